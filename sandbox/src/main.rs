@@ -1,0 +1,2 @@
+//! A stateful stand-in for CloudFront's invalidation API.
+fn main() {}

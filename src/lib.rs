@@ -1,0 +1,1 @@
+//! SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.

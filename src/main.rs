@@ -1,0 +1,2 @@
+//! The `skycms-cdn` binary.
+fn main() {}
