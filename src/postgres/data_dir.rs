@@ -1,0 +1,129 @@
+//! `DATA_DIR`: who owns it, who may enter it, and that one service at a time uses it.
+
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, User};
+
+use super::PostgresError;
+use super::error::DataDirContext;
+
+/// The account that PostgreSQL runs as.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Account {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+/// `DATA_DIR`, locked for this process until dropped.
+#[derive(Debug)]
+pub(super) struct DataDir {
+    path: PathBuf,
+    /// The account to change to, or `None` to stay what we are.
+    pub(super) account: Option<Account>,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes `path` if it is missing, gives it to PostgreSQL's account with mode 0700, and locks it.
+    pub(super) fn open(path: &Path) -> Result<Self, PostgresError> {
+        if !path.exists() {
+            let parent = path.parent().unwrap_or(path);
+            fs::create_dir_all(parent).context("create", parent)?;
+            DirBuilder::new()
+                .mode(0o700)
+                .create(path)
+                .context("create", path)?;
+        }
+        let path = path.canonicalize().context("open", path)?;
+        let lock_file = path.join("lock");
+        // Changing the mode of a directory that holds somebody else's files would lock them out of it.
+        if !lock_file.exists() && !is_empty(&path)? {
+            return Err(PostgresError::Foreign(path));
+        }
+        let lock = File::create(&lock_file).context("write", &lock_file)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(PostgresError::InUse(path)),
+            Err(TryLockError::Error(source)) => return Err(source).context("lock", lock_file),
+        }
+
+        let account = account(&path)?;
+        if let Some(Account { uid, gid }) = account {
+            if let Some(parent) = closed_parent(&path, uid, gid) {
+                return Err(PostgresError::Unreachable { parent, uid });
+            }
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid)).context("chown", &path)?;
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).context("chmod", &path)?;
+        Ok(Self {
+            path,
+            account,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The cluster.
+    pub(super) fn postgres(&self) -> PathBuf {
+        self.path.join("postgres")
+    }
+}
+
+/// Empty, or a fresh volume, which has `lost+found`.
+fn is_empty(dir: &Path) -> Result<bool, PostgresError> {
+    for entry in fs::read_dir(dir).context("read", dir)? {
+        if entry.context("read", dir)?.file_name() != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// PostgreSQL refuses to run as root. An existing cluster is run by its owner; a new one by `postgres`, the account
+/// that PostgreSQL's packages make for exactly this (`_postgres` on macOS). `nobody` would do too, but daemons share
+/// it, and each of them could read and change the database.
+fn account(data_dir: &Path) -> Result<Option<Account>, PostgresError> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    if let Ok(cluster) = fs::metadata(data_dir.join("postgres"))
+        && cluster.uid() != 0
+    {
+        return Ok(Some(Account {
+            uid: cluster.uid(),
+            gid: cluster.gid(),
+        }));
+    }
+    ["postgres", "_postgres"]
+        .into_iter()
+        .find_map(|name| User::from_name(name).ok().flatten())
+        .map(|User { uid, gid, .. }| {
+            Some(Account {
+                uid: uid.as_raw(),
+                gid: gid.as_raw(),
+            })
+        })
+        .ok_or(PostgresError::NoAccount)
+}
+
+/// The topmost directory above `path` that the account may not enter.
+fn closed_parent(path: &Path, uid: u32, gid: u32) -> Option<PathBuf> {
+    let mut parents: Vec<&Path> = path.ancestors().skip(1).collect();
+    parents.reverse();
+    let closed = |parent: &&Path| {
+        fs::metadata(parent).is_ok_and(|meta| {
+            let search = match meta {
+                _ if meta.uid() == uid => 0o100,
+                _ if meta.gid() == gid => 0o010,
+                _ => 0o001,
+            };
+            meta.mode() & search == 0
+        })
+    };
+    parents.into_iter().find(closed).map(Path::to_owned)
+}
