@@ -19,7 +19,8 @@ pub use error::PostgresError;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -406,11 +407,11 @@ impl SocketDir {
         }
         let dir = tempfile::Builder::new()
             .prefix("skycms-cdn-")
+            .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in("/tmp")
             .context("make a directory in", "/tmp")?;
         if let Some(Account { uid, gid }) = data_dir.account {
-            std::os::unix::fs::chown(dir.path(), Some(uid), Some(gid))
-                .context("chown", dir.path())?;
+            chown(dir.path(), Some(uid), Some(gid)).context("chown", dir.path())?;
         }
         Ok(Self::Temporary(dir))
     }
@@ -430,7 +431,7 @@ impl SocketDir {
             setting.extend(std::iter::repeat_n(byte, 1 + usize::from(byte == b'"')));
         }
         setting.push(b'"');
-        std::os::unix::ffi::OsStringExt::from_vec(setting)
+        OsString::from_vec(setting)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `DATA_DIR`: who owns it, who may enter it, and that one service at a time uses it.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
@@ -54,7 +54,7 @@ impl DataDir {
             if let Some(parent) = closed_parent(&path, uid, gid) {
                 return Err(PostgresError::Unreachable { parent, uid });
             }
-            std::os::unix::fs::chown(&path, Some(uid), Some(gid)).context("chown", &path)?;
+            chown(&path, Some(uid), Some(gid)).context("chown", &path)?;
         }
         fs::set_permissions(&path, Permissions::from_mode(0o700)).context("chmod", &path)?;
         Ok(Self {

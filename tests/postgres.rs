@@ -1,0 +1,393 @@
+//! The embedded PostgreSQL against the machine's real binaries: what survives which kill.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid};
+use skycms_cdn::postgres::{Embedded, PostgresError};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+const HELPER: &str = "SKYCMS_CDN_TEST_DATA_DIR";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An empty directory: `start` gives it to PostgreSQL's account.
+fn data_dir() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+async fn connect(embedded: &Embedded) -> PgConnection {
+    embedded.connect_options().connect().await.unwrap()
+}
+
+async fn setting(connection: &mut PgConnection, name: &str) -> String {
+    sqlx::query_scalar("SELECT current_setting($1)")
+        .bind(name)
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+fn postmaster(data_dir: &Path) -> Pid {
+    let file = fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
+    Pid::from_raw(file.lines().next().unwrap().parse().unwrap())
+}
+
+/// Every process of the cluster, told by its working directory.
+fn processes(data_dir: &Path) -> Vec<PathBuf> {
+    let cluster = data_dir.join("postgres").canonicalize().unwrap();
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == cluster))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_cold_start_is_private_durable_and_utf8() {
+    let dir = data_dir();
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let mut db = connect(&embedded).await;
+
+    for (name, value) in [
+        ("listen_addresses", ""),
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("full_page_writes", "on"),
+        ("data_checksums", "on"),
+        ("server_encoding", "UTF8"),
+        ("unix_socket_permissions", "0700"),
+    ] {
+        assert_eq!(setting(&mut db, name).await, value, "{name}");
+    }
+    let (database, collation): (String, String) = sqlx::query_as(
+        "SELECT datname::text, datcollate::text FROM pg_database WHERE datname = current_database()",
+    )
+    .fetch_one(&mut db)
+    .await
+    .unwrap();
+    assert_eq!((database.as_str(), collation.as_str()), ("skycms_cdn", "C"));
+
+    let cluster = fs::metadata(dir.path().join("postgres")).unwrap();
+    assert_ne!(cluster.uid(), 0, "PostgreSQL never runs as root");
+    for path in ["", "postgres"] {
+        let mode = fs::metadata(dir.path().join(path)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700, "mode of {path:?}");
+    }
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_does_not_inherit_this_services_environment() {
+    let dir = data_dir();
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let environment = fs::read(format!("/proc/{}/environ", postmaster(dir.path()))).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&environment).trim_end_matches('\0'),
+        "LC_ALL=C"
+    );
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn data_outlives_a_stop_and_a_stop_leaves_no_process() {
+    let dir = data_dir();
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let mut db = connect(&embedded).await;
+    sqlx::raw_sql("CREATE TABLE t AS SELECT 42 AS n")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    assert!(!processes(dir.path()).is_empty());
+    embedded.stop().await; // with `db` still connected
+    assert_eq!(processes(dir.path()), Vec::<PathBuf>::new());
+
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let n: i32 = sqlx::query_scalar("SELECT n FROM t")
+        .fetch_one(&mut connect(&embedded).await)
+        .await
+        .unwrap();
+    assert_eq!(n, 42);
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn a_dropped_handle_stops_the_server() {
+    let dir = data_dir();
+    drop(Embedded::start(dir.path()).await.unwrap());
+    let gone = async {
+        while !processes(dir.path()).is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_service_on_the_same_directory_is_refused() {
+    let dir = data_dir();
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let refused = Embedded::start(dir.path()).await.unwrap_err();
+    assert!(matches!(refused, PostgresError::InUse(_)));
+    assert!(
+        refused
+            .to_string()
+            .contains("is in use by another skycms-cdn"),
+        "{refused}"
+    );
+
+    connect(&embedded).await.ping().await.unwrap();
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_postmaster_comes_back_with_every_acknowledged_commit() {
+    let dir = data_dir();
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (n int PRIMARY KEY)")
+        .execute(&mut connect(&embedded).await)
+        .await
+        .unwrap();
+
+    let mut acknowledged = 0;
+    for _ in 0..2 {
+        let old = postmaster(dir.path());
+        let killer = tokio::spawn(async move {
+            sleep(Duration::from_millis(200)).await;
+            kill(old, Signal::SIGKILL).unwrap();
+        });
+        let mut db = connect(&embedded).await;
+        while sqlx::query("INSERT INTO t VALUES ($1)")
+            .bind(acknowledged)
+            .execute(&mut db)
+            .await
+            .is_ok()
+        {
+            acknowledged += 1;
+        }
+        killer.await.unwrap();
+
+        let mut db = timeout(PATIENCE, async {
+            loop {
+                match embedded.connect_options().connect().await {
+                    Ok(db) => return db,
+                    Err(_) => sleep(Duration::from_millis(10)).await,
+                }
+            }
+        })
+        .await
+        .unwrap();
+        // The insert that was under way when the server died may be there too.
+        sqlx::query("DELETE FROM t WHERE n >= $1")
+            .bind(acknowledged)
+            .execute(&mut db)
+            .await
+            .unwrap();
+        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+        assert_eq!(kept, i64::from(acknowledged));
+        assert_ne!(postmaster(dir.path()), old);
+    }
+    assert!(acknowledged > 0);
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_service_leaves_behind_is_taken_over() {
+    let dir = data_dir();
+    let mut service = start_helper(dir.path()).await;
+    let old = postmaster(dir.path());
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert!(
+        !processes(dir.path()).is_empty(),
+        "PostgreSQL outlives a killed service"
+    );
+
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
+        .fetch_one(&mut connect(&embedded).await)
+        .await
+        .unwrap();
+    assert_eq!(kept, 1);
+    assert_ne!(postmaster(dir.path()), old);
+    embedded.stop().await;
+    assert_eq!(processes(dir.path()), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn service_and_postmaster_killed_together() {
+    let dir = data_dir();
+    let mut service = start_helper(dir.path()).await;
+    service.kill().unwrap();
+    kill(postmaster(dir.path()), Signal::SIGKILL).unwrap();
+    service.wait().unwrap();
+
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
+        .fetch_one(&mut connect(&embedded).await)
+        .await
+        .unwrap();
+    assert_eq!(kept, 1);
+    embedded.stop().await;
+}
+
+/// A service in a process of its own: this very test binary, told to run [`service_to_be_killed`] only.
+async fn start_helper(data_dir: &Path) -> Child {
+    let helper = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "service_to_be_killed", "--ignored"])
+        .env(HELPER, data_dir)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let ready = async {
+        while !data_dir.join("ready").exists() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, ready).await.unwrap();
+    helper
+}
+
+#[tokio::test]
+#[ignore = "the process that other tests start and kill"]
+async fn service_to_be_killed() {
+    let Some(dir) = std::env::var_os(HELPER).map(PathBuf::from) else {
+        return;
+    };
+    let embedded = Embedded::start(&dir).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t AS SELECT 1 AS n")
+        .execute(&mut connect(&embedded).await)
+        .await
+        .unwrap();
+    fs::write(dir.join("ready"), "").unwrap();
+    sleep(PATIENCE).await; // ends by itself should the test that started it be gone
+}
+
+#[tokio::test]
+async fn a_stale_postmaster_pid_whose_number_is_somebody_elses_now() {
+    let dir = data_dir();
+    Embedded::start(dir.path()).await.unwrap().stop().await;
+
+    // The same account, for PostgreSQL takes no notice of other accounts' processes.
+    let owner = fs::metadata(dir.path().join("postgres")).unwrap();
+    let mut other = Command::new("sleep");
+    if Uid::effective().is_root() {
+        std::os::unix::process::CommandExt::uid(&mut other, owner.uid());
+    }
+    let mut other = other.arg("60").spawn().unwrap();
+    let pid_file = dir.path().join("postgres/postmaster.pid");
+    fs::write(
+        &pid_file,
+        format!(
+            "{}\n{}\n",
+            other.id(),
+            dir.path().join("postgres").display()
+        ),
+    )
+    .unwrap();
+    std::os::unix::fs::chown(&pid_file, Some(owner.uid()), Some(owner.gid())).unwrap();
+
+    let embedded = Embedded::start(dir.path()).await;
+    assert!(
+        other.try_wait().unwrap().is_none(),
+        "the other process must be left alone"
+    );
+    other.kill().unwrap();
+    other.wait().unwrap();
+    embedded.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn another_major_versions_data_is_left_alone() {
+    let dir = data_dir();
+    Embedded::start(dir.path()).await.unwrap().stop().await;
+    fs::write(dir.path().join("postgres/PG_VERSION"), "12\n").unwrap();
+    let refused = Embedded::start(dir.path()).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("was made by PostgreSQL 12, which is not installed here (found: "),
+        "{refused}"
+    );
+    assert!(refused.contains("pg_upgrade"), "{refused}");
+}
+
+#[tokio::test]
+async fn without_binaries_the_error_says_what_to_install() {
+    let refused = Embedded::start_from(data_dir().path(), &["/nonexistent".into()])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, PostgresError::NotInstalled { .. }),
+        "{refused}"
+    );
+    assert_eq!(refused.to_string().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_directory_of_somebody_elses_is_refused_and_unchanged() {
+    let dir = data_dir();
+    fs::write(dir.path().join("diary.txt"), "mine").unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = Embedded::start(dir.path()).await.unwrap_err();
+    assert!(matches!(refused, PostgresError::Foreign(_)), "{refused}");
+    assert_eq!(fs::metadata(dir.path()).unwrap().mode() & 0o777, 0o755);
+}
+
+#[tokio::test]
+async fn a_place_that_the_account_cannot_reach_or_write_is_named() {
+    let dir = data_dir();
+    let data_dir = dir.path().join("data");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    if Uid::effective().is_root() {
+        let refused = Embedded::start(&data_dir).await.unwrap_err().to_string();
+        let parent = dir.path().display().to_string();
+        assert!(
+            refused.contains(&format!("cannot enter {parent}")),
+            "{refused}"
+        );
+        assert!(
+            refused.contains("set DATA_DIR to a place it can reach"),
+            "{refused}"
+        );
+    } else {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
+        let refused = Embedded::start(&data_dir).await.unwrap_err().to_string();
+        assert!(refused.starts_with("DATA_DIR: cannot create "), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_too_long_for_a_socket_and_full_of_odd_characters() {
+    let dir = data_dir();
+    for name in ["a, b \"c\" 'd'", &"long".repeat(30)] {
+        let embedded = Embedded::start(&dir.path().join(name)).await.unwrap();
+        connect(&embedded).await.ping().await.unwrap();
+        let options = embedded.connect_options();
+        let socket_dir = options.get_socket().unwrap();
+        assert_eq!(fs::metadata(socket_dir).unwrap().mode() & 0o777, 0o700);
+        embedded.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_start_tells_why() {
+    let dir = data_dir();
+    Embedded::start(dir.path()).await.unwrap().stop().await;
+    fs::write(
+        dir.path().join("postgres/postgresql.conf"),
+        "max_connections = many\n",
+    )
+    .unwrap();
+    let refused = Embedded::start(dir.path()).await.unwrap_err().to_string();
+    assert!(refused.contains("FATAL:  configuration file"), "{refused}");
+    assert!(refused.contains("postgres.log"), "{refused}");
+}
