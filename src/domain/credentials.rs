@@ -1,0 +1,363 @@
+//! What requests are signed with.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::pasted::{trimmed, visible};
+
+/// The ID of a long-term access key of an IAM user (`AKIA…`). Not a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccessKeyId(String);
+
+/// Why a text is not an access key ID. The words are for the user and never repeat what was typed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessKeyIdError {
+    /// Nothing was typed.
+    #[error("Enter the access key ID, for example AKIAIOSFODNN7EXAMPLE. {WHERE}")]
+    Missing,
+    /// `ASIA…`.
+    #[error(
+        "This is a temporary key (ASIA…): it works only together with a session token and will expire within hours. \
+         Use the long-term key (AKIA…) of an IAM user, or AWS default credentials."
+    )]
+    Temporary,
+    /// It has the form of a secret access key.
+    #[error(
+        "This looks like the secret access key. Here goes the access key ID, which begins with AKIA and has 20 characters."
+    )]
+    Secret,
+    /// An ARN of a role.
+    #[error(
+        "This is the ARN of a role. A role has no access key: enter that of an IAM user, or use AWS default credentials where the machine runs under the role. {WHERE}"
+    )]
+    RoleArn,
+    /// Some other ARN.
+    #[error("This is an ARN, not an access key ID, which begins with AKIA. {WHERE}")]
+    Arn,
+    /// An AWS account's number.
+    #[error("This is an AWS account number, not an access key ID, which begins with AKIA. {WHERE}")]
+    AccountNumber,
+    /// The unique ID of a user or a role (`AIDA…`, `AROA…`).
+    #[error(
+        "This is the unique ID of a user or role, not an access key ID, which begins with AKIA. {WHERE}"
+    )]
+    PrincipalId,
+    /// `APKA…`.
+    #[error(
+        "This is the ID of a CloudFront key pair for signed URLs (APKA…). An access key ID begins with AKIA. {WHERE}"
+    )]
+    SigningKeyPair,
+    /// A distribution's ID.
+    #[error(
+        "This is a distribution ID. Here goes the access key ID, which begins with AKIA. {WHERE}"
+    )]
+    DistributionId,
+    /// In lower case.
+    #[error("Access key IDs are written in capital letters. Copy it again. {WHERE}")]
+    LowerCase,
+    /// With a blank in it.
+    #[error("There is a blank inside the access key ID. Copy it again, alone. {WHERE}")]
+    BlankInside,
+    /// Begins rightly, but is too short or long.
+    #[error("An access key ID has 20 characters, this one has {0}. Copy it again. {WHERE}")]
+    Length(usize),
+    /// Anything else.
+    #[error(
+        "An access key ID is AKIA and capital letters and digits, for example AKIAIOSFODNN7EXAMPLE. {WHERE}"
+    )]
+    Malformed,
+}
+
+const WHERE: &str = "It is in the AWS console under IAM → Users → the user → «Security credentials» → «Access keys».";
+
+impl AccessKeyId {
+    /// Takes what was typed, without what pasting adds.
+    ///
+    /// The length is 16 to 128 as in IAM's API reference; AWS issues 20.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessKeyIdError`], with what to do instead.
+    pub fn parse(typed: &str) -> Result<Self, AccessKeyIdError> {
+        use AccessKeyIdError as E;
+        let typed = visible(typed);
+        let text = trimmed(&typed);
+        let capitals = text
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if text.is_empty() {
+            return Err(E::Missing);
+        }
+        if text.starts_with("arn:") {
+            let role = text.contains(":role/") || text.contains(":assumed-role/");
+            return Err(if role { E::RoleArn } else { E::Arn });
+        }
+        if text.contains(char::is_whitespace) {
+            return Err(E::BlankInside);
+        }
+        if SecretAccessKey::has_form(text) && !capitals {
+            return Err(E::Secret);
+        }
+        if text.len() >= 12 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+            return Err(E::AccountNumber);
+        }
+        if capitals {
+            match text.get(..4) {
+                Some("AKIA") if (16..=128).contains(&text.len()) => {
+                    return Ok(Self(text.to_owned()));
+                }
+                Some("AKIA") => return Err(E::Length(text.len())),
+                Some("ASIA") => return Err(E::Temporary),
+                Some("APKA") => return Err(E::SigningKeyPair),
+                Some("AIDA" | "AROA" | "AGPA" | "ANPA" | "AIPA" | "ANVA") => {
+                    return Err(E::PrincipalId);
+                }
+                Some(_) if super::DistributionId::parse(text).is_ok() => {
+                    return Err(E::DistributionId);
+                }
+                _ => {}
+            }
+        }
+        let upper = text.to_ascii_uppercase();
+        if !capitals
+            && (upper.starts_with("AKIA") || upper.starts_with("ASIA"))
+            && upper.bytes().all(|b| b.is_ascii_alphanumeric())
+        {
+            return Err(E::LowerCase);
+        }
+        Err(E::Malformed)
+    }
+
+    /// The ID itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccessKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for AccessKeyId {
+    type Error = AccessKeyIdError;
+
+    fn try_from(text: String) -> Result<Self, AccessKeyIdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<AccessKeyId> for String {
+    fn from(id: AccessKeyId) -> Self {
+        id.0
+    }
+}
+
+/// The secret access key. It cannot be printed, serialised or compared, and is wiped when dropped.
+#[derive(Clone)]
+pub struct SecretAccessKey(SecretString);
+
+/// Why a text is not a secret access key. The words are for the user and never repeat what was typed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretAccessKeyError {
+    /// Nothing was typed.
+    #[error(
+        "Enter the secret access key. AWS shows it only once, when the access key is created; if it is lost, create a new access key."
+    )]
+    Missing,
+    /// It has the form of an access key ID.
+    #[error(
+        "This looks like an access key ID. Here goes the secret access key, which has 40 characters and belongs to it."
+    )]
+    AccessKeyId,
+    /// With a blank in it.
+    #[error("There is a blank inside the secret access key. Copy it again, alone.")]
+    BlankInside,
+    /// Too short or long.
+    #[error(
+        "A secret access key has 40 characters, this one has {0}. Copy it again; if it is lost, create a new access key."
+    )]
+    Length(usize),
+    /// A character that AWS never uses here.
+    #[error("A secret access key has letters, digits, + and / only. Copy it again.")]
+    Malformed,
+}
+
+impl SecretAccessKey {
+    /// Takes what was typed, without what pasting adds.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretAccessKeyError`], with what to do instead.
+    pub fn parse(typed: &SecretString) -> Result<Self, SecretAccessKeyError> {
+        use SecretAccessKeyError as E;
+        let typed = visible(typed.expose_secret());
+        let text = trimmed(&typed);
+        if text.is_empty() {
+            return Err(E::Missing);
+        }
+        if AccessKeyId::parse(text).is_ok()
+            || AccessKeyId::parse(text) == Err(AccessKeyIdError::Temporary)
+        {
+            return Err(E::AccessKeyId);
+        }
+        if text.contains(char::is_whitespace) {
+            return Err(E::BlankInside);
+        }
+        if text.chars().count() != Self::LENGTH {
+            return Err(E::Length(text.chars().count()));
+        }
+        if !Self::has_form(text) {
+            return Err(E::Malformed);
+        }
+        Ok(Self(SecretString::from(text)))
+    }
+
+    const LENGTH: usize = 40;
+
+    fn has_form(text: &str) -> bool {
+        text.len() == Self::LENGTH
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
+    }
+
+    /// The secret, in plain.
+    ///
+    /// For two callers only: the `cloudfront` room, which gives it to the SDK's signer, and the store, which seals it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for SecretAccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretAccessKey(…)")
+    }
+}
+
+/// Where the signature comes from.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// A key pair of an IAM user, entered in the settings.
+    AccessKey {
+        /// The public half.
+        id: AccessKeyId,
+        /// The secret half.
+        secret: SecretAccessKey,
+    },
+    /// AWS's default chain: environment, profile, web identity, container or instance role.
+    AwsDefault,
+}
+
+impl Credentials {
+    /// The access key ID, if there is a key pair.
+    #[must_use]
+    pub const fn access_key_id(&self) -> Option<&AccessKeyId> {
+        match self {
+            Self::AccessKey { id, .. } => Some(id),
+            Self::AwsDefault => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+    fn id_words(typed: &str) -> String {
+        AccessKeyId::parse(typed).unwrap_err().to_string()
+    }
+
+    fn secret_words(typed: &str) -> String {
+        SecretAccessKey::parse(&typed.into())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn what_pasting_adds_is_taken_away() {
+        for typed in [
+            "AKIAIOSFODNN7EXAMPLE",
+            "\tAKIAIOSFODNN7EXAMPLE \r\n",
+            "'AKIAIOSFODNN7EXAMPLE'",
+            "AKIA\u{200b}IOSFODNN7EXAMPLE",
+        ] {
+            assert_eq!(
+                AccessKeyId::parse(typed).unwrap().as_str(),
+                "AKIAIOSFODNN7EXAMPLE"
+            );
+        }
+        for typed in [
+            SECRET.to_owned(),
+            format!(" \"{SECRET}\"\n"),
+            format!("\u{feff}{SECRET}\u{200b}"),
+        ] {
+            assert_eq!(
+                SecretAccessKey::parse(&typed.into()).unwrap().expose(),
+                SECRET
+            );
+        }
+    }
+
+    #[test]
+    fn each_wrong_key_id_is_told_what_it_is() {
+        assert!(id_words("").starts_with("Enter the access key ID"));
+        let temporary = id_words("ASIAIOSFODNN7EXAMPLE");
+        assert!(
+            temporary.contains("session token") && temporary.contains("expire"),
+            "{temporary}"
+        );
+        assert!(id_words(SECRET).contains("looks like the secret access key"));
+        assert!(id_words("arn:aws:iam::123456789012:role/cdn").contains("ARN of a role"));
+        assert!(
+            id_words("arn:aws:sts::123456789012:assumed-role/cdn/me").contains("ARN of a role")
+        );
+        assert!(id_words("arn:aws:iam::123456789012:user/cdn").contains("is an ARN"));
+        assert!(id_words("123456789012").contains("account number"));
+        assert!(id_words("1234-5678-9012").contains("account number"));
+        assert!(id_words("AIDACKCEVSQ6C2EXAMPLE").contains("unique ID of a user"));
+        assert!(id_words("APKAEIBAERJR2EXAMPLE").contains("signed URLs"));
+        assert!(id_words("E2QWRUHEXAMPLE").contains("distribution ID"));
+        assert!(id_words("akiaiosfodnn7example").contains("capital letters"));
+        assert!(id_words("AKIAIOSF ODNN7EXAMPLE").contains("blank inside"));
+        assert!(id_words("AKIAIOSFOD").contains("this one has 10"));
+        assert!(id_words("deploy").contains("AKIA and capital letters"));
+    }
+
+    #[test]
+    fn each_wrong_secret_is_told_what_it_is() {
+        assert!(secret_words(" ").starts_with("Enter the secret access key"));
+        assert!(secret_words("AKIAIOSFODNN7EXAMPLE").contains("looks like an access key ID"));
+        assert!(secret_words("ASIAIOSFODNN7EXAMPLE").contains("looks like an access key ID"));
+        assert!(secret_words(&SECRET[..39]).contains("this one has 39"));
+        assert!(secret_words("wJalrXUtnFEMI/K7MDENG bPxRfiCYEXAMPLEKEY").contains("blank inside"));
+        assert!(
+            secret_words("wJalrXUtnFEMI/K7MDENG€bPxRfiCYEXAMPLEKEY").contains("letters, digits")
+        );
+    }
+
+    #[test]
+    fn no_error_and_no_debug_repeats_a_secret() {
+        let secret = SecretAccessKey::parse(&SECRET.into()).unwrap();
+        let credentials = Credentials::AccessKey {
+            id: AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap(),
+            secret,
+        };
+        let printed = format!(
+            "{credentials:?} {} {}",
+            id_words(SECRET),
+            secret_words(&SECRET[..38])
+        );
+        assert!(!printed.contains(&SECRET[..12]), "{printed}");
+    }
+}

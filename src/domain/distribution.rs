@@ -1,0 +1,421 @@
+//! The distribution's ID, and what people paste in its place.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Partition,
+    pasted::{trimmed, visible},
+};
+
+/// The ID of a distribution (`E2QWRUHEXAMPLE`) or of a distribution tenant (`dt_…`, multi-tenant distributions).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DistributionId(String);
+
+/// A distribution ID found in what was pasted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recognised {
+    /// The ID.
+    pub id: DistributionId,
+    /// The partition, where the pasted text tells it: an ARN or a console address does.
+    pub partition: Option<Partition>,
+}
+
+/// Why a text is not a distribution ID. The words are for the user.
+///
+/// They never repeat what was typed, unless its shape rules out that it is a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DistributionIdError {
+    /// Nothing was typed.
+    #[error("Enter the distribution ID, for example E2QWRUHEXAMPLE. {WHERE}")]
+    Missing,
+    /// A domain name of CloudFront's.
+    #[error(
+        "This is the distribution's domain name, not its ID. The CloudFront console lists distributions with both: \
+         take the ID, which begins with E, from the row whose «Domain name» is {0}."
+    )]
+    CloudFrontDomain(String),
+    /// Some other address.
+    #[error(
+        "This is the address of a website, not a distribution ID. {WHERE} Its column «Alternate domain names» shows which distribution serves the site."
+    )]
+    Website,
+    /// The console, but a page without a distribution.
+    #[error(
+        "This address of the AWS console names no distribution. Open the distribution there first, or copy its ID. {WHERE}"
+    )]
+    ConsoleWithoutId,
+    /// An ARN of something else.
+    #[error(
+        "This ARN is not a distribution's: that begins arn:aws:cloudfront:: and ends in distribution/ and the ID. {WHERE}"
+    )]
+    OtherArn,
+    /// An ARN from a partition that has no CloudFront.
+    #[error(
+        "CloudFront is not in this ARN's part of AWS. It is in the commercial regions (arn:aws:…), in China (arn:aws-cn:…) and in the European Sovereign Cloud (arn:aws-eusc:…)."
+    )]
+    PartitionWithoutCloudFront,
+    /// An ID in lower case.
+    #[error("Distribution IDs are written in capital letters. Did you mean {0}?")]
+    LowerCase(DistributionId),
+    /// An ID with a blank in it.
+    #[error("There is a blank inside the distribution ID. Did you mean {0}?")]
+    BlankInside(DistributionId),
+    /// An invalidation's ID.
+    #[error(
+        "This looks like the ID of an invalidation, which begins with I. The distribution's begins with E. {WHERE}"
+    )]
+    InvalidationId,
+    /// An access key ID.
+    #[error(
+        "This is an access key ID. It belongs in the field «Access key ID»; here goes the distribution ID. {WHERE}"
+    )]
+    AccessKeyId,
+    /// An AWS account's number.
+    #[error("This is an AWS account number, not a distribution ID. {WHERE}")]
+    AccountNumber,
+    /// Begins like an ID, but is far too short or long.
+    #[error(
+        "This begins like a distribution ID, but its length is wrong: IDs have about 14 characters, this one has {0}. Copy it again. {WHERE}"
+    )]
+    Length(usize),
+    /// Anything else.
+    #[error(
+        "A distribution ID is E and capital letters and digits, for example E2QWRUHEXAMPLE; that of a distribution tenant begins dt_. {WHERE}"
+    )]
+    Malformed,
+}
+
+const WHERE: &str = "It is in the AWS console under CloudFront → Distributions, column «ID».";
+
+impl DistributionId {
+    /// Takes an ID exactly as CloudFront writes it.
+    ///
+    /// AWS documents no grammar. Seen: `E` and 12 or 13 capital letters and digits; `dt_` and 27 letters and digits.
+    ///
+    /// # Errors
+    ///
+    /// [`DistributionIdError`], for the user. See [`DistributionId::recognise`] for what people paste.
+    pub fn parse(text: &str) -> Result<Self, DistributionIdError> {
+        if let Some(rest) = text.strip_prefix("dt_") {
+            return match rest.len() {
+                _ if !rest.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                    Err(DistributionIdError::Malformed)
+                }
+                8..=64 => Ok(Self(text.to_owned())),
+                _ => Err(DistributionIdError::Length(text.len())),
+            };
+        }
+        if !text.starts_with('E')
+            || !text
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        {
+            return Err(DistributionIdError::Malformed);
+        }
+        match text.len() {
+            6..=32 => Ok(Self(text.to_owned())),
+            other => Err(DistributionIdError::Length(other)),
+        }
+    }
+
+    /// Finds the ID in what a person pasted: the ID, the distribution's ARN, or an address of the console.
+    ///
+    /// # Errors
+    ///
+    /// [`DistributionIdError`], with what to do instead.
+    pub fn recognise(typed: &str) -> Result<Recognised, DistributionIdError> {
+        let typed = visible(typed);
+        let text = trimmed(&typed);
+        if text.is_empty() {
+            return Err(DistributionIdError::Missing);
+        }
+        if let Some(arn) = text.strip_prefix("arn:") {
+            return from_arn(arn);
+        }
+        if text.contains("://") || text.contains('.') {
+            return from_address(text);
+        }
+        Self::parse(text)
+            .map(|id| Recognised {
+                id,
+                partition: None,
+            })
+            .map_err(|error| misspelt(text).unwrap_or(error))
+    }
+
+    /// Whether this is a distribution tenant, for which CloudFront has calls and permissions of their own.
+    #[must_use]
+    pub fn is_tenant(&self) -> bool {
+        self.0.starts_with("dt_")
+    }
+
+    /// The ID itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The ARN for a policy: any account, since the account is the one whose key signs.
+    #[must_use]
+    pub fn arn(&self, partition: Partition) -> String {
+        let kind = if self.is_tenant() {
+            "distribution-tenant"
+        } else {
+            "distribution"
+        };
+        format!("arn:{}:cloudfront::*:{kind}/{}", partition.id(), self.0)
+    }
+}
+
+fn from_arn(after_prefix: &str) -> Result<Recognised, DistributionIdError> {
+    let mut parts = after_prefix.splitn(5, ':');
+    let (Some(partition), Some("cloudfront"), Some(_), Some(_), Some(resource)) = (
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+    ) else {
+        return Err(DistributionIdError::OtherArn);
+    };
+    let partition =
+        Partition::from_id(partition).ok_or(DistributionIdError::PartitionWithoutCloudFront)?;
+    let id = resource
+        .strip_prefix("distribution/")
+        .or_else(|| resource.strip_prefix("distribution-tenant/"))
+        .ok_or(DistributionIdError::OtherArn)?;
+    let id = id.split('/').next().unwrap_or(id);
+    Ok(Recognised {
+        id: DistributionId::parse(id)?,
+        partition: Some(partition),
+    })
+}
+
+fn from_address(text: &str) -> Result<Recognised, DistributionIdError> {
+    let address = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = address
+        .split(['/', '?', '#', ':'])
+        .next()
+        .unwrap_or(address)
+        .trim_end_matches('.')
+        .to_ascii_lowercase();
+    if host.ends_with(".cloudfront.net") || host.ends_with(".cloudfront.cn") {
+        return Err(DistributionIdError::CloudFrontDomain(host));
+    }
+    let console = Partition::ALL.into_iter().find(|partition| {
+        let console = partition.console_host();
+        host == console || host.ends_with(&format!(".{console}"))
+    });
+    let Some(partition) = console else {
+        return Err(DistributionIdError::Website);
+    };
+    address
+        .split(['/', '?', '#', '&', '=', ':'])
+        .skip(1)
+        .find_map(|segment| DistributionId::parse(segment).ok())
+        .map(|id| Recognised {
+            id,
+            partition: Some(partition),
+        })
+        .ok_or(DistributionIdError::ConsoleWithoutId)
+}
+
+/// What else a text that is no ID might be.
+fn misspelt(text: &str) -> Option<DistributionIdError> {
+    let without_blanks: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if without_blanks.len() < text.len() {
+        return DistributionId::parse(&without_blanks)
+            .or_else(|_| DistributionId::parse(&without_blanks.to_ascii_uppercase()))
+            .ok()
+            .map(DistributionIdError::BlankInside);
+    }
+    let all = |test: fn(&u8) -> bool| text.bytes().all(|b| test(&b));
+    let upper = text.to_ascii_uppercase();
+    if upper.starts_with("AKIA") || upper.starts_with("ASIA") {
+        return Some(DistributionIdError::AccessKeyId);
+    }
+    if text.len() >= 12 && all(|b| b.is_ascii_digit() || *b == b'-') {
+        return Some(DistributionIdError::AccountNumber);
+    }
+    if text.starts_with('I') && all(u8::is_ascii_alphanumeric) && (10..=32).contains(&text.len()) {
+        return Some(DistributionIdError::InvalidationId);
+    }
+    // A mixed-case text of this length may be a secret in the wrong field: it is not repeated.
+    let one_case = all(|b| !b.is_ascii_uppercase()) || text.len() < 20;
+    DistributionId::parse(&upper)
+        .ok()
+        .filter(|_| one_case)
+        .map(DistributionIdError::LowerCase)
+}
+
+impl fmt::Display for DistributionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for DistributionId {
+    type Error = DistributionIdError;
+
+    fn try_from(text: String) -> Result<Self, DistributionIdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<DistributionId> for String {
+    fn from(id: DistributionId) -> Self {
+        id.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn taken(typed: &str) -> (String, Option<Partition>) {
+        let found = DistributionId::recognise(typed).unwrap();
+        (found.id.into(), found.partition)
+    }
+
+    fn words(typed: &str) -> String {
+        DistributionId::recognise(typed).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_id_is_taken_as_it_is() {
+        for id in [
+            "E2QWRUHEXAMPLE",
+            "EDFDVBD632BHDS5",
+            "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB",
+        ] {
+            assert_eq!(taken(id), (id.to_owned(), None));
+        }
+    }
+
+    #[test]
+    fn what_pasting_adds_is_taken_away() {
+        for typed in [
+            " E2QWRUHEXAMPLE\n",
+            "\"E2QWRUHEXAMPLE\",",
+            "\u{feff}E2QWRU\u{200b}HEXAMPLE\u{a0}",
+            "«E2QWRUHEXAMPLE»",
+        ] {
+            assert_eq!(taken(typed).0, "E2QWRUHEXAMPLE", "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn an_arn_gives_its_id_and_partition() {
+        for (partition, name) in [
+            (Partition::Aws, "aws"),
+            (Partition::AwsCn, "aws-cn"),
+            (Partition::AwsEusc, "aws-eusc"),
+        ] {
+            let arn = format!("arn:{name}:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE");
+            assert_eq!(taken(&arn), ("E2QWRUHEXAMPLE".to_owned(), Some(partition)));
+        }
+        let tenant =
+            "arn:aws:cloudfront::123456789012:distribution-tenant/dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB";
+        assert_eq!(taken(tenant).0, "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB");
+        assert!(words("arn:aws:iam::123456789012:role/deploy").contains("not a distribution's"));
+        assert!(
+            words("arn:aws-us-gov:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE")
+                .contains("not in this ARN's part of AWS")
+        );
+    }
+
+    #[test]
+    fn a_console_address_gives_its_id() {
+        for (address, partition) in [
+            (
+                "https://us-east-1.console.aws.amazon.com/cloudfront/v4/home?region=eu-west-1#/distributions/E2QWRUHEXAMPLE",
+                Partition::Aws,
+            ),
+            (
+                "console.aws.amazon.com/cloudfront/v4/home#/distributions/E2QWRUHEXAMPLE/invalidations/details/I2J0I21PCUYOIK",
+                Partition::Aws,
+            ),
+            (
+                "https://console.amazonaws.cn/cloudfront/v3/home?#/distributions/E2QWRUHEXAMPLE?tab=general",
+                Partition::AwsCn,
+            ),
+            (
+                "https://eusc-de-east-1.console.amazonaws-eusc.eu/cloudfront/v4/home#/distributions/E2QWRUHEXAMPLE",
+                Partition::AwsEusc,
+            ),
+        ] {
+            assert_eq!(
+                taken(address),
+                ("E2QWRUHEXAMPLE".to_owned(), Some(partition)),
+                "{address}"
+            );
+        }
+        assert!(
+            words("https://us-east-1.console.aws.amazon.com/cloudfront/v4/home#/distributions")
+                .contains("names no distribution")
+        );
+    }
+
+    #[test]
+    fn a_domain_name_is_told_where_the_id_is() {
+        for typed in [
+            "d111111abcdef8.cloudfront.net",
+            "https://d111111abcdef8.cloudfront.net/",
+            "D111111ABCDEF8.CloudFront.net.",
+        ] {
+            let words = words(typed);
+            assert!(words.contains("domain name, not its ID"), "{words}");
+            assert!(
+                words.contains("«Domain name» is d111111abcdef8.cloudfront.net"),
+                "{words}"
+            );
+        }
+        for typed in [
+            "www.example.com",
+            "https://www.example.com/blog/",
+            "http://example.com:8080",
+        ] {
+            assert!(words(typed).contains("address of a website"), "{typed}");
+        }
+        assert!(
+            words("evil-console.aws.amazon.com.example.com/E2QWRUHEXAMPLE").contains("website")
+        );
+    }
+
+    #[test]
+    fn slips_are_named() {
+        assert!(words("  ").starts_with("Enter the distribution ID"));
+        assert!(words("e2qwruhexample").contains("Did you mean E2QWRUHEXAMPLE?"));
+        assert!(
+            words("E2QWRUH EXAMPLE")
+                .contains("blank inside the distribution ID. Did you mean E2QWRUHEXAMPLE?")
+        );
+        assert!(words("I2J0I21PCUYOIK").contains("ID of an invalidation"));
+        assert!(words("AKIAIOSFODNN7EXAMPLE").contains("access key ID"));
+        assert!(words("123456789012").contains("account number"));
+        assert!(words("1234-5678-9012").contains("account number"));
+        assert!(words("E2Q").contains("this one has 3"));
+        assert!(words("E2QWRUHEXAMPL€").contains("capital letters and digits"));
+        assert!(words("my distribution").contains("capital letters and digits"));
+    }
+
+    #[test]
+    fn a_secret_in_this_field_is_not_repeated() {
+        let secret = "EJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY99";
+        for typed in [
+            secret.to_owned(),
+            format!("{secret} {secret}"),
+            secret[..32].to_owned(),
+        ] {
+            let words = words(&typed);
+            assert!(
+                !words.to_lowercase().contains(&secret[..16].to_lowercase()),
+                "{words}"
+            );
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The names under which CloudFront knows an invalidation.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A text that is empty, longer than 256 bytes, or holds anything but printable ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected 1 to 256 printable ASCII characters without blanks")]
+pub struct NotAToken;
+
+fn is_token(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes 1 to 256 printable ASCII characters.
+            ///
+            /// # Errors
+            ///
+            /// [`NotAToken`] for anything else.
+            pub fn parse(text: impl Into<String>) -> Result<Self, NotAToken> {
+                let text = text.into();
+                if is_token(&text) { Ok(Self(text)) } else { Err(NotAToken) }
+            }
+
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NotAToken;
+            fn try_from(text: String) -> Result<Self, NotAToken> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(token: $name) -> Self {
+                token.0
+            }
+        }
+    };
+}
+
+token! {
+    /// CloudFront's id of an invalidation, such as `I2J0I21PCUYOIK`.
+    InvalidationId
+}
+
+token! {
+    /// The name that makes a repeated `CreateInvalidation` the same invalidation.
+    ///
+    /// It belongs to one fixed list of items for ever.
+    CallerReference
+}
+
+/// What one `CreateInvalidation` sends: a caller reference and the items that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidationBatch {
+    /// Stored before it is sent.
+    pub caller_reference: CallerReference,
+    /// Paths and tags, as CloudFront wants them.
+    pub items: Vec<String>,
+}

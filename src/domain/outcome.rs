@@ -1,0 +1,190 @@
+//! What a call to CloudFront can come to.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DistributionId, InvalidationId};
+
+/// The two calls this service makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Operation {
+    /// `CreateInvalidation`, or `CreateInvalidationForDistributionTenant`.
+    CreateInvalidation,
+    /// `GetInvalidation`, or `GetInvalidationForDistributionTenant`.
+    GetInvalidation,
+}
+
+impl Operation {
+    /// CloudFront's name of the call, for logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateInvalidation => "CreateInvalidation",
+            Self::GetInvalidation => "GetInvalidation",
+        }
+    }
+
+    /// The action that a policy must allow for this call on this distribution (Service Authorization Reference).
+    #[must_use]
+    pub fn iam_action(self, distribution: &DistributionId) -> String {
+        let tenant = if distribution.is_tenant() {
+            "ForDistributionTenant"
+        } else {
+            ""
+        };
+        format!("cloudfront:{}{tenant}", self.as_str())
+    }
+}
+
+/// An error in AWS's words, or in ours where no answer came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwsError {
+    /// AWS's code, such as `AccessDenied`. Ours: [`AwsError::TIMEOUT`] and the others here.
+    pub code: String,
+    /// AWS's message, or what the transport said.
+    pub message: String,
+    /// AWS's id of the request, which its support asks for.
+    pub request_id: Option<String>,
+    /// The HTTP status, if there was an answer.
+    pub http_status: Option<u16>,
+}
+
+impl AwsError {
+    /// No answer came in time.
+    pub const TIMEOUT: &'static str = "Timeout";
+    /// The connection ended before the answer was complete.
+    pub const CONNECTION_CLOSED: &'static str = "ConnectionClosed";
+    /// No connection was made: refused, no route, no such host.
+    pub const UNREACHABLE: &'static str = "Unreachable";
+    /// The answer was not CloudFront's, or lacked what it must have.
+    pub const UNREADABLE_ANSWER: &'static str = "UnreadableAnswer";
+    /// The default chain found no credentials.
+    pub const NO_CREDENTIALS: &'static str = "NoCredentials";
+    /// The request could not be made.
+    pub const NOT_BUILT: &'static str = "RequestNotBuilt";
+
+    /// Whether CloudFront spoke about who signs, before anything else.
+    #[must_use]
+    pub fn is_about_credentials(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "InvalidClientTokenId"
+                | "UnrecognizedClientException"
+                | "SignatureDoesNotMatch"
+                | "InvalidSignatureException"
+                | "IncompleteSignature"
+                | "RequestExpired"
+                | "RequestTimeTooSkewed"
+                | "ExpiredToken"
+                | "ExpiredTokenException"
+                | "InvalidToken"
+                | "MissingAuthenticationToken"
+                | "MissingAuthenticationTokenException"
+                | "OptInRequired"
+                | Self::NO_CREDENTIALS
+        )
+    }
+}
+
+/// What a `CreateInvalidation` came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreateOutcome {
+    /// CloudFront accepted the batch, now or under the same caller reference before.
+    Accepted {
+        /// CloudFront's id.
+        id: InvalidationId,
+        /// Whether CloudFront already says `Completed`.
+        completed: bool,
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
+    /// The caller reference was used before: an earlier attempt was accepted, its id is not known.
+    AlreadyUsed(AwsError),
+    /// Surely not accepted: too many invalidations in progress. Wait.
+    QuotaFull(AwsError),
+    /// Surely not accepted: too many requests. Wait.
+    Throttled(AwsError),
+    /// Surely not accepted, and nothing will be until the settings are mended.
+    SettingsRejected(AwsError),
+    /// Surely not accepted: this batch can never succeed as it is.
+    BatchRefused(AwsError),
+    /// Surely not accepted: split the batch.
+    BatchTooLarge(AwsError),
+    /// Surely never reached CloudFront.
+    NotSent(AwsError),
+    /// It may or may not have been accepted: repeat it under the same caller reference.
+    Unknown(AwsError),
+}
+
+impl CreateOutcome {
+    /// The error, unless it was accepted.
+    #[must_use]
+    pub const fn error(&self) -> Option<&AwsError> {
+        match self {
+            Self::Accepted { .. } => None,
+            Self::AlreadyUsed(error)
+            | Self::QuotaFull(error)
+            | Self::Throttled(error)
+            | Self::SettingsRejected(error)
+            | Self::BatchRefused(error)
+            | Self::BatchTooLarge(error)
+            | Self::NotSent(error)
+            | Self::Unknown(error) => Some(error),
+        }
+    }
+
+    /// A name for metrics and logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::AlreadyUsed(_) => "already_used",
+            Self::QuotaFull(_) => "quota_full",
+            Self::Throttled(_) => "throttled",
+            Self::SettingsRejected(_) => "settings_rejected",
+            Self::BatchRefused(_) => "batch_refused",
+            Self::BatchTooLarge(_) => "batch_too_large",
+            Self::NotSent(_) => "not_sent",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+/// What a `GetInvalidation` came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GetOutcome {
+    /// CloudFront knows it and did not say `Completed`.
+    InProgress,
+    /// CloudFront said `Completed`.
+    Completed,
+    /// CloudFront does not know this invalidation (any more).
+    Gone(AwsError),
+    /// Nothing will be answered until the settings are mended.
+    SettingsRejected(AwsError),
+    /// No answer this time.
+    TryLater(AwsError),
+}
+
+impl GetOutcome {
+    /// The error, if there was one.
+    #[must_use]
+    pub const fn error(&self) -> Option<&AwsError> {
+        match self {
+            Self::InProgress | Self::Completed => None,
+            Self::Gone(error) | Self::SettingsRejected(error) | Self::TryLater(error) => {
+                Some(error)
+            }
+        }
+    }
+
+    /// A name for metrics and logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Gone(_) => "gone",
+            Self::SettingsRejected(_) => "settings_rejected",
+            Self::TryLater(_) => "try_later",
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What copying from a console, a mail or a terminal adds to a value.
+
+use secrecy::zeroize::Zeroizing;
+
+/// The text without characters nobody can see: zero-width, direction marks, soft hyphens, byte order marks.
+///
+/// The copy is wiped when dropped, since the text may be a secret.
+pub(super) fn visible(text: &str) -> Zeroizing<String> {
+    let mut visible = Zeroizing::new(String::with_capacity(text.len()));
+    visible.extend(text.chars().filter(|c| !is_invisible(*c)));
+    visible
+}
+
+/// The text without surrounding white space, quotes and list punctuation.
+pub(super) fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| {
+        c.is_whitespace()
+            || matches!(
+                c,
+                '"' | '\'' | '`' | ',' | ';' | '“' | '”' | '„' | '‘' | '’' | '«' | '»'
+            )
+    })
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
+/// Whether a part of the text might be a secret access key, or most of one.
+pub(super) fn may_hold_secret(text: &str) -> bool {
+    visible(text)
+        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')))
+        .any(|word| {
+            word.len() >= 30
+                && word.bytes().any(|b| b.is_ascii_uppercase())
+                && word.bytes().any(|b| b.is_ascii_lowercase())
+        })
+}

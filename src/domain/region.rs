@@ -1,0 +1,276 @@
+//! AWS's partitions and regions, as far as CloudFront is in them.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A part of AWS with accounts, keys and a CloudFront of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Partition {
+    /// The commercial regions.
+    Aws,
+    /// China, run by Sinnet and NWCD.
+    AwsCn,
+    /// The AWS European Sovereign Cloud.
+    AwsEusc,
+}
+
+impl Partition {
+    /// Every partition that has CloudFront, in the order a list should show them.
+    pub const ALL: [Self; 3] = [Self::Aws, Self::AwsCn, Self::AwsEusc];
+
+    /// The second part of an ARN, such as `aws-cn` in `arn:aws-cn:…`.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::AwsCn => "aws-cn",
+            Self::AwsEusc => "aws-eusc",
+        }
+    }
+
+    /// The partition whose ARNs carry this name, if CloudFront is in it.
+    #[must_use]
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|partition| partition.id() == id)
+    }
+
+    /// How a list of regions names the group.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Aws => "Commercial",
+            Self::AwsCn => "China",
+            Self::AwsEusc => "European Sovereign Cloud",
+        }
+    }
+
+    /// The one region for which CloudFront accepts signatures in this partition (its endpoint rules).
+    #[must_use]
+    pub const fn signing_region(self) -> &'static str {
+        match self {
+            Self::Aws => "us-east-1",
+            Self::AwsCn => "cn-northwest-1",
+            Self::AwsEusc => "eusc-de-east-1",
+        }
+    }
+
+    /// The host of the AWS console.
+    #[must_use]
+    pub const fn console_host(self) -> &'static str {
+        match self {
+            Self::Aws => "console.aws.amazon.com",
+            Self::AwsCn => "console.amazonaws.cn",
+            Self::AwsEusc => "console.amazonaws-eusc.eu",
+        }
+    }
+
+    /// The regions of this partition, in the order a list should show them.
+    pub fn regions(self) -> impl Iterator<Item = Region> {
+        Region::all().filter(move |region| region.partition() == self)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct RegionInfo {
+    code: &'static str,
+    name: &'static str,
+    partition: Partition,
+}
+
+/// A region of AWS where CloudFront can be used.
+///
+/// It decides the partition and no more: requests are always signed for [`Partition::signing_region`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Region(&'static RegionInfo);
+
+impl Region {
+    /// `us-east-1`, the region that CloudFront itself signs for and the one to choose without a reason for another.
+    pub const RECOMMENDED: Self = Self(&REGIONS[0]);
+
+    /// Every region, the recommended one first, then by partition and name.
+    pub fn all() -> impl Iterator<Item = Self> {
+        REGIONS.iter().map(Self)
+    }
+
+    /// AWS's code, such as `eu-central-1`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.0.code
+    }
+
+    /// AWS's name, such as `Europe (Frankfurt)`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// The partition the region is in.
+    #[must_use]
+    pub const fn partition(self) -> Partition {
+        self.0.partition
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Region({})", self.code())
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// Why a text is not a region of CloudFront's. The words are for the user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegionError {
+    /// Nothing was given.
+    #[error("Choose a region. us-east-1, US East (N. Virginia), is right for most accounts.")]
+    Missing,
+    /// `us-gov-…`.
+    #[error(
+        "CloudFront is not in AWS GovCloud. Use the commercial account that the distribution belongs to, and us-east-1."
+    )]
+    GovCloud,
+    /// An availability zone such as `us-east-1a`.
+    #[error("This is an Availability Zone. Its region is {0}.")]
+    AvailabilityZone(&'static str),
+    /// Anything else.
+    #[error(
+        "AWS has no region of this name with CloudFront. Choose one from the list; us-east-1 is recommended."
+    )]
+    Unknown,
+}
+
+impl FromStr for Region {
+    type Err = RegionError;
+
+    fn from_str(text: &str) -> Result<Self, RegionError> {
+        let code = text.trim().to_ascii_lowercase();
+        if code.is_empty() {
+            return Err(RegionError::Missing);
+        }
+        if let Some(region) = Self::all().find(|region| region.code() == code) {
+            return Ok(region);
+        }
+        if code.starts_with("us-gov-") || code == "aws-us-gov-global" {
+            return Err(RegionError::GovCloud);
+        }
+        let zone_of = code.strip_suffix(|c: char| c.is_ascii_lowercase());
+        Err(Self::all()
+            .find(|region| Some(region.code()) == zone_of)
+            .map_or(RegionError::Unknown, |region| {
+                RegionError::AvailabilityZone(region.code())
+            }))
+    }
+}
+
+impl Serialize for Region {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        code.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+const fn region(partition: Partition, code: &'static str, name: &'static str) -> RegionInfo {
+    RegionInfo {
+        code,
+        name,
+        partition,
+    }
+}
+
+/// As AWS's SDKs list them in November 2026, without the partitions where CloudFront is not (GovCloud, ISO).
+static REGIONS: [RegionInfo; 39] = {
+    use Partition::{Aws, AwsCn, AwsEusc};
+    [
+        region(Aws, "us-east-1", "US East (N. Virginia)"),
+        region(Aws, "us-east-2", "US East (Ohio)"),
+        region(Aws, "us-west-1", "US West (N. California)"),
+        region(Aws, "us-west-2", "US West (Oregon)"),
+        region(Aws, "af-south-1", "Africa (Cape Town)"),
+        region(Aws, "ap-east-1", "Asia Pacific (Hong Kong)"),
+        region(Aws, "ap-south-2", "Asia Pacific (Hyderabad)"),
+        region(Aws, "ap-southeast-3", "Asia Pacific (Jakarta)"),
+        region(Aws, "ap-southeast-5", "Asia Pacific (Malaysia)"),
+        region(Aws, "ap-southeast-4", "Asia Pacific (Melbourne)"),
+        region(Aws, "ap-south-1", "Asia Pacific (Mumbai)"),
+        region(Aws, "ap-southeast-6", "Asia Pacific (New Zealand)"),
+        region(Aws, "ap-northeast-3", "Asia Pacific (Osaka)"),
+        region(Aws, "ap-northeast-2", "Asia Pacific (Seoul)"),
+        region(Aws, "ap-southeast-1", "Asia Pacific (Singapore)"),
+        region(Aws, "ap-southeast-2", "Asia Pacific (Sydney)"),
+        region(Aws, "ap-east-2", "Asia Pacific (Taipei)"),
+        region(Aws, "ap-southeast-7", "Asia Pacific (Thailand)"),
+        region(Aws, "ap-northeast-1", "Asia Pacific (Tokyo)"),
+        region(Aws, "ca-central-1", "Canada (Central)"),
+        region(Aws, "ca-west-1", "Canada West (Calgary)"),
+        region(Aws, "eu-central-1", "Europe (Frankfurt)"),
+        region(Aws, "eu-west-1", "Europe (Ireland)"),
+        region(Aws, "eu-west-2", "Europe (London)"),
+        region(Aws, "eu-south-1", "Europe (Milan)"),
+        region(Aws, "eu-west-3", "Europe (Paris)"),
+        region(Aws, "eu-south-2", "Europe (Spain)"),
+        region(Aws, "eu-north-1", "Europe (Stockholm)"),
+        region(Aws, "eu-central-2", "Europe (Zurich)"),
+        region(Aws, "il-central-1", "Israel (Tel Aviv)"),
+        region(Aws, "mx-central-1", "Mexico (Central)"),
+        region(Aws, "me-south-1", "Middle East (Bahrain)"),
+        region(Aws, "me-west-1", "Middle East (Saudi Arabia)"),
+        region(Aws, "me-central-1", "Middle East (UAE)"),
+        region(Aws, "sa-west-1", "South America (Chile)"),
+        region(Aws, "sa-east-1", "South America (São Paulo)"),
+        region(AwsCn, "cn-north-1", "China (Beijing)"),
+        region(AwsCn, "cn-northwest-1", "China (Ningxia)"),
+        region(
+            AwsEusc,
+            "eusc-de-east-1",
+            "AWS European Sovereign Cloud (Germany)",
+        ),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_code_leads_back_to_its_region() {
+        for region in Region::all() {
+            assert_eq!(region.code().parse::<Region>().unwrap(), region);
+        }
+        let total: usize = Partition::ALL.iter().map(|p| p.regions().count()).sum();
+        assert_eq!(total, REGIONS.len());
+        let codes: std::collections::HashSet<_> = Region::all().map(Region::code).collect();
+        assert_eq!(codes.len(), REGIONS.len());
+    }
+
+    #[test]
+    fn the_recommended_region_and_all_signing_regions_are_regions() {
+        assert_eq!(Region::RECOMMENDED.code(), "us-east-1");
+        for partition in Partition::ALL {
+            let region: Region = partition.signing_region().parse().unwrap();
+            assert_eq!(region.partition(), partition);
+        }
+    }
+
+    #[test]
+    fn a_wrong_region_is_told_what_to_choose() {
+        let words = |text: &str| text.parse::<Region>().unwrap_err().to_string();
+        assert!(words("").contains("Choose a region"));
+        assert!(words("us-gov-west-1").contains("not in AWS GovCloud"));
+        assert!(words("eu-west-1b").contains("Its region is eu-west-1"));
+        assert!(words("moon-east-1").contains("no region of this name"));
+        assert_eq!(" EU-West-1 ".parse::<Region>().unwrap().code(), "eu-west-1");
+    }
+}

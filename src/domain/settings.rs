@@ -1,0 +1,262 @@
+//! A site's CDN settings, and the form they are typed into.
+
+use std::fmt;
+
+use secrecy::SecretString;
+use serde::Serialize;
+
+use super::{
+    AccessKeyId, Credentials, DistributionId, Partition, Region, SecretAccessKey,
+    credentials::{AccessKeyIdError, SecretAccessKeyError},
+    distribution::Recognised,
+    pasted::may_hold_secret,
+};
+
+/// Settings that are well-formed. Whether AWS accepts them, a test tells.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is invalidated.
+    pub distribution_id: DistributionId,
+    /// What requests are signed with.
+    pub credentials: Credentials,
+    /// The editor's choice; it decides the partition.
+    pub region: Region,
+}
+
+/// The form as it was typed.
+///
+/// A secret may have been typed into any field: show it again through [`SettingsForm::echo`] only.
+#[derive(Clone)]
+pub struct SettingsForm {
+    /// An ID, or whatever was pasted in its place.
+    pub distribution_id: String,
+    /// Ignored with `aws_default`.
+    pub access_key_id: String,
+    /// Empty keeps the stored secret of the same access key. Ignored with `aws_default`.
+    pub secret_access_key: SecretString,
+    /// A region's code.
+    pub region: String,
+    /// Use AWS default credentials instead of a key pair.
+    pub aws_default: bool,
+}
+
+impl SettingsForm {
+    /// What a page may show again in a field: as typed, but nothing that might be a secret.
+    #[must_use]
+    pub fn echo(&self, field: Field) -> &str {
+        let typed = match field {
+            Field::DistributionId => &self.distribution_id,
+            Field::AccessKeyId => &self.access_key_id,
+            Field::Region => &self.region,
+            Field::SecretAccessKey => return "",
+        };
+        if may_hold_secret(typed) { "" } else { typed }
+    }
+}
+
+impl fmt::Debug for SettingsForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettingsForm")
+            .field("distribution_id", &self.echo(Field::DistributionId))
+            .field("access_key_id", &self.echo(Field::AccessKeyId))
+            .field("region", &self.echo(Field::Region))
+            .field("aws_default", &self.aws_default)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A field of the form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// `distribution_id`
+    DistributionId,
+    /// `access_key_id`
+    AccessKeyId,
+    /// `secret_access_key`
+    SecretAccessKey,
+    /// `region`
+    Region,
+}
+
+impl Field {
+    /// The field's name in the form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DistributionId => "distribution_id",
+            Self::AccessKeyId => "access_key_id",
+            Self::SecretAccessKey => "secret_access_key",
+            Self::Region => "region",
+        }
+    }
+}
+
+impl Serialize for Field {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// What is wrong with one field, for the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The field.
+    pub field: Field,
+    /// What is wrong and what to do. Never repeats a secret.
+    pub message: String,
+}
+
+/// All that is wrong with a form, in the order of its fields.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl FieldErrors {
+    fn add(&mut self, field: Field, message: impl fmt::Display) {
+        self.0.push(FieldError {
+            field,
+            message: message.to_string(),
+        });
+    }
+
+    fn take<T, E: fmt::Display>(&mut self, field: Field, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.add(field, error)).ok()
+    }
+
+    /// The errors, in the order of the fields.
+    pub fn iter(&self) -> impl Iterator<Item = &FieldError> {
+        self.0.iter()
+    }
+
+    /// What to say at a field.
+    #[must_use]
+    pub fn message(&self, field: Field) -> Option<&str> {
+        self.iter()
+            .find(|error| error.field == field)
+            .map(|error| error.message.as_str())
+    }
+}
+
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, error) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { " " };
+            write!(f, "{separator}{}: {}", error.field.as_str(), error.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for FieldErrors {}
+
+impl Settings {
+    /// Makes settings of what was typed.
+    ///
+    /// An empty secret keeps the one that `stored` (the draft first, then the active settings) has for the same access
+    /// key ID.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, with what to do about it.
+    pub fn parse(form: &SettingsForm, stored: &[&Self]) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let distribution = errors.take(
+            Field::DistributionId,
+            DistributionId::recognise(&form.distribution_id),
+        );
+        let credentials = if form.aws_default {
+            Some(Credentials::AwsDefault)
+        } else {
+            key_pair(form, stored, &mut errors)
+        };
+        let region = errors.take(Field::Region, form.region.parse::<Region>());
+        if let (
+            Some(Recognised {
+                partition: Some(partition),
+                ..
+            }),
+            Some(region),
+        ) = (&distribution, region)
+            && *partition != region.partition()
+        {
+            errors.add(Field::Region, other_partition(*partition, region));
+        }
+        match (distribution, credentials, region) {
+            (Some(distribution), Some(credentials), Some(region)) if errors.0.is_empty() => {
+                Ok(Self {
+                    distribution_id: distribution.id,
+                    credentials,
+                    region,
+                })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+fn key_pair(
+    form: &SettingsForm,
+    stored: &[&Settings],
+    errors: &mut FieldErrors,
+) -> Option<Credentials> {
+    let id = AccessKeyId::parse(&form.access_key_id);
+    let secret = SecretAccessKey::parse(&form.secret_access_key);
+    if matches!(id, Err(AccessKeyIdError::Secret))
+        && matches!(secret, Err(SecretAccessKeyError::AccessKeyId))
+    {
+        errors.add(Field::AccessKeyId, "The access key ID and the secret access key are swapped: here goes the one that begins with AKIA.");
+        errors.add(Field::SecretAccessKey, "The access key ID and the secret access key are swapped: here goes the one with 40 characters.");
+        return None;
+    }
+    let secret = match (&id, secret) {
+        (Ok(id), Err(SecretAccessKeyError::Missing)) => {
+            errors.take(Field::SecretAccessKey, kept_secret(id, stored))
+        }
+        // Whose secret an empty field means, nobody can tell before the ID is right.
+        (Err(_), Err(SecretAccessKeyError::Missing)) if !stored.is_empty() => None,
+        (_, secret) => errors.take(Field::SecretAccessKey, secret),
+    };
+    let id = errors.take(Field::AccessKeyId, id);
+    errors.0.sort_by_key(|error| error.field as u8);
+    Some(Credentials::AccessKey {
+        id: id?,
+        secret: secret?,
+    })
+}
+
+fn kept_secret(id: &AccessKeyId, stored: &[&Settings]) -> Result<SecretAccessKey, String> {
+    let mut pairs = stored
+        .iter()
+        .filter_map(|settings| match &settings.credentials {
+            Credentials::AccessKey { id, secret } => Some((id, secret)),
+            Credentials::AwsDefault => None,
+        });
+    let newest = pairs.clone().next();
+    match (pairs.find(|(stored, _)| *stored == id), newest) {
+        (Some((_, secret)), _) => Ok(secret.clone()),
+        (None, Some((other, _))) => Err(format!(
+            "Enter the secret access key of the new key {id}. The stored secret belongs to {other}."
+        )),
+        (None, None) => Err(SecretAccessKeyError::Missing.to_string()),
+    }
+}
+
+fn other_partition(distribution: Partition, region: Region) -> String {
+    let place = |partition| match partition {
+        Partition::Aws => "AWS's commercial regions",
+        Partition::AwsCn => "AWS China",
+        Partition::AwsEusc => "the AWS European Sovereign Cloud",
+    };
+    format!(
+        "The distribution is in {} (arn:{}:…), but {} ({}) is in {}. Choose {}, or enter a distribution of {}.",
+        place(distribution),
+        distribution.id(),
+        region.name(),
+        region.code(),
+        place(region.partition()),
+        distribution.signing_region(),
+        place(region.partition()),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+const NEW_KEY: &str = "AKIAI44QH8DHBEXAMPLE";
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+fn form(distribution: &str, key: &str, secret: &str, region: &str) -> SettingsForm {
+    SettingsForm {
+        distribution_id: distribution.to_owned(),
+        access_key_id: key.to_owned(),
+        secret_access_key: secret.into(),
+        region: region.to_owned(),
+        aws_default: false,
+    }
+}
+
+fn good() -> SettingsForm {
+    form("E2QWRUHEXAMPLE", KEY, SECRET, "us-east-1")
+}
+
+fn stored(key: &str, secret: &str) -> Settings {
+    Settings::parse(&form("E2QWRUHEXAMPLE", key, secret, "us-east-1"), &[]).unwrap()
+}
+
+fn secret_of(settings: &Settings) -> &str {
+    match &settings.credentials {
+        Credentials::AccessKey { secret, .. } => secret.expose(),
+        Credentials::AwsDefault => "",
+    }
+}
+
+#[test]
+fn a_good_form_becomes_settings() {
+    let settings = Settings::parse(&good(), &[]).unwrap();
+    assert_eq!(settings.distribution_id.as_str(), "E2QWRUHEXAMPLE");
+    assert_eq!(settings.credentials.access_key_id().unwrap().as_str(), KEY);
+    assert_eq!(secret_of(&settings), SECRET);
+    assert_eq!(settings.region, Region::RECOMMENDED);
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let errors = Settings::parse(
+        &form("", "ASIAIOSFODNN7EXAMPLE", "short", "us-gov-west-1"),
+        &[],
+    )
+    .unwrap_err();
+    let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "distribution_id",
+            "access_key_id",
+            "secret_access_key",
+            "region"
+        ]
+    );
+    assert!(
+        errors
+            .message(Field::AccessKeyId)
+            .unwrap()
+            .contains("temporary key")
+    );
+    assert!(errors.message(Field::Region).unwrap().contains("GovCloud"));
+}
+
+#[test]
+fn swapped_key_and_secret_are_noticed() {
+    let both = Settings::parse(&form("E2QWRUHEXAMPLE", SECRET, KEY, "us-east-1"), &[]).unwrap_err();
+    assert!(
+        both.message(Field::AccessKeyId)
+            .unwrap()
+            .contains("swapped")
+    );
+    assert!(
+        both.message(Field::SecretAccessKey)
+            .unwrap()
+            .contains("swapped")
+    );
+    let key_only =
+        Settings::parse(&form("E2QWRUHEXAMPLE", SECRET, SECRET, "us-east-1"), &[]).unwrap_err();
+    assert!(
+        key_only
+            .message(Field::AccessKeyId)
+            .unwrap()
+            .contains("looks like the secret")
+    );
+    assert_eq!(key_only.message(Field::SecretAccessKey), None);
+    let secret_only =
+        Settings::parse(&form("E2QWRUHEXAMPLE", KEY, KEY, "us-east-1"), &[]).unwrap_err();
+    assert!(
+        secret_only
+            .message(Field::SecretAccessKey)
+            .unwrap()
+            .contains("looks like an access key ID")
+    );
+    assert!(!format!("{both}{both:?}{key_only}{key_only:?}").contains(SECRET));
+}
+
+#[test]
+fn an_empty_secret_keeps_the_stored_one_of_the_same_key() {
+    let draft = stored(NEW_KEY, &SECRET.replace('w', "d"));
+    let active = stored(KEY, SECRET);
+    let kept = Settings::parse(
+        &form("E2QWRUHEXAMPLE", KEY, " ", "eu-west-1"),
+        &[&draft, &active],
+    )
+    .unwrap();
+    assert_eq!(secret_of(&kept), SECRET);
+    let newer = stored(KEY, &SECRET.replace('w', "n"));
+    let kept = Settings::parse(
+        &form("E2QWRUHEXAMPLE", KEY, "", "eu-west-1"),
+        &[&newer, &active],
+    )
+    .unwrap();
+    assert_eq!(secret_of(&kept), secret_of(&newer));
+}
+
+#[test]
+fn a_new_key_needs_its_own_secret() {
+    let active = stored(KEY, SECRET);
+    let errors = Settings::parse(
+        &form("E2QWRUHEXAMPLE", NEW_KEY, "", "us-east-1"),
+        &[&active],
+    )
+    .unwrap_err();
+    let message = errors.message(Field::SecretAccessKey).unwrap();
+    assert!(
+        message.contains(&format!("the new key {NEW_KEY}")),
+        "{message}"
+    );
+    assert!(message.contains(&format!("belongs to {KEY}")), "{message}");
+}
+
+#[test]
+fn the_first_secret_must_be_typed() {
+    let errors = Settings::parse(&form("E2QWRUHEXAMPLE", KEY, "", "us-east-1"), &[]).unwrap_err();
+    assert!(
+        errors
+            .message(Field::SecretAccessKey)
+            .unwrap()
+            .starts_with("Enter the secret access key")
+    );
+}
+
+#[test]
+fn default_credentials_need_no_key() {
+    let form = SettingsForm {
+        aws_default: true,
+        ..form("E2QWRUHEXAMPLE", "nonsense", "", "us-east-1")
+    };
+    let settings = Settings::parse(&form, &[]).unwrap();
+    assert!(matches!(settings.credentials, Credentials::AwsDefault));
+}
+
+#[test]
+fn an_arn_from_another_partition_than_the_region_is_noticed() {
+    let chinese = "arn:aws-cn:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE";
+    let errors = Settings::parse(&form(chinese, KEY, SECRET, "us-east-1"), &[]).unwrap_err();
+    let message = errors.message(Field::Region).unwrap();
+    assert!(message.contains("in AWS China (arn:aws-cn:…)"), "{message}");
+    assert!(message.contains("Choose cn-northwest-1"), "{message}");
+    Settings::parse(&form(chinese, KEY, SECRET, "cn-north-1"), &[]).unwrap();
+    let commercial = "arn:aws:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE";
+    assert!(Settings::parse(&form(commercial, KEY, SECRET, "cn-north-1"), &[]).is_err());
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let settings = Settings::parse(&good(), &[]).unwrap();
+    let printed = format!("{:?} {settings:?}", good());
+    assert!(!printed.contains(&SECRET[..10]), "{printed}");
+}
+
+#[test]
+fn a_secret_in_a_wrong_field_is_not_shown_again() {
+    let cut = &SECRET[..38];
+    for (distribution, key) in [
+        (SECRET, KEY),
+        ("E2QWRUHEXAMPLE", SECRET),
+        ("E2QWRUHEXAMPLE", cut),
+        (
+            "see",
+            "AKIAIOSFODNN7EXAMPLE wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+    ] {
+        let form = form(distribution, key, SECRET, "us-east-1");
+        let errors = Settings::parse(&form, &[]).unwrap_err();
+        let shown = format!(
+            "{} {} {form:?} {errors:?}",
+            form.echo(Field::DistributionId),
+            form.echo(Field::AccessKeyId)
+        );
+        assert!(!shown.contains(&SECRET[..10]), "{shown}");
+    }
+}
+
+#[test]
+fn what_is_no_secret_is_shown_as_typed() {
+    let url = "https://us-east-1.console.aws.amazon.com/cloudfront/v4/home#/distributions/x";
+    let form = form(url, "AKIA not yet", "", "moon-east-1");
+    assert_eq!(form.echo(Field::DistributionId), url);
+    assert_eq!(form.echo(Field::AccessKeyId), "AKIA not yet");
+    assert_eq!(form.echo(Field::Region), "moon-east-1");
+}
