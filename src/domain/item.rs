@@ -1,0 +1,104 @@
+//! An item: one entry of `Paths.Items` in CloudFront's `InvalidationBatch`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CacheTag, InvalidationPath};
+
+/// A path or a cache tag, always in the one spelling that CloudFront is sent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Item {
+    /// A path, perhaps with a wildcard at its end.
+    Path(InvalidationPath),
+    /// A cache tag.
+    Tag(CacheTag),
+}
+
+/// A string that should have been an [`Item`] and is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an item that CloudFront takes")]
+pub struct NotCanonical(pub String);
+
+impl Item {
+    /// Reads an item back from where it was stored.
+    ///
+    /// # Errors
+    /// When CloudFront would not take the string as it stands.
+    pub fn from_canonical(stored: &str) -> Result<Self, NotCanonical> {
+        let item = if stored.starts_with('#') {
+            CacheTag::parse(stored).ok().map(Self::Tag)
+        } else {
+            InvalidationPath::from_canonical(stored).map(Self::Path)
+        };
+        item.filter(|item| item.as_str() == stored)
+            .ok_or_else(|| NotCanonical(stored.to_owned()))
+    }
+
+    /// `/*`: all that the distribution has cached.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self::Path(InvalidationPath::everything())
+    }
+
+    /// The item as CloudFront is sent it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Path(path) => path.as_str(),
+            Self::Tag(tag) => tag.as_str(),
+        }
+    }
+
+    /// What a wildcard path begins with, without its `*`; `None` for all other items.
+    #[must_use]
+    pub fn wildcard_prefix(&self) -> Option<&str> {
+        match self {
+            Self::Path(path) => path.as_str().strip_suffix('*'),
+            Self::Tag(_) => None,
+        }
+    }
+
+    /// Whether the item counts against the quota of wildcards. Everything else, tags too, counts as a file.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.wildcard_prefix().is_some()
+    }
+
+    /// Whether all that `other` purges is purged by this item too.
+    ///
+    /// `/blog/*` covers `/blog/` and `/blog/x?y`, but not `/blog`. `/*` covers tags too: what carries a tag was
+    /// cached under some path. Otherwise a tag is covered by itself only.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self.wildcard_prefix(), other) {
+            (Some("/"), _) => true,
+            (Some(prefix), Self::Path(path)) => path.as_str().starts_with(prefix),
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<String> for Item {
+    type Error = NotCanonical;
+
+    fn try_from(stored: String) -> Result<Self, NotCanonical> {
+        Self::from_canonical(&stored)
+    }
+}
+
+impl From<Item> for String {
+    fn from(item: Item) -> Self {
+        match item {
+            Item::Path(path) => path.into_string(),
+            Item::Tag(tag) => tag.to_string(),
+        }
+    }
+}

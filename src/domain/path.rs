@@ -1,0 +1,227 @@
+//! Invalidation paths: from a path as people write it to the one spelling that CloudFront matches.
+//!
+//! CloudFront compares an invalidation path with the URLs that viewers asked for, and takes a path that can match
+//! none of them without a word. So the spelling matters:
+//!
+//! - non-ASCII and RFC 1738 unsafe characters are percent-encoded as UTF-8 with upper-case hex, and nothing else is;
+//! - what is already encoded stays encoded once, in upper-case hex (RFC 3986, 6.2.2.1). An escape of an *unreserved*
+//!   character (letter, digit, `-` `.` `_` `~`) is undone (6.2.2.2): CloudFront never matches an over-encoded path.
+//!   Therefore `%2e%2e` is a dot segment and `%7E` is `~`;
+//! - `%2A` stays: it is a literal asterisk, never a wildcard;
+//! - dot segments are removed as in RFC 3986, 5.2.4; from the path, not from the query;
+//! - `~` cannot be matched at all, so the path is cut before it and ends in a wildcard;
+//! - letter case, doubled slashes and an empty query are kept: to CloudFront they are different objects.
+
+use std::{borrow::Cow, fmt};
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode_byte, utf8_percent_encode};
+
+/// The most characters a path may have once encoded. CloudFront's rule.
+pub const MAX_PATH_CHARACTERS: usize = 4_000;
+
+/// RFC 1738, 2.2: unsafe characters. `%` and `~` are also unsafe there, and are handled apart.
+const UNSAFE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'#')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'[')
+    .add(b']')
+    .add(b'`');
+
+/// A path that CloudFront accepts: it begins with `/`, is encoded, and has `*` at most as its last character.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InvalidationPath(String);
+
+/// A path that was read, and whether it purges more than was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// What CloudFront is sent.
+    pub path: InvalidationPath,
+    /// The path was cut before a `~` and ends in a wildcard now.
+    pub widened: bool,
+}
+
+/// Why a string is no path that can be purged, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// Nothing is left after trimming.
+    #[error("the path is empty: leave it out, or write / for the home page")]
+    Empty,
+    /// It begins with `#`.
+    #[error(
+        "{0} begins with #, as cache tags do: send it under \"tags\", or write a path, for example /about"
+    )]
+    Tag(String),
+    /// A control character.
+    #[error("the path holds the control character {0}: remove it")]
+    Control(String),
+    /// `*` anywhere but last.
+    #[error(
+        "* is a wildcard and may only be the last character, as in /blog/*: cut the path after the first *"
+    )]
+    WildcardNotLast,
+    /// More than [`MAX_PATH_CHARACTERS`] once encoded.
+    #[error(
+        "the path has {0} characters once encoded, and CloudFront takes at most {MAX_PATH_CHARACTERS}: \
+         shorten it, or end it early with a wildcard"
+    )]
+    TooLong(usize),
+}
+
+impl InvalidationPath {
+    /// Reads a path as people write it, with or without its leading slash; white space around it and a fragment do
+    /// not count. Absolute URLs are for [`super::intake`].
+    ///
+    /// # Errors
+    /// When nothing that CloudFront accepts can be made of it.
+    pub fn parse(given: &str) -> Result<Reading, PathError> {
+        let given = given.trim();
+        if given.is_empty() {
+            return Err(PathError::Empty);
+        }
+        if given.starts_with('#') {
+            return Err(PathError::Tag(excerpt(given)));
+        }
+        if let Some(c) = given.chars().find(|c| c.is_control()) {
+            return Err(PathError::Control(c.escape_default().to_string()));
+        }
+        let (given, _fragment) = given.split_once('#').unwrap_or((given, ""));
+        let mut path = encode(given);
+        if !path.starts_with('/') {
+            path.insert(0, '/');
+        }
+        let mut path = remove_dot_segments(&path);
+        if !wildcard_only_at_end(&path) {
+            return Err(PathError::WildcardNotLast);
+        }
+        let tilde = path.find('~');
+        if let Some(at) = tilde {
+            path.truncate(at);
+            path.push('*');
+        }
+        if path.len() > MAX_PATH_CHARACTERS {
+            return Err(PathError::TooLong(path.len()));
+        }
+        Ok(Reading {
+            path: Self(path),
+            widened: tilde.is_some(),
+        })
+    }
+
+    /// Takes a stored path as it stands; `None` if CloudFront would refuse it.
+    #[must_use]
+    pub fn from_canonical(stored: &str) -> Option<Self> {
+        let acceptable = stored.starts_with('/')
+            && stored.len() <= MAX_PATH_CHARACTERS
+            && wildcard_only_at_end(stored)
+            && !stored.contains('~')
+            && matches!(
+                Cow::from(utf8_percent_encode(stored, UNSAFE)),
+                Cow::Borrowed(_)
+            )
+            && stored
+                .split('%')
+                .skip(1)
+                .all(|piece| escaped_byte(piece).is_some());
+        acceptable.then(|| Self(stored.to_owned()))
+    }
+
+    /// `/*`: all that the distribution has cached.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self("/*".to_owned())
+    }
+
+    /// The path as CloudFront is sent it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path as CloudFront is sent it.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for InvalidationPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The beginning of what was given, safe to repeat in a message.
+pub(super) fn excerpt(given: &str) -> String {
+    const CHARACTERS: usize = 80;
+    let mut short: String = given
+        .chars()
+        .take(CHARACTERS)
+        .flat_map(char::escape_debug)
+        .collect();
+    if given.chars().nth(CHARACTERS).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+fn wildcard_only_at_end(path: &str) -> bool {
+    path.find('*').is_none_or(|at| at + 1 == path.len())
+}
+
+fn encode(given: &str) -> String {
+    let mut encoded = String::with_capacity(given.len());
+    for (i, piece) in given.split('%').enumerate() {
+        let plain = match (i, escaped_byte(piece)) {
+            (0, _) => piece,
+            (_, Some(byte)) => {
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                    encoded.push(char::from(byte));
+                } else {
+                    encoded.push_str(percent_encode_byte(byte));
+                }
+                &piece[2..]
+            }
+            (_, None) => {
+                encoded.push_str("%25");
+                piece
+            }
+        };
+        encoded.extend(utf8_percent_encode(plain, UNSAFE));
+    }
+    encoded
+}
+
+/// The byte that two hex digits at the beginning of `piece` stand for.
+fn escaped_byte(piece: &str) -> Option<u8> {
+    let digit = |i: usize| char::from(*piece.as_bytes().get(i)?).to_digit(16);
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+}
+
+fn remove_dot_segments(path_and_query: &str) -> String {
+    let (path, query) = match path_and_query.find('?') {
+        Some(at) => path_and_query.split_at(at),
+        None => (path_and_query, ""),
+    };
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let dots = matches!(segment, "." | "..");
+        if segment == ".." {
+            kept.pop();
+        }
+        if !dots {
+            kept.push(segment);
+        } else if segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    format!("/{}{query}", kept.join("/"))
+}

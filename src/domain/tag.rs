@@ -1,0 +1,73 @@
+//! Cache tags: names that the origin gives its answers, by which CloudFront can be told to forget them.
+
+use std::fmt;
+
+/// The most characters a tag may have, without its `#`. CloudFront's rule.
+pub const MAX_TAG_CHARACTERS: usize = 256;
+
+/// A cache tag as CloudFront is sent it: `#` and then 1 to 256 characters of visible ASCII, lower-cased, without
+/// comma and `*`. CloudFront compares tags without regard to case, so one spelling stands for all.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CacheTag(String);
+
+/// Why a string is no cache tag, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// Nothing is left after trimming.
+    #[error("the tag is empty: leave it out, or write its name, for example article:42")]
+    Empty,
+    /// More than [`MAX_TAG_CHARACTERS`].
+    #[error(
+        "the tag has {0} characters, and CloudFront takes at most {MAX_TAG_CHARACTERS}: use a shorter one"
+    )]
+    TooLong(usize),
+    /// A character that CloudFront refuses in a tag.
+    #[error(
+        "{0} is not allowed in a tag: use letters, digits and signs such as - _ : . without spaces"
+    )]
+    Character(&'static str),
+}
+
+impl CacheTag {
+    /// Reads a tag as a publisher writes it: white space around it and one leading `#` do not count.
+    ///
+    /// # Errors
+    /// When CloudFront would not take it as a tag.
+    pub fn parse(given: &str) -> Result<Self, TagError> {
+        let name = given.trim();
+        let name = name.strip_prefix('#').unwrap_or(name);
+        if name.is_empty() {
+            return Err(TagError::Empty);
+        }
+        if let Some(what) = name.chars().find_map(forbidden) {
+            return Err(TagError::Character(what));
+        }
+        if name.len() > MAX_TAG_CHARACTERS {
+            return Err(TagError::TooLong(name.len()));
+        }
+        Ok(Self(format!("#{}", name.to_ascii_lowercase())))
+    }
+
+    /// The tag with its `#`, as CloudFront is sent it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn forbidden(c: char) -> Option<&'static str> {
+    match c {
+        ',' => Some("a comma"),
+        '*' => Some("an asterisk (a tag is never a wildcard)"),
+        _ if c.is_control() => Some("a control character"),
+        _ if c.is_whitespace() => Some("white space"),
+        _ if !c.is_ascii() => Some("a character outside ASCII"),
+        _ => None,
+    }
+}
+
+impl fmt::Display for CacheTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
