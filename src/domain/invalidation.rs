@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Item;
+
 /// A text that is empty, longer than 256 bytes, or holds anything but printable ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected 1 to 256 printable ASCII characters without blanks")]
@@ -77,5 +79,5 @@ pub struct InvalidationBatch {
     /// Stored before it is sent.
     pub caller_reference: CallerReference,
     /// Paths and tags, as CloudFront wants them.
-    pub items: Vec<String>,
+    pub items: Vec<Item>,
 }

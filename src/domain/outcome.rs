@@ -83,6 +83,34 @@ impl AwsError {
                 | Self::NO_CREDENTIALS
         )
     }
+
+    /// Whether AWS said that requests come too fast: its codes for that, or status 429.
+    #[must_use]
+    pub fn is_throttling(&self) -> bool {
+        let code = self.code.as_str();
+        self.http_status == Some(429)
+            || code.starts_with("Throttling")
+            || code.starts_with("RequestThrottled")
+            || matches!(
+                code,
+                "TooManyRequestsException"
+                    | "RequestLimitExceeded"
+                    | "SlowDown"
+                    | "ThrottledException"
+            )
+    }
+
+    /// Whether AWS said that the caller reference was used before: by its code, or as users report, in an `InvalidArgument`.
+    #[must_use]
+    pub fn says_reference_was_used(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        self.code == "InvalidationBatchAlreadyExists"
+            || self.code == "InvalidArgument"
+                && (message.contains("caller reference") || message.contains("callerreference"))
+                && ["already", "previous", "was used", "been used"]
+                    .iter()
+                    .any(|words| message.contains(words))
+    }
 }
 
 /// What a `CreateInvalidation` came to.

@@ -1,0 +1,386 @@
+//! What an error of AWS's means for the user, and what to do about it: the same words on pages, in the API and in logs.
+
+use serde::{Deserialize, Serialize};
+use time::{PrimitiveDateTime, macros::format_description};
+
+use super::{AccessKeyId, AwsError, DistributionId, Operation, Partition, Region, Settings};
+
+/// The settings an error happened with, without the secret.
+#[derive(Debug, Clone, Copy)]
+pub struct AdviceContext<'a> {
+    /// The distribution of the call.
+    pub distribution_id: &'a DistributionId,
+    /// The region, for its partition.
+    pub region: Region,
+    /// The key that signed; `None` with AWS default credentials.
+    pub access_key_id: Option<&'a AccessKeyId>,
+}
+
+impl<'a> From<&'a Settings> for AdviceContext<'a> {
+    fn from(settings: &'a Settings) -> Self {
+        Self {
+            distribution_id: &settings.distribution_id,
+            region: settings.region,
+            access_key_id: settings.credentials.access_key_id(),
+        }
+    }
+}
+
+/// Why it happened, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    /// What is the matter.
+    pub cause: String,
+    /// What to do.
+    pub fix: String,
+}
+
+fn advice(cause: impl Into<String>, fix: impl Into<String>) -> Advice {
+    Advice {
+        cause: cause.into(),
+        fix: fix.into(),
+    }
+}
+
+const BY_ITSELF: &str =
+    "Publishes wait and are tried again by themselves; a test has to be started again.";
+
+/// Explains an error.
+#[must_use]
+pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -> Advice {
+    if let Some(skew) = ClockSkew::of(error) {
+        return skew.advice();
+    }
+    let distribution = context.distribution_id;
+    match error.code.as_str() {
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
+            denied(error, operation, context)
+        }
+        "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" => {
+            unknown_key(context)
+        }
+        "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature" => {
+            wrong_signature(error, context)
+        }
+        "RequestExpired" | "RequestTimeTooSkewed" => advice(
+            "The clock of the machine this service runs on differs too much from AWS's.",
+            SET_THE_CLOCK,
+        ),
+        "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" => advice(
+            "The temporary credentials have expired or are not valid.",
+            match context.access_key_id {
+                Some(_) => "Enter the long-term access key (AKIA…) of an IAM user.",
+                None => {
+                    "Renew the credentials that the machine or container gets, or restart the service if they come from its environment."
+                }
+            },
+        ),
+        "MissingAuthenticationToken" | "MissingAuthenticationTokenException" => advice(
+            "The request reached AWS without a signature. Something between this service and AWS removed it.",
+            "Check the proxy or gateway on the way to AWS.",
+        ),
+        "OptInRequired" => advice(
+            "The AWS account of this key is not set up or not active.",
+            "Sign in to the account in the AWS console; it says what is missing.",
+        ),
+        AwsError::NO_CREDENTIALS => advice(
+            "AWS default credentials are chosen, but none were found. Looked in: the environment (AWS_ACCESS_KEY_ID), \
+             the profile in ~/.aws, a web identity token (AWS_WEB_IDENTITY_TOKEN_FILE), the container's credentials \
+             (ECS, EKS) and the instance's role (EC2).",
+            "Give the machine or container a role that may invalidate, or enter an access key.",
+        ),
+        "NoSuchDistribution" => advice(
+            format!(
+                "CloudFront knows no distribution {distribution} in the AWS account of {}.",
+                signer(context)
+            ),
+            format!(
+                "Compare the ID with the CloudFront console of that account. If {distribution} is a multi-tenant \
+                 distribution, enter the ID of the site's distribution tenant (dt_…)."
+            ),
+        ),
+        "EntityNotFound" => advice(
+            format!(
+                "CloudFront knows no distribution tenant {distribution} in the AWS account of {}.",
+                signer(context)
+            ),
+            "Compare the ID with the CloudFront console of that account, under «Distribution tenants».",
+        ),
+        "NoSuchInvalidation" => advice(
+            "CloudFront does not know this invalidation any more, so nobody can tell whether it completed.",
+            "If a page is still old, purge it again. If this happens again, check whether the distribution was replaced.",
+        ),
+        "TooManyInvalidationsInProgress" => advice(
+            format!(
+                "CloudFront is still working on as many invalidations for {distribution} as its quota allows."
+            ),
+            format!(
+                "{BY_ITSELF} If it happens often, purge fewer paths, or use one wildcard for many."
+            ),
+        ),
+        "BatchTooLarge" => advice(
+            "The batch is larger than CloudFront accepts at once.",
+            "Nothing: it is split and sent in parts.",
+        ),
+        "InvalidationBatchAlreadyExists" => already_used(),
+        "InvalidArgument" if error.says_reference_was_used() => already_used(),
+        "InvalidArgument" | "MissingBody" | "InconsistentQuantities" => advice(
+            format!(
+                "CloudFront refuses this batch as it is: {}",
+                sentence(&error.message)
+            ),
+            "Usually one path among good ones is at fault: correct it where it is published from, and publish again.",
+        ),
+        AwsError::TIMEOUT => advice(
+            "CloudFront did not answer in time.",
+            format!("{BY_ITSELF} {FIREWALL}"),
+        ),
+        AwsError::UNREACHABLE => advice(
+            "CloudFront could not be reached: there is no connection to it.",
+            format!("{BY_ITSELF} {FIREWALL}"),
+        ),
+        AwsError::CONNECTION_CLOSED => advice(
+            "The connection to CloudFront was closed before the answer was complete.",
+            format!("{BY_ITSELF} {FIREWALL}"),
+        ),
+        AwsError::UNREADABLE_ANSWER => advice(
+            "The answer did not come from CloudFront, or was cut short.",
+            format!(
+                "{BY_ITSELF} If it stays, check the proxy on the way to AWS and AWS_ENDPOINT_URL_CLOUDFRONT."
+            ),
+        ),
+        _ if error.is_throttling() => advice(
+            "AWS limits the requests of an account, and this one came too soon after others.",
+            format!(
+                "{BY_ITSELF} If it happens often, look for other programs that call CloudFront with this account."
+            ),
+        ),
+        code if error.http_status.is_some_and(|status| status >= 500) => advice(
+            format!("CloudFront has a problem of its own at the moment ({code})."),
+            format!("{BY_ITSELF} If it stays, look at health.aws.amazon.com."),
+        ),
+        code => advice(
+            format!(
+                "AWS refused {}: {code}. {}",
+                operation.as_str(),
+                sentence(&error.message)
+            ),
+            "Look up the code in AWS's documentation; its support asks for the request ID.",
+        ),
+    }
+}
+
+const FIREWALL: &str = "If it stays, check that this machine may open HTTPS connections to AWS (firewall, proxy, DNS).";
+const SET_THE_CLOCK: &str = "Set the machine's clock, best by time synchronisation (NTP); AWS allows 5 minutes of difference.";
+
+fn already_used() -> Advice {
+    advice(
+        "CloudFront accepted this invalidation at an earlier attempt, whose answer was lost. Its ID is not known, so \
+         its progress cannot be asked for.",
+        "Nothing: the purge is under way. A test has to be started again.",
+    )
+}
+
+fn signer(context: &AdviceContext<'_>) -> String {
+    context.access_key_id.map_or_else(
+        || "AWS default credentials".to_owned(),
+        |id| format!("the key {id}"),
+    )
+}
+
+fn unknown_key(context: &AdviceContext<'_>) -> Advice {
+    let part = match context.region.partition() {
+        Partition::Aws => {
+            "AWS's commercial regions; keys of AWS China or the European Sovereign Cloud are others"
+        }
+        Partition::AwsCn => "AWS China; keys of AWS's other regions are not valid there",
+        Partition::AwsEusc => {
+            "the AWS European Sovereign Cloud; keys of AWS's other regions are not valid there"
+        }
+    };
+    match context.access_key_id {
+        Some(id) => advice(
+            format!(
+                "AWS knows no active access key {id}: it does not exist, was deleted, or is disabled."
+            ),
+            format!(
+                "Look at the key in the IAM console, under the user's «Security credentials»: activate it or create a \
+                 new one. The chosen region is in {part}."
+            ),
+        ),
+        None => advice(
+            "AWS does not know the key that AWS default credentials gave.",
+            format!(
+                "Check where the machine gets its credentials from. The chosen region is in {part}."
+            ),
+        ),
+    }
+}
+
+fn wrong_signature(error: &AwsError, context: &AdviceContext<'_>) -> Advice {
+    if error.message.contains("scoped to a valid region") {
+        return advice(
+            format!(
+                "The endpoint expects requests signed for another region than {}.",
+                context.region.partition().signing_region()
+            ),
+            "Choose a region in the part of AWS that the endpoint belongs to.",
+        );
+    }
+    match context.access_key_id {
+        Some(id) => advice(
+            format!("The secret access key does not belong to {id}."),
+            "Enter the secret access key again, without blanks or line ends. AWS shows it only once: if it is lost, \
+             create a new access key and enter both.",
+        ),
+        None => advice(
+            "The secret of AWS default credentials does not belong to their access key ID.",
+            "Correct the credentials in the environment or profile of the machine.",
+        ),
+    }
+}
+
+fn denied(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -> Advice {
+    let Denial {
+        principal,
+        action,
+        resource,
+    } = Denial::of(&error.message);
+    let distribution = context.distribution_id;
+    let who = principal.map_or_else(|| signer(context), ToOwned::to_owned);
+    let action = action.map_or_else(|| operation.iam_action(distribution), ToOwned::to_owned);
+    if error.message.contains("explicit deny") {
+        let place = error
+            .message
+            .split_once("explicit deny in ")
+            .map_or("a policy", |(_, rest)| rest.trim_end_matches('.'));
+        return advice(
+            format!("An explicit deny in {place} forbids {action} to {who}."),
+            "Another policy cannot allow what a deny forbids: whoever manages that policy must except this action.",
+        );
+    }
+    if let Some(asked) = resource
+        .and_then(resource_id)
+        .filter(|asked| *asked != distribution.as_str())
+    {
+        return advice(
+            format!(
+                "AWS checked the permission for {asked}, but the settings name {distribution}. {who} may not use {action} on it."
+            ),
+            format!(
+                "Make the policy's «Resource» {} and the distribution ID the same.",
+                distribution.arn(context.region.partition())
+            ),
+        );
+    }
+    match operation {
+        Operation::CreateInvalidation => advice(
+            format!(
+                "{who} may not use {action} on {distribution}: the policy lacks that action, or names another distribution."
+            ),
+            format!(
+                "First compare {distribution} with the CloudFront console: a mistyped ID looks like this too. Then attach \
+                 the policy shown with the settings to that user or role; its «Resource» must be {}.",
+                distribution.arn(context.region.partition())
+            ),
+        ),
+        Operation::GetInvalidation => advice(
+            format!(
+                "{who} may create invalidations, but not ask whether they have completed: {action} is missing in the policy."
+            ),
+            format!(
+                "Add {action} to the policy's «Action», beside {}, as in the policy shown with the settings.",
+                Operation::CreateInvalidation.iam_action(distribution)
+            ),
+        ),
+    }
+}
+
+/// What an `AccessDenied` names: «User: … is not authorized to perform: … on resource: … because …».
+struct Denial<'a> {
+    principal: Option<&'a str>,
+    action: Option<&'a str>,
+    resource: Option<&'a str>,
+}
+
+impl<'a> Denial<'a> {
+    fn of(message: &'a str) -> Self {
+        let word_after = |marker: &str| {
+            let (_, rest) = message.split_once(marker)?;
+            let word = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);
+            (!word.is_empty()).then_some(word)
+        };
+        Self {
+            principal: word_after("User: "),
+            action: word_after("perform: "),
+            resource: word_after("on resource: "),
+        }
+    }
+}
+
+fn resource_id(arn: &str) -> Option<&str> {
+    arn.rsplit_once('/').map(|(_, id)| id)
+}
+
+/// The two times of «Signature expired: … is now earlier than …» and «Signature not yet current: … is still later than …».
+struct ClockSkew {
+    ours: PrimitiveDateTime,
+    aws: PrimitiveDateTime,
+}
+
+impl ClockSkew {
+    fn of(error: &AwsError) -> Option<Self> {
+        let message = &error.message;
+        if !message.contains("Signature expired") && !message.contains("Signature not yet current")
+        {
+            return None;
+        }
+        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let mut times = message
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter_map(|word| PrimitiveDateTime::parse(word, format).ok());
+        // The last one, in brackets, is AWS's clock; the one before has the tolerance added.
+        Some(Self {
+            ours: times.next()?,
+            aws: times.next_back()?,
+        })
+    }
+
+    fn advice(&self) -> Advice {
+        let readable = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+        let show =
+            |time: PrimitiveDateTime| time.format(readable).unwrap_or_else(|_| time.to_string());
+        let difference = self.ours - self.aws;
+        let minutes = difference.whole_minutes().unsigned_abs();
+        let amount = match minutes {
+            0..=119 => format!("{minutes} minutes"),
+            120..=2879 => format!("{} hours", minutes / 60),
+            _ => format!("{} days", minutes / 1440),
+        };
+        let direction = if difference.is_negative() {
+            "behind"
+        } else {
+            "ahead"
+        };
+        advice(
+            format!(
+                "The clock of the machine this service runs on is wrong: it said {}, when AWS's said {}. It is {amount} {direction}.",
+                show(self.ours),
+                show(self.aws),
+            ),
+            SET_THE_CLOCK,
+        )
+    }
+}
+
+fn sentence(message: &str) -> String {
+    let message = message.trim();
+    if message.is_empty() || message.ends_with(['.', '!', '?']) {
+        message.to_owned()
+    } else {
+        format!("{message}.")
+    }
+}
+
+#[cfg(test)]
+mod tests;

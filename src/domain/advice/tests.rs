@@ -1,0 +1,396 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+const USER: &str = "arn:aws:iam::123456789012:user/skycms";
+
+fn told_with(
+    code: &str,
+    message: &str,
+    status: u16,
+    operation: Operation,
+    id: &str,
+    region: &str,
+    key: Option<&str>,
+) -> Advice {
+    let error = AwsError {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        request_id: None,
+        http_status: Some(status),
+    };
+    let distribution = DistributionId::parse(id).unwrap();
+    let key = key.map(|key| AccessKeyId::parse(key).unwrap());
+    let context = AdviceContext {
+        distribution_id: &distribution,
+        region: region.parse().unwrap(),
+        access_key_id: key.as_ref(),
+    };
+    advise(&error, operation, &context)
+}
+
+fn told(code: &str, message: &str, status: u16, operation: Operation) -> Advice {
+    told_with(
+        code,
+        message,
+        status,
+        operation,
+        "E2QWRUHEXAMPLE",
+        "us-east-1",
+        Some("AKIAIOSFODNN7EXAMPLE"),
+    )
+}
+
+fn denial(action: &str, id: &str, end: &str) -> String {
+    format!(
+        "User: {USER} is not authorized to perform: cloudfront:{action} on resource: arn:aws:cloudfront::123456789012:distribution/{id}{end}"
+    )
+}
+
+fn assert_says(advice: &Advice, cause: &[&str], fix: &[&str]) {
+    for words in cause {
+        assert!(
+            advice.cause.contains(words),
+            "cause lacks {words:?}: {}",
+            advice.cause
+        );
+    }
+    for words in fix {
+        assert!(
+            advice.fix.contains(words),
+            "fix lacks {words:?}: {}",
+            advice.fix
+        );
+    }
+}
+
+#[test]
+fn a_missing_create_and_a_missing_get_are_told_apart() {
+    let end = " because no identity-based policy allows the action";
+    let create = told(
+        "AccessDenied",
+        &denial("CreateInvalidation", "E2QWRUHEXAMPLE", end),
+        403,
+        Operation::CreateInvalidation,
+    );
+    assert_says(
+        &create,
+        &[
+            USER,
+            "may not use cloudfront:CreateInvalidation on E2QWRUHEXAMPLE",
+            "names another distribution",
+        ],
+        &[
+            "mistyped ID",
+            "arn:aws:cloudfront::*:distribution/E2QWRUHEXAMPLE",
+        ],
+    );
+    let get = told(
+        "AccessDenied",
+        &denial("GetInvalidation", "E2QWRUHEXAMPLE", end),
+        403,
+        Operation::GetInvalidation,
+    );
+    assert_says(
+        &get,
+        &[
+            "may create invalidations, but not ask",
+            "cloudfront:GetInvalidation is missing",
+        ],
+        &[
+            "Add cloudfront:GetInvalidation",
+            "beside cloudfront:CreateInvalidation",
+        ],
+    );
+}
+
+#[test]
+fn a_denial_without_names_still_helps() {
+    let advice = told(
+        "AccessDenied",
+        "Access denied.",
+        403,
+        Operation::CreateInvalidation,
+    );
+    assert_says(
+        &advice,
+        &[
+            "the key AKIAIOSFODNN7EXAMPLE",
+            "cloudfront:CreateInvalidation",
+        ],
+        &[],
+    );
+    let tenant = told_with(
+        "AccessDenied",
+        "",
+        403,
+        Operation::GetInvalidation,
+        "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB",
+        "us-east-1",
+        None,
+    );
+    assert_says(
+        &tenant,
+        &["AWS default credentials"],
+        &["Add cloudfront:GetInvalidationForDistributionTenant"],
+    );
+}
+
+#[test]
+fn another_distribution_in_the_message_is_named() {
+    let advice = told(
+        "AccessDenied",
+        &denial("CreateInvalidation", "EOTHEREXAMPLE1", ""),
+        403,
+        Operation::CreateInvalidation,
+    );
+    assert_says(
+        &advice,
+        &["for EOTHEREXAMPLE1, but the settings name E2QWRUHEXAMPLE"],
+        &["the same"],
+    );
+}
+
+#[test]
+fn an_explicit_deny_is_named_with_its_place() {
+    let message = denial(
+        "CreateInvalidation",
+        "E2QWRUHEXAMPLE",
+        " with an explicit deny in a service control policy",
+    );
+    let advice = told("AccessDenied", &message, 403, Operation::CreateInvalidation);
+    assert_says(
+        &advice,
+        &["explicit deny in a service control policy forbids cloudfront:CreateInvalidation"],
+        &["whoever manages that policy"],
+    );
+}
+
+#[test]
+fn a_wrong_clock_is_told_with_both_times() {
+    let slow = told(
+        "SignatureDoesNotMatch",
+        "Signature expired: 20261123T120000Z is now earlier than 20261123T122000Z (20261123T122500Z - 5 min.)",
+        403,
+        Operation::CreateInvalidation,
+    );
+    assert_says(
+        &slow,
+        &[
+            "it said 2026-11-23 12:00:00 UTC, when AWS's said 2026-11-23 12:25:00 UTC",
+            "25 minutes behind",
+        ],
+        &["NTP"],
+    );
+    let fast = told(
+        "SignatureDoesNotMatch",
+        "Signature not yet current: 20261123T170000Z is still later than 20261123T120500Z (20261123T120000Z + 5 min.)",
+        403,
+        Operation::CreateInvalidation,
+    );
+    assert_says(
+        &fast,
+        &["5 hours ahead", "AWS's said 2026-11-23 12:00:00 UTC"],
+        &[],
+    );
+}
+
+#[test]
+fn keys_and_secrets_are_told_apart() {
+    let key = told(
+        "InvalidClientTokenId",
+        "The security token included in the request is invalid.",
+        403,
+        Operation::CreateInvalidation,
+    );
+    assert_says(
+        &key,
+        &["no active access key AKIAIOSFODNN7EXAMPLE", "disabled"],
+        &["activate it or create", "commercial"],
+    );
+    let china = told_with(
+        "InvalidClientTokenId",
+        "",
+        403,
+        Operation::CreateInvalidation,
+        "E2QWRUHEXAMPLE",
+        "cn-north-1",
+        Some("AKIAIOSFODNN7EXAMPLE"),
+    );
+    assert_says(
+        &china,
+        &[],
+        &["in AWS China; keys of AWS's other regions are not valid there"],
+    );
+    let secret = told(
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.",
+        403,
+        Operation::CreateInvalidation,
+    );
+    assert_says(
+        &secret,
+        &["secret access key does not belong to AKIAIOSFODNN7EXAMPLE"],
+        &["again", "create a new access key"],
+    );
+    let scope = told(
+        "SignatureDoesNotMatch",
+        "Credential should be scoped to a valid region, not 'us-east-1'.",
+        403,
+        Operation::CreateInvalidation,
+    );
+    assert_says(&scope, &["another region than us-east-1"], &[]);
+}
+
+#[test]
+fn each_other_error_has_its_cause_and_fix() {
+    use Operation::{CreateInvalidation as Create, GetInvalidation as Get};
+    for (code, message, status, operation, cause, fix) in [
+        (
+            "ExpiredToken",
+            "",
+            403,
+            Create,
+            "have expired",
+            "long-term access key",
+        ),
+        (
+            "ExpiredTokenException",
+            "",
+            403,
+            Create,
+            "have expired",
+            "AKIA…",
+        ),
+        (
+            "MissingAuthenticationToken",
+            "",
+            403,
+            Create,
+            "without a signature",
+            "proxy",
+        ),
+        (
+            "NoCredentials",
+            "",
+            0,
+            Create,
+            "none were found. Looked in: the environment",
+            "role",
+        ),
+        (
+            "NoSuchDistribution",
+            "",
+            404,
+            Create,
+            "no distribution E2QWRUHEXAMPLE in the AWS account of the key AKIA",
+            "dt_",
+        ),
+        (
+            "EntityNotFound",
+            "",
+            404,
+            Create,
+            "no distribution tenant",
+            "«Distribution tenants»",
+        ),
+        (
+            "NoSuchInvalidation",
+            "",
+            404,
+            Get,
+            "does not know this invalidation",
+            "purge it again",
+        ),
+        (
+            "TooManyInvalidationsInProgress",
+            "",
+            400,
+            Create,
+            "quota",
+            "tried again by themselves",
+        ),
+        (
+            "BatchTooLarge",
+            "",
+            413,
+            Create,
+            "larger than CloudFront accepts",
+            "split",
+        ),
+        (
+            "InvalidationBatchAlreadyExists",
+            "",
+            409,
+            Create,
+            "earlier attempt",
+            "under way",
+        ),
+        (
+            "InvalidArgument",
+            "Your request contains a caller reference that was used for a previous invalidation batch",
+            400,
+            Create,
+            "earlier attempt",
+            "under way",
+        ),
+        (
+            "InvalidArgument",
+            "Your request contains one or more invalid invalidation paths",
+            400,
+            Create,
+            "invalid invalidation paths.",
+            "one path among good ones",
+        ),
+        (
+            "Throttling",
+            "Rate exceeded",
+            400,
+            Create,
+            "too soon",
+            "tried again",
+        ),
+        (
+            "ServiceUnavailable",
+            "",
+            503,
+            Create,
+            "problem of its own",
+            "health.aws.amazon.com",
+        ),
+        (
+            "Timeout",
+            "",
+            0,
+            Create,
+            "did not answer in time",
+            "firewall",
+        ),
+        ("Unreachable", "", 0, Create, "no connection", "DNS"),
+        (
+            "ConnectionClosed",
+            "",
+            0,
+            Create,
+            "closed before the answer",
+            "tried again",
+        ),
+        (
+            "UnreadableAnswer",
+            "",
+            201,
+            Create,
+            "did not come from CloudFront",
+            "AWS_ENDPOINT_URL_CLOUDFRONT",
+        ),
+        (
+            "IllFatedRequest",
+            "Stars are wrong",
+            400,
+            Create,
+            "CreateInvalidation: IllFatedRequest. Stars are wrong.",
+            "request ID",
+        ),
+    ] {
+        assert_says(&told(code, message, status, operation), &[cause], &[fix]);
+    }
+}

@@ -1,0 +1,314 @@
+//! «Save and test»: what its two calls to CloudFront say about the settings, step by step.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AwsError, CallerReference, CreateOutcome, FieldErrors, GetOutcome, InvalidationId, Operation,
+    advice::{Advice, AdviceContext, advise},
+};
+
+/// What the test invalidates: never a real page.
+pub const TEST_PATH: &str = "/skycms-cdn-test";
+
+/// A step of the test, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The form is well-formed.
+    Format,
+    /// AWS knows who signs.
+    Credentials,
+    /// CloudFront accepts an invalidation.
+    CreateInvalidation,
+    /// CloudFront tells how far it is.
+    GetInvalidation,
+    /// CloudFront says `Completed`.
+    Completed,
+}
+
+impl Step {
+    /// All steps, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Format,
+        Self::Credentials,
+        Self::CreateInvalidation,
+        Self::GetInvalidation,
+        Self::Completed,
+    ];
+
+    /// The name in pages and API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Credentials => "credentials",
+            Self::CreateInvalidation => "create_invalidation",
+            Self::GetInvalidation => "get_invalidation",
+            Self::Completed => "completed",
+        }
+    }
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// It works.
+    Passed,
+    /// It does not.
+    Failed,
+    /// It could not be tried.
+    Skipped,
+    /// CloudFront is at it.
+    Waiting,
+}
+
+impl StepOutcome {
+    /// The name in pages and API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// One step, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Which step.
+    pub step: Step,
+    /// How it went.
+    pub outcome: StepOutcome,
+    /// What was found.
+    pub cause: String,
+    /// What to do about it, if anything.
+    pub fix: Option<String>,
+    /// AWS's own words, to copy.
+    pub error: Option<AwsError>,
+}
+
+/// The whole test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestReport {
+    /// The five steps, in order.
+    pub steps: [StepReport; 5],
+    /// The test's invalidation, if CloudFront told its id.
+    pub invalidation: Option<InvalidationId>,
+    /// The test's caller reference, if it came to a call.
+    pub caller_reference: Option<CallerReference>,
+}
+
+const NOT_ASKED: &str = "Not tried, since an earlier step failed.";
+
+impl TestReport {
+    /// The report on a form that is not well-formed: nothing was sent.
+    #[must_use]
+    pub fn of_bad_form(errors: &FieldErrors) -> Self {
+        let mut report = Self::blank(None);
+        report.set(Step::Format, StepOutcome::Failed, errors.to_string());
+        report
+    }
+
+    /// The report after the first call, which creates the test's invalidation.
+    #[must_use]
+    pub fn after_create(
+        reference: CallerReference,
+        outcome: &CreateOutcome,
+        context: &AdviceContext<'_>,
+    ) -> Self {
+        let mut report = Self::blank(Some(reference));
+        report.set(
+            Step::Format,
+            StepOutcome::Passed,
+            "All fields are well-formed.",
+        );
+        if outcome.error().is_some_and(AwsError::is_about_credentials) {
+            report.fail(
+                Step::Credentials,
+                outcome.error(),
+                Operation::CreateInvalidation,
+                context,
+            );
+            return report;
+        }
+        report.credentials(outcome);
+        match outcome {
+            CreateOutcome::Accepted { id, completed, .. } => {
+                report.set(
+                    Step::CreateInvalidation,
+                    StepOutcome::Passed,
+                    format!("CloudFront accepted the invalidation {id} of {TEST_PATH}."),
+                );
+                report.set(
+                    Step::GetInvalidation,
+                    StepOutcome::Waiting,
+                    "Not asked yet.",
+                );
+                report.set(Step::Completed, StepOutcome::Waiting, WORKING);
+                if *completed {
+                    report.set(Step::Completed, StepOutcome::Passed, COMPLETED);
+                }
+                report.invalidation = Some(id.clone());
+            }
+            CreateOutcome::AlreadyUsed(error) => {
+                let Advice { cause, fix } = advise(error, Operation::CreateInvalidation, context);
+                report.set(Step::CreateInvalidation, StepOutcome::Passed, cause);
+                let unasked =
+                    "The ID of the invalidation is not known, so there is nothing to ask for.";
+                report.set(Step::GetInvalidation, StepOutcome::Skipped, unasked);
+                report.set(Step::Completed, StepOutcome::Skipped, unasked);
+                report.step_mut(Step::GetInvalidation).fix = Some(fix);
+                report.step_mut(Step::CreateInvalidation).error = Some(error.clone());
+            }
+            refused => report.fail(
+                Step::CreateInvalidation,
+                refused.error(),
+                Operation::CreateInvalidation,
+                context,
+            ),
+        }
+        report
+    }
+
+    /// Takes what the second call said, and every later one while the last step waits.
+    pub fn after_get(&mut self, outcome: &GetOutcome, context: &AdviceContext<'_>) {
+        match outcome {
+            GetOutcome::InProgress | GetOutcome::Completed => {
+                self.set(
+                    Step::GetInvalidation,
+                    StepOutcome::Passed,
+                    "CloudFront tells how far the invalidation is.",
+                );
+                if *outcome == GetOutcome::Completed {
+                    self.set(Step::Completed, StepOutcome::Passed, COMPLETED);
+                } else if self.step(Step::Completed).outcome != StepOutcome::Passed {
+                    self.set(Step::Completed, StepOutcome::Waiting, WORKING);
+                }
+            }
+            GetOutcome::Gone(error)
+                if self.step(Step::GetInvalidation).outcome == StepOutcome::Passed =>
+            {
+                self.fail(
+                    Step::Completed,
+                    Some(error),
+                    Operation::GetInvalidation,
+                    context,
+                );
+            }
+            // One failed poll says nothing against settings that already passed.
+            GetOutcome::TryLater(_)
+                if self.step(Step::GetInvalidation).outcome == StepOutcome::Passed => {}
+            GetOutcome::Gone(error)
+            | GetOutcome::SettingsRejected(error)
+            | GetOutcome::TryLater(error) => {
+                self.fail(
+                    Step::GetInvalidation,
+                    Some(error),
+                    Operation::GetInvalidation,
+                    context,
+                );
+                if self.step(Step::Completed).outcome != StepOutcome::Passed {
+                    self.set(Step::Completed, StepOutcome::Skipped, NOT_ASKED);
+                }
+            }
+        }
+    }
+
+    /// One step.
+    #[must_use]
+    pub const fn step(&self, step: Step) -> &StepReport {
+        &self.steps[step as usize]
+    }
+
+    /// Whether the settings work: the first four steps passed, and the last has not failed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        let (last, first) = (self.step(Step::Completed), &self.steps[..4]);
+        first.iter().all(|step| step.outcome == StepOutcome::Passed)
+            && last.outcome != StepOutcome::Failed
+    }
+
+    /// Whether CloudFront is still to be asked whether the invalidation has completed.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.step(Step::Completed).outcome == StepOutcome::Waiting
+    }
+
+    fn blank(caller_reference: Option<CallerReference>) -> Self {
+        Self {
+            steps: Step::ALL.map(|step| StepReport {
+                step,
+                outcome: StepOutcome::Skipped,
+                cause: NOT_ASKED.to_owned(),
+                fix: None,
+                error: None,
+            }),
+            invalidation: None,
+            caller_reference,
+        }
+    }
+
+    fn credentials(&mut self, outcome: &CreateOutcome) {
+        let (outcome, cause) = match outcome {
+            CreateOutcome::NotSent(_) => (
+                StepOutcome::Skipped,
+                "Not checked: CloudFront could not be reached.",
+            ),
+            CreateOutcome::Unknown(_) => (
+                StepOutcome::Skipped,
+                "Not checked: CloudFront gave no usable answer.",
+            ),
+            CreateOutcome::Throttled(_) => (
+                StepOutcome::Skipped,
+                "Not checked: AWS refused the request for coming too soon.",
+            ),
+            _ => (
+                StepOutcome::Passed,
+                "AWS knows the credentials, and the signature is right.",
+            ),
+        };
+        self.set(Step::Credentials, outcome, cause);
+    }
+
+    fn step_mut(&mut self, step: Step) -> &mut StepReport {
+        &mut self.steps[step as usize]
+    }
+
+    fn set(&mut self, step: Step, outcome: StepOutcome, cause: impl Into<String>) {
+        *self.step_mut(step) = StepReport {
+            step,
+            outcome,
+            cause: cause.into(),
+            fix: None,
+            error: None,
+        };
+    }
+
+    fn fail(
+        &mut self,
+        step: Step,
+        error: Option<&AwsError>,
+        operation: Operation,
+        context: &AdviceContext<'_>,
+    ) {
+        let Some(error) = error else { return };
+        let Advice { cause, fix } = advise(error, operation, context);
+        *self.step_mut(step) = StepReport {
+            step,
+            outcome: StepOutcome::Failed,
+            cause,
+            fix: Some(fix),
+            error: Some(error.clone()),
+        };
+    }
+}
+
+const WORKING: &str = "CloudFront is working on it, usually for less than half a minute.";
+const COMPLETED: &str = "CloudFront says that the invalidation is completed.";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::domain::{AccessKeyId, DistributionId, Region};
+
+fn error(code: &str) -> AwsError {
+    AwsError {
+        code: code.to_owned(),
+        message: String::new(),
+        request_id: Some("7f9b".to_owned()),
+        http_status: None,
+    }
+}
+
+fn with_context<T>(run: impl FnOnce(&AdviceContext<'_>) -> T) -> T {
+    let distribution_id = DistributionId::parse("E2QWRUHEXAMPLE").unwrap();
+    let key = AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap();
+    run(&AdviceContext {
+        distribution_id: &distribution_id,
+        region: Region::RECOMMENDED,
+        access_key_id: Some(&key),
+    })
+}
+
+fn created(outcome: &CreateOutcome) -> TestReport {
+    let reference = CallerReference::parse("test-1").unwrap();
+    with_context(|context| TestReport::after_create(reference, outcome, context))
+}
+
+fn accepted() -> TestReport {
+    created(&CreateOutcome::Accepted {
+        id: InvalidationId::parse("I2J0I21PCUYOIK").unwrap(),
+        completed: false,
+        request_id: None,
+    })
+}
+
+fn polled(outcome: &GetOutcome) -> TestReport {
+    let mut report = accepted();
+    with_context(|context| report.after_get(outcome, context));
+    report
+}
+
+fn outcomes(report: &TestReport) -> [&'static str; 5] {
+    Step::ALL.map(|step| {
+        let found = report.step(step);
+        assert_eq!(found.step, step);
+        assert!(!found.cause.is_empty());
+        assert_eq!(
+            found.outcome == StepOutcome::Failed,
+            found.fix.is_some() && found.error.is_some()
+        );
+        found.outcome.as_str()
+    })
+}
+
+#[test]
+fn working_settings_pass() {
+    assert!(
+        !accepted().passed(),
+        "not before CloudFront told how far it is"
+    );
+    let waiting = polled(&GetOutcome::InProgress);
+    assert_eq!(
+        outcomes(&waiting),
+        ["passed", "passed", "passed", "passed", "waiting"]
+    );
+    assert!(waiting.passed() && waiting.is_waiting());
+    let done = polled(&GetOutcome::Completed);
+    assert_eq!(outcomes(&done), ["passed"; 5]);
+    assert!(done.passed() && !done.is_waiting());
+}
+
+#[test]
+fn rejected_credentials_fail_their_own_step() {
+    for code in [
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "MissingAuthenticationToken",
+        "NoCredentials",
+    ] {
+        let report = created(&CreateOutcome::SettingsRejected(error(code)));
+        assert_eq!(
+            outcomes(&report),
+            ["passed", "failed", "skipped", "skipped", "skipped"],
+            "{code}"
+        );
+        assert_eq!(
+            report
+                .step(Step::Credentials)
+                .error
+                .as_ref()
+                .unwrap()
+                .request_id
+                .as_deref(),
+            Some("7f9b")
+        );
+        assert!(!report.passed());
+    }
+}
+
+#[test]
+fn a_missing_permission_or_a_wrong_distribution_fails_the_create() {
+    for outcome in [
+        CreateOutcome::SettingsRejected(error("AccessDenied")),
+        CreateOutcome::SettingsRejected(error("NoSuchDistribution")),
+        CreateOutcome::SettingsRejected(error("EntityNotFound")),
+        CreateOutcome::QuotaFull(error("TooManyInvalidationsInProgress")),
+        CreateOutcome::BatchRefused(error("InvalidArgument")),
+        CreateOutcome::BatchTooLarge(error("BatchTooLarge")),
+    ] {
+        assert_eq!(
+            outcomes(&created(&outcome)),
+            ["passed", "passed", "failed", "skipped", "skipped"],
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn transport_trouble_says_nothing_about_credentials() {
+    for outcome in [
+        CreateOutcome::NotSent(error(AwsError::UNREACHABLE)),
+        CreateOutcome::Unknown(error(AwsError::TIMEOUT)),
+        CreateOutcome::Unknown(error("ServiceUnavailable")),
+        CreateOutcome::Throttled(error("Throttling")),
+    ] {
+        let report = created(&outcome);
+        assert_eq!(
+            outcomes(&report),
+            ["passed", "skipped", "failed", "skipped", "skipped"],
+            "{outcome:?}"
+        );
+        assert!(
+            report
+                .step(Step::Credentials)
+                .cause
+                .starts_with("Not checked:")
+        );
+    }
+}
+
+#[test]
+fn an_already_used_reference_counts_as_accepted_without_an_id() {
+    let reference = CallerReference::parse("test-1").unwrap();
+    let outcome = CreateOutcome::AlreadyUsed(error("InvalidationBatchAlreadyExists"));
+    let report = with_context(|context| TestReport::after_create(reference, &outcome, context));
+    assert_eq!(
+        report.step(Step::CreateInvalidation).outcome,
+        StepOutcome::Passed
+    );
+    assert_eq!(
+        report.step(Step::GetInvalidation).outcome,
+        StepOutcome::Skipped
+    );
+    assert!(
+        report
+            .step(Step::GetInvalidation)
+            .fix
+            .as_ref()
+            .unwrap()
+            .contains("started again")
+    );
+    assert!(report.invalidation.is_none() && !report.passed());
+}
+
+#[test]
+fn a_failing_get_fails_its_step() {
+    for outcome in [
+        GetOutcome::SettingsRejected(error("AccessDenied")),
+        GetOutcome::Gone(error("NoSuchInvalidation")),
+        GetOutcome::TryLater(error(AwsError::TIMEOUT)),
+    ] {
+        let report = polled(&outcome);
+        assert_eq!(
+            outcomes(&report),
+            ["passed", "passed", "passed", "failed", "skipped"],
+            "{outcome:?}"
+        );
+        assert!(!report.passed());
+    }
+}
+
+#[test]
+fn a_later_poll_changes_only_what_it_proves() {
+    let mut report = polled(&GetOutcome::InProgress);
+    with_context(|context| {
+        report.after_get(&GetOutcome::TryLater(error(AwsError::TIMEOUT)), context)
+    });
+    assert!(report.passed() && report.is_waiting());
+    let mut gone = report.clone();
+    with_context(|context| gone.after_get(&GetOutcome::Gone(error("NoSuchInvalidation")), context));
+    assert_eq!(
+        outcomes(&gone),
+        ["passed", "passed", "passed", "passed", "failed"]
+    );
+    with_context(|context| report.after_get(&GetOutcome::Completed, context));
+    assert_eq!(outcomes(&report), ["passed"; 5]);
+}
+
+#[test]
+fn a_bad_form_fails_the_first_step() {
+    let form = crate::domain::SettingsForm {
+        distribution_id: String::new(),
+        access_key_id: String::new(),
+        secret_access_key: String::new().into(),
+        region: String::new(),
+        aws_default: true,
+    };
+    let report = TestReport::of_bad_form(&crate::domain::Settings::parse(&form, &[]).unwrap_err());
+    assert_eq!(
+        Step::ALL.map(|step| report.step(step).outcome.as_str()),
+        ["failed", "skipped", "skipped", "skipped", "skipped"]
+    );
+    assert!(
+        report
+            .step(Step::Format)
+            .cause
+            .contains("Enter the distribution ID")
+    );
+}
+
+#[test]
+fn it_survives_being_stored() {
+    let report = polled(&GetOutcome::Gone(error("NoSuchInvalidation")));
+    let stored = serde_json::to_value(&report).unwrap();
+    assert_eq!(stored["steps"][3]["step"], "get_invalidation");
+    assert_eq!(stored["steps"][3]["outcome"], "failed");
+    assert_eq!(
+        serde_json::from_value::<TestReport>(stored).unwrap(),
+        report
+    );
+}
