@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::faults::Rule;
+use crate::invalidations::{InvalidationView, Load};
+use crate::ledger::{Counters, Entry};
 use crate::settings::{self, Config, Distribution, Key};
 
 /// The routes.
@@ -33,7 +36,8 @@ pub(crate) fn router() -> Router<App> {
         )
         .route("/sandbox/complete", post(complete))
         .route("/sandbox/reset", post(reset))
-        .route("/sandbox/{*rest}", axum::routing::any(unknown))
+        .route("/sandbox/{*rest}", any(unknown))
+        .method_not_allowed_fallback(unknown)
 }
 
 /// A refusal that says how to mend it.
@@ -77,6 +81,20 @@ async fn unknown() -> Refusal {
     }
 }
 
+/// The query, refused in JSON like everything else here.
+struct Params<T>(T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let fix = "sandbox/README.md lists the parameters of each route";
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(params)| Self(params))
+            .map_err(|error| Refusal::bad(&error.body_text(), fix))
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Limit {
@@ -84,33 +102,42 @@ struct Limit {
     limit: Option<usize>,
 }
 
-async fn read_state(State(app): State<App>, query: Query<Limit>) -> Json<Value> {
+/// Serialised straight from the state: a long run holds hundreds of thousands of rows.
+#[derive(Serialize)]
+struct StateView<'a> {
+    config: &'a Config,
+    distributions: &'a BTreeMap<String, Distribution>,
+    in_progress: BTreeMap<&'a String, Load>,
+    keys: &'a BTreeMap<String, Key>,
+    faults: &'a [Rule],
+    counters: &'a Counters,
+    invalidations: Vec<InvalidationView<'a>>,
+    ledger: Vec<&'a Entry>,
+}
+
+async fn read_state(State(app): State<App>, Params(query): Params<Limit>) -> Response {
     let limit = query.limit.unwrap_or(usize::MAX);
     let now = app.now();
     let state = &mut *app.state();
-    let loads: BTreeMap<_, _> = state
+    let in_progress = state
         .distributions
         .keys()
         .map(|id| (id, state.invalidations.load(id, now)))
         .collect();
-    let invalidations: Vec<_> = state
-        .invalidations
-        .newest_first()
-        .take(limit)
-        .map(|one| one.view(now))
-        .collect();
+    let newest = state.invalidations.newest_first().take(limit);
     let mut ledger: Vec<_> = state.ledger.after(0).rev().take(limit).collect();
     ledger.reverse();
-    Json(json!({
-        "config": state.config,
-        "distributions": state.distributions,
-        "in_progress": loads,
-        "keys": state.keys,
-        "faults": state.faults.rules(),
-        "counters": state.ledger.counters(),
-        "invalidations": invalidations,
-        "ledger": ledger,
-    }))
+    Json(StateView {
+        config: &state.config,
+        distributions: &state.distributions,
+        in_progress,
+        keys: &state.keys,
+        faults: state.faults.rules(),
+        counters: state.ledger.counters(),
+        invalidations: newest.map(|one| one.view(now)).collect(),
+        ledger,
+    })
+    .into_response()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,7 +151,7 @@ struct InvalidationFilter {
 
 async fn read_invalidations(
     State(app): State<App>,
-    filter: Query<InvalidationFilter>,
+    Params(filter): Params<InvalidationFilter>,
 ) -> Json<Value> {
     let now = app.now();
     let state = app.state();
@@ -145,17 +172,26 @@ async fn read_invalidations(
     Json(json!({ "invalidations": found }))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct LedgerPage {
+    /// The number of the last entry that the caller has seen.
     after: u64,
-    limit: Option<usize>,
+    limit: usize,
 }
 
-async fn read_ledger(State(app): State<App>, page: Query<LedgerPage>) -> Json<Value> {
+impl Default for LedgerPage {
+    fn default() -> Self {
+        Self {
+            after: 0,
+            limit: 1_000,
+        }
+    }
+}
+
+async fn read_ledger(State(app): State<App>, Params(page): Params<LedgerPage>) -> Json<Value> {
     let state = app.state();
-    let limit = page.limit.unwrap_or(usize::MAX);
-    let entries: Vec<_> = state.ledger.after(page.after).take(limit).collect();
+    let entries: Vec<_> = state.ledger.after(page.after).take(page.limit).collect();
     Json(json!({ "counters": state.ledger.counters(), "ledger": entries }))
 }
 
@@ -266,7 +302,7 @@ struct Scope {
     distribution: Option<String>,
 }
 
-async fn complete(State(app): State<App>, scope: Query<Scope>) -> Json<Value> {
+async fn complete(State(app): State<App>, Params(scope): Params<Scope>) -> Json<Value> {
     let now = app.now();
     let completed = app
         .state()

@@ -36,6 +36,7 @@ pub(crate) fn router() -> Router<App> {
             get(read),
         )
         .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
 }
 
 async fn create(
@@ -63,13 +64,21 @@ async fn read(
     call(app, connection, Operation::Get, names, request).await
 }
 
-async fn unknown() -> Response {
-    let error = ApiError::new(
-        "UnknownOperationException",
-        "The sandbox knows CreateInvalidation and GetInvalidation, for distributions and distribution tenants. \
-         Its own API is under /sandbox/.",
-    );
-    error_response(&error, "00000000-0000-0000-0000-000000000000")
+async fn unknown(State(app): State<App>) -> Response {
+    refuse(
+        &app,
+        &ApiError::new(
+            "UnknownOperationException",
+            "The sandbox knows CreateInvalidation and GetInvalidation, for distributions and distribution \
+             tenants. Its own API is under /sandbox/.",
+        ),
+    )
+}
+
+/// An error before there is a call that could be handled.
+fn refuse(app: &App, error: &ApiError) -> Response {
+    let request_id = app.state().request_id();
+    error_response(error, &request_id)
 }
 
 async fn call(
@@ -81,18 +90,15 @@ async fn call(
 ) -> Response {
     let kinds = [Kind::Distribution, Kind::Tenant];
     let Some(kind) = kinds.into_iter().find(|kind| kind.noun() == noun) else {
-        return unknown().await;
+        return unknown(State(app)).await;
     };
     let (parts, body) = request.into_parts();
-    let body = match axum::body::to_bytes(body, MAX_BODY).await {
-        Ok(body) => body,
-        Err(_) => {
-            let error = ApiError::new(
-                "BatchTooLarge",
-                "Invalidation batch specified is too large.",
-            );
-            return error_response(&error, "00000000-0000-0000-0000-000000000000");
-        }
+    let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+        let error = ApiError::new(
+            "BatchTooLarge",
+            "Invalidation batch specified is too large.",
+        );
+        return refuse(&app, &error);
     };
     let call = Call {
         operation,

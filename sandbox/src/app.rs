@@ -32,10 +32,7 @@ impl App {
         *self.state() = State::new((*self.start).clone(), fastrand::Rng::new());
     }
 
-    #[allow(
-        clippy::unused_self,
-        reason = "the clock is reached through the app only"
-    )]
+    /// The one place that reads the clock.
     pub(crate) fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }

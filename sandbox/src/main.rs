@@ -3,6 +3,7 @@
 //! It speaks the API of version 2020-05-31, checks signatures and policies, keeps the quotas, and plays faults to
 //! order. `sandbox/README.md` documents how to run it and how to steer it.
 
+mod access;
 mod admin;
 mod api;
 mod app;

@@ -9,7 +9,13 @@ pub(crate) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Takes `amount` tokens, or none at all and says so. `rate` is tokens a second.
+    /// Whether `amount` tokens are there. `rate` is tokens a second.
+    pub(crate) fn holds(&self, amount: f64, rate: f64, capacity: f64, now: OffsetDateTime) -> bool {
+        // Sums of fractions fall short of whole numbers by a hair.
+        self.tokens(rate, capacity, now) + 1e-9 >= amount
+    }
+
+    /// Takes `amount` tokens, or none at all and says so.
     pub(crate) fn take(
         &mut self,
         amount: f64,
@@ -17,17 +23,17 @@ impl TokenBucket {
         capacity: f64,
         now: OffsetDateTime,
     ) -> bool {
-        let tokens = match self.filled {
-            None => capacity,
-            Some((tokens, at)) => {
-                let elapsed = (now - at).as_seconds_f64().max(0.0);
-                (tokens + elapsed * rate).min(capacity)
-            }
-        };
-        // Sums of fractions fall short of whole numbers by a hair.
-        let enough = tokens + 1e-9 >= amount;
-        self.filled = Some((if enough { tokens - amount } else { tokens }, now));
+        let enough = self.holds(amount, rate, capacity, now);
+        let spent = if enough { amount } else { 0.0 };
+        self.filled = Some((self.tokens(rate, capacity, now) - spent, now));
         enough
+    }
+
+    fn tokens(&self, rate: f64, capacity: f64, now: OffsetDateTime) -> f64 {
+        self.filled.map_or(capacity, |(tokens, at)| {
+            let elapsed = (now - at).as_seconds_f64().max(0.0);
+            (tokens + elapsed * rate).min(capacity)
+        })
     }
 }
 

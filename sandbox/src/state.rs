@@ -9,12 +9,12 @@ use time::{Duration, OffsetDateTime};
 use crate::batch::{self, Rules};
 use crate::error::ApiError;
 use crate::faults::{Faults, Injected, Operation};
-use crate::iam::{Decision, Policy};
+use crate::iam::Policy;
 use crate::invalidations::{Invalidation, Invalidations, Load};
 use crate::ledger::{Entry, Ledger};
 use crate::quota::TokenBucket;
 use crate::settings::{Account, AlreadyUsed, Config, Distribution, Key, Kind, Partition};
-use crate::sigv4::{Authorization, header};
+use crate::sigv4::Authorization;
 use crate::xml::InvalidationBatch;
 
 /// What a call is about.
@@ -69,10 +69,16 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     pub(crate) faults: Faults,
     request_rates: BTreeMap<Account, TokenBucket>,
-    path_rates: BTreeMap<String, TokenBucket>,
-    wildcard_rates: BTreeMap<String, TokenBucket>,
+    rates: BTreeMap<String, Rates>,
     /// For identifiers only; faults have a seeded source of their own.
     random: fastrand::Rng,
+}
+
+/// The quotas a second of one distribution.
+#[derive(Debug, Default)]
+struct Rates {
+    files: TokenBucket,
+    wildcards: TokenBucket,
 }
 
 impl State {
@@ -87,17 +93,14 @@ impl State {
             ledger: Ledger::default(),
             faults: Faults::new(0),
             request_rates: BTreeMap::new(),
-            path_rates: BTreeMap::new(),
-            wildcard_rates: BTreeMap::new(),
+            rates: BTreeMap::new(),
             random,
         }
     }
 
     /// Handles one call, or lets a fault come first, and writes it into the ledger.
     pub(crate) fn call(&mut self, call: &Call, now: OffsetDateTime) -> Reply {
-        let request_id = uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes())
-            .into_uuid()
-            .to_string();
+        let request_id = self.request_id();
         let fault = self.faults.draw(call.operation, &call.resource.id);
         let handled = fault.as_ref().is_none_or(|injected| injected.handled);
         let answer = handled.then(|| self.handle(call, now));
@@ -109,47 +112,17 @@ impl State {
         }
     }
 
+    pub(crate) fn request_id(&mut self) -> String {
+        uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes())
+            .into_uuid()
+            .to_string()
+    }
+
     fn handle(&mut self, call: &Call, now: OffsetDateTime) -> Result<Answer, ApiError> {
         let account = self.authorise(call, now)?;
         match call.operation {
             Operation::Create => self.create(call, &account, now),
             Operation::Get => self.get(call, &account, now),
-        }
-    }
-
-    /// The account of a key that signed the call and may make it. Comes before any look at what exists, so that a
-    /// mistyped distribution is `AccessDenied` under a policy that names another.
-    fn authorise(&self, call: &Call, now: OffsetDateTime) -> Result<Account, ApiError> {
-        let headers = call.request.headers();
-        let authorization = Authorization::parse(headers)?;
-        let key = self
-            .keys
-            .get(&authorization.access_key_id)
-            .filter(|key| key.enabled)
-            .filter(|key| key.session_token.as_deref() == header(headers, "x-amz-security-token"))
-            .ok_or_else(ApiError::invalid_token)?;
-        let clock = now + Duration::seconds(self.config.clock_offset_seconds);
-        let partition = self.partition(&call.resource.id, &authorization.region);
-        let region = partition.signing_region();
-        authorization.verify(&call.request, &key.secret_access_key, region, clock)?;
-        if key.expires_at.is_some_and(|expires_at| expires_at <= clock) {
-            return Err(ApiError::new(
-                "ExpiredToken",
-                "The security token included in the request is expired",
-            ));
-        }
-        permit(key, partition, call)?;
-        Ok(key.account.clone())
-    }
-
-    /// An unknown distribution is taken to be in the partition that the caller signed for.
-    fn partition(&self, distribution: &str, region: &str) -> Partition {
-        match self.distributions.get(distribution) {
-            Some(distribution) => distribution.partition,
-            None => Partition::ALL
-                .into_iter()
-                .find(|partition| partition.signing_region() == region)
-                .unwrap_or_default(),
         }
     }
 
@@ -247,19 +220,26 @@ impl State {
         if new.files > 0 && running.files + new.files > files {
             return too_many("invalidations");
         }
-        let rates = [
-            (config.paths_per_second, &mut self.path_rates, new.files),
+        let rates = self.rates.entry(id.to_owned()).or_default();
+        let mut limits = [
+            (&mut rates.files, config.paths_per_second, new.files as f64),
             (
+                &mut rates.wildcards,
                 config.wildcards_per_second,
-                &mut self.wildcard_rates,
-                new.wildcards,
+                new.wildcards as f64,
             ),
         ];
-        for (rate, buckets, amount) in rates {
-            let Some(rate) = rate else { continue };
-            let bucket = buckets.entry(id.to_owned()).or_default();
-            if !bucket.take(amount as f64, rate, rate.max(1.0), now) {
+        // Looks at both before it takes from either.
+        for (bucket, rate, amount) in &limits {
+            if let Some(rate) = *rate
+                && !bucket.holds(*amount, rate, rate.max(1.0), now)
+            {
                 return Err(ApiError::throttled());
+            }
+        }
+        for (bucket, rate, amount) in &mut limits {
+            if let Some(rate) = *rate {
+                bucket.take(*amount, rate, rate.max(1.0), now);
             }
         }
         Ok(())
@@ -334,38 +314,6 @@ impl State {
             in_progress_wildcards: load.wildcards,
         });
     }
-}
-
-/// # Errors
-/// `AccessDenied` in AWS's words, which name the user, the action, the resource and the kind of refusal.
-fn permit(key: &Key, partition: Partition, call: &Call) -> Result<(), ApiError> {
-    let suffix = match call.resource.kind {
-        Kind::Distribution => "",
-        Kind::Tenant => "ForDistributionTenant",
-    };
-    let action = format!("cloudfront:{}{suffix}", call.operation.name());
-    let Account(account) = &key.account;
-    let partition = partition.name();
-    let (noun, id) = (call.resource.kind.noun(), &call.resource.id);
-    let resource = format!("arn:{partition}:cloudfront::{account}:{noun}/{id}");
-    let decision = key.policy.as_ref().map_or(Decision::NotAllowed, |policy| {
-        policy.decide(&action, &resource)
-    });
-    let reason = match decision {
-        Decision::Allowed => return Ok(()),
-        Decision::NotAllowed => {
-            format!("because no identity-based policy allows the {action} action")
-        }
-        Decision::Denied => "with an explicit deny in an identity-based policy".to_owned(),
-    };
-    Err(ApiError::new(
-        "AccessDenied",
-        format!(
-            "User: arn:{partition}:iam::{account}:user/{} is not authorized to perform: {action} on resource: \
-             {resource} {reason}",
-            key.user
-        ),
-    ))
 }
 
 /// The answer to a caller reference that was used before.

@@ -118,6 +118,15 @@ async fn refusals_say_how_to_mend_them() {
         );
         assert!(answer["fix"].as_str().unwrap().len() > 20);
     }
+    for (method, path, expected) in [
+        ("GET", "/sandbox/ledger?after=yesterday", 400),
+        ("PUT", "/sandbox/config", 404),
+        ("GET", "/sandbox/nothing", 404),
+    ] {
+        let (status, answer) = sandbox.admin(method, path, Value::Null).await;
+        assert_eq!(status, expected, "{path}: {answer}");
+        assert!(answer["fix"].is_string(), "{answer}");
+    }
     let (status, answer) = sandbox
         .admin("DELETE", "/sandbox/keys/AKIANOBODY", Value::Null)
         .await;
@@ -125,6 +134,20 @@ async fn refusals_say_how_to_mend_them() {
         (status, answer["error"].as_str().unwrap()),
         (404, "there is no key `AKIANOBODY`")
     );
+}
+
+#[tokio::test]
+async fn other_calls_of_cloudfronts_api_are_refused_in_its_envelope() {
+    let sandbox = Sandbox::start();
+    let path = format!("/2020-05-31/distribution/{DISTRIBUTION}/invalidation");
+    for (method, path) in [("GET", path.as_str()), ("GET", "/2020-05-31/distribution")] {
+        let (status, body) = sandbox.http(method, path, String::new()).await;
+        assert_eq!(status, 404);
+        assert!(
+            body.contains("<Code>UnknownOperationException</Code>"),
+            "{body}"
+        );
+    }
 }
 
 #[tokio::test]
