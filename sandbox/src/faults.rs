@@ -136,6 +136,11 @@ impl Rule {
                 {
                     return Err(format!("`status` {status} must be from 200 to 599"));
                 }
+                Fault::Slow { .. } | Fault::Truncated {} if self.handled == Some(false) => {
+                    return Err(
+                        "`handled` must be true where the right answer is needed".to_owned()
+                    );
+                }
                 _ => {}
             }
         }

@@ -176,3 +176,70 @@ impl Invalidations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use time::{Duration, macros::datetime};
+
+    const START: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
+
+    fn invalidation(number: usize, paths: usize) -> Invalidation {
+        Invalidation {
+            id: format!("I{number}"),
+            distribution: "E1".to_owned(),
+            caller_reference: format!("r{number}"),
+            paths: vec!["/a".to_owned(); paths],
+            created_at: START,
+            completes_at: START + Duration::seconds(3),
+        }
+    }
+
+    #[test]
+    fn what_is_in_progress_counts_until_its_time() {
+        let mut invalidations = Invalidations::default();
+        invalidations.add(invalidation(1, 2));
+        let mut later = invalidation(2, 0);
+        later.paths = vec!["/b/*".to_owned(), "#tag".to_owned()];
+        later.completes_at = START + Duration::seconds(5);
+        invalidations.add(later);
+        let mut load = |seconds| invalidations.load("E1", START + Duration::seconds(seconds));
+        assert_eq!(
+            load(2),
+            Load {
+                files: 3,
+                wildcards: 1
+            }
+        );
+        assert_eq!(
+            load(3),
+            Load {
+                files: 1,
+                wildcards: 1
+            }
+        );
+        assert_eq!(load(5), Load::default());
+        assert_eq!(invalidations.load("E2", START), Load::default());
+    }
+
+    #[test]
+    fn a_long_run_forgets_the_oldest_and_still_finds_the_others() {
+        let mut invalidations = Invalidations::default();
+        for number in 0..CAPACITY + 10 {
+            invalidations.add(invalidation(number, 1));
+        }
+        assert_eq!(invalidations.all.len(), CAPACITY);
+        assert_eq!(invalidations.by_id.len(), CAPACITY);
+        assert_eq!(invalidations.by_reference.len(), CAPACITY);
+        assert!(invalidations.get("E1", "I9").is_none());
+        assert!(invalidations.by_reference("E1", "r9").is_none());
+        let newest = format!("I{}", CAPACITY + 9);
+        assert_eq!(invalidations.get("E1", &newest).unwrap().id, newest);
+        assert_eq!(invalidations.get("E1", "I10").unwrap().id, "I10");
+        assert!(invalidations.get("E2", "I10").is_none());
+
+        invalidations.add(invalidation(CAPACITY + 10, PATH_CAPACITY - 1));
+        assert_eq!(invalidations.all.len(), 2);
+    }
+}
