@@ -1,2 +1,110 @@
-//! A stateful stand-in for CloudFront's invalidation API.
-fn main() {}
+//! `cloudfront-sandbox`: a stateful stand-in for CloudFront's invalidation API, for tests, demos and newcomers.
+//!
+//! It speaks the API of version 2020-05-31, checks signatures and policies, keeps the quotas, and plays faults to
+//! order. `sandbox/README.md` documents how to run it and how to steer it.
+
+mod access;
+mod admin;
+mod api;
+mod app;
+mod batch;
+mod error;
+mod faults;
+mod iam;
+mod invalidations;
+mod ledger;
+mod page;
+mod quota;
+mod server;
+mod settings;
+mod sigv4;
+mod state;
+mod xml;
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::settings::Config;
+use crate::state::Start;
+
+/// A stateful stand-in for CloudFront's invalidation API.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, env = "SANDBOX_LISTEN", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The distribution that exists from the start.
+    #[arg(
+        long,
+        env = "SANDBOX_DISTRIBUTION_ID",
+        default_value = "E2SANDBOX0CDN1"
+    )]
+    distribution_id: String,
+    /// The access key that may invalidate it.
+    #[arg(
+        long,
+        env = "SANDBOX_ACCESS_KEY_ID",
+        default_value = "AKIASANDBOX000000001"
+    )]
+    access_key_id: String,
+    /// The secret of that key.
+    #[arg(
+        long,
+        env = "SANDBOX_SECRET_ACCESS_KEY",
+        hide_env_values = true,
+        default_value = "sandbox/demo/secret/of/cloudfront/000001"
+    )]
+    secret_access_key: String,
+    /// How long an invalidation stays InProgress, in milliseconds.
+    #[arg(long, env = "SANDBOX_IN_PROGRESS_MS", default_value_t = 3_000)]
+    in_progress_ms: u64,
+    /// How long each call takes, in milliseconds.
+    #[arg(long, env = "SANDBOX_LATENCY_MS", default_value_t = 0)]
+    latency_ms: u64,
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let arguments = Arguments::parse();
+    let app = App::new(Start {
+        config: Config {
+            in_progress_ms: arguments.in_progress_ms,
+            latency_ms: arguments.latency_ms,
+            ..Config::default()
+        },
+        distribution_id: arguments.distribution_id,
+        access_key_id: arguments.access_key_id,
+        secret_access_key: arguments.secret_access_key,
+    });
+    let router = page::router()
+        .merge(admin::router())
+        .merge(api::router())
+        .with_state(app);
+
+    let listener = TcpListener::bind(arguments.listen).await?;
+    let address = listener.local_addr()?;
+    let mut stdout = io::stdout();
+    writeln!(stdout, "cloudfront-sandbox listening on http://{address}")?;
+    stdout.flush()?;
+
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stopper = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stopper.cancel();
+    });
+    server::serve(listener, router, stop).await;
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! AWS Signature Version 4, the receiving side, as AWS's documentation describes it.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::{digest, hmac};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, Request};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem};
+
+use crate::error::ApiError;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const TOLERANCE: Duration = Duration::minutes(5);
+const TIMESTAMP: &[BorrowedFormatItem<'_>] =
+    time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+/// Everything that SigV4's URI encoding leaves alone, and the separator.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+/// The parts of an `Authorization` header.
+#[derive(Debug)]
+pub(crate) struct Authorization {
+    pub(crate) access_key_id: String,
+    pub(crate) region: String,
+    scope_date: String,
+    service: String,
+    signed_headers: String,
+    signature: String,
+}
+
+impl Authorization {
+    /// # Errors
+    /// `MissingAuthenticationToken` without the header, `IncompleteSignature` when it is not SigV4's.
+    pub(crate) fn parse(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let value = header(headers, "authorization").ok_or_else(|| {
+            ApiError::new(
+                "MissingAuthenticationToken",
+                "Request is missing Authentication Token",
+            )
+        })?;
+        let incomplete = |what: &str| {
+            ApiError::new(
+                "IncompleteSignature",
+                format!("Authorization header requires {what}."),
+            )
+        };
+        let fields = value
+            .strip_prefix(ALGORITHM)
+            .ok_or_else(|| incomplete("the algorithm 'AWS4-HMAC-SHA256'"))?;
+        let field = |name: &str| {
+            fields
+                .split(',')
+                .filter_map(|field| field.trim().split_once('='))
+                .find_map(|(key, value)| (key == name).then(|| value.to_owned()))
+                .ok_or_else(|| incomplete(&format!("'{name}' parameter")))
+        };
+        let credential = field("Credential")?;
+        let &[access_key_id, scope_date, region, service, "aws4_request"] =
+            credential.split('/').collect::<Vec<_>>().as_slice()
+        else {
+            return Err(incomplete(
+                "a Credential of the form KEY/DATE/REGION/SERVICE/aws4_request",
+            ));
+        };
+        Ok(Self {
+            access_key_id: access_key_id.to_owned(),
+            region: region.to_owned(),
+            scope_date: scope_date.to_owned(),
+            service: service.to_owned(),
+            signed_headers: field("SignedHeaders")?,
+            signature: field("Signature")?,
+        })
+    }
+
+    /// # Errors
+    /// `SignatureDoesNotMatch`, whose message tells a wrong region, a wrong clock and a wrong secret apart.
+    pub(crate) fn verify(
+        &self,
+        request: &Request<Bytes>,
+        secret: &str,
+        region: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), ApiError> {
+        let refused = |message: String| Err(ApiError::new("SignatureDoesNotMatch", message));
+        if self.region != region {
+            return refused(format!(
+                "Credential should be scoped to a valid region, not '{}'.",
+                self.region
+            ));
+        }
+        if self.service != "cloudfront" {
+            return refused("Credential should be scoped to correct service: 'cloudfront'.".into());
+        }
+        let timestamp = header(request.headers(), "x-amz-date").unwrap_or_default();
+        let Ok(signed_at) = PrimitiveDateTime::parse(timestamp, TIMESTAMP) else {
+            return Err(ApiError::new(
+                "IncompleteSignature",
+                "Date must be in ISO-8601 'basic format'. Authorization header requires existence of either \
+                 a 'X-Amz-Date' or a 'Date' header.",
+            ));
+        };
+        if let Some(message) = clock_skew(signed_at.assume_utc(), now) {
+            return refused(message);
+        }
+        if !timestamp.starts_with(&format!("{}T", self.scope_date)) {
+            return refused(format!(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: \
+                 '{}' != '{}'.",
+                self.scope_date,
+                timestamp.split('T').next().unwrap_or_default()
+            ));
+        }
+        for required in required_headers(request.headers()) {
+            if !self.signed_headers.split(';').any(|name| name == required) {
+                return refused(format!(
+                    "'{required}' must be a 'SignedHeader' in the AWS Authorization."
+                ));
+            }
+        }
+        let to_sign = format!(
+            "{ALGORITHM}\n{timestamp}\n{}/{}/{}/aws4_request\n{}",
+            self.scope_date,
+            self.region,
+            self.service,
+            sha256(self.canonical_request(request).as_bytes()),
+        );
+        let given = hex::decode(&self.signature).unwrap_or_default();
+        hmac::verify(&self.signing_key(secret), to_sign.as_bytes(), &given).or_else(|_unspecified| {
+            refused(
+                "The request signature we calculated does not match the signature you provided. Check your \
+                 AWS Secret Access Key and signing method. Consult the service documentation for details."
+                    .into(),
+            )
+        })
+    }
+
+    fn canonical_request(&self, request: &Request<Bytes>) -> String {
+        let mut query: Vec<&str> = request
+            .uri()
+            .query()
+            .map(|query| query.split('&').collect())
+            .unwrap_or_default();
+        query.sort_unstable();
+        let mut canonical = format!(
+            "{}\n{}\n{}\n",
+            request.method(),
+            // Every service but S3 encodes the path as received once more.
+            utf8_percent_encode(request.uri().path(), PATH),
+            query.join("&"),
+        );
+        for name in self.signed_headers.split(';') {
+            let values: Vec<String> = request
+                .headers()
+                .get_all(name)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .map(|value| value.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+                .collect();
+            let _infallible = writeln!(canonical, "{name}:{}", values.join(","));
+        }
+        let _infallible = write!(
+            canonical,
+            "\n{}\n{}",
+            self.signed_headers,
+            sha256(request.body())
+        );
+        canonical
+    }
+
+    fn signing_key(&self, secret: &str) -> hmac::Key {
+        let start = hmac::Key::new(hmac::HMAC_SHA256, format!("AWS4{secret}").as_bytes());
+        [
+            &self.scope_date,
+            &self.region,
+            &self.service,
+            "aws4_request",
+        ]
+        .into_iter()
+        .fold(start, |key, part| {
+            hmac::Key::new(
+                hmac::HMAC_SHA256,
+                hmac::sign(&key, part.as_bytes()).as_ref(),
+            )
+        })
+    }
+}
+
+fn clock_skew(signed_at: OffsetDateTime, now: OffsetDateTime) -> Option<String> {
+    let basic = |at: OffsetDateTime| at.format(TIMESTAMP).unwrap_or_default();
+    let (oldest, newest) = (now - TOLERANCE, now + TOLERANCE);
+    if signed_at < oldest {
+        Some(format!(
+            "Signature expired: {} is now earlier than {} ({} - 5 min.)",
+            basic(signed_at),
+            basic(oldest),
+            basic(now)
+        ))
+    } else if signed_at > newest {
+        Some(format!(
+            "Signature not yet current: {} is still later than {} ({} + 5 min.)",
+            basic(signed_at),
+            basic(newest),
+            basic(now)
+        ))
+    } else {
+        None
+    }
+}
+
+/// `Host` and every `X-Amz-…` header must be part of what is signed.
+fn required_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .keys()
+        .map(HeaderName::as_str)
+        .filter(|name| *name == "host" || name.starts_with("x-amz-"))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, bytes))
+}
+
+/// A header's value when it is readable text.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_clock_off_by_more_than_five_minutes_is_told_with_both_times() {
+        let now = datetime!(2026-11-23 12:20 UTC);
+        assert_eq!(
+            clock_skew(datetime!(2026-11-23 12:00 UTC), now).as_deref(),
+            Some(
+                "Signature expired: 20261123T120000Z is now earlier than 20261123T121500Z \
+                 (20261123T122000Z - 5 min.)"
+            )
+        );
+        assert_eq!(
+            clock_skew(datetime!(2026-11-23 12:30 UTC), now).as_deref(),
+            Some(
+                "Signature not yet current: 20261123T123000Z is still later than 20261123T122500Z \
+                 (20261123T122000Z + 5 min.)"
+            )
+        );
+        assert_eq!(clock_skew(datetime!(2026-11-23 12:15 UTC), now), None);
+        assert_eq!(clock_skew(datetime!(2026-11-23 12:25 UTC), now), None);
+    }
+}
