@@ -122,8 +122,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Starts the server once and waits until it accepts connections:
-    /// after a crash that is when it has replayed its log.
+    /// Starts the server once and waits until it accepts connections, which after a crash is when it has replayed its
+    /// log.
     pub(super) async fn launch(&self) -> Result<Postmaster, PostgresError> {
         let lock = self.lock().await?;
         let log = OpenOptions::new()
