@@ -204,7 +204,7 @@ async fn a_killed_postmaster_comes_back_with_every_acknowledged_commit() {
 #[tokio::test]
 async fn what_a_killed_service_leaves_behind_is_taken_over() {
     let dir = data_dir();
-    let mut service = start_helper(dir.path()).await;
+    let mut service = start_helper(dir.path(), "ready").await;
     let old = postmaster(dir.path());
     service.kill().unwrap();
     service.wait().unwrap();
@@ -227,7 +227,7 @@ async fn what_a_killed_service_leaves_behind_is_taken_over() {
 #[tokio::test]
 async fn service_and_postmaster_killed_together() {
     let dir = data_dir();
-    let mut service = start_helper(dir.path()).await;
+    let mut service = start_helper(dir.path(), "ready").await;
     service.kill().unwrap();
     kill(postmaster(dir.path()), Signal::SIGKILL).unwrap();
     service.wait().unwrap();
@@ -241,8 +241,22 @@ async fn service_and_postmaster_killed_together() {
     embedded.stop().await;
 }
 
+#[tokio::test]
+async fn a_service_killed_while_it_makes_the_database() {
+    let dir = data_dir();
+    let mut service = start_helper(dir.path(), "postgres.new/base").await;
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert!(!dir.path().join("postgres").exists());
+
+    let embedded = Embedded::start(dir.path()).await.unwrap();
+    connect(&embedded).await.ping().await.unwrap();
+    embedded.stop().await;
+}
+
 /// A service in a process of its own: this very test binary, told to run [`service_to_be_killed`] only.
-async fn start_helper(data_dir: &Path) -> Child {
+/// Returns when `milestone` exists.
+async fn start_helper(data_dir: &Path, milestone: &str) -> Child {
     let helper = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "service_to_be_killed", "--ignored"])
         .env(HELPER, data_dir)
@@ -250,7 +264,7 @@ async fn start_helper(data_dir: &Path) -> Child {
         .spawn()
         .unwrap();
     let ready = async {
-        while !data_dir.join("ready").exists() {
+        while !data_dir.join(milestone).exists() {
             sleep(Duration::from_millis(10)).await;
         }
     };

@@ -32,7 +32,11 @@ impl Installation {
         if !postgres.is_file() || !bin.join("initdb").is_file() {
             return None;
         }
-        let output = Command::new(postgres).arg("--version").output().ok()?;
+        let output = Command::new(postgres)
+            .arg("--version")
+            .env_clear()
+            .output()
+            .ok()?;
         let major = major_of(&String::from_utf8_lossy(&output.stdout))?;
         Some(Self { major, bin })
     }

@@ -1,0 +1,277 @@
+//! The cluster in `DATA_DIR/postgres`, and how its server is started.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection};
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+use tracing::{error, info};
+
+use super::data_dir::{Account, DataDir};
+use super::error::DataDirContext;
+use super::installation::Installation;
+use super::postmaster::Postmaster;
+use super::socket::{PORT, SocketDir};
+use super::{NAME, PostgresError};
+
+const POLL: Duration = Duration::from_millis(5);
+/// How long processes of a dead or stopping server may take to end.
+const LINGER: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) data_dir: DataDir,
+    pub(super) installation: Installation,
+    pub(super) socket_dir: SocketDir,
+}
+
+impl Cluster {
+    fn data(&self) -> PathBuf {
+        self.data_dir.postgres()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.data_dir.path().join("postgres.log")
+    }
+
+    /// Two runs are kept. A first run has nothing to rename.
+    pub(super) fn rotate_log(&self) {
+        let _ = fs::rename(self.log(), self.log().with_extension("log.1"));
+    }
+
+    pub(super) fn connect_options(&self, database: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(self.socket_dir.path())
+            .port(PORT)
+            .username(NAME)
+            .database(database)
+            .ssl_mode(PgSslMode::Disable)
+    }
+
+    /// One of PostgreSQL's programs, as its account, out of reach of a Ctrl-C, and without this service's environment,
+    /// which holds secrets.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.installation.program(program));
+        command
+            .env_clear()
+            .env("LC_ALL", "C")
+            .current_dir(self.data_dir.path())
+            .process_group(0);
+        if let Some(Account { uid, gid }) = self.data_dir.account {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    /// Makes the cluster, once. It is made beside its place and then renamed, so that a crash leaves none or a whole
+    /// one.
+    pub(super) async fn initialise(&self) -> Result<(), PostgresError> {
+        let data = self.data();
+        if data.join("PG_VERSION").exists() {
+            return Ok(());
+        }
+        info!(directory = %data.display(), "making a PostgreSQL database");
+        let lock = self.lock().await?;
+        let unfinished = data.with_extension("new");
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).context("remove", &unfinished)?;
+        }
+        let output = self
+            .command("initdb")
+            .arg("--pgdata")
+            .arg(&unfinished)
+            .args(["--username", NAME, "--auth", "trust"])
+            .args(["--encoding", "UTF8", "--locale", "C", "--data-checksums"])
+            .stdin(lock)
+            .kill_on_drop(true)
+            .output()
+            .await;
+        let output = output.map_err(|error| self.failure("initdb", error.to_string()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(self.failure("initdb", cause(&said, output.status)));
+        }
+        fs::rename(&unfinished, &data).context("rename", &unfinished)?;
+        File::open(self.data_dir.path())
+            .and_then(|directory| directory.sync_all())
+            .context("sync", self.data_dir.path())
+    }
+
+    /// Stops the server of an earlier run of the service that was killed. Adopting it is no option: nobody would be
+    /// told when it dies, as a parent is.
+    pub(super) async fn stop_leftover(&self) -> Result<(), PostgresError> {
+        for signal in [Signal::SIGINT, Signal::SIGQUIT] {
+            if self.try_lock()?.is_some() {
+                return Ok(());
+            }
+            // The lock is held by PostgreSQL's own processes only, so the number in the file is still theirs.
+            if let Some(pid) = self.recorded_pid() {
+                info!(%pid, "stopping the PostgreSQL that an earlier run left behind");
+                let _ = kill(pid, signal);
+            }
+            if timeout(LINGER / 2, self.wait_for_lock()).await.is_ok() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the server once and waits until it accepts connections, which after a crash is when it has replayed its
+    /// log.
+    pub(super) async fn launch(&self) -> Result<Postmaster, PostgresError> {
+        let lock = self.lock().await?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .context("write", self.log())?;
+        let offset = log.metadata().context("read", self.log())?.len();
+
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data());
+        for setting in [
+            "listen_addresses=",
+            "unix_socket_permissions=0700",
+            "fsync=on",
+            "full_page_writes=on",
+            "synchronous_commit=on",
+            "logging_collector=off",
+            "log_destination=stderr",
+        ] {
+            command.arg("-c").arg(setting);
+        }
+        command.arg("-c").arg(format!("port={PORT}"));
+        command.arg("-c").arg(self.socket_dir.setting());
+        // A lock file left by a dead postmaster stops a new one when its number has come back for another process.
+        // This name is for that: a number that is known not to be a postmaster. The check of shared memory remains.
+        if let Some(pid) = self.recorded_pid() {
+            command.env("PG_GRANDPARENT_PID", pid.to_string());
+        }
+        let child = command
+            .stdin(lock)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| self.failure("postgres", error.to_string()))?;
+        let mut postmaster = Postmaster(child);
+
+        while !self.accepts(&postmaster).await? {
+            if let Ok(Some(status)) = postmaster.0.try_wait() {
+                let log = fs::read(self.log()).unwrap_or_default();
+                let said = log.get(offset as usize..).unwrap_or_default();
+                let cause = cause(&String::from_utf8_lossy(said), status);
+                return Err(self.failure(
+                    "postgres",
+                    format!("{cause} (more in {})", self.log().display()),
+                ));
+            }
+            sleep(POLL).await;
+        }
+        Ok(postmaster)
+    }
+
+    /// Starts the server again, until it succeeds.
+    pub(super) async fn relaunch(&self) -> Postmaster {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            sleep(pause).await;
+            match self.launch().await {
+                Ok(postmaster) => {
+                    info!("the embedded PostgreSQL is back");
+                    return postmaster;
+                }
+                Err(error) => error!(%error, "the embedded PostgreSQL does not start"),
+            }
+            pause = (pause * 2).min(LINGER);
+        }
+    }
+
+    /// Whether this very server takes connections. Makes the database if it is missing.
+    async fn accepts(&self, postmaster: &Postmaster) -> Result<bool, PostgresError> {
+        // A server that is going down may still answer on the socket, so the file must name ours.
+        if self.recorded_pid() != postmaster.pid() {
+            return Ok(false);
+        }
+        match self.connect_options(NAME).connect().await {
+            Ok(connection) => {
+                connection.close().await?;
+                Ok(true)
+            }
+            Err(sqlx::Error::Io(_)) => Ok(false),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57P03") => {
+                Ok(false) // starting up
+            }
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("3D000") => {
+                let mut connection = self.connect_options("postgres").connect().await?;
+                sqlx::raw_sql("CREATE DATABASE skycms_cdn")
+                    .execute(&mut connection)
+                    .await?;
+                connection.close().await?;
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The process in `postmaster.pid`: PostgreSQL's own lock file, which outlives a crash.
+    fn recorded_pid(&self) -> Option<Pid> {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        let pid: i32 = file.lines().next()?.parse().ok()?;
+        (pid > 0).then(|| Pid::from_raw(pid))
+    }
+
+    /// The lock that PostgreSQL's processes hold, or `None` while any of them lives.
+    fn try_lock(&self) -> Result<Option<File>, PostgresError> {
+        let path = self.data_dir.path().join("postgres.lock");
+        let file = File::create(&path).context("write", &path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(source).context("lock", path),
+        }
+    }
+
+    async fn wait_for_lock(&self) -> Result<File, PostgresError> {
+        loop {
+            if let Some(lock) = self.try_lock()? {
+                return Ok(lock);
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// The lock, as soon as nothing of an earlier run is left.
+    async fn lock(&self) -> Result<File, PostgresError> {
+        timeout(LINGER, self.wait_for_lock())
+            .await
+            .map_err(|_elapsed| PostgresError::Lingering(self.data()))?
+    }
+
+    fn failure(&self, program: &str, detail: String) -> PostgresError {
+        PostgresError::Program {
+            program: self.installation.program(program),
+            detail,
+        }
+    }
+}
+
+/// The line of a program's output that tells why it ended.
+fn cause(said: &str, status: ExitStatus) -> String {
+    let is_cause = |line: &&str| {
+        ["FATAL:", "PANIC:", "error:"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    lines
+        .clone()
+        .find(is_cause)
+        .or_else(|| lines.next_back())
+        .map_or_else(|| status.to_string(), str::to_owned)
+}
