@@ -1,15 +1,15 @@
 //! Intake: from the body of the publish hook to canonical items.
 
-use std::{collections::HashSet, fmt, str::FromStr};
+use std::{collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use url::Url;
 
 use super::{
-    CacheTag, InvalidationPath, Item,
+    CacheTag, InvalidationPath, Item, PublisherHost,
+    host::split_authority,
     path::{PathError, Reading, excerpt},
 };
 
@@ -83,66 +83,6 @@ impl Default for IntakeRules {
     }
 }
 
-/// A host name that publishers use in URLs: lower-cased, in its ASCII form, without port.
-///
-/// Ports are left out on purpose: CloudFront's cache knows none, and an editor's preview often has one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PublisherHost(String);
-
-/// A string that is no host name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a host name: write it as in www.example.com")]
-pub struct HostError(String);
-
-impl PublisherHost {
-    /// The host name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for PublisherHost {
-    type Err = HostError;
-
-    /// Reads a host name, or the host of a pasted URL.
-    fn from_str(given: &str) -> Result<Self, HostError> {
-        let given = given.trim();
-        let after_scheme = given.split_once("://").map_or(given, |(_, rest)| rest);
-        let (authority, _path) = split_authority(after_scheme);
-        // A backslash would end the authority for the parser, though it has not ended it here.
-        let url = Some(authority)
-            .filter(|authority| !authority.is_empty() && !authority.contains('\\'))
-            .and_then(|authority| Url::parse(&format!("https://{authority}/")).ok());
-        url.as_ref()
-            .and_then(Url::host_str)
-            .map(|host| Self(host.strip_suffix('.').unwrap_or(host).to_owned()))
-            .filter(|host| !host.0.is_empty())
-            .ok_or_else(|| HostError(excerpt(given)))
-    }
-}
-
-impl fmt::Display for PublisherHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for PublisherHost {
-    type Error = HostError;
-
-    fn try_from(given: String) -> Result<Self, HostError> {
-        given.parse()
-    }
-}
-
-impl From<PublisherHost> for String {
-    fn from(host: PublisherHost) -> Self {
-        host.0
-    }
-}
-
 /// What a publish means, in CloudFront's terms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Canonical {
@@ -168,10 +108,22 @@ pub struct Widened {
 pub struct Source {
     /// As it was given; for a companion its canonical form.
     pub given: String,
-    /// The site's rules added it.
-    pub companion: bool,
+    /// Why it is there.
+    pub origin: Origin,
     /// What is purged for it.
     pub items: Vec<Item>,
+}
+
+/// Why a [`Source`] is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// It was asked for.
+    Asked,
+    /// It was asked for, and can only be purged by purging more.
+    Widened,
+    /// The site's rules added it.
+    Companion,
 }
 
 /// One fault in a publish request.
@@ -235,7 +187,11 @@ pub fn canonicalize(
     let mut canonical = Canonical::default();
     let mut errors = Vec::new();
     if request.everything {
-        canonical.add("everything".to_owned(), false, vec![Item::everything()]);
+        canonical.add(
+            "everything".to_owned(),
+            Origin::Asked,
+            vec![Item::everything()],
+        );
     }
     for (i, given) in request.paths.iter().enumerate() {
         match read_path(given, rules) {
@@ -256,7 +212,7 @@ pub fn canonicalize(
             )
         };
         match tag {
-            Ok(tag) => canonical.add(given.clone(), false, vec![Item::Tag(tag)]),
+            Ok(tag) => canonical.add(given.clone(), Origin::Asked, vec![Item::Tag(tag)]),
             Err(detail) => errors.push(ItemError {
                 pointer: format!("/tags/{i}"),
                 detail,
@@ -272,7 +228,11 @@ pub fn canonicalize(
         .any(|source| source.items.iter().any(is_page))
     {
         for companion in &rules.companions {
-            canonical.add(companion.to_string(), true, vec![companion.clone()]);
+            canonical.add(
+                companion.to_string(),
+                Origin::Companion,
+                vec![companion.clone()],
+            );
         }
     }
     canonical.gather();
@@ -289,10 +249,10 @@ fn too_many(items: usize, most: usize) -> ItemError {
 }
 
 impl Canonical {
-    fn add(&mut self, given: String, companion: bool, items: Vec<Item>) {
+    fn add(&mut self, given: String, origin: Origin, items: Vec<Item>) {
         self.sources.push(Source {
             given,
-            companion,
+            origin,
             items,
         });
     }
@@ -319,7 +279,12 @@ impl Canonical {
                 to: items[0].clone(),
             });
         }
-        self.add(given.to_owned(), false, items);
+        let origin = if widened {
+            Origin::Widened
+        } else {
+            Origin::Asked
+        };
+        self.add(given.to_owned(), origin, items);
     }
 
     fn gather(&mut self) {
@@ -351,9 +316,9 @@ fn read_path(given: &str, rules: &IntakeRules) -> Result<Reading, GivenPathError
                 return Err(GivenPathError::Scheme(excerpt(scheme)));
             }
             let (authority, path) = split_authority(rest);
-            let host: PublisherHost = authority
-                .parse()
-                .map_err(|HostError(_)| GivenPathError::Url(excerpt(trimmed)))?;
+            let Ok(host) = authority.parse::<PublisherHost>() else {
+                return Err(GivenPathError::Url(excerpt(trimmed)));
+            };
             if !rules.publisher_hosts.is_empty() && !rules.publisher_hosts.contains(&host) {
                 return Err(GivenPathError::Host {
                     host,
@@ -393,15 +358,6 @@ fn split_scheme(given: &str) -> Option<(&str, &str)> {
         None if web => Some((scheme, "")),
         _ => None,
     }
-}
-
-/// The authority of a URL and the path, query and fragment after it.
-fn split_authority(after_scheme: &str) -> (&str, &str) {
-    after_scheme.split_at(
-        after_scheme
-            .find(['/', '?', '#'])
-            .unwrap_or(after_scheme.len()),
-    )
 }
 
 /// A page, as far as a path can tell: without an extension, or HTML. `/logo.png` is none.

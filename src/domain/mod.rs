@@ -1,17 +1,26 @@
-//! The rules: what the words of the trade mean, without SQL, HTTP, AWS, environment or clock.
+//! The rules: what is sent to CloudFront, when, and what follows from its answers. Without SQL, HTTP, AWS,
+//! environment or clock.
 //!
-//! A publish comes in as the publisher wrote it ([`intake`]) and becomes canonical [`Item`]s. [`Settings`] say which
-//! distribution they belong to; [`CreateOutcome`] and [`GetOutcome`] what CloudFront said, and [`advise`] what it means.
+//! A publish comes in as the publisher wrote it ([`intake`]) and becomes canonical [`Item`]s. [`plan()`] gathers what
+//! waits into invalidation batches, within quotas and by the site's policy; [`explain()`] says why, and [`meter`]
+//! counts the money. [`Settings`] say which distribution it all belongs to. [`CreateOutcome`] and [`GetOutcome`] are
+//! what CloudFront said, [`advise`] what it means for people, and [`retry`] what follows from it.
 
 pub mod advice;
+pub mod coverage;
 pub mod credentials;
 pub mod distribution;
+pub mod explain;
+pub mod fold;
+pub mod host;
 pub mod intake;
 pub mod invalidation;
 pub mod item;
+pub mod meter;
 pub mod outcome;
 mod pasted;
 pub mod path;
+pub mod plan;
 pub mod policy_document;
 pub mod region;
 pub mod settings;
@@ -21,11 +30,17 @@ pub mod test_report;
 pub use advice::{Advice, AdviceContext, advise};
 pub use credentials::{AccessKeyId, Credentials, SecretAccessKey};
 pub use distribution::DistributionId;
-pub use intake::{Canonical, IntakeRules, ItemError, PublishRequest, PublisherHost, canonicalize};
+pub use explain::{Explained, Explanation, Fate, explain};
+pub use fold::KnownPaths;
+pub use host::PublisherHost;
+pub use intake::{
+    Canonical, IntakeRules, ItemError, Origin, PublishRequest, Widened, canonicalize,
+};
 pub use invalidation::{CallerReference, InvalidationBatch, InvalidationId};
 pub use item::{Item, NotCanonical};
 pub use outcome::{AwsError, CreateOutcome, GetOutcome, Operation};
 pub use path::InvalidationPath;
+pub use plan::{Plan, PlanInput, PlannedBatch, Policy, Room, Saved, Waiting, plan, split};
 pub use policy_document::policy_document;
 pub use region::{Partition, Region};
 pub use settings::{Field, FieldError, FieldErrors, Settings, SettingsForm};

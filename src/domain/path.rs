@@ -139,6 +139,11 @@ impl InvalidationPath {
         Self("/*".to_owned())
     }
 
+    /// The wildcard of all paths that begin with `prefix`, which is the beginning of an existing path.
+    pub(super) fn wildcard(prefix: &str) -> Self {
+        Self(format!("{prefix}*"))
+    }
+
     /// The path as CloudFront is sent it.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,134 @@
+//! Coverage: the fewest items that purge all that a set of items purges.
+
+use std::{collections::BTreeMap, ops::Add};
+
+use super::Item;
+
+/// Items none of which covers another.
+///
+/// That makes look-ups cheap: of all wildcards that sort at or before a path, only the last can cover it. If an
+/// earlier one did, everything between the two would begin with it, the last one too, and be covered already.
+#[derive(Debug, Clone, Default)]
+pub struct Cover<'a> {
+    /// By what the wildcard begins with.
+    wildcards: BTreeMap<&'a str, Entry<'a>>,
+    files: BTreeMap<&'a str, Entry<'a>>,
+    inserted: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry<'a> {
+    item: &'a Item,
+    order: usize,
+}
+
+/// How much of CloudFront's quotas items take. Tags count as files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Need {
+    /// Paths without wildcard, and tags.
+    pub files: usize,
+    /// Wildcard paths.
+    pub wildcards: usize,
+}
+
+impl Need {
+    /// The entries of `Paths.Items`.
+    #[must_use]
+    pub fn total(self) -> usize {
+        self.files + self.wildcards
+    }
+}
+
+impl Add for Need {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            files: self.files + other.files,
+            wildcards: self.wildcards + other.wildcards,
+        }
+    }
+}
+
+impl<'a> Cover<'a> {
+    /// The item that covers `item`, if one does.
+    #[must_use]
+    pub fn covering(&self, item: &Item) -> Option<&'a Item> {
+        if let Some(everything) = self.wildcards.get("/") {
+            return Some(everything.item);
+        }
+        let begins = item.wildcard_prefix().unwrap_or(item.as_str());
+        let wildcard = self.wildcards.range(..=begins).next_back();
+        wildcard
+            .filter(|(prefix, _)| begins.starts_with(**prefix))
+            .map(|(_, entry)| entry)
+            .or_else(|| self.files.get(item.as_str()))
+            .map(|entry| entry.item)
+    }
+
+    /// Adds `item` unless it is covered, and drops what it covers. Whether it was added.
+    pub fn insert(&mut self, item: &'a Item) -> bool {
+        if self.covering(item).is_some() {
+            return false;
+        }
+        let entry = Entry {
+            item,
+            order: self.inserted,
+        };
+        self.inserted += 1;
+        if let Some(prefix) = item.wildcard_prefix() {
+            if prefix == "/" {
+                self.files.clear();
+            }
+            remove_beginning_with(&mut self.files, prefix);
+            remove_beginning_with(&mut self.wildcards, prefix);
+            self.wildcards.insert(prefix, entry);
+        } else {
+            self.files.insert(item.as_str(), entry);
+        }
+        true
+    }
+
+    /// What the items take of the quotas.
+    #[must_use]
+    pub fn need(&self) -> Need {
+        Need {
+            files: self.files.len(),
+            wildcards: self.wildcards.len(),
+        }
+    }
+
+    /// The items, in the order in which they were added.
+    #[must_use]
+    pub fn items(&self) -> Vec<&'a Item> {
+        let mut entries: Vec<_> = self.files.values().chain(self.wildcards.values()).collect();
+        entries.sort_unstable_by_key(|entry| entry.order);
+        entries.into_iter().map(|entry| entry.item).collect()
+    }
+}
+
+impl<'a> Extend<&'a Item> for Cover<'a> {
+    fn extend<T: IntoIterator<Item = &'a Item>>(&mut self, items: T) {
+        for item in items {
+            self.insert(item);
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a Item> for Cover<'a> {
+    fn from_iter<T: IntoIterator<Item = &'a Item>>(items: T) -> Self {
+        let mut cover = Self::default();
+        cover.extend(items);
+        cover
+    }
+}
+
+fn remove_beginning_with(entries: &mut BTreeMap<&str, Entry<'_>>, prefix: &str) {
+    while let Some((&covered, _)) = entries
+        .range(prefix..)
+        .next()
+        .filter(|(key, _)| key.starts_with(prefix))
+    {
+        entries.remove(covered);
+    }
+}

@@ -1,0 +1,65 @@
+//! Explaining a plan: what becomes of each thing that was asked for, for dry runs and previews.
+
+use serde::Serialize;
+
+use super::{Canonical, Item, coverage::Cover, intake::Origin, plan::Plan};
+
+/// What becomes of one thing that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// As it was given.
+    pub given: String,
+    /// Why it is there.
+    pub origin: Origin,
+    /// What it means to CloudFront.
+    pub items: Vec<Explained>,
+}
+
+/// What becomes of one item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// The item.
+    pub item: Item,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub fate: Fate,
+}
+
+/// What becomes of an item in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "fate", content = "by")]
+pub enum Fate {
+    /// It is sent as it is.
+    Sent,
+    /// The site's policy put this wildcard in its place.
+    Folded(Item),
+    /// This wildcard, which was asked for, purges it too.
+    Swallowed(Item),
+    /// It has to wait for quota.
+    Waits,
+}
+
+/// Tells for each thing that was asked for what the plan does with it.
+#[must_use]
+pub fn explain(asked: &Canonical, plan: &Plan) -> Vec<Explanation> {
+    let sent: Cover<'_> = plan.batches.iter().flat_map(|batch| &batch.items).collect();
+    let fate = |item: &Item| match sent.covering(item) {
+        None => Fate::Waits,
+        Some(by) if by == item => Fate::Sent,
+        Some(by) if plan.folds.contains(by) => Fate::Folded(by.clone()),
+        Some(by) => Fate::Swallowed(by.clone()),
+    };
+    let explained = |item: &Item| Explained {
+        item: item.clone(),
+        fate: fate(item),
+    };
+    asked
+        .sources
+        .iter()
+        .map(|source| Explanation {
+            given: source.given.clone(),
+            origin: source.origin,
+            items: source.items.iter().map(explained).collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! Publisher hosts: whose absolute URLs a site accepts.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::path::excerpt;
+
+/// A host name that publishers use in URLs: lower-cased, in its ASCII form, without port.
+///
+/// Ports are left out on purpose: CloudFront's cache knows none, and an editor's preview often has one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublisherHost(String);
+
+/// A string that is no host name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a host name: write it as in www.example.com")]
+pub struct HostError(String);
+
+impl PublisherHost {
+    /// The host name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PublisherHost {
+    type Err = HostError;
+
+    /// Reads a host name, or the host of a pasted URL.
+    fn from_str(given: &str) -> Result<Self, HostError> {
+        let given = given.trim();
+        let after_scheme = given.split_once("://").map_or(given, |(_, rest)| rest);
+        let (authority, _path) = split_authority(after_scheme);
+        // A backslash would end the authority for the parser, though it has not ended it here.
+        let url = Some(authority)
+            .filter(|authority| !authority.is_empty() && !authority.contains('\\'))
+            .and_then(|authority| Url::parse(&format!("https://{authority}/")).ok());
+        url.as_ref()
+            .and_then(Url::host_str)
+            .map(|host| Self(host.strip_suffix('.').unwrap_or(host).to_owned()))
+            .filter(|host| !host.0.is_empty())
+            .ok_or_else(|| HostError(excerpt(given)))
+    }
+}
+
+impl fmt::Display for PublisherHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for PublisherHost {
+    type Error = HostError;
+
+    fn try_from(given: String) -> Result<Self, HostError> {
+        given.parse()
+    }
+}
+
+impl From<PublisherHost> for String {
+    fn from(host: PublisherHost) -> Self {
+        host.0
+    }
+}
+
+/// The authority of a URL and the path, query and fragment after it.
+pub(super) fn split_authority(after_scheme: &str) -> (&str, &str) {
+    after_scheme.split_at(
+        after_scheme
+            .find(['/', '?', '#'])
+            .unwrap_or(after_scheme.len()),
+    )
+}

@@ -1,0 +1,99 @@
+//! The meter: what paths cost. Amounts are whole millionths of a US dollar, so sums are exact.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime, Time, UtcOffset};
+
+/// An amount in millionths of a US dollar.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MicroUsd(pub u64);
+
+impl fmt::Display for MicroUsd {
+    /// Dollars with at least two decimals: `0.00`, `0.005`, `12.50`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dollars, micros) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        let decimals = format!("{micros:06}");
+        let significant = decimals.trim_end_matches('0').len().max(2);
+        write!(f, "{dollars}.{}", &decimals[..significant])
+    }
+}
+
+/// What AWS asks for invalidation paths. A wildcard or a tag is one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prices {
+    /// Paths a month that an AWS account has for nothing.
+    pub free_paths: u64,
+    /// Each path after those.
+    pub path: MicroUsd,
+}
+
+impl Default for Prices {
+    /// 1,000 paths free, then $0.005 a path.
+    fn default() -> Self {
+        Self {
+            free_paths: 1_000,
+            path: MicroUsd(5_000),
+        }
+    }
+}
+
+impl Prices {
+    /// How many of the month's free paths are left after `used`.
+    #[must_use]
+    pub fn free_left(&self, used: u64) -> u64 {
+        self.free_paths.saturating_sub(used)
+    }
+
+    /// What `paths` more cost in a month in which the account has `used` some already.
+    #[must_use]
+    pub fn cost(&self, used: u64, paths: u64) -> MicroUsd {
+        let billed = paths.saturating_sub(self.free_left(used));
+        MicroUsd(billed.saturating_mul(self.path.0))
+    }
+}
+
+/// How many paths the whole month will have if it goes on as it began; rounded up.
+///
+/// `now` is within the month, which is UTC's, as on AWS's bill. Less than a day counts as a day, so that the first
+/// publish of a month does not frighten anyone.
+#[must_use]
+pub fn projected_paths(so_far: u64, now: OffsetDateTime) -> u64 {
+    let now = now.to_offset(UtcOffset::UTC);
+    let days = now.month().length(now.year());
+    let elapsed = Duration::days(i64::from(now.day()) - 1) + (now.time() - Time::MIDNIGHT);
+    let elapsed = elapsed.max(Duration::DAY).whole_seconds().unsigned_abs();
+    let month = Duration::days(i64::from(days))
+        .whole_seconds()
+        .unsigned_abs();
+    let projected = (u128::from(so_far) * u128::from(month)).div_ceil(u128::from(elapsed));
+    u64::try_from(projected).unwrap_or(u64::MAX)
+}
+
+/// A site's own limit of paths a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonthlyLimit {
+    /// The paths it may send.
+    pub paths: u64,
+    /// What happens once it has.
+    pub then: PastLimit,
+}
+
+/// What happens past a [`MonthlyLimit`]: the site owner's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PastLimit {
+    /// Publishes are folded.
+    Economical,
+    /// Publishes wait for the next month, or for the owner.
+    Hold,
+}
+
+impl MonthlyLimit {
+    /// What happens to the next path when `used` were sent; `None` while the limit is not reached.
+    #[must_use]
+    pub fn reached(&self, used: u64) -> Option<PastLimit> {
+        (used >= self.paths).then_some(self.then)
+    }
+}

@@ -1,0 +1,374 @@
+//! Planning: which waiting publishes are sent now, and as which invalidation batches.
+//!
+//! Whenever quota and rate allow one more `CreateInvalidation` for a distribution, [`plan`] is asked with all that
+//! waits. So nothing is delayed on purpose, and what gathered during the last call goes together.
+//!
+//! **Who goes.** Oldest first, each publish whole. What several publishes ask for, or what a wildcard among them
+//! covers, goes once. A publish that does not fit now waits and *reserves* all the room that it needs: younger
+//! publishes may use only what is left beyond that. Room comes back when invalidations complete, so no publish is
+//! overtaken for ever, and yet fifteen wildcards in progress do not hold up a publish of plain paths. A publish that
+//! needs nothing more than what goes anyway always goes along.
+//!
+//! **What is cut.** Only a publish that is larger than the full quota, since it would wait for ever: its first batch
+//! fills the room there is, the rest follows in batches of at most the full quota, and nothing younger is planned
+//! before them.
+//!
+//! **What is folded.** Nothing under [`Policy::Exact`], all under [`Policy::Everything`]; for
+//! [`Policy::Economical`] see [`super::fold`]. Folding comes first and looks at all that waits, so a storm that
+//! would take many batches becomes a few wildcards in one. Publishes are then fitted with their folded items.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    Item,
+    coverage::{Cover, Need},
+    fold::{FoldGoal, KnownPaths, PLAIN_WEIGHT, fold},
+};
+
+/// A publish that was accepted and not yet planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its id.
+    pub publish: Uuid,
+    /// What it asks for, canonical.
+    pub items: Vec<Item>,
+}
+
+/// How much CloudFront takes: by quota, or at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Paths without wildcard, and tags, that may be in progress.
+    pub files: u32,
+    /// Wildcard paths that may be in progress.
+    pub wildcards: u32,
+    /// Items that one `CreateInvalidation` may hold, of both kinds.
+    pub paths_per_request: u32,
+}
+
+impl Default for Room {
+    /// CloudFront's documented quotas for one distribution.
+    fn default() -> Self {
+        Self {
+            files: 3_000,
+            wildcards: 15,
+            paths_per_request: 3_000,
+        }
+    }
+}
+
+/// How much more than what was asked may be purged to save calls and money: the site owner's choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "policy")]
+pub enum Policy {
+    /// Only what was asked.
+    #[default]
+    Exact,
+    /// Fold when more than `threshold` items wait, when the month's free paths run out, or when the backlog is
+    /// overdue.
+    Economical {
+        /// The most items that are sent as they were asked.
+        threshold: u32,
+    },
+    /// Each batch is `/*`.
+    Everything,
+}
+
+/// The default threshold of [`Policy::Economical`].
+pub const DEFAULT_THRESHOLD: u32 = 100;
+
+/// All that [`plan`] goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInput<'a> {
+    /// The waiting publishes, oldest first.
+    pub waiting: &'a [Waiting],
+    /// What may be sent now.
+    pub room: Room,
+    /// What the room grows to once nothing is in progress. Below one of each nothing could ever be sent, so it is
+    /// read as one.
+    pub quota: Room,
+    /// The site's policy.
+    pub policy: Policy,
+    /// What the site has published lately.
+    pub known_paths: &'a KnownPaths,
+    /// How many more paths this month are free for the AWS account; `None` if nobody counts.
+    pub free_paths_left: Option<u64>,
+    /// The quotas cannot clear the backlog within the time the owner allows.
+    pub overdue: bool,
+}
+
+/// What to send.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The invalidation batches in the order of sending. The first fits the room of now, each other the full quota.
+    pub batches: Vec<PlannedBatch>,
+    /// The publishes whose items are all covered by the batches, oldest first.
+    pub taken: Vec<Uuid>,
+    /// Why the oldest publish that is left has to wait; `None` if none is left.
+    pub waits: Option<WaitReason>,
+    /// The wildcards that nobody asked for by themselves.
+    pub folds: Vec<Item>,
+    /// What planning saved.
+    pub saved: Saved,
+}
+
+/// The items of one `InvalidationBatch`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlannedBatch {
+    /// Each once, oldest first.
+    pub items: Vec<Item>,
+    /// Those of the taken publishes of whose items the batch covers at least one, oldest first.
+    pub publishes: Vec<Uuid>,
+}
+
+/// Why publishes are left waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// Until an invalidation in progress completes.
+    Quota,
+    /// Until the next call: this one is full.
+    NextCall,
+}
+
+/// Paths that did not have to be sent and paid for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    /// Because several publishes asked for the same, or for what a wildcard among them covers.
+    pub coalesced: u64,
+    /// Because wildcards took the place of what was asked.
+    pub folded: u64,
+}
+
+/// Decides which of the waiting publishes go now, and in which batches.
+#[must_use]
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let folds = match input.policy {
+        Policy::Exact => Vec::new(),
+        Policy::Everything if input.waiting.is_empty() => Vec::new(),
+        Policy::Everything => vec![Item::everything()],
+        Policy::Economical { threshold } => economical(input, threshold),
+    };
+    let (chosen, waits) = choose(input, &folds.iter().collect());
+    let batches = pack(&chosen, input.room, input.quota);
+    finish(input, &chosen, &batches, &waits, &folds)
+}
+
+/// Halves a batch that CloudFront refused, to find the item at fault. The second half of a single item is empty.
+#[must_use]
+pub fn split(mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+    let second = items.split_off(items.len().div_ceil(2));
+    (items, second)
+}
+
+fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
+    let asked: Cover<'_> = input
+        .waiting
+        .iter()
+        .flat_map(|waiting| &waiting.items)
+        .collect();
+    let count = asked.need().total();
+    let threshold = threshold.max(1) as usize;
+    let many = count > threshold;
+    let costly = input
+        .free_paths_left
+        .is_some_and(|left| count as u64 > left);
+    if !(many || costly || input.overdue) {
+        return Vec::new();
+    }
+    let room = input.room;
+    let mut goal = FoldGoal {
+        items: count,
+        // The batches that follow within the next seconds need wildcards too.
+        wildcards: room.wildcards as usize / 4,
+        asked_wildcards_count: false,
+        weight: PLAIN_WEIGHT,
+    };
+    if many {
+        goal.items = threshold;
+        let excess = (count / threshold) as u64;
+        goal.weight = PLAIN_WEIGHT * excess * excess;
+    }
+    if input.overdue {
+        let fitting =
+            (room.files as usize + room.wildcards as usize).min(room.paths_per_request as usize);
+        goal.items = goal.items.min(fitting.max(1));
+        if asked.need().wildcards > room.wildcards as usize {
+            goal.wildcards = room.wildcards as usize;
+            goal.asked_wildcards_count = true;
+        }
+    }
+    fold(&asked.items(), input.known_paths, goal)
+}
+
+/// The items that go, and why publishes that do not go wait: by index, ascending. Those after the last wait for quota.
+fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usize, WaitReason)>) {
+    let room = Limits::of(input.room);
+    let quota = Limits::of(input.quota).at_least_one();
+    let mut chosen = Cover::default();
+    let mut reserved = Need::default();
+    let mut waits = Vec::new();
+    for (i, waiting) in input.waiting.iter().enumerate() {
+        let sent = waiting
+            .items
+            .iter()
+            .map(|item| folds.covering(item).unwrap_or(item));
+        let missing: Cover<'_> = sent
+            .filter(|item| chosen.covering(item).is_none())
+            .collect();
+        let need = missing.need();
+        let taken = chosen.need();
+        let enough_room = room.allow(taken + reserved, need);
+        if enough_room && taken.total() + need.total() <= room.request {
+            chosen.extend(missing.items());
+            continue;
+        }
+        let would_wait_for_ever = need.files > quota.files
+            || need.wildcards > quota.wildcards
+            || need.total() > quota.request;
+        if would_wait_for_ever && reserved == Need::default() && room.allow_some(taken, need) {
+            chosen.extend(missing.items());
+            break;
+        }
+        reserved = reserved + need;
+        let reason = if enough_room {
+            WaitReason::NextCall
+        } else {
+            WaitReason::Quota
+        };
+        waits.push((i, reason));
+    }
+    (chosen, waits)
+}
+
+/// Spreads the items over batches, the first within `room`, each other within `quota`.
+fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
+    let room = Limits::of(room);
+    let quota = Limits::of(quota).at_least_one();
+    let mut batches: Vec<(Need, Vec<&Item>)> = Vec::new();
+    // Per kind, the first batch that may have room left: a full batch stays full.
+    let mut first_open = [0, 0];
+    for item in chosen.items() {
+        let wildcard = item.is_wildcard();
+        let need = Need {
+            files: usize::from(!wildcard),
+            wildcards: usize::from(wildcard),
+        };
+        let at = &mut first_open[usize::from(wildcard)];
+        loop {
+            if *at == batches.len() {
+                batches.push((Need::default(), Vec::new()));
+            }
+            let limits = if *at == 0 { room } else { quota };
+            let (taken, items) = &mut batches[*at];
+            if limits.allow(*taken, need) && taken.total() < limits.request {
+                *taken = *taken + need;
+                items.push(item);
+                break;
+            }
+            *at += 1;
+        }
+    }
+    batches.into_iter().map(|(_, items)| items).collect()
+}
+
+fn finish(
+    input: &PlanInput<'_>,
+    chosen: &Cover<'_>,
+    batches: &[Vec<&Item>],
+    waits: &[(usize, WaitReason)],
+    folds: &[Item],
+) -> Plan {
+    let batch_of: HashMap<&Item, usize> = batches
+        .iter()
+        .enumerate()
+        .flat_map(|(i, items)| items.iter().map(move |item| (*item, i)))
+        .collect();
+    let mut plan = Plan {
+        batches: batches
+            .iter()
+            .map(|items| PlannedBatch {
+                items: items.iter().copied().cloned().collect(),
+                publishes: Vec::new(),
+            })
+            .collect(),
+        ..Plan::default()
+    };
+    let mut asked = 0;
+    let mut distinct = Cover::default();
+    for (i, waiting) in input.waiting.iter().enumerate() {
+        let covering: Option<Vec<_>> = waiting
+            .items
+            .iter()
+            .map(|item| chosen.covering(item))
+            .collect();
+        let Some(covering) = covering else {
+            if plan.waits.is_none() {
+                let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
+                plan.waits = Some(known.map_or(WaitReason::Quota, |at| waits[at].1));
+            }
+            continue;
+        };
+        plan.taken.push(waiting.publish);
+        for item in covering {
+            let publishes = &mut plan.batches[batch_of[item]].publishes;
+            if publishes.last() != Some(&waiting.publish) {
+                publishes.push(waiting.publish);
+            }
+        }
+        asked += waiting.items.len();
+        distinct.extend(&waiting.items);
+    }
+    let distinct = distinct.need().total();
+    plan.saved = Saved {
+        coalesced: (asked - distinct) as u64,
+        folded: distinct.saturating_sub(chosen.need().total()) as u64,
+    };
+    plan.folds = folds
+        .iter()
+        .filter(|fold| batch_of.contains_key(fold))
+        .cloned()
+        .collect();
+    plan
+}
+
+/// [`Room`] in the unit in which items are counted.
+#[derive(Clone, Copy)]
+struct Limits {
+    files: usize,
+    wildcards: usize,
+    request: usize,
+}
+
+impl Limits {
+    fn of(room: Room) -> Self {
+        Self {
+            files: room.files as usize,
+            wildcards: room.wildcards as usize,
+            request: room.paths_per_request as usize,
+        }
+    }
+
+    fn at_least_one(self) -> Self {
+        Self {
+            files: self.files.max(1),
+            wildcards: self.wildcards.max(1),
+            request: self.request.max(1),
+        }
+    }
+
+    /// Whether there is room for all of `need` besides what is taken. What needs none of a kind does not care for it.
+    fn allow(self, taken: Need, need: Need) -> bool {
+        (need.files == 0 || taken.files + need.files <= self.files)
+            && (need.wildcards == 0 || taken.wildcards + need.wildcards <= self.wildcards)
+    }
+
+    /// Whether there is room for any of `need` besides what is taken.
+    fn allow_some(self, taken: Need, need: Need) -> bool {
+        taken.total() < self.request
+            && ((need.files > 0 && taken.files < self.files)
+                || (need.wildcards > 0 && taken.wildcards < self.wildcards))
+    }
+}
