@@ -3,12 +3,25 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AwsError, CallerReference, CreateOutcome, FieldErrors, GetOutcome, InvalidationId, Operation,
+    AwsError, CallerReference, CreateOutcome, FieldErrors, GetOutcome, InvalidationBatch,
+    InvalidationId, InvalidationPath, Item, Operation,
     advice::{Advice, AdviceContext, advise},
 };
 
 /// What the test invalidates: never a real page.
 pub const TEST_PATH: &str = "/skycms-cdn-test";
+
+/// What the test's first call sends.
+#[must_use]
+pub fn test_batch(caller_reference: CallerReference) -> InvalidationBatch {
+    InvalidationBatch {
+        caller_reference,
+        items: InvalidationPath::from_canonical(TEST_PATH)
+            .map(Item::Path)
+            .into_iter()
+            .collect(),
+    }
+}
 
 /// A step of the test, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

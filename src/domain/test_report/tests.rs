@@ -232,3 +232,12 @@ fn it_survives_being_stored() {
         report
     );
 }
+
+#[test]
+fn the_test_purges_no_real_page() {
+    let batch = test_batch(CallerReference::parse("test-1").unwrap());
+    assert_eq!(
+        batch.items.iter().map(Item::as_str).collect::<Vec<_>>(),
+        ["/skycms-cdn-test"]
+    );
+}
