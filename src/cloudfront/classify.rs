@@ -123,7 +123,7 @@ impl Failure {
             return match status {
                 200..=299 => Self::Unknown(bare),
                 _ => Self::Refused(AwsError {
-                    code: format!("Http{status}"),
+                    code: format!("{}{status}", AwsError::HTTP),
                     message: "The answer has no error code of AWS's.".to_owned(),
                     ..bare
                 }),
@@ -151,7 +151,7 @@ impl Failure {
             "BatchTooLarge" | "Http413" => CreateOutcome::BatchTooLarge(error),
             "RequestTimeout" | "RequestTimeoutException" => CreateOutcome::Unknown(error),
             // CloudFront always names a code: whatever answered without one knows nothing about the batch.
-            code if code.starts_with("Http") => CreateOutcome::Unknown(error),
+            code if code.starts_with(AwsError::HTTP) => CreateOutcome::Unknown(error),
             _ if error.http_status.is_some_and(|status| status >= 500) => {
                 CreateOutcome::Unknown(error)
             }

@@ -62,7 +62,7 @@ impl CloudFront {
             .build();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .credentials_provider(DefaultCredentials::default())
+            .credentials_provider(DefaultCredentials::new(options.attempt_timeout / 2))
             // The database owns the retry.
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)

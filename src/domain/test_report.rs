@@ -266,19 +266,20 @@ impl TestReport {
     }
 
     fn credentials(&mut self, outcome: &CreateOutcome) {
+        let unusable = outcome
+            .error()
+            .is_some_and(|error| !error.has_code_of_aws());
         let (outcome, cause) = match outcome {
             CreateOutcome::NotSent(_) => (
                 StepOutcome::Skipped,
                 "Not checked: CloudFront could not be reached.",
             ),
-            CreateOutcome::Unknown(_) => (
-                StepOutcome::Skipped,
-                "Not checked: CloudFront gave no usable answer.",
-            ),
             CreateOutcome::Throttled(_) => (
                 StepOutcome::Skipped,
                 "Not checked: AWS refused the request for coming too soon.",
             ),
+            CreateOutcome::Unknown(_) => (StepOutcome::Skipped, UNUSABLE),
+            _ if unusable => (StepOutcome::Skipped, UNUSABLE),
             _ => (
                 StepOutcome::Passed,
                 "AWS knows the credentials, and the signature is right.",
@@ -320,6 +321,7 @@ impl TestReport {
     }
 }
 
+const UNUSABLE: &str = "Not checked: CloudFront gave no usable answer.";
 const WORKING: &str = "CloudFront is working on it, usually for less than half a minute.";
 const COMPLETED: &str = "CloudFront says that the invalidation is completed.";
 

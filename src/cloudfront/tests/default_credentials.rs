@@ -155,3 +155,19 @@ async fn finds_none() {
     assert_eq!(error.code, AwsError::NO_CREDENTIALS, "{error:?}");
     assert!(server.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_silent_metadata_service_is_no_timeout_of_cloudfronts() {
+    let silent = Canned::start(vec![Reply::Hang, Reply::Hang]).await;
+    let endpoint = silent.endpoint.clone();
+    let output = tokio::task::spawn_blocking(move || {
+        in_child(
+            "finds_none",
+            &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)],
+        )
+    })
+    .await
+    .unwrap();
+    assert_passed(&output);
+    assert!(!silent.requests().is_empty());
+}
