@@ -1,9 +1,10 @@
 //! What an error of AWS's means for the user, and what to do about it: the same words on pages, in the API and in logs.
 
-use serde::{Deserialize, Serialize};
-use time::{PrimitiveDateTime, macros::format_description};
+mod clock_skew;
 
+use self::clock_skew::ClockSkew;
 use super::{AccessKeyId, AwsError, DistributionId, Operation, Partition, Region, Settings};
+use serde::{Deserialize, Serialize};
 
 /// The settings an error happened with, without the secret.
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +160,10 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
             format!("CloudFront has a problem of its own at the moment ({code})."),
             format!("{BY_ITSELF} If it stays, look at health.aws.amazon.com."),
         ),
+        code if code.starts_with(AwsError::HTTP) => advice(
+            format!("Something answered with {code}, but not in the way CloudFront does."),
+            "Check the proxy on the way to AWS and AWS_ENDPOINT_URL_CLOUDFRONT.",
+        ),
         code => advice(
             format!(
                 "AWS refused {}: {code}. {}",
@@ -259,6 +264,19 @@ fn denied(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -
             "Another policy cannot allow what a deny forbids: whoever manages that policy must except this action.",
         );
     }
+    // «… because no permissions boundary allows the … action», and the same of other policies above the user's own.
+    let limit = error
+        .message
+        .split_once("because no ")
+        .and_then(|(_, rest)| rest.split_once(" allows"));
+    if let Some((limit, _)) = limit.filter(|(limit, _)| *limit != "identity-based policy") {
+        return advice(
+            format!("A {limit} limits {who}, and does not allow {action}."),
+            format!(
+                "The user's own policy is not enough: whoever manages the {limit} must allow this action there too."
+            ),
+        );
+    }
     if let Some(asked) = resource
         .and_then(resource_id)
         .filter(|asked| *asked != distribution.as_str())
@@ -320,57 +338,6 @@ impl<'a> Denial<'a> {
 
 fn resource_id(arn: &str) -> Option<&str> {
     arn.rsplit_once('/').map(|(_, id)| id)
-}
-
-/// The two times of «Signature expired: … is now earlier than …» and «Signature not yet current: … is still later than …».
-struct ClockSkew {
-    ours: PrimitiveDateTime,
-    aws: PrimitiveDateTime,
-}
-
-impl ClockSkew {
-    fn of(error: &AwsError) -> Option<Self> {
-        let message = &error.message;
-        if !message.contains("Signature expired") && !message.contains("Signature not yet current")
-        {
-            return None;
-        }
-        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-        let mut times = message
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .filter_map(|word| PrimitiveDateTime::parse(word, format).ok());
-        // The last one, in brackets, is AWS's clock; the one before has the tolerance added.
-        Some(Self {
-            ours: times.next()?,
-            aws: times.next_back()?,
-        })
-    }
-
-    fn advice(&self) -> Advice {
-        let readable = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-        let show =
-            |time: PrimitiveDateTime| time.format(readable).unwrap_or_else(|_| time.to_string());
-        let difference = self.ours - self.aws;
-        let minutes = difference.whole_minutes().unsigned_abs();
-        let amount = match minutes {
-            0..=119 => format!("{minutes} minutes"),
-            120..=2879 => format!("{} hours", minutes / 60),
-            _ => format!("{} days", minutes / 1440),
-        };
-        let direction = if difference.is_negative() {
-            "behind"
-        } else {
-            "ahead"
-        };
-        advice(
-            format!(
-                "The clock of the machine this service runs on is wrong: it said {}, when AWS's said {}. It is {amount} {direction}.",
-                show(self.ours),
-                show(self.aws),
-            ),
-            SET_THE_CLOCK,
-        )
-    }
 }
 
 fn sentence(message: &str) -> String {

@@ -62,6 +62,24 @@ impl AwsError {
     /// The request could not be made.
     pub const NOT_BUILT: &'static str = "RequestNotBuilt";
 
+    /// What stands for AWS's code where an answer has none: this and the HTTP status, as in `Http502`.
+    pub const HTTP: &'static str = "Http";
+
+    /// Whether the code is AWS's own, so that CloudFront spoke and nothing in between.
+    #[must_use]
+    pub fn has_code_of_aws(&self) -> bool {
+        !self.code.starts_with(Self::HTTP)
+            && !matches!(
+                self.code.as_str(),
+                Self::TIMEOUT
+                    | Self::CONNECTION_CLOSED
+                    | Self::UNREACHABLE
+                    | Self::UNREADABLE_ANSWER
+                    | Self::NO_CREDENTIALS
+                    | Self::NOT_BUILT
+            )
+    }
+
     /// Whether CloudFront spoke about who signs, before anything else.
     #[must_use]
     pub fn is_about_credentials(&self) -> bool {

@@ -11,13 +11,13 @@ pub(super) fn visible(text: &str) -> Zeroizing<String> {
     visible
 }
 
-/// The text without surrounding white space, quotes and list punctuation.
+/// The text without surrounding white space, quotes and what ends a sentence or an entry of a list.
 pub(super) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| {
         c.is_whitespace()
             || matches!(
                 c,
-                '"' | '\'' | '`' | ',' | ';' | '“' | '”' | '„' | '‘' | '’' | '«' | '»'
+                '"' | '\'' | '`' | '.' | ',' | ';' | '“' | '”' | '„' | '‘' | '’' | '«' | '»'
             )
     })
 }

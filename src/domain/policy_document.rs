@@ -1,24 +1,21 @@
 //! The IAM policy that allows what this service does, and nothing else.
 
-use serde_json::json;
-
 use super::{DistributionId, Operation, Partition};
 
 /// The least-privilege policy for one distribution, as JSON to paste into the IAM console.
 #[must_use]
 pub fn policy_document(distribution: &DistributionId, partition: Partition) -> String {
-    // Written by hand and not by serde_json: IAM's users expect this order of keys.
-    let actions = [Operation::CreateInvalidation, Operation::GetInvalidation]
-        .map(|operation| json!(operation.iam_action(distribution)).to_string())
-        .join(", ");
-    let resource = json!(distribution.arn(partition));
+    // IDs are letters, digits and `_`: nothing needs escaping, and the keys keep the order that IAM's users expect.
+    let [create, get] = [Operation::CreateInvalidation, Operation::GetInvalidation]
+        .map(|operation| operation.iam_action(distribution));
+    let resource = distribution.arn(partition);
     format!(
         r#"{{
   "Version": "2012-10-17",
   "Statement": [{{
     "Effect": "Allow",
-    "Action": [{actions}],
-    "Resource": {resource}
+    "Action": ["{create}", "{get}"],
+    "Resource": "{resource}"
   }}]
 }}"#
     )
@@ -27,6 +24,8 @@ pub fn policy_document(distribution: &DistributionId, partition: Partition) -> S
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
 
     #[test]

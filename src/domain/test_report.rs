@@ -3,12 +3,25 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AwsError, CallerReference, CreateOutcome, FieldErrors, GetOutcome, InvalidationId, Operation,
+    AwsError, CallerReference, CreateOutcome, FieldErrors, GetOutcome, InvalidationBatch,
+    InvalidationId, InvalidationPath, Item, Operation,
     advice::{Advice, AdviceContext, advise},
 };
 
 /// What the test invalidates: never a real page.
 pub const TEST_PATH: &str = "/skycms-cdn-test";
+
+/// What the test's first call sends.
+#[must_use]
+pub fn test_batch(caller_reference: CallerReference) -> InvalidationBatch {
+    InvalidationBatch {
+        caller_reference,
+        items: InvalidationPath::from_canonical(TEST_PATH)
+            .map(Item::Path)
+            .into_iter()
+            .collect(),
+    }
+}
 
 /// A step of the test, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -253,19 +266,20 @@ impl TestReport {
     }
 
     fn credentials(&mut self, outcome: &CreateOutcome) {
+        let unusable = outcome
+            .error()
+            .is_some_and(|error| !error.has_code_of_aws());
         let (outcome, cause) = match outcome {
             CreateOutcome::NotSent(_) => (
                 StepOutcome::Skipped,
                 "Not checked: CloudFront could not be reached.",
             ),
-            CreateOutcome::Unknown(_) => (
-                StepOutcome::Skipped,
-                "Not checked: CloudFront gave no usable answer.",
-            ),
             CreateOutcome::Throttled(_) => (
                 StepOutcome::Skipped,
                 "Not checked: AWS refused the request for coming too soon.",
             ),
+            CreateOutcome::Unknown(_) => (StepOutcome::Skipped, UNUSABLE),
+            _ if unusable => (StepOutcome::Skipped, UNUSABLE),
             _ => (
                 StepOutcome::Passed,
                 "AWS knows the credentials, and the signature is right.",
@@ -307,6 +321,7 @@ impl TestReport {
     }
 }
 
+const UNUSABLE: &str = "Not checked: CloudFront gave no usable answer.";
 const WORKING: &str = "CloudFront is working on it, usually for less than half a minute.";
 const COMPLETED: &str = "CloudFront says that the invalidation is completed.";
 

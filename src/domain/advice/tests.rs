@@ -383,6 +383,14 @@ fn each_other_error_has_its_cause_and_fix() {
             "AWS_ENDPOINT_URL_CLOUDFRONT",
         ),
         (
+            "Http404",
+            "",
+            404,
+            Create,
+            "answered with Http404, but not",
+            "proxy",
+        ),
+        (
             "IllFatedRequest",
             "Stars are wrong",
             400,
@@ -393,4 +401,19 @@ fn each_other_error_has_its_cause_and_fix() {
     ] {
         assert_says(&told(code, message, status, operation), &[cause], &[fix]);
     }
+}
+
+#[test]
+fn a_limit_above_the_users_policy_is_named() {
+    let message = denial(
+        "CreateInvalidation",
+        "E2QWRUHEXAMPLE",
+        " because no permissions boundary allows the cloudfront:CreateInvalidation action",
+    );
+    let advice = told("AccessDenied", &message, 403, Operation::CreateInvalidation);
+    assert_says(
+        &advice,
+        &["A permissions boundary limits", USER],
+        &["manages the permissions boundary"],
+    );
 }

@@ -125,6 +125,7 @@ fn transport_trouble_says_nothing_about_credentials() {
         CreateOutcome::Unknown(error(AwsError::TIMEOUT)),
         CreateOutcome::Unknown(error("ServiceUnavailable")),
         CreateOutcome::Throttled(error("Throttling")),
+        CreateOutcome::SettingsRejected(error("Http403")),
     ] {
         let report = created(&outcome);
         assert_eq!(
@@ -186,7 +187,7 @@ fn a_failing_get_fails_its_step() {
 fn a_later_poll_changes_only_what_it_proves() {
     let mut report = polled(&GetOutcome::InProgress);
     with_context(|context| {
-        report.after_get(&GetOutcome::TryLater(error(AwsError::TIMEOUT)), context)
+        report.after_get(&GetOutcome::TryLater(error(AwsError::TIMEOUT)), context);
     });
     assert!(report.passed() && report.is_waiting());
     let mut gone = report.clone();
@@ -230,5 +231,14 @@ fn it_survives_being_stored() {
     assert_eq!(
         serde_json::from_value::<TestReport>(stored).unwrap(),
         report
+    );
+}
+
+#[test]
+fn the_test_purges_no_real_page() {
+    let batch = test_batch(CallerReference::parse("test-1").unwrap());
+    assert_eq!(
+        batch.items.iter().map(Item::as_str).collect::<Vec<_>>(),
+        ["/skycms-cdn-test"]
     );
 }

@@ -1,0 +1,218 @@
+//! From what the SDK returns to what it means. By AWS's code first, then by the HTTP status.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_cloudfront::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::RequestId,
+    types,
+};
+
+use crate::domain::{AwsError, CreateOutcome, GetOutcome, InvalidationId};
+
+/// A 2xx answer.
+pub(super) struct Answer {
+    request_id: Option<String>,
+    invalidation: Option<(InvalidationId, bool)>,
+}
+
+impl Answer {
+    pub(super) fn new(
+        request_id: Option<&str>,
+        invalidation: Option<&types::Invalidation>,
+    ) -> Self {
+        Self {
+            request_id: request_id.map(ToOwned::to_owned),
+            invalidation: invalidation.and_then(|invalidation| {
+                let id = InvalidationId::parse(invalidation.id()).ok()?;
+                Some((id, invalidation.status() == "Completed"))
+            }),
+        }
+    }
+
+    pub(super) fn created(self) -> CreateOutcome {
+        match self.invalidation {
+            Some((id, completed)) => CreateOutcome::Accepted {
+                id,
+                completed,
+                request_id: self.request_id,
+            },
+            None => CreateOutcome::Unknown(self.without_invalidation()),
+        }
+    }
+
+    pub(super) fn got(self) -> GetOutcome {
+        match self.invalidation {
+            Some((_, true)) => GetOutcome::Completed,
+            Some((_, false)) => GetOutcome::InProgress,
+            None => GetOutcome::TryLater(self.without_invalidation()),
+        }
+    }
+
+    fn without_invalidation(self) -> AwsError {
+        AwsError {
+            code: AwsError::UNREADABLE_ANSWER.to_owned(),
+            message: "The answer holds no invalidation.".to_owned(),
+            request_id: self.request_id,
+            http_status: None,
+        }
+    }
+}
+
+/// Anything but a 2xx answer, by how far the request came.
+pub(super) enum Failure {
+    /// Whatever answered refused it, with this code or status.
+    Refused(AwsError),
+    /// It never left this machine.
+    NotSent(AwsError),
+    /// There is nothing to sign with.
+    NoCredentials(AwsError),
+    /// It may have reached CloudFront.
+    Unknown(AwsError),
+}
+
+impl Failure {
+    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let said = |code: &str| AwsError {
+            code: code.to_owned(),
+            message: words(error),
+            request_id: error.request_id().map(ToOwned::to_owned),
+            http_status: error.raw_response().map(|raw| raw.status().as_u16()),
+        };
+        match error {
+            SdkError::ServiceError(service) => Self::answered(&said, service.err()),
+            SdkError::ResponseError(_) => Self::Unknown(said(AwsError::CONNECTION_CLOSED)),
+            SdkError::TimeoutError(_) => Self::Unknown(said(AwsError::TIMEOUT)),
+            _ if in_chain::<CredentialsError>(error).is_some() => {
+                Self::NoCredentials(said(AwsError::NO_CREDENTIALS))
+            }
+            SdkError::DispatchFailure(dispatch) => {
+                let code = match dispatch {
+                    _ if dispatch.is_timeout() => AwsError::TIMEOUT,
+                    _ if never_connected(error) => AwsError::UNREACHABLE,
+                    _ => AwsError::CONNECTION_CLOSED,
+                };
+                if never_connected(error) {
+                    Self::NotSent(said(code))
+                } else {
+                    Self::Unknown(said(code))
+                }
+            }
+            _ => Self::NotSent(said(AwsError::NOT_BUILT)),
+        }
+    }
+
+    pub(super) fn not_built(error: &(dyn Error + 'static)) -> Self {
+        Self::Refused(AwsError {
+            code: AwsError::NOT_BUILT.to_owned(),
+            message: words(error),
+            request_id: None,
+            http_status: None,
+        })
+    }
+
+    fn answered(said: &impl Fn(&str) -> AwsError, meta: &impl ProvideErrorMetadata) -> Self {
+        let bare = said(AwsError::UNREADABLE_ANSWER);
+        let status = bare.http_status.unwrap_or_default();
+        let Some(code) = meta.code() else {
+            return match status {
+                200..=299 => Self::Unknown(bare),
+                _ => Self::Refused(AwsError {
+                    code: format!("{}{status}", AwsError::HTTP),
+                    message: "The answer has no error code of AWS's.".to_owned(),
+                    ..bare
+                }),
+            };
+        };
+        Self::Refused(AwsError {
+            code: code.to_owned(),
+            message: clean(meta.message().unwrap_or_default()),
+            ..bare
+        })
+    }
+
+    pub(super) fn created(self) -> CreateOutcome {
+        let error = match self {
+            Self::Refused(error) => error,
+            Self::NotSent(error) => return CreateOutcome::NotSent(error),
+            Self::NoCredentials(error) => return CreateOutcome::SettingsRejected(error),
+            Self::Unknown(error) => return CreateOutcome::Unknown(error),
+        };
+        match error.code.as_str() {
+            _ if error.says_reference_was_used() => CreateOutcome::AlreadyUsed(error),
+            _ if error.is_throttling() => CreateOutcome::Throttled(error),
+            _ if rejects_settings(&error) => CreateOutcome::SettingsRejected(error),
+            "TooManyInvalidationsInProgress" => CreateOutcome::QuotaFull(error),
+            "BatchTooLarge" | "Http413" => CreateOutcome::BatchTooLarge(error),
+            "RequestTimeout" | "RequestTimeoutException" => CreateOutcome::Unknown(error),
+            // CloudFront always names a code: whatever answered without one knows nothing about the batch.
+            code if code.starts_with(AwsError::HTTP) => CreateOutcome::Unknown(error),
+            _ if error.http_status.is_some_and(|status| status >= 500) => {
+                CreateOutcome::Unknown(error)
+            }
+            _ => CreateOutcome::BatchRefused(error),
+        }
+    }
+
+    pub(super) fn got(self) -> GetOutcome {
+        match self {
+            Self::NoCredentials(error) => GetOutcome::SettingsRejected(error),
+            Self::Refused(error) if error.code == "NoSuchInvalidation" => GetOutcome::Gone(error),
+            Self::Refused(error) if !error.is_throttling() && rejects_settings(&error) => {
+                GetOutcome::SettingsRejected(error)
+            }
+            Self::Refused(error) | Self::NotSent(error) | Self::Unknown(error) => {
+                GetOutcome::TryLater(error)
+            }
+        }
+    }
+}
+
+/// Whether nothing can succeed before the settings, the policy or the clock are mended.
+fn rejects_settings(error: &AwsError) -> bool {
+    error.is_about_credentials()
+        || matches!(error.code.as_str(), "NoSuchDistribution" | "EntityNotFound")
+        || matches!(error.http_status, Some(401 | 403))
+}
+
+/// Whether the connection was never made, so that nothing of the request can have left.
+fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    in_chain::<hyper_util::client::legacy::Error>(error)
+        .is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    std::iter::successors(Some(error), |&error| error.source())
+        .find_map(|error| error.downcast_ref())
+}
+
+/// All that the error and its sources say, each once. `Display` of the SDK's errors alone says next to nothing.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let mut all = String::new();
+    for error in std::iter::successors(Some(error), |&error| error.source()) {
+        let said = error.to_string();
+        if !all.contains(&said) {
+            if !all.is_empty() {
+                all.push_str(": ");
+            }
+            all.push_str(&said);
+        }
+    }
+    clean(&all)
+}
+
+/// One line of at most 2,000 characters, fit for a page, a log and the database.
+fn clean(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(2_000)
+        .collect()
+}

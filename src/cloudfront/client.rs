@@ -1,0 +1,198 @@
+//! The one SDK client, and its two calls.
+
+use std::time::Duration;
+
+use aws_sdk_cloudfront::{
+    Client,
+    config::{
+        AppName, BehaviorVersion, Builder, Config, Credentials as SdkCredentials, Region,
+        StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
+    },
+    error::BuildError,
+    operation::RequestId,
+    types,
+};
+use url::Url;
+
+use super::{
+    classify::{Answer, Failure},
+    default_credentials::DefaultCredentials,
+};
+use crate::domain::{
+    AdviceContext, CallerReference, CreateOutcome, Credentials, DistributionId, GetOutcome,
+    InvalidationBatch, InvalidationId, Settings, TestReport, test_report::test_batch,
+};
+
+/// How CloudFront is reached.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Another endpoint than AWS's own (`AWS_ENDPOINT_URL_CLOUDFRONT`).
+    pub endpoint: Option<Url>,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a whole call may take, connection and credentials included.
+    pub attempt_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            connect_timeout: Duration::from_secs(3),
+            attempt_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// CloudFront, for all sites: credentials and signing region come with each call.
+#[derive(Debug, Clone)]
+pub struct CloudFront {
+    client: Client,
+}
+
+impl CloudFront {
+    /// Makes the client. Connects to nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.attempt_timeout)
+            .operation_attempt_timeout(options.attempt_timeout)
+            .operation_timeout(options.attempt_timeout)
+            .build();
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .credentials_provider(DefaultCredentials::new(options.attempt_timeout / 2))
+            // The database owns the retry.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        config.set_app_name(AppName::new(env!("CARGO_PKG_NAME")).ok());
+        config.set_endpoint_url(options.endpoint.map(String::from));
+        Self {
+            client: Client::from_conf(config.build()),
+        }
+    }
+
+    /// Asks CloudFront to invalidate the batch, once.
+    pub async fn create_invalidation(
+        &self,
+        settings: &Settings,
+        distribution: &DistributionId,
+        batch: &InvalidationBatch,
+    ) -> CreateOutcome {
+        let batch = match sdk_batch(batch) {
+            Ok(batch) => batch,
+            Err(error) => return Failure::not_built(&error).created(),
+        };
+        let config = signing(settings);
+        let answer = if distribution.is_tenant() {
+            self.client
+                .create_invalidation_for_distribution_tenant()
+                .id(distribution.as_str())
+                .invalidation_batch(batch)
+                .customize()
+                .config_override(config)
+                .send()
+                .await
+                .map(|output| Answer::new(output.request_id(), output.invalidation()))
+                .map_err(|error| Failure::of(&error))
+        } else {
+            self.client
+                .create_invalidation()
+                .distribution_id(distribution.as_str())
+                .invalidation_batch(batch)
+                .customize()
+                .config_override(config)
+                .send()
+                .await
+                .map(|output| Answer::new(output.request_id(), output.invalidation()))
+                .map_err(|error| Failure::of(&error))
+        };
+        answer.map_or_else(Failure::created, Answer::created)
+    }
+
+    /// Asks CloudFront how far an invalidation is, once.
+    pub async fn get_invalidation(
+        &self,
+        settings: &Settings,
+        distribution: &DistributionId,
+        id: &InvalidationId,
+    ) -> GetOutcome {
+        let config = signing(settings);
+        let answer = if distribution.is_tenant() {
+            self.client
+                .get_invalidation_for_distribution_tenant()
+                .distribution_tenant_id(distribution.as_str())
+                .id(id.as_str())
+                .customize()
+                .config_override(config)
+                .send()
+                .await
+                .map(|output| Answer::new(output.request_id(), output.invalidation()))
+                .map_err(|error| Failure::of(&error))
+        } else {
+            self.client
+                .get_invalidation()
+                .distribution_id(distribution.as_str())
+                .id(id.as_str())
+                .customize()
+                .config_override(config)
+                .send()
+                .await
+                .map(|output| Answer::new(output.request_id(), output.invalidation()))
+                .map_err(|error| Failure::of(&error))
+        };
+        answer.map_or_else(Failure::got, Answer::got)
+    }
+
+    /// The first two calls of «Save and test»: invalidates `/skycms-cdn-test` and asks how far that is.
+    pub async fn test(&self, settings: &Settings, reference: CallerReference) -> TestReport {
+        let context = AdviceContext::from(settings);
+        let distribution = &settings.distribution_id;
+        let batch = test_batch(reference);
+        let created = self
+            .create_invalidation(settings, distribution, &batch)
+            .await;
+        let mut report = TestReport::after_create(batch.caller_reference, &created, &context);
+        if let CreateOutcome::Accepted { id, .. } = &created {
+            let got = self.get_invalidation(settings, distribution, id).await;
+            report.after_get(&got, &context);
+        }
+        report
+    }
+}
+
+/// CloudFront's signing region of the partition, which an endpoint override would not find, and the site's key.
+///
+/// Without a key the client's own provider stays, and with it the cache of what it found.
+fn signing(settings: &Settings) -> Builder {
+    let region = settings.region.partition().signing_region();
+    let config = Config::builder().region(Region::from_static(region));
+    match &settings.credentials {
+        Credentials::AccessKey { id, secret } => config.credentials_provider(SdkCredentials::new(
+            id.as_str(),
+            secret.expose(),
+            None,
+            None,
+            "settings",
+        )),
+        Credentials::AwsDefault => config,
+    }
+}
+
+fn sdk_batch(batch: &InvalidationBatch) -> Result<types::InvalidationBatch, BuildError> {
+    let items: Vec<String> = batch
+        .items
+        .iter()
+        .map(|item| item.as_str().to_owned())
+        .collect();
+    let paths = types::Paths::builder()
+        .quantity(i32::try_from(items.len()).unwrap_or(i32::MAX))
+        .set_items(Some(items))
+        .build()?;
+    types::InvalidationBatch::builder()
+        .paths(paths)
+        .caller_reference(batch.caller_reference.as_str())
+        .build()
+}

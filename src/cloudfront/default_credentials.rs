@@ -1,0 +1,64 @@
+//! AWS default credentials, found only when a site asks for them.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{
+    default_provider::credentials::DefaultCredentialsChain,
+    environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
+    profile::ProfileFileRegionProvider,
+};
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
+use aws_sdk_cloudfront::config::Region;
+use tokio::sync::OnceCell;
+
+use crate::domain::Partition;
+
+/// aws-config's default chain, built at its first use, since that reads the environment and the profile files.
+///
+/// The SDK client's identity cache keeps what it gives, and asks again before it expires.
+#[derive(Debug, Clone)]
+pub(super) struct DefaultCredentials {
+    chain: Arc<OnceCell<DefaultCredentialsChain>>,
+    timeout: Duration,
+}
+
+impl DefaultCredentials {
+    /// Where there is no metadata service, the chain's last link may find out slowly. With a `timeout` of its own, which
+    /// must be shorter than the call's, that cannot be mistaken for a call that CloudFront did not answer.
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self {
+            chain: Arc::default(),
+            timeout,
+        }
+    }
+
+    async fn chain(&self) -> &DefaultCredentialsChain {
+        self.chain
+            .get_or_init(|| async {
+                // The region is for STS. aws-config's own chain would also wait for the instance metadata service.
+                let region =
+                    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                        .or_else(ProfileFileRegionProvider::new())
+                        .or_else(Region::new(Partition::Aws.signing_region()));
+                DefaultCredentialsChain::builder()
+                    .region(region)
+                    .build()
+                    .await
+            })
+            .await
+    }
+}
+
+impl ProvideCredentials for DefaultCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let found = async { self.chain().await.provide_credentials().await };
+            tokio::time::timeout(self.timeout, found)
+                .await
+                .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(self.timeout)))
+        })
+    }
+}

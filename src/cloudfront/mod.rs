@@ -1,0 +1,10 @@
+//! CloudFront through the AWS SDK, and nothing else: one call, one outcome. No retry, no sleep, no SQL.
+
+mod classify;
+mod client;
+mod default_credentials;
+
+pub use client::{CloudFront, Options};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! Each way a call can end.
+
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::domain::{AwsError, Step, StepOutcome};
+
+#[tokio::test]
+async fn an_accepted_invalidation_has_its_id() {
+    let outcome = create(invalidation(201, "InProgress")).await;
+    let CreateOutcome::Accepted {
+        id,
+        completed,
+        request_id,
+    } = outcome
+    else {
+        unreachable!("{outcome:?}")
+    };
+    assert_eq!(id.as_str(), "I2J0I21PCUYOIK");
+    assert!(!completed);
+    assert_eq!(request_id.as_deref(), Some("7f9b2c1e"));
+    let outcome = create(invalidation(201, "Completed")).await;
+    assert!(matches!(
+        outcome,
+        CreateOutcome::Accepted {
+            completed: true,
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn each_error_of_a_create_has_its_meaning() {
+    let used = "Your request contains a caller reference that was used for a previous invalidation batch for the same distribution.";
+    for (status, code, message, meaning) in [
+        (
+            403,
+            "AccessDenied",
+            "User: x is not authorized",
+            "settings_rejected",
+        ),
+        (
+            403,
+            "InvalidClientTokenId",
+            "The security token is invalid.",
+            "settings_rejected",
+        ),
+        (
+            403,
+            "SignatureDoesNotMatch",
+            "It does not match.",
+            "settings_rejected",
+        ),
+        (403, "ExpiredToken", "", "settings_rejected"),
+        (403, "ExpiredTokenException", "", "settings_rejected"),
+        (403, "MissingAuthenticationToken", "", "settings_rejected"),
+        (404, "NoSuchDistribution", "", "settings_rejected"),
+        (404, "EntityNotFound", "", "settings_rejected"),
+        (400, "InvalidArgument", "One path is bad.", "batch_refused"),
+        (400, "InvalidArgument", used, "already_used"),
+        (409, "InvalidationBatchAlreadyExists", "", "already_used"),
+        (400, "InvalidationBatchAlreadyExists", "", "already_used"),
+        (400, "MissingBody", "", "batch_refused"),
+        (400, "InconsistentQuantities", "", "batch_refused"),
+        (400, "MalformedInput", "", "batch_refused"),
+        (413, "BatchTooLarge", "", "batch_too_large"),
+        (400, "TooManyInvalidationsInProgress", "", "quota_full"),
+        (400, "Throttling", "Rate exceeded", "throttled"),
+        (429, "TooManyRequestsException", "", "throttled"),
+        (503, "ServiceUnavailable", "", "unknown"),
+        (500, "InternalError", "", "unknown"),
+    ] {
+        let outcome = create(error(status, code, message)).await;
+        assert_eq!(outcome.as_str(), meaning, "{code}: {outcome:?}");
+        let said = outcome.error().unwrap();
+        assert_eq!((said.code.as_str(), said.message.as_str()), (code, message));
+        assert_eq!(said.request_id.as_deref(), Some("7f9b2c1e"));
+        assert_eq!(said.http_status, Some(status));
+    }
+}
+
+#[tokio::test]
+async fn each_error_of_a_get_has_its_meaning() {
+    for (status, code, meaning) in [
+        (403, "AccessDenied", "settings_rejected"),
+        (403, "InvalidClientTokenId", "settings_rejected"),
+        (404, "NoSuchDistribution", "settings_rejected"),
+        (404, "EntityNotFound", "settings_rejected"),
+        (404, "NoSuchInvalidation", "gone"),
+        (404, "NotFound", "try_later"),
+        (400, "Throttling", "try_later"),
+        (400, "InvalidArgument", "try_later"),
+        (503, "ServiceUnavailable", "try_later"),
+    ] {
+        let outcome = get(error(status, code, "")).await;
+        assert_eq!(outcome.as_str(), meaning, "{code}: {outcome:?}");
+    }
+    for reply in [
+        Reply::Close,
+        Reply::Reset,
+        Reply::Hang,
+        Reply::http(200, ""),
+        Reply::http(200, "garbage"),
+        Reply::http(502, ""),
+    ] {
+        let outcome = get(reply).await;
+        assert_eq!(outcome.as_str(), "try_later", "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_completed_is_completed() {
+    assert_eq!(
+        get(invalidation(200, "Completed")).await,
+        GetOutcome::Completed
+    );
+    for state in ["InProgress", "completed", "Cancelled", ""] {
+        assert_eq!(
+            get(invalidation(200, state)).await,
+            GetOutcome::InProgress,
+            "{state}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_an_id_leaves_it_open() {
+    for (reply, code, status) in [
+        (Reply::http(201, ""), AwsError::UNREADABLE_ANSWER, None),
+        (
+            Reply::http(201, "<html>Welcome to the hotel</html>"),
+            AwsError::UNREADABLE_ANSWER,
+            Some(201),
+        ),
+        (
+            Reply::http(201, "}}garbage{{"),
+            AwsError::UNREADABLE_ANSWER,
+            Some(201),
+        ),
+        (
+            Reply::http(502, "<html>Bad gateway</html>"),
+            "Http502",
+            Some(502),
+        ),
+        (Reply::http(504, ""), "Http504", Some(504)),
+        (
+            Reply::http(404, "<html>Not here</html>"),
+            "Http404",
+            Some(404),
+        ),
+    ] {
+        let outcome = create(reply).await;
+        let CreateOutcome::Unknown(error) = outcome else {
+            unreachable!("{outcome:?}")
+        };
+        assert_eq!(error.code, code);
+        if status.is_some() {
+            assert_eq!(error.http_status, status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_it_open() {
+    let cut = b"HTTP/1.1 201 Created\r\nContent-Length: 900\r\n\r\n<Invalidation><Id>I2J0".to_vec();
+    for (reply, code) in [
+        (Reply::Close, AwsError::CONNECTION_CLOSED),
+        (Reply::Reset, AwsError::CONNECTION_CLOSED),
+        (
+            Reply::Bytes(b"not HTTP at all".to_vec()),
+            AwsError::CONNECTION_CLOSED,
+        ),
+        (Reply::Bytes(cut), AwsError::CONNECTION_CLOSED),
+        (Reply::Hang, AwsError::TIMEOUT),
+    ] {
+        let outcome = create(reply).await;
+        let CreateOutcome::Unknown(error) = outcome else {
+            unreachable!("{outcome:?}")
+        };
+        assert_eq!(error.code, code, "{error:?}");
+        assert!(!error.message.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_never_left_is_known_not_to_have() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for endpoint in [
+        format!("http://{port}"),
+        "http://no-such-host.invalid".to_owned(),
+    ] {
+        let outcome = create_at(&endpoint, &settings("E2QWRUHEXAMPLE", "us-east-1")).await;
+        let CreateOutcome::NotSent(error) = outcome else {
+            unreachable!("{outcome:?}")
+        };
+        assert_eq!(error.code, AwsError::UNREACHABLE, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_sdk_tries_once() {
+    let server = Canned::start(vec![error(503, "ServiceUnavailable", "")]).await;
+    create_at(&server.endpoint, &settings("E2QWRUHEXAMPLE", "us-east-1")).await;
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_test_creates_and_gets() {
+    let server = Canned::start(vec![
+        invalidation(201, "InProgress"),
+        error(403, "AccessDenied", ""),
+    ])
+    .await;
+    let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
+    let reference = CallerReference::parse("test-1").unwrap();
+    let report = client(&server.endpoint).test(&settings, reference).await;
+    assert_eq!(
+        report.step(Step::CreateInvalidation).outcome,
+        StepOutcome::Passed
+    );
+    let failed = report.step(Step::GetInvalidation);
+    assert_eq!(failed.outcome, StepOutcome::Failed);
+    assert!(
+        failed
+            .fix
+            .as_ref()
+            .unwrap()
+            .contains("Add cloudfront:GetInvalidation")
+    );
+    let requests = server.requests();
+    assert!(
+        requests[0].contains("<Path>/skycms-cdn-test</Path>"),
+        "{}",
+        requests[0]
+    );
+    assert!(
+        requests[1].starts_with(
+            "GET /2020-05-31/distribution/E2QWRUHEXAMPLE/invalidation/I2J0I21PCUYOIK "
+        )
+    );
+}

@@ -1,0 +1,101 @@
+//! A server of a few lines that answers each request with the next of its replies, and keeps what it was asked.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+pub(super) enum Reply {
+    /// These bytes, then the connection is closed.
+    Bytes(Vec<u8>),
+    /// Nothing; the connection is closed.
+    Close,
+    /// Nothing; the connection is reset.
+    Reset,
+    /// Nothing, for ever.
+    Hang,
+}
+
+impl Reply {
+    pub(super) fn http(status: u16, body: &str) -> Self {
+        let length = body.len();
+        Self::Bytes(
+            format!(
+                "HTTP/1.1 {status} X\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\n\
+                 x-amzn-RequestId: 7f9b2c1e\r\nConnection: close\r\n\r\n{body}"
+            )
+            .into_bytes(),
+        )
+    }
+}
+
+pub(super) struct Canned {
+    pub(super) endpoint: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Canned {
+    pub(super) async fn start(replies: Vec<Reply>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let server = tokio::spawn(async move {
+            let mut held = Vec::new();
+            for reply in replies {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let request = read_request(&mut stream).await;
+                seen.lock().unwrap().push(request);
+                match reply {
+                    Reply::Bytes(bytes) => stream.write_all(&bytes).await.unwrap(),
+                    Reply::Close => {}
+                    Reply::Reset => stream.set_zero_linger().unwrap(),
+                    Reply::Hang => held.push(stream),
+                }
+            }
+            // A request too many would be an attempt of the SDK's own: it must be seen, not refused.
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let request = read_request(&mut stream).await;
+                seen.lock().unwrap().push(request);
+            }
+        });
+        Self {
+            endpoint,
+            requests,
+            server,
+        }
+    }
+
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Canned {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .filter_map(|line| line.split_once(':'))
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .map_or(0, |(_, value)| value.trim().parse().unwrap());
+            if body.len() >= length {
+                return text;
+            }
+        }
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return text;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! AWS default credentials come from the environment, which is a process's own: each case runs in a child.
+
+use std::process::{Command, Output};
+
+use super::*;
+use crate::domain::{AwsError, Credentials};
+
+/// Runs one of the ignored tests below with this environment and no other setting of AWS's.
+fn in_child(test: &str, environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args([
+            "--exact",
+            &format!("cloudfront::tests::default_credentials::{test}"),
+            "--ignored",
+            "--nocapture",
+        ])
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .envs(environment.iter().copied());
+    command.output().unwrap()
+}
+
+fn assert_passed(output: &Output) {
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && printed.contains("1 passed"),
+        "{printed} {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn default_settings() -> Settings {
+    Settings {
+        credentials: Credentials::AwsDefault,
+        ..settings("E2QWRUHEXAMPLE", "us-east-1")
+    }
+}
+
+#[test]
+fn the_environment_signs() {
+    assert_passed(&in_child(
+        "signs_with_the_environments_key",
+        &[
+            ("AWS_ACCESS_KEY_ID", "AKIAFROMENVIRONMENT1"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ("AWS_SESSION_TOKEN", "a-session-token"),
+            // What belongs to other programs must not move CloudFront elsewhere.
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+            ("AWS_REGION", "eu-west-1"),
+        ],
+    ));
+}
+
+#[tokio::test]
+#[ignore = "run in a child process by the_environment_signs"]
+async fn signs_with_the_environments_key() {
+    let server = Canned::start(vec![invalidation(201, "InProgress")]).await;
+    let outcome = create_at(&server.endpoint, &default_settings()).await;
+    assert_eq!(outcome.as_str(), "accepted", "{outcome:?}");
+    let request = server.requests().remove(0);
+    assert!(
+        request.contains("Credential=AKIAFROMENVIRONMENT1/"),
+        "{request}"
+    );
+    assert!(
+        request.contains("/us-east-1/cloudfront/aws4_request"),
+        "{request}"
+    );
+    assert!(
+        request.contains("x-amz-security-token: a-session-token"),
+        "{request}"
+    );
+}
+
+#[test]
+fn a_stored_key_ignores_the_environment() {
+    assert_passed(&in_child(
+        "signs_with_the_stored_key",
+        &[
+            ("AWS_ACCESS_KEY_ID", "AKIAFROMENVIRONMENT1"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ("AWS_SESSION_TOKEN", "a-session-token"),
+        ],
+    ));
+}
+
+#[tokio::test]
+#[ignore = "run in a child process by a_stored_key_ignores_the_environment"]
+async fn signs_with_the_stored_key() {
+    let server = Canned::start(vec![invalidation(201, "InProgress")]).await;
+    create_at(&server.endpoint, &settings("E2QWRUHEXAMPLE", "us-east-1")).await;
+    let request = server.requests().remove(0);
+    assert!(request.contains(&format!("Credential={KEY}/")), "{request}");
+    assert!(!request.contains("security-token"), "{request}");
+}
+
+#[tokio::test]
+async fn a_container_s_role_signs_and_is_asked_once() {
+    let credentials = r#"{"AccessKeyId":"ASIAFROMCONTAINER001","SecretAccessKey":"secret","Token":"a-token","Expiration":"2099-01-01T00:00:00Z"}"#;
+    let endpoint = Canned::start(vec![Reply::http(200, credentials)]).await;
+    let uri = format!("{}/role", endpoint.endpoint);
+    let output = tokio::task::spawn_blocking(move || {
+        in_child(
+            "signs_twice_with_the_role",
+            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri)],
+        )
+    })
+    .await
+    .unwrap();
+    assert_passed(&output);
+    assert_eq!(endpoint.requests().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "run in a child process by a_container_s_role_signs_and_is_asked_once"]
+async fn signs_twice_with_the_role() {
+    let server = Canned::start(vec![
+        invalidation(201, "InProgress"),
+        invalidation(201, "InProgress"),
+    ])
+    .await;
+    let (client, settings) = (client(&server.endpoint), default_settings());
+    for _ in 0..2 {
+        let outcome = client
+            .create_invalidation(&settings, &settings.distribution_id, &batch())
+            .await;
+        assert_eq!(outcome.as_str(), "accepted", "{outcome:?}");
+        assert!(
+            server
+                .requests()
+                .last()
+                .unwrap()
+                .contains("Credential=ASIAFROMCONTAINER001/")
+        );
+    }
+}
+
+#[test]
+fn none_to_be_found_is_said() {
+    assert_passed(&in_child(
+        "finds_none",
+        &[("AWS_EC2_METADATA_DISABLED", "true")],
+    ));
+}
+
+#[tokio::test]
+#[ignore = "run in a child process by none_to_be_found_is_said"]
+async fn finds_none() {
+    let server = Canned::start(vec![]).await;
+    let outcome = create_at(&server.endpoint, &default_settings()).await;
+    let CreateOutcome::SettingsRejected(error) = outcome else {
+        unreachable!("{outcome:?}")
+    };
+    assert_eq!(error.code, AwsError::NO_CREDENTIALS, "{error:?}");
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_silent_metadata_service_is_no_timeout_of_cloudfronts() {
+    let silent = Canned::start(vec![Reply::Hang, Reply::Hang]).await;
+    let endpoint = silent.endpoint.clone();
+    let output = tokio::task::spawn_blocking(move || {
+        in_child(
+            "finds_none",
+            &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)],
+        )
+    })
+    .await
+    .unwrap();
+    assert_passed(&output);
+    assert!(!silent.requests().is_empty());
+}

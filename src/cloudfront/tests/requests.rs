@@ -1,0 +1,127 @@
+//! What CloudFront is sent.
+
+use super::*;
+
+async fn request(distribution: &str, region: &str) -> String {
+    let server = Canned::start(vec![invalidation(201, "InProgress")]).await;
+    create_at(&server.endpoint, &settings(distribution, region)).await;
+    server.requests().remove(0)
+}
+
+#[tokio::test]
+async fn items_go_out_as_they_are() {
+    let request = request("E2QWRUHEXAMPLE", "us-east-1").await;
+    assert!(
+        request.starts_with("POST /2020-05-31/distribution/E2QWRUHEXAMPLE/invalidation "),
+        "{request}"
+    );
+    assert!(request.contains("<Quantity>3</Quantity>"), "{request}");
+    let items = "<Path>/a?b=1&amp;c=2</Path><Path>/caf%C3%A9/*</Path><Path>#article:42</Path>";
+    assert!(request.contains(items), "{request}");
+    assert!(
+        request.contains("<CallerReference>reference-1</CallerReference>"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn the_signing_region_is_cloudfronts_own() {
+    for (region, signed_for) in [
+        ("eu-central-1", "us-east-1"),
+        ("cn-north-1", "cn-northwest-1"),
+        ("eusc-de-east-1", "eusc-de-east-1"),
+    ] {
+        let request = request("E2QWRUHEXAMPLE", region).await;
+        let scope = format!("/{signed_for}/cloudfront/aws4_request");
+        assert!(
+            request.contains(&format!("Credential={KEY}/")) && request.contains(&scope),
+            "{request}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_has_its_own_calls() {
+    let tenant = "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB";
+    let create = request(tenant, "us-east-1").await;
+    assert!(
+        create.starts_with(&format!(
+            "POST /2020-05-31/distribution-tenant/{tenant}/invalidation "
+        )),
+        "{create}"
+    );
+    let server = Canned::start(vec![invalidation(200, "Completed")]).await;
+    let settings = settings(tenant, "us-east-1");
+    let id = InvalidationId::parse("I2J0I21PCUYOIK").unwrap();
+    let got = client(&server.endpoint)
+        .get_invalidation(&settings, &settings.distribution_id, &id)
+        .await;
+    assert_eq!(got, GetOutcome::Completed);
+    let get = server.requests().remove(0);
+    assert!(
+        get.starts_with(&format!(
+            "GET /2020-05-31/distribution-tenant/{tenant}/invalidation/I2J0I21PCUYOIK "
+        )),
+        "{get}"
+    );
+}
+
+#[tokio::test]
+async fn one_client_serves_many_keys() {
+    let server = Canned::start(vec![
+        invalidation(201, "InProgress"),
+        invalidation(201, "InProgress"),
+    ])
+    .await;
+    let client = client(&server.endpoint);
+    for key in [KEY, "AKIAI44QH8DHBEXAMPLE"] {
+        let form = SettingsForm {
+            distribution_id: "E2QWRUHEXAMPLE".to_owned(),
+            access_key_id: key.to_owned(),
+            secret_access_key: SECRET.into(),
+            region: "us-east-1".to_owned(),
+            aws_default: false,
+        };
+        let settings = Settings::parse(&form, &[]).unwrap();
+        client
+            .create_invalidation(&settings, &settings.distribution_id, &batch())
+            .await;
+        assert!(
+            server
+                .requests()
+                .last()
+                .unwrap()
+                .contains(&format!("Credential={key}/"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_secret_is_nowhere() {
+    let server = Canned::start(vec![
+        error(403, "SignatureDoesNotMatch", "It does not match."),
+        Reply::Close,
+    ])
+    .await;
+    let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
+    let client = client(&server.endpoint);
+    let mut printed = format!("{client:?} {settings:?}");
+    for _ in 0..2 {
+        let outcome = client
+            .create_invalidation(&settings, &settings.distribution_id, &batch())
+            .await;
+        printed.push_str(&format!("{outcome:?}"));
+        let reference = CallerReference::parse("test-1").unwrap();
+        let report =
+            crate::domain::TestReport::after_create(reference, &outcome, &(&settings).into());
+        printed.push_str(&serde_json::to_string(&report).unwrap());
+    }
+    printed.push_str(&server.requests().join(" "));
+    for form in [
+        SECRET.to_owned(),
+        SECRET.replace('/', "\\/"),
+        SECRET.replace('/', "%2F"),
+    ] {
+        assert!(!printed.contains(&form), "{printed}");
+    }
+}
