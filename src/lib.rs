@@ -1,1 +1,3 @@
 //! SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
+
+pub mod web;
