@@ -2,8 +2,6 @@
 
 use std::{fs, path::PathBuf};
 
-use askama::Template;
-
 #[path = "pages/samples.rs"]
 mod samples;
 
@@ -14,27 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(assets.join("style.css"), skycms_cdn::web::views::STYLE)?;
     fs::write(assets.join("app.js"), skycms_cdn::web::views::SCRIPT)?;
     fs::write(assets.join("icon.svg"), skycms_cdn::web::views::ICON)?;
-    let pages = [
-        ("settings-new", samples::settings_new().render()?),
-        ("settings-connected", samples::settings_connected().render()?),
-        ("settings-failed", samples::settings_failed().render()?),
-        ("settings-testing", samples::settings_testing().render()?),
-        ("settings-errors", samples::settings_errors().render()?),
-        ("activity", samples::activity().render()?),
-        ("activity-empty", samples::activity_empty().render()?),
-        ("publish", samples::publish().render()?),
-        ("publish-failed", samples::publish_failed().render()?),
-        ("purge", samples::purge().render()?),
-        ("purge-errors", samples::purge_errors().render()?),
-        ("sign-in", samples::sign_in().render()?),
-        ("set-up", samples::set_up().render()?),
-        ("password", samples::password().render()?),
-        ("audit", samples::audit().render()?),
-        ("error", samples::error().render()?),
-        ("confirm", samples::confirm().render()?),
-    ];
-    for (name, html) in pages {
-        fs::write(directory.join(name).with_extension("html"), html)?;
+    for (name, html) in samples::pages() {
+        fs::write(directory.join(name).with_extension("html"), html?)?;
     }
     Ok(())
 }

@@ -85,7 +85,7 @@
     const fresh = new DOMParser().parseFromString(html, "text/html");
     for (const id of ids) {
       const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
-      if (old && next) morph(old, document.adoptNode(next));
+      if (old && next) morph(old, next);
       if (old) tellTimes(old);
     }
     return fresh;

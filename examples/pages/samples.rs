@@ -1,5 +1,29 @@
+use askama::Template;
 use skycms_cdn::web::views::*;
 use time::{Duration, OffsetDateTime, macros::datetime};
+
+/// Every page by name.
+pub(crate) fn pages() -> Vec<(&'static str, askama::Result<String>)> {
+    vec![
+        ("settings-new", settings_new().render()),
+        ("settings-connected", settings_connected().render()),
+        ("settings-failed", settings_failed().render()),
+        ("settings-testing", settings_testing().render()),
+        ("settings-errors", settings_errors().render()),
+        ("activity", activity().render()),
+        ("activity-empty", activity_empty().render()),
+        ("publish", publish().render()),
+        ("publish-failed", publish_failed().render()),
+        ("purge", purge().render()),
+        ("purge-errors", purge_errors().render()),
+        ("sign-in", sign_in().render()),
+        ("set-up", set_up().render()),
+        ("password", password().render()),
+        ("audit", audit().render()),
+        ("error", error().render()),
+        ("confirm", confirm().render()),
+    ]
+}
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
 
@@ -92,7 +116,10 @@ fn regions() -> Vec<RegionGroup> {
         group(
             "China",
             "aws-cn",
-            &[("cn-north-1", "China (Beijing)"), ("cn-northwest-1", "China (Ningxia)")],
+            &[
+                ("cn-north-1", "China (Beijing)"),
+                ("cn-northwest-1", "China (Ningxia)"),
+            ],
         ),
         group(
             "European Sovereign Cloud",
@@ -130,7 +157,10 @@ fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
 fn active() -> ActiveSettings {
     ActiveSettings {
         distribution_id: "E2QWRUHAPOMQZL".into(),
-        console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home#/distributions/E2QWRUHAPOMQZL".into()),
+        console_url: Some(
+            "https://console.aws.amazon.com/cloudfront/v4/home#/distributions/E2QWRUHAPOMQZL"
+                .into(),
+        ),
         credentials: "AKIAIOSFODNN7EXAMPLE".into(),
         region: "us-east-1".into(),
         from_environment: false,
@@ -220,7 +250,9 @@ pub(crate) fn settings_connected() -> SettingsPage {
             }),
             ..layout(Nav::Settings)
         },
-        connection: Connection::Connected { since: ago(1_700_000) },
+        connection: Connection::Connected {
+            since: ago(1_700_000),
+        },
         last_purge: Some(ago(130)),
         active: Some(active()),
         form: form("E2QWRUHAPOMQZL", "AKIAIOSFODNN7EXAMPLE", true),
@@ -283,15 +315,6 @@ pub(crate) fn settings_testing() -> SettingsPage {
     SettingsPage {
         layout: Layout {
             pending: true,
-            banner: Some(Banner {
-                severity: Severity::Danger,
-                title: "Purging is paused".into(),
-                text: "AWS no longer accepts the access key. Three publishes wait.".into(),
-                link: Some(Link {
-                    label: "Open the settings".into(),
-                    path: "/settings/cdn".into(),
-                }),
-            }),
             ..layout(Nav::Settings)
         },
         connection: Connection::Paused {
@@ -309,11 +332,21 @@ pub(crate) fn settings_testing() -> SettingsPage {
 }
 
 pub(crate) fn settings_errors() -> SettingsPage {
-    let mut form = form("d111111abcdef8.cloudfront.net", "wJalrXUtnFEMI/K7MDENG", false);
+    let mut form = form(
+        "d111111abcdef8.cloudfront.net",
+        "wJalrXUtnFEMI/K7MDENG",
+        false,
+    );
     form.distribution_id.error = Some("This is the distribution’s domain name. Its ID stands left of it in the list of distributions and begins with E.".into());
-    form.access_key_id.error = Some("This looks like the secret access key. Are the two fields swapped?".into());
-    form.secret_error = Some("Paste the secret access key again: it is not kept while other fields have errors.".into());
-    SettingsPage { form, ..settings_new() }
+    form.access_key_id.error =
+        Some("This looks like the secret access key. Are the two fields swapped?".into());
+    form.secret_error = Some(
+        "Paste the secret access key again: it is not kept while other fields have errors.".into(),
+    );
+    SettingsPage {
+        form,
+        ..settings_new()
+    }
 }
 
 fn row(id: usize, state: State, seconds: i64, items: &[&str], total: u64) -> PublishRow {
@@ -323,8 +356,10 @@ fn row(id: usize, state: State, seconds: i64, items: &[&str], total: u64) -> Pub
         received_at: ago(seconds),
         items: items.iter().map(|item| (*item).into()).collect(),
         items_total: total,
-        to_sent: (state != State::Queued).then(|| Span(Duration::milliseconds(180 + seconds % 700))),
-        to_completed: (state == State::Completed).then(|| Span(Duration::milliseconds(9_000 + seconds % 9_000))),
+        to_sent: (state != State::Queued)
+            .then(|| Span(Duration::milliseconds(180 + seconds % 700))),
+        to_completed: (state == State::Completed)
+            .then(|| Span(Duration::milliseconds(9_000 + seconds % 9_000))),
         waiting_for: None,
         progress: None,
         error: None,
@@ -332,8 +367,11 @@ fn row(id: usize, state: State, seconds: i64, items: &[&str], total: u64) -> Pub
 }
 
 fn hours() -> Vec<Hour> {
-    let publishes = [0, 0, 0, 1, 0, 2, 6, 11, 18, 24, 31, 22, 19, 27, 34, 41, 29, 16, 9, 7, 4, 0, 3, 12];
-    (0..).zip(publishes)
+    let publishes = [
+        0, 0, 0, 1, 0, 2, 6, 11, 18, 24, 31, 22, 19, 27, 34, 41, 29, 16, 9, 7, 4, 0, 3, 12,
+    ];
+    (0..)
+        .zip(publishes)
         .map(|(hour, publishes)| Hour {
             start: ago(86_400 - hour * 3_600),
             publishes,
@@ -345,9 +383,21 @@ fn hours() -> Vec<Hour> {
 
 pub(crate) fn activity() -> ActivityPage {
     let mut publishes = vec![
-        row(1, State::Queued, 4, &["/news/2026/11/harbour-bridge-opens"], 4),
+        row(
+            1,
+            State::Queued,
+            4,
+            &["/news/2026/11/harbour-bridge-opens"],
+            4,
+        ),
         row(2, State::InProgress, 21, &["/", "/index.html", "/sport"], 3),
-        row(3, State::InProgress, 48, &["/archive/1998/a", "/archive/1998/b", "/archive/1998/c"], 5_000),
+        row(
+            3,
+            State::InProgress,
+            48,
+            &["/archive/1998/a", "/archive/1998/b", "/archive/1998/c"],
+            5_000,
+        ),
         row(4, State::Completed, 130, &["/about", "/sitemap.xml"], 2),
         row(5, State::Failed, 700, &["/files/report%20final.pdf"], 1),
         row(6, State::Unconfirmed, 2_900, &["/weather", "#city:oslo"], 2),
@@ -356,12 +406,22 @@ pub(crate) fn activity() -> ActivityPage {
     publishes[2].progress = Some(Progress { done: 7, total: 19 });
     publishes[4].error = Some("CloudFront refused the path: Your request contains one or more invalid invalidation paths.".into());
     publishes.extend((7..26).map(|n| {
-        row(n, State::Completed, n as i64 * 1_500, &["/news/2026/11/council-votes-on-budget", "/", "/index.html"], 4)
+        row(
+            n,
+            State::Completed,
+            n as i64 * 1_500,
+            &["/news/2026/11/council-votes-on-budget", "/", "/index.html"],
+            4,
+        )
     }));
     ActivityPage {
         layout: layout(Nav::Activity),
         overview: Some(Overview {
-            chart: Chart::new(&hours(), Some(Duration::milliseconds(9_800)), Some(Duration::milliseconds(21_300))),
+            chart: Chart::new(
+                &hours(),
+                Some(Duration::milliseconds(9_800)),
+                Some(Duration::milliseconds(21_300)),
+            ),
             queued: Count(4),
             oldest: span(4_200),
             files: QuotaUse {
@@ -413,7 +473,10 @@ pub(crate) fn publish() -> PublishPage {
             item("/news/2026/11/harbour-bridge-opens", None),
             item("/", None),
             item("/index.html", Some("the home page is cached under both")),
-            item("/files/old~name.pdf", Some("sent as /files/old*, because CloudFront cannot match ~")),
+            item(
+                "/files/old~name.pdf",
+                Some("sent as /files/old*, because CloudFront cannot match ~"),
+            ),
             item("#city:oslo", None),
             item("/sitemap.xml", Some("goes with every publish")),
         ],
@@ -477,6 +540,18 @@ pub(crate) fn publish_failed() -> PublishPage {
             ..publish().invalidations.remove(1)
         }],
         can_retry: true,
+        layout: Layout {
+            banner: Some(Banner {
+                severity: Severity::Danger,
+                title: "Purging is paused".into(),
+                text: "AWS no longer accepts the access key. Three publishes wait.".into(),
+                link: Some(Link {
+                    label: "Open the settings".into(),
+                    path: "/settings/cdn".into(),
+                }),
+            }),
+            ..layout(Nav::Activity)
+        },
         ..publish()
     }
 }
@@ -489,7 +564,9 @@ pub(crate) fn purge() -> PurgePage {
     };
     PurgePage {
         layout: layout(Nav::Purge),
-        text: "root\nhttps://www.example.com/blog/post-1\n/blog/*\n/files/old~name.pdf\n#article:42".into(),
+        text:
+            "root\nhttps://www.example.com/blog/post-1\n/blog/*\n/files/old~name.pdf\n#article:42"
+                .into(),
         errors: vec![],
         preview: Some(Preview {
             items: vec![
@@ -568,7 +645,11 @@ pub(crate) fn audit() -> AuditPage {
         search: String::new(),
         entries: vec![
             entry(75, "Tested the CDN settings", Some("all five steps passed")),
-            entry(76, "Saved the CDN settings", Some("distribution E2QWRUHAPOMQZL, key AKIAIOSFODNN7EXAMPLE")),
+            entry(
+                76,
+                "Saved the CDN settings",
+                Some("distribution E2QWRUHAPOMQZL, key AKIAIOSFODNN7EXAMPLE"),
+            ),
             entry(400_000, "Created a publish token", Some("GitHub Actions")),
             entry(1_700_000, "Signed in", None),
         ],
@@ -582,7 +663,10 @@ pub(crate) fn error() -> ErrorPage {
         status: 503,
         title: "The database does not answer".into(),
         text: "Nothing is lost: publishes that were accepted go on as soon as it is back.".into(),
-        fixes: vec!["Try again in a minute.".into(), "If it stays so, tell whoever runs this service.".into()],
+        fixes: vec![
+            "Try again in a minute.".into(),
+            "If it stays so, tell whoever runs this service.".into(),
+        ],
         link: Some(Link {
             label: "Try again".into(),
             path: "/activity".into(),

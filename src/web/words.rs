@@ -17,12 +17,7 @@ pub struct Look {
     pub meaning: &'static str,
 }
 
-const fn look(
-    label: &'static str,
-    tone: Tone,
-    icon: &'static str,
-    meaning: &'static str,
-) -> Look {
+const fn look(label: &'static str, tone: Tone, icon: &'static str, meaning: &'static str) -> Look {
     Look {
         label,
         tone,
@@ -91,7 +86,10 @@ pub const fn severity(severity: Severity) -> Look {
 pub const fn step(step: TestStep) -> (&'static str, &'static str) {
     match step {
         TestStep::Format => ("Format", "The values look like AWS’s."),
-        TestStep::Credentials => ("Credentials", "AWS knows the key, and the secret belongs to it."),
+        TestStep::Credentials => (
+            "Credentials",
+            "AWS knows the key, and the secret belongs to it.",
+        ),
         TestStep::CreateInvalidation => (
             "Create an invalidation",
             "CloudFront accepts one for /skycms-cdn-test, never for a real page.",
@@ -126,7 +124,9 @@ pub fn age(now: OffsetDateTime, then: OffsetDateTime) -> String {
         172_800..604_800 => format!("{} days ago", seconds / 86_400),
         _ => then
             .to_offset(time::UtcOffset::UTC)
-            .format(format_description!("[day padding:none] [month repr:short] [year]"))
+            .format(format_description!(
+                "[day padding:none] [month repr:short] [year]"
+            ))
             .unwrap_or_default(),
     }
 }

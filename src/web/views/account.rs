@@ -1,12 +1,7 @@
 use askama::Template;
 use time::OffsetDateTime;
 
-use super::{
-    activity::Paging,
-    assets::VERSION,
-    layout::Layout,
-    parts::Aria,
-};
+use super::{activity::Paging, assets::VERSION, layout::Layout, parts::Aria};
 
 /// Sign-in. Form: `POST …/sign-in` with `username`, `password` and, if set, `next`.
 #[derive(Template)]

@@ -58,16 +58,19 @@ impl Chart {
         let busiest = hours.iter().map(|hour| hour.publishes).max().unwrap_or(0);
         let slowest = hours.iter().filter_map(|hour| hour.p95.max(hour.p50)).max();
         let columns = (0..).step_by(Self::STEP as usize);
-        let bars = columns.zip(hours).filter(|(_, hour)| hour.publishes > 0).map(|(x, hour)| {
-            let height = scaled(hour.publishes as f64, busiest as f64).max(2);
-            Bar {
-                x: x + 3,
-                y: Self::HEIGHT - height,
-                height,
-                publishes: Count(hour.publishes),
-                start: hour.start,
-            }
-        });
+        let bars = columns
+            .zip(hours)
+            .filter(|(_, hour)| hour.publishes > 0)
+            .map(|(x, hour)| {
+                let height = scaled(hour.publishes as f64, busiest as f64).max(2);
+                Bar {
+                    x: x + 3,
+                    y: Self::HEIGHT - height,
+                    height,
+                    publishes: Count(hour.publishes),
+                    start: hour.start,
+                }
+            });
         Self {
             bars: bars.collect(),
             p50: line(hours, slowest, |hour| hour.p50),
@@ -90,7 +93,11 @@ fn scaled(value: f64, most: f64) -> u32 {
 }
 
 /// An SVG path through the hours that have a time; hours without one leave no gap.
-fn line(hours: &[Hour], slowest: Option<Duration>, time: impl Fn(&Hour) -> Option<Duration>) -> String {
+fn line(
+    hours: &[Hour],
+    slowest: Option<Duration>,
+    time: impl Fn(&Hour) -> Option<Duration>,
+) -> String {
     let most = slowest.map_or(0.0, Duration::as_seconds_f64);
     let mut path = String::new();
     for (column, hour) in (0..).zip(hours) {
@@ -120,9 +127,18 @@ mod tests {
             p50: p95.map(|s| Duration::seconds(s / 2)),
             p95: p95.map(Duration::seconds),
         };
-        let chart = Chart::new(&[hour(0, None), hour(1, Some(4)), hour(400, Some(20))], None, None);
+        let chart = Chart::new(
+            &[hour(0, None), hour(1, Some(4)), hour(400, Some(20))],
+            None,
+            None,
+        );
         assert_eq!(chart.bars.len(), 2, "an hour without publishes has no bar");
-        assert!(chart.bars.iter().all(|bar| bar.y + bar.height == 80 && bar.height >= 2));
+        assert!(
+            chart
+                .bars
+                .iter()
+                .all(|bar| bar.y + bar.height == 80 && bar.height >= 2)
+        );
         assert_eq!(chart.p95, "M30 63L50 2");
         assert_eq!(chart.publishes, Count(401));
         assert_eq!(chart.slowest, Some(Span(Duration::seconds(20))));

@@ -14,7 +14,7 @@ pub struct Layout {
     pub now: OffsetDateTime,
     /// Who is signed in.
     pub user: Option<User>,
-    /// What stands in the way of purging, on every page until it is mended.
+    /// What stands in the way of purging, on every page until it is mended (but not where the page says it anyway).
     pub banner: Option<Banner>,
     /// The answer to what the reader just did.
     pub flash: Option<Flash>,
@@ -26,7 +26,9 @@ pub struct Layout {
 
 impl Layout {
     pub(super) fn is_admin(&self) -> bool {
-        self.user.as_ref().is_some_and(|user| user.role == Role::Admin)
+        self.user
+            .as_ref()
+            .is_some_and(|user| user.role == Role::Admin)
     }
 
     /// How long ago something was, as a `<time>`.
@@ -55,7 +57,10 @@ impl Layout {
             (Nav::Audit, "/audit", "Audit"),
         ];
         let seen = if user.role == Role::Admin { 4 } else { 2 };
-        all[..seen].iter().map(|(nav, path, name)| (self.is(nav), *path, *name)).collect()
+        all[..seen]
+            .iter()
+            .map(|(nav, path, name)| (self.is(nav), *path, *name))
+            .collect()
     }
 }
 

@@ -23,17 +23,18 @@ pub use chart::{Chart, Hour};
 pub use layout::{Banner, Flash, Layout, Link, Nav, Role, User};
 pub use notice::{ConfirmPage, ErrorPage};
 pub use parts::{
-    Ago, AwsError, Badge, Count, Field, Meter, Progress, Severity, Span, State, StepOutcome, TestStep, Tone, Usd,
-    WaitingFor,
+    Ago, AwsError, Badge, Count, Field, Meter, Progress, Severity, Span, State, StepOutcome,
+    TestStep, Tone, Usd, WaitingFor,
 };
 pub use publish::{InvalidationView, PublishPage, PublishedItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use settings::{
-    ActiveSettings, Connection, CredentialsKind, DraftSettings, Region, RegionGroup, SettingsForm, SettingsPage,
-    StepResult, TestResult,
+    ActiveSettings, Connection, CredentialsKind, DraftSettings, Region, RegionGroup, SettingsForm,
+    SettingsPage, StepResult, TestResult,
 };
 pub use settings_parts::{
-    Hook, IamPolicy, PastLimit, PublishingForm, Revealed, SigningSecret, SpendingForm, SpendingPolicy, Token,
+    Hook, IamPolicy, PastLimit, PublishingForm, Revealed, SigningSecret, SpendingForm,
+    SpendingPolicy, Token,
 };
 
 /// How many publishes a page of the activity list shows.

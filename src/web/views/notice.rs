@@ -1,6 +1,9 @@
 use askama::Template;
 
-use super::{assets::VERSION, layout::{Layout, Link}};
+use super::{
+    assets::VERSION,
+    layout::{Layout, Link},
+};
 
 /// Something went wrong.
 #[derive(Template)]

@@ -59,11 +59,15 @@ impl PublishPage {
     }
 
     fn to_end(&self) -> Option<Span> {
-        Some(Span(self.ended_at? - self.sent_at.unwrap_or(self.received_at)))
+        Some(Span(
+            self.ended_at? - self.sent_at.unwrap_or(self.received_at),
+        ))
     }
 
     fn title(&self) -> &str {
-        self.items.first().map_or("Publish", |item| item.item.as_str())
+        self.items
+            .first()
+            .map_or("Publish", |item| item.item.as_str())
     }
 }
 

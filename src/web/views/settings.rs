@@ -69,6 +69,10 @@ pub enum Connection {
 }
 
 impl Connection {
+    const fn is_paused(&self) -> bool {
+        matches!(self, Self::Paused { .. })
+    }
+
     const fn tone(&self) -> Tone {
         match self {
             Self::NotSetUp => Tone::Quiet,
@@ -139,7 +143,8 @@ impl SettingsForm {
     /// How many fields have an error.
     fn errors(&self) -> usize {
         let fields = [&self.distribution_id, &self.access_key_id, &self.region];
-        fields.iter().filter(|field| field.error.is_some()).count() + usize::from(self.secret_error.is_some())
+        fields.iter().filter(|field| field.error.is_some()).count()
+            + usize::from(self.secret_error.is_some())
     }
 
     fn secret_aria(&self) -> Aria {
@@ -250,6 +255,9 @@ impl TestResult {
     }
 
     fn passed(&self) -> usize {
-        self.steps.iter().filter(|step| step.outcome == StepOutcome::Passed).count()
+        self.steps
+            .iter()
+            .filter(|step| step.outcome == StepOutcome::Passed)
+            .count()
     }
 }
