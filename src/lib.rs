@@ -3,3 +3,4 @@
 pub mod cloudfront;
 pub mod domain;
 pub mod postgres;
+pub mod web;

@@ -1,0 +1,91 @@
+use askama::Template;
+use time::OffsetDateTime;
+
+use super::{activity::Paging, assets::VERSION, layout::Layout, parts::Aria};
+
+/// Sign-in. Form: `POST …/sign-in` with `username`, `password` and, if set, `next`.
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+pub struct SignInPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// `username` as typed.
+    pub username: String,
+    /// Why it failed; one sentence for all reasons.
+    pub error: Option<String>,
+    /// `next`: the path to go to afterwards, below the base.
+    pub next: Option<String>,
+}
+
+/// Choosing the admin's password by the one-time link. The form posts to the address it was opened with (whose query
+/// has the token, so that it need not be in the page) `new_password` and `repeat_password`.
+#[derive(Template)]
+#[template(path = "set_up.html")]
+pub struct SetUpPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// What is wrong with `new_password`.
+    pub new_error: Option<String>,
+    /// What is wrong with `repeat_password`.
+    pub repeat_error: Option<String>,
+}
+
+impl SetUpPage {
+    fn new_aria(&self) -> Aria {
+        Aria::new("new_password", self.new_error.is_some())
+    }
+}
+
+/// Changing the password. Form: `POST …/password` with `current_password`, `new_password` and `repeat_password`;
+/// `POST …/sign-out-everywhere`.
+#[derive(Template)]
+#[template(path = "password.html")]
+pub struct PasswordPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// What is wrong with `current_password`.
+    pub current_error: Option<String>,
+    /// What is wrong with `new_password`.
+    pub new_error: Option<String>,
+    /// What is wrong with `repeat_password`.
+    pub repeat_error: Option<String>,
+}
+
+impl PasswordPage {
+    fn new_aria(&self) -> Aria {
+        Aria::new("new_password", self.new_error.is_some())
+    }
+
+    fn username(&self) -> &str {
+        self.layout.user.as_ref().map_or("admin", |user| &user.name)
+    }
+}
+
+/// Who changed, tested, removed or revealed what.
+#[derive(Template)]
+#[template(path = "audit.html")]
+pub struct AuditPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// `?search=…`.
+    pub search: String,
+    /// The entries, newest first.
+    pub entries: Vec<AuditEntry>,
+    /// Where the neighbouring pages are.
+    pub paging: Paging,
+}
+
+/// An entry of the audit.
+#[derive(Clone, Debug)]
+pub struct AuditEntry {
+    /// When.
+    pub at: OffsetDateTime,
+    /// Who.
+    pub who: String,
+    /// What, in words: «Saved the CDN settings».
+    pub what: String,
+    /// More of it, without secrets.
+    pub detail: Option<String>,
+    /// From where: the client's address.
+    pub from: String,
+}

@@ -1,0 +1,43 @@
+//! The pages as plain values: a struct a page, which a handler fills and `askama::Template::render` turns into HTML.
+//!
+//! A view model holds no secret, but for [`Revealed`], which shows a new one once. Every address begins with
+//! [`Layout::base`]. A page, the style sheet and the script stay under 60 KB together as long as lists keep to
+//! [`PAGE_SIZE`] and [`ITEMS_SHOWN`].
+
+mod account;
+mod activity;
+mod assets;
+mod chart;
+mod layout;
+mod notice;
+mod parts;
+mod publish;
+mod purge;
+mod settings;
+mod settings_parts;
+
+pub use account::{AuditEntry, AuditPage, PasswordPage, SetUpPage, SignInPage};
+pub use activity::{ActivityPage, Filter, Overview, Paging, PublishRow, QuotaUse};
+pub use assets::{ICON, SCRIPT, STYLE, VERSION};
+pub use chart::{Chart, Hour};
+pub use layout::{Banner, Flash, Layout, Link, Nav, Role, User};
+pub use notice::{ConfirmPage, ErrorPage};
+pub use parts::{
+    Ago, AwsError, Badge, Count, Field, Meter, Progress, Severity, Span, State, StepOutcome,
+    TestStep, Tone, Usd, WaitingFor,
+};
+pub use publish::{InvalidationView, PublishPage, PublishedItem};
+pub use purge::{LineError, Preview, PreviewItem, PurgePage};
+pub use settings::{
+    ActiveSettings, Connection, CredentialsKind, DraftSettings, Region, RegionGroup, SettingsForm,
+    SettingsPage, StepResult, TestResult,
+};
+pub use settings_parts::{
+    Hook, IamPolicy, PastLimit, PublishingForm, Revealed, SigningSecret, SpendingForm,
+    SpendingPolicy, Token,
+};
+
+/// How many publishes a page of the activity list shows.
+pub const PAGE_SIZE: usize = 25;
+/// How many items a publish's own page or a preview lists before «and … more».
+pub const ITEMS_SHOWN: usize = 100;

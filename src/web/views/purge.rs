@@ -1,0 +1,78 @@
+use askama::Template;
+
+use super::{
+    ITEMS_SHOWN,
+    assets::VERSION,
+    layout::Layout,
+    parts::{Aria, Count, Usd},
+};
+
+/// Purge by hand. Form: `POST …/purge` with `items` and `action` of `preview`, `purge` or `everything` (which is
+/// answered with a [`super::ConfirmPage`]). `app.js` posts `action=preview` as it is typed and takes `#preview`.
+#[derive(Template)]
+#[template(path = "purge.html")]
+pub struct PurgePage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// `items`: paths, URLs and tags as typed, one a line.
+    pub text: String,
+    /// Lines that cannot be sent.
+    pub errors: Vec<LineError>,
+    /// What would be sent.
+    pub preview: Option<Preview>,
+    /// Why nothing can be purged at all: «The site has no CDN settings yet».
+    pub blocked: Option<String>,
+}
+
+impl PurgePage {
+    fn aria(&self) -> Aria {
+        Aria::new("items", !self.errors.is_empty())
+    }
+}
+
+/// A line that cannot be sent.
+#[derive(Clone, Debug)]
+pub struct LineError {
+    /// Its number, from 1.
+    pub line: usize,
+    /// The line.
+    pub text: String,
+    /// What is wrong and how to mend it.
+    pub why: String,
+}
+
+/// What would be sent.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The first [`super::ITEMS_SHOWN`] are listed.
+    pub items: Vec<PreviewItem>,
+    /// Paths that AWS counts.
+    pub billed: Count,
+    /// What they cost.
+    pub price: Usd,
+    /// Free paths left this month, before this.
+    pub free_left: Count,
+    /// It purges the whole site.
+    pub everything: bool,
+}
+
+impl Preview {
+    fn shown(&self) -> &[PreviewItem] {
+        &self.items[..self.items.len().min(ITEMS_SHOWN)]
+    }
+
+    fn more(&self) -> Option<Count> {
+        (self.items.len() > ITEMS_SHOWN).then(|| Count((self.items.len() - ITEMS_SHOWN) as u64))
+    }
+}
+
+/// A line of the preview.
+#[derive(Clone, Debug)]
+pub struct PreviewItem {
+    /// What is sent to CloudFront, or, if `swallowed`, would have been.
+    pub item: String,
+    /// Why it is so: «as typed», «the home page is cached under both», «covered by `/blog/*`».
+    pub why: String,
+    /// It is not sent, because another item covers it.
+    pub swallowed: bool,
+}

@@ -1,0 +1,109 @@
+use time::OffsetDateTime;
+
+use super::parts::Field;
+
+/// The least-privilege policy. The script follows what is typed.
+#[derive(Clone, Debug)]
+pub struct IamPolicy {
+    /// The distribution's ID, if there is one.
+    pub distribution_id: Option<String>,
+    /// AWS's name of the partition: `aws`, `aws-cn`, `aws-eusc`.
+    pub partition: String,
+}
+
+/// The publish hook.
+///
+/// Forms: `POST …/settings/cdn/tokens` (`name`), `…/settings/cdn/tokens/{id}/revoke`, `…/settings/cdn/secrets` and
+/// `…/settings/cdn/secrets/{id}/revoke`.
+pub struct Hook {
+    /// The absolute address that publishers call.
+    pub url: String,
+    /// Tokens and secrets that were just created; each is shown this once.
+    pub revealed: Vec<Revealed>,
+    /// The bearer tokens.
+    pub tokens: Vec<Token>,
+    /// The signing secrets, newest first.
+    pub secrets: Vec<SigningSecret>,
+}
+
+/// A token or signing secret, shown once. The only secret in any view model; it has no `Debug`.
+pub struct Revealed {
+    /// What it is: «Publish token “default”».
+    pub name: String,
+    /// The secret itself.
+    pub value: String,
+}
+
+/// A bearer token.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Its id in addresses.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// When it was last used.
+    pub last_used: Option<OffsetDateTime>,
+}
+
+/// A signing secret; all of them are valid, so that rotation needs no pause.
+#[derive(Clone, Debug)]
+pub struct SigningSecret {
+    /// Its id in addresses.
+    pub id: String,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// When it was last used.
+    pub last_used: Option<OffsetDateTime>,
+}
+
+/// Publishing: `POST …/settings/cdn/publishing`.
+#[derive(Clone, Debug)]
+pub struct PublishingForm {
+    /// `hosts`: publisher hosts, one a line.
+    pub hosts: Field,
+    /// `companions`: paths that go with every publish, one a line.
+    pub companions: Field,
+    /// `directory_variants`: `/about` also means `/about/` and `/about/index.html`.
+    pub directory_variants: bool,
+}
+
+/// What may be sent, and how much: `POST …/settings/cdn/policy`.
+#[derive(Clone, Debug)]
+pub struct SpendingForm {
+    /// `policy`.
+    pub policy: SpendingPolicy,
+    /// `fold_above`: how many items a batch may hold before *economical* folds it.
+    pub fold_above: Field,
+    /// `monthly_limit`: paths a month; empty for none.
+    pub monthly_limit: Field,
+    /// `past_limit`.
+    pub past_limit: PastLimit,
+}
+
+impl SpendingForm {
+    pub(super) fn is(&self, policy: SpendingPolicy) -> bool {
+        self.policy == policy
+    }
+}
+
+/// Which paths are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendingPolicy {
+    /// `exact`: only what was asked.
+    Exact,
+    /// `economical`: folded into wildcards when there are many.
+    Economical,
+    /// `everything`: each batch is `/*`.
+    Everything,
+}
+
+/// What happens past the monthly limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PastLimit {
+    /// `economical`: fold into wildcards.
+    Economical,
+    /// `hold`: publishes wait for the next month.
+    Hold,
+}

@@ -1,0 +1,176 @@
+// Everything on the pages works without this script; with it, they are live. No inline code, no eval, no framework.
+"use strict";
+(() => {
+  const base = document.documentElement.dataset.base;
+  const all = (selector, root = document) => root.querySelectorAll(selector);
+
+  // Times: in the reader's zone, and ages that grow. The words are those of src/web/words.rs.
+  const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+  const zoned = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
+  const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
+  function age(seconds, then) {
+    if (seconds < 10) return "just now";
+    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+    if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+    if (seconds < 172800) return "1 day ago";
+    if (seconds < 604800) return `${Math.floor(seconds / 86400)} days ago`;
+    return day.format(then);
+  }
+  function tellTimes(root = document) {
+    for (const time of all("time[datetime]", root)) {
+      const then = new Date(time.dateTime);
+      if (Number.isNaN(then.getTime())) continue;
+      const text = "relative" in time.dataset ? age((Date.now() - then) / 1000, then) : exact.format(then);
+      if (time.textContent !== text) time.textContent = text;
+      time.title = zoned.format(then);
+    }
+  }
+
+  // Copying. Inside SkyCMS's frame the clipboard may be forbidden: then the text is selected and copied the old way.
+  async function copy(button) {
+    const source = document.getElementById(button.dataset.copy);
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+    } catch {
+      getSelection().selectAllChildren(source);
+      done = document.execCommand("copy");
+    }
+    const label = button.querySelector("[data-copy-label]");
+    label.textContent = done ? "Copied" : "Press Ctrl+C";
+    announce(done ? "Copied" : "Selected. Press Ctrl+C to copy.");
+    setTimeout(() => { label.textContent = "Copy"; }, 2000);
+  }
+  const voice = document.createElement("div");
+  voice.className = "hidden";
+  voice.setAttribute("role", "status");
+  document.body.append(voice);
+  function announce(text) {
+    voice.textContent = "";
+    setTimeout(() => { voice.textContent = text; }, 50);
+  }
+
+  // Turns one element into another in place: what stays the same keeps focus, selection, scrolling and open details.
+  function morph(old, fresh) {
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.data !== fresh.data) old.data = fresh.data;
+      return;
+    }
+    for (const { name } of [...old.attributes]) {
+      if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+    }
+    for (const { name, value } of fresh.attributes) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+    let next = old.firstChild;
+    for (const child of [...fresh.childNodes]) {
+      const same = child.id ? [...old.children].find((element) => element.id === child.id)
+        : next && !next.id && next.nodeName === child.nodeName ? next : null;
+      if (!same) {
+        old.insertBefore(child, next);
+        continue;
+      }
+      if (same !== next) old.insertBefore(same, next);
+      else next = next.nextSibling;
+      morph(same, child);
+    }
+    while (next) {
+      const gone = next;
+      next = next.nextSibling;
+      gone.remove();
+    }
+  }
+  function take(html, ids) {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    for (const id of ids) {
+      const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
+      if (old && next) morph(old, next);
+      if (old) tellTimes(old);
+    }
+    return fresh;
+  }
+
+  // Live regions: an event from the server means «look again», at most once a second and only while somebody looks.
+  const regions = [...all("[data-live]")].map((region) => region.id);
+  let connected = false, waiting = false, busy = false, stale = false;
+  function changed() {
+    stale = true;
+    if (waiting || busy || document.hidden) return;
+    waiting = true;
+    setTimeout(look, 1000);
+  }
+  async function look() {
+    waiting = false;
+    stale = false;
+    busy = true;
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+      if (answer.redirected) return location.reload(); // signed out meanwhile
+      if (answer.ok) take(await answer.text(), regions);
+    } catch { /* offline: the next event or tick tries again */ } finally {
+      busy = false;
+    }
+    if (stale) changed();
+  }
+  if (regions.length > 1 || all("[data-pending]").length) {
+    const events = new EventSource(`${base}/events`);
+    events.onopen = () => {
+      if (stale) changed();
+      connected = true;
+    };
+    events.onerror = () => { connected = false; stale = true; };
+    events.onmessage = changed;
+    document.addEventListener("visibilitychange", () => { if (stale) changed(); });
+    setInterval(() => { if (!connected && document.querySelector("[data-pending]")) changed(); }, 4000);
+  }
+
+  // The policy follows what is typed.
+  const id = document.getElementById("distribution_id");
+  const region = document.getElementById("region");
+  if (id && region) {
+    const [partition, distribution] = ["partition", "distribution"].map((part) => document.querySelector(`[data-policy=${part}]`));
+    const follow = () => {
+      const typed = id.value.trim().split("/").pop().toUpperCase();
+      distribution.textContent = /^[A-Z0-9]{8,32}$/.test(typed) ? typed : "YOUR_DISTRIBUTION_ID";
+      partition.textContent = region.selectedOptions[0]?.parentElement.dataset.partition ?? "aws";
+    };
+    id.addEventListener("input", follow);
+    region.addEventListener("change", follow);
+  }
+
+  // The preview of a purge, as it is typed; an answer that was overtaken is dropped.
+  const form = document.querySelector("form[data-preview]");
+  if (form) {
+    let timer, running;
+    form.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        running?.abort();
+        running = new AbortController();
+        const body = new URLSearchParams(new FormData(form));
+        body.set("action", "preview");
+        try {
+          const answer = await fetch(form.action, { method: "POST", body, signal: running.signal });
+          if (answer.redirected) return location.reload();
+          const fresh = take(await answer.text(), ["preview"]);
+          const typed = fresh.getElementById("items");
+          if (typed) {
+            const invalid = typed.getAttribute("aria-invalid");
+            const items = form.elements.items;
+            items.toggleAttribute("aria-invalid", Boolean(invalid));
+            if (invalid) items.setAttribute("aria-invalid", invalid);
+            items.setAttribute("aria-describedby", typed.getAttribute("aria-describedby"));
+          }
+        } catch { /* overtaken, or offline: the button still works */ }
+      }, 300);
+    });
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button);
+  });
+  tellTimes();
+  setInterval(tellTimes, 10000);
+})();
