@@ -1,6 +1,14 @@
 //! SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
+//!
+//! Data moves one way: in at [`web`], down into [`store`], out through [`dispatcher`] to [`cloudfront`], and back into
+//! the store, where the web reads it. What it all means is decided in [`domain`], which knows none of them.
 
+pub mod app;
+pub mod clock;
 pub mod cloudfront;
+pub mod config;
+pub mod dispatcher;
 pub mod domain;
 pub mod postgres;
+pub mod store;
 pub mod web;

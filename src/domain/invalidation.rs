@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Item;
 
@@ -71,6 +72,14 @@ token! {
     ///
     /// It belongs to one fixed list of items for ever.
     CallerReference
+}
+
+impl CallerReference {
+    /// The reference of an invalidation with this number of ours.
+    #[must_use]
+    pub fn of(invalidation: Uuid) -> Self {
+        Self(format!("skycms-cdn-{invalidation}"))
+    }
 }
 
 /// What one `CreateInvalidation` sends: a caller reference and the items that belong to it.

@@ -7,6 +7,7 @@
 //! what CloudFront said, [`advise`] what it means for people, and [`retry`] what follows from it.
 
 pub mod advice;
+pub mod bucket;
 pub mod coverage;
 pub mod credentials;
 pub mod distribution;
@@ -16,6 +17,7 @@ pub mod host;
 pub mod intake;
 pub mod invalidation;
 pub mod item;
+pub mod limits;
 pub mod meter;
 pub mod outcome;
 mod pasted;
@@ -23,11 +25,14 @@ pub mod path;
 pub mod plan;
 pub mod policy_document;
 pub mod region;
+pub mod retry;
 pub mod settings;
+pub mod state;
 pub mod tag;
 pub mod test_report;
 
 pub use advice::{Advice, AdviceContext, advise};
+pub use bucket::Bucket;
 pub use credentials::{AccessKeyId, Credentials, SecretAccessKey};
 pub use distribution::DistributionId;
 pub use explain::{Explained, Explanation, Fate, explain};
@@ -38,11 +43,14 @@ pub use intake::{
 };
 pub use invalidation::{CallerReference, InvalidationBatch, InvalidationId};
 pub use item::{Item, NotCanonical};
+pub use limits::{Limits, Usage};
 pub use outcome::{AwsError, CreateOutcome, GetOutcome, Operation};
 pub use path::InvalidationPath;
-pub use plan::{Plan, PlanInput, PlannedBatch, Policy, Room, Saved, Waiting, plan, split};
+pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Room, Saved, Waiting, plan, split};
 pub use policy_document::policy_document;
 pub use region::{Partition, Region};
+pub use retry::{AfterCreate, AfterGet, Sent, WaitReason, after_create, after_get, poll_interval};
 pub use settings::{Field, FieldError, FieldErrors, Settings, SettingsForm};
+pub use state::{InvalidationStatus, PublishState};
 pub use tag::CacheTag;
 pub use test_report::{Step, StepOutcome, StepReport, TestReport};

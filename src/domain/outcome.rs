@@ -62,6 +62,11 @@ impl AwsError {
     /// The request could not be made.
     pub const NOT_BUILT: &'static str = "RequestNotBuilt";
 
+    /// The service stopped while it waited for the answer.
+    pub const STOPPED: &'static str = "Stopped";
+    /// There are no settings to ask with.
+    pub const NO_SETTINGS: &'static str = "NoSettings";
+
     /// What stands for AWS's code where an answer has none: this and the HTTP status, as in `Http502`.
     pub const HTTP: &'static str = "Http";
 
@@ -77,7 +82,30 @@ impl AwsError {
                     | Self::UNREADABLE_ANSWER
                     | Self::NO_CREDENTIALS
                     | Self::NOT_BUILT
+                    | Self::STOPPED
+                    | Self::NO_SETTINGS
             )
+    }
+
+    /// The service stopped while it waited for the answer.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self::ours(Self::STOPPED, "the service stopped before the answer came")
+    }
+
+    /// There are no settings any more to ask with.
+    #[must_use]
+    pub fn no_settings() -> Self {
+        Self::ours(Self::NO_SETTINGS, "the site's CDN settings were removed")
+    }
+
+    fn ours(code: &str, message: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            request_id: None,
+            http_status: None,
+        }
     }
 
     /// Whether CloudFront spoke about who signs, before anything else.
@@ -175,6 +203,15 @@ impl CreateOutcome {
             | Self::BatchTooLarge(error)
             | Self::NotSent(error)
             | Self::Unknown(error) => Some(error),
+        }
+    }
+
+    /// AWS's id of the request, if it told one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Accepted { request_id, .. } => request_id.as_deref(),
+            other => other.error().and_then(|error| error.request_id.as_deref()),
         }
     }
 

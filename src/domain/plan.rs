@@ -107,7 +107,7 @@ pub struct Plan {
     /// The publishes whose items are all covered by the batches, oldest first.
     pub taken: Vec<Uuid>,
     /// Why the oldest publish that is left has to wait; `None` if none is left.
-    pub waits: Option<WaitReason>,
+    pub waits: Option<Holdup>,
     /// The wildcards that nobody asked for by themselves.
     pub folds: Vec<Item>,
     /// What planning saved.
@@ -126,7 +126,7 @@ pub struct PlannedBatch {
 /// Why publishes are left waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WaitReason {
+pub enum Holdup {
     /// Until an invalidation in progress completes.
     Quota,
     /// Until the next call: this one is full.
@@ -204,7 +204,7 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
 }
 
 /// The items that go, and why publishes that do not go wait: by index, ascending. Those after the last wait for quota.
-fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usize, WaitReason)>) {
+fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usize, Holdup)>) {
     let room = Limits::of(input.room);
     let quota = Limits::of(input.quota).at_least_one();
     let mut chosen = Cover::default();
@@ -234,9 +234,9 @@ fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usiz
         }
         reserved = reserved + need;
         let reason = if enough_room {
-            WaitReason::NextCall
+            Holdup::NextCall
         } else {
-            WaitReason::Quota
+            Holdup::Quota
         };
         waits.push((i, reason));
     }
@@ -278,7 +278,7 @@ fn finish(
     input: &PlanInput<'_>,
     chosen: &Cover<'_>,
     batches: &[Vec<&Item>],
-    waits: &[(usize, WaitReason)],
+    waits: &[(usize, Holdup)],
     folds: &[Item],
 ) -> Plan {
     let batch_of: HashMap<&Item, usize> = batches
@@ -307,7 +307,7 @@ fn finish(
         let Some(covering) = covering else {
             if plan.waits.is_none() {
                 let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
-                plan.waits = Some(known.map_or(WaitReason::Quota, |at| waits[at].1));
+                plan.waits = Some(known.map_or(Holdup::Quota, |at| waits[at].1));
             }
             continue;
         };

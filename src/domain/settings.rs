@@ -6,7 +6,8 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::{
-    AccessKeyId, Credentials, DistributionId, Partition, Region, SecretAccessKey,
+    AccessKeyId, Advice, AdviceContext, AwsError, Credentials, DistributionId, Operation,
+    Partition, Region, SecretAccessKey, advise,
     credentials::{AccessKeyIdError, SecretAccessKeyError},
     distribution::Recognised,
     pasted::may_hold_secret,
@@ -38,6 +39,30 @@ pub struct SettingsForm {
     pub region: String,
     /// Use AWS default credentials instead of a key pair.
     pub aws_default: bool,
+}
+
+impl Settings {
+    /// Whose request rate and bill it is: the access key ID, or `default` for AWS default credentials.
+    #[must_use]
+    pub fn access_key_name(&self) -> &str {
+        self.credentials
+            .access_key_id()
+            .map_or("default", AccessKeyId::as_str)
+    }
+
+    /// What an error of AWS's means with these settings, and how to mend it.
+    #[must_use]
+    pub fn advise(&self, error: &AwsError, operation: Operation) -> Advice {
+        advise(
+            error,
+            operation,
+            &AdviceContext {
+                distribution_id: &self.distribution_id,
+                region: self.region,
+                access_key_id: self.credentials.access_key_id(),
+            },
+        )
+    }
 }
 
 impl SettingsForm {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AwsError, CallerReference, CreateOutcome, FieldErrors, GetOutcome, InvalidationBatch,
-    InvalidationId, InvalidationPath, Item, Operation,
+    InvalidationId, InvalidationPath, InvalidationStatus, Item, Operation,
     advice::{Advice, AdviceContext, advise},
 };
 
@@ -228,6 +228,23 @@ impl TestReport {
                     self.set(Step::Completed, StepOutcome::Skipped, NOT_ASKED);
                 }
             }
+        }
+    }
+
+    /// Brings the last step up to date with the state its invalidation has come to since.
+    pub fn follow(&mut self, status: InvalidationStatus) {
+        match status {
+            InvalidationStatus::Completed => {
+                self.set(Step::Completed, StepOutcome::Passed, COMPLETED);
+            }
+            InvalidationStatus::Unconfirmed | InvalidationStatus::Failed => {
+                self.set(
+                    Step::Completed,
+                    StepOutcome::Failed,
+                    "CloudFront accepted the invalidation, but does not tell any more how far it is.",
+                );
+            }
+            InvalidationStatus::Queued | InvalidationStatus::InProgress => {}
         }
     }
 

@@ -1,4 +1,98 @@
-//! The web room: pages for people. Handlers fill the view models of [`views`]; [`words`] has the words for states.
+//! The web room: the hook and its API for programs, pages for people. One file a page or resource.
 
+mod guard;
+mod health;
+mod hook;
+mod invalidations;
+mod live;
+mod problem;
+mod public_url;
+mod publishes;
 pub mod views;
 pub mod words;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use live::LiveChanges;
+pub use public_url::PublicUrl;
+
+use self::problem::Problem;
+use crate::clock::Clock;
+use crate::cloudfront::CloudFront;
+use crate::dispatcher::Wake;
+use crate::domain::Limits;
+use crate::store::{Directory, Inbox, Store};
+
+/// The largest body that is taken, in bytes.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct AppState {
+    /// The database.
+    pub store: Store,
+    /// The sites, in memory.
+    pub directory: Directory,
+    /// The way in for publishes.
+    pub inbox: Inbox,
+    /// Time and identifiers.
+    pub clock: Clock,
+    /// The narrow door to CloudFront: only for testing settings.
+    pub cloudfront: CloudFront,
+    /// CloudFront's quotas.
+    pub limits: Limits,
+    /// What changed, here or on another replica.
+    pub changes: LiveChanges,
+    /// Wakes this replica's dispatcher.
+    pub wake: Wake,
+    /// The address users see.
+    pub public: PublicUrl,
+    /// Cancelled when the service stops.
+    pub stop: CancellationToken,
+}
+
+/// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix or leave it.
+pub fn router(state: AppState) -> Router {
+    let prefix = state.public.prefix.clone();
+    let routes = Router::new()
+        .route("/api/sites/{site}/publishes", post(publishes::create))
+        .route("/api/sites/{site}/publishes/{id}", get(publishes::show))
+        .route("/api/sites/{site}/invalidations", get(invalidations::list))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .fallback(|| async { Problem::NoSuchRoute })
+        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
+        .with_state(state.clone());
+    let app = if prefix.is_empty() {
+        routes
+    } else {
+        Router::new().nest(&prefix, routes.clone()).merge(routes)
+    };
+    app.layer(axum::middleware::from_fn_with_state(state, guard::headers))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::Internal.into_response()
+}
+
+/// Serves until `stop`, then lets requests under way finish.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    state: AppState,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(state))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}

@@ -1,0 +1,91 @@
+//! Time and randomness, handed in: the only room that asks the machine for either.
+//!
+//! Safety never rests on clocks agreeing. Leases are guarded by tokens and CloudFront's caller references make a
+//! repeated call harmless; a skewed clock only makes work happen somewhat earlier or later.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the room that reads the clock"
+)]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use time::{Duration, OffsetDateTime};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+/// The time of day and fresh identifiers. Clones share one source.
+#[derive(Clone)]
+pub struct Clock {
+    now: Arc<dyn Fn() -> OffsetDateTime + Send + Sync>,
+    order: Arc<Mutex<ContextV7>>,
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::from_source(OffsetDateTime::now_utc)
+    }
+
+    /// A clock that stands still until it is moved, and the handle that moves it.
+    #[must_use]
+    pub fn manual(start: OffsetDateTime) -> (Self, ManualClock) {
+        let hand = Arc::new(Mutex::new(start));
+        let read = Arc::clone(&hand);
+        let clock = Self::from_source(move || *read.lock().unwrap_or_else(PoisonError::into_inner));
+        (clock, ManualClock { hand })
+    }
+
+    fn from_source(now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
+        Self {
+            now: Arc::new(now),
+            order: Arc::new(Mutex::new(ContextV7::new())),
+        }
+    }
+
+    /// Now, in UTC, to the microsecond: what PostgreSQL can store, so that a time reads back as it was written.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        let now = (self.now)();
+        now - Duration::nanoseconds(i64::from(now.nanosecond() % 1_000))
+    }
+
+    /// A fresh version 7 identifier. Those of one process are in the order they were asked for.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        let now = self.now();
+        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        Uuid::new_v7(Timestamp::from_unix(
+            &*order,
+            u64::try_from(now.unix_timestamp()).unwrap_or_default(),
+            now.nanosecond(),
+        ))
+    }
+
+    /// Random bytes from the operating system's generator, fit for secrets.
+    #[must_use]
+    pub fn random<const N: usize>() -> [u8; N] {
+        let mut bytes = [0; N];
+        aws_lc_rs::rand::fill(&mut bytes)
+            .expect("the operating system's random generator does not fail after start-up");
+        bytes
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Clock").field("now", &self.now()).finish()
+    }
+}
+
+/// Moves a [`Clock::manual`].
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    hand: Arc<Mutex<OffsetDateTime>>,
+}
+
+impl ManualClock {
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        *self.hand.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}

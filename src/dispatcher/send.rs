@@ -1,0 +1,152 @@
+//! Sending: what has gathered at a distribution while the last call was under way, or no call was allowed.
+
+use time::{Duration, OffsetDateTime};
+use tokio::task::JoinSet;
+
+use super::{CALLS, Dispatcher};
+use crate::domain::{
+    AfterCreate, AwsError, CreateOutcome, KnownPaths, Operation, PlanInput, Policy, Sent,
+    WaitReason, after_create, plan,
+};
+use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
+
+/// How long to wait for room in the quota before looking again unasked. A completion of ours ends the wait early.
+const QUOTA_WAIT: Duration = Duration::seconds(30);
+
+impl Dispatcher {
+    /// Claims one call for each distribution that may have one, and starts it.
+    pub(super) async fn claim_sends(&self, calls: &mut JoinSet<()>) -> Result<usize, StoreError> {
+        let mut claimed = 0;
+        for site in self.store.sites_to_send(self.clock.now()).await? {
+            if calls.len() >= CALLS {
+                break;
+            }
+            if let Some(claim) = self.claim_send(site).await? {
+                let dispatcher = self.clone();
+                calls.spawn(async move { dispatcher.send(claim).await });
+                claimed += 1;
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn claim_send(&self, site: SiteId) -> Result<Option<SendClaim>, StoreError> {
+        let now = self.clock.now();
+        let Some(mut lane) = self.store.open_lane(site, now).await? else {
+            return Ok(None);
+        };
+        let room = self.limits.left(lane.in_progress);
+        if let Some(due) = lane.due(now) {
+            if !due.usage.fits(room) {
+                lane.wait(WaitReason::Quota, now + QUOTA_WAIT).await?;
+                return Ok(None);
+            }
+            return match lane.take_call(&self.limits, now).await? {
+                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), now).await?)),
+                Err(next) => hold(lane, WaitReason::Rate, next).await,
+            };
+        }
+        if let Err(next) = lane.may_plan() {
+            return hold(lane, WaitReason::Retry, next).await;
+        }
+        let waiting = lane.waiting().await?;
+        if waiting.is_empty() {
+            return Ok(None);
+        }
+        let plan = plan(&PlanInput {
+            waiting: &waiting,
+            room,
+            quota: self.limits.quota(),
+            policy: Policy::Exact,
+            known_paths: &KnownPaths::default(),
+            free_paths_left: None,
+            overdue: false,
+        });
+        if plan.batches.is_empty() {
+            return hold(lane, WaitReason::Quota, now + QUOTA_WAIT).await;
+        }
+        match lane.take_call(&self.limits, now).await? {
+            Ok(()) => lane.claim_planned(&plan, || self.clock.id(), now).await,
+            Err(next) => hold(lane, WaitReason::Rate, next).await,
+        }
+    }
+
+    async fn send(&self, claim: SendClaim) {
+        let distribution = &claim.settings.distribution_id;
+        let outcome = tokio::select! {
+            outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
+            () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
+        };
+        let now = self.clock.now();
+        let request_id = outcome.request_id().map(str::to_owned);
+        let after = after_create(
+            outcome,
+            &Sent {
+                now,
+                planned_at: claim.planned_at,
+                items: claim.batch.items.len(),
+                failures: claim.failures,
+                others_in_progress: claim.others_in_progress,
+                paused_since: claim.paused_since,
+            },
+        );
+        let record = SendRecord {
+            fix: after.error().map(|error| {
+                claim
+                    .settings
+                    .advise(error, Operation::CreateInvalidation)
+                    .fix
+            }),
+            halves: [self.clock.id(), self.clock.id()],
+            after,
+        };
+        let ours = self
+            .record("CreateInvalidation", || {
+                self.store.record_send(&claim, &record, &self.limits, now)
+            })
+            .await;
+        log(&claim, &record.after, request_id.as_deref(), ours);
+        self.wake.wake();
+    }
+}
+
+async fn hold(
+    lane: Lane,
+    why: WaitReason,
+    until: OffsetDateTime,
+) -> Result<Option<SendClaim>, StoreError> {
+    lane.wait(why, until).await?;
+    Ok(None)
+}
+
+fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, ours: bool) {
+    let site = claim.site.0;
+    let invalidation = claim.invalidation;
+    let distribution = claim.settings.distribution_id.as_str();
+    let items = claim.batch.items.len();
+    if !ours {
+        tracing::info!(site, %invalidation, "another replica has taken this invalidation over; its record stands");
+        return;
+    }
+    match after {
+        AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
+            tracing::info!(site, %invalidation, distribution, items, id = id.as_str(), request_id, "accepted by CloudFront");
+        }
+        AfterCreate::Hold { why, error, .. } => {
+            tracing::warn!(site, %invalidation, distribution, items, waiting_for = why.as_str(), code = error.code,
+                message = error.message, request_id, "not accepted yet");
+        }
+        AfterCreate::Unconfirmed(error) => {
+            tracing::warn!(site, %invalidation, distribution, items, code = error.code, request_id,
+                "accepted by an earlier attempt whose answer was lost; unconfirmed");
+        }
+        AfterCreate::Split(error) => {
+            tracing::warn!(site, %invalidation, distribution, items, code = error.code, message = error.message,
+                request_id, "refused for one of its items; trying each half");
+        }
+        AfterCreate::Failed(error) => {
+            tracing::error!(site, %invalidation, distribution, items, code = error.code, message = error.message,
+                request_id, "failed");
+        }
+    }
+}

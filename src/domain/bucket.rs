@@ -1,0 +1,145 @@
+//! The request rate that AWS grants an access key, as a token bucket that learns from refusals.
+
+use time::{Duration, OffsetDateTime};
+
+use super::Limits;
+
+/// The slowest that throttling can make us, as a share of the configured rate.
+const SLOWEST: f64 = 1.0 / 16.0;
+/// What each accepted call gives back of a rate that throttling has lowered.
+const RECOVERY: f64 = 1.1;
+
+/// Calls that may be made now, and how fast they come back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bucket {
+    /// Calls that may be made now. Below zero after calls that could not wait, such as tests of settings.
+    pub tokens: f64,
+    /// Calls that come back a second.
+    pub rate: f64,
+    /// As of when.
+    pub refilled_at: OffsetDateTime,
+}
+
+impl Bucket {
+    /// A full bucket.
+    #[must_use]
+    pub fn full(limits: &Limits, now: OffsetDateTime) -> Self {
+        Self {
+            tokens: f64::from(limits.request_burst),
+            rate: limits.requests_per_second,
+            refilled_at: now,
+        }
+    }
+
+    /// The bucket as it is at `now`. A clock that went back changes nothing.
+    #[must_use]
+    pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
+        let seconds = (now - self.refilled_at).as_seconds_f64().max(0.0);
+        let rate = self.rate.clamp(
+            limits.requests_per_second * SLOWEST,
+            limits.requests_per_second,
+        );
+        Self {
+            tokens: (self.tokens + seconds * rate).min(f64::from(limits.request_burst)),
+            rate,
+            refilled_at: self.refilled_at.max(now),
+        }
+    }
+
+    /// Takes one call from a refilled bucket.
+    ///
+    /// # Errors
+    /// When the next call may be made, if none may be now.
+    pub fn take(self) -> Result<Self, OffsetDateTime> {
+        if self.tokens >= 1.0 {
+            Ok(self.forced())
+        } else {
+            let wait = Duration::seconds_f64((1.0 - self.tokens) / self.rate);
+            // A microsecond more, so that rounding never makes the next try a moment early.
+            Err(self.refilled_at + wait + Duration::MICROSECOND)
+        }
+    }
+
+    /// Counts a call that was made without asking.
+    #[must_use]
+    pub fn forced(self) -> Self {
+        Self {
+            tokens: self.tokens - 1.0,
+            ..self
+        }
+    }
+
+    /// After AWS throttled: nothing is left, and calls come back half as fast.
+    #[must_use]
+    pub fn throttled(self, limits: &Limits) -> Self {
+        Self {
+            tokens: self.tokens.min(0.0),
+            rate: (self.rate / 2.0).max(limits.requests_per_second * SLOWEST),
+            ..self
+        }
+    }
+
+    /// After AWS accepted: a lowered rate recovers a little.
+    #[must_use]
+    pub fn accepted(self, limits: &Limits) -> Self {
+        Self {
+            rate: (self.rate * RECOVERY).min(limits.requests_per_second),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const START: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
+
+    fn drain(limits: &Limits, from: OffsetDateTime, until: OffsetDateTime) -> u32 {
+        let (mut bucket, mut now, mut calls) = (Bucket::full(limits, from), from, 0);
+        while now <= until {
+            match bucket.refilled(limits, now).take() {
+                Ok(taken) => {
+                    bucket = taken;
+                    calls += 1;
+                }
+                Err(next) => {
+                    assert!(next > now, "waiting moves forward");
+                    now = next;
+                }
+            }
+        }
+        calls
+    }
+
+    #[test]
+    fn a_burst_and_then_the_rate() {
+        let limits = Limits::default();
+        assert_eq!(drain(&limits, START, START + Duration::seconds(30)), 5 + 14);
+    }
+
+    #[test]
+    fn throttling_slows_and_acceptance_recovers() {
+        let limits = Limits::default();
+        let mut bucket = Bucket::full(&limits, START).throttled(&limits);
+        assert!(bucket.take().is_err());
+        assert!(bucket.rate < limits.requests_per_second);
+        for _ in 0..100 {
+            bucket = bucket.throttled(&limits);
+        }
+        assert!(bucket.rate > 0.0, "never stops for good");
+        for _ in 0..100 {
+            bucket = bucket.accepted(&limits);
+        }
+        assert!((bucket.rate - limits.requests_per_second).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_neither_fills_nor_drains() {
+        let limits = Limits::default();
+        let bucket = Bucket::full(&limits, START);
+        assert_eq!(bucket.refilled(&limits, START - Duration::HOUR), bucket);
+    }
+}

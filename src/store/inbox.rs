@@ -1,0 +1,284 @@
+//! Accepting publishes: those that wait together are written in one transaction, and each is answered when it is
+//! durable. A lone publish is written at once; a storm gathers by itself while the last write is under way.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::{SiteId, Store, Widening};
+use crate::domain::Item;
+
+/// Publishes that may wait to be written; past this the hook answers 503.
+const WAITING: usize = 2_048;
+/// Publishes written in one statement.
+const BATCH: usize = 512;
+/// Bytes of items written in one statement, so that a few huge publishes do not make one huge one.
+const BATCH_BYTES: usize = 4 << 20;
+/// How long a publish may wait to become durable.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause before the database is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// A publish that is about to be stored.
+#[derive(Debug)]
+pub struct NewPublish {
+    /// Whose.
+    pub site: SiteId,
+    /// Its identifier.
+    pub id: Uuid,
+    /// When it arrived.
+    pub received_at: OffsetDateTime,
+    /// Canonical items.
+    pub items: Vec<Item>,
+    /// Which of them stand for something narrower.
+    pub widened: Vec<Widening>,
+    /// What makes a repeat safe.
+    pub repeat_key: Option<RepeatKey>,
+}
+
+/// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
+#[derive(Clone, Debug)]
+pub struct RepeatKey {
+    /// The caller's key.
+    pub key: String,
+    /// SHA-256 of the request's body.
+    pub body_hash: [u8; 32],
+}
+
+/// How storing a publish ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is durable.
+    Stored,
+    /// The same key and body were accepted before, as this publish.
+    Repeat {
+        /// The first one's identifier.
+        id: Uuid,
+        /// When the first one arrived.
+        received_at: OffsetDateTime,
+    },
+    /// The key was used before with another body.
+    KeyReused,
+}
+
+/// Why a publish was not accepted. Nothing was queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InboxError {
+    /// Too many publishes wait to be written.
+    #[error("too many publishes are waiting to be stored")]
+    Full,
+    /// The database did not answer in time.
+    #[error("the database cannot store it right now")]
+    Unavailable,
+    /// The site was removed meanwhile.
+    #[error("the site does not exist any more")]
+    NoSuchSite,
+}
+
+struct Entry {
+    publish: NewPublish,
+    answer: oneshot::Sender<Result<Acceptance, InboxError>>,
+}
+
+/// The way in. Clones lead to the same writer.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    entries: mpsc::Sender<Entry>,
+}
+
+impl Inbox {
+    /// Starts the writer on `tasks`. It calls `stored` after each transaction, and ends when the last [`Inbox`] is gone.
+    #[must_use]
+    pub fn start(store: Store, tasks: &TaskTracker, stored: impl Fn() + Send + 'static) -> Self {
+        let (entries, waiting) = mpsc::channel(WAITING);
+        tasks.spawn(write(store, waiting, stored));
+        Self { entries }
+    }
+
+    /// Stores a publish and returns when it is durable.
+    ///
+    /// # Errors
+    /// See [`InboxError`]; then nothing was queued.
+    pub async fn accept(&self, publish: NewPublish) -> Result<Acceptance, InboxError> {
+        let (answer, answered) = oneshot::channel();
+        self.entries
+            .try_send(Entry { publish, answer })
+            .map_err(|_| InboxError::Full)?;
+        answered.await.map_err(|_| InboxError::Unavailable)?
+    }
+}
+
+async fn write(store: Store, mut waiting: mpsc::Receiver<Entry>, stored: impl Fn()) {
+    while let Some(first) = waiting.recv().await {
+        let mut bytes = first.publish.weight();
+        let mut batch = vec![first];
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            let Ok(entry) = waiting.try_recv() else { break };
+            bytes += entry.publish.weight();
+            batch.push(entry);
+        }
+        write_batch(&store, batch).await;
+        stored();
+    }
+}
+
+/// Writes a batch, trying again while the database is away. Every publish brings its identifier, so a batch whose
+/// commit was lost with the connection is not stored twice.
+async fn write_batch(store: &Store, mut batch: Vec<Entry>) {
+    let deadline = tokio::time::sleep(PATIENCE);
+    tokio::pin!(deadline);
+    loop {
+        let publishes: Vec<&NewPublish> = batch.iter().map(|entry| &entry.publish).collect();
+        match store.insert(&publishes).await {
+            Ok(mut outcomes) => {
+                for Entry { publish, answer } in batch {
+                    let outcome = outcomes.remove(&publish.id).ok_or(InboxError::Unavailable);
+                    // The caller may have gone; its publish is stored all the same.
+                    let _ = answer.send(outcome);
+                }
+                return;
+            }
+            Err(error) if is_refusal(&error) => {
+                if batch.len() == 1 {
+                    tracing::warn!(%error, "a publish was refused by the database");
+                    let _ = batch.remove(0).answer.send(Err(InboxError::NoSuchSite));
+                    return;
+                }
+                // One of them is at fault: each on its own, so that the others get through.
+                for entry in batch {
+                    Box::pin(write_batch(store, vec![entry])).await;
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, publishes = batch.len(), "publishes could not be stored yet");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = &mut deadline => {
+                        for entry in batch {
+                            let _ = entry.answer.send(Err(InboxError::Unavailable));
+                        }
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether the database understood and refused for good, rather than being away.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|e| e.code())
+        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
+impl NewPublish {
+    fn weight(&self) -> usize {
+        self.items.iter().map(|item| item.as_str().len()).sum()
+    }
+}
+
+impl Store {
+    async fn insert(
+        &self,
+        publishes: &[&NewPublish],
+    ) -> Result<HashMap<Uuid, Acceptance>, sqlx::Error> {
+        let mut rows = Rows::default();
+        for publish in publishes {
+            rows.push(publish);
+        }
+        let stored: HashSet<Uuid> = sqlx::query_scalar!(
+            r#"WITH stored AS (
+                 INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash)
+                 SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash
+                 FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[])
+                   AS given (site_id, id, received_at, items, widened, key, hash)
+                 ON CONFLICT DO NOTHING
+                 RETURNING site_id, id),
+               told AS MATERIALIZED (
+                 SELECT pg_notify('skycms_cdn_work', site_id::text) FROM (SELECT DISTINCT site_id FROM stored) s)
+               SELECT id FROM stored WHERE (SELECT count(*) FROM told) > 0"#,
+            &rows.sites,
+            &rows.ids,
+            &rows.received,
+            &rows.items,
+            &rows.widened as &[Option<serde_json::Value>],
+            &rows.keys as &[Option<String>],
+            &rows.hashes as &[Option<Vec<u8>>],
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .collect();
+        let mut outcomes = HashMap::with_capacity(publishes.len());
+        for publish in publishes {
+            let outcome = if stored.contains(&publish.id) {
+                Acceptance::Stored
+            } else {
+                self.earlier(publish).await?
+            };
+            outcomes.insert(publish.id, outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or an earlier one
+    /// with the same key.
+    async fn earlier(&self, publish: &NewPublish) -> Result<Acceptance, sqlx::Error> {
+        let key = publish.repeat_key.as_ref();
+        let first = sqlx::query!(
+            "SELECT id, received_at, body_hash FROM publish
+             WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)",
+            publish.site.0,
+            publish.id,
+            key.map(|key| key.key.as_str()),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        if first.id == publish.id {
+            return Ok(Acceptance::Stored);
+        }
+        let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));
+        Ok(if same {
+            Acceptance::Repeat {
+                id: first.id,
+                received_at: first.received_at,
+            }
+        } else {
+            Acceptance::KeyReused
+        })
+    }
+}
+
+/// The columns of the rows to insert.
+#[derive(Default)]
+struct Rows {
+    sites: Vec<i32>,
+    ids: Vec<Uuid>,
+    received: Vec<OffsetDateTime>,
+    items: Vec<String>,
+    widened: Vec<Option<serde_json::Value>>,
+    keys: Vec<Option<String>>,
+    hashes: Vec<Option<Vec<u8>>>,
+}
+
+impl Rows {
+    fn push(&mut self, publish: &NewPublish) {
+        self.sites.push(publish.site.0);
+        self.ids.push(publish.id);
+        self.received.push(publish.received_at);
+        // Items have no line breaks: `domain` encodes or refuses control characters.
+        let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+        self.items.push(items.join("\n"));
+        self.widened.push(Widening::to_json(&publish.widened));
+        let key = publish.repeat_key.as_ref();
+        self.keys.push(key.map(|key| key.key.clone()));
+        self.hashes.push(key.map(|key| key.body_hash.to_vec()));
+    }
+}

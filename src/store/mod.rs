@@ -1,0 +1,121 @@
+//! What is remembered, in PostgreSQL. No HTTP, no AWS, no policy: what to do is decided in `domain`, and done here in
+//! one transaction each. Every UPDATE of a state restates the state it expects.
+
+mod inbox;
+mod lane;
+mod listen;
+mod polls;
+mod publishes;
+mod record;
+mod seal;
+mod settings;
+mod sites;
+mod tokens;
+mod transitions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub use inbox::{Acceptance, Inbox, InboxError, NewPublish, RepeatKey};
+pub use lane::{Lane, SendClaim};
+pub use listen::{Changes, listen};
+pub use polls::PollClaim;
+pub use publishes::{
+    InvalidationFilter, InvalidationView, Page, PublishFilter, PublishView, Widening,
+};
+pub use record::SendRecord;
+pub use seal::{SealError, Sealer};
+pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
+pub use sites::{Directory, Pause, Site, SiteId};
+pub use tokens::TokenView;
+
+/// The schema, applied at start. Migrations only add, so that an old replica and a new one can share the database.
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Connections of one replica: the writer, the dispatcher and the pages seldom need more at once.
+const CONNECTIONS: u32 = 12;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// PostgreSQL could not be reached or refused.
+    #[error("the database did not do it: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the database's schema could not be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A secret could not be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A row holds what this version does not understand.
+    #[error("the database holds an unknown {what}: {value}")]
+    Unknown {
+        /// What kind of value.
+        what: &'static str,
+        /// The value.
+        value: String,
+    },
+}
+
+impl StoreError {
+    fn unknown(what: &'static str, value: impl Into<String>) -> Self {
+        Self::Unknown {
+            what,
+            value: value.into(),
+        }
+    }
+}
+
+/// The database and the keys that open its secrets. Clones share both.
+#[derive(Clone)]
+pub struct Store {
+    pool: PgPool,
+    sealer: Arc<Sealer>,
+}
+
+impl Store {
+    /// A store that connects when it is first asked something.
+    #[must_use]
+    pub fn new(options: PgConnectOptions, sealer: Sealer) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false)
+            .connect_lazy_with(options.application_name("skycms-cdn"));
+        Self {
+            pool,
+            sealer: Arc::new(sealer),
+        }
+    }
+
+    /// Brings the schema up to date. Replicas that start together take turns.
+    ///
+    /// # Errors
+    /// If PostgreSQL cannot be reached, or a migration fails.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        Ok(MIGRATIONS.run(&self.pool).await?)
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}

@@ -1,0 +1,350 @@
+//! Reading back what was published and how far its purge is.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{SiteId, Store, StoreError};
+use crate::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
+
+/// An item that stands for something narrower.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Widening {
+    /// What was asked for.
+    pub from: String,
+    /// What is sent for it.
+    pub to: String,
+}
+
+impl Widening {
+    pub(super) fn to_json(widened: &[Self]) -> Option<serde_json::Value> {
+        (!widened.is_empty()).then(|| serde_json::json!(widened))
+    }
+}
+
+/// A publish with its invalidations.
+#[derive(Clone, Debug)]
+pub struct PublishView {
+    /// Its identifier.
+    pub id: Uuid,
+    /// How far it is.
+    pub state: PublishState,
+    /// When it arrived.
+    pub received_at: OffsetDateTime,
+    /// When CloudFront had accepted all of it.
+    pub submitted_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub ended_at: Option<OffsetDateTime>,
+    /// Canonical items.
+    pub items: Vec<String>,
+    /// Which of them stand for something narrower.
+    pub widened: Vec<Widening>,
+    /// Why it is held before any invalidation covers it.
+    pub waiting_for: Option<WaitReason>,
+    /// The invalidations that cover it.
+    pub invalidations: Vec<InvalidationView>,
+}
+
+/// One CloudFront invalidation.
+#[derive(Clone, Debug)]
+pub struct InvalidationView {
+    /// Our number of it.
+    pub id: Uuid,
+    /// CloudFront's.
+    pub cloudfront_id: Option<String>,
+    /// What it is sent with.
+    pub caller_reference: String,
+    /// Where it goes.
+    pub distribution_id: String,
+    /// How far it is.
+    pub status: InvalidationStatus,
+    /// What it purges.
+    pub items: Vec<String>,
+    /// Calls of `CreateInvalidation`.
+    pub attempts: i32,
+    /// When it was planned.
+    pub created_at: OffsetDateTime,
+    /// When CloudFront accepted it.
+    pub submitted_at: Option<OffsetDateTime>,
+    /// When it ended, however.
+    pub ended_at: Option<OffsetDateTime>,
+    /// Why it is held.
+    pub waiting_for: Option<WaitReason>,
+    /// What AWS last said.
+    pub error: Option<AwsError>,
+    /// How to mend it.
+    pub fix: Option<String>,
+}
+
+/// Which publishes to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishFilter<'a> {
+    /// Only these.
+    pub state: Option<PublishState>,
+    /// Only those with an item that begins so.
+    pub path: Option<&'a str>,
+    /// Only older than this one.
+    pub before: Option<Uuid>,
+}
+
+/// Which invalidations to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InvalidationFilter {
+    /// Only these.
+    pub status: Option<InvalidationStatus>,
+    /// Only older than this one.
+    pub before: Option<Uuid>,
+}
+
+/// A page of a list, newest first.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next one begins, if there is one.
+    pub next: Option<Uuid>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of `limit` out of one row more than that.
+    fn cut(mut items: Vec<T>, limit: u16, id: impl Fn(&T) -> Uuid) -> Self {
+        let limit = usize::from(limit);
+        let next = if items.len() > limit {
+            items.truncate(limit);
+            items.last().map(id)
+        } else {
+            None
+        };
+        Self { items, next }
+    }
+}
+
+struct InvalidationRow {
+    id: Uuid,
+    cloudfront_id: Option<String>,
+    caller_reference: String,
+    distribution_id: String,
+    status: String,
+    items: Vec<String>,
+    attempts: i32,
+    created_at: OffsetDateTime,
+    submitted_at: Option<OffsetDateTime>,
+    ended_at: Option<OffsetDateTime>,
+    waiting_for: Option<String>,
+    error: Option<serde_json::Value>,
+    fix: Option<String>,
+    publish_id: Option<Uuid>,
+}
+
+impl InvalidationRow {
+    fn read(self) -> Result<InvalidationView, StoreError> {
+        Ok(InvalidationView {
+            id: self.id,
+            cloudfront_id: self.cloudfront_id,
+            caller_reference: self.caller_reference,
+            distribution_id: self.distribution_id,
+            status: self
+                .status
+                .parse()
+                .map_err(|()| StoreError::unknown("status", self.status))?,
+            items: self.items,
+            attempts: self.attempts,
+            created_at: self.created_at,
+            submitted_at: self.submitted_at,
+            ended_at: self.ended_at,
+            waiting_for: self.waiting_for.and_then(|text| text.parse().ok()),
+            error: self
+                .error
+                .and_then(|json| serde_json::from_value(json).ok()),
+            fix: self.fix,
+        })
+    }
+}
+
+struct PublishRow {
+    id: Uuid,
+    state: String,
+    received_at: OffsetDateTime,
+    submitted_at: Option<OffsetDateTime>,
+    ended_at: Option<OffsetDateTime>,
+    items: Vec<String>,
+    widened: Option<serde_json::Value>,
+    planned: bool,
+}
+
+impl Store {
+    /// One publish with its invalidations.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn publish(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<Option<PublishView>, StoreError> {
+        let row = sqlx::query_as!(
+            PublishRow,
+            "SELECT id, state, received_at, submitted_at, ended_at, items, widened, planned
+             FROM publish WHERE site_id = $1 AND id = $2",
+            site.0,
+            id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(self.with_invalidations(site, vec![row], now).await?.pop())
+    }
+
+    /// Publishes, newest first.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn publishes(
+        &self,
+        site: SiteId,
+        filter: PublishFilter<'_>,
+        limit: u16,
+        now: OffsetDateTime,
+    ) -> Result<Page<PublishView>, StoreError> {
+        let rows = sqlx::query_as!(
+            PublishRow,
+            "SELECT id, state, received_at, submitted_at, ended_at, items, widened, planned
+             FROM publish
+             WHERE site_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
+               AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE starts_with(item, $4)))
+             ORDER BY id DESC LIMIT $5",
+            site.0,
+            filter.before,
+            filter.state.map(PublishState::as_str),
+            filter.path,
+            i64::from(limit) + 1,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let page = Page::cut(rows, limit, |row| row.id);
+        Ok(Page {
+            items: self.with_invalidations(site, page.items, now).await?,
+            next: page.next,
+        })
+    }
+
+    /// Invalidations, newest first.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn invalidations(
+        &self,
+        site: SiteId,
+        filter: InvalidationFilter,
+        limit: u16,
+    ) -> Result<Page<InvalidationView>, StoreError> {
+        let rows = sqlx::query_as!(
+            InvalidationRow,
+            r#"SELECT id, cloudfront_id, caller_reference, distribution_id, status, items, attempts, created_at,
+                      submitted_at, ended_at, waiting_for, error, fix, NULL as "publish_id: Uuid"
+               FROM invalidation
+               WHERE site_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR status = $3)
+               ORDER BY id DESC LIMIT $4"#,
+            site.0,
+            filter.before,
+            filter.status.map(InvalidationStatus::as_str),
+            i64::from(limit) + 1,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let page = Page::cut(rows, limit, |row| row.id);
+        Ok(Page {
+            items: page
+                .items
+                .into_iter()
+                .map(InvalidationRow::read)
+                .collect::<Result<_, _>>()?,
+            next: page.next,
+        })
+    }
+
+    async fn with_invalidations(
+        &self,
+        site: SiteId,
+        rows: Vec<PublishRow>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<PublishView>, StoreError> {
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let mut invalidations: HashMap<Uuid, Vec<InvalidationView>> = HashMap::new();
+        let covering = sqlx::query_as!(
+            InvalidationRow,
+            r#"SELECT i.id, i.cloudfront_id, i.caller_reference, i.distribution_id, i.status, i.items, i.attempts,
+                      i.created_at, i.submitted_at, i.ended_at, i.waiting_for, i.error, i.fix,
+                      c.publish_id as "publish_id?"
+               FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+               WHERE c.site_id = $1 AND c.publish_id = ANY($2) ORDER BY i.id"#,
+            site.0,
+            &ids,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for mut row in covering {
+            if let Some(publish) = row.publish_id.take() {
+                invalidations.entry(publish).or_default().push(row.read()?);
+            }
+        }
+        let held = if rows.iter().any(|row| !row.planned) {
+            self.held(site, now).await?
+        } else {
+            None
+        };
+        rows.into_iter()
+            .map(|row| {
+                Ok(PublishView {
+                    waiting_for: if row.planned { None } else { held },
+                    invalidations: invalidations.remove(&row.id).unwrap_or_default(),
+                    id: row.id,
+                    state: row
+                        .state
+                        .parse()
+                        .map_err(|()| StoreError::unknown("state", row.state))?,
+                    received_at: row.received_at,
+                    submitted_at: row.submitted_at,
+                    ended_at: row.ended_at,
+                    items: row.items,
+                    widened: row
+                        .widened
+                        .and_then(|json| serde_json::from_value(json).ok())
+                        .unwrap_or_default(),
+                })
+            })
+            .collect()
+    }
+
+    /// Why publishes of a site that no invalidation covers yet are held.
+    async fn held(
+        &self,
+        site: SiteId,
+        now: OffsetDateTime,
+    ) -> Result<Option<WaitReason>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT s.paused_at IS NOT NULL OR c.distribution_id IS NULL as "settings!",
+                      CASE WHEN d.blocked_until > $2 THEN d.blocked_for END as blocked_for
+               FROM site s
+               LEFT JOIN LATERAL (
+                 SELECT distribution_id FROM cdn_settings
+                 WHERE site_id = s.id AND slot <> 'draft' ORDER BY slot LIMIT 1) c ON true
+               LEFT JOIN distribution d ON d.id = c.distribution_id
+               WHERE s.id = $1"#,
+            site.0,
+            now,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.and_then(|row| {
+            if row.settings {
+                Some(WaitReason::Settings)
+            } else {
+                row.blocked_for.and_then(|text| text.parse().ok())
+            }
+        }))
+    }
+}

@@ -1,0 +1,126 @@
+//! Secrets at rest: AES-256-GCM under the operator's key, bound to the place they are stored in.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use crate::config::EncryptionKey;
+
+/// The first byte of a sealed secret, so that another format can be told apart one day.
+const FORMAT: u8 = 1;
+
+/// Why a sealed secret did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// No key given opens it, or it was changed or moved.
+    #[error(
+        "a stored secret cannot be opened with the keys in ENCRYPTION_KEY; add the key it was saved with, or enter \
+         the secret again on the settings page"
+    )]
+    WrongKey,
+    /// No keys were given.
+    #[error("ENCRYPTION_KEY holds no key")]
+    NoKey,
+}
+
+/// Seals with the first key, opens with any.
+pub struct Sealer {
+    keys: Vec<RandomizedNonceKey>,
+}
+
+impl Sealer {
+    /// # Errors
+    /// [`SealError::NoKey`] without a key.
+    pub fn new(keys: &[EncryptionKey]) -> Result<Self, SealError> {
+        let keys = keys
+            .iter()
+            .map(|key| RandomizedNonceKey::new(&AES_256_GCM, key.expose_secret()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| SealError::NoKey)?;
+        if keys.is_empty() {
+            return Err(SealError::NoKey);
+        }
+        Ok(Self { keys })
+    }
+
+    /// Seals `secret` for `place`, which must be given again to open it.
+    ///
+    /// # Errors
+    /// [`SealError::NoKey`] if the cipher refuses, which it has no reason to.
+    pub fn seal(&self, place: &str, secret: &SecretString) -> Result<Vec<u8>, SealError> {
+        let mut text = Zeroizing::new(secret.expose_secret().as_bytes().to_vec());
+        let tag_length = AES_256_GCM.tag_len();
+        text.reserve_exact(tag_length);
+        let nonce = self.keys[0]
+            .seal_in_place_append_tag(Aad::from(place.as_bytes()), &mut *text)
+            .map_err(|_| SealError::NoKey)?;
+        let mut sealed = Vec::with_capacity(1 + NONCE_LEN + text.len());
+        sealed.push(FORMAT);
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.extend_from_slice(&text);
+        Ok(sealed)
+    }
+
+    /// Opens what [`Sealer::seal`] made for the same `place`.
+    ///
+    /// # Errors
+    /// [`SealError::WrongKey`] for another key or place, or changed bytes.
+    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<SecretString, SealError> {
+        let (nonce, text) = match sealed {
+            [FORMAT, rest @ ..] => rest
+                .split_first_chunk::<NONCE_LEN>()
+                .ok_or(SealError::WrongKey)?,
+            _ => return Err(SealError::WrongKey),
+        };
+        self.keys
+            .iter()
+            .find_map(|key| {
+                let mut buffer = Zeroizing::new(text.to_vec());
+                let opened = key
+                    .open_in_place(Nonce::from(nonce), Aad::from(place.as_bytes()), &mut buffer)
+                    .ok()?;
+                std::str::from_utf8(opened).ok().map(SecretString::from)
+            })
+            .ok_or(SealError::WrongKey)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretBox;
+
+    use super::*;
+
+    fn key(byte: u8) -> EncryptionKey {
+        SecretBox::new(Box::new([byte; 32]))
+    }
+
+    #[test]
+    fn opens_only_in_its_place_and_with_its_key() {
+        let sealer = Sealer::new(&[key(1)]).expect("a key");
+        let sealed = sealer
+            .seal("site 1", &SecretString::from("hush"))
+            .expect("sealed");
+        let opened = sealer.open("site 1", &sealed).expect("opened");
+        assert_eq!(opened.expose_secret(), "hush");
+        assert!(sealer.open("site 2", &sealed).is_err());
+        let other = Sealer::new(&[key(2)]).expect("a key");
+        assert!(other.open("site 1", &sealed).is_err());
+        let rotated = Sealer::new(&[key(2), key(1)]).expect("keys");
+        assert!(rotated.open("site 1", &sealed).is_ok());
+    }
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let sealer = Sealer::new(&[key(1)]).expect("a key");
+        let sealed = sealer
+            .seal("site 1", &SecretString::from("hush"))
+            .expect("sealed");
+        for index in 0..sealed.len() {
+            let mut tampered = sealed.clone();
+            tampered[index] ^= 1;
+            assert!(sealer.open("site 1", &tampered).is_err(), "byte {index}");
+        }
+        assert!(sealer.open("site 1", &sealed[..10]).is_err());
+    }
+}

@@ -1,0 +1,415 @@
+//! CDN settings: one set in force, and a draft that failed its test.
+
+use secrecy::SecretString;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{SiteId, Store, StoreError};
+use crate::domain::{
+    AccessKeyId, Credentials, DistributionId, SecretAccessKey, Settings, TestReport,
+};
+
+/// Where a set of settings stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// In force.
+    Active,
+    /// Failed its test; kept so that nothing has to be typed again.
+    Draft,
+    /// From the environment; in force while there is no active one.
+    Environment,
+}
+
+impl Slot {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Draft => "draft",
+            Self::Environment => "environment",
+        }
+    }
+}
+
+/// Settings with their story.
+#[derive(Clone, Debug)]
+pub struct SavedSettings {
+    /// Where they stand.
+    pub slot: Slot,
+    /// The settings.
+    pub settings: Settings,
+    /// When they were saved.
+    pub saved_at: OffsetDateTime,
+    /// When they were last tested.
+    pub tested_at: Option<OffsetDateTime>,
+    /// How that test went, brought up to date with its invalidation; none: saved without a test.
+    pub report: Option<TestReport>,
+}
+
+/// What settings are saved with.
+#[derive(Clone, Debug)]
+pub struct TestRun {
+    /// How the test went.
+    pub report: TestReport,
+    /// The number its invalidation is stored under, if CloudFront accepted it.
+    pub invalidation: Option<TestInvalidation>,
+}
+
+/// The test's invalidation, so that the dispatcher follows it like any other.
+#[derive(Clone, Debug)]
+pub struct TestInvalidation {
+    /// Our number of it.
+    pub id: Uuid,
+    /// CloudFront's.
+    pub cloudfront_id: String,
+    /// What it was sent with.
+    pub caller_reference: String,
+    /// The path.
+    pub items: Vec<String>,
+    /// Whether CloudFront has said `Completed`.
+    pub completed: bool,
+    /// When it is next asked about.
+    pub next_poll: OffsetDateTime,
+}
+
+fn place(site: SiteId, slot: Slot) -> String {
+    format!(
+        "site/{}/cdn_settings/{}/secret_access_key",
+        site.0,
+        slot.as_str()
+    )
+}
+
+/// One row of `cdn_settings`, with what its test's invalidation has come to.
+struct Row {
+    slot: String,
+    distribution_id: String,
+    access_key_id: Option<String>,
+    secret_access_key: Option<Vec<u8>>,
+    region: String,
+    saved_at: OffsetDateTime,
+    tested_at: Option<OffsetDateTime>,
+    test_report: Option<serde_json::Value>,
+    test_status: Option<String>,
+}
+
+impl Store {
+    /// All settings of a site: the ones in force first, then the draft.
+    ///
+    /// # Errors
+    /// If the database does not answer, or the key that sealed a secret is gone.
+    pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>, StoreError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"SELECT c.slot, c.distribution_id, c.access_key_id, c.secret_access_key, c.region, c.saved_at,
+                      c.tested_at, c.test_report, i.status as "test_status?"
+               FROM cdn_settings c LEFT JOIN invalidation i ON i.id = c.test_invalidation
+               WHERE c.site_id = $1
+                 AND NOT (c.slot = 'environment' AND EXISTS (
+                   SELECT FROM cdn_settings a WHERE a.site_id = $1 AND a.slot = 'active'))
+               ORDER BY c.slot = 'draft'"#,
+            site.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| self.read_settings(site, row))
+            .collect()
+    }
+
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// As [`Store::settings`].
+    pub(super) async fn settings_in_force(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+    ) -> Result<Option<Settings>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"SELECT slot, distribution_id, access_key_id, secret_access_key, region, saved_at,
+                      tested_at, test_report, NULL as "test_status?: String"
+               FROM cdn_settings WHERE site_id = $1 AND slot IN ('active', 'environment')
+               ORDER BY slot LIMIT 1"#,
+            site.0,
+        )
+        .fetch_optional(connection)
+        .await?;
+        row.map(|row| Ok(self.read_settings(site, row)?.settings))
+            .transpose()
+    }
+
+    fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
+        let slot = match row.slot.as_str() {
+            "active" => Slot::Active,
+            "draft" => Slot::Draft,
+            _ => Slot::Environment,
+        };
+        let credentials = match (row.access_key_id, row.secret_access_key) {
+            (Some(id), Some(sealed)) => Credentials::AccessKey {
+                id: AccessKeyId::parse(&id)
+                    .map_err(|_| StoreError::unknown("access key ID", id))?,
+                secret: SecretAccessKey::parse(&self.sealer.open(&place(site, slot), &sealed)?)
+                    .map_err(|_| StoreError::unknown("secret access key", "(not shown)"))?,
+            },
+            _ => Credentials::AwsDefault,
+        };
+        let mut report: Option<TestReport> = row
+            .test_report
+            .map(|json| {
+                serde_json::from_value(json)
+                    .map_err(|e| StoreError::unknown("test report", e.to_string()))
+            })
+            .transpose()?;
+        if let (Some(report), Some(status)) = (&mut report, &row.test_status) {
+            report.follow(
+                status
+                    .parse()
+                    .map_err(|()| StoreError::unknown("status", status))?,
+            );
+        }
+        Ok(SavedSettings {
+            slot,
+            settings: Settings {
+                distribution_id: DistributionId::parse(&row.distribution_id)
+                    .map_err(|_| StoreError::unknown("distribution ID", row.distribution_id))?,
+                credentials,
+                region: row
+                    .region
+                    .parse()
+                    .map_err(|_| StoreError::unknown("region", row.region))?,
+            },
+            saved_at: row.saved_at,
+            tested_at: row.tested_at,
+            report,
+        })
+    }
+
+    /// Puts settings in force: the draft goes, a pause ends, and what waited for another distribution is planned anew
+    /// for this one.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn activate(
+        &self,
+        site: SiteId,
+        settings: &Settings,
+        test: Option<&TestRun>,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        if let Some(invalidation) = test.and_then(|t| t.invalidation.as_ref()) {
+            store_test(&mut tx, site, settings, invalidation, now).await?;
+        }
+        self.write_settings(&mut tx, site, Slot::Active, settings, test, now)
+            .await?;
+        sqlx::query!(
+            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
+            site.0
+        )
+        .execute(&mut *tx)
+        .await?;
+        take_effect(&mut tx, site, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps settings that failed their test. What is in force stays in force.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn keep_draft(
+        &self,
+        site: SiteId,
+        settings: &Settings,
+        test: &TestRun,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        if let Some(invalidation) = &test.invalidation {
+            store_test(&mut tx, site, settings, invalidation, now).await?;
+        }
+        self.write_settings(&mut tx, site, Slot::Draft, settings, Some(test), now)
+            .await?;
+        tx.commit().await?;
+        self.announce_sites().await
+    }
+
+    /// Makes the environment's settings the ones in force while none are saved; none: there are none any more.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn set_environment(
+        &self,
+        site: SiteId,
+        settings: Option<&Settings>,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        match settings {
+            Some(settings) => {
+                self.write_settings(&mut tx, site, Slot::Environment, settings, None, now)
+                    .await?;
+            }
+            None => {
+                sqlx::query!(
+                    "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'environment'",
+                    site.0
+                )
+                .execute(&mut *tx)
+                .await?;
+            }
+        }
+        take_effect(&mut tx, site, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Removes what was saved, the draft too. Publishes that wait go on waiting.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn remove_settings(
+        &self,
+        site: SiteId,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot IN ('active', 'draft')",
+            site.0
+        )
+        .execute(&mut *tx)
+        .await?;
+        take_effect(&mut tx, site, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Throws the draft away.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn discard_draft(&self, site: SiteId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
+            site.0
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn write_settings(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        slot: Slot,
+        settings: &Settings,
+        test: Option<&TestRun>,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let (key, secret) = match &settings.credentials {
+            Credentials::AccessKey { id, secret } => (
+                Some(id.as_str()),
+                Some(
+                    self.sealer
+                        .seal(&place(site, slot), &SecretString::from(secret.expose()))?,
+                ),
+            ),
+            Credentials::AwsDefault => (None, None),
+        };
+        let report = test.map(|t| serde_json::json!(t.report));
+        sqlx::query!(
+            "INSERT INTO cdn_settings (site_id, slot, distribution_id, access_key_id, secret_access_key, region,
+                                       saved_at, tested_at, test_report, test_invalidation)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (site_id, slot) DO UPDATE SET
+               distribution_id = EXCLUDED.distribution_id, access_key_id = EXCLUDED.access_key_id,
+               secret_access_key = EXCLUDED.secret_access_key, region = EXCLUDED.region,
+               saved_at = EXCLUDED.saved_at, tested_at = EXCLUDED.tested_at,
+               test_report = EXCLUDED.test_report, test_invalidation = EXCLUDED.test_invalidation",
+            site.0,
+            slot.as_str(),
+            settings.distribution_id.as_str(),
+            key,
+            secret,
+            settings.region.code(),
+            now,
+            test.map(|_| now),
+            report,
+            test.and_then(|t| t.invalidation.as_ref()).map(|i| i.id),
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Stores the test's invalidation, which counts against the quotas and the bill like any other.
+async fn store_test(
+    connection: &mut PgConnection,
+    site: SiteId,
+    settings: &Settings,
+    test: &TestInvalidation,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO invalidation (id, site_id, purpose, distribution_id, caller_reference, items, files, wildcards,
+                                   asked, status, attempts, cloudfront_id, created_at, submitted_at, ended_at, next_at)
+         VALUES ($1, $2, 'test', $3, $4, $5, 1, 0, 1, $6, 1, $7, $8, $8, $9, $10)",
+        test.id,
+        site.0,
+        settings.distribution_id.as_str(),
+        test.caller_reference,
+        &test.items,
+        if test.completed { "Completed" } else { "InProgress" },
+        test.cloudfront_id,
+        now,
+        test.completed.then_some(now),
+        (!test.completed).then_some(test.next_poll),
+    )
+    .execute(&mut *connection)
+    .await?;
+    super::transitions::count_usage(connection, test.id, settings.access_key_name(), now).await
+}
+
+/// After a change of the settings in force: the site is not paused any more, and what it has not sent yet to another
+/// distribution is planned anew for this one.
+async fn take_effect(
+    connection: &mut PgConnection,
+    site: SiteId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL WHERE id = $1",
+        site.0
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO distribution (id)
+         SELECT distribution_id FROM cdn_settings WHERE site_id = $1 AND slot <> 'draft' ON CONFLICT DO NOTHING",
+        site.0
+    )
+    .execute(&mut *connection)
+    .await?;
+    super::transitions::supersede(connection, site, now).await?;
+    sqlx::query!(
+        "UPDATE invalidation SET next_at = $2, waiting_for = NULL
+         WHERE site_id = $1 AND ended_at IS NULL AND waiting_for = 'settings'",
+        site.0,
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "SELECT pg_notify('skycms_cdn_sites', ''), pg_notify('skycms_cdn_work', $1::text),
+                pg_notify('skycms_cdn_change', $1::text)",
+    )
+    .bind(site.0.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Sites, and the directory of them that each replica keeps in memory so that the hook asks the database nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use super::tokens::{self, TokenHash};
+use super::{Store, StoreError};
+use crate::domain::intake::DEFAULT_MAX_ITEMS;
+use crate::domain::{AwsError, IntakeRules, Item, Partition, Region};
+
+/// A site's number in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteId(pub i32);
+
+/// Why and since when a site's publishes wait for its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub since: OffsetDateTime,
+    /// When the settings are next tried.
+    pub resume_at: OffsetDateTime,
+    /// What AWS said.
+    pub error: AwsError,
+}
+
+/// A SkyCMS tenant, as far as accepting its publishes and showing its pages needs to know.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its number.
+    pub id: SiteId,
+    /// Its name in routes.
+    pub name: String,
+    /// The distribution in force; none: it has no CDN settings.
+    pub distribution_id: Option<String>,
+    /// What its publishers may send.
+    pub intake: IntakeRules,
+    /// Whether AWS rejects its settings.
+    pub pause: Option<Pause>,
+}
+
+/// All sites, as last read. A snapshot is replaced whole, never changed.
+#[derive(Debug, Default)]
+struct Snapshot {
+    sites: HashMap<String, Arc<Site>>,
+    tokens: HashMap<TokenHash, SiteId>,
+}
+
+/// The sites in memory. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    snapshot: Arc<watch::Sender<Arc<Snapshot>>>,
+}
+
+impl Directory {
+    /// Reads all sites.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn load(store: &Store) -> Result<Self, StoreError> {
+        let snapshot = Arc::new(store.snapshot().await?);
+        Ok(Self {
+            snapshot: Arc::new(watch::Sender::new(snapshot)),
+        })
+    }
+
+    /// Reads all sites again.
+    ///
+    /// # Errors
+    /// If the database does not answer; then the last snapshot stays.
+    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        let snapshot = store.snapshot().await?;
+        self.snapshot.send_replace(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// The site of that name.
+    #[must_use]
+    pub fn site(&self, name: &str) -> Option<Arc<Site>> {
+        self.snapshot.borrow().sites.get(name).cloned()
+    }
+
+    /// All sites, by name.
+    #[must_use]
+    pub fn sites(&self) -> Vec<Arc<Site>> {
+        let mut sites: Vec<_> = self.snapshot.borrow().sites.values().cloned().collect();
+        sites.sort_by(|a, b| a.name.cmp(&b.name));
+        sites
+    }
+
+    /// The site that a publish token belongs to.
+    ///
+    /// Looking up the SHA-256 of what was sent leaks nothing useful by its timing: who could steer the hash would have
+    /// to invert it first.
+    #[must_use]
+    pub fn site_of_token(&self, token: &str) -> Option<SiteId> {
+        let hash = tokens::hash(token);
+        self.snapshot.borrow().tokens.get(&hash).copied()
+    }
+}
+
+impl Store {
+    /// Makes sure that a site of that name exists, and tells its number and whether it is new.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn ensure_site(
+        &self,
+        name: &str,
+        now: OffsetDateTime,
+    ) -> Result<(SiteId, bool), StoreError> {
+        let created = sqlx::query_scalar!(
+            "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING id",
+            name,
+            now,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        if let Some(id) = created {
+            return Ok((SiteId(id), true));
+        }
+        let id = sqlx::query_scalar!("SELECT id FROM site WHERE name = $1", name)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok((SiteId(id), false))
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let mut snapshot = Snapshot::default();
+        let rows = sqlx::query!(
+            r#"SELECT s.id, s.name, s.publisher_hosts, s.companions, s.directory_variants,
+                      s.paused_at, s.pause_error, s.resume_at,
+                      c.distribution_id as "distribution_id?", c.region as "region?"
+               FROM site s
+               LEFT JOIN LATERAL (
+                 SELECT distribution_id, region FROM cdn_settings
+                 WHERE site_id = s.id AND slot IN ('active', 'environment')
+                 ORDER BY slot LIMIT 1) c ON true"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for row in rows {
+            let publisher_hosts = row
+                .publisher_hosts
+                .iter()
+                .map(|host| host.parse().map_err(|_| StoreError::unknown("host", host)))
+                .collect::<Result<_, _>>()?;
+            let companions = row
+                .companions
+                .iter()
+                .map(|text| {
+                    Item::from_canonical(text).map_err(|_| StoreError::unknown("item", text))
+                })
+                .collect::<Result<_, _>>()?;
+            let region = row
+                .region
+                .as_deref()
+                .and_then(|code| code.parse::<Region>().ok());
+            let site = Site {
+                id: SiteId(row.id),
+                name: row.name,
+                distribution_id: row.distribution_id,
+                intake: IntakeRules {
+                    publisher_hosts,
+                    companions,
+                    directory_variants: row.directory_variants,
+                    max_items: DEFAULT_MAX_ITEMS,
+                    tags_allowed: region.is_none_or(|r| r.partition() != Partition::AwsCn),
+                },
+                pause: pause(row.paused_at, row.resume_at, row.pause_error)?,
+            };
+            snapshot.sites.insert(site.name.clone(), Arc::new(site));
+        }
+        snapshot.tokens = self.token_hashes().await?;
+        Ok(snapshot)
+    }
+}
+
+fn pause(
+    since: Option<OffsetDateTime>,
+    resume_at: Option<OffsetDateTime>,
+    error: Option<serde_json::Value>,
+) -> Result<Option<Pause>, StoreError> {
+    let (Some(since), Some(resume_at), Some(error)) = (since, resume_at, error) else {
+        return Ok(None);
+    };
+    Ok(Some(Pause {
+        since,
+        resume_at,
+        error: serde_json::from_value(error.clone())
+            .map_err(|_| StoreError::unknown("pause error", error.to_string()))?,
+    }))
+}

@@ -1,0 +1,153 @@
+//! Bearer tokens of the publish hook: hashed, shown once.
+
+use std::collections::HashMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{SiteId, Store, StoreError};
+
+/// SHA-256 of a token.
+pub(super) type TokenHash = [u8; 32];
+
+/// A token as the settings page shows it: everything but the token.
+#[derive(Clone, Debug)]
+pub struct TokenView {
+    /// Its identifier.
+    pub id: Uuid,
+    /// What its owner calls it.
+    pub name: String,
+    /// Since when it exists.
+    pub created_at: OffsetDateTime,
+    /// When it last came with a publish.
+    pub last_used_at: Option<OffsetDateTime>,
+    /// Whether it waits to be shown, once.
+    pub unrevealed: bool,
+}
+
+pub(super) fn hash(token: &str) -> TokenHash {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest.as_ref());
+    hash
+}
+
+fn place(site: SiteId, id: Uuid) -> String {
+    format!("site/{}/publish_token/{id}", site.0)
+}
+
+impl Store {
+    /// Stores a token by its hash. With `reveal_once` its sealed text is kept until [`Store::reveal_token`].
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn add_token(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        name: &str,
+        token: &SecretString,
+        reveal_once: bool,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let token_hash = hash(token.expose_secret());
+        let unrevealed = reveal_once
+            .then(|| self.sealer.seal(&place(site, id), token))
+            .transpose()?;
+        sqlx::query!(
+            "INSERT INTO publish_token (id, site_id, name, token_hash, unrevealed, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (token_hash) DO NOTHING",
+            id,
+            site.0,
+            name,
+            token_hash.as_slice(),
+            unrevealed,
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        self.announce_sites().await
+    }
+
+    /// The tokens in force, oldest first.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn tokens(&self, site: SiteId) -> Result<Vec<TokenView>, StoreError> {
+        Ok(sqlx::query_as!(
+            TokenView,
+            r#"SELECT id, name, created_at, last_used_at, unrevealed IS NOT NULL as "unrevealed!"
+               FROM publish_token WHERE site_id = $1 AND revoked_at IS NULL ORDER BY id"#,
+            site.0,
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Takes out the text of a token that has never been shown. A second call finds nothing.
+    ///
+    /// # Errors
+    /// If the database does not answer, or the key that sealed it is gone.
+    pub async fn reveal_token(
+        &self,
+        site: SiteId,
+        id: Uuid,
+    ) -> Result<Option<SecretString>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let sealed = sqlx::query_scalar!(
+            r#"SELECT unrevealed as "unrevealed!" FROM publish_token
+               WHERE site_id = $1 AND id = $2 AND unrevealed IS NOT NULL AND revoked_at IS NULL FOR UPDATE"#,
+            site.0,
+            id,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(sealed) = sealed else {
+            return Ok(None);
+        };
+        let token = self.sealer.open(&place(site, id), &sealed)?;
+        sqlx::query!(
+            "UPDATE publish_token SET unrevealed = NULL WHERE id = $1",
+            id
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Some(token))
+    }
+
+    /// Ends a token at once, on every replica. Tells whether there was one.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn revoke_token(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "UPDATE publish_token SET revoked_at = $3, unrevealed = NULL
+             WHERE site_id = $1 AND id = $2 AND revoked_at IS NULL",
+            site.0,
+            id,
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        self.announce_sites().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    pub(super) async fn token_hashes(&self) -> Result<HashMap<TokenHash, SiteId>, StoreError> {
+        let rows =
+            sqlx::query!("SELECT token_hash, site_id FROM publish_token WHERE revoked_at IS NULL")
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| Some((row.token_hash.try_into().ok()?, SiteId(row.site_id))))
+            .collect())
+    }
+}

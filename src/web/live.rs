@@ -1,0 +1,56 @@
+//! What changed, for answers that are held until something did.
+
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::store::{Changes, SiteId};
+
+/// Changes that a slow reader may lag behind; past this it looks for itself.
+const BACKLOG: usize = 256;
+/// How long a reader waits at most before it looks for itself: what a lost notification costs.
+const FALLBACK: Duration = Duration::from_secs(2);
+
+/// Tells readers of changes. Clones share the readers.
+#[derive(Clone, Debug)]
+pub struct LiveChanges(broadcast::Sender<Changes>);
+
+impl Default for LiveChanges {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(BACKLOG))
+    }
+}
+
+impl LiveChanges {
+    /// Tells every reader.
+    pub fn announce(&self, change: Changes) {
+        // Nobody may be reading.
+        let _ = self.0.send(change);
+    }
+
+    /// A reader of what changes from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> ChangeReader {
+        ChangeReader(self.0.subscribe())
+    }
+}
+
+/// Reads changes as they come.
+#[derive(Debug)]
+pub struct ChangeReader(broadcast::Receiver<Changes>);
+
+impl ChangeReader {
+    /// Waits until something may have changed at the site.
+    pub async fn changed(&mut self, site: SiteId) {
+        let news = async {
+            loop {
+                match self.0.recv().await {
+                    Ok(Changes::Work) => {}
+                    Ok(Changes::State(id)) if id != site.0 => {}
+                    _ => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(FALLBACK, news).await;
+    }
+}

@@ -1,0 +1,210 @@
+//! Errors of the API, as RFC 9457 `application/problem+json`.
+
+use axum::Json;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::domain::ItemError;
+use crate::store::{InboxError, StoreError};
+
+/// What the types of problems begin with.
+const TYPES: &str = "urn:skycms-cdn:problem:";
+
+/// Everything the API may answer instead of what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    /// Not JSON, or not this shape.
+    #[error("{0}")]
+    BadRequest(String),
+    /// No token, or a wrong one.
+    #[error(
+        "Send `Authorization: Bearer` with a publish token of the site; the settings page makes new ones."
+    )]
+    Unauthorized,
+    /// A form that another site sent.
+    #[error("This form came from another site. Open the page here and send it again.")]
+    CrossSite,
+    /// No such site, or none that this token may see.
+    #[error("There is no site `{0}` that this token may publish to.")]
+    NoSuchSite(String),
+    /// No such publish.
+    #[error("There is no publish `{0}` at this site; ended ones are kept for a limited time.")]
+    NoSuchPublish(String),
+    /// No such address.
+    #[error("There is nothing at this address.")]
+    NoSuchRoute,
+    /// The address does not take this method.
+    #[error("This address does not take this method.")]
+    MethodNotAllowed,
+    /// The site has no CDN settings.
+    #[error(
+        "The site has no CDN settings. Enter the distribution, the access key and the region under Settings → CDN, and save."
+    )]
+    NoSettings,
+    /// The body is larger than 1 MiB.
+    #[error("The body is larger than 1 MiB. Send the paths in several publishes.")]
+    TooLarge,
+    /// The body is not declared as JSON.
+    #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
+    NotJson,
+    /// Items that cannot be sent to CloudFront.
+    #[error("{}", bad_items(.0))]
+    BadItems(Vec<ItemError>),
+    /// The repeat key was used with another body.
+    #[error(
+        "This Idempotency-Key was used before with another body. Use a new key for each publish, and the same one only to repeat it."
+    )]
+    KeyReused,
+    /// It could not be made durable.
+    #[error("{0}")]
+    NotDurable(String),
+    /// Something went wrong here.
+    #[error("Something went wrong here; the log tells more. It is safe to try again.")]
+    Internal,
+}
+
+fn bad_items(errors: &[ItemError]) -> String {
+    let count = errors.len();
+    if count == 1 {
+        "One item cannot be purged; nothing was queued. It is named under `errors`.".into()
+    } else {
+        format!(
+            "{count} items cannot be purged; nothing was queued. They are named under `errors`."
+        )
+    }
+}
+
+impl Problem {
+    /// Its status, the name of its type, and its title.
+    const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorised"),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "Refused"),
+            Self::NoSuchSite(_) => (StatusCode::NOT_FOUND, "no-such-site", "No such site"),
+            Self::NoSuchPublish(_) => (StatusCode::NOT_FOUND, "no-such-publish", "No such publish"),
+            Self::NoSuchRoute => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+            ),
+            Self::NoSettings => (StatusCode::CONFLICT, "no-settings", "No CDN settings"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large"),
+            Self::NotJson => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                "Not declared as JSON",
+            ),
+            Self::BadItems(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-items", "Bad items"),
+            Self::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "Idempotency key reused",
+            ),
+            Self::NotDurable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-durable",
+                "Cannot be stored right now",
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Internal error",
+            ),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<BodyError>,
+}
+
+#[derive(Serialize)]
+struct BodyError {
+    pointer: String,
+    detail: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, name, title) = self.kind();
+        let detail = self.to_string();
+        let retry = matches!(self, Self::NotDurable(_));
+        let errors = match self {
+            Self::BadItems(items) => items
+                .into_iter()
+                .map(|item| BodyError {
+                    pointer: item.pointer,
+                    detail: item.detail,
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let body = Body {
+            r#type: format!("{TYPES}{name}"),
+            title,
+            status: status.as_u16(),
+            detail,
+            errors,
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if retry {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        match error {
+            StoreError::Database(_) => {
+                Self::NotDurable("The database does not answer right now. Try again.".into())
+            }
+            _ => Self::Internal,
+        }
+    }
+}
+
+impl From<InboxError> for Problem {
+    fn from(error: InboxError) -> Self {
+        match error {
+            InboxError::Full => Self::NotDurable(
+                "Too many publishes are waiting to be stored; nothing was queued. Try again."
+                    .into(),
+            ),
+            InboxError::Unavailable => Self::NotDurable(
+                "The database cannot store it right now; nothing was queued. Try again.".into(),
+            ),
+            InboxError::NoSuchSite => Self::NoSuchSite("?".into()),
+        }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::TooLarge
+        } else {
+            Self::BadRequest("The body could not be read to its end.".into())
+        }
+    }
+}

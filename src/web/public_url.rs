@@ -1,0 +1,44 @@
+//! The address users and SkyCMS see. Every link, redirect and cookie path follows it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use url::Url;
+
+/// `PUBLIC_URL`, or what the listener makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// Scheme, host and port, such as `https://editor.example.com`.
+    pub origin: String,
+    /// The path prefix: empty, or such as `/cdn`.
+    pub prefix: String,
+}
+
+impl PublicUrl {
+    /// The given address, or the listener's.
+    #[must_use]
+    pub fn new(given: Option<&Url>, listening: SocketAddr) -> Self {
+        match given {
+            Some(url) => Self {
+                origin: url.origin().ascii_serialization(),
+                prefix: url.path().trim_end_matches('/').to_owned(),
+            },
+            None => Self {
+                origin: format!("http://{listening}"),
+                prefix: String::new(),
+            },
+        }
+    }
+
+    /// Whether users come over HTTPS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.origin.starts_with("https://")
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.prefix)
+    }
+}

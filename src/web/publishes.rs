@@ -1,0 +1,202 @@
+//! The publish hook, and what became of a publish.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::AppState;
+use super::hook::{Call, Caller};
+use super::invalidations::InvalidationBody;
+use super::problem::Problem;
+use crate::domain::{PublishRequest, PublishState, canonicalize};
+use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
+
+/// The longest that `Prefer: wait` may hold an answer, in seconds.
+const LONGEST_WAIT: u64 = 60;
+
+/// A publish, as the API shows it.
+#[derive(Serialize)]
+struct PublishBody {
+    id: Uuid,
+    site: String,
+    state: &'static str,
+    #[serde(with = "time::serde::rfc3339")]
+    received_at: OffsetDateTime,
+    items: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    widened: Vec<Widening>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<&'static str>,
+    invalidations: Vec<InvalidationBody>,
+}
+
+impl PublishBody {
+    fn of(site: &Site, view: PublishView) -> Self {
+        Self {
+            id: view.id,
+            site: site.name.clone(),
+            state: view.state.as_str(),
+            received_at: view.received_at,
+            items: view.items,
+            widened: view.widened,
+            waiting_for: view.waiting_for.map(|why| why.as_str()),
+            invalidations: view
+                .invalidations
+                .into_iter()
+                .map(InvalidationBody::of)
+                .collect(),
+        }
+    }
+}
+
+/// `POST /api/sites/{site}/publishes`: 202 once the publish is durable.
+pub(super) async fn create(
+    State(state): State<AppState>,
+    call: Call<PublishRequest>,
+) -> Result<Response, Problem> {
+    let site = &call.site;
+    if site.distribution_id.is_none() {
+        return Err(Problem::NoSettings);
+    }
+    let canonical = canonicalize(&call.body, &site.intake).map_err(Problem::BadItems)?;
+    let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
+    let widened: Vec<Widening> = canonical
+        .widened
+        .into_iter()
+        .map(|w| Widening {
+            from: w.from,
+            to: w.to.to_string(),
+        })
+        .collect();
+    let mut id = state.clock.id();
+    let mut received_at = state.clock.now();
+    let acceptance = state
+        .inbox
+        .accept(NewPublish {
+            site: site.id,
+            id,
+            received_at,
+            items: canonical.items,
+            widened: widened.clone(),
+            repeat_key: call.repeat_key,
+        })
+        .await?;
+    match acceptance {
+        Acceptance::Stored => {
+            tracing::info!(site = site.name, publish = %id, items = items.len(), "accepted");
+        }
+        Acceptance::Repeat {
+            id: first,
+            received_at: first_at,
+        } => {
+            tracing::info!(site = site.name, publish = %first, "repeated");
+            (id, received_at) = (first, first_at);
+        }
+        Acceptance::KeyReused => return Err(Problem::KeyReused),
+    }
+    let wait = preferred_wait(&call.headers);
+    let body = match wait {
+        Some(wait) => PublishBody::of(site, ended_or_waited(&state, site, id, wait).await?),
+        // Told as it was accepted: to a repeat exactly as the first time.
+        None => PublishBody {
+            id,
+            site: site.name.clone(),
+            state: PublishState::Queued.as_str(),
+            received_at,
+            items,
+            widened,
+            waiting_for: None,
+            invalidations: Vec::new(),
+        },
+    };
+    let location = format!(
+        "{}/api/sites/{}/publishes/{id}",
+        state.public.prefix, site.name
+    );
+    let mut response = (
+        StatusCode::ACCEPTED,
+        [(header::LOCATION, location)],
+        Json(body),
+    )
+        .into_response();
+    note_wait(&mut response, wait);
+    Ok(response)
+}
+
+/// `GET /api/sites/{site}/publishes/{id}`.
+pub(super) async fn show(
+    State(state): State<AppState>,
+    Path((_, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let site = &caller.site;
+    let Ok(uuid) = id.parse::<Uuid>() else {
+        return Err(Problem::NoSuchPublish(id));
+    };
+    let wait = preferred_wait(&headers);
+    let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
+    let mut response = Json(PublishBody::of(site, view)).into_response();
+    note_wait(&mut response, wait);
+    Ok(response)
+}
+
+/// The publish as soon as it has ended, or as it is after `wait`.
+async fn ended_or_waited(
+    state: &AppState,
+    site: &Site,
+    id: Uuid,
+    wait: Duration,
+) -> Result<PublishView, Problem> {
+    let mut changes = state.changes.subscribe();
+    let sleep = tokio::time::sleep(wait);
+    tokio::pin!(sleep);
+    let mut waited = wait.is_zero();
+    loop {
+        let view = state
+            .store
+            .publish(site.id, id, state.clock.now())
+            .await
+            .map_err(|error: StoreError| Problem::from(error))?
+            .ok_or_else(|| Problem::NoSuchPublish(id.to_string()))?;
+        if waited || view.state.has_ended() {
+            return Ok(view);
+        }
+        tokio::select! {
+            () = &mut sleep => waited = true,
+            () = state.stop.cancelled() => waited = true,
+            () = changes.changed(site.id) => {}
+        }
+    }
+}
+
+/// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored, as the RFC says.
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .find_map(|preference| {
+            let (name, value) = preference.split_once('=')?;
+            if !name.trim().eq_ignore_ascii_case("wait") {
+                return None;
+            }
+            value.trim().trim_matches('"').parse::<u64>().ok()
+        })
+        .map(|seconds| Duration::from_secs(seconds.min(LONGEST_WAIT)))
+}
+
+fn note_wait(response: &mut Response, wait: Option<Duration>) {
+    if let Some(wait) = wait
+        && let Ok(value) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
+    {
+        response.headers_mut().insert("preference-applied", value);
+    }
+}
