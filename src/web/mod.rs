@@ -1,18 +1,25 @@
 //! The web room: the hook and its API for programs, pages for people. One file a page or resource.
 
+mod activity;
+mod assets;
+mod events;
 mod guard;
 mod health;
 mod hook;
 mod invalidations;
 mod live;
+mod pages;
 mod problem;
 mod public_url;
 mod publishes;
+mod settings;
+mod tokens;
 pub mod views;
 pub mod words;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -64,9 +71,14 @@ pub fn router(state: AppState) -> Router {
         .route("/api/sites/{site}/publishes", post(publishes::create))
         .route("/api/sites/{site}/publishes/{id}", get(publishes::show))
         .route("/api/sites/{site}/invalidations", get(invalidations::list))
+        .merge(pages(&state))
+        .route("/events", get(events::events))
+        .route("/static/style.css", get(assets::style))
+        .route("/static/app.js", get(assets::script))
+        .route("/static/icon.svg", get(assets::icon))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .fallback(|| async { Problem::NoSuchRoute })
+        .fallback(fallback)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .with_state(state.clone());
     let app = if prefix.is_empty() {
@@ -77,6 +89,36 @@ pub fn router(state: AppState) -> Router {
     app.layer(axum::middleware::from_fn_with_state(state, guard::headers))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// Pages for people. Their forms are taken from these pages only.
+fn pages(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .route("/", get(home))
+        .route("/settings/cdn", get(settings::show).post(settings::save))
+        .route("/settings/cdn/remove", post(settings::remove))
+        .route("/settings/cdn/tokens", post(tokens::create))
+        .route("/settings/cdn/tokens/{id}/reveal", post(tokens::reveal))
+        .route("/settings/cdn/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/activity", get(activity::list))
+        .route("/activity/{publish}", get(activity::show))
+        .layer(axum::middleware::from_fn_with_state(
+            state.clone(),
+            guard::same_origin,
+        ))
+}
+
+async fn home(State(state): State<AppState>) -> Response {
+    pages::see(&state, "/activity")
+}
+
+/// Programs are told in JSON, people in a page.
+async fn fallback(State(state): State<AppState>, uri: Uri) -> Response {
+    if uri.path().contains("/api/") {
+        Problem::NoSuchRoute.into_response()
+    } else {
+        pages::not_found(&state)
+    }
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -1,0 +1,30 @@
+//! Server-sent events for the pages: «look again», whichever replica did the work.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::Stream;
+use futures_util::stream;
+
+use super::AppState;
+use super::pages::{Page, PageFailure};
+use super::views::Nav;
+
+/// `GET /events`.
+pub(super) async fn events(
+    State(state): State<AppState>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Box<PageFailure>> {
+    let site = Page::begin(&state, Nav::Elsewhere)?.site.id;
+    let reader = state.changes.subscribe();
+    let changes = stream::unfold((reader, state.stop), move |(mut reader, stop)| async move {
+        tokio::select! {
+            () = stop.cancelled() => None,
+            () = reader.heard(site) => {
+                Some((Ok(Event::default().data("changed")), (reader, stop)))
+            }
+        }
+    });
+    Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+}
