@@ -141,12 +141,14 @@ pub(crate) fn hook() -> Hook {
                 name: "default".into(),
                 created_at: ago(1_700_000),
                 last_used: Some(ago(130)),
+                unrevealed: false,
             },
             Token {
                 id: "2".into(),
                 name: "GitHub Actions".into(),
                 created_at: ago(400_000),
                 last_used: None,
+                unrevealed: false,
             },
         ],
         secrets: vec![SigningSecret {
