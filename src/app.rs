@@ -326,7 +326,7 @@ async fn follow(state: AppState) {
         });
         let acting = async {
             while let Some(change) = news.recv().await {
-                if matches!(change, Changes::Work | Changes::Anything) {
+                if matches!(change, Changes::Work(_) | Changes::Anything) {
                     state.wake.wake();
                 }
                 if matches!(change, Changes::Sites | Changes::Anything)

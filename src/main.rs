@@ -29,14 +29,18 @@ fn main() -> ExitCode {
 async fn run(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    let app = App::start(config, Clock::system()).await?;
-    app.run(async {
+    let shutdown = async {
         tokio::select! {
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}
         }
-    })
-    .await?;
+    };
+    tokio::pin!(shutdown);
+    let app = tokio::select! {
+        app = App::start(config, Clock::system()) => app?,
+        () = &mut shutdown => return Ok(()),
+    };
+    app.run(shutdown).await?;
     Ok(())
 }
 

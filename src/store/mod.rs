@@ -19,7 +19,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-pub use inbox::{Acceptance, Inbox, InboxError, NewPublish, RepeatKey};
+pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim};
 pub use listen::{Changes, listen};
 pub use polls::PollClaim;

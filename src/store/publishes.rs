@@ -22,6 +22,12 @@ impl Widening {
     pub(super) fn to_json(widened: &[Self]) -> Option<serde_json::Value> {
         (!widened.is_empty()).then(|| serde_json::json!(widened))
     }
+
+    pub(super) fn from_json(widened: Option<serde_json::Value>) -> Vec<Self> {
+        widened
+            .and_then(|json| serde_json::from_value(json).ok())
+            .unwrap_or_default()
+    }
 }
 
 /// A publish with its invalidations.
@@ -382,10 +388,7 @@ impl Store {
                     submitted_at: row.submitted_at,
                     ended_at: row.ended_at,
                     items: row.items,
-                    widened: row
-                        .widened
-                        .and_then(|json| serde_json::from_value(json).ok())
-                        .unwrap_or_default(),
+                    widened: Widening::from_json(row.widened),
                 })
             })
             .collect()

@@ -12,6 +12,9 @@ use super::AppState;
 use super::pages::{Page, PageFailure};
 use super::views::Nav;
 
+/// The shortest time between two events.
+const PACE: Duration = Duration::from_millis(250);
+
 /// `GET /events`.
 pub(super) async fn events(
     State(state): State<AppState>,
@@ -19,12 +22,17 @@ pub(super) async fn events(
     let site = Page::begin(&state, Nav::Elsewhere)?.site.id;
     let reader = state.changes.subscribe();
     let changes = stream::unfold((reader, state.stop), move |(mut reader, stop)| async move {
+        let news = async {
+            reader.heard(site).await;
+            // A storm is told at a bearable pace; what comes meanwhile is told with it.
+            tokio::time::sleep(PACE).await;
+            reader.catch_up();
+        };
         tokio::select! {
-            () = stop.cancelled() => None,
-            () = reader.heard(site) => {
-                Some((Ok(Event::default().data("changed")), (reader, stop)))
-            }
+            () = stop.cancelled() => return None,
+            () = news => {}
         }
+        Some((Ok(Event::default().data("changed")), (reader, stop)))
     });
     Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }

@@ -74,8 +74,7 @@ pub(super) async fn create(
             to: w.to.to_string(),
         })
         .collect();
-    let mut id = state.clock.id();
-    let mut received_at = state.clock.now();
+    let (id, received_at) = (state.clock.id(), state.clock.now());
     let acceptance = state
         .inbox
         .accept(NewPublish {
@@ -87,33 +86,39 @@ pub(super) async fn create(
             repeat_key: call.repeat_key,
         })
         .await?;
-    match acceptance {
+    let accepted = PublishBody {
+        id,
+        site: site.name.clone(),
+        state: PublishState::Queued.as_str(),
+        received_at,
+        items,
+        widened,
+        waiting_for: None,
+        invalidations: Vec::new(),
+    };
+    let accepted = match acceptance {
         Acceptance::Stored => {
-            tracing::info!(site = site.name, publish = %id, items = items.len(), "accepted");
+            tracing::info!(site = site.name, publish = %id, items = accepted.items.len(), "accepted");
+            accepted
         }
-        Acceptance::Repeat {
-            id: first,
-            received_at: first_at,
-        } => {
-            tracing::info!(site = site.name, publish = %first, "repeated");
-            (id, received_at) = (first, first_at);
+        // Told exactly as the first time, whatever has become of it and of the site's rules since.
+        Acceptance::Repeat(first) => {
+            tracing::info!(site = site.name, publish = %first.id, "repeated");
+            PublishBody {
+                id: first.id,
+                received_at: first.received_at,
+                items: first.items,
+                widened: first.widened,
+                ..accepted
+            }
         }
         Acceptance::KeyReused => return Err(Problem::KeyReused),
-    }
+    };
+    let id = accepted.id;
     let wait = preferred_wait(&call.headers);
     let body = match wait {
         Some(wait) => PublishBody::of(site, ended_or_waited(&state, site, id, wait).await?),
-        // Told as it was accepted: to a repeat exactly as the first time.
-        None => PublishBody {
-            id,
-            site: site.name.clone(),
-            state: PublishState::Queued.as_str(),
-            received_at,
-            items,
-            widened,
-            waiting_for: None,
-            invalidations: Vec::new(),
-        },
+        None => accepted,
     };
     let location = format!(
         "{}/api/sites/{}/publishes/{id}",
