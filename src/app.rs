@@ -22,7 +22,7 @@ use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::{FieldErrors, Settings};
 use crate::postgres::{Embedded, PostgresError};
 use crate::store::{self, Changes, Directory, Inbox, SealError, Sealer, Store, StoreError};
-use crate::web::{self, AppState, LiveChanges, PublicUrl};
+use crate::web::{self, AppState, LiveChanges, PublicUrl, RecentDays};
 
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
@@ -129,6 +129,7 @@ impl App {
             cloudfront,
             limits: config.limits,
             changes: LiveChanges::default(),
+            days: RecentDays::default(),
             wake,
             public,
             stop,

@@ -184,7 +184,9 @@ pub enum SecretAccessKeyError {
     )]
     Length(usize),
     /// A character that AWS never uses here.
-    #[error("A secret access key has letters, digits and a few signs such as + and / only. Copy it again.")]
+    #[error(
+        "A secret access key has letters, digits and a few signs such as + and / only. Copy it again."
+    )]
     Malformed,
 }
 

@@ -148,7 +148,7 @@ impl Store {
 }
 
 /// What counts against the quota: what CloudFront has accepted, and what it may have.
-async fn in_progress(
+pub(super) async fn in_progress(
     connection: &mut PgConnection,
     distribution: &DistributionId,
 ) -> Result<Usage, StoreError> {
@@ -201,7 +201,7 @@ async fn queued(
     .collect())
 }
 
-fn count(n: i64) -> u32 {
+pub(super) fn count(n: i64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
@@ -434,7 +434,10 @@ pub(super) async fn store_batch(
 }
 
 /// Reads back items as they were stored.
-pub(super) fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
+///
+/// # Errors
+/// If one is not canonical.
+pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
     items
         .into_iter()
         .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))

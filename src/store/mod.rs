@@ -4,6 +4,7 @@
 mod inbox;
 mod lane;
 mod listen;
+mod overview;
 mod polls;
 mod publishes;
 mod record;
@@ -20,8 +21,9 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
-pub use lane::{Lane, SendClaim};
+pub use lane::{Lane, SendClaim, parse_items};
 pub use listen::{Changes, listen};
+pub use overview::{Day, Pace, Underway};
 pub use polls::PollClaim;
 pub use publishes::{
     InvalidationFilter, InvalidationView, Page, PublishFilter, PublishView, Widening,

@@ -8,6 +8,7 @@ mod health;
 mod hook;
 mod invalidations;
 mod live;
+mod overview;
 mod pages;
 mod problem;
 mod public_url;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use live::LiveChanges;
+pub use overview::RecentDays;
 pub use public_url::PublicUrl;
 
 use self::problem::Problem;
@@ -58,6 +60,8 @@ pub struct AppState {
     pub changes: LiveChanges,
     /// Wakes this replica's dispatcher.
     pub wake: Wake,
+    /// The last day of each site, kept for some seconds.
+    pub days: RecentDays,
     /// The address users see.
     pub public: PublicUrl,
     /// Cancelled when the service stops.
@@ -102,6 +106,7 @@ fn pages(state: &AppState) -> Router<AppState> {
         .route("/settings/cdn/tokens/{id}/revoke", post(tokens::revoke))
         .route("/activity", get(activity::list))
         .route("/activity/{publish}", get(activity::show))
+        .route("/activity/{publish}/retry", post(activity::retry))
         .layer(axum::middleware::from_fn_with_state(
             state.clone(),
             guard::same_origin,

@@ -8,7 +8,7 @@ use super::AppState;
 use super::views::{self, Banner, ErrorPage, Flash, Layout, Link, Nav, Role, Severity, User};
 use crate::app::DEFAULT_SITE;
 use crate::domain::{AwsError, PublishState, WaitReason};
-use crate::store::{Site, StoreError};
+use crate::store::{InboxError, Site, StoreError};
 use std::sync::Arc;
 
 /// Why a page could not be shown.
@@ -17,6 +17,9 @@ pub(super) enum PageError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A publish could not be accepted.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
     /// The page could not be made.
     #[error("the page could not be made: {0}")]
     Template(#[from] askama::Error),
@@ -44,10 +47,10 @@ impl IntoResponse for Box<PageFailure> {
                 "There is nothing at this address. Ended publishes are kept for a limited time.",
                 "Check the address, or begin at the activity.",
             ),
-            PageError::Store(StoreError::Database(_)) => (
+            PageError::Store(StoreError::Database(_)) | PageError::Inbox(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The database does not answer",
-                "Nothing is lost: publishes that were accepted go on as soon as it is back.",
+                "Nothing was changed just now. Publishes that were accepted before go on as soon as it is back.",
                 "Try again in a moment. If it lasts, whoever runs this service finds the reason in its log.",
             ),
             PageError::Store(StoreError::Seal(_)) => (
