@@ -1,5 +1,6 @@
 //! The web room: the hook and its API for programs, pages for people. One file a page or resource.
 
+mod dry_run;
 mod guard;
 mod health;
 mod hook;
