@@ -169,7 +169,7 @@ impl App {
             embedded,
         } = self;
         let stop = state.stop.clone();
-        tracing::info!("ready at {}", state.public);
+        tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let store = state.store.clone();
         let dispatching = tasks.spawn(dispatcher.run(stop.clone()));
         tasks.spawn(

@@ -1,5 +1,6 @@
 //! The `skycms-cdn` binary: configuration → database → server and dispatcher → signals.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use skycms_cdn::app::App;
@@ -42,7 +43,9 @@ async fn run(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
 
 fn start_logging(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_new(&config.log_filter).map_err(|e| format!("RUST_LOG: {e}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stdout().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
