@@ -12,9 +12,10 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use time::Duration;
 use url::Url;
 
-use crate::domain::{Limits, SettingsForm};
+use crate::domain::{Limits, MicroUsd, Prices, SettingsForm};
 
 /// What is wrong with which variable, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -267,6 +268,22 @@ impl Variables<'_> {
                 .unwrap_or(default.request_burst),
             paths_per_second: self.rate("CLOUDFRONT_PATHS_PER_SECOND")?,
             wildcards_per_second: self.rate("CLOUDFRONT_WILDCARDS_PER_SECOND")?,
+            prices: Prices {
+                free_paths: self
+                    .parse("CLOUDFRONT_FREE_PATHS", "a whole number, 0 or more")?
+                    .unwrap_or(default.prices.free_paths),
+                path: self
+                    .parse::<MicroUsd>(
+                        "CLOUDFRONT_PATH_PRICE_USD",
+                        "a price in dollars such as 0.005",
+                    )?
+                    .unwrap_or(default.prices.path),
+            },
+            max_backlog: self
+                .positive::<u32>("MAX_BACKLOG_SECONDS")?
+                .map_or(default.max_backlog, |seconds| {
+                    Duration::seconds(seconds.into())
+                }),
         })
     }
 }

@@ -4,8 +4,9 @@ use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
 use super::{CALLS, Dispatcher};
+use crate::domain::spending::next_month;
 use crate::domain::{
-    AfterCreate, AwsError, CreateOutcome, KnownPaths, Operation, PlanInput, Policy, Sent,
+    AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Policy, Sent,
     WaitReason, after_create, plan,
 };
 use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
@@ -32,42 +33,73 @@ impl Dispatcher {
 
     async fn claim_send(&self, site: SiteId) -> Result<Option<SendClaim>, StoreError> {
         let now = self.clock.now();
-        let Some(mut lane) = self.store.open_lane(site, now).await? else {
+        let limits = &self.limits;
+        let Some(mut lane) = self.store.open_lane(site, limits, now).await? else {
             return Ok(None);
         };
-        let room = self.limits.left(lane.in_progress);
+        let room = limits.left(lane.in_progress);
         if let Some(due) = lane.due(now) {
             if !due.usage.fits(room) {
-                lane.wait(WaitReason::Quota, now + QUOTA_WAIT).await?;
-                return Ok(None);
+                return hold(lane, WaitReason::Quota, now + QUOTA_WAIT, now).await;
             }
-            return match lane.take_call(&self.limits, now).await? {
-                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), now).await?)),
-                Err(next) => hold(lane, WaitReason::Rate, next).await,
+            if let Err(next) = lane.flow.admits(due.usage, limits) {
+                return hold(lane, WaitReason::Rate, next, now).await;
+            }
+            return match lane.take_call(limits, now).await? {
+                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), limits, now).await?)),
+                Err(next) => hold(lane, WaitReason::Rate, next, now).await,
             };
         }
         if let Err(next) = lane.may_plan() {
-            return hold(lane, WaitReason::Retry, next).await;
+            return hold(lane, WaitReason::Retry, next, now).await;
         }
-        let waiting = lane.waiting().await?;
+        let mut waiting = lane.waiting().await?;
         if waiting.is_empty() {
             return Ok(None);
         }
+        let terms = lane.terms(&limits.prices, now).await?;
+        let mut room = lane.flow.narrow(room, limits);
+        if let Some(left) = terms.paths_left {
+            room.paths_per_request = room
+                .paths_per_request
+                .min(u32::try_from(left).unwrap_or(u32::MAX));
+            if terms.policy == Policy::Exact {
+                // One that is larger than a whole request would be cut, and its rest pass the limit.
+                waiting.retain(|publish| publish.items.len() as u64 <= left);
+            }
+        }
+        let overdue = limits.is_overdue(&waiting, lane.backlog_since, now);
+        let known_paths = if terms.may_fold(&waiting, overdue) {
+            lane.known_paths().await?
+        } else {
+            KnownPaths::default()
+        };
         let plan = plan(&PlanInput {
             waiting: &waiting,
             room,
-            quota: self.limits.quota(),
-            policy: Policy::Exact,
-            known_paths: &KnownPaths::default(),
-            free_paths_left: None,
-            overdue: false,
+            quota: limits.quota(),
+            policy: terms.policy,
+            known_paths: &known_paths,
+            free_paths_left: Some(terms.free_paths_left),
+            overdue,
         });
         if plan.batches.is_empty() {
-            return hold(lane, WaitReason::Quota, now + QUOTA_WAIT).await;
+            let past_limit = waiting.is_empty() || plan.waits == Some(Holdup::NextCall);
+            if terms.paths_left.is_some() && past_limit {
+                lane.hold_site(next_month(now)).await?;
+                return Ok(None);
+            }
+            return match lane.flow.full_at(limits) {
+                Some(full) => hold(lane, WaitReason::Rate, full, now).await,
+                None => hold(lane, WaitReason::Quota, now + QUOTA_WAIT, now).await,
+            };
         }
-        match lane.take_call(&self.limits, now).await? {
-            Ok(()) => lane.claim_planned(&plan, || self.clock.id(), now).await,
-            Err(next) => hold(lane, WaitReason::Rate, next).await,
+        match lane.take_call(limits, now).await? {
+            Ok(()) => {
+                lane.claim_planned(&plan, &waiting, || self.clock.id(), limits, now)
+                    .await
+            }
+            Err(next) => hold(lane, WaitReason::Rate, next, now).await,
         }
     }
 
@@ -114,8 +146,9 @@ async fn hold(
     lane: Lane,
     why: WaitReason,
     until: OffsetDateTime,
+    now: OffsetDateTime,
 ) -> Result<Option<SendClaim>, StoreError> {
-    lane.wait(why, until).await?;
+    lane.wait(why, until, now).await?;
     Ok(None)
 }
 
@@ -142,7 +175,7 @@ fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, ours: b
         }
         AfterCreate::Split(error) => {
             tracing::warn!(site, %invalidation, distribution, items, code = error.code, message = error.message,
-                request_id, "refused for one of its items; trying each half");
+                request_id, "refused as a whole; trying each half");
         }
         AfterCreate::Failed(error) => {
             tracing::error!(site, %invalidation, distribution, items, code = error.code, message = error.message,

@@ -1,16 +1,21 @@
 //! What is remembered, in PostgreSQL. No HTTP, no AWS, no policy: what to do is decided in `domain`, and done here in
 //! one transaction each. Every UPDATE of a state restates the state it expects.
 
+mod claim;
 mod inbox;
+mod known_paths;
 mod lane;
 mod listen;
+mod outlook;
 mod overview;
 mod polls;
 mod publishes;
+mod rates;
 mod record;
 mod seal;
 mod settings;
 mod sites;
+mod spending;
 mod tokens;
 mod transitions;
 
@@ -23,6 +28,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim, parse_items};
 pub use listen::{Changes, listen};
+pub use outlook::Outlook;
 pub use overview::{Day, Pace, Underway};
 pub use polls::PollClaim;
 pub use publishes::{

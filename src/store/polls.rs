@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::lane::LEASE;
+use super::claim::LEASE;
 use super::transitions::{announce_change, move_publishes};
 use super::{SiteId, Store, StoreError};
 use crate::domain::{AfterGet, DistributionId, InvalidationId, Settings, WaitReason};
@@ -175,7 +175,7 @@ impl Store {
                  JOIN site s ON s.id = i.site_id
                  WHERE i.ended_at IS NULL AND i.status = 'Queued'
                  UNION ALL
-                 SELECT min(greatest(d.blocked_until, d.lease_until, s.resume_at))
+                 SELECT min(greatest(d.blocked_until, d.lease_until, s.resume_at, s.held_until))
                  FROM site s
                  JOIN LATERAL (
                    SELECT distribution_id FROM cdn_settings

@@ -7,9 +7,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::lane::{lock_bucket, store_batch, store_bucket};
+use super::claim::store_batch;
+use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{announce_change, count_usage, move_publishes};
 use super::{SendClaim, Store, StoreError};
+use crate::domain::coverage::Cover;
 use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, WaitReason};
 
 /// How a call ended, ready to be recorded.
@@ -36,9 +38,9 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
-        release_distribution(&mut tx, claim, &record.after).await?;
+        release_distribution(&mut tx, claim, &record.after, now).await?;
         pause_or_resume(&mut tx, claim, &record.after, now).await?;
-        adjust_rate(&mut tx, claim, &record.after, limits, now).await?;
+        let next_call = adjust_rate(&mut tx, claim, &record.after, limits, now).await?;
         let fix = record.fix.as_deref();
         let ours = match &record.after {
             AfterCreate::InProgress { id, next_poll } => {
@@ -82,7 +84,10 @@ impl Store {
                 until,
                 error,
                 surely_refused,
-            } => held(&mut tx, claim, *why, *until, error, fix, *surely_refused).await?,
+            } => {
+                let until = next_call.map_or(*until, |next| next.max(*until));
+                held(&mut tx, claim, *why, until, error, fix, *surely_refused).await?
+            }
             AfterCreate::Failed(error) => failed(&mut tx, claim, error, fix, now).await?,
             AfterCreate::Split(error) => {
                 failed(&mut tx, claim, error, fix, now).await?
@@ -104,6 +109,7 @@ async fn release_distribution(
     connection: &mut PgConnection,
     claim: &SendClaim,
     after: &AfterCreate,
+    now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let (until, why) = match after {
         AfterCreate::Hold { why, until, .. } if *why != WaitReason::Settings => {
@@ -114,13 +120,16 @@ async fn release_distribution(
     let unanswered = why == Some(WaitReason::Retry.as_str());
     sqlx::query!(
         "UPDATE distribution SET lease_token = NULL, lease_until = NULL, blocked_until = $3, blocked_for = $4,
-                                 failures = CASE WHEN $5 THEN failures + 1 ELSE 0 END
+                                 failures = CASE WHEN $5 THEN failures + 1 ELSE 0 END,
+                                 backlog_since = CASE WHEN $4 = 'quota' THEN coalesce(backlog_since, $6)
+                                                      ELSE backlog_since END
          WHERE id = $1 AND lease_token = $2",
         claim.settings.distribution_id.as_str(),
         claim.token,
         until,
         why,
         unanswered,
+        now,
     )
     .execute(connection)
     .await?;
@@ -170,28 +179,41 @@ async fn pause_or_resume(
     Ok(())
 }
 
+/// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it tells when the next call
+/// may be made, and the distribution waits until then.
 async fn adjust_rate(
     connection: &mut PgConnection,
     claim: &SendClaim,
     after: &AfterCreate,
     limits: &Limits,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<Option<OffsetDateTime>, StoreError> {
     let key = claim.settings.access_key_name();
-    match after {
+    let throttled = match after {
         AfterCreate::Hold {
             why: WaitReason::Rate,
             ..
-        } => {
-            let bucket = lock_bucket(connection, key, limits, now).await?;
-            store_bucket(connection, key, bucket.throttled(limits)).await
-        }
-        AfterCreate::InProgress { .. } | AfterCreate::Completed { .. } => {
-            let bucket = lock_bucket(connection, key, limits, now).await?;
-            store_bucket(connection, key, bucket.accepted(limits)).await
-        }
-        _ => Ok(()),
+        } => true,
+        AfterCreate::InProgress { .. } | AfterCreate::Completed { .. } => false,
+        _ => return Ok(None),
+    };
+    let bucket = lock_bucket(connection, key, limits, now).await?;
+    if !throttled {
+        store_bucket(connection, key, bucket.accepted(limits)).await?;
+        return Ok(None);
     }
+    let bucket = bucket.throttled(limits);
+    store_bucket(connection, key, bucket).await?;
+    let next = bucket.next_call();
+    sqlx::query!(
+        "UPDATE distribution SET blocked_until = greatest(blocked_until, $2)
+         WHERE id = $1 AND blocked_for = 'rate' AND lease_token IS NULL",
+        claim.settings.distribution_id.as_str(),
+        next,
+    )
+    .execute(connection)
+    .await?;
+    Ok(next)
 }
 
 async fn accepted(
@@ -300,31 +322,40 @@ async fn split(
     )
     .fetch_all(&mut *connection)
     .await?;
+    let mut asked_left = sqlx::query_scalar!(
+        "SELECT asked FROM invalidation WHERE id = $1",
+        claim.invalidation
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     let (left, right) = crate::domain::split(claim.batch.items.clone());
+    let last = ids[1];
     for (items, id) in [left, right].into_iter().zip(ids) {
+        let sent: Cover<'_> = items.iter().collect();
         let mut asked = 0;
-        let mut covered = PlannedBatch {
-            items,
-            publishes: Vec::new(),
-        };
+        let mut covered = PlannedBatch::default();
         for publish in &publishes {
             let mine = publish
                 .items
                 .iter()
                 .filter_map(|text| Item::from_canonical(text).ok())
-                .filter(|item| covered.items.iter().any(|sent| sent.covers(item)))
+                .filter(|item| sent.covering(item).is_some())
                 .count();
             if mine > 0 {
                 covered.publishes.push(publish.id);
-                asked += mine;
+                asked += i32::try_from(mine).unwrap_or(i32::MAX);
             }
         }
+        covered.items = items;
+        // Together they asked for what the whole did, whose saving may belong to batches planned with it.
+        let asked = if id == last { asked_left } else { asked };
+        asked_left = asked_left.saturating_sub(asked).max(0);
         store_batch(
             connection,
             claim.site,
             claim.settings.distribution_id.as_str(),
             &covered,
-            asked,
+            usize::try_from(asked).unwrap_or_default(),
             id,
             now,
         )
@@ -337,7 +368,7 @@ async fn split(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE invalidation SET fix = 'Nothing to do: it was tried again in two halves, to find the item that CloudFront refuses.'
+        "UPDATE invalidation SET fix = 'Nothing to do: it was tried again in two halves.'
          WHERE id = $1",
         claim.invalidation,
     )

@@ -2,6 +2,7 @@
 
 mod activity;
 mod assets;
+mod dry_run;
 mod events;
 mod guard;
 mod health;

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::AppState;
+use super::dry_run;
 use super::hook::{Call, Caller};
 use super::invalidations::InvalidationBody;
 use super::problem::Problem;
@@ -33,11 +35,14 @@ struct PublishBody {
     widened: Vec<Widening>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     invalidations: Vec<InvalidationBody>,
 }
 
 impl PublishBody {
-    fn of(site: &Site, view: PublishView) -> Self {
+    fn of(state: &AppState, site: &Site, view: PublishView) -> Self {
+        let now = state.clock.now();
         Self {
             id: view.id,
             site: site.name.clone(),
@@ -46,6 +51,7 @@ impl PublishBody {
             items: view.items,
             widened: view.widened,
             waiting_for: view.waiting_for.map(|why| why.as_str()),
+            note: view.note.and_then(|note| note.sentence(now, &state.limits)),
             invalidations: view
                 .invalidations
                 .into_iter()
@@ -55,25 +61,31 @@ impl PublishBody {
     }
 }
 
+/// The query of `POST …/publishes`.
+#[derive(Deserialize)]
+pub(super) struct CreateOptions {
+    /// Only tell what would be sent.
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// `POST /api/sites/{site}/publishes`: 202 once the publish is durable.
 pub(super) async fn create(
     State(state): State<AppState>,
+    options: Result<Query<CreateOptions>, QueryRejection>,
     call: Call<PublishRequest>,
 ) -> Result<Response, Problem> {
     let site = &call.site;
     if site.distribution_id.is_none() {
         return Err(Problem::NoSettings);
     }
+    let Query(options) = options.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let canonical = canonicalize(&call.body, &site.intake).map_err(Problem::BadItems)?;
+    if options.dry_run {
+        return dry_run::answer(&state, site, &canonical).await;
+    }
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
-    let widened: Vec<Widening> = canonical
-        .widened
-        .into_iter()
-        .map(|w| Widening {
-            from: w.from,
-            to: w.to.to_string(),
-        })
-        .collect();
+    let widened = Widening::of(&canonical);
     let (id, received_at) = (state.clock.id(), state.clock.now());
     let acceptance = state
         .inbox
@@ -94,6 +106,7 @@ pub(super) async fn create(
         items,
         widened,
         waiting_for: None,
+        note: None,
         invalidations: Vec::new(),
     };
     let accepted = match acceptance {
@@ -117,7 +130,7 @@ pub(super) async fn create(
     let id = accepted.id;
     let wait = preferred_wait(&call.headers);
     let body = match wait {
-        Some(wait) => PublishBody::of(site, ended_or_waited(&state, site, id, wait).await?),
+        Some(wait) => PublishBody::of(&state, site, ended_or_waited(&state, site, id, wait).await?),
         None => accepted,
     };
     let location = format!(
@@ -147,7 +160,7 @@ pub(super) async fn show(
     };
     let wait = preferred_wait(&headers);
     let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
-    let mut response = Json(PublishBody::of(site, view)).into_response();
+    let mut response = Json(PublishBody::of(&state, site, view)).into_response();
     note_wait(&mut response, wait);
     Ok(response)
 }

@@ -181,7 +181,8 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let id = service.api.publish_path("/about").await;
     let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
     let now = clock.now();
-    let mut lane = store.open_lane(site, now).await.unwrap().unwrap();
+    let limits = service.state.limits;
+    let mut lane = store.open_lane(site, &limits, now).await.unwrap().unwrap();
     let waiting = lane.waiting().await.unwrap();
 
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
@@ -199,7 +200,10 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         free_paths_left: None,
         overdue: false,
     });
-    let claim = lane.claim_planned(&plan, || clock.id(), now).await.unwrap();
+    let claim = lane
+        .claim_planned(&plan, &waiting, || clock.id(), &limits, now)
+        .await
+        .unwrap();
     assert!(claim.is_some());
     moving.await.unwrap().unwrap();
     // The replica that had the claim is gone; its lease runs out.
