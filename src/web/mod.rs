@@ -14,6 +14,8 @@ mod pages;
 mod problem;
 mod public_url;
 mod publishes;
+mod purge;
+mod rules;
 mod settings;
 mod tokens;
 pub mod views;
@@ -105,6 +107,9 @@ fn pages(state: &AppState) -> Router<AppState> {
         .route("/settings/cdn/tokens", post(tokens::create))
         .route("/settings/cdn/tokens/{id}/reveal", post(tokens::reveal))
         .route("/settings/cdn/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/settings/cdn/publishing", post(rules::save_publishing))
+        .route("/settings/cdn/policy", post(rules::save_spending))
+        .route("/purge", get(purge::show).post(purge::act))
         .route("/activity", get(activity::list))
         .route("/activity/{publish}", get(activity::show))
         .route("/activity/{publish}/retry", post(activity::retry))

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::{Duration, OffsetDateTime};
 
 use super::AppState;
+use super::rules;
 use super::views::{Chart, Count, Hour, Overview, QuotaUse, Span};
 use crate::domain::DistributionId;
 use crate::store::{Day, Site, SiteId, StoreError};
@@ -72,6 +73,6 @@ pub(super) async fn read(
             underway.in_progress.wildcards,
             state.limits.wildcards_in_progress,
         ),
-        meter: None,
+        meter: Some(rules::meter(state, site, now).await?),
     })
 }

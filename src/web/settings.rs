@@ -8,10 +8,12 @@ use serde::Deserialize;
 
 use super::AppState;
 use super::pages::{Page, PageResult, html, see};
+use super::rules;
 use super::tokens;
 use super::views::{
     self, ActiveSettings, ConfirmPage, Connection, Count, CredentialsKind, DraftSettings,
-    IamPolicy, Nav, RegionGroup, Revealed, SettingsPage, Severity, StepResult, TestResult,
+    IamPolicy, Nav, PublishingForm, RegionGroup, Revealed, SettingsPage, Severity, SpendingForm,
+    StepResult, TestResult,
 };
 use crate::domain::{
     Advice, AwsError, CallerReference, Credentials, Field, FieldErrors, Operation, Partition,
@@ -65,11 +67,16 @@ pub(super) async fn show(
             Severity::Info,
             "The settings were removed. Nothing is purged until new ones are saved.",
         ),
+        Some("rules") => page.say(
+            Severity::Success,
+            "Saved. It holds for publishes that arrive from now on.",
+        ),
+        Some("policy") => page.say(Severity::Success, "Saved. It holds from the next call on."),
         Some("revoked") => page.say(Severity::Info, "The token was revoked; it works no more."),
         Some("discarded") => page.say(Severity::Info, "The draft was thrown away."),
         _ => {}
     }
-    respond(&state, page, StatusCode::OK, None, Vec::new()).await
+    respond(&state, page, StatusCode::OK, Shown::default()).await
 }
 
 /// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the draft.
@@ -95,8 +102,10 @@ pub(super) async fn save(State(state): State<AppState>, Form(fields): Form<Field
                 &state,
                 page,
                 StatusCode::UNPROCESSABLE_ENTITY,
-                Some((form, errors)),
-                Vec::new(),
+                Shown {
+                    form: Some((form, errors)),
+                    ..Shown::default()
+                },
             )
             .await;
         }
@@ -195,6 +204,14 @@ async fn test(state: &AppState, settings: &Settings) -> TestRun {
     let reference = CallerReference::of(id);
     let report = state.cloudfront.test(settings, reference.clone()).await;
     let now = state.clock.now();
+    if report.caller_reference.is_some()
+        && let Err(error) = state
+            .store
+            .count_forced_call(settings, &state.limits, now)
+            .await
+    {
+        tracing::warn!(%error, "the test's call was not counted against the request rate");
+    }
     let invalidation = report
         .invalidation
         .as_ref()
@@ -212,13 +229,21 @@ async fn test(state: &AppState, settings: &Settings) -> TestRun {
     }
 }
 
-/// The page, with the form as stored or as typed.
+/// What the page shows instead of what is stored: forms as they were typed, secrets that are shown this once.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub(super) form: Option<(SettingsForm, FieldErrors)>,
+    pub(super) publishing: Option<PublishingForm>,
+    pub(super) spending: Option<SpendingForm>,
+    pub(super) revealed: Vec<Revealed>,
+}
+
+/// The page, with the forms as stored or as typed.
 pub(super) async fn respond(
     state: &AppState,
     mut page: Page,
     status: StatusCode,
-    typed: Option<(SettingsForm, FieldErrors)>,
-    revealed: Vec<Revealed>,
+    shown_instead: Shown,
 ) -> PageResult {
     let failed = page.failed();
     let store_failed = |error: StoreError| failed(error.into());
@@ -234,7 +259,16 @@ pub(super) async fn respond(
     let connection = connection(state, &page.site, active)
         .await
         .map_err(store_failed)?;
-    let hook = tokens::hook(state, &page.site, revealed)
+    let hook = tokens::hook(state, &page.site, shown_instead.revealed)
+        .await
+        .map_err(store_failed)?;
+    let spending = match shown_instead.spending {
+        Some(typed) => typed,
+        None => rules::spending(state, &page.site)
+            .await
+            .map_err(store_failed)?,
+    };
+    let meter = rules::meter(state, &page.site, page.layout.now)
         .await
         .map_err(store_failed)?;
     let shown = draft.or(active);
@@ -244,6 +278,8 @@ pub(super) async fn respond(
             .iter()
             .any(|s| s.outcome == views::StepOutcome::Waiting)
     });
+    // The page itself says why purging is paused, and where to mend it.
+    page.layout.banner = None;
     let settings_page = SettingsPage {
         connection,
         last_purge,
@@ -256,15 +292,19 @@ pub(super) async fn respond(
         },
         active: active.map(active_settings),
         draft: draft.map(draft_settings),
-        form: match typed {
+        form: match shown_instead.form {
             Some((form, errors)) => typed_form(&form, &errors, !saved.is_empty()),
             None => stored_form(shown.map(|s| &s.settings)),
         },
         test,
         hook: Some(hook),
-        publishing: None,
-        spending: None,
-        meter: None,
+        publishing: Some(
+            shown_instead
+                .publishing
+                .unwrap_or_else(|| rules::publishing(&page.site)),
+        ),
+        spending: Some(spending),
+        meter: Some(meter),
         layout: page.layout,
     };
     html(status, &settings_page).map_err(failed)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::pages::{Page, PageError, PageResult, see};
-use super::settings::{refresh, respond};
+use super::settings::{Shown, refresh, respond};
 use super::views::{Hook, Nav, Revealed, Token};
 use crate::store::{Site, StoreError};
 
@@ -46,14 +46,7 @@ pub(super) async fn create(State(state): State<AppState>, Form(new): Form<NewTok
         .map_err(|error| page.failed()(error.into()))?;
     tracing::info!(site = page.site.name, token = name, "publish token created");
     refresh(&state).await;
-    respond(
-        &state,
-        page,
-        StatusCode::OK,
-        None,
-        vec![revealed(&name, &token)],
-    )
-    .await
+    respond(&state, page, StatusCode::OK, revealed(&name, &token)).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/reveal`: shows the token that the first start made, this once.
@@ -71,8 +64,7 @@ pub(super) async fn reveal(State(state): State<AppState>, Path(id): Path<Uuid>) 
         &state,
         page,
         StatusCode::OK,
-        None,
-        vec![revealed("First token", &token)],
+        revealed("First token", &token),
     )
     .await
 }
@@ -94,10 +86,13 @@ pub(super) async fn revoke(State(state): State<AppState>, Path(id): Path<Uuid>) 
     Ok(see(&state, "/settings/cdn?done=revoked#hook"))
 }
 
-fn revealed(name: &str, token: &SecretString) -> Revealed {
-    Revealed {
-        name: format!("Publish token “{name}”"),
-        value: token.expose_secret().to_owned(),
+fn revealed(name: &str, token: &SecretString) -> Shown {
+    Shown {
+        revealed: vec![Revealed {
+            name: format!("Publish token “{name}”"),
+            value: token.expose_secret().to_owned(),
+        }],
+        ..Shown::default()
     }
 }
 
