@@ -254,7 +254,12 @@ pub fn fate(asked: &Explanation, item: &Explained) -> String {
             "for {}: CloudFront cannot match ~, so all that begins so is purged",
             asked.given
         ),
-        (Fate::Sent, Origin::Asked) if asked.given == item.item.as_str() => "as typed".to_owned(),
+        (Fate::Sent, Origin::Asked)
+            if asked.given.trim_start_matches('#')
+                == item.item.as_str().trim_start_matches('#') =>
+        {
+            "as typed".to_owned()
+        }
         (Fate::Sent, Origin::Asked) if asked.items.len() > 1 => {
             format!("for {}: CloudFront keeps its copies apart", asked.given)
         }
