@@ -104,7 +104,7 @@ impl Config {
                 .text("PUBLIC_URL")?
                 .map(|text| public_url(&text).map_err(|problem| error("PUBLIC_URL", problem)))
                 .transpose()?,
-            database_url: vars.secret("DATABASE_URL")?,
+            database_url: vars.database_url()?,
             data_dir: vars
                 .text("DATA_DIR")?
                 .map_or_else(|| PathBuf::from("data"), PathBuf::from),
@@ -115,10 +115,7 @@ impl Config {
             },
             publish_token: vars.secret("PUBLISH_TOKEN")?,
             cloudfront: vars.cloudfront()?,
-            cloudfront_endpoint: vars.parse(
-                "AWS_ENDPOINT_URL_CLOUDFRONT",
-                "an http:// or https:// address",
-            )?,
+            cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),
             log_format: match vars.text("LOG_FORMAT")?.as_deref() {
@@ -205,6 +202,32 @@ impl Variables<'_> {
                     .map_err(|_| error(name, format!("`{text}` is not {expected}")))
             })
             .transpose()
+    }
+
+    fn endpoint(&self, name: &str) -> Result<Option<Url>, ConfigError> {
+        let expected = "an http:// or https:// address";
+        match self.parse::<Url>(name, expected)? {
+            // `localhost:4000` is a URL of the scheme `localhost`.
+            Some(url) if !matches!(url.scheme(), "http" | "https") => {
+                Err(error(name, format!("`{url}` is not {expected}")))
+            }
+            url => Ok(url),
+        }
+    }
+
+    fn database_url(&self) -> Result<Option<SecretString>, ConfigError> {
+        let url = self.secret("DATABASE_URL")?;
+        let is_postgres = |url: &SecretString| {
+            let url = url.expose_secret();
+            url.starts_with("postgres://") || url.starts_with("postgresql://")
+        };
+        if url.as_ref().is_some_and(|url| !is_postgres(url)) {
+            return Err(error(
+                "DATABASE_URL",
+                "is not an address such as postgres://user:password@host/database",
+            ));
+        }
+        Ok(url)
     }
 
     fn positive<T: FromStr + PartialOrd + Default>(

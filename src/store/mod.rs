@@ -22,8 +22,8 @@ mod transitions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim, parse_items};
@@ -45,6 +45,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Connections of one replica: the writer, the dispatcher and the pages seldom need more at once.
 const CONNECTIONS: u32 = 12;
+
+/// A connection that was used this recently is taken to be alive.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +94,13 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(5))
+            // Testing each time costs a round trip; testing never hands out what a restart of the server has cut off.
             .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(
+                    async move { Ok(used.idle_for < FRESH || connection.ping().await.is_ok()) },
+                )
+            })
             .connect_lazy_with(options.application_name("skycms-cdn"));
         Self {
             pool,
