@@ -45,8 +45,8 @@ impl Dispatcher {
             if let Err(next) = lane.flow.admits(due.usage, limits) {
                 return hold(lane, WaitReason::Rate, next, now).await;
             }
-            return match lane.take_call(limits, now).await? {
-                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), limits, now).await?)),
+            return match lane.take_call(now).await? {
+                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), now).await?)),
                 Err(next) => hold(lane, WaitReason::Rate, next, now).await,
             };
         }
@@ -57,7 +57,7 @@ impl Dispatcher {
         if waiting.is_empty() {
             return Ok(None);
         }
-        let terms = lane.terms(&limits.prices, now).await?;
+        let terms = lane.terms(now).await?;
         let mut room = lane.flow.narrow(room, limits);
         if let Some(left) = terms.paths_left {
             room.paths_per_request = room
@@ -94,9 +94,9 @@ impl Dispatcher {
                 None => hold(lane, WaitReason::Quota, now + QUOTA_WAIT, now).await,
             };
         }
-        match lane.take_call(limits, now).await? {
+        match lane.take_call(now).await? {
             Ok(()) => {
-                lane.claim_planned(&plan, &waiting, || self.clock.id(), limits, now)
+                lane.claim_planned(&plan, &waiting, || self.clock.id(), now)
                     .await
             }
             Err(next) => hold(lane, WaitReason::Rate, next, now).await,

@@ -13,8 +13,8 @@ use super::spending::{month_usage, spending};
 use super::transitions::announce_change;
 use super::{SiteId, Store, StoreError};
 use crate::domain::{
-    DistributionId, Flow, InvalidationBatch, Item, KnownPaths, Limits, Prices, Settings, Spending,
-    Terms, Usage, WaitReason, Waiting,
+    DistributionId, Flow, InvalidationBatch, Item, KnownPaths, Limits, Settings, Spending, Terms,
+    Usage, WaitReason, Waiting,
 };
 
 /// Waiting publishes that one plan looks at.
@@ -45,6 +45,7 @@ pub struct Lane {
     /// Calls without a usable answer since the last one with.
     pub(super) failures: i32,
     pub(super) paused_since: Option<OffsetDateTime>,
+    pub(super) limits: Limits,
     queued: Vec<Queued>,
 }
 
@@ -169,6 +170,7 @@ impl Store {
             backlog_since: distribution.backlog_since,
             failures: distribution.failures,
             paused_since,
+            limits: *limits,
             queued,
         }))
     }
@@ -289,15 +291,11 @@ impl Lane {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn terms(
-        &mut self,
-        prices: &Prices,
-        now: OffsetDateTime,
-    ) -> Result<Terms, StoreError> {
+    pub async fn terms(&mut self, now: OffsetDateTime) -> Result<Terms, StoreError> {
         let planned = self.queued.iter().map(|q| q.items.len() as u64).sum();
         let key = self.settings.access_key_name();
         let month = month_usage(&mut self.tx, self.site, Some(key), now).await?;
-        Ok(self.spending.terms(&month, planned, prices))
+        Ok(self.spending.terms(&month, planned, &self.limits.prices))
     }
 
     /// What the site has published lately.

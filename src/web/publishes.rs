@@ -16,7 +16,7 @@ use super::dry_run;
 use super::hook::{Call, Caller};
 use super::invalidations::InvalidationBody;
 use super::problem::Problem;
-use crate::domain::{PublishRequest, PublishState, canonicalize};
+use crate::domain::{PublishRequest, PublishState, WaitReason, canonicalize};
 use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
@@ -50,7 +50,7 @@ impl PublishBody {
             received_at: view.received_at,
             items: view.items,
             widened: view.widened,
-            waiting_for: view.waiting_for.map(|why| why.as_str()),
+            waiting_for: view.waiting_for.map(WaitReason::as_str),
             note: view.note.and_then(|note| note.sentence(now, &state.limits)),
             invalidations: view
                 .invalidations

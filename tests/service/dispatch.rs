@@ -181,8 +181,11 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let id = service.api.publish_path("/about").await;
     let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
     let now = clock.now();
-    let limits = service.state.limits;
-    let mut lane = store.open_lane(site, &limits, now).await.unwrap().unwrap();
+    let mut lane = store
+        .open_lane(site, &service.state.limits, now)
+        .await
+        .unwrap()
+        .unwrap();
     let waiting = lane.waiting().await.unwrap();
 
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
@@ -201,7 +204,7 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         overdue: false,
     });
     let claim = lane
-        .claim_planned(&plan, &waiting, || clock.id(), &limits, now)
+        .claim_planned(&plan, &waiting, || clock.id(), now)
         .await
         .unwrap();
     assert!(claim.is_some());
