@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +16,7 @@ use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use url::Url;
 
 use crate::domain::{Limits, SettingsForm};
+use crate::web::ServeOptions;
 
 /// What is wrong with which variable, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,10 @@ pub struct Config {
     pub cloudfront_endpoint: Option<Url>,
     /// CloudFront's quotas, rates and prices.
     pub limits: Limits,
+    /// How connections are served.
+    pub serve: ServeOptions,
+    /// Bearer token for `/metrics`; none: only loopback is answered.
+    pub metrics_token: Option<SecretString>,
     /// Days that ended publishes are kept.
     pub history_days: u16,
     /// How log lines are written.
@@ -119,6 +125,8 @@ impl Config {
                 "an http:// or https:// address",
             )?,
             limits: vars.limits()?,
+            serve: vars.serve()?,
+            metrics_token: vars.secret("METRICS_TOKEN")?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),
             log_format: match vars.text("LOG_FORMAT")?.as_deref() {
                 None | Some("text") => LogFormat::Text,
@@ -245,6 +253,27 @@ impl Variables<'_> {
             region: region.unwrap_or_else(|| "us-east-1".into()),
             aws_default: false,
         }))
+    }
+
+    fn serve(&self) -> Result<ServeOptions, ConfigError> {
+        const GRACE: &str = "SHUTDOWN_GRACE_SECONDS";
+        let default = ServeOptions::default();
+        let grace = self.parse(GRACE, "a number of seconds from 0 to 5")?;
+        if grace.is_some_and(|seconds: u8| seconds > 5) {
+            return Err(error(
+                GRACE,
+                "must be at most 5: answers under way need time after it",
+            ));
+        }
+        Ok(ServeOptions {
+            connections: self
+                .positive::<u16>("MAX_CONNECTIONS")?
+                .map_or(default.connections, usize::from),
+            grace: grace.map_or(default.grace, |seconds| {
+                Duration::from_secs(u64::from(seconds))
+            }),
+            ..default
+        })
     }
 
     fn limits(&self) -> Result<Limits, ConfigError> {

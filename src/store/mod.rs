@@ -1,11 +1,13 @@
 //! What is remembered, in PostgreSQL. No HTTP, no AWS, no policy: what to do is decided in `domain`, and done here in
 //! one transaction each. Every UPDATE of a state restates the state it expects.
 
+mod history;
 mod inbox;
 mod lane;
 mod listen;
 mod polls;
 mod publishes;
+mod queue;
 mod record;
 mod seal;
 mod settings;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+pub use history::PruneStep;
 pub use inbox::{Acceptance, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim};
 pub use listen::{Changes, listen};
@@ -26,6 +29,7 @@ pub use polls::PollClaim;
 pub use publishes::{
     InvalidationFilter, InvalidationView, Page, PublishFilter, PublishView, Widening,
 };
+pub use queue::{Covered, CoveredPublish};
 pub use record::SendRecord;
 pub use seal::{SealError, Sealer};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};

@@ -4,33 +4,39 @@ mod guard;
 mod health;
 mod hook;
 mod invalidations;
+mod limits;
 mod live;
+mod metrics;
 mod problem;
 mod public_url;
 mod publishes;
+mod serve;
 pub mod views;
 pub mod words;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use live::LiveChanges;
 pub use public_url::PublicUrl;
+pub use serve::ServeOptions;
 
 use self::problem::Problem;
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
+use crate::metrics::Metrics;
 use crate::store::{Directory, Inbox, Store};
-
-/// The largest body that is taken, in bytes.
-const LARGEST_BODY: usize = 1 << 20;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -53,6 +59,12 @@ pub struct AppState {
     pub wake: Wake,
     /// The address users see.
     pub public: PublicUrl,
+    /// What this replica counts.
+    pub metrics: Metrics,
+    /// Who may read that; none: loopback alone.
+    pub metrics_token: Option<Arc<SecretString>>,
+    /// How connections are served.
+    pub serve: ServeOptions,
     /// Cancelled when the service stops.
     pub stop: CancellationToken,
 }
@@ -66,6 +78,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/sites/{site}/invalidations", get(invalidations::list))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::show))
         .fallback(|| async { Problem::NoSuchRoute })
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .with_state(state.clone());
@@ -74,9 +87,11 @@ pub fn router(state: AppState) -> Router {
     } else {
         Router::new().nest(&prefix, routes.clone()).merge(routes)
     };
-    app.layer(axum::middleware::from_fn_with_state(state, guard::headers))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(CatchPanicLayer::custom(panicked))
+    app.layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.serve, limits::keep))
+        // `limits` has its own, for every way to read a body.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(state, guard::headers))
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
@@ -86,13 +101,12 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 /// Serves until `stop`, then lets requests under way finish.
 ///
 /// # Errors
-/// If the listener fails.
+/// If the listener cannot be used.
 pub async fn serve(
     listener: TcpListener,
     state: AppState,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(state))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    let options = state.serve;
+    serve::serve(listener, router(state), options, stop).await
 }

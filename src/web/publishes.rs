@@ -18,7 +18,7 @@ use crate::domain::{PublishRequest, PublishState, canonicalize};
 use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
-const LONGEST_WAIT: u64 = 60;
+pub(super) const LONGEST_WAIT: u64 = 60;
 
 /// A publish, as the API shows it.
 #[derive(Serialize)]
@@ -89,6 +89,9 @@ pub(super) async fn create(
         .await?;
     match acceptance {
         Acceptance::Stored => {
+            state
+                .metrics
+                .publish_accepted(state.clock.now() - received_at);
             tracing::info!(site = site.name, publish = %id, items = items.len(), "accepted");
         }
         Acceptance::Repeat {
