@@ -51,3 +51,56 @@ fn is_local(peer: Option<Extension<ConnectInfo<SocketAddr>>>, headers: &HeaderMa
     peer.is_some_and(|Extension(ConnectInfo(peer))| peer.ip().to_canonical().is_loopback())
         && !OF_PROXIES.iter().any(|name| headers.contains_key(*name))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )])
+    }
+
+    #[test]
+    fn only_this_machine_itself_is_local() {
+        let peer = |ip: &str| {
+            let ip: IpAddr = ip.parse().expect("an address");
+            Some(Extension(ConnectInfo(SocketAddr::from((ip, 4711)))))
+        };
+        let none = HeaderMap::new();
+        for ip in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_local(peer(ip), &none), "{ip}");
+        }
+        for ip in ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1"] {
+            assert!(!is_local(peer(ip), &none), "{ip}");
+        }
+        assert!(!is_local(None, &none));
+        for name in OF_PROXIES {
+            assert!(!is_local(peer("127.0.0.1"), &headers(name, "127.0.0.1")));
+        }
+    }
+
+    #[test]
+    fn the_whole_token_is_needed() {
+        assert!(holds(&headers("authorization", "Bearer s3cret"), "s3cret"));
+        for given in [
+            "Bearer s3cre",
+            "Bearer s3crets",
+            "Bearer",
+            "s3cret",
+            "Basic s3cret",
+        ] {
+            assert!(
+                !holds(&headers("authorization", given), "s3cret"),
+                "{given}"
+            );
+        }
+        assert!(!holds(&HeaderMap::new(), "s3cret"));
+    }
+}

@@ -273,7 +273,7 @@ impl Server {
                 }
             };
             tokio::pin!(asked_to_leave);
-            let mut leaving = false;
+            let (mut leaving, mut was_idle) = (false, false);
             let ended = loop {
                 tokio::select! {
                     // First, so that a request which has arrived is not taken for idleness.
@@ -283,6 +283,7 @@ impl Server {
                     () = &mut asked_to_leave, if !leaving => {}
                 }
                 leaving = true;
+                was_idle = !progress.is_answering();
                 Pin::new(&mut connection).graceful_shutdown();
             };
             if let Err(error) = &ended {
@@ -290,7 +291,7 @@ impl Server {
             }
             let mut stream = connection.into_parts().io.into_inner().into_inner();
             let _ = stream.shutdown().await;
-            if ended.is_err() || progress.had_body() {
+            if ended.is_err() || (progress.had_body() && !was_idle) {
                 tokio::select! {
                     () = swallow(&mut stream) => {}
                     () = cut.cancelled() => {}

@@ -35,6 +35,11 @@ impl Progress {
         self.heads.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether an answer is under way.
+    pub(super) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
+    }
+
     /// Whether the last request had a body, of which the client may still be sending.
     pub(super) fn had_body(&self) -> bool {
         self.had_body.load(Ordering::Relaxed)
@@ -128,7 +133,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             this.head = None;
         }
         let read = Pin::new(&mut this.socket).poll_read(cx, buf);
-        if this.progress.answering.load(Ordering::Relaxed) {
+        if this.progress.is_answering() {
             // A body, whose time is limited where it is read, or the end of the connection.
             return read;
         }
