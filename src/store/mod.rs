@@ -2,6 +2,7 @@
 //! one transaction each. Every UPDATE of a state restates the state it expects.
 
 mod claim;
+mod history;
 mod inbox;
 mod known_paths;
 mod lane;
@@ -10,6 +11,7 @@ mod outlook;
 mod overview;
 mod polls;
 mod publishes;
+mod queue;
 mod rates;
 mod record;
 mod seal;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 
+pub use history::PruneStep;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim, parse_items};
 pub use listen::{Changes, listen};
@@ -34,6 +37,7 @@ pub use polls::PollClaim;
 pub use publishes::{
     InvalidationFilter, InvalidationView, Page, PublishFilter, PublishView, Widening,
 };
+pub use queue::{Covered, CoveredPublish};
 pub use record::SendRecord;
 pub use seal::{SealError, Sealer};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};

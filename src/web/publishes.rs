@@ -20,7 +20,7 @@ use crate::domain::{PublishRequest, PublishState, WaitReason, canonicalize};
 use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
-const LONGEST_WAIT: u64 = 60;
+pub(super) const LONGEST_WAIT: u64 = 60;
 
 /// A publish, as the API shows it.
 #[derive(Serialize)]
@@ -111,6 +111,9 @@ pub(super) async fn create(
     };
     let accepted = match acceptance {
         Acceptance::Stored => {
+            state
+                .metrics
+                .publish_accepted(state.clock.now() - received_at);
             tracing::info!(site = site.name, publish = %id, items = accepted.items.len(), "accepted");
             accepted
         }
