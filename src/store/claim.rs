@@ -68,6 +68,7 @@ impl Lane {
             failures: u32::try_from(self.failures).unwrap_or_default(),
             others_in_progress: self.in_progress != Usage::default(),
             paused_since: self.paused_since,
+            claimed_at: now,
             token,
         })
     }

@@ -80,6 +80,8 @@ pub struct SendClaim {
     pub others_in_progress: bool,
     /// Since when the site has been paused.
     pub paused_since: Option<OffsetDateTime>,
+    /// When the call was claimed, and so which settings it was sent with.
+    pub(super) claimed_at: OffsetDateTime,
     pub(super) token: Uuid,
 }
 

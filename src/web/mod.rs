@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::Uri;
+use axum::http::{HeaderMap, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -135,12 +135,16 @@ async fn home(State(state): State<AppState>) -> Response {
     pages::see(&state, "/activity")
 }
 
-/// Programs are told in JSON, people in a page.
-async fn fallback(State(state): State<AppState>, uri: Uri) -> Response {
-    if uri.path().contains("/api/") {
-        Problem::NoSuchRoute.into_response()
-    } else {
+/// Browsers ask for HTML and are told in a page, programs in JSON.
+async fn fallback(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let asks_for_html = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if asks_for_html {
         pages::not_found(&state)
+    } else {
+        Problem::NoSuchRoute.into_response()
     }
 }
 
