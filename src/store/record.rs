@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::lane::{lock_bucket, store_batch, store_bucket};
 use super::transitions::{announce_change, count_usage, move_publishes};
-use super::{SendClaim, Store, StoreError};
+use super::{SendClaim, SiteId, Store, StoreError};
 use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, WaitReason};
 
 /// How a call ended, ready to be recorded.
@@ -24,6 +24,22 @@ pub struct SendRecord {
 }
 
 impl Store {
+    /// Pauses a site whose settings cannot even be read.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn pause(
+        &self,
+        site: SiteId,
+        error: &AwsError,
+        until: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        pause(&mut tx, site, error, until, now).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Records how a claimed call ended. `false`: the claim was not ours any more, and nothing changed.
     ///
     /// # Errors
@@ -140,18 +156,7 @@ async fn pause_or_resume(
             until,
             error,
             ..
-        } => {
-            sqlx::query!(
-                "UPDATE site SET paused_at = coalesce(paused_at, $2), pause_error = $3, resume_at = $4
-                 WHERE id = $1",
-                claim.site.0,
-                now,
-                serde_json::json!(error),
-                until,
-            )
-            .execute(&mut *connection)
-            .await?;
-        }
+        } => pause(connection, claim.site, error, *until, now).await,
         after if claim.paused_since.is_some() && after.shows_working_settings() => {
             sqlx::query!(
                 "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL WHERE id = $1",
@@ -159,9 +164,33 @@ async fn pause_or_resume(
             )
             .execute(&mut *connection)
             .await?;
+            announce_pause(connection).await
         }
-        _ => return Ok(()),
+        _ => Ok(()),
     }
+}
+
+async fn pause(
+    connection: &mut PgConnection,
+    site: SiteId,
+    error: &AwsError,
+    until: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE site SET paused_at = coalesce(paused_at, $2), pause_error = $3, resume_at = $4
+         WHERE id = $1",
+        site.0,
+        now,
+        serde_json::json!(error),
+        until,
+    )
+    .execute(&mut *connection)
+    .await?;
+    announce_pause(connection).await
+}
+
+async fn announce_pause(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_notify('skycms_cdn_sites', '')")
         .execute(connection)
         .await?;
