@@ -541,6 +541,50 @@ async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
 }
 
 #[tokio::test]
+async fn a_secret_that_does_not_open_waits_for_settings_and_holds_nobody_else_up() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", OTHER, OTHER_KEY).await;
+    service.activate(service.site(), DISTRIBUTION, KEY).await;
+    let sent = service.publish_and_run("/sent").await;
+    let mut db = service.database.connect().await;
+    sqlx::query("UPDATE cdn_settings SET secret_access_key = '\\x0100' WHERE distribution_id = $1")
+        .bind(DISTRIBUTION)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let waiting = service.api.publish_path("/waiting").await;
+    let theirs = other.publish_path("/theirs").await;
+    service.run().await;
+    service.pass(3).await;
+    service.pass(31).await;
+    assert_eq!(other.get_publish(&theirs).await["state"], "completed");
+    assert_eq!(service.api.get_publish(&sent).await["state"], "in_progress");
+    let publish = service.api.get_publish(&waiting).await;
+    assert_eq!(
+        (&publish["state"], &publish["waiting_for"]),
+        (&json!("queued"), &json!("settings"))
+    );
+    service
+        .state
+        .directory
+        .refresh(&service.state.store)
+        .await
+        .unwrap();
+    let site = service.state.directory.site("default").unwrap();
+    let error = &site.pause.as_ref().unwrap().error;
+    assert!(
+        error
+            .message
+            .contains("enter the secret again on the settings page")
+    );
+
+    service.activate(service.site(), DISTRIBUTION, KEY).await;
+    for id in [sent, waiting] {
+        assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    }
+}
+
+#[tokio::test]
 async fn an_invalidation_that_cloudfront_does_not_know_yet_is_asked_about_again() {
     let service = Stepped::start().await;
     let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });

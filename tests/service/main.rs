@@ -10,10 +10,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod config;
 mod dispatch;
 mod faults;
 mod hook;
 mod lists;
+mod outage;
 mod repeats;
 mod replicas;
 mod waiting;

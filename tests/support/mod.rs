@@ -44,6 +44,7 @@ pub(crate) fn variables(database: &Database, sandbox: &Sandbox) -> Variables {
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         ),
         ("PUBLISH_TOKEN", TOKEN),
+        ("RUST_LOG", "skycms_cdn=debug,warn"),
         ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
         ("CloudFront__DistributionId", DISTRIBUTION),
         ("CloudFront__AccessKeyId", KEY),
