@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::needless_pass_by_value,
     clippy::panic,
     clippy::print_stdout,
     clippy::disallowed_methods
@@ -16,6 +17,8 @@ mod faults;
 mod hook;
 mod lists;
 mod outage;
+mod pauses;
+mod polls;
 mod repeats;
 mod replicas;
 mod waiting;

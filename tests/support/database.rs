@@ -144,6 +144,7 @@ impl Server {
 }
 
 /// Waits for the end of the pipe that only this process holds, then ends the server and removes its directory.
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
 fn reaper(dir: &Path) -> ChildStdin {
     let script = r#"cat >/dev/null
         pid=$(head -n 1 "$1/postgres/postmaster.pid")
