@@ -52,6 +52,13 @@ pub enum AppError {
     /// A secret could not be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// No saved secret opens with the keys.
+    #[error(
+        "ENCRYPTION_KEY: opens none of the saved secrets; add the key they were saved with behind a comma, or put back \
+         encryption.key in DATA_DIR. If that key is lost, delete the rows of the table cdn_settings and enter the \
+         settings again"
+    )]
+    WrongKey,
     /// The generated key could not be read or written.
     #[error("{path}: {problem}")]
     KeyFile {
@@ -96,6 +103,10 @@ impl App {
         let sealer = Sealer::new(&encryption_keys(config)?)?;
         let store = Store::new(options, sealer);
         migrate(&store).await?;
+        store.try_keys().await.map_err(|error| match error {
+            StoreError::Seal(_) => AppError::WrongKey,
+            error => error.into(),
+        })?;
         seed(&store, config, &clock).await?;
 
         let listener = TcpListener::bind(config.listen_addr)

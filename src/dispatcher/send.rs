@@ -15,6 +15,9 @@ use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 /// How long to wait for room in the quota before looking again unasked. A completion of ours ends the wait early.
 const QUOTA_WAIT: Duration = Duration::seconds(30);
 
+/// How long a site is left alone whose secret does not open. New settings end the wait.
+const UNREADABLE_WAIT: Duration = Duration::minutes(10);
+
 impl Dispatcher {
     /// Claims one call for each distribution that may have one, and starts it.
     pub(super) async fn claim_sends(&self, calls: &mut JoinSet<()>) -> Result<usize, StoreError> {
@@ -23,7 +26,21 @@ impl Dispatcher {
             if calls.len() >= CALLS {
                 break;
             }
-            if let Some(claim) = self.claim_send(site).await? {
+            let claim = match self.claim_send(site).await {
+                Err(StoreError::Seal(error)) => {
+                    tracing::error!(site = site.0, %error, "paused");
+                    let (error, now) = (
+                        AwsError::unreadable_secret(&error.to_string()),
+                        self.clock.now(),
+                    );
+                    self.store
+                        .pause(site, &error, now + UNREADABLE_WAIT, now)
+                        .await?;
+                    continue;
+                }
+                claim => claim?,
+            };
+            if let Some(claim) = claim {
                 let dispatcher = self.clone();
                 calls.spawn(async move { dispatcher.send(claim).await });
                 claimed += 1;

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SiteId, Store, StoreError};
+use super::{SealError, SiteId, Store, StoreError};
 use crate::domain::{
     AccessKeyId, Credentials, DistributionId, Region, SecretAccessKey, Settings, TestReport,
 };
@@ -27,6 +27,14 @@ impl Slot {
             Self::Active => "active",
             Self::Draft => "draft",
             Self::Environment => "environment",
+        }
+    }
+
+    fn of(text: &str) -> Self {
+        match text {
+            "active" => Self::Active,
+            "draft" => Self::Draft,
+            _ => Self::Environment,
         }
     }
 }
@@ -155,11 +163,7 @@ impl Store {
     }
 
     fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
-        let slot = match row.slot.as_str() {
-            "active" => Slot::Active,
-            "draft" => Slot::Draft,
-            _ => Slot::Environment,
-        };
+        let slot = Slot::of(&row.slot);
         let credentials = match (row.access_key_id, row.secret_access_key) {
             (Some(id), Some(sealed)) => Credentials::AccessKey {
                 id: AccessKeyId::parse(&id)
@@ -198,6 +202,28 @@ impl Store {
             tested_at: row.tested_at,
             report,
         })
+    }
+
+    /// Tries the keys on the secrets that were saved.
+    ///
+    /// # Errors
+    /// [`SealError::WrongKey`] if there are any and none opens; or if the database does not answer.
+    pub async fn try_keys(&self) -> Result<(), StoreError> {
+        let saved = sqlx::query!(
+            r#"SELECT site_id, slot, secret_access_key as "sealed!" FROM cdn_settings
+               WHERE slot IN ('active', 'draft') AND secret_access_key IS NOT NULL"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let opens = |site, slot: &str, sealed: &[u8]| {
+            let place = place(SiteId(site), Slot::of(slot));
+            self.sealer.open(&place, sealed).is_ok()
+        };
+        if saved.is_empty() || saved.iter().any(|s| opens(s.site_id, &s.slot, &s.sealed)) {
+            Ok(())
+        } else {
+            Err(SealError::WrongKey.into())
+        }
     }
 
     /// Puts settings in force: the draft goes, a pause ends, and what waited for another distribution is planned anew

@@ -23,7 +23,7 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Database {
     /// As for `DATABASE_URL`.
     pub(crate) url: String,
-    name: String,
+    name: Option<String>,
 }
 
 impl Database {
@@ -36,8 +36,13 @@ impl Database {
         server.execute(&create).await;
         Self {
             url: server.url(&name),
-            name,
+            name: Some(name),
         }
+    }
+
+    /// One on a server that the test runs itself.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url, name: None }
     }
 
     /// For a look at what is stored.
@@ -53,10 +58,11 @@ impl Database {
 impl Drop for Database {
     /// A server of our own goes away with everything in it.
     fn drop(&mut self) {
-        let Some(server) = SERVER.get().filter(|server| server.reaper.is_none()) else {
+        let lent = SERVER.get().filter(|server| server.reaper.is_none());
+        let (Some(server), Some(name)) = (lent, &self.name) else {
             return;
         };
-        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
         let _ = std::thread::spawn(move || server.runtime.block_on(server.execute(&drop))).join();
     }
 }
@@ -138,6 +144,7 @@ impl Server {
 }
 
 /// Waits for the end of the pipe that only this process holds, then ends the server and removes its directory.
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
 fn reaper(dir: &Path) -> ChildStdin {
     let script = r#"cat >/dev/null
         pid=$(head -n 1 "$1/postgres/postmaster.pid")
