@@ -33,6 +33,8 @@ pub const DEFAULT_SITE: &str = "default";
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);
+/// How long all of it may take, with the embedded database.
+const STOP_LIMIT: Duration = Duration::from_millis(9_700);
 
 /// Why the service did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -223,9 +225,13 @@ impl App {
             store.close().await;
             served
         };
+        let limit = tokio::time::sleep(STOP_LIMIT);
         let served = tokio::time::timeout(STOP_PATIENCE, finish).await;
         if let Some(embedded) = embedded {
-            embedded.stop().await;
+            tokio::select! {
+                () = embedded.stop() => {}
+                () = limit => tracing::warn!("the embedded PostgreSQL is left to stop by itself"),
+            }
         }
         match served {
             Ok(served) => served.map_err(std::io::Error::other)??,
