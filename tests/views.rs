@@ -192,6 +192,15 @@ fn the_form_has_the_contract_s_names_and_never_a_secret() {
 }
 
 #[test]
+fn examples_keep_their_indentation() {
+    let html = samples::settings_connected().render().unwrap();
+    assert!(html.contains("    PUBLISH_TOKEN: ${{ secrets.PUBLISH_TOKEN }}\n  run: |\n    curl "));
+    assert!(
+        html.contains("{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [{\n    \"Effect\"")
+    );
+}
+
+#[test]
 fn every_address_follows_the_base() {
     let mut page = samples::activity();
     page.layout.base = "/cdn".into();

@@ -50,6 +50,16 @@ impl Settings {
             .map_or("default", AccessKeyId::as_str)
     }
 
+    /// The distribution in the AWS console.
+    #[must_use]
+    pub fn console_url(&self) -> String {
+        format!(
+            "https://{}/cloudfront/v4/home#/distributions/{}",
+            self.region.partition().console_host(),
+            self.distribution_id
+        )
+    }
+
     /// What an error of AWS's means with these settings, and how to mend it.
     #[must_use]
     pub fn advise(&self, error: &AwsError, operation: Operation) -> Advice {

@@ -127,15 +127,14 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Lane>, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let Some(settings) = self.settings_in_force(&mut tx, site).await? else {
-            return Ok(None);
-        };
         let distribution = sqlx::query!(
-            "SELECT failures, backlog_since, file_tokens, wildcard_tokens, refilled_at FROM distribution
-             WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $2)
+            "SELECT id, failures, backlog_since, file_tokens, wildcard_tokens, refilled_at FROM distribution
+             WHERE id = (SELECT distribution_id FROM cdn_settings
+                         WHERE site_id = $1 AND slot <> 'draft' ORDER BY slot LIMIT 1)
+               AND (lease_until IS NULL OR lease_until <= $2)
                AND (blocked_until IS NULL OR blocked_until <= $2)
              FOR UPDATE SKIP LOCKED",
-            settings.distribution_id.as_str(),
+            site.0,
             now,
         )
         .fetch_optional(&mut *tx)
@@ -143,9 +142,16 @@ impl Store {
         let Some(distribution) = distribution else {
             return Ok(None);
         };
-        let paused_since = sqlx::query_scalar!("SELECT paused_at FROM site WHERE id = $1", site.0)
-            .fetch_one(&mut *tx)
-            .await?;
+        // New settings wait for this lock, so that they find what is about to be planned for the old ones.
+        let paused_since =
+            sqlx::query_scalar!("SELECT paused_at FROM site WHERE id = $1 FOR SHARE", site.0)
+                .fetch_one(&mut *tx)
+                .await?;
+        let settings = self.settings_in_force(&mut tx, site).await?;
+        let Some(settings) = settings.filter(|s| s.distribution_id.as_str() == distribution.id)
+        else {
+            return Ok(None);
+        };
         let spending = spending(&mut tx, site).await?;
         let in_progress = in_progress(&mut tx, &settings.distribution_id).await?;
         let queued = queued(&mut tx, site, &settings.distribution_id).await?;
@@ -361,7 +367,10 @@ impl Lane {
 }
 
 /// Reads back items as they were stored.
-pub(super) fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
+///
+/// # Errors
+/// If one is not canonical.
+pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
     items
         .into_iter()
         .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))

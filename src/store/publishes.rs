@@ -37,6 +37,12 @@ impl Widening {
     pub(super) fn to_json(widened: &[Self]) -> Option<serde_json::Value> {
         (!widened.is_empty()).then(|| serde_json::json!(widened))
     }
+
+    pub(super) fn from_json(widened: Option<serde_json::Value>) -> Vec<Self> {
+        widened
+            .and_then(|json| serde_json::from_value(json).ok())
+            .unwrap_or_default()
+    }
 }
 
 /// A publish with its invalidations.
@@ -100,10 +106,12 @@ pub struct InvalidationView {
 pub struct PublishFilter<'a> {
     /// Only these.
     pub state: Option<PublishState>,
-    /// Only those with an item that begins so.
+    /// Only those with an item that holds this text.
     pub path: Option<&'a str>,
     /// Only older than this one.
     pub before: Option<Uuid>,
+    /// Only newer than this one: those next to it.
+    pub after: Option<Uuid>,
 }
 
 /// Which invalidations to list.
@@ -122,19 +130,34 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next one begins, if there is one.
     pub next: Option<Uuid>,
+    /// Where the one before ends, if there is one.
+    pub previous: Option<Uuid>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of `limit` out of one row more than that.
-    fn cut(mut items: Vec<T>, limit: u16, id: impl Fn(&T) -> Uuid) -> Self {
-        let limit = usize::from(limit);
-        let next = if items.len() > limit {
-            items.truncate(limit);
-            items.last().map(id)
-        } else {
-            None
+    /// Makes a page of `limit` out of one row more than that, read from one end: downwards, newest first, or upwards
+    /// from `after`, oldest first.
+    fn cut(
+        mut items: Vec<T>,
+        limit: u16,
+        before: Option<Uuid>,
+        after: Option<Uuid>,
+        id: impl Fn(&T) -> Uuid,
+    ) -> Self {
+        let more = items.len() > usize::from(limit);
+        items.truncate(usize::from(limit));
+        if after.is_some() {
+            items.reverse();
+        }
+        let (older, newer) = match after {
+            Some(_) => (true, more),
+            None => (more, before.is_some()),
         };
-        Self { items, next }
+        Self {
+            next: items.last().map(&id).filter(|_| older),
+            previous: items.first().map(&id).filter(|_| newer),
+            items,
+        }
     }
 }
 
@@ -226,26 +249,80 @@ impl Store {
         limit: u16,
         now: OffsetDateTime,
     ) -> Result<Page<PublishView>, StoreError> {
-        let rows = sqlx::query_as!(
-            PublishRow,
-            "SELECT id, state, received_at, submitted_at, ended_at, items, widened, planned
-             FROM publish
-             WHERE site_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
-               AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE starts_with(item, $4)))
-             ORDER BY id DESC LIMIT $5",
-            site.0,
-            filter.before,
-            filter.state.map(PublishState::as_str),
-            filter.path,
-            i64::from(limit) + 1,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let page = Page::cut(rows, limit, |row| row.id);
+        let (state, rows) = (filter.state.map(PublishState::as_str), i64::from(limit) + 1);
+        let rows = match filter.after {
+            None => {
+                sqlx::query_as!(
+                    PublishRow,
+                    "SELECT id, state, received_at, submitted_at, ended_at, items, widened, planned
+                     FROM publish
+                     WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                       AND ($3::text IS NULL OR state = $3)
+                       AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
+                     ORDER BY id DESC LIMIT $5",
+                    site.0,
+                    filter.before,
+                    state,
+                    filter.path,
+                    rows,
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+            Some(after) => {
+                sqlx::query_as!(
+                    PublishRow,
+                    "SELECT id, state, received_at, submitted_at, ended_at, items, widened, planned
+                     FROM publish
+                     WHERE site_id = $1 AND id > $2
+                       AND ($3::text IS NULL OR state = $3)
+                       AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
+                     ORDER BY id LIMIT $5",
+                    site.0,
+                    after,
+                    state,
+                    filter.path,
+                    rows,
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+        };
+        let page = Page::cut(rows, limit, filter.before, filter.after, |row| row.id);
         Ok(Page {
             items: self.with_invalidations(site, page.items, now).await?,
             next: page.next,
+            previous: page.previous,
         })
+    }
+
+    /// When CloudFront last completed something for the site.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn last_completed(&self, site: SiteId) -> Result<Option<OffsetDateTime>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT ended_at as "ended_at!" FROM invalidation
+               WHERE site_id = $1 AND status = 'Completed' ORDER BY id DESC LIMIT 1"#,
+            site.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// How many publishes have not ended, counted to 10,000.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn open_publishes(&self, site: SiteId) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) as "count!" FROM (
+                 SELECT FROM publish WHERE site_id = $1 AND ended_at IS NULL LIMIT 10000) open"#,
+            site.0,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     /// Invalidations, newest first.
@@ -272,7 +349,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let page = Page::cut(rows, limit, |row| row.id);
+        let page = Page::cut(rows, limit, filter.before, None, |row| row.id);
         Ok(Page {
             items: page
                 .items
@@ -280,6 +357,7 @@ impl Store {
                 .map(InvalidationRow::read)
                 .collect::<Result<_, _>>()?,
             next: page.next,
+            previous: page.previous,
         })
     }
 
@@ -329,10 +407,7 @@ impl Store {
                     submitted_at: row.submitted_at,
                     ended_at: row.ended_at,
                     items: row.items,
-                    widened: row
-                        .widened
-                        .and_then(|json| serde_json::from_value(json).ok())
-                        .unwrap_or_default(),
+                    widened: Widening::from_json(row.widened),
                 })
             })
             .collect()

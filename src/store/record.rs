@@ -136,7 +136,7 @@ async fn release_distribution(
     Ok(())
 }
 
-/// The first clear refusal pauses the site; an accepted call ends the pause.
+/// The first clear refusal pauses the site; whatever shows that the settings work ends the pause.
 async fn pause_or_resume(
     connection: &mut PgConnection,
     claim: &SendClaim,
@@ -161,9 +161,7 @@ async fn pause_or_resume(
             .execute(&mut *connection)
             .await?;
         }
-        AfterCreate::InProgress { .. } | AfterCreate::Completed { .. }
-            if claim.paused_since.is_some() =>
-        {
+        after if claim.paused_since.is_some() && after.shows_working_settings() => {
             sqlx::query!(
                 "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL WHERE id = $1",
                 claim.site.0,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{SiteId, Store, StoreError};
 use crate::domain::{
-    AccessKeyId, Credentials, DistributionId, SecretAccessKey, Settings, TestReport,
+    AccessKeyId, Credentials, DistributionId, Region, SecretAccessKey, Settings, TestReport,
 };
 
 /// Where a set of settings stands.
@@ -115,6 +115,20 @@ impl Store {
         rows.into_iter()
             .map(|row| self.read_settings(site, row))
             .collect()
+    }
+
+    /// The region of the settings in force.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>, StoreError> {
+        let code = sqlx::query_scalar!(
+            "SELECT region FROM cdn_settings WHERE site_id = $1 AND slot <> 'draft' ORDER BY slot LIMIT 1",
+            site.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(code.and_then(|code| code.parse().ok()))
     }
 
     /// The settings in force.

@@ -20,7 +20,7 @@ use crate::domain::{PublishRequest, PublishState, WaitReason, canonicalize};
 use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
-const LONGEST_WAIT: u64 = 60;
+pub(super) const LONGEST_WAIT: u64 = 60;
 
 /// A publish, as the API shows it.
 #[derive(Serialize)]
@@ -86,8 +86,7 @@ pub(super) async fn create(
     }
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
     let widened = Widening::of(&canonical);
-    let mut id = state.clock.id();
-    let mut received_at = state.clock.now();
+    let (id, received_at) = (state.clock.id(), state.clock.now());
     let acceptance = state
         .inbox
         .accept(NewPublish {
@@ -99,34 +98,43 @@ pub(super) async fn create(
             repeat_key: call.repeat_key,
         })
         .await?;
-    match acceptance {
+    let accepted = PublishBody {
+        id,
+        site: site.name.clone(),
+        state: PublishState::Queued.as_str(),
+        received_at,
+        items,
+        widened,
+        waiting_for: None,
+        note: None,
+        invalidations: Vec::new(),
+    };
+    let accepted = match acceptance {
         Acceptance::Stored => {
-            tracing::info!(site = site.name, publish = %id, items = items.len(), "accepted");
+            state
+                .metrics
+                .publish_accepted(state.clock.now() - received_at);
+            tracing::info!(site = site.name, publish = %id, items = accepted.items.len(), "accepted");
+            accepted
         }
-        Acceptance::Repeat {
-            id: first,
-            received_at: first_at,
-        } => {
-            tracing::info!(site = site.name, publish = %first, "repeated");
-            (id, received_at) = (first, first_at);
+        // Told exactly as the first time, whatever has become of it and of the site's rules since.
+        Acceptance::Repeat(first) => {
+            tracing::info!(site = site.name, publish = %first.id, "repeated");
+            PublishBody {
+                id: first.id,
+                received_at: first.received_at,
+                items: first.items,
+                widened: first.widened,
+                ..accepted
+            }
         }
         Acceptance::KeyReused => return Err(Problem::KeyReused),
-    }
+    };
+    let id = accepted.id;
     let wait = preferred_wait(&call.headers);
     let body = match wait {
         Some(wait) => PublishBody::of(&state, site, ended_or_waited(&state, site, id, wait).await?),
-        // Told as it was accepted: to a repeat exactly as the first time.
-        None => PublishBody {
-            id,
-            site: site.name.clone(),
-            state: PublishState::Queued.as_str(),
-            received_at,
-            items,
-            widened,
-            waiting_for: None,
-            note: None,
-            invalidations: Vec::new(),
-        },
+        None => accepted,
     };
     let location = format!(
         "{}/api/sites/{}/publishes/{id}",

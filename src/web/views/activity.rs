@@ -119,3 +119,9 @@ pub struct QuotaUse {
     /// All there is.
     pub quota: Count,
 }
+
+impl QuotaUse {
+    fn percent(&self) -> u64 {
+        (self.used.0.saturating_mul(100) / self.quota.0.max(1)).min(100)
+    }
+}

@@ -20,7 +20,7 @@ pub struct Hour {
 
 /// Two small charts on one axis of time: publishes an hour, and the time to complete.
 ///
-/// Coordinates are in a box [`Chart::WIDTH`] by [`Chart::HEIGHT`], y downwards.
+/// Coordinates are in a box 80 high and 20 wide an hour, y downwards.
 #[derive(Clone, Debug)]
 pub struct Chart {
     pub(super) bars: Vec<Bar>,

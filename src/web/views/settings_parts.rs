@@ -45,6 +45,8 @@ pub struct Token {
     pub created_at: OffsetDateTime,
     /// When it was last used.
     pub last_used: Option<OffsetDateTime>,
+    /// It waits to be shown, once: `POST …/settings/cdn/tokens/{id}/reveal`.
+    pub unrevealed: bool,
 }
 
 /// A signing secret; all of them are valid, so that rotation needs no pause.

@@ -1,0 +1,254 @@
+//! Activity: what was published and how far its purge is.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::AppState;
+use super::overview;
+use super::pages::{Page, PageError, PageResult, html, see};
+use super::tokens::hook_url;
+use super::views::{
+    self, ActivityPage, Count, Filter, InvalidationView, Nav, PAGE_SIZE, Paging, Progress,
+    PublishPage, PublishRow, PublishedItem, Span,
+};
+use crate::domain::{InvalidationStatus, PublishState, Region};
+use crate::store::{Acceptance, NewPublish, PublishFilter, PublishView, RepeatKey, parse_items};
+
+/// What to list.
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    path: String,
+    before: Option<Uuid>,
+    after: Option<Uuid>,
+}
+
+/// `GET /activity`, newest first.
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Query(query): Query<ListQuery>,
+) -> PageResult {
+    let mut page = Page::begin(&state, Nav::Activity)?;
+    let failed = page.failed();
+    let wanted = query.state.parse::<PublishState>().ok();
+    let path = query.path.trim().to_owned();
+    let filter = PublishFilter {
+        state: wanted,
+        path: (!path.is_empty()).then_some(path.as_str()),
+        before: query.before,
+        after: query.after,
+    };
+    let limit = u16::try_from(PAGE_SIZE).unwrap_or(u16::MAX);
+    let found = state
+        .store
+        .publishes(page.site.id, filter, limit, page.layout.now)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    page.layout.pending = found.items.iter().any(|publish| !publish.state.has_ended());
+    let overview =
+        if wanted.is_none() && path.is_empty() && query.before.is_none() && query.after.is_none() {
+            Some(
+                overview::read(&state, &page.site, page.layout.now)
+                    .await
+                    .map_err(|error| failed(error.into()))?,
+            )
+        } else {
+            None
+        };
+    let same_filter = |position: String| {
+        let mut encoded = url::form_urlencoded::Serializer::new(position);
+        if let Some(state) = wanted {
+            encoded.append_pair("state", state.as_str());
+        }
+        if !path.is_empty() {
+            encoded.append_pair("path", &path);
+        }
+        encoded.finish()
+    };
+    let paging = Paging {
+        newer: found.previous.map(|id| same_filter(format!("after={id}"))),
+        older: found.next.map(|id| same_filter(format!("before={id}"))),
+    };
+    let activity = ActivityPage {
+        overview,
+        filter: Filter {
+            state: wanted.map(Into::into),
+            path: path.clone(),
+        },
+        publishes: found.items.into_iter().map(row).collect(),
+        paging,
+        set_up: page.site.distribution_id.is_some(),
+        hook_url: hook_url(&state, &page.site),
+        layout: page.layout,
+    };
+    html(StatusCode::OK, &activity).map_err(failed)
+}
+
+fn row(publish: PublishView) -> PublishRow {
+    let error = publish
+        .invalidations
+        .iter()
+        .filter(|i| i.status == InvalidationStatus::Failed)
+        .find_map(|i| i.error.as_ref())
+        .map(|error| error.code.clone());
+    PublishRow {
+        id: publish.id.to_string(),
+        state: publish.state.into(),
+        received_at: publish.received_at,
+        to_sent: publish
+            .submitted_at
+            .map(|at| Span(at - publish.received_at)),
+        to_completed: publish
+            .submitted_at
+            .zip(publish.ended_at)
+            .map(|(sent, ended)| Span(ended - sent)),
+        waiting_for: waiting_for(&publish),
+        progress: progress(&publish),
+        items_total: publish.items.len() as u64,
+        items: publish.items,
+        error,
+    }
+}
+
+/// Why a publish is held: before it is planned, or while one of its invalidations is.
+fn waiting_for(publish: &PublishView) -> Option<views::WaitingFor> {
+    publish
+        .waiting_for
+        .or_else(|| publish.invalidations.iter().find_map(|i| i.waiting_for))
+        .map(Into::into)
+}
+
+fn progress(publish: &PublishView) -> Option<Progress> {
+    let total = publish.invalidations.len();
+    let done = publish
+        .invalidations
+        .iter()
+        .filter(|i| i.ended_at.is_some())
+        .count();
+    (total > 1).then_some(Progress {
+        done: done as u64,
+        total: total as u64,
+    })
+}
+
+/// `GET /activity/{publish}`.
+pub(super) async fn show(State(state): State<AppState>, Path(id): Path<String>) -> PageResult {
+    let mut page = Page::begin(&state, Nav::Activity)?;
+    let failed = page.failed();
+    let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
+    let publish = state
+        .store
+        .publish(page.site.id, id, page.layout.now)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .ok_or_else(|| failed(PageError::NotFound))?;
+    let region = state
+        .store
+        .region_in_force(page.site.id)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .unwrap_or(Region::RECOMMENDED);
+    page.layout.pending = !publish.state.has_ended();
+    let shown = PublishPage {
+        id: publish.id.to_string(),
+        state: publish.state.into(),
+        received_at: publish.received_at,
+        sent_at: publish.submitted_at,
+        ended_at: publish.ended_at,
+        waiting_for: waiting_for(&publish),
+        next_try_at: None,
+        progress: progress(&publish),
+        items_total: publish.items.len() as u64,
+        items: items(&publish),
+        invalidations: publish
+            .invalidations
+            .into_iter()
+            .map(|i| invalidation(i, region))
+            .collect(),
+        can_retry: publish.state == PublishState::Failed,
+        layout: page.layout,
+    };
+    html(StatusCode::OK, &shown).map_err(failed)
+}
+
+/// `POST /activity/{publish}/retry`: publishes the items of a failed publish again.
+pub(super) async fn retry(State(state): State<AppState>, Path(id): Path<String>) -> PageResult {
+    let page = Page::begin(&state, Nav::Activity)?;
+    let failed = page.failed();
+    let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
+    let again = state
+        .store
+        .publish(page.site.id, id, page.layout.now)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .filter(|publish| publish.state == PublishState::Failed)
+        .ok_or_else(|| failed(PageError::NotFound))?;
+    let fresh = state.clock.id();
+    // One press, one publish, however often the form is sent.
+    let key = format!("retry-of-{id}");
+    let accepted = state
+        .inbox
+        .accept(NewPublish {
+            site: page.site.id,
+            id: fresh,
+            received_at: state.clock.now(),
+            items: parse_items(again.items).map_err(|error| failed(error.into()))?,
+            widened: again.widened,
+            repeat_key: Some(RepeatKey {
+                body_hash: [0; 32],
+                key,
+            }),
+        })
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let shown = match accepted {
+        Acceptance::Repeat(first) => first.id,
+        Acceptance::Stored | Acceptance::KeyReused => fresh,
+    };
+    Ok(see(&state, &format!("/activity/{shown}")))
+}
+
+fn items(publish: &PublishView) -> Vec<PublishedItem> {
+    publish
+        .items
+        .iter()
+        .map(|item| PublishedItem {
+            why: publish
+                .widened
+                .iter()
+                .find(|w| w.to == *item)
+                .map(|w| format!("widened from {}", w.from)),
+            item: item.clone(),
+        })
+        .collect()
+}
+
+fn invalidation(view: crate::store::InvalidationView, region: Region) -> InvalidationView {
+    let console_url = view.cloudfront_id.as_ref().map(|id| {
+        format!(
+            "https://{}/cloudfront/v4/home#/distributions/{}/invalidations/details/{id}",
+            region.partition().console_host(),
+            view.distribution_id
+        )
+    });
+    InvalidationView {
+        id: view.cloudfront_id,
+        console_url,
+        caller_reference: view.caller_reference,
+        distribution_id: view.distribution_id,
+        state: view.status.into(),
+        items_total: Count(view.items.len() as u64),
+        attempts: u32::try_from(view.attempts).unwrap_or_default(),
+        submitted_at: view.submitted_at,
+        completed_at: view
+            .ended_at
+            .filter(|_| view.status == InvalidationStatus::Completed),
+        waiting_for: view.waiting_for.map(Into::into),
+        error: view.error.map(Into::into),
+        fix: view.fix,
+    }
+}

@@ -1,0 +1,38 @@
+//! Server-sent events for the pages: «look again», whichever replica did the work.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::Stream;
+use futures_util::stream;
+
+use super::AppState;
+use super::pages::{Page, PageFailure};
+use super::views::Nav;
+
+/// The shortest time between two events.
+const PACE: Duration = Duration::from_millis(250);
+
+/// `GET /events`.
+pub(super) async fn events(
+    State(state): State<AppState>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Box<PageFailure>> {
+    let site = Page::begin(&state, Nav::Elsewhere)?.site.id;
+    let reader = state.changes.subscribe();
+    let changes = stream::unfold((reader, state.stop), move |(mut reader, stop)| async move {
+        let news = async {
+            reader.heard(site).await;
+            // A storm is told at a bearable pace; what comes meanwhile is told with it.
+            tokio::time::sleep(PACE).await;
+            reader.catch_up();
+        };
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = news => {}
+        }
+        Some((Ok(Event::default().data("changed")), (reader, stop)))
+    });
+    Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+}

@@ -1,0 +1,462 @@
+//! Settings → CDN: the form, its test, and what is in force.
+
+use axum::Form;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::AppState;
+use super::pages::{Page, PageResult, html, see};
+use super::rules;
+use super::tokens;
+use super::views::{
+    self, ActiveSettings, ConfirmPage, Connection, Count, CredentialsKind, DraftSettings,
+    IamPolicy, Nav, PublishingForm, RegionGroup, Revealed, SettingsPage, Severity, SpendingForm,
+    StepResult, TestResult,
+};
+use crate::domain::{
+    Advice, AwsError, CallerReference, Credentials, Field, FieldErrors, Operation, Partition,
+    Region, Settings, SettingsForm, Step, StepOutcome, TestReport, poll_interval,
+};
+use crate::store::{SavedSettings, Site, Slot, StoreError, TestInvalidation, TestRun};
+
+/// What was just done, told once after a redirect.
+#[derive(Deserialize)]
+pub(super) struct Notice {
+    done: Option<String>,
+}
+
+/// The fields of the form.
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Fields {
+    distribution_id: String,
+    access_key_id: String,
+    secret_access_key: SecretString,
+    region: String,
+    credentials: String,
+    action: String,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            distribution_id: String::new(),
+            access_key_id: String::new(),
+            secret_access_key: SecretString::from(""),
+            region: String::new(),
+            credentials: String::new(),
+            action: String::new(),
+        }
+    }
+}
+
+/// `GET /settings/cdn`.
+pub(super) async fn show(
+    State(state): State<AppState>,
+    Query(notice): Query<Notice>,
+) -> PageResult {
+    let mut page = Page::begin(&state, Nav::Settings)?;
+    match notice.done.as_deref() {
+        Some("saved") => page.say(
+            Severity::Success,
+            "Saved and in force. The settings have not been tested.",
+        ),
+        Some("removed") => page.say(
+            Severity::Info,
+            "The settings were removed. Nothing is purged until new ones are saved.",
+        ),
+        Some("rules") => page.say(
+            Severity::Success,
+            "Saved. It holds for publishes that arrive from now on.",
+        ),
+        Some("policy") => page.say(Severity::Success, "Saved. It holds from the next call on."),
+        Some("revoked") => page.say(Severity::Info, "The token was revoked; it works no more."),
+        Some("discarded") => page.say(Severity::Info, "The draft was thrown away."),
+        _ => {}
+    }
+    respond(&state, page, StatusCode::OK, Shown::default()).await
+}
+
+/// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the draft.
+pub(super) async fn save(State(state): State<AppState>, Form(fields): Form<Fields>) -> PageResult {
+    let page = Page::begin(&state, Nav::Settings)?;
+    let failed = page.failed();
+    let store_failed = |error: StoreError| failed(error.into());
+    let site = page.site.id;
+    let form = SettingsForm {
+        aws_default: fields.credentials == "aws_default",
+        distribution_id: fields.distribution_id,
+        access_key_id: fields.access_key_id,
+        secret_access_key: fields.secret_access_key,
+        region: fields.region,
+    };
+    let saved = state.store.settings(site).await.map_err(store_failed)?;
+    // The draft holds what was typed last, so its secret counts before the one in force.
+    let stored: Vec<&Settings> = saved.iter().rev().map(|s| &s.settings).collect();
+    let settings = match Settings::parse(&form, &stored) {
+        Ok(settings) => settings,
+        Err(errors) => {
+            return respond(
+                &state,
+                page,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Shown {
+                    form: Some((form, errors)),
+                    ..Shown::default()
+                },
+            )
+            .await;
+        }
+    };
+    let distribution = settings.distribution_id.as_str();
+    let done = if fields.action == "save" {
+        state
+            .store
+            .activate(site, &settings, None, state.clock.now())
+            .await
+            .map_err(store_failed)?;
+        tracing::info!(
+            site = page.site.name,
+            distribution,
+            "settings saved without a test"
+        );
+        "?done=saved"
+    } else {
+        let test = test(&state, &settings).await;
+        let now = state.clock.now();
+        let passed = test.report.passed();
+        if passed {
+            state
+                .store
+                .activate(site, &settings, Some(&test), now)
+                .await
+        } else {
+            state.store.keep_draft(site, &settings, &test, now).await
+        }
+        .map_err(store_failed)?;
+        tracing::info!(
+            site = page.site.name,
+            distribution,
+            passed,
+            "settings tested"
+        );
+        "#test"
+    };
+    refresh(&state).await;
+    Ok(see(&state, &format!("/settings/cdn{done}")))
+}
+
+/// `POST /settings/cdn/remove`: asks first, so that it works without scripts.
+pub(super) async fn remove(
+    State(state): State<AppState>,
+    Form(answer): Form<Confirmation>,
+) -> PageResult {
+    let page = Page::begin(&state, Nav::Settings)?;
+    let failed = page.failed();
+    if answer.confirmed.is_none() {
+        let confirm = ConfirmPage {
+            layout: page.layout,
+            title: "Remove the CDN settings?".into(),
+            text: "SkyCMS will no longer be able to purge this site's pages from CloudFront."
+                .into(),
+            consequences: vec![
+                "The access key is erased here. In AWS it stays valid until you delete it there."
+                    .into(),
+                "Publishes that wait are kept, and go when new settings are saved.".into(),
+                "The publish hook answers 409 until then.".into(),
+            ],
+            action: "Remove the settings".into(),
+            path: "/settings/cdn/remove".into(),
+            fields: vec![("confirmed".into(), "yes".into())],
+            cancel: "/settings/cdn".into(),
+        };
+        return html(StatusCode::OK, &confirm).map_err(failed);
+    }
+    state
+        .store
+        .remove_settings(page.site.id, state.clock.now())
+        .await
+        .map_err(|error| failed(error.into()))?;
+    tracing::info!(site = page.site.name, "settings removed");
+    refresh(&state).await;
+    Ok(see(&state, "/settings/cdn?done=removed"))
+}
+
+/// Whether a form that asks first has been confirmed.
+#[derive(Deserialize)]
+pub(super) struct Confirmation {
+    confirmed: Option<String>,
+}
+
+/// This replica sees the change at once, the others hear of it.
+pub(super) async fn refresh(state: &AppState) {
+    if let Err(error) = state.directory.refresh(&state.store).await {
+        tracing::warn!(%error, "the sites could not be read again yet");
+    }
+    state.wake.wake();
+}
+
+/// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
+async fn test(state: &AppState, settings: &Settings) -> TestRun {
+    let id = state.clock.id();
+    let reference = CallerReference::of(id);
+    let report = state.cloudfront.test(settings, reference.clone()).await;
+    let now = state.clock.now();
+    if report.caller_reference.is_some()
+        && let Err(error) = state
+            .store
+            .count_forced_call(settings, &state.limits, now)
+            .await
+    {
+        tracing::warn!(%error, "the test's call was not counted against the request rate");
+    }
+    let invalidation = report
+        .invalidation
+        .as_ref()
+        .map(|cloudfront_id| TestInvalidation {
+            id,
+            cloudfront_id: cloudfront_id.as_str().to_owned(),
+            caller_reference: reference.as_str().to_owned(),
+            items: vec![crate::domain::test_report::TEST_PATH.to_owned()],
+            completed: report.step(Step::Completed).outcome == StepOutcome::Passed,
+            next_poll: now + poll_interval(time::Duration::ZERO),
+        });
+    TestRun {
+        report,
+        invalidation,
+    }
+}
+
+/// What the page shows instead of what is stored: forms as they were typed, secrets that are shown this once.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub(super) form: Option<(SettingsForm, FieldErrors)>,
+    pub(super) publishing: Option<PublishingForm>,
+    pub(super) spending: Option<SpendingForm>,
+    pub(super) revealed: Vec<Revealed>,
+}
+
+/// The page, with the forms as stored or as typed.
+pub(super) async fn respond(
+    state: &AppState,
+    mut page: Page,
+    status: StatusCode,
+    shown_instead: Shown,
+) -> PageResult {
+    let failed = page.failed();
+    let store_failed = |error: StoreError| failed(error.into());
+    let site = page.site.id;
+    let saved = state.store.settings(site).await.map_err(store_failed)?;
+    let active = saved.iter().find(|s| s.slot != Slot::Draft);
+    let draft = saved.iter().find(|s| s.slot == Slot::Draft);
+    let last_purge = state
+        .store
+        .last_completed(site)
+        .await
+        .map_err(store_failed)?;
+    let connection = connection(state, &page.site, active)
+        .await
+        .map_err(store_failed)?;
+    let hook = tokens::hook(state, &page.site, shown_instead.revealed)
+        .await
+        .map_err(store_failed)?;
+    let spending = match shown_instead.spending {
+        Some(typed) => typed,
+        None => rules::spending(state, &page.site)
+            .await
+            .map_err(store_failed)?,
+    };
+    let meter = rules::meter(state, &page.site, page.layout.now)
+        .await
+        .map_err(store_failed)?;
+    let shown = draft.or(active);
+    let test = shown.and_then(test_result);
+    page.layout.pending = test.as_ref().is_some_and(|test| {
+        test.steps
+            .iter()
+            .any(|s| s.outcome == views::StepOutcome::Waiting)
+    });
+    // The page itself says why purging is paused, and where to mend it.
+    page.layout.banner = None;
+    let settings_page = SettingsPage {
+        connection,
+        last_purge,
+        policy: IamPolicy {
+            distribution_id: shown.map(|s| s.settings.distribution_id.to_string()),
+            partition: shown
+                .map_or(Partition::Aws, |s| s.settings.region.partition())
+                .id()
+                .to_owned(),
+        },
+        active: active.map(active_settings),
+        draft: draft.map(draft_settings),
+        form: match shown_instead.form {
+            Some((form, errors)) => typed_form(&form, &errors, !saved.is_empty()),
+            None => stored_form(shown.map(|s| &s.settings)),
+        },
+        test,
+        hook: Some(hook),
+        publishing: Some(
+            shown_instead
+                .publishing
+                .unwrap_or_else(|| rules::publishing(&page.site)),
+        ),
+        spending: Some(spending),
+        meter: Some(meter),
+        layout: page.layout,
+    };
+    html(status, &settings_page).map_err(failed)
+}
+
+async fn connection(
+    state: &AppState,
+    site: &Site,
+    active: Option<&SavedSettings>,
+) -> Result<Connection, StoreError> {
+    let Some(active) = active else {
+        return Ok(Connection::NotSetUp);
+    };
+    if let Some(pause) = &site.pause {
+        let Advice { cause, fix } = active
+            .settings
+            .advise(&pause.error, Operation::CreateInvalidation);
+        return Ok(Connection::Paused {
+            since: pause.since,
+            why: format!("{cause} {fix}"),
+            waiting: Count(state.store.open_publishes(site.id).await?),
+        });
+    }
+    Ok(match (&active.report, active.tested_at) {
+        (Some(report), Some(since)) if report.passed() => Connection::Connected { since },
+        _ => Connection::Untested,
+    })
+}
+
+fn credentials_name(credentials: &Credentials) -> String {
+    credentials
+        .access_key_id()
+        .map_or_else(|| "AWS default credentials".to_owned(), ToString::to_string)
+}
+
+fn active_settings(saved: &SavedSettings) -> ActiveSettings {
+    let settings = &saved.settings;
+    ActiveSettings {
+        distribution_id: settings.distribution_id.to_string(),
+        console_url: Some(settings.console_url()),
+        credentials: credentials_name(&settings.credentials),
+        region: settings.region.code().to_owned(),
+        from_environment: saved.slot == Slot::Environment,
+    }
+}
+
+fn draft_settings(saved: &SavedSettings) -> DraftSettings {
+    DraftSettings {
+        distribution_id: saved.settings.distribution_id.to_string(),
+        credentials: credentials_name(&saved.settings.credentials),
+        region: saved.settings.region.code().to_owned(),
+        saved_at: saved.saved_at,
+    }
+}
+
+fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
+    let key = settings.and_then(|s| s.credentials.access_key_id());
+    views::SettingsForm {
+        distribution_id: views::Field::new(
+            settings
+                .map(|s| s.distribution_id.to_string())
+                .unwrap_or_default(),
+        ),
+        credentials: Some(match settings.map(|s| &s.credentials) {
+            Some(Credentials::AwsDefault) => CredentialsKind::AwsDefault,
+            _ => CredentialsKind::AccessKey,
+        }),
+        access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
+        secret_stored: key.is_some(),
+        secret_error: None,
+        region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
+        regions: regions(),
+    }
+}
+
+/// The form as it was typed, but for the secret.
+fn typed_form(
+    form: &SettingsForm,
+    errors: &FieldErrors,
+    secret_stored: bool,
+) -> views::SettingsForm {
+    let field = |field: Field| views::Field {
+        value: form.echo(field).to_owned(),
+        error: errors.message(field).map(str::to_owned),
+        note: None,
+    };
+    views::SettingsForm {
+        distribution_id: field(Field::DistributionId),
+        credentials: Some(if form.aws_default {
+            CredentialsKind::AwsDefault
+        } else {
+            CredentialsKind::AccessKey
+        }),
+        access_key_id: field(Field::AccessKeyId),
+        secret_stored,
+        secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
+        region: field(Field::Region),
+        regions: regions(),
+    }
+}
+
+fn regions() -> Vec<RegionGroup> {
+    Partition::ALL
+        .into_iter()
+        .map(|partition| RegionGroup {
+            name: partition.label().to_owned(),
+            partition: partition.id().to_owned(),
+            regions: partition
+                .regions()
+                .map(|region| views::Region {
+                    code: region.code().to_owned(),
+                    name: region.name().to_owned(),
+                    recommended: region == Region::RECOMMENDED,
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+fn test_result(saved: &SavedSettings) -> Option<TestResult> {
+    let report: &TestReport = saved.report.as_ref()?;
+    Some(TestResult {
+        at: saved.tested_at?,
+        of_draft: saved.slot == Slot::Draft,
+        steps: report.steps.each_ref().map(|step| StepResult {
+            cause: Some(step.cause.clone()),
+            fix: step.fix.clone(),
+            aws: step
+                .error
+                .clone()
+                .filter(AwsError::has_code_of_aws)
+                .map(Into::into),
+            ..StepResult::new(test_step(step.step), outcome(step.outcome))
+        }),
+    })
+}
+
+const fn test_step(step: Step) -> views::TestStep {
+    match step {
+        Step::Format => views::TestStep::Format,
+        Step::Credentials => views::TestStep::Credentials,
+        Step::CreateInvalidation => views::TestStep::CreateInvalidation,
+        Step::GetInvalidation => views::TestStep::GetInvalidation,
+        Step::Completed => views::TestStep::Completed,
+    }
+}
+
+const fn outcome(outcome: StepOutcome) -> views::StepOutcome {
+    match outcome {
+        StepOutcome::Passed => views::StepOutcome::Passed,
+        StepOutcome::Failed => views::StepOutcome::Failed,
+        StepOutcome::Skipped => views::StepOutcome::Skipped,
+        StepOutcome::Waiting => views::StepOutcome::Waiting,
+    }
+}

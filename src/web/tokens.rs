@@ -1,0 +1,126 @@
+//! The publish hook on the settings page: its address and its tokens, each shown once.
+
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::AppState;
+use super::pages::{Page, PageError, PageResult, see};
+use super::settings::{Shown, refresh, respond};
+use super::views::{Hook, Nav, Revealed, Token};
+use crate::store::{Site, StoreError};
+
+/// The longest name of a token.
+const LONGEST_NAME: usize = 100;
+
+/// The name of a new token.
+#[derive(Deserialize)]
+pub(super) struct NewToken {
+    #[serde(default)]
+    name: String,
+}
+
+/// `POST /settings/cdn/tokens`: makes a token and shows it, this once.
+pub(super) async fn create(State(state): State<AppState>, Form(new): Form<NewToken>) -> PageResult {
+    let page = Page::begin(&state, Nav::Settings)?;
+    let name = match new.name.trim() {
+        "" => "Unnamed",
+        name => name,
+    };
+    let name: String = name.chars().take(LONGEST_NAME).collect();
+    let token = crate::app::fresh_token();
+    state
+        .store
+        .add_token(
+            page.site.id,
+            state.clock.id(),
+            &name,
+            &token,
+            false,
+            state.clock.now(),
+        )
+        .await
+        .map_err(|error| page.failed()(error.into()))?;
+    tracing::info!(site = page.site.name, token = name, "publish token created");
+    refresh(&state).await;
+    respond(&state, page, StatusCode::OK, revealed(&name, &token)).await
+}
+
+/// `POST /settings/cdn/tokens/{id}/reveal`: shows the token that the first start made, this once.
+pub(super) async fn reveal(State(state): State<AppState>, Path(id): Path<Uuid>) -> PageResult {
+    let page = Page::begin(&state, Nav::Settings)?;
+    let failed = page.failed();
+    let token = state
+        .store
+        .reveal_token(page.site.id, id)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .ok_or_else(|| failed(PageError::NotFound))?;
+    tracing::info!(site = page.site.name, token = %id, "publish token revealed");
+    respond(
+        &state,
+        page,
+        StatusCode::OK,
+        revealed("First token", &token),
+    )
+    .await
+}
+
+/// `POST /settings/cdn/tokens/{id}/revoke`.
+pub(super) async fn revoke(State(state): State<AppState>, Path(id): Path<Uuid>) -> PageResult {
+    let page = Page::begin(&state, Nav::Settings)?;
+    let failed = page.failed();
+    let done = state
+        .store
+        .revoke_token(page.site.id, id, state.clock.now())
+        .await
+        .map_err(|error| failed(error.into()))?;
+    if !done {
+        return Err(failed(PageError::NotFound));
+    }
+    tracing::info!(site = page.site.name, token = %id, "publish token revoked");
+    refresh(&state).await;
+    Ok(see(&state, "/settings/cdn?done=revoked#hook"))
+}
+
+fn revealed(name: &str, token: &SecretString) -> Shown {
+    Shown {
+        revealed: vec![Revealed {
+            name: format!("Publish token “{name}”"),
+            value: token.expose_secret().to_owned(),
+        }],
+        ..Shown::default()
+    }
+}
+
+/// What the settings page shows of the hook.
+pub(super) async fn hook(
+    state: &AppState,
+    site: &Site,
+    revealed: Vec<Revealed>,
+) -> Result<Hook, StoreError> {
+    let tokens = state.store.tokens(site.id).await?;
+    Ok(Hook {
+        url: hook_url(state, site),
+        revealed,
+        tokens: tokens
+            .into_iter()
+            .map(|token| Token {
+                id: token.id.to_string(),
+                name: token.name,
+                created_at: token.created_at,
+                last_used: token.last_used_at,
+                unrevealed: token.unrevealed,
+            })
+            .collect(),
+        secrets: Vec::new(),
+    })
+}
+
+/// The address that publishers call.
+pub(super) fn hook_url(state: &AppState, site: &Site) -> String {
+    format!("{}/api/sites/{}/publishes", state.public, site.name)
+}
