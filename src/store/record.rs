@@ -12,7 +12,7 @@ use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{announce_change, count_usage, move_publishes};
 use super::{SendClaim, SiteId, Store, StoreError};
 use crate::domain::coverage::Cover;
-use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, WaitReason};
+use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, Saved, WaitReason};
 
 /// How a call ended, ready to be recorded.
 #[derive(Debug)]
@@ -392,13 +392,19 @@ async fn split(
         covered.items = items;
         // Together they asked for what the whole did, whose saving may belong to batches planned with it.
         let asked = if id == last { asked_left } else { asked };
-        asked_left = asked_left.saturating_sub(asked).max(0);
+        asked_left = asked_left.saturating_sub(asked);
+        let saved = Saved {
+            coalesced: u64::try_from(asked)
+                .unwrap_or_default()
+                .saturating_sub(covered.items.len() as u64),
+            folded: 0,
+        };
         store_batch(
             connection,
             claim.site,
             claim.settings.distribution_id.as_str(),
             &covered,
-            usize::try_from(asked).unwrap_or_default(),
+            saved,
             id,
             now,
         )
