@@ -98,9 +98,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_environment`].
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let vars = Variables {
-            lookup: Box::new(lookup),
-        };
+        let vars = Variables { lookup: &lookup };
         let config = Self {
             listen_addr: vars
                 .parse("LISTEN_ADDR", "an address and port such as 127.0.0.1:8080")?
@@ -165,7 +163,7 @@ fn error(variable: &str, problem: impl Into<String>) -> ConfigError {
 }
 
 struct Variables<'a> {
-    lookup: Box<dyn Fn(&str) -> Option<OsString> + 'a>,
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
 impl Variables<'_> {

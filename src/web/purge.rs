@@ -112,6 +112,7 @@ pub(super) async fn act(State(state): State<AppState>, Form(fields): Form<Fields
         let preview = dry_run(&state, &page.site, &canonical)
             .await
             .map_err(|error| failed(error.into()))?
+            .as_ref()
             .map(preview);
         let previewed = PurgePage {
             preview,
@@ -179,7 +180,7 @@ fn confirm_everything(page: Page, text: String) -> ConfirmPage {
     }
 }
 
-fn preview(dry_run: DryRun) -> Preview {
+fn preview(dry_run: &DryRun) -> Preview {
     let mut items: Vec<PreviewItem> = Vec::new();
     for explanation in &dry_run.explanations {
         for explained in &explanation.items {
