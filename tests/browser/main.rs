@@ -15,6 +15,10 @@ mod browser;
 mod driver;
 mod stage;
 
+mod activity;
+mod address;
+mod everywhere;
 mod failures;
 mod form;
 mod settings;
+mod tokens;
