@@ -238,6 +238,16 @@ pub(super) struct Shown {
     pub(super) revealed: Vec<Revealed>,
 }
 
+impl Shown {
+    /// Whether reloading the page loses nothing.
+    const fn is_nothing(&self) -> bool {
+        self.form.is_none()
+            && self.publishing.is_none()
+            && self.spending.is_none()
+            && self.revealed.is_empty()
+    }
+}
+
 /// The page, with the forms as stored or as typed.
 pub(super) async fn respond(
     state: &AppState,
@@ -248,6 +258,7 @@ pub(super) async fn respond(
     let failed = page.failed();
     let store_failed = |error: StoreError| failed(error.into());
     let site = page.site.id;
+    let may_reload = shown_instead.is_nothing();
     let saved = state.store.settings(site).await.map_err(store_failed)?;
     let active = saved.iter().find(|s| s.slot != Slot::Draft);
     let draft = saved.iter().find(|s| s.slot == Slot::Draft);
@@ -273,11 +284,12 @@ pub(super) async fn respond(
         .map_err(store_failed)?;
     let shown = draft.or(active);
     let test = shown.and_then(test_result);
-    page.layout.pending = test.as_ref().is_some_and(|test| {
-        test.steps
-            .iter()
-            .any(|s| s.outcome == views::StepOutcome::Waiting)
-    });
+    page.layout.pending = may_reload
+        && test.as_ref().is_some_and(|test| {
+            test.steps
+                .iter()
+                .any(|s| s.outcome == views::StepOutcome::Waiting)
+        });
     // The page itself says why purging is paused, and where to mend it.
     page.layout.banner = None;
     let settings_page = SettingsPage {
