@@ -1,17 +1,24 @@
 //! What is remembered, in PostgreSQL. No HTTP, no AWS, no policy: what to do is decided in `domain`, and done here in
 //! one transaction each. Every UPDATE of a state restates the state it expects.
 
+mod accounts;
+mod audit;
+mod hook_secrets;
 mod inbox;
 mod lane;
 mod listen;
 mod polls;
 mod publishes;
 mod record;
+mod reseal;
 mod seal;
+mod sessions;
 mod settings;
 mod sites;
 mod tokens;
 mod transitions;
+mod tries;
+mod uses;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +26,9 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+pub use accounts::ADMIN;
+pub use audit::{AuditFilter, AuditRecord};
+pub use hook_secrets::{HookSecret, HookSecretView, NotAHookSecret};
 pub use inbox::{Acceptance, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim};
 pub use listen::{Changes, listen};
@@ -27,10 +37,14 @@ pub use publishes::{
     InvalidationFilter, InvalidationView, Page, PublishFilter, PublishView, Widening,
 };
 pub use record::SendRecord;
+pub use reseal::Resealed;
 pub use seal::{SealError, Sealer};
+pub use sessions::{Role, Session, Source};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
 pub use sites::{Directory, Pause, Site, SiteId};
-pub use tokens::TokenView;
+pub use tokens::{TokenHash, TokenView, hash};
+pub use tries::TryingClient;
+pub use uses::{Proof, Uses};
 
 /// The schema, applied at start. Migrations only add, so that an old replica and a new one can share the database.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -73,11 +73,12 @@ pub struct TestInvalidation {
 }
 
 fn place(site: SiteId, slot: Slot) -> String {
-    format!(
-        "site/{}/cdn_settings/{}/secret_access_key",
-        site.0,
-        slot.as_str()
-    )
+    place_of(site, slot.as_str())
+}
+
+/// Where a secret access key is sealed for.
+pub(super) fn place_of(site: SiteId, slot: &str) -> String {
+    format!("site/{}/cdn_settings/{slot}/secret_access_key", site.0)
 }
 
 /// One row of `cdn_settings`, with what its test's invalidation has come to.

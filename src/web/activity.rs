@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::pages::{Page, PageError, PageResult, html};
+use super::session::SignedIn;
 use super::tokens::hook_url;
 use super::views::{
     self, ActivityPage, Count, Filter, InvalidationView, Nav, PAGE_SIZE, Paging, Progress,
@@ -29,9 +30,10 @@ pub(super) struct ListQuery {
 /// `GET /activity`, newest first.
 pub(super) async fn list(
     State(state): State<AppState>,
+    user: SignedIn,
     Query(query): Query<ListQuery>,
 ) -> PageResult {
-    let mut page = Page::begin(&state, Nav::Activity)?;
+    let mut page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
     let wanted = query.state.parse::<PublishState>().ok();
     let path = query.path.trim().to_owned();
@@ -125,8 +127,12 @@ fn progress(publish: &PublishView) -> Option<Progress> {
 }
 
 /// `GET /activity/{publish}`.
-pub(super) async fn show(State(state): State<AppState>, Path(id): Path<String>) -> PageResult {
-    let mut page = Page::begin(&state, Nav::Activity)?;
+pub(super) async fn show(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Path(id): Path<String>,
+) -> PageResult {
+    let mut page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
     let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
     let publish = state

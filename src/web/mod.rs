@@ -2,39 +2,54 @@
 
 mod activity;
 mod assets;
+mod audit;
+mod client;
+mod embed;
 mod events;
 mod guard;
+mod hasher;
 mod health;
 mod hook;
 mod invalidations;
 mod live;
 mod pages;
+mod password;
 mod problem;
 mod public_url;
 mod publishes;
+mod routes;
+mod secrets;
+mod session;
 mod settings;
+mod sign_in;
+mod signature;
 mod tokens;
 pub mod views;
 pub mod words;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::Uri;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use hasher::{Busy, Hasher};
 pub use live::LiveChanges;
 pub use public_url::PublicUrl;
+pub use routes::{Access, Route, routes};
+pub(crate) use session::fresh;
 
 use self::problem::Problem;
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
+use crate::config::AccessConfig;
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
-use crate::store::{Directory, Inbox, Store};
+use crate::store::{Directory, Inbox, Store, Uses};
 
 /// The largest body that is taken, in bytes.
 const LARGEST_BODY: usize = 1 << 20;
@@ -58,6 +73,12 @@ pub struct AppState {
     pub changes: LiveChanges,
     /// Wakes this replica's dispatcher.
     pub wake: Wake,
+    /// Who is let in, and from where.
+    pub access: Arc<AccessConfig>,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// Notes when tokens and secrets were used.
+    pub uses: Uses,
     /// The address users see.
     pub public: PublicUrl,
     /// Cancelled when the service stops.
@@ -67,58 +88,31 @@ pub struct AppState {
 /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix or leave it.
 pub fn router(state: AppState) -> Router {
     let prefix = state.public.prefix.clone();
-    let routes = Router::new()
-        .route("/api/sites/{site}/publishes", post(publishes::create))
-        .route("/api/sites/{site}/publishes/{id}", get(publishes::show))
-        .route("/api/sites/{site}/invalidations", get(invalidations::list))
-        .merge(pages(&state))
-        .route("/events", get(events::events))
-        .route("/static/style.css", get(assets::style))
-        .route("/static/app.js", get(assets::script))
-        .route("/static/icon.svg", get(assets::icon))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+    let headers = guard::Headers::of(&state);
+    let routes = routes::mount(&state)
         .fallback(fallback)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
-        .with_state(state.clone());
+        .with_state(state);
     let app = if prefix.is_empty() {
         routes
     } else {
         Router::new().nest(&prefix, routes.clone()).merge(routes)
     };
-    app.layer(axum::middleware::from_fn_with_state(state, guard::headers))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(CatchPanicLayer::custom(panicked))
-}
-
-/// Pages for people. Their forms are taken from these pages only.
-fn pages(state: &AppState) -> Router<AppState> {
-    Router::new()
-        .route("/", get(home))
-        .route("/settings/cdn", get(settings::show).post(settings::save))
-        .route("/settings/cdn/remove", post(settings::remove))
-        .route("/settings/cdn/tokens", post(tokens::create))
-        .route("/settings/cdn/tokens/{id}/reveal", post(tokens::reveal))
-        .route("/settings/cdn/tokens/{id}/revoke", post(tokens::revoke))
-        .route("/activity", get(activity::list))
-        .route("/activity/{publish}", get(activity::show))
-        .layer(axum::middleware::from_fn_with_state(
-            state.clone(),
-            guard::same_origin,
-        ))
-}
-
-async fn home(State(state): State<AppState>) -> Response {
-    pages::see(&state, "/activity")
+    app.layer(axum::middleware::from_fn_with_state(
+        headers,
+        guard::headers,
+    ))
+    .layer(DefaultBodyLimit::max(LARGEST_BODY))
+    .layer(CatchPanicLayer::custom(panicked))
 }
 
 /// Programs are told in JSON, people in a page.
-async fn fallback(State(state): State<AppState>, uri: Uri) -> Response {
-    if uri.path().contains("/api/") {
-        Problem::NoSuchRoute.into_response()
-    } else {
-        pages::not_found(&state)
+async fn fallback(State(state): State<AppState>, request: Request) -> Response {
+    if request.uri().path().contains("/api/") {
+        return Problem::NoSuchRoute.into_response();
     }
+    let (parts, _) = request.into_parts();
+    pages::not_found(&state, &parts).await
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
@@ -134,7 +128,8 @@ pub async fn serve(
     state: AppState,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(state))
+    let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }
