@@ -4,6 +4,8 @@
     reason = "this is the room that reads the environment"
 )]
 
+mod access;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use url::Url;
+
+pub use access::AccessConfig;
 
 use crate::domain::{Limits, MicroUsd, Prices, SettingsForm};
 use crate::web::ServeOptions;
@@ -66,6 +70,8 @@ pub struct Config {
     pub encryption_keys: Vec<EncryptionKey>,
     /// The first bearer token of site `default`; none: one is generated.
     pub publish_token: Option<SecretString>,
+    /// Who is let in, and from where.
+    pub access: AccessConfig,
     /// Settings of site `default` while none are saved.
     pub cloudfront: Option<SettingsForm>,
     /// Another CloudFront endpoint.
@@ -117,6 +123,7 @@ impl Config {
                 None => Vec::new(),
             },
             publish_token: vars.secret("PUBLISH_TOKEN")?,
+            access: AccessConfig::read(&vars)?,
             cloudfront: vars.cloudfront()?,
             cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
@@ -149,6 +156,24 @@ impl Config {
                 "ENCRYPTION_KEY",
                 "is required with DATABASE_URL; make one with `openssl rand -base64 32` and keep it with your \
                  other secrets, since saved keys cannot be read without it",
+            ));
+        }
+        let https = config
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https");
+        if !config.listen_addr.ip().is_loopback()
+            && !https
+            && !vars.flag("ALLOW_INSECURE_HTTP")?.unwrap_or(false)
+        {
+            return Err(error(
+                "LISTEN_ADDR",
+                format!(
+                    "{} can be reached from other machines, but PUBLIC_URL is not https://, so passwords and tokens \
+                     would cross the network readably; put a TLS proxy in front and set PUBLIC_URL to its https:// \
+                     address, or set ALLOW_INSECURE_HTTP=true if this network is trusted",
+                    config.listen_addr
+                ),
             ));
         }
         Ok(config)
@@ -233,6 +258,10 @@ impl Variables<'_> {
             ));
         }
         Ok(url)
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
+        self.parse(name, "`true` or `false`")
     }
 
     fn positive<T: FromStr + PartialOrd + Default>(

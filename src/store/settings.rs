@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SealError, SiteId, Store, StoreError};
+use super::{SiteId, Store, StoreError};
 use crate::domain::{
     AccessKeyId, Credentials, DistributionId, Region, SecretAccessKey, Settings, TestReport,
 };
@@ -81,11 +81,12 @@ pub struct TestInvalidation {
 }
 
 fn place(site: SiteId, slot: Slot) -> String {
-    format!(
-        "site/{}/cdn_settings/{}/secret_access_key",
-        site.0,
-        slot.as_str()
-    )
+    place_of(site, slot.as_str())
+}
+
+/// Where a secret access key is sealed for.
+pub(super) fn place_of(site: SiteId, slot: &str) -> String {
+    format!("site/{}/cdn_settings/{slot}/secret_access_key", site.0)
 }
 
 /// One row of `cdn_settings`, with what its test's invalidation has come to.
@@ -202,28 +203,6 @@ impl Store {
             tested_at: row.tested_at,
             report,
         })
-    }
-
-    /// Tries the keys on the secrets that were saved.
-    ///
-    /// # Errors
-    /// [`SealError::WrongKey`] if there are any and none opens; or if the database does not answer.
-    pub async fn try_keys(&self) -> Result<(), StoreError> {
-        let saved = sqlx::query!(
-            r#"SELECT site_id, slot, secret_access_key as "sealed!" FROM cdn_settings
-               WHERE slot IN ('active', 'draft') AND secret_access_key IS NOT NULL"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let opens = |site, slot: &str, sealed: &[u8]| {
-            let place = place(SiteId(site), Slot::of(slot));
-            self.sealer.open(&place, sealed).is_ok()
-        };
-        if saved.is_empty() || saved.iter().any(|s| opens(s.site_id, &s.slot, &s.sealed)) {
-            Ok(())
-        } else {
-            Err(SealError::WrongKey.into())
-        }
     }
 
     /// Puts settings in force: the draft goes, a pause ends, and what waited for another distribution is planned anew
