@@ -14,6 +14,8 @@ use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
 /// How long to wait for room in the quota before looking again unasked. A completion of ours ends the wait early.
 const QUOTA_WAIT: Duration = Duration::seconds(30);
+/// The longest that a distribution waits without another look: a rate may be raised meanwhile.
+const LONGEST_HOLD: Duration = Duration::minutes(1);
 
 impl Dispatcher {
     /// Claims one call for each distribution that may have one, and starts it.
@@ -157,7 +159,7 @@ async fn hold(
     until: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<Option<SendClaim>, StoreError> {
-    lane.wait(why, until, now).await?;
+    lane.wait(why, until.min(now + LONGEST_HOLD), now).await?;
     Ok(None)
 }
 
