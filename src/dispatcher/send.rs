@@ -14,6 +14,8 @@ use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
 /// How long to wait for room in the quota before looking again unasked. A completion of ours ends the wait early.
 const QUOTA_WAIT: Duration = Duration::seconds(30);
+/// The longest that a distribution waits without another look: a rate may be raised meanwhile.
+const LONGEST_HOLD: Duration = Duration::minutes(1);
 
 /// How long a site is left alone whose secret does not open. New settings end the wait.
 const UNREADABLE_WAIT: Duration = Duration::minutes(10);
@@ -174,7 +176,7 @@ async fn hold(
     until: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<Option<SendClaim>, StoreError> {
-    lane.wait(why, until, now).await?;
+    lane.wait(why, until.min(now + LONGEST_HOLD), now).await?;
     Ok(None)
 }
 
