@@ -76,7 +76,7 @@ fn chromedriver(directory: &Path) -> Option<(Child, String)> {
         .process_group(0)
         .spawn()
         .expect("chromedriver (Debian: chromium-driver)");
-    let port = BufReader::new(process.stdout.take()?)
+    let port = BufReader::new(process.stdout.take().unwrap())
         .lines()
         .map_while(Result::ok)
         .find_map(|line| {
