@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -20,6 +21,8 @@ use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, EncryptionKey};
 use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::{FieldErrors, Settings};
+use crate::janitor;
+use crate::metrics::Metrics;
 use crate::postgres::{Embedded, PostgresError};
 use crate::store::{self, Changes, Directory, Inbox, SealError, Sealer, Store, StoreError};
 use crate::web::{self, AppState, LiveChanges, PublicUrl, RecentDays};
@@ -79,6 +82,7 @@ pub struct App {
     state: AppState,
     dispatcher: Dispatcher,
     tasks: TaskTracker,
+    history_days: u16,
     embedded: Option<Embedded>,
 }
 
@@ -110,13 +114,15 @@ impl App {
             CancellationToken::new(),
             Wake::default(),
         );
+        let metrics = Metrics::default();
         let dispatcher = Dispatcher::new(
             store.clone(),
             cloudfront.clone(),
             clock.clone(),
             config.limits,
             wake.clone(),
-        );
+        )
+        .counting(metrics.clone());
         let inbox = Inbox::start(store.clone(), &tasks, {
             let wake = wake.clone();
             move || wake.wake()
@@ -132,6 +138,9 @@ impl App {
             days: RecentDays::default(),
             wake,
             public,
+            metrics,
+            metrics_token: config.metrics_token.clone().map(Arc::new),
+            serve: config.serve,
             stop,
         };
         Ok(Self {
@@ -139,6 +148,7 @@ impl App {
             state,
             dispatcher,
             tasks,
+            history_days: config.history_days,
             embedded,
         })
     }
@@ -167,6 +177,7 @@ impl App {
             state,
             dispatcher,
             tasks,
+            history_days,
             embedded,
         } = self;
         let stop = state.stop.clone();
@@ -177,35 +188,43 @@ impl App {
             stop.clone()
                 .run_until_cancelled_owned(follow(state.clone())),
         );
-        let serving = tokio::spawn(web::serve(listener, state, stop.clone()));
-        tokio::pin!(serving);
-        let served = tokio::select! {
-            () = shutdown => {
-                tracing::info!("stopping");
-                stop.cancel();
-                serving.await
-            }
-            served = &mut serving => {
-                stop.cancel();
-                served
-            }
+        tasks.spawn(janitor::run(
+            store.clone(),
+            state.clock.clone(),
+            history_days,
+            stop.clone(),
+        ));
+        let mut serving = tokio::spawn(web::serve(listener, state, stop.clone()));
+        let ended = tokio::select! {
+            () = shutdown => None,
+            ended = &mut serving => Some(ended),
         };
+        tracing::info!("stopping");
+        stop.cancel();
         tasks.close();
-        if tokio::time::timeout(STOP_PATIENCE, async {
+        let finish = async {
+            let served = match ended {
+                Some(served) => served,
+                None => serving.await,
+            };
             let _ = dispatching.await;
             tasks.wait().await;
-        })
-        .await
-        .is_err()
-        {
-            tracing::warn!("something did not finish in time; its leases run out by themselves");
-        }
-        store.close().await;
+            store.close().await;
+            served
+        };
+        let served = tokio::time::timeout(STOP_PATIENCE, finish).await;
         if let Some(embedded) = embedded {
             embedded.stop().await;
         }
+        match served {
+            Ok(served) => served.map_err(std::io::Error::other)??,
+            Err(_) => {
+                tracing::warn!(
+                    "something did not finish in time; its leases run out by themselves"
+                );
+            }
+        }
         tracing::info!("stopped");
-        served.map_err(std::io::Error::other)??;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use skycms_cdn::app::App;
 use skycms_cdn::clock::Clock;
 use skycms_cdn::config::{Config, LogFormat};
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     if let Err(error) = start_logging(&config) {
         return refuse(&error);
     }
+    raise_file_limit();
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error.as_ref()),
@@ -52,9 +54,28 @@ fn start_logging(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
         .with_ansi(std::io::stdout().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Json => log
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init(),
     }
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "panicked: {message}");
+    }));
     Ok(())
+}
+
+/// A service has a file for each connection; the usual limit of 1,024 is a default, and the hard one is meant.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit on open files could not be raised");
+    }
 }
 
 /// One line that says what is wrong.

@@ -3,6 +3,7 @@
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
+use super::observe::Owner;
 use super::{CALLS, Dispatcher};
 use crate::domain::spending::next_month;
 use crate::domain::{
@@ -45,8 +46,8 @@ impl Dispatcher {
             if let Err(next) = lane.flow.admits(due.usage, limits) {
                 return hold(lane, WaitReason::Rate, next, now).await;
             }
-            return match lane.take_call(limits, now).await? {
-                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), limits, now).await?)),
+            return match lane.take_call(now).await? {
+                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), now).await?)),
                 Err(next) => hold(lane, WaitReason::Rate, next, now).await,
             };
         }
@@ -57,7 +58,7 @@ impl Dispatcher {
         if waiting.is_empty() {
             return Ok(None);
         }
-        let terms = lane.terms(&limits.prices, now).await?;
+        let terms = lane.terms(now).await?;
         let mut room = lane.flow.narrow(room, limits);
         if let Some(left) = terms.paths_left {
             room.paths_per_request = room
@@ -94,9 +95,9 @@ impl Dispatcher {
                 None => hold(lane, WaitReason::Quota, now + QUOTA_WAIT, now).await,
             };
         }
-        match lane.take_call(limits, now).await? {
+        match lane.take_call(now).await? {
             Ok(()) => {
-                lane.claim_planned(&plan, &waiting, || self.clock.id(), limits, now)
+                lane.claim_planned(&plan, &waiting, || self.clock.id(), now)
                     .await
             }
             Err(next) => hold(lane, WaitReason::Rate, next, now).await,
@@ -109,6 +110,8 @@ impl Dispatcher {
             outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
             () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
         };
+        self.metrics
+            .cloudfront_request(Operation::CreateInvalidation, outcome.as_str());
         let now = self.clock.now();
         let request_id = outcome.request_id().map(str::to_owned);
         let after = after_create(
@@ -137,7 +140,13 @@ impl Dispatcher {
                 self.store.record_send(&claim, &record, &self.limits, now)
             })
             .await;
-        log(&claim, &record.after, request_id.as_deref(), ours);
+        if ours {
+            let owner = self.observe_send(&claim, &record.after, now).await;
+            log(&claim, &record.after, request_id.as_deref(), &owner);
+        } else {
+            tracing::info!(site = claim.site.0, invalidation = %claim.invalidation,
+                "another replica has taken this invalidation over; its record stands");
+        }
         self.wake.wake();
     }
 }
@@ -152,33 +161,30 @@ async fn hold(
     Ok(None)
 }
 
-fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, ours: bool) {
-    let site = claim.site.0;
+fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, owner: &Owner) {
+    let site = owner.site();
+    let publish = owner.publishes();
     let invalidation = claim.invalidation;
     let distribution = claim.settings.distribution_id.as_str();
     let items = claim.batch.items.len();
-    if !ours {
-        tracing::info!(site, %invalidation, "another replica has taken this invalidation over; its record stands");
-        return;
-    }
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
-            tracing::info!(site, %invalidation, distribution, items, id = id.as_str(), request_id, "accepted by CloudFront");
+            tracing::info!(site, %publish, %invalidation, distribution, items, id = id.as_str(), request_id, "accepted by CloudFront");
         }
         AfterCreate::Hold { why, error, .. } => {
-            tracing::warn!(site, %invalidation, distribution, items, waiting_for = why.as_str(), code = error.code,
+            tracing::warn!(site, %publish, %invalidation, distribution, items, waiting_for = why.as_str(), code = error.code,
                 message = error.message, request_id, "not accepted yet");
         }
         AfterCreate::Unconfirmed(error) => {
-            tracing::warn!(site, %invalidation, distribution, items, code = error.code, request_id,
+            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, request_id,
                 "accepted by an earlier attempt whose answer was lost; unconfirmed");
         }
         AfterCreate::Split(error) => {
-            tracing::warn!(site, %invalidation, distribution, items, code = error.code, message = error.message,
+            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
                 request_id, "refused as a whole; trying each half");
         }
         AfterCreate::Failed(error) => {
-            tracing::error!(site, %invalidation, distribution, items, code = error.code, message = error.message,
+            tracing::error!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
                 request_id, "failed");
         }
     }

@@ -143,6 +143,7 @@ pub(super) fn whole(tokens: f64) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use time::macros::datetime;
 

@@ -118,6 +118,22 @@ impl AfterCreate {
             | Self::Failed(error) => Some(error),
         }
     }
+
+    /// Whether CloudFront let the caller in, whatever it then said about the batch.
+    #[must_use]
+    pub fn shows_working_settings(&self) -> bool {
+        match self {
+            Self::InProgress { .. }
+            | Self::Completed { .. }
+            | Self::Unconfirmed(_)
+            | Self::Split(_) => true,
+            Self::Hold { why, .. } => *why == WaitReason::Quota,
+            // Not where it was given up after a day without an answer.
+            Self::Failed(error) => {
+                error.has_code_of_aws() && error.http_status.is_some_and(|status| status < 500)
+            }
+        }
+    }
 }
 
 /// Decides what follows from CloudFront's answer to `CreateInvalidation`.

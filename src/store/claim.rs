@@ -7,9 +7,7 @@ use uuid::Uuid;
 use super::known_paths;
 use super::lane::{Lane, Queued, SendClaim, parse_items};
 use super::{SiteId, StoreError};
-use crate::domain::{
-    CallerReference, InvalidationBatch, Limits, Plan, PlannedBatch, Usage, Waiting,
-};
+use crate::domain::{CallerReference, InvalidationBatch, Plan, PlannedBatch, Usage, Waiting};
 
 /// How long a claim holds. A call ends within half of it; after it anyone may send the same reference again.
 pub(super) const LEASE: Duration = Duration::seconds(30);
@@ -23,11 +21,10 @@ impl Lane {
         mut self,
         queued: Queued,
         token: Uuid,
-        limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<SendClaim, StoreError> {
         let lease_until = now + LEASE;
-        let flow = self.flow.spent(queued.usage, limits);
+        let flow = self.flow.spent(queued.usage, &self.limits);
         sqlx::query!(
             "UPDATE invalidation SET attempts = attempts + 1, doubts = doubts + 1, waiting_for = NULL,
                                      lease_token = $2, lease_until = $3, next_at = $3
@@ -71,6 +68,7 @@ impl Lane {
             failures: u32::try_from(self.failures).unwrap_or_default(),
             others_in_progress: self.in_progress != Usage::default(),
             paused_since: self.paused_since,
+            claimed_at: now,
             token,
         })
     }
@@ -85,7 +83,6 @@ impl Lane {
         plan: &Plan,
         waiting: &[Waiting],
         fresh_id: impl Fn() -> Uuid,
-        limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<Option<SendClaim>, StoreError> {
         let mut first = None;
@@ -123,7 +120,7 @@ impl Lane {
         .await?;
         known_paths::remember(&mut self.tx, self.site, plan, waiting, now).await?;
         match first {
-            Some(queued) => Ok(Some(self.claim(queued, fresh_id(), limits, now).await?)),
+            Some(queued) => Ok(Some(self.claim(queued, fresh_id(), now).await?)),
             None => Ok(None),
         }
     }

@@ -13,8 +13,8 @@ use super::spending::{month_usage, spending};
 use super::transitions::announce_change;
 use super::{SiteId, Store, StoreError};
 use crate::domain::{
-    DistributionId, Flow, InvalidationBatch, Item, KnownPaths, Limits, Prices, Settings, Spending,
-    Terms, Usage, WaitReason, Waiting,
+    DistributionId, Flow, InvalidationBatch, Item, KnownPaths, Limits, Settings, Spending, Terms,
+    Usage, WaitReason, Waiting,
 };
 
 /// Waiting publishes that one plan looks at.
@@ -45,6 +45,7 @@ pub struct Lane {
     /// Calls without a usable answer since the last one with.
     pub(super) failures: i32,
     pub(super) paused_since: Option<OffsetDateTime>,
+    pub(super) limits: Limits,
     queued: Vec<Queued>,
 }
 
@@ -79,6 +80,8 @@ pub struct SendClaim {
     pub others_in_progress: bool,
     /// Since when the site has been paused.
     pub paused_since: Option<OffsetDateTime>,
+    /// When the call was claimed, and so which settings it was sent with.
+    pub(super) claimed_at: OffsetDateTime,
     pub(super) token: Uuid,
 }
 
@@ -125,15 +128,14 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Lane>, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let Some(settings) = self.settings_in_force(&mut tx, site).await? else {
-            return Ok(None);
-        };
         let distribution = sqlx::query!(
-            "SELECT failures, backlog_since, file_tokens, wildcard_tokens, refilled_at FROM distribution
-             WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $2)
+            "SELECT id, failures, backlog_since, file_tokens, wildcard_tokens, refilled_at FROM distribution
+             WHERE id = (SELECT distribution_id FROM cdn_settings
+                         WHERE site_id = $1 AND slot <> 'draft' ORDER BY slot LIMIT 1)
+               AND (lease_until IS NULL OR lease_until <= $2)
                AND (blocked_until IS NULL OR blocked_until <= $2)
              FOR UPDATE SKIP LOCKED",
-            settings.distribution_id.as_str(),
+            site.0,
             now,
         )
         .fetch_optional(&mut *tx)
@@ -141,9 +143,16 @@ impl Store {
         let Some(distribution) = distribution else {
             return Ok(None);
         };
-        let paused_since = sqlx::query_scalar!("SELECT paused_at FROM site WHERE id = $1", site.0)
-            .fetch_one(&mut *tx)
-            .await?;
+        // New settings wait for this lock, so that they find what is about to be planned for the old ones.
+        let paused_since =
+            sqlx::query_scalar!("SELECT paused_at FROM site WHERE id = $1 FOR SHARE", site.0)
+                .fetch_one(&mut *tx)
+                .await?;
+        let settings = self.settings_in_force(&mut tx, site).await?;
+        let Some(settings) = settings.filter(|s| s.distribution_id.as_str() == distribution.id)
+        else {
+            return Ok(None);
+        };
         let spending = spending(&mut tx, site).await?;
         let in_progress = in_progress(&mut tx, &settings.distribution_id).await?;
         let queued = queued(&mut tx, site, &settings.distribution_id).await?;
@@ -163,6 +172,7 @@ impl Store {
             backlog_since: distribution.backlog_since,
             failures: distribution.failures,
             paused_since,
+            limits: *limits,
             queued,
         }))
     }
@@ -283,15 +293,11 @@ impl Lane {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn terms(
-        &mut self,
-        prices: &Prices,
-        now: OffsetDateTime,
-    ) -> Result<Terms, StoreError> {
+    pub async fn terms(&mut self, now: OffsetDateTime) -> Result<Terms, StoreError> {
         let planned = self.queued.iter().map(|q| q.items.len() as u64).sum();
         let key = self.settings.access_key_name();
         let month = month_usage(&mut self.tx, self.site, Some(key), now).await?;
-        Ok(self.spending.terms(&month, planned, prices))
+        Ok(self.spending.terms(&month, planned, &self.limits.prices))
     }
 
     /// What the site has published lately.

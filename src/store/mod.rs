@@ -2,6 +2,7 @@
 //! one transaction each. Every UPDATE of a state restates the state it expects.
 
 mod claim;
+mod history;
 mod inbox;
 mod known_paths;
 mod lane;
@@ -10,6 +11,7 @@ mod outlook;
 mod overview;
 mod polls;
 mod publishes;
+mod queue;
 mod rates;
 mod record;
 mod seal;
@@ -22,9 +24,10 @@ mod transitions;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
+pub use history::PruneStep;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim, parse_items};
 pub use listen::{Changes, listen};
@@ -34,6 +37,7 @@ pub use polls::PollClaim;
 pub use publishes::{
     InvalidationFilter, InvalidationView, Page, PublishFilter, PublishView, Widening,
 };
+pub use queue::{Covered, CoveredPublish};
 pub use record::SendRecord;
 pub use seal::{SealError, Sealer};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
@@ -45,6 +49,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Connections of one replica: the writer, the dispatcher and the pages seldom need more at once.
 const CONNECTIONS: u32 = 12;
+
+/// A connection that was used this recently is taken to be alive.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +98,13 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(5))
+            // Testing each time costs a round trip; testing never hands out what a restart of the server has cut off.
             .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(
+                    async move { Ok(used.idle_for < FRESH || connection.ping().await.is_ok()) },
+                )
+            })
             .connect_lazy_with(options.application_name("skycms-cdn"));
         Self {
             pool,

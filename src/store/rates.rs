@@ -14,14 +14,13 @@ impl Lane {
     /// If the database does not answer. Inside: when the next call may be made.
     pub async fn take_call(
         &mut self,
-        limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<Result<(), OffsetDateTime>, StoreError> {
-        let key = self.settings.access_key_name().to_owned();
-        let bucket = lock_bucket(&mut self.tx, &key, limits, now).await?;
-        match bucket.take(limits) {
+        let key = self.settings.access_key_name();
+        let bucket = lock_bucket(&mut self.tx, key, &self.limits, now).await?;
+        match bucket.take(&self.limits) {
             Ok(taken) => {
-                store_bucket(&mut self.tx, &key, taken).await?;
+                store_bucket(&mut self.tx, key, taken).await?;
                 Ok(Ok(()))
             }
             Err(next) => Ok(Err(next)),

@@ -39,7 +39,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
         release_distribution(&mut tx, claim, &record.after, now).await?;
-        pause_or_resume(&mut tx, claim, &record.after, now).await?;
+        let try_again = pause_or_resume(&mut tx, claim, &record.after, now).await?;
         let next_call = adjust_rate(&mut tx, claim, &record.after, limits, now).await?;
         let fix = record.fix.as_deref();
         let ours = match &record.after {
@@ -86,6 +86,7 @@ impl Store {
                 surely_refused,
             } => {
                 let until = next_call.map_or(*until, |next| next.max(*until));
+                let until = try_again.unwrap_or(until);
                 held(&mut tx, claim, *why, until, error, fix, *surely_refused).await?
             }
             AfterCreate::Failed(error) => failed(&mut tx, claim, error, fix, now).await?,
@@ -136,13 +137,14 @@ async fn release_distribution(
     Ok(())
 }
 
-/// The first clear refusal pauses the site; an accepted call ends the pause.
+/// The first clear refusal pauses the site; whatever shows that the settings work ends the pause. A refusal of settings
+/// that were replaced while the call was under way says nothing: then it tells when to try again, which is now.
 async fn pause_or_resume(
     connection: &mut PgConnection,
     claim: &SendClaim,
     after: &AfterCreate,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<Option<OffsetDateTime>, StoreError> {
     match after {
         AfterCreate::Hold {
             why: WaitReason::Settings,
@@ -150,20 +152,24 @@ async fn pause_or_resume(
             error,
             ..
         } => {
-            sqlx::query!(
+            let paused = sqlx::query!(
                 "UPDATE site SET paused_at = coalesce(paused_at, $2), pause_error = $3, resume_at = $4
-                 WHERE id = $1",
+                 WHERE id = $1 AND NOT EXISTS (
+                   SELECT FROM cdn_settings
+                   WHERE site_id = $1 AND slot <> 'draft' AND saved_at > $5)",
                 claim.site.0,
                 now,
                 serde_json::json!(error),
                 until,
+                claim.claimed_at,
             )
             .execute(&mut *connection)
             .await?;
+            if paused.rows_affected() == 0 {
+                return Ok(Some(now));
+            }
         }
-        AfterCreate::InProgress { .. } | AfterCreate::Completed { .. }
-            if claim.paused_since.is_some() =>
-        {
+        after if claim.paused_since.is_some() && after.shows_working_settings() => {
             sqlx::query!(
                 "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL WHERE id = $1",
                 claim.site.0,
@@ -171,12 +177,12 @@ async fn pause_or_resume(
             .execute(&mut *connection)
             .await?;
         }
-        _ => return Ok(()),
+        _ => return Ok(None),
     }
     sqlx::query("SELECT pg_notify('skycms_cdn_sites', '')")
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(None)
 }
 
 /// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it tells when the next call

@@ -8,7 +8,9 @@ mod guard;
 mod health;
 mod hook;
 mod invalidations;
+mod limits;
 mod live;
+mod metrics;
 mod overview;
 mod pages;
 mod problem;
@@ -16,16 +18,21 @@ mod public_url;
 mod publishes;
 mod purge;
 mod rules;
+mod serve;
 mod settings;
 mod tokens;
 pub mod views;
 pub mod words;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::Uri;
+use axum::http::{HeaderMap, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -33,16 +40,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub use live::LiveChanges;
 pub use overview::RecentDays;
 pub use public_url::PublicUrl;
+pub use serve::ServeOptions;
 
 use self::problem::Problem;
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
+use crate::metrics::Metrics;
 use crate::store::{Directory, Inbox, Store};
-
-/// The largest body that is taken, in bytes.
-const LARGEST_BODY: usize = 1 << 20;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -67,6 +73,12 @@ pub struct AppState {
     pub days: RecentDays,
     /// The address users see.
     pub public: PublicUrl,
+    /// What this replica counts.
+    pub metrics: Metrics,
+    /// Who may read that; none: loopback alone.
+    pub metrics_token: Option<Arc<SecretString>>,
+    /// How connections are served.
+    pub serve: ServeOptions,
     /// Cancelled when the service stops.
     pub stop: CancellationToken,
 }
@@ -85,6 +97,7 @@ pub fn router(state: AppState) -> Router {
         .route("/static/icon.svg", get(assets::icon))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::show))
         .fallback(fallback)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .with_state(state.clone());
@@ -93,9 +106,11 @@ pub fn router(state: AppState) -> Router {
     } else {
         Router::new().nest(&prefix, routes.clone()).merge(routes)
     };
-    app.layer(axum::middleware::from_fn_with_state(state, guard::headers))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(CatchPanicLayer::custom(panicked))
+    app.layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.serve, limits::keep))
+        // `limits` has its own, for every way to read a body.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(state, guard::headers))
 }
 
 /// Pages for people. Their forms are taken from these pages only.
@@ -113,22 +128,23 @@ fn pages(state: &AppState) -> Router<AppState> {
         .route("/activity", get(activity::list))
         .route("/activity/{publish}", get(activity::show))
         .route("/activity/{publish}/retry", post(activity::retry))
-        .layer(axum::middleware::from_fn_with_state(
-            state.clone(),
-            guard::same_origin,
-        ))
+        .layer(from_fn_with_state(state.clone(), guard::same_origin))
 }
 
 async fn home(State(state): State<AppState>) -> Response {
     pages::see(&state, "/activity")
 }
 
-/// Programs are told in JSON, people in a page.
-async fn fallback(State(state): State<AppState>, uri: Uri) -> Response {
-    if uri.path().contains("/api/") {
-        Problem::NoSuchRoute.into_response()
-    } else {
+/// Browsers ask for HTML and are told in a page, programs in JSON.
+async fn fallback(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let asks_for_html = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if asks_for_html {
         pages::not_found(&state)
+    } else {
+        Problem::NoSuchRoute.into_response()
     }
 }
 
@@ -139,13 +155,12 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 /// Serves until `stop`, then lets requests under way finish.
 ///
 /// # Errors
-/// If the listener fails.
+/// If the listener cannot be used.
 pub async fn serve(
     listener: TcpListener,
     state: AppState,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(state))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    let options = state.serve;
+    serve::serve(listener, router(state), options, stop).await
 }

@@ -16,11 +16,11 @@ use super::dry_run;
 use super::hook::{Call, Caller};
 use super::invalidations::InvalidationBody;
 use super::problem::Problem;
-use crate::domain::{PublishRequest, PublishState, canonicalize};
+use crate::domain::{PublishRequest, PublishState, WaitReason, canonicalize};
 use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
-const LONGEST_WAIT: u64 = 60;
+pub(super) const LONGEST_WAIT: u64 = 60;
 
 /// A publish, as the API shows it.
 #[derive(Serialize)]
@@ -50,7 +50,7 @@ impl PublishBody {
             received_at: view.received_at,
             items: view.items,
             widened: view.widened,
-            waiting_for: view.waiting_for.map(|why| why.as_str()),
+            waiting_for: view.waiting_for.map(WaitReason::as_str),
             note: view.note.and_then(|note| note.sentence(now, &state.limits)),
             invalidations: view
                 .invalidations
@@ -111,6 +111,9 @@ pub(super) async fn create(
     };
     let accepted = match acceptance {
         Acceptance::Stored => {
+            state
+                .metrics
+                .publish_accepted(state.clock.now() - received_at);
             tracing::info!(site = site.name, publish = %id, items = accepted.items.len(), "accepted");
             accepted
         }

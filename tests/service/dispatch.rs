@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use skycms_cdn::domain::{KnownPaths, PlanInput, Policy, plan};
+use skycms_cdn::domain::{
+    AfterCreate, AwsError, KnownPaths, Plan, PlanInput, Policy, WaitReason, Waiting, plan,
+};
+use skycms_cdn::store::SendRecord;
 
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy};
 
@@ -181,8 +184,11 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let id = service.api.publish_path("/about").await;
     let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
     let now = clock.now();
-    let limits = service.state.limits;
-    let mut lane = store.open_lane(site, &limits, now).await.unwrap().unwrap();
+    let mut lane = store
+        .open_lane(site, &service.state.limits, now)
+        .await
+        .unwrap()
+        .unwrap();
     let waiting = lane.waiting().await.unwrap();
 
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
@@ -191,23 +197,90 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         async move { store.activate(site, &settings, None, now).await }
     });
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let plan = plan(&PlanInput {
-        waiting: &waiting,
-        room: service.state.limits.quota(),
-        quota: service.state.limits.quota(),
-        policy: Policy::Exact,
-        known_paths: &KnownPaths::default(),
-        free_paths_left: None,
-        overdue: false,
-    });
-    let claim = lane
-        .claim_planned(&plan, &waiting, || clock.id(), &limits, now)
-        .await
-        .unwrap();
-    assert!(claim.is_some());
+    lane.claim_planned(
+        &exact_plan(&service, &waiting),
+        &waiting,
+        || clock.id(),
+        now,
+    )
+    .await
+    .unwrap()
+    .unwrap();
     moving.await.unwrap().unwrap();
     // The replica that had the claim is gone; its lease runs out.
     service.pass(31).await;
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed", "{publish:#}");
+}
+
+fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
+    let quota = service.state.limits.quota();
+    plan(&PlanInput {
+        waiting,
+        room: quota,
+        quota,
+        policy: Policy::Exact,
+        known_paths: &KnownPaths::default(),
+        free_paths_left: None,
+        overdue: false,
+    })
+}
+
+/// A call with the old key is under way when the new key is saved; then AWS refuses the old one.
+#[tokio::test]
+async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
+    let service = Stepped::start().await;
+    let (site, limits) = (service.site(), service.state.limits);
+    let id = service.api.publish_path("/about").await;
+    let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
+    let now = clock.now();
+    let mut lane = store.open_lane(site, &limits, now).await.unwrap().unwrap();
+    let waiting = lane.waiting().await.unwrap();
+    let claim = lane
+        .claim_planned(
+            &exact_plan(&service, &waiting),
+            &waiting,
+            || clock.id(),
+            now,
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    let later = now + time::Duration::SECOND;
+    let same = crate::support::settings(DISTRIBUTION, KEY);
+    store.activate(site, &same, None, later).await.unwrap();
+    let refused = SendRecord {
+        after: AfterCreate::Hold {
+            why: WaitReason::Settings,
+            until: later + time::Duration::seconds(30),
+            error: AwsError {
+                code: "InvalidClientTokenId".into(),
+                message: "The security token included in the request is invalid.".into(),
+                request_id: None,
+                http_status: Some(403),
+            },
+            surely_refused: true,
+        },
+        fix: None,
+        halves: [clock.id(), clock.id()],
+    };
+    assert!(
+        store
+            .record_send(&claim, &refused, &limits, later)
+            .await
+            .unwrap()
+    );
+    service.state.directory.refresh(&store).await.unwrap();
+    assert!(
+        service
+            .state
+            .directory
+            .site("default")
+            .unwrap()
+            .pause
+            .is_none()
+    );
+    service.pass(1).await;
+    let publish = service.api.get_publish(&id).await;
+    assert_eq!(publish["state"], "in_progress", "{publish:#}");
 }

@@ -14,6 +14,7 @@ mod dispatch;
 mod faults;
 mod hook;
 mod lists;
+mod quotas;
 mod repeats;
 mod replicas;
 mod waiting;
