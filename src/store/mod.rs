@@ -76,12 +76,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The database did not answer in time.
+    #[must_use]
+    pub fn no_answer() -> Self {
+        Self::Database(no_answer())
+    }
+
     fn unknown(what: &'static str, value: impl Into<String>) -> Self {
         Self::Unknown {
             what,
             value: value.into(),
         }
     }
+}
+
+/// What a connection that timed out would say.
+fn no_answer() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 /// The database and the keys that open its secrets. Clones share both.

@@ -17,4 +17,5 @@ mod lists;
 mod quotas;
 mod repeats;
 mod replicas;
+mod stalls;
 mod waiting;
