@@ -67,6 +67,9 @@ impl AwsError {
     /// There are no settings to ask with.
     pub const NO_SETTINGS: &'static str = "NoSettings";
 
+    /// The service was held up for so long that it was too late to make the call.
+    pub const TOO_LATE: &'static str = "TooLate";
+
     /// What stands for AWS's code where an answer has none: this and the HTTP status, as in `Http502`.
     pub const HTTP: &'static str = "Http";
 
@@ -83,6 +86,7 @@ impl AwsError {
                     | Self::NO_CREDENTIALS
                     | Self::NOT_BUILT
                     | Self::STOPPED
+                    | Self::TOO_LATE
                     | Self::NO_SETTINGS
             )
     }
@@ -91,6 +95,15 @@ impl AwsError {
     #[must_use]
     pub fn stopped() -> Self {
         Self::ours(Self::STOPPED, "the service stopped before the answer came")
+    }
+
+    /// The service was held up for so long that it was too late to make the call.
+    #[must_use]
+    pub fn too_late() -> Self {
+        Self::ours(
+            Self::TOO_LATE,
+            "the service was held up before it could call CloudFront",
+        )
     }
 
     /// There are no settings any more to ask with.
