@@ -116,6 +116,16 @@ impl Store {
                     async move { Ok(used.idle_for < FRESH || connection.ping().await.is_ok()) },
                 )
             })
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // A replica that is stopped in the middle of a transaction must not hold its locks for ever. Set
+                    // here, since poolers such as RDS Proxy refuse it as an option of the connection.
+                    sqlx::query("SET idle_in_transaction_session_timeout = '10s'")
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
+            })
             .connect_lazy_with(options.application_name("skycms-cdn"));
         Self {
             pool,
