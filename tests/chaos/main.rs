@@ -181,7 +181,7 @@ async fn run(options: &Options) -> ExitCode {
     for watch in watching {
         watch.abort();
     }
-    postgres.halt(Outage::Quit).await;
+    postgres.end(Outage::Quit).await;
 
     let breaches = evidence.breaches();
     report::print(&evidence, took);
@@ -340,14 +340,13 @@ async fn outages(
         let kind = match step.what {
             Outage::Fast => "PostgreSQL restarts",
             Outage::Quit | Outage::Kill => "PostgreSQL kills",
+            Outage::Freeze => "PostgreSQL freezes",
         };
         journal.note(
             kind,
             format!("PostgreSQL: {:?} for {:?}", step.what, step.lasts),
         );
-        postgres.halt(step.what).await;
-        tokio::time::sleep(step.lasts).await;
-        postgres.launch().await;
+        postgres.suffer(step.what, step.lasts).await;
         journal.note("", "PostgreSQL is back".to_owned());
     }
     tokio::time::sleep_until(end).await;

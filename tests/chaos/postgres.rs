@@ -81,22 +81,57 @@ impl Postgres {
             .await
     }
 
+    /// Takes the server away for a time, and returns when it accepts connections again.
+    pub(crate) async fn suffer(&mut self, outage: Outage, lasts: Duration) {
+        if outage == Outage::Freeze {
+            self.signal_all(Signal::SIGSTOP);
+            tokio::time::sleep(lasts).await;
+            self.signal_all(Signal::SIGCONT);
+        } else {
+            self.end(outage).await;
+            tokio::time::sleep(lasts).await;
+            self.child = spawn(&self.dir, &self.programs, self.account.as_ref());
+        }
+        self.until_ready().await;
+    }
+
     /// Ends the server.
-    pub(crate) async fn halt(&mut self, how: Outage) {
+    pub(crate) async fn end(&mut self, how: Outage) {
         let signal = match how {
             Outage::Fast => Signal::SIGINT,
-            Outage::Quit => Signal::SIGQUIT,
+            Outage::Quit | Outage::Freeze => Signal::SIGQUIT,
             Outage::Kill => Signal::SIGKILL,
         };
-        let pid = self.child.id().expect("it runs").try_into().unwrap();
-        kill(Pid::from_raw(pid), signal).unwrap();
+        kill(self.pid(), signal).unwrap();
         self.child.wait().await.unwrap();
     }
 
-    /// Starts the server again, and returns when it accepts connections.
-    pub(crate) async fn launch(&mut self) {
-        self.child = spawn(&self.dir, &self.programs, self.account.as_ref());
-        self.until_ready().await;
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().expect("it runs").try_into().unwrap())
+    }
+
+    /// The postmaster first: while it is stopped it makes no new processes.
+    fn signal_all(&self, signal: Signal) {
+        let postmaster = self.pid();
+        kill(postmaster, signal).unwrap();
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = process
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            // «number (name) state parent …», where the name may hold anything.
+            let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            let parent = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+            if parent == Some(postmaster.as_raw()) {
+                // It may have ended just now.
+                let _ = kill(Pid::from_raw(pid), signal);
+            }
+        }
     }
 
     async fn until_ready(&mut self) {

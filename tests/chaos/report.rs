@@ -29,7 +29,7 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
         "publishes",
         format!("{}, sent {attempts} times", publishes.len()),
     );
-    line("answers", counts(answers(publishes)));
+    line("answers", counts(&answers(publishes)));
     line("answered 202", accepted.len().to_string());
     line(
         "never answered 202",
@@ -47,9 +47,9 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
     );
     line(
         "states",
-        counts(tally(evidence.stored.iter().map(|row| row.state.as_str()))),
+        counts(&tally(evidence.stored.iter().map(|row| row.state.as_str()))),
     );
-    line("happened", counts(evidence.journal.counts()));
+    line("happened", counts(&evidence.journal.counts()));
     line(
         "calls of CloudFront",
         format!(
@@ -62,14 +62,14 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
         .calls
         .iter()
         .filter_map(|call| call.fault.as_deref());
-    line("faults", counts(tally(faults)));
+    line("faults", counts(&tally(faults)));
     line(
         "CreateInvalidation",
-        counts(tally(creates.iter().map(|call| call.outcome.as_str()))),
+        counts(&tally(creates.iter().map(|call| call.outcome.as_str()))),
     );
     line(
         "invalidations",
-        counts(tally(
+        counts(&tally(
             evidence
                 .invalidations
                 .values()
@@ -91,7 +91,7 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
     );
 }
 
-fn line(name: &str, what: String) {
+fn line(name: &str, what: impl std::fmt::Display) {
     println!("    {name:20} {what}");
 }
 
@@ -103,7 +103,7 @@ fn tally<'a>(kinds: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
     counts
 }
 
-fn counts<N: std::fmt::Display>(counts: BTreeMap<&str, N>) -> String {
+fn counts<N: std::fmt::Display>(counts: &BTreeMap<&str, N>) -> String {
     let parts: Vec<String> = counts
         .iter()
         .map(|(kind, n)| format!("{kind} {n}"))

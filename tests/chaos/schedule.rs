@@ -20,7 +20,7 @@ pub(crate) enum Trouble {
     Stop,
 }
 
-/// What happens to PostgreSQL. It is started again afterwards.
+/// What happens to PostgreSQL. Where it ended, it is started again afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outage {
     /// SIGINT: a fast shutdown.
@@ -29,6 +29,8 @@ pub(crate) enum Outage {
     Quit,
     /// SIGKILL to the postmaster.
     Kill,
+    /// SIGSTOP to all its processes: it does not answer, and closes no connection. SIGCONT afterwards.
+    Freeze,
 }
 
 /// Something that happens, and for how long.
@@ -103,10 +105,11 @@ impl Schedule {
         let mut steps = Vec::new();
         let mut at = millis(rng, 5_000..15_000);
         loop {
-            let what = match rng.u32(0..3) {
+            let what = match rng.u32(0..4) {
                 0 => Outage::Fast,
                 1 => Outage::Quit,
-                _ => Outage::Kill,
+                2 => Outage::Kill,
+                _ => Outage::Freeze,
             };
             // Now and then for longer than the hook waits.
             let lasts = match rng.u32(0..5) {
