@@ -314,6 +314,6 @@ pub(crate) fn text_of(value: &Value, field: &str) -> String {
     text(&value[field])
 }
 
-fn time(value: &Value) -> OffsetDateTime {
+pub(crate) fn time(value: &Value) -> OffsetDateTime {
     OffsetDateTime::parse(value.as_str().unwrap(), &Rfc3339).unwrap()
 }

@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use crate::LATENCY_MS;
-use crate::evidence::{Call, Evidence, list, text_of};
+use crate::evidence::{Call, Evidence, list, text, text_of, time};
 use crate::sender::Answer;
 
 /// After this the service gives up waiting for CloudFront's answer.
 const ATTEMPT: Duration = Duration::seconds(10);
+/// A replica that was told to end gives up its calls after this.
+const PARTING: Duration = Duration::seconds(6);
 /// What timers and two processes' clocks may be off by.
 const SLACK: Duration = Duration::milliseconds(3);
 
@@ -88,7 +90,7 @@ impl Evidence {
     }
 
     fn every_item_of_a_completed_publish_was_purged(&self, breaches: &mut Vec<String>) {
-        let received: BTreeMap<&str, time::OffsetDateTime> = self
+        let received: BTreeMap<&str, OffsetDateTime> = self
             .publishes
             .iter()
             .filter_map(|publish| publish.receipt())
@@ -102,11 +104,20 @@ impl Evidence {
                 continue;
             }
             // Where no 202 arrived, the store tells when it came.
-            let received = received.get(row.id.as_str()).copied().unwrap_or_else(|| {
-                let text = text_of(told, "received_at");
-                let format = &time::format_description::well_known::Rfc3339;
-                time::OffsetDateTime::parse(&text, format).unwrap()
-            });
+            let received = received
+                .get(row.id.as_str())
+                .copied()
+                .unwrap_or_else(|| time(&told["received_at"]));
+            for one in list(&told["invalidations"]) {
+                let known = self.accepted.get(&text_of(one, "id"));
+                let since = known.and_then(|known| known.completed_at);
+                if since.is_none_or(|since| time(&one["completed_at"]) < since) {
+                    breaches.push(format!(
+                        "{one} was called completed before CloudFront said so\n{}",
+                        self.timeline(&row.key)
+                    ));
+                }
+            }
             let ids: BTreeSet<String> = list(&told["invalidations"])
                 .map(|one| text_of(one, "id"))
                 .collect();
@@ -181,8 +192,7 @@ impl Evidence {
             };
             let mut seen = BTreeSet::new();
             for one in list(&told["invalidations"]) {
-                let items: BTreeSet<String> =
-                    list(&one["items"]).map(crate::evidence::text).collect();
+                let items: BTreeSet<String> = list(&one["items"]).map(text).collect();
                 for item in items.intersection(&row.items) {
                     if !seen.insert(item.clone()) {
                         breaches.push(format!(
@@ -264,10 +274,20 @@ impl Evidence {
 
     /// From when the sandbox got a call until it answered, or its caller had given up.
     fn one_call_at_a_time(&self, breaches: &mut Vec<String>) {
+        let partings: Vec<_> = self
+            .journal
+            .events()
+            .into_iter()
+            .filter(|(_, what)| what.starts_with("SIGTERM"))
+            .map(|(at, _)| at + PARTING)
+            .collect();
         let mut last: BTreeMap<&str, &Call> = BTreeMap::new();
         for call in self.calls.iter().filter(|call| call.creates) {
             if let Some(before) = last.insert(&call.distribution, call)
                 && call.begin() + SLACK < before.end()
+                && !partings
+                    .iter()
+                    .any(|at| (before.begin() + PARTING..call.begin()).contains(at))
             {
                 breaches.push(format!(
                     "two calls at once for {}: at {:.3} s {before}, and at {:.3} s {call}",
@@ -283,11 +303,11 @@ impl Evidence {
 impl Call {
     const HALF: Duration = Duration::milliseconds(LATENCY_MS as i64 / 2);
 
-    fn begin(&self) -> time::OffsetDateTime {
+    fn begin(&self) -> OffsetDateTime {
         self.time - Self::HALF
     }
 
-    fn end(&self) -> time::OffsetDateTime {
+    fn end(&self) -> OffsetDateTime {
         let fault = self.fault.as_deref().unwrap_or_default();
         let lasts = ["hang ", "slow "]
             .iter()

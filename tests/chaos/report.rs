@@ -15,11 +15,7 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
     let stored_unanswered = given_up.iter().filter(|p| stored(&p.key)).count();
     let refused: Vec<_> = given_up
         .iter()
-        .filter(|p| {
-            p.attempts
-                .last()
-                .is_some_and(|a| a.answer == Answer::Unavailable)
-        })
+        .filter(|p| p.attempts.iter().any(|a| a.answer == Answer::Unavailable))
         .collect();
     let refused_yet_stored = refused.iter().filter(|p| stored(&p.key)).count();
     let asked: usize = evidence.stored.iter().map(|row| row.items.len()).sum();
@@ -39,7 +35,7 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
         ),
     );
     line(
-        "last answered 503",
+        "of these, some 503",
         format!(
             "{}, of which stored all the same {refused_yet_stored}",
             refused.len()

@@ -112,8 +112,8 @@ impl Schedule {
                 _ => Outage::Freeze,
             };
             // Now and then for longer than the hook waits.
-            let lasts = match rng.u32(0..5) {
-                0 => millis(rng, 11_000..14_000),
+            let lasts = match rng.u32(0..3) {
+                0 => millis(rng, 11_000..15_000),
                 _ => millis(rng, 0..4_000),
             };
             if at + lasts >= run {
