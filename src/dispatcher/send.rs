@@ -125,9 +125,14 @@ impl Dispatcher {
 
     async fn send(&self, claim: SendClaim) {
         let distribution = &claim.settings.distribution_id;
-        let outcome = tokio::select! {
-            outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
-            () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
+        let outcome = if self.clock.now() < claim.call_before() {
+            tokio::select! {
+                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
+                () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
+            }
+        } else {
+            // A process that was stopped, or a machine: somebody else may be calling by now.
+            CreateOutcome::NotSent(AwsError::too_late())
         };
         self.metrics
             .cloudfront_request(Operation::CreateInvalidation, outcome.as_str());
