@@ -46,18 +46,18 @@ fn main() -> ExitCode {
         return refuse(&error);
     }
     raise_file_limit();
-    match run(&config, arguments.command.unwrap_or(Command::Serve)) {
+    match run(&config, &arguments.command.unwrap_or(Command::Serve)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error.as_ref()),
     }
 }
 
 #[tokio::main]
-async fn run(config: &Config, command: Command) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(config: &Config, command: &Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Serve => serve(config).await,
         Command::RotateEncryptionKey { remove_unreadable } => {
-            let done = app::reseal(config, remove_unreadable).await?;
+            let done = app::reseal(config, *remove_unreadable).await?;
             say(&format!(
                 "{} secrets are sealed with the first key now, {} unreadable ones were removed.",
                 done.sealed, done.removed

@@ -84,7 +84,7 @@ impl Hasher {
 
 impl Turn {
     /// Whether `password` is the one that was hashed. Without a hash it takes as long, and is not.
-    pub(super) async fn is_right(
+    pub(super) async fn checks(
         self,
         password: SecretString,
         hash: Option<String>,

@@ -187,7 +187,7 @@ pub(super) async fn check(
     } else {
         SecretString::from("")
     };
-    if turn.is_right(password, hash).await? {
+    if turn.checks(password, hash).await? {
         state.store.try_succeeded(client).await?;
         Ok(Verdict::Right)
     } else {
