@@ -1,0 +1,170 @@
+//! Reading single variables: what each kind looks like, and what is said when it does not.
+
+use std::ffi::OsString;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use url::Url;
+
+use super::{ConfigError, EncryptionKey, error};
+use crate::domain::SettingsForm;
+
+/// The variables of the process, or of a test.
+pub(super) struct Variables<'a> {
+    pub(super) lookup: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+impl Variables<'_> {
+    /// A variable's text without surrounding white space; an empty one counts as not set.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        let Some(raw) = (self.lookup)(name) else {
+            return Ok(None);
+        };
+        let text = raw
+            .into_string()
+            .map_err(|_| error(name, "is not valid UTF-8"))?;
+        let text = text.trim();
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    /// A secret from `name`, or from the file that `name_FILE` names.
+    pub(super) fn secret(&self, name: &str) -> Result<Option<SecretString>, ConfigError> {
+        let file_variable = format!("{name}_FILE");
+        let Some(path) = self.text(&file_variable)? else {
+            return Ok(self.text(name)?.map(SecretString::from));
+        };
+        if self.text(name)?.is_some() {
+            return Err(error(
+                name,
+                format!("is set together with {file_variable}; set one of the two"),
+            ));
+        }
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| error(&file_variable, format!("cannot read {path}: {e}")))?;
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(error(&file_variable, format!("{path} is empty")));
+        }
+        Ok(Some(SecretString::from(text)))
+    }
+
+    pub(super) fn parse<T: FromStr>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, ConfigError> {
+        self.text(name)?
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| error(name, format!("`{text}` is not {expected}")))
+            })
+            .transpose()
+    }
+
+    pub(super) fn endpoint(&self, name: &str) -> Result<Option<Url>, ConfigError> {
+        let expected = "an http:// or https:// address";
+        match self.parse::<Url>(name, expected)? {
+            // `localhost:4000` is a URL of the scheme `localhost`.
+            Some(url) if !matches!(url.scheme(), "http" | "https") => {
+                Err(error(name, format!("`{url}` is not {expected}")))
+            }
+            url => Ok(url),
+        }
+    }
+
+    pub(super) fn database_url(&self) -> Result<Option<SecretString>, ConfigError> {
+        let url = self.secret("DATABASE_URL")?;
+        let is_postgres = |url: &SecretString| {
+            let url = url.expose_secret();
+            url.starts_with("postgres://") || url.starts_with("postgresql://")
+        };
+        if url.as_ref().is_some_and(|url| !is_postgres(url)) {
+            return Err(error(
+                "DATABASE_URL",
+                "is not an address such as postgres://user:password@host/database",
+            ));
+        }
+        Ok(url)
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
+        self.parse(name, "`true` or `false`")
+    }
+
+    pub(super) fn positive<T: FromStr + PartialOrd + Default>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, ConfigError> {
+        let expected = "a positive number in range";
+        match self.parse(name, expected)? {
+            Some(value) if value <= T::default() => Err(error(name, format!("is not {expected}"))),
+            value => Ok(value),
+        }
+    }
+
+    pub(super) fn rate(&self, name: &str) -> Result<Option<f64>, ConfigError> {
+        match self.positive::<f64>(name)? {
+            Some(value) if !value.is_finite() => Err(error(name, "is not a finite number")),
+            value => Ok(value),
+        }
+    }
+
+    pub(super) fn cloudfront(&self) -> Result<Option<SettingsForm>, ConfigError> {
+        let id = self.text("CloudFront__DistributionId")?;
+        let key = self.text("CloudFront__AccessKeyId")?;
+        let secret = self.secret("CloudFront__SecretAccessKey")?;
+        let region = self.text("CloudFront__Region")?;
+        if id.is_none() && key.is_none() && secret.is_none() {
+            return Ok(None);
+        }
+        let missing = |name| {
+            error(
+                name,
+                "is needed together with the other CloudFront__ variables",
+            )
+        };
+        Ok(Some(SettingsForm {
+            distribution_id: id.ok_or_else(|| missing("CloudFront__DistributionId"))?,
+            access_key_id: key.ok_or_else(|| missing("CloudFront__AccessKeyId"))?,
+            secret_access_key: secret.ok_or_else(|| missing("CloudFront__SecretAccessKey"))?,
+            region: region.unwrap_or_else(|| "us-east-1".into()),
+            aws_default: false,
+        }))
+    }
+}
+
+/// Reads the address users see, without a trailing slash.
+pub(super) fn public_url(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|e| {
+        format!("`{text}` is not an address such as https://editor.example.com/cdn: {e}")
+    })?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(format!("`{text}` must begin with http:// or https://"));
+    }
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        return Err("must have neither a query, nor a fragment, nor a user name".into());
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// Reads keys, separated by commas.
+pub(super) fn encryption_keys(text: &str) -> Result<Vec<EncryptionKey>, String> {
+    text.split(',')
+        .enumerate()
+        .map(|(index, key)| {
+            let position = index + 1;
+            let bytes = STANDARD
+                .decode(key.trim())
+                .map_err(|_| format!("key {position} is not base64"))?;
+            let length = bytes.len();
+            let bytes: [u8; 32] = bytes
+                .try_into()
+                .map_err(|_| format!("key {position} has {length} bytes instead of 32; make one with `openssl rand -base64 32`"))?;
+            Ok(SecretBox::new(Box::new(bytes)))
+        })
+        .collect()
+}
