@@ -25,7 +25,6 @@ use serde_json::{Value, json};
 
 use support::{Api, Database, Replica, Sandbox, variables};
 
-const CLIENTS: usize = 20;
 const BURST: f64 = 5.0;
 const RATE: f64 = 0.5;
 /// How long the last publish may take to end.
@@ -35,8 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 struct Storm {
     name: &'static str,
     policy: &'static str,
+    clients: usize,
     publishes: usize,
-    /// Over how long they are spread; zero: as fast as they are taken.
+    /// Over how long they are spread.
     over: Duration,
     paths: fn(usize) -> Vec<String>,
     /// The most paths that may be billed.
@@ -49,6 +49,7 @@ async fn main() -> ExitCode {
         Storm {
             name: "storm",
             policy: "exact",
+            clients: 20,
             publishes: 600,
             over: Duration::from_secs(30),
             paths: page_and_companions,
@@ -57,16 +58,18 @@ async fn main() -> ExitCode {
         Storm {
             name: "rebuild",
             policy: "exact",
+            clients: 8,
             publishes: 5_000,
-            over: Duration::ZERO,
+            over: Duration::from_secs(4),
             paths: page,
             most_paths: None,
         },
         Storm {
             name: "rebuild",
             policy: "economical",
+            clients: 8,
             publishes: 5_000,
-            over: Duration::ZERO,
+            over: Duration::from_secs(4),
             paths: page,
             most_paths: Some(19),
         },
@@ -128,11 +131,14 @@ async fn run(storm: &Storm) -> Vec<String> {
         .await
         .unwrap();
 
+    // A service that has been running: its connections are made, its statements prepared.
+    let warm_up = replica.api.publish_path("/warm-up").await;
+    replica.api.wait_until_ended(&warm_up).await;
     let started = Instant::now();
     let mut times = publish_all(storm, &replica.api).await;
     let completed = loop {
         let (open, completed): (i64, i64) = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) FILTER (WHERE state = 'completed') FROM publish",
+            "SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) FILTER (WHERE state = 'completed') - 1 FROM publish",
         )
         .fetch_one(&mut connection)
         .await
@@ -144,7 +150,7 @@ async fn run(storm: &Storm) -> Vec<String> {
     };
     let took = started.elapsed();
 
-    let calls = sandbox.creates().await;
+    let calls = sandbox.creates().await.split_off(1);
     let refused = calls.iter().filter(|c| c["outcome"] != "Accepted").count();
     let seconds = |call: &Value| {
         let time = call["time"].as_str().unwrap();
@@ -156,7 +162,7 @@ async fn run(storm: &Storm) -> Vec<String> {
         .zip(calls.last())
         .map_or(0.0, |(a, b)| (seconds(b) - seconds(a)).as_seconds_f64());
     let allowed = BURST + (span * RATE).floor();
-    let sent = accepted_paths(&sandbox).await;
+    let sent = accepted_paths(&sandbox).await.split_off(1);
     let files: HashSet<&str> = sent.iter().map(String::as_str).collect();
     let wildcards: Vec<&str> = sent
         .iter()
@@ -229,7 +235,7 @@ async fn publish_all(storm: &Storm, api: &Api) -> Vec<Duration> {
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
-    let clients: Vec<_> = (0..CLIENTS)
+    let clients: Vec<_> = (0..storm.clients)
         .map(|_| {
             let (client, api, next) = (client.clone(), api.clone(), Arc::clone(&next));
             let (publishes, over, paths) = (storm.publishes, storm.over, storm.paths);
@@ -268,11 +274,12 @@ async fn publish(client: &Client<HttpConnector, Body>, api: &Api, paths: &[Strin
     to_bytes(Body::new(body), usize::MAX).await.is_ok() && parts.status == 202
 }
 
-/// What CloudFront was sent and accepted: what it bills.
+/// What CloudFront was sent and accepted, and so bills, oldest first.
 async fn accepted_paths(sandbox: &Sandbox) -> Vec<String> {
     let accepted = sandbox.accepted().await;
     accepted
         .iter()
+        .rev()
         .flat_map(|invalidation| invalidation["paths"].as_array().unwrap())
         .map(|path| path.as_str().unwrap().to_owned())
         .collect()

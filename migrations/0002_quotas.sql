@@ -20,6 +20,11 @@ COMMENT ON COLUMN distribution.file_tokens IS
 COMMENT ON COLUMN distribution.wildcard_tokens IS 'The same for wildcards.';
 COMMENT ON COLUMN distribution.refilled_at IS 'As of when both are right.';
 
+ALTER TABLE invalidation
+    ADD COLUMN folded  integer NOT NULL DEFAULT 0 CHECK (folded >= 0);
+COMMENT ON COLUMN invalidation.folded IS
+    'How many more items it would have had without the site''s policy: what is in progress counts unfolded, so that a rebuild that comes bit by bit is folded like one that comes at once.';
+
 CREATE TABLE known_path (
     site_id         integer NOT NULL REFERENCES site ON DELETE CASCADE,
     path            text NOT NULL CHECK (octet_length(path) <= 1000),

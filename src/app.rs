@@ -1,38 +1,43 @@
 //! The wiring that `main` and the tests share.
 
+mod commands;
+mod first_start;
+
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use zeroize::Zeroizing;
+
+pub use commands::{reseal, set_up_link};
+pub use first_start::fresh_token;
 
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
-use crate::config::{Config, EncryptionKey};
+use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Wake};
-use crate::domain::{FieldErrors, Settings};
+use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::postgres::{Embedded, PostgresError};
-use crate::store::{self, Changes, Directory, Inbox, SealError, Sealer, Store, StoreError};
-use crate::web::{self, AppState, LiveChanges, PublicUrl, RecentDays};
+use crate::store::{self, Changes, Directory, Inbox, SealError, Sealer, Store, StoreError, Uses};
+use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays};
 
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
+/// How often what has expired is deleted.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the database may take to answer at start.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);
+/// How long all of it may take, with the embedded database.
+const STOP_LIMIT: Duration = Duration::from_millis(9_700);
 
 /// Why the service did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +57,16 @@ pub enum AppError {
     /// A secret could not be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The keys do not open what is stored.
+    #[error(
+        "ENCRYPTION_KEY: does not open the secrets in the database. Put the key they were saved with behind the new one, \
+         separated by a comma, and run `skycms-cdn rotate-encryption-key` if the old one is to go. If it is lost, \
+         `skycms-cdn rotate-encryption-key --remove-unreadable` removes what cannot be read; enter it again then"
+    )]
+    WrongKey,
+    /// A password could not be hashed.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// The generated key could not be read or written.
     #[error("{path}: {problem}")]
     KeyFile {
@@ -92,11 +107,12 @@ impl App {
     /// # Errors
     /// In words that say what to do; see [`AppError`].
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, AppError> {
-        let (options, embedded) = database(config).await?;
-        let sealer = Sealer::new(&encryption_keys(config)?)?;
-        let store = Store::new(options, sealer);
-        migrate(&store).await?;
-        seed(&store, config, &clock).await?;
+        let (store, embedded) = open(config).await?;
+        store.check_keys().await.map_err(|error| match error {
+            StoreError::Seal(SealError::WrongKey) => AppError::WrongKey,
+            error => error.into(),
+        })?;
+        first_start::seed(&store, config, &clock).await?;
 
         let listener = TcpListener::bind(config.listen_addr)
             .await
@@ -127,7 +143,12 @@ impl App {
             let wake = wake.clone();
             move || wake.wake()
         });
+        let hasher = Hasher::default();
+        first_start::seed_password(&store, config, &clock, &public, &hasher).await?;
         let state = AppState {
+            access: Arc::new(config.access.clone()),
+            hasher,
+            uses: Uses::new(store.clone(), tasks.clone()),
             directory: Directory::load(&store).await?,
             store,
             inbox,
@@ -183,6 +204,7 @@ impl App {
         let stop = state.stop.clone();
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let store = state.store.clone();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(tidy(state.clone())));
         let dispatching = tasks.spawn(dispatcher.run(stop.clone()));
         tasks.spawn(
             stop.clone()
@@ -212,9 +234,13 @@ impl App {
             store.close().await;
             served
         };
+        let limit = tokio::time::sleep(STOP_LIMIT);
         let served = tokio::time::timeout(STOP_PATIENCE, finish).await;
         if let Some(embedded) = embedded {
-            embedded.stop().await;
+            tokio::select! {
+                () = embedded.stop() => {}
+                () = limit => tracing::warn!("the embedded PostgreSQL is left to stop by itself"),
+            }
         }
         match served {
             Ok(served) => served.map_err(std::io::Error::other)??,
@@ -229,6 +255,15 @@ impl App {
     }
 }
 
+/// The store, with its schema up to date.
+async fn open(config: &Config) -> Result<(Store, Option<Embedded>), AppError> {
+    let (options, embedded) = database(config).await?;
+    let sealer = Sealer::new(&first_start::encryption_keys(config)?)?;
+    let store = Store::new(options, sealer);
+    migrate(&store).await?;
+    Ok((store, embedded))
+}
+
 /// `DATABASE_URL`'s server, or the machine's own PostgreSQL as a child.
 async fn database(config: &Config) -> Result<(PgConnectOptions, Option<Embedded>), AppError> {
     if let Some(url) = &config.database_url {
@@ -238,52 +273,6 @@ async fn database(config: &Config) -> Result<(PgConnectOptions, Option<Embedded>
     }
     let embedded = Embedded::start(&config.data_dir).await?;
     Ok((embedded.connect_options(), Some(embedded)))
-}
-
-/// The operator's keys; with the embedded database one that is generated beside it.
-fn encryption_keys(config: &Config) -> Result<Vec<EncryptionKey>, AppError> {
-    if config.encryption_keys.is_empty() {
-        Ok(vec![generated_key(
-            &config.data_dir.join("encryption.key"),
-        )?])
-    } else {
-        Ok(config
-            .encryption_keys
-            .iter()
-            .map(|key| SecretBox::new(Box::new(*key.expose_secret())))
-            .collect())
-    }
-}
-
-fn generated_key(path: &Path) -> Result<EncryptionKey, AppError> {
-    let trouble = |problem: String| AppError::KeyFile {
-        path: path.display().to_string(),
-        problem,
-    };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            use std::io::Write as _;
-            let text = Zeroizing::new(STANDARD.encode(Clock::random::<32>()));
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(|e| trouble(format!("cannot be made: {e}")))?;
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
-                .map_err(|e| trouble(format!("cannot be written: {e}")))?;
-            text
-        }
-        Err(error) => return Err(trouble(format!("cannot be read: {error}"))),
-    };
-    let bytes: [u8; 32] = STANDARD
-        .decode(text.trim())
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| trouble("does not hold a key; restore it from a backup".into()))?;
-    Ok(SecretBox::new(Box::new(bytes)))
 }
 
 /// Waits for the database and brings its schema up to date. A schema that cannot be brought up to date is told at once.
@@ -302,39 +291,14 @@ async fn migrate(store: &Store) -> Result<(), AppError> {
     }
 }
 
-/// What a first start makes, and what the environment decides at each.
-async fn seed(store: &Store, config: &Config, clock: &Clock) -> Result<(), AppError> {
-    let now = clock.now();
-    let (site, is_new) = store.ensure_site(DEFAULT_SITE, now).await?;
-    if is_new {
-        match &config.publish_token {
-            Some(token) => {
-                store
-                    .add_token(site, clock.id(), "PUBLISH_TOKEN", token, false, now)
-                    .await?;
-            }
-            None => {
-                store
-                    .add_token(site, clock.id(), "First token", &fresh_token(), true, now)
-                    .await?;
-            }
+/// Forgets sessions, links and tries whose time is over, now and every hour.
+async fn tidy(state: AppState) {
+    loop {
+        if let Err(error) = state.store.forget_expired(state.clock.now()).await {
+            tracing::warn!(%error, "what has expired could not be deleted yet");
         }
+        tokio::time::sleep(TIDY_EVERY).await;
     }
-    let settings = config
-        .cloudfront
-        .as_ref()
-        .map(|form| Settings::parse(form, &[]))
-        .transpose()
-        .map_err(AppError::CloudFront)?;
-    store.set_environment(site, settings.as_ref(), now).await?;
-    Ok(())
-}
-
-/// A new bearer token: 256 bits of randomness behind a prefix that secret scanners can know.
-#[must_use]
-pub fn fresh_token() -> SecretString {
-    let bytes = Zeroizing::new(Clock::random::<32>());
-    SecretString::from(format!("skycdn_{}", URL_SAFE_NO_PAD.encode(*bytes)))
 }
 
 /// Follows what other replicas tell, for ever.

@@ -4,6 +4,8 @@
     reason = "this is the room that reads the environment"
 )]
 
+mod access;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use url::Url;
+
+pub use access::AccessConfig;
 
 use crate::domain::{Limits, MicroUsd, Prices, SettingsForm};
 use crate::web::ServeOptions;
@@ -66,6 +70,8 @@ pub struct Config {
     pub encryption_keys: Vec<EncryptionKey>,
     /// The first bearer token of site `default`; none: one is generated.
     pub publish_token: Option<SecretString>,
+    /// Who is let in, and from where.
+    pub access: AccessConfig,
     /// Settings of site `default` while none are saved.
     pub cloudfront: Option<SettingsForm>,
     /// Another CloudFront endpoint.
@@ -98,9 +104,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_environment`].
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let vars = Variables {
-            lookup: Box::new(lookup),
-        };
+        let vars = Variables { lookup: &lookup };
         let config = Self {
             listen_addr: vars
                 .parse("LISTEN_ADDR", "an address and port such as 127.0.0.1:8080")?
@@ -119,6 +123,7 @@ impl Config {
                 None => Vec::new(),
             },
             publish_token: vars.secret("PUBLISH_TOKEN")?,
+            access: AccessConfig::read(&vars)?,
             cloudfront: vars.cloudfront()?,
             cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
@@ -153,6 +158,24 @@ impl Config {
                  other secrets, since saved keys cannot be read without it",
             ));
         }
+        let https = config
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https");
+        if !config.listen_addr.ip().is_loopback()
+            && !https
+            && !vars.flag("ALLOW_INSECURE_HTTP")?.unwrap_or(false)
+        {
+            return Err(error(
+                "LISTEN_ADDR",
+                format!(
+                    "{} can be reached from other machines, but PUBLIC_URL is not https://, so passwords and tokens \
+                     would cross the network readably; put a TLS proxy in front and set PUBLIC_URL to its https:// \
+                     address, or set ALLOW_INSECURE_HTTP=true if this network is trusted",
+                    config.listen_addr
+                ),
+            ));
+        }
         Ok(config)
     }
 }
@@ -165,7 +188,7 @@ fn error(variable: &str, problem: impl Into<String>) -> ConfigError {
 }
 
 struct Variables<'a> {
-    lookup: Box<dyn Fn(&str) -> Option<OsString> + 'a>,
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
 impl Variables<'_> {
@@ -235,6 +258,10 @@ impl Variables<'_> {
             ));
         }
         Ok(url)
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
+        self.parse(name, "`true` or `false`")
     }
 
     fn positive<T: FromStr + PartialOrd + Default>(

@@ -3,14 +3,38 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use skycms_cdn::app::App;
+use skycms_cdn::app::{self, App};
 use skycms_cdn::clock::Clock;
 use skycms_cdn::config::{Config, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// SkyCMS's CDN settings backend. It is configured by environment variables.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT; what happens without a command
+    Serve,
+    /// Seal every stored secret anew with the first key of ENCRYPTION_KEY
+    RotateEncryptionKey {
+        /// Remove secrets that none of the keys opens
+        #[arg(long)]
+        remove_unreadable: bool,
+    },
+    /// Print a link that sets a new password of `admin`, once, within an hour
+    SetUpLink,
+}
+
 fn main() -> ExitCode {
+    let arguments = Arguments::parse();
     if let Err(error) = skycms_cdn::config::read_dotenv() {
         return refuse(&error);
     }
@@ -22,14 +46,32 @@ fn main() -> ExitCode {
         return refuse(&error);
     }
     raise_file_limit();
-    match run(&config) {
+    match run(&config, &arguments.command.unwrap_or(Command::Serve)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error.as_ref()),
     }
 }
 
 #[tokio::main]
-async fn run(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(config: &Config, command: &Command) -> Result<(), Box<dyn std::error::Error>> {
+    match command {
+        Command::Serve => serve(config).await,
+        Command::RotateEncryptionKey { remove_unreadable } => {
+            let done = app::reseal(config, *remove_unreadable).await?;
+            say(&format!(
+                "{} secrets are sealed with the first key now, {} unreadable ones were removed.",
+                done.sealed, done.removed
+            ));
+            Ok(())
+        }
+        Command::SetUpLink => {
+            say(&app::set_up_link(config, &Clock::system()).await?);
+            Ok(())
+        }
+    }
+}
+
+async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let shutdown = async {
@@ -76,6 +118,12 @@ fn raise_file_limit() {
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit on open files could not be raised");
     }
+}
+
+/// The answer to a command.
+#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+fn say(answer: &str) {
+    println!("{answer}");
 }
 
 /// One line that says what is wrong.

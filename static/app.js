@@ -116,7 +116,8 @@
   if (regions.length > 1 || all("[data-pending]").length) {
     const events = new EventSource(`${base}/events`);
     events.onopen = () => {
-      if (stale) changed();
+      // What happened before the connection stood was not heard.
+      if (stale || document.querySelector("[data-pending]")) changed();
       connected = true;
     };
     events.onerror = () => { connected = false; stale = true; };
@@ -149,9 +150,9 @@
         running?.abort();
         running = new AbortController();
         const body = new URLSearchParams(new FormData(form));
-        body.set("action", "preview");
+        body.set("action", "preview"); // Hence not `form.action`, which is the button of that name.
         try {
-          const answer = await fetch(form.action, { method: "POST", body, signal: running.signal });
+          const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: running.signal });
           if (answer.redirected) return location.reload();
           const fresh = take(await answer.text(), ["preview"]);
           const typed = fresh.getElementById("items");

@@ -155,6 +155,7 @@ pub(crate) fn hook() -> Hook {
             id: "1".into(),
             created_at: ago(1_700_000),
             last_used: Some(ago(4_000)),
+            unrevealed: false,
         }],
     }
 }

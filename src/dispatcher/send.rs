@@ -14,6 +14,11 @@ use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
 /// How long to wait for room in the quota before looking again unasked. A completion of ours ends the wait early.
 const QUOTA_WAIT: Duration = Duration::seconds(30);
+/// The longest that a distribution waits without another look: a rate may be raised meanwhile.
+const LONGEST_HOLD: Duration = Duration::minutes(1);
+
+/// How long a site is left alone whose secret does not open. New settings end the wait.
+const UNREADABLE_WAIT: Duration = Duration::minutes(10);
 
 impl Dispatcher {
     /// Claims one call for each distribution that may have one, and starts it.
@@ -23,7 +28,21 @@ impl Dispatcher {
             if calls.len() >= CALLS {
                 break;
             }
-            if let Some(claim) = self.claim_send(site).await? {
+            let claim = match self.claim_send(site).await {
+                Err(StoreError::Seal(error)) => {
+                    tracing::error!(site = site.0, %error, "paused");
+                    let (error, now) = (
+                        AwsError::unreadable_secret(&error.to_string()),
+                        self.clock.now(),
+                    );
+                    self.store
+                        .pause(site, &error, now + UNREADABLE_WAIT, now)
+                        .await?;
+                    continue;
+                }
+                claim => claim?,
+            };
+            if let Some(claim) = claim {
                 let dispatcher = self.clone();
                 calls.spawn(async move { dispatcher.send(claim).await });
                 claimed += 1;
@@ -162,7 +181,7 @@ async fn hold(
     until: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<Option<SendClaim>, StoreError> {
-    lane.wait(why, until, now).await?;
+    lane.wait(why, until.min(now + LONGEST_HOLD), now).await?;
     Ok(None)
 }
 

@@ -139,6 +139,12 @@ impl Usage {
         }
     }
 
+    /// Both kinds.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.files as u64 + self.wildcards as u64
+    }
+
     /// Whether there is room for it.
     #[must_use]
     pub const fn fits(self, room: Room) -> bool {

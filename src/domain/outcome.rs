@@ -67,6 +67,8 @@ impl AwsError {
     /// There are no settings to ask with.
     pub const NO_SETTINGS: &'static str = "NoSettings";
 
+    /// The stored secret does not open.
+    pub const UNREADABLE_SECRET: &'static str = "UnreadableSecret";
     /// The service was held up for so long that it was too late to make the call.
     pub const TOO_LATE: &'static str = "TooLate";
 
@@ -88,6 +90,7 @@ impl AwsError {
                     | Self::STOPPED
                     | Self::TOO_LATE
                     | Self::NO_SETTINGS
+                    | Self::UNREADABLE_SECRET
             )
     }
 
@@ -110,6 +113,12 @@ impl AwsError {
     #[must_use]
     pub fn no_settings() -> Self {
         Self::ours(Self::NO_SETTINGS, "the site's CDN settings were removed")
+    }
+
+    /// The stored secret does not open, for this reason.
+    #[must_use]
+    pub fn unreadable_secret(reason: &str) -> Self {
+        Self::ours(Self::UNREADABLE_SECRET, reason)
     }
 
     fn ours(code: &str, message: &str) -> Self {

@@ -8,6 +8,9 @@ use super::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
 use super::plan::DEFAULT_THRESHOLD;
 use super::{Limits, Policy, Waiting};
 
+/// Items of a publish that is never folded because of what is in progress: a page with its lists, feeds and companions.
+const A_FEW: u32 = 10;
+
 /// The name of a [`Policy`]: what is chosen on the page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PolicyName {
@@ -103,6 +106,15 @@ pub struct MonthUsage {
     pub key_paths: u64,
 }
 
+/// What is on its way of a site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// Paths of the site that are planned and not accepted yet.
+    pub planned: u64,
+    /// Items in progress at its distribution, counted as they would be unfolded.
+    pub in_progress: u64,
+}
+
 /// What the owner's choice comes to at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -115,11 +127,12 @@ pub struct Terms {
 }
 
 impl Spending {
-    /// The terms after what the month has taken and `planned` paths that are stored and not accepted yet.
+    /// The terms after what the month has taken, and with what is under way.
     #[must_use]
-    pub fn terms(&self, month: &MonthUsage, planned: u64, prices: &Prices) -> Terms {
+    pub fn terms(&self, month: &MonthUsage, in_flight: InFlight, prices: &Prices) -> Terms {
+        let planned = in_flight.planned;
         let economical = Policy::Economical {
-            threshold: self.fold_above,
+            threshold: self.threshold(in_flight.in_progress),
         };
         let mut terms = Terms {
             policy: match self.policy {
@@ -145,6 +158,16 @@ impl Spending {
             _ => {}
         }
         terms
+    }
+}
+
+impl Spending {
+    /// How many items are sent unfolded now. A rebuild that comes bit by bit is to cost no more than one that comes at
+    /// once, so what is still in progress counts. A publish of a few items is never folded for what went before it.
+    fn threshold(&self, in_progress: u64) -> u32 {
+        let in_progress = u32::try_from(in_progress).unwrap_or(u32::MAX);
+        let least = (self.fold_above / 10).max(A_FEW).min(self.fold_above);
+        self.fold_above.saturating_sub(in_progress).max(least)
     }
 }
 
@@ -267,6 +290,7 @@ impl HeldNote {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use time::macros::{date, datetime};
 
@@ -289,18 +313,57 @@ mod tests {
         }
     }
 
+    fn planned(planned: u64) -> InFlight {
+        InFlight {
+            planned,
+            in_progress: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_in_progress_counts_towards_folding() {
+        let spending = Spending {
+            policy: PolicyName::Economical,
+            ..Spending::default()
+        };
+        let threshold = |fold_above, in_progress| {
+            let spending = Spending {
+                fold_above,
+                ..spending
+            };
+            let in_flight = InFlight {
+                planned: 0,
+                in_progress,
+            };
+            match spending
+                .terms(&used(0), in_flight, &Prices::default())
+                .policy
+            {
+                Policy::Economical { threshold } => threshold,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(threshold(100, 0), 100);
+        assert_eq!(threshold(100, 60), 40);
+        assert_eq!(threshold(100, 5_000), 10);
+        assert_eq!(threshold(500, 5_000), 50);
+        assert_eq!(threshold(7, 5_000), 7);
+    }
+
     #[test]
     fn past_the_limit_exact_becomes_economical() {
         let spending = limited(PolicyName::Exact, PastLimit::Economical);
         let prices = Prices::default();
-        let before = spending.terms(&used(499), 0, &prices);
+        let before = spending.terms(&used(499), InFlight::default(), &prices);
         assert_eq!((before.policy, before.free_paths_left), (Policy::Exact, 2));
-        let after = spending.terms(&used(400), 100, &prices);
+        let after = spending.terms(&used(400), planned(100), &prices);
         assert_eq!(after.policy, Policy::Economical { threshold: 100 });
         assert_eq!((after.free_paths_left, after.paths_left), (0, None));
         let everything = limited(PolicyName::Everything, PastLimit::Economical);
         assert_eq!(
-            everything.terms(&used(500), 0, &prices).policy,
+            everything
+                .terms(&used(500), InFlight::default(), &prices)
+                .policy,
             Policy::Everything,
             "which is the cheapest already"
         );
@@ -309,9 +372,9 @@ mod tests {
     #[test]
     fn holding_counts_what_is_planned() {
         let spending = limited(PolicyName::Exact, PastLimit::Hold);
-        let left = |paths, planned| {
+        let left = |paths, stored| {
             spending
-                .terms(&used(paths), planned, &Prices::default())
+                .terms(&used(paths), planned(stored), &Prices::default())
                 .paths_left
         };
         assert_eq!(left(100, 0), Some(400));

@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::known_paths;
 use super::lane::{Lane, Queued, SendClaim, parse_items};
 use super::{SiteId, StoreError};
-use crate::domain::{CallerReference, InvalidationBatch, Plan, PlannedBatch, Usage, Waiting};
+use crate::domain::{
+    CallerReference, InvalidationBatch, Plan, PlannedBatch, Saved, Usage, Waiting,
+};
 
 /// How long a claim holds. A call begins in its first half and ends within the second; after it anyone may send the same
 /// reference again.
@@ -96,16 +98,15 @@ impl Lane {
     ) -> Result<Option<SendClaim>, StoreError> {
         let mut first = None;
         // What planning saved is told with the first batch; the others ask for what they hold.
-        let mut saved = plan.saved.coalesced + plan.saved.folded;
+        let mut saved = plan.saved;
         for batch in &plan.batches {
-            let asked =
-                batch.items.len() + usize::try_from(std::mem::take(&mut saved)).unwrap_or_default();
+            let saved = std::mem::take(&mut saved);
             let stored = store_batch(
                 &mut self.tx,
                 self.site,
                 self.settings.distribution_id.as_str(),
                 batch,
-                asked,
+                saved,
                 fresh_id(),
                 now,
             )
@@ -135,23 +136,24 @@ impl Lane {
     }
 }
 
-/// Stores a batch as a queued invalidation with the publishes it covers.
+/// Stores a batch as a queued invalidation with the publishes it covers, and what it saved.
 pub(super) async fn store_batch(
     connection: &mut PgConnection,
     site: SiteId,
     distribution: &str,
     batch: &PlannedBatch,
-    asked: usize,
+    saved: Saved,
     id: Uuid,
     now: OffsetDateTime,
 ) -> Result<Queued, StoreError> {
     let items: Vec<String> = batch.items.iter().map(ToString::to_string).collect();
     let usage = Usage::of(&batch.items);
+    let asked = items.len() as u64 + saved.coalesced + saved.folded;
     let caller_reference = CallerReference::of(id).to_string();
     sqlx::query!(
-        "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked,
+        "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked, folded,
                                    created_at, next_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $9)",
         id,
         site.0,
         distribution,
@@ -161,6 +163,7 @@ pub(super) async fn store_batch(
         i32::try_from(usage.wildcards).unwrap_or(i32::MAX),
         i32::try_from(asked).unwrap_or(i32::MAX),
         now,
+        i32::try_from(saved.folded).unwrap_or(i32::MAX),
     )
     .execute(&mut *connection)
     .await?;

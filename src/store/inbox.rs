@@ -187,7 +187,7 @@ async fn write_batch(store: &Store, mut batch: Vec<Entry>) {
 fn is_refusal(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
-        .and_then(|e| e.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 

@@ -13,8 +13,8 @@ use super::spending::{month_usage, spending};
 use super::transitions::announce_change;
 use super::{SiteId, Store, StoreError};
 use crate::domain::{
-    DistributionId, Flow, InvalidationBatch, Item, KnownPaths, Limits, Settings, Spending, Terms,
-    Usage, WaitReason, Waiting,
+    DistributionId, Flow, InFlight, InvalidationBatch, Item, KnownPaths, Limits, Settings,
+    Spending, Terms, Usage, WaitReason, Waiting,
 };
 
 /// Waiting publishes that one plan looks at.
@@ -46,6 +46,7 @@ pub struct Lane {
     pub(super) failures: i32,
     pub(super) paused_since: Option<OffsetDateTime>,
     pub(super) limits: Limits,
+    folded_in_progress: u64,
     queued: Vec<Queued>,
 }
 
@@ -160,7 +161,8 @@ impl Store {
             tx,
             site,
             settings,
-            in_progress,
+            in_progress: in_progress.usage,
+            folded_in_progress: in_progress.folded,
             flow: flow(
                 distribution.file_tokens,
                 distribution.wildcard_tokens,
@@ -178,22 +180,35 @@ impl Store {
     }
 }
 
+/// What is in progress at a distribution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InProgress {
+    /// What counts against the quota.
+    pub(super) usage: Usage,
+    /// How many more items it would have been unfolded.
+    pub(super) folded: u64,
+}
+
 /// What counts against the quota: what CloudFront has accepted, and what it may have.
 pub(super) async fn in_progress(
     connection: &mut PgConnection,
     distribution: &DistributionId,
-) -> Result<Usage, StoreError> {
+) -> Result<InProgress, StoreError> {
     let sum = sqlx::query!(
-        r#"SELECT coalesce(sum(files), 0) as "files!", coalesce(sum(wildcards), 0) as "wildcards!"
+        r#"SELECT coalesce(sum(files), 0) as "files!", coalesce(sum(wildcards), 0) as "wildcards!",
+                  coalesce(sum(folded), 0) as "folded!"
            FROM invalidation
            WHERE distribution_id = $1 AND ended_at IS NULL AND (status = 'InProgress' OR doubts > 0)"#,
         distribution.as_str(),
     )
     .fetch_one(connection)
     .await?;
-    Ok(Usage {
-        files: count(sum.files),
-        wildcards: count(sum.wildcards),
+    Ok(InProgress {
+        usage: Usage {
+            files: count(sum.files),
+            wildcards: count(sum.wildcards),
+        },
+        folded: sum.folded.unsigned_abs(),
     })
 }
 
@@ -294,10 +309,13 @@ impl Lane {
     /// # Errors
     /// If the database does not answer.
     pub async fn terms(&mut self, now: OffsetDateTime) -> Result<Terms, StoreError> {
-        let planned = self.queued.iter().map(|q| q.items.len() as u64).sum();
+        let in_flight = InFlight {
+            planned: self.queued.iter().map(|q| q.items.len() as u64).sum(),
+            in_progress: self.in_progress.total() + self.folded_in_progress,
+        };
         let key = self.settings.access_key_name();
         let month = month_usage(&mut self.tx, self.site, Some(key), now).await?;
-        Ok(self.spending.terms(&month, planned, &self.limits.prices))
+        Ok(self.spending.terms(&month, in_flight, &self.limits.prices))
     }
 
     /// What the site has published lately.

@@ -1,8 +1,11 @@
 //! What is remembered, in PostgreSQL. No HTTP, no AWS, no policy: what to do is decided in `domain`, and done here in
 //! one transaction each. Every UPDATE of a state restates the state it expects.
 
+mod accounts;
+mod audit;
 mod claim;
 mod history;
+mod hook_secrets;
 mod inbox;
 mod known_paths;
 mod lane;
@@ -14,12 +17,16 @@ mod publishes;
 mod queue;
 mod rates;
 mod record;
+mod reseal;
 mod seal;
+mod sessions;
 mod settings;
 mod sites;
 mod spending;
 mod tokens;
 mod transitions;
+mod tries;
+mod uses;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +34,10 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 
+pub use accounts::ADMIN;
+pub use audit::{AuditFilter, AuditRecord};
 pub use history::PruneStep;
+pub use hook_secrets::{HookSecret, HookSecretView, NotAHookSecret};
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim, parse_items};
 pub use listen::{Changes, listen};
@@ -39,10 +49,14 @@ pub use publishes::{
 };
 pub use queue::{Covered, CoveredPublish};
 pub use record::SendRecord;
+pub use reseal::Resealed;
 pub use seal::{SealError, Sealer};
+pub use sessions::{Role, Session, Source};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
 pub use sites::{Directory, Pause, Site, SiteId};
-pub use tokens::TokenView;
+pub use tokens::{TokenHash, TokenView, hash};
+pub use tries::TryingClient;
+pub use uses::{Proof, Uses};
 
 /// The schema, applied at start. Migrations only add, so that an old replica and a new one can share the database.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -7,7 +7,7 @@ use super::rates::flow;
 use super::spending::{month_usage, spending};
 use super::{SiteId, Store, StoreError, known_paths};
 use crate::domain::{
-    Bucket, Flow, HeldNote, KnownPaths, Limits, MonthUsage, Spending, Usage, WaitReason,
+    Bucket, Flow, HeldNote, InFlight, KnownPaths, Limits, MonthUsage, Spending, Usage, WaitReason,
 };
 
 /// How things stand at a site and its distribution.
@@ -17,8 +17,8 @@ pub struct Outlook {
     pub spending: Spending,
     /// What the month has taken.
     pub month: MonthUsage,
-    /// Paths of the site that are planned and not accepted yet.
-    pub planned: u64,
+    /// What is on its way.
+    pub in_flight: InFlight,
     /// What is in progress at the distribution.
     pub in_progress: Usage,
     /// What the distribution takes a second.
@@ -65,11 +65,15 @@ impl Store {
         )
         .fetch_one(&mut *connection)
         .await?;
+        let in_progress = in_progress(&mut connection, &settings.distribution_id).await?;
         let outlook = Outlook {
             spending: spending(&mut connection, site).await?,
             month: month_usage(&mut connection, site, Some(key), now).await?,
-            planned: distribution.planned.unsigned_abs(),
-            in_progress: in_progress(&mut connection, &settings.distribution_id).await?,
+            in_flight: InFlight {
+                planned: distribution.planned.unsigned_abs(),
+                in_progress: in_progress.usage.total() + in_progress.folded,
+            },
+            in_progress: in_progress.usage,
             flow: flow(
                 distribution.file_tokens,
                 distribution.wildcard_tokens,

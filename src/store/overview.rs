@@ -99,7 +99,7 @@ impl Store {
     ) -> Result<Underway, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let in_progress = match distribution {
-            Some(distribution) => in_progress(&mut connection, distribution).await?,
+            Some(distribution) => in_progress(&mut connection, distribution).await?.usage,
             None => Usage::default(),
         };
         let waiting = sqlx::query!(

@@ -61,9 +61,17 @@ impl Store {
                 Some((site, settings)) if *site == row.site_id => settings.clone(),
                 _ => {
                     let mut connection = self.pool.acquire().await?;
-                    let settings = self
+                    let read = self
                         .settings_in_force(&mut connection, SiteId(row.site_id))
-                        .await?;
+                        .await;
+                    let settings = match read {
+                        Err(StoreError::Seal(error)) => {
+                            // Other sites are not held up. It is looked at again when the lease has run out.
+                            tracing::error!(site = row.site_id, %error, "cannot be asked about");
+                            continue;
+                        }
+                        settings => settings?,
+                    };
                     known = Some((row.site_id, settings.clone()));
                     settings
                 }

@@ -137,7 +137,7 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// Makes a page of `limit` out of one row more than that, read from one end: downwards, newest first, or upwards
     /// from `after`, oldest first.
-    fn cut(
+    pub(super) fn cut(
         mut items: Vec<T>,
         limit: u16,
         before: Option<Uuid>,

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::claim::store_batch;
 use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{announce_change, count_usage, move_publishes};
-use super::{SendClaim, Store, StoreError};
+use super::{SendClaim, SiteId, Store, StoreError};
 use crate::domain::coverage::Cover;
-use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, WaitReason};
+use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, Saved, WaitReason};
 
 /// How a call ended, ready to be recorded.
 #[derive(Debug)]
@@ -26,6 +26,22 @@ pub struct SendRecord {
 }
 
 impl Store {
+    /// Pauses a site whose settings cannot even be read.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn pause(
+        &self,
+        site: SiteId,
+        error: &AwsError,
+        until: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        pause(&mut tx, site, error, until, now, now).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Records how a claimed call ended. `false`: the claim was not ours any more, and nothing changed.
     ///
     /// # Errors
@@ -152,22 +168,9 @@ async fn pause_or_resume(
             error,
             ..
         } => {
-            let paused = sqlx::query!(
-                "UPDATE site SET paused_at = coalesce(paused_at, $2), pause_error = $3, resume_at = $4
-                 WHERE id = $1 AND NOT EXISTS (
-                   SELECT FROM cdn_settings
-                   WHERE site_id = $1 AND slot <> 'draft' AND saved_at > $5)",
-                claim.site.0,
-                now,
-                serde_json::json!(error),
-                until,
-                claim.claimed_at,
-            )
-            .execute(&mut *connection)
-            .await?;
-            if paused.rows_affected() == 0 {
-                return Ok(Some(now));
-            }
+            let paused =
+                pause(connection, claim.site, error, *until, claim.claimed_at, now).await?;
+            return Ok((!paused).then_some(now));
         }
         after if claim.paused_since.is_some() && after.shows_working_settings() => {
             sqlx::query!(
@@ -176,13 +179,47 @@ async fn pause_or_resume(
             )
             .execute(&mut *connection)
             .await?;
+            announce_pause(connection).await?;
         }
-        _ => return Ok(None),
+        _ => {}
     }
+    Ok(None)
+}
+
+/// Pauses the site, unless its settings were replaced since `known_since`. Tells whether it did.
+async fn pause(
+    connection: &mut PgConnection,
+    site: SiteId,
+    error: &AwsError,
+    until: OffsetDateTime,
+    known_since: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let paused = sqlx::query!(
+        "UPDATE site SET paused_at = coalesce(paused_at, $2), pause_error = $3, resume_at = $4
+         WHERE id = $1 AND NOT EXISTS (
+           SELECT FROM cdn_settings
+           WHERE site_id = $1 AND slot <> 'draft' AND saved_at > $5)",
+        site.0,
+        now,
+        serde_json::json!(error),
+        until,
+        known_since,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if paused.rows_affected() == 0 {
+        return Ok(false);
+    }
+    announce_pause(connection).await?;
+    Ok(true)
+}
+
+async fn announce_pause(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_notify('skycms_cdn_sites', '')")
         .execute(connection)
         .await?;
-    Ok(None)
+    Ok(())
 }
 
 /// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it tells when the next call
@@ -355,13 +392,19 @@ async fn split(
         covered.items = items;
         // Together they asked for what the whole did, whose saving may belong to batches planned with it.
         let asked = if id == last { asked_left } else { asked };
-        asked_left = asked_left.saturating_sub(asked).max(0);
+        asked_left = asked_left.saturating_sub(asked);
+        let saved = Saved {
+            coalesced: u64::try_from(asked)
+                .unwrap_or_default()
+                .saturating_sub(covered.items.len() as u64),
+            folded: 0,
+        };
         store_batch(
             connection,
             claim.site,
             claim.settings.distribution_id.as_str(),
             &covered,
-            usize::try_from(asked).unwrap_or_default(),
+            saved,
             id,
             now,
         )

@@ -29,6 +29,14 @@ impl Slot {
             Self::Environment => "environment",
         }
     }
+
+    fn of(text: &str) -> Self {
+        match text {
+            "active" => Self::Active,
+            "draft" => Self::Draft,
+            _ => Self::Environment,
+        }
+    }
 }
 
 /// Settings with their story.
@@ -73,11 +81,12 @@ pub struct TestInvalidation {
 }
 
 fn place(site: SiteId, slot: Slot) -> String {
-    format!(
-        "site/{}/cdn_settings/{}/secret_access_key",
-        site.0,
-        slot.as_str()
-    )
+    place_of(site, slot.as_str())
+}
+
+/// Where a secret access key is sealed for.
+pub(super) fn place_of(site: SiteId, slot: &str) -> String {
+    format!("site/{}/cdn_settings/{slot}/secret_access_key", site.0)
 }
 
 /// One row of `cdn_settings`, with what its test's invalidation has come to.
@@ -155,11 +164,7 @@ impl Store {
     }
 
     fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
-        let slot = match row.slot.as_str() {
-            "active" => Slot::Active,
-            "draft" => Slot::Draft,
-            _ => Slot::Environment,
-        };
+        let slot = Slot::of(&row.slot);
         let credentials = match (row.access_key_id, row.secret_access_key) {
             (Some(id), Some(sealed)) => Credentials::AccessKey {
                 id: AccessKeyId::parse(&id)

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::tokens::{self, TokenHash};
-use super::{Store, StoreError};
+use super::{HookSecret, Store, StoreError};
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
 use crate::domain::{AwsError, IntakeRules, Item, Partition, Region};
 
@@ -45,13 +46,16 @@ pub struct Site {
 #[derive(Debug, Default)]
 struct Snapshot {
     sites: HashMap<String, Arc<Site>>,
-    tokens: HashMap<TokenHash, SiteId>,
+    tokens: HashMap<TokenHash, (SiteId, Uuid)>,
+    secrets: HashMap<SiteId, Vec<HookSecret>>,
 }
 
 /// The sites in memory. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Directory {
     snapshot: Arc<watch::Sender<Arc<Snapshot>>>,
+    /// A signing secret that nobody has.
+    decoy: Arc<HookSecret>,
 }
 
 impl Directory {
@@ -63,6 +67,7 @@ impl Directory {
         let snapshot = Arc::new(store.snapshot().await?);
         Ok(Self {
             snapshot: Arc::new(watch::Sender::new(snapshot)),
+            decoy: Arc::new(HookSecret::decoy()),
         })
     }
 
@@ -90,14 +95,35 @@ impl Directory {
         sites
     }
 
-    /// The site that a publish token belongs to.
+    /// The site that a publish token belongs to, and the token's number.
     ///
     /// Looking up the SHA-256 of what was sent leaks nothing useful by its timing: who could steer the hash would have
     /// to invert it first.
     #[must_use]
-    pub fn site_of_token(&self, token: &str) -> Option<SiteId> {
+    pub fn site_of_token(&self, token: &str) -> Option<(SiteId, Uuid)> {
         let hash = tokens::hash(token);
         self.snapshot.borrow().tokens.get(&hash).copied()
+    }
+
+    /// The site of that name and the signing secret of it for which `is_right` holds. A site that does not exist, or
+    /// has no secrets, takes as long as one whose secret is wrong.
+    #[must_use]
+    pub fn site_of_secret(
+        &self,
+        name: &str,
+        is_right: impl Fn(&HookSecret) -> bool,
+    ) -> Option<(Arc<Site>, Uuid)> {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let site = snapshot.sites.get(name);
+        let secrets = site.and_then(|site| snapshot.secrets.get(&site.id));
+        let Some((site, secrets)) = site.zip(secrets) else {
+            is_right(&self.decoy);
+            return None;
+        };
+        secrets
+            .iter()
+            .find(|secret| is_right(secret))
+            .map(|secret| (Arc::clone(site), secret.id()))
     }
 }
 
@@ -174,6 +200,7 @@ impl Store {
             snapshot.sites.insert(site.name.clone(), Arc::new(site));
         }
         snapshot.tokens = self.token_hashes().await?;
+        snapshot.secrets = self.open_hook_secrets().await?;
         Ok(snapshot)
     }
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{SiteId, Store, StoreError};
 
-/// SHA-256 of a token.
-pub(super) type TokenHash = [u8; 32];
+/// SHA-256 of a random token.
+pub type TokenHash = [u8; 32];
 
 /// A token as the settings page shows it: everything but the token.
 #[derive(Clone, Debug)]
@@ -26,14 +26,16 @@ pub struct TokenView {
     pub unrevealed: bool,
 }
 
-pub(super) fn hash(token: &str) -> TokenHash {
+/// How tokens are stored and looked up. They have too much entropy to be guessed, so a fast hash is enough.
+#[must_use]
+pub fn hash(token: &str) -> TokenHash {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
     let mut hash = [0; 32];
     hash.copy_from_slice(digest.as_ref());
     hash
 }
 
-fn place(site: SiteId, id: Uuid) -> String {
+pub(super) fn place(site: SiteId, id: Uuid) -> String {
     format!("site/{}/publish_token/{id}", site.0)
 }
 
@@ -140,14 +142,22 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    pub(super) async fn token_hashes(&self) -> Result<HashMap<TokenHash, SiteId>, StoreError> {
-        let rows =
-            sqlx::query!("SELECT token_hash, site_id FROM publish_token WHERE revoked_at IS NULL")
-                .fetch_all(&self.pool)
-                .await?;
+    pub(super) async fn token_hashes(
+        &self,
+    ) -> Result<HashMap<TokenHash, (SiteId, Uuid)>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT token_hash, site_id, id FROM publish_token WHERE revoked_at IS NULL"
+        )
+        .fetch_all(&self.pool)
+        .await?;
         Ok(rows
             .into_iter()
-            .filter_map(|row| Some((row.token_hash.try_into().ok()?, SiteId(row.site_id))))
+            .filter_map(|row| {
+                Some((
+                    row.token_hash.try_into().ok()?,
+                    (SiteId(row.site_id), row.id),
+                ))
+            })
             .collect())
     }
 }

@@ -6,8 +6,10 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::AppState;
+use super::audit::{self, Deed};
 use super::overview;
 use super::pages::{Page, PageError, PageResult, html, see};
+use super::session::SignedIn;
 use super::tokens::hook_url;
 use super::views::{
     self, ActivityPage, Count, Filter, InvalidationView, Nav, PAGE_SIZE, Paging, Progress,
@@ -30,9 +32,10 @@ pub(super) struct ListQuery {
 /// `GET /activity`, newest first.
 pub(super) async fn list(
     State(state): State<AppState>,
+    user: SignedIn,
     Query(query): Query<ListQuery>,
 ) -> PageResult {
-    let mut page = Page::begin(&state, Nav::Activity)?;
+    let mut page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
     let wanted = query.state.parse::<PublishState>().ok();
     let path = query.path.trim().to_owned();
@@ -136,8 +139,12 @@ fn progress(publish: &PublishView) -> Option<Progress> {
 }
 
 /// `GET /activity/{publish}`.
-pub(super) async fn show(State(state): State<AppState>, Path(id): Path<String>) -> PageResult {
-    let mut page = Page::begin(&state, Nav::Activity)?;
+pub(super) async fn show(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Path(id): Path<String>,
+) -> PageResult {
+    let mut page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
     let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
     let publish = state
@@ -176,8 +183,12 @@ pub(super) async fn show(State(state): State<AppState>, Path(id): Path<String>) 
 }
 
 /// `POST /activity/{publish}/retry`: publishes the items of a failed publish again.
-pub(super) async fn retry(State(state): State<AppState>, Path(id): Path<String>) -> PageResult {
-    let page = Page::begin(&state, Nav::Activity)?;
+pub(super) async fn retry(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Path(id): Path<String>,
+) -> PageResult {
+    let page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
     let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
     let again = state
@@ -209,6 +220,7 @@ pub(super) async fn retry(State(state): State<AppState>, Path(id): Path<String>)
         Acceptance::Repeat(first) => first.id,
         Acceptance::Stored | Acceptance::KeyReused => fresh,
     };
+    audit::by(&state, &user, Deed::TriedAgain, Some(id.to_string())).await?;
     Ok(see(&state, &format!("/activity/{shown}")))
 }
 

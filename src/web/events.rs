@@ -10,6 +10,7 @@ use futures_util::stream;
 
 use super::AppState;
 use super::pages::{Page, PageFailure};
+use super::session::SignedIn;
 use super::views::Nav;
 
 /// The shortest time between two events.
@@ -18,8 +19,9 @@ const PACE: Duration = Duration::from_millis(250);
 /// `GET /events`.
 pub(super) async fn events(
     State(state): State<AppState>,
+    user: SignedIn,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Box<PageFailure>> {
-    let site = Page::begin(&state, Nav::Elsewhere)?.site.id;
+    let site = Page::begin(&state, &user, Nav::Elsewhere)?.site.id;
     let reader = state.changes.subscribe();
     let changes = stream::unfold((reader, state.stop), move |(mut reader, stop)| async move {
         let news = async {

@@ -1,5 +1,7 @@
 //! What every answer carries and every form must prove.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -8,34 +10,73 @@ use axum::response::{IntoResponse as _, Response};
 use super::AppState;
 use super::problem::Problem;
 
-/// Pages load nothing from elsewhere and nothing inline, and are not framed.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Pages load nothing from elsewhere and nothing inline. Who may frame them follows.
+macro_rules! policy {
+    ($framed_by:literal) => {
+        concat!(
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; ",
+            "form-action 'self'; base-uri 'none'; frame-ancestors ",
+            $framed_by
+        )
+    };
+}
+const NOT_FRAMED: HeaderValue = HeaderValue::from_static(policy!("'none'"));
+const FRAME_OPTIONS: HeaderName = HeaderName::from_static("x-frame-options");
+
+/// What answers carry, made once.
+#[derive(Debug)]
+pub(super) struct Headers {
+    policy: HeaderValue,
+    framed: bool,
+    https: bool,
+}
+
+impl Headers {
+    pub(super) fn of(state: &AppState) -> Arc<Self> {
+        let origins = &state.access.embed_origins;
+        // Origins were parsed and written anew as ASCII, so that this is always a header.
+        let policy = (!origins.is_empty())
+            .then(|| {
+                HeaderValue::from_str(&format!("{} {}", policy!("'self'"), origins.join(" "))).ok()
+            })
+            .flatten();
+        Arc::new(Self {
+            framed: policy.is_some(),
+            policy: policy.unwrap_or(NOT_FRAMED),
+            https: state.public.is_https(),
+        })
+    }
+}
 
 /// Security headers for every answer.
 pub(super) async fn headers(
-    State(state): State<AppState>,
+    State(own): State<Arc<Headers>>,
     request: Request,
     next: Next,
 ) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("x-frame-options"), "DENY"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+    if !own.framed {
+        headers.insert(FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert_with(|| own.policy.clone());
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    headers
+        .entry(header::REFERRER_POLICY)
+        .or_insert(HeaderValue::from_static("same-origin"));
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
-    if state.public.is_https() {
+    if own.https {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=63072000"),
@@ -44,16 +85,22 @@ pub(super) async fn headers(
     response
 }
 
-/// Refuses forms that another site sent: a browser always tells where a POST comes from.
+/// For pages that take passwords: nobody frames them, not even SkyCMS.
+pub(super) async fn never_framed(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, NOT_FRAMED);
+    headers.insert(FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+/// Refuses forms that another site sent: a browser always tells where a POST comes from. `Origin: null`, which a
+/// sandboxed frame sends, is another site.
 pub(super) async fn same_origin(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method() == Method::GET
-        || request.method() == Method::HEAD
-        || is_same_origin(&state, &request)
-    {
+    if matches!(*request.method(), Method::GET | Method::HEAD) || is_same_origin(&state, &request) {
         next.run(request).await
     } else {
         tracing::warn!(
@@ -65,19 +112,18 @@ pub(super) async fn same_origin(
 }
 
 fn is_same_origin(state: &AppState, request: &Request) -> bool {
-    let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
-    match header("sec-fetch-site") {
-        Some(site) => matches!(site, "same-origin" | "none"),
-        None => match header("origin") {
-            Some(origin) => {
-                origin == state.public.origin
-                    || header("host").is_some_and(|host| {
-                        origin.strip_prefix("http://") == Some(host)
-                            || origin.strip_prefix("https://") == Some(host)
-                    })
-            }
-            // No browser: a program that has no cookies of a user to misuse.
-            None => true,
-        },
+    let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
+    match (header("sec-fetch-site"), header("origin")) {
+        (Some(site), _) => matches!(site, b"same-origin" | b"none"),
+        // Browsers send no Sec-Fetch-Site to plain HTTP on another machine.
+        (None, Some(origin)) => {
+            origin == state.public.origin.as_bytes()
+                || header("host").is_some_and(|host| {
+                    origin.strip_prefix(b"http://") == Some(host)
+                        || origin.strip_prefix(b"https://") == Some(host)
+                })
+        }
+        // No browser: a program that has no cookies of a user to misuse.
+        (None, None) => true,
     }
 }

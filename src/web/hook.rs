@@ -1,5 +1,6 @@
 //! Who calls the API: verified and parsed in one step, so that a handler never sees unverified bytes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -11,12 +12,13 @@ use serde::de::DeserializeOwned;
 
 use super::AppState;
 use super::problem::Problem;
-use crate::store::{RepeatKey, Site};
+use super::signature::Signature;
+use crate::store::{Proof, RepeatKey, Site};
 
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;
 
-/// A site that the caller has proved it may publish to.
+/// A site that the caller has proved it may publish to, of a call without a body.
 pub(super) struct Caller {
     pub(super) site: Arc<Site>,
 }
@@ -28,22 +30,11 @@ impl FromRequestParts<AppState> for Caller {
         parts: &mut Parts,
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
-        // Proof comes first: without it nobody learns which sites exist.
-        let token = bearer(&parts.headers).ok_or(Problem::Unauthorized)?;
-        let allowed = state
-            .directory
-            .site_of_token(token)
-            .ok_or(Problem::Unauthorized)?;
-        let Path(params) =
-            Path::<std::collections::HashMap<String, String>>::from_request_parts(parts, state)
-                .await
-                .map_err(|_| Problem::NoSuchRoute)?;
-        let name = params.get("site").ok_or(Problem::NoSuchRoute)?;
-        let site = state
-            .directory
-            .site(name)
-            .filter(|site| site.id == allowed)
-            .ok_or_else(|| Problem::NoSuchSite(name.clone()))?;
+        let name = site_name(parts, state).await?;
+        let site = match Signature::claimed(&parts.headers, state.clock.now())? {
+            Some(signature) => signed(state, &name, &signature, &[])?,
+            None => bearing(state, &name, &parts.headers)?,
+        };
         Ok(Self { site })
     }
 }
@@ -61,29 +52,90 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
         let (mut parts, body) = request.into_parts();
-        let Caller { site } = Caller::from_request_parts(&mut parts, state).await?;
-        if !is_json(&parts.headers) {
-            return Err(Problem::NotJson);
-        }
+        let name = site_name(&mut parts, state).await?;
         let headers = parts.headers.clone();
+        let signature = Signature::claimed(&headers, state.clock.now())?;
+        // A token is proof before the body is read, a signature only with it.
+        let bearing = match &signature {
+            Some(_) => None,
+            None => {
+                let site = bearing(state, &name, &headers)?;
+                must_be_json(&headers)?;
+                Some(site)
+            }
+        };
         let bytes = Bytes::from_request(Request::from_parts(parts, body), state)
             .await
             .map_err(|rejection: BytesRejection| Problem::from(rejection))?;
+        let site = match (&signature, bearing) {
+            (_, Some(site)) => site,
+            (Some(signature), None) => signed(state, &name, signature, &bytes)?,
+            (None, None) => return Err(Problem::Unauthorized),
+        };
+        must_be_json(&headers)?;
         let body = serde_json::from_slice(&bytes).map_err(|error| {
             Problem::BadRequest(format!(
                 "The body is not the JSON that is expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
             ))
         })?;
-        let repeat_key = repeat_key(&headers)?.map(|key| RepeatKey {
-            key,
-            body_hash: sha256(&bytes),
-        });
+        let key = match signature {
+            Some(signature) => Some(signature.into_id()),
+            None => idempotency_key(&headers)?,
+        };
         Ok(Self {
             site,
             body,
-            repeat_key,
+            repeat_key: key.map(|key| RepeatKey {
+                key,
+                body_hash: sha256(&bytes),
+            }),
             headers,
         })
+    }
+}
+
+/// The site in the address, which nobody knows yet to exist.
+async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String, Problem> {
+    let Path(mut params) = Path::<HashMap<String, String>>::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Problem::NoSuchRoute)?;
+    params.remove("site").ok_or(Problem::NoSuchRoute)
+}
+
+/// The site, if its signing secret made the signature. Without one nobody learns which sites exist.
+fn signed(
+    state: &AppState,
+    name: &str,
+    signature: &Signature,
+    body: &[u8],
+) -> Result<Arc<Site>, Problem> {
+    let (site, secret) = state
+        .directory
+        .site_of_secret(name, |secret| signature.is_by(secret, body))
+        .ok_or(Problem::Unauthorized)?;
+    state.uses.note(Proof::Secret(secret), state.clock.now());
+    Ok(site)
+}
+
+/// The site, if the token is one of its own. Without a token nobody learns which sites exist.
+fn bearing(state: &AppState, name: &str, headers: &HeaderMap) -> Result<Arc<Site>, Problem> {
+    let (allowed, token) = bearer(headers)
+        .and_then(|token| state.directory.site_of_token(token))
+        .ok_or(Problem::Unauthorized)?;
+    let site = state
+        .directory
+        .site(name)
+        .filter(|site| site.id == allowed)
+        .ok_or_else(|| Problem::NoSuchSite(name.to_owned()))?;
+    state.uses.note(Proof::Token(token), state.clock.now());
+    Ok(site)
+}
+
+fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_json(headers) {
+        Ok(())
+    } else {
+        Err(Problem::NotJson)
     }
 }
 
@@ -105,7 +157,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         })
 }
 
-fn repeat_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };

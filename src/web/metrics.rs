@@ -34,9 +34,7 @@ pub(super) async fn show(
         _ => {}
     }
     let queue = tokio::time::timeout(PATIENCE, state.store.queue(state.clock.now())).await;
-    let text = state
-        .metrics
-        .encode(queue.ok().and_then(|queue| queue.ok()));
+    let text = state.metrics.encode(queue.ok().and_then(Result::ok));
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 

@@ -2,9 +2,13 @@
 
 mod activity;
 mod assets;
+mod audit;
+mod client;
 mod dry_run;
+mod embed;
 mod events;
 mod guard;
+mod hasher;
 mod health;
 mod hook;
 mod invalidations;
@@ -13,13 +17,19 @@ mod live;
 mod metrics;
 mod overview;
 mod pages;
+mod password;
 mod problem;
 mod public_url;
 mod publishes;
 mod purge;
+mod routes;
 mod rules;
+mod secrets;
 mod serve;
+mod session;
 mod settings;
+mod sign_in;
+mod signature;
 mod tokens;
 pub mod views;
 pub mod words;
@@ -27,28 +37,31 @@ pub mod words;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use hasher::{Busy, Hasher};
 pub use live::LiveChanges;
 pub use overview::RecentDays;
 pub use public_url::PublicUrl;
+pub use routes::{Access, Route, routes};
 pub use serve::ServeOptions;
+pub(crate) use session::fresh;
 
 use self::problem::Problem;
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
+use crate::config::AccessConfig;
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Directory, Inbox, Store};
+use crate::store::{Directory, Inbox, Store, Uses};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -71,6 +84,12 @@ pub struct AppState {
     pub wake: Wake,
     /// The last day of each site, kept for some seconds.
     pub days: RecentDays,
+    /// Who is let in, and from where.
+    pub access: Arc<AccessConfig>,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// Notes when tokens and secrets were used.
+    pub uses: Uses,
     /// The address users see.
     pub public: PublicUrl,
     /// What this replica counts.
@@ -86,66 +105,36 @@ pub struct AppState {
 /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix or leave it.
 pub fn router(state: AppState) -> Router {
     let prefix = state.public.prefix.clone();
-    let routes = Router::new()
-        .route("/api/sites/{site}/publishes", post(publishes::create))
-        .route("/api/sites/{site}/publishes/{id}", get(publishes::show))
-        .route("/api/sites/{site}/invalidations", get(invalidations::list))
-        .merge(pages(&state))
-        .route("/events", get(events::events))
-        .route("/static/style.css", get(assets::style))
-        .route("/static/app.js", get(assets::script))
-        .route("/static/icon.svg", get(assets::icon))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(metrics::show))
+    let headers = guard::Headers::of(&state);
+    let options = state.serve;
+    let routes = routes::mount(&state)
         .fallback(fallback)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
-        .with_state(state.clone());
+        .with_state(state);
     let app = if prefix.is_empty() {
         routes
     } else {
         Router::new().nest(&prefix, routes.clone()).merge(routes)
     };
     app.layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(state.serve, limits::keep))
+        .layer(from_fn_with_state(options, limits::keep))
         // `limits` has its own, for every way to read a body.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(state, guard::headers))
-}
-
-/// Pages for people. Their forms are taken from these pages only.
-fn pages(state: &AppState) -> Router<AppState> {
-    Router::new()
-        .route("/", get(home))
-        .route("/settings/cdn", get(settings::show).post(settings::save))
-        .route("/settings/cdn/remove", post(settings::remove))
-        .route("/settings/cdn/tokens", post(tokens::create))
-        .route("/settings/cdn/tokens/{id}/reveal", post(tokens::reveal))
-        .route("/settings/cdn/tokens/{id}/revoke", post(tokens::revoke))
-        .route("/settings/cdn/publishing", post(rules::save_publishing))
-        .route("/settings/cdn/policy", post(rules::save_spending))
-        .route("/purge", get(purge::show).post(purge::act))
-        .route("/activity", get(activity::list))
-        .route("/activity/{publish}", get(activity::show))
-        .route("/activity/{publish}/retry", post(activity::retry))
-        .layer(from_fn_with_state(state.clone(), guard::same_origin))
-}
-
-async fn home(State(state): State<AppState>) -> Response {
-    pages::see(&state, "/activity")
+        .layer(from_fn_with_state(headers, guard::headers))
 }
 
 /// Browsers ask for HTML and are told in a page, programs in JSON.
-async fn fallback(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    let asks_for_html = headers
+async fn fallback(State(state): State<AppState>, request: Request) -> Response {
+    let asks_for_html = request
+        .headers()
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
-    if asks_for_html {
-        pages::not_found(&state)
-    } else {
-        Problem::NoSuchRoute.into_response()
+    if !asks_for_html {
+        return Problem::NoSuchRoute.into_response();
     }
+    let (parts, _) = request.into_parts();
+    pages::not_found(&state, &parts).await
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

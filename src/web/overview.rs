@@ -16,7 +16,10 @@ const FRESH: Duration = Duration::seconds(10);
 
 /// The last day of each site as last read. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct RecentDays(Arc<Mutex<HashMap<SiteId, (OffsetDateTime, Arc<Day>)>>>);
+pub struct RecentDays(Arc<Mutex<HashMap<SiteId, ReadDay>>>);
+
+/// When it was read, and what.
+type ReadDay = (OffsetDateTime, Arc<Day>);
 
 impl RecentDays {
     fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<Arc<Day>> {

@@ -1,15 +1,18 @@
 //! What the handlers of pages share: layout, answers, and the mapping of the domain's words to the views'.
 
+use std::sync::Arc;
+
 use askama::Template;
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
-use super::AppState;
+use super::session::{self, SignedIn};
 use super::views::{self, Banner, ErrorPage, Flash, Layout, Link, Nav, Role, Severity, User};
+use super::{AppState, Busy};
 use crate::app::DEFAULT_SITE;
 use crate::domain::{AwsError, PublishState, WaitReason};
-use crate::store::{InboxError, Site, StoreError};
-use std::sync::Arc;
+use crate::store::{self, InboxError, Site, Source, StoreError};
 
 /// Why a page could not be shown.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,83 @@ pub(super) enum PageError {
     /// There is no such page.
     #[error("no such page")]
     NotFound,
+    /// Not for this user.
+    #[error("not for this user")]
+    Forbidden,
+    /// The one-time link was used, or is older than an hour.
+    #[error("the link works no more")]
+    LinkEnded,
+    /// SkyCMS's token is not right.
+    #[error("the token of SkyCMS was refused")]
+    TicketRefused,
+    /// The session of a frame is over.
+    #[error("the session of the frame is over")]
+    FrameEnded,
+    /// Too many passwords are being checked.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+}
+
+impl PageError {
+    /// Status, title, text and fix.
+    fn words(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
+        match self {
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "Page not found",
+                "There is nothing at this address. Ended publishes are kept for a limited time.",
+                "Check the address, or begin at the activity.",
+            ),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "Not for you",
+                "Only administrators may see and change this.",
+                "Ask an administrator of SkyCMS.",
+            ),
+            Self::LinkEnded => (
+                StatusCode::GONE,
+                "This link works no more",
+                "It works once, within an hour after it was made.",
+                "Whoever runs this service gets a new one with `skycms-cdn set-up-link`.",
+            ),
+            Self::TicketRefused => (
+                StatusCode::UNAUTHORIZED,
+                "SkyCMS could not sign you in",
+                "Its token has expired, was used before, or is not signed with the secret that is shared with this service.",
+                "Go back to SkyCMS and open Settings → CDN again. If that does not help, whoever runs this service finds the reason in its log.",
+            ),
+            Self::FrameEnded => (
+                StatusCode::UNAUTHORIZED,
+                "Your visit is over",
+                "You came here from SkyCMS, which vouches for its users for twelve hours.",
+                "Open Settings → CDN in SkyCMS again.",
+            ),
+            Self::Busy(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many people are signing in",
+                "Passwords are checked a few at a time, and the queue is full.",
+                "Try again in a moment.",
+            ),
+            Self::Store(StoreError::Database(_)) | Self::Inbox(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The database does not answer",
+                "Nothing was changed just now. Publishes that were accepted before go on as soon as it is back.",
+                "Try again in a moment. If it lasts, whoever runs this service finds the reason in its log.",
+            ),
+            Self::Store(StoreError::Seal(_)) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "A stored secret cannot be opened",
+                "The key in ENCRYPTION_KEY is not the one that the secret was saved with.",
+                "Whoever runs this service has to put the old key back into ENCRYPTION_KEY, behind the new one.",
+            ),
+            Self::Store(_) | Self::Template(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Something went wrong here",
+                "The log tells more.",
+                "Go back and try again.",
+            ),
+        }
+    }
 }
 
 /// A page, or why not, with the layout it is told in.
@@ -38,44 +118,35 @@ pub(super) struct PageFailure {
     error: PageError,
 }
 
+impl PageFailure {
+    /// An error outside of a page's making.
+    pub(super) fn of(state: &AppState, user: Option<&SignedIn>, error: PageError) -> Box<Self> {
+        Box::new(Self {
+            layout: layout(state, user, Nav::Elsewhere),
+            error,
+        })
+    }
+
+    /// The same, as an answer.
+    pub(super) fn told_to(state: &AppState, user: Option<&SignedIn>, error: PageError) -> Response {
+        Self::of(state, user, error).into_response()
+    }
+}
+
 impl IntoResponse for Box<PageFailure> {
     fn into_response(self) -> Response {
-        let (status, title, text, fix) = match &self.error {
-            PageError::NotFound => (
-                StatusCode::NOT_FOUND,
-                "Page not found",
-                "There is nothing at this address. Ended publishes are kept for a limited time.",
-                "Check the address, or begin at the activity.",
-            ),
-            PageError::Store(StoreError::Database(_)) | PageError::Inbox(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The database does not answer",
-                "Nothing was changed just now. Publishes that were accepted before go on as soon as it is back.",
-                "Try again in a moment. If it lasts, whoever runs this service finds the reason in its log.",
-            ),
-            PageError::Store(StoreError::Seal(_)) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "A stored secret cannot be opened",
-                "The key in ENCRYPTION_KEY is not the one that the secret was saved with.",
-                "Whoever runs this service has to put the old key back into ENCRYPTION_KEY, behind the new one.",
-            ),
-            _ => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "Something went wrong here",
-                "The log tells more.",
-                "Go back and try again.",
-            ),
-        };
+        let (status, title, text, fix) = self.error.words();
         if status.is_server_error() {
             tracing::error!(error = %self.error, "a page could not be shown");
         }
+        let signed_in = self.layout.user.is_some();
         let page = ErrorPage {
             layout: self.layout,
             status: status.as_u16(),
             title: title.into(),
             text: text.into(),
             fixes: vec![fix.into()],
-            link: Some(Link {
+            link: signed_in.then(|| Link {
                 label: "Activity".into(),
                 path: "/activity".into(),
             }),
@@ -88,6 +159,27 @@ impl IntoResponse for Box<PageFailure> {
     }
 }
 
+/// What pages share, as this reader may see it.
+pub(super) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Layout {
+    Layout {
+        base: state.public.prefix.clone(),
+        nav,
+        now: state.clock.now(),
+        user: user.map(|user| User {
+            name: user.session.user.clone(),
+            role: match user.session.role {
+                store::Role::Admin => Role::Admin,
+                store::Role::Editor => Role::Editor,
+            },
+            has_password: user.session.source == Source::Password,
+        }),
+        banner: None,
+        flash: None,
+        embedded: user.is_some_and(|user| user.session.framed),
+        pending: false,
+    }
+}
+
 /// A page that is being made: the site it is about and the layout it is told in.
 pub(super) struct Page {
     pub(super) site: Arc<Site>,
@@ -96,29 +188,19 @@ pub(super) struct Page {
 
 impl Page {
     /// Begins a page about the site `default`.
-    pub(super) fn begin(state: &AppState, nav: Nav) -> Result<Self, Box<PageFailure>> {
-        let site = state.directory.site(DEFAULT_SITE);
-        let layout = Layout {
-            base: state.public.prefix.clone(),
-            nav,
-            now: state.clock.now(),
-            user: Some(User {
-                name: "admin".into(),
-                role: Role::Admin,
-                has_password: false,
-            }),
-            banner: site.as_deref().and_then(banner),
-            flash: None,
-            embedded: false,
-            pending: false,
+    pub(super) fn begin(
+        state: &AppState,
+        user: &SignedIn,
+        nav: Nav,
+    ) -> Result<Self, Box<PageFailure>> {
+        let Some(site) = state.directory.site(DEFAULT_SITE) else {
+            return Err(PageFailure::of(state, Some(user), PageError::NotFound));
         };
-        match site {
-            Some(site) => Ok(Self { site, layout }),
-            None => Err(Box::new(PageFailure {
-                layout,
-                error: PageError::NotFound,
-            })),
-        }
+        let layout = Layout {
+            banner: banner(&site),
+            ..layout(state, Some(user), nav)
+        };
+        Ok(Self { site, layout })
     }
 
     /// Turns an error of this page's making into an error page in its layout.
@@ -173,12 +255,10 @@ pub(super) fn see(state: &AppState, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
 }
 
-/// The fallback for addresses without a page.
-pub(super) fn not_found(state: &AppState) -> Response {
-    match Page::begin(state, Nav::Elsewhere) {
-        Ok(page) => page.failed()(PageError::NotFound).into_response(),
-        Err(failure) => failure.into_response(),
-    }
+/// The answer for addresses without a page.
+pub(super) async fn not_found(state: &AppState, parts: &Parts) -> Response {
+    let user = session::signed_in(state, parts).await.ok().flatten();
+    PageFailure::told_to(state, user.as_ref(), PageError::NotFound)
 }
 
 impl From<PublishState> for views::State {

@@ -20,7 +20,8 @@ pub(super) enum Problem {
     BadRequest(String),
     /// No token, or a wrong one.
     #[error(
-        "Send `Authorization: Bearer` with a publish token of the site; the settings page makes new ones."
+        "Send `Authorization: Bearer` with a publish token of the site, or a Standard Webhooks signature; the settings \
+         page makes new tokens and secrets."
     )]
     Unauthorized,
     /// No metrics token, or a wrong one.
@@ -31,11 +32,17 @@ pub(super) enum Problem {
         "Without METRICS_TOKEN, metrics are for this machine alone. Set it, and send it as `Authorization: Bearer`."
     )]
     NotLocal,
+    /// A signature that cannot be right, whatever the secret.
+    #[error("{0}")]
+    BadSignature(&'static str),
+    /// Nobody is signed in.
+    #[error("Sign in first.")]
+    NotSignedIn,
     /// A form that another site sent.
     #[error("This form came from another site. Open the page here and send it again.")]
     CrossSite,
-    /// No such site, or none that this token may see.
-    #[error("There is no site `{0}` that this token may publish to.")]
+    /// No such site, or none that this token belongs to.
+    #[error("There is no site `{0}` that this call may publish to.")]
     NoSuchSite(String),
     /// No such publish.
     #[error("There is no publish `{0}` at this site; ended ones are kept for a limited time.")]
@@ -65,7 +72,7 @@ pub(super) enum Problem {
     BadItems(Vec<ItemError>),
     /// The repeat key was used with another body.
     #[error(
-        "This Idempotency-Key was used before with another body. Use a new key for each publish, and the same one only to repeat it."
+        "This Idempotency-Key or webhook-id was used before with another body. Use a new key for each publish, and the same one only to repeat it."
     )]
     KeyReused,
     /// It could not be made durable.
@@ -97,9 +104,10 @@ impl Problem {
     const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
-            Self::Unauthorized | Self::NoMetricsToken => {
-                (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorised")
-            }
+            Self::Unauthorized
+            | Self::NoMetricsToken
+            | Self::BadSignature(_)
+            | Self::NotSignedIn => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorised"),
             Self::NotLocal => (StatusCode::FORBIDDEN, "not-local", "Refused"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "Refused"),
             Self::NoSuchSite(_) => (StatusCode::NOT_FOUND, "no-such-site", "No such site"),

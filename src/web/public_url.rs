@@ -35,6 +35,28 @@ impl PublicUrl {
     pub fn is_https(&self) -> bool {
         self.origin.starts_with("https://")
     }
+
+    /// The name of a cookie, with the prefix by which browsers vouch for its origin. `__Host-` is only for the path `/`.
+    #[must_use]
+    pub fn cookie_name(&self, name: &str) -> String {
+        let vouched = match (self.is_https(), self.prefix.is_empty()) {
+            (true, true) => "__Host-",
+            (true, false) => "__Secure-",
+            // Cookies of a host are shared by all its ports: a name of our own.
+            (false, _) => "skycms-cdn-",
+        };
+        format!("{vouched}{name}")
+    }
+
+    /// The path of cookies.
+    #[must_use]
+    pub fn cookie_path(&self) -> &str {
+        if self.prefix.is_empty() {
+            "/"
+        } else {
+            &self.prefix
+        }
+    }
 }
 
 impl fmt::Display for PublicUrl {

@@ -6,8 +6,10 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::AppState;
+use super::audit::{self, Deed};
 use super::dry_run::{DryRun, dry_run};
 use super::pages::{Page, PageError, PageResult, html, see};
+use super::session::SignedIn;
 use super::views::{ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd};
 use super::words;
 use crate::domain::{Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
@@ -76,15 +78,19 @@ impl Typed {
 }
 
 /// `GET /purge`.
-pub(super) async fn show(State(state): State<AppState>) -> PageResult {
-    let page = Page::begin(&state, Nav::Purge)?;
+pub(super) async fn show(State(state): State<AppState>, user: SignedIn) -> PageResult {
+    let page = Page::begin(&state, &user, Nav::Purge)?;
     let failed = page.failed();
     html(StatusCode::OK, &blank(page, String::new())).map_err(failed)
 }
 
 /// `POST /purge`: previews, asks about «everything», or publishes.
-pub(super) async fn act(State(state): State<AppState>, Form(fields): Form<Fields>) -> PageResult {
-    let page = Page::begin(&state, Nav::Purge)?;
+pub(super) async fn act(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Form(fields): Form<Fields>,
+) -> PageResult {
+    let page = Page::begin(&state, &user, Nav::Purge)?;
     let failed = page.failed();
     let text = match fields.action.as_str() {
         "everything" => Item::everything().to_string(),
@@ -112,6 +118,7 @@ pub(super) async fn act(State(state): State<AppState>, Form(fields): Form<Fields
         let preview = dry_run(&state, &page.site, &canonical)
             .await
             .map_err(|error| failed(error.into()))?
+            .as_ref()
             .map(preview);
         let previewed = PurgePage {
             preview,
@@ -122,10 +129,15 @@ pub(super) async fn act(State(state): State<AppState>, Form(fields): Form<Fields
     if canonical.items.contains(&Item::everything()) && fields.confirmed.is_none() {
         return html(StatusCode::OK, &confirm_everything(page, text)).map_err(failed);
     }
-    publish(&state, &page, canonical).await
+    publish(&state, &user, &page, canonical).await
 }
 
-async fn publish(state: &AppState, page: &Page, canonical: Canonical) -> PageResult {
+async fn publish(
+    state: &AppState,
+    user: &SignedIn,
+    page: &Page,
+    canonical: Canonical,
+) -> PageResult {
     let id = state.clock.id();
     let widened = Widening::of(&canonical);
     state
@@ -140,7 +152,7 @@ async fn publish(state: &AppState, page: &Page, canonical: Canonical) -> PageRes
         })
         .await
         .map_err(|error| page.failed()(PageError::from(error)))?;
-    tracing::info!(site = page.site.name, publish = %id, "purged by hand");
+    audit::by(state, user, Deed::Purged, Some(id.to_string())).await?;
     Ok(see(state, &format!("/activity/{id}")))
 }
 
@@ -179,7 +191,7 @@ fn confirm_everything(page: Page, text: String) -> ConfirmPage {
     }
 }
 
-fn preview(dry_run: DryRun) -> Preview {
+fn preview(dry_run: &DryRun) -> Preview {
     let mut items: Vec<PreviewItem> = Vec::new();
     for explanation in &dry_run.explanations {
         for explained in &explanation.items {

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::AppState;
+use super::audit::{self, Deed};
 use super::pages::{Page, PageResult, see};
+use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
 use super::views::{
     Count, Field, Meter, Nav, PastLimit as ShownPastLimit, PublishingForm, SpendingForm,
@@ -33,9 +35,10 @@ pub(super) struct PublishingFields {
 /// `POST /settings/cdn/publishing`.
 pub(super) async fn save_publishing(
     State(state): State<AppState>,
+    user: SignedIn,
     Form(fields): Form<PublishingFields>,
 ) -> PageResult {
-    let page = Page::begin(&state, Nav::Settings)?;
+    let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
     let directory_variants = fields.directory_variants.is_some();
     let (hosts, companions) = (hosts(&fields.hosts), companions(&fields.companions));
@@ -59,7 +62,7 @@ pub(super) async fn save_publishing(
         .save_publishing(page.site.id, &hosts, &companions, directory_variants)
         .await
         .map_err(|error| failed(error.into()))?;
-    tracing::info!(site = page.site.name, "publishing rules saved");
+    audit::by(&state, &user, Deed::ChangedPublishing, None).await?;
     refresh(&state).await;
     Ok(see(&state, "/settings/cdn?done=rules#publishing"))
 }
@@ -130,9 +133,10 @@ pub(super) struct SpendingFields {
 /// `POST /settings/cdn/policy`.
 pub(super) async fn save_spending(
     State(state): State<AppState>,
+    user: SignedIn,
     Form(fields): Form<SpendingFields>,
 ) -> PageResult {
-    let page = Page::begin(&state, Nav::Settings)?;
+    let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
     let policy: PolicyName = fields.policy.parse().unwrap_or_default();
     let then: PastLimit = fields.past_limit.parse().unwrap_or_default();
@@ -173,11 +177,13 @@ pub(super) async fn save_spending(
         .save_spending(page.site.id, &spending)
         .await
         .map_err(|error| failed(error.into()))?;
-    tracing::info!(
-        site = page.site.name,
-        policy = policy.as_str(),
-        "policy saved"
-    );
+    audit::by(
+        &state,
+        &user,
+        Deed::ChangedPolicy,
+        Some(policy.as_str().to_owned()),
+    )
+    .await?;
     refresh(&state).await;
     Ok(see(&state, "/settings/cdn?done=policy#spending"))
 }

@@ -9,7 +9,8 @@
 //!
 //! Beyond [`ServeOptions::connections`], new connections wait in the kernel's accept queue rather than being answered
 //! 503: a storm of short requests passes through it unnoticed, and a connection that is refused costs as much as one
-//! that is served. So that the wait is short, clients that only keep theirs alive are then asked to leave.
+//! that is served. So that the wait is short, clients that only keep theirs alive are then asked to leave, and new ones must
+//! hurry with their head.
 
 mod pace;
 #[cfg(test)]
@@ -43,7 +44,8 @@ use self::pace::{Paced, Patience, Progress};
 
 /// Room for a request's head, and for what is read of a body at a time.
 const BUFFER: usize = 64 << 10;
-/// How long a client that has just connected may take for its first request when it is about to be asked to leave.
+/// How long a client that has just connected may take for its first request's head while slots are wanted, or the
+/// service stops.
 const NEWCOMER: Duration = Duration::from_millis(500);
 /// How long a client that still sends a body may do so after its answer. Closing on it would destroy the answer.
 const LINGER: Duration = Duration::from_secs(1);
@@ -268,7 +270,7 @@ impl Server {
                     () = closing.cancelled() => {}
                 }
                 if progress.is_new() {
-                    // Its first request is on its way.
+                    // Its first request may be on its way.
                     tokio::time::sleep(NEWCOMER).await;
                 }
             };
@@ -281,6 +283,9 @@ impl Server {
                     ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
                     () = cut.cancelled() => return,
                     () = &mut asked_to_leave, if !leaving => {}
+                }
+                if progress.is_new() {
+                    return;
                 }
                 leaving = true;
                 was_idle = !progress.is_answering();

@@ -7,8 +7,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::AppState;
+use super::audit::{self, Deed};
 use super::pages::{Page, PageResult, html, see};
 use super::rules;
+use super::session::SignedIn;
 use super::tokens;
 use super::views::{
     self, ActiveSettings, ConfirmPage, Connection, Count, CredentialsKind, DraftSettings,
@@ -55,9 +57,10 @@ impl Default for Fields {
 /// `GET /settings/cdn`.
 pub(super) async fn show(
     State(state): State<AppState>,
+    user: SignedIn,
     Query(notice): Query<Notice>,
 ) -> PageResult {
-    let mut page = Page::begin(&state, Nav::Settings)?;
+    let mut page = Page::begin(&state, &user, Nav::Settings)?;
     match notice.done.as_deref() {
         Some("saved") => page.say(
             Severity::Success,
@@ -72,7 +75,7 @@ pub(super) async fn show(
             "Saved. It holds for publishes that arrive from now on.",
         ),
         Some("policy") => page.say(Severity::Success, "Saved. It holds from the next call on."),
-        Some("revoked") => page.say(Severity::Info, "The token was revoked; it works no more."),
+        Some("revoked") => page.say(Severity::Info, "It was revoked, and works no more."),
         Some("discarded") => page.say(Severity::Info, "The draft was thrown away."),
         _ => {}
     }
@@ -80,8 +83,12 @@ pub(super) async fn show(
 }
 
 /// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the draft.
-pub(super) async fn save(State(state): State<AppState>, Form(fields): Form<Fields>) -> PageResult {
-    let page = Page::begin(&state, Nav::Settings)?;
+pub(super) async fn save(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Form(fields): Form<Fields>,
+) -> PageResult {
+    let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
     let store_failed = |error: StoreError| failed(error.into());
     let site = page.site.id;
@@ -117,11 +124,13 @@ pub(super) async fn save(State(state): State<AppState>, Form(fields): Form<Field
             .activate(site, &settings, None, state.clock.now())
             .await
             .map_err(store_failed)?;
-        tracing::info!(
-            site = page.site.name,
-            distribution,
-            "settings saved without a test"
-        );
+        audit::by(
+            &state,
+            &user,
+            Deed::SavedSettings,
+            Some(format!("{distribution}, without a test")),
+        )
+        .await?;
         "?done=saved"
     } else {
         let test = test(&state, &settings).await;
@@ -136,12 +145,12 @@ pub(super) async fn save(State(state): State<AppState>, Form(fields): Form<Field
             state.store.keep_draft(site, &settings, &test, now).await
         }
         .map_err(store_failed)?;
-        tracing::info!(
-            site = page.site.name,
-            distribution,
-            passed,
-            "settings tested"
-        );
+        let detail = if passed {
+            format!("{distribution}: passed, and in force")
+        } else {
+            format!("{distribution}: failed, and kept as a draft")
+        };
+        audit::by(&state, &user, Deed::TestedSettings, Some(detail)).await?;
         "#test"
     };
     refresh(&state).await;
@@ -151,9 +160,10 @@ pub(super) async fn save(State(state): State<AppState>, Form(fields): Form<Field
 /// `POST /settings/cdn/remove`: asks first, so that it works without scripts.
 pub(super) async fn remove(
     State(state): State<AppState>,
+    user: SignedIn,
     Form(answer): Form<Confirmation>,
 ) -> PageResult {
-    let page = Page::begin(&state, Nav::Settings)?;
+    let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
     if answer.confirmed.is_none() {
         let confirm = ConfirmPage {
@@ -179,7 +189,7 @@ pub(super) async fn remove(
         .remove_settings(page.site.id, state.clock.now())
         .await
         .map_err(|error| failed(error.into()))?;
-    tracing::info!(site = page.site.name, "settings removed");
+    audit::by(&state, &user, Deed::RemovedSettings, None).await?;
     refresh(&state).await;
     Ok(see(&state, "/settings/cdn?done=removed"))
 }
@@ -238,6 +248,16 @@ pub(super) struct Shown {
     pub(super) revealed: Vec<Revealed>,
 }
 
+impl Shown {
+    /// Whether reloading the page loses nothing.
+    const fn is_nothing(&self) -> bool {
+        self.form.is_none()
+            && self.publishing.is_none()
+            && self.spending.is_none()
+            && self.revealed.is_empty()
+    }
+}
+
 /// The page, with the forms as stored or as typed.
 pub(super) async fn respond(
     state: &AppState,
@@ -248,6 +268,7 @@ pub(super) async fn respond(
     let failed = page.failed();
     let store_failed = |error: StoreError| failed(error.into());
     let site = page.site.id;
+    let may_reload = shown_instead.is_nothing();
     let saved = state.store.settings(site).await.map_err(store_failed)?;
     let active = saved.iter().find(|s| s.slot != Slot::Draft);
     let draft = saved.iter().find(|s| s.slot == Slot::Draft);
@@ -273,11 +294,12 @@ pub(super) async fn respond(
         .map_err(store_failed)?;
     let shown = draft.or(active);
     let test = shown.and_then(test_result);
-    page.layout.pending = test.as_ref().is_some_and(|test| {
-        test.steps
-            .iter()
-            .any(|s| s.outcome == views::StepOutcome::Waiting)
-    });
+    page.layout.pending = may_reload
+        && test.as_ref().is_some_and(|test| {
+            test.steps
+                .iter()
+                .any(|s| s.outcome == views::StepOutcome::Waiting)
+        });
     // The page itself says why purging is paused, and where to mend it.
     page.layout.banner = None;
     let settings_page = SettingsPage {

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::AppState;
+use super::audit::{self, Deed};
 use super::pages::{Page, PageError, PageResult, see};
+use super::secrets;
+use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
 use super::views::{Hook, Nav, Revealed, Token};
 use crate::store::{Site, StoreError};
@@ -24,8 +27,12 @@ pub(super) struct NewToken {
 }
 
 /// `POST /settings/cdn/tokens`: makes a token and shows it, this once.
-pub(super) async fn create(State(state): State<AppState>, Form(new): Form<NewToken>) -> PageResult {
-    let page = Page::begin(&state, Nav::Settings)?;
+pub(super) async fn create(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Form(new): Form<NewToken>,
+) -> PageResult {
+    let page = Page::begin(&state, &user, Nav::Settings)?;
     let name = match new.name.trim() {
         "" => "Unnamed",
         name => name,
@@ -44,14 +51,18 @@ pub(super) async fn create(State(state): State<AppState>, Form(new): Form<NewTok
         )
         .await
         .map_err(|error| page.failed()(error.into()))?;
-    tracing::info!(site = page.site.name, token = name, "publish token created");
+    audit::by(&state, &user, Deed::CreatedToken, Some(name.clone())).await?;
     refresh(&state).await;
     respond(&state, page, StatusCode::OK, revealed(&name, &token)).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/reveal`: shows the token that the first start made, this once.
-pub(super) async fn reveal(State(state): State<AppState>, Path(id): Path<Uuid>) -> PageResult {
-    let page = Page::begin(&state, Nav::Settings)?;
+pub(super) async fn reveal(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Path(id): Path<Uuid>,
+) -> PageResult {
+    let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
     let token = state
         .store
@@ -59,7 +70,7 @@ pub(super) async fn reveal(State(state): State<AppState>, Path(id): Path<Uuid>) 
         .await
         .map_err(|error| failed(error.into()))?
         .ok_or_else(|| failed(PageError::NotFound))?;
-    tracing::info!(site = page.site.name, token = %id, "publish token revealed");
+    audit::by(&state, &user, Deed::RevealedToken, Some(id.to_string())).await?;
     respond(
         &state,
         page,
@@ -70,8 +81,12 @@ pub(super) async fn reveal(State(state): State<AppState>, Path(id): Path<Uuid>) 
 }
 
 /// `POST /settings/cdn/tokens/{id}/revoke`.
-pub(super) async fn revoke(State(state): State<AppState>, Path(id): Path<Uuid>) -> PageResult {
-    let page = Page::begin(&state, Nav::Settings)?;
+pub(super) async fn revoke(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Path(id): Path<Uuid>,
+) -> PageResult {
+    let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
     let done = state
         .store
@@ -81,7 +96,7 @@ pub(super) async fn revoke(State(state): State<AppState>, Path(id): Path<Uuid>) 
     if !done {
         return Err(failed(PageError::NotFound));
     }
-    tracing::info!(site = page.site.name, token = %id, "publish token revoked");
+    audit::by(&state, &user, Deed::RevokedToken, Some(id.to_string())).await?;
     refresh(&state).await;
     Ok(see(&state, "/settings/cdn?done=revoked#hook"))
 }
@@ -116,7 +131,7 @@ pub(super) async fn hook(
                 unrevealed: token.unrevealed,
             })
             .collect(),
-        secrets: Vec::new(),
+        secrets: secrets::list(state, site).await?,
     })
 }
 

@@ -1,14 +1,11 @@
-//! Each way a call to CloudFront can end, and the state that the user sees for it.
+//! Each way a call of `CreateInvalidation` can end, and the state that the user sees for it.
 
 use serde_json::{Value, json};
 
-use crate::support::{DISTRIBUTION, KEY, Stepped, policy};
-
-const OTHER: &str = "E2OTHER0000001";
-const OTHER_KEY: &str = "AKIAOTHER00000000001";
+use crate::support::{DISTRIBUTION, Stepped};
 
 /// The one invalidation of a publish.
-fn only(publish: &Value) -> &Value {
+pub(crate) fn only(publish: &Value) -> &Value {
     let [invalidation] = publish["invalidations"].as_array().unwrap().as_slice() else {
         panic!("not one invalidation: {publish:#}");
     };
@@ -16,7 +13,13 @@ fn only(publish: &Value) -> &Value {
 }
 
 /// Checks the state of a publish, and its invalidation's status, reason to wait, and attempts.
-fn assert_shows(publish: &Value, state: &str, status: &str, waiting_for: Value, attempts: u32) {
+pub(crate) fn assert_shows(
+    publish: &Value,
+    state: &str,
+    status: &str,
+    waiting_for: Value,
+    attempts: u32,
+) {
     let invalidation = only(publish);
     assert_eq!(
         (
@@ -43,7 +46,7 @@ async fn references(service: &Stepped) -> Vec<Value> {
         .collect()
 }
 
-fn create(times: u32, fault: Value) -> Value {
+pub(crate) fn create(times: u32, fault: Value) -> Value {
     json!({ "operation": "create", "times": times, "fault": fault })
 }
 
@@ -386,268 +389,6 @@ async fn an_item_that_cloudfront_refuses_alone_fails_with_the_reason() {
         only(&publish)["error"]["message"],
         "Your request contains a bad path."
     );
-}
-
-/// Breaks the settings in force, checks that the site pauses and the other one does not notice, mends them, and checks
-/// that everything goes on by itself.
-async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
-    let other = service.add_site("other", OTHER, OTHER_KEY).await;
-    service.sandbox.set_key(KEY, bad).await;
-    let id = service.publish_and_run("/about").await;
-    let publish = service.api.get_publish(&id).await;
-    assert_shows(&publish, "queued", "Queued", json!("settings"), 1);
-    assert_eq!(only(&publish)["error"]["code"], code);
-    assert!(
-        only(&publish)["error"]["fix"]
-            .as_str()
-            .is_some_and(|fix| fix.len() > 20)
-    );
-
-    // What comes meanwhile waits too, and AWS is left in peace.
-    let later = service.publish_and_run("/later").await;
-    let waiting = service.api.get_publish(&later).await;
-    assert_eq!(
-        (&waiting["state"], &waiting["waiting_for"]),
-        (&json!("queued"), &json!("settings"))
-    );
-    service.pass(20).await;
-    let ours = |calls: Vec<Value>| {
-        calls
-            .iter()
-            .filter(|c| c["distribution"] == DISTRIBUTION)
-            .count()
-    };
-    assert_eq!(ours(service.sandbox.creates().await), 1);
-    let theirs = other.publish_path("/theirs").await;
-    service.run().await;
-    service.pass(3).await;
-    assert_eq!(other.get_publish(&theirs).await["state"], "completed");
-
-    service.pass(10).await;
-    assert_eq!(
-        ours(service.sandbox.creates().await),
-        2,
-        "tried again now and then"
-    );
-    service.sandbox.set_key(KEY, good).await;
-    for id in [id, later] {
-        let publish = service.run_until_ended(&id).await;
-        assert_eq!(publish["state"], "completed");
-        assert_eq!(only(&publish)["waiting_for"], Value::Null);
-    }
-    service
-        .state
-        .directory
-        .refresh(&service.state.store)
-        .await
-        .unwrap();
-    assert_eq!(service.state.directory.site("default").unwrap().pause, None);
-}
-
-#[tokio::test]
-async fn a_disabled_key_pauses_its_site_until_it_is_enabled() {
-    let service = Stepped::start().await;
-    a_pause(
-        &service,
-        "InvalidClientTokenId",
-        json!({ "enabled": false }),
-        json!({ "enabled": true }),
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn a_detached_policy_pauses_its_site_until_it_is_attached() {
-    let service = Stepped::start().await;
-    a_pause(
-        &service,
-        "AccessDenied",
-        json!({ "policy": null }),
-        json!({ "policy": policy(DISTRIBUTION) }),
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn a_changed_secret_pauses_its_site_until_the_settings_are_mended() {
-    let service = Stepped::start().await;
-    let secret = crate::support::SECRET;
-    a_pause(
-        &service,
-        "SignatureDoesNotMatch",
-        json!({ "secret_access_key": "another/secret/of/cloudfront/00000000001" }),
-        json!({ "secret_access_key": secret }),
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn a_wrong_distribution_waits_for_settings_and_goes_to_the_right_one() {
-    let service = Stepped::start().await;
-    let site = service.site();
-    service.activate(site, "E2WRONG0000001", KEY).await;
-    for (policy_of, code) in [(DISTRIBUTION, "AccessDenied"), ("*", "NoSuchDistribution")] {
-        service
-            .sandbox
-            .set_key(KEY, json!({ "policy": policy(policy_of) }))
-            .await;
-        service.activate(site, "E2WRONG0000001", KEY).await;
-        let id = service.publish_and_run("/about").await;
-        let publish = service.api.get_publish(&id).await;
-        assert_eq!(publish["state"], "queued");
-        let invalidation = publish["invalidations"].as_array().unwrap().last();
-        if let Some(invalidation) = invalidation {
-            assert_eq!(invalidation["waiting_for"], "settings");
-            assert_eq!(invalidation["error"]["code"], code);
-            assert_eq!(invalidation["distribution_id"], "E2WRONG0000001");
-        } else {
-            assert_eq!(publish["waiting_for"], "settings");
-        }
-        service.activate(site, DISTRIBUTION, KEY).await;
-        let publish = service.run_until_ended(&id).await;
-        assert_shows(&publish, "completed", "Completed", Value::Null, 1);
-        assert_eq!(only(&publish)["distribution_id"], DISTRIBUTION);
-    }
-    assert_eq!(service.sandbox.accepted().await.len(), 2);
-}
-
-#[tokio::test]
-async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
-    for fault in [
-        json!({ "kind": "error", "code": "TooManyInvalidationsInProgress", "status": 400 }),
-        json!({ "kind": "error", "code": "InvalidArgument", "status": 400 }),
-    ] {
-        let service = Stepped::start().await;
-        service
-            .sandbox
-            .set_key(KEY, json!({ "enabled": false }))
-            .await;
-        service.publish_and_run("/about").await;
-        service
-            .sandbox
-            .set_key(KEY, json!({ "enabled": true }))
-            .await;
-        service.sandbox.fault(create(1, fault.clone())).await;
-        service.pass(31).await;
-        service
-            .state
-            .directory
-            .refresh(&service.state.store)
-            .await
-            .unwrap();
-        let pause = &service.state.directory.site("default").unwrap().pause;
-        assert_eq!(*pause, None, "{fault}");
-    }
-}
-
-#[tokio::test]
-async fn an_invalidation_that_cloudfront_does_not_know_yet_is_asked_about_again() {
-    let service = Stepped::start().await;
-    let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });
-    service
-        .sandbox
-        .fault(json!({ "operation": "get", "times": 2, "fault": gone }))
-        .await;
-    let id = service.publish_and_run("/about").await;
-    service.pass(2).await;
-    let publish = service.api.get_publish(&id).await;
-    assert_shows(&publish, "in_progress", "InProgress", Value::Null, 1);
-    assert_eq!(only(&publish)["error"]["code"], "NoSuchInvalidation");
-    let publish = service.run_until_ended(&id).await;
-    assert_shows(&publish, "completed", "Completed", Value::Null, 1);
-    assert_eq!(only(&publish)["error"], Value::Null);
-}
-
-#[tokio::test]
-async fn an_invalidation_that_cloudfront_forgot_is_failed_and_never_completed() {
-    let service = Stepped::start().await;
-    let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });
-    service
-        .sandbox
-        .fault(json!({ "operation": "get", "fault": gone }))
-        .await;
-    let id = service.publish_and_run("/about").await;
-    let publish = service.run_until_ended(&id).await;
-    assert_shows(&publish, "failed", "Failed", Value::Null, 1);
-    let invalidation = only(&publish);
-    assert_eq!(invalidation["error"]["code"], "NoSuchInvalidation");
-    assert_eq!(invalidation["completed_at"], Value::Null);
-    assert_eq!(service.sandbox.creates().await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_question_without_an_answer_is_asked_again() {
-    for fault in [
-        json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 }),
-        json!({ "kind": "error", "code": "Throttling", "status": 400 }),
-        json!({ "kind": "status", "status": 502 }),
-        json!({ "kind": "reset" }),
-        json!({ "kind": "drop_answer" }),
-        json!({ "kind": "garbage" }),
-        json!({ "kind": "empty" }),
-        json!({ "kind": "truncated" }),
-    ] {
-        let service = Stepped::start().await;
-        service
-            .sandbox
-            .fault(json!({ "operation": "get", "times": 2, "fault": fault }))
-            .await;
-        let id = service.publish_and_run("/about").await;
-        service.pass(2).await;
-        let publish = service.api.get_publish(&id).await;
-        assert_shows(&publish, "in_progress", "InProgress", Value::Null, 1);
-        assert!(only(&publish)["error"]["code"].is_string(), "{fault}");
-        let publish = service.run_until_ended(&id).await;
-        assert_shows(&publish, "completed", "Completed", Value::Null, 1);
-        assert_eq!(service.sandbox.creates().await.len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_question_that_the_policy_forbids_waits_for_settings() {
-    let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
-    let id = service.publish_and_run("/about").await;
-    service.sandbox.set_policy(Value::Null).await;
-    service.pass(2).await;
-    let publish = service.api.get_publish(&id).await;
-    assert_shows(&publish, "in_progress", "InProgress", json!("settings"), 1);
-    assert_eq!(only(&publish)["error"]["code"], "AccessDenied");
-    assert!(
-        only(&publish)["error"]["fix"]
-            .as_str()
-            .unwrap()
-            .contains("cloudfront:GetInvalidation")
-    );
-    service.sandbox.set_policy(policy(DISTRIBUTION)).await;
-    service.sandbox.complete().await;
-    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
-}
-
-#[tokio::test]
-async fn a_clock_that_is_off_waits_for_settings_and_goes_on_by_itself() {
-    let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "clock_offset_seconds": 3_600 }))
-        .await;
-    let id = service.publish_and_run("/about").await;
-    let publish = service.api.get_publish(&id).await;
-    assert_shows(&publish, "queued", "Queued", json!("settings"), 1);
-    assert!(
-        only(&publish)["error"]["fix"]
-            .as_str()
-            .unwrap()
-            .contains("clock")
-    );
-    service
-        .sandbox
-        .config(json!({ "clock_offset_seconds": 0 }))
-        .await;
-    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::needless_pass_by_value,
     clippy::panic,
     clippy::print_stdout,
     clippy::disallowed_methods
@@ -10,10 +11,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod config;
 mod dispatch;
 mod faults;
 mod hook;
 mod lists;
+mod outage;
+mod pauses;
+mod polls;
 mod quotas;
 mod repeats;
 mod replicas;

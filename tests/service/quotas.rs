@@ -161,6 +161,31 @@ async fn a_backlog_that_takes_too_long_is_folded_unless_the_site_is_exact() {
 }
 
 #[tokio::test]
+async fn a_rebuild_that_comes_bit_by_bit_is_folded_too() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    service
+        .allow(Spending {
+            fold_above: 40,
+            ..ECONOMICAL
+        })
+        .await;
+    for n in 0..10 {
+        service.publish_pages("a", n * 20..(n + 1) * 20).await;
+        service.run().await;
+    }
+    let sent: Vec<_> = service.sent().await.iter().map(Vec::len).collect();
+    assert_eq!(sent, [20, 20, 1, 1, 1, 1, 1, 1, 1, 1]);
+    service.publish_pages("b", 0..5).await;
+    service.run().await;
+    let last = service.sent().await.pop().unwrap();
+    assert_eq!(last.len(), 5, "a few items go as they are: {last:?}");
+}
+
+#[tokio::test]
 async fn paths_a_second_are_kept_and_nothing_is_refused() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     sandbox

@@ -16,6 +16,9 @@ use tokio::runtime::Runtime;
 /// A server to use instead of one of our own: `postgres://user@host` of a superuser.
 const VARIABLE: &str = "TEST_DATABASE_URL";
 
+/// Migrated and empty, on a server of our own.
+const TEMPLATE: &str = "migrated";
+
 static SERVER: OnceLock<Server> = OnceLock::new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -23,7 +26,7 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Database {
     /// As for `DATABASE_URL`.
     pub(crate) url: String,
-    name: String,
+    name: Option<String>,
 }
 
 impl Database {
@@ -32,12 +35,21 @@ impl Database {
         let server = SERVER.get_or_init(|| std::thread::spawn(Server::start).join().unwrap());
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
-        let create = format!("CREATE DATABASE {name} TEMPLATE {}", server.template);
-        server.execute(&create).await;
+        if server.reaper.is_some() {
+            let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
+            server.execute(&create).await;
+        } else {
+            server.make(&name).await; // a template would stay behind
+        }
         Self {
             url: server.url(&name),
-            name,
+            name: Some(name),
         }
+    }
+
+    /// One on a server that the test runs itself.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url, name: None }
     }
 
     /// For a look at what is stored.
@@ -53,10 +65,11 @@ impl Database {
 impl Drop for Database {
     /// A server of our own goes away with everything in it.
     fn drop(&mut self) {
-        let Some(server) = SERVER.get().filter(|server| server.reaper.is_none()) else {
+        let lent = SERVER.get().filter(|server| server.reaper.is_none());
+        let (Some(server), Some(name)) = (lent, &self.name) else {
             return;
         };
-        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
         let _ = std::thread::spawn(move || server.runtime.block_on(server.execute(&drop))).join();
     }
 }
@@ -71,8 +84,6 @@ pub(crate) fn url_of(options: &PgConnectOptions, database: &str) -> String {
 struct Server {
     /// A database's address, with `{}` for its name.
     pattern: String,
-    /// Migrated and empty.
-    template: String,
     runtime: Runtime,
     /// Stops a server of our own when this process ends, however it ends.
     reaper: Option<ChildStdin>,
@@ -103,18 +114,19 @@ impl Server {
         };
         let server = Self {
             pattern,
-            template: format!("template_{}", std::process::id()),
             runtime,
             reaper,
         };
-        server.runtime.block_on(server.make_template());
+        if server.reaper.is_some() {
+            server.runtime.block_on(server.make(TEMPLATE));
+        }
         server
     }
 
-    async fn make_template(&self) {
-        self.execute(&format!("CREATE DATABASE {}", self.template))
-            .await;
-        let options = PgConnectOptions::from_str(&self.url(&self.template)).unwrap();
+    /// Makes a database with the schema in it.
+    async fn make(&self, name: &str) {
+        self.execute(&format!("CREATE DATABASE {name}")).await;
+        let options = PgConnectOptions::from_str(&self.url(name)).unwrap();
         let pool = sqlx::PgPool::connect_with(options).await.unwrap();
         sqlx::migrate!().run(&pool).await.unwrap();
         pool.close().await;
@@ -138,6 +150,7 @@ impl Server {
 }
 
 /// Waits for the end of the pipe that only this process holds, then ends the server and removes its directory.
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
 fn reaper(dir: &Path) -> ChildStdin {
     let script = r#"cat >/dev/null
         pid=$(head -n 1 "$1/postgres/postmaster.pid")

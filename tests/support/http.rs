@@ -143,9 +143,14 @@ impl Api {
         what: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
+        let path = format!("/api/sites/{}/publishes/{id}", self.site);
         eventually(&format!("publish {id} to come to {what}"), || async {
-            let publish = self.get_publish(id).await;
-            wanted(&publish).then_some(publish)
+            let answer = self.get(&path, &[]).await;
+            if answer.status == 503 {
+                return None; // as a client does: again, soon
+            }
+            assert_eq!(answer.status, 200, "{}", answer.json());
+            Some(answer.json()).filter(|publish| wanted(publish))
         })
         .await
     }

@@ -28,8 +28,8 @@ pub(crate) const KEY: &str = "AKIASANDBOX000000001";
 pub(crate) const SECRET: &str = "sandbox/demo/secret/of/cloudfront/000001";
 /// The publish token of site `default`.
 pub(crate) const TOKEN: &str = "skycdn_test_token_of_site_default";
-/// How long a test waits for something that is sure to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+/// How long a test waits for something that is sure to come: more than twice a lease.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The environment of a service.
 pub(crate) type Variables = BTreeMap<String, String>;
@@ -44,6 +44,7 @@ pub(crate) fn variables(database: &Database, sandbox: &Sandbox) -> Variables {
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         ),
         ("PUBLISH_TOKEN", TOKEN),
+        ("RUST_LOG", "skycms_cdn=debug,warn"),
         ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
         ("CloudFront__DistributionId", DISTRIBUTION),
         ("CloudFront__AccessKeyId", KEY),

@@ -1,6 +1,6 @@
 //! The real binary.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{Api, Database, Sandbox, Variables, eventually, variables};
+use super::{Api, Database, PATIENCE, Sandbox, Variables, eventually, variables};
 
 /// A running service, killed when dropped.
 pub(crate) struct Replica {
@@ -105,19 +105,16 @@ impl Drop for Replica {
 }
 
 /// Runs a service that must not start, and gives what it says.
-pub(crate) fn refusal(variables: &Variables) -> String {
+pub(crate) async fn refusal(variables: &Variables) -> String {
     let directory = tempfile::tempdir().unwrap();
-    let mut child = command(variables, &directory)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
+    let mut command = tokio::process::Command::from(command(variables, &directory));
+    command.stdout(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .unwrap_or_else(|_| panic!("it started with {variables:#?}"))
         .unwrap();
-    let mut said = String::new();
-    let mut stderr = child.stderr.take().unwrap();
-    stderr.read_to_string(&mut said).unwrap();
-    let status = child.wait().unwrap();
-    assert!(!status.success(), "it started: {said}");
-    said
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
 }
 
 fn command(variables: &Variables, directory: &TempDir) -> Command {
@@ -125,7 +122,6 @@ fn command(variables: &Variables, directory: &TempDir) -> Command {
     command
         .env_clear()
         .envs(variables.iter().filter(|(_, value)| !value.is_empty()))
-        .env("RUST_LOG", "skycms_cdn=debug,warn")
         .current_dir(directory.path());
     command
 }

@@ -302,6 +302,25 @@ async fn beyond_the_limit_connections_wait_and_idle_ones_make_room() {
 }
 
 #[tokio::test]
+async fn dripping_heads_make_room_for_others() {
+    let options = ServeOptions {
+        connections: 2,
+        head: Duration::from_secs(60),
+        ..options()
+    };
+    let service = Service::start_with(options).await;
+    let mut dripping = Vec::new();
+    for _ in 0..4 {
+        let mut client = service.connect().await;
+        client.send("GET /").await;
+        dripping.push(client);
+    }
+    let mut client = service.connect().await;
+    client.get("/").await;
+    assert!(client.answer().await.ends_with("hello"));
+}
+
+#[tokio::test]
 async fn a_stop_leaves_time_to_notice_then_finishes_what_is_under_way() {
     let service = Service::start().await;
     let (mut idle, mut busy) = (service.connect().await, service.connect().await);

@@ -58,6 +58,8 @@ pub struct SigningSecret {
     pub created_at: OffsetDateTime,
     /// When it was last used.
     pub last_used: Option<OffsetDateTime>,
+    /// It waits to be shown, once: `POST …/settings/cdn/secrets/{id}/reveal`.
+    pub unrevealed: bool,
 }
 
 /// Publishing: `POST …/settings/cdn/publishing`.

@@ -1,0 +1,40 @@
+//! What the binary does besides serving.
+
+use super::{AppError, first_start, open};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::{Resealed, SealError, StoreError};
+use crate::web::PublicUrl;
+
+/// Seals every stored secret anew with the first key of `ENCRYPTION_KEY`. What no key opens stops it, or with
+/// `remove_unreadable` is removed.
+///
+/// # Errors
+/// In words that say what to do; nothing is changed then.
+pub async fn reseal(config: &Config, remove_unreadable: bool) -> Result<Resealed, AppError> {
+    let (store, embedded) = open(config).await?;
+    let done = store.reseal(remove_unreadable).await;
+    store.close().await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    done.map_err(|error| match error {
+        StoreError::Seal(SealError::WrongKey) => AppError::WrongKey,
+        error => error.into(),
+    })
+}
+
+/// Makes a one-time link that sets the admin's password, for whoever has forgotten it, and gives its address.
+///
+/// # Errors
+/// In words that say what to do.
+pub async fn set_up_link(config: &Config, clock: &Clock) -> Result<String, AppError> {
+    let (store, embedded) = open(config).await?;
+    let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
+    let link = first_start::new_set_up_link(&store, clock, &public).await;
+    store.close().await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    Ok(link?)
+}

@@ -1,0 +1,143 @@
+//! What a first start makes: the site, its first token and signing secret, the admin's password or the link that sets
+//! it, and the key that seals secrets.
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use zeroize::Zeroizing;
+
+use super::{AppError, DEFAULT_SITE};
+use crate::clock::Clock;
+use crate::config::{Config, EncryptionKey};
+use crate::domain::Settings;
+use crate::store::{HookSecret, Store, StoreError};
+use crate::web::{Hasher, PublicUrl, fresh};
+
+/// The operator's keys; with the embedded database one that is generated beside it.
+pub(super) fn encryption_keys(config: &Config) -> Result<Vec<EncryptionKey>, AppError> {
+    if config.encryption_keys.is_empty() {
+        Ok(vec![generated_key(
+            &config.data_dir.join("encryption.key"),
+        )?])
+    } else {
+        Ok(config
+            .encryption_keys
+            .iter()
+            .map(|key| SecretBox::new(Box::new(*key.expose_secret())))
+            .collect())
+    }
+}
+
+fn generated_key(path: &Path) -> Result<EncryptionKey, AppError> {
+    let trouble = |problem: String| AppError::KeyFile {
+        path: path.display().to_string(),
+        problem,
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            use std::io::Write as _;
+            let text = Zeroizing::new(STANDARD.encode(Clock::random::<32>()));
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(|e| trouble(format!("cannot be made: {e}")))?;
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(|e| trouble(format!("cannot be written: {e}")))?;
+            text
+        }
+        Err(error) => return Err(trouble(format!("cannot be read: {error}"))),
+    };
+    let bytes: [u8; 32] = STANDARD
+        .decode(text.trim())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| trouble("does not hold a key; restore it from a backup".into()))?;
+    Ok(SecretBox::new(Box::new(bytes)))
+}
+
+/// What a first start makes, and what the environment decides at each.
+pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Result<(), AppError> {
+    let now = clock.now();
+    let (site, is_new) = store.ensure_site(DEFAULT_SITE, now).await?;
+    if is_new {
+        match &config.publish_token {
+            Some(token) => {
+                store
+                    .add_token(site, clock.id(), "PUBLISH_TOKEN", token, false, now)
+                    .await?;
+            }
+            None => {
+                store
+                    .add_token(site, clock.id(), "First token", &fresh_token(), true, now)
+                    .await?;
+            }
+        }
+    }
+    if is_new {
+        let (secret, reveal_once) = match &config.access.hook_secret {
+            Some(secret) => (secret.clone(), false),
+            None => (HookSecret::fresh(), true),
+        };
+        store
+            .add_hook_secret(site, clock.id(), &secret, reveal_once, now)
+            .await?;
+    }
+    let settings = config
+        .cloudfront
+        .as_ref()
+        .map(|form| Settings::parse(form, &[]))
+        .transpose()
+        .map_err(AppError::CloudFront)?;
+    store.set_environment(site, settings.as_ref(), now).await?;
+    Ok(())
+}
+
+/// A new bearer token: 256 bits of randomness behind a prefix that secret scanners can know.
+#[must_use]
+pub fn fresh_token() -> SecretString {
+    let bytes = Zeroizing::new(Clock::random::<32>());
+    SecretString::from(format!("skycdn_{}", URL_SAFE_NO_PAD.encode(*bytes)))
+}
+
+/// The admin's password from the environment, or a link that sets it: a new one at each start until it is set.
+pub(super) async fn seed_password(
+    store: &Store,
+    config: &Config,
+    clock: &Clock,
+    public: &PublicUrl,
+    hasher: &Hasher,
+) -> Result<(), AppError> {
+    if store.password_hash().await?.is_some() {
+        return Ok(());
+    }
+    if let Some(password) = &config.access.admin_password {
+        let hash = hasher.hash(password).await?;
+        if store.set_first_password(&hash, clock.now()).await? {
+            tracing::info!(
+                "the password of admin is the one in ADMIN_PASSWORD; change it on the page"
+            );
+        }
+        return Ok(());
+    }
+    let link = new_set_up_link(store, clock, public).await?;
+    tracing::info!("choose the password of admin within an hour at {link}");
+    Ok(())
+}
+
+/// The address of a new one-time link that sets the admin's password.
+pub(super) async fn new_set_up_link(
+    store: &Store,
+    clock: &Clock,
+    public: &PublicUrl,
+) -> Result<String, StoreError> {
+    let (token, stored) = fresh();
+    store.add_set_up_link(&stored, clock.now()).await?;
+    Ok(format!("{public}/set-up?token={token}"))
+}

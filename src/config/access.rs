@@ -1,0 +1,91 @@
+//! Who is let in, and from where.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+use uuid::Uuid;
+
+use super::{ConfigError, Variables, error};
+use crate::domain::NewPassword;
+use crate::store::HookSecret;
+
+/// The shortest secret that SkyCMS may share with this service: as long as HS256's hash.
+const SHORTEST_EMBED_SECRET: usize = 32;
+
+/// Who is let in, and from where.
+#[derive(Clone, Debug, Default)]
+pub struct AccessConfig {
+    /// The admin's password at first start; none: a one-time link sets it.
+    pub admin_password: Option<NewPassword>,
+    /// The signing secret of site `default` at first start; none: one is generated.
+    pub hook_secret: Option<SecretString>,
+    /// Shared with SkyCMS, whose tokens it signs; none: SkyCMS cannot sign anybody in.
+    pub embed_secret: Option<SecretString>,
+    /// Origins that may frame the pages.
+    pub embed_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl AccessConfig {
+    pub(super) fn read(vars: &Variables<'_>) -> Result<Self, ConfigError> {
+        let admin_password = vars
+            .secret("ADMIN_PASSWORD")?
+            .map(|text| {
+                NewPassword::parse(&text).map_err(|e| error("ADMIN_PASSWORD", e.to_string()))
+            })
+            .transpose()?;
+        let hook_secret = vars.secret("PUBLISH_HOOK_SECRET")?;
+        if let Some(secret) = &hook_secret {
+            HookSecret::parse(Uuid::nil(), secret)
+                .map_err(|e| error("PUBLISH_HOOK_SECRET", e.to_string()))?;
+        }
+        let embed_secret = vars.secret("EMBED_JWT_SECRET")?;
+        if let Some(length) = embed_secret.as_ref().map(|s| s.expose_secret().len())
+            && length < SHORTEST_EMBED_SECRET
+        {
+            return Err(error(
+                "EMBED_JWT_SECRET",
+                format!("must have {SHORTEST_EMBED_SECRET} bytes or more, and has {length}"),
+            ));
+        }
+        Ok(Self {
+            admin_password,
+            hook_secret,
+            embed_secret,
+            embed_origins: list(vars, "EMBED_ORIGINS", origin)?,
+            trusted_proxies: list(vars, "TRUSTED_PROXIES", network)?,
+        })
+    }
+}
+
+/// A variable with several values, comma-separated.
+fn list<T>(
+    vars: &Variables<'_>,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, ConfigError> {
+    let text = vars.text(name)?.unwrap_or_default();
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| parse(part).map_err(|problem| error(name, problem)))
+        .collect()
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
+        .filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none())
+        .map(|url| url.origin().ascii_serialization())
+        .ok_or_else(|| format!("`{text}` is not an origin such as https://editor.example.com"))
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("`{text}` is not an address or a network such as 10.0.0.0/8"))
+}

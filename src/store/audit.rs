@@ -1,0 +1,111 @@
+//! Who did what.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Page, Store, StoreError};
+
+/// Something that was done.
+#[derive(Clone, Debug)]
+pub struct AuditRecord {
+    /// Its number, in the order of events.
+    pub id: Uuid,
+    /// When.
+    pub at: OffsetDateTime,
+    /// Who.
+    pub who: String,
+    /// What, in words.
+    pub what: String,
+    /// More of it, without secrets.
+    pub detail: Option<String>,
+    /// From where.
+    pub address: String,
+}
+
+/// Which records are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFilter<'a> {
+    /// Those with this in one of their words.
+    pub search: Option<&'a str>,
+    /// Those before this one.
+    pub before: Option<Uuid>,
+    /// Those after this one.
+    pub after: Option<Uuid>,
+}
+
+impl Store {
+    /// Writes down what was done.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn write_audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO audit (id, at, who, what, detail, address) VALUES ($1, $2, $3, $4, $5, $6)",
+            record.id,
+            record.at,
+            record.who,
+            record.what,
+            record.detail,
+            record.address,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// What was done, newest first.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn audit(
+        &self,
+        filter: AuditFilter<'_>,
+        limit: u16,
+    ) -> Result<Page<AuditRecord>, StoreError> {
+        let search = filter.search.map(|text| {
+            let escaped = text
+                .replace('\\', r"\\")
+                .replace('%', r"\%")
+                .replace('_', r"\_");
+            format!("%{escaped}%")
+        });
+        let rows = i64::from(limit) + 1;
+        let records = match filter.after {
+            None => {
+                sqlx::query_as!(
+                    AuditRecord,
+                    "SELECT id, at, who, what, detail, address FROM audit
+                     WHERE id < coalesce($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                       AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
+                     ORDER BY id DESC LIMIT $3",
+                    filter.before,
+                    search,
+                    rows,
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+            Some(after) => {
+                sqlx::query_as!(
+                    AuditRecord,
+                    "SELECT id, at, who, what, detail, address FROM audit
+                     WHERE id > $1
+                       AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
+                     ORDER BY id LIMIT $3",
+                    after,
+                    search,
+                    rows,
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+        };
+        Ok(Page::cut(
+            records,
+            limit,
+            filter.before,
+            filter.after,
+            |record| record.id,
+        ))
+    }
+}

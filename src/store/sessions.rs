@@ -1,0 +1,190 @@
+//! Who is signed in. The token is the browser's; here is only its SHA-256.
+
+use time::{Duration, OffsetDateTime};
+
+use super::tokens::TokenHash;
+use super::{Store, StoreError};
+
+/// A session that has not been used for so long is over.
+const IDLE: Duration = Duration::hours(12);
+/// `used_at` is written at most so often.
+const NOTED_EVERY: Duration = Duration::minutes(1);
+
+/// What a user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Activity and purge, no settings.
+    Editor,
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Editor => "editor",
+        }
+    }
+}
+
+/// Who vouched for a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A password here.
+    Password,
+    /// A token of SkyCMS.
+    SkyCms,
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::SkyCms => "skycms",
+        }
+    }
+
+    /// How long a session lasts at most. SkyCMS can send its users again at any time, and may have stopped trusting
+    /// them.
+    #[must_use]
+    pub const fn lifetime(self) -> Duration {
+        match self {
+            Self::Password => Duration::days(7),
+            Self::SkyCms => Duration::hours(12),
+        }
+    }
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Whose it is.
+    pub user: String,
+    /// What they may do.
+    pub role: Role,
+    /// Who vouched for them.
+    pub source: Source,
+    /// Shown in a frame of SkyCMS.
+    pub framed: bool,
+}
+
+impl Store {
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn add_session(
+        &self,
+        token: &TokenHash,
+        session: &Session,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            token.as_slice(),
+            session.user,
+            session.role.as_str(),
+            session.source.as_str(),
+            session.framed,
+            now,
+            now + session.source.lifetime(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The session of that token, which is thereby used.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn use_session(
+        &self,
+        token: &TokenHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query!(
+            "SELECT user_name, role, source, framed, used_at FROM session
+             WHERE token_hash = $1 AND ends_at > $2 AND used_at > $3",
+            token.as_slice(),
+            now,
+            now - IDLE,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        if now - row.used_at >= NOTED_EVERY {
+            sqlx::query!(
+                "UPDATE session SET used_at = $2 WHERE token_hash = $1 AND used_at < $2",
+                token.as_slice(),
+                now,
+            )
+            .execute(&self.pool)
+            .await?;
+        }
+        Ok(Some(Session {
+            user: row.user_name,
+            role: match row.role.as_str() {
+                "admin" => Role::Admin,
+                "editor" => Role::Editor,
+                _ => return Err(StoreError::unknown("role", row.role)),
+            },
+            source: match row.source.as_str() {
+                "password" => Source::Password,
+                "skycms" => Source::SkyCms,
+                _ => return Err(StoreError::unknown("source of a session", row.source)),
+            },
+            framed: row.framed,
+        }))
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn end_session(&self, token: &TokenHash) -> Result<(), StoreError> {
+        sqlx::query!(
+            "DELETE FROM session WHERE token_hash = $1",
+            token.as_slice()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends all sessions of a user.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn end_sessions_of(&self, user: &str, source: Source) -> Result<(), StoreError> {
+        sqlx::query!(
+            "DELETE FROM session WHERE user_name = $1 AND source = $2",
+            user,
+            source.as_str(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Uses up a token of SkyCMS. Tells whether it was still unused.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn use_embed_token(
+        &self,
+        jti: &TokenHash,
+        expires_at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "INSERT INTO embed_token (jti_hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            jti.as_slice(),
+            expires_at,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

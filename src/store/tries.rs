@@ -1,0 +1,149 @@
+//! Tries to sign in, counted for all replicas together.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use time::{Duration, OffsetDateTime};
+
+use super::accounts::ADMIN;
+use super::tokens::TokenHash;
+use super::{Store, StoreError};
+use crate::domain::slow_down::{Tries, client_wait, stranger_wait};
+
+/// Who tries to sign in.
+#[derive(Clone, Copy, Debug)]
+pub enum TryingClient {
+    /// A browser that has signed in before.
+    Device(TokenHash),
+    /// Somebody who is signed in and has to prove it again.
+    Session(TokenHash),
+    /// Anybody else.
+    Stranger(IpAddr),
+}
+
+impl TryingClient {
+    fn key(self) -> String {
+        match self {
+            Self::Device(hash) => format!("device {}", hex(&hash)),
+            Self::Session(hash) => format!("session {}", hex(&hash)),
+            Self::Stranger(IpAddr::V4(address)) => format!("address {address}"),
+            Self::Stranger(IpAddr::V6(address)) => {
+                let [a, b, c, ..] = address.segments();
+                format!("address {}/48", Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn strangers() -> String {
+    format!("strangers {ADMIN}")
+}
+
+impl Store {
+    /// How long the client has to wait before its next try, at least. Takes no lock, so that a storm of tries costs
+    /// little.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn wait_before_try(
+        &self,
+        client: TryingClient,
+        now: OffsetDateTime,
+    ) -> Result<Duration, StoreError> {
+        let row = sqlx::query!(
+            "SELECT failures, last_at FROM sign_in_tries WHERE key = $1",
+            client.key(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map_or(Duration::ZERO, |row| {
+            client_wait(tries(row.failures, row.last_at), now)
+        }))
+    }
+
+    /// Begins a try, which counts as failed until [`Store::try_succeeded`], or tells how long the client has to wait.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn begin_try(
+        &self,
+        client: TryingClient,
+        now: OffsetDateTime,
+    ) -> Result<Result<(), Duration>, StoreError> {
+        let key = client.key();
+        let mut keys = vec![key.clone()];
+        if matches!(client, TryingClient::Stranger(_)) {
+            keys.push(strangers());
+        }
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "INSERT INTO sign_in_tries (key, failures, last_at)
+             SELECT key, 0, $2 FROM unnest($1::text[]) AS key ON CONFLICT DO NOTHING",
+            &keys,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
+        let rows = sqlx::query!(
+            "SELECT key, failures, last_at FROM sign_in_tries WHERE key = ANY($1) ORDER BY key FOR UPDATE",
+            &keys,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let of = |wanted: &str| {
+            rows.iter()
+                .find(|row| row.key == wanted)
+                .map_or(tries(0, now), |row| tries(row.failures, row.last_at))
+        };
+        let own = of(&key);
+        let wait = keys.get(1).map_or(Duration::ZERO, |strangers| {
+            stranger_wait(own, of(strangers), now)
+        });
+        let wait = wait.max(client_wait(own, now));
+        if wait.is_positive() {
+            return Ok(Err(wait));
+        }
+        for key in &keys {
+            let counted = of(key).and_one_more(now);
+            sqlx::query!(
+                "UPDATE sign_in_tries SET failures = $2, last_at = $3 WHERE key = $1",
+                key,
+                i32::try_from(counted.failures).unwrap_or(i32::MAX),
+                now,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// The try that began was right: the client's failures are forgotten, and the strangers' lose one.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn try_succeeded(&self, client: TryingClient) -> Result<(), StoreError> {
+        sqlx::query!("DELETE FROM sign_in_tries WHERE key = $1", client.key())
+            .execute(&self.pool)
+            .await?;
+        if matches!(client, TryingClient::Stranger(_)) {
+            sqlx::query!(
+                "UPDATE sign_in_tries SET failures = failures - 1 WHERE key = $1 AND failures > 0",
+                strangers(),
+            )
+            .execute(&self.pool)
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn tries(failures: i32, last: OffsetDateTime) -> Tries {
+    Tries {
+        failures: u32::try_from(failures).unwrap_or_default(),
+        last,
+    }
+}

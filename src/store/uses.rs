@@ -1,0 +1,82 @@
+//! When tokens and signing secrets were last used, written down off the hot path and at most once a minute each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use time::{Duration, OffsetDateTime};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+
+const NOTED_EVERY: Duration = Duration::minutes(1);
+
+/// What proved a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// A bearer token.
+    Token(Uuid),
+    /// A signing secret.
+    Secret(Uuid),
+}
+
+/// Notes uses. Clones share what is known.
+#[derive(Clone, Debug)]
+pub struct Uses {
+    store: Store,
+    tasks: TaskTracker,
+    noted: Arc<Mutex<HashMap<Proof, OffsetDateTime>>>,
+}
+
+impl Uses {
+    /// Writes into `store` from tasks of `tasks`.
+    #[must_use]
+    pub fn new(store: Store, tasks: TaskTracker) -> Self {
+        Self {
+            store,
+            tasks,
+            noted: Arc::default(),
+        }
+    }
+
+    /// Notes that `proof` was used, without waiting for it to be written.
+    pub fn note(&self, proof: Proof, now: OffsetDateTime) {
+        {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if noted
+                .get(&proof)
+                .is_some_and(|last| now - *last < NOTED_EVERY)
+            {
+                return;
+            }
+            noted.retain(|_, last| now - *last < NOTED_EVERY);
+            noted.insert(proof, now);
+        }
+        let store = self.store.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = store.note_use(proof, now).await {
+                tracing::warn!(%error, "the last use of a token could not be noted");
+            }
+        });
+    }
+}
+
+impl Store {
+    async fn note_use(&self, proof: Proof, now: OffsetDateTime) -> Result<(), StoreError> {
+        match proof {
+            Proof::Token(id) => sqlx::query!(
+                "UPDATE publish_token SET last_used_at = greatest(last_used_at, $2) WHERE id = $1",
+                id,
+                now,
+            ),
+            Proof::Secret(id) => sqlx::query!(
+                "UPDATE hook_secret SET last_used_at = greatest(last_used_at, $2) WHERE id = $1",
+                id,
+                now,
+            ),
+        }
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! SkyCMS's sign-in: a short-lived token that SkyCMS signs, good for one session.
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use time::{Duration, OffsetDateTime};
+
+use super::AppState;
+use super::audit::{self, Deed};
+use super::client::ClientAddress;
+use super::pages::{PageError, PageFailure, PageResult, see};
+use super::session;
+use crate::store::{Role, Session, Source, hash};
+
+/// Whom the token must be meant for.
+const AUDIENCE: &str = "skycms-cdn";
+/// How far ahead a token may expire.
+const LONGEST: Duration = Duration::minutes(5);
+/// How far SkyCMS's clock may be ahead.
+const SKEW: Duration = Duration::minutes(1);
+/// The longest name and number that are taken, in bytes.
+const LONGEST_TEXT: usize = 200;
+
+/// The query.
+#[derive(Deserialize)]
+pub(super) struct Ticket {
+    #[serde(default)]
+    token: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    role: String,
+    jti: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// `GET /embed?token=<JWT>`.
+pub(super) async fn sign_in(
+    State(state): State<AppState>,
+    ClientAddress(from): ClientAddress,
+    headers: HeaderMap,
+    Query(ticket): Query<Ticket>,
+) -> PageResult {
+    let failed = |error| PageFailure::of(&state, None, error);
+    let Some(secret) = &state.access.embed_secret else {
+        return Err(failed(PageError::NotFound));
+    };
+    let signed_in = async {
+        let now = state.clock.now();
+        let (session, claims) = accept(secret, &ticket.token, now).map_err(|why| {
+            tracing::warn!(%from, why, "a token of SkyCMS was refused");
+            PageError::TicketRefused
+        })?;
+        let expires_at = OffsetDateTime::from_unix_timestamp(claims.exp)
+            .map_err(|_| PageError::TicketRefused)?;
+        if !state
+            .store
+            .use_embed_token(&hash(&claims.jti), expires_at)
+            .await?
+        {
+            tracing::warn!(%from, "a token of SkyCMS was used twice");
+            return Err(PageError::TicketRefused);
+        }
+        let session = Session {
+            framed: !state.access.embed_origins.is_empty() && session::is_frame(&headers),
+            ..session
+        };
+        let as_what = match session.role {
+            Role::Admin => "as administrator",
+            Role::Editor => "as editor",
+        };
+        audit::write(
+            &state,
+            &session.user,
+            from,
+            Deed::CameFromSkyCms,
+            Some(as_what.into()),
+        )
+        .await?;
+        let page = match session.role {
+            Role::Admin => "/settings/cdn",
+            Role::Editor => "/activity",
+        };
+        let response: Response =
+            session::begin(&state, &headers, &session, see(&state, page)).await?;
+        Ok(response)
+    };
+    let mut response = signed_in.await.map_err(failed)?;
+    // The token is used up; still, it is nobody's business.
+    response.headers_mut().insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    Ok(response)
+}
+
+/// Whom the token signs in, or why nobody.
+fn accept(
+    secret: &SecretString,
+    token: &SecretString,
+    now: OffsetDateTime,
+) -> Result<(Session, Claims), &'static str> {
+    let mut rules = Validation::new(Algorithm::HS256);
+    rules.set_audience(&[AUDIENCE]);
+    rules.set_required_spec_claims(&["aud", "exp", "sub"]);
+    // Times are compared below, with the clock that is handed in.
+    rules.validate_exp = false;
+    let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
+    let claims = jsonwebtoken::decode::<Claims>(token.expose_secret(), &key, &rules)
+        .map_err(|_| "its form, signature or audience is wrong")?
+        .claims;
+    let now = now.unix_timestamp();
+    if claims.exp <= now {
+        return Err("it has expired");
+    }
+    if claims.exp > now.saturating_add((LONGEST + SKEW).whole_seconds()) {
+        return Err("it expires too far ahead");
+    }
+    if claims.iat > now.saturating_add(SKEW.whole_seconds())
+        || claims.exp.saturating_sub(claims.iat) > LONGEST.whole_seconds()
+    {
+        return Err("it is made for the future or for more than five minutes");
+    }
+    let is_name = |text: &str| {
+        !text.trim().is_empty() && text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control)
+    };
+    if !is_name(&claims.sub) || !is_name(&claims.jti) {
+        return Err("its `sub` or `jti` is empty or too long");
+    }
+    let role = match claims.role.as_str() {
+        "Administrators" => Role::Admin,
+        "Editors" => Role::Editor,
+        _ => return Err("its `role` is unknown"),
+    };
+    let session = Session {
+        user: claims.sub.clone(),
+        role,
+        source: Source::SkyCms,
+        framed: false,
+    };
+    Ok((session, claims))
+}

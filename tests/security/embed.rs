@@ -1,0 +1,244 @@
+//! SkyCMS's tokens.
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Browser, EMBED_SECRET, Service};
+
+fn claims(service: &Service, role: &str) -> Value {
+    json!({
+        "sub": "ada@example.com", "role": role, "aud": "skycms-cdn", "jti": service.state.clock.id(),
+        "iat": service.now(), "exp": service.now() + 120,
+    })
+}
+
+fn unsigned(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", part(header), part(claims))
+}
+
+fn signed_with(algorithm: hmac::Algorithm, header: &Value, claims: &Value, secret: &str) -> String {
+    let text = unsigned(header, claims);
+    let key = hmac::Key::new(algorithm, secret.as_bytes());
+    let tag = hmac::sign(&key, text.as_bytes());
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+}
+
+fn token(claims: &Value) -> String {
+    let header = json!({ "alg": "HS256", "typ": "JWT" });
+    signed_with(hmac::HMAC_SHA256, &header, claims, EMBED_SECRET)
+}
+
+async fn open(browser: &mut Browser<'_>, token: &str) -> Answer {
+    browser.get(&format!("/embed?token={token}")).await
+}
+
+#[tokio::test]
+async fn skycms_signs_its_users_in() {
+    let service = Service::start().await;
+    let mut browser = service.browser();
+    let answer = open(&mut browser, &token(&claims(&service, "Administrators"))).await;
+    assert_eq!((answer.status, answer.location()), (303, "/settings/cdn"));
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    assert_eq!(browser.get("/settings/cdn").await.status, 200);
+    assert_eq!(
+        browser.get("/password").await.status,
+        403,
+        "its password is SkyCMS's"
+    );
+    let audit = browser.get("/audit?search=came+from").await;
+    assert!(audit.body.contains("ada@example.com") && audit.body.contains("192.0.2.10"));
+
+    let mut editor = service.browser();
+    let answer = open(&mut editor, &token(&claims(&service, "Editors"))).await;
+    assert_eq!((answer.status, answer.location()), (303, "/activity"));
+    let page = editor.get("/activity").await;
+    assert!(
+        !page.body.contains("/settings/cdn\""),
+        "no way to the settings"
+    );
+    for path in ["/settings/cdn", "/audit", "/password"] {
+        let page = editor.get(path).await;
+        assert_eq!(page.status, 403, "{path}");
+        assert!(!page.body.contains("E2SANDBOX0CDN1"));
+    }
+    for path in [
+        "/settings/cdn",
+        "/settings/cdn/remove",
+        "/settings/cdn/tokens",
+        "/settings/cdn/secrets",
+    ] {
+        assert_eq!(editor.post(path, &[]).await.status, 403, "{path}");
+    }
+
+    service.time.advance(time::Duration::hours(11));
+    assert_eq!(editor.get("/activity").await.status, 200);
+    service.time.advance(time::Duration::hours(1));
+    assert_eq!(
+        editor.get("/activity").await.status,
+        303,
+        "twelve hours and no more"
+    );
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let service = Service::start().await;
+    let good = claims(&service, "Administrators");
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims["jti"] = json!(service.state.clock.id());
+        claims[name] = value;
+        token(&claims)
+    };
+    let without = |name: &str| {
+        let mut claims = good.clone();
+        claims.as_object_mut().unwrap().remove(name);
+        token(&claims)
+    };
+    let hs256 = json!({ "alg": "HS256", "typ": "JWT" });
+    let none = json!({ "alg": "none", "typ": "JWT" });
+    let genuine = token(&good);
+    let (text, tag) = genuine.rsplit_once('.').unwrap();
+    let editor = unsigned(&hs256, &claims(&service, "Editors"));
+    let now = service.now();
+    let forged = [
+        ("alg none", format!("{}.", unsigned(&none, &good))),
+        (
+            "alg none with a signature",
+            format!("{}.{tag}", unsigned(&none, &good)),
+        ),
+        ("no signature", format!("{text}.")),
+        ("another signature", format!("{editor}.{tag}")),
+        (
+            "another key",
+            signed_with(
+                hmac::HMAC_SHA256,
+                &hs256,
+                &good,
+                "another secret, as long as needed",
+            ),
+        ),
+        (
+            "an empty key",
+            signed_with(hmac::HMAC_SHA256, &hs256, &good, ""),
+        ),
+        (
+            "HS512",
+            signed_with(
+                hmac::HMAC_SHA512,
+                &json!({ "alg": "HS512" }),
+                &good,
+                EMBED_SECRET,
+            ),
+        ),
+        (
+            "RS256 by HMAC",
+            signed_with(
+                hmac::HMAC_SHA256,
+                &json!({ "alg": "RS256" }),
+                &good,
+                EMBED_SECRET,
+            ),
+        ),
+        ("another audience", with("aud", json!("skycms"))),
+        ("no audience", without("aud")),
+        ("expired", with("exp", json!(now - 1))),
+        ("expires now", with("exp", json!(now))),
+        ("expires too late", with("exp", json!(now + 400))),
+        ("lives too long", with("iat", json!(now - 250))),
+        ("made in the future", with("iat", json!(now + 100))),
+        ("overflows", with("exp", json!(i64::MAX))),
+        ("no expiry", without("exp")),
+        ("no iat", without("iat")),
+        ("no subject", without("sub")),
+        ("empty subject", with("sub", json!(" "))),
+        ("a subject with a line break", with("sub", json!("a\nb"))),
+        ("no jti", without("jti")),
+        ("no role", without("role")),
+        ("an unknown role", with("role", json!("Authors"))),
+        (
+            "a role in another case",
+            with("role", json!("administrators")),
+        ),
+        ("roles in a list", with("role", json!(["Administrators"]))),
+        ("nothing", String::new()),
+        ("nonsense", "a.b.c".into()),
+    ];
+    for (what, token) in forged {
+        let mut browser = service.browser();
+        let answer = open(&mut browser, &token).await;
+        assert_eq!(answer.status, 401, "{what}");
+        assert!(browser.cookies.is_empty(), "{what}");
+    }
+    let mut browser = service.browser();
+    assert_eq!(
+        open(&mut browser, &genuine).await.status,
+        303,
+        "the original is good"
+    );
+    let mut thief = service.browser();
+    assert_eq!(
+        open(&mut thief, &genuine).await.status,
+        401,
+        "but only once"
+    );
+    service.time.advance(time::Duration::seconds(121));
+    service
+        .state
+        .store
+        .forget_expired(service.state.clock.now())
+        .await
+        .unwrap();
+    assert_eq!(
+        open(&mut thief, &genuine).await.status,
+        401,
+        "and not later"
+    );
+}
+
+#[tokio::test]
+async fn embedding_is_off_by_default() {
+    let service = Service::start_with(&[("EMBED_JWT_SECRET", "")]).await;
+    let mut browser = service.browser();
+    let answer = open(&mut browser, &token(&claims(&service, "Administrators"))).await;
+    assert_eq!(answer.status, 404);
+}
+
+#[tokio::test]
+async fn a_frame_gets_a_cookie_of_its_own() {
+    let frame = [("sec-fetch-dest", "iframe")];
+    let service = Service::start_with(&[
+        ("PUBLIC_URL", "https://cdn.example.com"),
+        ("EMBED_ORIGINS", "https://editor.example.com"),
+    ])
+    .await;
+    let mut browser = service.browser();
+    let path = format!("/embed?token={}", token(&claims(&service, "Editors")));
+    let answer = browser
+        .request(http::Method::GET, &path, &frame, String::new())
+        .await;
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.starts_with("__Host-framed-session="), "{cookie}");
+    for attribute in ["; Secure", "; HttpOnly", "; SameSite=None", "; Partitioned"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    assert!(!browser.get("/activity").await.body.contains("Sign out"));
+    service.time.advance(time::Duration::hours(12));
+    let over = browser.get("/activity").await;
+    assert_eq!(over.status, 401, "a frame does not lead to the sign-in");
+    assert!(over.body.contains("in SkyCMS again"));
+
+    let alone = Service::start_with(&[("PUBLIC_URL", "https://cdn.example.com")]).await;
+    let path = format!("/embed?token={}", token(&claims(&alone, "Editors")));
+    let answer = alone
+        .browser()
+        .request(http::Method::GET, &path, &frame, String::new())
+        .await;
+    assert!(
+        answer.header("set-cookie").starts_with("__Host-session="),
+        "nobody may frame it"
+    );
+}

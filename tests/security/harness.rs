@@ -1,0 +1,270 @@
+//! The service without a network: requests go straight to its router, with the client's address and the time handed in.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use http::{HeaderMap, Method, Request, header};
+use skycms_cdn::app::App;
+use skycms_cdn::clock::{Clock, ManualClock};
+use skycms_cdn::config::Config;
+use skycms_cdn::store::{Role, Session, Source, hash};
+use skycms_cdn::web::{self, AppState};
+use time::OffsetDateTime;
+use tower::ServiceExt as _;
+
+use crate::database::Database;
+
+pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
+pub(crate) const TOKEN: &str = "skycdn_planted_publish_token_of_default";
+pub(crate) const HOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const EMBED_SECRET: &str = "an embed secret that is long enough";
+pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const HOME: &str = "192.0.2.10";
+
+/// Every line that any test's service logs, at the most talkative level.
+pub(crate) static LOG: LazyLock<Log> = LazyLock::new(|| {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    log
+});
+
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) struct Service {
+    /// Holds what runs in the background.
+    _app: App,
+    pub(crate) state: AppState,
+    pub(crate) router: Router,
+    pub(crate) time: ManualClock,
+    pub(crate) database: Database,
+}
+
+/// A configuration that works, changed by `more`; an empty value is not set.
+pub(crate) fn config(database: &Database, more: &[(&str, &str)]) -> Config {
+    let mut variables: BTreeMap<&str, &str> = [
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("DATABASE_URL", database.url.as_str()),
+        ("ENCRYPTION_KEY", KEY),
+        ("PUBLISH_TOKEN", TOKEN),
+        ("PUBLISH_HOOK_SECRET", HOOK_SECRET),
+        ("EMBED_JWT_SECRET", EMBED_SECRET),
+        ("ADMIN_PASSWORD", PASSWORD),
+        // Nothing listens there.
+        ("AWS_ENDPOINT_URL_CLOUDFRONT", "http://127.0.0.1:9"),
+        ("CloudFront__DistributionId", "E2SANDBOX0CDN1"),
+        ("CloudFront__AccessKeyId", "AKIASANDBOX000000001"),
+        (
+            "CloudFront__SecretAccessKey",
+            "sandbox/demo/secret/of/cloudfront/000001",
+        ),
+    ]
+    .into();
+    variables.extend(more.iter().copied());
+    Config::from_variables(|name| variables.get(name).map(OsString::from)).unwrap()
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(more: &[(&str, &str)]) -> Self {
+        Self::start_on(Database::fresh().await, more).await
+    }
+
+    pub(crate) async fn start_on(database: Database, more: &[(&str, &str)]) -> Self {
+        LazyLock::force(&LOG);
+        let (clock, time) = Clock::manual(OffsetDateTime::now_utc());
+        let app = App::start(&config(&database, more), clock).await.unwrap();
+        let state = app.state().clone();
+        Self {
+            router: web::router(state.clone()),
+            _app: app,
+            state,
+            time,
+            database,
+        }
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.state.clock.now().unix_timestamp()
+    }
+
+    pub(crate) fn browser(&self) -> Browser<'_> {
+        self.browser_at(HOME)
+    }
+
+    pub(crate) fn browser_at(&self, address: &str) -> Browser<'_> {
+        Browser {
+            service: self,
+            address: address.parse().unwrap(),
+            cookies: BTreeMap::new(),
+        }
+    }
+
+    /// A browser of somebody who is signed in.
+    pub(crate) async fn signed_in(&self, role: Role) -> Browser<'_> {
+        let source = match role {
+            Role::Admin => Source::Password,
+            Role::Editor => Source::SkyCms,
+        };
+        let token = format!("{:?} {}", role, self.state.clock.id().simple()).replace(' ', "-");
+        let session = Session {
+            user: "admin".into(),
+            role,
+            source,
+            framed: false,
+        };
+        let now = self.state.clock.now();
+        let store = &self.state.store;
+        store
+            .add_session(&hash(&token), &session, now)
+            .await
+            .unwrap();
+        let mut browser = self.browser();
+        let name = self.state.public.cookie_name("session");
+        browser.cookies.insert(name, token);
+        browser
+    }
+
+    pub(crate) async fn send(&self, address: IpAddr, mut request: Request<Body>) -> Answer {
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(SocketAddr::new(address, 40_000)));
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn location(&self) -> &str {
+        self.header("location")
+    }
+}
+
+/// Keeps cookies, and says where its forms come from.
+#[derive(Clone)]
+pub(crate) struct Browser<'a> {
+    service: &'a Service,
+    address: IpAddr,
+    pub(crate) cookies: BTreeMap<String, String>,
+}
+
+impl Browser<'_> {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.request(Method::GET, path, &[], String::new()).await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.post_with(path, &[("sec-fetch-site", "same-origin")], fields)
+            .await
+    }
+
+    pub(crate) async fn post_with(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        let form: String = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.request(Method::POST, path, headers, form).await
+    }
+
+    pub(crate) async fn sign_in(&mut self, password: &str) -> Answer {
+        let prefix = &self.service.state.public.prefix;
+        let path = format!("{prefix}/sign-in");
+        self.post(&path, &[("username", "admin"), ("password", password)])
+            .await
+    }
+
+    pub(crate) async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if !self.cookies.is_empty() {
+            let cookies: Vec<_> = self
+                .cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            request = request.header(header::COOKIE, cookies.join("; "));
+        }
+        for (name, value) in headers {
+            request.headers_mut().unwrap().insert(
+                http::HeaderName::try_from(*name).unwrap(),
+                value.parse().unwrap(),
+            );
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        let answer = self.service.send(self.address, request).await;
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
+            let cookie = cookie::Cookie::parse(cookie.to_str().unwrap()).unwrap();
+            if cookie.max_age() == Some(time::Duration::ZERO) {
+                self.cookies.remove(cookie.name());
+            } else {
+                let (name, value) = cookie.name_value();
+                self.cookies.insert(name.into(), value.into());
+            }
+        }
+        answer
+    }
+}

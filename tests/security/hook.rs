@@ -1,0 +1,246 @@
+//! Signed calls of the publish hook.
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use serde_json::Value;
+use skycms_cdn::store::Role;
+
+use crate::harness::{Answer, HOOK_SECRET, Service, TOKEN};
+
+const BODY: &str = r#"{"paths": ["/about"]}"#;
+
+fn sign(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
+    let key = STANDARD
+        .decode(secret.strip_prefix("whsec_").unwrap())
+        .unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let tag = hmac::sign(&key, format!("{id}.{timestamp}.{body}").as_bytes());
+    format!("v1,{}", STANDARD.encode(tag.as_ref()))
+}
+
+async fn call(
+    service: &Service,
+    site: &str,
+    id: &str,
+    at: i64,
+    signature: &str,
+    body: &str,
+) -> Answer {
+    let timestamp = at.to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("webhook-id", id),
+        ("webhook-timestamp", &timestamp),
+        ("webhook-signature", signature),
+    ];
+    let path = format!("/api/sites/{site}/publishes");
+    let mut caller = service.browser();
+    caller
+        .request(Method::POST, &path, &headers, body.to_owned())
+        .await
+}
+
+/// Accepting needs the task that writes; it runs on the test's runtime.
+async fn publishes(service: &Service) -> i64 {
+    let mut connection = service.database.connect().await;
+    sqlx::query_scalar("SELECT count(*) FROM publish")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_signed_call_is_accepted_and_repeated_safely() {
+    let service = Service::start().await;
+    let now = service.now();
+    let signature = sign(HOOK_SECRET, "msg_1", now, BODY);
+    let first = call(&service, "default", "msg_1", now, &signature, BODY).await;
+    assert_eq!(first.status, 202, "{}", first.body);
+    let again = call(&service, "default", "msg_1", now, &signature, BODY).await;
+    assert_eq!(again.status, 202);
+    let id = |answer: &Answer| serde_json::from_str::<Value>(&answer.body).unwrap()["id"].clone();
+    assert_eq!(
+        id(&first),
+        id(&again),
+        "the webhook-id makes it the same publish"
+    );
+    assert_eq!(publishes(&service).await, 1);
+
+    let other = r#"{"paths": ["/other"]}"#;
+    let signature = sign(HOOK_SECRET, "msg_1", now, other);
+    let reused = call(&service, "default", "msg_1", now, &signature, other).await;
+    assert_eq!(reused.status, 422, "{}", reused.body);
+
+    let path = format!(
+        "/api/sites/default/publishes/{}",
+        id(&first).as_str().unwrap()
+    );
+    let (signature, timestamp) = (sign(HOOK_SECRET, "msg_2", now, ""), now.to_string());
+    let headers = [
+        ("webhook-id", "msg_2"),
+        ("webhook-timestamp", timestamp.as_str()),
+        ("webhook-signature", &signature),
+    ];
+    let read = service
+        .browser()
+        .request(Method::GET, &path, &headers, String::new())
+        .await;
+    assert_eq!(read.status, 200);
+}
+
+#[tokio::test]
+async fn without_valid_proof_nothing_is_done_and_nothing_learnt() {
+    let service = Service::start().await;
+    let now = service.now();
+    let right = sign(HOOK_SECRET, "msg_1", now, BODY);
+    let other = sign("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "msg_1", now, BODY);
+    let truncated = format!(
+        "v1,{}",
+        STANDARD.encode(&STANDARD.decode(&right[3..]).unwrap()[..16])
+    );
+    let (early, late) = (now - 301, now + 301);
+    let forged = [
+        (
+            "another body",
+            "msg_1",
+            now,
+            right.clone(),
+            r#"{"paths": ["/evil"]}"#,
+        ),
+        ("another id", "msg_2", now, right.clone(), BODY),
+        ("another time", "msg_1", now + 1, right.clone(), BODY),
+        ("another secret", "msg_1", now, other, BODY),
+        ("a part of it", "msg_1", now, truncated, BODY),
+        (
+            "another version",
+            "msg_1",
+            now,
+            right.replace("v1,", "v2,"),
+            BODY,
+        ),
+        ("no version", "msg_1", now, right[3..].to_owned(), BODY),
+        ("an empty one", "msg_1", now, "v1,".into(), BODY),
+        ("nothing", "msg_1", now, "x".into(), BODY),
+        (
+            "stale",
+            "msg_1",
+            early,
+            sign(HOOK_SECRET, "msg_1", early, BODY),
+            BODY,
+        ),
+        (
+            "from the future",
+            "msg_1",
+            late,
+            sign(HOOK_SECRET, "msg_1", late, BODY),
+            BODY,
+        ),
+        (
+            "an ambiguous id",
+            "a.1",
+            now,
+            sign(HOOK_SECRET, "a.1", now, BODY),
+            BODY,
+        ),
+        ("not JSON, and not signed", "msg_1", now, right.clone(), "{"),
+    ];
+    for (what, id, at, signature, body) in forged {
+        for site in ["default", "no-such-site"] {
+            let answer = call(&service, site, id, at, &signature, body).await;
+            assert_eq!(answer.status, 401, "{what} at {site}");
+            assert!(!answer.body.contains(site), "{what}");
+        }
+    }
+    // The right signature at a site that does not exist is answered as a wrong one.
+    let answer = call(&service, "no-such-site", "msg_1", now, &right, BODY).await;
+    let wrong = call(&service, "default", "msg_1", now, "v1,AAAA", BODY).await;
+    assert_eq!((answer.status, &answer.body), (401, &wrong.body));
+    let oversized = format!("{BODY}{}", " ".repeat(1 << 20));
+    let answer = call(&service, "default", "msg_1", now, &right, &oversized).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(publishes(&service).await, 0);
+}
+
+#[tokio::test]
+async fn secrets_are_shown_once_and_rotated_without_a_pause() {
+    let service = Service::start_with(&[("PUBLISH_HOOK_SECRET", "")]).await;
+    let mut admin = service.signed_in(Role::Admin).await;
+    let page = admin.get("/settings/cdn").await.body;
+    let reveal = page
+        .split('"')
+        .find(|part| part.contains("/secrets/") && part.contains("/reveal"))
+        .expect("the generated secret waits to be shown")
+        .replace("#hook", "");
+    let shown = |body: &str| {
+        let from = body.find("whsec_").expect("a secret");
+        body[from..].split('<').next().unwrap().to_owned()
+    };
+    let old = shown(&admin.post(&reveal, &[]).await.body);
+    assert_eq!(admin.post(&reveal, &[]).await.status, 404, "only once");
+    let new = shown(&admin.post("/settings/cdn/secrets", &[]).await.body);
+    assert!(!admin.get("/settings/cdn").await.body.contains("whsec_"));
+
+    let now = service.now();
+    for (id, secret) in [("with-old", &old), ("with-new", &new)] {
+        let signature = sign(secret, id, now, BODY);
+        assert_eq!(
+            call(&service, "default", id, now, &signature, BODY)
+                .await
+                .status,
+            202
+        );
+    }
+    let both = format!(
+        "{} {}",
+        sign(&old, "both", now, BODY),
+        sign(&new, "both", now, BODY)
+    );
+    assert_eq!(
+        call(&service, "default", "both", now, &both, BODY)
+            .await
+            .status,
+        202
+    );
+    let revoke = reveal.replace("reveal", "revoke");
+    assert_eq!(admin.post(&revoke, &[]).await.status, 303);
+    let signature = sign(&old, "late", now, BODY);
+    assert_eq!(
+        call(&service, "default", "late", now, &signature, BODY)
+            .await
+            .status,
+        401
+    );
+    let signature = sign(&new, "late", now, BODY);
+    assert_eq!(
+        call(&service, "default", "late", now, &signature, BODY)
+            .await
+            .status,
+        202
+    );
+    assert!(
+        !admin.get("/settings/cdn").await.body.contains("Never used"),
+        "uses are noted"
+    );
+}
+
+#[tokio::test]
+async fn a_token_opens_its_own_site_only() {
+    let service = Service::start().await;
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", bearer.as_str()),
+    ];
+    let mut statuses = Vec::new();
+    for site in ["default", "other"] {
+        let path = format!("/api/sites/{site}/publishes");
+        let mut caller = service.browser();
+        let answer = caller
+            .request(Method::POST, &path, &headers, BODY.into())
+            .await;
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses, [202, 404]);
+}

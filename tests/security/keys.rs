@@ -1,0 +1,116 @@
+//! The keys that seal secrets, and what is refused at start.
+
+use std::ffi::OsString;
+
+use skycms_cdn::app::{self, App};
+use skycms_cdn::clock::Clock;
+use skycms_cdn::config::Config;
+use time::OffsetDateTime;
+
+use crate::database::Database;
+use crate::harness::{KEY, Service, config};
+
+const NEW_KEY: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
+
+async fn start(database: &Database, keys: &str) -> Result<App, app::AppError> {
+    let (clock, _) = Clock::manual(OffsetDateTime::now_utc());
+    App::start(&config(database, &[("ENCRYPTION_KEY", keys)]), clock).await
+}
+
+#[tokio::test]
+async fn keys_are_rotated() {
+    let service = Service::start().await;
+    let database = &service.database;
+    let refused = start(database, NEW_KEY).await.err().expect("refused");
+    assert!(
+        refused.to_string().contains("rotate-encryption-key"),
+        "{refused}"
+    );
+    let alone = config(database, &[("ENCRYPTION_KEY", NEW_KEY)]);
+    let both = config(database, &[("ENCRYPTION_KEY", &format!("{NEW_KEY},{KEY}"))]);
+    assert!(app::reseal(&alone, false).await.is_err());
+    assert_eq!(app::reseal(&both, false).await.unwrap().sealed, 2);
+    assert!(start(database, NEW_KEY).await.is_ok());
+    assert!(
+        start(database, KEY).await.is_err(),
+        "the old key opens nothing any more"
+    );
+
+    let lost = config(database, &[("ENCRYPTION_KEY", KEY)]);
+    let done = app::reseal(&lost, true).await.unwrap();
+    assert_eq!((done.sealed, done.removed), (0, 2));
+    assert!(start(database, KEY).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_sealed_secret_opens_only_where_it_was_sealed() {
+    let service = Service::start().await;
+    let mut connection = service.database.connect().await;
+    for tampering in [
+        "UPDATE cdn_settings SET secret_access_key = (SELECT secret FROM hook_secret LIMIT 1)",
+        "UPDATE hook_secret SET secret = set_byte(secret, 20, get_byte(secret, 20) # 1)",
+        "UPDATE cdn_settings SET slot = 'active' WHERE slot = 'environment'",
+    ] {
+        let service = Service::start().await;
+        let mut its = service.database.connect().await;
+        sqlx::raw_sql(tampering).execute(&mut its).await.unwrap();
+        assert!(
+            service.state.store.check_keys().await.is_err(),
+            "{tampering}"
+        );
+    }
+    sqlx::raw_sql("SELECT 1")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert!(service.state.store.check_keys().await.is_ok());
+}
+
+fn refusal(variables: &[(&str, &str)]) -> Option<String> {
+    let all: std::collections::BTreeMap<_, _> = variables.iter().copied().collect();
+    Config::from_variables(|name| all.get(name).map(OsString::from))
+        .err()
+        .map(|error| error.to_string())
+}
+
+#[test]
+fn refuses_to_start_insecurely() {
+    let open = ("LISTEN_ADDR", "0.0.0.0:8080");
+    let words = refusal(&[open]).expect("refused");
+    assert!(
+        words.contains("PUBLIC_URL") && words.contains("ALLOW_INSECURE_HTTP"),
+        "{words}"
+    );
+    assert!(refusal(&[open, ("PUBLIC_URL", "http://cdn.example.com")]).is_some());
+    assert_eq!(
+        refusal(&[open, ("PUBLIC_URL", "https://cdn.example.com")]),
+        None
+    );
+    assert_eq!(refusal(&[open, ("ALLOW_INSECURE_HTTP", "true")]), None);
+    assert!(refusal(&[open, ("ALLOW_INSECURE_HTTP", "false")]).is_some());
+    assert_eq!(refusal(&[("LISTEN_ADDR", "[::1]:8080")]), None);
+
+    for (name, value) in [
+        ("ADMIN_PASSWORD", "short"),
+        ("ADMIN_PASSWORD", "password1234"),
+        ("EMBED_JWT_SECRET", "shorter than thirty-two bytes"),
+        ("EMBED_ORIGINS", "https://editor.example.com/path"),
+        ("EMBED_ORIGINS", "*"),
+        ("EMBED_ORIGINS", "https://a.example.com; script-src *"),
+        ("TRUSTED_PROXIES", "everybody"),
+        ("PUBLISH_HOOK_SECRET", "whsec_AAAA"),
+        ("PUBLISH_HOOK_SECRET", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("ALLOW_INSECURE_HTTP", "perhaps"),
+    ] {
+        let insecure = [open, (name, value)];
+        let words = if name.starts_with("ALLOW") {
+            refusal(&insecure)
+        } else {
+            refusal(&[(name, value)])
+        };
+        let words = words.unwrap_or_else(|| panic!("{name}={value} is taken"));
+        assert!(words.starts_with(name), "{words}");
+        let secret = ["ADMIN_PASSWORD", "EMBED_JWT_SECRET", "PUBLISH_HOOK_SECRET"];
+        assert!(!secret.contains(&name) || !words.contains(value), "{words}");
+    }
+}

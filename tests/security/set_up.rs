@@ -1,0 +1,77 @@
+//! The one-time link that sets the admin's password.
+
+use time::Duration;
+
+use crate::harness::{LOG, Service};
+
+const NEW: &str = "nine blue kites over sand";
+
+/// The link that this service logged.
+fn logged_link(service: &Service) -> String {
+    let start = format!("{}/set-up?token=", service.state.public);
+    let log = LOG.text();
+    let from =
+        log.find(&start).expect("a link in the log") + service.state.public.to_string().len();
+    log[from..].split_whitespace().next().unwrap().to_owned()
+}
+
+fn fields(password: &str) -> [(&str, &str); 2] {
+    [("new_password", password), ("repeat_password", password)]
+}
+
+#[tokio::test]
+async fn the_link_works_once() {
+    let service = Service::start_with(&[("ADMIN_PASSWORD", "")]).await;
+    let link = logged_link(&service);
+    let mut browser = service.browser();
+    assert_eq!(browser.get(&link).await.status, 200);
+    assert_eq!(browser.get("/set-up?token=guess").await.status, 410);
+    assert_eq!(browser.get("/set-up").await.status, 410);
+    let dump = service.database.dump().await;
+    assert!(
+        !dump.contains(link.split_once('=').unwrap().1),
+        "hashed at rest"
+    );
+
+    for bad in ["short", "password1234", &"x".repeat(300)] {
+        assert_eq!(browser.post(&link, &fields(bad)).await.status, 422, "{bad}");
+    }
+    let different = [
+        ("new_password", NEW),
+        ("repeat_password", "something else, longer"),
+    ];
+    assert_eq!(browser.post(&link, &different).await.status, 422);
+
+    let foreign = browser
+        .post_with(&link, &[("sec-fetch-site", "cross-site")], &fields(NEW))
+        .await;
+    assert_eq!(foreign.status, 403);
+
+    let mut rival = service.browser();
+    assert_eq!(browser.post(&link, &fields(NEW)).await.status, 303);
+    assert_eq!(browser.get("/settings/cdn").await.status, 200, "signed in");
+    assert_eq!(
+        rival
+            .post(&link, &fields("another one, by a thief"))
+            .await
+            .status,
+        410
+    );
+    assert_eq!(rival.sign_in(NEW).await.status, 303);
+}
+
+#[tokio::test]
+async fn the_link_ends_after_an_hour() {
+    let service = Service::start_with(&[("ADMIN_PASSWORD", "")]).await;
+    let link = logged_link(&service);
+    service.time.advance(Duration::hours(1) - Duration::SECOND);
+    assert_eq!(service.browser().get(&link).await.status, 200);
+    service.time.advance(Duration::SECOND);
+    assert_eq!(service.browser().get(&link).await.status, 410);
+    assert_eq!(
+        service.browser().post(&link, &fields(NEW)).await.status,
+        410
+    );
+    let empty = service.browser().sign_in("").await;
+    assert_eq!(empty.status, 401, "no password is not an empty one");
+}
