@@ -50,11 +50,15 @@ const SENDERS: usize = 12;
 const SETTLING: Duration = Duration::from_secs(150);
 /// What each call of CloudFront takes at least, half before and half after it is handled.
 const LATENCY_MS: u64 = 40;
-/// Sites besides `default`, with distribution and key. The last two share a key, and so its request rate.
-const SITES: [(&str, &str, &str); 2] = [
-    ("blog", "E2CHAOSBLOG001", "AKIACHAOS00000000001"),
-    ("shop", "E2CHAOSSHOP001", "AKIACHAOS00000000001"),
+/// Sites besides `default`, with distribution and how long its invalidations are in progress, in milliseconds: in the
+/// second case for longer than until the first question.
+const SITES: [(&str, &str, u64); 2] = [
+    ("blog", "E2CHAOSBLOG001", 500),
+    ("shop", "E2CHAOSSHOP001", 3_000),
 ];
+/// The account and the key of both, which so share a request rate.
+const THEIR_ACCOUNT: &str = "210987654321";
+const THEIR_KEY: &str = "AKIACHAOS00000000001";
 
 struct Options {
     seconds: u64,
@@ -212,10 +216,9 @@ async fn start_sandbox(seed: u64) -> Sandbox {
     sandbox
         .config(json!({ "rate": 5, "burst": 10, "latency_ms": LATENCY_MS }))
         .await;
-    for (_, distribution, _) in SITES {
-        sandbox
-            .set_distribution(distribution, json!({ "account": "210987654321" }))
-            .await;
+    for (_, distribution, lasts) in SITES {
+        let fields = json!({ "account": THEIR_ACCOUNT, "in_progress_ms": lasts });
+        sandbox.set_distribution(distribution, fields).await;
     }
     let resources: Vec<String> = SITES
         .iter()
@@ -226,8 +229,8 @@ async fn start_sandbox(seed: u64) -> Sandbox {
         "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"],
         "Resource": resources,
     }] });
-    let key = json!({ "secret_access_key": SECRET, "account": "210987654321", "policy": policy });
-    sandbox.set_key(SITES[0].2, key).await;
+    let key = json!({ "secret_access_key": SECRET, "account": THEIR_ACCOUNT, "policy": policy });
+    sandbox.set_key(THEIR_KEY, key).await;
 
     let rules = json!([
         { "probability": 0.06, "handled": true, "fault": [
@@ -301,7 +304,7 @@ async fn add_sites(variables: &Variables) {
     let store = Store::new(url.parse().unwrap(), sealer);
     store.migrate().await.unwrap();
     let clock = Clock::system();
-    for (name, distribution, key) in SITES {
+    for (name, distribution, _) in SITES {
         let now = clock.now();
         let (site, _) = store.ensure_site(name, now).await.unwrap();
         let token = SecretString::from(token(name));
@@ -309,7 +312,7 @@ async fn add_sites(variables: &Variables) {
             .add_token(site, clock.id(), name, &token, false, now)
             .await
             .unwrap();
-        let settings = settings(distribution, key);
+        let settings = settings(distribution, THEIR_KEY);
         store.activate(site, &settings, None, now).await.unwrap();
     }
     store.close().await;
