@@ -22,18 +22,20 @@ use crate::cloudfront::{self, CloudFront};
 use crate::config::Config;
 use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::FieldErrors;
+use crate::janitor;
+use crate::metrics::Metrics;
 use crate::postgres::{Embedded, PostgresError};
 use crate::store::{self, Changes, Directory, Inbox, SealError, Sealer, Store, StoreError, Uses};
-use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl};
+use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays};
 
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
-/// How often what has expired is deleted.
-const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the database may take to answer at start.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);
+/// How long all of it may take, with the embedded database.
+const STOP_LIMIT: Duration = Duration::from_millis(9_700);
 
 /// Why the service did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +95,7 @@ pub struct App {
     state: AppState,
     dispatcher: Dispatcher,
     tasks: TaskTracker,
+    history_days: u16,
     embedded: Option<Embedded>,
 }
 
@@ -125,13 +128,15 @@ impl App {
             CancellationToken::new(),
             Wake::default(),
         );
+        let metrics = Metrics::default();
         let dispatcher = Dispatcher::new(
             store.clone(),
             cloudfront.clone(),
             clock.clone(),
             config.limits,
             wake.clone(),
-        );
+        )
+        .counting(metrics.clone());
         let inbox = Inbox::start(store.clone(), &tasks, {
             let wake = wake.clone();
             move || wake.wake()
@@ -149,8 +154,12 @@ impl App {
             cloudfront,
             limits: config.limits,
             changes: LiveChanges::default(),
+            days: RecentDays::default(),
             wake,
             public,
+            metrics,
+            metrics_token: config.metrics_token.clone().map(Arc::new),
+            serve: config.serve,
             stop,
         };
         Ok(Self {
@@ -158,6 +167,7 @@ impl App {
             state,
             dispatcher,
             tasks,
+            history_days: config.history_days,
             embedded,
         })
     }
@@ -186,46 +196,58 @@ impl App {
             state,
             dispatcher,
             tasks,
+            history_days,
             embedded,
         } = self;
         let stop = state.stop.clone();
-        tracing::info!("ready at {}", state.public);
+        tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let store = state.store.clone();
-        tasks.spawn(stop.clone().run_until_cancelled_owned(tidy(state.clone())));
         let dispatching = tasks.spawn(dispatcher.run(stop.clone()));
         tasks.spawn(
             stop.clone()
                 .run_until_cancelled_owned(follow(state.clone())),
         );
-        let serving = tokio::spawn(web::serve(listener, state, stop.clone()));
-        tokio::pin!(serving);
-        let served = tokio::select! {
-            () = shutdown => {
-                tracing::info!("stopping");
-                stop.cancel();
-                serving.await
-            }
-            served = &mut serving => {
-                stop.cancel();
-                served
-            }
+        tasks.spawn(janitor::run(
+            store.clone(),
+            state.clock.clone(),
+            history_days,
+            stop.clone(),
+        ));
+        let mut serving = tokio::spawn(web::serve(listener, state, stop.clone()));
+        let ended = tokio::select! {
+            () = shutdown => None,
+            ended = &mut serving => Some(ended),
         };
+        tracing::info!("stopping");
+        stop.cancel();
         tasks.close();
-        if tokio::time::timeout(STOP_PATIENCE, async {
+        let finish = async {
+            let served = match ended {
+                Some(served) => served,
+                None => serving.await,
+            };
             let _ = dispatching.await;
             tasks.wait().await;
-        })
-        .await
-        .is_err()
-        {
-            tracing::warn!("something did not finish in time; its leases run out by themselves");
-        }
-        store.close().await;
+            store.close().await;
+            served
+        };
+        let limit = tokio::time::sleep(STOP_LIMIT);
+        let served = tokio::time::timeout(STOP_PATIENCE, finish).await;
         if let Some(embedded) = embedded {
-            embedded.stop().await;
+            tokio::select! {
+                () = embedded.stop() => {}
+                () = limit => tracing::warn!("the embedded PostgreSQL is left to stop by itself"),
+            }
+        }
+        match served {
+            Ok(served) => served.map_err(std::io::Error::other)??,
+            Err(_) => {
+                tracing::warn!(
+                    "something did not finish in time; its leases run out by themselves"
+                );
+            }
         }
         tracing::info!("stopped");
-        served.map_err(std::io::Error::other)??;
         Ok(())
     }
 }
@@ -266,16 +288,6 @@ async fn migrate(store: &Store) -> Result<(), AppError> {
     }
 }
 
-/// Forgets sessions, links and tries whose time is over, now and every hour.
-async fn tidy(state: AppState) {
-    loop {
-        if let Err(error) = state.store.forget_expired(state.clock.now()).await {
-            tracing::warn!(%error, "what has expired could not be deleted yet");
-        }
-        tokio::time::sleep(TIDY_EVERY).await;
-    }
-}
-
 /// Follows what other replicas tell, for ever.
 async fn follow(state: AppState) {
     loop {
@@ -285,7 +297,7 @@ async fn follow(state: AppState) {
         });
         let acting = async {
             while let Some(change) = news.recv().await {
-                if matches!(change, Changes::Work | Changes::Anything) {
+                if matches!(change, Changes::Work(_) | Changes::Anything) {
                     state.wake.wake();
                 }
                 if matches!(change, Changes::Sites | Changes::Anything)

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +19,8 @@ use url::Url;
 
 pub use access::AccessConfig;
 
-use crate::domain::{Limits, SettingsForm};
+use crate::domain::{Limits, MicroUsd, Prices, SettingsForm};
+use crate::web::ServeOptions;
 
 /// What is wrong with which variable, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,10 @@ pub struct Config {
     pub cloudfront_endpoint: Option<Url>,
     /// CloudFront's quotas, rates and prices.
     pub limits: Limits,
+    /// How connections are served.
+    pub serve: ServeOptions,
+    /// Bearer token for `/metrics`; none: only loopback is answered.
+    pub metrics_token: Option<SecretString>,
     /// Days that ended publishes are kept.
     pub history_days: u16,
     /// How log lines are written.
@@ -98,9 +104,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_environment`].
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let vars = Variables {
-            lookup: Box::new(lookup),
-        };
+        let vars = Variables { lookup: &lookup };
         let config = Self {
             listen_addr: vars
                 .parse("LISTEN_ADDR", "an address and port such as 127.0.0.1:8080")?
@@ -109,7 +113,7 @@ impl Config {
                 .text("PUBLIC_URL")?
                 .map(|text| public_url(&text).map_err(|problem| error("PUBLIC_URL", problem)))
                 .transpose()?,
-            database_url: vars.secret("DATABASE_URL")?,
+            database_url: vars.database_url()?,
             data_dir: vars
                 .text("DATA_DIR")?
                 .map_or_else(|| PathBuf::from("data"), PathBuf::from),
@@ -121,11 +125,10 @@ impl Config {
             publish_token: vars.secret("PUBLISH_TOKEN")?,
             access: AccessConfig::read(&vars)?,
             cloudfront: vars.cloudfront()?,
-            cloudfront_endpoint: vars.parse(
-                "AWS_ENDPOINT_URL_CLOUDFRONT",
-                "an http:// or https:// address",
-            )?,
+            cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
+            serve: vars.serve()?,
+            metrics_token: vars.secret("METRICS_TOKEN")?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),
             log_format: match vars.text("LOG_FORMAT")?.as_deref() {
                 None | Some("text") => LogFormat::Text,
@@ -185,7 +188,7 @@ fn error(variable: &str, problem: impl Into<String>) -> ConfigError {
 }
 
 struct Variables<'a> {
-    lookup: Box<dyn Fn(&str) -> Option<OsString> + 'a>,
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
 impl Variables<'_> {
@@ -235,6 +238,32 @@ impl Variables<'_> {
         self.parse(name, "`true` or `false`")
     }
 
+    fn endpoint(&self, name: &str) -> Result<Option<Url>, ConfigError> {
+        let expected = "an http:// or https:// address";
+        match self.parse::<Url>(name, expected)? {
+            // `localhost:4000` is a URL of the scheme `localhost`.
+            Some(url) if !matches!(url.scheme(), "http" | "https") => {
+                Err(error(name, format!("`{url}` is not {expected}")))
+            }
+            url => Ok(url),
+        }
+    }
+
+    fn database_url(&self) -> Result<Option<SecretString>, ConfigError> {
+        let url = self.secret("DATABASE_URL")?;
+        let is_postgres = |url: &SecretString| {
+            let url = url.expose_secret();
+            url.starts_with("postgres://") || url.starts_with("postgresql://")
+        };
+        if url.as_ref().is_some_and(|url| !is_postgres(url)) {
+            return Err(error(
+                "DATABASE_URL",
+                "is not an address such as postgres://user:password@host/database",
+            ));
+        }
+        Ok(url)
+    }
+
     fn positive<T: FromStr + PartialOrd + Default>(
         &self,
         name: &str,
@@ -276,6 +305,27 @@ impl Variables<'_> {
         }))
     }
 
+    fn serve(&self) -> Result<ServeOptions, ConfigError> {
+        const GRACE: &str = "SHUTDOWN_GRACE_SECONDS";
+        let default = ServeOptions::default();
+        let grace = self.parse(GRACE, "a number of seconds from 0 to 5")?;
+        if grace.is_some_and(|seconds: u8| seconds > 5) {
+            return Err(error(
+                GRACE,
+                "must be at most 5: answers under way need time after it",
+            ));
+        }
+        Ok(ServeOptions {
+            connections: self
+                .positive::<u16>("MAX_CONNECTIONS")?
+                .map_or(default.connections, usize::from),
+            grace: grace.map_or(default.grace, |seconds| {
+                Duration::from_secs(u64::from(seconds))
+            }),
+            ..default
+        })
+    }
+
     fn limits(&self) -> Result<Limits, ConfigError> {
         let default = Limits::default();
         Ok(Limits {
@@ -296,6 +346,22 @@ impl Variables<'_> {
                 .unwrap_or(default.request_burst),
             paths_per_second: self.rate("CLOUDFRONT_PATHS_PER_SECOND")?,
             wildcards_per_second: self.rate("CLOUDFRONT_WILDCARDS_PER_SECOND")?,
+            prices: Prices {
+                free_paths: self
+                    .parse("CLOUDFRONT_FREE_PATHS", "a whole number, 0 or more")?
+                    .unwrap_or(default.prices.free_paths),
+                path: self
+                    .parse::<MicroUsd>(
+                        "CLOUDFRONT_PATH_PRICE_USD",
+                        "a price in dollars such as 0.005",
+                    )?
+                    .unwrap_or(default.prices.path),
+            },
+            max_backlog: self
+                .positive::<u32>("MAX_BACKLOG_SECONDS")?
+                .map_or(default.max_backlog, |seconds| {
+                    time::Duration::seconds(seconds.into())
+                }),
         })
     }
 }
@@ -330,4 +396,37 @@ fn encryption_keys(text: &str) -> Result<Vec<EncryptionKey>, String> {
             Ok(SecretBox::new(Box::new(bytes)))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_variables(|name| {
+            let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+            Some(value.into())
+        })
+    }
+
+    #[test]
+    fn how_connections_are_served_can_be_set_within_reason() {
+        let told = config(&[("MAX_CONNECTIONS", "64"), ("SHUTDOWN_GRACE_SECONDS", "0")]);
+        let serve = told.map(|config| config.serve).ok();
+        assert_eq!(serve.map(|serve| serve.connections), Some(64));
+        assert_eq!(serve.map(|serve| serve.grace), Some(Duration::ZERO));
+        for (name, value) in [
+            ("MAX_CONNECTIONS", "0"),
+            ("MAX_CONNECTIONS", "many"),
+            ("SHUTDOWN_GRACE_SECONDS", "6"),
+            ("SHUTDOWN_GRACE_SECONDS", "-1"),
+            ("HISTORY_DAYS", "0"),
+        ] {
+            let error = config(&[(name, value)]).err().map(|e| e.to_string());
+            assert!(
+                error.is_some_and(|text| text.starts_with(&format!("{name}: "))),
+                "{name}={value}"
+            );
+        }
+    }
 }

@@ -9,6 +9,8 @@ pub mod cloudfront;
 pub mod config;
 pub mod dispatcher;
 pub mod domain;
+pub mod janitor;
+pub mod metrics;
 pub mod postgres;
 pub mod store;
 pub mod web;

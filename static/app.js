@@ -116,7 +116,8 @@
   if (regions.length > 1 || all("[data-pending]").length) {
     const events = new EventSource(`${base}/events`);
     events.onopen = () => {
-      if (stale) changed();
+      // What happened before the connection stood was not heard.
+      if (stale || document.querySelector("[data-pending]")) changed();
       connected = true;
     };
     events.onerror = () => { connected = false; stale = true; };

@@ -235,7 +235,8 @@ fn a_strict_content_security_policy_blocks_nothing() {
 
 #[test]
 fn without_scripts_a_pending_page_reloads_itself() {
-    const RELOAD: &str = r#"<noscript><meta http-equiv="refresh" content="3"></noscript>"#;
+    const RELOAD: &str =
+        r#"<noscript><meta http-equiv="refresh" content="3; url=/settings/cdn"></noscript>"#;
     assert!(
         samples::settings_testing()
             .render()

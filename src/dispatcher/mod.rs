@@ -1,6 +1,7 @@
 //! Wake or tick → claim → one call to CloudFront → one recorded transition. Signal and scan share this one path, on
 //! every replica; what keeps replicas apart is in the database.
 
+mod observe;
 mod poll;
 mod send;
 
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::Limits;
+use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 
 /// The longest the dispatcher sleeps without looking: what a lost notification costs at most.
@@ -47,6 +49,7 @@ pub struct Dispatcher {
     clock: Clock,
     limits: Limits,
     wake: Wake,
+    metrics: Metrics,
     /// Cancelled when calls under way are to be given up.
     give_up: CancellationToken,
 }
@@ -67,8 +70,16 @@ impl Dispatcher {
             clock,
             limits,
             wake,
+            metrics: Metrics::default(),
             give_up: CancellationToken::new(),
         }
+    }
+
+    /// Counts what it does with others.
+    #[must_use]
+    pub fn counting(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Works until `stop`, then lets calls under way finish for some seconds. Trouble with the database or CloudFront

@@ -2,6 +2,7 @@
 
 use tokio::task::JoinSet;
 
+use super::observe::Owner;
 use super::{CALLS, Dispatcher};
 use crate::domain::{AfterGet, AwsError, GetOutcome, Operation, after_get};
 use crate::store::{PollClaim, StoreError};
@@ -32,6 +33,10 @@ impl Dispatcher {
             },
             None => GetOutcome::SettingsRejected(AwsError::no_settings()),
         };
+        if claim.settings.is_some() {
+            self.metrics
+                .cloudfront_request(Operation::GetInvalidation, outcome.as_str());
+        }
         let now = self.clock.now();
         let same_distribution = claim
             .settings
@@ -49,7 +54,8 @@ impl Dispatcher {
             })
             .await;
         if ours {
-            log(&claim, &after);
+            let owner = self.observe_poll(&claim, &after, now).await;
+            log(&claim, &after, &owner);
         }
         if !matches!(after, AfterGet::Again { .. }) {
             self.wake.wake();
@@ -57,25 +63,26 @@ impl Dispatcher {
     }
 }
 
-fn log(claim: &PollClaim, after: &AfterGet) {
-    let site = claim.site.0;
+fn log(claim: &PollClaim, after: &AfterGet, owner: &Owner) {
+    let site = owner.site();
+    let publish = owner.publishes();
     let invalidation = claim.invalidation;
     let id = claim.id.as_str();
     match after {
         AfterGet::Again { error: None, .. } => {
-            tracing::debug!(site, %invalidation, id, "still in progress");
+            tracing::debug!(site, %publish, %invalidation, id, "still in progress");
         }
         AfterGet::Again {
             error: Some(error), ..
         } => {
-            tracing::warn!(site, %invalidation, id, code = error.code, message = error.message, "cannot be asked about");
+            tracing::warn!(site, %publish, %invalidation, id, code = error.code, request_id = error.request_id, message = error.message, "cannot be asked about");
         }
-        AfterGet::Completed => tracing::info!(site, %invalidation, id, "completed"),
+        AfterGet::Completed => tracing::info!(site, %publish, %invalidation, id, "completed"),
         AfterGet::Unconfirmed(error) => {
-            tracing::warn!(site, %invalidation, id, code = error.code, "nobody can ask any more; unconfirmed");
+            tracing::warn!(site, %publish, %invalidation, id, code = error.code, request_id = error.request_id, "nobody can ask any more; unconfirmed");
         }
         AfterGet::Failed(error) => {
-            tracing::error!(site, %invalidation, id, code = error.code, "CloudFront no longer knows it; failed");
+            tracing::error!(site, %publish, %invalidation, id, code = error.code, request_id = error.request_id, "CloudFront no longer knows it; failed");
         }
     }
 }

@@ -3,15 +3,20 @@
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
+use super::observe::Owner;
 use super::{CALLS, Dispatcher};
+use crate::domain::spending::next_month;
 use crate::domain::{
-    AfterCreate, AwsError, CreateOutcome, KnownPaths, Operation, PlanInput, Policy, Sent,
+    AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Policy, Sent,
     WaitReason, after_create, plan,
 };
 use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
 /// How long to wait for room in the quota before looking again unasked. A completion of ours ends the wait early.
 const QUOTA_WAIT: Duration = Duration::seconds(30);
+
+/// How long a site is left alone whose secret does not open. New settings end the wait.
+const UNREADABLE_WAIT: Duration = Duration::minutes(10);
 
 impl Dispatcher {
     /// Claims one call for each distribution that may have one, and starts it.
@@ -21,7 +26,21 @@ impl Dispatcher {
             if calls.len() >= CALLS {
                 break;
             }
-            if let Some(claim) = self.claim_send(site).await? {
+            let claim = match self.claim_send(site).await {
+                Err(StoreError::Seal(error)) => {
+                    tracing::error!(site = site.0, %error, "paused");
+                    let (error, now) = (
+                        AwsError::unreadable_secret(&error.to_string()),
+                        self.clock.now(),
+                    );
+                    self.store
+                        .pause(site, &error, now + UNREADABLE_WAIT, now)
+                        .await?;
+                    continue;
+                }
+                claim => claim?,
+            };
+            if let Some(claim) = claim {
                 let dispatcher = self.clone();
                 calls.spawn(async move { dispatcher.send(claim).await });
                 claimed += 1;
@@ -32,42 +51,73 @@ impl Dispatcher {
 
     async fn claim_send(&self, site: SiteId) -> Result<Option<SendClaim>, StoreError> {
         let now = self.clock.now();
-        let Some(mut lane) = self.store.open_lane(site, now).await? else {
+        let limits = &self.limits;
+        let Some(mut lane) = self.store.open_lane(site, limits, now).await? else {
             return Ok(None);
         };
-        let room = self.limits.left(lane.in_progress);
+        let room = limits.left(lane.in_progress);
         if let Some(due) = lane.due(now) {
             if !due.usage.fits(room) {
-                lane.wait(WaitReason::Quota, now + QUOTA_WAIT).await?;
-                return Ok(None);
+                return hold(lane, WaitReason::Quota, now + QUOTA_WAIT, now).await;
             }
-            return match lane.take_call(&self.limits, now).await? {
+            if let Err(next) = lane.flow.admits(due.usage, limits) {
+                return hold(lane, WaitReason::Rate, next, now).await;
+            }
+            return match lane.take_call(now).await? {
                 Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), now).await?)),
-                Err(next) => hold(lane, WaitReason::Rate, next).await,
+                Err(next) => hold(lane, WaitReason::Rate, next, now).await,
             };
         }
         if let Err(next) = lane.may_plan() {
-            return hold(lane, WaitReason::Retry, next).await;
+            return hold(lane, WaitReason::Retry, next, now).await;
         }
-        let waiting = lane.waiting().await?;
+        let mut waiting = lane.waiting().await?;
         if waiting.is_empty() {
             return Ok(None);
         }
+        let terms = lane.terms(now).await?;
+        let mut room = lane.flow.narrow(room, limits);
+        if let Some(left) = terms.paths_left {
+            room.paths_per_request = room
+                .paths_per_request
+                .min(u32::try_from(left).unwrap_or(u32::MAX));
+            if terms.policy == Policy::Exact {
+                // One that is larger than a whole request would be cut, and its rest pass the limit.
+                waiting.retain(|publish| publish.items.len() as u64 <= left);
+            }
+        }
+        let overdue = limits.is_overdue(&waiting, lane.backlog_since, now);
+        let known_paths = if terms.may_fold(&waiting, overdue) {
+            lane.known_paths().await?
+        } else {
+            KnownPaths::default()
+        };
         let plan = plan(&PlanInput {
             waiting: &waiting,
             room,
-            quota: self.limits.quota(),
-            policy: Policy::Exact,
-            known_paths: &KnownPaths::default(),
-            free_paths_left: None,
-            overdue: false,
+            quota: limits.quota(),
+            policy: terms.policy,
+            known_paths: &known_paths,
+            free_paths_left: Some(terms.free_paths_left),
+            overdue,
         });
         if plan.batches.is_empty() {
-            return hold(lane, WaitReason::Quota, now + QUOTA_WAIT).await;
+            let past_limit = waiting.is_empty() || plan.waits == Some(Holdup::NextCall);
+            if terms.paths_left.is_some() && past_limit {
+                lane.hold_site(next_month(now)).await?;
+                return Ok(None);
+            }
+            return match lane.flow.full_at(limits) {
+                Some(full) => hold(lane, WaitReason::Rate, full, now).await,
+                None => hold(lane, WaitReason::Quota, now + QUOTA_WAIT, now).await,
+            };
         }
-        match lane.take_call(&self.limits, now).await? {
-            Ok(()) => lane.claim_planned(&plan, || self.clock.id(), now).await,
-            Err(next) => hold(lane, WaitReason::Rate, next).await,
+        match lane.take_call(now).await? {
+            Ok(()) => {
+                lane.claim_planned(&plan, &waiting, || self.clock.id(), now)
+                    .await
+            }
+            Err(next) => hold(lane, WaitReason::Rate, next, now).await,
         }
     }
 
@@ -77,6 +127,8 @@ impl Dispatcher {
             outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
             () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
         };
+        self.metrics
+            .cloudfront_request(Operation::CreateInvalidation, outcome.as_str());
         let now = self.clock.now();
         let request_id = outcome.request_id().map(str::to_owned);
         let after = after_create(
@@ -105,7 +157,13 @@ impl Dispatcher {
                 self.store.record_send(&claim, &record, &self.limits, now)
             })
             .await;
-        log(&claim, &record.after, request_id.as_deref(), ours);
+        if ours {
+            let owner = self.observe_send(&claim, &record.after, now).await;
+            log(&claim, &record.after, request_id.as_deref(), &owner);
+        } else {
+            tracing::info!(site = claim.site.0, invalidation = %claim.invalidation,
+                "another replica has taken this invalidation over; its record stands");
+        }
         self.wake.wake();
     }
 }
@@ -114,38 +172,36 @@ async fn hold(
     lane: Lane,
     why: WaitReason,
     until: OffsetDateTime,
+    now: OffsetDateTime,
 ) -> Result<Option<SendClaim>, StoreError> {
-    lane.wait(why, until).await?;
+    lane.wait(why, until, now).await?;
     Ok(None)
 }
 
-fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, ours: bool) {
-    let site = claim.site.0;
+fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, owner: &Owner) {
+    let site = owner.site();
+    let publish = owner.publishes();
     let invalidation = claim.invalidation;
     let distribution = claim.settings.distribution_id.as_str();
     let items = claim.batch.items.len();
-    if !ours {
-        tracing::info!(site, %invalidation, "another replica has taken this invalidation over; its record stands");
-        return;
-    }
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
-            tracing::info!(site, %invalidation, distribution, items, id = id.as_str(), request_id, "accepted by CloudFront");
+            tracing::info!(site, %publish, %invalidation, distribution, items, id = id.as_str(), request_id, "accepted by CloudFront");
         }
         AfterCreate::Hold { why, error, .. } => {
-            tracing::warn!(site, %invalidation, distribution, items, waiting_for = why.as_str(), code = error.code,
+            tracing::warn!(site, %publish, %invalidation, distribution, items, waiting_for = why.as_str(), code = error.code,
                 message = error.message, request_id, "not accepted yet");
         }
         AfterCreate::Unconfirmed(error) => {
-            tracing::warn!(site, %invalidation, distribution, items, code = error.code, request_id,
+            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, request_id,
                 "accepted by an earlier attempt whose answer was lost; unconfirmed");
         }
         AfterCreate::Split(error) => {
-            tracing::warn!(site, %invalidation, distribution, items, code = error.code, message = error.message,
-                request_id, "refused for one of its items; trying each half");
+            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
+                request_id, "refused as a whole; trying each half");
         }
         AfterCreate::Failed(error) => {
-            tracing::error!(site, %invalidation, distribution, items, code = error.code, message = error.message,
+            tracing::error!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
                 request_id, "failed");
         }
     }

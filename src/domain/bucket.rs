@@ -8,6 +8,9 @@ use super::Limits;
 const SLOWEST: f64 = 1.0 / 16.0;
 /// What each accepted call gives back of a rate that throttling has lowered.
 const RECOVERY: f64 = 1.1;
+/// How much longer the first calls after a pause may travel, connections being made, than those after them. To AWS the
+/// later ones would look early by that much.
+pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
 
 /// Calls that may be made now, and how fast they come back.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,21 +53,29 @@ impl Bucket {
     ///
     /// # Errors
     /// When the next call may be made, if none may be now.
-    pub fn take(self) -> Result<Self, OffsetDateTime> {
-        if self.tokens >= 1.0 {
-            Ok(self.forced())
-        } else {
+    pub fn take(self, limits: &Limits) -> Result<Self, OffsetDateTime> {
+        match self.next_call() {
+            Some(next) => Err(next),
+            None => Ok(self.forced(limits)),
+        }
+    }
+
+    /// When the next call may be made; none: now.
+    #[must_use]
+    pub fn next_call(&self) -> Option<OffsetDateTime> {
+        (self.tokens < 1.0).then(|| {
             let wait = Duration::seconds_f64((1.0 - self.tokens) / self.rate);
             // A microsecond more, so that rounding never makes the next try a moment early.
-            Err(self.refilled_at + wait + Duration::MICROSECOND)
-        }
+            self.refilled_at + wait + Duration::MICROSECOND
+        })
     }
 
     /// Counts a call that was made without asking.
     #[must_use]
-    pub fn forced(self) -> Self {
+    pub fn forced(self, limits: &Limits) -> Self {
+        let most = f64::from(limits.request_burst) - self.rate * TRAVEL.as_seconds_f64();
         Self {
-            tokens: self.tokens - 1.0,
+            tokens: self.tokens.min(most) - 1.0,
             ..self
         }
     }
@@ -100,7 +111,7 @@ mod tests {
     fn drain(limits: &Limits, from: OffsetDateTime, until: OffsetDateTime) -> u32 {
         let (mut bucket, mut now, mut calls) = (Bucket::full(limits, from), from, 0);
         while now <= until {
-            match bucket.refilled(limits, now).take() {
+            match bucket.refilled(limits, now).take(limits) {
                 Ok(taken) => {
                     bucket = taken;
                     calls += 1;
@@ -124,7 +135,7 @@ mod tests {
     fn throttling_slows_and_acceptance_recovers() {
         let limits = Limits::default();
         let mut bucket = Bucket::full(&limits, START).throttled(&limits);
-        assert!(bucket.take().is_err());
+        assert!(bucket.take(&limits).is_err());
         assert!(bucket.rate < limits.requests_per_second);
         for _ in 0..100 {
             bucket = bucket.throttled(&limits);

@@ -184,12 +184,16 @@ pub enum SecretAccessKeyError {
     )]
     Length(usize),
     /// A character that AWS never uses here.
-    #[error("A secret access key has letters, digits, + and / only. Copy it again.")]
+    #[error(
+        "A secret access key has letters, digits and a few signs such as + and / only. Copy it again."
+    )]
     Malformed,
 }
 
 impl SecretAccessKey {
     /// Takes what was typed, without what pasting adds.
+    ///
+    /// AWS issues 40 characters but promises no form, so only what cannot be one is refused; a test tells the rest.
     ///
     /// # Errors
     ///
@@ -209,10 +213,10 @@ impl SecretAccessKey {
         if text.contains(char::is_whitespace) {
             return Err(E::BlankInside);
         }
-        if text.chars().count() != Self::LENGTH {
+        if !(16..=128).contains(&text.chars().count()) {
             return Err(E::Length(text.chars().count()));
         }
-        if !Self::has_form(text) {
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(E::Malformed);
         }
         Ok(Self(SecretString::from(text)))

@@ -10,9 +10,9 @@
 //!   these can be worth a wildcard: a higher one saves no more and purges no less;
 //! - bottom-up, each node either becomes one wildcard or keeps the best of its two halves, for each number of
 //!   wildcards that may still be used (a knapsack on a tree). This is linear in the number of items;
-//! - if more items remain than are wanted, all of it is repeated with twice the weight, until few enough remain. So,
-//!   for the number of items it ends with, no other choice of directories purges less needlessly, and no more is folded than
-//!   has to be.
+//! - if more items remain than are wanted, all of it is repeated with more weight, and the least weight that leaves few
+//!   enough is kept (to a sixteenth). So, for the number of items it ends with, no other choice of directories purges
+//!   less needlessly.
 //!
 //! The same input gives the same folds on every replica.
 
@@ -90,17 +90,29 @@ pub fn fold(items: &[&Item], known: &KnownPaths, goal: FoldGoal) -> Vec<Item> {
     let Some(tree) = Tree::new(items, known, goal) else {
         return Vec::new();
     };
+    let few_enough = |(_, remaining): &(_, usize)| remaining + tags <= goal.items;
     let mut weight = goal.weight.clamp(1, MOST_WEIGHT);
-    loop {
-        let (folds, remaining) = tree.best(weight);
-        if remaining + tags <= goal.items || weight >= MOST_WEIGHT {
-            return folds
-                .into_iter()
-                .map(|prefix| Item::Path(InvalidationPath::wildcard(prefix)))
-                .collect();
-        }
+    let mut best = tree.best(weight);
+    let mut too_light = weight;
+    while !few_enough(&best) && weight < MOST_WEIGHT {
+        too_light = weight;
         weight *= 2;
+        best = tree.best(weight);
     }
+    while weight - too_light > 1 + too_light / 16 {
+        let between = too_light.midpoint(weight);
+        let choice = tree.best(between);
+        if few_enough(&choice) {
+            (weight, best) = (between, choice);
+        } else {
+            too_light = between;
+        }
+    }
+    let (directories, _) = best;
+    directories
+        .into_iter()
+        .map(|directory| Item::Path(InvalidationPath::wildcard(directory)))
+        .collect()
 }
 
 struct Tree<'a> {

@@ -1,6 +1,14 @@
-//! CloudFront's quotas and rates, all configurable: AWS has changed them before.
+//! CloudFront's quotas, rates and prices, all configurable: AWS has changed them before.
 
-use super::{Item, Room};
+use time::{Duration, OffsetDateTime};
+
+use super::coverage::Cover;
+use super::flow::whole;
+use super::meter::Prices;
+use super::{Item, Room, Waiting};
+
+/// How long an invalidation is presumed to be in progress: AWS's 95th percentile.
+const IN_PROGRESS: Duration = Duration::seconds(25);
 
 /// What CloudFront is believed to allow. A refusal by CloudFront always overrules it.
 ///
@@ -22,6 +30,10 @@ pub struct Limits {
     pub paths_per_second: Option<f64>,
     /// Wildcard paths a second a distribution; none: not limited.
     pub wildcards_per_second: Option<f64>,
+    /// What paths cost.
+    pub prices: Prices,
+    /// How long the quotas may take to clear what waits before it is folded, where the site's policy allows that.
+    pub max_backlog: Duration,
 }
 
 impl Default for Limits {
@@ -34,19 +46,65 @@ impl Default for Limits {
             request_burst: 5,
             paths_per_second: None,
             wildcards_per_second: None,
+            prices: Prices::default(),
+            max_backlog: Duration::minutes(5),
         }
     }
 }
 
 impl Limits {
-    /// What the quotas allow while nothing is in progress.
+    /// What the quotas allow while nothing is in progress: at most one second's worth where CloudFront limits paths by
+    /// the second.
     #[must_use]
-    pub const fn quota(&self) -> Room {
+    pub fn quota(&self) -> Room {
+        let second = |rate: Option<f64>| rate.map_or(u32::MAX, |rate| whole(rate).max(1));
         Room {
-            files: self.files_in_progress,
-            wildcards: self.wildcards_in_progress,
+            files: self.files_in_progress.min(second(self.paths_per_second)),
+            wildcards: self
+                .wildcards_in_progress
+                .min(second(self.wildcards_per_second)),
             paths_per_request: self.paths_per_request,
         }
+    }
+
+    /// How long the quotas need to let through what waits, at the least.
+    #[must_use]
+    pub fn clearing_time(&self, waiting: Usage) -> Duration {
+        let ratio = |amount: u32, per: f64| f64::from(amount) / per.max(f64::MIN_POSITIVE);
+        let rounds = ratio(waiting.files, self.files_in_progress.into())
+            .max(ratio(waiting.wildcards, self.wildcards_in_progress.into()));
+        // The last round only has to be accepted.
+        let in_progress = (rounds.ceil() - 1.0).max(0.0) * IN_PROGRESS.as_seconds_f64();
+        let calls = f64::from(waiting.files.saturating_add(waiting.wildcards))
+            / f64::from(self.paths_per_request.max(1));
+        let seconds = [
+            in_progress,
+            calls / self.requests_per_second,
+            self.paths_per_second
+                .map_or(0.0, |rate| ratio(waiting.files, rate)),
+            self.wildcards_per_second
+                .map_or(0.0, |rate| ratio(waiting.wildcards, rate)),
+        ];
+        Duration::saturating_seconds_f64(seconds.into_iter().fold(0.0, f64::max))
+    }
+
+    /// Whether the quotas cannot clear what waits in good time: by reckoning, or because each call since
+    /// `backlog_since` has left something waiting.
+    #[must_use]
+    pub fn is_overdue(
+        &self,
+        waiting: &[Waiting],
+        backlog_since: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> bool {
+        let asked: Cover<'_> = waiting.iter().flat_map(|publish| &publish.items).collect();
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        let need = Usage {
+            files: count(asked.need().files),
+            wildcards: count(asked.need().wildcards),
+        };
+        backlog_since.is_some_and(|since| now - since > self.max_backlog)
+            || self.clearing_time(need) > self.max_backlog
     }
 
     /// What the quotas leave while `used` is in progress.
@@ -81,9 +139,42 @@ impl Usage {
         }
     }
 
+    /// Both kinds.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.files as u64 + self.wildcards as u64
+    }
+
     /// Whether there is room for it.
     #[must_use]
     pub const fn fits(self, room: Room) -> bool {
         self.files <= room.files && self.wildcards <= room.wildcards
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_publish_clears_at_once_and_many_wildcards_do_not() {
+        let limits = Limits::default();
+        let time = |files, wildcards| limits.clearing_time(Usage { files, wildcards });
+        assert!(time(3_000, 15) <= Duration::seconds(3));
+        assert_eq!(time(0, 16), IN_PROGRESS);
+        assert_eq!(time(30_000, 0), IN_PROGRESS * 9);
+        assert!(time(0, 300) > limits.max_backlog);
+        let slow = Limits {
+            paths_per_second: Some(10.0),
+            ..limits
+        };
+        assert_eq!(
+            slow.clearing_time(Usage {
+                files: 6_000,
+                wildcards: 0
+            }),
+            Duration::minutes(10)
+        );
+        assert_eq!(slow.quota().files, 10);
     }
 }

@@ -1,6 +1,6 @@
 //! The meter: what paths cost. Amounts are whole millionths of a US dollar, so sums are exact.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime, Time, UtcOffset};
@@ -17,6 +17,32 @@ impl fmt::Display for MicroUsd {
         let decimals = format!("{micros:06}");
         let significant = decimals.trim_end_matches('0').len().max(2);
         write!(f, "{dollars}.{}", &decimals[..significant])
+    }
+}
+
+/// Not an amount of dollars with at most six decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an amount in dollars such as 0.005")]
+pub struct NotAnAmount;
+
+impl FromStr for MicroUsd {
+    type Err = NotAnAmount;
+
+    /// Reads what [`MicroUsd`] displays, exactly.
+    fn from_str(text: &str) -> Result<Self, NotAnAmount> {
+        let (dollars, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number =
+            |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(dollars) || !is_number(decimals) || decimals.len() > 6 {
+            return Err(NotAnAmount);
+        }
+        let number = |digits: &str| digits.parse::<u64>().ok();
+        number(dollars)
+            .and_then(|dollars| dollars.checked_mul(1_000_000))
+            .zip(number(&format!("{decimals:0<6}")))
+            .and_then(|(dollars, micros)| dollars.checked_add(micros))
+            .map(Self)
+            .ok_or(NotAnAmount)
     }
 }
 
@@ -81,10 +107,11 @@ pub struct MonthlyLimit {
 }
 
 /// What happens past a [`MonthlyLimit`]: the site owner's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PastLimit {
     /// Publishes are folded.
+    #[default]
     Economical,
     /// Publishes wait for the next month, or for the owner.
     Hold,

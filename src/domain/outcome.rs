@@ -67,6 +67,9 @@ impl AwsError {
     /// There are no settings to ask with.
     pub const NO_SETTINGS: &'static str = "NoSettings";
 
+    /// The stored secret does not open.
+    pub const UNREADABLE_SECRET: &'static str = "UnreadableSecret";
+
     /// What stands for AWS's code where an answer has none: this and the HTTP status, as in `Http502`.
     pub const HTTP: &'static str = "Http";
 
@@ -84,6 +87,7 @@ impl AwsError {
                     | Self::NOT_BUILT
                     | Self::STOPPED
                     | Self::NO_SETTINGS
+                    | Self::UNREADABLE_SECRET
             )
     }
 
@@ -97,6 +101,12 @@ impl AwsError {
     #[must_use]
     pub fn no_settings() -> Self {
         Self::ours(Self::NO_SETTINGS, "the site's CDN settings were removed")
+    }
+
+    /// The stored secret does not open, for this reason.
+    #[must_use]
+    pub fn unreadable_secret(reason: &str) -> Self {
+        Self::ours(Self::UNREADABLE_SECRET, reason)
     }
 
     fn ours(code: &str, message: &str) -> Self {

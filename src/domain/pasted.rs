@@ -34,8 +34,8 @@ pub(super) fn may_hold_secret(text: &str) -> bool {
     visible(text)
         .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')))
         .any(|word| {
-            word.len() >= 30
-                && word.bytes().any(|b| b.is_ascii_uppercase())
-                && word.bytes().any(|b| b.is_ascii_lowercase())
+            let capitals = word.bytes().any(|b| b.is_ascii_uppercase());
+            let small = word.bytes().any(|b| b.is_ascii_lowercase());
+            small && (word.len() == 40 || capitals && word.len() >= 30)
         })
 }

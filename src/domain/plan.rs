@@ -15,7 +15,8 @@
 //!
 //! **What is folded.** Nothing under [`Policy::Exact`], all under [`Policy::Everything`]; for
 //! [`Policy::Economical`] see [`super::fold`]. Folding comes first and looks at all that waits, so a storm that
-//! would take many batches becomes a few wildcards in one. Publishes are then fitted with their folded items.
+//! would take many batches becomes a few wildcards in one. Publishes are then fitted with their folded items. Where
+//! there is no room for a wildcard that saves money, they wait for it, as for any wildcard.
 
 use std::collections::HashMap;
 
@@ -175,10 +176,12 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     let costly = input
         .free_paths_left
         .is_some_and(|left| count as u64 > left);
-    if !(many || costly || input.overdue) {
+    let room = input.room;
+    // Without room for a wildcard, folding would only delay what is late already.
+    let late = input.overdue && room.wildcards > 0;
+    if !(many || costly || late) {
         return Vec::new();
     }
-    let room = input.room;
     let mut goal = FoldGoal {
         items: count,
         // The batches that follow within the next seconds need wildcards too.
@@ -191,7 +194,7 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
         let excess = (count / threshold) as u64;
         goal.weight = PLAIN_WEIGHT * excess * excess;
     }
-    if input.overdue {
+    if late {
         let fitting =
             (room.files as usize + room.wildcards as usize).min(room.paths_per_request as usize);
         goal.items = goal.items.min(fitting.max(1));

@@ -8,6 +8,9 @@ use super::{AwsError, CreateOutcome, GetOutcome, InvalidationId};
 const PERSISTENCE: Duration = Duration::hours(24);
 /// CloudFront may not know an invalidation right after it accepted it.
 const SETTLING: Duration = Duration::minutes(1);
+/// How long a batch is refused for quota while nothing of ours is in progress, before it is tried in halves: somebody
+/// else fills the quota, or it is smaller than believed.
+const QUOTA_PATIENCE: Duration = Duration::minutes(2);
 /// The longest pause between tries.
 const LONGEST_BACKOFF: Duration = Duration::minutes(1);
 /// The longest pause between two tries of rejected settings.
@@ -97,7 +100,7 @@ pub enum AfterCreate {
         /// Whether this attempt is known to have had no effect.
         surely_refused: bool,
     },
-    /// One item among several is at fault: each half is tried on its own.
+    /// It cannot go as a whole, for one of its items or for its size: each half is tried on its own.
     Split(AwsError),
     /// It can never succeed.
     Failed(AwsError),
@@ -113,6 +116,22 @@ impl AfterCreate {
             | Self::Unconfirmed(error)
             | Self::Split(error)
             | Self::Failed(error) => Some(error),
+        }
+    }
+
+    /// Whether CloudFront let the caller in, whatever it then said about the batch.
+    #[must_use]
+    pub fn shows_working_settings(&self) -> bool {
+        match self {
+            Self::InProgress { .. }
+            | Self::Completed { .. }
+            | Self::Unconfirmed(_)
+            | Self::Split(_) => true,
+            Self::Hold { why, .. } => *why == WaitReason::Quota,
+            // Not where it was given up after a day without an answer.
+            Self::Failed(error) => {
+                error.has_code_of_aws() && error.http_status.is_some_and(|status| status < 500)
+            }
         }
     }
 }
@@ -137,11 +156,19 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent) -> AfterCreate {
             next_poll: sent.now + poll_interval(Duration::ZERO),
         },
         CreateOutcome::AlreadyUsed(error) => AfterCreate::Unconfirmed(error),
+        CreateOutcome::QuotaFull(error)
+            if sent.items > 1
+                && !sent.others_in_progress
+                && sent.now - sent.planned_at > QUOTA_PATIENCE =>
+        {
+            AfterCreate::Split(error)
+        }
         CreateOutcome::QuotaFull(error) => {
             // The next completion of ours ends the wait early. With none of ours under way somebody else fills it.
             let after = if sent.others_in_progress { 30 } else { 5 };
             hold(WaitReason::Quota, Duration::seconds(after), error, true)
         }
+        // The access key's bucket may say later.
         CreateOutcome::Throttled(error) => hold(WaitReason::Rate, Duration::SECOND, error, true),
         CreateOutcome::SettingsRejected(error) => {
             let since = sent.paused_since.unwrap_or(sent.now);

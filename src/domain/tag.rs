@@ -58,7 +58,7 @@ impl CacheTag {
 fn forbidden(c: char) -> Option<&'static str> {
     match c {
         ',' => Some("a comma"),
-        '*' => Some("an asterisk (a tag is never a wildcard)"),
+        '*' => Some("a * (a tag is never a wildcard)"),
         _ if c.is_control() => Some("a control character"),
         _ if c.is_whitespace() => Some("white space"),
         _ if !c.is_ascii() => Some("a character outside ASCII"),

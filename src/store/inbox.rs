@@ -49,18 +49,26 @@ pub struct RepeatKey {
     pub body_hash: [u8; 32],
 }
 
+/// The publish that a later call repeats, as it was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstPublish {
+    /// Its identifier.
+    pub id: Uuid,
+    /// When it arrived.
+    pub received_at: OffsetDateTime,
+    /// Its canonical items.
+    pub items: Vec<String>,
+    /// Which of them stand for something narrower.
+    pub widened: Vec<Widening>,
+}
+
 /// How storing a publish ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
     /// It is durable.
     Stored,
-    /// The same key and body were accepted before, as this publish.
-    Repeat {
-        /// The first one's identifier.
-        id: Uuid,
-        /// When the first one arrived.
-        received_at: OffsetDateTime,
-    },
+    /// The same key and body were accepted before.
+    Repeat(FirstPublish),
     /// The key was used before with another body.
     KeyReused,
 }
@@ -174,7 +182,7 @@ async fn write_batch(store: &Store, mut batch: Vec<Entry>) {
 fn is_refusal(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
-        .and_then(|e| e.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
@@ -233,7 +241,7 @@ impl Store {
     async fn earlier(&self, publish: &NewPublish) -> Result<Acceptance, sqlx::Error> {
         let key = publish.repeat_key.as_ref();
         let first = sqlx::query!(
-            "SELECT id, received_at, body_hash FROM publish
+            "SELECT id, received_at, body_hash, items, widened FROM publish
              WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)",
             publish.site.0,
             publish.id,
@@ -246,10 +254,12 @@ impl Store {
         }
         let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));
         Ok(if same {
-            Acceptance::Repeat {
+            Acceptance::Repeat(FirstPublish {
                 id: first.id,
                 received_at: first.received_at,
-            }
+                items: first.items,
+                widened: Widening::from_json(first.widened),
+            })
         } else {
             Acceptance::KeyReused
         })

@@ -4,17 +4,19 @@
 //! committing a claim or a reason to wait.
 
 use sqlx::{PgConnection, Postgres, Transaction};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::known_paths;
+use super::rates::flow;
+use super::spending::{month_usage, spending};
+use super::transitions::announce_change;
 use super::{SiteId, Store, StoreError};
 use crate::domain::{
-    Bucket, CallerReference, DistributionId, InvalidationBatch, Item, Limits, Plan, PlannedBatch,
-    Settings, Usage, WaitReason, Waiting,
+    DistributionId, Flow, InvalidationBatch, Item, KnownPaths, Limits, Settings, Spending, Terms,
+    UnderWay, Usage, WaitReason, Waiting,
 };
 
-/// How long a claim holds. A call ends within half of it; after it anyone may send the same reference again.
-pub(super) const LEASE: Duration = Duration::seconds(30);
 /// Waiting publishes that one plan looks at.
 const PLAN_PUBLISHES: usize = 10_000;
 /// Items that one plan looks at, so that huge publishes do not fill the memory.
@@ -27,29 +29,37 @@ const RETRYING: usize = 2;
 
 /// A distribution that is held, and what there is to send to it.
 pub struct Lane {
-    tx: Transaction<'static, Postgres>,
+    pub(super) tx: Transaction<'static, Postgres>,
     /// Whose turn it is.
     pub site: SiteId,
     /// The settings in force.
     pub settings: Settings,
     /// What is in progress at the distribution.
     pub in_progress: Usage,
+    /// What it takes a second.
+    pub flow: Flow,
+    /// What the site's owner allows.
+    pub spending: Spending,
+    /// Since when each call has left publishes waiting for room.
+    pub backlog_since: Option<OffsetDateTime>,
     /// Calls without a usable answer since the last one with.
-    failures: i32,
-    paused_since: Option<OffsetDateTime>,
+    pub(super) failures: i32,
+    pub(super) paused_since: Option<OffsetDateTime>,
+    pub(super) limits: Limits,
+    folded_in_progress: u64,
     queued: Vec<Queued>,
 }
 
 /// A stored invalidation that waits to be sent.
 #[derive(Clone, Debug)]
 pub struct Queued {
-    id: Uuid,
-    caller_reference: String,
-    items: Vec<String>,
+    pub(super) id: Uuid,
+    pub(super) caller_reference: String,
+    pub(super) items: Vec<String>,
     /// What it would add to what is in progress.
     pub usage: Usage,
-    planned_at: OffsetDateTime,
-    next_at: OffsetDateTime,
+    pub(super) planned_at: OffsetDateTime,
+    pub(super) next_at: OffsetDateTime,
 }
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
@@ -71,6 +81,8 @@ pub struct SendClaim {
     pub others_in_progress: bool,
     /// Since when the site has been paused.
     pub paused_since: Option<OffsetDateTime>,
+    /// When the call was claimed, and so which settings it was sent with.
+    pub(super) claimed_at: OffsetDateTime,
     pub(super) token: Uuid,
 }
 
@@ -90,7 +102,9 @@ impl Store {
              WHERE (s.resume_at IS NULL OR s.resume_at <= $1)
                AND (d.lease_until IS NULL OR d.lease_until <= $1)
                AND (d.blocked_until IS NULL OR d.blocked_until <= $1)
-               AND (EXISTS (SELECT FROM publish p WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL)
+               AND ((s.held_until IS NULL OR s.held_until <= $1)
+                      AND EXISTS (SELECT FROM publish p
+                                  WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL)
                     OR EXISTS (SELECT FROM invalidation i
                                WHERE i.distribution_id = d.id AND i.site_id = s.id
                                  AND i.status = 'Queued' AND i.ended_at IS NULL AND i.next_at <= $1))
@@ -111,18 +125,18 @@ impl Store {
     pub async fn open_lane(
         &self,
         site: SiteId,
+        limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<Option<Lane>, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let Some(settings) = self.settings_in_force(&mut tx, site).await? else {
-            return Ok(None);
-        };
         let distribution = sqlx::query!(
-            "SELECT failures FROM distribution
-             WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $2)
+            "SELECT id, failures, backlog_since, file_tokens, wildcard_tokens, refilled_at FROM distribution
+             WHERE id = (SELECT distribution_id FROM cdn_settings
+                         WHERE site_id = $1 AND slot <> 'draft' ORDER BY slot LIMIT 1)
+               AND (lease_until IS NULL OR lease_until <= $2)
                AND (blocked_until IS NULL OR blocked_until <= $2)
              FOR UPDATE SKIP LOCKED",
-            settings.distribution_id.as_str(),
+            site.0,
             now,
         )
         .fetch_optional(&mut *tx)
@@ -130,39 +144,71 @@ impl Store {
         let Some(distribution) = distribution else {
             return Ok(None);
         };
-        let paused_since = sqlx::query_scalar!("SELECT paused_at FROM site WHERE id = $1", site.0)
-            .fetch_one(&mut *tx)
-            .await?;
+        // New settings wait for this lock, so that they find what is about to be planned for the old ones.
+        let paused_since =
+            sqlx::query_scalar!("SELECT paused_at FROM site WHERE id = $1 FOR SHARE", site.0)
+                .fetch_one(&mut *tx)
+                .await?;
+        let settings = self.settings_in_force(&mut tx, site).await?;
+        let Some(settings) = settings.filter(|s| s.distribution_id.as_str() == distribution.id)
+        else {
+            return Ok(None);
+        };
+        let spending = spending(&mut tx, site).await?;
         let in_progress = in_progress(&mut tx, &settings.distribution_id).await?;
         let queued = queued(&mut tx, site, &settings.distribution_id).await?;
         Ok(Some(Lane {
             tx,
             site,
             settings,
-            in_progress,
+            in_progress: in_progress.usage,
+            folded_in_progress: in_progress.folded,
+            flow: flow(
+                distribution.file_tokens,
+                distribution.wildcard_tokens,
+                distribution.refilled_at,
+                limits,
+                now,
+            ),
+            spending,
+            backlog_since: distribution.backlog_since,
             failures: distribution.failures,
             paused_since,
+            limits: *limits,
             queued,
         }))
     }
 }
 
+/// What is in progress at a distribution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InProgress {
+    /// What counts against the quota.
+    pub(super) usage: Usage,
+    /// How many more items it would have been unfolded.
+    pub(super) folded: u64,
+}
+
 /// What counts against the quota: what CloudFront has accepted, and what it may have.
-async fn in_progress(
+pub(super) async fn in_progress(
     connection: &mut PgConnection,
     distribution: &DistributionId,
-) -> Result<Usage, StoreError> {
+) -> Result<InProgress, StoreError> {
     let sum = sqlx::query!(
-        r#"SELECT coalesce(sum(files), 0) as "files!", coalesce(sum(wildcards), 0) as "wildcards!"
+        r#"SELECT coalesce(sum(files), 0) as "files!", coalesce(sum(wildcards), 0) as "wildcards!",
+                  coalesce(sum(folded), 0) as "folded!"
            FROM invalidation
            WHERE distribution_id = $1 AND ended_at IS NULL AND (status = 'InProgress' OR doubts > 0)"#,
         distribution.as_str(),
     )
     .fetch_one(connection)
     .await?;
-    Ok(Usage {
-        files: count(sum.files),
-        wildcards: count(sum.wildcards),
+    Ok(InProgress {
+        usage: Usage {
+            files: count(sum.files),
+            wildcards: count(sum.wildcards),
+        },
+        folded: sum.folded.unsigned_abs(),
     })
 }
 
@@ -201,7 +247,7 @@ async fn queued(
     .collect())
 }
 
-fn count(n: i64) -> u32 {
+pub(super) fn count(n: i64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
@@ -258,230 +304,77 @@ impl Lane {
         Ok(waiting)
     }
 
-    /// Takes one call from the access key's rate.
+    /// What the site's owner allows now, after this month's paths.
     ///
     /// # Errors
-    /// If the database does not answer. Inside: when the next call may be made.
-    pub async fn take_call(
-        &mut self,
-        limits: &Limits,
-        now: OffsetDateTime,
-    ) -> Result<Result<(), OffsetDateTime>, StoreError> {
-        let key = self.settings.access_key_name().to_owned();
-        let bucket = lock_bucket(&mut self.tx, &key, limits, now).await?;
-        match bucket.take() {
-            Ok(taken) => {
-                store_bucket(&mut self.tx, &key, taken).await?;
-                Ok(Ok(()))
-            }
-            Err(next) => Ok(Err(next)),
-        }
+    /// If the database does not answer.
+    pub async fn terms(&mut self, now: OffsetDateTime) -> Result<Terms, StoreError> {
+        let under_way = UnderWay {
+            planned: self.queued.iter().map(|q| q.items.len() as u64).sum(),
+            in_progress: self.in_progress.total() + self.folded_in_progress,
+        };
+        let key = self.settings.access_key_name();
+        let month = month_usage(&mut self.tx, self.site, Some(key), now).await?;
+        Ok(self.spending.terms(&month, under_way, &self.limits.prices))
+    }
+
+    /// What the site has published lately.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn known_paths(&mut self) -> Result<KnownPaths, StoreError> {
+        known_paths::load(&mut self.tx, self.site).await
     }
 
     /// Lets the distribution wait.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn wait(mut self, why: WaitReason, until: OffsetDateTime) -> Result<(), StoreError> {
+    pub async fn wait(
+        mut self,
+        why: WaitReason,
+        until: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE distribution SET blocked_until = $2, blocked_for = $3 WHERE id = $1",
+            "UPDATE distribution SET blocked_until = $2, blocked_for = $3,
+                                     backlog_since = CASE WHEN $3 = 'quota' THEN coalesce(backlog_since, $4)
+                                                          ELSE backlog_since END
+             WHERE id = $1",
             self.settings.distribution_id.as_str(),
             until,
             why.as_str(),
+            now,
         )
         .execute(&mut *self.tx)
         .await?;
         Ok(self.tx.commit().await?)
     }
 
-    /// Claims a stored invalidation.
+    /// Lets the site's new publishes wait: its monthly limit is reached.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn claim(
-        mut self,
-        queued: Queued,
-        token: Uuid,
-        now: OffsetDateTime,
-    ) -> Result<SendClaim, StoreError> {
-        let lease_until = now + LEASE;
+    pub async fn hold_site(mut self, until: OffsetDateTime) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE invalidation SET attempts = attempts + 1, doubts = doubts + 1, waiting_for = NULL,
-                                     lease_token = $2, lease_until = $3, next_at = $3
-             WHERE id = $1 AND status = 'Queued'",
-            queued.id,
-            token,
-            lease_until,
-        )
-        .execute(&mut *self.tx)
-        .await?;
-        sqlx::query!(
-            "UPDATE distribution SET lease_token = $2, lease_until = $3, blocked_until = NULL, blocked_for = NULL,
-                                     sent_at = $4
-             WHERE id = $1",
-            self.settings.distribution_id.as_str(),
-            token,
-            lease_until,
-            now,
-        )
-        .execute(&mut *self.tx)
-        .await?;
-        self.tx.commit().await?;
-        Ok(SendClaim {
-            invalidation: queued.id,
-            site: self.site,
-            settings: self.settings,
-            batch: InvalidationBatch {
-                caller_reference: CallerReference::parse(queued.caller_reference)
-                    .map_err(|e| StoreError::unknown("caller reference", e.to_string()))?,
-                items: parse_items(queued.items)?,
-            },
-            planned_at: queued.planned_at,
-            failures: u32::try_from(self.failures).unwrap_or_default(),
-            others_in_progress: self.in_progress != Usage::default(),
-            paused_since: self.paused_since,
-            token,
-        })
-    }
-
-    /// Stores planned batches with fresh references, moves the publishes they cover to them, and claims the first.
-    ///
-    /// # Errors
-    /// If the database does not answer.
-    pub async fn claim_planned(
-        mut self,
-        plan: &Plan,
-        fresh_id: impl Fn() -> Uuid,
-        now: OffsetDateTime,
-    ) -> Result<Option<SendClaim>, StoreError> {
-        let mut first = None;
-        // What planning saved is told with the first batch; the others ask for what they hold.
-        let mut saved = plan.saved.coalesced + plan.saved.folded;
-        for batch in &plan.batches {
-            let asked =
-                batch.items.len() + usize::try_from(std::mem::take(&mut saved)).unwrap_or_default();
-            let stored = store_batch(
-                &mut self.tx,
-                self.site,
-                self.settings.distribution_id.as_str(),
-                batch,
-                asked,
-                fresh_id(),
-                now,
-            )
-            .await?;
-            first.get_or_insert(stored);
-        }
-        sqlx::query!(
-            "UPDATE publish SET planned = true WHERE site_id = $1 AND id = ANY($2) AND NOT planned",
+            "UPDATE site SET held_until = $2 WHERE id = $1",
             self.site.0,
-            &plan.taken,
+            until,
         )
         .execute(&mut *self.tx)
         .await?;
-        match first {
-            Some(queued) => Ok(Some(self.claim(queued, fresh_id(), now).await?)),
-            None => Ok(None),
-        }
+        announce_change(&mut self.tx, self.site).await?;
+        Ok(self.tx.commit().await?)
     }
-}
-
-/// Stores a batch as a queued invalidation with the publishes it covers.
-pub(super) async fn store_batch(
-    connection: &mut PgConnection,
-    site: SiteId,
-    distribution: &str,
-    batch: &PlannedBatch,
-    asked: usize,
-    id: Uuid,
-    now: OffsetDateTime,
-) -> Result<Queued, StoreError> {
-    let items: Vec<String> = batch.items.iter().map(ToString::to_string).collect();
-    let usage = Usage::of(&batch.items);
-    let caller_reference = CallerReference::of(id).to_string();
-    sqlx::query!(
-        "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked,
-                                   created_at, next_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
-        id,
-        site.0,
-        distribution,
-        caller_reference,
-        &items,
-        i32::try_from(usage.files).unwrap_or(i32::MAX),
-        i32::try_from(usage.wildcards).unwrap_or(i32::MAX),
-        i32::try_from(asked).unwrap_or(i32::MAX),
-        now,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "INSERT INTO coverage (invalidation_id, site_id, publish_id) SELECT $1, $2, unnest($3::uuid[])",
-        id,
-        site.0,
-        &batch.publishes,
-    )
-    .execute(connection)
-    .await?;
-    Ok(Queued {
-        id,
-        caller_reference,
-        items,
-        usage,
-        planned_at: now,
-        next_at: now,
-    })
 }
 
 /// Reads back items as they were stored.
-pub(super) fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
+///
+/// # Errors
+/// If one is not canonical.
+pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
     items
         .into_iter()
         .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))
         .collect()
-}
-
-/// The access key's bucket, refilled, with its row locked until the transaction ends.
-pub(super) async fn lock_bucket(
-    connection: &mut PgConnection,
-    key: &str,
-    limits: &Limits,
-    now: OffsetDateTime,
-) -> Result<Bucket, StoreError> {
-    let full = Bucket::full(limits, now);
-    sqlx::query!(
-        "INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
-        key,
-        full.tokens,
-        full.rate,
-        full.refilled_at,
-    )
-    .execute(&mut *connection)
-    .await?;
-    let bucket = sqlx::query_as!(
-        Bucket,
-        "SELECT tokens, rate, refilled_at FROM access_key WHERE id = $1 FOR UPDATE",
-        key,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(bucket.refilled(limits, now))
-}
-
-/// Stores a bucket that [`lock_bucket`] gave.
-pub(super) async fn store_bucket(
-    connection: &mut PgConnection,
-    key: &str,
-    bucket: Bucket,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE access_key SET tokens = $2, rate = $3, refilled_at = $4 WHERE id = $1",
-        key,
-        bucket.tokens,
-        bucket.rate,
-        bucket.refilled_at,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }

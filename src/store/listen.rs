@@ -14,8 +14,8 @@ const SITES: &str = "skycms_cdn_sites";
 /// What may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
-    /// There may be something to send.
-    Work,
+    /// Something was published at this site, so there may be something to send.
+    Work(i32),
     /// Something that pages show moved on, at this site.
     State(i32),
     /// Sites, settings or tokens.
@@ -34,14 +34,14 @@ pub async fn listen(store: &Store, heard: impl Fn(Changes)) -> Result<(), StoreE
     heard(Changes::Anything);
     loop {
         match listener.try_recv().await? {
-            Some(news) => heard(match news.channel() {
-                WORK => Changes::Work,
-                CHANGE => news
-                    .payload()
-                    .parse()
-                    .map_or(Changes::Anything, Changes::State),
-                _ => Changes::Sites,
-            }),
+            Some(news) => {
+                let site = news.payload().parse();
+                heard(match news.channel() {
+                    WORK => site.map_or(Changes::Anything, Changes::Work),
+                    CHANGE => site.map_or(Changes::Anything, Changes::State),
+                    _ => Changes::Sites,
+                });
+            }
             None => heard(Changes::Anything),
         }
     }

@@ -3,18 +3,26 @@
 
 mod accounts;
 mod audit;
+mod claim;
+mod history;
 mod hook_secrets;
 mod inbox;
+mod known_paths;
 mod lane;
 mod listen;
+mod outlook;
+mod overview;
 mod polls;
 mod publishes;
+mod queue;
+mod rates;
 mod record;
 mod reseal;
 mod seal;
 mod sessions;
 mod settings;
 mod sites;
+mod spending;
 mod tokens;
 mod transitions;
 mod tries;
@@ -23,19 +31,23 @@ mod uses;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
 pub use accounts::ADMIN;
 pub use audit::{AuditFilter, AuditRecord};
+pub use history::PruneStep;
 pub use hook_secrets::{HookSecret, HookSecretView, NotAHookSecret};
-pub use inbox::{Acceptance, Inbox, InboxError, NewPublish, RepeatKey};
-pub use lane::{Lane, SendClaim};
+pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
+pub use lane::{Lane, SendClaim, parse_items};
 pub use listen::{Changes, listen};
+pub use outlook::Outlook;
+pub use overview::{Day, Pace, Underway};
 pub use polls::PollClaim;
 pub use publishes::{
     InvalidationFilter, InvalidationView, Page, PublishFilter, PublishView, Widening,
 };
+pub use queue::{Covered, CoveredPublish};
 pub use record::SendRecord;
 pub use reseal::Resealed;
 pub use seal::{SealError, Sealer};
@@ -51,6 +63,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Connections of one replica: the writer, the dispatcher and the pages seldom need more at once.
 const CONNECTIONS: u32 = 12;
+
+/// A connection that was used this recently is taken to be alive.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +112,13 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(5))
+            // Testing each time costs a round trip; testing never hands out what a restart of the server has cut off.
             .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(
+                    async move { Ok(used.idle_for < FRESH || connection.ping().await.is_ok()) },
+                )
+            })
             .connect_lazy_with(options.application_name("skycms-cdn"));
         Self {
             pool,

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::lane::LEASE;
+use super::claim::LEASE;
 use super::transitions::{announce_change, move_publishes};
 use super::{SiteId, Store, StoreError};
 use crate::domain::{AfterGet, DistributionId, InvalidationId, Settings, WaitReason};
@@ -61,9 +61,17 @@ impl Store {
                 Some((site, settings)) if *site == row.site_id => settings.clone(),
                 _ => {
                     let mut connection = self.pool.acquire().await?;
-                    let settings = self
+                    let read = self
                         .settings_in_force(&mut connection, SiteId(row.site_id))
-                        .await?;
+                        .await;
+                    let settings = match read {
+                        Err(StoreError::Seal(error)) => {
+                            // Other sites are not held up. It is looked at again when the lease has run out.
+                            tracing::error!(site = row.site_id, %error, "cannot be asked about");
+                            continue;
+                        }
+                        settings => settings?,
+                    };
                     known = Some((row.site_id, settings.clone()));
                     settings
                 }
@@ -175,7 +183,7 @@ impl Store {
                  JOIN site s ON s.id = i.site_id
                  WHERE i.ended_at IS NULL AND i.status = 'Queued'
                  UNION ALL
-                 SELECT min(greatest(d.blocked_until, d.lease_until, s.resume_at))
+                 SELECT min(greatest(d.blocked_until, d.lease_until, s.resume_at, s.held_until))
                  FROM site s
                  JOIN LATERAL (
                    SELECT distribution_id FROM cdn_settings

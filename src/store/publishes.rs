@@ -7,7 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{SiteId, Store, StoreError};
-use crate::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
+use crate::domain::{
+    AwsError, Canonical, HeldNote, InvalidationStatus, PolicyName, PublishState, WaitReason,
+};
 
 /// An item that stands for something narrower.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +21,27 @@ pub struct Widening {
 }
 
 impl Widening {
+    /// What a publish's items stand for.
+    #[must_use]
+    pub fn of(canonical: &Canonical) -> Vec<Self> {
+        canonical
+            .widened
+            .iter()
+            .map(|widened| Self {
+                from: widened.from.clone(),
+                to: widened.to.to_string(),
+            })
+            .collect()
+    }
+
     pub(super) fn to_json(widened: &[Self]) -> Option<serde_json::Value> {
         (!widened.is_empty()).then(|| serde_json::json!(widened))
+    }
+
+    pub(super) fn from_json(widened: Option<serde_json::Value>) -> Vec<Self> {
+        widened
+            .and_then(|json| serde_json::from_value(json).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -43,6 +64,8 @@ pub struct PublishView {
     pub widened: Vec<Widening>,
     /// Why it is held before any invalidation covers it.
     pub waiting_for: Option<WaitReason>,
+    /// More about why.
+    pub note: Option<HeldNote>,
     /// The invalidations that cover it.
     pub invalidations: Vec<InvalidationView>,
 }
@@ -370,8 +393,10 @@ impl Store {
         };
         rows.into_iter()
             .map(|row| {
+                let held = held.filter(|_| !row.planned);
                 Ok(PublishView {
-                    waiting_for: if row.planned { None } else { held },
+                    waiting_for: held.map(|(why, _)| why),
+                    note: held.and_then(|(_, note)| note),
                     invalidations: invalidations.remove(&row.id).unwrap_or_default(),
                     id: row.id,
                     state: row
@@ -382,24 +407,23 @@ impl Store {
                     submitted_at: row.submitted_at,
                     ended_at: row.ended_at,
                     items: row.items,
-                    widened: row
-                        .widened
-                        .and_then(|json| serde_json::from_value(json).ok())
-                        .unwrap_or_default(),
+                    widened: Widening::from_json(row.widened),
                 })
             })
             .collect()
     }
 
     /// Why publishes of a site that no invalidation covers yet are held.
-    async fn held(
+    pub(super) async fn held(
         &self,
         site: SiteId,
         now: OffsetDateTime,
-    ) -> Result<Option<WaitReason>, StoreError> {
+    ) -> Result<Option<(WaitReason, Option<HeldNote>)>, StoreError> {
         let row = sqlx::query!(
-            r#"SELECT s.paused_at IS NOT NULL OR c.distribution_id IS NULL as "settings!",
-                      CASE WHEN d.blocked_until > $2 THEN d.blocked_for END as blocked_for
+            r#"SELECT s.paused_at IS NOT NULL OR c.distribution_id IS NULL as "settings!", s.policy,
+                      CASE WHEN s.held_until > $2 THEN s.held_until END as held_until,
+                      CASE WHEN d.blocked_until > $2 THEN d.blocked_for END as blocked_for,
+                      d.backlog_since as "backlog_since?"
                FROM site s
                LEFT JOIN LATERAL (
                  SELECT distribution_id FROM cdn_settings
@@ -411,12 +435,20 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.and_then(|row| {
-            if row.settings {
-                Some(WaitReason::Settings)
-            } else {
-                row.blocked_for.and_then(|text| text.parse().ok())
-            }
-        }))
+        let Some(row) = row else { return Ok(None) };
+        if row.settings {
+            return Ok(Some((WaitReason::Settings, None)));
+        }
+        if let Some(until) = row.held_until {
+            let note = HeldNote::MonthlyLimit { until };
+            return Ok(Some((WaitReason::Quota, Some(note))));
+        }
+        let blocked_for: Option<WaitReason> = row.blocked_for.and_then(|text| text.parse().ok());
+        let exact = row.policy == PolicyName::Exact.as_str();
+        let backlog = row
+            .backlog_since
+            .filter(|_| exact)
+            .map(|since| HeldNote::Backlog { since });
+        Ok(blocked_for.map(|why| (why, backlog)))
     }
 }

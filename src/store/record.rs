@@ -7,10 +7,12 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::lane::{lock_bucket, store_batch, store_bucket};
+use super::claim::store_batch;
+use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{announce_change, count_usage, move_publishes};
-use super::{SendClaim, Store, StoreError};
-use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, WaitReason};
+use super::{SendClaim, SiteId, Store, StoreError};
+use crate::domain::coverage::Cover;
+use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, Saved, WaitReason};
 
 /// How a call ended, ready to be recorded.
 #[derive(Debug)]
@@ -24,6 +26,22 @@ pub struct SendRecord {
 }
 
 impl Store {
+    /// Pauses a site whose settings cannot even be read.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn pause(
+        &self,
+        site: SiteId,
+        error: &AwsError,
+        until: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        pause(&mut tx, site, error, until, now, now).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Records how a claimed call ended. `false`: the claim was not ours any more, and nothing changed.
     ///
     /// # Errors
@@ -36,9 +54,9 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
-        release_distribution(&mut tx, claim, &record.after).await?;
-        pause_or_resume(&mut tx, claim, &record.after, now).await?;
-        adjust_rate(&mut tx, claim, &record.after, limits, now).await?;
+        release_distribution(&mut tx, claim, &record.after, now).await?;
+        let try_again = pause_or_resume(&mut tx, claim, &record.after, now).await?;
+        let next_call = adjust_rate(&mut tx, claim, &record.after, limits, now).await?;
         let fix = record.fix.as_deref();
         let ours = match &record.after {
             AfterCreate::InProgress { id, next_poll } => {
@@ -82,7 +100,11 @@ impl Store {
                 until,
                 error,
                 surely_refused,
-            } => held(&mut tx, claim, *why, *until, error, fix, *surely_refused).await?,
+            } => {
+                let until = next_call.map_or(*until, |next| next.max(*until));
+                let until = try_again.unwrap_or(until);
+                held(&mut tx, claim, *why, until, error, fix, *surely_refused).await?
+            }
             AfterCreate::Failed(error) => failed(&mut tx, claim, error, fix, now).await?,
             AfterCreate::Split(error) => {
                 failed(&mut tx, claim, error, fix, now).await?
@@ -104,6 +126,7 @@ async fn release_distribution(
     connection: &mut PgConnection,
     claim: &SendClaim,
     after: &AfterCreate,
+    now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let (until, why) = match after {
         AfterCreate::Hold { why, until, .. } if *why != WaitReason::Settings => {
@@ -114,26 +137,30 @@ async fn release_distribution(
     let unanswered = why == Some(WaitReason::Retry.as_str());
     sqlx::query!(
         "UPDATE distribution SET lease_token = NULL, lease_until = NULL, blocked_until = $3, blocked_for = $4,
-                                 failures = CASE WHEN $5 THEN failures + 1 ELSE 0 END
+                                 failures = CASE WHEN $5 THEN failures + 1 ELSE 0 END,
+                                 backlog_since = CASE WHEN $4 = 'quota' THEN coalesce(backlog_since, $6)
+                                                      ELSE backlog_since END
          WHERE id = $1 AND lease_token = $2",
         claim.settings.distribution_id.as_str(),
         claim.token,
         until,
         why,
         unanswered,
+        now,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// The first clear refusal pauses the site; an accepted call ends the pause.
+/// The first clear refusal pauses the site; whatever shows that the settings work ends the pause. A refusal of settings
+/// that were replaced while the call was under way says nothing: then it tells when to try again, which is now.
 async fn pause_or_resume(
     connection: &mut PgConnection,
     claim: &SendClaim,
     after: &AfterCreate,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<Option<OffsetDateTime>, StoreError> {
     match after {
         AfterCreate::Hold {
             why: WaitReason::Settings,
@@ -141,57 +168,95 @@ async fn pause_or_resume(
             error,
             ..
         } => {
-            sqlx::query!(
-                "UPDATE site SET paused_at = coalesce(paused_at, $2), pause_error = $3, resume_at = $4
-                 WHERE id = $1",
-                claim.site.0,
-                now,
-                serde_json::json!(error),
-                until,
-            )
-            .execute(&mut *connection)
-            .await?;
+            let paused =
+                pause(connection, claim.site, error, *until, claim.claimed_at, now).await?;
+            return Ok((!paused).then_some(now));
         }
-        AfterCreate::InProgress { .. } | AfterCreate::Completed { .. }
-            if claim.paused_since.is_some() =>
-        {
+        after if claim.paused_since.is_some() && after.shows_working_settings() => {
             sqlx::query!(
                 "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL WHERE id = $1",
                 claim.site.0,
             )
             .execute(&mut *connection)
             .await?;
+            announce_pause(connection).await?;
         }
-        _ => return Ok(()),
+        _ => {}
     }
+    Ok(None)
+}
+
+/// Pauses the site, unless its settings were replaced since `known_since`. Tells whether it did.
+async fn pause(
+    connection: &mut PgConnection,
+    site: SiteId,
+    error: &AwsError,
+    until: OffsetDateTime,
+    known_since: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let paused = sqlx::query!(
+        "UPDATE site SET paused_at = coalesce(paused_at, $2), pause_error = $3, resume_at = $4
+         WHERE id = $1 AND NOT EXISTS (
+           SELECT FROM cdn_settings
+           WHERE site_id = $1 AND slot <> 'draft' AND saved_at > $5)",
+        site.0,
+        now,
+        serde_json::json!(error),
+        until,
+        known_since,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if paused.rows_affected() == 0 {
+        return Ok(false);
+    }
+    announce_pause(connection).await?;
+    Ok(true)
+}
+
+async fn announce_pause(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_notify('skycms_cdn_sites', '')")
         .execute(connection)
         .await?;
     Ok(())
 }
 
+/// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it tells when the next call
+/// may be made, and the distribution waits until then.
 async fn adjust_rate(
     connection: &mut PgConnection,
     claim: &SendClaim,
     after: &AfterCreate,
     limits: &Limits,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<Option<OffsetDateTime>, StoreError> {
     let key = claim.settings.access_key_name();
-    match after {
+    let throttled = match after {
         AfterCreate::Hold {
             why: WaitReason::Rate,
             ..
-        } => {
-            let bucket = lock_bucket(connection, key, limits, now).await?;
-            store_bucket(connection, key, bucket.throttled(limits)).await
-        }
-        AfterCreate::InProgress { .. } | AfterCreate::Completed { .. } => {
-            let bucket = lock_bucket(connection, key, limits, now).await?;
-            store_bucket(connection, key, bucket.accepted(limits)).await
-        }
-        _ => Ok(()),
+        } => true,
+        AfterCreate::InProgress { .. } | AfterCreate::Completed { .. } => false,
+        _ => return Ok(None),
+    };
+    let bucket = lock_bucket(connection, key, limits, now).await?;
+    if !throttled {
+        store_bucket(connection, key, bucket.accepted(limits)).await?;
+        return Ok(None);
     }
+    let bucket = bucket.throttled(limits);
+    store_bucket(connection, key, bucket).await?;
+    let next = bucket.next_call();
+    sqlx::query!(
+        "UPDATE distribution SET blocked_until = greatest(blocked_until, $2)
+         WHERE id = $1 AND blocked_for = 'rate' AND lease_token IS NULL",
+        claim.settings.distribution_id.as_str(),
+        next,
+    )
+    .execute(connection)
+    .await?;
+    Ok(next)
 }
 
 async fn accepted(
@@ -300,31 +365,46 @@ async fn split(
     )
     .fetch_all(&mut *connection)
     .await?;
+    let mut asked_left = sqlx::query_scalar!(
+        "SELECT asked FROM invalidation WHERE id = $1",
+        claim.invalidation
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     let (left, right) = crate::domain::split(claim.batch.items.clone());
+    let last = ids[1];
     for (items, id) in [left, right].into_iter().zip(ids) {
+        let sent: Cover<'_> = items.iter().collect();
         let mut asked = 0;
-        let mut covered = PlannedBatch {
-            items,
-            publishes: Vec::new(),
-        };
+        let mut covered = PlannedBatch::default();
         for publish in &publishes {
             let mine = publish
                 .items
                 .iter()
                 .filter_map(|text| Item::from_canonical(text).ok())
-                .filter(|item| covered.items.iter().any(|sent| sent.covers(item)))
+                .filter(|item| sent.covering(item).is_some())
                 .count();
             if mine > 0 {
                 covered.publishes.push(publish.id);
-                asked += mine;
+                asked += i32::try_from(mine).unwrap_or(i32::MAX);
             }
         }
+        covered.items = items;
+        // Together they asked for what the whole did, whose saving may belong to batches planned with it.
+        let asked = if id == last { asked_left } else { asked };
+        asked_left = asked_left.saturating_sub(asked);
+        let saved = Saved {
+            coalesced: u64::try_from(asked)
+                .unwrap_or_default()
+                .saturating_sub(covered.items.len() as u64),
+            folded: 0,
+        };
         store_batch(
             connection,
             claim.site,
             claim.settings.distribution_id.as_str(),
             &covered,
-            asked,
+            saved,
             id,
             now,
         )
@@ -337,7 +417,7 @@ async fn split(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE invalidation SET fix = 'Nothing to do: it was tried again in two halves, to find the item that CloudFront refuses.'
+        "UPDATE invalidation SET fix = 'Nothing to do: it was tried again in two halves.'
          WHERE id = $1",
         claim.invalidation,
     )

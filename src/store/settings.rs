@@ -29,6 +29,14 @@ impl Slot {
             Self::Environment => "environment",
         }
     }
+
+    fn of(text: &str) -> Self {
+        match text {
+            "active" => Self::Active,
+            "draft" => Self::Draft,
+            _ => Self::Environment,
+        }
+    }
 }
 
 /// Settings with their story.
@@ -156,11 +164,7 @@ impl Store {
     }
 
     fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
-        let slot = match row.slot.as_str() {
-            "active" => Slot::Active,
-            "draft" => Slot::Draft,
-            _ => Slot::Environment,
-        };
+        let slot = Slot::of(&row.slot);
         let credentials = match (row.access_key_id, row.secret_access_key) {
             (Some(id), Some(sealed)) => Credentials::AccessKey {
                 id: AccessKeyId::parse(&id)

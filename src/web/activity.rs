@@ -6,7 +6,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::AppState;
-use super::pages::{Page, PageError, PageResult, html};
+use super::audit::{self, Deed};
+use super::overview;
+use super::pages::{Page, PageError, PageResult, html, see};
 use super::session::SignedIn;
 use super::tokens::hook_url;
 use super::views::{
@@ -14,7 +16,7 @@ use super::views::{
     PublishPage, PublishRow, PublishedItem, Span,
 };
 use crate::domain::{InvalidationStatus, PublishState, Region};
-use crate::store::{PublishFilter, PublishView};
+use crate::store::{Acceptance, NewPublish, PublishFilter, PublishView, RepeatKey, parse_items};
 
 /// What to list.
 #[derive(Deserialize)]
@@ -50,6 +52,16 @@ pub(super) async fn list(
         .await
         .map_err(|error| failed(error.into()))?;
     page.layout.pending = found.items.iter().any(|publish| !publish.state.has_ended());
+    let overview =
+        if wanted.is_none() && path.is_empty() && query.before.is_none() && query.after.is_none() {
+            Some(
+                overview::read(&state, &page.site, page.layout.now)
+                    .await
+                    .map_err(|error| failed(error.into()))?,
+            )
+        } else {
+            None
+        };
     let same_filter = |position: String| {
         let mut encoded = url::form_urlencoded::Serializer::new(position);
         if let Some(state) = wanted {
@@ -65,7 +77,7 @@ pub(super) async fn list(
         older: found.next.map(|id| same_filter(format!("before={id}"))),
     };
     let activity = ActivityPage {
-        overview: None,
+        overview,
         filter: Filter {
             state: wanted.map(Into::into),
             path: path.clone(),
@@ -164,10 +176,52 @@ pub(super) async fn show(
             .into_iter()
             .map(|i| invalidation(i, region))
             .collect(),
-        can_retry: false,
+        can_retry: publish.state == PublishState::Failed,
         layout: page.layout,
     };
     html(StatusCode::OK, &shown).map_err(failed)
+}
+
+/// `POST /activity/{publish}/retry`: publishes the items of a failed publish again.
+pub(super) async fn retry(
+    State(state): State<AppState>,
+    user: SignedIn,
+    Path(id): Path<String>,
+) -> PageResult {
+    let page = Page::begin(&state, &user, Nav::Activity)?;
+    let failed = page.failed();
+    let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
+    let again = state
+        .store
+        .publish(page.site.id, id, page.layout.now)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .filter(|publish| publish.state == PublishState::Failed)
+        .ok_or_else(|| failed(PageError::NotFound))?;
+    let fresh = state.clock.id();
+    // One press, one publish, however often the form is sent.
+    let key = format!("retry-of-{id}");
+    let accepted = state
+        .inbox
+        .accept(NewPublish {
+            site: page.site.id,
+            id: fresh,
+            received_at: state.clock.now(),
+            items: parse_items(again.items).map_err(|error| failed(error.into()))?,
+            widened: again.widened,
+            repeat_key: Some(RepeatKey {
+                body_hash: [0; 32],
+                key,
+            }),
+        })
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let shown = match accepted {
+        Acceptance::Repeat(first) => first.id,
+        Acceptance::Stored | Acceptance::KeyReused => fresh,
+    };
+    audit::by(&state, &user, Deed::Retried, Some(id.to_string())).await?;
+    Ok(see(&state, &format!("/activity/{shown}")))
 }
 
 fn items(publish: &PublishView) -> Vec<PublishedItem> {

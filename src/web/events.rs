@@ -13,6 +13,9 @@ use super::pages::{Page, PageFailure};
 use super::session::SignedIn;
 use super::views::Nav;
 
+/// The shortest time between two events.
+const PACE: Duration = Duration::from_millis(250);
+
 /// `GET /events`.
 pub(super) async fn events(
     State(state): State<AppState>,
@@ -21,12 +24,17 @@ pub(super) async fn events(
     let site = Page::begin(&state, &user, Nav::Elsewhere)?.site.id;
     let reader = state.changes.subscribe();
     let changes = stream::unfold((reader, state.stop), move |(mut reader, stop)| async move {
+        let news = async {
+            reader.heard(site).await;
+            // A storm is told at a bearable pace; what comes meanwhile is told with it.
+            tokio::time::sleep(PACE).await;
+            reader.catch_up();
+        };
         tokio::select! {
-            () = stop.cancelled() => None,
-            () = reader.heard(site) => {
-                Some((Ok(Event::default().data("changed")), (reader, stop)))
-            }
+            () = stop.cancelled() => return None,
+            () = news => {}
         }
+        Some((Ok(Event::default().data("changed")), (reader, stop)))
     });
     Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }

@@ -1,11 +1,16 @@
 //! Whether the process answers, and whether it can work. Neither AWS nor a failing purge makes it unready.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::AppState;
+
+/// How long the database may take to give a sign of life: less than common probes wait.
+const PATIENCE: Duration = Duration::from_millis(800);
 
 /// `GET /health/live`.
 pub(super) async fn live() -> Json<Value> {
@@ -16,7 +21,7 @@ pub(super) async fn live() -> Json<Value> {
 pub(super) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
     let (status, why) = if state.stop.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
-    } else if state.store.ping().await.is_err() {
+    } else if !answers(&state).await {
         (
             StatusCode::SERVICE_UNAVAILABLE,
             "the database does not answer",
@@ -25,4 +30,11 @@ pub(super) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Va
         (StatusCode::OK, "ready")
     };
     (status, Json(json!({ "status": why })))
+}
+
+async fn answers(state: &AppState) -> bool {
+    matches!(
+        tokio::time::timeout(PATIENCE, state.store.ping()).await,
+        Ok(Ok(()))
+    )
 }

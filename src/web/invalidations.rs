@@ -1,6 +1,7 @@
 //! What CloudFront was told.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::hook::Caller;
 use super::problem::Problem;
-use crate::domain::InvalidationStatus;
+use crate::domain::{InvalidationStatus, WaitReason};
 use crate::store::{InvalidationFilter, InvalidationView};
 
 /// Rows on a page unless told.
@@ -61,7 +62,7 @@ impl InvalidationBody {
                 request_id: error.request_id,
                 fix: view.fix,
             }),
-            waiting_for: view.waiting_for.map(|why| why.as_str()),
+            waiting_for: view.waiting_for.map(WaitReason::as_str),
         }
     }
 }
@@ -85,13 +86,14 @@ pub(super) struct ListQuery {
 pub(super) async fn list(
     State(state): State<AppState>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<ListBody>, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let status = query
         .status
         .map(|text| {
             text.parse::<InvalidationStatus>().map_err(|()| {
-                let known: Vec<_> = InvalidationStatus::ALL.iter().map(|s| s.as_str()).collect();
+                let known = InvalidationStatus::ALL.map(InvalidationStatus::as_str);
                 Problem::BadRequest(format!(
                     "`status` is one of {}; `{text}` is none.",
                     known.join(", ")

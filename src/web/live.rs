@@ -45,12 +45,16 @@ impl ChangeReader {
         let _ = tokio::time::timeout(FALLBACK, self.heard(site)).await;
     }
 
+    /// Forgets what has been told so far.
+    pub fn catch_up(&mut self) {
+        self.0 = self.0.resubscribe();
+    }
+
     /// Waits until a change of the site is heard of.
     pub async fn heard(&mut self, site: SiteId) {
         loop {
             match self.0.recv().await {
-                Ok(Changes::Work) => {}
-                Ok(Changes::State(id)) if id != site.0 => {}
+                Ok(Changes::Work(id) | Changes::State(id)) if id != site.0 => {}
                 _ => return,
             }
         }

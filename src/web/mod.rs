@@ -4,6 +4,7 @@ mod activity;
 mod assets;
 mod audit;
 mod client;
+mod dry_run;
 mod embed;
 mod events;
 mod guard;
@@ -11,14 +12,20 @@ mod hasher;
 mod health;
 mod hook;
 mod invalidations;
+mod limits;
 mod live;
+mod metrics;
+mod overview;
 mod pages;
 mod password;
 mod problem;
 mod public_url;
 mod publishes;
+mod purge;
 mod routes;
+mod rules;
 mod secrets;
+mod serve;
 mod session;
 mod settings;
 mod sign_in;
@@ -27,20 +34,24 @@ mod tokens;
 pub mod views;
 pub mod words;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use hasher::{Busy, Hasher};
 pub use live::LiveChanges;
+pub use overview::RecentDays;
 pub use public_url::PublicUrl;
 pub use routes::{Access, Route, routes};
+pub use serve::ServeOptions;
 pub(crate) use session::fresh;
 
 use self::problem::Problem;
@@ -49,10 +60,8 @@ use crate::cloudfront::CloudFront;
 use crate::config::AccessConfig;
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
+use crate::metrics::Metrics;
 use crate::store::{Directory, Inbox, Store, Uses};
-
-/// The largest body that is taken, in bytes.
-const LARGEST_BODY: usize = 1 << 20;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -79,8 +88,16 @@ pub struct AppState {
     pub hasher: Hasher,
     /// Notes when tokens and secrets were used.
     pub uses: Uses,
+    /// The last day of each site, kept for some seconds.
+    pub days: RecentDays,
     /// The address users see.
     pub public: PublicUrl,
+    /// What this replica counts.
+    pub metrics: Metrics,
+    /// Who may read that; none: loopback alone.
+    pub metrics_token: Option<Arc<SecretString>>,
+    /// How connections are served.
+    pub serve: ServeOptions,
     /// Cancelled when the service stops.
     pub stop: CancellationToken,
 }
@@ -89,6 +106,7 @@ pub struct AppState {
 pub fn router(state: AppState) -> Router {
     let prefix = state.public.prefix.clone();
     let headers = guard::Headers::of(&state);
+    let serve = state.serve;
     let routes = routes::mount(&state)
         .fallback(fallback)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
@@ -98,17 +116,21 @@ pub fn router(state: AppState) -> Router {
     } else {
         Router::new().nest(&prefix, routes.clone()).merge(routes)
     };
-    app.layer(axum::middleware::from_fn_with_state(
-        headers,
-        guard::headers,
-    ))
-    .layer(DefaultBodyLimit::max(LARGEST_BODY))
-    .layer(CatchPanicLayer::custom(panicked))
+    app.layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(serve, limits::keep))
+        // `limits` has its own, for every way to read a body.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(headers, guard::headers))
 }
 
-/// Programs are told in JSON, people in a page.
+/// Browsers ask for HTML and are told in a page, programs in JSON.
 async fn fallback(State(state): State<AppState>, request: Request) -> Response {
-    if request.uri().path().contains("/api/") {
+    let asks_for_html = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if !asks_for_html {
         return Problem::NoSuchRoute.into_response();
     }
     let (parts, _) = request.into_parts();
@@ -122,14 +144,12 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 /// Serves until `stop`, then lets requests under way finish.
 ///
 /// # Errors
-/// If the listener fails.
+/// If the listener cannot be used.
 pub async fn serve(
     listener: TcpListener,
     state: AppState,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    let options = state.serve;
+    serve::serve(listener, router(state), options, stop).await
 }

@@ -12,7 +12,7 @@ use super::views::{self, Banner, ErrorPage, Flash, Layout, Link, Nav, Role, Seve
 use super::{AppState, Busy};
 use crate::app::DEFAULT_SITE;
 use crate::domain::{AwsError, PublishState, WaitReason};
-use crate::store::{self, Site, Source, StoreError};
+use crate::store::{self, InboxError, Site, Source, StoreError};
 
 /// Why a page could not be shown.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub(super) enum PageError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A publish could not be accepted.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
     /// The page could not be made.
     #[error("the page could not be made: {0}")]
     Template(#[from] askama::Error),
@@ -83,10 +86,10 @@ impl PageError {
                 "Passwords are checked a few at a time, and the queue is full.",
                 "Try again in a moment.",
             ),
-            Self::Store(StoreError::Database(_)) => (
+            Self::Store(StoreError::Database(_)) | Self::Inbox(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The database does not answer",
-                "Nothing is lost: publishes that were accepted go on as soon as it is back.",
+                "Nothing was changed just now. Publishes that were accepted before go on as soon as it is back.",
                 "Try again in a moment. If it lasts, whoever runs this service finds the reason in its log.",
             ),
             Self::Store(StoreError::Seal(_)) => (

@@ -30,6 +30,14 @@ pub(super) enum Problem {
     /// Nobody is signed in.
     #[error("Sign in first.")]
     NotSignedIn,
+    /// No metrics token, or a wrong one.
+    #[error("Send `Authorization: Bearer` with the token of METRICS_TOKEN.")]
+    NoMetricsToken,
+    /// Metrics without a token, asked for from elsewhere.
+    #[error(
+        "Without METRICS_TOKEN, metrics are for this machine alone. Set it, and send it as `Authorization: Bearer`."
+    )]
+    NotLocal,
     /// A form that another site sent.
     #[error("This form came from another site. Open the page here and send it again.")]
     CrossSite,
@@ -53,6 +61,9 @@ pub(super) enum Problem {
     /// The body is larger than 1 MiB.
     #[error("The body is larger than 1 MiB. Send the paths in several publishes.")]
     TooLarge,
+    /// The body did not arrive in time.
+    #[error("The body did not arrive in time; nothing was queued. Send it again.")]
+    BodyTooSlow,
     /// The body is not declared as JSON.
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
     NotJson,
@@ -67,6 +78,11 @@ pub(super) enum Problem {
     /// It could not be made durable.
     #[error("{0}")]
     NotDurable(String),
+    /// The answer was not ready in time. Unlike 503, it does not say that nothing was accepted.
+    #[error(
+        "The answer was not ready in time, and what was asked for may still happen. A publish with an Idempotency-Key can be sent again safely."
+    )]
+    TookTooLong,
     /// Something went wrong here.
     #[error("Something went wrong here; the log tells more. It is safe to try again.")]
     Internal,
@@ -88,9 +104,11 @@ impl Problem {
     const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
-            Self::Unauthorized | Self::BadSignature(_) | Self::NotSignedIn => {
-                (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorised")
-            }
+            Self::Unauthorized
+            | Self::BadSignature(_)
+            | Self::NotSignedIn
+            | Self::NoMetricsToken => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorised"),
+            Self::NotLocal => (StatusCode::FORBIDDEN, "not-local", "Refused"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "Refused"),
             Self::NoSuchSite(_) => (StatusCode::NOT_FOUND, "no-such-site", "No such site"),
             Self::NoSuchPublish(_) => (StatusCode::NOT_FOUND, "no-such-publish", "No such publish"),
@@ -102,6 +120,11 @@ impl Problem {
             ),
             Self::NoSettings => (StatusCode::CONFLICT, "no-settings", "No CDN settings"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large"),
+            Self::BodyTooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "body-too-slow",
+                "Body too slow",
+            ),
             Self::NotJson => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "not-json",
@@ -117,6 +140,11 @@ impl Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not-durable",
                 "Cannot be stored right now",
+            ),
+            Self::TookTooLong => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "took-too-long",
+                "Took too long",
             ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,

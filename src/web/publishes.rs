@@ -3,22 +3,24 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::AppState;
+use super::dry_run;
 use super::hook::{Call, Caller};
 use super::invalidations::InvalidationBody;
 use super::problem::Problem;
-use crate::domain::{PublishRequest, PublishState, canonicalize};
+use crate::domain::{PublishRequest, PublishState, WaitReason, canonicalize};
 use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
-const LONGEST_WAIT: u64 = 60;
+pub(super) const LONGEST_WAIT: u64 = 60;
 
 /// A publish, as the API shows it.
 #[derive(Serialize)]
@@ -33,11 +35,14 @@ struct PublishBody {
     widened: Vec<Widening>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     invalidations: Vec<InvalidationBody>,
 }
 
 impl PublishBody {
-    fn of(site: &Site, view: PublishView) -> Self {
+    fn of(state: &AppState, site: &Site, view: PublishView) -> Self {
+        let now = state.clock.now();
         Self {
             id: view.id,
             site: site.name.clone(),
@@ -45,7 +50,8 @@ impl PublishBody {
             received_at: view.received_at,
             items: view.items,
             widened: view.widened,
-            waiting_for: view.waiting_for.map(|why| why.as_str()),
+            waiting_for: view.waiting_for.map(WaitReason::as_str),
+            note: view.note.and_then(|note| note.sentence(now, &state.limits)),
             invalidations: view
                 .invalidations
                 .into_iter()
@@ -55,27 +61,32 @@ impl PublishBody {
     }
 }
 
+/// The query of `POST …/publishes`.
+#[derive(Deserialize)]
+pub(super) struct CreateOptions {
+    /// Only tell what would be sent.
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// `POST /api/sites/{site}/publishes`: 202 once the publish is durable.
 pub(super) async fn create(
     State(state): State<AppState>,
+    options: Result<Query<CreateOptions>, QueryRejection>,
     call: Call<PublishRequest>,
 ) -> Result<Response, Problem> {
     let site = &call.site;
     if site.distribution_id.is_none() {
         return Err(Problem::NoSettings);
     }
+    let Query(options) = options.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let canonical = canonicalize(&call.body, &site.intake).map_err(Problem::BadItems)?;
+    if options.dry_run {
+        return dry_run::answer(&state, site, &canonical).await;
+    }
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
-    let widened: Vec<Widening> = canonical
-        .widened
-        .into_iter()
-        .map(|w| Widening {
-            from: w.from,
-            to: w.to.to_string(),
-        })
-        .collect();
-    let mut id = state.clock.id();
-    let mut received_at = state.clock.now();
+    let widened = Widening::of(&canonical);
+    let (id, received_at) = (state.clock.id(), state.clock.now());
     let acceptance = state
         .inbox
         .accept(NewPublish {
@@ -87,33 +98,43 @@ pub(super) async fn create(
             repeat_key: call.repeat_key,
         })
         .await?;
-    match acceptance {
+    let accepted = PublishBody {
+        id,
+        site: site.name.clone(),
+        state: PublishState::Queued.as_str(),
+        received_at,
+        items,
+        widened,
+        waiting_for: None,
+        note: None,
+        invalidations: Vec::new(),
+    };
+    let accepted = match acceptance {
         Acceptance::Stored => {
-            tracing::info!(site = site.name, publish = %id, items = items.len(), "accepted");
+            state
+                .metrics
+                .publish_accepted(state.clock.now() - received_at);
+            tracing::info!(site = site.name, publish = %id, items = accepted.items.len(), "accepted");
+            accepted
         }
-        Acceptance::Repeat {
-            id: first,
-            received_at: first_at,
-        } => {
-            tracing::info!(site = site.name, publish = %first, "repeated");
-            (id, received_at) = (first, first_at);
+        // Told exactly as the first time, whatever has become of it and of the site's rules since.
+        Acceptance::Repeat(first) => {
+            tracing::info!(site = site.name, publish = %first.id, "repeated");
+            PublishBody {
+                id: first.id,
+                received_at: first.received_at,
+                items: first.items,
+                widened: first.widened,
+                ..accepted
+            }
         }
         Acceptance::KeyReused => return Err(Problem::KeyReused),
-    }
+    };
+    let id = accepted.id;
     let wait = preferred_wait(&call.headers);
     let body = match wait {
-        Some(wait) => PublishBody::of(site, ended_or_waited(&state, site, id, wait).await?),
-        // Told as it was accepted: to a repeat exactly as the first time.
-        None => PublishBody {
-            id,
-            site: site.name.clone(),
-            state: PublishState::Queued.as_str(),
-            received_at,
-            items,
-            widened,
-            waiting_for: None,
-            invalidations: Vec::new(),
-        },
+        Some(wait) => PublishBody::of(&state, site, ended_or_waited(&state, site, id, wait).await?),
+        None => accepted,
     };
     let location = format!(
         "{}/api/sites/{}/publishes/{id}",
@@ -142,7 +163,7 @@ pub(super) async fn show(
     };
     let wait = preferred_wait(&headers);
     let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
-    let mut response = Json(PublishBody::of(site, view)).into_response();
+    let mut response = Json(PublishBody::of(&state, site, view)).into_response();
     note_wait(&mut response, wait);
     Ok(response)
 }

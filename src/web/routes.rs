@@ -9,8 +9,8 @@ use axum::response::Response;
 use axum::routing::{self, MethodRouter};
 
 use super::{
-    AppState, activity, assets, audit, embed, events, guard, health, invalidations, pages,
-    password, publishes, secrets, session, settings, sign_in, tokens,
+    AppState, activity, assets, audit, embed, events, guard, health, invalidations, metrics, pages,
+    password, publishes, purge, rules, secrets, session, settings, sign_in, tokens,
 };
 use crate::store::Role;
 
@@ -23,6 +23,8 @@ pub enum Access {
     Stranger,
     /// Who proves it with a publish token or a signature; the handler takes the proof with the body.
     Hook,
+    /// Who has the token of `METRICS_TOKEN`, or without one this machine alone; the handler looks.
+    Metrics,
     /// Who is signed in.
     Editor,
     /// Who is signed in as administrator.
@@ -44,13 +46,14 @@ pub struct Route {
 #[must_use]
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
-    use Access::{Admin, Anyone, Editor, Hook, Stranger};
+    use Access::{Admin, Anyone, Editor, Hook, Metrics, Stranger};
     vec![
         get("/health/live", Anyone, health::live),
         get("/health/ready", Anyone, health::ready),
         get("/static/style.css", Anyone, assets::style),
         get("/static/app.js", Anyone, assets::script),
         get("/static/icon.svg", Anyone, assets::icon),
+        get("/metrics", Metrics, metrics::show),
 
         post("/api/sites/{site}/publishes", Hook, publishes::create),
         get("/api/sites/{site}/publishes/{id}", Hook, publishes::show),
@@ -67,6 +70,9 @@ pub fn routes() -> Vec<Route> {
         post("/sign-out-everywhere", Editor, sign_in::sign_out_everywhere),
         get("/activity", Editor, activity::list),
         get("/activity/{publish}", Editor, activity::show),
+        post("/activity/{publish}/retry", Editor, activity::retry),
+        get("/purge", Editor, purge::show),
+        post("/purge", Editor, purge::act),
         get("/events", Editor, events::events),
 
         get("/password", Admin, password::show_change),
@@ -80,6 +86,8 @@ pub fn routes() -> Vec<Route> {
         post("/settings/cdn/secrets", Admin, secrets::create),
         post("/settings/cdn/secrets/{id}/reveal", Admin, secrets::reveal),
         post("/settings/cdn/secrets/{id}/revoke", Admin, secrets::revoke),
+        post("/settings/cdn/publishing", Admin, rules::save_publishing),
+        post("/settings/cdn/policy", Admin, rules::save_spending),
         get("/audit", Admin, audit::list),
     ]
 }
@@ -116,7 +124,7 @@ impl Route {
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
         let same_origin = from_fn_with_state(state.clone(), guard::same_origin);
         match self.access {
-            Access::Anyone | Access::Hook => self.handler,
+            Access::Anyone | Access::Hook | Access::Metrics => self.handler,
             Access::Stranger => self
                 .handler
                 .route_layer(axum::middleware::map_response(guard::never_framed))

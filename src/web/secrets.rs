@@ -9,7 +9,7 @@ use super::AppState;
 use super::audit::{self, Deed};
 use super::pages::{Page, PageError, PageResult, see};
 use super::session::SignedIn;
-use super::settings::{refresh, respond};
+use super::settings::{Shown, refresh, respond};
 use super::views::{Nav, Revealed, SigningSecret};
 use crate::store::{HookSecret, Site, StoreError};
 
@@ -24,7 +24,7 @@ pub(super) async fn create(State(state): State<AppState>, user: SignedIn) -> Pag
         .map_err(|error| page.failed()(error.into()))?;
     audit::by(&state, &user, Deed::CreatedSecret, Some(id.to_string())).await?;
     refresh(&state).await;
-    respond(&state, page, StatusCode::OK, None, vec![revealed(&secret)]).await
+    respond(&state, page, StatusCode::OK, revealed(&secret)).await
 }
 
 /// `POST /settings/cdn/secrets/{id}/reveal`: shows the secret that the first start made, this once.
@@ -42,7 +42,7 @@ pub(super) async fn reveal(
         .map_err(|error| failed(error.into()))?
         .ok_or_else(|| failed(PageError::NotFound))?;
     audit::by(&state, &user, Deed::RevealedSecret, Some(id.to_string())).await?;
-    respond(&state, page, StatusCode::OK, None, vec![revealed(&secret)]).await
+    respond(&state, page, StatusCode::OK, revealed(&secret)).await
 }
 
 /// `POST /settings/cdn/secrets/{id}/revoke`.
@@ -66,10 +66,13 @@ pub(super) async fn revoke(
     Ok(see(&state, "/settings/cdn?done=revoked#hook"))
 }
 
-fn revealed(secret: &SecretString) -> Revealed {
-    Revealed {
-        name: "Signing secret".into(),
-        value: secret.expose_secret().to_owned(),
+fn revealed(secret: &SecretString) -> Shown {
+    Shown {
+        revealed: vec![Revealed {
+            name: "Signing secret".into(),
+            value: secret.expose_secret().to_owned(),
+        }],
+        ..Shown::default()
     }
 }
 

@@ -9,11 +9,13 @@ use serde::Deserialize;
 use super::AppState;
 use super::audit::{self, Deed};
 use super::pages::{Page, PageResult, html, see};
+use super::rules;
 use super::session::SignedIn;
 use super::tokens;
 use super::views::{
     self, ActiveSettings, ConfirmPage, Connection, Count, CredentialsKind, DraftSettings,
-    IamPolicy, Nav, RegionGroup, Revealed, SettingsPage, Severity, StepResult, TestResult,
+    IamPolicy, Nav, PublishingForm, RegionGroup, Revealed, SettingsPage, Severity, SpendingForm,
+    StepResult, TestResult,
 };
 use crate::domain::{
     Advice, AwsError, CallerReference, Credentials, Field, FieldErrors, Operation, Partition,
@@ -68,11 +70,16 @@ pub(super) async fn show(
             Severity::Info,
             "The settings were removed. Nothing is purged until new ones are saved.",
         ),
+        Some("rules") => page.say(
+            Severity::Success,
+            "Saved. It holds for publishes that arrive from now on.",
+        ),
+        Some("policy") => page.say(Severity::Success, "Saved. It holds from the next call on."),
         Some("revoked") => page.say(Severity::Info, "It was revoked, and works no more."),
         Some("discarded") => page.say(Severity::Info, "The draft was thrown away."),
         _ => {}
     }
-    respond(&state, page, StatusCode::OK, None, Vec::new()).await
+    respond(&state, page, StatusCode::OK, Shown::default()).await
 }
 
 /// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the draft.
@@ -102,8 +109,10 @@ pub(super) async fn save(
                 &state,
                 page,
                 StatusCode::UNPROCESSABLE_ENTITY,
-                Some((form, errors)),
-                Vec::new(),
+                Shown {
+                    form: Some((form, errors)),
+                    ..Shown::default()
+                },
             )
             .await;
         }
@@ -205,6 +214,14 @@ async fn test(state: &AppState, settings: &Settings) -> TestRun {
     let reference = CallerReference::of(id);
     let report = state.cloudfront.test(settings, reference.clone()).await;
     let now = state.clock.now();
+    if report.caller_reference.is_some()
+        && let Err(error) = state
+            .store
+            .count_forced_call(settings, &state.limits, now)
+            .await
+    {
+        tracing::warn!(%error, "the test's call was not counted against the request rate");
+    }
     let invalidation = report
         .invalidation
         .as_ref()
@@ -222,17 +239,36 @@ async fn test(state: &AppState, settings: &Settings) -> TestRun {
     }
 }
 
-/// The page, with the form as stored or as typed.
+/// What the page shows instead of what is stored: forms as they were typed, secrets that are shown this once.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub(super) form: Option<(SettingsForm, FieldErrors)>,
+    pub(super) publishing: Option<PublishingForm>,
+    pub(super) spending: Option<SpendingForm>,
+    pub(super) revealed: Vec<Revealed>,
+}
+
+impl Shown {
+    /// Whether reloading the page loses nothing.
+    const fn is_nothing(&self) -> bool {
+        self.form.is_none()
+            && self.publishing.is_none()
+            && self.spending.is_none()
+            && self.revealed.is_empty()
+    }
+}
+
+/// The page, with the forms as stored or as typed.
 pub(super) async fn respond(
     state: &AppState,
     mut page: Page,
     status: StatusCode,
-    typed: Option<(SettingsForm, FieldErrors)>,
-    revealed: Vec<Revealed>,
+    shown_instead: Shown,
 ) -> PageResult {
     let failed = page.failed();
     let store_failed = |error: StoreError| failed(error.into());
     let site = page.site.id;
+    let may_reload = shown_instead.is_nothing();
     let saved = state.store.settings(site).await.map_err(store_failed)?;
     let active = saved.iter().find(|s| s.slot != Slot::Draft);
     let draft = saved.iter().find(|s| s.slot == Slot::Draft);
@@ -244,16 +280,28 @@ pub(super) async fn respond(
     let connection = connection(state, &page.site, active)
         .await
         .map_err(store_failed)?;
-    let hook = tokens::hook(state, &page.site, revealed)
+    let hook = tokens::hook(state, &page.site, shown_instead.revealed)
+        .await
+        .map_err(store_failed)?;
+    let spending = match shown_instead.spending {
+        Some(typed) => typed,
+        None => rules::spending(state, &page.site)
+            .await
+            .map_err(store_failed)?,
+    };
+    let meter = rules::meter(state, &page.site, page.layout.now)
         .await
         .map_err(store_failed)?;
     let shown = draft.or(active);
     let test = shown.and_then(test_result);
-    page.layout.pending = test.as_ref().is_some_and(|test| {
-        test.steps
-            .iter()
-            .any(|s| s.outcome == views::StepOutcome::Waiting)
-    });
+    page.layout.pending = may_reload
+        && test.as_ref().is_some_and(|test| {
+            test.steps
+                .iter()
+                .any(|s| s.outcome == views::StepOutcome::Waiting)
+        });
+    // The page itself says why purging is paused, and where to mend it.
+    page.layout.banner = None;
     let settings_page = SettingsPage {
         connection,
         last_purge,
@@ -266,15 +314,19 @@ pub(super) async fn respond(
         },
         active: active.map(active_settings),
         draft: draft.map(draft_settings),
-        form: match typed {
+        form: match shown_instead.form {
             Some((form, errors)) => typed_form(&form, &errors, !saved.is_empty()),
             None => stored_form(shown.map(|s| &s.settings)),
         },
         test,
         hook: Some(hook),
-        publishing: None,
-        spending: None,
-        meter: None,
+        publishing: Some(
+            shown_instead
+                .publishing
+                .unwrap_or_else(|| rules::publishing(&page.site)),
+        ),
+        spending: Some(spending),
+        meter: Some(meter),
         layout: page.layout,
     };
     html(status, &settings_page).map_err(failed)

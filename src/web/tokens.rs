@@ -12,7 +12,7 @@ use super::audit::{self, Deed};
 use super::pages::{Page, PageError, PageResult, see};
 use super::secrets;
 use super::session::SignedIn;
-use super::settings::{refresh, respond};
+use super::settings::{Shown, refresh, respond};
 use super::views::{Hook, Nav, Revealed, Token};
 use crate::store::{Site, StoreError};
 
@@ -53,14 +53,7 @@ pub(super) async fn create(
         .map_err(|error| page.failed()(error.into()))?;
     audit::by(&state, &user, Deed::CreatedToken, Some(name.clone())).await?;
     refresh(&state).await;
-    respond(
-        &state,
-        page,
-        StatusCode::OK,
-        None,
-        vec![revealed(&name, &token)],
-    )
-    .await
+    respond(&state, page, StatusCode::OK, revealed(&name, &token)).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/reveal`: shows the token that the first start made, this once.
@@ -82,8 +75,7 @@ pub(super) async fn reveal(
         &state,
         page,
         StatusCode::OK,
-        None,
-        vec![revealed("First token", &token)],
+        revealed("First token", &token),
     )
     .await
 }
@@ -109,10 +101,13 @@ pub(super) async fn revoke(
     Ok(see(&state, "/settings/cdn?done=revoked#hook"))
 }
 
-fn revealed(name: &str, token: &SecretString) -> Revealed {
-    Revealed {
-        name: format!("Publish token “{name}”"),
-        value: token.expose_secret().to_owned(),
+fn revealed(name: &str, token: &SecretString) -> Shown {
+    Shown {
+        revealed: vec![Revealed {
+            name: format!("Publish token “{name}”"),
+            value: token.expose_secret().to_owned(),
+        }],
+        ..Shown::default()
     }
 }
 

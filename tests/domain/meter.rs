@@ -30,6 +30,28 @@ fn amounts_read_as_dollars() {
 }
 
 #[test]
+fn amounts_are_read_exactly() {
+    for amount in ["0.00", "0.005", "12.50", "0.000001"] {
+        assert_eq!(amount.parse::<MicroUsd>().unwrap().to_string(), amount);
+    }
+    assert_eq!("3".parse(), Ok(MicroUsd(3_000_000)));
+    for nonsense in [
+        "",
+        ".",
+        "1.",
+        ".5",
+        "-1",
+        "+1",
+        "0.0000001",
+        "1e3",
+        "0,005",
+        "99999999999999999999",
+    ] {
+        assert!(nonsense.parse::<MicroUsd>().is_err(), "{nonsense}");
+    }
+}
+
+#[test]
 fn projection_goes_on_as_the_month_began() {
     assert_eq!(projected_paths(100, datetime!(2026-11-16 00:00 UTC)), 200);
     assert_eq!(

@@ -306,6 +306,14 @@ fn an_overdue_backlog_of_wildcards_folds_into_the_room() {
     let plan = site.plan(&waiting);
     assert_eq!(plan.taken.len(), 40);
     assert!(plan.batches[0].items.len() <= 15);
+    let late: Vec<_> = (0..50).map(|i| publish(i, [format!("/a/{i}")])).collect();
+    assert_eq!(site.plan(&late).batches[0].items.len(), 1);
+    site.room.wildcards = 0;
+    assert_eq!(
+        site.plan(&late).batches[0].items.len(),
+        50,
+        "no wildcard, no folding"
+    );
 }
 
 #[test]

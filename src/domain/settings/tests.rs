@@ -176,6 +176,11 @@ fn no_secret_is_printed() {
 #[test]
 fn a_secret_in_a_wrong_field_is_not_shown_again() {
     let cut = &SECRET[..38];
+    let small = SECRET.to_ascii_lowercase();
+    assert_eq!(
+        form("E2QWRUHEXAMPLE", &small, "", "us-east-1").echo(Field::AccessKeyId),
+        ""
+    );
     for (distribution, key) in [
         (SECRET, KEY),
         ("E2QWRUHEXAMPLE", SECRET),

@@ -1,0 +1,111 @@
+//! Counting recorded outcomes, and telling the log whose they are.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Dispatcher;
+use crate::domain::{AfterCreate, AfterGet, InvalidationStatus};
+use crate::store::{Covered, PollClaim, SendClaim, SiteId};
+
+/// Publishes that a line of the log names.
+const NAMED: usize = 5;
+
+/// The site and the publishes of an invalidation, for the log.
+#[derive(Debug)]
+pub(super) struct Owner(Covered);
+
+impl Owner {
+    pub(super) fn site(&self) -> &str {
+        &self.0.site
+    }
+
+    /// The publishes' identifiers, or the first of very many.
+    pub(super) fn publishes(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| {
+            for (index, publish) in self.0.publishes.iter().take(NAMED).enumerate() {
+                let space = if index == 0 { "" } else { " " };
+                write!(f, "{space}{}", publish.id)?;
+            }
+            match self.0.publishes.len().checked_sub(NAMED) {
+                None | Some(0) => Ok(()),
+                Some(more) => write!(f, " and {more} more"),
+            }
+        })
+    }
+}
+
+impl Dispatcher {
+    /// Counts how a call of `CreateInvalidation` was recorded.
+    pub(super) async fn observe_send(
+        &self,
+        claim: &SendClaim,
+        after: &AfterCreate,
+        now: OffsetDateTime,
+    ) -> Owner {
+        let owner = self.owner(claim.site, claim.invalidation).await;
+        let status = match after {
+            AfterCreate::InProgress { .. } => Some(InvalidationStatus::InProgress),
+            AfterCreate::Completed { .. } => Some(InvalidationStatus::Completed),
+            AfterCreate::Unconfirmed(_) => Some(InvalidationStatus::Unconfirmed),
+            AfterCreate::Failed(_) | AfterCreate::Split(_) => Some(InvalidationStatus::Failed),
+            AfterCreate::Hold { .. } => None,
+        };
+        if let Some(status) = status {
+            self.metrics.invalidation(status);
+            if status != InvalidationStatus::Failed {
+                self.metrics.billed_paths(claim.batch.items.len());
+                // A publish that several invalidations cover is counted with the last of them.
+                for publish in &owner.0.publishes {
+                    if publish.submitted_at == Some(now) {
+                        self.metrics.publish_submitted(now - publish.received_at);
+                    }
+                }
+            }
+            if status == InvalidationStatus::Completed {
+                self.metrics.invalidation_completed(time::Duration::ZERO);
+            }
+        }
+        owner
+    }
+
+    /// Counts how an answer of `GetInvalidation` was recorded.
+    pub(super) async fn observe_poll(
+        &self,
+        claim: &PollClaim,
+        after: &AfterGet,
+        now: OffsetDateTime,
+    ) -> Owner {
+        match after {
+            // By far the most frequent, and not worth a question to the database.
+            AfterGet::Again { error: None, .. } => return Owner::unknown(claim.site),
+            AfterGet::Again { .. } => {}
+            AfterGet::Completed => {
+                self.metrics.invalidation(InvalidationStatus::Completed);
+                self.metrics
+                    .invalidation_completed(now - claim.submitted_at);
+            }
+            AfterGet::Unconfirmed(_) => self.metrics.invalidation(InvalidationStatus::Unconfirmed),
+            AfterGet::Failed(_) => self.metrics.invalidation(InvalidationStatus::Failed),
+        }
+        self.owner(claim.site, claim.invalidation).await
+    }
+
+    /// Best effort: what was recorded stands whether or not it can be told in full.
+    async fn owner(&self, site: SiteId, invalidation: Uuid) -> Owner {
+        match self.store.covered(invalidation).await {
+            Ok(Some(covered)) => Owner(covered),
+            Ok(None) | Err(_) => Owner::unknown(site),
+        }
+    }
+}
+
+impl Owner {
+    fn unknown(site: SiteId) -> Self {
+        Self(Covered {
+            site: site.0.to_string(),
+            publishes: Vec::new(),
+        })
+    }
+}

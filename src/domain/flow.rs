@@ -1,0 +1,213 @@
+//! What a distribution takes a second, where CloudFront limits paths by the second: two token buckets, one for each
+//! kind of path.
+//!
+//! A bucket holds one second's worth, since CloudFront may refuse more than that at once; so what is planned is cut to
+//! it ([`Limits::quota`]). What was stored under another rate, and is larger, goes when the bucket is full, and leaves
+//! it below zero: it has to go as it is, and what follows waits for both.
+
+use time::{Duration, OffsetDateTime};
+
+use super::bucket::TRAVEL;
+use super::{Limits, Room, Usage};
+
+/// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flow {
+    /// Files and tags. Below zero after more than one second's worth.
+    pub file_tokens: f64,
+    /// Wildcards.
+    pub wildcard_tokens: f64,
+    /// As of when.
+    pub refilled_at: OffsetDateTime,
+}
+
+impl Flow {
+    /// Full buckets.
+    #[must_use]
+    pub fn full(limits: &Limits, now: OffsetDateTime) -> Self {
+        let full = |rate: Option<f64>| rate.map_or(0.0, capacity);
+        Self {
+            file_tokens: full(limits.paths_per_second),
+            wildcard_tokens: full(limits.wildcards_per_second),
+            refilled_at: now,
+        }
+    }
+
+    /// The buckets as they are at `now`. A clock that went back changes nothing.
+    #[must_use]
+    pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
+        let seconds = (now - self.refilled_at).as_seconds_f64().max(0.0);
+        let refill = |tokens: f64, rate: Option<f64>| {
+            rate.map_or(0.0, |rate| (tokens + seconds * rate).min(capacity(rate)))
+        };
+        Self {
+            file_tokens: refill(self.file_tokens, limits.paths_per_second),
+            wildcard_tokens: refill(self.wildcard_tokens, limits.wildcards_per_second),
+            refilled_at: self.refilled_at.max(now),
+        }
+    }
+
+    /// `room`, as far as refilled buckets allow it.
+    #[must_use]
+    pub fn narrow(self, room: Room, limits: &Limits) -> Room {
+        let narrow = |room: u32, tokens, rate: Option<f64>| match rate {
+            Some(_) => room.min(whole(tokens)),
+            None => room,
+        };
+        Room {
+            files: narrow(room.files, self.file_tokens, limits.paths_per_second),
+            wildcards: narrow(
+                room.wildcards,
+                self.wildcard_tokens,
+                limits.wildcards_per_second,
+            ),
+            ..room
+        }
+    }
+
+    /// Whether a stored batch may be sent now: what it needs is there, or all that ever is.
+    ///
+    /// # Errors
+    /// When it may.
+    pub fn admits(self, usage: Usage, limits: &Limits) -> Result<(), OffsetDateTime> {
+        let wait = self.wait(
+            |rate, kind| f64::from(kind(usage)).min(capacity(rate)),
+            limits,
+        );
+        if wait > Duration::ZERO {
+            Err(self.refilled_at + wait)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// When refilled buckets will be full, unless they are.
+    #[must_use]
+    pub fn full_at(self, limits: &Limits) -> Option<OffsetDateTime> {
+        let wait = self.wait(|rate, _| capacity(rate), limits);
+        (wait > Duration::ZERO).then(|| self.refilled_at + wait)
+    }
+
+    /// Takes what a batch needs from refilled buckets.
+    #[must_use]
+    pub fn spent(self, usage: Usage, limits: &Limits) -> Self {
+        let spend = |tokens: f64, rate: Option<f64>, amount: u32| match rate {
+            Some(rate) if amount > 0 => {
+                tokens.min(capacity(rate) - rate * TRAVEL.as_seconds_f64()) - f64::from(amount)
+            }
+            _ => tokens,
+        };
+        Self {
+            file_tokens: spend(self.file_tokens, limits.paths_per_second, usage.files),
+            wildcard_tokens: spend(
+                self.wildcard_tokens,
+                limits.wildcards_per_second,
+                usage.wildcards,
+            ),
+            ..self
+        }
+    }
+
+    /// How long until both buckets hold what `needed` says.
+    fn wait(self, needed: impl Fn(f64, fn(Usage) -> u32) -> f64, limits: &Limits) -> Duration {
+        type Kind = fn(Usage) -> u32;
+        let kinds: [(f64, Option<f64>, Kind); 2] = [
+            (self.file_tokens, limits.paths_per_second, |u| u.files),
+            (self.wildcard_tokens, limits.wildcards_per_second, |u| {
+                u.wildcards
+            }),
+        ];
+        kinds
+            .into_iter()
+            .filter_map(|(tokens, rate, kind)| {
+                let rate = rate?;
+                let missing = needed(rate, kind) - tokens;
+                // A microsecond more, so that rounding never makes the next try a moment early.
+                (missing > 1e-9)
+                    .then(|| Duration::seconds_f64(missing / rate) + Duration::MICROSECOND)
+            })
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+/// One second's worth, and at least one.
+fn capacity(rate: f64) -> f64 {
+    rate.max(1.0)
+}
+
+/// Whole tokens; sums of fractions fall short of whole numbers by a hair.
+pub(super) fn whole(tokens: f64) -> u32 {
+    // A cast of a number below zero or beyond `u32` gives the nearest one.
+    (tokens + 1e-9).floor() as u32
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const START: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
+
+    fn limits() -> Limits {
+        Limits {
+            paths_per_second: Some(150.0),
+            wildcards_per_second: Some(0.5),
+            ..Limits::default()
+        }
+    }
+
+    fn files(files: u32) -> Usage {
+        Usage {
+            files,
+            wildcards: 0,
+        }
+    }
+
+    #[test]
+    fn one_seconds_worth_at_once() {
+        let limits = limits();
+        let flow = Flow::full(&limits, START);
+        let room = flow.narrow(limits.quota(), &limits);
+        assert_eq!((room.files, room.wildcards), (150, 1));
+        let spent = flow.spent(files(150), &limits);
+        assert_eq!(spent.narrow(limits.quota(), &limits).files, 0);
+        assert_eq!(spent.narrow(limits.quota(), &limits).wildcards, 1);
+        let next = spent.admits(files(10), &limits).unwrap_err();
+        assert!(
+            spent
+                .refilled(&limits, next)
+                .admits(files(10), &limits)
+                .is_ok()
+        );
+        assert!(
+            spent
+                .refilled(&limits, next - Duration::milliseconds(1))
+                .admits(files(10), &limits)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_stored_batch_that_is_larger_goes_when_the_bucket_is_full() {
+        let limits = limits();
+        let flow = Flow::full(&limits, START);
+        assert!(flow.admits(files(3_000), &limits).is_ok());
+        let spent = flow.spent(files(3_000), &limits);
+        assert!(spent.file_tokens < 0.0);
+        let full_at = spent.full_at(&limits).unwrap();
+        assert!(full_at > START + Duration::seconds(20));
+        assert_eq!(spent.refilled(&limits, full_at).full_at(&limits), None);
+    }
+
+    #[test]
+    fn without_limits_nothing_narrows() {
+        let limits = Limits::default();
+        let flow = Flow::full(&limits, START).spent(files(5_000), &limits);
+        assert_eq!(flow.narrow(limits.quota(), &limits), limits.quota());
+        assert!(flow.admits(files(5_000), &limits).is_ok());
+        assert_eq!(flow.full_at(&limits), None);
+    }
+}

@@ -1,0 +1,414 @@
+//! What a site's owner allows to be sent and spent, and what that means at this moment.
+
+use std::str::FromStr;
+
+use time::{Date, Month, OffsetDateTime, UtcOffset};
+
+use super::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
+use super::plan::DEFAULT_THRESHOLD;
+use super::{Limits, Policy, Waiting};
+
+/// Items of a publish that is never folded because of what is in progress: a page with its lists, feeds and companions.
+const A_FEW: u32 = 10;
+
+/// The name of a [`Policy`]: what is chosen on the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PolicyName {
+    /// Only what was asked.
+    #[default]
+    Exact,
+    /// Fold into wildcards when there is much, or when it costs.
+    Economical,
+    /// Each batch is `/*`.
+    Everything,
+}
+
+impl PolicyName {
+    /// The name that forms and the database use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Economical => "economical",
+            Self::Everything => "everything",
+        }
+    }
+}
+
+impl FromStr for PolicyName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Exact, Self::Economical, Self::Everything]
+            .into_iter()
+            .find(|policy| policy.as_str() == text)
+            .ok_or(())
+    }
+}
+
+impl PastLimit {
+    /// The name that forms and the database use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Economical => "economical",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+impl FromStr for PastLimit {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Economical, Self::Hold]
+            .into_iter()
+            .find(|then| then.as_str() == text)
+            .ok_or(())
+    }
+}
+
+/// What the owner chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spending {
+    /// How much more than what was asked may be purged.
+    pub policy: PolicyName,
+    /// Items above which the policy economical folds; kept while another policy is chosen. At least 1.
+    pub fold_above: u32,
+    /// The most paths a month; none: any number.
+    pub monthly_limit: Option<MonthlyLimit>,
+}
+
+impl Default for Spending {
+    fn default() -> Self {
+        Self {
+            policy: PolicyName::default(),
+            fold_above: DEFAULT_THRESHOLD,
+            monthly_limit: None,
+        }
+    }
+}
+
+/// What a month has taken so far.
+///
+/// AWS counts free paths for each of its accounts, and does not tell which account an access key belongs to. So what
+/// is counted is all that went through the access key in force, and through the keys that its sites used before it:
+/// a rotated key belongs to the same account as a rule. What others send for the account is not known here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MonthUsage {
+    /// Calls of `CreateInvalidation` for the site that CloudFront accepted.
+    pub site_requests: u64,
+    /// Paths and tags of the site that CloudFront accepted.
+    pub site_paths: u64,
+    /// What its publishes had asked for.
+    pub site_asked: u64,
+    /// Paths and tags that CloudFront accepted for the access key, of all sites.
+    pub key_paths: u64,
+}
+
+/// What is on its way of a site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Paths of the site that are planned and not accepted yet.
+    pub planned: u64,
+    /// Items in progress at its distribution, counted as they would be unfolded.
+    pub in_progress: u64,
+}
+
+/// What the owner's choice comes to at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The policy in force, perhaps past the monthly limit.
+    pub policy: Policy,
+    /// Free paths left of the month.
+    pub free_paths_left: u64,
+    /// Paths that may be planned before publishes are held for the month; none: any number.
+    pub paths_left: Option<u64>,
+}
+
+impl Spending {
+    /// The terms after what the month has taken, and with what is under way.
+    #[must_use]
+    pub fn terms(&self, month: &MonthUsage, under_way: UnderWay, prices: &Prices) -> Terms {
+        let planned = under_way.planned;
+        let economical = Policy::Economical {
+            threshold: self.threshold(under_way.in_progress),
+        };
+        let mut terms = Terms {
+            policy: match self.policy {
+                PolicyName::Exact => Policy::Exact,
+                PolicyName::Economical => economical,
+                PolicyName::Everything => Policy::Everything,
+            },
+            free_paths_left: prices.free_left(month.key_paths + planned),
+            paths_left: None,
+        };
+        let used = month.site_paths + planned;
+        match self.monthly_limit {
+            Some(limit) if limit.then == PastLimit::Hold => {
+                terms.paths_left = Some(limit.paths.saturating_sub(used));
+            }
+            Some(limit) if limit.reached(used).is_some() => {
+                // From here on each path counts, as if none were free.
+                terms.free_paths_left = 0;
+                if terms.policy == Policy::Exact {
+                    terms.policy = economical;
+                }
+            }
+            _ => {}
+        }
+        terms
+    }
+}
+
+impl Spending {
+    /// How many items are sent unfolded now. A rebuild that comes bit by bit is to cost no more than one that comes at
+    /// once, so what is still in progress counts. A publish of a few items is never folded for what went before it.
+    fn threshold(&self, in_progress: u64) -> u32 {
+        let in_progress = u32::try_from(in_progress).unwrap_or(u32::MAX);
+        let least = (self.fold_above / 10).max(A_FEW).min(self.fold_above);
+        self.fold_above.saturating_sub(in_progress).max(least)
+    }
+}
+
+impl Terms {
+    /// Whether [`super::plan()`] may fold what waits, and so has a use for the paths that are known.
+    #[must_use]
+    pub fn may_fold(&self, waiting: &[Waiting], overdue: bool) -> bool {
+        let Policy::Economical { threshold } = self.policy else {
+            return false;
+        };
+        // Counted before what is asked twice falls away: once in a while the paths are read in vain.
+        let items: usize = waiting.iter().map(|waiting| waiting.items.len()).sum();
+        overdue || items > threshold as usize || items as u64 > self.free_paths_left
+    }
+}
+
+/// What a month cost, and will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeterReading {
+    /// Paths of the site.
+    pub site_paths: u64,
+    /// What coalescing and folding saved it.
+    pub site_saved: u64,
+    /// Its part of the cost, by its part of the paths.
+    pub site_cost: MicroUsd,
+    /// Paths of the access key, of all sites; see [`MonthUsage`].
+    pub key_paths: u64,
+    /// What those cost.
+    pub key_cost: MicroUsd,
+    /// Paths that are free each month.
+    pub free_paths: u64,
+    /// How many of them the access key has left.
+    pub free_left: u64,
+    /// Paths of the access key by the month's end, if it goes on like this.
+    pub projected_paths: u64,
+    /// What those will cost.
+    pub projected_cost: MicroUsd,
+}
+
+impl MonthUsage {
+    /// The meter at `now`, which is within the month.
+    #[must_use]
+    pub fn read(&self, prices: &Prices, now: OffsetDateTime) -> MeterReading {
+        let key_cost = prices.cost(0, self.key_paths);
+        let part = u128::from(key_cost.0) * u128::from(self.site_paths)
+            / u128::from(self.key_paths.max(1));
+        let projected_paths = projected_paths(self.key_paths, now);
+        MeterReading {
+            site_paths: self.site_paths,
+            site_saved: self.site_asked.saturating_sub(self.site_paths),
+            site_cost: MicroUsd(u64::try_from(part).unwrap_or(u64::MAX)),
+            key_paths: self.key_paths,
+            key_cost,
+            free_paths: prices.free_paths,
+            free_left: prices.free_left(self.key_paths),
+            projected_paths,
+            projected_cost: prices.cost(0, projected_paths),
+        }
+    }
+}
+
+/// The first day of the month, in UTC as on AWS's bill.
+#[must_use]
+pub fn month_of(at: OffsetDateTime) -> Date {
+    let day = at.to_offset(UtcOffset::UTC).date();
+    day.replace_day(1).unwrap_or(day)
+}
+
+/// When the month's meter starts anew.
+#[must_use]
+pub fn next_month(at: OffsetDateTime) -> OffsetDateTime {
+    let first = month_of(at);
+    let year = first.year() + i32::from(first.month() == Month::December);
+    Date::from_calendar_date(year, first.month().next(), 1)
+        .unwrap_or(Date::MAX)
+        .midnight()
+        .assume_utc()
+}
+
+/// More about why publishes are held than [`super::WaitReason`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldNote {
+    /// The month's limit is reached, and the owner chose to hold.
+    MonthlyLimit {
+        /// When the next month begins.
+        until: OffsetDateTime,
+    },
+    /// The quotas leave publishes waiting, and the policy exact does not fold them.
+    Backlog {
+        /// Since when.
+        since: OffsetDateTime,
+    },
+}
+
+impl HeldNote {
+    /// The month's limit is reached.
+    #[must_use]
+    pub fn monthly_limit(now: OffsetDateTime) -> Self {
+        Self::MonthlyLimit {
+            until: next_month(now),
+        }
+    }
+
+    /// What it means and what can be done about it, if it is worth telling yet.
+    #[must_use]
+    pub fn sentence(&self, now: OffsetDateTime, limits: &Limits) -> Option<String> {
+        match self {
+            Self::MonthlyLimit { until } => Some(format!(
+                "The site has sent the paths that its monthly limit allows. This waits until {} (UTC), or until the \
+                 limit is raised under Settings → CDN.",
+                until.date()
+            )),
+            Self::Backlog { since } => (now - *since > limits.max_backlog).then(|| {
+                "More is waiting than CloudFront's quotas let through in good time, and the site sends exactly what \
+                 was asked. It goes bit by bit; another policy, under Settings → CDN, sends it sooner."
+                    .to_owned()
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use time::macros::{date, datetime};
+
+    use super::*;
+
+    fn limited(policy: PolicyName, then: PastLimit) -> Spending {
+        Spending {
+            policy,
+            monthly_limit: Some(MonthlyLimit { paths: 500, then }),
+            ..Spending::default()
+        }
+    }
+
+    fn used(paths: u64) -> MonthUsage {
+        MonthUsage {
+            site_paths: paths,
+            site_asked: paths * 3,
+            key_paths: paths * 2,
+            ..MonthUsage::default()
+        }
+    }
+
+    fn planned(planned: u64) -> UnderWay {
+        UnderWay {
+            planned,
+            in_progress: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_in_progress_counts_towards_folding() {
+        let spending = Spending {
+            policy: PolicyName::Economical,
+            ..Spending::default()
+        };
+        let threshold = |fold_above, in_progress| {
+            let spending = Spending {
+                fold_above,
+                ..spending
+            };
+            let under_way = UnderWay {
+                planned: 0,
+                in_progress,
+            };
+            match spending
+                .terms(&used(0), under_way, &Prices::default())
+                .policy
+            {
+                Policy::Economical { threshold } => threshold,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(threshold(100, 0), 100);
+        assert_eq!(threshold(100, 60), 40);
+        assert_eq!(threshold(100, 5_000), 10);
+        assert_eq!(threshold(500, 5_000), 50);
+        assert_eq!(threshold(7, 5_000), 7);
+    }
+
+    #[test]
+    fn past_the_limit_exact_becomes_economical() {
+        let spending = limited(PolicyName::Exact, PastLimit::Economical);
+        let prices = Prices::default();
+        let before = spending.terms(&used(499), UnderWay::default(), &prices);
+        assert_eq!((before.policy, before.free_paths_left), (Policy::Exact, 2));
+        let after = spending.terms(&used(400), planned(100), &prices);
+        assert_eq!(after.policy, Policy::Economical { threshold: 100 });
+        assert_eq!((after.free_paths_left, after.paths_left), (0, None));
+        let everything = limited(PolicyName::Everything, PastLimit::Economical);
+        assert_eq!(
+            everything
+                .terms(&used(500), UnderWay::default(), &prices)
+                .policy,
+            Policy::Everything,
+            "which is the cheapest already"
+        );
+    }
+
+    #[test]
+    fn holding_counts_what_is_planned() {
+        let spending = limited(PolicyName::Exact, PastLimit::Hold);
+        let left = |paths, stored| {
+            spending
+                .terms(&used(paths), planned(stored), &Prices::default())
+                .paths_left
+        };
+        assert_eq!(left(100, 0), Some(400));
+        assert_eq!(left(100, 390), Some(10));
+        assert_eq!(left(600, 0), Some(0));
+    }
+
+    #[test]
+    fn a_meter_of_two_sites_with_one_key() {
+        let month = MonthUsage {
+            site_requests: 10,
+            site_paths: 1_500,
+            site_asked: 9_000,
+            key_paths: 2_000,
+        };
+        let reading = month.read(&Prices::default(), datetime!(2026-11-16 00:00 UTC));
+        assert_eq!(reading.site_saved, 7_500);
+        assert_eq!(
+            (reading.key_cost.0, reading.site_cost.0),
+            (5_000_000, 3_750_000)
+        );
+        assert_eq!((reading.free_left, reading.projected_paths), (0, 4_000));
+        assert_eq!(reading.projected_cost.to_string(), "15.00");
+    }
+
+    #[test]
+    fn months_are_utcs() {
+        assert_eq!(
+            month_of(datetime!(2026-12-01 01:00 +2)),
+            date!(2026 - 11 - 01)
+        );
+        assert_eq!(
+            next_month(datetime!(2026-12-31 23:59 UTC)),
+            datetime!(2027-01-01 00:00 UTC)
+        );
+    }
+}

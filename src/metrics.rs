@@ -1,0 +1,273 @@
+//! What operators watch: what this replica did, in OpenMetrics text.
+//!
+//! Each replica counts its own doings; the queue is the whole service's, read when the metrics are asked for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use time::Duration;
+
+use crate::domain::{InvalidationStatus, Operation};
+
+/// What [`Metrics::encode`] writes.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const PREFIX: &str = "skycms_cdn";
+
+/// A commit takes a millisecond or so; a database that is away makes the hook wait for seconds.
+const ACCEPT_BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// One call of CloudFront when nothing waits; minutes behind a quota; hours while settings are rejected.
+const SUBMIT_BUCKETS: [f64; 14] = [
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0,
+];
+/// CloudFront takes from some seconds to a quarter of an hour.
+const COMPLETE_BUCKETS: [f64; 12] = [
+    1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0,
+];
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// What waits to be accepted by CloudFront.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Queue {
+    /// Items of publishes that wait.
+    pub items: i64,
+    /// How long the oldest of them has waited; zero when none waits.
+    pub oldest: Duration,
+}
+
+/// Counters and histograms. Clones count together.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    publishes: Counter,
+    accept: Histogram,
+    invalidations: Family<Labels<1>, Counter>,
+    submit: Histogram,
+    complete: Histogram,
+    requests: Family<Labels<2>, Counter>,
+    billed: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut inner = Inner {
+            registry: Registry::with_prefix(PREFIX),
+            publishes: Counter::default(),
+            accept: Histogram::new(ACCEPT_BUCKETS),
+            invalidations: Family::default(),
+            submit: Histogram::new(SUBMIT_BUCKETS),
+            complete: Histogram::new(COMPLETE_BUCKETS),
+            requests: Family::default(),
+            billed: Counter::default(),
+        };
+        // Counters that begin at zero, so that the first event is seen as an increase.
+        for status in InvalidationStatus::ALL {
+            if status != InvalidationStatus::Queued {
+                let _ = inner.invalidations.get_or_create(&status_label(status));
+            }
+        }
+        // The encoder adds `_total` to counters, the unit's name, and a full stop to each help text.
+        let registry = &mut inner.registry;
+        registry.register(
+            "publishes",
+            "Publishes accepted, without repeats",
+            inner.publishes.clone(),
+        );
+        registry.register_with_unit(
+            "publish_accept",
+            "From a publish's arrival to its being durable",
+            Unit::Seconds,
+            inner.accept.clone(),
+        );
+        registry.register(
+            "invalidations",
+            "Invalidations that came to a status",
+            inner.invalidations.clone(),
+        );
+        registry.register_with_unit(
+            "invalidation_submit",
+            "From a publish's arrival until CloudFront had accepted all of it",
+            Unit::Seconds,
+            inner.submit.clone(),
+        );
+        registry.register_with_unit(
+            "invalidation_complete",
+            "From CloudFront's accepting an invalidation until it said Completed",
+            Unit::Seconds,
+            inner.complete.clone(),
+        );
+        registry.register(
+            "cloudfront_requests",
+            "Calls to CloudFront, by what they came to",
+            inner.requests.clone(),
+        );
+        registry.register(
+            "billed_paths",
+            "Paths and tags that CloudFront accepted, which AWS bills beyond each month's free ones",
+            inner.billed.clone(),
+        );
+        Self(Arc::new(inner))
+    }
+}
+
+impl Metrics {
+    /// A publish became durable so long after it arrived.
+    pub fn publish_accepted(&self, after: Duration) {
+        self.0.publishes.inc();
+        self.0.accept.observe(seconds(after));
+    }
+
+    /// CloudFront was asked something.
+    pub fn cloudfront_request(&self, operation: Operation, outcome: &'static str) {
+        self.0
+            .requests
+            .get_or_create(&[("operation", operation.as_str()), ("outcome", outcome)])
+            .inc();
+    }
+
+    /// An invalidation came to a status.
+    pub fn invalidation(&self, status: InvalidationStatus) {
+        self.0
+            .invalidations
+            .get_or_create(&status_label(status))
+            .inc();
+    }
+
+    /// CloudFront accepted so many items.
+    pub fn billed_paths(&self, items: usize) {
+        self.0
+            .billed
+            .inc_by(u64::try_from(items).unwrap_or(u64::MAX));
+    }
+
+    /// CloudFront had accepted all of a publish so long after it arrived.
+    pub fn publish_submitted(&self, after: Duration) {
+        self.0.submit.observe(seconds(after));
+    }
+
+    /// CloudFront said `Completed` so long after it had accepted.
+    pub fn invalidation_completed(&self, after: Duration) {
+        self.0.complete.observe(seconds(after));
+    }
+
+    /// Everything, in [`CONTENT_TYPE`]; without a queue when it is not known.
+    #[must_use]
+    pub fn encode(&self, queue: Option<Queue>) -> String {
+        let mut text = String::new();
+        self.write(&mut text, queue)
+            .expect("a String takes all that is written");
+        text
+    }
+
+    fn write(&self, text: &mut String, queue: Option<Queue>) -> fmt::Result {
+        encode_registry(text, &self.0.registry)?;
+        if let Some(queue) = queue {
+            let mut registry = Registry::with_prefix(PREFIX);
+            registry.register(
+                "queue_items",
+                "Items of publishes that CloudFront has not accepted yet, of all replicas",
+                ConstGauge::new(queue.items),
+            );
+            registry.register_with_unit(
+                "queue_oldest",
+                "How long the oldest of these publishes has waited",
+                Unit::Seconds,
+                ConstGauge::new(seconds(queue.oldest)),
+            );
+            encode_registry(text, &registry)?;
+        }
+        encode_eof(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+const fn status_label(status: InvalidationStatus) -> Labels<1> {
+    [("status", status.as_str())]
+}
+
+/// Times come from clocks that may be set back; none of these is negative.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_seconds_f64().max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, series: &str) -> f64 {
+        text.lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(f64::NAN)
+    }
+
+    #[test]
+    fn every_name_of_the_contract_is_there_with_help_and_unit() {
+        let metrics = Metrics::default();
+        metrics.publish_accepted(Duration::milliseconds(3));
+        metrics.cloudfront_request(Operation::CreateInvalidation, "accepted");
+        metrics.invalidation(InvalidationStatus::InProgress);
+        metrics.billed_paths(3);
+        metrics.publish_submitted(Duration::milliseconds(300));
+        metrics.invalidation_completed(Duration::seconds(-1));
+        let text = metrics.encode(Some(Queue {
+            items: 7,
+            oldest: Duration::milliseconds(1_500),
+        }));
+        for (series, expected) in [
+            ("skycms_cdn_publishes_total", 1.0),
+            ("skycms_cdn_publish_accept_seconds_count", 1.0),
+            (
+                "skycms_cdn_publish_accept_seconds_bucket{le=\"0.0025\"}",
+                0.0,
+            ),
+            (
+                "skycms_cdn_publish_accept_seconds_bucket{le=\"0.005\"}",
+                1.0,
+            ),
+            ("skycms_cdn_invalidations_total{status=\"InProgress\"}", 1.0),
+            ("skycms_cdn_invalidations_total{status=\"Failed\"}", 0.0),
+            ("skycms_cdn_invalidation_submit_seconds_sum", 0.3),
+            ("skycms_cdn_invalidation_complete_seconds_sum", 0.0),
+            (
+                "skycms_cdn_cloudfront_requests_total{operation=\"CreateInvalidation\",outcome=\"accepted\"}",
+                1.0,
+            ),
+            ("skycms_cdn_billed_paths_total", 3.0),
+            ("skycms_cdn_queue_items", 7.0),
+            ("skycms_cdn_queue_oldest_seconds", 1.5),
+        ] {
+            let told = value(&text, series);
+            assert!(
+                (told - expected).abs() < 1e-9,
+                "{series} is {told} in:\n{text}"
+            );
+        }
+        assert!(text.contains("# UNIT skycms_cdn_queue_oldest_seconds seconds\n"));
+        assert!(text.contains("# HELP skycms_cdn_publishes Publishes accepted"));
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn an_unknown_queue_is_left_out() {
+        let text = Metrics::default().encode(None);
+        assert!(!text.contains("queue"), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,76 @@
+//! Forgetting what ended long ago, in steps that nobody waits for.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Store, StoreError};
+
+/// Rows of each kind that one step deletes at most: a few milliseconds.
+const STEP: i64 = 500;
+/// PostgreSQL's number of the lock that makes replicas take turns: "prune", in ASCII.
+const LOCK: i64 = 0x70_72_75_6e_65;
+
+/// What a step of pruning came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PruneStep {
+    /// Deleted so many publishes and invalidations; none: all is done.
+    Deleted(u64),
+    /// Another replica is at it.
+    Busy,
+}
+
+impl Store {
+    /// Deletes some of the publishes that ended before `before`, and of the invalidations that ended before it and
+    /// that no publish refers to any more. What has not ended stays, however old.
+    ///
+    /// Rows that somebody holds are left for the next time: pruning waits for nobody.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn prune_step(&self, before: OffsetDateTime) -> Result<PruneStep, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
+            .fetch_one(&mut *tx)
+            .await?;
+        if !ours {
+            return Ok(PruneStep::Busy);
+        }
+        let publishes = sqlx::query!(
+            "DELETE FROM publish WHERE ctid = ANY(ARRAY(
+               SELECT ctid FROM publish WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            before,
+            STEP,
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        // After the publishes: while those are there, most old invalidations would be looked at in vain.
+        let invalidations = if publishes < STEP.unsigned_abs() {
+            delete_invalidations(&mut tx, before).await?
+        } else {
+            0
+        };
+        tx.commit().await?;
+        Ok(PruneStep::Deleted(publishes + invalidations))
+    }
+}
+
+async fn delete_invalidations(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+) -> Result<u64, StoreError> {
+    // The settings page goes on telling how the last test ended.
+    let deleted = sqlx::query!(
+        "DELETE FROM invalidation WHERE ctid = ANY(ARRAY(
+               SELECT i.ctid FROM invalidation i
+               WHERE i.ended_at < $1
+                 AND NOT EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = i.id)
+                 AND NOT EXISTS (SELECT FROM cdn_settings s WHERE s.test_invalidation = i.id)
+               ORDER BY i.ended_at LIMIT $2 FOR UPDATE OF i SKIP LOCKED))",
+        before,
+        STEP,
+    )
+    .execute(connection)
+    .await?;
+    Ok(deleted.rows_affected())
+}

@@ -1,0 +1,76 @@
+//! The paths a site has published lately: what folding must not purge needlessly.
+
+use std::collections::HashSet;
+
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+
+use super::{SiteId, StoreError};
+use crate::domain::{Item, KnownPaths, Plan, Waiting};
+
+/// For how long a path counts as probably cached.
+const REMEMBERED: Duration = Duration::days(90);
+/// Paths that folding looks at, the latest first: some megabytes, read in some ten milliseconds.
+const MOST: i64 = 50_000;
+/// Forgotten paths that one planning deletes, so that none takes long.
+const FORGOTTEN_AT_ONCE: i64 = 500;
+/// Longer paths, in bytes, are not remembered: the index takes 2,700 at most, and pages are shorter.
+const LONGEST: usize = 1_000;
+
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    site: SiteId,
+) -> Result<KnownPaths, StoreError> {
+    let paths = sqlx::query_scalar!(
+        "SELECT path FROM known_path WHERE site_id = $1 ORDER BY last_published DESC LIMIT $2",
+        site.0,
+        MOST,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(KnownPaths::new(paths))
+}
+
+/// Remembers the paths of the publishes that a plan takes, and forgets some that are too old.
+pub(super) async fn remember(
+    connection: &mut PgConnection,
+    site: SiteId,
+    plan: &Plan,
+    waiting: &[Waiting],
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let taken: HashSet<_> = plan.taken.iter().collect();
+    let mut paths: Vec<&str> = waiting
+        .iter()
+        .filter(|publish| taken.contains(&publish.publish))
+        .flat_map(|publish| &publish.items)
+        .filter(|item| matches!(item, Item::Path(_)) && !item.is_wildcard())
+        .map(Item::as_str)
+        .filter(|path| path.len() <= LONGEST)
+        .collect();
+    // In one order everywhere, so that two transactions never wait for each other.
+    paths.sort_unstable();
+    paths.dedup();
+    sqlx::query!(
+        "INSERT INTO known_path (site_id, path, last_published) SELECT $1, unnest($2::text[]), $3
+         ON CONFLICT (site_id, path) DO UPDATE SET last_published = EXCLUDED.last_published
+         WHERE known_path.last_published < EXCLUDED.last_published",
+        site.0,
+        &paths as &[&str],
+        now.date(),
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM known_path k USING (
+           SELECT path FROM known_path WHERE site_id = $1 AND last_published < $2
+           ORDER BY last_published LIMIT $3 FOR UPDATE SKIP LOCKED) old
+         WHERE k.site_id = $1 AND k.path = old.path",
+        site.0,
+        (now - REMEMBERED).date(),
+        FORGOTTEN_AT_ONCE,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The last day of a site at a glance.
+
+use sqlx::postgres::types::PgInterval;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::lane::{count, in_progress};
+use super::{SiteId, Store, StoreError};
+use crate::domain::{DistributionId, Usage};
+
+/// Publishes and times of one hour, or of the whole day.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pace {
+    /// Publishes accepted.
+    pub publishes: u64,
+    /// Median time from accepted to completed.
+    pub median: Option<Duration>,
+    /// 95th percentile of the same.
+    pub p95: Option<Duration>,
+}
+
+/// The last 24 hours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Day {
+    /// Each hour with its beginning, oldest first.
+    pub hours: Vec<(OffsetDateTime, Pace)>,
+    /// All of it.
+    pub whole: Pace,
+}
+
+/// What is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Underway {
+    /// Items that wait to be sent.
+    pub items: u64,
+    /// Since when the oldest waits.
+    pub oldest: Option<OffsetDateTime>,
+    /// What counts against the distribution's quotas.
+    pub in_progress: Usage,
+}
+
+impl Store {
+    /// The last 24 hours. Reads every publish of them: keep the answer for some seconds.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn day(&self, site: SiteId, now: OffsetDateTime) -> Result<Day, StoreError> {
+        let first = now - Duration::hours(24);
+        let rows = sqlx::query!(
+            r#"SELECT date_bin('1 hour', received_at, $2) as hour, count(*) as "publishes!",
+                      percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY ended_at - received_at)
+                        FILTER (WHERE state = 'completed') as "times: Vec<PgInterval>"
+               FROM publish WHERE site_id = $1 AND id >= $3 AND received_at >= $2
+               GROUP BY GROUPING SETS ((1), ())"#,
+            site.0,
+            first,
+            earliest_id(first),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut day = Day {
+            hours: (0..24)
+                .map(|hour| (first + Duration::hours(hour), Pace::default()))
+                .collect(),
+            whole: Pace::default(),
+        };
+        for row in rows {
+            let time = |index: usize| {
+                row.times
+                    .as_ref()
+                    .and_then(|times| times.get(index))
+                    .map(duration)
+            };
+            let pace = Pace {
+                publishes: u64::try_from(row.publishes).unwrap_or_default(),
+                median: time(0),
+                p95: time(1),
+            };
+            match row.hour {
+                None => day.whole = pace,
+                Some(hour) => {
+                    if let Some(slot) = day.hours.iter_mut().find(|(start, _)| *start == hour) {
+                        slot.1 = pace;
+                    }
+                }
+            }
+        }
+        Ok(day)
+    }
+
+    /// What is on its way now.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn underway(
+        &self,
+        site: SiteId,
+        distribution: Option<&DistributionId>,
+    ) -> Result<Underway, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let in_progress = match distribution {
+            Some(distribution) => in_progress(&mut connection, distribution).await?.usage,
+            None => Usage::default(),
+        };
+        let waiting = sqlx::query!(
+            r#"SELECT sum(items)::bigint as items, min(since) as since FROM (
+                 SELECT cardinality(items) AS items, received_at AS since FROM publish
+                 WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
+                 UNION ALL
+                 SELECT cardinality(items), created_at FROM invalidation
+                 WHERE site_id = $1 AND ended_at IS NULL AND status = 'Queued') waiting"#,
+            site.0,
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok(Underway {
+            items: u64::from(count(waiting.items.unwrap_or_default())),
+            oldest: waiting.since,
+            in_progress,
+        })
+    }
+}
+
+/// The least version 7 identifier of that time, so that the primary key finds where the day begins.
+fn earliest_id(at: OffsetDateTime) -> Uuid {
+    let milliseconds = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    Uuid::from_u128(milliseconds << 80)
+}
+
+fn duration(interval: &PgInterval) -> Duration {
+    Duration::days(i64::from(interval.days)) + Duration::microseconds(interval.microseconds)
+}

@@ -1,0 +1,79 @@
+//! What waits, and whose an invalidation is: for metrics and logs.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::metrics::Queue;
+
+/// Whose an invalidation is.
+#[derive(Clone, Debug, Default)]
+pub struct Covered {
+    /// The site's name.
+    pub site: String,
+    /// The publishes it covers, oldest first.
+    pub publishes: Vec<CoveredPublish>,
+}
+
+/// A publish that an invalidation covers.
+#[derive(Clone, Copy, Debug)]
+pub struct CoveredPublish {
+    /// Its identifier.
+    pub id: Uuid,
+    /// When it arrived.
+    pub received_at: OffsetDateTime,
+    /// When CloudFront had accepted all of it.
+    pub submitted_at: Option<OffsetDateTime>,
+}
+
+impl Store {
+    /// What waits to be accepted by CloudFront, at all sites.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn queue(&self, now: OffsetDateTime) -> Result<Queue, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT coalesce(sum(cardinality(items)), 0) as "items!", min(received_at) as oldest
+               FROM publish WHERE ended_at IS NULL AND submitted_at IS NULL"#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Queue {
+            items: row.items,
+            oldest: row.oldest.map_or(time::Duration::ZERO, |at| now - at),
+        })
+    }
+
+    /// Whose an invalidation is; none: it does not exist any more.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?"
+               FROM invalidation i
+               JOIN site s ON s.id = i.site_id
+               LEFT JOIN coverage c ON c.invalidation_id = i.id
+               LEFT JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
+               WHERE i.id = $1 ORDER BY p.id"#,
+            invalidation,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut covered: Option<Covered> = None;
+        for row in rows {
+            let covered = covered.get_or_insert_with(|| Covered {
+                site: row.name,
+                publishes: Vec::new(),
+            });
+            if let (Some(id), Some(received_at)) = (row.id, row.received_at) {
+                covered.publishes.push(CoveredPublish {
+                    id,
+                    received_at,
+                    submitted_at: row.submitted_at,
+                });
+            }
+        }
+        Ok(covered)
+    }
+}

@@ -1,0 +1,160 @@
+//! What a site's owner allows and accepts, and what the month has taken.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{SiteId, Store, StoreError};
+use crate::domain::spending::month_of;
+use crate::domain::{Item, MonthUsage, MonthlyLimit, PublisherHost, Spending};
+
+impl Store {
+    /// What the site's owner allows to be sent and spent.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn spending(&self, site: SiteId) -> Result<Spending, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        spending(&mut connection, site).await
+    }
+
+    /// Changes what the site's owner allows. It holds from the next call on; what a monthly limit held is looked at
+    /// again.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn save_spending(&self, site: SiteId, spending: &Spending) -> Result<(), StoreError> {
+        let limit = spending.monthly_limit;
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "UPDATE site SET policy = $2, fold_threshold = $3, monthly_limit = $4, past_limit = $5, held_until = NULL
+             WHERE id = $1",
+            site.0,
+            spending.policy.as_str(),
+            i32::try_from(spending.fold_above.max(1)).unwrap_or(i32::MAX),
+            limit.map(|limit| i64::try_from(limit.paths).unwrap_or(i64::MAX)),
+            limit.map(|limit| limit.then).unwrap_or_default().as_str(),
+        )
+        .execute(&mut *tx)
+        .await?;
+        announce(&mut tx, site).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Changes what publishers may send and what goes with it. It holds for publishes that arrive from now on.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn save_publishing(
+        &self,
+        site: SiteId,
+        hosts: &[PublisherHost],
+        companions: &[Item],
+        directory_variants: bool,
+    ) -> Result<(), StoreError> {
+        let hosts: Vec<&str> = hosts.iter().map(PublisherHost::as_str).collect();
+        let companions: Vec<&str> = companions.iter().map(Item::as_str).collect();
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "UPDATE site SET publisher_hosts = $2, companions = $3, directory_variants = $4 WHERE id = $1",
+            site.0,
+            &hosts as &[&str],
+            &companions as &[&str],
+            directory_variants,
+        )
+        .execute(&mut *tx)
+        .await?;
+        announce(&mut tx, site).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// What this month has taken. Without settings in force no access key is counted, and `key_paths` is the site's.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn month_usage(
+        &self,
+        site: SiteId,
+        now: OffsetDateTime,
+    ) -> Result<MonthUsage, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let key = self
+            .settings_in_force(&mut connection, site)
+            .await?
+            .map(|settings| settings.access_key_name().to_owned());
+        month_usage(&mut connection, site, key.as_deref(), now).await
+    }
+}
+
+pub(super) async fn spending(
+    connection: &mut PgConnection,
+    site: SiteId,
+) -> Result<Spending, StoreError> {
+    let row = sqlx::query!(
+        "SELECT policy, fold_threshold, monthly_limit, past_limit FROM site WHERE id = $1",
+        site.0,
+    )
+    .fetch_one(connection)
+    .await?;
+    let then = row
+        .past_limit
+        .parse()
+        .map_err(|()| StoreError::unknown("choice past the limit", row.past_limit))?;
+    Ok(Spending {
+        policy: row
+            .policy
+            .parse()
+            .map_err(|()| StoreError::unknown("policy", row.policy))?,
+        fold_above: row.fold_threshold.unsigned_abs(),
+        monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
+            paths: paths.unsigned_abs(),
+            then,
+        }),
+    })
+}
+
+pub(super) async fn month_usage(
+    connection: &mut PgConnection,
+    site: SiteId,
+    access_key: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<MonthUsage, StoreError> {
+    let row = sqlx::query!(
+        r#"WITH keys_sites AS (
+             SELECT $2::int AS id
+             UNION
+             SELECT s.id FROM site s
+             JOIN LATERAL (
+               SELECT access_key_id FROM cdn_settings
+               WHERE site_id = s.id AND slot <> 'draft' ORDER BY slot LIMIT 1) c ON true
+             WHERE coalesce(c.access_key_id, 'default') = $3)
+           SELECT coalesce(sum(requests) FILTER (WHERE site_id = $2), 0)::bigint as "site_requests!",
+                  coalesce(sum(paths) FILTER (WHERE site_id = $2), 0)::bigint as "site_paths!",
+                  coalesce(sum(asked) FILTER (WHERE site_id = $2), 0)::bigint as "site_asked!",
+                  coalesce(sum(paths), 0)::bigint as "key_paths!"
+           FROM usage
+           WHERE month = $1 AND (access_key_id = $3 OR site_id IN (SELECT id FROM keys_sites))"#,
+        month_of(now),
+        site.0,
+        access_key,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(MonthUsage {
+        site_requests: row.site_requests.unsigned_abs(),
+        site_paths: row.site_paths.unsigned_abs(),
+        site_asked: row.site_asked.unsigned_abs(),
+        key_paths: row.key_paths.unsigned_abs(),
+    })
+}
+
+/// Tells every replica to read the sites again, to look for work and to show what changed.
+async fn announce(connection: &mut PgConnection, site: SiteId) -> Result<(), StoreError> {
+    sqlx::query(
+        "SELECT pg_notify('skycms_cdn_sites', ''), pg_notify('skycms_cdn_work', $1::text),
+                pg_notify('skycms_cdn_change', $1::text)",
+    )
+    .bind(site.0.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}

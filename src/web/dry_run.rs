@@ -1,0 +1,152 @@
+//! What would be sent if this were published now, and why, without storing anything.
+
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::AppState;
+use super::problem::Problem;
+use crate::domain::{
+    Canonical, Explanation, HeldNote, Item, KnownPaths, MicroUsd, Plan, PlanInput, Usage,
+    WaitReason, Waiting, explain, plan,
+};
+use crate::store::{Site, StoreError, Widening};
+
+/// What would be sent, had nothing else been waiting. Together with what waits it can only take fewer paths.
+pub(super) struct DryRun {
+    /// The invalidations.
+    pub(super) plan: Plan,
+    /// What becomes of each thing that was asked for.
+    pub(super) explanations: Vec<Explanation>,
+    /// Paths that AWS counts.
+    pub(super) billed_paths: u64,
+    /// What they cost now.
+    pub(super) price: MicroUsd,
+    /// Free paths left this month, before this.
+    pub(super) free_paths_left: u64,
+    /// Why it would be held before it is sent; none: it would go at once.
+    pub(super) waiting_for: Option<WaitReason>,
+    /// More about why.
+    pub(super) note: Option<HeldNote>,
+}
+
+/// Plans a publish as the dispatcher would; none: the site has no CDN settings.
+pub(super) async fn dry_run(
+    state: &AppState,
+    site: &Site,
+    asked: &Canonical,
+) -> Result<Option<DryRun>, StoreError> {
+    let now = state.clock.now();
+    let limits = &state.limits;
+    let Some(outlook) = state.store.outlook(site.id, limits, now).await? else {
+        return Ok(None);
+    };
+    let terms = outlook
+        .spending
+        .terms(&outlook.month, outlook.under_way, &limits.prices);
+    let waiting = [Waiting {
+        publish: Uuid::nil(),
+        items: asked.items.clone(),
+    }];
+    let overdue = limits.is_overdue(&waiting, outlook.backlog_since, now);
+    let known_paths = if terms.may_fold(&waiting, overdue) {
+        state.store.known_paths(site.id).await?
+    } else {
+        KnownPaths::default()
+    };
+    let plan = plan(&PlanInput {
+        waiting: &waiting,
+        room: limits.quota(),
+        quota: limits.quota(),
+        policy: terms.policy,
+        known_paths: &known_paths,
+        free_paths_left: Some(terms.free_paths_left),
+        overdue,
+    });
+    let billed_paths = plan.batches.iter().map(|b| b.items.len() as u64).sum();
+    let used = outlook.month.key_paths + outlook.under_way.planned;
+    let first = plan
+        .batches
+        .first()
+        .map(|batch| Usage::of(&batch.items))
+        .unwrap_or_default();
+    let (waiting_for, note) = if let Some((why, note)) = outlook.held {
+        (Some(why), note)
+    } else if terms.paths_left.is_some_and(|left| billed_paths > left) {
+        (Some(WaitReason::Quota), Some(HeldNote::monthly_limit(now)))
+    } else if !first.fits(limits.left(outlook.in_progress)) {
+        (Some(WaitReason::Quota), None)
+    } else if outlook.flow.admits(first, limits).is_err() || outlook.bucket.next_call().is_some() {
+        (Some(WaitReason::Rate), None)
+    } else {
+        (None, None)
+    };
+    Ok(Some(DryRun {
+        explanations: explain(asked, &plan),
+        plan,
+        billed_paths,
+        price: limits.prices.cost(used, billed_paths),
+        free_paths_left: limits.prices.free_left(used),
+        waiting_for,
+        note,
+    }))
+}
+
+/// The answer to `POST …/publishes?dry_run=true`.
+#[derive(Serialize)]
+struct DryRunBody<'a> {
+    dry_run: bool,
+    site: &'a str,
+    items: &'a [Item],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    widened: Vec<Widening>,
+    explanations: Vec<Explanation>,
+    invalidations: Vec<InvalidationItems<'a>>,
+    billed_paths: u64,
+    /// In dollars, as a string: exact.
+    price_usd: String,
+    free_paths_left: u64,
+    waiting_for: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+#[derive(Serialize)]
+struct InvalidationItems<'a> {
+    items: &'a [Item],
+}
+
+/// Answers a dry run: 200, and nothing was stored.
+pub(super) async fn answer(
+    state: &AppState,
+    site: &Site,
+    asked: &Canonical,
+) -> Result<Response, Problem> {
+    let dry_run = dry_run(state, site, asked)
+        .await?
+        .ok_or(Problem::NoSettings)?;
+    let body = DryRunBody {
+        dry_run: true,
+        site: &site.name,
+        items: &asked.items,
+        widened: Widening::of(asked),
+        explanations: dry_run.explanations,
+        invalidations: dry_run
+            .plan
+            .batches
+            .iter()
+            .map(|batch| InvalidationItems {
+                items: &batch.items,
+            })
+            .collect(),
+        billed_paths: dry_run.billed_paths,
+        price_usd: dry_run.price.to_string(),
+        free_paths_left: dry_run.free_paths_left,
+        waiting_for: dry_run.waiting_for.map(WaitReason::as_str),
+        note: dry_run
+            .note
+            .and_then(|note| note.sentence(state.clock.now(), &state.limits)),
+    };
+    Ok(Json(body).into_response())
+}

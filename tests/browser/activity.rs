@@ -1,0 +1,270 @@
+//! Activity and a publish's own page: live, filtered, paged, and of use when there is nothing to show.
+
+use serde_json::json;
+
+use crate::driver::Scripts;
+use crate::stage::Stage;
+use crate::support::{DISTRIBUTION, KEY, TOKEN};
+
+#[tokio::test]
+async fn a_publish_appears_and_completes_before_the_eyes() {
+    let stage = Stage::set_up(Scripts::On).await;
+    stage
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    browser
+        .assert_sees("#publishes", "Nothing has been published yet")
+        .await;
+    let curl = browser.text("#publishes pre").await;
+    assert!(
+        curl.contains(&format!("{}/api/sites/default/publishes", stage.api().base)),
+        "{curl}"
+    );
+    assert!(!curl.contains(TOKEN), "{curl}");
+    browser.mark().await;
+
+    let id = stage.api().publish_path("/blog/post-1").await;
+    let row = format!("#p-{id}");
+    browser.wait_for(&row, "In progress").await;
+    browser.assert_sees(&row, "/blog/post-1").await;
+    stage.sandbox.complete().await;
+    browser.wait_for(&row, "Completed").await;
+    browser.assert_sees(&row, "completed in ").await;
+    browser.assert_was_not_reloaded().await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_publish_tells_its_story_live() {
+    story(Scripts::On).await;
+}
+
+#[tokio::test]
+async fn a_publish_tells_its_story_without_scripts() {
+    story(Scripts::Off).await;
+}
+
+async fn story(scripts: Scripts) {
+    let stage = Stage::set_up(scripts).await;
+    stage
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let body = json!({ "paths": ["/about", "/docs/*", "/a~b"], "tags": ["article:42"] });
+    let publish = stage.api().publish(body).await;
+    let id = publish["id"].as_str().unwrap();
+
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    browser.wait_for(&format!("#p-{id}"), "In progress").await;
+    browser.submit("/about").await;
+    browser.assert_sees("h1", "/about and 3 more").await;
+    browser.assert_sees(".timeline", "Accepted").await;
+    browser
+        .assert_sees(".timeline", "CloudFront is at work")
+        .await;
+    browser.assert_sees(".items", "/a* widened from /a~b").await;
+    browser.assert_sees(".items", "#article:42").await;
+    if scripts == Scripts::On {
+        browser.mark().await;
+    }
+
+    stage.sandbox.complete().await;
+    browser
+        .wait_for("h1 + .lead", "CloudFront says that it is done.")
+        .await;
+    browser.assert_sees(".timeline", "Completed").await;
+    browser
+        .assert_does_not_see(".timeline", "CloudFront is at work")
+        .await;
+    if scripts == Scripts::On {
+        browser.assert_was_not_reloaded().await;
+    }
+    let publish = stage.api().get_publish(id).await;
+    let invalidation = &publish["invalidations"][0];
+    let cloudfront = invalidation["id"].as_str().unwrap();
+    browser.assert_sees(".invalidation", cloudfront).await;
+    browser
+        .assert_sees(
+            ".invalidation",
+            invalidation["caller_reference"].as_str().unwrap(),
+        )
+        .await;
+    browser
+        .assert_sees(".invalidation", &format!("Distribution {DISTRIBUTION}"))
+        .await;
+    let console = browser
+        .attribute(".invalidation a.away", "href")
+        .await
+        .unwrap();
+    assert_eq!(
+        console,
+        format!(
+            "https://console.aws.amazon.com/cloudfront/v4/home#/distributions/{DISTRIBUTION}/invalidations/details/{cloudfront}"
+        )
+    );
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_failed_is_found_and_tells_why() {
+    let stage = Stage::set_up(Scripts::Off).await;
+    let good = stage.api().publish_path("/blog/good").await;
+    stage.api().wait_until_ended(&good).await;
+    let fault = json!({ "kind": "error", "code": "InvalidArgument", "message": "One path is not to my taste" });
+    stage
+        .sandbox
+        .fault(json!({ "operation": "create", "fault": fault }))
+        .await;
+    let bad = stage.api().publish_path("/blog/bad").await;
+    let ended = stage.api().wait_until_ended(&bad).await;
+    assert_eq!(ended["state"], "failed");
+
+    let (browser, good, bad) = (&stage.browser, format!("#p-{good}"), format!("#p-{bad}"));
+    browser.open("/activity").await;
+    assert_eq!(browser.count(&good).await + browser.count(&bad).await, 2);
+    browser.choose("state", "failed").await;
+    browser.submit("Filter").await;
+    assert_eq!(
+        (browser.count(&good).await, browser.count(&bad).await),
+        (0, 1)
+    );
+    browser.assert_sees(&bad, "Failed").await;
+    browser.assert_sees(&bad, "InvalidArgument").await;
+    browser.choose("state", "").await;
+    browser.fill("path", "blog/go").await;
+    browser.submit("Filter").await;
+    assert_eq!(
+        (browser.count(&good).await, browser.count(&bad).await),
+        (1, 0)
+    );
+    browser.choose("state", "failed").await;
+    browser.submit("Filter").await;
+    browser.assert_sees("#publishes", "Nothing matches").await;
+    browser.submit("Show all").await;
+    assert_eq!(browser.count("#publishes li").await, 2);
+
+    browser.submit("/blog/bad").await;
+    browser.assert_sees("h1 + .lead", "Failed").await;
+    browser
+        .assert_sees(
+            ".invalidation .fix",
+            "correct it where it is published from, and publish again",
+        )
+        .await;
+    let words = browser.text(".invalidation pre.words").await;
+    assert!(
+        words.starts_with(
+            "Code: InvalidArgument\nMessage: One path is not to my taste\nRequest ID: "
+        ),
+        "{words}"
+    );
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn the_list_is_paged() {
+    const PUBLISHES: usize = 60;
+    let stage = Stage::set_up(Scripts::Off).await;
+    for number in 0..PUBLISHES {
+        stage.api().publish_path(&format!("/page-{number}")).await;
+    }
+    let browser = &stage.browser;
+    browser.open("/activity?path=page-").await;
+    let mut pages = vec![browser.texts("#publishes .p-items a").await];
+    for _ in 0..2 {
+        browser.submit("Older").await;
+        assert_eq!(browser.value("path").await, "page-", "the filter stays");
+        pages.push(browser.texts("#publishes .p-items a").await);
+    }
+    let newest_first: Vec<_> = (0..PUBLISHES)
+        .rev()
+        .map(|number| format!("/page-{number}"))
+        .collect();
+    assert_eq!(pages.concat(), newest_first);
+    assert_eq!(
+        browser.count("a[rel=next]").await,
+        0,
+        "the last page has no older one"
+    );
+    browser.submit("← Newer").await;
+    assert_eq!(browser.texts("#publishes .p-items a").await, pages[1]);
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_with_a_way_on() {
+    let stage = Stage::fresh(Scripts::On).await;
+    let browser = &stage.browser;
+    for path in [
+        "/activity/0190aaaa-0000-7000-8000-000000000000",
+        "/activity/nonsense",
+        "/nowhere",
+    ] {
+        browser.open(path).await;
+        assert_eq!(browser.status().await, 404, "{path}");
+        browser.assert_sees("h1", "Page not found").await;
+    }
+    browser.submit("Activity").await;
+    browser.assert_sees("#publishes", "Not set up yet").await;
+    browser.submit("Set up the CDN").await;
+    browser.assert_sees("h1", "CDN settings").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_rejected_key_is_told_on_every_page_until_it_is_mended() {
+    let stage = Stage::set_up(Scripts::On).await;
+    stage
+        .sandbox
+        .set_key(KEY, json!({ "enabled": false }))
+        .await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    let id = stage.api().publish_path("/about").await;
+    browser.wait_for("#banner", "Purging is paused").await;
+    browser
+        .assert_sees(
+            "#banner",
+            "AWS rejects the settings (InvalidClientTokenId).",
+        )
+        .await;
+    browser
+        .wait_for(&format!("#p-{id}"), "waiting for working CDN settings")
+        .await;
+    for path in [&format!("/activity/{id}"), "/purge"] {
+        browser.open(path).await;
+        browser.assert_sees("#banner", "Purging is paused").await;
+    }
+
+    browser.submit("Mend the settings").await;
+    browser.assert_sees("#standing", "Paused").await;
+    browser
+        .assert_sees(
+            "#standing",
+            "AWS knows no active access key AKIASANDBOX000000001",
+        )
+        .await;
+    browser
+        .assert_sees(
+            "#standing",
+            "One publish waits and goes by itself when this is mended.",
+        )
+        .await;
+    browser
+        .assert_sees("#standing", "Active but rejected by AWS")
+        .await;
+    stage.sandbox.set_key(KEY, json!({ "enabled": true })).await;
+    browser.submit("Save and test settings").await;
+    browser.wait_for("#standing", "Connected").await;
+    assert_eq!(
+        stage.api().wait_until_ended(&id).await["state"],
+        "completed"
+    );
+    browser.open("/activity").await;
+    browser.assert_does_not_see("#banner", "paused").await;
+    stage.finish().await;
+}

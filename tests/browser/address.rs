@@ -1,0 +1,116 @@
+//! Where the pages are: below a path prefix, and nowhere in the hands of another site.
+
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::driver::Scripts;
+use crate::settings::{fill, outcomes};
+use crate::stage::Stage;
+use crate::support::{DISTRIBUTION, KEY, SECRET};
+
+#[tokio::test]
+async fn everything_works_below_a_path_prefix() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let stage = Stage::with(Scripts::On, |variables| {
+        variables.insert("LISTEN_ADDR".into(), format!("127.0.0.1:{port}"));
+        variables.insert("PUBLIC_URL".into(), format!("http://127.0.0.1:{port}/cdn"));
+    })
+    .await;
+    stage
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let browser = &stage.browser;
+    assert!(stage.api().base.ends_with("/cdn"), "{}", stage.api().base);
+    browser.open("/settings/cdn").await;
+    assert!(browser.is_scripted().await);
+    let font = browser
+        .find("h1")
+        .await
+        .css_value("font-weight")
+        .await
+        .unwrap();
+    assert_eq!(
+        font,
+        browser
+            .find(".brand")
+            .await
+            .css_value("font-weight")
+            .await
+            .unwrap()
+    );
+    browser
+        .assert_sees(
+            "#hook-url",
+            &format!("http://127.0.0.1:{port}/cdn/api/sites/default/publishes"),
+        )
+        .await;
+
+    fill(browser, DISTRIBUTION, KEY, SECRET).await;
+    browser.submit("Save and test settings").await;
+    assert_eq!(outcomes(browser).await[4], "waiting");
+    browser.mark().await;
+    stage.sandbox.complete().await;
+    browser.wait_for("#test", "All five steps passed.").await;
+    browser.assert_was_not_reloaded().await;
+
+    browser.submit("Activity").await;
+    let id = stage.api().publish_path("/about").await;
+    browser.wait_for(&format!("#p-{id}"), "In progress").await;
+    browser.submit("/about").await;
+    stage.sandbox.complete().await;
+    browser
+        .wait_for("h1 + .lead", "CloudFront says that it is done.")
+        .await;
+
+    // Nothing on the way leads out of the prefix.
+    for path in ["/", "/activity", "/settings/cdn", "/purge", "/nowhere"] {
+        browser.open(path).await;
+        let script = "return [...document.querySelectorAll('[href], [src], [action]')]
+            .map((element) => element.getAttribute('href') ?? element.getAttribute('src') ?? element.getAttribute('action'))
+            .filter((address) => !address.startsWith('/cdn/') && !address.startsWith('#') && !address.startsWith('https://'))";
+        assert_eq!(browser.run(script).await, json!([]), "{path}");
+        let address = browser.client().current_url().await.unwrap();
+        assert!(address.path().starts_with("/cdn/"), "{address}");
+    }
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_form_on_another_site_changes_nothing() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    let page = format!(
+        "<!doctype html><link rel=icon href=data:,><form method=post action={}/settings/cdn>
+         <input name=distribution_id value=E0EVIL000000001><input name=access_key_id value=AKIAEVILEVILEVIL0001>
+         <input name=secret_access_key value=evil/evil/evil/evil/evil/evil/evil/evil1><input name=region value=us-east-1>
+         <button name=action value=save>You have won</button></form>",
+        stage.api().base
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let site = Router::new().route("/", get(move || async move { Html(page.clone()) }));
+    tokio::spawn(async move { axum::serve(listener, site).await });
+    // Another port is another origin on the same site; another name is another site.
+    for host in ["127.0.0.1", "localhost"] {
+        browser.goto(&format!("http://{host}:{port}/")).await;
+        browser.submit("You have won").await;
+        assert_eq!(browser.status().await, 403, "{host}");
+        browser.assert_sees("body", "another site").await;
+    }
+    browser.open("/settings/cdn").await;
+    browser.assert_sees(".version", DISTRIBUTION).await;
+    browser
+        .assert_sees(".version", "Active in force, from the environment")
+        .await;
+    stage.finish().await;
+}

@@ -1,0 +1,107 @@
+//! Settings → CDN: the first visit, and «Save and test» that succeeds.
+
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::driver::Scripts;
+use crate::stage::Stage;
+use crate::support::{DISTRIBUTION, KEY, SECRET};
+
+const STEPS: [&str; 5] = [
+    "format",
+    "credentials",
+    "create_invalidation",
+    "get_invalidation",
+    "completed",
+];
+
+/// Fills in the form; with an empty secret the field stays as it is.
+pub(crate) async fn fill(browser: &Browser, distribution: &str, key: &str, secret: &str) {
+    browser.fill("distribution_id", distribution).await;
+    browser.fill("access_key_id", key).await;
+    browser.fill("secret_access_key", secret).await;
+}
+
+/// The outcome of each step of the test, in order.
+pub(crate) async fn outcomes(browser: &Browser) -> Vec<String> {
+    let mut outcomes = Vec::new();
+    for step in STEPS {
+        let css = format!("[data-test-step={step}]");
+        outcomes.push(browser.attribute(&css, "data-outcome").await.unwrap());
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn a_first_visit_ends_connected_live() {
+    first_visit(Scripts::On).await;
+}
+
+#[tokio::test]
+async fn a_first_visit_ends_connected_without_scripts() {
+    first_visit(Scripts::Off).await;
+}
+
+async fn first_visit(scripts: Scripts) {
+    let stage = Stage::fresh(scripts).await;
+    stage
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    assert_eq!(browser.is_scripted().await, scripts == Scripts::On);
+    browser.assert_sees("#standing", "Not set up yet").await;
+    assert_eq!(browser.value("region").await, "us-east-1");
+    browser
+        .assert_sees(
+            "#region option:checked",
+            "US East (N. Virginia) · us-east-1 (recommended)",
+        )
+        .await;
+    assert_eq!(browser.value("distribution_id").await, "");
+    browser
+        .assert_sees("#policy-json", "distribution/YOUR_DISTRIBUTION_ID")
+        .await;
+    assert_eq!(browser.count("[data-test-step]").await, 0);
+
+    fill(browser, DISTRIBUTION, KEY, SECRET).await;
+    browser.submit("Save and test settings").await;
+    let waiting = ["passed", "passed", "passed", "passed", "waiting"];
+    assert_eq!(outcomes(browser).await, waiting);
+    browser
+        .assert_sees("#test", "Testing: 4 of 5 steps done.")
+        .await;
+    browser
+        .assert_sees(
+            "#test",
+            "CloudFront is working on it, usually for less than half a minute.",
+        )
+        .await;
+
+    if scripts == Scripts::On {
+        browser.mark().await;
+    }
+    stage.sandbox.complete().await;
+    browser.wait_for("#test", "All five steps passed.").await;
+    assert_eq!(outcomes(browser).await, ["passed"; 5]);
+    browser.wait_for("#standing", "Connected").await;
+    browser.assert_sees("#standing", "Active in force").await;
+    if scripts == Scripts::On {
+        browser.assert_was_not_reloaded().await;
+    }
+
+    browser.open("/settings/cdn").await;
+    assert_eq!(browser.value("distribution_id").await, DISTRIBUTION);
+    assert_eq!(browser.value("access_key_id").await, KEY);
+    assert_eq!(browser.value("secret_access_key").await, "");
+    let placeholder = browser.attribute("#secret_access_key", "placeholder").await;
+    assert_eq!(placeholder.unwrap(), "stored — leave empty to keep it");
+    browser
+        .assert_sees("#policy-json", &format!("distribution/{DISTRIBUTION}"))
+        .await;
+    let accepted = stage.sandbox.accepted().await;
+    assert_eq!(accepted.len(), 1);
+    assert_eq!(accepted[0]["paths"], json!(["/skycms-cdn-test"]));
+    stage.finish().await;
+}

@@ -1,0 +1,69 @@
+//! A service, what it talks to, and somebody's browser in front of it.
+
+use serde_json::Value;
+
+use crate::browser::{Browser, PASSWORD};
+use crate::driver::Scripts;
+use crate::support::{Api, Database, Replica, Sandbox, Variables, variables};
+
+/// One of each, with nothing shared between tests.
+pub(crate) struct Stage {
+    pub(crate) browser: Browser,
+    pub(crate) service: Replica,
+    pub(crate) sandbox: Sandbox,
+    _database: Database,
+}
+
+impl Stage {
+    /// A service with working settings from the environment.
+    pub(crate) async fn set_up(scripts: Scripts) -> Self {
+        Self::with(scripts, |_| {}).await
+    }
+
+    /// A service that nobody has set up yet.
+    pub(crate) async fn fresh(scripts: Scripts) -> Self {
+        Self::with(scripts, without_settings).await
+    }
+
+    pub(crate) async fn with(scripts: Scripts, change: impl FnOnce(&mut Variables)) -> Self {
+        let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+        let mut variables = variables(&database, &sandbox);
+        variables.insert("ADMIN_PASSWORD".into(), PASSWORD.into());
+        change(&mut variables);
+        let service = Replica::start_with(&variables).await;
+        Self {
+            browser: Browser::start(&service.api.base, scripts).await,
+            service,
+            sandbox,
+            _database: database,
+        }
+    }
+
+    pub(crate) fn api(&self) -> &Api {
+        &self.service.api
+    }
+
+    /// Says goodbye to the browser, whose console must have nothing to complain about.
+    pub(crate) async fn finish(self) {
+        let complaints: Vec<Value> = self.browser.driver.console().await;
+        let complaints: Vec<_> = complaints
+            .iter()
+            .filter(|c| !is_status_of_a_page(c))
+            .collect();
+        assert!(complaints.is_empty(), "the console says: {complaints:#?}");
+    }
+}
+
+/// Takes away what names a distribution and a key.
+pub(crate) fn without_settings(variables: &mut Variables) {
+    variables.retain(|name, _| !name.starts_with("CloudFront__"));
+}
+
+/// Chromium reports every page with a status of 400 or more; the tests check those themselves.
+fn is_status_of_a_page(complaint: &Value) -> bool {
+    let message = complaint["message"].as_str().unwrap();
+    complaint["source"] == "network"
+        && message.contains("the server responded with a status of")
+        && !message.contains("/static/")
+        && !message.contains("/events")
+}

@@ -1,0 +1,129 @@
+//! What the settings page gives away once, and what it asks before it takes away.
+
+use crate::driver::Scripts;
+use crate::settings::fill;
+use crate::stage::{Stage, without_settings};
+use crate::support::{Api, DISTRIBUTION, KEY, SECRET};
+
+async fn status_of_a_publish(api: &Api) -> u16 {
+    api.post(&[], r#"{"paths": ["/about"]}"#).await.status
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_works_and_can_be_revoked() {
+    tokens(Scripts::On).await;
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_works_and_can_be_revoked_without_scripts() {
+    tokens(Scripts::Off).await;
+}
+
+async fn tokens(scripts: Scripts) {
+    let mut stage = Stage::set_up(scripts).await;
+    stage.browser.open("/settings/cdn").await;
+    stage.browser.fill("token-name", "GitHub <Actions>").await;
+    stage.browser.submit("Create a new token").await;
+    let notice = stage.browser.text(".reveal").await;
+    assert!(
+        notice.contains("Publish token “GitHub <Actions>”"),
+        "{notice}"
+    );
+    assert!(
+        notice.contains("Copy it now. It is shown only this once."),
+        "{notice}"
+    );
+    let token = stage.browser.text(".reveal pre").await;
+    let api = stage.api().of_site("default", &token);
+    assert_eq!(status_of_a_publish(&api).await, 202);
+
+    stage.browser.keep_secret(&token);
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    browser.assert_sees("#hook .rows", "GitHub <Actions>").await;
+    assert_eq!(browser.count(".reveal").await, 0);
+
+    browser.submit("Revoke GitHub <Actions>").await;
+    browser
+        .assert_sees("main", "The token was revoked; it works no more.")
+        .await;
+    browser
+        .assert_does_not_see("#hook .rows", "GitHub <Actions>")
+        .await;
+    assert_eq!(status_of_a_publish(&api).await, 401);
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn the_first_token_waits_to_be_shown_once() {
+    let mut stage = Stage::with(Scripts::On, |variables| {
+        variables.remove("PUBLISH_TOKEN");
+    })
+    .await;
+    stage.browser.open("/settings/cdn").await;
+    stage
+        .browser
+        .assert_sees("#hook .rows", "First token")
+        .await;
+    stage.browser.submit("Show it once").await;
+    let token = stage.browser.text(".reveal pre").await;
+    assert!(token.starts_with("skycdn_"), "{token}");
+    assert_eq!(
+        status_of_a_publish(&stage.api().of_site("default", &token)).await,
+        202
+    );
+
+    stage.browser.keep_secret(&token);
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    browser.assert_sees("#hook .rows", "First token").await;
+    browser.assert_does_not_see("#hook", "Show it once").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn the_settings_are_removed_after_a_question() {
+    removal(Scripts::On).await;
+}
+
+#[tokio::test]
+async fn the_settings_are_removed_after_a_question_without_scripts() {
+    removal(Scripts::Off).await;
+}
+
+async fn removal(scripts: Scripts) {
+    let stage = Stage::with(scripts, without_settings).await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    assert_eq!(
+        browser.count("#remove").await,
+        0,
+        "there is nothing to remove yet"
+    );
+    fill(browser, DISTRIBUTION, KEY, SECRET).await;
+    browser.submit("Save without testing").await;
+    browser
+        .assert_sees(
+            "main",
+            "Saved and in force. The settings have not been tested.",
+        )
+        .await;
+    assert_eq!(status_of_a_publish(stage.api()).await, 202);
+
+    for answer in ["Cancel", "Remove the settings"] {
+        browser.open("/settings/cdn").await;
+        browser.submit("Remove…").await;
+        browser.assert_sees("h1", "Remove the CDN settings?").await;
+        browser
+            .assert_sees("main", "In AWS it stays valid until you delete it there.")
+            .await;
+        browser.submit(answer).await;
+    }
+    browser
+        .assert_sees("main", "The settings were removed.")
+        .await;
+    browser.assert_sees("#standing", "Not set up yet").await;
+    assert_eq!(browser.value("distribution_id").await, "");
+    assert_eq!(status_of_a_publish(stage.api()).await, 409);
+    stage.finish().await;
+}

@@ -1,0 +1,304 @@
+//! A bad value stops the start with one line that names the variable and says what is wrong.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use secrecy::ExposeSecret as _;
+use skycms_cdn::config::Config;
+
+use crate::support::{
+    DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, TOKEN, Variables, refusal, variables,
+};
+
+fn read(given: &[(&str, &str)]) -> Result<Config, String> {
+    Config::from_variables(|name| {
+        let (_, value) = given.iter().find(|(given, _)| *given == name)?;
+        Some(OsString::from(value))
+    })
+    .map_err(|error| error.to_string())
+}
+
+#[test]
+fn each_bad_value_is_named() {
+    let short = "c2hvcnQ=";
+    for (name, value, words) in [
+        ("LISTEN_ADDR", "8080", "`8080` is not an address and port"),
+        ("LISTEN_ADDR", "localhost:8080", "such as 127.0.0.1:8080"),
+        (
+            "LISTEN_ADDR",
+            "127.0.0.1:99999",
+            "is not an address and port",
+        ),
+        (
+            "PUBLIC_URL",
+            "editor.example.com/cdn",
+            "such as https://editor.example.com/cdn",
+        ),
+        (
+            "PUBLIC_URL",
+            "ftp://editor.example.com",
+            "must begin with http:// or https://",
+        ),
+        (
+            "PUBLIC_URL",
+            "https://editor.example.com/?a=b",
+            "neither a query",
+        ),
+        (
+            "PUBLIC_URL",
+            "https://me@editor.example.com/",
+            "nor a user name",
+        ),
+        ("ENCRYPTION_KEY", "not base64!", "key 1 is not base64"),
+        ("ENCRYPTION_KEY", short, "key 1 has 5 bytes instead of 32"),
+        (
+            "ENCRYPTION_KEY",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,",
+            "key 2 has 0 bytes",
+        ),
+        ("PUBLISH_TOKEN", "short", "16 to 256 characters, and has 5"),
+        (
+            "AWS_ENDPOINT_URL_CLOUDFRONT",
+            "localhost",
+            "http:// or https://",
+        ),
+        (
+            "AWS_ENDPOINT_URL_CLOUDFRONT",
+            "localhost:4000",
+            "http:// or https://",
+        ),
+        ("HISTORY_DAYS", "0", "positive number"),
+        ("HISTORY_DAYS", "-1", "positive number"),
+        ("HISTORY_DAYS", "many", "positive number"),
+        ("HISTORY_DAYS", "70000", "positive number"),
+        ("LOG_FORMAT", "xml", "use `text` or `json`"),
+        ("CLOUDFRONT_FILES_IN_PROGRESS", "0", "positive number"),
+        (
+            "CLOUDFRONT_WILDCARDS_IN_PROGRESS",
+            "many",
+            "positive number",
+        ),
+        ("CLOUDFRONT_PATHS_PER_REQUEST", "-5", "positive number"),
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0", "positive number"),
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "inf", "finite"),
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "NaN", "number"),
+        ("CLOUDFRONT_REQUEST_BURST", "0", "positive number"),
+        ("CLOUDFRONT_PATHS_PER_SECOND", "fast", "positive number"),
+        ("CLOUDFRONT_WILDCARDS_PER_SECOND", "-0.5", "positive number"),
+        (
+            "ENCRYPTION_KEY_FILE",
+            "/no/such/file",
+            "cannot read /no/such/file",
+        ),
+        (
+            "CloudFront__DistributionId",
+            "E2SANDBOX0CDN1",
+            "CloudFront__AccessKeyId: is needed",
+        ),
+        (
+            "CloudFront__AccessKeyId",
+            "AKIASANDBOX000000001",
+            "CloudFront__DistributionId: is needed",
+        ),
+    ] {
+        let problem = read(&[(name, value)]).unwrap_err();
+        let at_fault = problem.split(": ").next().unwrap();
+        if name.starts_with("CloudFront__") {
+            assert!(problem.contains(words), "{problem}");
+        } else {
+            assert_eq!(at_fault, name, "{problem}");
+            assert!(problem.contains(words), "{problem}");
+        }
+        assert!(!problem.contains('\n'), "{problem}");
+    }
+}
+
+#[test]
+fn a_value_that_is_not_utf8_is_named() {
+    let problem = Config::from_variables(|name| {
+        (name == "DATA_DIR").then(|| OsString::from_vec(vec![b'/', 0xff]))
+    });
+    assert_eq!(
+        problem.unwrap_err().to_string(),
+        "DATA_DIR: is not valid UTF-8"
+    );
+}
+
+#[test]
+fn a_problem_never_tells_the_secret() {
+    let secret = "dGhpcyBpcyBub3QgMzIgYnl0ZXM=";
+    for name in ["ENCRYPTION_KEY", "PUBLISH_TOKEN"] {
+        let long = secret.repeat(10);
+        let problem = read(&[(name, &long)]).unwrap_err();
+        assert!(!problem.contains(secret), "{problem}");
+    }
+    let config = read(&[("PUBLISH_TOKEN", TOKEN), ("DATA_DIR", "/tmp")]).unwrap();
+    assert!(!format!("{config:?}").contains(TOKEN));
+}
+
+#[test]
+fn empty_values_count_as_not_set_and_white_space_is_trimmed() {
+    let config = read(&[
+        ("LISTEN_ADDR", " "),
+        ("HISTORY_DAYS", ""),
+        ("PUBLISH_TOKEN", ""),
+    ])
+    .unwrap();
+    assert_eq!(config.listen_addr.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.history_days, 90);
+    assert!(config.publish_token.is_none());
+    let config = read(&[("HISTORY_DAYS", " 7\n")]).unwrap();
+    assert_eq!(config.history_days, 7);
+}
+
+#[test]
+fn a_secret_may_come_from_a_file_and_only_from_one_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    let path = file.to_str().unwrap();
+    let config = read(&[("PUBLISH_TOKEN_FILE", path)]).unwrap();
+    assert_eq!(config.publish_token.unwrap().expose_secret(), TOKEN);
+
+    let both = read(&[("PUBLISH_TOKEN", TOKEN), ("PUBLISH_TOKEN_FILE", path)]).unwrap_err();
+    assert_eq!(
+        both,
+        "PUBLISH_TOKEN: is set together with PUBLISH_TOKEN_FILE; set one of the two"
+    );
+
+    std::fs::write(&file, " \n").unwrap();
+    let empty = read(&[("PUBLISH_TOKEN_FILE", path)]).unwrap_err();
+    assert_eq!(empty, format!("PUBLISH_TOKEN_FILE: {path} is empty"));
+
+    std::fs::write(&file, "too short").unwrap();
+    let bad = read(&[("PUBLISH_TOKEN_FILE", path)]).unwrap_err();
+    assert!(
+        bad.starts_with("PUBLISH_TOKEN") && bad.contains("16 to 256"),
+        "{bad}"
+    );
+
+    for (name, secret) in [
+        ("DATABASE_URL", "postgres://localhost/x"),
+        (
+            "ENCRYPTION_KEY",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ),
+        ("CloudFront__SecretAccessKey", "a/secret"),
+    ] {
+        std::fs::write(&file, secret).unwrap();
+        let file_variable = format!("{name}_FILE");
+        let config = read(&[
+            (&file_variable, path),
+            (
+                "ENCRYPTION_KEY",
+                if name == "ENCRYPTION_KEY" {
+                    ""
+                } else {
+                    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+                },
+            ),
+            ("CloudFront__DistributionId", "E2SANDBOX0CDN1"),
+            ("CloudFront__AccessKeyId", "AKIASANDBOX000000001"),
+            (
+                "CloudFront__SecretAccessKey",
+                if name == "CloudFront__SecretAccessKey" {
+                    ""
+                } else {
+                    "another"
+                },
+            ),
+        ]);
+        assert!(config.is_ok(), "{name}: {config:?}");
+    }
+}
+
+#[test]
+fn an_encryption_key_is_required_with_a_database_of_ones_own() {
+    let problem = read(&[("DATABASE_URL", "postgres://localhost/x")]).unwrap_err();
+    assert!(
+        problem.starts_with("ENCRYPTION_KEY: is required with DATABASE_URL"),
+        "{problem}"
+    );
+    assert!(problem.contains("openssl rand -base64 32"), "{problem}");
+}
+
+/// What the binary says when it does not start: one line on stderr.
+async fn one_line(variables: &Variables) -> String {
+    let said = refusal(variables).await;
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    said.trim_end()
+        .strip_prefix("skycms-cdn: ")
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn the_binary_refuses_in_one_line() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let good = variables(&database, &sandbox);
+    let taken = sandbox.url.strip_prefix("http://").unwrap();
+    for (name, value, words) in [
+        (
+            "HISTORY_DAYS",
+            "soon",
+            "HISTORY_DAYS: `soon` is not a positive number",
+        ),
+        ("DATABASE_URL", "mysql://localhost/x", "DATABASE_URL: "),
+        ("DATABASE_URL", "somewhere", "DATABASE_URL: "),
+        ("LISTEN_ADDR", taken, "LISTEN_ADDR: cannot listen on"),
+        ("RUST_LOG", "skycms_cdn=loud", "RUST_LOG: "),
+        ("CloudFront__DistributionId", "not an id", "CloudFront__"),
+        (
+            "CloudFront__AccessKeyId",
+            "ASIASANDBOX000000001",
+            "CloudFront__",
+        ),
+        ("CloudFront__Region", "mars-north-1", "CloudFront__"),
+    ] {
+        let mut bad = good.clone();
+        bad.insert(name.into(), value.into());
+        let said = one_line(&bad).await;
+        assert!(said.starts_with(words), "{name}={value}: {said}");
+        assert!(!said.contains(crate::support::SECRET), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_open_what_is_saved_says_what_to_do() {
+    let service = Stepped::start().await;
+    service.activate(service.site(), DISTRIBUTION, KEY).await;
+    let mut variables = variables(&service.database, &service.sandbox);
+    for name in [
+        "CloudFront__DistributionId",
+        "CloudFront__AccessKeyId",
+        "CloudFront__SecretAccessKey",
+    ] {
+        variables.remove(name);
+    }
+    let old = variables["ENCRYPTION_KEY"].clone();
+    let new = "//////////////////////////////////////////8=";
+    variables.insert("ENCRYPTION_KEY".into(), new.into());
+    let said = one_line(&variables).await;
+    assert!(said.starts_with("ENCRYPTION_KEY: "), "{said}");
+    assert!(said.contains("add the key they were saved with"), "{said}");
+    assert!(!said.contains(new));
+
+    variables.insert("ENCRYPTION_KEY".into(), format!("{new},{old}"));
+    let replica = Replica::start_with(&variables).await;
+    let id = replica.api.publish_path("/about").await;
+    assert_eq!(
+        replica.api.wait_until_ended(&id).await["state"],
+        "completed"
+    );
+}
+
+#[tokio::test]
+async fn the_chosen_address_is_logged_also_behind_a_public_one() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let mut variables = variables(&database, &sandbox);
+    variables.insert("PUBLIC_URL".into(), "https://editor.example.com/cdn".into());
+    let replica = Replica::start_with(&variables).await;
+    assert!(replica.has_logged("https://editor.example.com/cdn"));
+    assert!(!replica.has_logged("\u{1b}["), "colours are for terminals");
+    assert_eq!(replica.api.get("/health/live", &[]).await.status, 200);
+}

@@ -1,0 +1,287 @@
+//! How publishes become invalidations.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use skycms_cdn::domain::{
+    AfterCreate, AwsError, KnownPaths, Plan, PlanInput, Policy, WaitReason, Waiting, plan,
+};
+use skycms_cdn::store::SendRecord;
+
+use crate::support::{DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy};
+
+#[tokio::test]
+async fn a_lone_publish_goes_at_once_and_completes() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(500).await);
+    let replica = Replica::start(&database, &sandbox).await;
+    let id = replica.api.publish_path("/about").await;
+    let publish = replica.api.wait_until_ended(&id).await;
+    assert_eq!(publish["state"], "completed");
+    let [invalidation] = publish["invalidations"].as_array().unwrap().as_slice() else {
+        panic!("{publish:#}");
+    };
+    let time = |text: &Value| {
+        let text = text.as_str().unwrap();
+        time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
+    };
+    let waited = time(&invalidation["submitted_at"]) - time(&publish["received_at"]);
+    assert!(
+        waited < Duration::from_secs(2),
+        "no timer delays it: {waited}"
+    );
+    let [accepted] = sandbox.accepted().await.try_into().unwrap();
+    assert_eq!(accepted["id"], invalidation["id"]);
+    assert_eq!(accepted["paths"], json!(["/about"]));
+}
+
+#[tokio::test]
+async fn a_storm_coalesces_while_a_call_is_under_way() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    sandbox.config(json!({ "latency_ms": 6_000 })).await;
+    let replica = Replica::start(&database, &sandbox).await;
+    let first = replica.api.publish_path("/first").await;
+    let storm: Vec<_> = (0..50)
+        .map(|n| {
+            let api = replica.api.clone();
+            tokio::spawn(async move { api.publish_path(&format!("/{}", n % 30)).await })
+        })
+        .collect();
+    let mut ids = vec![first];
+    for publish in storm {
+        ids.push(publish.await.unwrap());
+    }
+    sandbox.config(json!({ "latency_ms": 0 })).await;
+    for id in &ids {
+        assert_eq!(replica.api.wait_until_ended(id).await["state"], "completed");
+    }
+    let paths: Vec<_> = (sandbox.creates().await.iter())
+        .map(|call| call["paths"].as_u64().unwrap())
+        .collect();
+    assert_eq!(paths, [1, 30], "51 publishes of 31 paths take two calls");
+}
+
+#[tokio::test]
+async fn the_reference_is_stored_before_it_is_sent() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    sandbox
+        .fault(json!({ "operation": "create", "fault": { "kind": "hang" } }))
+        .await;
+    let replica = Replica::start(&database, &sandbox).await;
+    let id = replica.api.publish_path("/about").await;
+    crate::support::eventually("the call to reach CloudFront", || async {
+        (!sandbox.creates().await.is_empty()).then_some(())
+    })
+    .await;
+    let publish = replica.api.get_publish(&id).await;
+    let sent = sandbox.creates().await[0]["caller_reference"].clone();
+    assert!(sent.is_string());
+    assert_eq!(publish["invalidations"][0]["caller_reference"], sent);
+    assert_eq!(publish["invalidations"][0]["attempts"], 1);
+}
+
+#[tokio::test]
+async fn a_move_to_another_distribution_replans_what_was_not_sent() {
+    let service = Stepped::start().await;
+    let site = service.site();
+    service
+        .sandbox
+        .add_tenant("E2OTHER0000001", "AKIAOTHER00000000001")
+        .await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let sent = service.publish_and_run("/sent").await;
+    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "times": 1, "fault": throttling }))
+        .await;
+    let planned = service.publish_and_run("/planned").await;
+    let waiting = service.api.publish_path("/waiting").await;
+
+    service
+        .activate(site, "E2OTHER0000001", "AKIAOTHER00000000001")
+        .await;
+    service.sandbox.complete().await;
+    service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    for id in [&planned, &waiting] {
+        let publish = service.run_until_ended(id).await;
+        assert_eq!(publish["state"], "completed");
+        let invalidations = publish["invalidations"].as_array().unwrap();
+        assert_eq!(invalidations.len(), 1);
+        assert_eq!(invalidations[0]["distribution_id"], "E2OTHER0000001");
+    }
+    // The new key may not ask about the old distribution, so nobody can.
+    let publish = service.run_until_ended(&sent).await;
+    assert_eq!(publish["state"], "unconfirmed");
+    assert_eq!(publish["invalidations"][0]["distribution_id"], DISTRIBUTION);
+    assert_eq!(
+        service.sandbox.outcomes().await,
+        ["Accepted", "NotHandled", "Accepted"]
+    );
+}
+
+#[tokio::test]
+async fn a_new_key_follows_what_the_old_one_sent() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    let new = "AKIANEWKEY0000000001";
+    service
+        .sandbox
+        .set_key(
+            new,
+            json!({ "secret_access_key": SECRET, "policy": policy(DISTRIBUTION) }),
+        )
+        .await;
+    service.activate(service.site(), DISTRIBUTION, new).await;
+    service
+        .sandbox
+        .set_key(KEY, json!({ "enabled": false }))
+        .await;
+    service.sandbox.complete().await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    let asked = service.sandbox.calls("GetInvalidation").await;
+    assert_eq!(asked.last().unwrap()["access_key_id"], new);
+}
+
+#[tokio::test]
+async fn settings_that_are_removed_let_publishes_wait_for_others() {
+    let service = Stepped::start().await;
+    let site = service.site();
+    service.activate(site, DISTRIBUTION, KEY).await;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    store.set_environment(site, None, now).await.unwrap();
+    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "times": 1, "fault": throttling }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    store.remove_settings(site, now).await.unwrap();
+    service.pass(60).await;
+    let publish = service.api.get_publish(&id).await;
+    assert_eq!(
+        (&publish["state"], &publish["waiting_for"]),
+        (&json!("queued"), &json!("settings"))
+    );
+    service.activate(site, DISTRIBUTION, KEY).await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}
+
+/// The planner has read the old settings, and the new ones are saved before it is done.
+#[tokio::test]
+async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
+    let service = Stepped::start().await;
+    let site = service.site();
+    service
+        .sandbox
+        .add_tenant("E2OTHER0000001", "AKIAOTHER00000000001")
+        .await;
+    let id = service.api.publish_path("/about").await;
+    let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
+    let now = clock.now();
+    let mut lane = store
+        .open_lane(site, &service.state.limits, now)
+        .await
+        .unwrap()
+        .unwrap();
+    let waiting = lane.waiting().await.unwrap();
+
+    let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
+    let moving = tokio::spawn({
+        let store = store.clone();
+        async move { store.activate(site, &settings, None, now).await }
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    lane.claim_planned(
+        &exact_plan(&service, &waiting),
+        &waiting,
+        || clock.id(),
+        now,
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    moving.await.unwrap().unwrap();
+    // The replica that had the claim is gone; its lease runs out.
+    service.pass(31).await;
+    let publish = service.run_until_ended(&id).await;
+    assert_eq!(publish["state"], "completed", "{publish:#}");
+}
+
+fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
+    let quota = service.state.limits.quota();
+    plan(&PlanInput {
+        waiting,
+        room: quota,
+        quota,
+        policy: Policy::Exact,
+        known_paths: &KnownPaths::default(),
+        free_paths_left: None,
+        overdue: false,
+    })
+}
+
+/// A call with the old key is under way when the new key is saved; then AWS refuses the old one.
+#[tokio::test]
+async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
+    let service = Stepped::start().await;
+    let (site, limits) = (service.site(), service.state.limits);
+    let id = service.api.publish_path("/about").await;
+    let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
+    let now = clock.now();
+    let mut lane = store.open_lane(site, &limits, now).await.unwrap().unwrap();
+    let waiting = lane.waiting().await.unwrap();
+    let claim = lane
+        .claim_planned(
+            &exact_plan(&service, &waiting),
+            &waiting,
+            || clock.id(),
+            now,
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    let later = now + time::Duration::SECOND;
+    let same = crate::support::settings(DISTRIBUTION, KEY);
+    store.activate(site, &same, None, later).await.unwrap();
+    let refused = SendRecord {
+        after: AfterCreate::Hold {
+            why: WaitReason::Settings,
+            until: later + time::Duration::seconds(30),
+            error: AwsError {
+                code: "InvalidClientTokenId".into(),
+                message: "The security token included in the request is invalid.".into(),
+                request_id: None,
+                http_status: Some(403),
+            },
+            surely_refused: true,
+        },
+        fix: None,
+        halves: [clock.id(), clock.id()],
+    };
+    assert!(
+        store
+            .record_send(&claim, &refused, &limits, later)
+            .await
+            .unwrap()
+    );
+    service.state.directory.refresh(&store).await.unwrap();
+    assert!(
+        service
+            .state
+            .directory
+            .site("default")
+            .unwrap()
+            .pause
+            .is_none()
+    );
+    service.pass(1).await;
+    let publish = service.api.get_publish(&id).await;
+    assert_eq!(publish["state"], "in_progress", "{publish:#}");
+}

@@ -1,0 +1,99 @@
+//! `GET …/invalidations`.
+
+use serde_json::Value;
+
+use crate::support::Stepped;
+
+fn paths(page: &Value) -> Vec<&str> {
+    let items = page["items"].as_array().unwrap().iter();
+    items.map(|i| i["items"][0].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn invalidations_are_listed_newest_first_page_by_page() {
+    let service = Stepped::start().await;
+    let empty = service.api.invalidations("").await.json();
+    assert_eq!(empty, serde_json::json!({ "items": [], "next": null }));
+    for n in 1..=5 {
+        service.publish_and_run(&format!("/{n}")).await;
+    }
+    let all = service.api.invalidations("").await.json();
+    assert_eq!(paths(&all), ["/5", "/4", "/3", "/2", "/1"]);
+    assert_eq!(all["next"], Value::Null);
+
+    let mut seen = Vec::new();
+    let mut query = "?limit=2".to_owned();
+    for expected in [&["/5", "/4"][..], &["/3", "/2"], &["/1"]] {
+        let page = service.api.invalidations(&query).await.json();
+        assert_eq!(paths(&page), expected);
+        seen.push(page["next"].clone());
+        query = format!(
+            "?limit=2&before={}",
+            page["next"].as_str().unwrap_or_default()
+        );
+    }
+    assert!(seen[0].is_string() && seen[1].is_string() && seen[2].is_null());
+    let whole = service.api.invalidations("?limit=5").await.json();
+    assert_eq!(
+        whole["next"],
+        Value::Null,
+        "nothing is behind a full last page"
+    );
+}
+
+#[tokio::test]
+async fn invalidations_are_listed_by_status_and_by_site() {
+    let service = Stepped::start().await;
+    let other = service
+        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
+        .await;
+    let done = service.api.publish_path("/done").await;
+    service.run_until_ended(&done).await;
+    service.publish_and_run("/under-way").await;
+    other.publish_path("/theirs").await;
+    service.run().await;
+    for (query, expected) in [
+        ("?status=Completed", &["/done"][..]),
+        ("?status=InProgress", &["/under-way"]),
+        ("?status=Queued", &[]),
+        ("?status=Failed", &[]),
+        ("?status=Unconfirmed", &[]),
+        ("?status=Completed&limit=1", &["/done"]),
+    ] {
+        let page = service.api.invalidations(query).await.json();
+        assert_eq!(paths(&page), expected, "{query}");
+    }
+    assert_eq!(paths(&other.invalidations("").await.json()), ["/theirs"]);
+}
+
+#[tokio::test]
+async fn bad_values_are_told() {
+    let service = Stepped::start().await;
+    for (query, words) in [
+        (
+            "?status=completed",
+            "Queued, InProgress, Completed, Unconfirmed, Failed",
+        ),
+        ("?status=", "`status` is one of"),
+        ("?limit=0", "1 to 500"),
+        ("?limit=501", "1 to 500"),
+        ("?limit=-1", "1 to 500"),
+        ("?limit=many", "1 to 500"),
+        ("?before=yesterday", "`next`"),
+    ] {
+        let answer = service.api.invalidations(query).await;
+        assert_eq!(answer.status, 400, "{query}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(words), "{query}: {detail}");
+    }
+    let twice = service.api.invalidations("?limit=1&limit=2").await;
+    assert_eq!(twice.status, 400);
+    assert_eq!(
+        twice.header("content-type"),
+        Some("application/problem+json")
+    );
+}

@@ -1,0 +1,25 @@
+//! The service as its users meet it: the hook's API, what reaches CloudFront, and what survives which fault.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod config;
+mod dispatch;
+mod faults;
+mod hook;
+mod lists;
+mod outage;
+mod pauses;
+mod polls;
+mod quotas;
+mod repeats;
+mod replicas;
+mod waiting;

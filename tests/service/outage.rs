@@ -1,0 +1,196 @@
+//! PostgreSQL goes away and comes back.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use skycms_cdn::postgres::Embedded;
+
+use crate::support::{Api, Database, Replica, Sandbox, eventually, url_of, variables};
+
+/// A service on a PostgreSQL of its own.
+struct Bench {
+    replica: Replica,
+    sandbox: Sandbox,
+    postgres: Option<Embedded>,
+    directory: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let postgres = Embedded::start(directory.path()).await.unwrap();
+        let options = postgres.connect_options();
+        let url = url_of(&options, options.get_database().unwrap());
+        let sandbox = Sandbox::start().await;
+        let replica = Replica::start_with(&variables(&Database::at(url), &sandbox)).await;
+        Self {
+            directory,
+            postgres: Some(postgres),
+            sandbox,
+            replica,
+        }
+    }
+
+    async fn stop_postgres(&mut self) {
+        self.postgres.take().unwrap().stop().await;
+    }
+
+    async fn start_postgres(&mut self) {
+        let started = Embedded::start(self.directory.path()).await.unwrap();
+        self.postgres = Some(started);
+    }
+}
+
+async fn status(api: &Api, path: &str) -> u16 {
+    api.get(path, &[]).await.status
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
+    let mut bench = Bench::start().await;
+    let api = bench.replica.api.clone();
+    bench
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let before = api.publish_path("/before").await;
+    api.wait_until(&before, "CloudFront", |p| p["state"] == "in_progress")
+        .await;
+
+    bench.stop_postgres().await;
+    let began = Instant::now();
+    let path = format!("/api/sites/default/publishes/{before}");
+    let (refused, ready, shown) = tokio::join!(
+        api.post(
+            &[("idempotency-key", "during")],
+            r#"{"paths": ["/during"]}"#
+        ),
+        status(&api, "/health/ready"),
+        api.get(&path, &[]),
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    for answer in [&refused, &shown] {
+        assert_eq!(answer.status, 503);
+        assert!(answer.header("retry-after").is_some());
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
+    }
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("nothing was queued"), "{detail}");
+    assert_eq!((ready, status(&api, "/health/live").await), (503, 200));
+
+    // A publish that comes shortly before the database is back is accepted.
+    let waiting = {
+        let api = api.clone();
+        tokio::spawn(async move { api.post(&[], r#"{"paths": ["/while"]}"#).await })
+    };
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    bench.start_postgres().await;
+    let accepted = waiting.await.unwrap();
+    assert_eq!(accepted.status, 202, "{}", accepted.json());
+    eventually("the service to be ready again", || async {
+        (status(&api, "/health/ready").await == 200).then_some(())
+    })
+    .await;
+
+    bench.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    bench.sandbox.complete().await;
+    let after = api.publish_path("/after").await;
+    let during = accepted.json()["id"].as_str().unwrap().to_owned();
+    for id in [before, during, after] {
+        assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
+    }
+    let mut billed: Vec<_> = Vec::new();
+    for invalidation in bench.sandbox.accepted().await {
+        billed.extend(invalidation["paths"].as_array().unwrap().clone());
+    }
+    billed.sort_by_key(ToString::to_string);
+    assert_eq!(
+        billed,
+        ["/after", "/before", "/while"],
+        "what got a 503 was not stored"
+    );
+
+    // LISTEN is set up again: a held answer comes at once, not when its time is up.
+    let began = Instant::now();
+    let held = api
+        .post(&[("prefer", "wait=40")], r#"{"paths": ["/held"]}"#)
+        .await;
+    assert_eq!(held.json()["state"], "completed");
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn an_answer_of_cloudfronts_outlives_an_outage_of_the_database() {
+    let mut bench = Bench::start().await;
+    let api = bench.replica.api.clone();
+    bench
+        .sandbox
+        .fault(
+            json!({ "operation": "create", "times": 1, "fault": { "kind": "slow", "ms": 1_500 } }),
+        )
+        .await;
+    let id = api.publish_path("/about").await;
+    eventually("the call to reach CloudFront", || async {
+        (!bench.sandbox.creates().await.is_empty()).then_some(())
+    })
+    .await;
+    bench.stop_postgres().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    bench.start_postgres().await;
+    assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
+    assert_eq!(
+        bench.sandbox.outcomes().await,
+        ["Accepted"],
+        "it is not asked again"
+    );
+}
+
+#[tokio::test]
+async fn publishes_flow_through_restarts_of_the_database() {
+    let mut bench = Bench::start().await;
+    let api = bench.replica.api.clone();
+    let publishing: Vec<_> = (0..30)
+        .map(|n| {
+            let api = api.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(100 * n)).await;
+                let key = format!("key-{n}");
+                let body = json!({ "paths": [format!("/{n}")] }).to_string();
+                // As a real sender would: again until it is accepted.
+                loop {
+                    let answer = api.post(&[("idempotency-key", &key)], body.clone()).await;
+                    match answer.status {
+                        202 => return answer.json()["id"].as_str().unwrap().to_owned(),
+                        503 => tokio::time::sleep(Duration::from_millis(200)).await,
+                        _ => panic!("{}", answer.json()),
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        bench.stop_postgres().await;
+        bench.start_postgres().await;
+    }
+    for publish in publishing {
+        let id = publish.await.unwrap();
+        assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
+    }
+    let billed: u64 = bench
+        .sandbox
+        .creates()
+        .await
+        .iter()
+        .filter(|call| call["outcome"] == "Accepted")
+        .map(|call| call["paths"].as_u64().unwrap())
+        .sum();
+    assert_eq!(billed, 30);
+}

@@ -1,0 +1,228 @@
+//! Settings that go bad while publishes flow: the site pauses, says why, and goes on by itself. Others feel nothing.
+
+use serde_json::{Value, json};
+
+use crate::faults::{assert_shows, create, only};
+use crate::support::{DISTRIBUTION, KEY, Stepped, policy};
+
+const OTHER: &str = "E2OTHER0000001";
+const OTHER_KEY: &str = "AKIAOTHER00000000001";
+
+/// Breaks the settings in force, checks that the site pauses and the other one does not notice, mends them, and checks
+/// that everything goes on by itself.
+async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
+    let other = service.add_site("other", OTHER, OTHER_KEY).await;
+    service.sandbox.set_key(KEY, bad).await;
+    let id = service.publish_and_run("/about").await;
+    let publish = service.api.get_publish(&id).await;
+    assert_shows(&publish, "queued", "Queued", json!("settings"), 1);
+    assert_eq!(only(&publish)["error"]["code"], code);
+    assert!(
+        only(&publish)["error"]["fix"]
+            .as_str()
+            .is_some_and(|fix| fix.len() > 20)
+    );
+
+    // What comes meanwhile waits too, and AWS is left in peace.
+    let later = service.publish_and_run("/later").await;
+    let waiting = service.api.get_publish(&later).await;
+    assert_eq!(
+        (&waiting["state"], &waiting["waiting_for"]),
+        (&json!("queued"), &json!("settings"))
+    );
+    service.pass(20).await;
+    let ours = |calls: Vec<Value>| {
+        calls
+            .iter()
+            .filter(|c| c["distribution"] == DISTRIBUTION)
+            .count()
+    };
+    assert_eq!(ours(service.sandbox.creates().await), 1);
+    let theirs = other.publish_path("/theirs").await;
+    service.run().await;
+    service.pass(3).await;
+    assert_eq!(other.get_publish(&theirs).await["state"], "completed");
+
+    service.pass(10).await;
+    assert_eq!(
+        ours(service.sandbox.creates().await),
+        2,
+        "tried again now and then"
+    );
+    service.sandbox.set_key(KEY, good).await;
+    for id in [id, later] {
+        let publish = service.run_until_ended(&id).await;
+        assert_eq!(publish["state"], "completed");
+        assert_eq!(only(&publish)["waiting_for"], Value::Null);
+    }
+    service
+        .state
+        .directory
+        .refresh(&service.state.store)
+        .await
+        .unwrap();
+    assert_eq!(service.state.directory.site("default").unwrap().pause, None);
+}
+
+#[tokio::test]
+async fn a_disabled_key_pauses_its_site_until_it_is_enabled() {
+    let service = Stepped::start().await;
+    a_pause(
+        &service,
+        "InvalidClientTokenId",
+        json!({ "enabled": false }),
+        json!({ "enabled": true }),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_detached_policy_pauses_its_site_until_it_is_attached() {
+    let service = Stepped::start().await;
+    a_pause(
+        &service,
+        "AccessDenied",
+        json!({ "policy": null }),
+        json!({ "policy": policy(DISTRIBUTION) }),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_secret_pauses_its_site_until_the_settings_are_mended() {
+    let service = Stepped::start().await;
+    let secret = crate::support::SECRET;
+    a_pause(
+        &service,
+        "SignatureDoesNotMatch",
+        json!({ "secret_access_key": "another/secret/of/cloudfront/00000000001" }),
+        json!({ "secret_access_key": secret }),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_distribution_waits_for_settings_and_goes_to_the_right_one() {
+    let service = Stepped::start().await;
+    let site = service.site();
+    service.activate(site, "E2WRONG0000001", KEY).await;
+    for (policy_of, code) in [(DISTRIBUTION, "AccessDenied"), ("*", "NoSuchDistribution")] {
+        service
+            .sandbox
+            .set_key(KEY, json!({ "policy": policy(policy_of) }))
+            .await;
+        service.activate(site, "E2WRONG0000001", KEY).await;
+        let id = service.publish_and_run("/about").await;
+        let publish = service.api.get_publish(&id).await;
+        assert_eq!(publish["state"], "queued");
+        let invalidation = publish["invalidations"].as_array().unwrap().last();
+        if let Some(invalidation) = invalidation {
+            assert_eq!(invalidation["waiting_for"], "settings");
+            assert_eq!(invalidation["error"]["code"], code);
+            assert_eq!(invalidation["distribution_id"], "E2WRONG0000001");
+        } else {
+            assert_eq!(publish["waiting_for"], "settings");
+        }
+        service.activate(site, DISTRIBUTION, KEY).await;
+        let publish = service.run_until_ended(&id).await;
+        assert_shows(&publish, "completed", "Completed", Value::Null, 1);
+        assert_eq!(only(&publish)["distribution_id"], DISTRIBUTION);
+    }
+    assert_eq!(service.sandbox.accepted().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
+    for fault in [
+        json!({ "kind": "error", "code": "TooManyInvalidationsInProgress", "status": 400 }),
+        json!({ "kind": "error", "code": "InvalidArgument", "status": 400 }),
+    ] {
+        let service = Stepped::start().await;
+        service
+            .sandbox
+            .set_key(KEY, json!({ "enabled": false }))
+            .await;
+        service.publish_and_run("/about").await;
+        service
+            .sandbox
+            .set_key(KEY, json!({ "enabled": true }))
+            .await;
+        service.sandbox.fault(create(1, fault.clone())).await;
+        service.pass(31).await;
+        service
+            .state
+            .directory
+            .refresh(&service.state.store)
+            .await
+            .unwrap();
+        let pause = &service.state.directory.site("default").unwrap().pause;
+        assert_eq!(*pause, None, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_does_not_open_waits_for_settings_and_holds_nobody_else_up() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", OTHER, OTHER_KEY).await;
+    service.activate(service.site(), DISTRIBUTION, KEY).await;
+    let sent = service.publish_and_run("/sent").await;
+    let mut db = service.database.connect().await;
+    sqlx::query("UPDATE cdn_settings SET secret_access_key = '\\x0100' WHERE distribution_id = $1")
+        .bind(DISTRIBUTION)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let waiting = service.api.publish_path("/waiting").await;
+    let theirs = other.publish_path("/theirs").await;
+    service.run().await;
+    service.pass(3).await;
+    service.pass(31).await;
+    assert_eq!(other.get_publish(&theirs).await["state"], "completed");
+    assert_eq!(service.api.get_publish(&sent).await["state"], "in_progress");
+    let publish = service.api.get_publish(&waiting).await;
+    assert_eq!(
+        (&publish["state"], &publish["waiting_for"]),
+        (&json!("queued"), &json!("settings"))
+    );
+    service
+        .state
+        .directory
+        .refresh(&service.state.store)
+        .await
+        .unwrap();
+    let site = service.state.directory.site("default").unwrap();
+    let error = &site.pause.as_ref().unwrap().error;
+    assert!(
+        error
+            .message
+            .contains("enter the secret again on the settings page")
+    );
+
+    service.activate(service.site(), DISTRIBUTION, KEY).await;
+    for id in [sent, waiting] {
+        assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_waits_for_settings_and_goes_on_by_itself() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "clock_offset_seconds": 3_600 }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    let publish = service.api.get_publish(&id).await;
+    assert_shows(&publish, "queued", "Queued", json!("settings"), 1);
+    assert!(
+        only(&publish)["error"]["fix"]
+            .as_str()
+            .unwrap()
+            .contains("clock")
+    );
+    service
+        .sandbox
+        .config(json!({ "clock_offset_seconds": 0 }))
+        .await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}

@@ -1,0 +1,93 @@
+//! What `GetInvalidation` can answer, and the state that the user sees for it.
+
+use serde_json::{Value, json};
+
+use crate::faults::{assert_shows, only};
+use crate::support::{DISTRIBUTION, Stepped, policy};
+
+#[tokio::test]
+async fn an_invalidation_that_cloudfront_does_not_know_yet_is_asked_about_again() {
+    let service = Stepped::start().await;
+    let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });
+    service
+        .sandbox
+        .fault(json!({ "operation": "get", "times": 2, "fault": gone }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    service.pass(2).await;
+    let publish = service.api.get_publish(&id).await;
+    assert_shows(&publish, "in_progress", "InProgress", Value::Null, 1);
+    assert_eq!(only(&publish)["error"]["code"], "NoSuchInvalidation");
+    let publish = service.run_until_ended(&id).await;
+    assert_shows(&publish, "completed", "Completed", Value::Null, 1);
+    assert_eq!(only(&publish)["error"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_invalidation_that_cloudfront_forgot_is_failed_and_never_completed() {
+    let service = Stepped::start().await;
+    let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });
+    service
+        .sandbox
+        .fault(json!({ "operation": "get", "fault": gone }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    let publish = service.run_until_ended(&id).await;
+    assert_shows(&publish, "failed", "Failed", Value::Null, 1);
+    let invalidation = only(&publish);
+    assert_eq!(invalidation["error"]["code"], "NoSuchInvalidation");
+    assert_eq!(invalidation["completed_at"], Value::Null);
+    assert_eq!(service.sandbox.creates().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_question_without_an_answer_is_asked_again() {
+    for fault in [
+        json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 }),
+        json!({ "kind": "error", "code": "Throttling", "status": 400 }),
+        json!({ "kind": "status", "status": 502 }),
+        json!({ "kind": "reset" }),
+        json!({ "kind": "drop_answer" }),
+        json!({ "kind": "garbage" }),
+        json!({ "kind": "empty" }),
+        json!({ "kind": "truncated" }),
+    ] {
+        let service = Stepped::start().await;
+        service
+            .sandbox
+            .fault(json!({ "operation": "get", "times": 2, "fault": fault }))
+            .await;
+        let id = service.publish_and_run("/about").await;
+        service.pass(2).await;
+        let publish = service.api.get_publish(&id).await;
+        assert_shows(&publish, "in_progress", "InProgress", Value::Null, 1);
+        assert!(only(&publish)["error"]["code"].is_string(), "{fault}");
+        let publish = service.run_until_ended(&id).await;
+        assert_shows(&publish, "completed", "Completed", Value::Null, 1);
+        assert_eq!(service.sandbox.creates().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_the_policy_forbids_waits_for_settings() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    service.sandbox.set_policy(Value::Null).await;
+    service.pass(2).await;
+    let publish = service.api.get_publish(&id).await;
+    assert_shows(&publish, "in_progress", "InProgress", json!("settings"), 1);
+    assert_eq!(only(&publish)["error"]["code"], "AccessDenied");
+    assert!(
+        only(&publish)["error"]["fix"]
+            .as_str()
+            .unwrap()
+            .contains("cloudfront:GetInvalidation")
+    );
+    service.sandbox.set_policy(policy(DISTRIBUTION)).await;
+    service.sandbox.complete().await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}

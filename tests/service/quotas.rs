@@ -1,0 +1,419 @@
+//! What the site's owner allows, what CloudFront's quotas and rates let through, and what it costs.
+
+use serde_json::{Value, json};
+use skycms_cdn::domain::{
+    Item, MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, Spending,
+};
+use time::OffsetDateTime;
+
+use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, variables};
+
+const ECONOMICAL: Spending = Spending {
+    policy: PolicyName::Economical,
+    fold_above: 7,
+    monthly_limit: None,
+};
+
+fn limit(paths: u64, then: PastLimit) -> Spending {
+    Spending {
+        monthly_limit: Some(MonthlyLimit { paths, then }),
+        ..Spending::default()
+    }
+}
+
+impl Stepped {
+    async fn allow(&self, spending: Spending) {
+        let store = &self.state.store;
+        store.save_spending(self.site(), &spending).await.unwrap();
+        assert_eq!(store.spending(self.site()).await.unwrap(), spending);
+    }
+
+    async fn month(&self) -> MonthUsage {
+        let now = self.state.clock.now();
+        let store = &self.state.store;
+        store.month_usage(self.site(), now).await.unwrap()
+    }
+
+    /// Publishes pages together, and gives the publish's id.
+    async fn publish_pages(&self, directory: &str, pages: std::ops::Range<u32>) -> String {
+        let paths: Vec<_> = pages.map(|n| format!("/{directory}/{n}")).collect();
+        let publish = self.api.publish(json!({ "paths": paths })).await;
+        publish["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The items of each invalidation that CloudFront has accepted, oldest first.
+    async fn sent(&self) -> Vec<Vec<String>> {
+        let accepted = self.sandbox.accepted().await;
+        accepted.iter().rev().map(|i| texts(&i["paths"])).collect()
+    }
+}
+
+fn texts(items: &Value) -> Vec<String> {
+    let items = items.as_array().unwrap();
+    items
+        .iter()
+        .map(|item| item.as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn folding_spares_what_is_known_and_did_not_change() {
+    let service = Stepped::start().await;
+    service.publish_pages("a", 0..200).await;
+    service.run().await;
+    service.allow(ECONOMICAL).await;
+    let a = service.publish_pages("a", 0..6).await;
+    let b = service.publish_pages("b", 0..6).await;
+    service.run().await;
+    let mut last = service.sent().await.pop().unwrap();
+    last.sort();
+    assert_eq!(
+        last,
+        ["/a/0", "/a/1", "/a/2", "/a/3", "/a/4", "/a/5", "/b/*"]
+    );
+    for id in [a, b] {
+        assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    }
+    let month = service.month().await;
+    assert_eq!((month.site_paths, month.site_asked), (207, 212));
+}
+
+#[tokio::test]
+async fn exact_sends_what_was_asked_and_everything_one_wildcard() {
+    let service = Stepped::start().await;
+    service.publish_pages("a", 0..150).await;
+    service.run().await;
+    service
+        .allow(Spending {
+            policy: PolicyName::Everything,
+            ..Spending::default()
+        })
+        .await;
+    service.publish_pages("b", 0..3).await;
+    service.run().await;
+    let sent = service.sent().await;
+    assert_eq!((sent[0].len(), &sent[1][..]), (150, &["/*".to_owned()][..]));
+}
+
+#[tokio::test]
+async fn a_monthly_limit_holds_until_it_is_raised_or_the_month_ends() {
+    let service = Stepped::start().await;
+    service.allow(limit(5, PastLimit::Hold)).await;
+    let first = service.publish_pages("a", 0..3).await;
+    service.run().await;
+    let second = service.publish_pages("b", 0..3).await;
+    let third = service.publish_pages("c", 0..3).await;
+    service.run().await;
+    assert_eq!(service.run_until_ended(&first).await["state"], "completed");
+    let held = service.api.get_publish(&second).await;
+    assert_eq!(held["state"], "queued");
+    assert_eq!(held["waiting_for"], "quota");
+    let note = held["note"].as_str().unwrap();
+    assert!(note.contains("monthly limit"), "{note}");
+    assert_eq!(service.sent().await.len(), 1, "never past the limit");
+
+    service.allow(limit(8, PastLimit::Hold)).await;
+    assert_eq!(service.run_until_ended(&second).await["state"], "completed");
+    assert_eq!(service.api.get_publish(&third).await["state"], "queued");
+    service.pass(32 * 86_400).await;
+    assert_eq!(service.run_until_ended(&third).await["state"], "completed");
+    assert_eq!(service.month().await.site_paths, 3, "a new month");
+}
+
+#[tokio::test]
+async fn past_a_monthly_limit_exact_may_become_economical() {
+    let service = Stepped::start().await;
+    service.allow(limit(10, PastLimit::Economical)).await;
+    service.publish_pages("a", 0..10).await;
+    service.run().await;
+    service.publish_pages("b", 0..10).await;
+    service.run().await;
+    assert_eq!(service.sent().await[1], ["/b/*"]);
+}
+
+#[tokio::test]
+async fn a_backlog_that_takes_too_long_is_folded_unless_the_site_is_exact() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
+        ("MAX_BACKLOG_SECONDS", "60"),
+    ])
+    .await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    service.publish_and_run("/first/*").await;
+    for n in 0..3 {
+        service.publish_and_run(&format!("/news/{n}/*")).await;
+    }
+    let waiting = service.publish_and_run("/news/3/*").await;
+    service.pass(61).await;
+    let publish = service.api.get_publish(&waiting).await;
+    assert_eq!(publish["waiting_for"], "quota");
+    assert!(publish["note"].is_string(), "{publish:#}");
+    assert_eq!(service.sent().await.len(), 1);
+
+    service.allow(ECONOMICAL).await;
+    service.sandbox.complete().await;
+    service.pass(90).await;
+    service.pass(31).await;
+    assert_eq!(service.sent().await[1], ["/news/*"]);
+}
+
+#[tokio::test]
+async fn a_rebuild_that_comes_bit_by_bit_is_folded_too() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    service
+        .allow(Spending {
+            fold_above: 40,
+            ..ECONOMICAL
+        })
+        .await;
+    for n in 0..10 {
+        service.publish_pages("a", n * 20..(n + 1) * 20).await;
+        service.run().await;
+    }
+    let sent: Vec<_> = service.sent().await.iter().map(Vec::len).collect();
+    assert_eq!(sent, [20, 20, 1, 1, 1, 1, 1, 1, 1, 1]);
+    service.publish_pages("b", 0..5).await;
+    service.run().await;
+    let last = service.sent().await.pop().unwrap();
+    assert_eq!(last.len(), 5, "a few items go as they are: {last:?}");
+}
+
+#[tokio::test]
+async fn paths_a_second_are_kept_and_nothing_is_refused() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    sandbox
+        .config(json!({ "paths_per_second": 10, "wildcards_per_second": 1 }))
+        .await;
+    let mut variables = variables(&database, &sandbox);
+    variables.insert("CLOUDFRONT_PATHS_PER_SECOND".into(), "10".into());
+    variables.insert("CLOUDFRONT_WILDCARDS_PER_SECOND".into(), "1".into());
+    let replica = Replica::start_with(&variables).await;
+    let pages: Vec<_> = (0..25).map(|n| format!("/{n}")).collect();
+    let large = replica.api.publish(json!({ "paths": pages })).await;
+    let wild = replica
+        .api
+        .publish(json!({ "paths": ["/a/*", "/b/*", "/c"] }))
+        .await;
+    for publish in [large, wild] {
+        let id = publish["id"].as_str().unwrap();
+        assert_eq!(replica.api.wait_until_ended(id).await["state"], "completed");
+    }
+    let outcomes = sandbox.outcomes().await;
+    assert!(outcomes.iter().all(|o| o == "Accepted"), "{outcomes:?}");
+    assert!(outcomes.len() >= 4);
+}
+
+#[tokio::test]
+async fn throttling_waits_for_the_keys_rate_and_spends_no_attempt() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+        ("CLOUDFRONT_REQUEST_BURST", "5"),
+    ])
+    .await;
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "times": 1,
+            "fault": { "kind": "error", "code": "Throttling", "status": 400 } }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    let publish = service.api.get_publish(&id).await;
+    let invalidation = &publish["invalidations"][0];
+    assert_eq!(invalidation["waiting_for"], "rate");
+    assert_eq!(invalidation["attempts"], 0);
+    service.pass(3).await;
+    assert_eq!(service.sandbox.creates().await.len(), 1, "four seconds");
+    service.pass(2).await;
+    assert_eq!(service.sandbox.creates().await.len(), 2);
+    let publish = service.run_until_ended(&id).await;
+    assert_eq!(publish["state"], "completed");
+    assert_eq!(publish["invalidations"][0]["attempts"], 1);
+}
+
+#[tokio::test]
+async fn a_refusal_for_quota_waits_for_the_next_completion() {
+    let service = Stepped::start().await;
+    let sandbox = &service.sandbox;
+    sandbox
+        .config(json!({ "wildcards_in_progress": 1, "in_progress_ms": 600_000 }))
+        .await;
+    let first = service.publish_and_run("/a/*").await;
+    let second = service.publish_and_run("/b/*").await;
+    let held = service.api.get_publish(&second).await;
+    assert_eq!(held["invalidations"][0]["waiting_for"], "quota");
+    assert_eq!(held["invalidations"][0]["attempts"], 0);
+    sandbox.complete().await;
+    service.pass(3).await;
+    let publish = service.api.get_publish(&first).await;
+    assert_eq!(publish["state"], "completed");
+    let calls = sandbox.outcomes().await;
+    assert_eq!(
+        calls,
+        ["Accepted", "TooManyInvalidationsInProgress", "Accepted"]
+    );
+    sandbox.complete().await;
+    let publish = service.run_until_ended(&second).await;
+    assert_eq!(publish["invalidations"][0]["attempts"], 1);
+}
+
+#[tokio::test]
+async fn a_batch_beyond_the_real_quota_goes_in_halves() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "files_in_progress": 2 }))
+        .await;
+    let id = service.publish_pages("a", 0..4).await;
+    let same = service.publish_pages("a", 0..4).await;
+    service.run().await;
+    let publish = service.run_until_ended(&id).await;
+    let mut sent = service.sent().await;
+    sent.sort();
+    assert_eq!(sent, [["/a/0", "/a/1"], ["/a/2", "/a/3"]]);
+    assert_eq!(publish["state"], "completed", "{publish:#}");
+    assert_eq!(service.api.get_publish(&same).await["state"], "completed");
+    let month = service.month().await;
+    assert_eq!(
+        (month.site_requests, month.site_paths, month.site_asked),
+        (2, 4, 8)
+    );
+}
+
+#[tokio::test]
+async fn the_meter_follows_a_rotated_key() {
+    let service = Stepped::start().await;
+    service.publish_pages("a", 0..4).await;
+    service.publish_pages("a", 2..6).await;
+    service.run().await;
+    let other = service
+        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
+        .await;
+    other.publish_path("/x").await;
+    service.run().await;
+    let month = service.month().await;
+    assert_eq!(
+        (month.site_paths, month.site_asked, month.key_paths),
+        (6, 8, 6),
+        "other keys may be other accounts'"
+    );
+    service
+        .activate(service.site(), DISTRIBUTION, "AKIAROTATED000000001")
+        .await;
+    assert_eq!(service.month().await.key_paths, 6);
+    let reading = month.read(&service.state.limits.prices, OffsetDateTime::now_utc());
+    assert_eq!((reading.site_saved, reading.free_left), (2, 994));
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_would_be_sent_and_stores_nothing() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_FREE_PATHS", "2"),
+        ("CLOUDFRONT_PATH_PRICE_USD", "0.25"),
+    ])
+    .await;
+    let path = "/api/sites/default/publishes?dry_run=true";
+    let dry_run = |body: Value| {
+        crate::support::send(
+            service
+                .api
+                .request(http::Method::POST, path, &[], body.to_string()),
+        )
+    };
+    let answer = dry_run(json!({ "paths": ["root", "/blog/*", "/blog/x", "/a~b"] })).await;
+    assert_eq!(answer.status, 200);
+    let told = answer.json();
+    assert_eq!(
+        texts(&told["invalidations"][0]["items"]),
+        ["/", "/index.html", "/blog/*", "/a*"]
+    );
+    assert_eq!(told["billed_paths"], 4);
+    assert_eq!(told["price_usd"], "0.50");
+    assert_eq!(told["free_paths_left"], 2);
+    assert_eq!(told["waiting_for"], Value::Null);
+    assert_eq!(told["widened"][0]["from"], "/a~b");
+    let swallowed = &told["explanations"][2];
+    assert_eq!(swallowed["given"], "/blog/x");
+    assert_eq!(swallowed["items"][0]["fate"], "swallowed");
+    assert_eq!(swallowed["items"][0]["by"], "/blog/*");
+    assert_eq!(told["explanations"][3]["origin"], "widened");
+
+    service.allow(ECONOMICAL).await;
+    let pages: Vec<_> = (0..10).map(|n| format!("/news/{n}")).collect();
+    let told = dry_run(json!({ "paths": pages })).await.json();
+    assert_eq!(texts(&told["invalidations"][0]["items"]), ["/news/*"]);
+    assert_eq!(told["explanations"][0]["items"][0]["fate"], "folded");
+
+    service.allow(limit(5, PastLimit::Hold)).await;
+    let told = dry_run(json!({ "paths": pages })).await.json();
+    assert_eq!(told["waiting_for"], "quota");
+    assert!(told["note"].is_string());
+
+    assert_eq!(dry_run(json!({ "paths": ["/a*b"] })).await.status, 422);
+    let nonsense = service.api.request(
+        http::Method::POST,
+        "/api/sites/default/publishes?dry_run=perhaps",
+        &[],
+        json!({ "paths": ["/a"] }).to_string(),
+    );
+    assert_eq!(crate::support::send(nonsense).await.status, 400);
+    service.run().await;
+    assert!(service.sandbox.creates().await.is_empty());
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM publish")
+        .fetch_one(&mut service.database.connect().await)
+        .await
+        .unwrap();
+    assert_eq!(stored, 0);
+}
+
+#[tokio::test]
+async fn companions_go_with_pages_and_hosts_are_checked() {
+    let service = Stepped::start().await;
+    let hosts: Vec<PublisherHost> = vec!["www.example.com".parse().unwrap()];
+    let companions = vec![Item::from_canonical("/sitemap.xml").unwrap()];
+    let store = &service.state.store;
+    store
+        .save_publishing(service.site(), &hosts, &companions, true)
+        .await
+        .unwrap();
+    service.state.directory.refresh(store).await.unwrap();
+    let items = async |path: &str| {
+        let publish = service.api.publish(json!({ "paths": [path] })).await;
+        texts(&publish["items"])
+    };
+    assert_eq!(
+        items("https://www.example.com/about").await,
+        ["/about", "/about/", "/about/index.html", "/sitemap.xml"]
+    );
+    assert_eq!(items("/logo.png").await, ["/logo.png"]);
+    let body = json!({ "paths": ["https://other.example.com/about"] });
+    assert_eq!(service.api.post(&[], body.to_string()).await.status, 422);
+}
+
+#[tokio::test]
+async fn a_test_of_settings_takes_from_the_keys_rate() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    let now = service.state.clock.now();
+    let tested = settings(DISTRIBUTION, KEY);
+    service
+        .state
+        .store
+        .count_forced_call(&tested, &service.state.limits, now)
+        .await
+        .unwrap();
+    let id = service.publish_and_run("/about").await;
+    assert!(service.sandbox.creates().await.is_empty());
+    let publish = service.api.get_publish(&id).await;
+    assert_eq!(publish["waiting_for"], "rate");
+    service.pass(3).await;
+    assert_eq!(service.sandbox.creates().await.len(), 1);
+}

@@ -1,0 +1,221 @@
+//! Crashes at every stage, several replicas, and one that slept for longer than its lease.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Api, Database, Replica, Sandbox, Stepped, eventually, variables};
+
+/// Somewhat longer than a lease.
+const LEASE: time::Duration = time::Duration::seconds(31);
+
+async fn reached_cloudfront(sandbox: &Sandbox, calls: usize) {
+    eventually("the call to reach CloudFront", || async {
+        (sandbox.creates().await.len() >= calls).then_some(())
+    })
+    .await;
+}
+
+/// Another service finds what a killed one left, after its leases have run out, and brings it to its end.
+async fn finish(database: Database, sandbox: Sandbox, ids: &[String]) -> Stepped {
+    sandbox.clear_faults().await;
+    sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    sandbox.complete().await;
+    let service = Stepped::start_on(database, sandbox, &[], LEASE).await;
+    for id in ids {
+        let publish = service.run_until_ended(id).await;
+        assert_eq!(publish["state"], "completed", "{publish:#}");
+    }
+    assert_billed_once(&service.sandbox).await;
+    service
+}
+
+/// Every path was accepted once, and every reference belongs to one invalidation.
+async fn assert_billed_once(sandbox: &Sandbox) {
+    let mut times = BTreeMap::<String, u32>::new();
+    for invalidation in sandbox.accepted().await {
+        for path in invalidation["paths"].as_array().unwrap() {
+            *times.entry(path.to_string()).or_default() += 1;
+        }
+    }
+    assert!(times.values().all(|n| *n == 1), "{times:#?}");
+}
+
+#[tokio::test]
+async fn a_crash_after_the_202_loses_nothing() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let mut slow = variables(&database, &sandbox);
+    slow.insert("CLOUDFRONT_REQUESTS_PER_SECOND".into(), "0.01".into());
+    slow.insert("CLOUDFRONT_REQUEST_BURST".into(), "1".into());
+    let replica = Replica::start_with(&slow).await;
+    let sent = replica.api.publish_path("/sent").await;
+    reached_cloudfront(&sandbox, 1).await;
+    let waiting = replica.api.publish_path("/waiting").await;
+    let publish = replica
+        .api
+        .wait_until(&waiting, "the request rate", |p| p["waiting_for"] == "rate")
+        .await;
+    assert_eq!(publish["invalidations"], json!([]));
+    replica.kill();
+    finish(database, sandbox, &[sent, waiting]).await;
+}
+
+#[tokio::test]
+async fn a_crash_while_cloudfront_is_asked_loses_nothing_and_bills_once() {
+    for handled in [false, true] {
+        let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+        sandbox
+            .fault(
+                json!({ "operation": "create", "handled": handled, "fault": { "kind": "hang" } }),
+            )
+            .await;
+        let replica = Replica::start(&database, &sandbox).await;
+        let id = replica.api.publish_path("/about").await;
+        reached_cloudfront(&sandbox, 1).await;
+        replica.kill();
+        let service = finish(database, sandbox, &[id]).await;
+        let calls = service.sandbox.creates().await;
+        let references: Vec<_> = calls.iter().map(|c| &c["caller_reference"]).collect();
+        assert_eq!(references.len(), 2);
+        assert_eq!(references[0], references[1]);
+        let outcomes = service.sandbox.outcomes().await;
+        let expected = if handled {
+            ["Accepted", "Repeated"]
+        } else {
+            ["NotHandled", "Accepted"]
+        };
+        assert_eq!(outcomes, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_crash_between_acceptance_and_completion_asks_on() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);
+    let replica = Replica::start(&database, &sandbox).await;
+    let id = replica.api.publish_path("/about").await;
+    replica
+        .api
+        .wait_until(&id, "CloudFront", |p| p["state"] == "in_progress")
+        .await;
+    replica.kill();
+    let service = finish(database, sandbox, &[id]).await;
+    assert_eq!(service.sandbox.outcomes().await, ["Accepted"]);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_answer_and_hands_the_lease_back() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);
+    sandbox
+        .fault(
+            json!({ "operation": "create", "times": 1, "fault": { "kind": "slow", "ms": 1_500 } }),
+        )
+        .await;
+    let mut replica = Replica::start(&database, &sandbox).await;
+    let id = replica.api.publish_path("/about").await;
+    reached_cloudfront(&sandbox, 1).await;
+    assert!(replica.terminate().await.success());
+    let mut db = database.connect().await;
+    let (status, leased): (String, bool) = sqlx::query_as(
+        "SELECT i.status, i.lease_token IS NOT NULL OR d.lease_token IS NOT NULL
+         FROM invalidation i JOIN distribution d ON d.id = i.distribution_id",
+    )
+    .fetch_one(&mut db)
+    .await
+    .unwrap();
+    assert_eq!((status.as_str(), leased), ("InProgress", false));
+    finish(database, sandbox, &[id]).await;
+}
+
+#[tokio::test]
+async fn two_replicas_send_one_call_at_a_time_and_nothing_twice() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(200).await);
+    sandbox.config(json!({ "latency_ms": 100 })).await;
+    let one = Replica::start(&database, &sandbox).await;
+    let two = Replica::start(&database, &sandbox).await;
+    let publishing: Vec<_> = (0..60)
+        .map(|n| {
+            let api: Api = if n % 2 == 0 { &one } else { &two }.api.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(n * 25)).await;
+                api.publish_path(&format!("/{n}")).await
+            })
+        })
+        .collect();
+    for publish in publishing {
+        let id = publish.await.unwrap();
+        // Either replica tells of the other's publishes.
+        assert_eq!(two.api.wait_until_ended(&id).await["state"], "completed");
+    }
+    assert_billed_once(&sandbox).await;
+    let calls = sandbox.creates().await;
+    assert!(
+        calls.iter().all(|c| c["outcome"] == "Accepted"),
+        "{calls:#?}"
+    );
+    let times: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let text = call["time"].as_str().unwrap();
+            time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+                .unwrap()
+        })
+        .collect();
+    for pair in times.windows(2) {
+        let apart = pair[1] - pair[0];
+        // Half of the latency comes before the recorded time, half after it.
+        assert!(
+            apart >= time::Duration::milliseconds(95),
+            "two calls at once: {apart}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_slept_through_its_lease_writes_nothing_over() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    sandbox
+        .fault(
+            json!({ "operation": "create", "times": 1, "handled": true, "fault":
+            { "kind": "error", "code": "InvalidArgument", "message": "a late refusal" } }),
+        )
+        .await;
+    sandbox.config(json!({ "latency_ms": 2_000 })).await;
+    let sleeper = Replica::start(&database, &sandbox).await;
+    let id = sleeper.api.publish_path("/about").await;
+    // Recorded half-way through the latency: the answer is still to come.
+    reached_cloudfront(&sandbox, 1).await;
+    sleeper.signal(Signal::SIGSTOP);
+    sandbox.config(json!({ "latency_ms": 0 })).await;
+    let service = finish(database, sandbox, std::slice::from_ref(&id)).await;
+    let before = stored(&service).await;
+
+    sleeper.signal(Signal::SIGCONT);
+    eventually("the sleeper to find itself replaced", || async {
+        sleeper
+            .has_logged("another replica has taken this invalidation over")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(stored(&service).await, before);
+    assert_eq!(sleeper.api.get_publish(&id).await["state"], "completed");
+    assert_eq!(service.sandbox.outcomes().await, ["Accepted", "Repeated"]);
+}
+
+/// All that is stored about invalidations, publishes, the distribution and the usage.
+async fn stored(service: &Stepped) -> Vec<Value> {
+    let mut db = service.database.connect().await;
+    let mut rows = Vec::new();
+    for query in [
+        "SELECT to_jsonb(t) FROM invalidation t",
+        "SELECT to_jsonb(t) FROM publish t",
+        "SELECT to_jsonb(t) FROM distribution t",
+        "SELECT to_jsonb(t) FROM usage t",
+        "SELECT to_jsonb(t) FROM site t",
+    ] {
+        let found: Vec<Value> = sqlx::query_scalar(query).fetch_all(&mut db).await.unwrap();
+        rows.extend(found);
+    }
+    rows
+}

@@ -1,0 +1,112 @@
+//! `Prefer: wait`, and whether the service is well.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Database, Replica, Sandbox, Stepped};
+
+const BODY: &str = r#"{"paths": ["/about"]}"#;
+
+#[tokio::test]
+async fn a_held_answer_comes_as_soon_as_the_publish_has_ended() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(300).await);
+    let replica = Replica::start(&database, &sandbox).await;
+    let began = Instant::now();
+    let posted = replica.api.post(&[("prefer", "wait=40")], BODY).await;
+    assert_eq!(
+        (posted.status, &posted.json()["state"]),
+        (202, &json!("completed"))
+    );
+    assert_eq!(posted.header("preference-applied"), Some("wait=40"));
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+
+    let id = replica.api.publish_path("/other").await;
+    let path = format!("/api/sites/default/publishes/{id}");
+    let shown = replica
+        .api
+        .get(&path, &[("prefer", "respond-async, wait=40")])
+        .await;
+    assert_eq!(
+        (shown.status, &shown.json()["state"]),
+        (200, &json!("completed"))
+    );
+}
+
+#[tokio::test]
+async fn a_held_answer_comes_after_n_seconds_at_the_latest() {
+    let service = Stepped::start().await;
+    let began = Instant::now();
+    let posted = service.api.post(&[("prefer", "wait=1")], BODY).await;
+    let took = began.elapsed();
+    assert_eq!(
+        (posted.status, &posted.json()["state"]),
+        (202, &json!("queued"))
+    );
+    assert!(
+        took >= Duration::from_secs(1) && took < Duration::from_secs(8),
+        "{took:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_waited_for_is_capped_or_ignored() {
+    let service = Stepped::start().await;
+    let id = service.api.publish_path("/about").await;
+    service.run_until_ended(&id).await;
+    let path = format!("/api/sites/default/publishes/{id}");
+    for (prefer, applied) in [
+        ("wait=60", Some("wait=60")),
+        ("wait=61", Some("wait=60")),
+        ("wait=18446744073709551615", Some("wait=60")),
+        ("WAIT=5", Some("wait=5")),
+        ("return=minimal; foo=bar, wait=7", Some("wait=7")),
+        ("wait=\"8\"", Some("wait=8")),
+        ("wait=99999999999999999999", None),
+        ("wait=-1", None),
+        ("wait=1.5", None),
+        ("wait=soon", None),
+        ("wait", None),
+        ("", None),
+    ] {
+        let shown = service.api.get(&path, &[("prefer", prefer)]).await;
+        assert_eq!(shown.status, 200);
+        assert_eq!(shown.header("preference-applied"), applied, "{prefer}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_ends_held_answers_and_unreadies_the_service() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);
+    let mut replica = Replica::start(&database, &sandbox).await;
+    assert_eq!(replica.api.get("/health/live", &[]).await.status, 200);
+    assert_eq!(replica.api.get("/health/ready", &[]).await.status, 200);
+    let id = replica.api.publish_path("/about").await;
+    replica
+        .api
+        .wait_until(&id, "CloudFront", |p| p["state"] == "in_progress")
+        .await;
+
+    let api = replica.api.clone();
+    let held = tokio::spawn(async move {
+        let path = format!("/api/sites/default/publishes/{id}");
+        api.get(&path, &[("prefer", "wait=60")]).await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let began = Instant::now();
+    assert!(replica.terminate().await.success());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    let held = held.await.unwrap();
+    assert_eq!(
+        (held.status, &held.json()["state"]),
+        (200, &json!("in_progress"))
+    );
+}

@@ -1,0 +1,172 @@
+//! One PostgreSQL for all tests of a process, and a database of its own for each.
+
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::str::FromStr as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use skycms_cdn::postgres::Embedded;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgConnection};
+use tokio::runtime::Runtime;
+
+/// A server to use instead of one of our own: `postgres://user@host` of a superuser.
+const VARIABLE: &str = "TEST_DATABASE_URL";
+
+/// Migrated and empty, on a server of our own.
+const TEMPLATE: &str = "migrated";
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A migrated, empty database.
+pub(crate) struct Database {
+    /// As for `DATABASE_URL`.
+    pub(crate) url: String,
+    name: Option<String>,
+}
+
+impl Database {
+    pub(crate) async fn fresh() -> Self {
+        // Not on this runtime, which ends with its test.
+        let server = SERVER.get_or_init(|| std::thread::spawn(Server::start).join().unwrap());
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        if server.reaper.is_some() {
+            let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
+            server.execute(&create).await;
+        } else {
+            server.make(&name).await; // a template would stay behind
+        }
+        Self {
+            url: server.url(&name),
+            name: Some(name),
+        }
+    }
+
+    /// One on a server that the test runs itself.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url, name: None }
+    }
+
+    /// For a look at what is stored.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        PgConnectOptions::from_str(&self.url)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Database {
+    /// A server of our own goes away with everything in it.
+    fn drop(&mut self) {
+        let lent = SERVER.get().filter(|server| server.reaper.is_none());
+        let (Some(server), Some(name)) = (lent, &self.name) else {
+            return;
+        };
+        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+        let _ = std::thread::spawn(move || server.runtime.block_on(server.execute(&drop))).join();
+    }
+}
+
+/// The address of a database of an embedded PostgreSQL.
+pub(crate) fn url_of(options: &PgConnectOptions, database: &str) -> String {
+    let socket = options.get_socket().unwrap().display();
+    let (user, port) = (options.get_username(), options.get_port());
+    format!("postgres://{user}@localhost/{database}?host={socket}&port={port}&sslmode=disable")
+}
+
+struct Server {
+    /// A database's address, with `{}` for its name.
+    pattern: String,
+    runtime: Runtime,
+    /// Stops a server of our own when this process ends, however it ends.
+    reaper: Option<ChildStdin>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (pattern, reaper) = match std::env::var(VARIABLE) {
+            Ok(url) => {
+                let mut url = url::Url::parse(&url).expect(VARIABLE);
+                url.set_path("/{}");
+                (url.to_string().replace("%7B%7D", "{}"), None)
+            }
+            Err(_) => {
+                let dir = tempfile::tempdir().unwrap().keep();
+                let embedded = runtime.block_on(Embedded::start(&dir)).unwrap();
+                let pattern = url_of(&embedded.connect_options(), "{}");
+                let reaper = reaper(&dir);
+                // Its supervisor runs on; the reaper ends the server.
+                std::mem::forget(embedded);
+                (pattern, Some(reaper))
+            }
+        };
+        let server = Self {
+            pattern,
+            runtime,
+            reaper,
+        };
+        if server.reaper.is_some() {
+            server.runtime.block_on(server.make(TEMPLATE));
+        }
+        server
+    }
+
+    /// Makes a database with the schema in it.
+    async fn make(&self, name: &str) {
+        self.execute(&format!("CREATE DATABASE {name}")).await;
+        let options = PgConnectOptions::from_str(&self.url(name)).unwrap();
+        let pool = sqlx::PgPool::connect_with(options).await.unwrap();
+        sqlx::migrate!().run(&pool).await.unwrap();
+        pool.close().await;
+    }
+
+    fn url(&self, database: &str) -> String {
+        self.pattern.replace("{}", database)
+    }
+
+    async fn execute(&self, statement: &str) {
+        let mut connection = PgConnectOptions::from_str(&self.url("postgres"))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await
+            .unwrap_or_else(|e| panic!("{statement}: {e}"));
+    }
+}
+
+/// Waits for the end of the pipe that only this process holds, then ends the server and removes its directory.
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
+fn reaper(dir: &Path) -> ChildStdin {
+    let script = r#"cat >/dev/null
+        pid=$(head -n 1 "$1/postgres/postmaster.pid")
+        kill -QUIT "$pid"
+        while kill -0 "$pid"; do sleep 0.05; done
+        rm -rf "$1""#;
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", script, "reaper"])
+        .arg(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.flush().unwrap();
+    pipe
+}

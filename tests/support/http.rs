@@ -1,0 +1,166 @@
+//! A small HTTP client, and the API through it.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use http::{HeaderMap, Method, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::{TOKEN, eventually};
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// Sends one request on a connection of its own.
+pub(crate) async fn send(request: Request<Body>) -> Answer {
+    try_send(request).await.unwrap()
+}
+
+pub(crate) async fn try_send(request: Request<Body>) -> Result<Answer, String> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let answer = client
+        .request(request)
+        .await
+        .map_err(|e| format!("{e:?}"))?;
+    let (parts, body) = answer.into_parts();
+    Ok(Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: to_bytes(Body::new(body), usize::MAX)
+            .await
+            .map_err(|e| format!("{e:?}"))?,
+    })
+}
+
+/// The API of one service, called with a site's token.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    /// Where the service is, with any path prefix.
+    pub(crate) base: String,
+    pub(crate) site: String,
+    pub(crate) token: String,
+}
+
+impl Api {
+    pub(crate) fn new(base: impl Into<String>) -> Self {
+        Self {
+            base: base.into(),
+            site: "default".into(),
+            token: TOKEN.into(),
+        }
+    }
+
+    pub(crate) fn of_site(&self, site: &str, token: &str) -> Self {
+        Self {
+            base: self.base.clone(),
+            site: site.into(),
+            token: token.into(),
+        }
+    }
+
+    /// A request with the site's token, and JSON where it has a body. `headers` come in place of those.
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Request<Body> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json")
+            .body(body.into())
+            .unwrap();
+        for (name, value) in headers {
+            let name: http::HeaderName = name.parse().unwrap();
+            if value.is_empty() {
+                request.headers_mut().remove(name);
+            } else {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+        }
+        request
+    }
+
+    /// `POST …/publishes`. A header with an empty value is left out.
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        let path = format!("/api/sites/{}/publishes", self.site);
+        send(self.request(Method::POST, &path, headers, body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        send(self.request(Method::GET, path, headers, Body::empty())).await
+    }
+
+    /// Publishes what must be accepted, and gives the answer.
+    pub(crate) async fn publish(&self, body: Value) -> Value {
+        let answer = self.post(&[], body.to_string()).await;
+        assert_eq!(answer.status, 202, "{body} was answered {}", answer.json());
+        answer.json()
+    }
+
+    /// Publishes one path, and gives the publish's id.
+    pub(crate) async fn publish_path(&self, path: &str) -> String {
+        let publish = self.publish(serde_json::json!({ "paths": [path] })).await;
+        publish["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn get_publish(&self, id: &str) -> Value {
+        let path = format!("/api/sites/{}/publishes/{id}", self.site);
+        let answer = self.get(&path, &[]).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        answer.json()
+    }
+
+    pub(crate) async fn wait_until_ended(&self, id: &str) -> Value {
+        self.wait_until(id, "its end", has_ended).await
+    }
+
+    /// The publish as soon as it is as `wanted`.
+    pub(crate) async fn wait_until(
+        &self,
+        id: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let path = format!("/api/sites/{}/publishes/{id}", self.site);
+        eventually(&format!("publish {id} to come to {what}"), || async {
+            let answer = self.get(&path, &[]).await;
+            if answer.status == 503 {
+                return None; // as a client does: again, soon
+            }
+            assert_eq!(answer.status, 200, "{}", answer.json());
+            Some(answer.json()).filter(|publish| wanted(publish))
+        })
+        .await
+    }
+
+    pub(crate) async fn invalidations(&self, query: &str) -> Answer {
+        let path = format!("/api/sites/{}/invalidations{query}", self.site);
+        self.get(&path, &[]).await
+    }
+}
+
+pub(crate) fn has_ended(publish: &Value) -> bool {
+    ["completed", "unconfirmed", "failed"].contains(&publish["state"].as_str().unwrap())
+}

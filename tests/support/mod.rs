@@ -1,0 +1,76 @@
+//! What tests of the whole service share: a real PostgreSQL with a database for each test, the sandbox in CloudFront's
+//! place, and the service, either inside the test with time handed in or as the real binary.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses a part of it"
+)]
+
+mod database;
+mod http;
+mod replica;
+mod sandbox;
+mod stepped;
+
+pub(crate) use database::{Database, url_of};
+pub(crate) use http::{Answer, Api, send};
+pub(crate) use replica::{Replica, refusal};
+pub(crate) use sandbox::{Sandbox, policy};
+pub(crate) use stepped::{Stepped, settings};
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The sandbox's distribution, and the key that may invalidate it.
+pub(crate) const DISTRIBUTION: &str = "E2SANDBOX0CDN1";
+pub(crate) const KEY: &str = "AKIASANDBOX000000001";
+pub(crate) const SECRET: &str = "sandbox/demo/secret/of/cloudfront/000001";
+/// The publish token of site `default`.
+pub(crate) const TOKEN: &str = "skycdn_test_token_of_site_default";
+/// How long a test waits for something that is sure to come: more than twice a lease.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The environment of a service.
+pub(crate) type Variables = BTreeMap<String, String>;
+
+/// The environment of a service that works, with a request rate that gets in no test's way.
+pub(crate) fn variables(database: &Database, sandbox: &Sandbox) -> Variables {
+    [
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("DATABASE_URL", &database.url),
+        (
+            "ENCRYPTION_KEY",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ),
+        ("PUBLISH_TOKEN", TOKEN),
+        ("RUST_LOG", "skycms_cdn=debug,warn"),
+        ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
+        ("CloudFront__DistributionId", DISTRIBUTION),
+        ("CloudFront__AccessKeyId", KEY),
+        ("CloudFront__SecretAccessKey", SECRET),
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "1000"),
+        ("CLOUDFRONT_REQUEST_BURST", "1000"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// Asks again and again until there is an answer; `what` names it if none comes.
+pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}

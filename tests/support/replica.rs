@@ -1,0 +1,127 @@
+//! The real binary.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::{Api, Database, PATIENCE, Sandbox, Variables, eventually, variables};
+
+/// A running service, killed when dropped.
+pub(crate) struct Replica {
+    pub(crate) api: Api,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    /// Empty, so that no `.env` is found.
+    _directory: TempDir,
+}
+
+impl Replica {
+    /// Starts a service and returns when it is ready.
+    pub(crate) async fn start(database: &Database, sandbox: &Sandbox) -> Self {
+        Self::start_with(&variables(database, sandbox)).await
+    }
+
+    pub(crate) async fn start_with(variables: &Variables) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = command(variables, &directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (stdout, lines) = (child.stdout.take().unwrap(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                lines.lock().unwrap().push(line);
+            }
+        });
+        let mut replica = Self {
+            api: Api::new(""),
+            child,
+            log,
+            _directory: directory,
+        };
+        let prefix = variables
+            .get("PUBLIC_URL")
+            .map(|url| url::Url::parse(url).unwrap().path().to_owned())
+            .unwrap_or_default();
+        let address = eventually("the service to be ready", || async {
+            replica.find("address=")
+        })
+        .await;
+        replica.api.base = format!("http://{address}{}", prefix.trim_end_matches('/'));
+        replica
+    }
+
+    /// The word behind `field` in the log, from the first line that has it.
+    fn find(&self, field: &str) -> Option<String> {
+        let log = self.log.lock().unwrap();
+        let (_, rest) = log.iter().find_map(|line| line.split_once(field))?;
+        rest.split_whitespace().next().map(str::to_owned)
+    }
+
+    /// Whether a line of the log holds `text`.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.log
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.contains(text))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        eventually("the service to stop", || {
+            let ended = self.child.try_wait().unwrap();
+            async move { ended }
+        })
+        .await
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log.lock().unwrap();
+            println!("--- log of {}\n{}", self.api.base, log.join("\n"));
+        }
+    }
+}
+
+/// Runs a service that must not start, and gives what it says.
+pub(crate) async fn refusal(variables: &Variables) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = tokio::process::Command::from(command(variables, &directory));
+    command.stdout(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .unwrap_or_else(|_| panic!("it started with {variables:#?}"))
+        .unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn command(variables: &Variables, directory: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skycms-cdn"));
+    command
+        .env_clear()
+        .envs(variables.iter().filter(|(_, value)| !value.is_empty()))
+        .current_dir(directory.path());
+    command
+}

@@ -1,0 +1,157 @@
+//! The sandbox in CloudFront's place, as a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use axum::body::Body;
+use http::Request;
+use serde_json::{Value, json};
+
+use super::{KEY, SECRET, send};
+
+/// A running sandbox, killed when dropped.
+pub(crate) struct Sandbox {
+    pub(crate) url: String,
+    child: Child,
+}
+
+impl Sandbox {
+    /// Completes at once, and has no request rate.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(0).await
+    }
+
+    pub(crate) async fn start_with(in_progress_ms: u64) -> Self {
+        let program =
+            Path::new(env!("CARGO_BIN_EXE_skycms-cdn")).with_file_name("cloudfront-sandbox");
+        assert!(
+            program.exists(),
+            "{} is missing: run `cargo build --workspace` first",
+            program.display()
+        );
+        let mut child = Command::new(program)
+            .env_clear()
+            .arg("--in-progress-ms")
+            .arg(in_progress_ms.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("cloudfront-sandbox listening on ")
+            .expect(&line)
+            .to_owned();
+        let sandbox = Self { url, child };
+        sandbox.config(json!({ "rate": null })).await;
+        sandbox
+    }
+
+    async fn admin(&self, method: &str, path: &str, body: Value) -> Value {
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            Body::from(body.to_string())
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/sandbox/{path}", self.url))
+            .body(body)
+            .unwrap();
+        let answer = send(request).await;
+        let told = serde_json::from_slice(&answer.body).unwrap_or_default();
+        assert!(answer.status < 300, "{method} {path}: {told}");
+        told
+    }
+
+    pub(crate) async fn config(&self, change: Value) {
+        self.admin("PATCH", "config", change).await;
+    }
+
+    /// Adds a rule for faults.
+    pub(crate) async fn fault(&self, rule: Value) {
+        self.admin("POST", "faults", json!({ "rules": [rule] }))
+            .await;
+    }
+
+    pub(crate) async fn clear_faults(&self) {
+        self.admin("DELETE", "faults", Value::Null).await;
+    }
+
+    pub(crate) async fn set_distribution(&self, id: &str, fields: Value) {
+        self.admin("PUT", &format!("distributions/{id}"), fields)
+            .await;
+    }
+
+    pub(crate) async fn set_key(&self, id: &str, fields: Value) {
+        self.admin("PUT", &format!("keys/{id}"), fields).await;
+    }
+
+    /// Another distribution, with a key of its own that may invalidate it and nothing else.
+    pub(crate) async fn add_tenant(&self, distribution: &str, key: &str) {
+        self.set_distribution(distribution, json!({})).await;
+        self.set_key(
+            key,
+            json!({ "secret_access_key": SECRET, "policy": policy(distribution) }),
+        )
+        .await;
+    }
+
+    /// Takes the policy away from the key, or gives it one.
+    pub(crate) async fn set_policy(&self, policy: Value) {
+        self.set_key(KEY, json!({ "policy": policy })).await;
+    }
+
+    pub(crate) async fn complete(&self) {
+        self.admin("POST", "complete", Value::Null).await;
+    }
+
+    /// Every call, oldest first.
+    pub(crate) async fn ledger(&self) -> Vec<Value> {
+        let told = self.admin("GET", "state", Value::Null).await;
+        told["ledger"].as_array().unwrap().clone()
+    }
+
+    /// Every `CreateInvalidation`, oldest first.
+    pub(crate) async fn creates(&self) -> Vec<Value> {
+        self.calls("CreateInvalidation").await
+    }
+
+    pub(crate) async fn calls(&self, operation: &str) -> Vec<Value> {
+        let mut calls = self.ledger().await;
+        calls.retain(|call| call["operation"] == operation);
+        calls
+    }
+
+    /// What became of each `CreateInvalidation`, oldest first.
+    pub(crate) async fn outcomes(&self) -> Vec<String> {
+        let text = |call: &Value| call["outcome"].as_str().unwrap().to_owned();
+        self.creates().await.iter().map(text).collect()
+    }
+
+    /// The invalidations that were accepted, and so billed, newest first.
+    pub(crate) async fn accepted(&self) -> Vec<Value> {
+        let told = self.admin("GET", "state", Value::Null).await;
+        told["invalidations"].as_array().unwrap().clone()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The least-privilege policy for a distribution.
+pub(crate) fn policy(distribution: &str) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"],
+        "Resource": format!("arn:aws:cloudfront::*:distribution/{distribution}"),
+    }] })
+}

@@ -1,0 +1,172 @@
+//! The service inside the test: nothing happens by itself, and time is handed in.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use skycms_cdn::app::App;
+use skycms_cdn::clock::{Clock, ManualClock};
+use skycms_cdn::cloudfront::{CloudFront, Options};
+use skycms_cdn::config::Config;
+use skycms_cdn::dispatcher::Dispatcher;
+use skycms_cdn::domain::{Settings, SettingsForm};
+use skycms_cdn::store::SiteId;
+use skycms_cdn::web::{self, AppState};
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+
+use super::{Api, Database, SECRET, Sandbox, TOKEN, Variables, http::has_ended, variables};
+
+/// Longer than any call that is not meant to time out.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// A service that serves, and whose dispatcher works when it is told to.
+pub(crate) struct Stepped {
+    pub(crate) api: Api,
+    pub(crate) state: AppState,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) database: Database,
+    time: ManualClock,
+}
+
+impl Stepped {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(more: &[(&str, &str)]) -> Self {
+        let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+        Self::start_on(database, sandbox, more, time::Duration::ZERO).await
+    }
+
+    /// Starts with a clock that is `ahead`, and with `more` variables; one with an empty value is not set.
+    pub(crate) async fn start_on(
+        database: Database,
+        sandbox: Sandbox,
+        more: &[(&str, &str)],
+        ahead: time::Duration,
+    ) -> Self {
+        let mut variables: Variables = variables(&database, &sandbox);
+        for (name, value) in more {
+            variables.insert((*name).into(), (*value).into());
+        }
+        let config =
+            Config::from_variables(|name| variables.get(name).map(std::ffi::OsString::from))
+                .unwrap();
+        let (clock, time) = Clock::manual(OffsetDateTime::now_utc() + ahead);
+        let app = App::start(&config, clock).await.unwrap();
+        let state = app.state().clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!(
+            "http://{}{}",
+            listener.local_addr().unwrap(),
+            state.public.prefix
+        );
+        tokio::spawn(web::serve(listener, state.clone(), state.stop.clone()));
+        let cloudfront = CloudFront::new(Options {
+            endpoint: config.cloudfront_endpoint.clone(),
+            attempt_timeout: ATTEMPT,
+            ..Options::default()
+        });
+        let dispatcher = Dispatcher::new(
+            state.store.clone(),
+            cloudfront,
+            state.clock.clone(),
+            state.limits,
+            state.wake.clone(),
+        );
+        Self {
+            api: Api::new(base),
+            state,
+            dispatcher,
+            sandbox,
+            database,
+            time,
+        }
+    }
+
+    /// Does all that is due now.
+    pub(crate) async fn run(&self) {
+        self.dispatcher.run_pending().await.unwrap();
+    }
+
+    /// Lets time pass, then does all that is due.
+    pub(crate) async fn pass(&self, seconds: i64) {
+        self.time.advance(time::Duration::seconds(seconds));
+        self.run().await;
+    }
+
+    /// Publishes a path, sends it, and gives the publish's id.
+    pub(crate) async fn publish_and_run(&self, path: &str) -> String {
+        let id = self.api.publish_path(path).await;
+        self.run().await;
+        id
+    }
+
+    /// Lets time pass second by second until the publish has ended.
+    pub(crate) async fn run_until_ended(&self, id: &str) -> Value {
+        for _ in 0..200 {
+            self.pass(1).await;
+            let publish = self.api.get_publish(id).await;
+            if has_ended(&publish) {
+                return publish;
+            }
+        }
+        panic!("not ended: {:#}", self.api.get_publish(id).await);
+    }
+
+    /// The number of site `default`.
+    pub(crate) fn site(&self) -> SiteId {
+        self.state.directory.site("default").unwrap().id
+    }
+
+    /// Puts settings in force, as «Save without testing» does.
+    pub(crate) async fn activate(&self, site: SiteId, distribution: &str, key: &str) {
+        let settings = settings(distribution, key);
+        let now = self.state.clock.now();
+        let store = &self.state.store;
+        store.activate(site, &settings, None, now).await.unwrap();
+        self.state.directory.refresh(store).await.unwrap();
+    }
+
+    /// Makes another site with a distribution and a key of its own, and gives its API.
+    pub(crate) async fn add_site(&self, name: &str, distribution: &str, key: &str) -> Api {
+        self.sandbox.add_tenant(distribution, key).await;
+        let (store, clock) = (&self.state.store, &self.state.clock);
+        let now = clock.now();
+        let (site, _) = store.ensure_site(name, now).await.unwrap();
+        let token = format!("{TOKEN}_{name}");
+        store
+            .add_token(
+                site,
+                clock.id(),
+                name,
+                &SecretString::from(token.as_str()),
+                false,
+                now,
+            )
+            .await
+            .unwrap();
+        self.activate(site, distribution, key).await;
+        self.api.of_site(name, &token)
+    }
+}
+
+impl Drop for Stepped {
+    fn drop(&mut self) {
+        self.state.stop.cancel();
+    }
+}
+
+/// Well-formed settings with the sandbox's secret.
+pub(crate) fn settings(distribution: &str, key: &str) -> Settings {
+    let form = SettingsForm {
+        distribution_id: distribution.into(),
+        access_key_id: key.into(),
+        secret_access_key: SecretString::from(SECRET),
+        region: "us-east-1".into(),
+        aws_default: false,
+    };
+    Settings::parse(&form, &[]).unwrap()
+}
