@@ -57,8 +57,8 @@ pub enum AppError {
     Seal(#[from] SealError),
     /// The keys do not open what is stored.
     #[error(
-        "ENCRYPTION_KEY: does not open the secrets in the database. Put the key they were saved with behind the new one, \
-         separated by a comma, and run `skycms-cdn rotate-encryption-key` if the old one is to go. If it is lost, \
+        "ENCRYPTION_KEY: does not open the saved secrets; add the key they were saved with behind the new one, separated \
+         by a comma, and run `skycms-cdn rotate-encryption-key` if the old one is to go. If it is lost, \
          `skycms-cdn rotate-encryption-key --remove-unreadable` removes what cannot be read; enter it again then"
     )]
     WrongKey,

@@ -234,10 +234,6 @@ impl Variables<'_> {
             .transpose()
     }
 
-    fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
-        self.parse(name, "`true` or `false`")
-    }
-
     fn endpoint(&self, name: &str) -> Result<Option<Url>, ConfigError> {
         let expected = "an http:// or https:// address";
         match self.parse::<Url>(name, expected)? {
@@ -262,6 +258,10 @@ impl Variables<'_> {
             ));
         }
         Ok(url)
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
+        self.parse(name, "`true` or `false`")
     }
 
     fn positive<T: FromStr + PartialOrd + Default>(

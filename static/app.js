@@ -150,9 +150,9 @@
         running?.abort();
         running = new AbortController();
         const body = new URLSearchParams(new FormData(form));
-        body.set("action", "preview");
+        body.set("action", "preview"); // Hence not `form.action`, which is the button of that name.
         try {
-          const answer = await fetch(form.action, { method: "POST", body, signal: running.signal });
+          const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: running.signal });
           if (answer.redirected) return location.reload();
           const fresh = take(await answer.text(), ["preview"]);
           const typed = fresh.getElementById("items");

@@ -25,6 +25,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 /// Pause after the database did not answer.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+/// How long the database may take to answer before its connection is taken for dead: to look at all that is due, and
+/// to record one outcome. A server that froze, or fell off the network, closes no connection.
+const LOOK_PATIENCE: Duration = Duration::from_secs(30);
+const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 /// Calls to CloudFront under way at once.
 const CALLS: usize = 64;
 /// How long calls may go on after a stop was asked for.
@@ -89,7 +93,8 @@ impl Dispatcher {
         while !stop.is_cancelled() {
             // Armed before looking, so that what comes meanwhile is not missed.
             let woken = self.wake.0.notified();
-            let sleep = match self.claim_due(&mut calls).await {
+            let looked = tokio::time::timeout(LOOK_PATIENCE, self.claim_due(&mut calls)).await;
+            let sleep = match looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                 Ok(next) => self.until(next),
                 Err(error) => {
                     tracing::warn!(%error, "the dispatcher waits for the database");
@@ -163,7 +168,8 @@ impl Dispatcher {
         F: Future<Output = Result<bool, StoreError>>,
     {
         loop {
-            match attempt().await {
+            let recorded = tokio::time::timeout(RECORD_PATIENCE, attempt()).await;
+            match recorded.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                 Ok(ours) => return ours,
                 Err(error) if self.give_up.is_cancelled() => {
                     tracing::error!(%error, what, "stopped before an outcome could be recorded");

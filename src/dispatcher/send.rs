@@ -14,6 +14,8 @@ use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
 /// How long to wait for room in the quota before looking again unasked. A completion of ours ends the wait early.
 const QUOTA_WAIT: Duration = Duration::seconds(30);
+/// The longest that a distribution waits without another look: a rate may be raised meanwhile.
+const LONGEST_HOLD: Duration = Duration::minutes(1);
 
 /// How long a site is left alone whose secret does not open. New settings end the wait.
 const UNREADABLE_WAIT: Duration = Duration::minutes(10);
@@ -123,9 +125,14 @@ impl Dispatcher {
 
     async fn send(&self, claim: SendClaim) {
         let distribution = &claim.settings.distribution_id;
-        let outcome = tokio::select! {
-            outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
-            () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
+        let outcome = if self.clock.now() < claim.call_before() {
+            tokio::select! {
+                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
+                () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
+            }
+        } else {
+            // A process that was stopped, or a machine: somebody else may be calling by now.
+            CreateOutcome::NotSent(AwsError::too_late())
         };
         self.metrics
             .cloudfront_request(Operation::CreateInvalidation, outcome.as_str());
@@ -174,7 +181,7 @@ async fn hold(
     until: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<Option<SendClaim>, StoreError> {
-    lane.wait(why, until, now).await?;
+    lane.wait(why, until.min(now + LONGEST_HOLD), now).await?;
     Ok(None)
 }
 

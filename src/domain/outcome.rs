@@ -69,6 +69,8 @@ impl AwsError {
 
     /// The stored secret does not open.
     pub const UNREADABLE_SECRET: &'static str = "UnreadableSecret";
+    /// The service was held up for so long that it was too late to make the call.
+    pub const TOO_LATE: &'static str = "TooLate";
 
     /// What stands for AWS's code where an answer has none: this and the HTTP status, as in `Http502`.
     pub const HTTP: &'static str = "Http";
@@ -86,6 +88,7 @@ impl AwsError {
                     | Self::NO_CREDENTIALS
                     | Self::NOT_BUILT
                     | Self::STOPPED
+                    | Self::TOO_LATE
                     | Self::NO_SETTINGS
                     | Self::UNREADABLE_SECRET
             )
@@ -95,6 +98,15 @@ impl AwsError {
     #[must_use]
     pub fn stopped() -> Self {
         Self::ours(Self::STOPPED, "the service stopped before the answer came")
+    }
+
+    /// The service was held up for so long that it was too late to make the call.
+    #[must_use]
+    pub fn too_late() -> Self {
+        Self::ours(
+            Self::TOO_LATE,
+            "the service was held up before it could call CloudFront",
+        )
     }
 
     /// There are no settings any more to ask with.

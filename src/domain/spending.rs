@@ -108,7 +108,7 @@ pub struct MonthUsage {
 
 /// What is on its way of a site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UnderWay {
+pub struct InFlight {
     /// Paths of the site that are planned and not accepted yet.
     pub planned: u64,
     /// Items in progress at its distribution, counted as they would be unfolded.
@@ -129,10 +129,10 @@ pub struct Terms {
 impl Spending {
     /// The terms after what the month has taken, and with what is under way.
     #[must_use]
-    pub fn terms(&self, month: &MonthUsage, under_way: UnderWay, prices: &Prices) -> Terms {
-        let planned = under_way.planned;
+    pub fn terms(&self, month: &MonthUsage, in_flight: InFlight, prices: &Prices) -> Terms {
+        let planned = in_flight.planned;
         let economical = Policy::Economical {
-            threshold: self.threshold(under_way.in_progress),
+            threshold: self.threshold(in_flight.in_progress),
         };
         let mut terms = Terms {
             policy: match self.policy {
@@ -313,8 +313,8 @@ mod tests {
         }
     }
 
-    fn planned(planned: u64) -> UnderWay {
-        UnderWay {
+    fn planned(planned: u64) -> InFlight {
+        InFlight {
             planned,
             in_progress: 0,
         }
@@ -331,12 +331,12 @@ mod tests {
                 fold_above,
                 ..spending
             };
-            let under_way = UnderWay {
+            let in_flight = InFlight {
                 planned: 0,
                 in_progress,
             };
             match spending
-                .terms(&used(0), under_way, &Prices::default())
+                .terms(&used(0), in_flight, &Prices::default())
                 .policy
             {
                 Policy::Economical { threshold } => threshold,
@@ -354,7 +354,7 @@ mod tests {
     fn past_the_limit_exact_becomes_economical() {
         let spending = limited(PolicyName::Exact, PastLimit::Economical);
         let prices = Prices::default();
-        let before = spending.terms(&used(499), UnderWay::default(), &prices);
+        let before = spending.terms(&used(499), InFlight::default(), &prices);
         assert_eq!((before.policy, before.free_paths_left), (Policy::Exact, 2));
         let after = spending.terms(&used(400), planned(100), &prices);
         assert_eq!(after.policy, Policy::Economical { threshold: 100 });
@@ -362,7 +362,7 @@ mod tests {
         let everything = limited(PolicyName::Everything, PastLimit::Economical);
         assert_eq!(
             everything
-                .terms(&used(500), UnderWay::default(), &prices)
+                .terms(&used(500), InFlight::default(), &prices)
                 .policy,
             Policy::Everything,
             "which is the cheapest already"

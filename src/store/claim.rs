@@ -11,8 +11,17 @@ use crate::domain::{
     CallerReference, InvalidationBatch, Plan, PlannedBatch, Saved, Usage, Waiting,
 };
 
-/// How long a claim holds. A call ends within half of it; after it anyone may send the same reference again.
+/// How long a claim holds. A call begins in its first half and ends within the second; after it anyone may send the same
+/// reference again.
 pub(super) const LEASE: Duration = Duration::seconds(30);
+
+impl SendClaim {
+    /// Before when the call must begin, if it is to end while the claim holds.
+    #[must_use]
+    pub fn call_before(&self) -> OffsetDateTime {
+        self.claimed_at + LEASE / 2
+    }
+}
 
 impl Lane {
     /// Claims a stored invalidation.

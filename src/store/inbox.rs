@@ -18,8 +18,11 @@ const WAITING: usize = 2_048;
 const BATCH: usize = 512;
 /// Bytes of items written in one statement, so that a few huge publishes do not make one huge one.
 const BATCH_BYTES: usize = 4 << 20;
-/// How long a publish may wait to become durable.
+/// How long a publish may wait to become durable, from when it came.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the database may take to answer one try. Past it the connection is taken for dead: a server that froze, or
+/// fell off the network, closes none.
+const ANSWER: Duration = Duration::from_secs(4);
 /// Pause before the database is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -73,13 +76,14 @@ pub enum Acceptance {
     KeyReused,
 }
 
-/// Why a publish was not accepted. Nothing was queued.
+/// Why a publish was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InboxError {
-    /// Too many publishes wait to be written.
+    /// Too many publishes wait to be written. It was not stored.
     #[error("too many publishes are waiting to be stored")]
     Full,
-    /// The database did not answer in time.
+    /// The database did not answer in time. Where a commit's answer was lost it may be stored all the same: the same key
+    /// then answers with that publish.
     #[error("the database cannot store it right now")]
     Unavailable,
     /// The site was removed meanwhile.
@@ -110,13 +114,16 @@ impl Inbox {
     /// Stores a publish and returns when it is durable.
     ///
     /// # Errors
-    /// See [`InboxError`]; then nothing was queued.
+    /// See [`InboxError`].
     pub async fn accept(&self, publish: NewPublish) -> Result<Acceptance, InboxError> {
         let (answer, answered) = oneshot::channel();
         self.entries
             .try_send(Entry { publish, answer })
             .map_err(|_| InboxError::Full)?;
-        answered.await.map_err(|_| InboxError::Unavailable)?
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Err(InboxError::Unavailable),
+        }
     }
 }
 
@@ -137,11 +144,17 @@ async fn write(store: Store, mut waiting: mpsc::Receiver<Entry>, stored: impl Fn
 /// Writes a batch, trying again while the database is away. Every publish brings its identifier, so a batch whose
 /// commit was lost with the connection is not stored twice.
 async fn write_batch(store: &Store, mut batch: Vec<Entry>) {
-    let deadline = tokio::time::sleep(PATIENCE);
-    tokio::pin!(deadline);
     loop {
+        // Who does not wait any more was told 503, or has gone: storing it now would only surprise.
+        batch.retain(|entry| !entry.answer.is_closed());
+        if batch.is_empty() {
+            return;
+        }
         let publishes: Vec<&NewPublish> = batch.iter().map(|entry| &entry.publish).collect();
-        match store.insert(&publishes).await {
+        let stored = tokio::time::timeout(ANSWER, store.insert(&publishes))
+            .await
+            .unwrap_or_else(|_| Err(super::no_answer()));
+        match stored {
             Ok(mut outcomes) => {
                 for Entry { publish, answer } in batch {
                     let outcome = outcomes.remove(&publish.id).ok_or(InboxError::Unavailable);
@@ -164,15 +177,7 @@ async fn write_batch(store: &Store, mut batch: Vec<Entry>) {
             }
             Err(error) => {
                 tracing::warn!(%error, publishes = batch.len(), "publishes could not be stored yet");
-                tokio::select! {
-                    () = tokio::time::sleep(RETRY) => {}
-                    () = &mut deadline => {
-                        for entry in batch {
-                            let _ = entry.answer.send(Err(InboxError::Unavailable));
-                        }
-                        return;
-                    }
-                }
+                tokio::time::sleep(RETRY).await;
             }
         }
     }

@@ -13,8 +13,8 @@ use super::spending::{month_usage, spending};
 use super::transitions::announce_change;
 use super::{SiteId, Store, StoreError};
 use crate::domain::{
-    DistributionId, Flow, InvalidationBatch, Item, KnownPaths, Limits, Settings, Spending, Terms,
-    UnderWay, Usage, WaitReason, Waiting,
+    DistributionId, Flow, InFlight, InvalidationBatch, Item, KnownPaths, Limits, Settings,
+    Spending, Terms, Usage, WaitReason, Waiting,
 };
 
 /// Waiting publishes that one plan looks at.
@@ -309,13 +309,13 @@ impl Lane {
     /// # Errors
     /// If the database does not answer.
     pub async fn terms(&mut self, now: OffsetDateTime) -> Result<Terms, StoreError> {
-        let under_way = UnderWay {
+        let in_flight = InFlight {
             planned: self.queued.iter().map(|q| q.items.len() as u64).sum(),
             in_progress: self.in_progress.total() + self.folded_in_progress,
         };
         let key = self.settings.access_key_name();
         let month = month_usage(&mut self.tx, self.site, Some(key), now).await?;
-        Ok(self.spending.terms(&month, under_way, &self.limits.prices))
+        Ok(self.spending.terms(&month, in_flight, &self.limits.prices))
     }
 
     /// What the site has published lately.

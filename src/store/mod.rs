@@ -90,12 +90,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The database did not answer in time.
+    #[must_use]
+    pub fn no_answer() -> Self {
+        Self::Database(no_answer())
+    }
+
     fn unknown(what: &'static str, value: impl Into<String>) -> Self {
         Self::Unknown {
             what,
             value: value.into(),
         }
     }
+}
+
+/// What a connection that timed out would say.
+fn no_answer() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 /// The database and the keys that open its secrets. Clones share both.
@@ -118,6 +129,16 @@ impl Store {
                 Box::pin(
                     async move { Ok(used.idle_for < FRESH || connection.ping().await.is_ok()) },
                 )
+            })
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // A replica that is stopped in the middle of a transaction must not hold its locks for ever. Set
+                    // here, since poolers such as RDS Proxy refuse it as an option of the connection.
+                    sqlx::query("SET idle_in_transaction_session_timeout = '10s'")
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
             })
             .connect_lazy_with(options.application_name("skycms-cdn"));
         Self {

@@ -7,7 +7,7 @@ use super::rates::flow;
 use super::spending::{month_usage, spending};
 use super::{SiteId, Store, StoreError, known_paths};
 use crate::domain::{
-    Bucket, Flow, HeldNote, KnownPaths, Limits, MonthUsage, Spending, UnderWay, Usage, WaitReason,
+    Bucket, Flow, HeldNote, InFlight, KnownPaths, Limits, MonthUsage, Spending, Usage, WaitReason,
 };
 
 /// How things stand at a site and its distribution.
@@ -18,7 +18,7 @@ pub struct Outlook {
     /// What the month has taken.
     pub month: MonthUsage,
     /// What is on its way.
-    pub under_way: UnderWay,
+    pub in_flight: InFlight,
     /// What is in progress at the distribution.
     pub in_progress: Usage,
     /// What the distribution takes a second.
@@ -69,7 +69,7 @@ impl Store {
         let outlook = Outlook {
             spending: spending(&mut connection, site).await?,
             month: month_usage(&mut connection, site, Some(key), now).await?,
-            under_way: UnderWay {
+            in_flight: InFlight {
                 planned: distribution.planned.unsigned_abs(),
                 in_progress: in_progress.usage.total() + in_progress.folded,
             },

@@ -220,7 +220,7 @@ pub(super) async fn retry(
         Acceptance::Repeat(first) => first.id,
         Acceptance::Stored | Acceptance::KeyReused => fresh,
     };
-    audit::by(&state, &user, Deed::Retried, Some(id.to_string())).await?;
+    audit::by(&state, &user, Deed::TriedAgain, Some(id.to_string())).await?;
     Ok(see(&state, &format!("/activity/{shown}")))
 }
 

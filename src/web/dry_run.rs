@@ -44,7 +44,7 @@ pub(super) async fn dry_run(
     };
     let terms = outlook
         .spending
-        .terms(&outlook.month, outlook.under_way, &limits.prices);
+        .terms(&outlook.month, outlook.in_flight, &limits.prices);
     let waiting = [Waiting {
         publish: Uuid::nil(),
         items: asked.items.clone(),
@@ -65,7 +65,7 @@ pub(super) async fn dry_run(
         overdue,
     });
     let billed_paths = plan.batches.iter().map(|b| b.items.len() as u64).sum();
-    let used = outlook.month.key_paths + outlook.under_way.planned;
+    let used = outlook.month.key_paths + outlook.in_flight.planned;
     let first = plan
         .batches
         .first()

@@ -82,14 +82,14 @@ pub struct AppState {
     pub changes: LiveChanges,
     /// Wakes this replica's dispatcher.
     pub wake: Wake,
+    /// The last day of each site, kept for some seconds.
+    pub days: RecentDays,
     /// Who is let in, and from where.
     pub access: Arc<AccessConfig>,
     /// Hashes passwords.
     pub hasher: Hasher,
     /// Notes when tokens and secrets were used.
     pub uses: Uses,
-    /// The last day of each site, kept for some seconds.
-    pub days: RecentDays,
     /// The address users see.
     pub public: PublicUrl,
     /// What this replica counts.
@@ -106,7 +106,7 @@ pub struct AppState {
 pub fn router(state: AppState) -> Router {
     let prefix = state.public.prefix.clone();
     let headers = guard::Headers::of(&state);
-    let serve = state.serve;
+    let options = state.serve;
     let routes = routes::mount(&state)
         .fallback(fallback)
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
@@ -117,7 +117,7 @@ pub fn router(state: AppState) -> Router {
         Router::new().nest(&prefix, routes.clone()).merge(routes)
     };
     app.layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(serve, limits::keep))
+        .layer(from_fn_with_state(options, limits::keep))
         // `limits` has its own, for every way to read a body.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(headers, guard::headers))

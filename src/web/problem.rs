@@ -24,12 +24,6 @@ pub(super) enum Problem {
          page makes new tokens and secrets."
     )]
     Unauthorized,
-    /// A signature that cannot be right, whatever the secret.
-    #[error("{0}")]
-    BadSignature(&'static str),
-    /// Nobody is signed in.
-    #[error("Sign in first.")]
-    NotSignedIn,
     /// No metrics token, or a wrong one.
     #[error("Send `Authorization: Bearer` with the token of METRICS_TOKEN.")]
     NoMetricsToken,
@@ -38,11 +32,17 @@ pub(super) enum Problem {
         "Without METRICS_TOKEN, metrics are for this machine alone. Set it, and send it as `Authorization: Bearer`."
     )]
     NotLocal,
+    /// A signature that cannot be right, whatever the secret.
+    #[error("{0}")]
+    BadSignature(&'static str),
+    /// Nobody is signed in.
+    #[error("Sign in first.")]
+    NotSignedIn,
     /// A form that another site sent.
     #[error("This form came from another site. Open the page here and send it again.")]
     CrossSite,
     /// No such site, or none that this token belongs to.
-    #[error("There is no site `{0}` that this call may publish to.")]
+    #[error("There is no site `{0}` that this token may publish to.")]
     NoSuchSite(String),
     /// No such publish.
     #[error("There is no publish `{0}` at this site; ended ones are kept for a limited time.")]
@@ -105,9 +105,9 @@ impl Problem {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
             Self::Unauthorized
+            | Self::NoMetricsToken
             | Self::BadSignature(_)
-            | Self::NotSignedIn
-            | Self::NoMetricsToken => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorised"),
+            | Self::NotSignedIn => (StatusCode::UNAUTHORIZED, "unauthorized", "Not authorised"),
             Self::NotLocal => (StatusCode::FORBIDDEN, "not-local", "Refused"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "Refused"),
             Self::NoSuchSite(_) => (StatusCode::NOT_FOUND, "no-such-site", "No such site"),

@@ -53,6 +53,7 @@ pub fn routes() -> Vec<Route> {
         get("/static/style.css", Anyone, assets::style),
         get("/static/app.js", Anyone, assets::script),
         get("/static/icon.svg", Anyone, assets::icon),
+
         get("/metrics", Metrics, metrics::show),
 
         post("/api/sites/{site}/publishes", Hook, publishes::create),
@@ -80,14 +81,14 @@ pub fn routes() -> Vec<Route> {
         get("/settings/cdn", Admin, settings::show),
         post("/settings/cdn", Admin, settings::save),
         post("/settings/cdn/remove", Admin, settings::remove),
+        post("/settings/cdn/publishing", Admin, rules::save_publishing),
+        post("/settings/cdn/policy", Admin, rules::save_spending),
         post("/settings/cdn/tokens", Admin, tokens::create),
         post("/settings/cdn/tokens/{id}/reveal", Admin, tokens::reveal),
         post("/settings/cdn/tokens/{id}/revoke", Admin, tokens::revoke),
         post("/settings/cdn/secrets", Admin, secrets::create),
         post("/settings/cdn/secrets/{id}/reveal", Admin, secrets::reveal),
         post("/settings/cdn/secrets/{id}/revoke", Admin, secrets::revoke),
-        post("/settings/cdn/publishing", Admin, rules::save_publishing),
-        post("/settings/cdn/policy", Admin, rules::save_spending),
         get("/audit", Admin, audit::list),
     ]
 }

@@ -62,7 +62,7 @@ pub(super) async fn save_publishing(
         .save_publishing(page.site.id, &hosts, &companions, directory_variants)
         .await
         .map_err(|error| failed(error.into()))?;
-    audit::by(&state, &user, Deed::SavedPublishing, None).await?;
+    audit::by(&state, &user, Deed::ChangedPublishing, None).await?;
     refresh(&state).await;
     Ok(see(&state, "/settings/cdn?done=rules#publishing"))
 }
@@ -180,7 +180,7 @@ pub(super) async fn save_spending(
     audit::by(
         &state,
         &user,
-        Deed::SavedPolicy,
+        Deed::ChangedPolicy,
         Some(policy.as_str().to_owned()),
     )
     .await?;

@@ -75,15 +75,10 @@ impl Browser {
         list.select_by_value(value).await.unwrap();
     }
 
-    /// Presses a button or follows a link by what it says.
-    pub(crate) async fn press(&self, label: &str) {
-        self.labelled(label).await.click().await.unwrap();
-    }
-
-    /// Presses a button or follows a link, and waits for the page that comes.
+    /// Presses a button, or follows a link, by what it says, and waits for the page that comes.
     pub(crate) async fn submit(&self, label: &str) {
         let page = self.find("html").await;
-        self.press(label).await;
+        self.labelled(label).await.click().await.unwrap();
         self.leave(page).await;
     }
 
@@ -97,14 +92,13 @@ impl Browser {
     }
 
     async fn labelled(&self, label: &str) -> Element {
-        let path = format!(
-            "(//button | //a | //summary)[starts-with(normalize-space(), {})]",
-            quoted(label)
-        );
-        let found = self.client().find_all(Locator::XPath(&path)).await.unwrap();
-        for element in found {
-            if element.is_displayed().await.unwrap() {
-                return element;
+        for kind in ["button", "a"] {
+            let path = format!("//{kind}[starts-with(normalize-space(), \"{label}\")]");
+            let found = self.client().find_all(Locator::XPath(&path)).await;
+            for element in found.unwrap() {
+                if element.is_displayed().await.unwrap() {
+                    return element;
+                }
             }
         }
         panic!(
@@ -216,10 +210,4 @@ impl Browser {
 /// Where lines break is the layout's business.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A string of XPath, which knows no escapes.
-fn quoted(text: &str) -> String {
-    assert!(!text.contains('"'));
-    format!("\"{text}\"")
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use fantoccini::wd::WebDriverCompatibleCommand;
@@ -28,10 +29,10 @@ pub(crate) enum Scripts {
 
 impl Driver {
     pub(crate) async fn start(scripts: Scripts) -> Self {
-        let (process, port) = (0..5)
-            .find_map(|_| chromedriver())
-            .expect("chromedriver starts");
         let profile = tempfile::tempdir().unwrap();
+        let (process, port) = (0..5)
+            .find_map(|_| chromedriver(profile.path()))
+            .expect("chromedriver starts");
         let Value::Object(capabilities) = capabilities(&profile, scripts) else {
             unreachable!("an object")
         };
@@ -66,15 +67,16 @@ impl Driver {
 }
 
 /// A driver and its port. It picks a free one, which somebody else may take in the meantime; then there is none.
-fn chromedriver() -> Option<(Child, String)> {
+fn chromedriver(directory: &Path) -> Option<(Child, String)> {
     let mut process = Command::new("chromedriver")
         .arg("--port=0")
+        .env("TMPDIR", directory)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()
         .expect("chromedriver (Debian: chromium-driver)");
-    let port = BufReader::new(process.stdout.take()?)
+    let port = BufReader::new(process.stdout.take().unwrap())
         .lines()
         .map_while(Result::ok)
         .find_map(|line| {

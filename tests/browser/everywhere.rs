@@ -15,7 +15,11 @@ use crate::support::{DISTRIBUTION, KEY, SECRET};
 /// Looks at the page as it is, in both colour schemes, at the width of a desk and of a telephone.
 async fn inspect(browser: &Browser, page: &str) {
     for scheme in ["light", "dark"] {
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        // Without motion: half-way between two colours nothing can be measured.
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
         browser
             .driver
             .devtools(

@@ -20,5 +20,6 @@ mod address;
 mod everywhere;
 mod failures;
 mod form;
+mod purge;
 mod settings;
 mod tokens;

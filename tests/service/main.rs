@@ -22,4 +22,5 @@ mod polls;
 mod quotas;
 mod repeats;
 mod replicas;
+mod stalls;
 mod waiting;

@@ -14,7 +14,7 @@ mod sandbox;
 mod stepped;
 
 pub(crate) use database::{Database, url_of};
-pub(crate) use http::{Answer, Api, send};
+pub(crate) use http::{Answer, Api, has_ended, send, try_send};
 pub(crate) use replica::{Replica, refusal};
 pub(crate) use sandbox::{Sandbox, policy};
 pub(crate) use stepped::{Stepped, settings};

@@ -78,6 +78,17 @@ impl Sandbox {
             .await;
     }
 
+    /// Adds rules for faults, and starts the randomness that they draw from.
+    pub(crate) async fn faults(&self, rules: Value, seed: u64) {
+        let body = json!({ "rules": rules, "seed": seed });
+        self.admin("POST", "faults", body).await;
+    }
+
+    /// Everything but secrets.
+    pub(crate) async fn state(&self) -> Value {
+        self.admin("GET", "state", Value::Null).await
+    }
+
     pub(crate) async fn clear_faults(&self) {
         self.admin("DELETE", "faults", Value::Null).await;
     }

@@ -1,0 +1,319 @@
+//! What the senders were told, what is stored, and what the sandbox saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use sqlx::Row as _;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::journal::Journal;
+use crate::postgres::Postgres;
+use crate::sender::Publish;
+use crate::support::{Api, Sandbox};
+use crate::token;
+
+pub(crate) struct Evidence {
+    pub(crate) publishes: Vec<Publish>,
+    /// What the API tells of each publish that is stored, by id.
+    pub(crate) told: BTreeMap<String, Value>,
+    pub(crate) stored: Vec<StoredPublish>,
+    /// By caller reference.
+    pub(crate) invalidations: BTreeMap<String, Invalidation>,
+    /// By access key: requests and paths.
+    pub(crate) usage: BTreeMap<String, (i64, i64)>,
+    /// Every call of CloudFront, oldest first.
+    pub(crate) calls: Vec<Call>,
+    /// What CloudFront accepted, by its own number.
+    pub(crate) accepted: BTreeMap<String, Accepted>,
+    pub(crate) billed_paths: i64,
+    pub(crate) journal: Journal,
+    pub(crate) began: OffsetDateTime,
+}
+
+/// A row of `publish`.
+pub(crate) struct StoredPublish {
+    pub(crate) id: String,
+    pub(crate) site: String,
+    pub(crate) key: String,
+    pub(crate) state: String,
+    pub(crate) items: BTreeSet<String>,
+}
+
+/// A row of `invalidation`.
+pub(crate) struct Invalidation {
+    pub(crate) distribution: String,
+    pub(crate) items: BTreeSet<String>,
+    pub(crate) status: String,
+    pub(crate) cloudfront_id: Option<String>,
+    pub(crate) error: Option<Value>,
+    /// All of the row, for a timeline.
+    row: Value,
+}
+
+/// An entry of the sandbox's ledger.
+pub(crate) struct Call {
+    pub(crate) time: OffsetDateTime,
+    pub(crate) creates: bool,
+    pub(crate) distribution: String,
+    pub(crate) access_key: String,
+    pub(crate) outcome: String,
+    pub(crate) fault: Option<String>,
+    /// Of a `CreateInvalidation`.
+    pub(crate) reference: String,
+    pub(crate) invalidation: String,
+    pub(crate) paths: i64,
+}
+
+/// An invalidation of the sandbox.
+pub(crate) struct Accepted {
+    pub(crate) at: OffsetDateTime,
+    pub(crate) distribution: String,
+    pub(crate) reference: String,
+    pub(crate) paths: BTreeSet<String>,
+    pub(crate) completed_at: Option<OffsetDateTime>,
+}
+
+impl Evidence {
+    pub(crate) async fn gather(
+        publishes: Vec<Publish>,
+        apis: &[Api; 2],
+        postgres: &Postgres,
+        sandbox: &Sandbox,
+        journal: Journal,
+        began: OffsetDateTime,
+    ) -> Self {
+        let mut database = postgres.connect().await;
+        let stored: Vec<StoredPublish> = sqlx::query(
+            "SELECT p.id::text, s.name, p.idempotency_key, p.state, p.items
+             FROM publish p JOIN site s ON s.id = p.site_id ORDER BY p.id",
+        )
+        .fetch_all(&mut database)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| StoredPublish {
+            id: row.get(0),
+            site: row.get(1),
+            key: row.get(2),
+            state: row.get(3),
+            items: row.get::<Vec<String>, _>(4).into_iter().collect(),
+        })
+        .collect();
+        let invalidations = sqlx::query("SELECT to_jsonb(i) FROM invalidation i")
+            .fetch_all(&mut database)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|row| row.get::<Value, _>(0))
+            .map(|row| (text(&row["caller_reference"]), Invalidation::of(row)))
+            .collect();
+        let usage = sqlx::query(
+            "SELECT access_key_id, sum(requests)::int8, sum(paths)::int8 FROM usage GROUP BY 1",
+        )
+        .fetch_all(&mut database)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.get(0), (row.get(1), row.get(2))))
+        .collect();
+
+        let state = sandbox.state().await;
+        let calls: Vec<Call> = list(&state["ledger"]).map(Call::of).collect();
+        let accepted_at: BTreeMap<&str, OffsetDateTime> = calls
+            .iter()
+            .filter(|call| call.outcome == "Accepted")
+            .map(|call| (call.invalidation.as_str(), call.time))
+            .collect();
+        let accepted = list(&state["invalidations"])
+            .map(|one| {
+                let id = text(&one["id"]);
+                let at = accepted_at[id.as_str()];
+                (id, Accepted::of(one, at))
+            })
+            .collect();
+        Self {
+            told: ask(&stored, apis, &journal).await,
+            publishes,
+            stored,
+            invalidations,
+            usage,
+            accepted,
+            billed_paths: state["counters"]["billed_paths"].as_i64().unwrap(),
+            calls,
+            journal,
+            began,
+        }
+    }
+
+    /// All that is known of a publish, in order.
+    pub(crate) fn timeline(&self, key: &str) -> String {
+        let mut lines: Vec<(OffsetDateTime, String)> = self.journal.events();
+        let sent = self.publishes.iter().find(|publish| publish.key == key);
+        for attempt in sent.iter().flat_map(|publish| &publish.attempts) {
+            lines.push((
+                attempt.began,
+                format!(
+                    "POST to {}: {:?} after {}",
+                    ["one", "two"][attempt.replica],
+                    attempt.answer,
+                    attempt.ended - attempt.began
+                ),
+            ));
+        }
+        let mut text = String::new();
+        let id = self
+            .stored
+            .iter()
+            .find(|row| row.key == key)
+            .map(|row| &row.id);
+        let told = id.and_then(|id| self.told.get(id));
+        if let Some(told) = told {
+            let references: BTreeSet<String> = list(&told["invalidations"])
+                .map(|one| text_of(one, "caller_reference"))
+                .collect();
+            for call in self
+                .calls
+                .iter()
+                .filter(|call| references.contains(&call.reference))
+            {
+                lines.push((call.time, call.to_string()));
+            }
+            for reference in &references {
+                if let Some(invalidation) = self.invalidations.get(reference) {
+                    writeln!(text, "    row {}", invalidation.row).unwrap();
+                }
+            }
+            writeln!(text, "    the API tells {told}").unwrap();
+        }
+        lines.sort();
+        for (at, what) in lines {
+            writeln!(
+                text,
+                "    {:8.3} s  {what}",
+                (at - self.began).as_seconds_f64()
+            )
+            .unwrap();
+        }
+        text
+    }
+
+    /// Seconds since the start of the run.
+    pub(crate) fn seconds(&self, at: OffsetDateTime) -> f64 {
+        (at - self.began).as_seconds_f64()
+    }
+}
+
+/// Asks the API for each publish, on either replica in turn.
+async fn ask(
+    stored: &[StoredPublish],
+    apis: &[Api; 2],
+    journal: &Journal,
+) -> BTreeMap<String, Value> {
+    let mut told = BTreeMap::new();
+    for (turn, row) in stored.iter().enumerate() {
+        let api = apis[turn % 2].clone();
+        let api = match row.site.as_str() {
+            "default" => api,
+            site => api.of_site(site, &token(site)),
+        };
+        let path = format!("/api/sites/{}/publishes/{}", row.site, row.id);
+        let answer = api.get(&path, &[]).await;
+        if answer.status == 200 {
+            told.insert(row.id.clone(), answer.json());
+        } else {
+            journal.breach(format!("GET {path} is answered {}", answer.status));
+        }
+    }
+    told
+}
+
+impl Invalidation {
+    fn of(row: Value) -> Self {
+        Self {
+            distribution: text(&row["distribution_id"]),
+            items: list(&row["items"]).map(text).collect(),
+            status: text(&row["status"]),
+            cloudfront_id: row["cloudfront_id"].as_str().map(str::to_owned),
+            error: Some(row["error"].clone()).filter(|error| !error.is_null()),
+            row,
+        }
+    }
+}
+
+impl Call {
+    fn of(entry: &Value) -> Self {
+        let optional = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+        Self {
+            time: time(&entry["time"]),
+            creates: entry["operation"] == "CreateInvalidation",
+            distribution: optional("distribution"),
+            access_key: optional("access_key_id"),
+            outcome: optional("outcome"),
+            fault: entry["fault"].as_str().map(str::to_owned),
+            reference: optional("caller_reference"),
+            invalidation: optional("invalidation_id"),
+            paths: entry["paths"].as_i64().unwrap(),
+        }
+    }
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            outcome,
+            reference,
+            distribution,
+            ..
+        } = self;
+        write!(
+            f,
+            "CloudFront: {outcome} {distribution} {reference} {}",
+            self.invalidation
+        )?;
+        match &self.fault {
+            Some(fault) => write!(f, " ({fault})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Accepted {
+    fn of(one: &Value, at: OffsetDateTime) -> Self {
+        Self {
+            at,
+            distribution: text(&one["distribution"]),
+            reference: text(&one["caller_reference"]),
+            paths: list(&one["paths"]).map(text).collect(),
+            completed_at: Some(&one["completed_at"])
+                .filter(|at| !at.is_null())
+                .map(time),
+        }
+    }
+
+    /// Whether this purges all that `item` purges.
+    pub(crate) fn covers(&self, item: &str) -> bool {
+        self.paths.contains(item)
+            || self.paths.iter().any(|path| {
+                path.strip_suffix('*')
+                    .is_some_and(|prefix| path.starts_with('/') && item.starts_with(prefix))
+            })
+    }
+}
+
+pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+pub(crate) fn text_of(value: &Value, field: &str) -> String {
+    text(&value[field])
+}
+
+pub(crate) fn time(value: &Value) -> OffsetDateTime {
+    OffsetDateTime::parse(value.as_str().unwrap(), &Rfc3339).unwrap()
+}

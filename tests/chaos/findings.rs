@@ -1,0 +1,319 @@
+//! The checks. Each compares what was promised with two witnesses that know nothing of each other: what the senders
+//! were told, and the sandbox's ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use time::{Duration, OffsetDateTime};
+
+use crate::LATENCY_MS;
+use crate::evidence::{Call, Evidence, list, text, text_of, time};
+use crate::sender::Answer;
+
+/// After this the service gives up waiting for CloudFront's answer.
+const ATTEMPT: Duration = Duration::seconds(10);
+/// A replica that was told to end gives up its calls after this.
+const PARTING: Duration = Duration::seconds(6);
+/// What timers and two processes' clocks may be off by.
+const SLACK: Duration = Duration::milliseconds(3);
+
+impl Evidence {
+    /// All that must not have happened, and did.
+    pub(crate) fn breaches(&self) -> Vec<String> {
+        let mut breaches = self.journal.breaches();
+        for check in [
+            Self::answers_are_expected,
+            Self::every_202_has_ended,
+            Self::every_item_of_a_completed_publish_was_purged,
+            Self::nothing_is_billed_twice,
+            Self::the_meter_is_right,
+            Self::a_key_is_one_publish,
+            Self::quotas_are_kept,
+            Self::one_call_at_a_time,
+        ] {
+            check(self, &mut breaches);
+        }
+        breaches
+    }
+
+    fn answers_are_expected(&self, breaches: &mut Vec<String>) {
+        for publish in &self.publishes {
+            for attempt in &publish.attempts {
+                if let Answer::Unexpected(status, body) = &attempt.answer {
+                    breaches.push(format!(
+                        "{} was answered {status}: {body}\n{}",
+                        publish.key,
+                        self.timeline(&publish.key)
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Also what was stored and never answered: nobody can tell it from the others.
+    fn every_202_has_ended(&self, breaches: &mut Vec<String>) {
+        let stored: BTreeSet<&str> = self.stored.iter().map(|row| row.id.as_str()).collect();
+        for publish in &self.publishes {
+            for (_, receipt) in publish.receipts() {
+                if !stored.contains(receipt.id.as_str()) {
+                    breaches.push(format!(
+                        "publish {} was answered 202 and is lost\n{}",
+                        receipt.id,
+                        self.timeline(&publish.key)
+                    ));
+                }
+            }
+        }
+        for row in &self.stored {
+            let Some(told) = self.told.get(&row.id) else {
+                continue;
+            };
+            let state = text_of(told, "state");
+            let reasons = list(&told["invalidations"])
+                .filter(|one| one["status"] == "Failed")
+                .all(|one| one["error"]["code"].is_string());
+            let has_invalidations = list(&told["invalidations"]).next().is_some();
+            let fine = has_invalidations
+                && match state.as_str() {
+                    "completed" | "unconfirmed" => true,
+                    "failed" => reasons,
+                    _ => false,
+                };
+            if !fine || state != row.state {
+                breaches.push(format!(
+                    "publish {} is {state} (stored: {})\n{}",
+                    row.id,
+                    row.state,
+                    self.timeline(&row.key)
+                ));
+            }
+        }
+    }
+
+    fn every_item_of_a_completed_publish_was_purged(&self, breaches: &mut Vec<String>) {
+        let received: BTreeMap<&str, OffsetDateTime> = self
+            .publishes
+            .iter()
+            .filter_map(|publish| publish.receipt())
+            .map(|receipt| (receipt.id.as_str(), receipt.received_at))
+            .collect();
+        for row in &self.stored {
+            let Some(told) = self.told.get(&row.id) else {
+                continue;
+            };
+            if told["state"] != "completed" {
+                continue;
+            }
+            // Where no 202 arrived, the store tells when it came.
+            let received = received
+                .get(row.id.as_str())
+                .copied()
+                .unwrap_or_else(|| time(&told["received_at"]));
+            for one in list(&told["invalidations"]) {
+                let known = self.accepted.get(&text_of(one, "id"));
+                let since = known.and_then(|known| known.completed_at);
+                if since.is_none_or(|since| time(&one["completed_at"]) < since) {
+                    breaches.push(format!(
+                        "{one} was called completed before CloudFront said so\n{}",
+                        self.timeline(&row.key)
+                    ));
+                }
+            }
+            let ids: BTreeSet<String> = list(&told["invalidations"])
+                .map(|one| text_of(one, "id"))
+                .collect();
+            for item in &row.items {
+                let purged = ids
+                    .iter()
+                    .filter_map(|id| self.accepted.get(id))
+                    .any(|one| {
+                        one.covers(item) && one.at >= received && one.completed_at.is_some()
+                    });
+                if !purged {
+                    breaches.push(format!(
+                        "publish {} is completed, and {item} was not purged after it\n{}",
+                        row.id,
+                        self.timeline(&row.key)
+                    ));
+                }
+            }
+        }
+    }
+
+    fn nothing_is_billed_twice(&self, breaches: &mut Vec<String>) {
+        let mut references = BTreeSet::new();
+        for (id, one) in &self.accepted {
+            if !references.insert(&one.reference) {
+                breaches.push(format!(
+                    "{} was accepted twice, again as {id}",
+                    one.reference
+                ));
+            }
+            match self.invalidations.get(&one.reference) {
+                None => breaches.push(format!(
+                    "{id} was accepted, and nothing is stored of {}",
+                    one.reference
+                )),
+                Some(stored) => {
+                    if stored.items != one.paths || stored.distribution != one.distribution {
+                        breaches.push(format!(
+                            "{} was sent with other items than are stored",
+                            one.reference
+                        ));
+                    }
+                    if !matches!(stored.status.as_str(), "Completed" | "Unconfirmed") {
+                        breaches.push(format!(
+                            "{} was accepted, and is {} {:?}",
+                            one.reference, stored.status, stored.error
+                        ));
+                    }
+                }
+            }
+        }
+        for (reference, stored) in &self.invalidations {
+            let id = stored.cloudfront_id.as_ref();
+            let known = match stored.status.as_str() {
+                "Completed" => id
+                    .and_then(|id| self.accepted.get(id))
+                    .is_some_and(|one| one.reference == *reference && one.completed_at.is_some()),
+                "Unconfirmed" => references.contains(reference),
+                _ => true,
+            };
+            if !known {
+                breaches.push(format!(
+                    "{reference} is {}, and CloudFront does not know it so",
+                    stored.status
+                ));
+            }
+        }
+        // One publish's item in two accepted invalidations of that publish: planned twice.
+        for row in &self.stored {
+            let Some(told) = self.told.get(&row.id) else {
+                continue;
+            };
+            let mut seen = BTreeSet::new();
+            for one in list(&told["invalidations"]) {
+                let items: BTreeSet<String> = list(&one["items"]).map(text).collect();
+                for item in items.intersection(&row.items) {
+                    if !seen.insert(item.clone()) {
+                        breaches.push(format!(
+                            "{item} of publish {} was planned twice\n{}",
+                            row.id,
+                            self.timeline(&row.key)
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    fn the_meter_is_right(&self, breaches: &mut Vec<String>) {
+        let mut billed: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        for call in self.calls.iter().filter(|call| call.outcome == "Accepted") {
+            let sum = billed.entry(call.access_key.clone()).or_default();
+            *sum = (sum.0 + 1, sum.1 + call.paths);
+        }
+        let total: i64 = billed.values().map(|(_, paths)| paths).sum();
+        if billed != self.usage || total != self.billed_paths {
+            breaches.push(format!(
+                "the meter has {:?}, CloudFront billed {billed:?} ({} paths)",
+                self.usage, self.billed_paths
+            ));
+        }
+    }
+
+    fn a_key_is_one_publish(&self, breaches: &mut Vec<String>) {
+        let mut ids: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+        for row in &self.stored {
+            ids.entry((&row.site, &row.key))
+                .or_default()
+                .insert(&row.id);
+        }
+        for publish in &self.publishes {
+            let stored = ids.entry((publish.site, &publish.key)).or_default();
+            let told: BTreeSet<_> = publish.receipts().map(|(_, receipt)| receipt).collect();
+            stored.extend(told.iter().map(|receipt| receipt.id.as_str()));
+            let altered = told.iter().any(|receipt| receipt.items != publish.items);
+            if stored.len() > 1 || told.len() > 1 || altered {
+                breaches.push(format!(
+                    "{} is {stored:?}, and was answered {told:?}\n{}",
+                    publish.key,
+                    self.timeline(&publish.key)
+                ));
+            }
+        }
+        let known: BTreeSet<&str> = self.publishes.iter().map(|p| p.key.as_str()).collect();
+        for row in &self.stored {
+            if !known.contains(row.key.as_str()) {
+                breaches.push(format!(
+                    "publish {} has a key that nobody sent: {}",
+                    row.id, row.key
+                ));
+            }
+        }
+    }
+
+    /// A refusal that no fault was told to play is CloudFront's own.
+    fn quotas_are_kept(&self, breaches: &mut Vec<String>) {
+        for call in &self.calls {
+            let quota = [
+                "TooManyInvalidationsInProgress",
+                "Throttling",
+                "BatchTooLarge",
+            ];
+            if quota.contains(&call.outcome.as_str()) {
+                breaches.push(format!(
+                    "at {:.3} s {} of {} was refused: {}",
+                    self.seconds(call.time),
+                    call.reference,
+                    call.distribution,
+                    call.outcome
+                ));
+            }
+        }
+    }
+
+    /// From when the sandbox got a call until it answered, or its caller had given up.
+    fn one_call_at_a_time(&self, breaches: &mut Vec<String>) {
+        let partings: Vec<_> = self
+            .journal
+            .events()
+            .into_iter()
+            .filter(|(_, what)| what.starts_with("SIGTERM"))
+            .map(|(at, _)| at + PARTING)
+            .collect();
+        let mut last: BTreeMap<&str, &Call> = BTreeMap::new();
+        for call in self.calls.iter().filter(|call| call.creates) {
+            if let Some(before) = last.insert(&call.distribution, call)
+                && call.begin() + SLACK < before.end()
+                && !partings
+                    .iter()
+                    .any(|at| (before.begin() + PARTING..call.begin()).contains(at))
+            {
+                breaches.push(format!(
+                    "two calls at once for {}: at {:.3} s {before}, and at {:.3} s {call}",
+                    call.distribution,
+                    self.seconds(before.time),
+                    self.seconds(call.time),
+                ));
+            }
+        }
+    }
+}
+
+impl Call {
+    const HALF: Duration = Duration::milliseconds(LATENCY_MS as i64 / 2);
+
+    fn begin(&self) -> OffsetDateTime {
+        self.time - Self::HALF
+    }
+
+    fn end(&self) -> OffsetDateTime {
+        let fault = self.fault.as_deref().unwrap_or_default();
+        let lasts = ["hang ", "slow "]
+            .iter()
+            .find_map(|kind| fault.strip_prefix(kind)?.strip_suffix(" ms"))
+            .and_then(|text| text.parse().ok())
+            .map_or(Duration::ZERO, Duration::milliseconds);
+        (self.time + Self::HALF + lasts).min(self.begin() + ATTEMPT)
+    }
+}

@@ -1,0 +1,396 @@
+//! Two replicas of the real binary, a PostgreSQL and a sandbox in CloudFront's place, all of which fail at random, and
+//! senders that publish through it all. Afterwards what the senders were told, what is stored, and the sandbox's own
+//! ledger are compared. Run it with `script/chaos`; docs/RELIABILITY.md tells what it shows.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod evidence;
+mod findings;
+mod journal;
+mod postgres;
+mod replica;
+mod report;
+mod schedule;
+mod sender;
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use fastrand::Rng;
+use secrecy::SecretString;
+use serde_json::json;
+use skycms_cdn::clock::Clock;
+use skycms_cdn::config::Config;
+use skycms_cdn::store::{Sealer, Store};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use evidence::Evidence;
+use journal::Journal;
+use postgres::Postgres;
+use replica::Replica;
+use schedule::{Outage, Schedule, Step};
+use sender::Target;
+use support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables, settings};
+
+/// Publishers, each of which publishes twice a second.
+const SENDERS: usize = 12;
+/// How long everything may take to come to rest once nothing fails any more: a lease, the longest back-off, and some.
+const SETTLING: Duration = Duration::from_secs(150);
+/// What each call of CloudFront takes at least, half before and half after it is handled.
+const LATENCY_MS: u64 = 40;
+/// Sites besides `default`, with distribution and key. The last two share a key, and so its request rate.
+const SITES: [(&str, &str, &str); 2] = [
+    ("blog", "E2CHAOSBLOG001", "AKIACHAOS00000000001"),
+    ("shop", "E2CHAOSSHOP001", "AKIACHAOS00000000001"),
+];
+
+struct Options {
+    seconds: u64,
+    seed: u64,
+    /// Where `initdb` and `postgres` are.
+    programs: PathBuf,
+}
+
+impl Options {
+    fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
+        let mut options = Self {
+            seconds: 120,
+            seed: fastrand::u64(0..1_000_000),
+            programs: PathBuf::new(),
+        };
+        while let Some(word) = words.next() {
+            let value = words.next()?;
+            match word.as_str() {
+                "--seconds" => options.seconds = value.parse().ok().filter(|s| *s >= 10)?,
+                "--seed" => options.seed = value.parse().ok()?,
+                "--postgres" => options.programs = value.into(),
+                _ => return None,
+            }
+        }
+        options.programs.is_dir().then_some(options)
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Some(options) = Options::parse(std::env::args().skip(1)) else {
+        eprintln!("usage: script/chaos [--seconds N] [--seed S], with N of 10 or more");
+        return ExitCode::FAILURE;
+    };
+    let stopped = async {
+        let mut terminated =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    // Whatever is dropped is killed.
+    tokio::select! {
+        code = run(&options) => code,
+        () = stopped => ExitCode::FAILURE,
+    }
+}
+
+async fn run(options: &Options) -> ExitCode {
+    let directory = tempfile::Builder::new()
+        .prefix("skycms-cdn-chaos-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .unwrap();
+    let dir = directory.path();
+    println!(
+        "==> chaos for {} s, seed {}, logs in {}",
+        options.seconds,
+        options.seed,
+        dir.display()
+    );
+    let length = Duration::from_secs(options.seconds);
+    let schedule = Schedule::draw(options.seed, length);
+    let mut rng = Rng::with_seed(options.seed ^ 0xC4A0_5EED);
+    let journal = Journal::default();
+
+    let mut postgres = Postgres::start(&dir.join("postgres"), &options.programs).await;
+    let sandbox = start_sandbox(options.seed).await;
+    let (variables, apis) = environment(&postgres, &sandbox);
+    add_sites(&variables[0]).await;
+    let targets = targets(&apis);
+
+    let (start, began) = (Instant::now(), OffsetDateTime::now_utc());
+    let end = start + length;
+    let [one, two] = variables;
+    let [first, second] = schedule.replicas;
+    let replicas = [
+        Replica::start("one", dir, one).suffer(first, start, end, journal.clone()),
+        Replica::start("two", dir, two).suffer(second, start, end, journal.clone()),
+    ]
+    .map(tokio::spawn);
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|number| {
+            let rng = rng.fork();
+            let targets = targets.clone();
+            tokio::spawn(sender::publish_for_a_while(
+                number,
+                rng,
+                targets,
+                end,
+                end + SETTLING / 2,
+            ))
+        })
+        .collect();
+    tokio::join!(
+        outages(&mut postgres, schedule.postgres, start, end, &journal),
+        moods(&sandbox, schedule.moods, start, end, &journal),
+    );
+    sandbox.clear_faults().await;
+    journal.note("", "nothing fails any more".to_owned());
+
+    let mut running = Vec::new();
+    for replica in replicas {
+        running.push(replica.await.unwrap());
+    }
+    let watching: Vec<_> = running
+        .into_iter()
+        .map(|mut replica| {
+            let journal = journal.clone();
+            tokio::spawn(async move { replica.watch(end + SETTLING * 2, &journal).await })
+        })
+        .collect();
+    let mut publishes = Vec::new();
+    for sender in senders {
+        publishes.extend(sender.await.unwrap());
+    }
+    let settled = settle(&postgres, end + SETTLING).await;
+    let took = end.elapsed();
+    if !settled {
+        journal.breach(format!("not everything came to an end within {SETTLING:?}"));
+    }
+    let evidence = Evidence::gather(publishes, &apis, &postgres, &sandbox, journal, began).await;
+    for watch in watching {
+        watch.abort();
+    }
+    postgres.end(Outage::Quit).await;
+
+    let breaches = evidence.breaches();
+    report::print(&evidence, took);
+    if breaches.is_empty() {
+        println!(
+            "==> no breach (script/chaos --seconds {} --seed {})",
+            options.seconds, options.seed
+        );
+        return ExitCode::SUCCESS;
+    }
+    for breach in &breaches {
+        println!("\nBREACH {breach}");
+    }
+    println!(
+        "==> {} breaches (script/chaos --seconds {} --seed {}), logs kept in {}",
+        breaches.len(),
+        options.seconds,
+        options.seed,
+        directory.keep().display()
+    );
+    ExitCode::FAILURE
+}
+
+/// The sandbox with its default quotas, a request rate that lets a run come to rest, and faults on a quarter of the
+/// calls: some before the call is handled, some after it.
+async fn start_sandbox(seed: u64) -> Sandbox {
+    let sandbox = Sandbox::start_with(500).await;
+    sandbox
+        .config(json!({ "rate": 5, "burst": 10, "latency_ms": LATENCY_MS }))
+        .await;
+    for (_, distribution, _) in SITES {
+        sandbox
+            .set_distribution(distribution, json!({ "account": "210987654321" }))
+            .await;
+    }
+    let resources: Vec<String> = SITES
+        .iter()
+        .map(|(_, distribution, _)| format!("arn:aws:cloudfront::*:distribution/{distribution}"))
+        .collect();
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"],
+        "Resource": resources,
+    }] });
+    let key = json!({ "secret_access_key": SECRET, "account": "210987654321", "policy": policy });
+    sandbox.set_key(SITES[0].2, key).await;
+
+    let rules = json!([
+        { "probability": 0.06, "handled": true, "fault": [
+            { "kind": "error", "code": "ServiceUnavailable", "status": 503 },
+            { "kind": "status", "status": 502 },
+            { "kind": "hang", "ms": 2_000 },
+            { "kind": "reset" },
+        ] },
+        // Of what is left, so that both are a quarter of all.
+        { "probability": 0.19 / 0.94, "fault": [
+            { "kind": "error", "code": "ServiceUnavailable", "status": 503 },
+            { "kind": "error", "code": "Throttling", "status": 400 },
+            { "kind": "status", "status": 504 },
+            { "kind": "hang", "ms": 3_000 },
+            { "kind": "hang", "ms": 20_000 },
+            { "kind": "reset" },
+            { "kind": "drop_answer" },
+            { "kind": "garbage" },
+            { "kind": "empty" },
+            { "kind": "truncated" },
+            { "kind": "slow", "ms": 800 },
+        ] },
+    ]);
+    sandbox.faults(rules, seed).await;
+    sandbox
+}
+
+/// What each replica is started with, and where it is found: always the same place, as behind a load balancer.
+fn environment(postgres: &Postgres, sandbox: &Sandbox) -> ([Variables; 2], [Api; 2]) {
+    // Held together, so that they are two.
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let addresses = listeners
+        .each_ref()
+        .map(|listener| listener.local_addr().unwrap().to_string());
+    let variables = addresses.each_ref().map(|address| {
+        [
+            ("LISTEN_ADDR", address.as_str()),
+            ("DATABASE_URL", &postgres.url()),
+            (
+                "ENCRYPTION_KEY",
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            ),
+            ("PUBLISH_TOKEN", TOKEN),
+            ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
+            ("CloudFront__DistributionId", DISTRIBUTION),
+            ("CloudFront__AccessKeyId", KEY),
+            ("CloudFront__SecretAccessKey", SECRET),
+            ("CLOUDFRONT_REQUESTS_PER_SECOND", "5"),
+            ("CLOUDFRONT_REQUEST_BURST", "10"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+    });
+    (
+        variables,
+        addresses.map(|address| Api::new(format!("http://{address}"))),
+    )
+}
+
+fn token(site: &str) -> String {
+    format!("{TOKEN}_{site}")
+}
+
+/// Makes the sites besides `default` before the first replica starts.
+async fn add_sites(variables: &Variables) {
+    let lookup = |name: &str| variables.get(name).map(std::ffi::OsString::from);
+    let config = Config::from_variables(lookup).unwrap();
+    let url = &variables["DATABASE_URL"];
+    let sealer = Sealer::new(&config.encryption_keys).unwrap();
+    let store = Store::new(url.parse().unwrap(), sealer);
+    store.migrate().await.unwrap();
+    let clock = Clock::system();
+    for (name, distribution, key) in SITES {
+        let now = clock.now();
+        let (site, _) = store.ensure_site(name, now).await.unwrap();
+        let token = SecretString::from(token(name));
+        store
+            .add_token(site, clock.id(), name, &token, false, now)
+            .await
+            .unwrap();
+        let settings = settings(distribution, key);
+        store.activate(site, &settings, None, now).await.unwrap();
+    }
+    store.close().await;
+}
+
+fn targets(apis: &[Api; 2]) -> Vec<Target> {
+    let mut targets = vec![Target {
+        site: "default",
+        apis: apis.clone(),
+    }];
+    targets.extend(SITES.map(|(site, _, _)| Target {
+        site,
+        apis: apis.each_ref().map(|api| api.of_site(site, &token(site))),
+    }));
+    targets
+}
+
+/// Ends PostgreSQL again and again, and starts it.
+async fn outages(
+    postgres: &mut Postgres,
+    steps: Vec<Step<Outage>>,
+    start: Instant,
+    end: Instant,
+    journal: &Journal,
+) {
+    for step in steps {
+        tokio::time::sleep_until(start + step.at).await;
+        let kind = match step.what {
+            Outage::Fast => "PostgreSQL restarts",
+            Outage::Quit | Outage::Kill => "PostgreSQL kills",
+            Outage::Freeze => "PostgreSQL freezes",
+        };
+        journal.note(
+            kind,
+            format!("PostgreSQL: {:?} for {:?}", step.what, step.lasts),
+        );
+        postgres.suffer(step.what, step.lasts).await;
+        journal.note("", "PostgreSQL is back".to_owned());
+    }
+    tokio::time::sleep_until(end).await;
+}
+
+/// Lets CloudFront answer a repeated caller reference in one documented way and one that was reported, in turn.
+async fn moods(
+    sandbox: &Sandbox,
+    moods: Vec<Duration>,
+    start: Instant,
+    end: Instant,
+    journal: &Journal,
+) {
+    for (at, mood) in moods
+        .into_iter()
+        .zip(["invalid_argument", "return"].into_iter().cycle())
+    {
+        tokio::time::sleep_until(start + at).await;
+        sandbox.config(json!({ "already_used": mood })).await;
+        journal.note(
+            "",
+            format!("a repeated caller reference is answered with {mood}"),
+        );
+    }
+    tokio::time::sleep_until(end).await;
+}
+
+/// Whether everything that was stored has ended by `deadline`.
+async fn settle(postgres: &Postgres, deadline: Instant) -> bool {
+    let mut database = postgres.connect().await;
+    loop {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM publish WHERE ended_at IS NULL)
+                  + (SELECT count(*) FROM invalidation WHERE ended_at IS NULL)",
+        )
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+        if open == 0 {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
