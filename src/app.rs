@@ -30,8 +30,6 @@ use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDay
 
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
-/// How often what has expired is deleted.
-const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the database may take to answer at start.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long answers under way and outcomes of calls may take when stopping.
@@ -59,8 +57,8 @@ pub enum AppError {
     Seal(#[from] SealError),
     /// The keys do not open what is stored.
     #[error(
-        "ENCRYPTION_KEY: does not open the secrets in the database. Put the key they were saved with behind the new one, \
-         separated by a comma, and run `skycms-cdn rotate-encryption-key` if the old one is to go. If it is lost, \
+        "ENCRYPTION_KEY: does not open the saved secrets; add the key they were saved with behind the new one, separated \
+         by a comma, and run `skycms-cdn rotate-encryption-key` if the old one is to go. If it is lost, \
          `skycms-cdn rotate-encryption-key --remove-unreadable` removes what cannot be read; enter it again then"
     )]
     WrongKey,
@@ -204,7 +202,6 @@ impl App {
         let stop = state.stop.clone();
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let store = state.store.clone();
-        tasks.spawn(stop.clone().run_until_cancelled_owned(tidy(state.clone())));
         let dispatching = tasks.spawn(dispatcher.run(stop.clone()));
         tasks.spawn(
             stop.clone()
@@ -288,16 +285,6 @@ async fn migrate(store: &Store) -> Result<(), AppError> {
             () = &mut patience => return Err(AppError::Database(error)),
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
-    }
-}
-
-/// Forgets sessions, links and tries whose time is over, now and every hour.
-async fn tidy(state: AppState) {
-    loop {
-        if let Err(error) = state.store.forget_expired(state.clock.now()).await {
-            tracing::warn!(%error, "what has expired could not be deleted yet");
-        }
-        tokio::time::sleep(TIDY_EVERY).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keeps the history as long as the operator wants, and no longer.
+//! Keeps the history as long as the operator wants, and sessions, links and failed sign-ins until their time is over.
 
 use std::time::Duration;
 
@@ -26,7 +26,10 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
         }
         let pruned = tokio::select! {
             () = stop.cancelled() => return,
-            pruned = prune(&store, &clock, history_days) => pruned,
+            pruned = async {
+                store.forget_expired(clock.now()).await?;
+                prune(&store, &clock, history_days).await
+            } => pruned,
         };
         pause = match pruned {
             Ok(deleted) => {

@@ -10,6 +10,7 @@ use skycms_cdn::clock::Clock;
 use skycms_cdn::config::{Config, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// SkyCMS's CDN settings backend. It is configured by environment variables.
 #[derive(Parser)]
@@ -42,11 +43,12 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
-    if let Err(error) = start_logging(&config) {
+    let command = arguments.command.unwrap_or(Command::Serve);
+    if let Err(error) = start_logging(&config, &command) {
         return refuse(&error);
     }
     raise_file_limit();
-    match run(&config, &arguments.command.unwrap_or(Command::Serve)) {
+    match run(&config, &command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(error.as_ref()),
     }
@@ -89,10 +91,15 @@ async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn start_logging(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+fn start_logging(config: &Config, command: &Command) -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_new(&config.log_filter).map_err(|e| format!("RUST_LOG: {e}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_writer(match command {
+            Command::Serve => BoxMakeWriter::new(std::io::stdout),
+            // Standard output is for the answer.
+            _ => BoxMakeWriter::new(std::io::stderr),
+        })
         .with_ansi(std::io::stdout().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),

@@ -42,7 +42,7 @@ pub(super) enum Problem {
     #[error("This form came from another site. Open the page here and send it again.")]
     CrossSite,
     /// No such site, or none that this token belongs to.
-    #[error("There is no site `{0}` that this call may publish to.")]
+    #[error("There is no site `{0}` that this token may publish to.")]
     NoSuchSite(String),
     /// No such publish.
     #[error("There is no publish `{0}` at this site; ended ones are kept for a limited time.")]

@@ -23,6 +23,8 @@ pub enum Access {
     Stranger,
     /// Who proves it with a publish token or a signature; the handler takes the proof with the body.
     Hook,
+    /// Who has the token of `METRICS_TOKEN`, or without one this machine alone; the handler looks.
+    Metrics,
     /// Who is signed in.
     Editor,
     /// Who is signed in as administrator.
@@ -44,7 +46,7 @@ pub struct Route {
 #[must_use]
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
-    use Access::{Admin, Anyone, Editor, Hook, Stranger};
+    use Access::{Admin, Anyone, Editor, Hook, Metrics, Stranger};
     vec![
         get("/health/live", Anyone, health::live),
         get("/health/ready", Anyone, health::ready),
@@ -52,7 +54,7 @@ pub fn routes() -> Vec<Route> {
         get("/static/app.js", Anyone, assets::script),
         get("/static/icon.svg", Anyone, assets::icon),
 
-        get("/metrics", Anyone, metrics::show),
+        get("/metrics", Metrics, metrics::show),
 
         post("/api/sites/{site}/publishes", Hook, publishes::create),
         get("/api/sites/{site}/publishes/{id}", Hook, publishes::show),
@@ -123,7 +125,7 @@ impl Route {
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
         let same_origin = from_fn_with_state(state.clone(), guard::same_origin);
         match self.access {
-            Access::Anyone | Access::Hook => self.handler,
+            Access::Anyone | Access::Hook | Access::Metrics => self.handler,
             Access::Stranger => self
                 .handler
                 .route_layer(axum::middleware::map_response(guard::never_framed))

@@ -18,7 +18,7 @@ use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
-use crate::database::Database;
+use crate::support::Database;
 
 pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
 pub(crate) const TOKEN: &str = "skycdn_planted_publish_token_of_default";
@@ -267,4 +267,25 @@ impl Browser<'_> {
         }
         answer
     }
+}
+
+/// Everything that is stored, as text; bytes in hexadecimal.
+pub(crate) async fn dump(database: &Database) -> String {
+    let mut connection = database.connect().await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let mut dump = String::new();
+    for table in tables {
+        let query = format!("SELECT row_to_json(t)::text FROM {table} t");
+        let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        dump += &format!("{table}:\n{}\n", rows.join("\n"));
+    }
+    dump
 }

@@ -7,8 +7,8 @@ use skycms_cdn::clock::Clock;
 use skycms_cdn::config::Config;
 use time::OffsetDateTime;
 
-use crate::database::Database;
 use crate::harness::{KEY, Service, config};
+use crate::support::Database;
 
 const NEW_KEY: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
 

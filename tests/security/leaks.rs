@@ -11,12 +11,13 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use skycms_cdn::cloudfront::{CloudFront, Options};
 use skycms_cdn::dispatcher::Dispatcher;
 
-use crate::harness::{Answer, EMBED_SECRET, HOOK_SECRET, KEY, LOG, PASSWORD, Service, TOKEN};
+use crate::harness::{Answer, EMBED_SECRET, HOOK_SECRET, KEY, LOG, PASSWORD, Service, TOKEN, dump};
 
 const DISTRIBUTION: &str = "E2SANDBOX0CDN1";
 const ACCESS_KEY: &str = "AKIASANDBOX000000001";
 const AWS_SECRET: &str = "pLanted/secret+of/cloudfront+0123456789a";
 const TYPED_SECRET: &str = "wRong/secret+typed/in+the/form0123456789";
+const METRICS_TOKEN: &str = "planted token of the metrics";
 const GUESS: &str = "a wrong \"password\" & more/";
 
 struct Sandbox(Child, String);
@@ -99,10 +100,11 @@ async fn no_secret_comes_out() {
     let service = Service::start_with(&[
         ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.1),
         ("CloudFront__SecretAccessKey", AWS_SECRET),
+        ("METRICS_TOKEN", METRICS_TOKEN),
     ])
     .await;
     let outputs = full_run(&service, &sandbox.1).await;
-    let dump = service.database.dump().await;
+    let dump = dump(&service.database).await;
     let log = LOG.text();
     assert!(log.contains("TRACE aws_"), "the log is complete");
     assert!(dump.contains(ACCESS_KEY), "the dump is complete");
@@ -123,6 +125,7 @@ async fn no_secret_comes_out() {
         AWS_SECRET,
         TYPED_SECRET,
         GUESS,
+        METRICS_TOKEN,
     ];
     let planted = planted
         .into_iter()
@@ -239,10 +242,19 @@ async fn full_run(service: &Service, endpoint: &str) -> Outputs {
         "/audit",
         "/password",
         "/health/ready",
+        "/purge",
         "/nowhere",
     ] {
         answers.push((path.to_owned(), browser.get(path).await));
     }
+    let bearer = format!("Bearer {METRICS_TOKEN}");
+    let headers = [("authorization", bearer.as_str())];
+    let mut scraper = service.browser();
+    let metrics = scraper
+        .request(Method::GET, "/metrics", &headers, String::new())
+        .await;
+    assert_eq!(metrics.status, 200);
+    answers.push(("the metrics".to_owned(), metrics));
     let sent = answers
         .iter()
         .any(|(what, answer)| what.ends_with("invalidations") && answer.body.contains("Completed"));

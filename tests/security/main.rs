@@ -2,12 +2,15 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "tests fail by panicking"
 )]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod attack;
-mod database;
 mod embed;
 mod forms;
 mod harness;
