@@ -235,19 +235,17 @@ fn a_strict_content_security_policy_blocks_nothing() {
 
 #[test]
 fn without_scripts_a_pending_page_reloads_itself() {
-    const RELOAD: &str =
-        r#"<noscript><meta http-equiv="refresh" content="3; url=/settings/cdn"></noscript>"#;
-    assert!(
-        samples::settings_testing()
-            .render()
-            .unwrap()
-            .contains(RELOAD)
+    let pending = samples::settings_testing();
+    let reload = format!(
+        r#"<noscript><meta http-equiv="refresh" content="3; url={}/settings/cdn"></noscript>"#,
+        pending.layout.base
     );
+    assert!(pending.render().unwrap().contains(&reload));
     assert!(
         !samples::settings_connected()
             .render()
             .unwrap()
-            .contains(RELOAD)
+            .contains(&reload)
     );
 }
 

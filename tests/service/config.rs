@@ -280,7 +280,10 @@ async fn a_key_that_does_not_open_what_is_saved_says_what_to_do() {
     variables.insert("ENCRYPTION_KEY".into(), new.into());
     let said = one_line(&variables).await;
     assert!(said.starts_with("ENCRYPTION_KEY: "), "{said}");
-    assert!(said.contains("add the key they were saved with"), "{said}");
+    assert!(
+        said.contains("Put the key they were saved with behind the new one"),
+        "{said}"
+    );
     assert!(!said.contains(new));
 
     variables.insert("ENCRYPTION_KEY".into(), format!("{new},{old}"));

@@ -305,7 +305,7 @@ async fn every_bad_item_is_named_and_nothing_is_queued() {
         ("/paths/6", "complete URL"),
         ("/tags/1", "white space"),
         ("/tags/2", "comma"),
-        ("/tags/3", "asterisk"),
+        ("/tags/3", "wildcard"),
         ("/tags/4", "ASCII"),
         ("/tags/5", "256"),
         ("/tags/6", "empty"),
