@@ -88,7 +88,15 @@ async fn widest(browser: &Browser) -> Value {
 async fn pages_of_a_fresh_service_are_fit_for_everyone() {
     let stage = Stage::fresh(Scripts::On).await;
     let browser = &stage.browser;
-    for path in ["/settings/cdn", "/activity", "/purge", "/nowhere"] {
+    for path in [
+        "/sign-in",
+        "/settings/cdn",
+        "/activity",
+        "/purge",
+        "/audit",
+        "/password",
+        "/nowhere",
+    ] {
         browser.open(path).await;
         inspect(browser, path).await;
     }

@@ -22,4 +22,5 @@ mod failures;
 mod form;
 mod purge;
 mod settings;
+mod sign_in;
 mod tokens;

@@ -45,7 +45,7 @@ async fn tokens(scripts: Scripts) {
 
     browser.submit("Revoke GitHub <Actions>").await;
     browser
-        .assert_sees("main", "The token was revoked; it works no more.")
+        .assert_sees("main", "It was revoked, and works no more.")
         .await;
     browser
         .assert_does_not_see("#hook .rows", "GitHub <Actions>")
