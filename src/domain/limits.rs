@@ -8,7 +8,7 @@ use super::meter::Prices;
 use super::{Item, Room, Waiting};
 
 /// How long an invalidation is presumed to be in progress: AWS's 95th percentile.
-const IN_PROGRESS: Duration = Duration::seconds(25);
+pub const IN_PROGRESS: Duration = Duration::seconds(25);
 
 /// What CloudFront is believed to allow. A refusal by CloudFront always overrules it.
 ///

@@ -12,6 +12,7 @@ use super::rates::flow;
 use super::spending::{month_usage, spending};
 use super::transitions::announce_change;
 use super::{SiteId, Store, StoreError};
+use crate::domain::limits::IN_PROGRESS;
 use crate::domain::{
     DistributionId, Flow, InFlight, InvalidationBatch, Item, KnownPaths, Limits, Settings,
     Spending, Terms, Usage, WaitReason, Waiting,
@@ -155,7 +156,7 @@ impl Store {
             return Ok(None);
         };
         let spending = spending(&mut tx, site).await?;
-        let in_progress = in_progress(&mut tx, &settings.distribution_id).await?;
+        let in_progress = in_progress(&mut tx, &settings.distribution_id, now).await?;
         let queued = queued(&mut tx, site, &settings.distribution_id).await?;
         Ok(Some(Lane {
             tx,
@@ -189,17 +190,24 @@ pub(super) struct InProgress {
     pub(super) folded: u64,
 }
 
-/// What counts against the quota: what CloudFront has accepted, and what it may have.
+/// What counts against the quota: what CloudFront has accepted, and what it may have. Of an unconfirmed invalidation
+/// nobody tells when it completes: it is presumed to take as long as others.
 pub(super) async fn in_progress(
     connection: &mut PgConnection,
     distribution: &DistributionId,
+    now: OffsetDateTime,
 ) -> Result<InProgress, StoreError> {
     let sum = sqlx::query!(
         r#"SELECT coalesce(sum(files), 0) as "files!", coalesce(sum(wildcards), 0) as "wildcards!",
                   coalesce(sum(folded), 0) as "folded!"
-           FROM invalidation
-           WHERE distribution_id = $1 AND ended_at IS NULL AND (status = 'InProgress' OR doubts > 0)"#,
+           FROM (
+             SELECT files, wildcards, folded FROM invalidation
+             WHERE distribution_id = $1 AND ended_at IS NULL AND (status = 'InProgress' OR doubts > 0)
+             UNION ALL
+             SELECT files, wildcards, folded FROM invalidation
+             WHERE distribution_id = $1 AND status = 'Unconfirmed' AND ended_at > $2) counted"#,
         distribution.as_str(),
+        now - IN_PROGRESS,
     )
     .fetch_one(connection)
     .await?;

@@ -65,7 +65,7 @@ impl Store {
         )
         .fetch_one(&mut *connection)
         .await?;
-        let in_progress = in_progress(&mut connection, &settings.distribution_id).await?;
+        let in_progress = in_progress(&mut connection, &settings.distribution_id, now).await?;
         let outlook = Outlook {
             spending: spending(&mut connection, site).await?,
             month: month_usage(&mut connection, site, Some(key), now).await?,

@@ -96,10 +96,11 @@ impl Store {
         &self,
         site: SiteId,
         distribution: Option<&DistributionId>,
+        now: OffsetDateTime,
     ) -> Result<Underway, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let in_progress = match distribution {
-            Some(distribution) => in_progress(&mut connection, distribution).await?.usage,
+            Some(distribution) => in_progress(&mut connection, distribution, now).await?.usage,
             None => Usage::default(),
         };
         let waiting = sqlx::query!(

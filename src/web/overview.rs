@@ -52,7 +52,10 @@ pub(super) async fn read(
         .distribution_id
         .as_deref()
         .and_then(|id| DistributionId::parse(id).ok());
-    let underway = state.store.underway(site.id, distribution.as_ref()).await?;
+    let underway = state
+        .store
+        .underway(site.id, distribution.as_ref(), now)
+        .await?;
     let hours: Vec<Hour> = day
         .hours
         .iter()

@@ -417,3 +417,39 @@ async fn a_test_of_settings_takes_from_the_keys_rate() {
     service.pass(3).await;
     assert_eq!(service.sandbox.creates().await.len(), 1);
 }
+
+#[tokio::test]
+async fn an_unconfirmed_invalidation_counts_for_as_long_as_others_take() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "1")]).await;
+    service
+        .sandbox
+        .config(
+            json!({ "already_used": "invalid_argument", "in_progress_ms": 600_000,
+            "files_in_progress": 1 }),
+        )
+        .await;
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "times": 1, "fault": { "kind": "drop_answer" } }))
+        .await;
+    let lost = service.publish_and_run("/lost").await;
+    let publish = service.run_until_ended(&lost).await;
+    assert_eq!(publish["state"], "unconfirmed");
+
+    let next = service.publish_and_run("/next").await;
+    service.pass(20).await;
+    assert_eq!(service.api.get_publish(&next).await["waiting_for"], "quota");
+    assert_eq!(
+        service.sandbox.outcomes().await,
+        ["Accepted", "InvalidArgument"]
+    );
+
+    service.sandbox.complete().await;
+    service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    let publish = service.run_until_ended(&next).await;
+    assert_eq!(publish["state"], "completed");
+    assert_eq!(
+        service.sandbox.outcomes().await,
+        ["Accepted", "InvalidArgument", "Accepted"]
+    );
+}
