@@ -159,7 +159,7 @@ async fn run(options: &Options) -> ExitCode {
         moods(&sandbox, schedule.moods, start, end, &journal),
     );
     sandbox.clear_faults().await;
-    journal.note("", "nothing fails any more".to_owned());
+    journal.note("", report::PEACE.to_owned());
 
     let mut running = Vec::new();
     for replica in replicas {

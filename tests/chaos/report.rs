@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::evidence::Evidence;
 use crate::sender::{Answer, answers};
 
+/// Written into the journal when nothing fails any more.
+pub(crate) const PEACE: &str = "nothing fails any more";
+
 pub(crate) fn print(evidence: &Evidence, settling: Duration) {
     let publishes = &evidence.publishes;
     let attempts: usize = publishes.iter().map(|p| p.attempts.len()).sum();
@@ -54,11 +57,29 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
             creates.len()
         ),
     );
-    let faults = evidence
+    let peace = evidence
+        .journal
+        .events()
+        .into_iter()
+        .find(|(_, what)| what == PEACE)
+        .map(|(at, _)| at);
+    let before = evidence
         .calls
         .iter()
-        .filter_map(|call| call.fault.as_deref());
-    line("faults", counts(&tally(faults)));
+        .filter(|call| peace.is_none_or(|peace| call.time < peace));
+    let faults: Vec<_> = before
+        .clone()
+        .filter_map(|call| call.fault.as_deref())
+        .collect();
+    line(
+        "faults",
+        format!(
+            "{} on {} calls: {}",
+            faults.len(),
+            before.count(),
+            counts(&tally(faults.iter().copied()))
+        ),
+    );
     line(
         "CreateInvalidation",
         counts(&tally(creates.iter().map(|call| call.outcome.as_str()))),
