@@ -1,7 +1,7 @@
 //! What a first start makes: the site, its first token and signing secret, the admin's password or the link that sets
 //! it, and the key that seals secrets.
 
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -39,16 +39,8 @@ fn generated_key(path: &Path) -> Result<EncryptionKey, AppError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            use std::io::Write as _;
             let text = Zeroizing::new(STANDARD.encode(Clock::random::<32>()));
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(|e| trouble(format!("cannot be made: {e}")))?;
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
+            write_whole(path, text.as_bytes())
                 .map_err(|e| trouble(format!("cannot be written: {e}")))?;
             text
         }
@@ -62,11 +54,32 @@ fn generated_key(path: &Path) -> Result<EncryptionKey, AppError> {
     Ok(SecretBox::new(Box::new(bytes)))
 }
 
-/// What a first start makes, and what the environment decides at each.
+/// Writes a file that only its owner reads: whole and on disk under its name, or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    std::fs::File::open(directory)?.sync_all()
+}
+
+/// What a first start makes, and what the environment decides at each. A start that was cut short is made up for: the
+/// token comes last, and tells that all is there.
 pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Result<(), AppError> {
     let now = clock.now();
-    let (site, is_new) = store.ensure_site(DEFAULT_SITE, now).await?;
-    if is_new {
+    let _turn = store.first_start_turn().await?;
+    let site = store.ensure_site(DEFAULT_SITE, now).await?;
+    if !store.has_had_token(site).await? {
+        if store.hook_secrets(site).await?.is_empty() {
+            let (secret, reveal_once) = match &config.access.hook_secret {
+                Some(secret) => (secret.clone(), false),
+                None => (HookSecret::fresh(), true),
+            };
+            store
+                .add_hook_secret(site, clock.id(), &secret, reveal_once, now)
+                .await?;
+        }
         match &config.publish_token {
             Some(token) => {
                 store
@@ -79,15 +92,6 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
                     .await?;
             }
         }
-    }
-    if is_new {
-        let (secret, reveal_once) = match &config.access.hook_secret {
-            Some(secret) => (secret.clone(), false),
-            None => (HookSecret::fresh(), true),
-        };
-        store
-            .add_hook_secret(site, clock.id(), &secret, reveal_once, now)
-            .await?;
     }
     let settings = config
         .cloudfront

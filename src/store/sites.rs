@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -128,29 +129,34 @@ impl Directory {
 }
 
 impl Store {
-    /// Makes sure that a site of that name exists, and tells its number and whether it is new.
+    /// Waits for this replica's turn to make what a first start makes. It ends when the guard is dropped.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn ensure_site(
-        &self,
-        name: &str,
-        now: OffsetDateTime,
-    ) -> Result<(SiteId, bool), StoreError> {
-        let created = sqlx::query_scalar!(
-            "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING id",
+    pub async fn first_start_turn(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let mut turn = self.pool.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('skycms_cdn_first_start'))")
+            .execute(&mut *turn)
+            .await?;
+        Ok(turn)
+    }
+
+    /// Makes sure that a site of that name exists, and tells its number.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn ensure_site(&self, name: &str, now: OffsetDateTime) -> Result<SiteId, StoreError> {
+        sqlx::query!(
+            "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
             name,
             now,
         )
-        .fetch_optional(&self.pool)
+        .execute(&self.pool)
         .await?;
-        if let Some(id) = created {
-            return Ok((SiteId(id), true));
-        }
         let id = sqlx::query_scalar!("SELECT id FROM site WHERE name = $1", name)
             .fetch_one(&self.pool)
             .await?;
-        Ok((SiteId(id), false))
+        Ok(SiteId(id))
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

@@ -72,6 +72,19 @@ impl Store {
         self.announce_sites().await
     }
 
+    /// Whether the site has ever had a token, be it revoked.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn has_had_token(&self, site: SiteId) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1) as "had!""#,
+            site.0,
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
     /// The tokens in force, oldest first.
     ///
     /// # Errors

@@ -306,7 +306,7 @@ async fn add_sites(variables: &Variables) {
     let clock = Clock::system();
     for (name, distribution, _) in SITES {
         let now = clock.now();
-        let (site, _) = store.ensure_site(name, now).await.unwrap();
+        let site = store.ensure_site(name, now).await.unwrap();
         let token = SecretString::from(token(name));
         store
             .add_token(site, clock.id(), name, &token, false, now)

@@ -135,7 +135,7 @@ impl Stepped {
         self.sandbox.add_tenant(distribution, key).await;
         let (store, clock) = (&self.state.store, &self.state.clock);
         let now = clock.now();
-        let (site, _) = store.ensure_site(name, now).await.unwrap();
+        let site = store.ensure_site(name, now).await.unwrap();
         let token = format!("{TOKEN}_{name}");
         store
             .add_token(
