@@ -281,7 +281,7 @@ async fn a_key_that_does_not_open_what_is_saved_says_what_to_do() {
     let said = one_line(&variables).await;
     assert!(said.starts_with("ENCRYPTION_KEY: "), "{said}");
     assert!(
-        said.contains("Put the key they were saved with behind the new one"),
+        said.contains("add the key they were saved with behind the new one"),
         "{said}"
     );
     assert!(!said.contains(new));
