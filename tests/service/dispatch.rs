@@ -59,7 +59,7 @@ async fn a_storm_coalesces_while_a_call_is_under_way() {
         .collect();
     // Where the machine is slow, some of the storm, or all of it, goes with the first call.
     assert!(paths.len() <= 2, "51 publishes take two calls: {paths:?}");
-    assert!((31..=32).contains(&paths.iter().sum::<u64>()), "{paths:?}");
+    assert!((31..=51).contains(&paths.iter().sum::<u64>()), "{paths:?}");
 }
 
 #[tokio::test]
