@@ -13,6 +13,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 pub use commands::{reseal, set_up_link};
 pub use first_start::fresh_token;
@@ -25,8 +26,10 @@ use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::postgres::{Embedded, PostgresError};
-use crate::store::{self, Changes, Directory, Inbox, SealError, Sealer, Store, StoreError, Uses};
-use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays};
+use crate::store::{
+    self, Changes, Directory, Herald, Inbox, SealError, Sealer, SiteId, Store, StoreError, Uses,
+};
+use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays, Shared};
 
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
@@ -94,6 +97,7 @@ pub struct App {
     listener: TcpListener,
     state: AppState,
     dispatcher: Dispatcher,
+    herald: Herald,
     tasks: TaskTracker,
     history_days: u16,
     embedded: Option<Embedded>,
@@ -137,13 +141,17 @@ impl App {
             wake.clone(),
         )
         .counting(metrics.clone());
+        let herald = Herald::default();
         let inbox = Inbox::start(store.clone(), &tasks, {
-            let wake = wake.clone();
-            move || wake.wake()
+            let (wake, herald) = (wake.clone(), herald.clone());
+            move |sites| {
+                wake.published(sites.iter().copied());
+                herald.published(sites);
+            }
         });
         let hasher = Hasher::default();
         first_start::seed_password(&store, config, &clock, &public, &hasher).await?;
-        let state = AppState {
+        let state = AppState::new(Shared {
             access: Arc::new(config.access.clone()),
             hasher,
             uses: Uses::new(store.clone(), tasks.clone()),
@@ -161,11 +169,12 @@ impl App {
             metrics_token: config.metrics_token.clone().map(Arc::new),
             serve: config.serve,
             stop,
-        };
+        });
         Ok(Self {
             listener,
             state,
             dispatcher,
+            herald,
             tasks,
             history_days: config.history_days,
             embedded,
@@ -195,6 +204,7 @@ impl App {
             listener,
             state,
             dispatcher,
+            herald,
             tasks,
             history_days,
             embedded,
@@ -202,11 +212,19 @@ impl App {
         let stop = state.stop.clone();
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let store = state.store.clone();
+        let replica = state.clock.id();
         let dispatching = tasks.spawn(dispatcher.run(stop.clone()));
         tasks.spawn(
             stop.clone()
-                .run_until_cancelled_owned(follow(state.clone())),
+                .run_until_cancelled_owned(follow(state.clone(), replica)),
         );
+        tasks.spawn(stop.clone().run_until_cancelled_owned({
+            let (store, changes) = (store.clone(), state.changes.clone());
+            async move {
+                let here = |site: SiteId| changes.announce(Changes::Work(site.0));
+                herald.run(&store, replica, here).await;
+            }
+        }));
         tasks.spawn(janitor::run(
             store.clone(),
             state.clock.clone(),
@@ -289,16 +307,18 @@ async fn migrate(store: &Store) -> Result<(), AppError> {
 }
 
 /// Follows what other replicas tell, for ever.
-async fn follow(state: AppState) {
+async fn follow(state: AppState, replica: Uuid) {
     loop {
         let (heard, mut news) = tokio::sync::mpsc::unbounded_channel();
-        let listening = store::listen(&state.store, move |change| {
+        let listening = store::listen(&state.store, replica, move |change| {
             let _ = heard.send(change);
         });
         let acting = async {
             while let Some(change) = news.recv().await {
-                if matches!(change, Changes::Work(_) | Changes::Anything) {
-                    state.wake.wake();
+                match change {
+                    Changes::Work(site) => state.wake.published([SiteId(site)]),
+                    Changes::Sites | Changes::Anything => state.wake.wake(),
+                    Changes::State(_) => {}
                 }
                 if matches!(change, Changes::Sites | Changes::Anything)
                     && let Err(error) = state.directory.refresh(&state.store).await

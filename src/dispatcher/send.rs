@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
 use super::observe::Owner;
-use super::{CALLS, Dispatcher};
+use super::{CALLS, Dispatcher, Turn};
 use crate::domain::spending::next_month;
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Policy, Sent,
@@ -28,34 +28,43 @@ impl Dispatcher {
             if calls.len() >= CALLS {
                 break;
             }
-            let claim = match self.claim_send(site).await {
-                Err(StoreError::Seal(error)) => {
-                    tracing::error!(site = site.0, %error, "paused");
-                    let (error, now) = (
-                        AwsError::unreadable_secret(&error.to_string()),
-                        self.clock.now(),
-                    );
-                    self.store
-                        .pause(site, &error, now + UNREADABLE_WAIT, now)
-                        .await?;
-                    continue;
-                }
-                claim => claim?,
-            };
-            if let Some(claim) = claim {
-                let dispatcher = self.clone();
-                calls.spawn(async move { dispatcher.send(claim).await });
+            if let Turn::Claimed(claim) = self.claim_send(site).await? {
+                self.start_send(*claim, calls);
                 claimed += 1;
             }
         }
         Ok(claimed)
     }
 
-    async fn claim_send(&self, site: SiteId) -> Result<Option<SendClaim>, StoreError> {
+    /// Starts the call.
+    pub(super) fn start_send(&self, claim: SendClaim, calls: &mut JoinSet<()>) {
+        let dispatcher = self.clone();
+        calls.spawn(async move { dispatcher.send(claim).await });
+    }
+
+    /// Claims the site's next call, if it has something to send and may. A site whose secret does not open is paused.
+    pub(super) async fn claim_send(&self, site: SiteId) -> Result<Turn, StoreError> {
+        match self.next_send(site).await {
+            Err(StoreError::Seal(error)) => {
+                tracing::error!(site = site.0, %error, "paused");
+                let (error, now) = (
+                    AwsError::unreadable_secret(&error.to_string()),
+                    self.clock.now(),
+                );
+                self.store
+                    .pause(site, &error, now + UNREADABLE_WAIT, now)
+                    .await?;
+                Ok(Turn::Waits)
+            }
+            turn => turn,
+        }
+    }
+
+    async fn next_send(&self, site: SiteId) -> Result<Turn, StoreError> {
         let now = self.clock.now();
         let limits = &self.limits;
         let Some(mut lane) = self.store.open_lane(site, limits, now).await? else {
-            return Ok(None);
+            return Ok(Turn::Waits);
         };
         let room = limits.left(lane.in_progress);
         if let Some(due) = lane.due(now) {
@@ -66,19 +75,22 @@ impl Dispatcher {
                 return hold(lane, WaitReason::Rate, next, now).await;
             }
             return match lane.take_call(now).await? {
-                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), now).await?)),
+                Ok(()) => Ok(Turn::claimed(lane.claim(due, self.clock.id(), now).await?)),
                 Err(next) => hold(lane, WaitReason::Rate, next, now).await,
             };
+        }
+        if lane.is_held(now) {
+            return Ok(Turn::Waits);
         }
         if let Err(next) = lane.may_plan() {
             return hold(lane, WaitReason::Retry, next, now).await;
         }
-        let mut waiting = lane.waiting().await?;
-        if waiting.is_empty() {
-            return Ok(None);
-        }
         let terms = lane.terms(now).await?;
         let mut room = lane.flow.narrow(room, limits);
+        let mut waiting = lane.waiting(terms.policy.can_use(room)).await?;
+        if waiting.is_empty() {
+            return Ok(Turn::Nothing);
+        }
         if let Some(left) = terms.paths_left {
             room.paths_per_request = room
                 .paths_per_request
@@ -107,7 +119,7 @@ impl Dispatcher {
             let past_limit = waiting.is_empty() || plan.waits == Some(Holdup::NextCall);
             if terms.paths_left.is_some() && past_limit {
                 lane.hold_site(next_month(now)).await?;
-                return Ok(None);
+                return Ok(Turn::Waits);
             }
             return match lane.flow.full_at(limits) {
                 Some(full) => hold(lane, WaitReason::Rate, full, now).await,
@@ -115,10 +127,10 @@ impl Dispatcher {
             };
         }
         match lane.take_call(now).await? {
-            Ok(()) => {
-                lane.claim_planned(&plan, &waiting, || self.clock.id(), now)
-                    .await
-            }
+            Ok(()) => Ok(lane
+                .claim_planned(&plan, &waiting, || self.clock.id(), now)
+                .await?
+                .map_or(Turn::Nothing, Turn::claimed)),
             Err(next) => hold(lane, WaitReason::Rate, next, now).await,
         }
     }
@@ -180,9 +192,9 @@ async fn hold(
     why: WaitReason,
     until: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<Option<SendClaim>, StoreError> {
+) -> Result<Turn, StoreError> {
     lane.wait(why, until.min(now + LONGEST_HOLD), now).await?;
-    Ok(None)
+    Ok(Turn::Waits)
 }
 
 fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, owner: &Owner) {

@@ -4,6 +4,7 @@
 mod accounts;
 mod audit;
 mod claim;
+mod herald;
 mod history;
 mod hook_secrets;
 mod inbox;
@@ -36,6 +37,7 @@ use sqlx::{Connection as _, PgPool};
 
 pub use accounts::ADMIN;
 pub use audit::{AuditFilter, AuditRecord};
+pub use herald::Herald;
 pub use history::PruneStep;
 pub use hook_secrets::{HookSecret, HookSecretView, NotAHookSecret};
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};

@@ -258,6 +258,7 @@ impl Store {
                      FROM publish
                      WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
                        AND ($3::text IS NULL OR state = $3)
+                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
                        AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
                      ORDER BY id DESC LIMIT $5",
                     site.0,
@@ -276,6 +277,7 @@ impl Store {
                      FROM publish
                      WHERE site_id = $1 AND id > $2
                        AND ($3::text IS NULL OR state = $3)
+                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
                        AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
                      ORDER BY id LIMIT $5",
                     site.0,
