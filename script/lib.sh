@@ -39,6 +39,7 @@ has_chromium() {
 need_packages() {
   local missing=() as_root=()
   has_compiler || missing+=(gcc libc6-dev)
+  command -v make >/dev/null || missing+=(make)
   has_certificates || missing+=(ca-certificates)
   postgres_bin >/dev/null || missing+=(postgresql)
   if [[ $1 == tests ]]; then

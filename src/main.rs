@@ -12,6 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+/// A publish takes some seventy small allocations, a third cheaper here than in glibc (docs/PERFORMANCE.md).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// SkyCMS's CDN settings backend. It is configured by environment variables.
 #[derive(Parser)]
 #[command(version)]

@@ -23,18 +23,21 @@ pub(super) async fn events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Box<PageFailure>> {
     let site = Page::begin(&state, &user, Nav::Elsewhere)?.site.id;
     let reader = state.changes.subscribe();
-    let changes = stream::unfold((reader, state.stop), move |(mut reader, stop)| async move {
-        let news = async {
-            reader.heard(site).await;
-            // A storm is told at a bearable pace; what comes meanwhile is told with it.
-            tokio::time::sleep(PACE).await;
-            reader.catch_up();
-        };
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = news => {}
-        }
-        Some((Ok(Event::default().data("changed")), (reader, stop)))
-    });
+    let changes = stream::unfold(
+        (reader, state.stop.clone()),
+        move |(mut reader, stop)| async move {
+            let news = async {
+                reader.heard(site).await;
+                // A storm is told at a bearable pace; what comes meanwhile is told with it.
+                tokio::time::sleep(PACE).await;
+                reader.catch_up();
+            };
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = news => {}
+            }
+            Some((Ok(Event::default().data("changed")), (reader, stop)))
+        },
+    );
     Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }

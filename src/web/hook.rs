@@ -1,11 +1,10 @@
 //! Who calls the API: verified and parsed in one step, so that a handler never sees unverified bytes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
@@ -53,7 +52,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
         let (mut parts, body) = request.into_parts();
         let name = site_name(&mut parts, state).await?;
-        let headers = parts.headers.clone();
+        let headers = parts.headers;
         let signature = Signature::claimed(&headers, state.clock.now())?;
         // A token is proof before the body is read, a signature only with it.
         let bearing = match &signature {
@@ -64,7 +63,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
                 Some(site)
             }
         };
-        let bytes = Bytes::from_request(Request::from_parts(parts, body), state)
+        let bytes = Bytes::from_request(Request::new(body), state)
             .await
             .map_err(|rejection: BytesRejection| Problem::from(rejection))?;
         let site = match (&signature, bearing) {
@@ -96,10 +95,14 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
 
 /// The site in the address, which nobody knows yet to exist.
 async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String, Problem> {
-    let Path(mut params) = Path::<HashMap<String, String>>::from_request_parts(parts, state)
+    let params = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|_| Problem::NoSuchRoute)?;
-    params.remove("site").ok_or(Problem::NoSuchRoute)
+    let (_, site) = params
+        .iter()
+        .find(|(name, _)| *name == "site")
+        .ok_or(Problem::NoSuchRoute)?;
+    Ok(site.to_owned())
 }
 
 /// The site, if its signing secret made the signature. Without one nobody learns which sites exist.

@@ -34,6 +34,7 @@ mod tokens;
 pub mod views;
 pub mod words;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -63,9 +64,28 @@ use crate::domain::Limits;
 use crate::metrics::Metrics;
 use crate::store::{Directory, Inbox, Store, Uses};
 
-/// What handlers share.
+/// What handlers share, in one piece: it is cloned several times a request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+impl AppState {
+    /// Shares it.
+    #[must_use]
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What [`AppState`] holds.
+pub struct Shared {
     /// The database.
     pub store: Store,
     /// The sites, in memory.

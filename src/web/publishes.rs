@@ -82,7 +82,8 @@ pub(super) async fn create(
     let Query(options) = options.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let canonical = canonicalize(&call.body, &site.intake).map_err(Problem::BadItems)?;
     if options.dry_run {
-        return dry_run::answer(&state, site, &canonical).await;
+        // Boxed, as below: the future of every publish is as large as the largest thing it may wait for.
+        return Box::pin(dry_run::answer(&state, site, &canonical)).await;
     }
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
     let widened = Widening::of(&canonical);
@@ -133,7 +134,10 @@ pub(super) async fn create(
     let id = accepted.id;
     let wait = preferred_wait(&call.headers);
     let body = match wait {
-        Some(wait) => PublishBody::of(&state, site, ended_or_waited(&state, site, id, wait).await?),
+        Some(wait) => {
+            let view = Box::pin(ended_or_waited(&state, site, id, wait)).await?;
+            PublishBody::of(&state, site, view)
+        }
         None => accepted,
     };
     let location = format!(
