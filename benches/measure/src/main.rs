@@ -8,7 +8,9 @@
 mod accept;
 mod cpu;
 mod http;
+mod latency;
 mod load;
+mod lone;
 mod machine;
 mod nothing;
 mod postgres;
@@ -38,6 +40,8 @@ struct Arguments {
 enum What {
     /// Publishes accepted a second
     Accept(accept::Options),
+    /// How soon CloudFront hears of a publish
+    Latency(latency::Options),
     /// A server whose one route does nothing; the address is its first line
     #[command(hide = true)]
     Nothing,
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     let Arguments { machine, what } = Arguments::parse();
     let done = match what {
         What::Accept(options) => accept::run(&machine, &options),
+        What::Latency(options) => latency::run(&machine, &options),
         What::Nothing => nothing::serve(),
     };
     match done {

@@ -11,6 +11,8 @@ use crate::Failure;
 const USER: &str = "skycms_cdn";
 /// The yardstick's database.
 const YARDSTICK: &str = "yardstick";
+/// Before anything of pgbench counts.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// A server that accepts connections on a socket.
 pub(crate) struct Postgres {
@@ -138,16 +140,16 @@ impl Postgres {
     ) -> Result<Yardstick, Failure> {
         self.query(YARDSTICK, "TRUNCATE yardstick")?;
         self.settle()?;
-        let seconds = length.as_secs().max(1).to_string();
         let mut child = self
             .command("pgbench")
-            .args(["-n", "-M", "prepared", "-f", "-", "-T", &seconds])
+            .args(["-n", "-M", "prepared", "-f", "-", "-P", "1"])
+            .args(["-T", &(WARM_UP + length).as_secs().to_string()])
             .args(["-c", &connections.to_string()])
             .args(["-j", &threads.min(connections).to_string()])
             .arg(YARDSTICK)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("pgbench (Debian has it in postgresql): {error}"))?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -155,17 +157,19 @@ impl Postgres {
                 b"\\set n random(1, 1000000000)\nINSERT INTO yardstick (path) VALUES ('/section-17/page-' || :n);\n",
             )?;
         }
-        let output = child.wait_with_output()?;
-        let told = String::from_utf8(output.stdout)?;
-        let number = |before: &str| -> Result<f64, Failure> {
-            let (_, rest) = told
-                .split_once(before)
-                .ok_or_else(|| format!("pgbench did not tell «{before}»: {told}"))?;
-            Ok(rest.split_whitespace().next().unwrap_or_default().parse()?)
-        };
+        let told = String::from_utf8(child.wait_with_output()?.stderr)?;
+        let seconds: Vec<Yardstick> = told.lines().filter_map(second).collect();
+        let counted = seconds
+            .get(WARM_UP.as_secs() as usize..)
+            .unwrap_or_default();
+        if counted.is_empty() {
+            return Err(format!("pgbench told no figures: {told}").into());
+        }
+        let all: f64 = counted.iter().map(|second| second.per_second).sum();
+        let time: f64 = counted.iter().map(|s| s.per_second * s.mean_ms).sum();
         Ok(Yardstick {
-            per_second: number("tps = ")?,
-            mean_ms: number("latency average = ")?,
+            per_second: all / counted.len() as f64,
+            mean_ms: time / all,
         })
     }
 
@@ -179,4 +183,18 @@ impl Postgres {
             .env("PGOPTIONS", "");
         command
     }
+}
+
+/// A second of pgbench's progress: `progress: 1.0 s, 7012.0 tps, lat 0.142 ms stddev 0.061, 0 failed`.
+fn second(line: &str) -> Option<Yardstick> {
+    let mut parts = line.strip_prefix("progress: ")?.split(", ");
+    let number = |part: &str, before: &str, after: &str| {
+        let (number, _) = part.strip_prefix(before)?.split_once(after)?;
+        number.parse::<f64>().ok()
+    };
+    parts.next()?;
+    Some(Yardstick {
+        per_second: number(parts.next()?, "", " tps")?,
+        mean_ms: number(parts.next()?, "lat ", " ms")?,
+    })
 }
