@@ -12,6 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A whole answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -72,10 +73,10 @@ impl Connection {
             body.len()
         );
         self.send(request.as_bytes())
+            .map_err(|error| format!("{method} {path}: {error}").into())
     }
 
-    /// Sends what is a whole request.
-    pub(crate) fn send(&mut self, request: &[u8]) -> Result<Answer, Failure> {
+    fn send(&mut self, request: &[u8]) -> Result<Answer, Failure> {
         self.stream.write_all(request)?;
         let mut bytes = Vec::new();
         let mut part = [0; 16 << 10];
@@ -88,6 +89,7 @@ impl Connection {
             if let Some((status, head, end)) = whole_answer(&bytes) {
                 return Ok(Answer {
                     status,
+                    head: String::from_utf8_lossy(&bytes[..head]).into_owned(),
                     body: bytes[head..end].to_vec(),
                 });
             }

@@ -7,6 +7,7 @@
 
 mod accept;
 mod cpu;
+mod history;
 mod http;
 mod latency;
 mod load;
@@ -42,6 +43,8 @@ enum What {
     Accept(accept::Options),
     /// How soon CloudFront hears of a publish
     Latency(latency::Options),
+    /// Whether a million publishes of history slow anything down
+    History(history::Options),
     /// A server whose one route does nothing; the address is its first line
     #[command(hide = true)]
     Nothing,
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let done = match what {
         What::Accept(options) => accept::run(&machine, &options),
         What::Latency(options) => latency::run(&machine, &options),
+        What::History(options) => history::run(&machine, &options),
         What::Nothing => nothing::serve(),
     };
     match done {

@@ -13,6 +13,9 @@ pub(crate) const TOKEN: &str = "skycdn_bench_token_of_site_default";
 /// Its signing secret: `whsec_` and base64 of 32 bytes.
 pub(crate) const HOOK_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// The password of `admin`, where there is one.
+pub(crate) const ADMIN_PASSWORD: &str = "a-long-password-for-measuring";
+
 /// How long a service may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
