@@ -128,6 +128,7 @@ impl Bench<'_> {
             proof,
             connections,
             threads: self.options.threads,
+            pace: None,
             length: Duration::from_secs(self.options.seconds),
         }
     }

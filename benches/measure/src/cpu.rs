@@ -10,6 +10,28 @@ pub(crate) fn of(pid: u32) -> f64 {
     stat(pid).map_or(0.0, |stat| stat.used)
 }
 
+/// The same, to the nanosecond, of the threads that it has.
+pub(crate) fn of_threads(pid: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let nanoseconds = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| {
+            let told = read_to_string(thread.path().join("schedstat")).ok()?;
+            told.split(' ').next()?.parse::<f64>().ok()
+        });
+    nanoseconds.sum::<f64>() / 1e9
+}
+
+/// Mebibytes that a process has in memory.
+pub(crate) fn resident(pid: u32) -> f64 {
+    let told = read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = told.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(f64::NAN) / 1024.0
+}
+
 /// The same of a process and its children that are alive.
 pub(crate) fn of_family(pid: u32) -> f64 {
     let children = std::fs::read_dir("/proc")

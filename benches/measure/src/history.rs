@@ -153,6 +153,7 @@ impl<'a> Side<'a> {
             proof: Proof::Token(TOKEN.into()),
             connections,
             threads: 1,
+            pace: None,
             length: Duration::from_secs(seconds),
         };
         let before = self.sent()?;
@@ -194,42 +195,43 @@ fn sign_in(pages: &mut Connection) -> Result<String, Failure> {
 }
 
 fn pages(empty: &mut Side, full: &mut Side, options: &Options) -> Result<Vec<Figure>, Failure> {
-    const API: &str = "/api/sites/default";
     let known = |side: &mut Side| -> Result<(String, String), Failure> {
         let id = side.publisher.publish()?;
-        let list = format!("{API}/invalidations?limit=2");
+        let list = "/api/sites/default/invalidations?limit=2";
         let headers = format!("authorization: Bearer {TOKEN}\r\n");
-        let answer = side.pages.call("GET", &list, &headers, "")?;
+        let answer = side.pages.call("GET", list, &headers, "")?;
         let told: Value = serde_json::from_slice(&answer.body)?;
         Ok((id, told["next"].as_str().unwrap_or_default().to_owned()))
     };
+    let asked = |path: &str, (publish, next): &(String, String)| {
+        path.replace("PUBLISH", publish).replace("NEXT", next)
+    };
     let (in_empty, in_full) = (known(empty)?, known(full)?);
-    let asks: [(&str, &dyn Fn(&(String, String)) -> String); 11] = [
-        ("activity, with the overview", &|_| "/activity".into()),
-        ("activity, second page", &|(id, _)| {
-            format!("/activity?before={id}")
-        }),
-        ("activity, completed", &|_| {
-            "/activity?state=completed".into()
-        }),
-        ("activity, unconfirmed (none)", &|_| {
-            "/activity?state=unconfirmed".into()
-        }),
-        ("activity, a path searched", &|_| {
-            "/activity?path=/lone/".into()
-        }),
-        ("activity, a path searched (none)", &|_| {
-            "/activity?path=/nowhere".into()
-        }),
-        ("a publish", &|(id, _)| format!("/activity/{id}")),
-        ("settings", &|_| "/settings/cdn".into()),
-        ("API: a publish", &|(id, _)| format!("{API}/publishes/{id}")),
-        ("API: invalidations", &|(_, next)| {
-            format!("{API}/invalidations?before={next}")
-        }),
-        ("API: invalidations, unconfirmed (none)", &|_| {
-            format!("{API}/invalidations?status=Unconfirmed")
-        }),
+    // PUBLISH and NEXT stand for what is known of each side.
+    let asks = [
+        ("activity, with the overview", "/activity"),
+        ("activity, second page", "/activity?before=PUBLISH"),
+        ("activity, completed", "/activity?state=completed"),
+        (
+            "activity, unconfirmed (none)",
+            "/activity?state=unconfirmed",
+        ),
+        ("activity, a path searched", "/activity?path=/lone/"),
+        (
+            "activity, a path searched (none)",
+            "/activity?path=/nowhere",
+        ),
+        ("a publish", "/activity/PUBLISH"),
+        ("settings", "/settings/cdn"),
+        ("API: a publish", "/api/sites/default/publishes/PUBLISH"),
+        (
+            "API: invalidations",
+            "/api/sites/default/invalidations?before=NEXT",
+        ),
+        (
+            "API: invalidations, unconfirmed (none)",
+            "/api/sites/default/invalidations?status=Unconfirmed",
+        ),
     ];
     let mut figures = Vec::new();
     for (name, path) in asks {
@@ -238,8 +240,8 @@ fn pages(empty: &mut Side, full: &mut Side, options: &Options) -> Result<Vec<Fig
         for _ in 0..options.rounds {
             let (mut a, mut b) = (Vec::new(), Vec::new());
             for _ in 0..options.asked {
-                a.push(empty.ask(&path(&in_empty))?);
-                b.push(full.ask(&path(&in_full))?);
+                a.push(empty.ask(&asked(path, &in_empty))?);
+                b.push(full.ask(&asked(path, &in_full))?);
             }
             figure.empty.push(median(a.iter().copied()));
             figure.full.push(median(b.iter().copied()));

@@ -30,6 +30,8 @@ pub(crate) struct Load {
     pub(crate) connections: usize,
     /// Threads of this client.
     pub(crate) threads: usize,
+    /// Publishes a second of all connections together; none: as many as are answered.
+    pub(crate) pace: Option<f64>,
     /// How long it counts.
     pub(crate) length: Duration,
 }
@@ -91,7 +93,15 @@ impl Load {
             let mut clients = JoinSet::new();
             for (number, stream) in streams {
                 let requests = Requests::new(&self.site, &self.proof, number * APART);
-                clients.spawn(publish(stream, requests, from, until));
+                let pause = self.pace.map(|pace| {
+                    let apart = self.connections as f64 / pace;
+                    let first = number as f64 / self.connections as f64 * apart;
+                    (
+                        Instant::now() + Duration::from_secs_f64(first),
+                        Duration::from_secs_f64(apart),
+                    )
+                });
+                clients.spawn(publish(stream, requests, pause, from, until));
             }
             let mut all = Times::default();
             let joining = async {
@@ -121,6 +131,7 @@ struct Times {
 async fn publish(
     mut stream: TcpStream,
     mut requests: Requests,
+    mut pause: Option<(Instant, Duration)>,
     from: Instant,
     until: Instant,
 ) -> Result<Times, Failure> {
@@ -128,6 +139,11 @@ async fn publish(
     let mut bytes = vec![0; 16 << 10];
     let mut began = Instant::now();
     while began < until {
+        if let Some((due, apart)) = &mut pause {
+            tokio::time::sleep_until((*due).into()).await;
+            *due += *apart;
+            began = Instant::now();
+        }
         stream.write_all(requests.next()).await?;
         let mut filled = 0;
         let (status, end) = loop {

@@ -9,6 +9,7 @@ mod accept;
 mod cpu;
 mod history;
 mod http;
+mod idle;
 mod latency;
 mod load;
 mod lone;
@@ -18,6 +19,7 @@ mod postgres;
 mod request;
 mod sandbox;
 mod service;
+mod sites;
 mod table;
 
 use std::process::ExitCode;
@@ -45,6 +47,10 @@ enum What {
     Latency(latency::Options),
     /// Whether a million publishes of history slow anything down
     History(history::Options),
+    /// What one site's storm does to another's lone publish
+    Sites(sites::Options),
+    /// What the service takes with nothing to do, and how soon it is ready
+    Idle(idle::Options),
     /// A server whose one route does nothing; the address is its first line
     #[command(hide = true)]
     Nothing,
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         What::Accept(options) => accept::run(&machine, &options),
         What::Latency(options) => latency::run(&machine, &options),
         What::History(options) => history::run(&machine, &options),
+        What::Sites(options) => sites::run(&machine, &options),
+        What::Idle(options) => idle::run(&machine, &options),
         What::Nothing => nothing::serve(),
     };
     match done {

@@ -97,6 +97,18 @@ impl Postgres {
         Ok(())
     }
 
+    /// How many statements a database has run.
+    pub(crate) fn statements_run(&self, database: &str) -> Result<f64, Failure> {
+        let told = self.query(
+            "postgres",
+            &format!(
+                "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements
+                 WHERE dbid = (SELECT oid FROM pg_database WHERE datname = '{database}')"
+            ),
+        )?;
+        Ok(told.parse()?)
+    }
+
     /// The statements that took a database's time, the most first: calls, milliseconds in all, text.
     pub(crate) fn statements(&self, database: &str) -> Result<Vec<(f64, f64, String)>, Failure> {
         let told = self.query(

@@ -94,6 +94,15 @@ impl Service {
         }
     }
 
+    /// Asks it to stop, and returns when it has.
+    pub(crate) fn stop(mut self) -> Result<(), Failure> {
+        Command::new("kill")
+            .args(["-TERM", &self.pid().to_string()])
+            .status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
