@@ -11,8 +11,10 @@ use crate::Failure;
 const USER: &str = "skycms_cdn";
 /// The yardstick's database.
 const YARDSTICK: &str = "yardstick";
-/// Before anything of pgbench counts.
-const WARM_UP: Duration = Duration::from_secs(1);
+/// Before anything of pgbench counts: each connection reads the catalogs for its first INSERT.
+const fn warm_up(connections: usize) -> Duration {
+    Duration::from_secs(1 + connections as u64 / 64)
+}
 
 /// A server that accepts connections on a socket.
 pub(crate) struct Postgres {
@@ -152,10 +154,11 @@ impl Postgres {
     ) -> Result<Yardstick, Failure> {
         self.query(YARDSTICK, "TRUNCATE yardstick")?;
         self.settle()?;
+        let warm_up = warm_up(connections);
         let mut child = self
             .command("pgbench")
             .args(["-n", "-M", "prepared", "-f", "-", "-P", "1"])
-            .args(["-T", &(WARM_UP + length).as_secs().to_string()])
+            .args(["-T", &(warm_up + length).as_secs().to_string()])
             .args(["-c", &connections.to_string()])
             .args(["-j", &threads.min(connections).to_string()])
             .arg(YARDSTICK)
@@ -172,10 +175,10 @@ impl Postgres {
         let told = String::from_utf8(child.wait_with_output()?.stderr)?;
         let seconds: Vec<Yardstick> = told.lines().filter_map(second).collect();
         let counted = seconds
-            .get(WARM_UP.as_secs() as usize..)
+            .get(warm_up.as_secs() as usize..)
             .unwrap_or_default();
         if counted.is_empty() {
-            return Err(format!("pgbench told no figures: {told}").into());
+            return Err(format!("pgbench got too little time to tell anything: {told}").into());
         }
         let all: f64 = counted.iter().map(|second| second.per_second).sum();
         let time: f64 = counted.iter().map(|s| s.per_second * s.mean_ms).sum();
