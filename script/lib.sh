@@ -35,9 +35,19 @@ has_chromium() {
   command -v chromium >/dev/null && command -v chromedriver >/dev/null
 }
 
+# as_root COMMAND…: for what only root may do. Fails where nobody could be asked for a password.
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  else
+    # A sudo that would ask for a password needs somebody to ask.
+    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; } && sudo "$@"
+  fi
+}
+
 # need_packages service|tests: installs what is missing to build and run, and for `tests` what these need besides.
 need_packages() {
-  local missing=() as_root=()
+  local missing=()
   has_compiler || missing+=(gcc libc6-dev)
   has_certificates || missing+=(ca-certificates)
   postgres_bin >/dev/null || missing+=(postgresql)
@@ -47,17 +57,32 @@ need_packages() {
       missing+=(nodejs npm)
     fi
   fi
-  ((${#missing[@]})) || return 0
-
-  command -v apt-get >/dev/null \
-    || die "missing (by Debian's names): ${missing[*]}; install your system's packages for them, then run this again"
-  if ((EUID != 0)); then
-    # A sudo that would ask for a password needs somebody to ask.
-    { command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; } \
+  if ((${#missing[@]})); then
+    command -v apt-get >/dev/null \
+      || die "missing (by Debian's names): ${missing[*]}; install your system's packages for them, then run this again"
+    echo "==> install ${missing[*]}"
+    as_root apt-get update -q \
+      && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" \
       || die "missing: ${missing[*]}; install with: apt-get install ${missing[*]}"
-    as_root=(sudo)
   fi
-  echo "==> install ${missing[*]}"
-  "${as_root[@]}" apt-get update -q
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+  if [[ $1 == tests ]]; then
+    need_promtool
+  fi
+}
+
+# Puts promtool, which checks the alert rules, into target/tools. Debian's package would start a server besides.
+need_promtool() {
+  local dir
+  if command -v promtool >/dev/null || [[ -x target/tools/promtool ]]; then
+    return
+  fi
+  command -v apt-get >/dev/null || die "missing: promtool; install your system's Prometheus, then run this again"
+  echo "==> fetch promtool"
+  apt-cache show prometheus >/dev/null 2>&1 || as_root apt-get update -q
+  dir=$(mktemp -d /tmp/skycms-cdn-promtool.XXXXXX)
+  (cd "$dir" && apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg-deb --extract prometheus_*.deb .) \
+    || die "promtool could not be fetched: put it into PATH; Debian's package prometheus has it"
+  mkdir -p target/tools
+  mv "$dir/usr/bin/promtool" target/tools/
+  rm -rf "$dir"
 }
