@@ -56,6 +56,9 @@ need_packages() {
     if [[ -e tests/package-lock.json ]] && ! command -v npm >/dev/null; then
       missing+=(nodejs npm)
     fi
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
+    command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
   fi
   if ((${#missing[@]})); then
     command -v apt-get >/dev/null \

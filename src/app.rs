@@ -2,6 +2,7 @@
 
 mod commands;
 mod first_start;
+mod health;
 
 use std::net::SocketAddr;
 use std::str::FromStr as _;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 pub use commands::{reseal, set_up_link};
 pub use first_start::fresh_token;
+pub use health::health;
 
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
@@ -84,6 +86,17 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The service of this machine does not answer.
+    #[error("nothing answers on {address}: {source}")]
+    NoAnswer {
+        /// Where it was asked.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The service of this machine is not ready.
+    #[error("the service on {0} is not ready: its log tells why")]
+    NotReady(SocketAddr),
     /// Serving failed.
     #[error("the server stopped: {0}")]
     Serve(#[from] std::io::Error),
