@@ -78,6 +78,9 @@ pub enum AppError {
     /// The settings in the environment are not right.
     #[error("CloudFront__…: {0}")]
     CloudFront(FieldErrors),
+    /// CloudFront could not be known by its certificate.
+    #[error(transparent)]
+    Authorities(#[from] cloudfront::NoAuthorities),
     /// The address could not be listened on.
     #[error("LISTEN_ADDR: cannot listen on {address}: {source}")]
     Listen {
@@ -132,6 +135,7 @@ impl App {
                 source,
             })?;
         let public = PublicUrl::new(config.public_url.as_ref(), listener.local_addr()?);
+        cloudfront::authorities_are_known()?;
         let cloudfront = CloudFront::new(cloudfront::Options {
             endpoint: config.cloudfront_endpoint.clone(),
             ..cloudfront::Options::default()
