@@ -2,6 +2,7 @@
 
 mod commands;
 mod first_start;
+mod health;
 
 use std::net::SocketAddr;
 use std::str::FromStr as _;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub use commands::{reseal, set_up_link};
 pub use first_start::fresh_token;
+pub use health::health;
 
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
@@ -79,6 +81,9 @@ pub enum AppError {
     /// The settings in the environment are not right.
     #[error("CloudFront__…: {0}")]
     CloudFront(FieldErrors),
+    /// CloudFront could not be known by its certificate.
+    #[error(transparent)]
+    Authorities(#[from] cloudfront::NoAuthorities),
     /// The address could not be listened on.
     #[error("LISTEN_ADDR: cannot listen on {address}: {source}")]
     Listen {
@@ -87,6 +92,17 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The service of this machine does not answer.
+    #[error("nothing answers on {address}: {source}")]
+    NoAnswer {
+        /// Where it was asked.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The service of this machine is not ready.
+    #[error("the service on {0} is not ready: its log tells why")]
+    NotReady(SocketAddr),
     /// Serving failed.
     #[error("the server stopped: {0}")]
     Serve(#[from] std::io::Error),
@@ -123,6 +139,7 @@ impl App {
                 source,
             })?;
         let public = PublicUrl::new(config.public_url.as_ref(), listener.local_addr()?);
+        cloudfront::authorities_are_known()?;
         let cloudfront = CloudFront::new(cloudfront::Options {
             endpoint: config.cloudfront_endpoint.clone(),
             ..cloudfront::Options::default()

@@ -36,6 +36,8 @@ enum Command {
     },
     /// Print a link that sets a new password of `admin`, once, within an hour
     SetUpLink,
+    /// Ask the service that listens on LISTEN_ADDR of this machine whether it is ready
+    Health,
 }
 
 fn main() -> ExitCode {
@@ -74,6 +76,7 @@ async fn run(config: &Config, command: &Command) -> Result<(), Box<dyn std::erro
             say(&app::set_up_link(config, &Clock::system()).await?);
             Ok(())
         }
+        Command::Health => Ok(app::health(config)?),
     }
 }
 

@@ -212,6 +212,19 @@ pub enum CreateOutcome {
 }
 
 impl CreateOutcome {
+    /// Every name of [`Self::as_str`].
+    pub const NAMES: [&'static str; 9] = [
+        "accepted",
+        "already_used",
+        "quota_full",
+        "throttled",
+        "settings_rejected",
+        "batch_refused",
+        "batch_too_large",
+        "not_sent",
+        "unknown",
+    ];
+
     /// The error, unless it was accepted.
     #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
@@ -270,6 +283,15 @@ pub enum GetOutcome {
 }
 
 impl GetOutcome {
+    /// Every name of [`Self::as_str`].
+    pub const NAMES: [&'static str; 5] = [
+        "in_progress",
+        "completed",
+        "gone",
+        "settings_rejected",
+        "try_later",
+    ];
+
     /// The error, if there was one.
     #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
@@ -291,5 +313,46 @@ impl GetOutcome {
             Self::SettingsRejected(_) => "settings_rejected",
             Self::TryLater(_) => "try_later",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_complete() {
+        let (id, error) = (
+            InvalidationId::parse("I1").expect("an id"),
+            AwsError::stopped,
+        );
+        let accepted = CreateOutcome::Accepted {
+            id,
+            completed: false,
+            request_id: None,
+        };
+        let created = [
+            accepted,
+            CreateOutcome::AlreadyUsed(error()),
+            CreateOutcome::QuotaFull(error()),
+            CreateOutcome::Throttled(error()),
+            CreateOutcome::SettingsRejected(error()),
+            CreateOutcome::BatchRefused(error()),
+            CreateOutcome::BatchTooLarge(error()),
+            CreateOutcome::NotSent(error()),
+            CreateOutcome::Unknown(error()),
+        ];
+        assert_eq!(
+            created.map(|outcome| outcome.as_str()),
+            CreateOutcome::NAMES
+        );
+        let got = [
+            GetOutcome::InProgress,
+            GetOutcome::Completed,
+            GetOutcome::Gone(error()),
+            GetOutcome::SettingsRejected(error()),
+            GetOutcome::TryLater(error()),
+        ];
+        assert_eq!(got.map(|outcome| outcome.as_str()), GetOutcome::NAMES);
     }
 }

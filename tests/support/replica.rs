@@ -16,7 +16,7 @@ pub(crate) struct Replica {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     /// Empty, so that no `.env` is found.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Replica {
@@ -42,7 +42,7 @@ impl Replica {
             api: Api::new(""),
             child,
             log,
-            _directory: directory,
+            directory,
         };
         let prefix = variables
             .get("PUBLIC_URL")
@@ -70,6 +70,21 @@ impl Replica {
             .unwrap()
             .iter()
             .any(|line| line.contains(text))
+    }
+
+    /// What `skycms-cdn health` says of it: nothing, if it is ready.
+    pub(crate) fn health(&self) -> Result<(), String> {
+        let address = url::Url::parse(&self.api.base).unwrap();
+        let address = format!("127.0.0.1:{}", address.port().unwrap());
+        let variables = [("LISTEN_ADDR".to_owned(), address)].into();
+        let output = command(&variables, &self.directory)
+            .arg("health")
+            .output()
+            .unwrap();
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8(output.stderr).unwrap())
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
