@@ -73,11 +73,8 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
             (None, None) => return Err(Problem::Unauthorized),
         };
         must_be_json(&headers)?;
-        let body = serde_json::from_slice(&bytes).map_err(|error| {
-            Problem::BadRequest(format!(
-                "The body is not the JSON that is expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
-            ))
-        })?;
+        let body =
+            serde_json::from_slice(&bytes).map_err(|error| Problem::not_this_shape(&error))?;
         let key = match signature {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,

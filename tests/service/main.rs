@@ -16,6 +16,7 @@ mod dispatch;
 mod faults;
 mod hook;
 mod lists;
+mod openapi;
 mod outage;
 mod pauses;
 mod polls;
