@@ -20,7 +20,7 @@ use super::{
 };
 use crate::domain::{
     AdviceContext, CallerReference, CreateOutcome, Credentials, DistributionId, GetOutcome,
-    InvalidationBatch, InvalidationId, Settings, TestReport, test_report::test_batch,
+    InvalidationBatch, InvalidationId, Operation, Settings, TestReport, test_report::test_batch,
 };
 
 /// How CloudFront is reached.
@@ -146,17 +146,29 @@ impl CloudFront {
         answer.map_or_else(Failure::got, Answer::got)
     }
 
-    /// The first two calls of «Save and test»: invalidates `/skycms-cdn-test` and asks how far that is.
-    pub async fn test(&self, settings: &Settings, reference: CallerReference) -> TestReport {
+    /// The first two calls of «Save and test»: invalidates `/skycms-cdn-test` and asks how far that is. `called` hears of
+    /// each, what it came to, and AWS's id of it.
+    pub async fn test(
+        &self,
+        settings: &Settings,
+        reference: CallerReference,
+        called: impl Fn(Operation, &'static str, Option<&str>),
+    ) -> TestReport {
         let context = AdviceContext::from(settings);
         let distribution = &settings.distribution_id;
         let batch = test_batch(reference);
         let created = self
             .create_invalidation(settings, distribution, &batch)
             .await;
+        called(
+            Operation::CreateInvalidation,
+            created.as_str(),
+            created.request_id(),
+        );
         let mut report = TestReport::after_create(batch.caller_reference, &created, &context);
         if let CreateOutcome::Accepted { id, .. } = &created {
             let got = self.get_invalidation(settings, distribution, id).await;
+            called(Operation::GetInvalidation, got.as_str(), got.request_id());
             report.after_get(&got, &context);
         }
         report

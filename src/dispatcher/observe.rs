@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Dispatcher;
-use crate::domain::{AfterCreate, AfterGet, InvalidationStatus};
+use crate::domain::{AfterCreate, AfterGet, AwsError, InvalidationStatus};
 use crate::store::{Covered, PollClaim, SendClaim, SiteId};
 
 /// Publishes that a line of the log names.
@@ -34,6 +34,14 @@ impl Owner {
             }
         })
     }
+}
+
+/// AWS's code and words, for the log.
+pub(super) fn said(error: Option<&AwsError>) -> (Option<&str>, Option<&str>) {
+    (
+        error.map(|error| error.code.as_str()),
+        error.map(|error| error.message.as_str()),
+    )
 }
 
 impl Dispatcher {
@@ -104,7 +112,7 @@ impl Dispatcher {
 impl Owner {
     fn unknown(site: SiteId) -> Self {
         Self(Covered {
-            site: site.0.to_string(),
+            site: site.to_string(),
             publishes: Vec::new(),
         })
     }

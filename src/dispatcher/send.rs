@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
-use super::observe::Owner;
+use super::observe::{Owner, said};
 use super::{CALLS, Dispatcher};
 use crate::domain::spending::next_month;
 use crate::domain::{
@@ -30,7 +30,7 @@ impl Dispatcher {
             }
             let claim = match self.claim_send(site).await {
                 Err(StoreError::Seal(error)) => {
-                    tracing::error!(site = site.0, %error, "paused");
+                    tracing::error!(%site, %error, "paused");
                     let (error, now) = (
                         AwsError::unreadable_secret(&error.to_string()),
                         self.clock.now(),
@@ -168,7 +168,7 @@ impl Dispatcher {
             let owner = self.observe_send(&claim, &record.after, now).await;
             log(&claim, &record.after, request_id.as_deref(), &owner);
         } else {
-            tracing::info!(site = claim.site.0, invalidation = %claim.invalidation,
+            tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
                 "another replica has taken this invalidation over; its record stands");
         }
         self.wake.wake();
@@ -191,25 +191,26 @@ fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, owner: 
     let invalidation = claim.invalidation;
     let distribution = claim.settings.distribution_id.as_str();
     let items = claim.batch.items.len();
+    let (code, error) = said(after.error());
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
-            tracing::info!(site, %publish, %invalidation, distribution, items, id = id.as_str(), request_id, "accepted by CloudFront");
+            tracing::info!(site, %publish, %invalidation, cloudfront_id = id.as_str(), distribution, request_id, items,
+                "accepted by CloudFront");
         }
-        AfterCreate::Hold { why, error, .. } => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, waiting_for = why.as_str(), code = error.code,
-                message = error.message, request_id, "not accepted yet");
+        AfterCreate::Hold { why, .. } => {
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, items, waiting_for = why.as_str(),
+                code, error, "not accepted yet");
         }
-        AfterCreate::Unconfirmed(error) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, request_id,
+        AfterCreate::Unconfirmed(_) => {
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, items, code, error,
                 "accepted by an earlier attempt whose answer was lost; unconfirmed");
         }
-        AfterCreate::Split(error) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
-                request_id, "refused as a whole; trying each half");
+        AfterCreate::Split(_) => {
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, items, code, error,
+                "refused as a whole; trying each half");
         }
-        AfterCreate::Failed(error) => {
-            tracing::error!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
-                request_id, "failed");
+        AfterCreate::Failed(_) => {
+            tracing::error!(site, %publish, %invalidation, distribution, request_id, items, code, error, "failed");
         }
     }
 }

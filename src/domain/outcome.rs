@@ -258,9 +258,15 @@ impl CreateOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GetOutcome {
     /// CloudFront knows it and did not say `Completed`.
-    InProgress,
+    InProgress {
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
     /// CloudFront said `Completed`.
-    Completed,
+    Completed {
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
     /// CloudFront does not know this invalidation (any more).
     Gone(AwsError),
     /// Nothing will be answered until the settings are mended.
@@ -274,10 +280,21 @@ impl GetOutcome {
     #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
-            Self::InProgress | Self::Completed => None,
+            Self::InProgress { .. } | Self::Completed { .. } => None,
             Self::Gone(error) | Self::SettingsRejected(error) | Self::TryLater(error) => {
                 Some(error)
             }
+        }
+    }
+
+    /// AWS's id of the request, if it told one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::InProgress { request_id } | Self::Completed { request_id } => {
+                request_id.as_deref()
+            }
+            other => other.error().and_then(|error| error.request_id.as_deref()),
         }
     }
 
@@ -285,8 +302,8 @@ impl GetOutcome {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::InProgress => "in_progress",
-            Self::Completed => "completed",
+            Self::InProgress { .. } => "in_progress",
+            Self::Completed { .. } => "completed",
             Self::Gone(_) => "gone",
             Self::SettingsRejected(_) => "settings_rejected",
             Self::TryLater(_) => "try_later",

@@ -252,8 +252,8 @@ pub fn after_get(
         settings_rejected,
     };
     match outcome {
-        GetOutcome::Completed => AfterGet::Completed,
-        GetOutcome::InProgress => again(None, false),
+        GetOutcome::Completed { .. } => AfterGet::Completed,
+        GetOutcome::InProgress { .. } => again(None, false),
         GetOutcome::Gone(error) if age < SETTLING => again(Some(error), false),
         GetOutcome::Gone(error) => AfterGet::Failed(error),
         GetOutcome::SettingsRejected(error) if same_distribution => again(Some(error), true),

@@ -21,7 +21,7 @@ use super::openapi::{
 };
 use super::problem::Problem;
 use crate::domain::{Item, PublishRequest, PublishState, WaitReason, canonicalize};
-use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
+use crate::store::{Acceptance, InboxError, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
 pub(super) const LONGEST_WAIT: u64 = 60;
@@ -143,17 +143,15 @@ pub(super) async fn create(
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
     let widened = Widening::of(&canonical);
     let (id, received_at) = (state.clock.id(), state.clock.now());
-    let acceptance = state
-        .inbox
-        .accept(NewPublish {
-            site: site.id,
-            id,
-            received_at,
-            items: canonical.items,
-            widened: widened.clone(),
-            repeat_key: call.repeat_key,
-        })
-        .await?;
+    let publish = NewPublish {
+        site: site.id,
+        id,
+        received_at,
+        items: canonical.items,
+        widened: widened.clone(),
+        repeat_key: call.repeat_key,
+    };
+    let acceptance = accept(&state, site, publish).await?;
     let accepted = PublishBody {
         id,
         site: site.name.clone(),
@@ -166,24 +164,15 @@ pub(super) async fn create(
         invalidations: Vec::new(),
     };
     let accepted = match acceptance {
-        Acceptance::Stored => {
-            state
-                .metrics
-                .publish_accepted(state.clock.now() - received_at);
-            tracing::info!(site = site.name, publish = %id, items = accepted.items.len(), "accepted");
-            accepted
-        }
+        Acceptance::Stored => accepted,
         // Told exactly as the first time, whatever has become of it and of the site's rules since.
-        Acceptance::Repeat(first) => {
-            tracing::info!(site = site.name, publish = %first.id, "repeated");
-            PublishBody {
-                id: first.id,
-                received_at: first.received_at,
-                items: first.items,
-                widened: first.widened,
-                ..accepted
-            }
-        }
+        Acceptance::Repeat(first) => PublishBody {
+            id: first.id,
+            received_at: first.received_at,
+            items: first.items,
+            widened: first.widened,
+            ..accepted
+        },
         Acceptance::KeyReused => return Err(Problem::KeyReused),
     };
     let id = accepted.id;
@@ -204,6 +193,29 @@ pub(super) async fn create(
         .into_response();
     note_wait(&mut response, wait);
     Ok(response)
+}
+
+/// Makes a publish durable, from wherever it comes, and counts and logs it.
+pub(super) async fn accept(
+    state: &AppState,
+    site: &Site,
+    publish: NewPublish,
+) -> Result<Acceptance, InboxError> {
+    let (id, received_at, items) = (publish.id, publish.received_at, publish.items.len());
+    let acceptance = state.inbox.accept(publish).await?;
+    match &acceptance {
+        Acceptance::Stored => {
+            state
+                .metrics
+                .publish_accepted(state.clock.now() - received_at);
+            tracing::info!(site = site.name, publish = %id, items, "accepted");
+        }
+        Acceptance::Repeat(first) => {
+            tracing::info!(site = site.name, publish = %first.id, "repeated");
+        }
+        Acceptance::KeyReused => {}
+    }
+    Ok(acceptance)
 }
 
 /// Ask how far a publish is

@@ -16,6 +16,7 @@ mod dispatch;
 mod faults;
 mod hook;
 mod lists;
+mod logs;
 mod openapi;
 mod outage;
 mod pauses;
