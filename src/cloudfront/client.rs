@@ -5,10 +5,12 @@ use std::time::Duration;
 use aws_sdk_cloudfront::{
     Client,
     config::{
-        AppName, BehaviorVersion, Builder, Config, Credentials as SdkCredentials, Region,
-        StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
+        AppName, BehaviorVersion, Builder, Config, ConfigBag, Credentials as SdkCredentials,
+        Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig,
+        interceptors::BeforeTransmitInterceptorContextMut, retry::RetryConfig,
+        timeout::TimeoutConfig,
     },
-    error::BuildError,
+    error::{BoxError, BuildError},
     operation::RequestId,
     types,
 };
@@ -20,7 +22,8 @@ use super::{
 };
 use crate::domain::{
     AdviceContext, CallerReference, CreateOutcome, Credentials, DistributionId, GetOutcome,
-    InvalidationBatch, InvalidationId, Operation, Settings, TestReport, test_report::test_batch,
+    InvalidationBatch, InvalidationId, Operation, Settings, TestReport, TraceParent,
+    test_report::test_batch,
 };
 
 /// How CloudFront is reached.
@@ -74,18 +77,20 @@ impl CloudFront {
         }
     }
 
-    /// Asks CloudFront to invalidate the batch, once.
+    /// Asks CloudFront to invalidate the batch, once, as part of a trace if there is one.
     pub async fn create_invalidation(
         &self,
         settings: &Settings,
         distribution: &DistributionId,
         batch: &InvalidationBatch,
+        trace: Option<&TraceParent>,
     ) -> CreateOutcome {
         let batch = match sdk_batch(batch) {
             Ok(batch) => batch,
             Err(error) => return Failure::not_built(&error).created(),
         };
         let config = signing(settings);
+        let traced = Traced(trace.cloned());
         let answer = if distribution.is_tenant() {
             self.client
                 .create_invalidation_for_distribution_tenant()
@@ -93,6 +98,7 @@ impl CloudFront {
                 .invalidation_batch(batch)
                 .customize()
                 .config_override(config)
+                .interceptor(traced)
                 .send()
                 .await
                 .map(|output| Answer::new(output.request_id(), output.invalidation()))
@@ -104,6 +110,7 @@ impl CloudFront {
                 .invalidation_batch(batch)
                 .customize()
                 .config_override(config)
+                .interceptor(traced)
                 .send()
                 .await
                 .map(|output| Answer::new(output.request_id(), output.invalidation()))
@@ -158,7 +165,7 @@ impl CloudFront {
         let distribution = &settings.distribution_id;
         let batch = test_batch(reference);
         let created = self
-            .create_invalidation(settings, distribution, &batch)
+            .create_invalidation(settings, distribution, &batch, None)
             .await;
         called(
             Operation::CreateInvalidation,
@@ -172,6 +179,29 @@ impl CloudFront {
             report.after_get(&got, &context);
         }
         report
+    }
+}
+
+/// Puts `traceparent` on a call. After signing: who passes the call on may put its own in its place.
+#[derive(Debug)]
+struct Traced(Option<TraceParent>);
+
+impl Intercept for Traced {
+    fn name(&self) -> &'static str {
+        "Traced"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(trace) = &self.0 {
+            let headers = context.request_mut().headers_mut();
+            headers.insert("traceparent", trace.to_string());
+        }
+        Ok(())
     }
 }
 

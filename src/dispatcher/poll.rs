@@ -67,6 +67,7 @@ impl Dispatcher {
 fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, owner: &Owner) {
     let site = owner.site();
     let publish = owner.publishes();
+    let trace_id = owner.traces();
     let invalidation = claim.invalidation;
     let cloudfront_id = claim.id.as_str();
     let distribution = claim.distribution.as_str();
@@ -76,18 +77,18 @@ fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, owner: &Ow
             tracing::debug!(site, %invalidation, cloudfront_id, distribution, request_id, "still in progress");
         }
         AfterGet::Again { .. } => {
-            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, code, error,
+            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code, error,
                 "cannot be asked about");
         }
         AfterGet::Completed => {
-            tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, "completed");
+            tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, "completed");
         }
         AfterGet::Unconfirmed(_) => {
-            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, code, error,
+            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code, error,
                 "nobody can ask any more; unconfirmed");
         }
         AfterGet::Failed(_) => {
-            tracing::error!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, code, error,
+            tracing::error!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code, error,
                 "CloudFront no longer knows it; failed");
         }
     }

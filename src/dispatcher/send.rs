@@ -5,10 +5,11 @@ use tokio::task::JoinSet;
 
 use super::observe::{Owner, said};
 use super::{CALLS, Dispatcher};
+use crate::clock::Clock;
 use crate::domain::spending::next_month;
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Policy, Sent,
-    WaitReason, after_create, plan,
+    TraceParent, WaitReason, after_create, plan,
 };
 use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
@@ -125,9 +126,12 @@ impl Dispatcher {
 
     async fn send(&self, claim: SendClaim) {
         let distribution = &claim.settings.distribution_id;
+        // Each try is a call of its own in the publisher's trace.
+        let parent = claim.traceparent.as_ref();
+        let trace = parent.map(|parent| parent.child(u64::from_ne_bytes(Clock::random())));
         let outcome = if self.clock.now() < claim.call_before() {
             tokio::select! {
-                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
+                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch, trace.as_ref()) => outcome,
                 () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
             }
         } else {
@@ -166,7 +170,14 @@ impl Dispatcher {
             .await;
         if ours {
             let owner = self.observe_send(&claim, &record.after, now).await;
-            log(&claim, &record.after, request_id.as_deref(), &owner);
+            let span_id = trace.as_ref().map(TraceParent::span_id);
+            log(
+                &claim,
+                &record.after,
+                request_id.as_deref(),
+                span_id,
+                &owner,
+            );
         } else {
             tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
                 "another replica has taken this invalidation over; its record stands");
@@ -185,32 +196,39 @@ async fn hold(
     Ok(None)
 }
 
-fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, owner: &Owner) {
+fn log(
+    claim: &SendClaim,
+    after: &AfterCreate,
+    request_id: Option<&str>,
+    span_id: Option<&str>,
+    owner: &Owner,
+) {
     let site = owner.site();
     let publish = owner.publishes();
+    let trace_id = owner.traces();
     let invalidation = claim.invalidation;
     let distribution = claim.settings.distribution_id.as_str();
     let items = claim.batch.items.len();
     let (code, error) = said(after.error());
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
-            tracing::info!(site, %publish, %invalidation, cloudfront_id = id.as_str(), distribution, request_id, items,
+            tracing::info!(site, %publish, %invalidation, cloudfront_id = id.as_str(), distribution, request_id, trace_id, span_id, items,
                 "accepted by CloudFront");
         }
         AfterCreate::Hold { why, .. } => {
-            tracing::warn!(site, %publish, %invalidation, distribution, request_id, items, waiting_for = why.as_str(),
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, waiting_for = why.as_str(),
                 code, error, "not accepted yet");
         }
         AfterCreate::Unconfirmed(_) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, request_id, items, code, error,
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code, error,
                 "accepted by an earlier attempt whose answer was lost; unconfirmed");
         }
         AfterCreate::Split(_) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, request_id, items, code, error,
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code, error,
                 "refused as a whole; trying each half");
         }
         AfterCreate::Failed(_) => {
-            tracing::error!(site, %publish, %invalidation, distribution, request_id, items, code, error, "failed");
+            tracing::error!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code, error, "failed");
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{SiteId, Store, Widening};
-use crate::domain::Item;
+use crate::domain::{Item, TraceParent};
 
 /// Publishes that may wait to be written; past this the hook answers 503.
 const WAITING: usize = 2_048;
@@ -41,6 +41,8 @@ pub struct NewPublish {
     pub widened: Vec<Widening>,
     /// What makes a repeat safe.
     pub repeat_key: Option<RepeatKey>,
+    /// The publisher's trace.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
@@ -208,10 +210,11 @@ impl Store {
         }
         let stored: HashSet<Uuid> = sqlx::query_scalar!(
             r#"WITH stored AS (
-                 INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash)
-                 SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash
-                 FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[])
-                   AS given (site_id, id, received_at, items, widened, key, hash)
+                 INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+                 SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+                 FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[],
+                             $8::text[])
+                   AS given (site_id, id, received_at, items, widened, key, hash, trace)
                  ON CONFLICT DO NOTHING
                  RETURNING site_id, id),
                told AS MATERIALIZED (
@@ -224,6 +227,7 @@ impl Store {
             &rows.widened as &[Option<serde_json::Value>],
             &rows.keys as &[Option<String>],
             &rows.hashes as &[Option<Vec<u8>>],
+            &rows.traces as &[Option<String>],
         )
         .fetch_all(&self.pool)
         .await?
@@ -281,6 +285,7 @@ struct Rows {
     widened: Vec<Option<serde_json::Value>>,
     keys: Vec<Option<String>>,
     hashes: Vec<Option<Vec<u8>>>,
+    traces: Vec<Option<String>>,
 }
 
 impl Rows {
@@ -295,5 +300,7 @@ impl Rows {
         let key = publish.repeat_key.as_ref();
         self.keys.push(key.map(|key| key.key.clone()));
         self.hashes.push(key.map(|key| key.body_hash.to_vec()));
+        let trace = publish.traceparent.as_ref();
+        self.traces.push(trace.map(ToString::to_string));
     }
 }

@@ -212,6 +212,7 @@ pub(super) async fn retry(
             body_hash: [0; 32],
             key,
         }),
+        traceparent: None,
     };
     let accepted = accept(&state, &page.site, publish)
         .await

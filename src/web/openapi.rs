@@ -15,7 +15,7 @@ use utoipa::openapi::{OpenApi as Document, Server};
 use utoipa::{Modify, OpenApi};
 
 pub(super) use answers::{OfList, OfMetrics, OfPublish, OfPublishing};
-pub(super) use parameters::{PreferWait, PublishPath, RepeatKeyHeader, SitePath};
+pub(super) use parameters::{PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader};
 
 use super::AppState;
 use super::problem::ProblemBody;

@@ -17,10 +17,11 @@ use super::dry_run::{self, DryRunBody};
 use super::hook::{Call, Caller};
 use super::invalidations::InvalidationBody;
 use super::openapi::{
-    self, OfPublish, OfPublishing, PreferWait, PublishPath, RepeatKeyHeader, SitePath, examples,
+    self, OfPublish, OfPublishing, PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader,
+    examples,
 };
 use super::problem::Problem;
-use crate::domain::{Item, PublishRequest, PublishState, WaitReason, canonicalize};
+use crate::domain::{Item, PublishRequest, PublishState, TraceParent, WaitReason, canonicalize};
 use crate::store::{Acceptance, InboxError, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
@@ -95,7 +96,7 @@ pub(super) struct CreateOptions {
     path = "/api/sites/{site}/publishes",
     operation_id = "publish",
     tag = openapi::PUBLISHING,
-    params(SitePath, CreateOptions, RepeatKeyHeader, PreferWait),
+    params(SitePath, CreateOptions, RepeatKeyHeader, PreferWait, TraceHeader),
     request_body(
         content = PublishRequest,
         examples(
@@ -150,6 +151,7 @@ pub(super) async fn create(
         items: canonical.items,
         widened: widened.clone(),
         repeat_key: call.repeat_key,
+        traceparent: call.traceparent,
     };
     let acceptance = accept(&state, site, publish).await?;
     let accepted = PublishBody {
@@ -202,16 +204,18 @@ pub(super) async fn accept(
     publish: NewPublish,
 ) -> Result<Acceptance, InboxError> {
     let (id, received_at, items) = (publish.id, publish.received_at, publish.items.len());
+    let trace = publish.traceparent.clone();
+    let trace_id = trace.as_ref().map(TraceParent::trace_id);
     let acceptance = state.inbox.accept(publish).await?;
     match &acceptance {
         Acceptance::Stored => {
             state
                 .metrics
                 .publish_accepted(state.clock.now() - received_at);
-            tracing::info!(site = site.name, publish = %id, items, "accepted");
+            tracing::info!(site = site.name, publish = %id, trace_id, items, "accepted");
         }
         Acceptance::Repeat(first) => {
-            tracing::info!(site = site.name, publish = %first.id, "repeated");
+            tracing::info!(site = site.name, publish = %first.id, trace_id, "repeated");
         }
         Acceptance::KeyReused => {}
     }

@@ -148,6 +148,7 @@ async fn publish(
         items: canonical.items,
         widened,
         repeat_key: None,
+        traceparent: None,
     };
     accept(state, &page.site, publish)
         .await

@@ -25,4 +25,5 @@ mod quotas;
 mod repeats;
 mod replicas;
 mod stalls;
+mod traces;
 mod waiting;

@@ -41,7 +41,7 @@ fn publish(state: &str, invalidations: &[Value]) -> Value {
 fn invalidation() -> Value {
     json!({
         "id": "I2J0I21PCUYOIK",
-        "caller_reference": "019aaf5e-7b20-7a51-8c0e-6f1d2b3a4c5d",
+        "caller_reference": "skycms-cdn-019aaf5e-7b20-7a51-8c0e-6f1d2b3a4c5d",
         "distribution_id": "E1ABCDEF2GHIJK",
         "status": "Completed",
         "items": ["/about", "/blog/post-1", "/", "/index.html", "/docs/*", "#article:42"],

@@ -52,4 +52,17 @@ pub(in crate::web) struct RepeatKeyHeader {
     idempotency_key: Option<String>,
 }
 
+/// Of calls that begin something.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::web) struct TraceHeader {
+    /// W3C trace context: the trace that the publish belongs to. The log names it at each step, and the call to CloudFront
+    /// carries it on. What makes no sense is ignored.
+    #[param(
+        nullable = false,
+        example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    )]
+    traceparent: Option<String>,
+}
+
 const _: () = assert!(LONGEST_WAIT == 60, "the words above say so");
