@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use time::Duration;
 
-use crate::domain::{InvalidationStatus, Operation};
+use crate::domain::{CreateOutcome, GetOutcome, InvalidationStatus, Operation};
 
 /// What [`Metrics::encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -77,6 +77,16 @@ impl Default for Metrics {
                 let _ = inner.invalidations.get_or_create(&status_label(status));
             }
         }
+        for (operation, outcomes) in [
+            (Operation::CreateInvalidation, &CreateOutcome::NAMES[..]),
+            (Operation::GetInvalidation, &GetOutcome::NAMES[..]),
+        ] {
+            for outcome in outcomes {
+                let _ = inner
+                    .requests
+                    .get_or_create(&request_label(operation, outcome));
+            }
+        }
         // The encoder adds `_total` to counters, the unit's name, and a full stop to each help text.
         let registry = &mut inner.registry;
         registry.register(
@@ -132,7 +142,7 @@ impl Metrics {
     pub fn cloudfront_request(&self, operation: Operation, outcome: &'static str) {
         self.0
             .requests
-            .get_or_create(&[("operation", operation.as_str()), ("outcome", outcome)])
+            .get_or_create(&request_label(operation, outcome))
             .inc();
     }
 
@@ -199,6 +209,10 @@ impl fmt::Debug for Metrics {
 
 const fn status_label(status: InvalidationStatus) -> Labels<1> {
     [("status", status.as_str())]
+}
+
+const fn request_label(operation: Operation, outcome: &'static str) -> Labels<2> {
+    [("operation", operation.as_str()), ("outcome", outcome)]
 }
 
 /// Times come from clocks that may be set back; none of these is negative.

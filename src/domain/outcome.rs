@@ -212,6 +212,19 @@ pub enum CreateOutcome {
 }
 
 impl CreateOutcome {
+    /// The names of all of them.
+    pub const NAMES: [&'static str; 9] = [
+        "accepted",
+        "already_used",
+        "quota_full",
+        "throttled",
+        "settings_rejected",
+        "batch_refused",
+        "batch_too_large",
+        "not_sent",
+        "unknown",
+    ];
+
     /// The error, unless it was accepted.
     #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
@@ -276,6 +289,15 @@ pub enum GetOutcome {
 }
 
 impl GetOutcome {
+    /// The names of all of them.
+    pub const NAMES: [&'static str; 5] = [
+        "in_progress",
+        "completed",
+        "gone",
+        "settings_rejected",
+        "try_later",
+    ];
+
     /// The error, if there was one.
     #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
@@ -308,5 +330,43 @@ impl GetOutcome {
             Self::SettingsRejected(_) => "settings_rejected",
             Self::TryLater(_) => "try_later",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_outcomes() {
+        let error = AwsError::stopped;
+        let id = InvalidationId::parse("I2J0I21PCUYOIK").expect("an id");
+        let created = [
+            CreateOutcome::Accepted {
+                id,
+                completed: false,
+                request_id: None,
+            },
+            CreateOutcome::AlreadyUsed(error()),
+            CreateOutcome::QuotaFull(error()),
+            CreateOutcome::Throttled(error()),
+            CreateOutcome::SettingsRejected(error()),
+            CreateOutcome::BatchRefused(error()),
+            CreateOutcome::BatchTooLarge(error()),
+            CreateOutcome::NotSent(error()),
+            CreateOutcome::Unknown(error()),
+        ];
+        assert_eq!(
+            created.map(|outcome| outcome.as_str()),
+            CreateOutcome::NAMES
+        );
+        let got = [
+            GetOutcome::InProgress { request_id: None },
+            GetOutcome::Completed { request_id: None },
+            GetOutcome::Gone(error()),
+            GetOutcome::SettingsRejected(error()),
+            GetOutcome::TryLater(error()),
+        ];
+        assert_eq!(got.map(|outcome| outcome.as_str()), GetOutcome::NAMES);
     }
 }

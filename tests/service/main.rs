@@ -17,6 +17,7 @@ mod faults;
 mod hook;
 mod lists;
 mod logs;
+mod metrics;
 mod openapi;
 mod outage;
 mod pauses;
