@@ -35,6 +35,10 @@ has_chromium() {
   command -v chromium >/dev/null && command -v chromedriver >/dev/null
 }
 
+has_venv() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null
+}
+
 # need_packages service|tests: installs what is missing to build and run, and for `tests` what these need besides.
 need_packages() {
   local missing=() as_root=()
@@ -43,6 +47,7 @@ need_packages() {
   postgres_bin >/dev/null || missing+=(postgresql)
   if [[ $1 == tests ]]; then
     has_chromium || missing+=(chromium chromium-driver)
+    has_venv || missing+=(python3-venv)
     if [[ -e tests/package-lock.json ]] && ! command -v npm >/dev/null; then
       missing+=(nodejs npm)
     fi
