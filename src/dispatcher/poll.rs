@@ -77,19 +77,20 @@ fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, owner: &Ow
             tracing::debug!(site, %invalidation, cloudfront_id, distribution, request_id, "still in progress");
         }
         AfterGet::Again { .. } => {
-            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code, error,
-                "cannot be asked about");
+            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,
+                error, "cannot be asked about");
         }
         AfterGet::Completed => {
-            tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, "completed");
+            tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id,
+                "completed");
         }
         AfterGet::Unconfirmed(_) => {
-            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code, error,
-                "nobody can ask any more; unconfirmed");
+            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,
+                error, "nobody can ask any more; unconfirmed");
         }
         AfterGet::Failed(_) => {
-            tracing::error!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code, error,
-                "CloudFront no longer knows it; failed");
+            tracing::error!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,
+                error, "CloudFront no longer knows it; failed");
         }
     }
 }

@@ -212,23 +212,26 @@ fn log(
     let (code, error) = said(after.error());
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
-            tracing::info!(site, %publish, %invalidation, cloudfront_id = id.as_str(), distribution, request_id, trace_id, span_id, items,
-                "accepted by CloudFront");
+            let cloudfront_id = id.as_str();
+            tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, span_id,
+                items, "accepted by CloudFront");
         }
         AfterCreate::Hold { why, .. } => {
-            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, waiting_for = why.as_str(),
-                code, error, "not accepted yet");
+            let waiting_for = why.as_str();
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, waiting_for, "not accepted yet");
         }
         AfterCreate::Unconfirmed(_) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code, error,
-                "accepted by an earlier attempt whose answer was lost; unconfirmed");
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "accepted by an earlier attempt whose answer was lost; unconfirmed");
         }
         AfterCreate::Split(_) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code, error,
-                "refused as a whole; trying each half");
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "refused as a whole; trying each half");
         }
         AfterCreate::Failed(_) => {
-            tracing::error!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code, error, "failed");
+            tracing::error!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "failed");
         }
     }
 }

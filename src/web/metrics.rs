@@ -30,7 +30,12 @@ const OF_PROXIES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
     path = "/metrics",
     tag = OPERATIONS,
     responses(
-        (status = 200, description = "Prometheus's metrics, as OpenMetrics text.", body = String, content_type = CONTENT_TYPE),
+        (
+            status = 200,
+            description = "Prometheus's metrics, as OpenMetrics text.",
+            body = String,
+            content_type = CONTENT_TYPE,
+        ),
         OfMetrics,
     ),
     security(("metrics_token" = []), ())

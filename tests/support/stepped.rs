@@ -75,7 +75,8 @@ impl Stepped {
             state.clock.clone(),
             state.limits,
             state.wake.clone(),
-        );
+        )
+        .counting(state.metrics.clone());
         Self {
             api: Api::new(base),
             state,
