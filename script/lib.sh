@@ -45,6 +45,10 @@ as_root() {
   fi
 }
 
+has_venv() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null
+}
+
 # need_packages service|tests: installs what is missing to build and run, and for `tests` what these need besides.
 need_packages() {
   local missing=()
@@ -54,10 +58,10 @@ need_packages() {
   postgres_bin >/dev/null || missing+=(postgresql)
   if [[ $1 == tests ]]; then
     has_chromium || missing+=(chromium chromium-driver)
+    has_venv || missing+=(python3-venv)
     if [[ -e tests/package-lock.json ]] && ! command -v npm >/dev/null; then
       missing+=(nodejs npm)
     fi
-    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     command -v mcs >/dev/null || missing+=(mono-mcs mono-runtime libmono-system-net-http4.0-cil libmono-system-runtime4.0-cil)
     command -v systemd-analyze >/dev/null || missing+=(systemd)
     command -v systemd-nspawn >/dev/null || missing+=(systemd-container)

@@ -41,6 +41,9 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
     }
 }
 
+/// What is logged unless `RUST_LOG` tells otherwise. Of sqlx only what is wrong: it passes on PostgreSQL's notices.
+const DEFAULT_LOG_FILTER: &str = "info,sqlx=warn";
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -139,7 +142,9 @@ impl Config {
                     ));
                 }
             },
-            log_filter: vars.text("RUST_LOG")?.unwrap_or_else(|| "info".into()),
+            log_filter: vars
+                .text("RUST_LOG")?
+                .unwrap_or_else(|| DEFAULT_LOG_FILTER.into()),
         };
         if let Some(token) = &config.publish_token {
             let length = token.expose_secret().len();

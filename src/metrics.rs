@@ -87,7 +87,7 @@ impl Default for Metrics {
             for outcome in outcomes {
                 let _ = inner
                     .requests
-                    .get_or_create(&request_labels(operation, outcome));
+                    .get_or_create(&request_label(operation, outcome));
             }
         }
         // The encoder adds `_total` to counters, the unit's name, and a full stop to each help text.
@@ -160,7 +160,7 @@ impl Metrics {
     pub fn cloudfront_request(&self, operation: Operation, outcome: &'static str) {
         self.0
             .requests
-            .get_or_create(&request_labels(operation, outcome))
+            .get_or_create(&request_label(operation, outcome))
             .inc();
     }
 
@@ -215,7 +215,7 @@ const fn status_label(status: InvalidationStatus) -> Labels<1> {
     [("status", status.as_str())]
 }
 
-const fn request_labels(operation: Operation, outcome: &'static str) -> Labels<2> {
+const fn request_label(operation: Operation, outcome: &'static str) -> Labels<2> {
     [("operation", operation.as_str()), ("outcome", outcome)]
 }
 

@@ -3,12 +3,13 @@
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
-use super::observe::Owner;
+use super::observe::{Owner, said};
 use super::{CALLS, Dispatcher, Turn};
+use crate::clock::Clock;
 use crate::domain::spending::next_month;
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Policy, Sent,
-    WaitReason, after_create, plan,
+    TraceParent, WaitReason, after_create, plan,
 };
 use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
@@ -46,7 +47,7 @@ impl Dispatcher {
     pub(super) async fn claim_send(&self, site: SiteId) -> Result<Turn, StoreError> {
         match self.next_send(site).await {
             Err(StoreError::Seal(error)) => {
-                tracing::error!(site = site.0, %error, "paused");
+                tracing::error!(%site, %error, "paused");
                 let (error, now) = (
                     AwsError::unreadable_secret(&error.to_string()),
                     self.clock.now(),
@@ -137,9 +138,12 @@ impl Dispatcher {
 
     async fn send(&self, claim: SendClaim) {
         let distribution = &claim.settings.distribution_id;
+        // Each try is a call of its own in the publisher's trace.
+        let parent = claim.traceparent.as_ref();
+        let trace = parent.map(|parent| parent.child(u64::from_ne_bytes(Clock::random())));
         let outcome = if self.clock.now() < claim.call_before() {
             tokio::select! {
-                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
+                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch, trace.as_ref()) => outcome,
                 () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
             }
         } else {
@@ -178,9 +182,16 @@ impl Dispatcher {
             .await;
         if ours {
             let owner = self.observe_send(&claim, &record.after, now).await;
-            log(&claim, &record.after, request_id.as_deref(), &owner);
+            let span_id = trace.as_ref().map(TraceParent::span_id);
+            log(
+                &claim,
+                &record.after,
+                request_id.as_deref(),
+                span_id,
+                &owner,
+            );
         } else {
-            tracing::info!(site = claim.site.0, invalidation = %claim.invalidation,
+            tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
                 "another replica has taken this invalidation over; its record stands");
         }
         self.wake.wake();
@@ -197,31 +208,42 @@ async fn hold(
     Ok(Turn::Waits)
 }
 
-fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, owner: &Owner) {
+fn log(
+    claim: &SendClaim,
+    after: &AfterCreate,
+    request_id: Option<&str>,
+    span_id: Option<&str>,
+    owner: &Owner,
+) {
     let site = owner.site();
     let publish = owner.publishes();
+    let trace_id = owner.traces();
     let invalidation = claim.invalidation;
     let distribution = claim.settings.distribution_id.as_str();
     let items = claim.batch.items.len();
+    let (code, error) = said(after.error());
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
-            tracing::info!(site, %publish, %invalidation, distribution, items, id = id.as_str(), request_id, "accepted by CloudFront");
+            let cloudfront_id = id.as_str();
+            tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, span_id,
+                items, "accepted by CloudFront");
         }
-        AfterCreate::Hold { why, error, .. } => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, waiting_for = why.as_str(), code = error.code,
-                message = error.message, request_id, "not accepted yet");
+        AfterCreate::Hold { why, .. } => {
+            let waiting_for = why.as_str();
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, waiting_for, "not accepted yet");
         }
-        AfterCreate::Unconfirmed(error) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, request_id,
-                "accepted by an earlier attempt whose answer was lost; unconfirmed");
+        AfterCreate::Unconfirmed(_) => {
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "accepted by an earlier attempt whose answer was lost; unconfirmed");
         }
-        AfterCreate::Split(error) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
-                request_id, "refused as a whole; trying each half");
+        AfterCreate::Split(_) => {
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "refused as a whole; trying each half");
         }
-        AfterCreate::Failed(error) => {
-            tracing::error!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
-                request_id, "failed");
+        AfterCreate::Failed(_) => {
+            tracing::error!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "failed");
         }
     }
 }

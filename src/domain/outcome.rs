@@ -212,7 +212,7 @@ pub enum CreateOutcome {
 }
 
 impl CreateOutcome {
-    /// Every name of [`Self::as_str`].
+    /// The names of all of them.
     pub const NAMES: [&'static str; 9] = [
         "accepted",
         "already_used",
@@ -271,9 +271,15 @@ impl CreateOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GetOutcome {
     /// CloudFront knows it and did not say `Completed`.
-    InProgress,
+    InProgress {
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
     /// CloudFront said `Completed`.
-    Completed,
+    Completed {
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
     /// CloudFront does not know this invalidation (any more).
     Gone(AwsError),
     /// Nothing will be answered until the settings are mended.
@@ -283,7 +289,7 @@ pub enum GetOutcome {
 }
 
 impl GetOutcome {
-    /// Every name of [`Self::as_str`].
+    /// The names of all of them.
     pub const NAMES: [&'static str; 5] = [
         "in_progress",
         "completed",
@@ -296,10 +302,21 @@ impl GetOutcome {
     #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
-            Self::InProgress | Self::Completed => None,
+            Self::InProgress { .. } | Self::Completed { .. } => None,
             Self::Gone(error) | Self::SettingsRejected(error) | Self::TryLater(error) => {
                 Some(error)
             }
+        }
+    }
+
+    /// AWS's id of the request, if it told one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::InProgress { request_id } | Self::Completed { request_id } => {
+                request_id.as_deref()
+            }
+            other => other.error().and_then(|error| error.request_id.as_deref()),
         }
     }
 
@@ -307,8 +324,8 @@ impl GetOutcome {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::InProgress => "in_progress",
-            Self::Completed => "completed",
+            Self::InProgress { .. } => "in_progress",
+            Self::Completed { .. } => "completed",
             Self::Gone(_) => "gone",
             Self::SettingsRejected(_) => "settings_rejected",
             Self::TryLater(_) => "try_later",
@@ -321,18 +338,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_complete() {
-        let (id, error) = (
-            InvalidationId::parse("I1").expect("an id"),
-            AwsError::stopped,
-        );
-        let accepted = CreateOutcome::Accepted {
-            id,
-            completed: false,
-            request_id: None,
-        };
+    fn the_names_are_those_of_the_outcomes() {
+        let error = AwsError::stopped;
+        let id = InvalidationId::parse("I2J0I21PCUYOIK").expect("an id");
         let created = [
-            accepted,
+            CreateOutcome::Accepted {
+                id,
+                completed: false,
+                request_id: None,
+            },
             CreateOutcome::AlreadyUsed(error()),
             CreateOutcome::QuotaFull(error()),
             CreateOutcome::Throttled(error()),
@@ -347,8 +361,8 @@ mod tests {
             CreateOutcome::NAMES
         );
         let got = [
-            GetOutcome::InProgress,
-            GetOutcome::Completed,
+            GetOutcome::InProgress { request_id: None },
+            GetOutcome::Completed { request_id: None },
             GetOutcome::Gone(error()),
             GetOutcome::SettingsRejected(error()),
             GetOutcome::TryLater(error()),

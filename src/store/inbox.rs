@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{SiteId, Store, Widening};
-use crate::domain::Item;
+use crate::domain::{Item, TraceParent};
 
 /// Publishes that may wait to be written; past this the hook answers 503.
 const WAITING: usize = 2_048;
@@ -41,6 +41,8 @@ pub struct NewPublish {
     pub widened: Vec<Widening>,
     /// What makes a repeat safe.
     pub repeat_key: Option<RepeatKey>,
+    /// The publisher's trace.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
@@ -248,8 +250,8 @@ impl Store {
         let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
         let key = publish.repeat_key.as_ref();
         let result = sqlx::query!(
-            "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash)
-             SELECT id, $2, $3, $4, $5, $6, $7 FROM site WHERE id = $1 FOR KEY SHARE",
+            "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+             SELECT id, $2, $3, $4, $5, $6, $7, $8 FROM site WHERE id = $1 FOR KEY SHARE",
             publish.site.0,
             publish.id,
             publish.received_at,
@@ -257,6 +259,7 @@ impl Store {
             Widening::to_json(&publish.widened),
             key.map(|key| key.key.as_str()),
             key.map(|key| &key.body_hash[..]),
+            publish.traceparent.as_ref().map(ToString::to_string),
         )
         .execute(&self.pool)
         .await?;
@@ -268,10 +271,11 @@ impl Store {
     async fn insert_new(&self, rows: &Rows) -> Result<u64, sqlx::Error> {
         let result = sqlx::query!(
             r"WITH known AS MATERIALIZED (SELECT id AS site_id FROM site WHERE id = ANY($1) FOR KEY SHARE)
-              INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash)
-              SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash
-              FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[])
-                AS given (site_id, id, received_at, items, widened, key, hash)
+              INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+              SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+              FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[],
+                          $8::text[])
+                AS given (site_id, id, received_at, items, widened, key, hash, trace)
               JOIN known USING (site_id)",
             &rows.sites,
             &rows.ids,
@@ -280,6 +284,7 @@ impl Store {
             &rows.widened as &[Option<serde_json::Value>],
             &rows.keys as &[Option<String>],
             &rows.hashes as &[Option<Vec<u8>>],
+            &rows.traces as &[Option<String>],
         )
         .execute(&self.pool)
         .await?;
@@ -290,10 +295,11 @@ impl Store {
     async fn insert_unknown(&self, rows: &Rows) -> Result<HashSet<Uuid>, sqlx::Error> {
         Ok(sqlx::query_scalar!(
             r"WITH known AS MATERIALIZED (SELECT id AS site_id FROM site WHERE id = ANY($1) FOR KEY SHARE)
-              INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash)
-              SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash
-              FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[])
-                AS given (site_id, id, received_at, items, widened, key, hash)
+              INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+              SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+              FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[],
+                          $8::text[])
+                AS given (site_id, id, received_at, items, widened, key, hash, trace)
               JOIN known USING (site_id)
               ON CONFLICT DO NOTHING
               RETURNING id",
@@ -304,6 +310,7 @@ impl Store {
             &rows.widened as &[Option<serde_json::Value>],
             &rows.keys as &[Option<String>],
             &rows.hashes as &[Option<Vec<u8>>],
+            &rows.traces as &[Option<String>],
         )
         .fetch_all(&self.pool)
         .await?
@@ -354,6 +361,7 @@ struct Rows {
     widened: Vec<Option<serde_json::Value>>,
     keys: Vec<Option<String>>,
     hashes: Vec<Option<Vec<u8>>>,
+    traces: Vec<Option<String>>,
 }
 
 impl Rows {
@@ -376,5 +384,7 @@ impl Rows {
         let key = publish.repeat_key.as_ref();
         self.keys.push(key.map(|key| key.key.clone()));
         self.hashes.push(key.map(|key| key.body_hash.to_vec()));
+        let trace = publish.traceparent.as_ref();
+        self.traces.push(trace.map(ToString::to_string));
     }
 }

@@ -17,7 +17,7 @@ use super::{SiteId, Store, StoreError};
 use crate::domain::limits::IN_PROGRESS;
 use crate::domain::{
     DistributionId, Flow, InFlight, InvalidationBatch, Item, KnownPaths, Limits, Settings,
-    Spending, Terms, Usage, WaitReason, Waiting,
+    Spending, Terms, TraceParent, Usage, WaitReason, Waiting,
 };
 
 /// Waiting publishes that one plan looks at.
@@ -85,6 +85,8 @@ pub struct SendClaim {
     pub others_in_progress: bool,
     /// Since when the site has been paused.
     pub paused_since: Option<OffsetDateTime>,
+    /// The trace of the first of its publishes that has one.
+    pub traceparent: Option<TraceParent>,
     /// When the call was claimed, and so which settings it was sent with.
     pub(super) claimed_at: OffsetDateTime,
     pub(super) token: Uuid,

@@ -67,7 +67,7 @@ impl Store {
                     let settings = match read {
                         Err(StoreError::Seal(error)) => {
                             // Other sites are not held up. It is looked at again when the lease has run out.
-                            tracing::error!(site = row.site_id, %error, "cannot be asked about");
+                            tracing::error!(site = %SiteId(row.site_id), %error, "cannot be asked about");
                             continue;
                         }
                         settings => settings?,

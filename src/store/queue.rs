@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::domain::TraceParent;
 use crate::domain::spending::month_of;
 use crate::metrics::{Queue, SiteStanding, Standing};
 
@@ -17,7 +18,7 @@ pub struct Covered {
 }
 
 /// A publish that an invalidation covers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CoveredPublish {
     /// Its identifier.
     pub id: Uuid,
@@ -25,6 +26,8 @@ pub struct CoveredPublish {
     pub received_at: OffsetDateTime,
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,
+    /// The publisher's trace.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl Store {
@@ -65,7 +68,8 @@ impl Store {
     /// If the database does not answer.
     pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?"
+            r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?",
+                      p.traceparent as "traceparent?"
                FROM invalidation i
                JOIN site s ON s.id = i.site_id
                LEFT JOIN coverage c ON c.invalidation_id = i.id
@@ -86,6 +90,7 @@ impl Store {
                     id,
                     received_at,
                     submitted_at: row.submitted_at,
+                    traceparent: row.traceparent.as_deref().and_then(TraceParent::parse),
                 });
             }
         }

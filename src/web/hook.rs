@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::AppState;
 use super::problem::Problem;
 use super::signature::Signature;
+use crate::domain::TraceParent;
 use crate::store::{Proof, RepeatKey, Site};
 
 /// The longest repeat key that is taken.
@@ -43,6 +44,7 @@ pub(super) struct Call<T> {
     pub(super) site: Arc<Site>,
     pub(super) body: T,
     pub(super) repeat_key: Option<RepeatKey>,
+    pub(super) traceparent: Option<TraceParent>,
     pub(super) headers: HeaderMap,
 }
 
@@ -72,11 +74,8 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
             (None, None) => return Err(Problem::Unauthorized),
         };
         must_be_json(&headers)?;
-        let body = serde_json::from_slice(&bytes).map_err(|error| {
-            Problem::BadRequest(format!(
-                "The body is not the JSON that is expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
-            ))
-        })?;
+        let body =
+            serde_json::from_slice(&bytes).map_err(|error| Problem::not_this_shape(&error))?;
         let key = match signature {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,
@@ -88,6 +87,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
                 key,
                 body_hash: sha256(&bytes),
             }),
+            traceparent: traceparent(&headers),
             headers,
         })
     }
@@ -171,6 +171,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         )));
     }
     Ok(Some(key.to_owned()))
+}
+
+/// The caller's trace. What makes no sense is ignored, as the recommendation says; so are several.
+fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut given = headers.get_all("traceparent").iter();
+    match (given.next(), given.next()) {
+        (Some(one), None) => TraceParent::parse(one.to_str().ok()?.trim()),
+        _ => None,
+    }
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret as _;
 
 use super::AppState;
 use super::hook::{bearer, sha256};
+use super::openapi::{OPERATIONS, OfMetrics};
 use super::problem::Problem;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 
@@ -20,7 +21,25 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What proxies add: behind one, the peer is not the caller.
 const OF_PROXIES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// `GET /metrics`.
+/// What operators watch
+///
+/// Each replica counts its own doings; the queue is the whole service's. Without `METRICS_TOKEN` it answers the machine
+/// itself, and nobody behind a proxy.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = OPERATIONS,
+    responses(
+        (
+            status = 200,
+            description = "Prometheus's metrics, as OpenMetrics text.",
+            body = String,
+            content_type = CONTENT_TYPE,
+        ),
+        OfMetrics,
+    ),
+    security(("metrics_token" = []), ())
+)]
 pub(super) async fn show(
     State(state): State<AppState>,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,

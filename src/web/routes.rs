@@ -9,8 +9,8 @@ use axum::response::Response;
 use axum::routing::{self, MethodRouter};
 
 use super::{
-    AppState, activity, assets, audit, embed, events, guard, health, invalidations, metrics, pages,
-    password, publishes, purge, rules, secrets, session, settings, sign_in, tokens,
+    AppState, activity, assets, audit, docs, embed, events, guard, health, invalidations, metrics,
+    openapi, pages, password, publishes, purge, rules, secrets, session, settings, sign_in, tokens,
 };
 use crate::store::Role;
 
@@ -55,6 +55,8 @@ pub fn routes() -> Vec<Route> {
         get("/static/icon.svg", Anyone, assets::icon),
 
         get("/metrics", Metrics, metrics::show),
+        get("/openapi.json", Anyone, openapi::describe),
+        get("/docs", Anyone, docs::show),
 
         post("/api/sites/{site}/publishes", Hook, publishes::create),
         get("/api/sites/{site}/publishes/{id}", Hook, publishes::show),

@@ -135,7 +135,7 @@ pub(super) async fn save(
         .await?;
         "?done=saved"
     } else {
-        let test = test(&state, &settings).await;
+        let test = test(&state, &page.site.name, &settings).await;
         let now = state.clock.now();
         let passed = test.report.passed();
         if passed {
@@ -211,10 +211,25 @@ pub(super) async fn refresh(state: &AppState) {
 }
 
 /// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
-async fn test(state: &AppState, settings: &Settings) -> TestRun {
+async fn test(state: &AppState, site: &str, settings: &Settings) -> TestRun {
     let id = state.clock.id();
     let reference = CallerReference::of(id);
-    let report = state.cloudfront.test(settings, reference.clone()).await;
+    let called = |operation: Operation, outcome, request_id: Option<&str>| {
+        state.metrics.cloudfront_request(operation, outcome);
+        tracing::info!(
+            site,
+            invalidation = %id,
+            distribution = settings.distribution_id.as_str(),
+            operation = operation.as_str(),
+            outcome,
+            request_id,
+            "tested settings"
+        );
+    };
+    let report = state
+        .cloudfront
+        .test(settings, reference.clone(), called)
+        .await;
     let now = state.clock.now();
     if report.caller_reference.is_some()
         && let Err(error) = state

@@ -49,7 +49,8 @@ impl Replica {
             .map(|url| url::Url::parse(url).unwrap().path().to_owned())
             .unwrap_or_default();
         let address = eventually("the service to be ready", || async {
-            replica.find("address=")
+            let json = || replica.find(r#""address":""#);
+            replica.find("address=").or_else(json)
         })
         .await;
         replica.api.base = format!("http://{address}{}", prefix.trim_end_matches('/'));
@@ -60,7 +61,8 @@ impl Replica {
     fn find(&self, field: &str) -> Option<String> {
         let log = self.log.lock().unwrap();
         let (_, rest) = log.iter().find_map(|line| line.split_once(field))?;
-        rest.split_whitespace().next().map(str::to_owned)
+        let ends = |c: char| c.is_whitespace() || c == '"';
+        rest.split(ends).next().map(str::to_owned)
     }
 
     /// Whether a line of the log holds `text`.
@@ -85,6 +87,11 @@ impl Replica {
             return Ok(());
         }
         Err(String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// All lines of the log.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
