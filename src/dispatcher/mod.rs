@@ -7,11 +7,12 @@ mod send;
 mod wake;
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -84,15 +85,12 @@ impl Dispatcher {
     pub async fn run(self, stop: CancellationToken) {
         let mut calls = JoinSet::new();
         let mut seen = Seen::nothing();
+        let mut news = Some(News::Anything);
         while !stop.is_cancelled() {
             // Armed before looking, so that what comes meanwhile is not missed.
             let woken = self.wake.news_come();
-            let news = self.wake.take();
             let look = async {
                 match news {
-                    _ if seen.everything_by <= Instant::now() => {
-                        self.look(&mut seen, &mut calls).await
-                    }
                     Some(News::Anything) => self.look(&mut seen, &mut calls).await,
                     Some(News::Published(sites)) => {
                         self.look_at(sites, &mut seen, &mut calls).await
@@ -103,19 +101,19 @@ impl Dispatcher {
             let looked = tokio::time::timeout(LOOK_PATIENCE, look).await;
             if let Err(error) = looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                 tracing::warn!(%error, "the dispatcher waits for the database");
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    () = tokio::time::sleep(DATABASE_PAUSE) => {}
-                }
                 seen = Seen::nothing();
-                continue;
+                seen.look_again_in(DATABASE_PAUSE);
             }
-            tokio::select! {
+            news = tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
-                () = woken => {}
-                () = tokio::time::sleep_until(seen.everything_by) => {}
-                Some(done) = calls.join_next() => log_panic(done),
-            }
+                () = &mut seen.alarm => Some(News::Anything),
+                () = woken => self.wake.take(),
+                Some(done) = calls.join_next() => {
+                    log_panic(done);
+                    None
+                }
+            };
         }
         let rest = async {
             while let Some(done) = calls.join_next().await {
@@ -153,7 +151,7 @@ impl Dispatcher {
     async fn look(&self, seen: &mut Seen, calls: &mut JoinSet<()>) -> Result<(), StoreError> {
         *seen = Seen::nothing();
         let next = self.claim_due(calls).await?;
-        seen.everything_by = Instant::now() + self.until(next);
+        seen.look_again_in(self.until(next));
         Ok(())
     }
 
@@ -184,8 +182,7 @@ impl Dispatcher {
             }
         }
         if waits {
-            let until = self.until(self.store.next_due().await?);
-            seen.everything_by = seen.everything_by.min(Instant::now() + until);
+            seen.look_again_in(self.until(self.store.next_due().await?));
         }
         Ok(())
     }
@@ -243,14 +240,22 @@ struct Seen {
     /// by a look at everything.
     waiting: HashSet<SiteId>,
     /// When everything is to be looked at again.
-    everything_by: Instant,
+    alarm: Pin<Box<Sleep>>,
 }
 
 impl Seen {
     fn nothing() -> Self {
         Self {
             waiting: HashSet::new(),
-            everything_by: Instant::now(),
+            alarm: Box::pin(tokio::time::sleep(LONGEST_SLEEP)),
+        }
+    }
+
+    /// Moves the alarm forward; never back, however often it is asked.
+    fn look_again_in(&mut self, sleep: Duration) {
+        let alarm = tokio::time::sleep(sleep);
+        if alarm.deadline() < self.alarm.deadline() {
+            self.alarm.set(alarm);
         }
     }
 }
