@@ -19,6 +19,9 @@ pub(crate) const ADMIN_PASSWORD: &str = "a-long-password-for-measuring";
 /// How long a service may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Warnings of a service that are shown.
+const TROUBLES: usize = 5;
+
 /// A running service, killed when dropped.
 pub(crate) struct Service {
     /// Where it listens.
@@ -112,6 +115,14 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // What was measured may not be what was meant to be.
+        let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        let troubles = log
+            .lines()
+            .filter(|line| line.contains(" WARN ") || line.contains("ERROR "));
+        for trouble in troubles.take(TROUBLES) {
+            eprintln!("the service said: {trouble}");
+        }
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
