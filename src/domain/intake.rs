@@ -21,6 +21,7 @@ pub const DEFAULT_MAX_ITEMS: usize = 10_000;
 /// The body of the publish hook. At least one of the three must say something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(remote = "Self", default, deny_unknown_fields)]
+#[schema(min_properties = 1)]
 pub struct PublishRequest {
     /// Paths or absolute URLs, as the publisher has them.
     pub paths: Vec<String>,
