@@ -18,6 +18,7 @@ mod queue;
 mod rates;
 mod record;
 mod reseal;
+mod schema;
 mod seal;
 mod sessions;
 mod settings;
@@ -36,7 +37,7 @@ use sqlx::{Connection as _, PgPool};
 
 pub use accounts::ADMIN;
 pub use audit::{AuditFilter, AuditRecord};
-pub use history::PruneStep;
+pub use history::{Prunable, PruneStep};
 pub use hook_secrets::{HookSecret, HookSecretView, NotAHookSecret};
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim, parse_items};
@@ -50,6 +51,7 @@ pub use publishes::{
 pub use queue::{Covered, CoveredPublish};
 pub use record::SendRecord;
 pub use reseal::Resealed;
+pub use schema::Schema;
 pub use seal::{SealError, Sealer};
 pub use sessions::{Role, Session, Source};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};

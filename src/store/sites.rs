@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::tokens::{self, TokenHash};
 use super::{HookSecret, Store, StoreError};
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
-use crate::domain::{AwsError, IntakeRules, Item, Partition, Region};
+use crate::domain::{AwsError, IntakeRules, Item, Partition, Region, SiteName};
 
 /// A site's number in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -157,6 +157,17 @@ impl Store {
             .fetch_one(&self.pool)
             .await?;
         Ok(SiteId(id))
+    }
+
+    /// The number of the site of that name.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn site_id(&self, name: &SiteName) -> Result<Option<SiteId>, StoreError> {
+        let id = sqlx::query_scalar!("SELECT id FROM site WHERE name = $1", name.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(id.map(SiteId))
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {

@@ -18,7 +18,7 @@ const LONGEST_NAME: usize = 200;
 
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(crate) enum Deed {
     SignedIn,
     FailedToSignIn,
     CameFromSkyCms,
@@ -42,7 +42,7 @@ pub(super) enum Deed {
 }
 
 impl Deed {
-    const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::SignedIn => "Signed in",
             Self::FailedToSignIn => "Failed to sign in",

@@ -46,6 +46,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub(crate) use audit::Deed;
 pub use hasher::{Busy, Hasher};
 pub use live::LiveChanges;
 pub use overview::RecentDays;

@@ -19,11 +19,9 @@ use super::views::{
     self, ConfirmPage, Connection, Count, IamPolicy, Nav, PublishingForm, Revealed, SettingsPage,
     Severity, SpendingForm,
 };
-use crate::domain::{
-    Advice, CallerReference, FieldErrors, Operation, Partition, Settings, SettingsForm, Step,
-    StepOutcome, poll_interval,
-};
-use crate::store::{SavedSettings, Site, Slot, StoreError, TestInvalidation, TestRun};
+use crate::app::Tester;
+use crate::domain::{Advice, FieldErrors, Operation, Partition, Settings, SettingsForm};
+use crate::store::{SavedSettings, Site, Slot, StoreError};
 
 /// What was just done, told once after a redirect.
 #[derive(Deserialize)]
@@ -135,19 +133,14 @@ pub(super) async fn save(
         .await?;
         "?done=saved"
     } else {
-        let test = test(&state, &settings).await;
-        let now = state.clock.now();
-        let passed = test.report.passed();
-        if passed {
-            state
-                .store
-                .activate(site, &settings, Some(&test), now)
-                .await
-        } else {
-            state.store.keep_draft(site, &settings, &test, now).await
-        }
-        .map_err(store_failed)?;
-        let detail = if passed {
+        let tester = Tester {
+            store: &state.store,
+            cloudfront: &state.cloudfront,
+            clock: &state.clock,
+            limits: &state.limits,
+        };
+        let test = tester.save(site, &settings).await.map_err(store_failed)?;
+        let detail = if test.report.passed() {
             format!("{distribution}: passed, and in force")
         } else {
             format!("{distribution}: failed, and kept as a draft")
@@ -208,37 +201,6 @@ pub(super) async fn refresh(state: &AppState) {
         tracing::warn!(%error, "the sites could not be read again yet");
     }
     state.wake.wake();
-}
-
-/// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
-async fn test(state: &AppState, settings: &Settings) -> TestRun {
-    let id = state.clock.id();
-    let reference = CallerReference::of(id);
-    let report = state.cloudfront.test(settings, reference.clone()).await;
-    let now = state.clock.now();
-    if report.caller_reference.is_some()
-        && let Err(error) = state
-            .store
-            .count_forced_call(settings, &state.limits, now)
-            .await
-    {
-        tracing::warn!(%error, "the test's call was not counted against the request rate");
-    }
-    let invalidation = report
-        .invalidation
-        .as_ref()
-        .map(|cloudfront_id| TestInvalidation {
-            id,
-            cloudfront_id: cloudfront_id.as_str().to_owned(),
-            caller_reference: reference.as_str().to_owned(),
-            items: vec![crate::domain::test_report::TEST_PATH.to_owned()],
-            completed: report.step(Step::Completed).outcome == StepOutcome::Passed,
-            next_poll: now + poll_interval(time::Duration::ZERO),
-        });
-    TestRun {
-        report,
-        invalidation,
-    }
 }
 
 /// What the page shows instead of what is stored: forms as they were typed, secrets that are shown this once.
