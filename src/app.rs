@@ -4,6 +4,7 @@ mod commands;
 mod database;
 mod first_start;
 mod save_and_test;
+pub(crate) mod sites;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,8 +30,6 @@ use crate::postgres::{Embedded, PostgresError};
 use crate::store::{self, Changes, Directory, Inbox, SealError, StoreError, Uses};
 use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays};
 
-/// The site of an installation that never asked for more.
-pub const DEFAULT_SITE: &str = "default";
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);
 /// How long all of it may take, with the embedded database.
@@ -217,6 +216,13 @@ impl App {
             store.clone(),
             state.clock.clone(),
             history_days,
+            stop.clone(),
+        ));
+        tasks.spawn(janitor::follow(
+            store.clone(),
+            state.clock.clone(),
+            history_days,
+            state.changes.subscribe(),
             stop.clone(),
         ));
         let mut serving = tokio::spawn(web::serve(listener, state, stop.clone()));

@@ -122,6 +122,15 @@ fn forms_escape_what_was_typed() {
     assert_harmless("purge", &html);
     assert_eq!(html.matches("</textarea>").count(), 1);
 
+    let mut page = samples::sites();
+    page.layout = hostile_layout(page.layout);
+    page.layout.sites[0].name = HOSTILE.into();
+    page.new = hostile_field();
+    page.sites[1].name = HOSTILE.into();
+    page.sites[1].paused = Some(HOSTILE.into());
+    page.sites[1].new_name = hostile_field();
+    assert_harmless("sites", &page.render().unwrap());
+
     let mut page = samples::sign_in();
     page.username = HOSTILE.into();
     page.next = Some(HOSTILE.into());

@@ -9,11 +9,11 @@ use clap::Args;
 
 use super::output::say;
 use super::{CliError, SITE_HELP, audit};
-use crate::app::{DEFAULT_SITE, Database, Tester};
+use crate::app::{Database, Tester};
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::Config;
-use crate::domain::{Settings, SiteName, StepOutcome, TestReport};
+use crate::domain::{DEFAULT_SITE, Settings, SiteName, StepOutcome, TestReport};
 use crate::store::{SiteId, Store};
 use crate::web::Deed;
 
@@ -89,7 +89,7 @@ impl ImportSkycms {
         if self.draft {
             store.keep_draft(site, settings, None, clock.now()).await?;
             let detail = format!("{distribution}, imported from SkyCMS, as a draft");
-            audit::write(store, &clock, Deed::SavedSettings, detail).await?;
+            audit::write(store, &clock, Deed::SavedSettings, Some(site), detail).await?;
             say(format_args!(
                 "{distribution} is a draft now; test it under Settings → CDN to put it in force."
             ));
@@ -113,7 +113,7 @@ impl ImportSkycms {
             "failed, and kept as a draft"
         };
         let detail = format!("{distribution}, imported from SkyCMS: {outcome}");
-        audit::write(store, &clock, Deed::TestedSettings, detail).await?;
+        audit::write(store, &clock, Deed::TestedSettings, Some(site), detail).await?;
         if passed {
             say(format_args!(
                 "{distribution} passed its test and is in force now."

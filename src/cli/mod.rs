@@ -13,6 +13,7 @@ mod publish;
 mod rotate_encryption_key;
 mod service;
 mod set_up_link;
+mod site;
 mod status;
 
 use std::process::ExitCode;
@@ -69,6 +70,8 @@ pub enum Command {
     SetUpLink(set_up_link::SetUpLink),
     /// Delete publishes and invalidations that ended long ago
     Prune(prune::Prune),
+    /// List, create, rename and remove sites
+    Site(site::Sites),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -125,6 +128,7 @@ impl Command {
             Self::RotateEncryptionKey(command) => command.run(&config?).await,
             Self::SetUpLink(command) => command.run(&config?).await,
             Self::Prune(command) => command.run(&config?).await,
+            Self::Site(command) => command.run(&config?).await,
             Self::Completions(command) => {
                 command.run();
                 Ok(())

@@ -9,8 +9,8 @@ use super::follow::{Published, follow, tell};
 use super::output::{Progress, note, say};
 use super::service::{Service, Trouble};
 use super::{CliError, SITE_HELP};
-use crate::app::DEFAULT_SITE;
 use crate::clock::Clock;
+use crate::domain::DEFAULT_SITE;
 use crate::domain::SiteName;
 
 /// From one try to the next, at first and at most.

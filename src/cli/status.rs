@@ -7,7 +7,7 @@ use clap::Args;
 use super::follow::{follow, tell};
 use super::service::Service;
 use super::{CliError, SITE_HELP};
-use crate::app::DEFAULT_SITE;
+use crate::domain::DEFAULT_SITE;
 use crate::domain::SiteName;
 
 const EXAMPLES: &str = "\

@@ -59,7 +59,7 @@ pub use policy_document::policy_document;
 pub use region::{Partition, Region};
 pub use retry::{AfterCreate, AfterGet, Sent, WaitReason, after_create, after_get, poll_interval};
 pub use settings::{Field, FieldError, FieldErrors, Settings, SettingsForm};
-pub use site_name::{NotASiteName, SiteName};
+pub use site_name::{DEFAULT_SITE, NotASiteName, SiteName};
 pub use spending::{HeldNote, InFlight, MeterReading, MonthUsage, PolicyName, Spending, Terms};
 pub use state::{InvalidationStatus, PublishState};
 pub use tag::CacheTag;

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The site of an installation that never asked for more.
+pub const DEFAULT_SITE: &str = "default";
+
 /// The longest name, as of a label in a host name.
 const LONGEST: usize = 63;
 

@@ -22,6 +22,7 @@ mod schema;
 mod seal;
 mod sessions;
 mod settings;
+mod site_changes;
 mod sites;
 mod spending;
 mod tokens;

@@ -23,7 +23,8 @@ pub(super) async fn events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Box<PageFailure>> {
     let site = Page::begin(&state, &user, Nav::Elsewhere)?.site.id;
     let reader = state.changes.subscribe();
-    let changes = stream::unfold((reader, state.stop), move |(mut reader, stop)| async move {
+    let start = (reader, state.stop, state.directory);
+    let changes = stream::unfold(start, move |(mut reader, stop, directory)| async move {
         let news = async {
             reader.heard(site).await;
             // A storm is told at a bearable pace; what comes meanwhile is told with it.
@@ -34,7 +35,12 @@ pub(super) async fn events(
             () = stop.cancelled() => return None,
             () = news => {}
         }
-        Some((Ok(Event::default().data("changed")), (reader, stop)))
+        // Of a site that is gone nothing is told; its pages find out when they connect again.
+        directory.sites().iter().find(|other| other.id == site)?;
+        Some((
+            Ok(Event::default().data("changed")),
+            (reader, stop, directory),
+        ))
     });
     Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }

@@ -30,6 +30,7 @@ mod session;
 mod settings;
 mod sign_in;
 mod signature;
+mod sites;
 mod tokens;
 pub mod views;
 pub mod words;
@@ -48,7 +49,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use audit::Deed;
 pub use hasher::{Busy, Hasher};
-pub use live::LiveChanges;
+pub use live::{ChangeReader, LiveChanges};
 pub use overview::RecentDays;
 pub use public_url::PublicUrl;
 pub use routes::{Access, Route, routes};

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use self::shown::{active_settings, draft_settings, stored_form, test_result, typed_form};
 use super::AppState;
 use super::audit::{self, Deed};
-use super::pages::{Page, PageResult, html, see};
+use super::pages::{Page, PageResult, html};
 use super::rules;
 use super::session::SignedIn;
 use super::tokens;
@@ -76,6 +76,10 @@ pub(super) async fn show(
         ),
         Some("policy") => page.say(Severity::Success, "Saved. It holds from the next call on."),
         Some("revoked") => page.say(Severity::Info, "It was revoked, and works no more."),
+        Some("created") => page.say(
+            Severity::Success,
+            "The site was added. Enter its distribution below, and show its publish token once under «Publish hook».",
+        ),
         Some("discarded") => page.say(Severity::Info, "The draft was thrown away."),
         _ => {}
     }
@@ -149,7 +153,7 @@ pub(super) async fn save(
         "#test"
     };
     refresh(&state).await;
-    Ok(see(&state, &format!("/settings/cdn{done}")))
+    Ok(page.see(&format!("/settings/cdn{done}")))
 }
 
 /// `POST /settings/cdn/remove`: asks first, so that it works without scripts.
@@ -160,7 +164,7 @@ pub(super) async fn remove(
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
-    if answer.confirmed.is_none() {
+    if !answer.is_given() {
         let confirm = ConfirmPage {
             layout: page.layout,
             title: "Remove the CDN settings?".into(),
@@ -186,13 +190,19 @@ pub(super) async fn remove(
         .map_err(|error| failed(error.into()))?;
     audit::by(&state, &user, Deed::RemovedSettings, None).await?;
     refresh(&state).await;
-    Ok(see(&state, "/settings/cdn?done=removed"))
+    Ok(page.see("/settings/cdn?done=removed"))
 }
 
 /// Whether a form that asks first has been confirmed.
 #[derive(Deserialize)]
 pub(super) struct Confirmation {
     confirmed: Option<String>,
+}
+
+impl Confirmation {
+    pub(super) const fn is_given(&self) -> bool {
+        self.confirmed.is_some()
+    }
 }
 
 /// This replica sees the change at once, the others hear of it.

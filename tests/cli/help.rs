@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::run::run;
 use crate::support::Variables;
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "check",
     "publish",
     "status",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 8] = [
     "rotate-encryption-key",
     "set-up-link",
     "prune",
+    "site",
     "completions",
 ];
 

@@ -18,4 +18,5 @@ mod import_skycms;
 mod prune;
 mod publish;
 mod run;
+mod site;
 mod tls;

@@ -22,5 +22,6 @@ mod polls;
 mod quotas;
 mod repeats;
 mod replicas;
+mod sites;
 mod stalls;
 mod waiting;
