@@ -16,7 +16,7 @@ pub struct SiteName(String);
 /// A text that is not the name of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, such as `shop-de`"
+    "must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, such as shop-de"
 )]
 pub struct NotASiteName;
 
