@@ -210,9 +210,10 @@ fn examples_keep_their_indentation() {
 }
 
 #[test]
-fn every_address_follows_the_base() {
+fn every_address_follows_prefix_and_site() {
     let mut page = samples::activity();
-    page.layout.base = "/cdn".into();
+    page.layout.root = "/cdn".into();
+    page.layout.base = "/cdn/sites/shop".into();
     let html = page.render().unwrap();
     for attribute in ["href=\"", "src=\"", "action=\""] {
         for address in html
@@ -226,7 +227,14 @@ fn every_address_follows_the_base() {
             );
         }
     }
-    assert!(html.contains(r#"data-base="/cdn""#));
+    // The script listens to the events of the site.
+    assert!(html.contains(r#"data-base="/cdn/sites/shop""#));
+    assert!(
+        html.contains(r#"href="/cdn/sites/shop/purge""#) && html.contains(r#"href="/cdn/audit""#)
+    );
+    assert!(
+        html.contains(r#"action="/cdn/sign-out""#) && html.contains(r#"src="/cdn/static/app.js"#)
+    );
 }
 
 #[test]

@@ -62,18 +62,16 @@ impl Check {
     }
 
     async fn examine(&self, report: &mut Report, config: &Config) {
-        report.ok("configuration", "every variable is well-formed");
-        let environment = match config
-            .cloudfront
-            .as_ref()
-            .map(|form| Settings::parse(form, &[]))
-        {
-            Some(Ok(settings)) => Some(settings),
-            Some(Err(errors)) => {
+        let form = config.cloudfront.as_ref();
+        let environment = match form.map(|form| Settings::parse(form, &[])).transpose() {
+            Ok(settings) => {
+                report.ok("configuration", "every variable is well-formed");
+                settings
+            }
+            Err(errors) => {
                 report.fail("configuration", AppError::CloudFront(errors), None);
                 None
             }
-            None => None,
         };
         addresses(report, config);
         let tester = Outside {

@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::{Config, ConfigError};
+use crate::postgres::PostgresError;
 use crate::store::StoreError;
 
 const SITE_HELP: &str = "The site";
@@ -119,6 +120,18 @@ impl Command {
     /// # Errors
     /// In words that say what to do.
     pub async fn run(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
+        self.act(config).await.map_err(|error| match error {
+            CliError::App(AppError::Postgres(PostgresError::InUse(directory))) => {
+                CliError::Failed(format!(
+                    "{} is in use by a running service: stop it first, or do this on its pages",
+                    directory.display()
+                ))
+            }
+            error => error,
+        })
+    }
+
+    async fn act(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
         match self {
             Self::Serve => Ok(()),
             Self::Check(command) => command.run(config).await,

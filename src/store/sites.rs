@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::tokens::{self, TokenHash};
 use super::{HookSecret, Store, StoreError};
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
-use crate::domain::{AwsError, DEFAULT_SITE, IntakeRules, Item, Partition, Region, SiteName};
+use crate::domain::{AwsError, IntakeRules, Item, Partition, Region, SiteName};
 
 /// A site's number in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,18 +41,6 @@ pub struct Site {
     pub intake: IntakeRules,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
-}
-
-impl Site {
-    /// Where its pages are, below the prefix of `PUBLIC_URL`: those of `default` are where those of the only site are.
-    #[must_use]
-    pub fn path(&self) -> String {
-        if self.name == DEFAULT_SITE {
-            String::new()
-        } else {
-            format!("/sites/{}", self.name)
-        }
-    }
 }
 
 /// All sites, as last read. A snapshot is replaced whole, never changed.

@@ -212,12 +212,12 @@ impl<'a> Reader<'a> {
         let root = self.state.public.prefix.clone();
         let choice = if seen.len() > 1 { seen } else { &[] };
         Layout {
-            base: root.clone() + &site.map(Site::path).unwrap_or_default(),
+            base: root.clone() + &site.map(path_of).unwrap_or_default(),
             sites: choice
                 .iter()
                 .map(|other| SiteLink {
                     name: other.name.clone(),
-                    address: format!("{root}{}{}", other.path(), nav.path()),
+                    address: format!("{root}{}{}", path_of(other), nav.path()),
                     here: site.is_some_and(|site| site.id == other.id),
                 })
                 .collect(),
@@ -250,6 +250,15 @@ pub(super) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
     Reader { state, user }.layout(nav)
 }
 
+/// Where a site's pages are, below the prefix of `PUBLIC_URL`: those of `default` are where those of the only site are.
+pub(super) fn path_of(site: &Site) -> String {
+    if site.name == DEFAULT_SITE {
+        String::new()
+    } else {
+        format!("/sites/{}", site.name)
+    }
+}
+
 /// Where somebody begins: the activity of the first site that they see.
 pub(super) fn home(state: &AppState, session: &Session) -> String {
     let sites = state.directory.sites();
@@ -258,7 +267,7 @@ pub(super) fn home(state: &AppState, session: &Session) -> String {
         .clone()
         .find(|site| site.name == DEFAULT_SITE)
         .or(seen.next());
-    first.map(|site| site.path()).unwrap_or_default()
+    first.map(|site| path_of(site)).unwrap_or_default()
 }
 
 /// A page that is being made: the site it is about and the layout it is told in.

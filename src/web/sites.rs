@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::AppState;
 use super::audit::{self, Deed};
-use super::pages::{PageError, PageFailure, PageResult, Reader, html};
+use super::pages::{PageError, PageFailure, PageResult, Reader, html, path_of};
 use super::session::SignedIn;
 use super::settings::{Confirmation, refresh};
 use super::views::{ConfirmPage, Field, Flash, Nav, Severity, SiteRow, SitesPage};
@@ -249,7 +249,7 @@ fn respond(state: &AppState, user: &SignedIn, status: StatusCode, shown: Shown) 
 fn row(site: &Site, renamed: Option<&(String, Field)>) -> SiteRow {
     let renamed = renamed.filter(|(name, _)| *name == site.name);
     SiteRow {
-        path: site.path(),
+        path: path_of(site),
         distribution_id: site.distribution_id.clone(),
         paused: site.pause.as_ref().map(|pause| pause.error.code.clone()),
         changeable: site.name != DEFAULT_SITE,

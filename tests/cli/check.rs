@@ -189,6 +189,8 @@ async fn the_embedded_database_is_not_made_and_not_disturbed() {
     let replica = Replica::start_with(&embedded).await;
     let said = check(&embedded).await;
     assert_found(&said, "database", "warn", &["in use by a running service"]);
+    let refused = run(&embedded, &["prune"]).await;
+    refused.assert_failed(1, &["is in use by a running service: stop it first"]);
     let id = replica.api.publish_path("/about").await;
     assert_eq!(
         replica.api.wait_until_ended(&id).await["state"],

@@ -95,7 +95,7 @@ impl fmt::Display for Report {
             let outcome = match finding.outcome {
                 Outcome::Ok => "ok",
                 Outcome::Warn => "warn",
-                Outcome::Fail => "FAIL",
+                Outcome::Fail => "fail",
             };
             let site = finding.site.as_ref().map(|site| format!("{site}: "));
             let site = site.unwrap_or_default();
