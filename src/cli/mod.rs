@@ -36,6 +36,15 @@ Examples:
 
 The service is configured by environment variables; .env.example lists them.";
 
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  skycms-cdn serve
+  LISTEN_ADDR=127.0.0.1:9000 LOG_FORMAT=json skycms-cdn serve
+  DATABASE_URL=postgres://skycms_cdn@db.example.com/skycms_cdn ENCRYPTION_KEY_FILE=/run/secrets/key skycms-cdn serve
+
+Without DATABASE_URL it runs the machine's own PostgreSQL in DATA_DIR. Without ADMIN_PASSWORD its log prints a link that
+sets the password of `admin`.";
+
 /// SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
 #[derive(Parser)]
 #[command(name = "skycms-cdn", version, after_help = EXAMPLES)]
@@ -56,6 +65,7 @@ impl Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     /// Serve until SIGTERM or SIGINT; what happens without a command
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve,
     /// Check configuration, database, keys and AWS, and tell how to mend what is not right
     Check(check::Check),
