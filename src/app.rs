@@ -1,24 +1,26 @@
 //! The wiring that `main` and the tests share.
 
 mod commands;
+mod database;
 mod first_start;
 mod health;
+mod save_and_test;
+pub(crate) mod sites;
 
 use std::net::SocketAddr;
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret as _;
-use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use commands::{reseal, set_up_link};
+pub(crate) use database::Database;
 pub use first_start::fresh_token;
 pub use health::health;
+pub(crate) use save_and_test::Tester;
 
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
@@ -28,15 +30,9 @@ use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::postgres::{Embedded, PostgresError};
-use crate::store::{
-    self, Changes, Directory, Herald, Inbox, SealError, Sealer, SiteId, Store, StoreError, Uses,
-};
+use crate::store::{self, Changes, Directory, Herald, Inbox, SealError, SiteId, StoreError, Uses};
 use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays, Shared};
 
-/// The site of an installation that never asked for more.
-pub const DEFAULT_SITE: &str = "default";
-/// How long the database may take to answer at start.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);
 /// How long all of it may take, with the embedded database.
@@ -108,6 +104,16 @@ pub enum AppError {
     Serve(#[from] std::io::Error),
 }
 
+impl AppError {
+    /// Of opening what is sealed: whether the keys are to blame, and what to do then.
+    pub(crate) fn of_keys(error: StoreError) -> Self {
+        match error {
+            StoreError::Seal(SealError::WrongKey) => Self::WrongKey,
+            error => error.into(),
+        }
+    }
+}
+
 /// A service that is ready to serve.
 pub struct App {
     listener: TcpListener,
@@ -125,11 +131,8 @@ impl App {
     /// # Errors
     /// In words that say what to do; see [`AppError`].
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, AppError> {
-        let (store, embedded) = open(config).await?;
-        store.check_keys().await.map_err(|error| match error {
-            StoreError::Seal(SealError::WrongKey) => AppError::WrongKey,
-            error => error.into(),
-        })?;
+        let Database { store, embedded } = Database::migrated(config).await?;
+        store.check_keys().await.map_err(AppError::of_keys)?;
         first_start::seed(&store, config, &clock).await?;
 
         let listener = TcpListener::bind(config.listen_addr)
@@ -248,6 +251,13 @@ impl App {
             history_days,
             stop.clone(),
         ));
+        tasks.spawn(janitor::follow(
+            store.clone(),
+            state.clock.clone(),
+            history_days,
+            state.changes.subscribe(),
+            stop.clone(),
+        ));
         let mut serving = tokio::spawn(web::serve(listener, state, stop.clone()));
         let ended = tokio::select! {
             () = shutdown => None,
@@ -284,42 +294,6 @@ impl App {
         }
         tracing::info!("stopped");
         Ok(())
-    }
-}
-
-/// The store, with its schema up to date.
-async fn open(config: &Config) -> Result<(Store, Option<Embedded>), AppError> {
-    let (options, embedded) = database(config).await?;
-    let sealer = Sealer::new(&first_start::encryption_keys(config)?)?;
-    let store = Store::new(options, sealer);
-    migrate(&store).await?;
-    Ok((store, embedded))
-}
-
-/// `DATABASE_URL`'s server, or the machine's own PostgreSQL as a child.
-async fn database(config: &Config) -> Result<(PgConnectOptions, Option<Embedded>), AppError> {
-    if let Some(url) = &config.database_url {
-        let options =
-            PgConnectOptions::from_str(url.expose_secret()).map_err(|_| AppError::DatabaseUrl)?;
-        return Ok((options, None));
-    }
-    let embedded = Embedded::start(&config.data_dir).await?;
-    Ok((embedded.connect_options(), Some(embedded)))
-}
-
-/// Waits for the database and brings its schema up to date. A schema that cannot be brought up to date is told at once.
-async fn migrate(store: &Store) -> Result<(), AppError> {
-    let patience = tokio::time::sleep(DATABASE_PATIENCE);
-    tokio::pin!(patience);
-    loop {
-        let Err(error) = store.ping().await else {
-            return Ok(store.migrate().await?);
-        };
-        tracing::warn!(%error, "waiting for the database");
-        tokio::select! {
-            () = &mut patience => return Err(AppError::Database(error)),
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 )]
 
 mod access;
+mod client;
 mod limits;
 mod variables;
 
@@ -16,6 +17,7 @@ use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use url::Url;
 
 pub use access::AccessConfig;
+pub use client::ClientConfig;
 
 use self::variables::{Variables, encryption_keys, public_url};
 use crate::domain::{Limits, SettingsForm};
@@ -42,7 +44,7 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
 }
 
 /// What is logged unless `RUST_LOG` tells otherwise. Of sqlx only what is wrong: it passes on PostgreSQL's notices.
-const DEFAULT_LOG_FILTER: &str = "info,sqlx=warn";
+pub const DEFAULT_LOG_FILTER: &str = "info,sqlx=warn";
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,8 +90,8 @@ pub struct Config {
     pub history_days: u16,
     /// How log lines are written.
     pub log_format: LogFormat,
-    /// Filter of log lines, in `RUST_LOG`'s syntax.
-    pub log_filter: String,
+    /// Filter of log lines, in `RUST_LOG`'s syntax; none: as is usual for the command.
+    pub log_filter: Option<String>,
 }
 
 impl Config {
@@ -142,9 +144,7 @@ impl Config {
                     ));
                 }
             },
-            log_filter: vars
-                .text("RUST_LOG")?
-                .unwrap_or_else(|| DEFAULT_LOG_FILTER.into()),
+            log_filter: vars.text("RUST_LOG")?,
         };
         if let Some(token) = &config.publish_token {
             let length = token.expose_secret().len();

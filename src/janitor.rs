@@ -1,4 +1,4 @@
-//! Keeps the history as long as the operator wants, and sessions, links and failed sign-ins until their time is over.
+//! Keeps the history as long as the operator wants, that of removed sites no longer, and sessions, links and failed sign-ins until their time is over.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::store::{PruneStep, Store, StoreError};
+use crate::web::ChangeReader;
 
 /// From the start to the first look, so that a start is not slowed down.
 const FIRST_LOOK: Duration = Duration::from_secs(60);
@@ -28,6 +29,7 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
             () = stop.cancelled() => return,
             pruned = async {
                 store.forget_expired(clock.now()).await?;
+                sweep(&store, &clock, history_days).await?;
                 prune(&store, &clock, history_days).await
             } => pruned,
         };
@@ -44,6 +46,38 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
             }
         };
     }
+}
+
+/// Sweeps up after sites as soon as they are removed, until `stop`. What trouble leaves, [`run`] finds.
+pub async fn follow(
+    store: Store,
+    clock: Clock,
+    history_days: u16,
+    mut changes: ChangeReader,
+    stop: CancellationToken,
+) {
+    let following = async {
+        loop {
+            changes.sites_changed().await;
+            if let Err(error) = sweep(&store, &clock, history_days).await {
+                tracing::warn!(%error, "what removed sites leave cannot be deleted yet");
+            }
+        }
+    };
+    stop.run_until_cancelled(following).await;
+}
+
+/// Deletes what removed sites leave, and the sites themselves after `history_days`. Ends early when another replica is
+/// at it.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<(), StoreError> {
+    let before = clock.now() - time::Duration::days(history_days.into());
+    while store.sweep_step(clock.now(), before).await? > 0 {
+        tokio::time::sleep(STEP_PAUSE).await;
+    }
+    Ok(())
 }
 
 /// Deletes what ended more than `history_days` ago, and tells how many rows that were. Ends early when another replica

@@ -4,6 +4,7 @@
 //! the store, where the web reads it. What it all means is decided in [`domain`], which knows none of them.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod cloudfront;
 pub mod config;

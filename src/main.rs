@@ -1,13 +1,14 @@
-//! The `skycms-cdn` binary: configuration → database → server and dispatcher → signals.
+//! The `skycms-cdn` binary: configuration → database → server and dispatcher → signals; and the other commands.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use skycms_cdn::app::{self, App};
+use skycms_cdn::app::App;
+use skycms_cdn::cli::{Arguments, CliError, Command};
 use skycms_cdn::clock::Clock;
-use skycms_cdn::config::{Config, LogFormat};
+use skycms_cdn::config::{self, Config, ConfigError, DEFAULT_LOG_FILTER, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -16,73 +17,37 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// SkyCMS's CDN settings backend. It is configured by environment variables.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve until SIGTERM or SIGINT; what happens without a command
-    Serve,
-    /// Seal every stored secret anew with the first key of ENCRYPTION_KEY
-    RotateEncryptionKey {
-        /// Remove secrets that none of the keys opens
-        #[arg(long)]
-        remove_unreadable: bool,
-    },
-    /// Print a link that sets a new password of `admin`, once, within an hour
-    SetUpLink,
-    /// Ask the service that listens on LISTEN_ADDR of this machine whether it is ready
-    Health,
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Err(error) = skycms_cdn::config::read_dotenv() {
-        return refuse(&error);
+    let command = Arguments::parse().command();
+    if let Err(error) = config::read_dotenv() {
+        return CliError::from(error).report();
     }
-    let config = match Config::from_environment() {
-        Ok(config) => config,
-        Err(error) => return refuse(&error),
-    };
-    let command = arguments.command.unwrap_or(Command::Serve);
-    if let Err(error) = start_logging(&config, &command) {
-        return refuse(&error);
+    let config = Config::from_environment();
+    if let Ok(config) = &config
+        && let Err(error) = start_logging(config, &command)
+    {
+        return CliError::Failed(error).report();
     }
-    raise_file_limit();
-    match run(&config, &command) {
+    match run(command, config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(error.as_ref()),
+        Err(error) => error.report(),
     }
 }
 
 #[tokio::main]
-async fn run(config: &Config, command: &Command) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(command: Command, config: Result<Config, ConfigError>) -> Result<(), CliError> {
     match command {
-        Command::Serve => serve(config).await,
-        Command::RotateEncryptionKey { remove_unreadable } => {
-            let done = app::reseal(config, *remove_unreadable).await?;
-            say(&format!(
-                "{} secrets are sealed with the first key now, {} unreadable ones were removed.",
-                done.sealed, done.removed
-            ));
-            Ok(())
-        }
-        Command::SetUpLink => {
-            say(&app::set_up_link(config, &Clock::system()).await?);
-            Ok(())
-        }
-        Command::Health => Ok(app::health(config)?),
+        Command::Serve => serve(&config?).await,
+        command => command.run(config).await,
     }
 }
 
-async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
+async fn serve(config: &Config) -> Result<(), CliError> {
+    raise_file_limit();
+    let deaf =
+        |error: std::io::Error| CliError::Failed(format!("cannot listen to signals: {error}"));
+    let mut terminated = signal(SignalKind::terminate()).map_err(deaf)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(deaf)?;
     let shutdown = async {
         tokio::select! {
             _ = terminated.recv() => {}
@@ -98,15 +63,17 @@ async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn start_logging(config: &Config, command: &Command) -> Result<(), Box<dyn std::error::Error>> {
-    let filter = EnvFilter::try_new(&config.log_filter).map_err(|e| format!("RUST_LOG: {e}"))?;
+fn start_logging(config: &Config, command: &Command) -> Result<(), String> {
+    // Standard output is for a command's answer, and its log for trouble.
+    let (writer, usual) = match command {
+        Command::Serve => (BoxMakeWriter::new(std::io::stdout), DEFAULT_LOG_FILTER),
+        _ => (BoxMakeWriter::new(std::io::stderr), "warn"),
+    };
+    let filter = EnvFilter::try_new(config.log_filter.as_deref().unwrap_or(usual))
+        .map_err(|error| format!("RUST_LOG: {error}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(match command {
-            Command::Serve => BoxMakeWriter::new(std::io::stdout),
-            // Standard output is for the answer.
-            _ => BoxMakeWriter::new(std::io::stderr),
-        })
+        .with_writer(writer)
         .with_ansi(std::io::stdout().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),
@@ -132,17 +99,4 @@ fn raise_file_limit() {
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit on open files could not be raised");
     }
-}
-
-/// The answer to a command.
-#[expect(clippy::print_stdout, reason = "it is what was asked for")]
-fn say(answer: &str) {
-    println!("{answer}");
-}
-
-/// One line that says what is wrong.
-#[expect(clippy::print_stderr, reason = "there may be no log yet")]
-fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("skycms-cdn: {error}");
-    ExitCode::FAILURE
 }

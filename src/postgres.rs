@@ -111,6 +111,22 @@ impl Embedded {
     }
 }
 
+/// The major version that would run in `data_dir`.
+///
+/// # Errors
+///
+/// If none is installed, or not the one that the data was made by.
+pub fn installed(data_dir: &Path) -> Result<u32, PostgresError> {
+    let chosen = Installation::choose(&installation::candidates(), &data_dir.join("postgres"))?;
+    Ok(chosen.major)
+}
+
+/// Whether there is a database in `data_dir`.
+#[must_use]
+pub fn is_made(data_dir: &Path) -> bool {
+    data_dir.join("postgres/PG_VERSION").exists()
+}
+
 /// Starts the server again whenever it dies, until told to stop.
 async fn supervise(
     cluster: Cluster,

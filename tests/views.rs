@@ -122,6 +122,15 @@ fn forms_escape_what_was_typed() {
     assert_harmless("purge", &html);
     assert_eq!(html.matches("</textarea>").count(), 1);
 
+    let mut page = samples::sites();
+    page.layout = hostile_layout(page.layout);
+    page.layout.sites[0].name = HOSTILE.into();
+    page.new = hostile_field();
+    page.sites[1].name = HOSTILE.into();
+    page.sites[1].paused = Some(HOSTILE.into());
+    page.sites[1].new_name = hostile_field();
+    assert_harmless("sites", &page.render().unwrap());
+
     let mut page = samples::sign_in();
     page.username = HOSTILE.into();
     page.next = Some(HOSTILE.into());
@@ -201,9 +210,10 @@ fn examples_keep_their_indentation() {
 }
 
 #[test]
-fn every_address_follows_the_base() {
+fn every_address_follows_prefix_and_site() {
     let mut page = samples::activity();
-    page.layout.base = "/cdn".into();
+    page.layout.root = "/cdn".into();
+    page.layout.base = "/cdn/sites/shop".into();
     let html = page.render().unwrap();
     for attribute in ["href=\"", "src=\"", "action=\""] {
         for address in html
@@ -217,7 +227,14 @@ fn every_address_follows_the_base() {
             );
         }
     }
-    assert!(html.contains(r#"data-base="/cdn""#));
+    // The script listens to the events of the site.
+    assert!(html.contains(r#"data-base="/cdn/sites/shop""#));
+    assert!(
+        html.contains(r#"href="/cdn/sites/shop/purge""#) && html.contains(r#"href="/cdn/audit""#)
+    );
+    assert!(
+        html.contains(r#"action="/cdn/sign-out""#) && html.contains(r#"src="/cdn/static/app.js"#)
+    );
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(crate) fn pages() -> Vec<(&'static str, askama::Result<String>)> {
         ("set-up", set_up().render()),
         ("password", password().render()),
         ("audit", audit().render()),
+        ("sites", sites().render()),
         ("error", error().render()),
         ("confirm", confirm().render()),
     ]
@@ -43,7 +44,9 @@ fn span(milliseconds: i64) -> Option<Span> {
 
 fn layout(nav: Nav) -> Layout {
     Layout {
+        root: ".".into(),
         base: ".".into(),
+        sites: Vec::new(),
         nav,
         now: NOW,
         user: Some(User {
@@ -364,6 +367,7 @@ pub(crate) fn audit() -> AuditPage {
         at: ago(seconds),
         who: "admin".into(),
         what: what.into(),
+        site: None,
         detail: detail.map(Into::into),
         from: "203.0.113.7".into(),
     };
@@ -381,6 +385,45 @@ pub(crate) fn audit() -> AuditPage {
             entry(1_700_000, "Signed in", None),
         ],
         paging: Paging::default(),
+    }
+}
+
+pub(crate) fn sites() -> SitesPage {
+    let names = ["default", "shop-de", "shop-fr"];
+    let row = |name: &str, distribution: Option<&str>| SiteRow {
+        name: name.into(),
+        path: format!("/sites/{name}"),
+        distribution_id: distribution.map(Into::into),
+        paused: None,
+        changeable: name != "default",
+        new_name: Field::new(name),
+    };
+    SitesPage {
+        layout: Layout {
+            sites: names
+                .iter()
+                .map(|name| SiteLink {
+                    name: (*name).into(),
+                    address: format!("./sites/{name}/activity"),
+                    here: false,
+                })
+                .collect(),
+            ..layout(Nav::Sites)
+        },
+        sites: vec![
+            row("default", Some("E2QWRUHAPOMQZL")),
+            SiteRow {
+                new_name: Field {
+                    value: "Shop".into(),
+                    error: Some("A name must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, such as shop-de.".into()),
+                    note: None,
+                },
+                paused: Some("AccessDenied".into()),
+                ..row("shop-de", Some("E1ABCDEFGHIJKL"))
+            },
+            row("shop-fr", None),
+        ],
+        new: Field::default(),
     }
 }
 

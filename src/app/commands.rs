@@ -1,9 +1,9 @@
 //! What the binary does besides serving.
 
-use super::{AppError, first_start, open};
+use super::{AppError, Database, first_start};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::{Resealed, SealError, StoreError};
+use crate::store::Resealed;
 use crate::web::PublicUrl;
 
 /// Seals every stored secret anew with the first key of `ENCRYPTION_KEY`. What no key opens stops it, or with
@@ -12,16 +12,10 @@ use crate::web::PublicUrl;
 /// # Errors
 /// In words that say what to do; nothing is changed then.
 pub async fn reseal(config: &Config, remove_unreadable: bool) -> Result<Resealed, AppError> {
-    let (store, embedded) = open(config).await?;
-    let done = store.reseal(remove_unreadable).await;
-    store.close().await;
-    if let Some(embedded) = embedded {
-        embedded.stop().await;
-    }
-    done.map_err(|error| match error {
-        StoreError::Seal(SealError::WrongKey) => AppError::WrongKey,
-        error => error.into(),
-    })
+    let database = Database::migrated(config).await?;
+    let done = database.store.reseal(remove_unreadable).await;
+    database.close().await;
+    done.map_err(AppError::of_keys)
 }
 
 /// Makes a one-time link that sets the admin's password, for whoever has forgotten it, and gives its address.
@@ -29,12 +23,9 @@ pub async fn reseal(config: &Config, remove_unreadable: bool) -> Result<Resealed
 /// # Errors
 /// In words that say what to do.
 pub async fn set_up_link(config: &Config, clock: &Clock) -> Result<String, AppError> {
-    let (store, embedded) = open(config).await?;
+    let database = Database::migrated(config).await?;
     let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
-    let link = first_start::new_set_up_link(&store, clock, &public).await;
-    store.close().await;
-    if let Some(embedded) = embedded {
-        embedded.stop().await;
-    }
+    let link = first_start::new_set_up_link(&database.store, clock, &public).await;
+    database.close().await;
     Ok(link?)
 }

@@ -9,10 +9,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
-use super::{AppError, DEFAULT_SITE};
+use super::AppError;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKey};
-use crate::domain::Settings;
+use crate::domain::{DEFAULT_SITE, Settings};
 use crate::store::{HookSecret, Store, StoreError};
 use crate::web::{Hasher, PublicUrl, fresh};
 

@@ -16,6 +16,8 @@ pub struct AuditRecord {
     pub who: String,
     /// What, in words.
     pub what: String,
+    /// The number of the site it was about; none: it was about no site.
+    pub site: Option<i32>,
     /// More of it, without secrets.
     pub detail: Option<String>,
     /// From where.
@@ -27,6 +29,8 @@ pub struct AuditRecord {
 pub struct AuditFilter<'a> {
     /// Those with this in one of their words.
     pub search: Option<&'a str>,
+    /// Those about one of these sites; none: all.
+    pub sites: Option<&'a [i32]>,
     /// Those before this one.
     pub before: Option<Uuid>,
     /// Those after this one.
@@ -40,13 +44,14 @@ impl Store {
     /// If the database does not answer.
     pub async fn write_audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
         sqlx::query!(
-            "INSERT INTO audit (id, at, who, what, detail, address) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO audit (id, at, who, what, detail, address, site_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
             record.id,
             record.at,
             record.who,
             record.what,
             record.detail,
             record.address,
+            record.site,
         )
         .execute(&self.pool)
         .await?;
@@ -74,13 +79,15 @@ impl Store {
             None => {
                 sqlx::query_as!(
                     AuditRecord,
-                    "SELECT id, at, who, what, detail, address FROM audit
+                    "SELECT id, at, who, what, site_id as site, detail, address FROM audit
                      WHERE id < coalesce($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
                        AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
+                       AND ($4::int[] IS NULL OR site_id = ANY($4))
                      ORDER BY id DESC LIMIT $3",
                     filter.before,
                     search,
                     rows,
+                    filter.sites,
                 )
                 .fetch_all(&self.pool)
                 .await?
@@ -88,13 +95,15 @@ impl Store {
             Some(after) => {
                 sqlx::query_as!(
                     AuditRecord,
-                    "SELECT id, at, who, what, detail, address FROM audit
+                    "SELECT id, at, who, what, site_id as site, detail, address FROM audit
                      WHERE id > $1
                        AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
+                       AND ($4::int[] IS NULL OR site_id = ANY($4))
                      ORDER BY id LIMIT $3",
                     after,
                     search,
                     rows,
+                    filter.sites,
                 )
                 .fetch_all(&self.pool)
                 .await?

@@ -19,7 +19,39 @@ pub enum PruneStep {
     Busy,
 }
 
+/// How much there is to prune.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prunable {
+    /// Publishes.
+    pub publishes: u64,
+    /// Invalidations.
+    pub invalidations: u64,
+}
+
 impl Store {
+    /// Counts what pruning with the same `before` would delete in the end.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn prunable(&self, before: OffsetDateTime) -> Result<Prunable, StoreError> {
+        let counted = sqlx::query!(
+            r#"SELECT (SELECT count(*) FROM publish WHERE ended_at < $1) as "publishes!",
+                      (SELECT count(*) FROM invalidation i
+                       WHERE i.ended_at < $1
+                         AND NOT EXISTS (
+                           SELECT FROM coverage c JOIN publish p ON (p.site_id, p.id) = (c.site_id, c.publish_id)
+                           WHERE c.invalidation_id = i.id AND (p.ended_at >= $1 OR p.ended_at IS NULL))
+                         AND NOT EXISTS (SELECT FROM cdn_settings s WHERE s.test_invalidation = i.id)) as "invalidations!""#,
+            before,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Prunable {
+            publishes: counted.publishes.unsigned_abs(),
+            invalidations: counted.invalidations.unsigned_abs(),
+        })
+    }
+
     /// Deletes some of the publishes that ended before `before`, and of the invalidations that ended before it and
     /// that no publish refers to any more. What has not ended stays, however old.
     ///

@@ -48,7 +48,7 @@ impl Store {
             r#"SELECT s.name, s.paused_at IS NOT NULL as "paused!", s.monthly_limit as month_limit,
                       coalesce((SELECT sum(u.paths) FROM usage u WHERE u.month = $1 AND u.site_id = s.id), 0)::bigint
                         as "month_paths!"
-               FROM site s"#,
+               FROM site s WHERE s.removed_at IS NULL"#,
             month_of(now),
         )
         .fetch_all(&mut *connection)

@@ -3,7 +3,8 @@
 use time::{Duration, OffsetDateTime};
 
 use super::tokens::TokenHash;
-use super::{Store, StoreError};
+use super::{Site, SiteId, Store, StoreError};
+use crate::domain::DEFAULT_SITE;
 
 /// A session that has not been used for so long is over.
 const IDLE: Duration = Duration::hours(12);
@@ -67,6 +68,26 @@ pub struct Session {
     pub source: Source,
     /// Shown in a frame of SkyCMS.
     pub framed: bool,
+    /// The sites that SkyCMS's token named; none: it named none.
+    pub sites: Option<Vec<SiteId>>,
+}
+
+impl Session {
+    /// Whether they see that site. Who has a password here sees all; whom SkyCMS sent without naming sites, `default`.
+    #[must_use]
+    pub fn sees(&self, site: &Site) -> bool {
+        match (&self.sites, self.source) {
+            (_, Source::Password) => true,
+            (Some(sites), Source::SkyCms) => sites.contains(&site.id),
+            (None, Source::SkyCms) => site.name == DEFAULT_SITE,
+        }
+    }
+
+    /// Whether they may make, rename and remove sites.
+    #[must_use]
+    pub fn manages_sites(&self) -> bool {
+        self.role == Role::Admin && self.source == Source::Password
+    }
 }
 
 impl Store {
@@ -80,9 +101,13 @@ impl Store {
         session: &Session,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
+        let sites: Option<Vec<i32>> = session
+            .sites
+            .as_ref()
+            .map(|sites| sites.iter().map(|site| site.0).collect());
         sqlx::query!(
-            "INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, site_ids)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             token.as_slice(),
             session.user,
             session.role.as_str(),
@@ -90,6 +115,7 @@ impl Store {
             session.framed,
             now,
             now + session.source.lifetime(),
+            sites.as_deref(),
         )
         .execute(&self.pool)
         .await?;
@@ -106,7 +132,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query!(
-            "SELECT user_name, role, source, framed, used_at FROM session
+            "SELECT user_name, role, source, framed, used_at, site_ids FROM session
              WHERE token_hash = $1 AND ends_at > $2 AND used_at > $3",
             token.as_slice(),
             now,
@@ -137,6 +163,9 @@ impl Store {
                 _ => return Err(StoreError::unknown("source of a session", row.source)),
             },
             framed: row.framed,
+            sites: row
+                .site_ids
+                .map(|sites| sites.into_iter().map(SiteId).collect()),
         }))
     }
 

@@ -234,7 +234,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps settings that failed their test. What is in force stays in force.
+    /// Keeps settings that failed their test, or have not been tested. What is in force stays in force.
     ///
     /// # Errors
     /// If the database does not answer.
@@ -242,17 +242,38 @@ impl Store {
         &self,
         site: SiteId,
         settings: &Settings,
-        test: &TestRun,
+        test: Option<&TestRun>,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
-        if let Some(invalidation) = &test.invalidation {
+        if let Some(invalidation) = test.and_then(|t| t.invalidation.as_ref()) {
             store_test(&mut tx, site, settings, invalidation, now).await?;
         }
-        self.write_settings(&mut tx, site, Slot::Draft, settings, Some(test), now)
+        self.write_settings(&mut tx, site, Slot::Draft, settings, test, now)
             .await?;
         tx.commit().await?;
         self.announce_sites().await
+    }
+
+    /// Notes a test of the settings in force that changes nothing else: its invalidation is billed and followed like
+    /// any other.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn record_test(
+        &self,
+        site: SiteId,
+        settings: &Settings,
+        test: &TestRun,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let Some(invalidation) = &test.invalidation else {
+            return Ok(());
+        };
+        let mut tx = self.pool.begin().await?;
+        store_test(&mut tx, site, settings, invalidation, now).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Makes the environment's settings the ones in force while none are saved; none: there are none any more.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::tokens::{self, TokenHash};
 use super::{HookSecret, Store, StoreError};
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
-use crate::domain::{AwsError, IntakeRules, Item, Partition, Region};
+use crate::domain::{AwsError, IntakeRules, Item, Partition, Region, SiteName};
 
 /// A site's number in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,6 +167,17 @@ impl Store {
         Ok(SiteId(id))
     }
 
+    /// The number of the site of that name.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn site_id(&self, name: &SiteName) -> Result<Option<SiteId>, StoreError> {
+        let id = sqlx::query_scalar!("SELECT id FROM site WHERE name = $1", name.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(id.map(SiteId))
+    }
+
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot = Snapshot::default();
         let rows = sqlx::query!(
@@ -177,7 +188,8 @@ impl Store {
                LEFT JOIN LATERAL (
                  SELECT distribution_id, region FROM cdn_settings
                  WHERE site_id = s.id AND slot IN ('active', 'environment')
-                 ORDER BY slot LIMIT 1) c ON true"#
+                 ORDER BY slot LIMIT 1) c ON true
+               WHERE s.removed_at IS NULL"#
         )
         .fetch_all(&self.pool)
         .await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::audit::{self, Deed};
 use super::overview;
-use super::pages::{Page, PageError, PageResult, html, see};
+use super::pages::{Page, PageError, PageResult, html};
 use super::publishes::accept;
 use super::session::SignedIn;
 use super::tokens::hook_url;
@@ -28,6 +28,12 @@ pub(super) struct ListQuery {
     path: String,
     before: Option<Uuid>,
     after: Option<Uuid>,
+}
+
+/// The publish in the address.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    publish: String,
 }
 
 /// `GET /activity`, newest first.
@@ -143,11 +149,14 @@ fn progress(publish: &PublishView) -> Option<Progress> {
 pub(super) async fn show(
     State(state): State<AppState>,
     user: SignedIn,
-    Path(id): Path<String>,
+    Path(named): Path<Named>,
 ) -> PageResult {
     let mut page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
-    let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
+    let id: Uuid = named
+        .publish
+        .parse()
+        .map_err(|_| failed(PageError::NotFound))?;
     let publish = state
         .store
         .publish(page.site.id, id, page.layout.now)
@@ -187,11 +196,14 @@ pub(super) async fn show(
 pub(super) async fn retry(
     State(state): State<AppState>,
     user: SignedIn,
-    Path(id): Path<String>,
+    Path(named): Path<Named>,
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
-    let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
+    let id: Uuid = named
+        .publish
+        .parse()
+        .map_err(|_| failed(PageError::NotFound))?;
     let again = state
         .store
         .publish(page.site.id, id, page.layout.now)
@@ -222,7 +234,7 @@ pub(super) async fn retry(
         Acceptance::Stored | Acceptance::KeyReused => fresh,
     };
     audit::by(&state, &user, Deed::TriedAgain, Some(id.to_string())).await?;
-    Ok(see(&state, &format!("/activity/{shown}")))
+    Ok(page.see(&format!("/activity/{shown}")))
 }
 
 fn items(publish: &PublishView) -> Vec<PublishedItem> {

@@ -8,17 +8,17 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::AppState;
-use super::pages::{Page, PageFailure, PageResult, html};
+use super::pages::{PageError, PageFailure, PageResult, Reader, html};
 use super::session::SignedIn;
 use super::views::{AuditEntry, AuditPage, Nav, PAGE_SIZE, Paging};
-use crate::store::{AuditFilter, AuditRecord, StoreError};
+use crate::store::{AuditFilter, AuditRecord, SiteId, StoreError};
 
 /// The longest name of a user that is kept.
 const LONGEST_NAME: usize = 200;
 
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(crate) enum Deed {
     SignedIn,
     FailedToSignIn,
     CameFromSkyCms,
@@ -39,10 +39,13 @@ pub(super) enum Deed {
     CreatedSecret,
     RevealedSecret,
     RevokedSecret,
+    CreatedSite,
+    RenamedSite,
+    RemovedSite,
 }
 
 impl Deed {
-    const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::SignedIn => "Signed in",
             Self::FailedToSignIn => "Failed to sign in",
@@ -64,28 +67,54 @@ impl Deed {
             Self::CreatedSecret => "Created a signing secret",
             Self::RevealedSecret => "Had a signing secret shown",
             Self::RevokedSecret => "Revoked a signing secret",
+            Self::CreatedSite => "Created a site",
+            Self::RenamedSite => "Renamed a site",
+            Self::RemovedSite => "Removed a site",
         }
     }
 }
 
-/// Writes down what a user did.
+/// Writes down what a user did to the site that they were at.
 pub(super) async fn by(
     state: &AppState,
     user: &SignedIn,
     deed: Deed,
     detail: Option<String>,
 ) -> Result<(), Box<PageFailure>> {
-    write(state, &user.session.user, user.from, deed, detail)
+    let site = user.site.as_ref().map(|site| site.id);
+    about(state, user, deed, site, detail).await
+}
+
+/// Writes down what a user did to a site.
+pub(super) async fn about(
+    state: &AppState,
+    user: &SignedIn,
+    deed: Deed,
+    site: Option<SiteId>,
+    detail: Option<String>,
+) -> Result<(), Box<PageFailure>> {
+    record(state, &user.session.user, user.from, deed, site, detail)
         .await
         .map_err(|error| PageFailure::of(state, Some(user), error.into()))
 }
 
-/// Writes down what somebody did.
+/// Writes down what somebody did that is about no site.
 pub(super) async fn write(
     state: &AppState,
     who: &str,
     from: IpAddr,
     deed: Deed,
+    detail: Option<String>,
+) -> Result<(), StoreError> {
+    record(state, who, from, deed, None, detail).await
+}
+
+async fn record(
+    state: &AppState,
+    who: &str,
+    from: IpAddr,
+    deed: Deed,
+    site: Option<SiteId>,
     detail: Option<String>,
 ) -> Result<(), StoreError> {
     let what = deed.words();
@@ -97,6 +126,7 @@ pub(super) async fn write(
             at: state.clock.now(),
             who: who.chars().take(LONGEST_NAME).collect(),
             what: what.to_owned(),
+            site: site.map(|site| site.0),
             detail,
             address: from.to_string(),
         })
@@ -118,11 +148,21 @@ pub(super) async fn list(
     user: SignedIn,
     Query(query): Query<ListQuery>,
 ) -> PageResult {
-    let page = Page::begin(&state, &user, Nav::Audit)?;
-    let failed = page.failed();
+    let failed = |error| PageFailure::of(&state, Some(&user), error);
+    let sites = state.directory.sites();
+    let (several, seen): (bool, Vec<i32>) = (
+        sites.len() > 1,
+        sites
+            .iter()
+            .filter(|site| user.session.sees(site))
+            .map(|site| site.id.0)
+            .collect(),
+    );
     let search = query.search.trim().to_owned();
     let filter = AuditFilter {
         search: (!search.is_empty()).then_some(search.as_str()),
+        // Whoever sees all sites sees all entries, and so does whoever sees the only one.
+        sites: (seen.len() < sites.len()).then_some(seen.as_slice()),
         before: query.before,
         after: query.after,
     };
@@ -130,7 +170,7 @@ pub(super) async fn list(
         .store
         .audit(filter, u16::try_from(PAGE_SIZE).unwrap_or(u16::MAX))
         .await
-        .map_err(|error| failed(error.into()))?;
+        .map_err(|error| failed(PageError::from(error)))?;
     let same_search = |position: String| {
         let mut encoded = url::form_urlencoded::Serializer::new(position);
         if !search.is_empty() {
@@ -150,12 +190,16 @@ pub(super) async fn list(
                 at: record.at,
                 who: record.who,
                 what: record.what,
+                site: record.site.filter(|_| several).and_then(|id| {
+                    let site = sites.iter().find(|site| site.id.0 == id)?;
+                    Some(site.name.clone())
+                }),
                 detail: record.detail,
                 from: record.address,
             })
             .collect(),
         search: search.clone(),
-        layout: page.layout,
+        layout: Reader::of(&state, &user).layout(Nav::Audit),
     };
     html(StatusCode::OK, &audit).map_err(failed)
 }

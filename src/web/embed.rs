@@ -11,9 +11,9 @@ use time::{Duration, OffsetDateTime};
 use super::AppState;
 use super::audit::{self, Deed};
 use super::client::ClientAddress;
-use super::pages::{PageError, PageFailure, PageResult, see};
+use super::pages::{PageError, PageFailure, PageResult, home, see};
 use super::session;
-use crate::store::{Role, Session, Source, hash};
+use crate::store::{Role, Session, SiteId, Source, hash};
 
 /// Whom the token must be meant for.
 const AUDIENCE: &str = "skycms-cdn";
@@ -38,6 +38,8 @@ struct Claims {
     jti: String,
     iat: i64,
     exp: i64,
+    /// The sites that its holder sees; none: `default`.
+    sites: Option<Vec<String>>,
 }
 
 /// `GET /embed?token=<JWT>`.
@@ -67,7 +69,16 @@ pub(super) async fn sign_in(
             tracing::warn!(%from, "a token of SkyCMS was used twice");
             return Err(PageError::TicketRefused);
         }
+        let sites = claims
+            .sites
+            .as_ref()
+            .map(|names| known_sites(&state, names));
+        if sites.as_ref().is_some_and(Vec::is_empty) {
+            tracing::warn!(%from, "a token of SkyCMS names no site that is here");
+            return Err(PageError::TicketRefused);
+        }
         let session = Session {
+            sites,
             framed: !state.access.embed_origins.is_empty() && session::is_frame(&headers),
             ..session
         };
@@ -87,8 +98,9 @@ pub(super) async fn sign_in(
             Role::Admin => "/settings/cdn",
             Role::Editor => "/activity",
         };
+        let page = format!("{}{page}", home(&state, &session));
         let response: Response =
-            session::begin(&state, &headers, &session, see(&state, page)).await?;
+            session::begin(&state, &headers, &session, see(&state, &page)).await?;
         Ok(response)
     };
     let mut response = signed_in.await.map_err(failed)?;
@@ -98,6 +110,13 @@ pub(super) async fn sign_in(
         HeaderValue::from_static("no-referrer"),
     );
     Ok(response)
+}
+
+/// The sites of these names. Their numbers are kept, so that who sees a site sees it under its next name too, and a new
+/// site of an old name is another one.
+fn known_sites(state: &AppState, names: &[String]) -> Vec<SiteId> {
+    let known = names.iter().filter_map(|name| state.directory.site(name));
+    known.map(|site| site.id).collect()
 }
 
 /// Whom the token signs in, or why nobody.
@@ -143,6 +162,7 @@ fn accept(
         role,
         source: Source::SkyCms,
         framed: false,
+        sites: None,
     };
     Ok((session, claims))
 }

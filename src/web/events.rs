@@ -23,21 +23,24 @@ pub(super) async fn events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Box<PageFailure>> {
     let site = Page::begin(&state, &user, Nav::Elsewhere)?.site.id;
     let reader = state.changes.subscribe();
-    let changes = stream::unfold(
-        (reader, state.stop.clone()),
-        move |(mut reader, stop)| async move {
-            let news = async {
-                reader.heard(site).await;
-                // A storm is told at a bearable pace; what comes meanwhile is told with it.
-                tokio::time::sleep(PACE).await;
-                reader.catch_up();
-            };
-            tokio::select! {
-                () = stop.cancelled() => return None,
-                () = news => {}
-            }
-            Some((Ok(Event::default().data("changed")), (reader, stop)))
-        },
-    );
+    let start = (reader, state.stop.clone(), state.directory.clone());
+    let changes = stream::unfold(start, move |(mut reader, stop, directory)| async move {
+        let news = async {
+            reader.heard(site).await;
+            // A storm is told at a bearable pace; what comes meanwhile is told with it.
+            tokio::time::sleep(PACE).await;
+            reader.catch_up();
+        };
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = news => {}
+        }
+        // Of a site that is gone nothing is told; its pages find out when they connect again.
+        directory.sites().iter().find(|other| other.id == site)?;
+        Some((
+            Ok(Event::default().data("changed")),
+            (reader, stop, directory),
+        ))
+    });
     Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }

@@ -45,6 +45,18 @@ impl ChangeReader {
         let _ = tokio::time::timeout(FALLBACK, self.heard(site)).await;
     }
 
+    /// Waits until sites, their settings or their tokens may have changed.
+    pub async fn sites_changed(&mut self) {
+        loop {
+            match self.0.recv().await {
+                Ok(Changes::Work(_) | Changes::State(_)) => {}
+                // Nobody is left to tell anything.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+                _ => return,
+            }
+        }
+    }
+
     /// Forgets what has been told so far.
     pub fn catch_up(&mut self) {
         self.0 = self.0.resubscribe();

@@ -32,6 +32,7 @@ mod session;
 mod settings;
 mod sign_in;
 mod signature;
+mod sites;
 mod tokens;
 pub mod views;
 pub mod words;
@@ -49,8 +50,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub(crate) use audit::Deed;
 pub use hasher::{Busy, Hasher};
-pub use live::LiveChanges;
+pub use live::{ChangeReader, LiveChanges};
 pub use overview::RecentDays;
 pub use public_url::PublicUrl;
 pub use routes::{Access, Route, routes};

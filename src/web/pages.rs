@@ -8,11 +8,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use super::session::{self, SignedIn};
-use super::views::{self, Banner, ErrorPage, Flash, Layout, Link, Nav, Role, Severity, User};
+use super::views::{
+    self, Banner, ErrorPage, Flash, Layout, Link, Nav, Role, Severity, SiteLink, User,
+};
 use super::{AppState, Busy};
-use crate::app::DEFAULT_SITE;
-use crate::domain::{AwsError, PublishState, WaitReason};
-use crate::store::{self, InboxError, Site, Source, StoreError};
+use crate::domain::{AwsError, DEFAULT_SITE, PublishState, WaitReason};
+use crate::store::{self, InboxError, Session, Site, Source, StoreError};
 
 /// Why a page could not be shown.
 #[derive(Debug, thiserror::Error)]
@@ -159,25 +160,114 @@ impl IntoResponse for Box<PageFailure> {
     }
 }
 
-/// What pages share, as this reader may see it.
-pub(super) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Layout {
-    Layout {
-        base: state.public.prefix.clone(),
-        nav,
-        now: state.clock.now(),
-        user: user.map(|user| User {
-            name: user.session.user.clone(),
-            role: match user.session.role {
-                store::Role::Admin => Role::Admin,
-                store::Role::Editor => Role::Editor,
-            },
-            has_password: user.session.source == Source::Password,
-        }),
-        banner: None,
-        flash: None,
-        embedded: user.is_some_and(|user| user.session.framed),
-        pending: false,
+/// Who reads, and which sites they see.
+pub(super) struct Reader<'a> {
+    state: &'a AppState,
+    user: Option<&'a SignedIn>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn of(state: &'a AppState, user: &'a SignedIn) -> Self {
+        Self {
+            state,
+            user: Some(user),
+        }
     }
+
+    /// The sites that they see, by name.
+    fn sites(&self) -> Vec<Arc<Site>> {
+        let Some(user) = self.user else {
+            return Vec::new();
+        };
+        let mut sites = self.state.directory.sites();
+        sites.retain(|site| user.session.sees(site));
+        sites
+    }
+
+    /// What pages about no site share; its links lead to the first site that the reader sees.
+    pub(super) fn layout(&self, nav: Nav) -> Layout {
+        let sites = self.sites();
+        let home = sites
+            .iter()
+            .find(|site| site.name == DEFAULT_SITE)
+            .or(sites.first());
+        let mut layout = self.layout_at(home.map(Arc::as_ref), nav, &sites);
+        if nav == Nav::Sites {
+            // Its own links are about all sites.
+            layout.base.clone_from(&layout.root);
+        }
+        layout.sites.iter_mut().for_each(|site| site.here = false);
+        layout
+    }
+
+    /// What pages about a site share.
+    fn layout_about(&self, site: &Site, nav: Nav) -> Layout {
+        Layout {
+            banner: banner(site),
+            ..self.layout_at(Some(site), nav, &self.sites())
+        }
+    }
+
+    fn layout_at(&self, site: Option<&Site>, nav: Nav, seen: &[Arc<Site>]) -> Layout {
+        let root = self.state.public.prefix.clone();
+        let choice = if seen.len() > 1 { seen } else { &[] };
+        Layout {
+            base: root.clone() + &site.map(path_of).unwrap_or_default(),
+            sites: choice
+                .iter()
+                .map(|other| SiteLink {
+                    name: other.name.clone(),
+                    address: format!("{root}{}{}", path_of(other), nav.path()),
+                    here: site.is_some_and(|site| site.id == other.id),
+                })
+                .collect(),
+            root,
+            nav,
+            now: self.state.clock.now(),
+            user: self.user.map(|user| User {
+                name: user.session.user.clone(),
+                role: match user.session.role {
+                    store::Role::Admin => Role::Admin,
+                    store::Role::Editor => Role::Editor,
+                },
+                has_password: user.session.source == Source::Password,
+            }),
+            banner: None,
+            flash: None,
+            embedded: self.user.is_some_and(|user| user.session.framed),
+            pending: false,
+        }
+    }
+
+    /// 303 to a page about no site.
+    pub(super) fn see(&self, path: &str) -> Response {
+        see(self.state, path)
+    }
+}
+
+/// What pages about no site share, as this reader may see it.
+pub(super) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Layout {
+    Reader { state, user }.layout(nav)
+}
+
+/// Where a site's pages are, below the prefix of `PUBLIC_URL`: those of `default` are where those of the only site are.
+pub(super) fn path_of(site: &Site) -> String {
+    if site.name == DEFAULT_SITE {
+        String::new()
+    } else {
+        format!("/sites/{}", site.name)
+    }
+}
+
+/// Where somebody begins: the activity of the first site that they see.
+pub(super) fn home(state: &AppState, session: &Session) -> String {
+    let sites = state.directory.sites();
+    let mut seen = sites.iter().filter(|site| session.sees(site));
+    let first = seen
+        .clone()
+        .find(|site| site.name == DEFAULT_SITE)
+        .or(seen.next());
+    first.map(|site| path_of(site)).unwrap_or_default()
 }
 
 /// A page that is being made: the site it is about and the layout it is told in.
@@ -187,20 +277,24 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Begins a page about the site `default`.
+    /// Begins a page about the site in the address, which the reader may see.
     pub(super) fn begin(
         state: &AppState,
         user: &SignedIn,
         nav: Nav,
     ) -> Result<Self, Box<PageFailure>> {
-        let Some(site) = state.directory.site(DEFAULT_SITE) else {
+        let Some(site) = &user.site else {
             return Err(PageFailure::of(state, Some(user), PageError::NotFound));
         };
-        let layout = Layout {
-            banner: banner(&site),
-            ..layout(state, Some(user), nav)
-        };
-        Ok(Self { site, layout })
+        Ok(Self {
+            layout: Reader::of(state, user).layout_about(site, nav),
+            site: Arc::clone(site),
+        })
+    }
+
+    /// 303 to a page of the same site.
+    pub(super) fn see(&self, path: &str) -> Response {
+        Redirect::to(&format!("{}{path}", self.layout.base)).into_response()
     }
 
     /// Turns an error of this page's making into an error page in its layout.
@@ -250,7 +344,7 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Result<Response,
         .into_response())
 }
 
-/// 303 to a page of ours.
+/// 303 to a page about no site.
 pub(super) fn see(state: &AppState, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::AppState;
 use super::audit::{self, Deed};
 use super::dry_run::{DryRun, dry_run};
-use super::pages::{Page, PageError, PageResult, html, see};
+use super::pages::{Page, PageError, PageResult, html};
 use super::publishes::accept;
 use super::session::SignedIn;
 use super::views::{ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd};
@@ -154,7 +154,7 @@ async fn publish(
         .await
         .map_err(|error| page.failed()(PageError::from(error)))?;
     audit::by(state, user, Deed::Purged, Some(id.to_string())).await?;
-    Ok(see(state, &format!("/activity/{id}")))
+    Ok(page.see(&format!("/activity/{id}")))
 }
 
 fn blank(page: Page, text: String) -> PurgePage {

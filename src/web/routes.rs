@@ -8,9 +8,11 @@ use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{self, MethodRouter};
 
+use super::session::SignedIn;
 use super::{
     AppState, activity, assets, audit, docs, embed, events, guard, health, invalidations, metrics,
-    openapi, pages, password, publishes, purge, rules, secrets, session, settings, sign_in, tokens,
+    openapi, pages, password, publishes, purge, rules, secrets, session, settings, sign_in, sites,
+    tokens,
 };
 use crate::store::Role;
 
@@ -36,7 +38,7 @@ pub struct Route {
     /// How it is asked.
     pub method: Method,
     /// Where, below the prefix of `PUBLIC_URL`.
-    pub path: &'static str,
+    pub path: String,
     /// Whom it answers.
     pub access: Access,
     handler: MethodRouter<AppState>,
@@ -47,7 +49,7 @@ pub struct Route {
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
     use Access::{Admin, Anyone, Editor, Hook, Metrics, Stranger};
-    vec![
+    let mut routes = vec![
         get("/health/live", Anyone, health::live),
         get("/health/ready", Anyone, health::ready),
         get("/static/style.css", Anyone, assets::style),
@@ -71,6 +73,26 @@ pub fn routes() -> Vec<Route> {
         get("/", Editor, home),
         post("/sign-out", Editor, sign_in::sign_out),
         post("/sign-out-everywhere", Editor, sign_in::sign_out_everywhere),
+        get("/password", Admin, password::show_change),
+        post("/password", Admin, password::change),
+        get("/audit", Admin, audit::list),
+
+        get("/sites", Admin, sites::show),
+        post("/sites", Admin, sites::create),
+        post("/sites/{site}/rename", Admin, sites::rename),
+        post("/sites/{site}/remove", Admin, sites::remove),
+    ];
+    // Those of `default` are where those of the only site are.
+    routes.extend(of_a_site(""));
+    routes.extend(of_a_site("/sites/{site}"));
+    routes
+}
+
+/// The pages of a site, below `prefix`. Which one it is, and whether the reader may see it, `session::require` decides.
+#[rustfmt::skip]
+fn of_a_site(prefix: &str) -> Vec<Route> {
+    use Access::{Admin, Editor};
+    let mut routes = vec![
         get("/activity", Editor, activity::list),
         get("/activity/{publish}", Editor, activity::show),
         post("/activity/{publish}/retry", Editor, activity::retry),
@@ -78,8 +100,6 @@ pub fn routes() -> Vec<Route> {
         post("/purge", Editor, purge::act),
         get("/events", Editor, events::events),
 
-        get("/password", Admin, password::show_change),
-        post("/password", Admin, password::change),
         get("/settings/cdn", Admin, settings::show),
         post("/settings/cdn", Admin, settings::save),
         post("/settings/cdn/remove", Admin, settings::remove),
@@ -91,31 +111,26 @@ pub fn routes() -> Vec<Route> {
         post("/settings/cdn/secrets", Admin, secrets::create),
         post("/settings/cdn/secrets/{id}/reveal", Admin, secrets::reveal),
         post("/settings/cdn/secrets/{id}/revoke", Admin, secrets::revoke),
-        get("/audit", Admin, audit::list),
-    ]
+    ];
+    for route in &mut routes {
+        route.path.insert_str(0, prefix);
+    }
+    routes
 }
 
-fn get<H: Handler<T, AppState>, T: 'static>(
-    path: &'static str,
-    access: Access,
-    handler: H,
-) -> Route {
+fn get<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler: H) -> Route {
     Route {
         method: Method::GET,
-        path,
+        path: path.to_owned(),
         access,
         handler: routing::get(handler),
     }
 }
 
-fn post<H: Handler<T, AppState>, T: 'static>(
-    path: &'static str,
-    access: Access,
-    handler: H,
-) -> Route {
+fn post<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler: H) -> Route {
     Route {
         method: Method::POST,
-        path,
+        path: path.to_owned(),
         access,
         handler: routing::post(handler),
     }
@@ -151,10 +166,12 @@ impl Route {
 /// All routes, mounted.
 pub(super) fn mount(state: &AppState) -> Router<AppState> {
     routes().into_iter().fold(Router::new(), |router, route| {
-        router.route(route.path, route.guarded(state))
+        let path = route.path.clone();
+        router.route(&path, route.guarded(state))
     })
 }
 
-async fn home(State(state): State<AppState>) -> Response {
-    pages::see(&state, "/activity")
+async fn home(State(state): State<AppState>, user: SignedIn) -> Response {
+    let home = pages::home(&state, &user.session);
+    pages::see(&state, &format!("{home}/activity"))
 }

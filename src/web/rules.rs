@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::AppState;
 use super::audit::{self, Deed};
-use super::pages::{Page, PageResult, see};
+use super::pages::{Page, PageResult};
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
 use super::views::{
@@ -64,7 +64,7 @@ pub(super) async fn save_publishing(
         .map_err(|error| failed(error.into()))?;
     audit::by(&state, &user, Deed::ChangedPublishing, None).await?;
     refresh(&state).await;
-    Ok(see(&state, "/settings/cdn?done=rules#publishing"))
+    Ok(page.see("/settings/cdn?done=rules#publishing"))
 }
 
 fn typed(value: String, error: Option<String>) -> Field {
@@ -185,7 +185,7 @@ pub(super) async fn save_spending(
     )
     .await?;
     refresh(&state).await;
-    Ok(see(&state, "/settings/cdn?done=policy#spending"))
+    Ok(page.see("/settings/cdn?done=policy#spending"))
 }
 
 fn number(text: &str, most: u32) -> Result<u32, String> {

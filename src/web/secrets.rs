@@ -3,13 +3,13 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
-use uuid::Uuid;
 
 use super::AppState;
 use super::audit::{self, Deed};
-use super::pages::{Page, PageError, PageResult, see};
+use super::pages::{Page, PageError, PageResult};
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
+use super::tokens::Numbered;
 use super::views::{Nav, Revealed, SigningSecret};
 use crate::store::{HookSecret, Site, StoreError};
 
@@ -31,7 +31,7 @@ pub(super) async fn create(State(state): State<AppState>, user: SignedIn) -> Pag
 pub(super) async fn reveal(
     State(state): State<AppState>,
     user: SignedIn,
-    Path(id): Path<Uuid>,
+    Path(Numbered { id }): Path<Numbered>,
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
@@ -49,7 +49,7 @@ pub(super) async fn reveal(
 pub(super) async fn revoke(
     State(state): State<AppState>,
     user: SignedIn,
-    Path(id): Path<Uuid>,
+    Path(Numbered { id }): Path<Numbered>,
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
@@ -63,7 +63,7 @@ pub(super) async fn revoke(
     }
     audit::by(&state, &user, Deed::RevokedSecret, Some(id.to_string())).await?;
     refresh(&state).await;
-    Ok(see(&state, "/settings/cdn?done=revoked#hook"))
+    Ok(page.see("/settings/cdn?done=revoked#hook"))
 }
 
 fn revealed(secret: &SecretString) -> Shown {

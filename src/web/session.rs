@@ -1,8 +1,10 @@
 //! Who is signed in: the cookies, and the proof that each page asks for.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -16,7 +18,8 @@ use super::client::ClientAddress;
 use super::pages::{self, PageError, PageFailure};
 use super::problem::Problem;
 use crate::clock::Clock;
-use crate::store::{Role, Session, Source, StoreError, TokenHash, hash};
+use crate::domain::DEFAULT_SITE;
+use crate::store::{Role, Session, Site, Source, StoreError, TokenHash, hash};
 
 /// The session of a page of its own.
 const SESSION: &str = "session";
@@ -34,6 +37,8 @@ pub(super) struct SignedIn {
     pub(super) token: TokenHash,
     /// From where.
     pub(super) from: IpAddr,
+    /// The site in the address, or `default` where it names none; none: they do not see that.
+    pub(super) site: Option<Arc<Site>>,
 }
 
 impl FromRequestParts<AppState> for SignedIn {
@@ -59,6 +64,7 @@ pub(super) async fn signed_in(
                 session,
                 token,
                 from: ClientAddress::of(parts, state).0,
+                site: None,
             }));
         }
     }
@@ -73,7 +79,17 @@ pub(super) async fn require(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     match signed_in(&state, &parts).await {
-        Ok(Some(user)) if needed == Role::Editor || user.session.role == Role::Admin => {
+        Ok(Some(mut user)) if needed == Role::Editor || user.session.role == Role::Admin => {
+            let named = site_in_address(&mut parts).await;
+            let name = named.as_deref().unwrap_or(DEFAULT_SITE);
+            // The one place that decides who sees which site: pages get the site from here.
+            user.site = state
+                .directory
+                .site(name)
+                .filter(|site| user.session.sees(site));
+            if named.is_some() && user.site.is_none() {
+                return PageFailure::told_to(&state, Some(&user), PageError::NotFound);
+            }
             parts.extensions.insert(user);
             next.run(Request::from_parts(parts, body)).await
         }
@@ -81,6 +97,13 @@ pub(super) async fn require(
         Ok(None) => ask_to_sign_in(&state, &parts),
         Err(error) => PageFailure::told_to(&state, None, error.into()),
     }
+}
+
+async fn site_in_address(parts: &mut Parts) -> Option<String> {
+    let params = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
+    params
+        .ok()
+        .and_then(|Path(mut params)| params.remove("site"))
 }
 
 /// A page leads to the sign-in and back; a frame is SkyCMS's to open again.

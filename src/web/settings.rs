@@ -11,7 +11,7 @@ use serde::Deserialize;
 use self::shown::{active_settings, draft_settings, stored_form, test_result, typed_form};
 use super::AppState;
 use super::audit::{self, Deed};
-use super::pages::{Page, PageResult, html, see};
+use super::pages::{Page, PageResult, html};
 use super::rules;
 use super::session::SignedIn;
 use super::tokens;
@@ -19,11 +19,9 @@ use super::views::{
     self, ConfirmPage, Connection, Count, IamPolicy, Nav, PublishingForm, Revealed, SettingsPage,
     Severity, SpendingForm,
 };
-use crate::domain::{
-    Advice, CallerReference, FieldErrors, Operation, Partition, Settings, SettingsForm, Step,
-    StepOutcome, poll_interval,
-};
-use crate::store::{SavedSettings, Site, Slot, StoreError, TestInvalidation, TestRun};
+use crate::app::Tester;
+use crate::domain::{Advice, FieldErrors, Operation, Partition, Settings, SettingsForm};
+use crate::store::{SavedSettings, Site, Slot, StoreError};
 
 /// What was just done, told once after a redirect.
 #[derive(Deserialize)]
@@ -78,6 +76,10 @@ pub(super) async fn show(
         ),
         Some("policy") => page.say(Severity::Success, "Saved. It holds from the next call on."),
         Some("revoked") => page.say(Severity::Info, "It was revoked, and works no more."),
+        Some("created") => page.say(
+            Severity::Success,
+            "The site was added. Enter its distribution below, and show its publish token once under «Publish hook».",
+        ),
         Some("discarded") => page.say(Severity::Info, "The draft was thrown away."),
         _ => {}
     }
@@ -135,19 +137,15 @@ pub(super) async fn save(
         .await?;
         "?done=saved"
     } else {
-        let test = test(&state, &page.site.name, &settings).await;
-        let now = state.clock.now();
-        let passed = test.report.passed();
-        if passed {
-            state
-                .store
-                .activate(site, &settings, Some(&test), now)
-                .await
-        } else {
-            state.store.keep_draft(site, &settings, &test, now).await
-        }
-        .map_err(store_failed)?;
-        let detail = if passed {
+        let tester = Tester {
+            store: &state.store,
+            cloudfront: &state.cloudfront,
+            clock: &state.clock,
+            limits: &state.limits,
+            metrics: &state.metrics,
+        };
+        let test = tester.save(site, &settings).await.map_err(store_failed)?;
+        let detail = if test.report.passed() {
             format!("{distribution}: passed, and in force")
         } else {
             format!("{distribution}: failed, and kept as a draft")
@@ -156,7 +154,7 @@ pub(super) async fn save(
         "#test"
     };
     refresh(&state).await;
-    Ok(see(&state, &format!("/settings/cdn{done}")))
+    Ok(page.see(&format!("/settings/cdn{done}")))
 }
 
 /// `POST /settings/cdn/remove`: asks first, so that it works without scripts.
@@ -167,7 +165,7 @@ pub(super) async fn remove(
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
-    if answer.confirmed.is_none() {
+    if !answer.is_given() {
         let confirm = ConfirmPage {
             layout: page.layout,
             title: "Remove the CDN settings?".into(),
@@ -193,7 +191,7 @@ pub(super) async fn remove(
         .map_err(|error| failed(error.into()))?;
     audit::by(&state, &user, Deed::RemovedSettings, None).await?;
     refresh(&state).await;
-    Ok(see(&state, "/settings/cdn?done=removed"))
+    Ok(page.see("/settings/cdn?done=removed"))
 }
 
 /// Whether a form that asks first has been confirmed.
@@ -202,58 +200,18 @@ pub(super) struct Confirmation {
     confirmed: Option<String>,
 }
 
+impl Confirmation {
+    pub(super) const fn is_given(&self) -> bool {
+        self.confirmed.is_some()
+    }
+}
+
 /// This replica sees the change at once, the others hear of it.
 pub(super) async fn refresh(state: &AppState) {
     if let Err(error) = state.directory.refresh(&state.store).await {
         tracing::warn!(%error, "the sites could not be read again yet");
     }
     state.wake.wake();
-}
-
-/// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
-async fn test(state: &AppState, site: &str, settings: &Settings) -> TestRun {
-    let id = state.clock.id();
-    let reference = CallerReference::of(id);
-    let called = |operation: Operation, outcome, request_id: Option<&str>| {
-        state.metrics.cloudfront_request(operation, outcome);
-        tracing::info!(
-            site,
-            invalidation = %id,
-            distribution = settings.distribution_id.as_str(),
-            operation = operation.as_str(),
-            outcome,
-            request_id,
-            "tested settings"
-        );
-    };
-    let report = state
-        .cloudfront
-        .test(settings, reference.clone(), called)
-        .await;
-    let now = state.clock.now();
-    if report.caller_reference.is_some()
-        && let Err(error) = state
-            .store
-            .count_forced_call(settings, &state.limits, now)
-            .await
-    {
-        tracing::warn!(%error, "the test's call was not counted against the request rate");
-    }
-    let invalidation = report
-        .invalidation
-        .as_ref()
-        .map(|cloudfront_id| TestInvalidation {
-            id,
-            cloudfront_id: cloudfront_id.as_str().to_owned(),
-            caller_reference: reference.as_str().to_owned(),
-            items: vec![crate::domain::test_report::TEST_PATH.to_owned()],
-            completed: report.step(Step::Completed).outcome == StepOutcome::Passed,
-            next_poll: now + poll_interval(time::Duration::ZERO),
-        });
-    TestRun {
-        report,
-        invalidation,
-    }
 }
 
 /// What the page shows instead of what is stored: forms as they were typed, secrets that are shown this once.

@@ -153,6 +153,7 @@ pub(super) fn admin() -> Session {
         role: Role::Admin,
         source: Source::Password,
         framed: false,
+        sites: None,
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::audit::{self, Deed};
-use super::pages::{Page, PageError, PageResult, see};
+use super::pages::{Page, PageError, PageResult};
 use super::secrets;
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
@@ -24,6 +24,12 @@ const LONGEST_NAME: usize = 100;
 pub(super) struct NewToken {
     #[serde(default)]
     name: String,
+}
+
+/// The token or secret in the address.
+#[derive(Deserialize)]
+pub(super) struct Numbered {
+    pub(super) id: Uuid,
 }
 
 /// `POST /settings/cdn/tokens`: makes a token and shows it, this once.
@@ -60,7 +66,7 @@ pub(super) async fn create(
 pub(super) async fn reveal(
     State(state): State<AppState>,
     user: SignedIn,
-    Path(id): Path<Uuid>,
+    Path(Numbered { id }): Path<Numbered>,
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
@@ -84,7 +90,7 @@ pub(super) async fn reveal(
 pub(super) async fn revoke(
     State(state): State<AppState>,
     user: SignedIn,
-    Path(id): Path<Uuid>,
+    Path(Numbered { id }): Path<Numbered>,
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
     let failed = page.failed();
@@ -98,7 +104,7 @@ pub(super) async fn revoke(
     }
     audit::by(&state, &user, Deed::RevokedToken, Some(id.to_string())).await?;
     refresh(&state).await;
-    Ok(see(&state, "/settings/cdn?done=revoked#hook"))
+    Ok(page.see("/settings/cdn?done=revoked#hook"))
 }
 
 fn revealed(name: &str, token: &SecretString) -> Shown {

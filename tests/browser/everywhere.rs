@@ -13,7 +13,7 @@ use crate::stage::Stage;
 use crate::support::{DISTRIBUTION, KEY, SECRET};
 
 /// Looks at the page as it is, in both colour schemes, at the width of a desk and of a telephone.
-async fn inspect(browser: &Browser, page: &str) {
+pub(crate) async fn inspect(browser: &Browser, page: &str) {
     for scheme in ["light", "dark"] {
         // Without motion: half-way between two colours nothing can be measured.
         let features = json!([

@@ -23,4 +23,5 @@ mod form;
 mod purge;
 mod settings;
 mod sign_in;
+mod sites;
 mod tokens;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Browser, EMBED_SECRET, Service};
 
-fn claims(service: &Service, role: &str) -> Value {
+pub(crate) fn claims(service: &Service, role: &str) -> Value {
     json!({
         "sub": "ada@example.com", "role": role, "aud": "skycms-cdn", "jti": service.state.clock.id(),
         "iat": service.now(), "exp": service.now() + 120,
@@ -26,12 +26,12 @@ fn signed_with(algorithm: hmac::Algorithm, header: &Value, claims: &Value, secre
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
 }
 
-fn token(claims: &Value) -> String {
+pub(crate) fn token(claims: &Value) -> String {
     let header = json!({ "alg": "HS256", "typ": "JWT" });
     signed_with(hmac::HMAC_SHA256, &header, claims, EMBED_SECRET)
 }
 
-async fn open(browser: &mut Browser<'_>, token: &str) -> Answer {
+pub(crate) async fn open(browser: &mut Browser<'_>, token: &str) -> Answer {
     browser.get(&format!("/embed?token={token}")).await
 }
 

@@ -145,6 +145,7 @@ impl Service {
             role,
             source,
             framed: false,
+            sites: None,
         };
         let now = self.state.clock.now();
         let store = &self.state.store;

@@ -20,3 +20,4 @@ mod leaks;
 mod routes;
 mod sessions;
 mod set_up;
+mod sites;

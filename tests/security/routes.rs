@@ -81,8 +81,8 @@ async fn call(service: &Service, route: &Route, caller: &str) -> Answer {
         "hook token" => Some(TOKEN),
         _ => None,
     };
-    if route.path == "/events" && matches!(caller, "editor" | "admin") {
-        return events(service, caller).await;
+    if route.path.ends_with("/events") && matches!(caller, "editor" | "admin") {
+        return events(service, &path, caller).await;
     }
     let is_api = route.access == Access::Hook;
     let mut headers = vec![("sec-fetch-site", "same-origin")];
@@ -108,7 +108,7 @@ async fn call(service: &Service, route: &Route, caller: &str) -> Answer {
 }
 
 /// The stream of events never ends: its head is enough.
-async fn events(service: &Service, caller: &str) -> Answer {
+async fn events(service: &Service, path: &str, caller: &str) -> Answer {
     use tower::ServiceExt as _;
     let role = if caller == "admin" {
         Role::Admin
@@ -117,7 +117,7 @@ async fn events(service: &Service, caller: &str) -> Answer {
     };
     let cookies = service.signed_in(role).await.cookies;
     let (name, value) = cookies.iter().next().unwrap();
-    let request = Request::get("/events")
+    let request = Request::get(path)
         .header("cookie", format!("{name}={value}"))
         .body(Body::empty())
         .unwrap();

@@ -26,6 +26,7 @@ mod polls;
 mod quotas;
 mod repeats;
 mod replicas;
+mod sites;
 mod stalls;
 mod traces;
 mod waiting;

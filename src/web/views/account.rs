@@ -84,6 +84,8 @@ pub struct AuditEntry {
     pub who: String,
     /// What, in words: «Saved the CDN settings».
     pub what: String,
+    /// The site it was about, where there are several.
+    pub site: Option<String>,
     /// More of it, without secrets.
     pub detail: Option<String>,
     /// From where: the client's address.

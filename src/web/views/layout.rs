@@ -7,7 +7,11 @@ use crate::web::words;
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// The path prefix of `PUBLIC_URL`: empty, or like `/cdn`, without a slash at the end.
+    pub root: String,
+    /// Where the pages of this page's site begin: `root`, or like `/cdn/sites/shop`.
     pub base: String,
+    /// The sites that the reader sees; empty where there is no choice.
+    pub sites: Vec<SiteLink>,
     /// Where the reader is.
     pub nav: Nav,
     /// The time at which the page was made; ages are counted from it.
@@ -31,6 +35,17 @@ impl Layout {
             .is_some_and(|user| user.role == Role::Admin)
     }
 
+    /// It may make, rename and remove sites.
+    pub(super) fn manages_sites(&self) -> bool {
+        self.is_admin() && self.user.as_ref().is_some_and(|user| user.has_password)
+    }
+
+    /// The name of the site that this page is about, where there is a choice.
+    pub(super) fn site_name(&self) -> Option<&str> {
+        let here = self.sites.iter().find(|site| site.here);
+        here.map(|site| site.name.as_str())
+    }
+
     /// How long ago something was, as a `<time>`.
     pub fn ago(&self, at: &OffsetDateTime) -> Ago {
         Ago::relative(self.now, *at)
@@ -45,23 +60,39 @@ impl Layout {
         self.nav == *nav
     }
 
-    /// The pages that this user may see: (is it this one, path, name).
-    pub(super) fn links(&self) -> Vec<(bool, &'static str, &'static str)> {
+    /// The pages that this user may see: (is it this one, address, name).
+    pub(super) fn links(&self) -> Vec<(bool, String, &'static str)> {
         let Some(user) = &self.user else {
             return Vec::new();
         };
-        let all = [
-            (Nav::Activity, "/activity", "Activity"),
-            (Nav::Purge, "/purge", "Purge"),
-            (Nav::Settings, "/settings/cdn", "Settings"),
-            (Nav::Audit, "/audit", "Audit"),
+        let (base, root) = (&self.base, &self.root);
+        let mut links = vec![
+            (Nav::Activity, format!("{base}/activity"), "Activity"),
+            (Nav::Purge, format!("{base}/purge"), "Purge"),
         ];
-        let seen = if user.role == Role::Admin { 4 } else { 2 };
-        all[..seen]
-            .iter()
-            .map(|(nav, path, name)| (self.is(nav), *path, *name))
+        if user.role == Role::Admin {
+            links.push((Nav::Settings, format!("{base}/settings/cdn"), "Settings"));
+            links.push((Nav::Audit, format!("{root}/audit"), "Audit"));
+        }
+        if self.manages_sites() && !self.sites.is_empty() {
+            links.push((Nav::Sites, format!("{root}/sites"), "Sites"));
+        }
+        links
+            .into_iter()
+            .map(|(nav, address, name)| (self.is(&nav), address, name))
             .collect()
     }
+}
+
+/// A site that the reader may go to.
+#[derive(Clone, Debug)]
+pub struct SiteLink {
+    /// Its name.
+    pub name: String,
+    /// The page that the reader is on, there.
+    pub address: String,
+    /// This page is about it.
+    pub here: bool,
 }
 
 /// The pages of the navigation bar.
@@ -75,8 +106,21 @@ pub enum Nav {
     Settings,
     /// Audit.
     Audit,
+    /// Sites.
+    Sites,
     /// None of them.
     Elsewhere,
+}
+
+impl Nav {
+    /// The page, after [`Layout::base`]: of pages that are not in the bar, or about no site, the activity.
+    pub(in crate::web) const fn path(self) -> &'static str {
+        match self {
+            Self::Purge => "/purge",
+            Self::Settings => "/settings/cdn",
+            Self::Activity | Self::Audit | Self::Sites | Self::Elsewhere => "/activity",
+        }
+    }
 }
 
 /// Who is signed in.

@@ -1,7 +1,7 @@
 //! The pages as plain values: a struct a page, which a handler fills and `askama::Template::render` turns into HTML.
 //!
 //! A view model holds no secret, but for [`Revealed`], which shows a new one once. Every address begins with
-//! [`Layout::base`]. A page, the style sheet and the script stay under 60 KB together as long as lists keep to
+//! [`Layout::base`] or [`Layout::root`]. A page, the style sheet and the script stay under 60 KB together as long as lists keep to
 //! [`PAGE_SIZE`] and [`ITEMS_SHOWN`].
 
 mod account;
@@ -16,6 +16,7 @@ mod publish;
 mod purge;
 mod settings;
 mod settings_parts;
+mod sites;
 
 pub use account::{AuditEntry, AuditPage, PasswordPage, SetUpPage, SignInPage};
 pub use activity::{ActivityPage, Filter, Overview, Paging, PublishRow, QuotaUse};
@@ -24,7 +25,7 @@ pub use chart::{Chart, Hour};
 pub use docs::{
     Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Prose, Shape,
 };
-pub use layout::{Banner, Flash, Layout, Link, Nav, Role, User};
+pub use layout::{Banner, Flash, Layout, Link, Nav, Role, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage};
 pub use parts::{
     Ago, AwsError, Badge, Count, Field, Meter, Progress, Severity, Span, State, StepOutcome,
@@ -40,6 +41,7 @@ pub use settings_parts::{
     Hook, IamPolicy, PastLimit, PublishingForm, Revealed, SigningSecret, SpendingForm,
     SpendingPolicy, Token,
 };
+pub use sites::{SiteRow, SitesPage};
 
 /// How many publishes a page of the activity list shows.
 pub const PAGE_SIZE: usize = 25;

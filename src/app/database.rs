@@ -1,0 +1,71 @@
+//! The database, of the service or of a command.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use sqlx::postgres::PgConnectOptions;
+
+use super::{AppError, first_start};
+use crate::config::Config;
+use crate::postgres::Embedded;
+use crate::store::{Sealer, Store};
+
+/// How long the database may take to answer at start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The store, and the embedded PostgreSQL beneath it, if it is ours.
+pub(crate) struct Database {
+    pub(crate) store: Store,
+    pub(super) embedded: Option<Embedded>,
+}
+
+impl Database {
+    /// Reaches for `DATABASE_URL`'s server, or starts the machine's own PostgreSQL as a child. The schema stays as it is.
+    pub(crate) async fn open(config: &Config) -> Result<Self, AppError> {
+        let (options, embedded) = if let Some(url) = &config.database_url {
+            let options = PgConnectOptions::from_str(url.expose_secret())
+                .map_err(|_| AppError::DatabaseUrl)?;
+            (options, None)
+        } else {
+            let embedded = Embedded::start(&config.data_dir).await?;
+            (embedded.connect_options(), Some(embedded))
+        };
+        let sealer = Sealer::new(&first_start::encryption_keys(config)?)?;
+        Ok(Self {
+            store: Store::new(options, sealer),
+            embedded,
+        })
+    }
+
+    /// The same, with the schema brought up to date.
+    pub(crate) async fn migrated(config: &Config) -> Result<Self, AppError> {
+        let database = Self::open(config).await?;
+        migrate(&database.store).await?;
+        Ok(database)
+    }
+
+    /// Closes the connections, and stops what was started.
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// Waits for the database and brings its schema up to date. A schema that cannot be brought up to date is told at once.
+async fn migrate(store: &Store) -> Result<(), AppError> {
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    loop {
+        let Err(error) = store.ping().await else {
+            return Ok(store.migrate().await?);
+        };
+        tracing::warn!(%error, "waiting for the database");
+        tokio::select! {
+            () = &mut patience => return Err(AppError::Database(error)),
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! «Save and test settings», for the page and the command line.
+
+use crate::clock::Clock;
+use crate::cloudfront::CloudFront;
+use crate::domain::test_report::TEST_PATH;
+use crate::domain::{
+    CallerReference, Limits, Operation, Settings, Step, StepOutcome, poll_interval,
+};
+use crate::metrics::Metrics;
+use crate::store::{SiteId, Store, StoreError, TestInvalidation, TestRun};
+
+/// What a test of settings needs.
+pub(crate) struct Tester<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) cloudfront: &'a CloudFront,
+    pub(crate) clock: &'a Clock,
+    pub(crate) limits: &'a Limits,
+    pub(crate) metrics: &'a Metrics,
+}
+
+impl Tester<'_> {
+    /// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
+    pub(crate) async fn test(&self, site: SiteId, settings: &Settings) -> TestRun {
+        let id = self.clock.id();
+        let reference = CallerReference::of(id);
+        let called = |operation: Operation, outcome, request_id: Option<&str>| {
+            self.metrics.cloudfront_request(operation, outcome);
+            tracing::info!(
+                %site,
+                invalidation = %id,
+                distribution = settings.distribution_id.as_str(),
+                operation = operation.as_str(),
+                outcome,
+                request_id,
+                "tested settings"
+            );
+        };
+        let report = self
+            .cloudfront
+            .test(settings, reference.clone(), called)
+            .await;
+        let now = self.clock.now();
+        if report.caller_reference.is_some()
+            && let Err(error) = self
+                .store
+                .count_forced_call(settings, self.limits, now)
+                .await
+        {
+            tracing::warn!(%error, "the test's call was not counted against the request rate");
+        }
+        let invalidation = report
+            .invalidation
+            .as_ref()
+            .map(|cloudfront_id| TestInvalidation {
+                id,
+                cloudfront_id: cloudfront_id.as_str().to_owned(),
+                caller_reference: reference.as_str().to_owned(),
+                items: vec![TEST_PATH.to_owned()],
+                completed: report.step(Step::Completed).outcome == StepOutcome::Passed,
+                next_poll: now + poll_interval(time::Duration::ZERO),
+            });
+        TestRun {
+            report,
+            invalidation,
+        }
+    }
+
+    /// Tests first. What passes is put in force; what fails becomes the draft, and what is in force stays in force.
+    pub(crate) async fn save(
+        &self,
+        site: SiteId,
+        settings: &Settings,
+    ) -> Result<TestRun, StoreError> {
+        let test = self.test(site, settings).await;
+        let now = self.clock.now();
+        if test.report.passed() {
+            self.store
+                .activate(site, settings, Some(&test), now)
+                .await?;
+        } else {
+            self.store
+                .keep_draft(site, settings, Some(&test), now)
+                .await?;
+        }
+        Ok(test)
+    }
+}

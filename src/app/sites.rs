@@ -1,0 +1,92 @@
+//! Making, renaming and removing sites, for the page and the command line.
+
+use uuid::Uuid;
+
+use super::fresh_token;
+use crate::clock::Clock;
+use crate::domain::{DEFAULT_SITE, SiteName};
+use crate::store::{HookSecret, SiteId, Store, StoreError};
+
+/// Why a site was not made, renamed or removed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SiteError {
+    /// Nobody has that name.
+    #[error("there is no site `{0}`")]
+    NoSuchSite(SiteName),
+    /// Another has that name.
+    #[error("there is a site `{0}` already")]
+    NameTaken(SiteName),
+    /// It is the one that has to be there.
+    #[error("the site `default` stays as it is: the addresses that name no site are its own")]
+    Default,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A new site.
+pub(crate) struct NewSite {
+    pub(crate) id: SiteId,
+    /// Its first publish token, which can be shown once.
+    pub(crate) token: Uuid,
+}
+
+/// Makes a site with a publish token and a signing secret, each to be shown once, as at a first start.
+pub(crate) async fn create(
+    store: &Store,
+    clock: &Clock,
+    name: &SiteName,
+) -> Result<NewSite, SiteError> {
+    let now = clock.now();
+    let id = store
+        .create_site(name, now)
+        .await?
+        .ok_or_else(|| SiteError::NameTaken(name.clone()))?;
+    store
+        .add_hook_secret(id, clock.id(), &HookSecret::fresh(), true, now)
+        .await?;
+    let token = clock.id();
+    store
+        .add_token(id, token, "First token", &fresh_token(), true, now)
+        .await?;
+    Ok(NewSite { id, token })
+}
+
+/// Gives a site another name. Its old one is answered 404 from then on.
+pub(crate) async fn rename(
+    store: &Store,
+    name: &SiteName,
+    new_name: &SiteName,
+) -> Result<SiteId, SiteError> {
+    let site = changeable(store, name).await?;
+    if name == new_name || store.rename_site(site, new_name).await? {
+        Ok(site)
+    } else {
+        Err(SiteError::NameTaken(new_name.clone()))
+    }
+}
+
+/// Removes a site. What it leaves is swept up in small steps, by [`crate::janitor::sweep`].
+pub(crate) async fn remove(
+    store: &Store,
+    clock: &Clock,
+    name: &SiteName,
+) -> Result<SiteId, SiteError> {
+    let site = changeable(store, name).await?;
+    if store.remove_site(site, clock.now()).await? {
+        Ok(site)
+    } else {
+        Err(SiteError::NoSuchSite(name.clone()))
+    }
+}
+
+/// The number of a site that may be renamed and removed.
+async fn changeable(store: &Store, name: &SiteName) -> Result<SiteId, SiteError> {
+    if name.as_str() == DEFAULT_SITE {
+        return Err(SiteError::Default);
+    }
+    store
+        .site_id(name)
+        .await?
+        .ok_or_else(|| SiteError::NoSuchSite(name.clone()))
+}

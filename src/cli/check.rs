@@ -1,0 +1,376 @@
+//! `check`: what is not right with an installation, and how to mend it. It changes nothing, but for the one path that
+//! `--full` invalidates.
+
+mod report;
+
+use clap::Args;
+
+use self::report::Report;
+use super::CliError;
+use super::output::say;
+use crate::app::{AppError, Database, Tester};
+use crate::clock::Clock;
+use crate::cloudfront::{self, CloudFront};
+use crate::config::{Config, ConfigError};
+use crate::domain::{DEFAULT_SITE, GetOutcome, InvalidationId, Operation, Settings, StepOutcome};
+use crate::metrics::Metrics;
+use crate::postgres::{self, PostgresError};
+use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
+use crate::web::PublicUrl;
+
+const EXAMPLES: &str = "\
+Examples:
+  skycms-cdn check
+  skycms-cdn check --full
+  skycms-cdn check --json | jq '.checks[] | select(.outcome != \"ok\")'
+
+Exit status: 0 nothing failed, 1 something did.
+By default AWS is only asked about an invalidation that does not exist, which costs nothing and tells whether
+key, distribution and permission to ask are right.";
+
+/// An invalidation that CloudFront never made: its ids are random.
+const NO_INVALIDATION: &str = "I0SKYCMS0CHECK";
+
+/// Check configuration, database, keys and AWS, and tell how to mend what is not right
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Check {
+    /// Also invalidate /skycms-cdn-test, as «Save and test settings» does; AWS counts one path
+    #[arg(long)]
+    full: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) async fn run(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
+        let mut report = Report::default();
+        match &config {
+            Ok(config) => self.examine(&mut report, config).await,
+            Err(error) => report.fail("configuration", error, None),
+        }
+        if self.json {
+            say(report.json());
+        } else {
+            say(&report);
+        }
+        if report.is_good() {
+            Ok(())
+        } else {
+            Err(CliError::Said)
+        }
+    }
+
+    async fn examine(&self, report: &mut Report, config: &Config) {
+        let form = config.cloudfront.as_ref();
+        let environment = match form.map(|form| Settings::parse(form, &[])).transpose() {
+            Ok(settings) => {
+                report.ok("configuration", "every variable is well-formed");
+                settings
+            }
+            Err(errors) => {
+                report.fail("configuration", AppError::CloudFront(errors), None);
+                None
+            }
+        };
+        addresses(report, config);
+        let tester = Outside {
+            cloudfront: CloudFront::new(cloudfront::Options {
+                endpoint: config.cloudfront_endpoint.clone(),
+                ..cloudfront::Options::default()
+            }),
+            clock: Clock::system(),
+            full: self.full,
+        };
+        match open(report, config).await {
+            Some(database) => {
+                inside(report, config, &database.store, environment, &tester).await;
+                database.close().await;
+            }
+            None => {
+                if let Some(settings) = environment {
+                    tester.ask(report, DEFAULT_SITE, &settings).await;
+                }
+            }
+        }
+    }
+}
+
+fn addresses(report: &mut Report, config: &Config) {
+    let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
+    let words = format!("listens on {}, users come to {public}", config.listen_addr);
+    if public.is_https() || config.listen_addr.ip().is_loopback() {
+        report.ok("addresses", words);
+    } else {
+        report.warn(
+            "addresses",
+            format!("{words}: passwords and tokens cross the network readably"),
+            "Put a TLS proxy in front, and set PUBLIC_URL to its https:// address.",
+        );
+    }
+}
+
+/// The database, if it is there to be looked at.
+async fn open(report: &mut Report, config: &Config) -> Option<Database> {
+    if config.database_url.is_none() {
+        match postgres::installed(&config.data_dir) {
+            Ok(_) if postgres::is_made(&config.data_dir) => {}
+            Ok(major) => {
+                report.warn(
+                    "database",
+                    format!("not made yet; PostgreSQL {major} is installed here"),
+                    "`skycms-cdn serve` makes it in DATA_DIR; or set DATABASE_URL.",
+                );
+                return None;
+            }
+            Err(error) => {
+                report.fail("database", error, None);
+                return None;
+            }
+        }
+        let key = config.data_dir.join("encryption.key");
+        if config.encryption_keys.is_empty() && !key.exists() {
+            report.fail(
+                "keys",
+                format!("{} is missing", key.display()),
+                Some("Restore it from a backup: a new one does not open what is stored.".into()),
+            );
+            return None;
+        }
+    }
+    match Database::open(config).await {
+        Ok(database) => Some(database),
+        Err(AppError::Postgres(PostgresError::InUse(directory))) => {
+            report.warn(
+                "database",
+                format!("{} is in use by a running service", directory.display()),
+                "Its settings page tests the connection to AWS; to check the rest, stop it first.",
+            );
+            None
+        }
+        Err(error) => {
+            report.fail("database", error, None);
+            None
+        }
+    }
+}
+
+/// Everything that the database knows.
+async fn inside(
+    report: &mut Report,
+    config: &Config,
+    store: &Store,
+    environment: Option<Settings>,
+    outside: &Outside,
+) {
+    let schema = match store.schema().await {
+        Ok(schema) => schema,
+        Err(error) => {
+            report.fail(
+                "database",
+                error,
+                Some("Look whether the server runs, lets this machine in, and DATABASE_URL names it.".into()),
+            );
+            return;
+        }
+    };
+    if !is_usable(report, &schema) {
+        if let Some(settings) = environment {
+            outside.ask(report, DEFAULT_SITE, &settings).await;
+        }
+        return;
+    }
+    if let Err(error) = store.check_keys().await {
+        report.fail("keys", AppError::of_keys(error), None);
+        return;
+    }
+    report.ok("keys", "every stored secret opens");
+    match store.password_hash().await {
+        Ok(None) if config.access.admin_password.is_none() => report.warn(
+            "signing in",
+            "the password of admin is not set",
+            "Open the link that the service logs at its start, or one that `skycms-cdn set-up-link` prints.",
+        ),
+        Ok(_) => report.ok("signing in", "the password of admin is set"),
+        Err(error) => report.fail("signing in", error, None),
+    }
+    let sites = match Directory::load(store).await {
+        Ok(directory) => directory.sites(),
+        Err(error) => return report.fail("sites", error, None),
+    };
+    for site in &sites {
+        report.begin_site((sites.len() > 1).then(|| site.name.clone()));
+        match store.settings(site.id).await {
+            Ok(saved) => {
+                let given = environment.clone().filter(|_| site.name == DEFAULT_SITE);
+                let in_force = in_force(saved, given);
+                settings(report, site, in_force, outside, (store, config)).await;
+            }
+            Err(error) => report.fail("settings", error, None),
+        }
+    }
+}
+
+/// Whether the rest can be looked at.
+fn is_usable(report: &mut Report, schema: &Schema) -> bool {
+    let server = format!("PostgreSQL {} answers", schema.server_version);
+    if schema.is_too_old() {
+        let fix = "Use PostgreSQL 14 or newer.";
+        report.fail(
+            "database",
+            format!("{server}, which is too old"),
+            Some(fix.into()),
+        );
+        return false;
+    }
+    if schema.is_standby {
+        let fix = "Let DATABASE_URL name the primary.";
+        report.fail(
+            "database",
+            format!("{server}, but it is a standby that takes no changes"),
+            Some(fix.into()),
+        );
+        return false;
+    }
+    report.ok("database", server);
+    if !schema.unknown.is_empty() {
+        let fix = "Run the version that made them, or a newer one; or restore a backup.";
+        report.fail(
+            "migrations",
+            format!(
+                "the schema is newer than this version: it does not know {:?}",
+                schema.unknown
+            ),
+            Some(fix.into()),
+        );
+        return false;
+    }
+    if schema.pending > 0 {
+        report.warn(
+            "migrations",
+            format!("{} of {} are not applied yet", schema.pending, schema.known),
+            "`skycms-cdn serve` applies them when it starts.",
+        );
+        return false;
+    }
+    report.ok("migrations", format!("all {} are applied", schema.known));
+    true
+}
+
+/// What is saved on the page counts before the environment's, and the environment of now before that of the last start.
+fn in_force(saved: Vec<SavedSettings>, given: Option<Settings>) -> Option<Settings> {
+    let saved = saved.into_iter().find(|saved| saved.slot != Slot::Draft);
+    match saved {
+        Some(saved) if saved.slot == Slot::Active => Some(saved.settings),
+        saved => given.or(saved.map(|saved| saved.settings)),
+    }
+}
+
+/// The settings of one site, and what AWS says about them.
+async fn settings(
+    report: &mut Report,
+    site: &Site,
+    in_force: Option<Settings>,
+    outside: &Outside,
+    (store, config): (&Store, &Config),
+) {
+    if let Some(pause) = &site.pause {
+        report.warn(
+            "settings",
+            format!(
+                "AWS has been rejecting them since {}: {}",
+                pause.since, pause.error.code
+            ),
+            "Publishes are kept, and go when the settings work again.",
+        );
+    }
+    let Some(settings) = in_force else {
+        return report.warn(
+            "settings",
+            "none: publishes are answered 409",
+            "Enter distribution, access key and region under Settings → CDN.",
+        );
+    };
+    if !outside.full {
+        return outside.ask(report, &site.name, &settings).await;
+    }
+    let test = Tester {
+        store,
+        cloudfront: &outside.cloudfront,
+        clock: &outside.clock,
+        limits: &config.limits,
+        metrics: &Metrics::default(),
+    }
+    .test(site.id, &settings)
+    .await;
+    if let Err(error) = store
+        .record_test(site.id, &settings, &test, outside.clock.now())
+        .await
+    {
+        report.fail(
+            "aws",
+            format!("the test could not be recorded: {error}"),
+            None,
+        );
+    }
+    let bad = test
+        .report
+        .steps
+        .iter()
+        .find(|step| step.outcome == StepOutcome::Failed);
+    match bad {
+        Some(step) => report.fail("aws", &step.cause, step.fix.clone()),
+        None => report.ok(
+            "aws",
+            format!(
+                "CloudFront accepted an invalidation of {}",
+                settings.distribution_id
+            ),
+        ),
+    }
+}
+
+/// AWS.
+struct Outside {
+    cloudfront: CloudFront,
+    clock: Clock,
+    full: bool,
+}
+
+impl Outside {
+    /// Asks about an invalidation that does not exist.
+    async fn ask(&self, report: &mut Report, site: &str, settings: &Settings) {
+        let distribution = &settings.distribution_id;
+        let Ok(id) = InvalidationId::parse(NO_INVALIDATION) else {
+            return report.fail(
+                "aws",
+                format!("{site}: there is nothing to ask about"),
+                None,
+            );
+        };
+        let outcome = self
+            .cloudfront
+            .get_invalidation(settings, distribution, &id)
+            .await;
+        match &outcome {
+            GetOutcome::InProgress { .. }
+            | GetOutcome::Completed { .. }
+            | GetOutcome::Gone(_) => report.ok(
+                "aws",
+                format!("the key is good, and may ask about invalidations of {distribution}; whether it may make one, --full tells"),
+            ),
+            GetOutcome::SettingsRejected(error) => {
+                let advice = settings.advise(error, Operation::GetInvalidation);
+                report.fail("aws", advice.cause, Some(advice.fix));
+            }
+            GetOutcome::TryLater(error) if error.is_throttling() => {
+                report.warn("aws", "answered that it is asked too often", "Check again later.");
+            }
+            GetOutcome::TryLater(error) => {
+                let advice = settings.advise(error, Operation::GetInvalidation);
+                report.fail("aws", advice.cause, Some(advice.fix));
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a check found, in lines for people or in JSON.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// All that was found, in the order in which it was looked for.
+#[derive(Default)]
+pub(super) struct Report {
+    findings: Vec<Finding>,
+    site: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    check: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<String>,
+    outcome: Outcome,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Report {
+    /// What follows is about this site; none: there is only one.
+    pub(super) fn begin_site(&mut self, site: Option<String>) {
+        self.site = site;
+    }
+
+    pub(super) fn ok(&mut self, check: &'static str, detail: impl fmt::Display) {
+        self.add(check, Outcome::Ok, detail, None);
+    }
+
+    pub(super) fn warn(
+        &mut self,
+        check: &'static str,
+        detail: impl fmt::Display,
+        fix: impl Into<String>,
+    ) {
+        self.add(check, Outcome::Warn, detail, Some(fix.into()));
+    }
+
+    /// Without a fix, `detail` tells what to do.
+    pub(super) fn fail(
+        &mut self,
+        check: &'static str,
+        detail: impl fmt::Display,
+        fix: Option<String>,
+    ) {
+        self.add(check, Outcome::Fail, detail, fix);
+    }
+
+    fn add(
+        &mut self,
+        check: &'static str,
+        outcome: Outcome,
+        detail: impl fmt::Display,
+        fix: Option<String>,
+    ) {
+        self.findings.push(Finding {
+            check,
+            site: self.site.clone(),
+            outcome,
+            detail: detail.to_string(),
+            fix,
+        });
+    }
+
+    /// Whether nothing failed.
+    pub(super) fn is_good(&self) -> bool {
+        self.findings.iter().all(|f| f.outcome != Outcome::Fail)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({ "ok": self.is_good(), "checks": self.findings })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.findings.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            let outcome = match finding.outcome {
+                Outcome::Ok => "ok",
+                Outcome::Warn => "warn",
+                Outcome::Fail => "fail",
+            };
+            let site = finding.site.as_ref().map(|site| format!("{site}: "));
+            let site = site.unwrap_or_default();
+            write!(
+                f,
+                "{outcome:<5} {:<14} {site}{}",
+                finding.check, finding.detail
+            )?;
+            if let Some(fix) = &finding.fix {
+                write!(f, "\n{:21}{fix}", "")?;
+            }
+        }
+        Ok(())
+    }
+}

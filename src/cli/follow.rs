@@ -1,0 +1,196 @@
+//! Following a publish to its end, and telling what became of it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::CliError;
+use super::output::{Progress, say};
+use super::service::{Service, Trouble};
+use crate::clock::Clock;
+
+/// How long the service holds one answer: short where somebody watches, long enough elsewhere to be asked seldom.
+const WATCHED: Duration = Duration::from_secs(2);
+const UNWATCHED: Duration = Duration::from_secs(20);
+/// Between two questions, in case the service holds no answer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// As much of the API's publish as words need.
+#[derive(Deserialize)]
+pub(super) struct Published {
+    pub(super) id: String,
+    state: String,
+    waiting_for: Option<String>,
+    #[serde(default)]
+    pub(super) widened: Vec<Widened>,
+    #[serde(default)]
+    invalidations: Vec<Invalidation>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Widened {
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+#[derive(Deserialize)]
+struct Invalidation {
+    status: String,
+    waiting_for: Option<String>,
+    error: Option<Error>,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    code: String,
+    message: String,
+    request_id: Option<String>,
+    fix: Option<String>,
+}
+
+impl Error {
+    fn in_words(&self) -> String {
+        let request = self
+            .request_id
+            .as_ref()
+            .map(|id| format!(" (request {id})"));
+        let fix = self.fix.as_ref().map(|fix| format!("\n  {fix}"));
+        format!(
+            "{}: {}{}{}",
+            self.code,
+            self.message,
+            request.unwrap_or_default(),
+            fix.unwrap_or_default()
+        )
+    }
+}
+
+impl Published {
+    pub(super) fn read(publish: &Value) -> Result<Self, CliError> {
+        Self::deserialize(publish).map_err(|error| {
+            CliError::Failed(format!(
+                "the service answered with something that is not a publish: {error}"
+            ))
+        })
+    }
+
+    fn has_ended(&self) -> bool {
+        !matches!(self.state.as_str(), "queued" | "in_progress")
+    }
+
+    /// The state, and why it is held.
+    fn standing(&self) -> String {
+        let held = self.waiting_for.as_ref().or_else(|| {
+            self.invalidations
+                .iter()
+                .find_map(|i| i.waiting_for.as_ref())
+        });
+        match held {
+            Some(reason) => format!("{}, waits for {reason}", self.state),
+            None => self.state.clone(),
+        }
+    }
+
+    /// What AWS said about the invalidations that are not well, each thing once.
+    fn reasons(&self) -> String {
+        let mut reasons: Vec<String> = Vec::new();
+        for invalidation in &self.invalidations {
+            let ended_well = matches!(invalidation.status.as_str(), "InProgress" | "Completed");
+            if let Some(error) = invalidation.error.as_ref().filter(|_| !ended_well) {
+                let words = error.in_words();
+                if !reasons.contains(&words) {
+                    reasons.push(words);
+                }
+            }
+        }
+        reasons
+            .iter()
+            .map(|reason| format!("\n  {reason}"))
+            .collect()
+    }
+}
+
+/// The publish as soon as it has ended, or as it is after `wait`. That the service does not answer for a while ends
+/// nothing: the publish goes on.
+pub(super) async fn follow(
+    service: &Service,
+    publish: Value,
+    wait: Duration,
+) -> Result<Value, CliError> {
+    let (progress, clock) = (Progress::new(), Clock::system());
+    let began = clock.now();
+    let hold = if progress.is_seen() {
+        WATCHED
+    } else {
+        UNWATCHED
+    };
+    let mut latest = publish;
+    loop {
+        let published = Published::read(&latest)?;
+        let waited = (clock.now() - began).unsigned_abs();
+        let left = wait.saturating_sub(waited);
+        if published.has_ended() || left.is_zero() {
+            return Ok(latest);
+        }
+        progress.tell(format_args!(
+            "{} {}, {} s",
+            published.id,
+            published.standing(),
+            waited.as_secs()
+        ));
+        // Rounded up: «wait=0» would be no wait at all.
+        let hold = hold.min(Duration::from_secs(left.as_secs().max(1)));
+        let asking = tokio::time::timeout(left, service.show(&published.id, hold));
+        match asking.await {
+            Ok(Ok(answer)) => latest = answer,
+            Ok(Err(Trouble::ForNow { words, .. })) => {
+                progress.tell(format_args!("{}: {words}", published.id));
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(Err(trouble)) => return Err(trouble.into()),
+            Err(_) => return Ok(latest),
+        }
+        if !Published::read(&latest)?.has_ended() {
+            tokio::time::sleep(PAUSE.min(left)).await;
+        }
+    }
+}
+
+/// Says what became of a publish: on standard output where it stands, and as an error why it is not well. After
+/// `waited`, not to have ended is an error too.
+pub(super) fn tell(
+    publish: &Value,
+    as_json: bool,
+    waited: Option<Duration>,
+) -> Result<(), CliError> {
+    let published = Published::read(publish)?;
+    if as_json {
+        say(publish);
+    } else {
+        say(format_args!("{} {}", published.id, published.standing()));
+    }
+    let id = &published.id;
+    match published.state.as_str() {
+        "completed" => Ok(()),
+        "unconfirmed" => Err(CliError::Failed(format!(
+            "publish {id} is unconfirmed: CloudFront accepted it, but its id was lost with the connection, so nobody \
+             can ask whether it has completed"
+        ))),
+        "queued" | "in_progress" => match waited {
+            None => Ok(()),
+            Some(waited) => Err(CliError::Failed(format!(
+                "publish {id} has not ended within {} s: {}. It goes on by itself; wait for it with \
+                 `skycms-cdn status --wait {id}`{}",
+                waited.as_secs(),
+                published.standing(),
+                published.reasons(),
+            ))),
+        },
+        _ => Err(CliError::Failed(format!(
+            "publish {id} {}{}",
+            published.state,
+            published.reasons()
+        ))),
+    }
+}

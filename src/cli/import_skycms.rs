@@ -1,0 +1,154 @@
+//! `import-skycms`: takes over the CloudFront settings that SkyCMS keeps in its own database.
+
+mod row;
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::say;
+use super::{CliError, SITE_HELP, audit};
+use crate::app::{Database, Tester};
+use crate::clock::Clock;
+use crate::cloudfront::{self, CloudFront};
+use crate::config::Config;
+use crate::domain::{DEFAULT_SITE, Settings, SiteName, StepOutcome, TestReport};
+use crate::metrics::Metrics;
+use crate::store::{SiteId, Store};
+use crate::web::Deed;
+
+/// More than any row of settings has.
+const LONGEST_ROW: u64 = 64 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  skycms-cdn import-skycms row.json
+  mysql --batch --raw --skip-column-names skycms \\
+    --execute \"SELECT Value FROM Settings WHERE Name = 'CloudFront'\" |
+    skycms-cdn import-skycms
+  skycms-cdn import-skycms --draft --site shop row.json
+
+The row is JSON such as
+  {\"CdnProvider\": 3, \"Value\":
+   \"{\\\"DistributionId\\\":\\\"E…\\\",\\\"AccessKeyId\\\":\\\"AKIA…\\\",\\\"SecretAccessKey\\\":\\\"…\\\"}\"}
+
+The settings are tested as by «Save and test settings». Those that pass are put in force; those that fail are kept as a
+draft, and what was in force stays in force.
+
+Exit status: 0 imported, 1 kept as a draft or not done, 2 wrong use, or a row that cannot be imported.";
+
+/// Import the CloudFront settings of SkyCMS
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ImportSkycms {
+    /// The CDN row of SkyCMS's settings table as JSON; `-` is standard input
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    #[arg(long, default_value = DEFAULT_SITE, help = SITE_HELP)]
+    site: SiteName,
+    /// Keep them as a draft, without a test and without asking AWS
+    #[arg(long)]
+    draft: bool,
+}
+
+impl ImportSkycms {
+    pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
+        let text = self.read()?;
+        let form = row::form(&text).map_err(|error| CliError::WrongUse(error.to_string()))?;
+        let settings = Settings::parse(&form, &[])
+            .map_err(|errors| CliError::WrongUse(format!("the row's Value: {errors}")))?;
+        let database = Database::migrated(config).await?;
+        let done = self.save(config, &database.store, &settings).await;
+        database.close().await;
+        done
+    }
+
+    fn read(&self) -> Result<String, CliError> {
+        let mut text = String::new();
+        let read = if self.file.as_os_str() == "-" {
+            std::io::stdin().take(LONGEST_ROW).read_to_string(&mut text)
+        } else {
+            std::fs::File::open(&self.file)
+                .and_then(|file| file.take(LONGEST_ROW).read_to_string(&mut text))
+        };
+        read.map_err(|error| {
+            CliError::WrongUse(format!("{} cannot be read: {error}", self.file.display()))
+        })?;
+        Ok(text)
+    }
+
+    async fn save(
+        &self,
+        config: &Config,
+        store: &Store,
+        settings: &Settings,
+    ) -> Result<(), CliError> {
+        let clock = Clock::system();
+        let site = self.site_id(store, &clock).await?;
+        let distribution = &settings.distribution_id;
+        if self.draft {
+            store.keep_draft(site, settings, None, clock.now()).await?;
+            let detail = format!("{distribution}, imported from SkyCMS, as a draft");
+            audit::write(store, &clock, Deed::SavedSettings, Some(site), detail).await?;
+            say(format_args!(
+                "{distribution} is a draft now; test it under Settings → CDN to put it in force."
+            ));
+            return Ok(());
+        }
+        let test = Tester {
+            store,
+            cloudfront: &CloudFront::new(cloudfront::Options {
+                endpoint: config.cloudfront_endpoint.clone(),
+                ..cloudfront::Options::default()
+            }),
+            clock: &clock,
+            limits: &config.limits,
+            metrics: &Metrics::default(),
+        }
+        .save(site, settings)
+        .await?;
+        let passed = test.report.passed();
+        let outcome = if passed {
+            "passed, and in force"
+        } else {
+            "failed, and kept as a draft"
+        };
+        let detail = format!("{distribution}, imported from SkyCMS: {outcome}");
+        audit::write(store, &clock, Deed::TestedSettings, Some(site), detail).await?;
+        if passed {
+            say(format_args!(
+                "{distribution} passed its test and is in force now."
+            ));
+            Ok(())
+        } else {
+            Err(CliError::Failed(format!(
+                "{distribution} failed its test and is kept as a draft; what was in force stays in force.{}",
+                failures(&test.report)
+            )))
+        }
+    }
+
+    /// The site's number. `default` may be imported before the service was ever started.
+    async fn site_id(&self, store: &Store, clock: &Clock) -> Result<SiteId, CliError> {
+        if self.site.as_str() == DEFAULT_SITE {
+            return Ok(store.ensure_site(DEFAULT_SITE, clock.now()).await?);
+        }
+        store
+            .site_id(&self.site)
+            .await?
+            .ok_or_else(|| CliError::WrongUse(format!("there is no site `{}`", self.site)))
+    }
+}
+
+fn failures(report: &TestReport) -> String {
+    report
+        .steps
+        .iter()
+        .filter(|step| step.outcome == StepOutcome::Failed)
+        .map(|step| {
+            let fix = step.fix.as_ref().map(|fix| format!("\n  {fix}"));
+            format!("\n  {}{}", step.cause, fix.unwrap_or_default())
+        })
+        .collect()
+}

@@ -1,0 +1,164 @@
+//! The command line: one file a command. Without one, the service serves.
+//!
+//! `publish` and `status` call a running service; the others work on the database themselves, as the service would.
+
+mod audit;
+mod check;
+mod completions;
+mod follow;
+mod import_skycms;
+mod output;
+mod prune;
+mod publish;
+mod rotate_encryption_key;
+mod service;
+mod set_up_link;
+mod site;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::{self, AppError};
+use crate::config::{Config, ConfigError};
+use crate::postgres::PostgresError;
+use crate::store::StoreError;
+
+const SITE_HELP: &str = "The site";
+
+const EXAMPLES: &str = "\
+Examples:
+  skycms-cdn                            serve, with an embedded PostgreSQL
+  skycms-cdn check                      what is not right here, and how to mend it
+  skycms-cdn publish --wait /about      publish through a running service, and wait for CloudFront
+  skycms-cdn help publish               examples for a command
+
+The service is configured by environment variables; .env.example lists them.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  skycms-cdn serve
+  LISTEN_ADDR=127.0.0.1:9000 LOG_FORMAT=json skycms-cdn serve
+  DATABASE_URL=postgres://skycms_cdn@db.example.com/skycms_cdn ENCRYPTION_KEY_FILE=/run/secrets/key skycms-cdn serve
+
+Without DATABASE_URL it runs the machine's own PostgreSQL in DATA_DIR. Without ADMIN_PASSWORD its log prints a link that
+sets the password of `admin`.";
+
+/// SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
+#[derive(Parser)]
+#[command(name = "skycms-cdn", version, after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+impl Arguments {
+    /// What is to be done.
+    #[must_use]
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve)
+    }
+}
+
+/// What the binary can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve until SIGTERM or SIGINT; what happens without a command
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve,
+    /// Check configuration, database, keys and AWS, and tell how to mend what is not right
+    Check(check::Check),
+    /// Publish paths, tags or everything through a running service
+    Publish(publish::Publish),
+    /// Tell how far a publish is
+    Status(status::Status),
+    /// Import the CloudFront settings of SkyCMS
+    ImportSkycms(import_skycms::ImportSkycms),
+    /// Seal every stored secret anew with the first key of ENCRYPTION_KEY
+    RotateEncryptionKey(rotate_encryption_key::RotateEncryptionKey),
+    /// Print a link that sets a new password of `admin`, once, within an hour
+    SetUpLink(set_up_link::SetUpLink),
+    /// Ask the service that listens on LISTEN_ADDR of this machine whether it is ready
+    Health,
+    /// Delete publishes and invalidations that ended long ago
+    Prune(prune::Prune),
+    /// List, create, rename and remove sites
+    Site(site::Sites),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// It was asked for in a way that cannot succeed.
+    #[error("{0}")]
+    WrongUse(String),
+    /// It did not succeed.
+    #[error("{0}")]
+    Failed(String),
+    /// What is wrong has been said.
+    #[error("")]
+    Said,
+    /// The configuration of the service is not right.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The service's parts did not come together.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl CliError {
+    /// Says why, and gives the exit status for scripts.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        if !matches!(self, Self::Said) {
+            output::note(self);
+        }
+        match self {
+            Self::WrongUse(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl Command {
+    /// Does everything but serving. The configuration is the service's; commands that call a running one have their own.
+    ///
+    /// # Errors
+    /// In words that say what to do.
+    pub async fn run(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
+        self.act(config).await.map_err(|error| match error {
+            CliError::App(AppError::Postgres(PostgresError::InUse(directory))) => {
+                CliError::Failed(format!(
+                    "{} is in use by a running service: stop it first, or do this on its pages",
+                    directory.display()
+                ))
+            }
+            error => error,
+        })
+    }
+
+    async fn act(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
+        match self {
+            Self::Serve => Ok(()),
+            Self::Check(command) => command.run(config).await,
+            Self::Publish(command) => command.run().await,
+            Self::Status(command) => command.run().await,
+            Self::ImportSkycms(command) => command.run(&config?).await,
+            Self::RotateEncryptionKey(command) => command.run(&config?).await,
+            Self::SetUpLink(command) => command.run(&config?).await,
+            Self::Health => Ok(app::health(&config?)?),
+            Self::Prune(command) => command.run(&config?).await,
+            Self::Site(command) => command.run(&config?).await,
+            Self::Completions(command) => {
+                command.run();
+                Ok(())
+            }
+        }
+    }
+}

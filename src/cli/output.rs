@@ -1,0 +1,44 @@
+//! What a command says: its answer on standard output, everything else on standard error.
+
+use std::io::{IsTerminal as _, Write as _};
+
+/// The answer to a command. Whoever reads it may have stopped reading.
+pub(super) fn say(answer: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{answer}");
+}
+
+/// What is worth knowing besides.
+pub(super) fn note(words: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "skycms-cdn: {words}");
+}
+
+/// A line on a terminal that tells how far it is, and is gone when this is dropped. Nothing elsewhere.
+pub(super) struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self {
+            shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Whether anybody sees it.
+    pub(super) const fn is_seen(&self) -> bool {
+        self.shown
+    }
+
+    pub(super) fn tell(&self, words: impl std::fmt::Display) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K{words}");
+            let _ = std::io::stderr().flush();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.tell("");
+    }
+}

@@ -1,0 +1,64 @@
+//! `prune`: forgets what ended long ago now, as the service does every six hours.
+
+use clap::Args;
+
+use super::CliError;
+use super::output::say;
+use crate::app::Database;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::janitor;
+use crate::store::{Store, StoreError};
+
+const EXAMPLES: &str = "\
+Examples:
+  skycms-cdn prune --dry-run
+  skycms-cdn prune --older-than 30
+
+It works in small steps, so that publishes hardly notice. What has not ended stays, however old.";
+
+/// Delete publishes and invalidations that ended long ago
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Prune {
+    /// Delete what ended longer ago than this [default: HISTORY_DAYS]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+    older_than: Option<u16>,
+    /// Only tell how much that is
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Prune {
+    pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
+        let days = self.older_than.unwrap_or(config.history_days);
+        let database = Database::migrated(config).await?;
+        let done = self.prune(&database.store, days).await;
+        database.close().await;
+        say(done?);
+        Ok(())
+    }
+
+    async fn prune(&self, store: &Store, days: u16) -> Result<String, StoreError> {
+        let clock = Clock::system();
+        let before = clock.now() - time::Duration::days(days.into());
+        if self.dry_run {
+            let old = store.prunable(before).await?;
+            return Ok(format!(
+                "Nothing was deleted. Ended more than {days} days ago: publishes {}, invalidations {}.",
+                old.publishes, old.invalidations
+            ));
+        }
+        let deleted = janitor::prune(store, &clock, days).await?;
+        let left = store.prunable(before).await?;
+        let left = match left.publishes + left.invalidations {
+            0 => String::new(),
+            left => format!(
+                " Left: {left}. A replica is pruning too, or they are in use; it goes on by itself."
+            ),
+        };
+        Ok(format!(
+            "Deleted publishes and invalidations that ended more than {days} days ago: {deleted}.{left}"
+        ))
+    }
+}

@@ -1,0 +1,148 @@
+//! `publish`: calls the hook of a running service, and can wait for the end.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::follow::{Published, follow, tell};
+use super::output::{Progress, note, say};
+use super::service::{Service, Trouble};
+use super::{CliError, SITE_HELP};
+use crate::clock::Clock;
+use crate::domain::DEFAULT_SITE;
+use crate::domain::SiteName;
+
+/// From one try to the next, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+const EXAMPLES: &str = "\
+Examples:
+  skycms-cdn publish /about /blog/post-1
+  skycms-cdn publish --wait --everything
+  skycms-cdn publish --wait=60 --tag article:42 && echo purged
+  skycms-cdn publish --dry-run '/docs/*'
+  skycms-cdn publish --idempotency-key \"$CI_PIPELINE_ID\" root
+
+Exit status: 0 accepted, and with --wait completed; 1 failed, unconfirmed or not in time;
+2 wrong use: arguments, token, site, or items that cannot be purged. Nothing was queued then.
+
+Environment:
+  SKYCMS_CDN_URL   where the service is [default: http://127.0.0.1:8080]
+  PUBLISH_TOKEN    a publish token of the site, or PUBLISH_TOKEN_FILE, a file that holds it";
+
+/// Publish paths, tags or everything through a running service
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Publish {
+    /// Paths or addresses, as people write them: /about, root, '/docs/*'
+    #[arg(required_unless_present_any = ["everything", "tags"])]
+    paths: Vec<String>,
+    /// A cache tag; may be given several times
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Purge the whole site
+    #[arg(long)]
+    everything: bool,
+    #[arg(long, default_value = DEFAULT_SITE, help = SITE_HELP)]
+    site: SiteName,
+    /// Wait until CloudFront has completed it, at most so long [without a number: 900]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "900")]
+    wait: Option<u64>,
+    /// Only tell what would be sent, and for how much
+    #[arg(long, conflicts_with_all = ["wait", "idempotency_key"])]
+    dry_run: bool,
+    /// Publishing again with the same key purges nothing again [default: a new one]
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// How long to try again while the service does not answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    retry_for: u64,
+    /// Print the service's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Publish {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let service = Service::from_environment(&self.site)?;
+        let body = json!({ "paths": self.paths, "tags": self.tags, "everything": self.everything });
+        if self.dry_run {
+            let plan = service.dry_run(&body).await?;
+            say(if self.json {
+                plan.to_string()
+            } else {
+                plan_in_words(&plan)
+            });
+            return Ok(());
+        }
+        let key = self
+            .idempotency_key
+            .unwrap_or_else(|| Clock::system().id().to_string());
+        let accepted = publish(&service, &key, &body, Duration::from_secs(self.retry_for)).await?;
+        let published = Published::read(&accepted)?;
+        for widened in &published.widened {
+            note(format_args!(
+                "{} can only be purged as {}",
+                widened.from, widened.to
+            ));
+        }
+        let Some(seconds) = self.wait else {
+            return tell(&accepted, self.json, None);
+        };
+        let wait = Duration::from_secs(seconds);
+        tell(
+            &follow(&service, accepted, wait).await?,
+            self.json,
+            Some(wait),
+        )
+    }
+}
+
+/// Publishes, again and again for a while if it has to be, always as one and the same publish.
+async fn publish(
+    service: &Service,
+    key: &str,
+    body: &Value,
+    patience: Duration,
+) -> Result<Value, CliError> {
+    let progress = Progress::new();
+    let end = tokio::time::sleep(patience);
+    tokio::pin!(end);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (words, again_after) = match service.publish(key, body).await {
+            Ok(accepted) => return Ok(accepted),
+            Err(Trouble::ForNow { words, again_after }) => (words, again_after),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        progress.tell(format_args!("trying again: {words}"));
+        tokio::select! {
+            biased;
+            () = &mut end => return Err(CliError::Failed(format!(
+                "{words}\nGiven up after {} s. To be sure that it is not purged twice, try again with --idempotency-key {key}",
+                patience.as_secs()
+            ))),
+            () = tokio::time::sleep(again_after.unwrap_or(pause).min(LONGEST_PAUSE)) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What would be sent: one item a line, and what it costs.
+fn plan_in_words(plan: &Value) -> String {
+    let mut lines = Vec::new();
+    for invalidation in plan["invalidations"].as_array().into_iter().flatten() {
+        for item in invalidation["items"].as_array().into_iter().flatten() {
+            lines.extend(item.as_str().map(str::to_owned));
+        }
+    }
+    lines.push(format!(
+        "Nothing was queued. It would take {} of the {} free paths left this month, and cost {} USD.",
+        plan["billed_paths"],
+        plan["free_paths_left"],
+        plan["price_usd"].as_str().unwrap_or("?"),
+    ));
+    lines.join("\n")
+}

@@ -1,0 +1,34 @@
+//! `rotate-encryption-key`: seals every stored secret anew.
+
+use clap::Args;
+
+use super::CliError;
+use super::output::say;
+use crate::app;
+use crate::config::Config;
+
+const EXAMPLES: &str = "\
+Example, in three steps:
+  ENCRYPTION_KEY=\"$new,$old\"           on every replica, and restart them
+  skycms-cdn rotate-encryption-key     once, with the same variables
+  ENCRYPTION_KEY=\"$new\"                on every replica, and restart them";
+
+/// Seal every stored secret anew with the first key of ENCRYPTION_KEY
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RotateEncryptionKey {
+    /// Remove secrets that none of the keys opens
+    #[arg(long)]
+    remove_unreadable: bool,
+}
+
+impl RotateEncryptionKey {
+    pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
+        let done = app::reseal(config, self.remove_unreadable).await?;
+        say(format_args!(
+            "{} secrets are sealed with the first key now, {} unreadable ones were removed.",
+            done.sealed, done.removed
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! `site`: the sites of an installation that serves several.
+
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::output::{note, say};
+use super::{CliError, audit};
+use crate::app::Database;
+use crate::app::sites::{self, SiteError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::SiteName;
+use crate::janitor;
+use crate::store::{Directory, Store};
+use crate::web::Deed;
+
+const EXAMPLES: &str = "\
+Examples:
+  skycms-cdn site list
+  skycms-cdn site create shop-de          # prints its publish token, this once
+  skycms-cdn site rename shop-de shop
+  skycms-cdn site remove shop --yes
+
+Its settings are entered under Sites, or with `skycms-cdn import-skycms --site shop-de`. A running service sees each
+change at once.";
+
+/// List, create, rename and remove sites
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Sites {
+    #[command(subcommand)]
+    command: SiteCommand,
+}
+
+#[derive(Subcommand)]
+enum SiteCommand {
+    /// Each site, and the distribution that it publishes to
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a site, and print its publish token
+    Create {
+        /// Lower-case letters, digits and hyphens
+        name: SiteName,
+    },
+    /// Give a site another name; the old one is answered 404 from then on
+    Rename {
+        /// What it is called
+        name: SiteName,
+        /// What it shall be called
+        new_name: SiteName,
+    },
+    /// Remove a site with its settings, tokens, secrets and history
+    Remove {
+        /// Which
+        name: SiteName,
+        /// That this is meant
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl From<SiteError> for CliError {
+    fn from(error: SiteError) -> Self {
+        match error {
+            SiteError::Store(error) => Self::Store(error),
+            error => Self::WrongUse(error.to_string()),
+        }
+    }
+}
+
+impl Sites {
+    pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
+        let database = Database::migrated(config).await?;
+        let done = self.command.run(config, &database.store).await;
+        database.close().await;
+        done
+    }
+}
+
+impl SiteCommand {
+    async fn run(self, config: &Config, store: &Store) -> Result<(), CliError> {
+        let clock = Clock::system();
+        match self {
+            Self::List { json } => list(store, json).await,
+            Self::Create { name } => {
+                let new = sites::create(store, &clock, &name).await?;
+                audit::write(
+                    store,
+                    &clock,
+                    Deed::CreatedSite,
+                    Some(new.id),
+                    name.as_str(),
+                )
+                .await?;
+                if let Some(token) = store.reveal_token(new.id, new.token).await? {
+                    note(format_args!(
+                        "the publish token of {name}, shown this once:"
+                    ));
+                    say(token.expose_secret());
+                }
+                Ok(())
+            }
+            Self::Rename { name, new_name } => {
+                let site = sites::rename(store, &name, &new_name).await?;
+                let detail = format!("{name}, now {new_name}");
+                audit::write(store, &clock, Deed::RenamedSite, Some(site), detail).await?;
+                say(format_args!(
+                    "{name} is called {new_name} now. Publishing to {name} is answered 404; tokens and secrets stay as they are."
+                ));
+                Ok(())
+            }
+            Self::Remove { name, yes } => {
+                if !yes {
+                    return Err(CliError::WrongUse(format!(
+                        "removing {name} erases its settings, tokens, secrets and history, and drops publishes that wait; what \
+                         CloudFront has accepted stays accepted. Say --yes if that is meant"
+                    )));
+                }
+                let site = sites::remove(store, &clock, &name).await?;
+                audit::write(store, &clock, Deed::RemovedSite, Some(site), name.as_str()).await?;
+                say(format_args!(
+                    "{name} is removed; its history goes in small steps."
+                ));
+                janitor::sweep(store, &clock, config.history_days).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn list(store: &Store, as_json: bool) -> Result<(), CliError> {
+    let sites = Directory::load(store).await?.sites();
+    if as_json {
+        let sites: Vec<_> = sites
+            .iter()
+            .map(|site| {
+                json!({ "name": site.name, "distribution_id": site.distribution_id, "paused": site.pause.is_some() })
+            })
+            .collect();
+        say(json!(sites));
+        return Ok(());
+    }
+    for site in sites {
+        let standing = match (&site.distribution_id, &site.pause) {
+            (None, _) => "no CDN settings".to_owned(),
+            (Some(distribution), None) => distribution.clone(),
+            (Some(distribution), Some(pause)) => {
+                format!("{distribution}, paused: {}", pause.error.code)
+            }
+        };
+        say(format_args!("{:<24} {standing}", site.name));
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `status`: how far a publish is.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::follow::{follow, tell};
+use super::service::Service;
+use super::{CliError, SITE_HELP};
+use crate::domain::DEFAULT_SITE;
+use crate::domain::SiteName;
+
+const EXAMPLES: &str = "\
+Examples:
+  skycms-cdn status 019ab2c4-7d1e-7a53-8f0a-3d5b6c7d8e9f
+  skycms-cdn status --wait=120 019ab2c4-7d1e-7a53-8f0a-3d5b6c7d8e9f
+  skycms-cdn status --json 019ab2c4-7d1e-7a53-8f0a-3d5b6c7d8e9f
+
+Exit status: 0 completed, or under way; 1 failed, unconfirmed, or with --wait not in time;
+2 wrong use, or no such publish.
+SKYCMS_CDN_URL and PUBLISH_TOKEN are read as by `skycms-cdn publish`.";
+
+/// Tell how far a publish is
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Status {
+    /// The publish, as `publish` printed it
+    id: uuid::Uuid,
+    #[arg(long, default_value = DEFAULT_SITE, help = SITE_HELP)]
+    site: SiteName,
+    /// Wait until CloudFront has completed it, at most so long [without a number: 900]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "900")]
+    wait: Option<u64>,
+    /// Print the service's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) async fn run(self) -> Result<(), CliError> {
+        let service = Service::from_environment(&self.site)?;
+        let publish = service.show(&self.id.to_string(), Duration::ZERO).await?;
+        let Some(seconds) = self.wait else {
+            return tell(&publish, self.json, None);
+        };
+        let wait = Duration::from_secs(seconds);
+        tell(
+            &follow(&service, publish, wait).await?,
+            self.json,
+            Some(wait),
+        )
+    }
+}

@@ -1,0 +1,84 @@
+//! The name of a site, which stands in addresses.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The site of an installation that never asked for more.
+pub const DEFAULT_SITE: &str = "default";
+
+/// The longest name, as of a label in a host name.
+const LONGEST: usize = 63;
+
+/// A name that a site can have: lower-case letters, digits and hyphens, such as `shop-de`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SiteName(String);
+
+/// A text that is not the name of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, such as shop-de"
+)]
+pub struct NotASiteName;
+
+impl SiteName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SiteName {
+    type Err = NotASiteName;
+
+    fn from_str(text: &str) -> Result<Self, NotASiteName> {
+        let text = text.trim();
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let ends_are_plain = match (text.as_bytes().first(), text.as_bytes().last()) {
+            (Some(first), Some(last)) => is_plain(*first) && is_plain(*last),
+            _ => false,
+        };
+        if ends_are_plain && text.len() <= LONGEST && text.bytes().all(|b| is_plain(b) || b == b'-')
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotASiteName)
+        }
+    }
+}
+
+impl fmt::Display for SiteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_label() {
+        for good in ["default", "a", "7", "shop-de", "a--b", &"x".repeat(63)] {
+            assert_eq!(
+                good.parse::<SiteName>().map(|n| n.to_string()),
+                Ok(good.to_owned())
+            );
+        }
+        for bad in [
+            "",
+            " ",
+            "-a",
+            "a-",
+            "Shop",
+            "a b",
+            "a/b",
+            "a.b",
+            "ä",
+            "a_b",
+            &"x".repeat(64),
+        ] {
+            assert_eq!(bad.parse::<SiteName>(), Err(NotASiteName), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Sites come, change their name, and go.
+
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::{SiteId, Store, StoreError};
+use crate::domain::SiteName;
+
+/// Rows that one step deletes at most: a few milliseconds.
+const STEP: i64 = 500;
+/// Until then what CloudFront accepted of a removed site counts against the quota of a distribution that others share.
+const IN_PROGRESS: Duration = Duration::hours(1);
+/// PostgreSQL's number of the lock that makes replicas take turns: "sweep", in ASCII.
+const LOCK: i64 = 0x73_77_65_65_70;
+
+impl Store {
+    /// Makes a site; none: there is one of that name.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn create_site(
+        &self,
+        name: &SiteName,
+        now: OffsetDateTime,
+    ) -> Result<Option<SiteId>, StoreError> {
+        let id = sqlx::query_scalar!(
+            "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING id",
+            name.as_str(),
+            now,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        self.announce_sites().await?;
+        Ok(id.map(SiteId))
+    }
+
+    /// Gives a site another name. `false`: there is one of that name.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn rename_site(&self, site: SiteId, name: &SiteName) -> Result<bool, StoreError> {
+        let renamed = sqlx::query!(
+            "UPDATE site SET name = $2 WHERE id = $1 AND removed_at IS NULL",
+            site.0,
+            name.as_str(),
+        )
+        .execute(&self.pool)
+        .await;
+        match renamed {
+            Ok(_) => {
+                self.announce_sites().await?;
+                Ok(true)
+            }
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes a site: at once it has no name, no settings and no secrets, and nothing more is sent for it. What it
+    /// leaves is deleted by [`Store::sweep_step`]. `false`: it was gone.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn remove_site(&self, site: SiteId, now: OffsetDateTime) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        // The name is nobody's: it cannot be guessed.
+        let name = format!(
+            "removed-{}",
+            Uuid::from_bytes(crate::clock::Clock::random()).simple()
+        );
+        let removed = sqlx::query!(
+            "UPDATE site SET removed_at = $2, name = $3, paused_at = NULL, pause_error = NULL, resume_at = NULL
+             WHERE id = $1 AND removed_at IS NULL",
+            site.0,
+            now,
+            name,
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if removed == 0 {
+            return Ok(false);
+        }
+        sqlx::query!("DELETE FROM cdn_settings WHERE site_id = $1", site.0)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query!("DELETE FROM hook_secret WHERE site_id = $1", site.0)
+            .execute(&mut *tx)
+            .await?;
+        // The hashes stay, so that its publishers are told that it is gone.
+        sqlx::query!(
+            "UPDATE publish_token SET unrevealed = NULL WHERE site_id = $1",
+            site.0
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        self.announce_sites().await?;
+        Ok(true)
+    }
+
+    /// Deletes some of what removed sites leave, and tells how many rows. Zero: nothing is left for now, or another
+    /// replica is at it. A removed site itself goes when it was removed before `before` and nothing of it is left.
+    ///
+    /// Rows that somebody holds are left for the next time, so nobody waits for it.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn sweep_step(
+        &self,
+        now: OffsetDateTime,
+        before: OffsetDateTime,
+    ) -> Result<u64, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
+            .fetch_one(&mut *tx)
+            .await?;
+        if !ours {
+            return Ok(0);
+        }
+        let removed =
+            sqlx::query_scalar!("SELECT id FROM site WHERE removed_at IS NOT NULL ORDER BY id")
+                .fetch_all(&mut *tx)
+                .await?;
+        let mut deleted = 0;
+        for site in removed {
+            deleted = delete_some(&mut tx, site, now).await?;
+            if deleted > 0 {
+                break;
+            }
+        }
+        if deleted == 0 {
+            deleted = delete_sites(&mut tx, now, before).await?;
+        }
+        tx.commit().await?;
+        Ok(deleted)
+    }
+}
+
+/// Some of what one removed site leaves: publishes first, since they refer to the rest.
+async fn delete_some(
+    connection: &mut PgConnection,
+    site: i32,
+    now: OffsetDateTime,
+) -> Result<u64, StoreError> {
+    let publishes = sqlx::query_scalar!(
+        r#"WITH gone AS (
+             DELETE FROM publish WHERE site_id = $1 AND id = ANY(ARRAY(
+               SELECT id FROM publish WHERE site_id = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED))
+             RETURNING id),
+           uncovered AS (
+             DELETE FROM coverage WHERE site_id = $1 AND publish_id IN (SELECT id FROM gone))
+           SELECT count(*) as "count!" FROM gone"#,
+        site,
+        STEP,
+    )
+    .fetch_one(&mut *connection)
+    .await?
+    .unsigned_abs();
+    if publishes > 0 {
+        return Ok(publishes);
+    }
+    let invalidations = sqlx::query!(
+        "DELETE FROM invalidation WHERE id = ANY(ARRAY(
+           SELECT i.id FROM invalidation i
+           WHERE i.site_id = $1 AND i.created_at < $3
+             AND NOT EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = i.id)
+           ORDER BY i.id LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        site,
+        STEP,
+        now - IN_PROGRESS,
+    )
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if invalidations > 0 {
+        return Ok(invalidations);
+    }
+    Ok(sqlx::query!(
+        "DELETE FROM known_path WHERE site_id = $1 AND path = ANY(ARRAY(
+           SELECT path FROM known_path WHERE site_id = $1 ORDER BY path LIMIT $2))",
+        site,
+        STEP,
+    )
+    .execute(connection)
+    .await?
+    .rows_affected())
+}
+
+/// Sites that were removed before `before` and of which nothing is left that counts.
+async fn delete_sites(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    before: OffsetDateTime,
+) -> Result<u64, StoreError> {
+    Ok(sqlx::query!(
+        "DELETE FROM site s
+         WHERE s.removed_at < $1
+           AND NOT EXISTS (SELECT FROM publish p WHERE p.site_id = s.id)
+           AND NOT EXISTS (SELECT FROM invalidation i WHERE i.site_id = s.id)
+           AND NOT EXISTS (SELECT FROM usage u WHERE u.site_id = s.id
+                             AND u.month >= date_trunc('month', $2::timestamptz AT TIME ZONE 'UTC')::date)",
+        before,
+        now,
+    )
+    .execute(connection)
+    .await?
+    .rows_affected())
+}

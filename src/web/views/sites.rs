@@ -1,0 +1,46 @@
+use askama::Template;
+
+use super::{
+    assets::VERSION,
+    layout::Layout,
+    parts::{Aria, Field},
+};
+
+/// All sites: opened, made, renamed and removed.
+#[derive(Template)]
+#[template(path = "sites.html")]
+pub struct SitesPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// The sites, by name.
+    pub sites: Vec<SiteRow>,
+    /// The name of a new one.
+    pub new: Field,
+}
+
+/// A site in the list.
+#[derive(Clone, Debug)]
+pub struct SiteRow {
+    /// Its name.
+    pub name: String,
+    /// Its pages, after [`Layout::root`]: empty, or like `/sites/shop`.
+    pub path: String,
+    /// The distribution in force.
+    pub distribution_id: Option<String>,
+    /// AWS rejects its settings: the error's code.
+    pub paused: Option<String>,
+    /// It may be renamed and removed.
+    pub changeable: bool,
+    /// What it shall be called, as typed.
+    pub new_name: Field,
+}
+
+impl SiteRow {
+    fn field_id(&self) -> String {
+        format!("name-{}", self.name)
+    }
+
+    fn aria(&self) -> Aria {
+        self.new_name.aria(&self.field_id())
+    }
+}

@@ -1,0 +1,199 @@
+//! `check`: each thing that can be wrong is told, with its fix.
+
+use serde_json::{Value, json};
+
+use super::run::{Said, run};
+use crate::support::{Database, KEY, Replica, SECRET, Sandbox, Stepped, Variables, variables};
+
+/// What was found about one thing: its outcome, and its words.
+fn found(said: &Said, check: &str) -> (String, String) {
+    let report = said.json();
+    let finding = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|finding| finding["check"] == check)
+        .unwrap_or_else(|| panic!("nothing about {check} in {report:#}"));
+    let words = [&finding["detail"], &finding["fix"]]
+        .map(|words| words.as_str().unwrap_or_default().to_owned())
+        .join(" ");
+    (finding["outcome"].as_str().unwrap().to_owned(), words)
+}
+
+async fn check(variables: &Variables) -> Said {
+    let said = run(variables, &["check", "--json"]).await;
+    assert!(!said.stdout.contains(SECRET), "{said:?}");
+    let report = said.json();
+    assert_eq!(report["ok"], json!(said.code() == 0), "{report:#}");
+    said
+}
+
+fn assert_found(said: &Said, check: &str, outcome: &str, words: &[&str]) {
+    let (its, told) = found(said, check);
+    assert_eq!(its, outcome, "{check}: {told}");
+    for word in words {
+        assert!(told.contains(word), "no `{word}` in {check}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_good_installation_is_found_good_and_costs_nothing() {
+    let service = Stepped::start().await;
+    let variables = variables(&service.database, &service.sandbox);
+    let said = check(&variables).await;
+    said.assert_ok();
+    assert_found(&said, "database", "ok", &["PostgreSQL "]);
+    assert_found(&said, "migrations", "ok", &["applied"]);
+    assert_found(&said, "keys", "ok", &[]);
+    assert_found(&said, "signing in", "warn", &["skycms-cdn set-up-link"]);
+    assert_found(&said, "aws", "ok", &["E2SANDBOX0CDN1"]);
+    assert!(service.sandbox.creates().await.is_empty());
+    assert_eq!(service.sandbox.calls("GetInvalidation").await.len(), 1);
+
+    let full = run(&variables, &["check", "--full"]).await;
+    full.assert_ok();
+    assert!(full.stdout.contains("ok    aws"), "{}", full.stdout);
+    let accepted = service.sandbox.accepted().await;
+    assert_eq!(accepted[0]["paths"], json!(["/skycms-cdn-test"]));
+    // It is billed and followed like any other.
+    let mut database = service.database.connect().await;
+    let paths: i64 = sqlx::query_scalar("SELECT sum(paths)::bigint FROM usage")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(paths, 1);
+}
+
+#[tokio::test]
+async fn what_aws_rejects_is_told_with_its_fix() {
+    let service = Stepped::start().await;
+    let variables = variables(&service.database, &service.sandbox);
+    let sandbox = &service.sandbox;
+    sandbox
+        .set_key(
+            KEY,
+            json!({ "secret_access_key": "another/secret/another/secret/another/00" }),
+        )
+        .await;
+    let said = check(&variables).await;
+    assert_eq!(said.code(), 1);
+    assert_found(&said, "aws", "fail", &["secret"]);
+    sandbox
+        .set_key(
+            KEY,
+            json!({ "secret_access_key": SECRET, "policy": Value::Null }),
+        )
+        .await;
+    assert_found(
+        &check(&variables).await,
+        "aws",
+        "fail",
+        &["cloudfront:GetInvalidation"],
+    );
+
+    // May ask, may not create: only the full test tells.
+    let may_ask = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "cloudfront:GetInvalidation", "Resource": "*" }] });
+    sandbox.set_policy(may_ask).await;
+    assert_found(&check(&variables).await, "aws", "ok", &["--full"]);
+    let full = run(&variables, &["check", "--full", "--json"]).await;
+    assert_eq!(full.code(), 1);
+    assert_found(&full, "aws", "fail", &["cloudfront:CreateInvalidation"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_here_is_told_with_its_fix() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let good = variables(&database, &sandbox);
+    for (name, value, at_fault, words) in [
+        ("HISTORY_DAYS", "soon", "configuration", "HISTORY_DAYS: "),
+        (
+            "CloudFront__AccessKeyId",
+            "ASIASANDBOX000000001",
+            "configuration",
+            "CloudFront__",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://nobody@127.0.0.1:9/none",
+            "database",
+            "DATABASE_URL",
+        ),
+    ] {
+        let mut bad = good.clone();
+        bad.insert(name.into(), value.into());
+        let said = check(&bad).await;
+        assert_eq!(said.code(), 1);
+        let report = said.json();
+        let failed: Vec<_> = report["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|c| c["outcome"] == "fail")
+            .collect();
+        assert_eq!(failed.len(), 1, "{report:#}");
+        assert_eq!(failed[0]["check"], at_fault);
+        assert!(failed[0].to_string().contains(words), "{report:#}");
+    }
+
+    let _service = Replica::start(&database, &sandbox).await;
+    let mut other_key = good.clone();
+    other_key.insert(
+        "ENCRYPTION_KEY".into(),
+        "//////////////////////////////////////////8=".into(),
+    );
+    let said = check(&other_key).await;
+    assert_found(
+        &said,
+        "keys",
+        "fail",
+        &["add the key they were saved with behind the new one"],
+    );
+
+    let mut its = database.connect().await;
+    for (tampering, outcome, words) in [
+        (
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', true, '', 0)",
+            "fail",
+            "newer than this version",
+        ),
+        (
+            "DROP TABLE _sqlx_migrations",
+            "warn",
+            "`skycms-cdn serve` applies them",
+        ),
+    ] {
+        sqlx::raw_sql(tampering).execute(&mut its).await.unwrap();
+        let said = check(&good).await;
+        assert_found(&said, "migrations", outcome, &[words]);
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_database_is_not_made_and_not_disturbed() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let directory = tempfile::tempdir().unwrap();
+    let mut embedded = variables(&database, &sandbox);
+    embedded.remove("DATABASE_URL");
+    embedded.insert(
+        "DATA_DIR".into(),
+        directory.path().join("data").to_str().unwrap().into(),
+    );
+    let said = check(&embedded).await;
+    said.assert_ok();
+    assert_found(&said, "database", "warn", &["not made yet"]);
+    // The environment's settings are asked about nevertheless.
+    assert_found(&said, "aws", "ok", &[]);
+    assert!(!directory.path().join("data").exists());
+
+    let replica = Replica::start_with(&embedded).await;
+    let said = check(&embedded).await;
+    assert_found(&said, "database", "warn", &["in use by a running service"]);
+    let refused = run(&embedded, &["prune"]).await;
+    refused.assert_failed(1, &["is in use by a running service: stop it first"]);
+    let id = replica.api.publish_path("/about").await;
+    assert_eq!(
+        replica.api.wait_until_ended(&id).await["state"],
+        "completed"
+    );
+}

@@ -1,0 +1,77 @@
+//! Help that teaches by example, and completions that shells take.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use super::run::run;
+use crate::support::Variables;
+
+const COMMANDS: [&str; 10] = [
+    "serve",
+    "check",
+    "publish",
+    "status",
+    "import-skycms",
+    "rotate-encryption-key",
+    "set-up-link",
+    "prune",
+    "site",
+    "completions",
+];
+
+#[tokio::test]
+async fn each_command_is_taught_by_example() {
+    let none = Variables::new();
+    let overview = run(&none, &["--help"]).await;
+    overview.assert_ok();
+    for command in COMMANDS {
+        assert!(
+            overview.stdout.contains(&format!("\n  {command}")),
+            "{command}"
+        );
+        let help = run(&none, &[command, "--help"]).await;
+        help.assert_ok();
+        assert!(help.stdout.contains("\nExample"), "{}", help.stdout);
+        let first = help.stdout.lines().next().unwrap();
+        assert!(
+            overview.stdout.contains(first),
+            "another sentence in the overview: {first}"
+        );
+        for line in help.stdout.lines().chain(overview.stdout.lines()) {
+            assert!(line.chars().count() <= 120, "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn shells_take_their_completions() {
+    for (shell, command) in [
+        ("bash", "complete -F _skycms"),
+        ("zsh", "#compdef skycms-cdn"),
+        ("fish", "complete -c skycms-cdn"),
+    ] {
+        let said = run(&Variables::new(), &["completions", shell]).await;
+        said.assert_ok();
+        assert!(said.stdout.contains(command), "{shell}");
+        for word in COMMANDS {
+            assert!(said.stdout.contains(word), "{shell}: {word}");
+        }
+        // Those that are installed here are asked.
+        let Ok(mut reader) = Command::new(shell).arg("-n").stdin(Stdio::piped()).spawn() else {
+            continue;
+        };
+        reader
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(said.stdout.as_bytes())
+            .unwrap();
+        assert!(
+            reader.wait().unwrap().success(),
+            "{shell} does not understand it"
+        );
+    }
+    run(&Variables::new(), &["completions", "tcsh"])
+        .await
+        .assert_failed(2, &["invalid value 'tcsh'"]);
+}

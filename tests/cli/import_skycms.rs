@@ -1,0 +1,182 @@
+//! `import-skycms`: SkyCMS's own row becomes settings of a site.
+
+use serde_json::{Value, json};
+
+use super::run::{Said, run, run_with_input};
+use crate::support::{DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Variables, variables};
+
+struct Bench {
+    variables: Variables,
+    sandbox: Sandbox,
+    database: Database,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+        let mut variables = variables(&database, &sandbox);
+        variables.retain(|name, _| !name.starts_with("CloudFront__"));
+        Self {
+            variables,
+            sandbox,
+            database,
+        }
+    }
+
+    async fn import(&self, row: &str, more: &[&str]) -> Said {
+        let arguments = [&["import-skycms"], more].concat();
+        let said = run_with_input(&self.variables, &arguments, row).await;
+        assert!(
+            !said.stderr.contains(SECRET) && !said.stdout.contains(SECRET),
+            "{said:?}"
+        );
+        said
+    }
+
+    async fn slots(&self) -> Vec<String> {
+        let mut connection = self.database.connect().await;
+        sqlx::query_scalar("SELECT slot || ' ' || distribution_id FROM cdn_settings ORDER BY slot")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap()
+    }
+}
+
+fn row(provider: Value, value: Value) -> String {
+    json!({ "CdnProvider": provider, "Value": value.to_string() }).to_string()
+}
+
+fn value() -> Value {
+    json!({ "AccessKeyId": KEY, "SecretAccessKey": SECRET, "DistributionId": DISTRIBUTION, "Region": "eu-central-1" })
+}
+
+#[tokio::test]
+async fn what_passes_is_in_force_and_publishes() {
+    let bench = Bench::start().await;
+    let said = bench.import(&row(json!(3), value()), &[]).await;
+    said.assert_ok();
+    assert_eq!(
+        said.stdout,
+        format!("{DISTRIBUTION} passed its test and is in force now.\n")
+    );
+    assert_eq!(bench.slots().await, [format!("active {DISTRIBUTION}")]);
+    let replica = Replica::start_with(&bench.variables).await;
+    let id = replica.api.publish_path("/about").await;
+    assert_eq!(
+        replica.api.wait_until_ended(&id).await["state"],
+        "completed"
+    );
+    let mut connection = bench.database.connect().await;
+    let audit: Vec<String> =
+        sqlx::query_scalar("SELECT who || ': ' || what || ' ' || detail FROM audit")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(
+        audit,
+        [format!(
+            "command line: Tested the CDN settings {DISTRIBUTION}, imported from SkyCMS: passed, and in force"
+        )]
+    );
+}
+
+#[tokio::test]
+async fn what_fails_is_a_draft_and_what_was_in_force_stays() {
+    let bench = Bench::start().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let whole_row = json!({ "Id": "0199", "Group": "CDN", "Name": "CloudFront", "Value": row(json!("CloudFront"), value()) });
+    std::fs::write(file.path(), format!("\u{feff}{whole_row}")).unwrap();
+    run(
+        &bench.variables,
+        &["import-skycms", file.path().to_str().unwrap()],
+    )
+    .await
+    .assert_ok();
+
+    let mut wrong = value();
+    wrong["DistributionId"] = json!("E2SOMEONEELSES");
+    let said = bench.import(&row(json!(3), wrong.clone()), &["-"]).await;
+    said.assert_failed(
+        1,
+        &[
+            "E2SOMEONEELSES failed its test and is kept as a draft",
+            "cloudfront:CreateInvalidation",
+        ],
+    );
+    assert_eq!(
+        bench.slots().await,
+        [
+            format!("active {DISTRIBUTION}"),
+            "draft E2SOMEONEELSES".into()
+        ]
+    );
+
+    let calls = bench.sandbox.ledger().await.len();
+    wrong["DistributionId"] = json!("E2UNTESTED0001");
+    bench
+        .import(&row(json!(3), wrong), &["--draft"])
+        .await
+        .assert_ok();
+    assert_eq!(bench.slots().await[1], "draft E2UNTESTED0001");
+    assert_eq!(
+        bench.sandbox.ledger().await.len(),
+        calls,
+        "AWS was not asked"
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_imported_says_why() {
+    let bench = Bench::start().await;
+    let without = |field: &str| {
+        let mut value = value();
+        value[field] = json!(" ");
+        row(json!(3), value)
+    };
+    let mut bad_key = value();
+    bad_key["AccessKeyId"] = json!("ASIASANDBOX000000001");
+    for (row, words) in [
+        (
+            row(json!(2), json!({ "ApiToken": SECRET })),
+            "the row is of Cloudflare",
+        ),
+        (row(json!("Fastly"), json!({})), "the row is of Fastly"),
+        (row(json!(17), json!({})), "the row is of provider 17"),
+        (
+            row(json!(SECRET), json!({})),
+            "the row is of an unknown provider",
+        ),
+        (
+            row(json!(3), json!({ "ApiKey": SECRET })),
+            "lacks DistributionId, AccessKeyId, SecretAccessKey",
+        ),
+        (without("SecretAccessKey"), "lacks SecretAccessKey;"),
+        (without("DistributionId"), "lacks DistributionId;"),
+        (row(json!(3), bad_key), "temporary"),
+        (
+            json!({ "CdnProvider": 3, "Value": SECRET }).to_string(),
+            "the row's Value is not JSON (line 1",
+        ),
+        (
+            json!({ "CdnProvider": 3, "Value": { "a": SECRET } }).to_string(),
+            "not of the shape",
+        ),
+        (
+            row(json!(3), json!({ "SecretAccessKey": [SECRET] })),
+            "not of the shape",
+        ),
+        (json!([SECRET]).to_string(), "not of the shape"),
+        (SECRET.to_owned(), "the input is not JSON"),
+        (String::new(), "the input is not JSON"),
+    ] {
+        bench.import(&row, &[]).await.assert_failed(2, &[words]);
+    }
+    let said = bench
+        .import(&row(json!(3), value()), &["--site", "shop"])
+        .await;
+    said.assert_failed(2, &["there is no site `shop`"]);
+    let said = bench.import("", &["/no/such/file"]).await;
+    said.assert_failed(2, &["/no/such/file cannot be read"]);
+    assert!(bench.slots().await.is_empty());
+    assert!(bench.sandbox.ledger().await.is_empty());
+}

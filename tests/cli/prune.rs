@@ -1,0 +1,57 @@
+//! `prune`: the janitor's work, now.
+
+use super::run::run;
+use crate::support::{Stepped, variables};
+
+#[tokio::test]
+async fn what_ended_long_ago_is_deleted_and_nothing_else() {
+    let service = Stepped::start().await;
+    let ended = service.publish_and_run("/old").await;
+    service.run_until_ended(&ended).await;
+    let recent = service.publish_and_run("/recent").await;
+    service.run_until_ended(&recent).await;
+    let open = service.api.publish_path("/open").await;
+    let mut database = service.database.connect().await;
+    for id in [&ended, &open] {
+        sqlx::query("UPDATE publish SET ended_at = ended_at - interval '20 days', received_at = received_at - interval '20 days' WHERE id = $1::uuid")
+            .bind(id)
+            .execute(&mut database)
+            .await
+            .unwrap();
+    }
+    sqlx::query(
+        "UPDATE invalidation SET ended_at = ended_at - interval '20 days' WHERE items = '{/old}'",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+
+    let variables = variables(&service.database, &service.sandbox);
+    let said = run(&variables, &["prune", "--dry-run", "--older-than", "10"]).await;
+    said.assert_ok();
+    assert_eq!(
+        said.stdout,
+        "Nothing was deleted. Ended more than 10 days ago: publishes 1, invalidations 1.\n"
+    );
+    let said = run(&variables, &["prune", "--older-than", "10"]).await;
+    said.assert_ok();
+    assert_eq!(
+        said.stdout,
+        "Deleted publishes and invalidations that ended more than 10 days ago: 2.\n"
+    );
+    let kept: Vec<String> = sqlx::query_scalar("SELECT items[1] FROM publish ORDER BY id")
+        .fetch_all(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(kept, ["/recent", "/open"]);
+    let said = run(&variables, &["prune"]).await;
+    assert!(
+        said.stdout.ends_with("more than 90 days ago: 0.\n"),
+        "{said:?}"
+    );
+    for wrong in ["0", "-1", "many"] {
+        run(&variables, &["prune", "--older-than", wrong])
+            .await
+            .assert_failed(2, &["error: "]);
+    }
+}

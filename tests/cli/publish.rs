@@ -1,0 +1,298 @@
+//! `publish` and `status`, against a running service.
+
+use std::process::Stdio;
+
+use serde_json::json;
+
+use super::canned::{Canned, answer};
+use super::run::{Said, publisher, publisher_of, run};
+use crate::support::{Database, Replica, Sandbox, TOKEN, Variables, eventually, variables};
+
+struct Bench {
+    replica: Replica,
+    sandbox: Sandbox,
+    publisher: Variables,
+    _database: Database,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+        let replica = Replica::start(&database, &sandbox).await;
+        Self {
+            publisher: publisher_of(&replica),
+            replica,
+            sandbox,
+            _database: database,
+        }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Said {
+        run(&self.publisher, arguments).await
+    }
+}
+
+#[tokio::test]
+async fn a_publish_is_waited_for_and_told() {
+    let bench = Bench::start().await;
+    let said = bench.run(&["publish", "--wait", "/about", "root"]).await;
+    said.assert_ok();
+    assert_eq!(said.stdout, format!("{} completed\n", said.id()));
+    let accepted = bench.sandbox.accepted().await;
+    assert_eq!(accepted[0]["paths"], json!(["/about", "/", "/index.html"]));
+
+    let status = bench.run(&["status", said.id()]).await;
+    status.assert_ok();
+    assert_eq!(status.stdout, said.stdout);
+    let told = bench.run(&["status", "--json", said.id()]).await;
+    told.assert_ok();
+    assert_eq!(told.json(), bench.replica.api.get_publish(said.id()).await);
+
+    let said = bench
+        .run(&["publish", "--json", "--tag", "article:42", "--tag", "b"])
+        .await;
+    said.assert_ok();
+    assert_eq!(said.json()["state"], "queued");
+    assert_eq!(said.json()["items"], json!(["#article:42", "#b"]));
+    let id = said.json()["id"].as_str().unwrap().to_owned();
+    let told = bench.run(&["status", "--wait=60", "--json", &id]).await;
+    told.assert_ok();
+    assert_eq!(told.json()["state"], "completed");
+
+    let said = bench.run(&["publish", "--wait", "--everything"]).await;
+    said.assert_ok();
+    assert_eq!(bench.sandbox.accepted().await[0]["paths"], json!(["/*"]));
+}
+
+#[tokio::test]
+async fn a_dry_run_sends_nothing() {
+    let bench = Bench::start().await;
+    let said = bench.run(&["publish", "--dry-run", "/about", "/b~c"]).await;
+    said.assert_ok();
+    assert_eq!(
+        said.stdout,
+        "/about\n/b*\nNothing was queued. It would take 2 of the 1000 free paths left this month, and cost 0.00 USD.\n"
+    );
+    let said = bench
+        .run(&["publish", "--dry-run", "--json", "/about"])
+        .await;
+    assert_eq!(said.json()["dry_run"], true);
+    assert!(bench.sandbox.creates().await.is_empty());
+
+    let said = bench.run(&["publish", "/a~b"]).await;
+    assert_eq!(said.code(), 0);
+    assert_eq!(said.stderr, "skycms-cdn: /a~b can only be purged as /a*\n");
+}
+
+#[tokio::test]
+async fn each_bad_end_has_its_words() {
+    let bench = Bench::start().await;
+    let refusal = json!({ "kind": "error", "code": "InvalidArgument", "message": "Your request contains a bad path." });
+    bench
+        .sandbox
+        .fault(json!({ "operation": "create", "times": 1, "fault": refusal }))
+        .await;
+    let said = bench.run(&["publish", "--wait", "/about"]).await;
+    said.assert_failed(
+        1,
+        &[
+            "failed",
+            "InvalidArgument: Your request contains a bad path.",
+            "(request ",
+        ],
+    );
+    assert_eq!(said.stdout, format!("{} failed\n", said.id()));
+    let status = bench.run(&["status", said.id()]).await;
+    assert_eq!((status.code(), &status.stderr), (1, &said.stderr));
+
+    bench
+        .sandbox
+        .config(json!({ "already_used": "invalid_argument" }))
+        .await;
+    let lost = json!({ "kind": "drop_answer" });
+    bench
+        .sandbox
+        .fault(json!({ "operation": "create", "times": 1, "handled": true, "fault": lost }))
+        .await;
+    let said = bench.run(&["publish", "--wait", "/lost"]).await;
+    said.assert_failed(
+        1,
+        &["is unconfirmed: CloudFront accepted it, but its id was lost"],
+    );
+
+    bench.sandbox.set_policy(json!(null)).await;
+    let said = bench.run(&["publish", "--wait=2", "--json", "/late"]).await;
+    said.assert_failed(
+        1,
+        &[
+            "has not ended within 2 s: queued, waits for settings",
+            "AccessDenied",
+            "skycms-cdn status --wait",
+        ],
+    );
+    assert_eq!(said.json()["state"], "queued");
+    let status = bench
+        .run(&["status", said.json()["id"].as_str().unwrap()])
+        .await;
+    status.assert_ok();
+}
+
+#[tokio::test]
+async fn wrong_use_is_told_apart() {
+    let bench = Bench::start().await;
+    for (arguments, words) in [
+        (vec!["publish"], "<PATHS>..."),
+        (
+            vec!["publish", "--wait=soon", "/about"],
+            "invalid value 'soon'",
+        ),
+        (
+            vec!["publish", "--site", "No Site", "/about"],
+            "must be 1 to 63 lower-case letters",
+        ),
+        (
+            vec!["publish", "--dry-run", "--wait", "/about"],
+            "cannot be used with",
+        ),
+        (vec!["status", "1234"], "invalid value '1234'"),
+        (
+            vec!["publsh", "/about"],
+            "similar subcommand exists: 'publish'",
+        ),
+        (vec!["publish", "/good", "/a*b"], "/paths/1"),
+        (
+            vec!["publish", "--site", "other", "/about"],
+            "There is no site `other`",
+        ),
+        (
+            vec!["status", "00000000-0000-0000-0000-000000000000"],
+            "There is no publish",
+        ),
+    ] {
+        bench.run(&arguments).await.assert_failed(2, &[words]);
+    }
+    for (name, value, words) in [
+        ("PUBLISH_TOKEN", "", "PUBLISH_TOKEN: is not set"),
+        ("PUBLISH_TOKEN", "skycdn_wrong", "Authorization"),
+        (
+            "PUBLISH_TOKEN_FILE",
+            "/no/such/file",
+            "PUBLISH_TOKEN: is set together with",
+        ),
+        ("SKYCMS_CDN_URL", "localhost:8080", "SKYCMS_CDN_URL: "),
+        (
+            "SKYCMS_CDN_URL",
+            &format!("{}/elsewhere", bench.replica.api.base),
+            "There is nothing at this address",
+        ),
+    ] {
+        let mut variables = bench.publisher.clone();
+        variables.insert(name.into(), value.into());
+        let said = run(&variables, &["publish", "/about"]).await;
+        said.assert_failed(2, &[words]);
+        assert!(!said.stderr.contains("skycdn_"), "{said:?}");
+    }
+    assert!(bench.sandbox.creates().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_service_that_starts_late_gets_it_once() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let url = format!("http://{address}");
+    let early = run(
+        &publisher(&url, TOKEN),
+        &["publish", "--retry-for", "1", "/about"],
+    )
+    .await;
+    early.assert_failed(
+        1,
+        &["no answer from", "Connection refused", "--idempotency-key"],
+    );
+
+    let publisher = publisher(&url, TOKEN);
+    let publishing =
+        tokio::spawn(async move { run(&publisher, &["publish", "--wait", "/about"]).await });
+    let mut late = variables(&database, &sandbox);
+    late.insert("LISTEN_ADDR".into(), address.to_string());
+    let _replica = Replica::start_with(&late).await;
+    publishing.await.unwrap().assert_ok();
+    assert_eq!(sandbox.accepted().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_could_not_be_stored_is_sent_again_under_the_same_key() {
+    let accepted =
+        json!({ "id": "0199", "state": "queued", "items": ["/about"], "invalidations": [] });
+    let service = Canned::start(vec![
+        answer(
+            "503 Service Unavailable",
+            "retry-after: 1\r\n",
+            r#"{"detail": "not right now"}"#,
+        ),
+        answer("502 Bad Gateway", "", "<h1>nginx</h1>"),
+        answer("202 Accepted", "", &accepted.to_string()),
+    ])
+    .await;
+    let said = run(&publisher(&service.url, TOKEN), &["publish", "/about"]).await;
+    said.assert_ok();
+    let key = |request: &String| {
+        let line = request
+            .lines()
+            .find(|line| line.starts_with("idempotency-key: "));
+        line.unwrap_or_else(|| panic!("{request}")).to_owned()
+    };
+    let keys: Vec<String> = service.requests().iter().map(key).collect();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|other| *other == keys[0]), "{keys:?}");
+
+    let service = Canned::start(vec![answer(
+        "409 Conflict",
+        "",
+        r#"{"detail": "The site has no CDN settings."}"#,
+    )])
+    .await;
+    let said = run(
+        &publisher(&service.url, TOKEN),
+        &["publish", "--idempotency-key", "mine", "/about"],
+    )
+    .await;
+    said.assert_failed(1, &["The site has no CDN settings."]);
+    assert!(service.requests()[0].contains("idempotency-key: mine\r\n"));
+}
+
+#[tokio::test]
+async fn a_terminal_is_shown_how_far_it_is() {
+    let bench = Bench::start().await;
+    bench
+        .sandbox
+        .config(json!({ "in_progress_ms": 60_000 }))
+        .await;
+    let command = format!(
+        "{} publish --wait=120 /about",
+        env!("CARGO_BIN_EXE_skycms-cdn")
+    );
+    let mut terminal = tokio::process::Command::new("script");
+    terminal
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .envs(&bench.publisher)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let shown = tokio::spawn(async move { terminal.output().await.unwrap() });
+    eventually("the invalidation to be under way", || async {
+        (bench.sandbox.creates().await.len() == 1).then_some(())
+    })
+    .await;
+    // The line is written anew with each answer, which the service holds for two seconds.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    bench.sandbox.complete().await;
+    let output = shown.await.unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains("\r\u{1b}[K"), "{shown:?}");
+    assert!(shown.contains(" in_progress, "), "{shown:?}");
+    assert!(shown.trim_end().ends_with(" completed"), "{shown:?}");
+}
