@@ -146,16 +146,24 @@ impl CloudFront {
         answer.map_or_else(Failure::got, Answer::got)
     }
 
-    /// The first two calls of «Save and test»: invalidates `/skycms-cdn-test` and asks how far that is.
-    pub async fn test(&self, settings: &Settings, reference: CallerReference) -> TestReport {
+    /// The first two calls of «Save and test»: invalidates `/skycms-cdn-test` and asks how far that is. `told` hears
+    /// how far the test is, before each of the two.
+    pub async fn test(
+        &self,
+        settings: &Settings,
+        reference: CallerReference,
+        mut told: impl FnMut(&TestReport),
+    ) -> TestReport {
         let context = AdviceContext::from(settings);
         let distribution = &settings.distribution_id;
+        told(&TestReport::begun(reference.clone()));
         let batch = test_batch(reference);
         let created = self
             .create_invalidation(settings, distribution, &batch)
             .await;
         let mut report = TestReport::after_create(batch.caller_reference, &created, &context);
         if let CreateOutcome::Accepted { id, .. } = &created {
+            told(&report);
             let got = self.get_invalidation(settings, distribution, id).await;
             report.after_get(&got, &context);
         }

@@ -1,6 +1,6 @@
 //! SkyCMS's sign-in: a short-lived token that SkyCMS signs, good for one session.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -11,8 +11,10 @@ use time::{Duration, OffsetDateTime};
 use super::AppState;
 use super::audit::{self, Deed};
 use super::client::ClientAddress;
+use super::form::Query;
 use super::pages::{PageError, PageFailure, PageResult, see};
 use super::session;
+use super::words::account as words;
 use crate::store::{Role, Session, Source, hash};
 
 /// Whom the token must be meant for.
@@ -71,16 +73,12 @@ pub(super) async fn sign_in(
             framed: !state.access.embed_origins.is_empty() && session::is_frame(&headers),
             ..session
         };
-        let as_what = match session.role {
-            Role::Admin => "as administrator",
-            Role::Editor => "as editor",
-        };
         audit::write(
             &state,
             &session.user,
             from,
             Deed::CameFromSkyCms,
-            Some(as_what.into()),
+            Some(words::came_as(session.role).into()),
         )
         .await?;
         let page = match session.role {

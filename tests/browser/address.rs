@@ -55,7 +55,7 @@ async fn everything_works_below_a_path_prefix() {
         .await;
 
     fill(browser, DISTRIBUTION, KEY, SECRET).await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     assert_eq!(outcomes(browser).await[4], "waiting");
     browser.mark().await;
     stage.sandbox.complete().await;

@@ -102,7 +102,7 @@ async fn pages_of_a_fresh_service_are_fit_for_everyone() {
     }
     browser.open("/settings/cdn").await;
     fill(browser, "d1.cloudfront.net", SECRET, KEY).await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     assert_eq!(browser.count("[aria-invalid]").await, 3);
     inspect(browser, "the form with errors").await;
     stage.finish().await;
@@ -141,7 +141,7 @@ async fn pages_of_a_service_at_work_are_fit_for_everyone() {
     }
 
     browser.open("/settings/cdn").await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     assert_eq!(outcomes(browser).await[4], "waiting");
     inspect(browser, "a test that runs").await;
     browser.submit("Remove…").await;
@@ -149,7 +149,7 @@ async fn pages_of_a_service_at_work_are_fit_for_everyone() {
 
     browser.open("/settings/cdn").await;
     browser.fill("distribution_id", "E2MISTYPED00001").await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     assert_eq!(outcomes(browser).await[2], "failed");
     inspect(browser, "a draft").await;
     stage
@@ -189,9 +189,7 @@ async fn the_keyboard_alone_is_enough() {
     keys(browser, SECRET).await;
     assert_eq!(tab_to(browser, "#region").await, 1);
     assert_eq!(tab_to(browser, "button[value=save_and_test]").await, 1);
-    let page = browser.find("html").await;
     keys(browser, &Key::Enter.to_string()).await;
-    browser.leave(page).await;
     browser.wait_for("#test", "All five steps passed.").await;
     stage.finish().await;
 }

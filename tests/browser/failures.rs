@@ -45,7 +45,7 @@ impl Failure<'_> {
         let browser = &stage.browser;
         browser.open("/settings/cdn").await;
         fill(browser, self.distribution, self.key, self.secret).await;
-        browser.submit("Save and test settings").await;
+        browser.save_and_test().await;
         assert_eq!(outcomes(browser).await, self.outcomes, "{}", self.cause);
         let step = "#test [data-outcome=failed]";
         browser
@@ -370,7 +370,7 @@ async fn draft(scripts: Scripts) {
     // Mended, with the stored secret.
     browser.open("/settings/cdn").await;
     fill(browser, DISTRIBUTION, KEY, "").await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     browser.wait_for("#test", "All five steps passed.").await;
     browser
         .assert_sees("#test h2", "Test of the active settings")

@@ -21,6 +21,7 @@ mod everywhere;
 mod failures;
 mod form;
 mod purge;
+mod rebuild;
 mod settings;
 mod sign_in;
 mod tokens;

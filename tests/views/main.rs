@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use askama::Template;
+use skycms_cdn::domain::AwsError;
 use skycms_cdn::web::views::*;
 
-#[path = "../examples/pages/samples.rs"]
 mod samples;
 
 /// Breaks out of text, of an attribute in either quote, and of a comment.
@@ -62,7 +62,8 @@ fn hostile_field() -> Field {
 
 fn hostile_aws() -> AwsError {
     AwsError {
-        code: Some(HOSTILE.into()),
+        http_status: Some(403),
+        code: HOSTILE.into(),
         message: HOSTILE.into(),
         request_id: Some(HOSTILE.into()),
     }
@@ -77,11 +78,8 @@ fn settings_escape_what_was_typed_and_what_aws_said() {
     page.form.secret_error = Some(HOSTILE.into());
     page.policy.distribution_id = Some(HOSTILE.into());
     let step = &mut page.test.as_mut().unwrap().steps[2];
-    (step.cause, step.fix, step.aws) = (
-        Some(HOSTILE.into()),
-        Some(HOSTILE.into()),
-        Some(hostile_aws()),
-    );
+    (step.cause, step.fix, step.error) =
+        (HOSTILE.into(), Some(HOSTILE.into()), Some(hostile_aws()));
     let hook = page.hook.as_mut().unwrap();
     hook.url = HOSTILE.into();
     hook.tokens[0].name = HOSTILE.into();
@@ -128,8 +126,7 @@ fn forms_escape_what_was_typed() {
     assert_harmless("sign-in", &page.render().unwrap());
 
     let mut page = samples::confirm();
-    page.title = HOSTILE.into();
-    page.fields.push((HOSTILE.into(), HOSTILE.into()));
+    page.fields.push(("items", HOSTILE.into()));
     assert_harmless("confirm", &page.render().unwrap());
 }
 

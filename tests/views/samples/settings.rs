@@ -1,7 +1,7 @@
 //! Sample data for Settings → CDN.
 
+use skycms_cdn::domain::{AwsError, Step, StepOutcome, StepReport};
 use skycms_cdn::web::views::*;
-use time::Duration;
 
 use super::{ago, layout, meter};
 
@@ -160,19 +160,18 @@ pub(crate) fn hook() -> Hook {
     }
 }
 
-fn steps(outcomes: [StepOutcome; 5]) -> [StepResult; 5] {
-    let [a, b, c, d, e] = outcomes;
-    let step = |step, outcome, milliseconds| StepResult {
-        took: (outcome == StepOutcome::Passed).then(|| Span(Duration::milliseconds(milliseconds))),
-        ..StepResult::new(step, outcome)
-    };
-    [
-        step(TestStep::Format, a, 0),
-        step(TestStep::Credentials, b, 182),
-        step(TestStep::CreateInvalidation, c, 214),
-        step(TestStep::GetInvalidation, d, 97),
-        step(TestStep::Completed, e, 12_400),
-    ]
+fn steps(outcomes: [StepOutcome; 5]) -> [StepReport; 5] {
+    let mut steps = Step::ALL.into_iter().zip(outcomes);
+    std::array::from_fn(|_| {
+        let (step, outcome) = steps.next().unwrap();
+        StepReport {
+            step,
+            outcome,
+            cause: "What was found.".into(),
+            fix: None,
+            error: None,
+        }
+    })
 }
 
 pub(crate) fn settings_connected() -> SettingsPage {
@@ -183,6 +182,7 @@ pub(crate) fn settings_connected() -> SettingsPage {
                 severity: Severity::Success,
                 text: "The new settings passed their test and are in force.".into(),
             }),
+            address: Some("/settings/cdn"),
             ..layout(Nav::Settings)
         },
         connection: Connection::Connected {
@@ -193,7 +193,7 @@ pub(crate) fn settings_connected() -> SettingsPage {
         form: form("E2QWRUHAPOMQZL", "AKIAIOSFODNN7EXAMPLE", true),
         test: Some(TestResult {
             at: ago(75),
-            of_draft: false,
+            of: Tested::Active,
             steps: steps([Passed; 5]),
         }),
         policy: IamPolicy {
@@ -220,10 +220,11 @@ pub(crate) fn settings_connected() -> SettingsPage {
 pub(crate) fn settings_failed() -> SettingsPage {
     use StepOutcome::{Failed, Passed, Skipped};
     let mut steps = steps([Passed, Passed, Failed, Skipped, Skipped]);
-    steps[2].cause = Some("The policy of this key does not allow cloudfront:CreateInvalidation on distribution E2QWRUHAPOMQZX. Either the policy names another distribution, or the distribution ID has a typing error.".into());
+    steps[2].cause = ("The policy of this key does not allow cloudfront:CreateInvalidation on distribution E2QWRUHAPOMQZX. Either the policy names another distribution, or the distribution ID has a typing error.").into();
     steps[2].fix = Some("Compare the distribution ID with the one in the AWS console. If it is right, put it into the Resource of the policy; the policy below has it already.".into());
-    steps[2].aws = Some(AwsError {
-        code: Some("AccessDenied".into()),
+    steps[2].error = Some(AwsError {
+        http_status: Some(403),
+        code: "AccessDenied".into(),
         message: "User: arn:aws:iam::123456789012:user/skycms is not authorized to perform: cloudfront:CreateInvalidation on resource: arn:aws:cloudfront::123456789012:distribution/E2QWRUHAPOMQZX because no identity-based policy allows the cloudfront:CreateInvalidation action".into(),
         request_id: Some("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11".into()),
     });
@@ -238,7 +239,7 @@ pub(crate) fn settings_failed() -> SettingsPage {
         form: form("E2QWRUHAPOMQZX", "AKIAIOSFODNN7EXAMPLE", true),
         test: Some(TestResult {
             at: ago(42),
-            of_draft: true,
+            of: Tested::Draft,
             steps,
         }),
         ..settings_connected()
@@ -250,6 +251,7 @@ pub(crate) fn settings_testing() -> SettingsPage {
     SettingsPage {
         layout: Layout {
             pending: true,
+            address: Some("/settings/cdn"),
             ..layout(Nav::Settings)
         },
         connection: Connection::Paused {
@@ -259,7 +261,7 @@ pub(crate) fn settings_testing() -> SettingsPage {
         },
         test: Some(TestResult {
             at: ago(3),
-            of_draft: true,
+            of: Tested::Draft,
             steps: steps([Passed, Passed, Passed, Waiting, Waiting]),
         }),
         ..settings_connected()

@@ -1,7 +1,8 @@
 //! Sample data for every page.
 
 use askama::Template;
-use skycms_cdn::web::views::*;
+use skycms_cdn::domain::{AwsError, WaitReason};
+use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 mod settings;
@@ -54,6 +55,7 @@ fn layout(nav: Nav) -> Layout {
         banner: None,
         flash: None,
         embedded: false,
+        address: None,
         pending: false,
     }
 }
@@ -129,7 +131,7 @@ pub(crate) fn activity() -> ActivityPage {
         row(5, State::Failed, 700, &["/files/report%20final.pdf"], 1),
         row(6, State::Unconfirmed, 2_900, &["/weather", "#city:oslo"], 2),
     ];
-    publishes[0].waiting_for = Some(WaitingFor::Rate);
+    publishes[0].waiting_for = Some(WaitReason::Rate);
     publishes[2].progress = Some(Progress { done: 7, total: 19 });
     publishes[4].error = Some("CloudFront refused the path: Your request contains one or more invalid invalidation paths.".into());
     publishes.extend((7..26).map(|n| {
@@ -149,6 +151,16 @@ pub(crate) fn activity() -> ActivityPage {
                 Some(Duration::milliseconds(9_800)),
                 Some(Duration::milliseconds(21_300)),
             ),
+            work: Some(Work {
+                progress: Progress {
+                    done: 1_204,
+                    total: 5_000,
+                },
+                is_more: false,
+                in_trouble: Count(1),
+                since: ago(48),
+                ended_at: None,
+            }),
             queued: Count(4),
             oldest: span(4_200),
             files: QuotaUse {
@@ -194,7 +206,6 @@ pub(crate) fn publish() -> PublishPage {
         sent_at: Some(ago(20)),
         ended_at: None,
         waiting_for: None,
-        next_try_at: None,
         progress: Some(Progress { done: 1, total: 2 }),
         items: vec![
             item("/news/2026/11/harbour-bridge-opens", None),
@@ -259,7 +270,8 @@ pub(crate) fn publish_failed() -> PublishPage {
             state: State::Failed,
             submitted_at: None,
             error: Some(AwsError {
-                code: Some("InvalidArgument".into()),
+                http_status: Some(400),
+                code: "InvalidArgument".into(),
                 message: "Your request contains one or more invalid invalidation paths.".into(),
                 request_id: Some("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11".into()),
             }),
@@ -388,32 +400,16 @@ pub(crate) fn error() -> ErrorPage {
     ErrorPage {
         layout: layout(Nav::Elsewhere),
         status: 503,
-        title: "The database does not answer".into(),
-        text: "Nothing is lost: publishes that were accepted go on as soon as it is back.".into(),
-        fixes: vec![
-            "Try again in a minute.".into(),
-            "If it stays so, tell whoever runs this service.".into(),
-        ],
-        link: Some(Link {
-            label: "Try again".into(),
-            path: "/activity".into(),
-        }),
-        request_id: Some("0199f0c2-7d1e".into()),
+        trouble: words::errors::NO_DATABASE,
     }
 }
 
 pub(crate) fn confirm() -> ConfirmPage {
     ConfirmPage {
         layout: layout(Nav::Purge),
-        title: "Purge the whole site?".into(),
-        text: "CloudFront will forget every page, picture and file of the site.".into(),
-        consequences: vec![
-            "Until its copies are back, every request reaches your server. On a busy site that can be a lot.".into(),
-            "It counts as one path. It cannot be cancelled.".into(),
-        ],
-        action: "Purge everything".into(),
-        path: "/purge".into(),
-        fields: vec![("action".into(), "everything".into()), ("confirmed".into(), "yes".into())],
-        cancel: "/purge".into(),
+        question: words::purge::EVERYTHING,
+        path: "/purge",
+        fields: vec![("action", "purge".into()), ("confirmed", "yes".into())],
+        cancel: "/purge",
     }
 }
