@@ -17,11 +17,14 @@ mod stage;
 
 mod activity;
 mod address;
+mod embed;
+mod ends;
 mod everywhere;
 mod failures;
 mod form;
 mod purge;
 mod rebuild;
+mod rules;
 mod settings;
 mod sign_in;
 mod tokens;
