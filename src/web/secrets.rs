@@ -11,6 +11,7 @@ use super::pages::{Page, PageError, PageResult, see};
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
 use super::views::{Nav, Revealed, SigningSecret};
+use super::words::settings as words;
 use crate::store::{HookSecret, Site, StoreError};
 
 /// `POST /settings/cdn/secrets`: makes a signing secret and shows it, this once.
@@ -69,7 +70,7 @@ pub(super) async fn revoke(
 fn revealed(secret: &SecretString) -> Shown {
     Shown {
         revealed: vec![Revealed {
-            name: "Signing secret".into(),
+            name: words::SIGNING_SECRET.into(),
             value: secret.expose_secret().to_owned(),
         }],
         ..Shown::default()

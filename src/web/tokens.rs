@@ -14,6 +14,7 @@ use super::secrets;
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
 use super::views::{Hook, Nav, Revealed, Token};
+use super::words::settings as words;
 use crate::store::{Site, StoreError};
 
 /// The longest name of a token.
@@ -34,7 +35,7 @@ pub(super) async fn create(
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
     let name = match new.name.trim() {
-        "" => "Unnamed",
+        "" => words::UNNAMED,
         name => name,
     };
     let name: String = name.chars().take(LONGEST_NAME).collect();
@@ -75,7 +76,7 @@ pub(super) async fn reveal(
         &state,
         page,
         StatusCode::OK,
-        revealed("First token", &token),
+        revealed(words::FIRST_TOKEN, &token),
     )
     .await
 }
@@ -104,7 +105,7 @@ pub(super) async fn revoke(
 fn revealed(name: &str, token: &SecretString) -> Shown {
     Shown {
         revealed: vec![Revealed {
-            name: format!("Publish token “{name}”"),
+            name: words::token(name),
             value: token.expose_secret().to_owned(),
         }],
         ..Shown::default()

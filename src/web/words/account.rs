@@ -32,3 +32,19 @@ pub const fn came_as(role: Role) -> &'static str {
 
 /// For the audit: who failed to sign in. What they typed may be a password.
 pub const SOMEBODY: &str = "somebody";
+
+/// For the log: why a token of SkyCMS was refused. The page says only that it was.
+pub mod ticket {
+    /// It is not of SkyCMS, or not for this service.
+    pub const FORGED: &str = "its form, signature or audience is wrong";
+    /// It is too old.
+    pub const EXPIRED: &str = "it has expired";
+    /// It would hold for too long.
+    pub const TOO_LONG: &str = "it expires too far ahead";
+    /// Its times cannot be right.
+    pub const NOT_YET: &str = "it is made for the future or for more than five minutes";
+    /// It names nobody.
+    pub const NAMELESS: &str = "its `sub` or `jti` is empty or too long";
+    /// It does not say what its bearer may do.
+    pub const NO_ROLE: &str = "its `role` is unknown";
+}
