@@ -1,13 +1,13 @@
 //! Activity: what was published and how far its purge is.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::AppState;
 use super::audit::{self, Deed};
-use super::form::Query;
+use super::form::{Path, Query};
 use super::overview;
 use super::pages::{Page, PageError, PageResult, html, see};
 use super::session::SignedIn;
@@ -107,6 +107,7 @@ fn row(publish: PublishSummary) -> PublishRow {
         to_completed: publish
             .submitted_at
             .zip(publish.ended_at)
+            .filter(|_| publish.state == PublishState::Completed)
             .map(|(sent, ended)| Span(ended - sent)),
         waiting_for: publish.waiting_for,
         progress: progress(publish.ended_invalidations, publish.invalidations),
@@ -125,11 +126,10 @@ fn progress(done: u64, total: u64) -> Option<Progress> {
 pub(super) async fn show(
     State(state): State<AppState>,
     user: SignedIn,
-    Path(id): Path<String>,
+    Path(id): Path<Uuid>,
 ) -> PageResult {
     let mut page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
-    let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
     let publish = state
         .store
         .publish(page.site.id, id, page.layout.now)
@@ -173,11 +173,10 @@ pub(super) async fn show(
 pub(super) async fn retry(
     State(state): State<AppState>,
     user: SignedIn,
-    Path(id): Path<String>,
+    Path(id): Path<Uuid>,
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
-    let id: Uuid = id.parse().map_err(|_| failed(PageError::NotFound))?;
     let again = state
         .store
         .publish(page.site.id, id, page.layout.now)

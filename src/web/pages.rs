@@ -53,8 +53,8 @@ pub(super) enum PageError {
     #[error("a form of another site")]
     CrossSite,
     /// A form or an address that no page of ours makes.
-    #[error("not a form or an address of ours: {0}")]
-    Unreadable(String),
+    #[error("not a form or an address of ours: {1}")]
+    Unreadable(StatusCode, String),
     /// Something that was to tell its end never did.
     #[error("it was interrupted")]
     Interrupted,
@@ -71,7 +71,7 @@ impl PageError {
             Self::TicketRefused => (StatusCode::UNAUTHORIZED, errors::TICKET_REFUSED),
             Self::FrameEnded => (StatusCode::UNAUTHORIZED, errors::FRAME_ENDED),
             Self::CrossSite => (StatusCode::FORBIDDEN, errors::CROSS_SITE),
-            Self::Unreadable(_) => (StatusCode::BAD_REQUEST, errors::UNREADABLE),
+            Self::Unreadable(status, _) => (*status, errors::UNREADABLE),
             Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, errors::BUSY),
             Self::Store(StoreError::Database(_)) | Self::Inbox(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, errors::NO_DATABASE)

@@ -1,12 +1,13 @@
 //! Signing secrets on the settings page: each shown once, several in force so that one can replace another.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::AppState;
 use super::audit::{self, Deed};
+use super::form::Path;
 use super::pages::{Page, PageError, PageResult, see};
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};

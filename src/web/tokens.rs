@@ -1,7 +1,6 @@
 //! The publish hook on the settings page: its address and its tokens, each shown once.
 
-use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -9,6 +8,7 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::audit::{self, Deed};
+use super::form::{Form, Path};
 use super::pages::{Page, PageError, PageResult, see};
 use super::secrets;
 use super::session::SignedIn;
