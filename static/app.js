@@ -1,7 +1,7 @@
 // Everything on the pages works without this script; with it, they are live. No inline code, no eval, no framework.
 "use strict";
 (() => {
-  const base = document.documentElement.dataset.base;
+  const { base, address } = document.documentElement.dataset;
   const all = (selector, root = document) => root.querySelectorAll(selector);
 
   // Times: in the reader's zone, and ages that grow. The words are those of src/web/words.rs.
@@ -91,12 +91,21 @@
     return fresh;
   }
 
+  async function refresh(ids) {
+    const answer = await fetch(address ?? location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+    if (answer.redirected || answer.status === 401) location.reload(); // signed out meanwhile
+    else if (answer.ok && !(testing && ids === regions)) take(await answer.text(), ids);
+  }
+
+  // The answer to a form that is sent elsewhere is still this page: reloading it must not send the form again.
+  if (address && location.pathname !== address) history.replaceState(null, "", address + location.hash);
+
   // Live regions: an event from the server means «look again», at most once a second and only while somebody looks.
   const regions = [...all("[data-live]")].map((region) => region.id);
-  let connected = false, waiting = false, busy = false, stale = false;
+  let connected = false, waiting = false, busy = false, stale = false, testing = false;
   function changed() {
     stale = true;
-    if (waiting || busy || document.hidden) return;
+    if (waiting || busy || testing || document.hidden) return;
     waiting = true;
     setTimeout(look, 1000);
   }
@@ -105,9 +114,7 @@
     stale = false;
     busy = true;
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-      if (answer.redirected) return location.reload(); // signed out meanwhile
-      if (answer.ok) take(await answer.text(), regions);
+      await refresh(regions);
     } catch { /* offline: the next event or tick tries again */ } finally {
       busy = false;
     }
@@ -138,6 +145,40 @@
     };
     id.addEventListener("input", follow);
     region.addEventListener("change", follow);
+  }
+
+  // «Save and test settings»: each step is shown as it passes. What is no stream of steps (a mistake in a field, a
+  // sign-in) is for the browser to show: the form is sent the plain way.
+  const test = document.querySelector("form[data-test]");
+  test?.addEventListener("submit", async (event) => {
+    if (event.submitter?.value !== "save_and_test") return;
+    event.preventDefault();
+    if (testing) return;
+    testing = true;
+    test.setAttribute("aria-busy", "true");
+    const sent = { method: "POST", body: new URLSearchParams(new FormData(test)), headers: { accept: "text/event-stream" } };
+    const answer = await fetch(test.getAttribute("action"), sent).catch(() => null);
+    if (!answer?.headers.get("content-type")?.startsWith("text/event-stream")) return test.submit();
+    try {
+      await steps(answer.body);
+      await refresh(["main"]);
+      test.reset(); // to what is stored now
+    } catch { return location.reload(); }
+    testing = false;
+    if (stale) changed();
+  });
+  async function steps(body) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let told = ""; ;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const events = (told + value).split("\n\n");
+      told = events.pop();
+      for (const event of events) {
+        take(JSON.parse(event.slice(event.indexOf(":") + 1)), ["test"]);
+        document.getElementById("test").scrollIntoView({ block: "nearest" });
+      }
+    }
   }
 
   // The preview of a purge, as it is typed; an answer that was overtaken is dropped.

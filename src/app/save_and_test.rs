@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{
-    CallerReference, Limits, Operation, Settings, Step, StepOutcome, poll_interval,
+    CallerReference, Limits, Operation, Settings, Step, StepOutcome, TestReport, poll_interval,
 };
 use crate::metrics::Metrics;
 use crate::store::{SiteId, Store, StoreError, TestInvalidation, TestRun};
@@ -20,7 +20,13 @@ pub(crate) struct Tester<'a> {
 
 impl Tester<'_> {
     /// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
-    pub(crate) async fn test(&self, site: SiteId, settings: &Settings) -> TestRun {
+    /// `told` hears how far it is, before each.
+    pub(crate) async fn test(
+        &self,
+        site: SiteId,
+        settings: &Settings,
+        told: impl FnMut(&TestReport),
+    ) -> TestRun {
         let id = self.clock.id();
         let reference = CallerReference::of(id);
         let called = |operation: Operation, outcome, request_id: Option<&str>| {
@@ -37,7 +43,7 @@ impl Tester<'_> {
         };
         let report = self
             .cloudfront
-            .test(settings, reference.clone(), called)
+            .test(settings, reference.clone(), called, told)
             .await;
         let now = self.clock.now();
         if report.caller_reference.is_some()
@@ -70,8 +76,9 @@ impl Tester<'_> {
         &self,
         site: SiteId,
         settings: &Settings,
+        told: impl FnMut(&TestReport),
     ) -> Result<TestRun, StoreError> {
-        let test = self.test(site, settings).await;
+        let test = self.test(site, settings, told).await;
         let now = self.clock.now();
         if test.report.passed() {
             self.store

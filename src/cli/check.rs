@@ -302,7 +302,7 @@ async fn settings(
         limits: &config.limits,
         metrics: &Metrics::default(),
     }
-    .test(site.id, &settings)
+    .test(site.id, &settings, |_| {})
     .await;
     if let Err(error) = store
         .record_test(site.id, &settings, &test, outside.clock.now())

@@ -106,7 +106,7 @@ impl ImportSkycms {
             limits: &config.limits,
             metrics: &Metrics::default(),
         }
-        .save(site, settings)
+        .save(site, settings, |_| {})
         .await?;
         let passed = test.report.passed();
         let outcome = if passed {

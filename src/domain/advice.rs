@@ -46,6 +46,10 @@ fn advice(cause: impl Into<String>, fix: impl Into<String>) -> Advice {
 const BY_ITSELF: &str =
     "Publishes wait and are tried again by themselves; a test has to be started again.";
 
+/// What to do about an invalidation that was given up because the site moved on.
+pub const SUPERSEDED: &str = "Nothing to do: the site moved to other settings before CloudFront's answer was known, and its publishes were planned \
+     anew.";
+
 /// Explains an error.
 #[must_use]
 pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -> Advice {

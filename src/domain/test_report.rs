@@ -126,6 +126,17 @@ impl TestReport {
         report
     }
 
+    /// The report before the first call: the form is well-formed, all else is still to come.
+    #[must_use]
+    pub fn begun(reference: CallerReference) -> Self {
+        let mut report = Self::blank(Some(reference));
+        for step in Step::ALL {
+            report.set(step, StepOutcome::Waiting, TO_COME);
+        }
+        report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
+        report
+    }
+
     /// The report after the first call, which creates the test's invalidation.
     #[must_use]
     pub fn after_create(
@@ -134,11 +145,7 @@ impl TestReport {
         context: &AdviceContext<'_>,
     ) -> Self {
         let mut report = Self::blank(Some(reference));
-        report.set(
-            Step::Format,
-            StepOutcome::Passed,
-            "All fields are well-formed.",
-        );
+        report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
         if outcome.error().is_some_and(AwsError::is_about_credentials) {
             report.fail(
                 Step::Credentials,
@@ -156,11 +163,7 @@ impl TestReport {
                     StepOutcome::Passed,
                     format!("CloudFront accepted the invalidation {id} of {TEST_PATH}."),
                 );
-                report.set(
-                    Step::GetInvalidation,
-                    StepOutcome::Waiting,
-                    "Not asked yet.",
-                );
+                report.set(Step::GetInvalidation, StepOutcome::Waiting, TO_COME);
                 report.set(Step::Completed, StepOutcome::Waiting, WORKING);
                 if *completed {
                     report.set(Step::Completed, StepOutcome::Passed, COMPLETED);
@@ -338,6 +341,8 @@ impl TestReport {
     }
 }
 
+const WELL_FORMED: &str = "All fields are well-formed.";
+const TO_COME: &str = "Still to come.";
 const UNUSABLE: &str = "Not checked: CloudFront gave no usable answer.";
 const WORKING: &str = "CloudFront is working on it, usually for less than half a minute.";
 const COMPLETED: &str = "CloudFront says that the invalidation is completed.";

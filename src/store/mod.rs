@@ -2,6 +2,7 @@
 //! one transaction each. Every UPDATE of a state restates the state it expects.
 
 mod accounts;
+mod activity;
 mod audit;
 mod claim;
 mod herald;
@@ -39,6 +40,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 
 pub use accounts::ADMIN;
+pub use activity::{PublishFilter, PublishSummary, Workload};
 pub use audit::{AuditFilter, AuditRecord};
 pub use herald::Herald;
 pub use history::{Prunable, PruneStep};
@@ -49,9 +51,7 @@ pub use listen::{Changes, listen};
 pub use outlook::Outlook;
 pub use overview::{Day, Pace, Underway};
 pub use polls::PollClaim;
-pub use publishes::{
-    InvalidationFilter, InvalidationView, Page, PublishFilter, PublishView, Widening,
-};
+pub use publishes::{InvalidationFilter, InvalidationView, Page, PublishView, Widening};
 pub use queue::{Covered, CoveredPublish};
 pub use record::SendRecord;
 pub use reseal::Resealed;

@@ -102,19 +102,6 @@ pub struct InvalidationView {
     pub fix: Option<String>,
 }
 
-/// Which publishes to list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PublishFilter<'a> {
-    /// Only these.
-    pub state: Option<PublishState>,
-    /// Only those with an item that holds this text.
-    pub path: Option<&'a str>,
-    /// Only older than this one.
-    pub before: Option<Uuid>,
-    /// Only newer than this one: those next to it.
-    pub after: Option<Uuid>,
-}
-
 /// Which invalidations to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InvalidationFilter {
@@ -237,66 +224,6 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(self.with_invalidations(site, vec![row], now).await?.pop())
-    }
-
-    /// Publishes, newest first.
-    ///
-    /// # Errors
-    /// If the database does not answer.
-    pub async fn publishes(
-        &self,
-        site: SiteId,
-        filter: PublishFilter<'_>,
-        limit: u16,
-        now: OffsetDateTime,
-    ) -> Result<Page<PublishView>, StoreError> {
-        let (state, rows) = (filter.state.map(PublishState::as_str), i64::from(limit) + 1);
-        let rows = match filter.after {
-            None => {
-                sqlx::query_as!(
-                    PublishRow,
-                    "SELECT id, state, received_at, submitted_at, ended_at, items, widened, planned
-                     FROM publish
-                     WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-                       AND ($3::text IS NULL OR state = $3)
-                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
-                       AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
-                     ORDER BY id DESC LIMIT $5",
-                    site.0,
-                    filter.before,
-                    state,
-                    filter.path,
-                    rows,
-                )
-                .fetch_all(&self.pool)
-                .await?
-            }
-            Some(after) => {
-                sqlx::query_as!(
-                    PublishRow,
-                    "SELECT id, state, received_at, submitted_at, ended_at, items, widened, planned
-                     FROM publish
-                     WHERE site_id = $1 AND id > $2
-                       AND ($3::text IS NULL OR state = $3)
-                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
-                       AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
-                     ORDER BY id LIMIT $5",
-                    site.0,
-                    after,
-                    state,
-                    filter.path,
-                    rows,
-                )
-                .fetch_all(&self.pool)
-                .await?
-            }
-        };
-        let page = Page::cut(rows, limit, filter.before, filter.after, |row| row.id);
-        Ok(Page {
-            items: self.with_invalidations(site, page.items, now).await?,
-            next: page.next,
-            previous: page.previous,
-        })
     }
 
     /// When CloudFront last completed something for the site.

@@ -327,20 +327,6 @@ impl Store {
         Ok(())
     }
 
-    /// Throws the draft away.
-    ///
-    /// # Errors
-    /// If the database does not answer.
-    pub async fn discard_draft(&self, site: SiteId) -> Result<(), StoreError> {
-        sqlx::query!(
-            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
-            site.0
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
     async fn write_settings(
         &self,
         connection: &mut PgConnection,

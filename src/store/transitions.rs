@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{SiteId, StoreError};
+use crate::domain::advice::SUPERSEDED;
 
 /// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in ASCII.
 const PUBLISHES: i32 = 0x70_75_62_6c;
@@ -126,10 +127,11 @@ pub(super) async fn supersede(
     sqlx::query!(
         "UPDATE invalidation SET status = 'Failed', ended_at = $2, next_at = NULL, waiting_for = NULL,
                                  lease_token = NULL, lease_until = NULL,
-                                 fix = 'Nothing to do: the site moved to other settings before CloudFront''s answer was known, and its publishes were planned anew.'
+                                 fix = $3
          WHERE id = ANY($1)",
         &ids,
         now,
+        SUPERSEDED,
     )
     .execute(connection)
     .await?;

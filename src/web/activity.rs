@@ -1,23 +1,29 @@
 //! Activity: what was published and how far its purge is.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::AppState;
 use super::audit::{self, Deed};
+use super::form::{Path, Query};
 use super::overview;
 use super::pages::{Page, PageError, PageResult, html};
 use super::publishes::accept;
 use super::session::SignedIn;
 use super::tokens::hook_url;
 use super::views::{
-    self, ActivityPage, Count, Filter, InvalidationView, Nav, PAGE_SIZE, Paging, Progress,
+    ActivityPage, Count, Filter, InvalidationView, Nav, Overview, PAGE_SIZE, Paging, Progress,
     PublishPage, PublishRow, PublishedItem, Span,
 };
-use crate::domain::{InvalidationStatus, PublishState, Region};
-use crate::store::{Acceptance, NewPublish, PublishFilter, PublishView, RepeatKey, parse_items};
+use super::words;
+use crate::domain::coverage::Cover;
+use crate::domain::{InvalidationStatus, Item, PublishState, Region, WaitReason};
+use crate::store::{
+    Acceptance, NewPublish, PublishFilter, PublishSummary, PublishView, RepeatKey, StoreError,
+    parse_items,
+};
 
 /// What to list.
 #[derive(Deserialize)]
@@ -33,7 +39,7 @@ pub(super) struct ListQuery {
 /// The publish in the address.
 #[derive(Deserialize)]
 pub(super) struct Named {
-    publish: String,
+    publish: Uuid,
 }
 
 /// `GET /activity`, newest first.
@@ -58,17 +64,16 @@ pub(super) async fn list(
         .publishes(page.site.id, filter, limit, page.layout.now)
         .await
         .map_err(|error| failed(error.into()))?;
-    page.layout.pending = found.items.iter().any(|publish| !publish.state.has_ended());
-    let overview =
-        if wanted.is_none() && path.is_empty() && query.before.is_none() && query.after.is_none() {
-            Some(
-                overview::read(&state, &page.site, page.layout.now)
-                    .await
-                    .map_err(|error| failed(error.into()))?,
-            )
-        } else {
-            None
-        };
+    let is_first =
+        wanted.is_none() && path.is_empty() && query.before.is_none() && query.after.is_none();
+    let overview = if is_first {
+        let read = overview::read(&state, &page.site, page.layout.now).await;
+        Some(read.map_err(|error| failed(error.into()))?)
+    } else {
+        None
+    };
+    page.layout.pending = found.items.iter().any(|publish| !publish.state.has_ended())
+        || overview.as_ref().is_some_and(Overview::is_pending);
     let same_filter = |position: String| {
         let mut encoded = url::form_urlencoded::Serializer::new(position);
         if let Some(state) = wanted {
@@ -98,13 +103,7 @@ pub(super) async fn list(
     html(StatusCode::OK, &activity).map_err(failed)
 }
 
-fn row(publish: PublishView) -> PublishRow {
-    let error = publish
-        .invalidations
-        .iter()
-        .filter(|i| i.status == InvalidationStatus::Failed)
-        .find_map(|i| i.error.as_ref())
-        .map(|error| error.code.clone());
+fn row(publish: PublishSummary) -> PublishRow {
     PublishRow {
         id: publish.id.to_string(),
         state: publish.state.into(),
@@ -115,34 +114,19 @@ fn row(publish: PublishView) -> PublishRow {
         to_completed: publish
             .submitted_at
             .zip(publish.ended_at)
+            .filter(|_| publish.state == PublishState::Completed)
             .map(|(sent, ended)| Span(ended - sent)),
-        waiting_for: waiting_for(&publish),
-        progress: progress(&publish),
-        items_total: publish.items.len() as u64,
+        waiting_for: publish.waiting_for,
+        progress: progress(publish.ended_invalidations, publish.invalidations),
         items: publish.items,
-        error,
+        items_total: publish.items_total,
+        error: publish.error,
     }
 }
 
-/// Why a publish is held: before it is planned, or while one of its invalidations is.
-fn waiting_for(publish: &PublishView) -> Option<views::WaitingFor> {
-    publish
-        .waiting_for
-        .or_else(|| publish.invalidations.iter().find_map(|i| i.waiting_for))
-        .map(Into::into)
-}
-
-fn progress(publish: &PublishView) -> Option<Progress> {
-    let total = publish.invalidations.len();
-    let done = publish
-        .invalidations
-        .iter()
-        .filter(|i| i.ended_at.is_some())
-        .count();
-    (total > 1).then_some(Progress {
-        done: done as u64,
-        total: total as u64,
-    })
+/// One invalidation needs no bar: its state says it all.
+fn progress(done: u64, total: u64) -> Option<Progress> {
+    (total > 1).then_some(Progress { done, total })
 }
 
 /// `GET /activity/{publish}`.
@@ -153,10 +137,7 @@ pub(super) async fn show(
 ) -> PageResult {
     let mut page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
-    let id: Uuid = named
-        .publish
-        .parse()
-        .map_err(|_| failed(PageError::NotFound))?;
+    let id = named.publish;
     let publish = state
         .store
         .publish(page.site.id, id, page.layout.now)
@@ -170,6 +151,11 @@ pub(super) async fn show(
         .map_err(|error| failed(error.into()))?
         .unwrap_or(Region::RECOMMENDED);
     page.layout.pending = !publish.state.has_ended();
+    let ended = publish
+        .invalidations
+        .iter()
+        .filter(|i| i.ended_at.is_some());
+    let ended = ended.count();
     let shown = PublishPage {
         id: publish.id.to_string(),
         state: publish.state.into(),
@@ -177,8 +163,7 @@ pub(super) async fn show(
         sent_at: publish.submitted_at,
         ended_at: publish.ended_at,
         waiting_for: waiting_for(&publish),
-        next_try_at: None,
-        progress: progress(&publish),
+        progress: progress(ended as u64, publish.invalidations.len() as u64),
         items_total: publish.items.len() as u64,
         items: items(&publish),
         invalidations: publish
@@ -192,7 +177,7 @@ pub(super) async fn show(
     html(StatusCode::OK, &shown).map_err(failed)
 }
 
-/// `POST /activity/{publish}/retry`: publishes the items of a failed publish again.
+/// `POST /activity/{publish}/retry`: publishes again what has not completed of a failed publish.
 pub(super) async fn retry(
     State(state): State<AppState>,
     user: SignedIn,
@@ -200,10 +185,7 @@ pub(super) async fn retry(
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Activity)?;
     let failed = page.failed();
-    let id: Uuid = named
-        .publish
-        .parse()
-        .map_err(|_| failed(PageError::NotFound))?;
+    let id = named.publish;
     let again = state
         .store
         .publish(page.site.id, id, page.layout.now)
@@ -211,6 +193,12 @@ pub(super) async fn retry(
         .map_err(|error| failed(error.into()))?
         .filter(|publish| publish.state == PublishState::Failed)
         .ok_or_else(|| failed(PageError::NotFound))?;
+    let items = not_completed(&again).map_err(|error| failed(error.into()))?;
+    let widened = again
+        .widened
+        .into_iter()
+        .filter(|widened| items.iter().any(|item| item.as_str() == widened.to))
+        .collect();
     let fresh = state.clock.id();
     // One press, one publish, however often the form is sent.
     let key = format!("retry-of-{id}");
@@ -218,8 +206,8 @@ pub(super) async fn retry(
         site: page.site.id,
         id: fresh,
         received_at: state.clock.now(),
-        items: parse_items(again.items).map_err(|error| failed(error.into()))?,
-        widened: again.widened,
+        items,
+        widened,
         repeat_key: Some(RepeatKey {
             body_hash: [0; 32],
             key,
@@ -237,6 +225,29 @@ pub(super) async fn retry(
     Ok(page.see(&format!("/activity/{shown}")))
 }
 
+/// The items that no completed invalidation covers; all of them, where that would be none.
+fn not_completed(publish: &PublishView) -> Result<Vec<Item>, StoreError> {
+    let completed = publish
+        .invalidations
+        .iter()
+        .filter(|i| i.status == InvalidationStatus::Completed)
+        .flat_map(|i| i.items.iter().cloned());
+    let completed = parse_items(completed.collect())?;
+    let done: Cover<'_> = completed.iter().collect();
+    let mut items = parse_items(publish.items.clone())?;
+    if items.iter().any(|item| done.covering(item).is_none()) {
+        items.retain(|item| done.covering(item).is_none());
+    }
+    Ok(items)
+}
+
+/// Why a publish is held: before it is planned, or while one of its invalidations is.
+fn waiting_for(publish: &PublishView) -> Option<WaitReason> {
+    publish
+        .waiting_for
+        .or_else(|| publish.invalidations.iter().find_map(|i| i.waiting_for))
+}
+
 fn items(publish: &PublishView) -> Vec<PublishedItem> {
     publish
         .items
@@ -246,7 +257,7 @@ fn items(publish: &PublishView) -> Vec<PublishedItem> {
                 .widened
                 .iter()
                 .find(|w| w.to == *item)
-                .map(|w| format!("widened from {}", w.from)),
+                .map(|w| words::widened(&w.from)),
             item: item.clone(),
         })
         .collect()
@@ -272,8 +283,8 @@ fn invalidation(view: crate::store::InvalidationView, region: Region) -> Invalid
         completed_at: view
             .ended_at
             .filter(|_| view.status == InvalidationStatus::Completed),
-        waiting_for: view.waiting_for.map(Into::into),
-        error: view.error.map(Into::into),
+        waiting_for: view.waiting_for,
+        error: view.error,
         fix: view.fix,
     }
 }

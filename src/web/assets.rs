@@ -21,12 +21,12 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 
 /// `GET /static/style.css`.
 pub(super) async fn style() -> Response {
-    asset("text/css; charset=utf-8", views::STYLE)
+    asset("text/css; charset=utf-8", &views::STYLE)
 }
 
 /// `GET /static/app.js`.
 pub(super) async fn script() -> Response {
-    asset("text/javascript; charset=utf-8", views::SCRIPT)
+    asset("text/javascript; charset=utf-8", &views::SCRIPT)
 }
 
 /// `GET /static/icon.svg`.

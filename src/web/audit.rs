@@ -2,77 +2,21 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::AppState;
+use super::form::Query;
 use super::pages::{PageError, PageFailure, PageResult, Reader, html};
 use super::session::SignedIn;
 use super::views::{AuditEntry, AuditPage, Nav, PAGE_SIZE, Paging};
+pub(crate) use super::words::audit::Deed;
 use crate::store::{AuditFilter, AuditRecord, SiteId, StoreError};
 
 /// The longest name of a user that is kept.
 const LONGEST_NAME: usize = 200;
-
-/// What can be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    SignedIn,
-    FailedToSignIn,
-    CameFromSkyCms,
-    SignedOut,
-    SignedOutEverywhere,
-    SetPassword,
-    ChangedPassword,
-    SavedSettings,
-    TestedSettings,
-    RemovedSettings,
-    ChangedPublishing,
-    ChangedPolicy,
-    Purged,
-    TriedAgain,
-    CreatedToken,
-    RevealedToken,
-    RevokedToken,
-    CreatedSecret,
-    RevealedSecret,
-    RevokedSecret,
-    CreatedSite,
-    RenamedSite,
-    RemovedSite,
-}
-
-impl Deed {
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::SignedIn => "Signed in",
-            Self::FailedToSignIn => "Failed to sign in",
-            Self::CameFromSkyCms => "Came from SkyCMS",
-            Self::SignedOut => "Signed out",
-            Self::SignedOutEverywhere => "Signed out everywhere",
-            Self::SetPassword => "Set the password by a one-time link",
-            Self::ChangedPassword => "Changed the password",
-            Self::SavedSettings => "Saved the CDN settings",
-            Self::TestedSettings => "Tested the CDN settings",
-            Self::RemovedSettings => "Removed the CDN settings",
-            Self::ChangedPublishing => "Changed the publishing rules",
-            Self::ChangedPolicy => "Changed the policy",
-            Self::Purged => "Purged by hand",
-            Self::TriedAgain => "Tried a publish again",
-            Self::CreatedToken => "Created a publish token",
-            Self::RevealedToken => "Had a publish token shown",
-            Self::RevokedToken => "Revoked a publish token",
-            Self::CreatedSecret => "Created a signing secret",
-            Self::RevealedSecret => "Had a signing secret shown",
-            Self::RevokedSecret => "Revoked a signing secret",
-            Self::CreatedSite => "Created a site",
-            Self::RenamedSite => "Renamed a site",
-            Self::RemovedSite => "Removed a site",
-        }
-    }
-}
 
 /// Writes down what a user did to the site that they were at.
 pub(super) async fn by(
@@ -109,7 +53,8 @@ pub(super) async fn write(
     record(state, who, from, deed, None, detail).await
 }
 
-async fn record(
+/// Writes down what somebody did, maybe to a site.
+pub(super) async fn record(
     state: &AppState,
     who: &str,
     from: IpAddr,

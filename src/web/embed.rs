@@ -1,6 +1,6 @@
 //! SkyCMS's sign-in: a short-lived token that SkyCMS signs, good for one session.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -11,8 +11,10 @@ use time::{Duration, OffsetDateTime};
 use super::AppState;
 use super::audit::{self, Deed};
 use super::client::ClientAddress;
+use super::form::Query;
 use super::pages::{PageError, PageFailure, PageResult, home, see};
 use super::session;
+use super::words::account::{self as words, ticket};
 use crate::store::{Role, Session, SiteId, Source, hash};
 
 /// Whom the token must be meant for.
@@ -82,16 +84,12 @@ pub(super) async fn sign_in(
             framed: !state.access.embed_origins.is_empty() && session::is_frame(&headers),
             ..session
         };
-        let as_what = match session.role {
-            Role::Admin => "as administrator",
-            Role::Editor => "as editor",
-        };
         audit::write(
             &state,
             &session.user,
             from,
             Deed::CameFromSkyCms,
-            Some(as_what.into()),
+            Some(words::came_as(session.role).into()),
         )
         .await?;
         let page = match session.role {
@@ -132,30 +130,30 @@ fn accept(
     rules.validate_exp = false;
     let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
     let claims = jsonwebtoken::decode::<Claims>(token.expose_secret(), &key, &rules)
-        .map_err(|_| "its form, signature or audience is wrong")?
+        .map_err(|_| ticket::FORGED)?
         .claims;
     let now = now.unix_timestamp();
     if claims.exp <= now {
-        return Err("it has expired");
+        return Err(ticket::EXPIRED);
     }
     if claims.exp > now.saturating_add((LONGEST + SKEW).whole_seconds()) {
-        return Err("it expires too far ahead");
+        return Err(ticket::TOO_LONG);
     }
     if claims.iat > now.saturating_add(SKEW.whole_seconds())
         || claims.exp.saturating_sub(claims.iat) > LONGEST.whole_seconds()
     {
-        return Err("it is made for the future or for more than five minutes");
+        return Err(ticket::NOT_YET);
     }
     let is_name = |text: &str| {
         !text.trim().is_empty() && text.len() <= LONGEST_TEXT && !text.chars().any(char::is_control)
     };
     if !is_name(&claims.sub) || !is_name(&claims.jti) {
-        return Err("its `sub` or `jti` is empty or too long");
+        return Err(ticket::NAMELESS);
     }
     let role = match claims.role.as_str() {
         "Administrators" => Role::Admin,
         "Editors" => Role::Editor,
-        _ => return Err("its `role` is unknown"),
+        _ => return Err(ticket::NO_ROLE),
     };
     let session = Session {
         user: claims.sub.clone(),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 
 use super::AppState;
+use super::pages::{self, PageError};
 use super::problem::Problem;
 
 /// Pages load nothing from elsewhere and nothing inline. Who may frame them follows.
@@ -107,7 +108,8 @@ pub(super) async fn same_origin(
             path = request.uri().path(),
             "a form from another site was refused"
         );
-        Problem::CrossSite.into_response()
+        let (parts, _) = request.into_parts();
+        pages::or_problem(&state, &parts, PageError::CrossSite, Problem::CrossSite).await
     }
 }
 

@@ -8,6 +8,7 @@ mod docs;
 mod dry_run;
 mod embed;
 mod events;
+mod form;
 mod guard;
 mod hasher;
 mod health;
@@ -42,7 +43,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use secrecy::SecretString;
@@ -59,6 +59,7 @@ pub use routes::{Access, Route, routes};
 pub use serve::ServeOptions;
 pub(crate) use session::fresh;
 
+use self::pages::PageError;
 use self::problem::Problem;
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
@@ -133,7 +134,7 @@ pub fn router(state: AppState) -> Router {
     let options = state.serve;
     let routes = routes::mount(&state)
         .fallback(fallback)
-        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(state);
     let app = if prefix.is_empty() {
         routes
@@ -149,16 +150,14 @@ pub fn router(state: AppState) -> Router {
 
 /// Browsers ask for HTML and are told in a page, programs in JSON.
 async fn fallback(State(state): State<AppState>, request: Request) -> Response {
-    let asks_for_html = request
-        .headers()
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
-    if !asks_for_html {
-        return Problem::NoSuchRoute.into_response();
-    }
     let (parts, _) = request.into_parts();
-    pages::not_found(&state, &parts).await
+    pages::or_problem(&state, &parts, PageError::NotFound, Problem::NoSuchRoute).await
+}
+
+async fn method_not_allowed(State(state): State<AppState>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let (error, problem) = (PageError::NotThisWay, Problem::MethodNotAllowed);
+    pages::or_problem(&state, &parts, error, problem).await
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::AppState;
 use super::rules;
-use super::views::{Chart, Count, Hour, Overview, QuotaUse, Span};
+use super::views::{Chart, Count, Hour, Overview, Progress, QuotaUse, Span, Work};
 use crate::domain::DistributionId;
 use crate::store::{Day, Site, SiteId, StoreError};
 
@@ -56,6 +56,16 @@ pub(super) async fn read(
         .store
         .underway(site.id, distribution.as_ref(), now)
         .await?;
+    let work = state.store.workload(site.id).await?.map(|load| Work {
+        progress: Progress {
+            done: load.ended,
+            total: load.total,
+        },
+        is_more: load.is_more,
+        in_trouble: Count(load.in_trouble),
+        since: load.since,
+        ended_at: load.ended_at,
+    });
     let hours: Vec<Hour> = day
         .hours
         .iter()
@@ -72,6 +82,7 @@ pub(super) async fn read(
     };
     Ok(Overview {
         chart: Chart::new(&hours, day.whole.median, day.whole.p95),
+        work,
         queued: Count(underway.items),
         oldest: underway.oldest.map(|since| Span(now - since)),
         files: used(underway.in_progress.files, state.limits.files_in_progress),

@@ -7,12 +7,14 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
+use super::problem::Problem;
 use super::session::{self, SignedIn};
 use super::views::{
     self, Banner, ErrorPage, Flash, Layout, Link, Nav, Role, Severity, SiteLink, User,
 };
+use super::words::errors::{self, Trouble};
 use super::{AppState, Busy};
-use crate::domain::{AwsError, DEFAULT_SITE, PublishState, WaitReason};
+use crate::domain::{DEFAULT_SITE, PublishState};
 use crate::store::{self, InboxError, Session, Site, Source, StoreError};
 
 /// Why a page could not be shown.
@@ -45,67 +47,47 @@ pub(super) enum PageError {
     /// Too many passwords are being checked.
     #[error(transparent)]
     Busy(#[from] Busy),
+    /// The address takes another method.
+    #[error("this address does not take this method")]
+    NotThisWay,
+    /// A form that another site sent.
+    #[error("a form of another site")]
+    CrossSite,
+    /// A form or an address that no page of ours makes.
+    #[error("not a form or an address of ours: {1}")]
+    Unreadable(StatusCode, String),
+    /// Something that was to tell its end never did.
+    #[error("it was interrupted")]
+    Interrupted,
 }
 
 impl PageError {
-    /// Status, title, text and fix.
-    fn words(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
+    /// Status and words.
+    fn told_as(&self) -> (StatusCode, Trouble) {
         match self {
-            Self::NotFound => (
-                StatusCode::NOT_FOUND,
-                "Page not found",
-                "There is nothing at this address. Ended publishes are kept for a limited time.",
-                "Check the address, or begin at the activity.",
-            ),
-            Self::Forbidden => (
-                StatusCode::FORBIDDEN,
-                "Not for you",
-                "Only administrators may see and change this.",
-                "Ask an administrator of SkyCMS.",
-            ),
-            Self::LinkEnded => (
-                StatusCode::GONE,
-                "This link works no more",
-                "It works once, within an hour after it was made.",
-                "Whoever runs this service gets a new one with `skycms-cdn set-up-link`.",
-            ),
-            Self::TicketRefused => (
-                StatusCode::UNAUTHORIZED,
-                "SkyCMS could not sign you in",
-                "Its token has expired, was used before, or is not signed with the secret that is shared with this service.",
-                "Go back to SkyCMS and open Settings → CDN again. If that does not help, whoever runs this service finds the reason in its log.",
-            ),
-            Self::FrameEnded => (
-                StatusCode::UNAUTHORIZED,
-                "Your visit is over",
-                "You came here from SkyCMS, which vouches for its users for twelve hours.",
-                "Open Settings → CDN in SkyCMS again.",
-            ),
-            Self::Busy(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Too many people are signing in",
-                "Passwords are checked a few at a time, and the queue is full.",
-                "Try again in a moment.",
-            ),
-            Self::Store(StoreError::Database(_)) | Self::Inbox(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The database does not answer",
-                "Nothing was changed just now. Publishes that were accepted before go on as soon as it is back.",
-                "Try again in a moment. If it lasts, whoever runs this service finds the reason in its log.",
-            ),
-            Self::Store(StoreError::Seal(_)) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "A stored secret cannot be opened",
-                "The key in ENCRYPTION_KEY is not the one that the secret was saved with.",
-                "Whoever runs this service has to put the old key back into ENCRYPTION_KEY, behind the new one.",
-            ),
-            Self::Store(_) | Self::Template(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "Something went wrong here",
-                "The log tells more.",
-                "Go back and try again.",
-            ),
+            Self::NotFound => (StatusCode::NOT_FOUND, errors::NOT_FOUND),
+            Self::NotThisWay => (StatusCode::METHOD_NOT_ALLOWED, errors::NOT_THIS_WAY),
+            Self::Forbidden => (StatusCode::FORBIDDEN, errors::FORBIDDEN),
+            Self::LinkEnded => (StatusCode::GONE, errors::LINK_ENDED),
+            Self::TicketRefused => (StatusCode::UNAUTHORIZED, errors::TICKET_REFUSED),
+            Self::FrameEnded => (StatusCode::UNAUTHORIZED, errors::FRAME_ENDED),
+            Self::CrossSite => (StatusCode::FORBIDDEN, errors::CROSS_SITE),
+            Self::Unreadable(status, _) => (*status, errors::UNREADABLE),
+            Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, errors::BUSY),
+            Self::Store(StoreError::Database(_)) | Self::Inbox(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, errors::NO_DATABASE)
+            }
+            Self::Store(StoreError::Seal(_)) => (StatusCode::INTERNAL_SERVER_ERROR, errors::SEALED),
+            Self::Store(_) | Self::Template(_) | Self::Interrupted => {
+                (StatusCode::INTERNAL_SERVER_ERROR, errors::OURS)
+            }
         }
+    }
+
+    /// What happened and what to do, where there is no room for a page.
+    pub(super) fn sentence(&self) -> String {
+        let Trouble { title, text, fix } = self.told_as().1;
+        format!("{title}. {text} {fix}")
     }
 }
 
@@ -136,22 +118,14 @@ impl PageFailure {
 
 impl IntoResponse for Box<PageFailure> {
     fn into_response(self) -> Response {
-        let (status, title, text, fix) = self.error.words();
+        let (status, trouble) = self.error.told_as();
         if status.is_server_error() {
             tracing::error!(error = %self.error, "a page could not be shown");
         }
-        let signed_in = self.layout.user.is_some();
         let page = ErrorPage {
             layout: self.layout,
             status: status.as_u16(),
-            title: title.into(),
-            text: text.into(),
-            fixes: vec![fix.into()],
-            link: signed_in.then(|| Link {
-                label: "Activity".into(),
-                path: "/activity".into(),
-            }),
-            request_id: None,
+            trouble,
         };
         match page.render() {
             Ok(html) => (status, Html(html)).into_response(),
@@ -235,6 +209,7 @@ impl<'a> Reader<'a> {
             banner: None,
             flash: None,
             embedded: self.user.is_some_and(|user| user.session.framed),
+            address: None,
             pending: false,
         }
     }
@@ -322,13 +297,10 @@ fn banner(site: &Site) -> Option<Banner> {
     let pause = site.pause.as_ref()?;
     Some(Banner {
         severity: Severity::Danger,
-        title: "Purging is paused".into(),
-        text: format!(
-            "AWS rejects the settings ({}). Publishes are kept and go by themselves as soon as the settings work again.",
-            pause.error.code
-        ),
+        title: errors::PAUSED.into(),
+        text: errors::paused(&pause.error.code),
         link: Some(Link {
-            label: "Mend the settings".into(),
+            label: errors::MEND.into(),
             path: "/settings/cdn".into(),
         }),
     })
@@ -349,10 +321,23 @@ pub(super) fn see(state: &AppState, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
 }
 
-/// The answer for addresses without a page.
-pub(super) async fn not_found(state: &AppState, parts: &Parts) -> Response {
+/// An error in a page to a browser, which asks for HTML, and as a problem to a program.
+pub(super) async fn or_problem(
+    state: &AppState,
+    parts: &Parts,
+    error: PageError,
+    problem: Problem,
+) -> Response {
+    let asks_for_html = parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if !asks_for_html {
+        return problem.into_response();
+    }
     let user = session::signed_in(state, parts).await.ok().flatten();
-    PageFailure::told_to(state, user.as_ref(), PageError::NotFound)
+    PageFailure::told_to(state, user.as_ref(), error)
 }
 
 impl From<PublishState> for views::State {
@@ -376,27 +361,6 @@ impl From<crate::domain::InvalidationStatus> for views::State {
             S::Completed => Self::Completed,
             S::Unconfirmed => Self::Unconfirmed,
             S::Failed => Self::Failed,
-        }
-    }
-}
-
-impl From<WaitReason> for views::WaitingFor {
-    fn from(reason: WaitReason) -> Self {
-        match reason {
-            WaitReason::Quota => Self::Quota,
-            WaitReason::Rate => Self::Rate,
-            WaitReason::Retry => Self::Retry,
-            WaitReason::Settings => Self::Settings,
-        }
-    }
-}
-
-impl From<AwsError> for views::AwsError {
-    fn from(error: AwsError) -> Self {
-        Self {
-            code: Some(error.code),
-            message: error.message,
-            request_id: error.request_id,
         }
     }
 }

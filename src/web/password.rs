@@ -1,7 +1,6 @@
 //! Setting the admin's password: by the one-time link, or knowing the old one.
 
-use axum::Form;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -9,10 +8,12 @@ use serde::Deserialize;
 use super::AppState;
 use super::audit::{self, Deed};
 use super::client::ClientAddress;
+use super::form::{Form, Query};
 use super::pages::{PageError, PageFailure, PageResult, html, layout, see};
 use super::session::{self, SignedIn};
 use super::sign_in::{Verdict, admin, check, wait_words};
 use super::views::{Nav, PasswordPage, SetUpPage};
+use super::words::account as words;
 use crate::domain::NewPassword;
 use crate::store::{ADMIN, Source, TokenHash, TryingClient, hash};
 
@@ -148,7 +149,7 @@ pub(super) async fn change(
             }
             Verdict::Wrong => (
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "is not the current password".to_owned(),
+                words::NOT_CURRENT.to_owned(),
             ),
             Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
         };
@@ -190,14 +191,14 @@ fn must_have_password(state: &AppState, user: &SignedIn) -> Result<(), Box<PageF
 
 fn parse(new: &SecretString, repeat: &SecretString) -> Result<NewPassword, FieldTroubles> {
     let password = NewPassword::parse(new).map_err(|error| FieldTroubles {
-        new: Some(error.to_string()),
+        new: Some(words::bad_password(&error)),
         ..FieldTroubles::default()
     })?;
     if new.expose_secret() == repeat.expose_secret() {
         Ok(password)
     } else {
         Err(FieldTroubles {
-            repeat: Some("is not the same as above".into()),
+            repeat: Some(words::NOT_THE_SAME.into()),
             ..FieldTroubles::default()
         })
     }

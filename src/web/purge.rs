@@ -1,6 +1,5 @@
 //! Purge by hand, with a preview of exactly what would be sent.
 
-use axum::Form;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -8,11 +7,12 @@ use serde::Deserialize;
 use super::AppState;
 use super::audit::{self, Deed};
 use super::dry_run::{DryRun, dry_run};
+use super::form::Form;
 use super::pages::{Page, PageError, PageResult, html};
 use super::publishes::accept;
 use super::session::SignedIn;
 use super::views::{ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd};
-use super::words;
+use super::words::purge as words;
 use crate::domain::{Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
 use crate::store::{NewPublish, Widening};
 
@@ -174,21 +174,14 @@ fn blank(page: Page, text: String) -> PurgePage {
 fn confirm_everything(page: Page, text: String) -> ConfirmPage {
     ConfirmPage {
         layout: page.layout,
-        title: "Purge the whole site?".into(),
-        text: "CloudFront forgets every page, image and file of this site at once.".into(),
-        consequences: vec![
-            "Until its copies are back, every request reaches your server: expect a peak of load and slower pages.".into(),
-            "It counts as one path on AWS's bill.".into(),
-            "It cannot be taken back once CloudFront has accepted it.".into(),
-        ],
-        action: "Purge everything".into(),
+        question: words::EVERYTHING,
         path: "/purge".into(),
         fields: vec![
-            ("action".into(), "purge".into()),
-            ("confirmed".into(), "yes".into()),
-            ("items".into(), text),
+            ("action", "purge".into()),
+            ("confirmed", "yes".into()),
+            ("items", text),
         ],
-        cancel: "/purge".into(),
+        cancel: "/purge",
     }
 }
 

@@ -1,6 +1,5 @@
 //! Two parts of the settings page: what publishers may send and what goes with it, and what may be spent.
 
-use axum::Form;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -8,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::AppState;
 use super::audit::{self, Deed};
+use super::form::Form;
 use super::pages::{Page, PageResult};
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
@@ -15,7 +15,7 @@ use super::views::{
     Count, Field, Meter, Nav, PastLimit as ShownPastLimit, PublishingForm, SpendingForm,
     SpendingPolicy, Usd,
 };
-use super::words;
+use super::words::settings as words;
 use crate::domain::plan::DEFAULT_THRESHOLD;
 use crate::domain::{
     IntakeRules, Item, MonthlyLimit, PastLimit, PolicyName, PublishRequest, PublisherHost,
@@ -102,7 +102,7 @@ fn companions(text: &str) -> Result<Vec<Item>, String> {
     };
     match canonicalize(&request, &IntakeRules::default()) {
         Ok(canonical) if canonical.items.contains(&Item::everything()) => {
-            Err("/* would purge the whole site with every publish: choose the policy «everything» instead".into())
+            Err(words::COMPANION_IS_EVERYTHING.into())
         }
         Ok(canonical) => Ok(canonical.items),
         Err(errors) => {
@@ -114,7 +114,7 @@ fn companions(text: &str) -> Result<Vec<Item>, String> {
                     .next()
                     .and_then(|index| index.parse::<usize>().ok())
                     .and_then(|index| paths.get(index));
-                format!("{}: {}", line.map_or("", String::as_str), error.detail)
+                words::companion(line.map_or("", String::as_str), &error.detail)
             }))
         }
     }
@@ -193,12 +193,7 @@ fn number(text: &str, most: u32) -> Result<u32, String> {
         .parse()
         .ok()
         .filter(|n| (1..=most).contains(n))
-        .ok_or_else(|| {
-            format!(
-                "Enter a whole number from 1 to {}.",
-                words::count(u64::from(most))
-            )
-        })
+        .ok_or_else(|| words::number(most))
 }
 
 /// «Publishing» as stored.

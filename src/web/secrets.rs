@@ -1,16 +1,18 @@
 //! Signing secrets on the settings page: each shown once, several in force so that one can replace another.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::AppState;
 use super::audit::{self, Deed};
+use super::form::Path;
 use super::pages::{Page, PageError, PageResult};
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
 use super::tokens::Numbered;
 use super::views::{Nav, Revealed, SigningSecret};
+use super::words::settings as words;
 use crate::store::{HookSecret, Site, StoreError};
 
 /// `POST /settings/cdn/secrets`: makes a signing secret and shows it, this once.
@@ -69,7 +71,7 @@ pub(super) async fn revoke(
 fn revealed(secret: &SecretString) -> Shown {
     Shown {
         revealed: vec![Revealed {
-            name: "Signing secret".into(),
+            name: words::SIGNING_SECRET.into(),
             value: secret.expose_secret().to_owned(),
         }],
         ..Shown::default()

@@ -108,8 +108,7 @@ async fn site_in_address(parts: &mut Parts) -> Option<String> {
 
 /// A page leads to the sign-in and back; a frame is SkyCMS's to open again.
 fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
-    let value = |name| parts.headers.get(name).and_then(|v| v.to_str().ok());
-    if value("accept").is_some_and(|kinds| kinds.starts_with("text/event-stream")) {
+    if asks_for_events(&parts.headers) {
         return Problem::NotSignedIn.into_response();
     }
     if is_frame(&parts.headers) || cookie(state, &parts.headers, FRAMED).is_some() {
@@ -125,6 +124,13 @@ fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
     } else {
         pages::see(state, "/sign-in")
     }
+}
+
+/// Whether a script asks, which reads server-sent events.
+pub(super) fn asks_for_events(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .is_some_and(|kinds| kinds.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Whether the browser says that the answer goes into a frame.

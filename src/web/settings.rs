@@ -1,25 +1,26 @@
 //! Settings → CDN: the form, its test, and what is in force.
 
 mod shown;
+mod test;
 
-use axum::Form;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use self::shown::{active_settings, draft_settings, stored_form, test_result, typed_form};
 use super::AppState;
 use super::audit::{self, Deed};
+use super::form::{Form, Query};
 use super::pages::{Page, PageResult, html};
 use super::rules;
-use super::session::SignedIn;
+use super::session::{SignedIn, asks_for_events};
 use super::tokens;
 use super::views::{
-    self, ConfirmPage, Connection, Count, IamPolicy, Nav, PublishingForm, Revealed, SettingsPage,
-    Severity, SpendingForm,
+    ConfirmPage, Connection, Count, IamPolicy, Nav, PublishingForm, Revealed, SettingsPage,
+    SpendingForm, TestResult,
 };
-use crate::app::Tester;
+use super::words::settings as words;
 use crate::domain::{Advice, FieldErrors, Operation, Partition, Settings, SettingsForm};
 use crate::store::{SavedSettings, Site, Slot, StoreError};
 
@@ -61,35 +62,18 @@ pub(super) async fn show(
     Query(notice): Query<Notice>,
 ) -> PageResult {
     let mut page = Page::begin(&state, &user, Nav::Settings)?;
-    match notice.done.as_deref() {
-        Some("saved") => page.say(
-            Severity::Success,
-            "Saved and in force. The settings have not been tested.",
-        ),
-        Some("removed") => page.say(
-            Severity::Info,
-            "The settings were removed. Nothing is purged until new ones are saved.",
-        ),
-        Some("rules") => page.say(
-            Severity::Success,
-            "Saved. It holds for publishes that arrive from now on.",
-        ),
-        Some("policy") => page.say(Severity::Success, "Saved. It holds from the next call on."),
-        Some("revoked") => page.say(Severity::Info, "It was revoked, and works no more."),
-        Some("created") => page.say(
-            Severity::Success,
-            "The site was added. Enter its distribution below, and show its publish token once under «Publish hook».",
-        ),
-        Some("discarded") => page.say(Severity::Info, "The draft was thrown away."),
-        _ => {}
+    if let Some((severity, text)) = notice.done.as_deref().and_then(words::done) {
+        page.say(severity, text);
     }
     respond(&state, page, StatusCode::OK, Shown::default()).await
 }
 
-/// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the draft.
+/// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the draft. The script asks
+/// for server-sent events, and is told each step as it passes.
 pub(super) async fn save(
     State(state): State<AppState>,
     user: SignedIn,
+    headers: HeaderMap,
     Form(fields): Form<Fields>,
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
@@ -121,40 +105,21 @@ pub(super) async fn save(
             .await;
         }
     };
-    let distribution = settings.distribution_id.as_str();
-    let done = if fields.action == "save" {
-        state
-            .store
-            .activate(site, &settings, None, state.clock.now())
-            .await
-            .map_err(store_failed)?;
-        audit::by(
-            &state,
-            &user,
-            Deed::SavedSettings,
-            Some(format!("{distribution}, without a test")),
-        )
-        .await?;
-        "?done=saved"
-    } else {
-        let tester = Tester {
-            store: &state.store,
-            cloudfront: &state.cloudfront,
-            clock: &state.clock,
-            limits: &state.limits,
-            metrics: &state.metrics,
-        };
-        let test = tester.save(site, &settings).await.map_err(store_failed)?;
-        let detail = if test.report.passed() {
-            format!("{distribution}: passed, and in force")
-        } else {
-            format!("{distribution}: failed, and kept as a draft")
-        };
-        audit::by(&state, &user, Deed::TestedSettings, Some(detail)).await?;
-        "#test"
-    };
-    refresh(&state).await;
-    Ok(page.see(&format!("/settings/cdn{done}")))
+    if fields.action == "save" {
+        let now = state.clock.now();
+        let saving = state.store.activate(site, &settings, None, now);
+        saving.await.map_err(store_failed)?;
+        let detail = words::saved(&settings.distribution_id);
+        audit::by(&state, &user, Deed::SavedSettings, Some(detail)).await?;
+        refresh(&state).await;
+        return Ok(page.see("/settings/cdn?done=saved"));
+    }
+    let underway = test::begin(&state, &user, &page, settings);
+    if asks_for_events(&headers) {
+        return Ok(underway.told());
+    }
+    underway.ended().await.map_err(failed)?;
+    Ok(page.see("/settings/cdn#test"))
 }
 
 /// `POST /settings/cdn/remove`: asks first, so that it works without scripts.
@@ -168,19 +133,10 @@ pub(super) async fn remove(
     if !answer.is_given() {
         let confirm = ConfirmPage {
             layout: page.layout,
-            title: "Remove the CDN settings?".into(),
-            text: "SkyCMS will no longer be able to purge this site's pages from CloudFront."
-                .into(),
-            consequences: vec![
-                "The access key is erased here. In AWS it stays valid until you delete it there."
-                    .into(),
-                "Publishes that wait are kept, and go when new settings are saved.".into(),
-                "The publish hook answers 409 until then.".into(),
-            ],
-            action: "Remove the settings".into(),
+            question: words::REMOVE,
             path: "/settings/cdn/remove".into(),
-            fields: vec![("confirmed".into(), "yes".into())],
-            cancel: "/settings/cdn".into(),
+            fields: vec![("confirmed", "yes".into())],
+            cancel: "/settings/cdn",
         };
         return html(StatusCode::OK, &confirm).map_err(failed);
     }
@@ -269,12 +225,8 @@ pub(super) async fn respond(
         .map_err(store_failed)?;
     let shown = draft.or(active);
     let test = shown.and_then(test_result);
-    page.layout.pending = may_reload
-        && test.as_ref().is_some_and(|test| {
-            test.steps
-                .iter()
-                .any(|s| s.outcome == views::StepOutcome::Waiting)
-        });
+    page.layout.pending = may_reload && test.as_ref().is_some_and(TestResult::is_pending);
+    page.layout.address = Some("/settings/cdn");
     // The page itself says why purging is paused, and where to mend it.
     page.layout.banner = None;
     let settings_page = SettingsPage {

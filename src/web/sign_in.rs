@@ -1,7 +1,6 @@
 //! The built-in sign-in.
 
-use axum::Form;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -10,10 +9,12 @@ use time::Duration;
 use super::AppState;
 use super::audit::{self, Deed};
 use super::client::ClientAddress;
+use super::form::{Form, Query};
 use super::hasher::Place;
 use super::pages::{PageError, PageFailure, PageResult, html, layout, see};
 use super::session::{self, SignedIn};
 use super::views::{Nav, SignInPage};
+use super::words::account as words;
 use crate::domain::password::LONGEST;
 use crate::store::{ADMIN, Role, Session, Source, TryingClient};
 
@@ -87,15 +88,14 @@ pub(super) async fn submit(
                 .map_err(|error| failed(error.into()));
         }
         Verdict::Wrong => {
-            audit::write(&state, "somebody", from, Deed::FailedToSignIn, None)
+            audit::write(&state, words::SOMEBODY, from, Deed::FailedToSignIn, None)
                 .await
                 .map_err(|error| failed(error.into()))?;
-            let words = "The user name or the password is wrong.".to_owned();
-            (StatusCode::UNAUTHORIZED, words, None)
+            (StatusCode::UNAUTHORIZED, words::WRONG.to_owned(), None)
         }
         Verdict::Wait(wait) => {
-            let (words, seconds) = wait_words(wait);
-            (StatusCode::TOO_MANY_REQUESTS, words, Some(seconds))
+            let (told, seconds) = wait_words(wait);
+            (StatusCode::TOO_MANY_REQUESTS, told, Some(seconds))
         }
     };
     let page = SignInPage {
@@ -199,8 +199,7 @@ pub(super) async fn check(
 /// How long to wait, in words and in seconds.
 pub(super) fn wait_words(wait: Duration) -> (String, i64) {
     let seconds = wait.whole_seconds() + 1;
-    let words = format!("Too many wrong passwords. Wait {seconds} seconds, then try again.");
-    (words, seconds)
+    (words::wait(seconds), seconds)
 }
 
 /// Whether `next` is the path of a page here: nothing that a browser could take for another host or another header.

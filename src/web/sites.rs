@@ -1,17 +1,18 @@
 //! Sites: made, renamed and removed by who has a password here. Whoever has only one never gets here.
 
-use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::AppState;
 use super::audit::{self, Deed};
+use super::form::{Form, Path, Query};
 use super::pages::{PageError, PageFailure, PageResult, Reader, html, path_of};
 use super::session::SignedIn;
 use super::settings::{Confirmation, refresh};
-use super::views::{ConfirmPage, Field, Flash, Nav, Severity, SiteRow, SitesPage};
+use super::views::{ConfirmPage, Field, Flash, Nav, SiteRow, SitesPage};
+use super::words::sites as words;
 use crate::app::sites::{self, SiteError};
 use crate::domain::{DEFAULT_SITE, SiteName};
 use crate::store::{Site, SiteId};
@@ -52,21 +53,11 @@ pub(super) async fn show(
     Query(notice): Query<Notice>,
 ) -> PageResult {
     must_manage(&state, &user)?;
-    let flash = |severity, text: &str| Flash {
+    let told = notice.done.as_deref().and_then(words::done);
+    let flash = told.map(|(severity, text)| Flash {
         severity,
         text: text.to_owned(),
-    };
-    let flash = match notice.done.as_deref() {
-        Some("renamed") => Some(flash(
-            Severity::Success,
-            "Renamed. Publishing under the old name is answered 404 from now on: tell its publishers the new address.",
-        )),
-        Some("removed") => Some(flash(
-            Severity::Info,
-            "Removed. Its history is deleted in small steps.",
-        )),
-        _ => None,
-    };
+    });
     let shown = Shown {
         flash,
         ..Shown::default()
@@ -91,7 +82,7 @@ pub(super) async fn create(
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
-        Err(error) => return refuse(format!("A name {error}.")),
+        Err(error) => return refuse(words::name(error)),
     };
     match sites::create(&state.store, &state.clock, &name).await {
         Ok(made) => {
@@ -122,11 +113,11 @@ pub(super) async fn rename(
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
-        Err(error) => return refuse(format!("A name {error}.")),
+        Err(error) => return refuse(words::name(error)),
     };
     match sites::rename(&state.store, &old, &name).await {
         Ok(site) => {
-            let detail = format!("{old}, now {name}");
+            let detail = words::renamed(&old, &name);
             done(&state, &user, Deed::RenamedSite, site, detail).await?;
             Ok(Reader::of(&state, &user).see("/sites?done=renamed"))
         }
@@ -166,18 +157,10 @@ pub(super) async fn remove(
 fn confirm(state: &AppState, user: &SignedIn, name: &SiteName) -> PageResult {
     let confirm = ConfirmPage {
         layout: Reader::of(state, user).layout(Nav::Sites),
-        title: format!("Remove the site {name}?"),
-        text: "SkyCMS will no longer be able to purge its pages through this service.".into(),
-        consequences: vec![
-            "Its settings, publish tokens and signing secrets are erased. In AWS its access key stays valid until you delete it there.".into(),
-            "Its history and its meter are deleted, in small steps. The audit stays.".into(),
-            "Publishes that wait are dropped. What CloudFront has accepted stays accepted, and is billed.".into(),
-            "Publishing to it is answered 404.".into(),
-        ],
-        action: "Remove the site".into(),
-        path: format!("/sites/{name}/remove"),
-        fields: vec![("confirmed".into(), "yes".into())],
-        cancel: "/sites".into(),
+        question: words::remove(name),
+        path: format!("/sites/{name}/remove").into(),
+        fields: vec![("confirmed", "yes".into())],
+        cancel: "/sites",
     };
     html(StatusCode::OK, &confirm).map_err(|error| failed(state, user, error))
 }

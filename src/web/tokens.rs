@@ -1,7 +1,6 @@
 //! The publish hook on the settings page: its address and its tokens, each shown once.
 
-use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -9,11 +8,13 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::audit::{self, Deed};
+use super::form::{Form, Path};
 use super::pages::{Page, PageError, PageResult};
 use super::secrets;
 use super::session::SignedIn;
 use super::settings::{Shown, refresh, respond};
 use super::views::{Hook, Nav, Revealed, Token};
+use super::words::settings as words;
 use crate::store::{Site, StoreError};
 
 /// The longest name of a token.
@@ -40,7 +41,7 @@ pub(super) async fn create(
 ) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
     let name = match new.name.trim() {
-        "" => "Unnamed",
+        "" => words::UNNAMED,
         name => name,
     };
     let name: String = name.chars().take(LONGEST_NAME).collect();
@@ -81,7 +82,7 @@ pub(super) async fn reveal(
         &state,
         page,
         StatusCode::OK,
-        revealed("First token", &token),
+        revealed(words::FIRST_TOKEN, &token),
     )
     .await
 }
@@ -110,7 +111,7 @@ pub(super) async fn revoke(
 fn revealed(name: &str, token: &SecretString) -> Shown {
     Shown {
         revealed: vec![Revealed {
-            name: format!("Publish token “{name}”"),
+            name: words::token(name),
             value: token.expose_secret().to_owned(),
         }],
         ..Shown::default()

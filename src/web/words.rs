@@ -1,9 +1,20 @@
-//! All words for states, in one place: the same for the same thing wherever it is shown.
+//! What users read, if it is not in `templates/` or said by the rules themselves (`src/domain/`): the same words for the
+//! same thing, wherever it is shown. Here are states, times and numbers; the modules have the rest, page by page.
 
-use crate::domain::{Explained, Explanation, Fate, Origin};
+pub mod account;
+pub mod audit;
+pub mod errors;
+pub mod purge;
+pub mod settings;
+pub mod sites;
+
+use std::borrow::Cow;
+
 use time::{Duration, OffsetDateTime, macros::format_description};
 
-use super::views::{Severity, State, StepOutcome, TestStep, Tone, WaitingFor};
+use crate::domain::{Step, StepOutcome, WaitReason};
+
+use super::views::{Severity, State, Tone};
 
 /// How a state is shown: never by colour alone, always with a word and a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +36,19 @@ const fn look(label: &'static str, tone: Tone, icon: &'static str, meaning: &'st
         icon,
         meaning,
     }
+}
+
+/// A question that is asked before something that cannot be taken back.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The question itself.
+    pub title: Cow<'static, str>,
+    /// What it means.
+    pub text: &'static str,
+    /// More of it, one a line.
+    pub consequences: &'static [&'static str],
+    /// What the button says.
+    pub action: &'static str,
 }
 
 /// A publish or an invalidation.
@@ -59,7 +83,7 @@ pub const fn state(state: State) -> Look {
 }
 
 /// A step of the settings test.
-pub const fn outcome(outcome: StepOutcome) -> Look {
+pub const fn outcome(outcome: &StepOutcome) -> Look {
     match outcome {
         StepOutcome::Passed => look("Passed", Tone::Good, "check", "This works."),
         StepOutcome::Failed => look("Failed", Tone::Bad, "cross", "This does not work yet."),
@@ -83,34 +107,30 @@ pub const fn severity(severity: Severity) -> Look {
     }
 }
 
-/// The title of a step of the settings test, and what it tries.
-pub const fn step(step: TestStep) -> (&'static str, &'static str) {
+/// The title of a step of the settings test.
+pub const fn step(step: &Step) -> &'static str {
     match step {
-        TestStep::Format => ("Format", "The values look like AWS’s."),
-        TestStep::Credentials => (
-            "Credentials",
-            "AWS knows the key, and the secret belongs to it.",
-        ),
-        TestStep::CreateInvalidation => (
-            "Create an invalidation",
-            "CloudFront accepts one for /skycms-cdn-test, never for a real page.",
-        ),
-        TestStep::GetInvalidation => (
-            "Read its status",
-            "CloudFront answers when asked how far it is.",
-        ),
-        TestStep::Completed => ("Completed", "CloudFront says that it is done."),
+        Step::Format => "Format",
+        Step::Credentials => "Credentials",
+        Step::CreateInvalidation => "Create an invalidation",
+        Step::GetInvalidation => "Read its status",
+        Step::Completed => "Completed",
     }
 }
 
 /// Why something is held.
-pub const fn waiting_for(why: WaitingFor) -> &'static str {
+pub const fn waiting_for(why: &WaitReason) -> &'static str {
     match why {
-        WaitingFor::Quota => "waiting for room in CloudFront’s quota",
-        WaitingFor::Rate => "waiting for its turn in the request rate",
-        WaitingFor::Retry => "waiting to try again",
-        WaitingFor::Settings => "waiting for working CDN settings",
+        WaitReason::Quota => "waiting for room in CloudFront’s quota",
+        WaitReason::Rate => "waiting for its turn in the request rate",
+        WaitReason::Retry => "waiting to try again",
+        WaitReason::Settings => "waiting for working CDN settings",
     }
+}
+
+/// What an item of a publish stands for.
+pub fn widened(from: &str) -> String {
+    format!("widened from {from}")
 }
 
 /// How long ago, as `app.js` says it too: `just now`, `42 s ago`, `2 min ago`, `3 h ago`, `5 days ago`, then the date.
@@ -182,37 +202,6 @@ pub fn usd(thousandths: u64) -> String {
         (0, _) => "$0".into(),
         (_, 0) => format!("${dollars}.{:02}", rest / 10),
         _ => format!("${dollars}.{rest:03}"),
-    }
-}
-
-/// Why nothing can be purged at all.
-pub const NO_SETTINGS: &str =
-    "The site has no CDN settings yet. Enter the distribution and an access key first.";
-
-/// Why a wildcard that nobody typed is sent.
-pub const FOLD: &str = "one path in place of those crossed out, by the site’s policy";
-
-/// What becomes of an item of a purge, and why.
-pub fn fate(asked: &Explanation, item: &Explained) -> String {
-    match (&item.fate, asked.origin) {
-        (Fate::Folded(by), _) => format!("folded into {by}, by the site’s policy"),
-        (Fate::Swallowed(by), _) => format!("covered by {by}"),
-        (Fate::Waits, _) => "waits until there is room in CloudFront’s quota".to_owned(),
-        (Fate::Sent, Origin::Companion) => "goes with every publish of a page".to_owned(),
-        (Fate::Sent, Origin::Widened) => format!(
-            "for {}: CloudFront cannot match ~, so all that begins so is purged",
-            asked.given
-        ),
-        (Fate::Sent, Origin::Asked)
-            if asked.given.trim_start_matches('#')
-                == item.item.as_str().trim_start_matches('#') =>
-        {
-            "as typed".to_owned()
-        }
-        (Fate::Sent, Origin::Asked) if asked.items.len() > 1 => {
-            format!("for {}: CloudFront keeps its copies apart", asked.given)
-        }
-        (Fate::Sent, Origin::Asked) => format!("as CloudFront knows {}", asked.given),
     }
 }
 

@@ -74,7 +74,7 @@ async fn a_database_that_takes_no_connections() {
         .unwrap();
 
     for _ in 0..10 {
-        watch.service.advance(30);
+        watch.service.advance(time::Duration::seconds(30));
         let refused = watch.service.api.invalidations("").await;
         assert_eq!(refused.status, 503);
         watch.scrape().await;
@@ -118,7 +118,7 @@ async fn publishes_that_take_long_to_be_durable() {
             .then_some(())
         })
         .await;
-        watch.service.advance(2);
+        watch.service.advance(time::Duration::seconds(2));
         lock.commit().await.unwrap();
         publish.await.unwrap();
         watch.service.pass(28).await;

@@ -258,7 +258,7 @@ async fn a_rejected_key_is_told_on_every_page_until_it_is_mended() {
         .assert_sees("#standing", "Active but rejected by AWS")
         .await;
     stage.sandbox.set_key(KEY, json!({ "enabled": true })).await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     browser.wait_for("#standing", "Connected").await;
     assert_eq!(
         stage.api().wait_until_ended(&id).await["state"],

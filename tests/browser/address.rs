@@ -55,7 +55,7 @@ async fn everything_works_below_a_path_prefix() {
         .await;
 
     fill(browser, DISTRIBUTION, KEY, SECRET).await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     assert_eq!(outcomes(browser).await[4], "waiting");
     browser.mark().await;
     stage.sandbox.complete().await;
@@ -112,5 +112,27 @@ async fn a_form_on_another_site_changes_nothing() {
     browser
         .assert_sees(".version", "Active in force, from the environment")
         .await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_in_a_page() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    for (address, status, title) in [
+        ("/activity?before=nonsense", 400, "This cannot be read"),
+        ("/audit?after=nonsense", 400, "This cannot be read"),
+        ("/settings/cdn/tokens", 405, "Nothing to see here"),
+        (
+            "/settings/cdn/tokens/nonsense/revoke",
+            405,
+            "Nothing to see here",
+        ),
+    ] {
+        browser.open(address).await;
+        assert_eq!(browser.status().await, status, "{address}");
+        browser.assert_sees("h1", title).await;
+        browser.assert_sees("main", "What to do:").await;
+    }
     stage.finish().await;
 }

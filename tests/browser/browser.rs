@@ -82,6 +82,27 @@ impl Browser {
         self.leave(page).await;
     }
 
+    /// Presses a button that leads to no other page.
+    pub(crate) async fn press(&self, label: &str) {
+        self.labelled(label).await.click().await.unwrap();
+    }
+
+    /// Presses «Save and test settings», and waits until it says how the settings are, or what is wrong with the form.
+    pub(crate) async fn save_and_test(&self) {
+        const LABEL: &str = "Save and test settings";
+        if !self.is_scripted().await {
+            return self.submit(LABEL).await;
+        }
+        self.press(LABEL).await;
+        let script = "return document.querySelector('form[data-test]').ariaBusy !== 'true'";
+        eventually("the end of the test", || async {
+            let told = self.client().execute(script, Vec::new()).await.ok()?;
+            (told == Value::Bool(true)).then_some(())
+        })
+        .await;
+        self.search_for_secrets().await;
+    }
+
     /// Waits until the page that `element` belongs to is gone.
     pub(crate) async fn leave(&self, element: Element) {
         eventually("the next page", || async {

@@ -45,7 +45,7 @@ impl Failure<'_> {
         let browser = &stage.browser;
         browser.open("/settings/cdn").await;
         fill(browser, self.distribution, self.key, self.secret).await;
-        browser.submit("Save and test settings").await;
+        browser.save_and_test().await;
         assert_eq!(outcomes(browser).await, self.outcomes, "{}", self.cause);
         let step = "#test [data-outcome=failed]";
         browser
@@ -310,6 +310,35 @@ async fn no_network_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn default_credentials_that_are_nowhere_are_told_with_the_places() {
+    let stage = Stage::with(Scripts::On, |variables| {
+        without_settings(variables);
+        // Not the role of the machine that the tests run on.
+        variables.insert("AWS_EC2_METADATA_DISABLED".into(), "true".into());
+    })
+    .await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    browser.fill("distribution_id", DISTRIBUTION).await;
+    let choice = browser.find("[name=credentials][value=aws_default]").await;
+    choice.click().await.unwrap();
+    let key = browser.find("#access_key_id").await;
+    assert!(!key.is_displayed().await.unwrap(), "no key is asked for");
+    browser.save_and_test().await;
+    assert_eq!(outcomes(browser).await, AT_CREDENTIALS);
+    browser
+        .assert_sees(
+            "#test [data-cause]:not(.muted)",
+            "AWS default credentials are chosen, but none were found. Looked in: the environment",
+        )
+        .await;
+    browser
+        .assert_sees("#test [data-fix]", "Give the machine or container a role")
+        .await;
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn settings_that_fail_are_kept_as_a_draft_while_the_old_ones_work_on() {
     draft(Scripts::On).await;
 }
@@ -370,7 +399,7 @@ async fn draft(scripts: Scripts) {
     // Mended, with the stored secret.
     browser.open("/settings/cdn").await;
     fill(browser, DISTRIBUTION, KEY, "").await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     browser.wait_for("#test", "All five steps passed.").await;
     browser
         .assert_sees("#test h2", "Test of the active settings")

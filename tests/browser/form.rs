@@ -117,7 +117,7 @@ impl Mistake<'_> {
     async fn check(&self, browser: &Browser, scripts: Scripts) {
         fill(browser, self.distribution, self.key, self.secret).await;
         browser.choose("region", "eu-central-1").await;
-        browser.submit("Save and test settings").await;
+        browser.save_and_test().await;
         if scripts == Scripts::On {
             assert_eq!(browser.status().await, 422);
         }
@@ -161,7 +161,7 @@ async fn assert_told_at(browser: &Browser, field: &str, words: &str) {
 async fn swapped(browser: &Browser) {
     browser.open("/settings/cdn").await;
     fill(browser, DISTRIBUTION, SECRET, KEY).await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     let swapped = "The access key ID and the secret access key are swapped: here goes the one ";
     assert_told_at(
         browser,
@@ -191,7 +191,7 @@ async fn what_pasting_adds_is_taken_away() {
         &format!("  {SECRET} "),
     )
     .await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     browser.wait_for("#test", "All five steps passed.").await;
     assert_eq!(outcomes(browser).await, ["passed"; 5]);
     assert_eq!(browser.value("distribution_id").await, DISTRIBUTION);
@@ -208,7 +208,7 @@ async fn an_unknown_region_is_told_at_its_field() {
     browser
         .run("document.querySelector('#region :checked').value = 'us-moon-1'")
         .await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     assert_eq!(browser.status().await, 422);
     assert_told_at(
         browser,

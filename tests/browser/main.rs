@@ -17,11 +17,17 @@ mod stage;
 
 mod activity;
 mod address;
+mod embed;
+mod ends;
 mod everywhere;
 mod failures;
 mod form;
+mod keyboard;
 mod purge;
+mod rebuild;
+mod rules;
 mod settings;
 mod sign_in;
 mod sites;
+mod times;
 mod tokens;

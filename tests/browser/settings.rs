@@ -66,7 +66,7 @@ async fn first_visit(scripts: Scripts) {
     assert_eq!(browser.count("[data-test-step]").await, 0);
 
     fill(browser, DISTRIBUTION, KEY, SECRET).await;
-    browser.submit("Save and test settings").await;
+    browser.save_and_test().await;
     let waiting = ["passed", "passed", "passed", "passed", "waiting"];
     assert_eq!(outcomes(browser).await, waiting);
     browser
@@ -103,5 +103,51 @@ async fn first_visit(scripts: Scripts) {
     let accepted = stage.sandbox.accepted().await;
     assert_eq!(accepted.len(), 1);
     assert_eq!(accepted[0]["paths"], json!(["/skycms-cdn-test"]));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn the_steps_of_a_test_fill_in_as_they_pass() {
+    let stage = Stage::fresh(Scripts::On).await;
+    stage
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000, "latency_ms": 300 }))
+        .await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    fill(browser, DISTRIBUTION, KEY, SECRET).await;
+    browser.mark().await;
+    browser
+        .run(
+            "window.seen = [];
+             new MutationObserver(() => {
+               const outcomes = [...document.querySelectorAll('[data-test-step]')].map((step) => step.dataset.outcome).join(' ');
+               if (outcomes && seen.at(-1) !== outcomes) seen.push(outcomes);
+             }).observe(document.querySelector('#test'), { subtree: true, childList: true, attributes: true });",
+        )
+        .await;
+    browser.save_and_test().await;
+    stage.sandbox.complete().await;
+    browser.wait_for("#standing", "Connected").await;
+    browser.wait_for("#test", "All five steps passed.").await;
+    browser.assert_was_not_reloaded().await;
+    let seen: Vec<String> = serde_json::from_value(browser.run("return seen").await).unwrap();
+    assert_eq!(
+        seen,
+        [
+            "passed waiting waiting waiting waiting",
+            "passed passed passed waiting waiting",
+            "passed passed passed passed waiting",
+            "passed passed passed passed passed",
+        ]
+    );
+
+    // The form shows what is stored now, and the secret is nowhere.
+    assert_eq!(browser.value("secret_access_key").await, "");
+    let placeholder = browser.attribute("#secret_access_key", "placeholder").await;
+    assert_eq!(placeholder.unwrap(), "stored — leave empty to keep it");
+    browser
+        .assert_sees("#remove", "Remove the CDN settings")
+        .await;
     stage.finish().await;
 }

@@ -1,5 +1,7 @@
 //! A service, what it talks to, and somebody's browser in front of it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::browser::{Browser, PASSWORD};
@@ -10,7 +12,7 @@ use crate::support::{Api, Database, Replica, Sandbox, Variables, variables};
 pub(crate) struct Stage {
     pub(crate) browser: Browser,
     pub(crate) service: Replica,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) sandbox: Arc<Sandbox>,
     _database: Database,
 }
 
@@ -27,6 +29,17 @@ impl Stage {
 
     pub(crate) async fn with(scripts: Scripts, change: impl FnOnce(&mut Variables)) -> Self {
         let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+        Self::on(scripts, database, sandbox, change).await
+    }
+
+    /// A service before a database and a sandbox that have a past.
+    pub(crate) async fn on(
+        scripts: Scripts,
+        database: Database,
+        sandbox: impl Into<Arc<Sandbox>>,
+        change: impl FnOnce(&mut Variables),
+    ) -> Self {
+        let sandbox = sandbox.into();
         let mut variables = variables(&database, &sandbox);
         variables.insert("ADMIN_PASSWORD".into(), PASSWORD.into());
         change(&mut variables);

@@ -1,5 +1,13 @@
 //! What the settings page gives away once, and what it asks before it takes away.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fantoccini::Locator;
+use serde_json::json;
+
 use crate::driver::Scripts;
 use crate::settings::fill;
 use crate::stage::{Stage, without_settings};
@@ -79,6 +87,105 @@ async fn the_first_token_waits_to_be_shown_once() {
     browser.assert_sees("#hook .rows", "First token").await;
     let reveal = "form[action*='/tokens/'][action*='/reveal']";
     assert_eq!(browser.count(reveal).await, 0);
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_signing_secret_is_shown_once_and_replaced() {
+    secrets(Scripts::On).await;
+}
+
+#[tokio::test]
+async fn a_signing_secret_is_shown_once_and_replaced_without_scripts() {
+    secrets(Scripts::Off).await;
+}
+
+async fn secrets(scripts: Scripts) {
+    let mut stage = Stage::set_up(scripts).await;
+    stage.browser.open("/settings/cdn").await;
+    let reveal = "form[action*='/secrets/'][action*='/reveal']";
+    assert_eq!(stage.browser.count(reveal).await, 1);
+    stage
+        .browser
+        .submit("Show it once: the signing secret")
+        .await;
+    stage.browser.assert_sees(".reveal", "Signing secret").await;
+    let first = stage.browser.text(".reveal pre").await;
+    assert_eq!(status_of_a_signed_publish(stage.api(), &first).await, 202);
+    stage.browser.keep_secret(&first);
+    stage.browser.open("/settings/cdn").await;
+    assert_eq!(stage.browser.count(reveal).await, 0);
+
+    stage.browser.submit("Create a new secret").await;
+    let second = stage.browser.text(".reveal pre").await;
+    assert!(second.starts_with("whsec_") && second != first, "{second}");
+    for secret in [&first, &second] {
+        assert_eq!(status_of_a_signed_publish(stage.api(), secret).await, 202);
+    }
+    stage.browser.keep_secret(&second);
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    assert_eq!(browser.count("form[action*='/secrets/']").await, 2);
+    // The newest is first.
+    let forms = "form[action*='/secrets/'][action*='/revoke'] button";
+    let page = browser.find("html").await;
+    let buttons = browser.client().find_all(Locator::Css(forms)).await;
+    buttons.unwrap().pop().unwrap().click().await.unwrap();
+    browser.leave(page).await;
+    assert_eq!(status_of_a_signed_publish(stage.api(), &first).await, 401);
+    assert_eq!(status_of_a_signed_publish(stage.api(), &second).await, 202);
+    stage.finish().await;
+}
+
+async fn status_of_a_signed_publish(api: &Api, secret: &str) -> u16 {
+    const BODY: &str = r#"{"paths": ["/about"]}"#;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let (id, timestamp) = (format!("msg_{}", now.as_nanos()), now.as_secs().to_string());
+    let key = STANDARD
+        .decode(secret.trim_start_matches("whsec_"))
+        .unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let tag = hmac::sign(&key, format!("{id}.{timestamp}.{BODY}").as_bytes());
+    let headers = [
+        ("authorization", ""),
+        ("webhook-id", &id),
+        ("webhook-timestamp", &timestamp),
+        (
+            "webhook-signature",
+            &format!("v1,{}", STANDARD.encode(tag.as_ref())),
+        ),
+    ];
+    api.post(&headers, BODY).await.status
+}
+
+#[tokio::test]
+async fn the_answer_to_a_form_stays_live() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    for form in ["Create a new token", "Create a new secret"] {
+        browser.open("/settings/cdn").await;
+        browser.fill("token-name", "shown").await;
+        browser.submit(form).await;
+        browser.mark().await;
+        let address = browser.client().current_url().await.unwrap();
+        assert!(
+            address.path().ends_with("/settings/cdn"),
+            "reloading it sends the form again: {address}"
+        );
+        browser.assert_does_not_see("#standing", "Paused").await;
+        stage
+            .sandbox
+            .set_key(KEY, json!({ "enabled": false }))
+            .await;
+        let waiting = stage.api().publish_path("/about").await;
+        browser.wait_for("#standing", "Paused").await;
+        assert_eq!(browser.count(".reveal pre").await, 1, "it is still shown");
+        browser.assert_was_not_reloaded().await;
+
+        stage.sandbox.set_key(KEY, json!({ "enabled": true })).await;
+        browser.save_and_test().await;
+        stage.api().wait_until_ended(&waiting).await;
+    }
     stage.finish().await;
 }
 

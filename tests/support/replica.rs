@@ -58,7 +58,7 @@ impl Replica {
     }
 
     /// The word behind `field` in the log, from the first line that has it.
-    fn find(&self, field: &str) -> Option<String> {
+    pub(crate) fn find(&self, field: &str) -> Option<String> {
         let log = self.log.lock().unwrap();
         let (_, rest) = log.iter().find_map(|line| line.split_once(field))?;
         let ends = |c: char| c.is_whitespace() || c == '"';

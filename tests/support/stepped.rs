@@ -1,5 +1,6 @@
 //! The service inside the test: nothing happens by itself, and time is handed in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -25,7 +26,7 @@ pub(crate) struct Stepped {
     pub(crate) api: Api,
     pub(crate) state: AppState,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) database: Database,
     time: ManualClock,
 }
@@ -43,10 +44,11 @@ impl Stepped {
     /// Starts with a clock that is `ahead`, and with `more` variables; one with an empty value is not set.
     pub(crate) async fn start_on(
         database: Database,
-        sandbox: Sandbox,
+        sandbox: impl Into<Arc<Sandbox>>,
         more: &[(&str, &str)],
         ahead: time::Duration,
     ) -> Self {
+        let sandbox = sandbox.into();
         let mut variables: Variables = variables(&database, &sandbox);
         for (name, value) in more {
             variables.insert((*name).into(), (*value).into());
@@ -93,13 +95,13 @@ impl Stepped {
     }
 
     /// Lets time pass.
-    pub(crate) fn advance(&self, seconds: i64) {
-        self.time.advance(time::Duration::seconds(seconds));
+    pub(crate) fn advance(&self, by: time::Duration) {
+        self.time.advance(by);
     }
 
     /// Lets time pass, then does all that is due.
     pub(crate) async fn pass(&self, seconds: i64) {
-        self.advance(seconds);
+        self.advance(time::Duration::seconds(seconds));
         self.run().await;
     }
 

@@ -1,18 +1,16 @@
 //! Settings as the page shows them.
 
 use super::super::views::{
-    self, ActiveSettings, CredentialsKind, DraftSettings, RegionGroup, StepResult, TestResult,
+    self, ActiveSettings, CredentialsKind, DraftSettings, RegionGroup, TestResult, Tested,
 };
-use crate::domain::{
-    AwsError, Credentials, Field, FieldErrors, Partition, Region, Settings, SettingsForm, Step,
-    StepOutcome, TestReport,
-};
+use super::super::words::settings as words;
+use crate::domain::{Credentials, Field, FieldErrors, Partition, Region, Settings, SettingsForm};
 use crate::store::{SavedSettings, Slot};
 
 fn credentials_name(credentials: &Credentials) -> String {
     credentials
         .access_key_id()
-        .map_or_else(|| "AWS default credentials".to_owned(), ToString::to_string)
+        .map_or_else(|| words::AWS_DEFAULT.to_owned(), ToString::to_string)
 }
 
 /// The settings in force.
@@ -104,38 +102,12 @@ fn regions() -> Vec<RegionGroup> {
 
 /// The result of a test, if there was one.
 pub(super) fn test_result(saved: &SavedSettings) -> Option<TestResult> {
-    let report: &TestReport = saved.report.as_ref()?;
     Some(TestResult {
         at: saved.tested_at?,
-        of_draft: saved.slot == Slot::Draft,
-        steps: report.steps.each_ref().map(|step| StepResult {
-            cause: Some(step.cause.clone()),
-            fix: step.fix.clone(),
-            aws: step
-                .error
-                .clone()
-                .filter(AwsError::has_code_of_aws)
-                .map(Into::into),
-            ..StepResult::new(test_step(step.step), outcome(step.outcome))
-        }),
+        of: match saved.slot {
+            Slot::Draft => Tested::Draft,
+            Slot::Active | Slot::Environment => Tested::Active,
+        },
+        steps: saved.report.as_ref()?.steps.clone(),
     })
-}
-
-const fn test_step(step: Step) -> views::TestStep {
-    match step {
-        Step::Format => views::TestStep::Format,
-        Step::Credentials => views::TestStep::Credentials,
-        Step::CreateInvalidation => views::TestStep::CreateInvalidation,
-        Step::GetInvalidation => views::TestStep::GetInvalidation,
-        Step::Completed => views::TestStep::Completed,
-    }
-}
-
-const fn outcome(outcome: StepOutcome) -> views::StepOutcome {
-    match outcome {
-        StepOutcome::Passed => views::StepOutcome::Passed,
-        StepOutcome::Failed => views::StepOutcome::Failed,
-        StepOutcome::Skipped => views::StepOutcome::Skipped,
-        StepOutcome::Waiting => views::StepOutcome::Waiting,
-    }
 }

@@ -5,8 +5,10 @@ use super::{
     assets::VERSION,
     chart::Chart,
     layout::Layout,
-    parts::{Count, Meter, Progress, Span, State, WaitingFor},
+    parts::{Count, Meter, Progress, Span, State},
 };
+use crate::domain::WaitReason;
+use crate::web::words;
 
 /// What was published, newest first.
 #[derive(Template)]
@@ -74,7 +76,7 @@ pub struct PublishRow {
     /// Sent → completed.
     pub to_completed: Option<Span>,
     /// Why it is held.
-    pub waiting_for: Option<WaitingFor>,
+    pub waiting_for: Option<WaitReason>,
     /// How far it is, if it has many invalidations.
     pub progress: Option<Progress>,
     /// Why it failed, in a few words.
@@ -99,6 +101,8 @@ impl PublishRow {
 pub struct Overview {
     /// Publishes and times, hour by hour.
     pub chart: Chart,
+    /// What is being worked off.
+    pub work: Option<Work>,
     /// Items that wait to be sent.
     pub queued: Count,
     /// How long the oldest has waited.
@@ -109,6 +113,34 @@ pub struct Overview {
     pub wildcards: QuotaUse,
     /// This month.
     pub meter: Option<Meter>,
+}
+
+impl Overview {
+    /// Whether it will change soon.
+    pub fn is_pending(&self) -> bool {
+        self.work.is_some_and(|work| work.ended_at.is_none())
+    }
+}
+
+/// The publishes accepted since the queue was last empty, a rebuild's thousands of single pages for instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// How many have ended, of how many.
+    pub progress: Progress,
+    /// There are more than could be counted.
+    pub is_more: bool,
+    /// How many are unconfirmed or failed.
+    pub in_trouble: Count,
+    /// When the first was accepted.
+    pub since: OffsetDateTime,
+    /// When the last one ended, once all have.
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+impl Work {
+    fn took(&self) -> Option<Span> {
+        Some(Span(self.ended_at? - self.since))
+    }
 }
 
 /// How much of a quota is in use.

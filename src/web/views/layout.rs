@@ -24,6 +24,8 @@ pub struct Layout {
     pub flash: Option<Flash>,
     /// Framed by SkyCMS: no name, no signing out.
     pub embedded: bool,
+    /// Where the page is read from, after `base`, when it may be the answer to a form that was sent elsewhere.
+    pub address: Option<&'static str>,
     /// Something on the page will change soon: without scripts, the page reloads itself every three seconds.
     pub pending: bool,
 }

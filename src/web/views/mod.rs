@@ -19,7 +19,7 @@ mod settings_parts;
 mod sites;
 
 pub use account::{AuditEntry, AuditPage, PasswordPage, SetUpPage, SignInPage};
-pub use activity::{ActivityPage, Filter, Overview, Paging, PublishRow, QuotaUse};
+pub use activity::{ActivityPage, Filter, Overview, Paging, PublishRow, QuotaUse, Work};
 pub use assets::{ICON, SCRIPT, STYLE, VERSION};
 pub use chart::{Chart, Hour};
 pub use docs::{
@@ -27,15 +27,12 @@ pub use docs::{
 };
 pub use layout::{Banner, Flash, Layout, Link, Nav, Role, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage};
-pub use parts::{
-    Ago, AwsError, Badge, Count, Field, Meter, Progress, Severity, Span, State, StepOutcome,
-    TestStep, Tone, Usd, WaitingFor,
-};
+pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Severity, Span, State, Tone, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use settings::{
     ActiveSettings, Connection, CredentialsKind, DraftSettings, Region, RegionGroup, SettingsForm,
-    SettingsPage, StepResult, TestResult,
+    SettingsPage, TestPart, TestResult, Tested,
 };
 pub use settings_parts::{
     Hook, IamPolicy, PastLimit, PublishingForm, Revealed, SigningSecret, SpendingForm,

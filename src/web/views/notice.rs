@@ -1,9 +1,9 @@
+use std::borrow::Cow;
+
 use askama::Template;
 
-use super::{
-    assets::VERSION,
-    layout::{Layout, Link},
-};
+use super::{assets::VERSION, layout::Layout};
+use crate::web::words::{Question, errors::Trouble};
 
 /// Something went wrong.
 #[derive(Template)]
@@ -13,16 +13,8 @@ pub struct ErrorPage {
     pub layout: Layout,
     /// The HTTP status.
     pub status: u16,
-    /// What happened: «Page not found».
-    pub title: String,
-    /// Why, in a sentence.
-    pub text: String,
-    /// What to do, one a line.
-    pub fixes: Vec<String>,
-    /// Where to go.
-    pub link: Option<Link>,
-    /// To find it in the log.
-    pub request_id: Option<String>,
+    /// What happened, why, and what to do.
+    pub trouble: Trouble,
 }
 
 /// «Are you sure?» The form posts the `fields` to `path`.
@@ -31,18 +23,12 @@ pub struct ErrorPage {
 pub struct ConfirmPage {
     /// What every page shares.
     pub layout: Layout,
-    /// The question: «Purge the whole site?»
-    pub title: String,
-    /// What it means.
-    pub text: String,
-    /// More of it, one a line.
-    pub consequences: Vec<String>,
-    /// What the button says: «Purge everything».
-    pub action: String,
+    /// What is asked.
+    pub question: Question,
     /// Where the form goes, after the base.
-    pub path: String,
+    pub path: Cow<'static, str>,
     /// Hidden fields (name, value); no secrets.
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<(&'static str, String)>,
     /// The way back, after the base.
-    pub cancel: String,
+    pub cancel: &'static str,
 }

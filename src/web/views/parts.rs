@@ -57,78 +57,6 @@ impl State {
     }
 }
 
-/// Why a publish or an invalidation is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitingFor {
-    /// CloudFront's quota is full.
-    Quota,
-    /// The request rate allows no call yet.
-    Rate,
-    /// A call failed and will be repeated.
-    Retry,
-    /// The site has no working settings.
-    Settings,
-}
-
-impl fmt::Display for WaitingFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(words::waiting_for(*self))
-    }
-}
-
-/// A step of the settings test, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TestStep {
-    /// The values look right.
-    Format,
-    /// AWS knows them.
-    Credentials,
-    /// CreateInvalidation.
-    CreateInvalidation,
-    /// GetInvalidation.
-    GetInvalidation,
-    /// CloudFront said `Completed`.
-    Completed,
-}
-
-impl TestStep {
-    /// The value of `data-test-step`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Format => "format",
-            Self::Credentials => "credentials",
-            Self::CreateInvalidation => "create_invalidation",
-            Self::GetInvalidation => "get_invalidation",
-            Self::Completed => "completed",
-        }
-    }
-}
-
-/// How a step of the settings test went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepOutcome {
-    /// It works.
-    Passed,
-    /// It does not.
-    Failed,
-    /// Not tried.
-    Skipped,
-    /// Not done yet.
-    Waiting,
-}
-
-impl StepOutcome {
-    /// The value of `data-outcome`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Waiting => "waiting",
-        }
-    }
-}
-
 /// How serious a banner or a flash is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -265,17 +193,6 @@ impl Progress {
     pub(super) const fn total(&self) -> Count {
         Count(self.total)
     }
-}
-
-/// What AWS said, word for word.
-#[derive(Clone, Debug)]
-pub struct AwsError {
-    /// AWS's error code.
-    pub code: Option<String>,
-    /// AWS's message.
-    pub message: String,
-    /// AWS's request id, which its support asks for.
-    pub request_id: Option<String>,
 }
 
 /// A text field of a form, as typed.

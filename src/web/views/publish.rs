@@ -5,8 +5,10 @@ use super::{
     ITEMS_SHOWN,
     assets::VERSION,
     layout::Layout,
-    parts::{AwsError, Count, Progress, Span, State, WaitingFor},
+    parts::{Count, Progress, Span, State},
 };
+use crate::domain::{AwsError, WaitReason};
+use crate::web::words;
 
 /// A publish's own page. Form: `POST …/activity/{id}/retry`.
 #[derive(Template)]
@@ -25,9 +27,7 @@ pub struct PublishPage {
     /// When it ended.
     pub ended_at: Option<OffsetDateTime>,
     /// Why it is held.
-    pub waiting_for: Option<WaitingFor>,
-    /// When it will be tried next.
-    pub next_try_at: Option<OffsetDateTime>,
+    pub waiting_for: Option<WaitReason>,
     /// How many of its invalidations are completed.
     pub progress: Option<Progress>,
     /// Its items; the first [`super::ITEMS_SHOWN`] are listed.
@@ -102,7 +102,7 @@ pub struct InvalidationView {
     /// When CloudFront said `Completed`.
     pub completed_at: Option<OffsetDateTime>,
     /// Why it is held.
-    pub waiting_for: Option<WaitingFor>,
+    pub waiting_for: Option<WaitReason>,
     /// AWS's words.
     pub error: Option<AwsError>,
     /// What to do about them.

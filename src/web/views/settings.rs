@@ -4,10 +4,11 @@ use time::OffsetDateTime;
 use super::{
     assets::VERSION,
     layout::Layout,
-    parts::{Aria, AwsError, Count, Field, Meter, Span, StepOutcome, TestStep, Tone},
+    parts::{Aria, Count, Field, Meter, Tone},
     settings_parts::{Hook, IamPolicy, PastLimit, PublishingForm, SpendingForm, SpendingPolicy},
 };
-use crate::web::words::{self, Look};
+use crate::domain::{StepOutcome, StepReport};
+use crate::web::words;
 
 /// Settings → CDN. The parts that are `None` are not shown.
 #[derive(Template)]
@@ -187,58 +188,26 @@ pub struct Region {
     pub recommended: bool,
 }
 
+/// What a test tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tested {
+    /// The settings in force.
+    Active,
+    /// Settings that failed it, and are kept.
+    Draft,
+    /// What has just been typed: the test is under way.
+    Typed,
+}
+
 /// The result of a test, whole or so far.
 #[derive(Clone, Debug)]
 pub struct TestResult {
     /// When it began.
     pub at: OffsetDateTime,
-    /// It tests a draft or new settings, not the ones in force.
-    pub of_draft: bool,
+    /// What it tests.
+    pub of: Tested,
     /// The five steps, in order.
-    pub steps: [StepResult; 5],
-}
-
-/// A step of a test.
-#[derive(Clone, Debug)]
-pub struct StepResult {
-    /// Which step.
-    pub step: TestStep,
-    /// How it went.
-    pub outcome: StepOutcome,
-    /// What went wrong, or what was found.
-    pub cause: Option<String>,
-    /// What to do.
-    pub fix: Option<String>,
-    /// AWS's own words.
-    pub aws: Option<AwsError>,
-    /// How long it took.
-    pub took: Option<Span>,
-}
-
-impl StepResult {
-    /// A step that has not been done.
-    pub const fn new(step: TestStep, outcome: StepOutcome) -> Self {
-        Self {
-            step,
-            outcome,
-            cause: None,
-            fix: None,
-            aws: None,
-            took: None,
-        }
-    }
-
-    const fn look(&self) -> Look {
-        words::outcome(self.outcome)
-    }
-
-    const fn title(&self) -> &'static str {
-        words::step(self.step).0
-    }
-
-    const fn about(&self) -> &'static str {
-        words::step(self.step).1
-    }
+    pub steps: [StepReport; 5],
 }
 
 impl TestResult {
@@ -250,7 +219,8 @@ impl TestResult {
         self.has(StepOutcome::Failed)
     }
 
-    fn pending(&self) -> bool {
+    /// Whether it will change soon.
+    pub fn is_pending(&self) -> bool {
         !self.failed() && self.has(StepOutcome::Waiting)
     }
 
@@ -260,4 +230,18 @@ impl TestResult {
             .filter(|step| step.outcome == StepOutcome::Passed)
             .count()
     }
+}
+
+/// The result of a test without the page around it, while the test is under way.
+#[derive(Template)]
+#[template(path = "settings/test_part.html")]
+pub struct TestPart {
+    /// What every page shares.
+    pub layout: Layout,
+    /// The test so far.
+    pub test: Option<TestResult>,
+    /// Why there is nothing more to come.
+    pub trouble: Option<String>,
+    /// Of no matter before the test has ended.
+    pub active: Option<ActiveSettings>,
 }

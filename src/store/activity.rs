@@ -1,0 +1,242 @@
+//! What the activity page lists: publishes in brief, and what is being worked off now.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Page, SiteId, Store, StoreError};
+use crate::domain::{PublishState, WaitReason};
+
+/// Publishes that are looked through to find when the queue was last empty: some, and more only if it was not so soon.
+const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
+
+/// Which publishes to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishFilter<'a> {
+    /// Only these.
+    pub state: Option<PublishState>,
+    /// Only those with an item that holds this text.
+    pub path: Option<&'a str>,
+    /// Only older than this one.
+    pub before: Option<Uuid>,
+    /// Only newer than this one: those next to it.
+    pub after: Option<Uuid>,
+}
+
+/// A publish in brief: a rebuild's thousands of items stay where they are.
+#[derive(Clone, Debug)]
+pub struct PublishSummary {
+    /// Its identifier.
+    pub id: Uuid,
+    /// How far it is.
+    pub state: PublishState,
+    /// When it arrived.
+    pub received_at: OffsetDateTime,
+    /// When CloudFront had accepted all of it.
+    pub submitted_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub ended_at: Option<OffsetDateTime>,
+    /// Its first three items.
+    pub items: Vec<String>,
+    /// How many it has.
+    pub items_total: u64,
+    /// Why it is held, or what covers it.
+    pub waiting_for: Option<WaitReason>,
+    /// How many invalidations cover it.
+    pub invalidations: u64,
+    /// How many of them have ended.
+    pub ended_invalidations: u64,
+    /// AWS's code for why one of them failed.
+    pub error: Option<String>,
+}
+
+/// What is being worked off: the publishes that were accepted since the queue was last empty. When it is empty, those
+/// of the last time it was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// When the first of them was accepted.
+    pub since: OffsetDateTime,
+    /// How many there are.
+    pub total: u64,
+    /// How many have ended, however.
+    pub ended: u64,
+    /// How many of those are unconfirmed or failed.
+    pub in_trouble: u64,
+    /// When the last one ended, once all have.
+    pub ended_at: Option<OffsetDateTime>,
+    /// There are more: only so many were counted.
+    pub is_more: bool,
+}
+
+fn unsigned(count: impl Into<i64>) -> u64 {
+    u64::try_from(count.into()).unwrap_or_default()
+}
+
+impl Store {
+    /// Publishes, newest first.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn publishes(
+        &self,
+        site: SiteId,
+        filter: PublishFilter<'_>,
+        limit: u16,
+        now: OffsetDateTime,
+    ) -> Result<Page<PublishSummary>, StoreError> {
+        let ids = self.publish_ids(site, filter, limit).await?;
+        let page = Page::cut(ids, limit, filter.before, filter.after, |id| *id);
+        Ok(Page {
+            items: self.summaries(site, &page.items, now).await?,
+            next: page.next,
+            previous: page.previous,
+        })
+    }
+
+    /// One more than `limit`, from the end that the filter begins at.
+    async fn publish_ids(
+        &self,
+        site: SiteId,
+        filter: PublishFilter<'_>,
+        limit: u16,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let (state, rows) = (filter.state.map(PublishState::as_str), i64::from(limit) + 1);
+        let ids = match filter.after {
+            None => {
+                sqlx::query_scalar!(
+                    "SELECT id FROM publish
+                     WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                       AND ($3::text IS NULL OR state = $3)
+                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
+                       AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
+                     ORDER BY id DESC LIMIT $5",
+                    site.0,
+                    filter.before,
+                    state,
+                    filter.path,
+                    rows,
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+            Some(after) => {
+                sqlx::query_scalar!(
+                    "SELECT id FROM publish
+                     WHERE site_id = $1 AND id > $2
+                       AND ($3::text IS NULL OR state = $3)
+                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
+                       AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
+                     ORDER BY id LIMIT $5",
+                    site.0,
+                    after,
+                    state,
+                    filter.path,
+                    rows,
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+        };
+        Ok(ids)
+    }
+
+    async fn summaries(
+        &self,
+        site: SiteId,
+        ids: &[Uuid],
+        now: OffsetDateTime,
+    ) -> Result<Vec<PublishSummary>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT p.id, p.state, p.received_at, p.submitted_at, p.ended_at, p.planned,
+                      p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
+                      c.total as "total!", c.ended as "ended!", c.waiting_for, c.error
+               FROM publish p CROSS JOIN LATERAL (
+                 SELECT count(*) AS total, count(i.ended_at) AS ended, min(i.waiting_for) AS waiting_for,
+                        min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
+                 FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+                 WHERE c.site_id = p.site_id AND c.publish_id = p.id) c
+               WHERE p.site_id = $1 AND p.id = ANY($2) ORDER BY p.id DESC"#,
+            site.0,
+            ids,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let held = if rows.iter().any(|row| !row.planned) {
+            self.held(site, now).await?.map(|(why, _)| why)
+        } else {
+            None
+        };
+        rows.into_iter()
+            .map(|row| {
+                let covering = row.waiting_for.and_then(|text| text.parse().ok());
+                Ok(PublishSummary {
+                    id: row.id,
+                    state: row
+                        .state
+                        .parse()
+                        .map_err(|()| StoreError::unknown("state", row.state))?,
+                    received_at: row.received_at,
+                    submitted_at: row.submitted_at,
+                    ended_at: row.ended_at,
+                    items: row.items,
+                    items_total: unsigned(row.items_total),
+                    waiting_for: held.filter(|_| !row.planned).or(covering),
+                    invalidations: unsigned(row.total),
+                    ended_invalidations: unsigned(row.ended),
+                    error: row.error,
+                })
+            })
+            .collect()
+    }
+
+    /// What is being worked off; none: nothing was ever published.
+    ///
+    /// The queue was empty when a publish arrived if every earlier one had ended by then.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn workload(&self, site: SiteId) -> Result<Option<Workload>, StoreError> {
+        let mut workload = None;
+        for most in LOOKED_THROUGH {
+            workload = self.workload_among(site, most).await?;
+            if workload.is_none_or(|workload| !workload.is_more) {
+                break;
+            }
+        }
+        Ok(workload)
+    }
+
+    async fn workload_among(
+        &self,
+        site: SiteId,
+        most: u32,
+    ) -> Result<Option<Workload>, StoreError> {
+        let row = sqlx::query!(
+            r#"WITH recent AS (
+                 SELECT id, received_at, ended_at, state FROM publish
+                 WHERE site_id = $1 ORDER BY id DESC LIMIT $2),
+               marked AS (
+                 SELECT *, max(coalesce(ended_at, 'infinity')) OVER (
+                             ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_ended_at
+                 FROM recent),
+               first AS (
+                 SELECT id FROM marked
+                 WHERE earlier_ended_at IS NULL OR earlier_ended_at <= received_at ORDER BY id DESC LIMIT 1)
+               SELECT min(received_at) as since, count(*) as "total!", count(ended_at) as "ended!",
+                      count(*) FILTER (WHERE state IN ('unconfirmed', 'failed')) as "in_trouble!",
+                      max(ended_at) as ended_at
+               FROM marked WHERE id >= (SELECT id FROM first)"#,
+            site.0,
+            i64::from(most),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.since.map(|since| Workload {
+            since,
+            total: unsigned(row.total),
+            ended: unsigned(row.ended),
+            in_trouble: unsigned(row.in_trouble),
+            ended_at: row.ended_at.filter(|_| row.ended == row.total),
+            is_more: unsigned(row.total) == u64::from(most),
+        }))
+    }
+}

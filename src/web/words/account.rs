@@ -1,0 +1,50 @@
+//! Signing in, and passwords.
+
+use crate::domain::password::PasswordError;
+use crate::store::Role;
+
+/// A wrong user name or password; one sentence for both, so that nobody learns which.
+pub const WRONG: &str = "The user name or the password is wrong.";
+
+/// Too many wrong passwords.
+pub fn wait(seconds: i64) -> String {
+    format!("Too many wrong passwords. Wait {seconds} seconds, then try again.")
+}
+
+/// A password that cannot be one.
+pub fn bad_password(why: &PasswordError) -> String {
+    format!("The password {why}.")
+}
+
+/// The password in force was not typed right.
+pub const NOT_CURRENT: &str = "This is not the current password.";
+
+/// The new password was typed in two ways.
+pub const NOT_THE_SAME: &str = "This is not the same as above.";
+
+/// For the audit: whom SkyCMS sent.
+pub const fn came_as(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "as administrator",
+        Role::Editor => "as editor",
+    }
+}
+
+/// For the audit: who failed to sign in. What they typed may be a password.
+pub const SOMEBODY: &str = "somebody";
+
+/// For the log: why a token of SkyCMS was refused. The page says only that it was.
+pub mod ticket {
+    /// It is not of SkyCMS, or not for this service.
+    pub const FORGED: &str = "its form, signature or audience is wrong";
+    /// It is too old.
+    pub const EXPIRED: &str = "it has expired";
+    /// It would hold for too long.
+    pub const TOO_LONG: &str = "it expires too far ahead";
+    /// Its times cannot be right.
+    pub const NOT_YET: &str = "it is made for the future or for more than five minutes";
+    /// It names nobody.
+    pub const NAMELESS: &str = "its `sub` or `jti` is empty or too long";
+    /// It does not say what its bearer may do.
+    pub const NO_ROLE: &str = "its `role` is unknown";
+}

@@ -1,0 +1,112 @@
+//! SkyCMS's users: signed in by its token, in a page of their own and inside SkyCMS's editor.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::hmac;
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fantoccini::Locator;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::driver::Scripts;
+use crate::stage::Stage;
+
+const SECRET: &str = "a secret that SkyCMS and this service share";
+
+/// What SkyCMS makes when somebody opens Settings → CDN.
+fn token(role: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let claims = json!({
+        "sub": "ada@example.com", "role": role, "aud": "skycms-cdn", "jti": format!("{now:?}"),
+        "iat": now.as_secs(), "exp": now.as_secs() + 120,
+    });
+    let part = |text: String| URL_SAFE_NO_PAD.encode(text);
+    let header = json!({ "alg": "HS256", "typ": "JWT" });
+    let signed = format!("{}.{}", part(header.to_string()), part(claims.to_string()));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let tag = hmac::sign(&key, signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+}
+
+#[tokio::test]
+async fn skycms_signs_its_users_in() {
+    let stage = Stage::with(Scripts::On, |variables| {
+        variables.insert("EMBED_JWT_SECRET".into(), SECRET.into());
+    })
+    .await;
+    let (browser, base) = (&stage.browser, &stage.api().base);
+    let editor = token("Editors");
+    browser.goto(&format!("{base}/embed?token={editor}")).await;
+    browser.assert_sees("h1", "Activity").await;
+    browser.assert_sees(".who", "ada@example.com Editor").await;
+    assert_eq!(browser.texts("nav a").await, ["Activity", "Purge"]);
+    browser.goto(&format!("{base}/settings/cdn")).await;
+    browser.assert_sees("h1", "Not for you").await;
+
+    browser.goto(&format!("{base}/embed?token={editor}")).await;
+    browser
+        .assert_sees("h1", "SkyCMS could not sign you in")
+        .await;
+    browser
+        .assert_sees("main", "open Settings → CDN again")
+        .await;
+
+    let administrator = token("Administrators");
+    browser
+        .goto(&format!("{base}/embed?token={administrator}"))
+        .await;
+    browser.assert_sees("h1", "CDN settings").await;
+    browser
+        .assert_sees(".who", "ada@example.com Administrator")
+        .await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn the_pages_work_inside_skycms() {
+    let skycms = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let origin = format!("http://localhost:{}", skycms.local_addr().unwrap().port());
+    // Another host of one site, as SkyCMS's editor and this service usually are.
+    let service = format!("http://localhost:{port}");
+    let stage = Stage::with(Scripts::On, |variables| {
+        variables.insert("LISTEN_ADDR".into(), format!("127.0.0.1:{port}"));
+        variables.insert("PUBLIC_URL".into(), service.clone());
+        variables.insert("EMBED_JWT_SECRET".into(), SECRET.into());
+        variables.insert("EMBED_ORIGINS".into(), origin.clone());
+    })
+    .await;
+    let page = format!(
+        "<!doctype html><title>SkyCMS</title><link rel=icon href=data:,>
+         <iframe title=CDN width=1000 height=800 src='{service}/embed?token={}'></iframe>",
+        token("Administrators")
+    );
+    let site = Router::new().route("/", get(move || async move { Html(page.clone()) }));
+    tokio::spawn(async move { axum::serve(skycms, site).await });
+
+    let browser = &stage.browser;
+    browser.goto(&origin).await;
+    let frame = browser.client().find(Locator::Css("iframe")).await.unwrap();
+    frame.enter_frame().await.unwrap();
+    browser.wait_for("h1", "CDN settings").await;
+    assert_eq!(
+        browser.count(".user, .brand").await,
+        0,
+        "SkyCMS shows who is signed in"
+    );
+    browser.save_and_test().await;
+    browser.wait_for("#test", "All five steps passed.").await;
+    browser.submit("Activity").await;
+    let id = stage.api().publish_path("/about").await;
+    browser.wait_for(&format!("#p-{id}"), "Completed").await;
+    stage.finish().await;
+}

@@ -1,0 +1,99 @@
+//! A rebuild that arrives as thousands of publishes of one page each: one bar, few requests, a small page.
+
+use std::time::Instant;
+
+use axum::body::{Body, to_bytes};
+use futures_util::{StreamExt as _, stream};
+use http::Method;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::json;
+
+use crate::driver::Scripts;
+use crate::stage::Stage;
+use crate::support::Api;
+
+const PAGES: usize = 5_000;
+
+#[tokio::test]
+async fn a_rebuild_of_thousands_of_publishes_is_one_bar() {
+    let stage = Stage::set_up(Scripts::On).await;
+    stage
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    browser.assert_sees("#work", "Nothing under way").await;
+    browser.mark().await;
+    browser.run(WATCH).await;
+
+    let begun = Instant::now();
+    publish_pages(stage.api()).await;
+    browser.wait_for("#work", "of 5,000 publishes done").await;
+    println!("{PAGES} publishes on the page after {:?}", begun.elapsed());
+    browser.assert_sees("#work", "Under way").await;
+    assert_eq!(
+        browser.attribute("#work progress", "max").await.as_deref(),
+        Some("5000")
+    );
+
+    // CloudFront takes 3,000 at a time, so that the bar stands in between for a while.
+    browser.wait_for("#work", "0 of 5,000 publishes done").await;
+    stage.sandbox.complete().await;
+    browser.wait_for("#work", "0 of 5,000 publishes done").await;
+    stage.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    stage.sandbox.complete().await;
+    browser
+        .wait_for("#work", "5,000 of 5,000 publishes done")
+        .await;
+    println!("all of them done after {:?}", begun.elapsed());
+    browser.assert_sees("#work", "Nothing under way").await;
+    browser.assert_was_not_reloaded().await;
+
+    let seconds = begun.elapsed().as_secs() + 1;
+    let seen = browser.run("return window.seen").await;
+    println!("the browser saw {seen} in {seconds} s");
+    let values: Vec<u64> = serde_json::from_value(seen["values"].clone()).unwrap();
+    assert!(values.is_sorted(), "the bar went back: {values:?}");
+    let looks = seen["looks"].as_u64().unwrap();
+    assert!(looks <= seconds, "{looks} looks in {seconds} s");
+    let elements = seen["elements"].as_u64().unwrap();
+    assert!(elements < 1_000, "{elements} elements");
+    let longest = seen["longest"].as_f64().unwrap();
+    assert!(longest < 200.0, "a task of {longest} ms");
+    stage.finish().await;
+}
+
+/// As a publisher does it: several at a time, on connections that stay open.
+async fn publish_pages(api: &Api) {
+    let client = &Client::builder(TokioExecutor::new()).build_http();
+    stream::iter(0..PAGES)
+        .for_each_concurrent(16, |page| async move {
+            let body = json!({ "paths": [format!("/archive/page-{page}")] });
+            let path = "/api/sites/default/publishes";
+            let request = api.request(Method::POST, path, &[], body.to_string());
+            let answer = client.request(request).await.unwrap();
+            assert_eq!(answer.status(), 202);
+            to_bytes(Body::new(answer.into_body()), usize::MAX)
+                .await
+                .unwrap();
+        })
+        .await;
+}
+
+/// Notes how often the page looks, how the bar moves, how large the page gets, and the longest task of its thread.
+const WATCH: &str = "
+    const seen = window.seen = { looks: 0, values: [], elements: 0, longest: 0 };
+    new PerformanceObserver((list) => {
+      seen.looks += list.getEntries().filter((entry) => entry.initiatorType === 'fetch').length;
+    }).observe({ type: 'resource' });
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) seen.longest = Math.max(seen.longest, duration);
+    }).observe({ type: 'longtask' });
+    new MutationObserver(() => {
+      seen.elements = Math.max(seen.elements, document.querySelectorAll('*').length);
+      const bar = document.querySelector('#work progress');
+      if (bar?.max === 5000 && seen.values.at(-1) !== bar.value) seen.values.push(bar.value);
+    }).observe(document.body, { subtree: true, childList: true, attributes: true });
+";

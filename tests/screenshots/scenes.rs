@@ -1,0 +1,172 @@
+//! The states that a service comes to, and the pages that show them.
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+
+use crate::browser::PASSWORD;
+use crate::camera::{Camera, Extent::*};
+use crate::day;
+use crate::driver::Scripts;
+use crate::stage::{Stage, without_settings};
+use crate::support::{Api, DISTRIBUTION, Database, KEY, SECRET, Sandbox};
+
+/// Before anybody has set it up.
+pub(crate) async fn fresh(camera: &Camera) {
+    let stage = Stage::with(Scripts::On, |variables| {
+        without_settings(variables);
+        variables.remove("ADMIN_PASSWORD");
+    })
+    .await;
+    let browser = &stage.browser;
+    let link = stage.service.find("/set-up?token=").unwrap();
+    browser
+        .goto(&format!("{}/set-up?token={link}", stage.api().base))
+        .await;
+    camera.take(browser, "set-up", Whole).await;
+    browser.fill("new_password", PASSWORD).await;
+    browser.fill("repeat_password", PASSWORD).await;
+    browser.submit("Save and sign in").await;
+    camera.take(browser, "settings-new", Top).await;
+    browser.open("/activity").await;
+    camera.take(browser, "activity-not-set-up", Whole).await;
+    browser.open("/purge").await;
+    camera.take(browser, "purge-not-set-up", Whole).await;
+
+    browser.open("/settings/cdn").await;
+    browser
+        .fill("distribution_id", "d111111abcdef8.cloudfront.net")
+        .await;
+    browser.fill("access_key_id", SECRET).await;
+    browser.fill("secret_access_key", KEY).await;
+    browser.save_and_test().await;
+    camera.take(browser, "settings-mistakes", Top).await;
+
+    browser.open("/settings/cdn").await;
+    browser.fill("distribution_id", DISTRIBUTION).await;
+    browser.fill("access_key_id", KEY).await;
+    browser.fill("secret_access_key", SECRET).await;
+    browser.submit("Save without testing").await;
+    browser.open("/activity").await;
+    camera.take(browser, "activity-empty", Whole).await;
+    browser.submit("Sign out").await;
+    camera.take(browser, "sign-in", Whole).await;
+}
+
+/// After a day of publishing.
+pub(crate) async fn at_work(camera: &Camera) {
+    let database = Database::fresh().await;
+    let past = day::live_through(&database).await;
+    let stage = Stage::on(Scripts::On, database, past.sandbox, |_| {}).await;
+    let (browser, sandbox, api) = (&stage.browser, &stage.sandbox, stage.api());
+
+    browser.open("/activity").await;
+    camera.take(browser, "activity", Top).await;
+    for (name, id) in [
+        ("publish-failed", &past.failed),
+        ("publish-unconfirmed", &past.unconfirmed),
+    ] {
+        browser.open(&format!("/activity/{id}")).await;
+        camera.take(browser, name, Whole).await;
+    }
+
+    browser.open("/settings/cdn").await;
+    browser.save_and_test().await;
+    camera.take(browser, "settings-testing", Top).await;
+    sandbox.complete().await;
+    browser.wait_for("#standing", "Connected").await;
+    browser.fill("hosts", "www.example.com").await;
+    browser.fill("companions", "/sitemap.xml").await;
+    browser.submit("Save publishing").await;
+    browser.open("/settings/cdn").await;
+    camera.take(browser, "settings-connected", Whole).await;
+    browser.fill("token-name", "GitHub Actions").await;
+    browser.submit("Create a new token").await;
+    browser.run("document.querySelector('#hook').scrollIntoView(); document.querySelectorAll('.stack > :not(#hook)').forEach((part) => part.hidden = true)").await;
+    camera.take(browser, "settings-token", Whole).await;
+
+    browser.open("/purge").await;
+    camera.take(browser, "purge", Whole).await;
+    let typed = "/about\n/blog/*\n/blog/post-1\nhttps://www.example.com/press\nroot\n/people/~ada\n#article:42";
+    browser.fill("items", typed).await;
+    browser.wait_for("#preview", "paths, ").await;
+    camera.take(browser, "purge-preview", Whole).await;
+    browser
+        .fill("items", "/a*b\n/fine\nhttps://elsewhere.example/about")
+        .await;
+    browser.wait_for("#preview", "cannot be sent").await;
+    camera.take(browser, "purge-mistakes", Whole).await;
+    browser.submit("Purge everything…").await;
+    camera.take(browser, "purge-everything", Whole).await;
+
+    // A publish of many invalidations, between the first and the second of them.
+    let pages: Vec<_> = (0..7_000).map(|n| format!("/archive/1998/{n}")).collect();
+    let publish = api.publish(json!({ "paths": pages })).await;
+    let id = publish["id"].as_str().unwrap();
+    browser.open(&format!("/activity/{id}")).await;
+    browser.wait_for(".invalidation", "In progress").await;
+    sandbox.complete().await;
+    browser
+        .wait_for("#publish", "1 of 3 invalidations completed")
+        .await;
+    browser
+        .wait_for(
+            "#invalidations-title ~ article:nth-of-type(2)",
+            "In progress",
+        )
+        .await;
+    camera.take(browser, "publish-in-progress", Whole).await;
+    browser.open("/activity").await;
+    camera.take(browser, "activity-in-progress", Top).await;
+    complete_all(sandbox).await;
+    browser.wait_for("#work", "1 of 1 publish").await;
+    sandbox.config(json!({ "in_progress_ms": 600_000 })).await;
+    browser.open(&format!("/activity/{id}")).await;
+    camera.take(browser, "publish-completed", Top).await;
+
+    // A rebuild of one page at a time, between its first and its second batch.
+    browser.open("/activity").await;
+    rebuild(api).await;
+    browser.wait_for("#work", "0 of 5,000").await;
+    sandbox.complete().await;
+    browser.wait_for("#publishes", "In progress").await;
+    camera.take(browser, "activity-rebuild", Top).await;
+    complete_all(sandbox).await;
+    browser.wait_for("#work", "5,000 of 5,000").await;
+
+    browser.open("/settings/cdn").await;
+    browser.fill("distribution_id", "E2SANDB0X0CDN1").await;
+    browser.save_and_test().await;
+    camera.take(browser, "settings-failed", Top).await;
+    sandbox.set_key(KEY, json!({ "enabled": false })).await;
+    api.publish_path("/news/late-edition").await;
+    browser.open("/activity").await;
+    browser.wait_for("#banner", "Purging is paused").await;
+    camera.take(browser, "activity-paused", Top).await;
+    browser.open("/settings/cdn").await;
+    camera.take(browser, "settings-paused", Top).await;
+
+    browser.submit("Remove…").await;
+    camera.take(browser, "settings-remove", Whole).await;
+    for (path, name) in [
+        ("/audit", "audit"),
+        ("/password", "password"),
+        ("/nowhere", "not-found"),
+    ] {
+        browser.open(path).await;
+        camera.take(browser, name, Whole).await;
+    }
+}
+
+/// What is in progress, and what comes after it.
+async fn complete_all(sandbox: &Sandbox) {
+    sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    sandbox.complete().await;
+}
+
+async fn rebuild(api: &Api) {
+    stream::iter(0..5_000)
+        .for_each_concurrent(16, |page| async move {
+            api.publish_path(&format!("/archive/page-{page}")).await;
+        })
+        .await;
+}

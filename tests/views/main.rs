@@ -1,0 +1,325 @@
+//! Every page: what is escaped, what others rely on, and how big it is.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use askama::Template;
+use skycms_cdn::domain::AwsError;
+use skycms_cdn::web::views::*;
+
+mod samples;
+
+/// Breaks out of text, of an attribute in either quote, and of a comment.
+const HOSTILE: &str = r#""'><script>alert(1)</script><!--"#;
+
+fn pages() -> Vec<(&'static str, String)> {
+    samples::pages()
+        .into_iter()
+        .map(|(name, html)| (name, html.unwrap()))
+        .collect()
+}
+
+fn assert_harmless(name: &str, html: &str) {
+    assert!(!html.contains("<script>"), "{name}: markup came through");
+    assert!(
+        !html.contains(r#""'>"#) && !html.contains("<!--"),
+        "{name}: a quote came through"
+    );
+    assert!(
+        html.contains("&#60;script&#62;"),
+        "{name}: the sample is not on the page"
+    );
+}
+
+fn hostile_layout(mut layout: Layout) -> Layout {
+    let link = Link {
+        label: HOSTILE.into(),
+        path: HOSTILE.into(),
+    };
+    layout.banner = Some(Banner {
+        severity: Severity::Danger,
+        title: HOSTILE.into(),
+        text: HOSTILE.into(),
+        link: Some(link),
+    });
+    layout.flash = Some(Flash {
+        severity: Severity::Warning,
+        text: HOSTILE.into(),
+    });
+    layout.user = Some(User {
+        name: HOSTILE.into(),
+        role: Role::Admin,
+        has_password: true,
+    });
+    layout
+}
+
+fn hostile_field() -> Field {
+    Field {
+        value: HOSTILE.into(),
+        error: Some(HOSTILE.into()),
+        note: Some(HOSTILE.into()),
+    }
+}
+
+fn hostile_aws() -> AwsError {
+    AwsError {
+        http_status: Some(403),
+        code: HOSTILE.into(),
+        message: HOSTILE.into(),
+        request_id: Some(HOSTILE.into()),
+    }
+}
+
+#[test]
+fn settings_escape_what_was_typed_and_what_aws_said() {
+    let mut page = samples::settings_failed();
+    page.layout = hostile_layout(page.layout);
+    page.form.distribution_id = hostile_field();
+    page.form.access_key_id = hostile_field();
+    page.form.secret_error = Some(HOSTILE.into());
+    page.policy.distribution_id = Some(HOSTILE.into());
+    let step = &mut page.test.as_mut().unwrap().steps[2];
+    (step.cause, step.fix, step.error) =
+        (HOSTILE.into(), Some(HOSTILE.into()), Some(hostile_aws()));
+    let hook = page.hook.as_mut().unwrap();
+    hook.url = HOSTILE.into();
+    hook.tokens[0].name = HOSTILE.into();
+    let publishing = page.publishing.as_mut().unwrap();
+    (publishing.hosts, publishing.companions) = (hostile_field(), hostile_field());
+    assert_harmless("settings", &page.render().unwrap());
+}
+
+#[test]
+fn lists_escape_paths_and_errors() {
+    let mut page = samples::activity();
+    page.layout = hostile_layout(page.layout);
+    page.filter.path = HOSTILE.into();
+    page.publishes[0].items = vec![HOSTILE.into()];
+    page.publishes[0].error = Some(HOSTILE.into());
+    assert_harmless("activity", &page.render().unwrap());
+
+    let mut page = samples::publish_failed();
+    page.items[0].item = HOSTILE.into();
+    page.items[0].why = Some(HOSTILE.into());
+    page.invalidations[0].error = Some(hostile_aws());
+    page.invalidations[0].fix = Some(HOSTILE.into());
+    assert_harmless("publish", &page.render().unwrap());
+
+    let mut page = samples::audit();
+    page.search = HOSTILE.into();
+    page.entries[0].what = HOSTILE.into();
+    page.entries[0].from = HOSTILE.into();
+    assert_harmless("audit", &page.render().unwrap());
+}
+
+#[test]
+fn forms_escape_what_was_typed() {
+    let mut page = samples::purge_errors();
+    page.text = format!("</textarea>{HOSTILE}");
+    page.errors[0].text = HOSTILE.into();
+    let html = page.render().unwrap();
+    assert_harmless("purge", &html);
+    assert_eq!(html.matches("</textarea>").count(), 1);
+
+    let mut page = samples::sites();
+    page.layout = hostile_layout(page.layout);
+    page.layout.sites[0].name = HOSTILE.into();
+    page.new = hostile_field();
+    page.sites[1].name = HOSTILE.into();
+    page.sites[1].paused = Some(HOSTILE.into());
+    page.sites[1].new_name = hostile_field();
+    assert_harmless("sites", &page.render().unwrap());
+
+    let mut page = samples::sign_in();
+    page.username = HOSTILE.into();
+    page.next = Some(HOSTILE.into());
+    assert_harmless("sign-in", &page.render().unwrap());
+
+    let mut page = samples::confirm();
+    page.fields.push(("items", HOSTILE.into()));
+    assert_harmless("confirm", &page.render().unwrap());
+}
+
+#[test]
+fn the_five_steps_say_their_outcome() {
+    let html = samples::settings_failed().render().unwrap();
+    for (step, outcome) in [
+        ("format", "passed"),
+        ("credentials", "passed"),
+        ("create_invalidation", "failed"),
+        ("get_invalidation", "skipped"),
+        ("completed", "skipped"),
+    ] {
+        let attributes = format!(r#"data-test-step="{step}" data-outcome="{outcome}""#);
+        assert_eq!(html.matches(&attributes).count(), 1, "{attributes}");
+    }
+    assert!(html.contains("AccessDenied") && html.contains("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11"));
+    assert!(html.contains("Active") && html.contains("Draft"));
+}
+
+#[test]
+fn the_form_has_the_contract_s_names_and_never_a_secret() {
+    for (name, html) in pages()
+        .iter()
+        .filter(|(name, _)| name.starts_with("settings"))
+    {
+        for field in [
+            "distribution_id",
+            "access_key_id",
+            "secret_access_key",
+            "region",
+        ] {
+            assert!(
+                html.contains(&format!(r#"name="{field}""#)),
+                "{name}: {field}"
+            );
+        }
+        for action in ["save_and_test", "save"] {
+            assert!(
+                html.contains(&format!(r#"name="action" value="{action}""#)),
+                "{name}: {action}"
+            );
+        }
+    }
+    for (name, html) in pages() {
+        for input in html
+            .split("<input")
+            .skip(1)
+            .map(|rest| rest.split('>').next().unwrap())
+        {
+            let is_secret = input.contains(r#"type="password""#);
+            assert!(!(is_secret && input.contains(" value")), "{name}: {input}");
+        }
+    }
+    let errors = samples::settings_errors().render().unwrap();
+    assert!(errors.contains(
+        r#"id="distribution_id" aria-describedby="distribution_id-hint distribution_id-error" aria-invalid="true""#
+    ));
+    assert!(errors.contains(r#"id="distribution_id-error""#));
+}
+
+#[test]
+fn examples_keep_their_indentation() {
+    let html = samples::settings_connected().render().unwrap();
+    assert!(html.contains("    PUBLISH_TOKEN: ${{ secrets.PUBLISH_TOKEN }}\n  run: |\n    curl "));
+    assert!(
+        html.contains("{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [{\n    \"Effect\"")
+    );
+}
+
+#[test]
+fn every_address_follows_prefix_and_site() {
+    let mut page = samples::activity();
+    page.layout.root = "/cdn".into();
+    page.layout.base = "/cdn/sites/shop".into();
+    let html = page.render().unwrap();
+    for attribute in ["href=\"", "src=\"", "action=\""] {
+        for address in html
+            .split(attribute)
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap())
+        {
+            assert!(
+                address.starts_with("/cdn/") || address.starts_with('#'),
+                "{attribute}{address}"
+            );
+        }
+    }
+    // The script listens to the events of the site.
+    assert!(html.contains(r#"data-base="/cdn/sites/shop""#));
+    assert!(
+        html.contains(r#"href="/cdn/sites/shop/purge""#) && html.contains(r#"href="/cdn/audit""#)
+    );
+    assert!(
+        html.contains(r#"action="/cdn/sign-out""#) && html.contains(r#"src="/cdn/static/app.js"#)
+    );
+}
+
+#[test]
+fn a_strict_content_security_policy_blocks_nothing() {
+    for (name, html) in pages() {
+        assert!(!html.contains(" style="), "{name}: inline style");
+        assert!(!html.contains("<style"), "{name}: inline style sheet");
+        assert_eq!(html.matches("<script").count(), 1, "{name}: only app.js");
+        assert!(
+            !html.contains(" on") || !html.contains("onclick="),
+            "{name}: inline handler"
+        );
+    }
+}
+
+#[test]
+fn without_scripts_a_pending_page_reloads_itself() {
+    let pending = samples::settings_testing();
+    let reload = format!(
+        r#"<noscript><meta http-equiv="refresh" content="3; url={}/settings/cdn"></noscript>"#,
+        pending.layout.base
+    );
+    assert!(pending.render().unwrap().contains(&reload));
+    assert!(
+        !samples::settings_connected()
+            .render()
+            .unwrap()
+            .contains(&reload)
+    );
+}
+
+#[test]
+fn editors_see_no_way_to_the_settings() {
+    let mut page = samples::activity();
+    page.layout.user.as_mut().unwrap().role = Role::Editor;
+    let html = page.render().unwrap();
+    assert!(!html.contains("/settings/cdn") && !html.contains("/audit"));
+}
+
+#[test]
+fn a_page_with_style_sheet_and_script_is_under_60_kb() {
+    let assets = STYLE.len() + SCRIPT.len();
+    let mut rebuild = samples::publish();
+    rebuild.items = (0..5_000)
+        .map(|n| PublishedItem {
+            item: format!("/archive/1998/a-page-with-a-rather-long-name-{n}"),
+            why: Some("folded into /archive/*".into()),
+        })
+        .collect();
+    rebuild.items_total = 5_000;
+    let rebuild = ("publish of 5,000 pages", rebuild.render().unwrap());
+    for (name, html) in pages().into_iter().chain([rebuild]) {
+        let size = html.len() + assets;
+        println!("{name}: {} + {assets} bytes", html.len());
+        assert!(size < 60_000, "{name}: {size} bytes");
+    }
+}
+
+#[test]
+fn ids_are_unique_and_labels_have_their_field() {
+    for (name, html) in pages() {
+        let ids: Vec<&str> = html
+            .split(" id=\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap())
+            .collect();
+        for id in &ids {
+            assert_eq!(
+                ids.iter().filter(|other| other == &id).count(),
+                1,
+                "{name}: id {id}"
+            );
+        }
+        for attribute in [
+            "for=\"",
+            "data-copy=\"",
+            "aria-labelledby=\"",
+            "aria-describedby=\"",
+        ] {
+            for list in html
+                .split(attribute)
+                .skip(1)
+                .map(|rest| rest.split('"').next().unwrap())
+            {
+                for id in list.split(' ') {
+                    assert!(ids.contains(&id), "{name}: {attribute}{id}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! Sample data for every page.
+
+use askama::Template;
+use skycms_cdn::domain::{AwsError, WaitReason};
+use skycms_cdn::web::{views::*, words};
+use time::{Duration, OffsetDateTime, macros::datetime};
+
+mod settings;
+
+pub(crate) use settings::*;
+
+/// Every page by name.
+pub(crate) fn pages() -> Vec<(&'static str, askama::Result<String>)> {
+    vec![
+        ("settings-new", settings_new().render()),
+        ("settings-connected", settings_connected().render()),
+        ("settings-failed", settings_failed().render()),
+        ("settings-testing", settings_testing().render()),
+        ("settings-errors", settings_errors().render()),
+        ("activity", activity().render()),
+        ("activity-empty", activity_empty().render()),
+        ("publish", publish().render()),
+        ("publish-failed", publish_failed().render()),
+        ("purge", purge().render()),
+        ("purge-errors", purge_errors().render()),
+        ("sign-in", sign_in().render()),
+        ("set-up", set_up().render()),
+        ("password", password().render()),
+        ("audit", audit().render()),
+        ("sites", sites().render()),
+        ("error", error().render()),
+        ("confirm", confirm().render()),
+    ]
+}
+
+const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
+
+fn ago(seconds: i64) -> OffsetDateTime {
+    NOW - Duration::seconds(seconds)
+}
+
+fn span(milliseconds: i64) -> Option<Span> {
+    Some(Span(Duration::milliseconds(milliseconds)))
+}
+
+fn layout(nav: Nav) -> Layout {
+    Layout {
+        root: ".".into(),
+        base: ".".into(),
+        sites: Vec::new(),
+        nav,
+        now: NOW,
+        user: Some(User {
+            name: "admin".into(),
+            role: Role::Admin,
+            has_password: true,
+        }),
+        banner: None,
+        flash: None,
+        embedded: false,
+        address: None,
+        pending: false,
+    }
+}
+
+fn outside() -> Layout {
+    Layout {
+        user: None,
+        ..layout(Nav::Elsewhere)
+    }
+}
+fn meter() -> Meter {
+    Meter {
+        month: "November 2026".into(),
+        paths: Count(1_412),
+        free: Count(1_000),
+        free_left: Count(0),
+        cost: Usd(2_060),
+        projected_paths: Count(1_910),
+        projected_cost: Usd(4_550),
+        saved: Count(3_218),
+    }
+}
+fn row(id: usize, state: State, seconds: i64, items: &[&str], total: u64) -> PublishRow {
+    PublishRow {
+        id: format!("0199f0c2-7d1e-7000-8000-{id:012}"),
+        state,
+        received_at: ago(seconds),
+        items: items.iter().map(|item| (*item).into()).collect(),
+        items_total: total,
+        to_sent: (state != State::Queued)
+            .then(|| Span(Duration::milliseconds(180 + seconds % 700))),
+        to_completed: (state == State::Completed)
+            .then(|| Span(Duration::milliseconds(9_000 + seconds % 9_000))),
+        waiting_for: None,
+        progress: None,
+        error: None,
+    }
+}
+
+fn hours() -> Vec<Hour> {
+    let publishes = [
+        0, 0, 0, 1, 0, 2, 6, 11, 18, 24, 31, 22, 19, 27, 34, 41, 29, 16, 9, 7, 4, 0, 3, 12,
+    ];
+    (0..)
+        .zip(publishes)
+        .map(|(hour, publishes)| Hour {
+            start: ago(86_400 - hour * 3_600),
+            publishes,
+            p50: (publishes > 0).then(|| Duration::milliseconds(8_500 + (hour * 977) % 3_000)),
+            p95: (publishes > 0).then(|| Duration::milliseconds(14_000 + (hour * 2_741) % 11_000)),
+        })
+        .collect()
+}
+
+pub(crate) fn activity() -> ActivityPage {
+    let mut publishes = vec![
+        row(
+            1,
+            State::Queued,
+            4,
+            &["/news/2026/11/harbour-bridge-opens"],
+            4,
+        ),
+        row(2, State::InProgress, 21, &["/", "/index.html", "/sport"], 3),
+        row(
+            3,
+            State::InProgress,
+            48,
+            &["/archive/1998/a", "/archive/1998/b", "/archive/1998/c"],
+            5_000,
+        ),
+        row(4, State::Completed, 130, &["/about", "/sitemap.xml"], 2),
+        row(5, State::Failed, 700, &["/files/report%20final.pdf"], 1),
+        row(6, State::Unconfirmed, 2_900, &["/weather", "#city:oslo"], 2),
+    ];
+    publishes[0].waiting_for = Some(WaitReason::Rate);
+    publishes[2].progress = Some(Progress { done: 7, total: 19 });
+    publishes[4].error = Some("CloudFront refused the path: Your request contains one or more invalid invalidation paths.".into());
+    publishes.extend((7..26).map(|n| {
+        row(
+            n,
+            State::Completed,
+            n as i64 * 1_500,
+            &["/news/2026/11/council-votes-on-budget", "/", "/index.html"],
+            4,
+        )
+    }));
+    ActivityPage {
+        layout: layout(Nav::Activity),
+        overview: Some(Overview {
+            chart: Chart::new(
+                &hours(),
+                Some(Duration::milliseconds(9_800)),
+                Some(Duration::milliseconds(21_300)),
+            ),
+            work: Some(Work {
+                progress: Progress {
+                    done: 1_204,
+                    total: 5_000,
+                },
+                is_more: false,
+                in_trouble: Count(1),
+                since: ago(48),
+                ended_at: None,
+            }),
+            queued: Count(4),
+            oldest: span(4_200),
+            files: QuotaUse {
+                used: Count(412),
+                quota: Count(3_000),
+            },
+            wildcards: QuotaUse {
+                used: Count(3),
+                quota: Count(15),
+            },
+            meter: Some(meter()),
+        }),
+        filter: Filter::default(),
+        publishes,
+        paging: Paging {
+            newer: None,
+            older: Some("before=0199".into()),
+        },
+        set_up: true,
+        hook_url: hook().url,
+    }
+}
+
+pub(crate) fn activity_empty() -> ActivityPage {
+    ActivityPage {
+        overview: None,
+        publishes: vec![],
+        paging: Paging::default(),
+        ..activity()
+    }
+}
+
+pub(crate) fn publish() -> PublishPage {
+    let item = |item: &str, why: Option<&str>| PublishedItem {
+        item: item.into(),
+        why: why.map(Into::into),
+    };
+    PublishPage {
+        layout: layout(Nav::Activity),
+        id: "0199f0c2-7d1e-7000-8000-000000000004".into(),
+        state: State::InProgress,
+        received_at: ago(21),
+        sent_at: Some(ago(20)),
+        ended_at: None,
+        waiting_for: None,
+        progress: Some(Progress { done: 1, total: 2 }),
+        items: vec![
+            item("/news/2026/11/harbour-bridge-opens", None),
+            item("/", None),
+            item("/index.html", Some("the home page is cached under both")),
+            item(
+                "/files/old~name.pdf",
+                Some("sent as /files/old*, because CloudFront cannot match ~"),
+            ),
+            item("#city:oslo", None),
+            item("/sitemap.xml", Some("goes with every publish")),
+        ],
+        items_total: 6,
+        invalidations: vec![
+            InvalidationView {
+                id: Some("I2J0I21PCUYOIK".into()),
+                console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home".into()),
+                caller_reference: "0199f0c2-7d20-7000-8000-0000000000aa".into(),
+                distribution_id: "E2QWRUHAPOMQZL".into(),
+                state: State::Completed,
+                items_total: Count(5),
+                attempts: 1,
+                submitted_at: Some(ago(20)),
+                completed_at: Some(ago(9)),
+                waiting_for: None,
+                error: None,
+                fix: None,
+            },
+            InvalidationView {
+                id: Some("I3K7Q92XPLEXAM".into()),
+                console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home".into()),
+                caller_reference: "0199f0c2-7d21-7000-8000-0000000000ab".into(),
+                distribution_id: "E2QWRUHAPOMQZL".into(),
+                state: State::InProgress,
+                items_total: Count(1),
+                attempts: 2,
+                submitted_at: Some(ago(12)),
+                completed_at: None,
+                waiting_for: None,
+                error: None,
+                fix: None,
+            },
+        ],
+        can_retry: false,
+    }
+}
+
+pub(crate) fn publish_failed() -> PublishPage {
+    PublishPage {
+        state: State::Failed,
+        progress: None,
+        sent_at: None,
+        ended_at: Some(ago(18)),
+        items: vec![PublishedItem {
+            item: "/files/report%20final.pdf".into(),
+            why: None,
+        }],
+        items_total: 1,
+        invalidations: vec![InvalidationView {
+            id: None,
+            console_url: None,
+            state: State::Failed,
+            submitted_at: None,
+            error: Some(AwsError {
+                http_status: Some(400),
+                code: "InvalidArgument".into(),
+                message: "Your request contains one or more invalid invalidation paths.".into(),
+                request_id: Some("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11".into()),
+            }),
+            fix: Some("Rename the file, or purge its folder with /files/*.".into()),
+            ..publish().invalidations.remove(1)
+        }],
+        can_retry: true,
+        layout: Layout {
+            banner: Some(Banner {
+                severity: Severity::Danger,
+                title: "Purging is paused".into(),
+                text: "AWS no longer accepts the access key. Three publishes wait.".into(),
+                link: Some(Link {
+                    label: "Open the settings".into(),
+                    path: "/settings/cdn".into(),
+                }),
+            }),
+            ..layout(Nav::Activity)
+        },
+        ..publish()
+    }
+}
+
+pub(crate) fn purge() -> PurgePage {
+    let item = |item: &str, why: &str, swallowed| PreviewItem {
+        item: item.into(),
+        why: why.into(),
+        swallowed,
+    };
+    PurgePage {
+        layout: layout(Nav::Purge),
+        text:
+            "root\nhttps://www.example.com/blog/post-1\n/blog/*\n/files/old~name.pdf\n#article:42"
+                .into(),
+        errors: vec![],
+        preview: Some(Preview {
+            items: vec![
+                item("/", "the home page", false),
+                item("/index.html", "the home page is cached under both", false),
+                item("/blog/*", "as typed", false),
+                item("/blog/post-1", "covered by /blog/*", true),
+                item("/files/old*", "widened: CloudFront cannot match ~", false),
+                item("#article:42", "as typed", false),
+            ],
+            billed: Count(5),
+            price: Usd(25),
+            free_left: Count(0),
+            everything: false,
+        }),
+        blocked: None,
+    }
+}
+
+pub(crate) fn purge_errors() -> PurgePage {
+    PurgePage {
+        text: "/about\n/blog/*/comments\n#city oslo".into(),
+        errors: vec![
+            LineError {
+                line: 2,
+                text: "/blog/*/comments".into(),
+                why: "CloudFront takes * only as the last character. Use /blog/*.".into(),
+            },
+            LineError {
+                line: 3,
+                text: "#city oslo".into(),
+                why: "A tag has no white space.".into(),
+            },
+        ],
+        preview: None,
+        ..purge()
+    }
+}
+
+pub(crate) fn sign_in() -> SignInPage {
+    SignInPage {
+        layout: outside(),
+        username: "admin".into(),
+        error: Some("User name or password is wrong.".into()),
+        next: Some("/activity".into()),
+    }
+}
+
+pub(crate) fn set_up() -> SetUpPage {
+    SetUpPage {
+        layout: outside(),
+        new_error: None,
+        repeat_error: None,
+    }
+}
+
+pub(crate) fn password() -> PasswordPage {
+    PasswordPage {
+        layout: layout(Nav::Elsewhere),
+        current_error: None,
+        new_error: Some("This password is on every attacker’s list. Take another.".into()),
+        repeat_error: None,
+    }
+}
+
+pub(crate) fn audit() -> AuditPage {
+    let entry = |seconds, what: &str, detail: Option<&str>| AuditEntry {
+        at: ago(seconds),
+        who: "admin".into(),
+        what: what.into(),
+        site: None,
+        detail: detail.map(Into::into),
+        from: "203.0.113.7".into(),
+    };
+    AuditPage {
+        layout: layout(Nav::Audit),
+        search: String::new(),
+        entries: vec![
+            entry(75, "Tested the CDN settings", Some("all five steps passed")),
+            entry(
+                76,
+                "Saved the CDN settings",
+                Some("distribution E2QWRUHAPOMQZL, key AKIAIOSFODNN7EXAMPLE"),
+            ),
+            entry(400_000, "Created a publish token", Some("GitHub Actions")),
+            entry(1_700_000, "Signed in", None),
+        ],
+        paging: Paging::default(),
+    }
+}
+
+pub(crate) fn sites() -> SitesPage {
+    let names = ["default", "shop-de", "shop-fr"];
+    let row = |name: &str, distribution: Option<&str>| SiteRow {
+        name: name.into(),
+        path: format!("/sites/{name}"),
+        distribution_id: distribution.map(Into::into),
+        paused: None,
+        changeable: name != "default",
+        new_name: Field::new(name),
+    };
+    SitesPage {
+        layout: Layout {
+            sites: names
+                .iter()
+                .map(|name| SiteLink {
+                    name: (*name).into(),
+                    address: format!("./sites/{name}/activity"),
+                    here: false,
+                })
+                .collect(),
+            ..layout(Nav::Sites)
+        },
+        sites: vec![
+            row("default", Some("E2QWRUHAPOMQZL")),
+            SiteRow {
+                new_name: Field {
+                    value: "Shop".into(),
+                    error: Some("A name must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, such as shop-de.".into()),
+                    note: None,
+                },
+                paused: Some("AccessDenied".into()),
+                ..row("shop-de", Some("E1ABCDEFGHIJKL"))
+            },
+            row("shop-fr", None),
+        ],
+        new: Field::default(),
+    }
+}
+
+pub(crate) fn error() -> ErrorPage {
+    ErrorPage {
+        layout: layout(Nav::Elsewhere),
+        status: 503,
+        trouble: words::errors::NO_DATABASE,
+    }
+}
+
+pub(crate) fn confirm() -> ConfirmPage {
+    ConfirmPage {
+        layout: layout(Nav::Purge),
+        question: words::purge::EVERYTHING,
+        path: "/purge".into(),
+        fields: vec![("action", "purge".into()), ("confirmed", "yes".into())],
+        cancel: "/purge",
+    }
+}

@@ -1,0 +1,287 @@
+//! Sample data for Settings → CDN.
+
+use skycms_cdn::domain::{AwsError, Step, StepOutcome, StepReport};
+use skycms_cdn::web::views::*;
+
+use super::{ago, layout, meter};
+
+fn regions() -> Vec<RegionGroup> {
+    let group = |name: &str, partition: &str, regions: &[(&str, &str)]| RegionGroup {
+        name: name.into(),
+        partition: partition.into(),
+        regions: regions
+            .iter()
+            .map(|(code, name)| Region {
+                code: (*code).into(),
+                name: (*name).into(),
+                recommended: *code == "us-east-1",
+            })
+            .collect(),
+    };
+    vec![
+        group(
+            "AWS",
+            "aws",
+            &[
+                ("us-east-1", "US East (N. Virginia)"),
+                ("us-east-2", "US East (Ohio)"),
+                ("us-west-1", "US West (N. California)"),
+                ("us-west-2", "US West (Oregon)"),
+                ("af-south-1", "Africa (Cape Town)"),
+                ("ap-east-1", "Asia Pacific (Hong Kong)"),
+                ("ap-east-2", "Asia Pacific (Taipei)"),
+                ("ap-northeast-1", "Asia Pacific (Tokyo)"),
+                ("ap-northeast-2", "Asia Pacific (Seoul)"),
+                ("ap-northeast-3", "Asia Pacific (Osaka)"),
+                ("ap-south-1", "Asia Pacific (Mumbai)"),
+                ("ap-south-2", "Asia Pacific (Hyderabad)"),
+                ("ap-southeast-1", "Asia Pacific (Singapore)"),
+                ("ap-southeast-2", "Asia Pacific (Sydney)"),
+                ("ap-southeast-3", "Asia Pacific (Jakarta)"),
+                ("ap-southeast-4", "Asia Pacific (Melbourne)"),
+                ("ap-southeast-5", "Asia Pacific (Malaysia)"),
+                ("ap-southeast-6", "Asia Pacific (New Zealand)"),
+                ("ap-southeast-7", "Asia Pacific (Thailand)"),
+                ("ca-central-1", "Canada (Central)"),
+                ("ca-west-1", "Canada West (Calgary)"),
+                ("eu-central-1", "Europe (Frankfurt)"),
+                ("eu-central-2", "Europe (Zurich)"),
+                ("eu-north-1", "Europe (Stockholm)"),
+                ("eu-south-1", "Europe (Milan)"),
+                ("eu-south-2", "Europe (Spain)"),
+                ("eu-west-1", "Europe (Ireland)"),
+                ("eu-west-2", "Europe (London)"),
+                ("eu-west-3", "Europe (Paris)"),
+                ("il-central-1", "Israel (Tel Aviv)"),
+                ("me-central-1", "Middle East (UAE)"),
+                ("me-south-1", "Middle East (Bahrain)"),
+                ("mx-central-1", "Mexico (Central)"),
+                ("sa-east-1", "South America (São Paulo)"),
+            ],
+        ),
+        group(
+            "China",
+            "aws-cn",
+            &[
+                ("cn-north-1", "China (Beijing)"),
+                ("cn-northwest-1", "China (Ningxia)"),
+            ],
+        ),
+        group(
+            "European Sovereign Cloud",
+            "aws-eusc",
+            &[("eusc-de-east-1", "EU (Brandenburg)")],
+        ),
+    ]
+}
+fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
+    SettingsForm {
+        distribution_id: Field::new(distribution_id),
+        credentials: Some(CredentialsKind::AccessKey),
+        access_key_id: Field::new(key),
+        secret_stored: stored,
+        secret_error: None,
+        region: Field::new("us-east-1"),
+        regions: regions(),
+    }
+}
+
+fn active() -> ActiveSettings {
+    ActiveSettings {
+        distribution_id: "E2QWRUHAPOMQZL".into(),
+        console_url: Some(
+            "https://console.aws.amazon.com/cloudfront/v4/home#/distributions/E2QWRUHAPOMQZL"
+                .into(),
+        ),
+        credentials: "AKIAIOSFODNN7EXAMPLE".into(),
+        region: "us-east-1".into(),
+        from_environment: false,
+    }
+}
+
+pub(crate) fn settings_new() -> SettingsPage {
+    SettingsPage {
+        layout: layout(Nav::Settings),
+        connection: Connection::NotSetUp,
+        last_purge: None,
+        active: None,
+        draft: None,
+        form: form("", "", false),
+        test: None,
+        policy: IamPolicy {
+            distribution_id: None,
+            partition: "aws".into(),
+        },
+        hook: Some(Hook {
+            revealed: vec![
+                Revealed {
+                    name: "Publish token “default”".into(),
+                    value: "sample-token-shown-once".into(),
+                },
+                Revealed {
+                    name: "Signing secret".into(),
+                    value: "whsec_c2FtcGxlLXNlY3JldC1zaG93bi1vbmNlLW9ubHk=".into(),
+                },
+            ],
+            ..hook()
+        }),
+        publishing: None,
+        spending: None,
+        meter: None,
+    }
+}
+
+pub(crate) fn hook() -> Hook {
+    Hook {
+        url: "https://editor.example.com/cdn/api/sites/default/publishes".into(),
+        revealed: vec![],
+        tokens: vec![
+            Token {
+                id: "1".into(),
+                name: "default".into(),
+                created_at: ago(1_700_000),
+                last_used: Some(ago(130)),
+                unrevealed: false,
+            },
+            Token {
+                id: "2".into(),
+                name: "GitHub Actions".into(),
+                created_at: ago(400_000),
+                last_used: None,
+                unrevealed: false,
+            },
+        ],
+        secrets: vec![SigningSecret {
+            id: "1".into(),
+            created_at: ago(1_700_000),
+            last_used: Some(ago(4_000)),
+            unrevealed: false,
+        }],
+    }
+}
+
+fn steps(outcomes: [StepOutcome; 5]) -> [StepReport; 5] {
+    let mut steps = Step::ALL.into_iter().zip(outcomes);
+    std::array::from_fn(|_| {
+        let (step, outcome) = steps.next().unwrap();
+        StepReport {
+            step,
+            outcome,
+            cause: "What was found.".into(),
+            fix: None,
+            error: None,
+        }
+    })
+}
+
+pub(crate) fn settings_connected() -> SettingsPage {
+    use StepOutcome::Passed;
+    SettingsPage {
+        layout: Layout {
+            flash: Some(Flash {
+                severity: Severity::Success,
+                text: "The new settings passed their test and are in force.".into(),
+            }),
+            address: Some("/settings/cdn"),
+            ..layout(Nav::Settings)
+        },
+        connection: Connection::Connected {
+            since: ago(1_700_000),
+        },
+        last_purge: Some(ago(130)),
+        active: Some(active()),
+        form: form("E2QWRUHAPOMQZL", "AKIAIOSFODNN7EXAMPLE", true),
+        test: Some(TestResult {
+            at: ago(75),
+            of: Tested::Active,
+            steps: steps([Passed; 5]),
+        }),
+        policy: IamPolicy {
+            distribution_id: Some("E2QWRUHAPOMQZL".into()),
+            partition: "aws".into(),
+        },
+        hook: Some(hook()),
+        publishing: Some(PublishingForm {
+            hosts: Field::new("www.example.com\nexample.com"),
+            companions: Field::new("/sitemap.xml\n/toc.json"),
+            directory_variants: false,
+        }),
+        spending: Some(SpendingForm {
+            policy: SpendingPolicy::Exact,
+            fold_above: Field::new("100"),
+            monthly_limit: Field::new(""),
+            past_limit: PastLimit::Economical,
+        }),
+        meter: Some(meter()),
+        ..settings_new()
+    }
+}
+
+pub(crate) fn settings_failed() -> SettingsPage {
+    use StepOutcome::{Failed, Passed, Skipped};
+    let mut steps = steps([Passed, Passed, Failed, Skipped, Skipped]);
+    steps[2].cause = ("The policy of this key does not allow cloudfront:CreateInvalidation on distribution E2QWRUHAPOMQZX. Either the policy names another distribution, or the distribution ID has a typing error.").into();
+    steps[2].fix = Some("Compare the distribution ID with the one in the AWS console. If it is right, put it into the Resource of the policy; the policy below has it already.".into());
+    steps[2].error = Some(AwsError {
+        http_status: Some(403),
+        code: "AccessDenied".into(),
+        message: "User: arn:aws:iam::123456789012:user/skycms is not authorized to perform: cloudfront:CreateInvalidation on resource: arn:aws:cloudfront::123456789012:distribution/E2QWRUHAPOMQZX because no identity-based policy allows the cloudfront:CreateInvalidation action".into(),
+        request_id: Some("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11".into()),
+    });
+    SettingsPage {
+        layout: layout(Nav::Settings),
+        draft: Some(DraftSettings {
+            distribution_id: "E2QWRUHAPOMQZX".into(),
+            credentials: "AKIAIOSFODNN7EXAMPLE".into(),
+            region: "us-east-1".into(),
+            saved_at: ago(42),
+        }),
+        form: form("E2QWRUHAPOMQZX", "AKIAIOSFODNN7EXAMPLE", true),
+        test: Some(TestResult {
+            at: ago(42),
+            of: Tested::Draft,
+            steps,
+        }),
+        ..settings_connected()
+    }
+}
+
+pub(crate) fn settings_testing() -> SettingsPage {
+    use StepOutcome::{Passed, Waiting};
+    SettingsPage {
+        layout: Layout {
+            pending: true,
+            address: Some("/settings/cdn"),
+            ..layout(Nav::Settings)
+        },
+        connection: Connection::Paused {
+            since: ago(4_000),
+            why: "AWS does not know the access key AKIAIOSFODNN7EXAMPLE any more: it was deleted or deactivated. Create a new one and enter it below.".into(),
+            waiting: Count(3),
+        },
+        test: Some(TestResult {
+            at: ago(3),
+            of: Tested::Draft,
+            steps: steps([Passed, Passed, Passed, Waiting, Waiting]),
+        }),
+        ..settings_connected()
+    }
+}
+
+pub(crate) fn settings_errors() -> SettingsPage {
+    let mut form = form(
+        "d111111abcdef8.cloudfront.net",
+        "wJalrXUtnFEMI/K7MDENG",
+        false,
+    );
+    form.distribution_id.error = Some("This is the distribution’s domain name. Its ID stands left of it in the list of distributions and begins with E.".into());
+    form.access_key_id.error =
+        Some("This looks like the secret access key. Are the two fields swapped?".into());
+    form.secret_error = Some(
+        "Paste the secret access key again: it is not kept while other fields have errors.".into(),
+    );
+    SettingsPage {
+        form,
+        ..settings_new()
+    }
+}
