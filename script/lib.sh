@@ -35,29 +35,115 @@ has_chromium() {
   command -v chromium >/dev/null && command -v chromedriver >/dev/null
 }
 
+# as_root COMMAND…: for what only root may do. Fails where nobody could be asked for a password.
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  else
+    # A sudo that would ask for a password needs somebody to ask.
+    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; } && sudo "$@"
+  fi
+}
+
+has_venv() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null
+}
+
 # need_packages service|tests: installs what is missing to build and run, and for `tests` what these need besides.
 need_packages() {
-  local missing=() as_root=()
+  local missing=()
   has_compiler || missing+=(gcc libc6-dev)
+  command -v make >/dev/null || missing+=(make)
   has_certificates || missing+=(ca-certificates)
   postgres_bin >/dev/null || missing+=(postgresql)
   if [[ $1 == tests ]]; then
     has_chromium || missing+=(chromium chromium-driver)
+    has_venv || missing+=(python3-venv)
     if [[ -e tests/package-lock.json ]] && ! command -v npm >/dev/null; then
       missing+=(nodejs npm)
     fi
+    command -v mcs >/dev/null || missing+=(mono-mcs mono-runtime libmono-system-net-http4.0-cil libmono-system-runtime4.0-cil)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
+    command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
   fi
-  ((${#missing[@]})) || return 0
-
-  command -v apt-get >/dev/null \
-    || die "missing (by Debian's names): ${missing[*]}; install your system's packages for them, then run this again"
-  if ((EUID != 0)); then
-    # A sudo that would ask for a password needs somebody to ask.
-    { command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; } \
+  if ((${#missing[@]})); then
+    command -v apt-get >/dev/null \
+      || die "missing (by Debian's names): ${missing[*]}; install your system's packages for them, then run this again"
+    echo "==> install ${missing[*]}"
+    as_root apt-get update -q \
+      && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" \
       || die "missing: ${missing[*]}; install with: apt-get install ${missing[*]}"
-    as_root=(sudo)
   fi
-  echo "==> install ${missing[*]}"
-  "${as_root[@]}" apt-get update -q
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+  if [[ $1 == tests ]]; then
+    need_promtool
+  fi
+}
+
+# Puts promtool, which checks the alert rules, into target/tools. Debian's package would start a server besides.
+need_promtool() {
+  local dir
+  if command -v promtool >/dev/null || [[ -x target/tools/promtool ]]; then
+    return
+  fi
+  command -v apt-get >/dev/null || die "missing: promtool; install your system's Prometheus, then run this again"
+  echo "==> fetch promtool"
+  apt-cache show prometheus >/dev/null 2>&1 || as_root apt-get update -q
+  dir=$(mktemp -d /tmp/skycms-cdn-promtool.XXXXXX)
+  (cd "$dir" && apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg-deb --extract prometheus_*.deb .) \
+    || die "promtool could not be fetched: put it into PATH; Debian's package prometheus has it"
+  mkdir -p target/tools
+  mv "$dir/usr/bin/promtool" target/tools/
+  rm -rf "$dir"
+}
+
+# python_tools NAME: puts what tests/NAME/requirements.txt pins into target/NAME, anew when it changes, and into PATH.
+python_tools() {
+  local venv=$PWD/target/$1 pinned=tests/$1/requirements.txt
+  if ! cmp -s "$pinned" "$venv/requirements.txt"; then
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$pinned"
+    cp "$pinned" "$venv"
+  fi
+  PATH=$venv/bin:$PATH
+}
+
+# start NAME PATTERN COMMAND…: runs it in the background with its log in $dir/NAME.log, adds it to `pids`, and sets
+# `found` to what the log says behind PATTERN.
+start() {
+  local log=$dir/$1.log pattern=$2
+  "${@:3}" >"$log" 2>&1 &
+  pids+=($!)
+  until found=$(grep -m1 -oP "$pattern" "$log"); do
+    kill -0 "${pids[-1]}" 2>/dev/null || { cat "$log" >&2; die "$1 did not start"; }
+    sleep 0.1
+  done
+}
+
+# Starts the sandbox, and the service with its embedded PostgreSQL, on free ports in the directory $dir, and sets
+# `sandbox` and `service` to their addresses. The debug build has to be there. Both end with the script.
+start_demo() {
+  chmod 711 "$dir" # as root, the database runs as another account
+  pids=()
+  trap 'stop_demo' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  export CloudFront__DistributionId=E2SANDBOXDEMO1 CloudFront__Region=us-east-1
+  # The pair that AWS's own documentation uses.
+  export CloudFront__AccessKeyId=AKIAIOSFODNN7EXAMPLE
+  export CloudFront__SecretAccessKey=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+  start sandbox '(?<=listening on )http://\S+' \
+    target/debug/cloudfront-sandbox --listen 127.0.0.1:0 --distribution-id "$CloudFront__DistributionId" \
+    --access-key-id "$CloudFront__AccessKeyId" --secret-access-key "$CloudFront__SecretAccessKey"
+  sandbox=$found
+  AWS_ENDPOINT_URL_CLOUDFRONT=$sandbox DATABASE_URL='' DATA_DIR=$dir/data LISTEN_ADDR=127.0.0.1:0 PUBLIC_URL='' \
+    start service '(?<=ready at )http://\S+' target/debug/skycms-cdn
+  # shellcheck disable=SC2034
+  service=$found
+}
+
+stop_demo() {
+  trap - EXIT
+  ((${#pids[@]} == 0)) || { kill "${pids[@]}" 2>/dev/null && wait "${pids[@]}" 2>/dev/null; } || true
+  rm -rf "$dir"
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod database;
 mod first_start;
+mod health;
 mod save_and_test;
 pub(crate) mod sites;
 
@@ -13,10 +14,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 pub use commands::{reseal, set_up_link};
 pub(crate) use database::Database;
 pub use first_start::fresh_token;
+pub use health::health;
 pub(crate) use save_and_test::Tester;
 
 use crate::clock::Clock;
@@ -27,8 +30,8 @@ use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::postgres::{Embedded, PostgresError};
-use crate::store::{self, Changes, Directory, Inbox, SealError, StoreError, Uses};
-use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays};
+use crate::store::{self, Changes, Directory, Herald, Inbox, SealError, SiteId, StoreError, Uses};
+use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays, Shared};
 
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);
@@ -74,6 +77,9 @@ pub enum AppError {
     /// The settings in the environment are not right.
     #[error("CloudFront__…: {0}")]
     CloudFront(FieldErrors),
+    /// CloudFront could not be known by its certificate.
+    #[error(transparent)]
+    Authorities(#[from] cloudfront::NoAuthorities),
     /// The address could not be listened on.
     #[error("LISTEN_ADDR: cannot listen on {address}: {source}")]
     Listen {
@@ -82,6 +88,17 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The service of this machine does not answer.
+    #[error("nothing answers on {address}: {source}")]
+    NoAnswer {
+        /// Where it was asked.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The service of this machine is not ready.
+    #[error("the service on {0} is not ready: its log tells why")]
+    NotReady(SocketAddr),
     /// Serving failed.
     #[error("the server stopped: {0}")]
     Serve(#[from] std::io::Error),
@@ -102,6 +119,7 @@ pub struct App {
     listener: TcpListener,
     state: AppState,
     dispatcher: Dispatcher,
+    herald: Herald,
     tasks: TaskTracker,
     history_days: u16,
     embedded: Option<Embedded>,
@@ -124,6 +142,7 @@ impl App {
                 source,
             })?;
         let public = PublicUrl::new(config.public_url.as_ref(), listener.local_addr()?);
+        cloudfront::authorities_are_known()?;
         let cloudfront = CloudFront::new(cloudfront::Options {
             endpoint: config.cloudfront_endpoint.clone(),
             ..cloudfront::Options::default()
@@ -142,13 +161,17 @@ impl App {
             wake.clone(),
         )
         .counting(metrics.clone());
+        let herald = Herald::default();
         let inbox = Inbox::start(store.clone(), &tasks, {
-            let wake = wake.clone();
-            move || wake.wake()
+            let (wake, herald) = (wake.clone(), herald.clone());
+            move |sites| {
+                wake.published(sites.iter().copied());
+                herald.published(sites);
+            }
         });
         let hasher = Hasher::default();
         first_start::seed_password(&store, config, &clock, &public, &hasher).await?;
-        let state = AppState {
+        let state = AppState::new(Shared {
             access: Arc::new(config.access.clone()),
             hasher,
             uses: Uses::new(store.clone(), tasks.clone()),
@@ -166,11 +189,12 @@ impl App {
             metrics_token: config.metrics_token.clone().map(Arc::new),
             serve: config.serve,
             stop,
-        };
+        });
         Ok(Self {
             listener,
             state,
             dispatcher,
+            herald,
             tasks,
             history_days: config.history_days,
             embedded,
@@ -200,6 +224,7 @@ impl App {
             listener,
             state,
             dispatcher,
+            herald,
             tasks,
             history_days,
             embedded,
@@ -207,11 +232,19 @@ impl App {
         let stop = state.stop.clone();
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let store = state.store.clone();
+        let replica = state.clock.id();
         let dispatching = tasks.spawn(dispatcher.run(stop.clone()));
         tasks.spawn(
             stop.clone()
-                .run_until_cancelled_owned(follow(state.clone())),
+                .run_until_cancelled_owned(follow(state.clone(), replica)),
         );
+        tasks.spawn(stop.clone().run_until_cancelled_owned({
+            let (store, changes) = (store.clone(), state.changes.clone());
+            async move {
+                let here = |site: SiteId| changes.announce(Changes::Work(site.0));
+                herald.run(&store, replica, here).await;
+            }
+        }));
         tasks.spawn(janitor::run(
             store.clone(),
             state.clock.clone(),
@@ -265,16 +298,18 @@ impl App {
 }
 
 /// Follows what other replicas tell, for ever.
-async fn follow(state: AppState) {
+async fn follow(state: AppState, replica: Uuid) {
     loop {
         let (heard, mut news) = tokio::sync::mpsc::unbounded_channel();
-        let listening = store::listen(&state.store, move |change| {
+        let listening = store::listen(&state.store, replica, move |change| {
             let _ = heard.send(change);
         });
         let acting = async {
             while let Some(change) = news.recv().await {
-                if matches!(change, Changes::Work(_) | Changes::Anything) {
-                    state.wake.wake();
+                match change {
+                    Changes::Work(site) => state.wake.published([SiteId(site)]),
+                    Changes::Sites | Changes::Anything => state.wake.wake(),
+                    Changes::State(_) => {}
                 }
                 if matches!(change, Changes::Sites | Changes::Anything)
                     && let Err(error) = state.directory.refresh(&state.store).await

@@ -13,6 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+/// A publish takes some seventy small allocations, a third cheaper here than in glibc (docs/PERFORMANCE.md).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let command = Arguments::parse().command();
     if let Err(error) = config::read_dotenv() {
@@ -62,7 +66,10 @@ async fn serve(config: &Config) -> Result<(), CliError> {
 fn start_logging(config: &Config, command: &Command) -> Result<(), String> {
     // Standard output is for a command's answer, and its log for trouble.
     let (writer, usual) = match command {
-        Command::Serve => (BoxMakeWriter::new(std::io::stdout), "info"),
+        Command::Serve => (
+            BoxMakeWriter::new(std::io::stdout),
+            config::DEFAULT_LOG_FILTER,
+        ),
         _ => (BoxMakeWriter::new(std::io::stderr), "warn"),
     };
     let filter = EnvFilter::try_new(config.log_filter.as_deref().unwrap_or(usual))

@@ -1,6 +1,8 @@
 //! What operators watch: what this replica did, in OpenMetrics text.
 //!
-//! Each replica counts its own doings; the queue is the whole service's, read when the metrics are asked for.
+//! Each replica counts its own doings; how things stand is the whole service's, read when the metrics are asked for.
+
+mod standing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,12 +10,14 @@ use std::sync::Arc;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use time::Duration;
 
-use crate::domain::{InvalidationStatus, Operation};
+pub use standing::{Queue, SiteStanding, Standing};
+
+use crate::domain::{CreateOutcome, GetOutcome, InvalidationStatus, Operation};
 
 /// What [`Metrics::encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -33,16 +37,10 @@ const COMPLETE_BUCKETS: [f64; 12] = [
     1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0,
 ];
 
-type Labels<const N: usize> = [(&'static str, &'static str); N];
+/// What the API refuses with. Others are counted from the first time on.
+const REFUSALS: [u16; 9] = [400, 401, 404, 408, 409, 413, 415, 422, 503];
 
-/// What waits to be accepted by CloudFront.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Queue {
-    /// Items of publishes that wait.
-    pub items: i64,
-    /// How long the oldest of them has waited; zero when none waits.
-    pub oldest: Duration,
-}
+type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// Counters and histograms. Clones count together.
 #[derive(Clone)]
@@ -52,6 +50,7 @@ struct Inner {
     registry: Registry,
     publishes: Counter,
     accept: Histogram,
+    refusals: Family<[(&'static str, u16); 1], Counter>,
     invalidations: Family<Labels<1>, Counter>,
     submit: Histogram,
     complete: Histogram,
@@ -65,6 +64,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix(PREFIX),
             publishes: Counter::default(),
             accept: Histogram::new(ACCEPT_BUCKETS),
+            refusals: Family::default(),
             invalidations: Family::default(),
             submit: Histogram::new(SUBMIT_BUCKETS),
             complete: Histogram::new(COMPLETE_BUCKETS),
@@ -75,6 +75,19 @@ impl Default for Metrics {
         for status in InvalidationStatus::ALL {
             if status != InvalidationStatus::Queued {
                 let _ = inner.invalidations.get_or_create(&status_label(status));
+            }
+        }
+        for status in REFUSALS {
+            let _ = inner.refusals.get_or_create(&[("status", status)]);
+        }
+        for (operation, outcomes) in [
+            (Operation::CreateInvalidation, &CreateOutcome::NAMES[..]),
+            (Operation::GetInvalidation, &GetOutcome::NAMES[..]),
+        ] {
+            for outcome in outcomes {
+                let _ = inner
+                    .requests
+                    .get_or_create(&request_label(operation, outcome));
             }
         }
         // The encoder adds `_total` to counters, the unit's name, and a full stop to each help text.
@@ -89,6 +102,11 @@ impl Default for Metrics {
             "From a publish's arrival to its being durable",
             Unit::Seconds,
             inner.accept.clone(),
+        );
+        registry.register(
+            "api_refusals",
+            "Calls of the API that were refused, by HTTP status",
+            inner.refusals.clone(),
         );
         registry.register(
             "invalidations",
@@ -117,6 +135,11 @@ impl Default for Metrics {
             "Paths and tags that CloudFront accepted, which AWS bills beyond each month's free ones",
             inner.billed.clone(),
         );
+        registry.register(
+            "build",
+            "What runs",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
         Self(Arc::new(inner))
     }
 }
@@ -128,11 +151,16 @@ impl Metrics {
         self.0.accept.observe(seconds(after));
     }
 
+    /// A call of the API was refused with this HTTP status.
+    pub fn api_refused(&self, status: u16) {
+        self.0.refusals.get_or_create(&[("status", status)]).inc();
+    }
+
     /// CloudFront was asked something.
     pub fn cloudfront_request(&self, operation: Operation, outcome: &'static str) {
         self.0
             .requests
-            .get_or_create(&[("operation", operation.as_str()), ("outcome", outcome)])
+            .get_or_create(&request_label(operation, outcome))
             .inc();
     }
 
@@ -161,32 +189,18 @@ impl Metrics {
         self.0.complete.observe(seconds(after));
     }
 
-    /// Everything, in [`CONTENT_TYPE`]; without a queue when it is not known.
+    /// Everything, in [`CONTENT_TYPE`]; without a standing when the database does not tell.
     #[must_use]
-    pub fn encode(&self, queue: Option<Queue>) -> String {
+    pub fn encode(&self, standing: Option<&Standing>) -> String {
         let mut text = String::new();
-        self.write(&mut text, queue)
+        self.write(&mut text, standing)
             .expect("a String takes all that is written");
         text
     }
 
-    fn write(&self, text: &mut String, queue: Option<Queue>) -> fmt::Result {
+    fn write(&self, text: &mut String, standing: Option<&Standing>) -> fmt::Result {
         encode_registry(text, &self.0.registry)?;
-        if let Some(queue) = queue {
-            let mut registry = Registry::with_prefix(PREFIX);
-            registry.register(
-                "queue_items",
-                "Items of publishes that CloudFront has not accepted yet, of all replicas",
-                ConstGauge::new(queue.items),
-            );
-            registry.register_with_unit(
-                "queue_oldest",
-                "How long the oldest of these publishes has waited",
-                Unit::Seconds,
-                ConstGauge::new(seconds(queue.oldest)),
-            );
-            encode_registry(text, &registry)?;
-        }
+        standing::write(text, standing)?;
         encode_eof(text)
     }
 }
@@ -199,6 +213,10 @@ impl fmt::Debug for Metrics {
 
 const fn status_label(status: InvalidationStatus) -> Labels<1> {
     [("status", status.as_str())]
+}
+
+const fn request_label(operation: Operation, outcome: &'static str) -> Labels<2> {
+    [("operation", operation.as_str()), ("outcome", outcome)]
 }
 
 /// Times come from clocks that may be set back; none of these is negative.
@@ -226,9 +244,19 @@ mod tests {
         metrics.billed_paths(3);
         metrics.publish_submitted(Duration::milliseconds(300));
         metrics.invalidation_completed(Duration::seconds(-1));
-        let text = metrics.encode(Some(Queue {
-            items: 7,
-            oldest: Duration::milliseconds(1_500),
+        metrics.api_refused(503);
+        let site = |name: &str, paused, month_limit| SiteStanding {
+            name: name.into(),
+            paused,
+            month_paths: 12,
+            month_limit,
+        };
+        let text = metrics.encode(Some(&Standing {
+            queue: Queue {
+                items: 7,
+                oldest: Duration::milliseconds(1_500),
+            },
+            sites: vec![site("blog", true, Some(50)), site("shop", false, None)],
         }));
         for (series, expected) in [
             ("skycms_cdn_publishes_total", 1.0),
@@ -251,7 +279,18 @@ mod tests {
             ),
             ("skycms_cdn_billed_paths_total", 3.0),
             ("skycms_cdn_queue_items", 7.0),
+            (
+                "skycms_cdn_cloudfront_requests_total{operation=\"GetInvalidation\",outcome=\"gone\"}",
+                0.0,
+            ),
+            ("skycms_cdn_api_refusals_total{status=\"503\"}", 1.0),
+            ("skycms_cdn_api_refusals_total{status=\"401\"}", 0.0),
             ("skycms_cdn_queue_oldest_seconds", 1.5),
+            ("skycms_cdn_database_up", 1.0),
+            ("skycms_cdn_site_paused{site=\"blog\"}", 1.0),
+            ("skycms_cdn_site_paused{site=\"shop\"}", 0.0),
+            ("skycms_cdn_site_month_paths{site=\"shop\"}", 12.0),
+            ("skycms_cdn_site_month_limit_paths{site=\"blog\"}", 50.0),
         ] {
             let told = value(&text, series);
             assert!(
@@ -260,14 +299,18 @@ mod tests {
             );
         }
         assert!(text.contains("# UNIT skycms_cdn_queue_oldest_seconds seconds\n"));
+        assert!(text.contains("# UNIT skycms_cdn_site_month_paths paths\n"));
+        assert!(!text.contains("limit_paths{site=\"shop\"}"), "{text}");
+        assert!(text.contains("skycms_cdn_build_info{version="));
         assert!(text.contains("# HELP skycms_cdn_publishes Publishes accepted"));
         assert!(text.ends_with("# EOF\n"));
     }
 
     #[test]
-    fn an_unknown_queue_is_left_out() {
+    fn what_the_database_does_not_tell_is_left_out() {
         let text = Metrics::default().encode(None);
-        assert!(!text.contains("queue"), "{text}");
+        assert!(text.contains("skycms_cdn_database_up 0\n"), "{text}");
+        assert!(!text.contains("queue") && !text.contains("site"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
 }

@@ -107,13 +107,13 @@ async fn call(
         request: Request::from_parts(parts, body),
     };
     let half = Duration::from_millis(app.state().config.latency_ms) / 2;
-    tokio::time::sleep(half).await;
+    pause(half).await;
     let now = app.now();
     let (reply, offset) = {
         let mut state = app.state();
         (state.call(&call, now), state.config.clock_offset_seconds)
     };
-    tokio::time::sleep(half).await;
+    pause(half).await;
     let mut response = deliver(&call, reply, &connection).await;
     let clock = app.now() + time::Duration::seconds(offset);
     if let Some(date) = clock
@@ -124,6 +124,13 @@ async fn call(
         response.headers_mut().insert(header::DATE, date);
     }
     response
+}
+
+/// The runtime's timer rounds up, even what is nothing.
+async fn pause(length: Duration) {
+    if !length.is_zero() {
+        tokio::time::sleep(length).await;
+    }
 }
 
 /// The answer, or what a fault makes of it.

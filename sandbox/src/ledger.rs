@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) request_id: String,
     pub(crate) caller_reference: Option<String>,
     pub(crate) invalidation_id: Option<String>,
+    /// The header `traceparent`.
+    pub(crate) traceparent: Option<String>,
     /// How many paths and tags the call named.
     pub(crate) paths: usize,
     /// In progress on the distribution after the call.

@@ -310,6 +310,12 @@ impl State {
                 Operation::Create => accepted.map(|answer| answer.invalidation.id.clone()),
                 Operation::Get => Some(call.invalidation_id.clone()),
             },
+            traceparent: call
+                .request
+                .headers()
+                .get("traceparent")
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
             in_progress_files: load.files,
             in_progress_wildcards: load.wildcards,
         });

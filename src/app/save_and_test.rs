@@ -3,7 +3,10 @@
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::test_report::TEST_PATH;
-use crate::domain::{CallerReference, Limits, Settings, Step, StepOutcome, poll_interval};
+use crate::domain::{
+    CallerReference, Limits, Operation, Settings, Step, StepOutcome, poll_interval,
+};
+use crate::metrics::Metrics;
 use crate::store::{SiteId, Store, StoreError, TestInvalidation, TestRun};
 
 /// What a test of settings needs.
@@ -12,14 +15,30 @@ pub(crate) struct Tester<'a> {
     pub(crate) cloudfront: &'a CloudFront,
     pub(crate) clock: &'a Clock,
     pub(crate) limits: &'a Limits,
+    pub(crate) metrics: &'a Metrics,
 }
 
 impl Tester<'_> {
     /// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
-    pub(crate) async fn test(&self, settings: &Settings) -> TestRun {
+    pub(crate) async fn test(&self, site: &str, settings: &Settings) -> TestRun {
         let id = self.clock.id();
         let reference = CallerReference::of(id);
-        let report = self.cloudfront.test(settings, reference.clone()).await;
+        let called = |operation: Operation, outcome, request_id: Option<&str>| {
+            self.metrics.cloudfront_request(operation, outcome);
+            tracing::info!(
+                site,
+                invalidation = %id,
+                distribution = settings.distribution_id.as_str(),
+                operation = operation.as_str(),
+                outcome,
+                request_id,
+                "tested settings"
+            );
+        };
+        let report = self
+            .cloudfront
+            .test(settings, reference.clone(), called)
+            .await;
         let now = self.clock.now();
         if report.caller_reference.is_some()
             && let Err(error) = self
@@ -49,10 +68,10 @@ impl Tester<'_> {
     /// Tests first. What passes is put in force; what fails becomes the draft, and what is in force stays in force.
     pub(crate) async fn save(
         &self,
-        site: SiteId,
+        (site, name): (SiteId, &str),
         settings: &Settings,
     ) -> Result<TestRun, StoreError> {
-        let test = self.test(settings).await;
+        let test = self.test(name, settings).await;
         let now = self.clock.now();
         if test.report.passed() {
             self.store

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, ConfigError};
 use crate::domain::{DEFAULT_SITE, GetOutcome, InvalidationId, Operation, Settings, StepOutcome};
+use crate::metrics::Metrics;
 use crate::postgres::{self, PostgresError};
 use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
 use crate::web::PublicUrl;
@@ -74,6 +75,9 @@ impl Check {
             }
         };
         addresses(report, config);
+        if let Err(error) = cloudfront::authorities_are_known() {
+            report.fail("certificates", error, None);
+        }
         let tester = Outside {
             cloudfront: CloudFront::new(cloudfront::Options {
                 endpoint: config.cloudfront_endpoint.clone(),
@@ -299,8 +303,9 @@ async fn settings(
         cloudfront: &outside.cloudfront,
         clock: &outside.clock,
         limits: &config.limits,
+        metrics: &Metrics::default(),
     }
-    .test(&settings)
+    .test(&site.name, &settings)
     .await;
     if let Err(error) = store
         .record_test(site.id, &settings, &test, outside.clock.now())
@@ -352,7 +357,9 @@ impl Outside {
             .get_invalidation(settings, distribution, &id)
             .await;
         match &outcome {
-            GetOutcome::InProgress | GetOutcome::Completed | GetOutcome::Gone(_) => report.ok(
+            GetOutcome::InProgress { .. }
+            | GetOutcome::Completed { .. }
+            | GetOutcome::Gone(_) => report.ok(
                 "aws",
                 format!("the key is good, and may ask about invalidations of {distribution}; whether it may make one, --full tells"),
             ),

@@ -9,11 +9,12 @@ use clap::Args;
 
 use super::output::say;
 use super::{CliError, SITE_HELP, audit};
-use crate::app::{Database, Tester};
+use crate::app::{AppError, Database, Tester};
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::Config;
 use crate::domain::{DEFAULT_SITE, Settings, SiteName, StepOutcome, TestReport};
+use crate::metrics::Metrics;
 use crate::store::{SiteId, Store};
 use crate::web::Deed;
 
@@ -95,6 +96,7 @@ impl ImportSkycms {
             ));
             return Ok(());
         }
+        cloudfront::authorities_are_known().map_err(AppError::from)?;
         let test = Tester {
             store,
             cloudfront: &CloudFront::new(cloudfront::Options {
@@ -103,8 +105,9 @@ impl ImportSkycms {
             }),
             clock: &clock,
             limits: &config.limits,
+            metrics: &Metrics::default(),
         }
-        .save(site, settings)
+        .save((site, self.site.as_str()), settings)
         .await?;
         let passed = test.report.passed();
         let outcome = if passed {

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::AppError;
+use crate::app::{self, AppError};
 use crate::config::{Config, ConfigError};
 use crate::postgres::PostgresError;
 use crate::store::StoreError;
@@ -45,6 +45,12 @@ Examples:
 Without DATABASE_URL it runs the machine's own PostgreSQL in DATA_DIR. Without ADMIN_PASSWORD its log prints a link that
 sets the password of `admin`.";
 
+const HEALTH_EXAMPLES: &str = "\
+Example:
+  skycms-cdn health || systemctl restart skycms-cdn
+
+Exit status: 0 ready, 1 not ready or not there.";
+
 /// SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
 #[derive(Parser)]
 #[command(name = "skycms-cdn", version, after_help = EXAMPLES)]
@@ -67,6 +73,9 @@ pub enum Command {
     /// Serve until SIGTERM or SIGINT; what happens without a command
     #[command(after_help = SERVE_EXAMPLES)]
     Serve,
+    /// Ask the service that listens on LISTEN_ADDR of this machine whether it is ready
+    #[command(after_help = HEALTH_EXAMPLES)]
+    Health,
     /// Check configuration, database, keys and AWS, and tell how to mend what is not right
     Check(check::Check),
     /// Publish paths, tags or everything through a running service
@@ -144,6 +153,7 @@ impl Command {
     async fn act(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
         match self {
             Self::Serve => Ok(()),
+            Self::Health => Ok(app::health(&config?)?),
             Self::Check(command) => command.run(config).await,
             Self::Publish(command) => command.run().await,
             Self::Status(command) => command.run().await,

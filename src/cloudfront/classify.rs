@@ -45,8 +45,12 @@ impl Answer {
 
     pub(super) fn got(self) -> GetOutcome {
         match self.invalidation {
-            Some((_, true)) => GetOutcome::Completed,
-            Some((_, false)) => GetOutcome::InProgress,
+            Some((_, true)) => GetOutcome::Completed {
+                request_id: self.request_id,
+            },
+            Some((_, false)) => GetOutcome::InProgress {
+                request_id: self.request_id,
+            },
             None => GetOutcome::TryLater(self.without_invalidation()),
         }
     }

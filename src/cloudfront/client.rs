@@ -5,10 +5,12 @@ use std::time::Duration;
 use aws_sdk_cloudfront::{
     Client,
     config::{
-        AppName, BehaviorVersion, Builder, Config, Credentials as SdkCredentials, Region,
-        StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
+        AppName, BehaviorVersion, Builder, Config, ConfigBag, Credentials as SdkCredentials,
+        Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig,
+        interceptors::BeforeTransmitInterceptorContextMut, retry::RetryConfig,
+        timeout::TimeoutConfig,
     },
-    error::BuildError,
+    error::{BoxError, BuildError},
     operation::RequestId,
     types,
 };
@@ -20,7 +22,8 @@ use super::{
 };
 use crate::domain::{
     AdviceContext, CallerReference, CreateOutcome, Credentials, DistributionId, GetOutcome,
-    InvalidationBatch, InvalidationId, Settings, TestReport, test_report::test_batch,
+    InvalidationBatch, InvalidationId, Operation, Settings, TestReport, TraceParent,
+    test_report::test_batch,
 };
 
 /// How CloudFront is reached.
@@ -74,18 +77,20 @@ impl CloudFront {
         }
     }
 
-    /// Asks CloudFront to invalidate the batch, once.
+    /// Asks CloudFront to invalidate the batch, once, as part of a trace if there is one.
     pub async fn create_invalidation(
         &self,
         settings: &Settings,
         distribution: &DistributionId,
         batch: &InvalidationBatch,
+        trace: Option<&TraceParent>,
     ) -> CreateOutcome {
         let batch = match sdk_batch(batch) {
             Ok(batch) => batch,
             Err(error) => return Failure::not_built(&error).created(),
         };
         let config = signing(settings);
+        let traced = Traced(trace.cloned());
         let answer = if distribution.is_tenant() {
             self.client
                 .create_invalidation_for_distribution_tenant()
@@ -93,6 +98,7 @@ impl CloudFront {
                 .invalidation_batch(batch)
                 .customize()
                 .config_override(config)
+                .interceptor(traced)
                 .send()
                 .await
                 .map(|output| Answer::new(output.request_id(), output.invalidation()))
@@ -104,6 +110,7 @@ impl CloudFront {
                 .invalidation_batch(batch)
                 .customize()
                 .config_override(config)
+                .interceptor(traced)
                 .send()
                 .await
                 .map(|output| Answer::new(output.request_id(), output.invalidation()))
@@ -146,20 +153,55 @@ impl CloudFront {
         answer.map_or_else(Failure::got, Answer::got)
     }
 
-    /// The first two calls of «Save and test»: invalidates `/skycms-cdn-test` and asks how far that is.
-    pub async fn test(&self, settings: &Settings, reference: CallerReference) -> TestReport {
+    /// The first two calls of «Save and test»: invalidates `/skycms-cdn-test` and asks how far that is. `called` hears of
+    /// each, what it came to, and AWS's id of it.
+    pub async fn test(
+        &self,
+        settings: &Settings,
+        reference: CallerReference,
+        called: impl Fn(Operation, &'static str, Option<&str>),
+    ) -> TestReport {
         let context = AdviceContext::from(settings);
         let distribution = &settings.distribution_id;
         let batch = test_batch(reference);
         let created = self
-            .create_invalidation(settings, distribution, &batch)
+            .create_invalidation(settings, distribution, &batch, None)
             .await;
+        called(
+            Operation::CreateInvalidation,
+            created.as_str(),
+            created.request_id(),
+        );
         let mut report = TestReport::after_create(batch.caller_reference, &created, &context);
         if let CreateOutcome::Accepted { id, .. } = &created {
             let got = self.get_invalidation(settings, distribution, id).await;
+            called(Operation::GetInvalidation, got.as_str(), got.request_id());
             report.after_get(&got, &context);
         }
         report
+    }
+}
+
+/// Puts `traceparent` on a call. After signing: who passes the call on may put its own in its place.
+#[derive(Debug)]
+struct Traced(Option<TraceParent>);
+
+impl Intercept for Traced {
+    fn name(&self) -> &'static str {
+        "Traced"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(trace) = &self.0 {
+            let headers = context.request_mut().headers_mut();
+            headers.insert("traceparent", trace.to_string());
+        }
+        Ok(())
     }
 }
 

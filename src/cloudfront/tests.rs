@@ -12,7 +12,7 @@ use self::canned::{Canned, Reply};
 use super::{CloudFront, Options};
 use crate::domain::{
     CallerReference, CreateOutcome, DistributionId, GetOutcome, InvalidationBatch, InvalidationId,
-    Item, Settings, SettingsForm,
+    Item, Settings, SettingsForm, TraceParent,
 };
 
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -49,7 +49,7 @@ fn batch() -> InvalidationBatch {
 async fn create_at(endpoint: &str, settings: &Settings) -> CreateOutcome {
     let distribution: &DistributionId = &settings.distribution_id;
     client(endpoint)
-        .create_invalidation(settings, distribution, &batch())
+        .create_invalidation(settings, distribution, &batch(), None)
         .await
 }
 

@@ -4,22 +4,27 @@
 mod observe;
 mod poll;
 mod send;
+mod wake;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::pin::Pin;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::{SendClaim, SiteId, Store, StoreError};
 
-/// The longest the dispatcher sleeps without looking: what a lost notification costs at most.
+use self::wake::News;
+pub use self::wake::Wake;
+
+/// The longest the dispatcher goes without looking at everything: what a lost notification costs at most.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// The shortest it sleeps after it found nothing, so that rows it may not touch yet do not make it spin.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
@@ -33,17 +38,6 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 const CALLS: usize = 64;
 /// How long calls may go on after a stop was asked for.
 const STOP_PATIENCE: Duration = Duration::from_secs(6);
-
-/// Tells the dispatcher of this replica to look now. Clones wake the same one.
-#[derive(Clone, Debug, Default)]
-pub struct Wake(Arc<Notify>);
-
-impl Wake {
-    /// There may be something to do.
-    pub fn wake(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// Sends what was published and follows it to its end.
 #[derive(Clone)]
@@ -90,23 +84,36 @@ impl Dispatcher {
     /// never ends it.
     pub async fn run(self, stop: CancellationToken) {
         let mut calls = JoinSet::new();
+        let mut seen = Seen::nothing();
+        let mut news = Some(News::Anything);
         while !stop.is_cancelled() {
             // Armed before looking, so that what comes meanwhile is not missed.
-            let woken = self.wake.0.notified();
-            let looked = tokio::time::timeout(LOOK_PATIENCE, self.claim_due(&mut calls)).await;
-            let sleep = match looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
-                Ok(next) => self.until(next),
-                Err(error) => {
-                    tracing::warn!(%error, "the dispatcher waits for the database");
-                    DATABASE_PAUSE
+            let woken = self.wake.news_come();
+            let look = async {
+                match news {
+                    Some(News::Anything) => self.look(&mut seen, &mut calls).await,
+                    Some(News::Published(sites)) => {
+                        self.look_at(sites, &mut seen, &mut calls).await
+                    }
+                    None => Ok(()),
                 }
             };
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = woken => {}
-                () = tokio::time::sleep(sleep) => {}
-                Some(done) = calls.join_next() => log_panic(done),
+            let looked = tokio::time::timeout(LOOK_PATIENCE, look).await;
+            if let Err(error) = looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
+                tracing::warn!(%error, "the dispatcher waits for the database");
+                seen = Seen::nothing();
+                seen.look_again_in(DATABASE_PAUSE);
             }
+            news = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = &mut seen.alarm => Some(News::Anything),
+                () = woken => self.wake.take(),
+                Some(done) = calls.join_next() => {
+                    log_panic(done);
+                    None
+                }
+            };
         }
         let rest = async {
             while let Some(done) = calls.join_next().await {
@@ -138,6 +145,46 @@ impl Dispatcher {
                 log_panic(done);
             }
         }
+    }
+
+    /// Looks at everything, and starts a call for whatever is due.
+    async fn look(&self, seen: &mut Seen, calls: &mut JoinSet<()>) -> Result<(), StoreError> {
+        *seen = Seen::nothing();
+        let next = self.claim_due(calls).await?;
+        seen.look_again_in(self.until(next));
+        Ok(())
+    }
+
+    /// Looks at sites where something was published, unless they are known to wait: then what came is found by the look
+    /// that ends the wait.
+    async fn look_at(
+        &self,
+        sites: impl IntoIterator<Item = SiteId>,
+        seen: &mut Seen,
+        calls: &mut JoinSet<()>,
+    ) -> Result<(), StoreError> {
+        let mut waits = false;
+        for site in sites {
+            if calls.len() >= CALLS || seen.waiting.contains(&site) {
+                continue;
+            }
+            match self.claim_send(site).await? {
+                Turn::Nothing => {}
+                Turn::Claimed(claim) => {
+                    // The end of the call is followed by a look at everything.
+                    seen.waiting.insert(site);
+                    self.start_send(*claim, calls);
+                }
+                Turn::Waits => {
+                    seen.waiting.insert(site);
+                    waits = true;
+                }
+            }
+        }
+        if waits {
+            seen.look_again_in(self.until(self.store.next_due().await?));
+        }
+        Ok(())
     }
 
     /// Claims what is due and starts a call for each claim. Tells when something is due next.
@@ -184,6 +231,48 @@ impl Dispatcher {
                 }
             }
         }
+    }
+}
+
+/// What is known since everything was last looked at.
+struct Seen {
+    /// Sites that may not send: a call is under way, or quota, rate or trouble holds them. Whatever ends that is followed
+    /// by a look at everything.
+    waiting: HashSet<SiteId>,
+    /// When everything is to be looked at again.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Seen {
+    fn nothing() -> Self {
+        Self {
+            waiting: HashSet::new(),
+            alarm: Box::pin(tokio::time::sleep(LONGEST_SLEEP)),
+        }
+    }
+
+    /// Moves the alarm forward; never back, however often it is asked.
+    fn look_again_in(&mut self, sleep: Duration) {
+        let alarm = tokio::time::sleep(sleep);
+        if alarm.deadline() < self.alarm.deadline() {
+            self.alarm.set(alarm);
+        }
+    }
+}
+
+/// What came of looking whether a site may send.
+enum Turn {
+    /// A call is claimed.
+    Claimed(Box<SendClaim>),
+    /// It has nothing to send.
+    Nothing,
+    /// It may not send now.
+    Waits,
+}
+
+impl Turn {
+    fn claimed(claim: SendClaim) -> Self {
+        Self::Claimed(Box::new(claim))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Counting recorded outcomes, and telling the log whose they are.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Dispatcher;
-use crate::domain::{AfterCreate, AfterGet, InvalidationStatus};
+use crate::domain::{AfterCreate, AfterGet, AwsError, InvalidationStatus, TraceParent};
 use crate::store::{Covered, PollClaim, SendClaim, SiteId};
 
 /// Publishes that a line of the log names.
@@ -22,18 +23,46 @@ impl Owner {
     }
 
     /// The publishes' identifiers, or the first of very many.
-    pub(super) fn publishes(&self) -> impl fmt::Display {
-        fmt::from_fn(|f| {
-            for (index, publish) in self.0.publishes.iter().take(NAMED).enumerate() {
-                let space = if index == 0 { "" } else { " " };
-                write!(f, "{space}{}", publish.id)?;
-            }
-            match self.0.publishes.len().checked_sub(NAMED) {
-                None | Some(0) => Ok(()),
-                Some(more) => write!(f, " and {more} more"),
-            }
-        })
+    pub(super) fn publishes(&self) -> String {
+        let ids = self.0.publishes.iter().map(|publish| publish.id);
+        some_of(&ids.collect::<Vec<_>>())
     }
+
+    /// The traces that they belong to, each once, or the first of very many; none where no publisher told one.
+    pub(super) fn traces(&self) -> Option<String> {
+        let mut seen = HashSet::new();
+        let parents = self
+            .0
+            .publishes
+            .iter()
+            .filter_map(|p| p.traceparent.as_ref());
+        let traces: Vec<_> = parents
+            .map(TraceParent::trace_id)
+            .filter(|trace| seen.insert(*trace))
+            .collect();
+        (!traces.is_empty()).then(|| some_of(&traces))
+    }
+}
+
+fn some_of(all: &[impl fmt::Display]) -> String {
+    let mut text = String::new();
+    for (index, one) in all.iter().take(NAMED).enumerate() {
+        let space = if index == 0 { "" } else { " " };
+        text += &format!("{space}{one}");
+    }
+    match all.len().checked_sub(NAMED) {
+        None | Some(0) => {}
+        Some(more) => text += &format!(" and {more} more"),
+    }
+    text
+}
+
+/// AWS's code and words, for the log.
+pub(super) fn said(error: Option<&AwsError>) -> (Option<&str>, Option<&str>) {
+    (
+        error.map(|error| error.code.as_str()),
+        error.map(|error| error.message.as_str()),
+    )
 }
 
 impl Dispatcher {
@@ -104,7 +133,7 @@ impl Dispatcher {
 impl Owner {
     fn unknown(site: SiteId) -> Self {
         Self(Covered {
-            site: site.0.to_string(),
+            site: site.to_string(),
             publishes: Vec::new(),
         })
     }

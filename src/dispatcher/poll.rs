@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use super::observe::Owner;
+use super::observe::{Owner, said};
 use super::{CALLS, Dispatcher};
 use crate::domain::{AfterGet, AwsError, GetOutcome, Operation, after_get};
 use crate::store::{PollClaim, StoreError};
@@ -38,6 +38,7 @@ impl Dispatcher {
                 .cloudfront_request(Operation::GetInvalidation, outcome.as_str());
         }
         let now = self.clock.now();
+        let request_id = outcome.request_id().map(str::to_owned);
         let same_distribution = claim
             .settings
             .as_ref()
@@ -55,7 +56,7 @@ impl Dispatcher {
             .await;
         if ours {
             let owner = self.observe_poll(&claim, &after, now).await;
-            log(&claim, &after, &owner);
+            log(&claim, &after, request_id.as_deref(), &owner);
         }
         if !matches!(after, AfterGet::Again { .. }) {
             self.wake.wake();
@@ -63,26 +64,33 @@ impl Dispatcher {
     }
 }
 
-fn log(claim: &PollClaim, after: &AfterGet, owner: &Owner) {
+fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, owner: &Owner) {
     let site = owner.site();
     let publish = owner.publishes();
+    let trace_id = owner.traces();
     let invalidation = claim.invalidation;
-    let id = claim.id.as_str();
+    let cloudfront_id = claim.id.as_str();
+    let distribution = claim.distribution.as_str();
+    let (code, error) = said(after.error());
     match after {
         AfterGet::Again { error: None, .. } => {
-            tracing::debug!(site, %publish, %invalidation, id, "still in progress");
+            tracing::debug!(site, %invalidation, cloudfront_id, distribution, request_id, "still in progress");
         }
-        AfterGet::Again {
-            error: Some(error), ..
-        } => {
-            tracing::warn!(site, %publish, %invalidation, id, code = error.code, request_id = error.request_id, message = error.message, "cannot be asked about");
+        AfterGet::Again { .. } => {
+            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,
+                error, "cannot be asked about");
         }
-        AfterGet::Completed => tracing::info!(site, %publish, %invalidation, id, "completed"),
-        AfterGet::Unconfirmed(error) => {
-            tracing::warn!(site, %publish, %invalidation, id, code = error.code, request_id = error.request_id, "nobody can ask any more; unconfirmed");
+        AfterGet::Completed => {
+            tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id,
+                "completed");
         }
-        AfterGet::Failed(error) => {
-            tracing::error!(site, %publish, %invalidation, id, code = error.code, request_id = error.request_id, "CloudFront no longer knows it; failed");
+        AfterGet::Unconfirmed(_) => {
+            tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,
+                error, "nobody can ask any more; unconfirmed");
+        }
+        AfterGet::Failed(_) => {
+            tracing::error!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,
+                error, "CloudFront no longer knows it; failed");
         }
     }
 }

@@ -3,12 +3,13 @@
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
-use super::observe::Owner;
-use super::{CALLS, Dispatcher};
+use super::observe::{Owner, said};
+use super::{CALLS, Dispatcher, Turn};
+use crate::clock::Clock;
 use crate::domain::spending::next_month;
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Policy, Sent,
-    WaitReason, after_create, plan,
+    TraceParent, WaitReason, after_create, plan,
 };
 use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
@@ -28,34 +29,43 @@ impl Dispatcher {
             if calls.len() >= CALLS {
                 break;
             }
-            let claim = match self.claim_send(site).await {
-                Err(StoreError::Seal(error)) => {
-                    tracing::error!(site = site.0, %error, "paused");
-                    let (error, now) = (
-                        AwsError::unreadable_secret(&error.to_string()),
-                        self.clock.now(),
-                    );
-                    self.store
-                        .pause(site, &error, now + UNREADABLE_WAIT, now)
-                        .await?;
-                    continue;
-                }
-                claim => claim?,
-            };
-            if let Some(claim) = claim {
-                let dispatcher = self.clone();
-                calls.spawn(async move { dispatcher.send(claim).await });
+            if let Turn::Claimed(claim) = self.claim_send(site).await? {
+                self.start_send(*claim, calls);
                 claimed += 1;
             }
         }
         Ok(claimed)
     }
 
-    async fn claim_send(&self, site: SiteId) -> Result<Option<SendClaim>, StoreError> {
+    /// Starts the call.
+    pub(super) fn start_send(&self, claim: SendClaim, calls: &mut JoinSet<()>) {
+        let dispatcher = self.clone();
+        calls.spawn(async move { dispatcher.send(claim).await });
+    }
+
+    /// Claims the site's next call, if it has something to send and may. A site whose secret does not open is paused.
+    pub(super) async fn claim_send(&self, site: SiteId) -> Result<Turn, StoreError> {
+        match self.next_send(site).await {
+            Err(StoreError::Seal(error)) => {
+                tracing::error!(%site, %error, "paused");
+                let (error, now) = (
+                    AwsError::unreadable_secret(&error.to_string()),
+                    self.clock.now(),
+                );
+                self.store
+                    .pause(site, &error, now + UNREADABLE_WAIT, now)
+                    .await?;
+                Ok(Turn::Waits)
+            }
+            turn => turn,
+        }
+    }
+
+    async fn next_send(&self, site: SiteId) -> Result<Turn, StoreError> {
         let now = self.clock.now();
         let limits = &self.limits;
         let Some(mut lane) = self.store.open_lane(site, limits, now).await? else {
-            return Ok(None);
+            return Ok(Turn::Waits);
         };
         let room = limits.left(lane.in_progress);
         if let Some(due) = lane.due(now) {
@@ -66,19 +76,22 @@ impl Dispatcher {
                 return hold(lane, WaitReason::Rate, next, now).await;
             }
             return match lane.take_call(now).await? {
-                Ok(()) => Ok(Some(lane.claim(due, self.clock.id(), now).await?)),
+                Ok(()) => Ok(Turn::claimed(lane.claim(due, self.clock.id(), now).await?)),
                 Err(next) => hold(lane, WaitReason::Rate, next, now).await,
             };
+        }
+        if lane.is_held(now) {
+            return Ok(Turn::Waits);
         }
         if let Err(next) = lane.may_plan() {
             return hold(lane, WaitReason::Retry, next, now).await;
         }
-        let mut waiting = lane.waiting().await?;
-        if waiting.is_empty() {
-            return Ok(None);
-        }
         let terms = lane.terms(now).await?;
         let mut room = lane.flow.narrow(room, limits);
+        let mut waiting = lane.waiting(terms.policy.can_use(room)).await?;
+        if waiting.is_empty() {
+            return Ok(Turn::Nothing);
+        }
         if let Some(left) = terms.paths_left {
             room.paths_per_request = room
                 .paths_per_request
@@ -107,7 +120,7 @@ impl Dispatcher {
             let past_limit = waiting.is_empty() || plan.waits == Some(Holdup::NextCall);
             if terms.paths_left.is_some() && past_limit {
                 lane.hold_site(next_month(now)).await?;
-                return Ok(None);
+                return Ok(Turn::Waits);
             }
             return match lane.flow.full_at(limits) {
                 Some(full) => hold(lane, WaitReason::Rate, full, now).await,
@@ -115,19 +128,22 @@ impl Dispatcher {
             };
         }
         match lane.take_call(now).await? {
-            Ok(()) => {
-                lane.claim_planned(&plan, &waiting, || self.clock.id(), now)
-                    .await
-            }
+            Ok(()) => Ok(lane
+                .claim_planned(&plan, &waiting, || self.clock.id(), now)
+                .await?
+                .map_or(Turn::Nothing, Turn::claimed)),
             Err(next) => hold(lane, WaitReason::Rate, next, now).await,
         }
     }
 
     async fn send(&self, claim: SendClaim) {
         let distribution = &claim.settings.distribution_id;
+        // Each try is a call of its own in the publisher's trace.
+        let parent = claim.traceparent.as_ref();
+        let trace = parent.map(|parent| parent.child(u64::from_ne_bytes(Clock::random())));
         let outcome = if self.clock.now() < claim.call_before() {
             tokio::select! {
-                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch) => outcome,
+                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch, trace.as_ref()) => outcome,
                 () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
             }
         } else {
@@ -166,9 +182,16 @@ impl Dispatcher {
             .await;
         if ours {
             let owner = self.observe_send(&claim, &record.after, now).await;
-            log(&claim, &record.after, request_id.as_deref(), &owner);
+            let span_id = trace.as_ref().map(TraceParent::span_id);
+            log(
+                &claim,
+                &record.after,
+                request_id.as_deref(),
+                span_id,
+                &owner,
+            );
         } else {
-            tracing::info!(site = claim.site.0, invalidation = %claim.invalidation,
+            tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
                 "another replica has taken this invalidation over; its record stands");
         }
         self.wake.wake();
@@ -180,36 +203,47 @@ async fn hold(
     why: WaitReason,
     until: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<Option<SendClaim>, StoreError> {
+) -> Result<Turn, StoreError> {
     lane.wait(why, until.min(now + LONGEST_HOLD), now).await?;
-    Ok(None)
+    Ok(Turn::Waits)
 }
 
-fn log(claim: &SendClaim, after: &AfterCreate, request_id: Option<&str>, owner: &Owner) {
+fn log(
+    claim: &SendClaim,
+    after: &AfterCreate,
+    request_id: Option<&str>,
+    span_id: Option<&str>,
+    owner: &Owner,
+) {
     let site = owner.site();
     let publish = owner.publishes();
+    let trace_id = owner.traces();
     let invalidation = claim.invalidation;
     let distribution = claim.settings.distribution_id.as_str();
     let items = claim.batch.items.len();
+    let (code, error) = said(after.error());
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
-            tracing::info!(site, %publish, %invalidation, distribution, items, id = id.as_str(), request_id, "accepted by CloudFront");
+            let cloudfront_id = id.as_str();
+            tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, span_id,
+                items, "accepted by CloudFront");
         }
-        AfterCreate::Hold { why, error, .. } => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, waiting_for = why.as_str(), code = error.code,
-                message = error.message, request_id, "not accepted yet");
+        AfterCreate::Hold { why, .. } => {
+            let waiting_for = why.as_str();
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, waiting_for, "not accepted yet");
         }
-        AfterCreate::Unconfirmed(error) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, request_id,
-                "accepted by an earlier attempt whose answer was lost; unconfirmed");
+        AfterCreate::Unconfirmed(_) => {
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "accepted by an earlier attempt whose answer was lost; unconfirmed");
         }
-        AfterCreate::Split(error) => {
-            tracing::warn!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
-                request_id, "refused as a whole; trying each half");
+        AfterCreate::Split(_) => {
+            tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "refused as a whole; trying each half");
         }
-        AfterCreate::Failed(error) => {
-            tracing::error!(site, %publish, %invalidation, distribution, items, code = error.code, message = error.message,
-                request_id, "failed");
+        AfterCreate::Failed(_) => {
+            tracing::error!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
+                error, "failed");
         }
     }
 }

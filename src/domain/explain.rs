@@ -1,11 +1,12 @@
 //! Explaining a plan: what becomes of each thing that was asked for, for dry runs and previews.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Canonical, Item, coverage::Cover, intake::Origin, plan::Plan};
 
 /// What becomes of one thing that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explanation {
     /// As it was given.
     pub given: String,
@@ -16,7 +17,7 @@ pub struct Explanation {
 }
 
 /// What becomes of one item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explained {
     /// The item.
     pub item: Item,
@@ -26,7 +27,7 @@ pub struct Explained {
 }
 
 /// What becomes of an item in a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "fate", content = "by")]
 pub enum Fate {
     /// It is sent as it is.

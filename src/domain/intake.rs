@@ -6,6 +6,7 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use utoipa::ToSchema;
 
 use super::{
     CacheTag, InvalidationPath, Item, PublisherHost,
@@ -18,8 +19,9 @@ use super::{
 pub const DEFAULT_MAX_ITEMS: usize = 10_000;
 
 /// The body of the publish hook. At least one of the three must say something.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(remote = "Self", default, deny_unknown_fields)]
+#[schema(min_properties = 1)]
 pub struct PublishRequest {
     /// Paths or absolute URLs, as the publisher has them.
     pub paths: Vec<String>,
@@ -114,8 +116,8 @@ pub struct Source {
     pub items: Vec<Item>,
 }
 
-/// Why a [`Source`] is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Why something is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// It was asked for.

@@ -35,6 +35,7 @@ pub mod spending;
 pub mod state;
 pub mod tag;
 pub mod test_report;
+pub mod trace;
 
 pub use advice::{Advice, AdviceContext, advise};
 pub use bucket::Bucket;
@@ -64,3 +65,4 @@ pub use spending::{HeldNote, InFlight, MeterReading, MonthUsage, PolicyName, Spe
 pub use state::{InvalidationStatus, PublishState};
 pub use tag::CacheTag;
 pub use test_report::{Step, StepOutcome, StepReport, TestReport};
+pub use trace::TraceParent;

@@ -212,6 +212,19 @@ pub enum CreateOutcome {
 }
 
 impl CreateOutcome {
+    /// The names of all of them.
+    pub const NAMES: [&'static str; 9] = [
+        "accepted",
+        "already_used",
+        "quota_full",
+        "throttled",
+        "settings_rejected",
+        "batch_refused",
+        "batch_too_large",
+        "not_sent",
+        "unknown",
+    ];
+
     /// The error, unless it was accepted.
     #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
@@ -258,9 +271,15 @@ impl CreateOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GetOutcome {
     /// CloudFront knows it and did not say `Completed`.
-    InProgress,
+    InProgress {
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
     /// CloudFront said `Completed`.
-    Completed,
+    Completed {
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
     /// CloudFront does not know this invalidation (any more).
     Gone(AwsError),
     /// Nothing will be answered until the settings are mended.
@@ -270,14 +289,34 @@ pub enum GetOutcome {
 }
 
 impl GetOutcome {
+    /// The names of all of them.
+    pub const NAMES: [&'static str; 5] = [
+        "in_progress",
+        "completed",
+        "gone",
+        "settings_rejected",
+        "try_later",
+    ];
+
     /// The error, if there was one.
     #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
-            Self::InProgress | Self::Completed => None,
+            Self::InProgress { .. } | Self::Completed { .. } => None,
             Self::Gone(error) | Self::SettingsRejected(error) | Self::TryLater(error) => {
                 Some(error)
             }
+        }
+    }
+
+    /// AWS's id of the request, if it told one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::InProgress { request_id } | Self::Completed { request_id } => {
+                request_id.as_deref()
+            }
+            other => other.error().and_then(|error| error.request_id.as_deref()),
         }
     }
 
@@ -285,11 +324,49 @@ impl GetOutcome {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::InProgress => "in_progress",
-            Self::Completed => "completed",
+            Self::InProgress { .. } => "in_progress",
+            Self::Completed { .. } => "completed",
             Self::Gone(_) => "gone",
             Self::SettingsRejected(_) => "settings_rejected",
             Self::TryLater(_) => "try_later",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_outcomes() {
+        let error = AwsError::stopped;
+        let id = InvalidationId::parse("I2J0I21PCUYOIK").expect("an id");
+        let created = [
+            CreateOutcome::Accepted {
+                id,
+                completed: false,
+                request_id: None,
+            },
+            CreateOutcome::AlreadyUsed(error()),
+            CreateOutcome::QuotaFull(error()),
+            CreateOutcome::Throttled(error()),
+            CreateOutcome::SettingsRejected(error()),
+            CreateOutcome::BatchRefused(error()),
+            CreateOutcome::BatchTooLarge(error()),
+            CreateOutcome::NotSent(error()),
+            CreateOutcome::Unknown(error()),
+        ];
+        assert_eq!(
+            created.map(|outcome| outcome.as_str()),
+            CreateOutcome::NAMES
+        );
+        let got = [
+            GetOutcome::InProgress { request_id: None },
+            GetOutcome::Completed { request_id: None },
+            GetOutcome::Gone(error()),
+            GetOutcome::SettingsRejected(error()),
+            GetOutcome::TryLater(error()),
+        ];
+        assert_eq!(got.map(|outcome| outcome.as_str()), GetOutcome::NAMES);
     }
 }

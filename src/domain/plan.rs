@@ -77,6 +77,20 @@ pub enum Policy {
     Everything,
 }
 
+impl Policy {
+    /// How many different items a plan for this room can use: what is folded may be any number.
+    #[must_use]
+    pub fn can_use(self, room: Room) -> usize {
+        match self {
+            Self::Exact => room
+                .files
+                .saturating_add(room.wildcards)
+                .min(room.paths_per_request) as usize,
+            Self::Economical { .. } | Self::Everything => usize::MAX,
+        }
+    }
+}
+
 /// The default threshold of [`Policy::Economical`].
 pub const DEFAULT_THRESHOLD: u32 = 100;
 

@@ -32,6 +32,9 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Quota, Self::Rate, Self::Retry, Self::Settings];
+
     /// The name that the API and the database use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -48,7 +51,7 @@ impl std::str::FromStr for WaitReason {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Quota, Self::Rate, Self::Retry, Self::Settings]
+        Self::ALL
             .into_iter()
             .find(|reason| reason.as_str() == text)
             .ok_or(())
@@ -249,8 +252,8 @@ pub fn after_get(
         settings_rejected,
     };
     match outcome {
-        GetOutcome::Completed => AfterGet::Completed,
-        GetOutcome::InProgress => again(None, false),
+        GetOutcome::Completed { .. } => AfterGet::Completed,
+        GetOutcome::InProgress { .. } => again(None, false),
         GetOutcome::Gone(error) if age < SETTLING => again(Some(error), false),
         GetOutcome::Gone(error) => AfterGet::Failed(error),
         GetOutcome::SettingsRejected(error) if same_distribution => again(Some(error), true),

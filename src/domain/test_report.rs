@@ -190,13 +190,13 @@ impl TestReport {
     /// Takes what the second call said, and every later one while the last step waits.
     pub fn after_get(&mut self, outcome: &GetOutcome, context: &AdviceContext<'_>) {
         match outcome {
-            GetOutcome::InProgress | GetOutcome::Completed => {
+            GetOutcome::InProgress { .. } | GetOutcome::Completed { .. } => {
                 self.set(
                     Step::GetInvalidation,
                     StepOutcome::Passed,
                     "CloudFront tells how far the invalidation is.",
                 );
-                if *outcome == GetOutcome::Completed {
+                if matches!(outcome, GetOutcome::Completed { .. }) {
                     self.set(Step::Completed, StepOutcome::Passed, COMPLETED);
                 } else if self.step(Step::Completed).outcome != StepOutcome::Passed {
                     self.set(Step::Completed, StepOutcome::Waiting, WORKING);

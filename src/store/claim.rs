@@ -8,7 +8,7 @@ use super::known_paths;
 use super::lane::{Lane, Queued, SendClaim, parse_items};
 use super::{SiteId, StoreError};
 use crate::domain::{
-    CallerReference, InvalidationBatch, Plan, PlannedBatch, Saved, Usage, Waiting,
+    CallerReference, InvalidationBatch, Plan, PlannedBatch, Saved, TraceParent, Usage, Waiting,
 };
 
 /// How long a claim holds. A call begins in its first half and ends within the second; after it anyone may send the same
@@ -36,16 +36,21 @@ impl Lane {
     ) -> Result<SendClaim, StoreError> {
         let lease_until = now + LEASE;
         let flow = self.flow.spent(queued.usage, &self.limits);
-        sqlx::query!(
+        let traceparent = sqlx::query_scalar!(
             "UPDATE invalidation SET attempts = attempts + 1, doubts = doubts + 1, waiting_for = NULL,
                                      lease_token = $2, lease_until = $3, next_at = $3
-             WHERE id = $1 AND status = 'Queued'",
+             WHERE id = $1 AND status = 'Queued'
+             RETURNING (SELECT p.traceparent FROM coverage c
+                        JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
+                        WHERE c.invalidation_id = $1 AND p.traceparent IS NOT NULL
+                        ORDER BY p.id LIMIT 1)",
             queued.id,
             token,
             lease_until,
         )
-        .execute(&mut *self.tx)
-        .await?;
+        .fetch_optional(&mut *self.tx)
+        .await?
+        .flatten();
         sqlx::query!(
             "UPDATE distribution SET lease_token = $2, lease_until = $3, blocked_until = NULL, blocked_for = NULL,
                                      sent_at = $4, file_tokens = $6, wildcard_tokens = $7, refilled_at = $8,
@@ -79,6 +84,7 @@ impl Lane {
             failures: u32::try_from(self.failures).unwrap_or_default(),
             others_in_progress: self.in_progress != Usage::default(),
             paused_since: self.paused_since,
+            traceparent: traceparent.as_deref().and_then(TraceParent::parse),
             claimed_at: now,
             token,
         })

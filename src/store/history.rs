@@ -67,15 +67,20 @@ impl Store {
         if !ours {
             return Ok(PruneStep::Busy);
         }
-        let publishes = sqlx::query!(
-            "DELETE FROM publish WHERE ctid = ANY(ARRAY(
-               SELECT ctid FROM publish WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        let publishes = sqlx::query_scalar!(
+            r#"WITH forgotten AS (
+                 DELETE FROM publish WHERE ctid = ANY(ARRAY(
+                   SELECT ctid FROM publish WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+                 RETURNING site_id, id),
+               uncovered AS (
+                 DELETE FROM coverage c USING forgotten f WHERE c.site_id = f.site_id AND c.publish_id = f.id)
+               SELECT count(*) as "count!" FROM forgotten"#,
             before,
             STEP,
         )
-        .execute(&mut *tx)
+        .fetch_one(&mut *tx)
         .await?
-        .rows_affected();
+        .unsigned_abs();
         // After the publishes: while those are there, most old invalidations would be looked at in vain.
         let invalidations = if publishes < STEP.unsigned_abs() {
             delete_invalidations(&mut tx, before).await?

@@ -1,7 +1,7 @@
 //! Accepting publishes: those that wait together are written in one transaction, and each is answered when it is
 //! durable. A lone publish is written at once; a storm gathers by itself while the last write is under way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{SiteId, Store, Widening};
-use crate::domain::Item;
+use crate::domain::{Item, TraceParent};
 
 /// Publishes that may wait to be written; past this the hook answers 503.
 const WAITING: usize = 2_048;
@@ -41,6 +41,8 @@ pub struct NewPublish {
     pub widened: Vec<Widening>,
     /// What makes a repeat safe.
     pub repeat_key: Option<RepeatKey>,
+    /// The publisher's trace.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
@@ -103,9 +105,14 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Starts the writer on `tasks`. It calls `stored` after each transaction, and ends when the last [`Inbox`] is gone.
+    /// Starts the writer on `tasks`. It tells `stored` after each transaction at which sites something was published, and
+    /// ends when the last [`Inbox`] is gone.
     #[must_use]
-    pub fn start(store: Store, tasks: &TaskTracker, stored: impl Fn() + Send + 'static) -> Self {
+    pub fn start(
+        store: Store,
+        tasks: &TaskTracker,
+        stored: impl Fn(BTreeSet<SiteId>) + Send + 'static,
+    ) -> Self {
         let (entries, waiting) = mpsc::channel(WAITING);
         tasks.spawn(write(store, waiting, stored));
         Self { entries }
@@ -127,7 +134,11 @@ impl Inbox {
     }
 }
 
-async fn write(store: Store, mut waiting: mpsc::Receiver<Entry>, stored: impl Fn()) {
+async fn write(
+    store: Store,
+    mut waiting: mpsc::Receiver<Entry>,
+    stored: impl Fn(BTreeSet<SiteId>),
+) {
     while let Some(first) = waiting.recv().await {
         let mut bytes = first.publish.weight();
         let mut batch = vec![first];
@@ -136,8 +147,9 @@ async fn write(store: Store, mut waiting: mpsc::Receiver<Entry>, stored: impl Fn
             bytes += entry.publish.weight();
             batch.push(entry);
         }
+        let sites = batch.iter().map(|entry| entry.publish.site).collect();
         write_batch(&store, batch).await;
-        stored();
+        stored(sites);
     }
 }
 
@@ -155,11 +167,10 @@ async fn write_batch(store: &Store, mut batch: Vec<Entry>) {
             .await
             .unwrap_or_else(|_| Err(super::no_answer()));
         match stored {
-            Ok(mut outcomes) => {
-                for Entry { publish, answer } in batch {
-                    let outcome = outcomes.remove(&publish.id).ok_or(InboxError::Unavailable);
+            Ok(outcomes) => {
+                for (entry, outcome) in batch.into_iter().zip(outcomes) {
                     // The caller may have gone; its publish is stored all the same.
-                    let _ = answer.send(outcome);
+                    let _ = entry.answer.send(outcome.ok_or(InboxError::NoSuchSite));
                 }
                 return;
             }
@@ -183,6 +194,13 @@ async fn write_batch(store: &Store, mut batch: Vec<Entry>) {
     }
 }
 
+/// Whether something like it is stored already.
+fn is_repeat(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
 /// Whether the database understood and refused for good, rather than being away.
 fn is_refusal(error: &sqlx::Error) -> bool {
     error
@@ -198,25 +216,67 @@ impl NewPublish {
 }
 
 impl Store {
+    /// Stores publishes, in one transaction if none of them repeats an earlier one. `None`: its site was removed.
     async fn insert(
         &self,
         publishes: &[&NewPublish],
-    ) -> Result<HashMap<Uuid, Acceptance>, sqlx::Error> {
-        let mut rows = Rows::default();
-        for publish in publishes {
-            rows.push(publish);
+    ) -> Result<Vec<Option<Acceptance>>, sqlx::Error> {
+        let rows = Rows::of(publishes);
+        let stored = match publishes {
+            [publish] => self.insert_one(publish).await,
+            _ => self.insert_new(&rows).await,
+        };
+        match stored {
+            Ok(stored) if stored == publishes.len() as u64 => {
+                return Ok(vec![Some(Acceptance::Stored); publishes.len()]);
+            }
+            Err(error) if !is_repeat(&error) => return Err(error),
+            Ok(_) | Err(_) => {}
         }
-        let stored: HashSet<Uuid> = sqlx::query_scalar!(
-            r#"WITH stored AS (
-                 INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash)
-                 SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash
-                 FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[])
-                   AS given (site_id, id, received_at, items, widened, key, hash)
-                 ON CONFLICT DO NOTHING
-                 RETURNING site_id, id),
-               told AS MATERIALIZED (
-                 SELECT pg_notify('skycms_cdn_work', site_id::text) FROM (SELECT DISTINCT site_id FROM stored) s)
-               SELECT id FROM stored WHERE (SELECT count(*) FROM told) > 0"#,
+        let stored = self.insert_unknown(&rows).await?;
+        let mut outcomes = Vec::with_capacity(publishes.len());
+        for publish in publishes {
+            outcomes.push(if stored.contains(&publish.id) {
+                Some(Acceptance::Stored)
+            } else {
+                self.earlier(publish).await?
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Stores a lone publish, which is most of them, in half the time that [`Store::insert_new`] takes for one.
+    async fn insert_one(&self, publish: &NewPublish) -> Result<u64, sqlx::Error> {
+        let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+        let key = publish.repeat_key.as_ref();
+        let result = sqlx::query!(
+            "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+             SELECT id, $2, $3, $4, $5, $6, $7, $8 FROM site WHERE id = $1 FOR KEY SHARE",
+            publish.site.0,
+            publish.id,
+            publish.received_at,
+            &items as &[&str],
+            Widening::to_json(&publish.widened),
+            key.map(|key| key.key.as_str()),
+            key.map(|key| &key.body_hash[..]),
+            publish.traceparent.as_ref().map(ToString::to_string),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(result.rows_affected())
+    }
+
+    /// Stores all or, if one is stored already, none, and tells how many. Sites are locked once, not once a row as a
+    /// foreign key would; without looking for conflicts a row costs a third less.
+    async fn insert_new(&self, rows: &Rows) -> Result<u64, sqlx::Error> {
+        let result = sqlx::query!(
+            r"WITH known AS MATERIALIZED (SELECT id AS site_id FROM site WHERE id = ANY($1) FOR KEY SHARE)
+              INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+              SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+              FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[],
+                          $8::text[])
+                AS given (site_id, id, received_at, items, widened, key, hash, trace)
+              JOIN known USING (site_id)",
             &rows.sites,
             &rows.ids,
             &rows.received,
@@ -224,26 +284,43 @@ impl Store {
             &rows.widened as &[Option<serde_json::Value>],
             &rows.keys as &[Option<String>],
             &rows.hashes as &[Option<Vec<u8>>],
+            &rows.traces as &[Option<String>],
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(result.rows_affected())
+    }
+
+    /// Stores those that are new, and tells which.
+    async fn insert_unknown(&self, rows: &Rows) -> Result<HashSet<Uuid>, sqlx::Error> {
+        Ok(sqlx::query_scalar!(
+            r"WITH known AS MATERIALIZED (SELECT id AS site_id FROM site WHERE id = ANY($1) FOR KEY SHARE)
+              INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+              SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+              FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[],
+                          $8::text[])
+                AS given (site_id, id, received_at, items, widened, key, hash, trace)
+              JOIN known USING (site_id)
+              ON CONFLICT DO NOTHING
+              RETURNING id",
+            &rows.sites,
+            &rows.ids,
+            &rows.received,
+            &rows.items,
+            &rows.widened as &[Option<serde_json::Value>],
+            &rows.keys as &[Option<String>],
+            &rows.hashes as &[Option<Vec<u8>>],
+            &rows.traces as &[Option<String>],
         )
         .fetch_all(&self.pool)
         .await?
         .into_iter()
-        .collect();
-        let mut outcomes = HashMap::with_capacity(publishes.len());
-        for publish in publishes {
-            let outcome = if stored.contains(&publish.id) {
-                Acceptance::Stored
-            } else {
-                self.earlier(publish).await?
-            };
-            outcomes.insert(publish.id, outcome);
-        }
-        Ok(outcomes)
+        .collect())
     }
 
     /// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or an earlier one
     /// with the same key.
-    async fn earlier(&self, publish: &NewPublish) -> Result<Acceptance, sqlx::Error> {
+    async fn earlier(&self, publish: &NewPublish) -> Result<Option<Acceptance>, sqlx::Error> {
         let key = publish.repeat_key.as_ref();
         let first = sqlx::query!(
             "SELECT id, received_at, body_hash, items, widened FROM publish
@@ -252,13 +329,16 @@ impl Store {
             publish.id,
             key.map(|key| key.key.as_str()),
         )
-        .fetch_one(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
+        let Some(first) = first else {
+            return Ok(None);
+        };
         if first.id == publish.id {
-            return Ok(Acceptance::Stored);
+            return Ok(Some(Acceptance::Stored));
         }
         let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));
-        Ok(if same {
+        Ok(Some(if same {
             Acceptance::Repeat(FirstPublish {
                 id: first.id,
                 received_at: first.received_at,
@@ -267,7 +347,7 @@ impl Store {
             })
         } else {
             Acceptance::KeyReused
-        })
+        }))
     }
 }
 
@@ -281,9 +361,18 @@ struct Rows {
     widened: Vec<Option<serde_json::Value>>,
     keys: Vec<Option<String>>,
     hashes: Vec<Option<Vec<u8>>>,
+    traces: Vec<Option<String>>,
 }
 
 impl Rows {
+    fn of(publishes: &[&NewPublish]) -> Self {
+        let mut rows = Self::default();
+        for publish in publishes {
+            rows.push(publish);
+        }
+        rows
+    }
+
     fn push(&mut self, publish: &NewPublish) {
         self.sites.push(publish.site.0);
         self.ids.push(publish.id);
@@ -295,5 +384,7 @@ impl Rows {
         let key = publish.repeat_key.as_ref();
         self.keys.push(key.map(|key| key.key.clone()));
         self.hashes.push(key.map(|key| key.body_hash.to_vec()));
+        let trace = publish.traceparent.as_ref();
+        self.traces.push(trace.map(ToString::to_string));
     }
 }

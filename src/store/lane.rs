@@ -3,6 +3,8 @@
 //! A [`Lane`] is an open transaction that holds the distribution's row. It is closed before CloudFront is called, by
 //! committing a claim or a reason to wait.
 
+use std::collections::HashSet;
+
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,7 +17,7 @@ use super::{SiteId, Store, StoreError};
 use crate::domain::limits::IN_PROGRESS;
 use crate::domain::{
     DistributionId, Flow, InFlight, InvalidationBatch, Item, KnownPaths, Limits, Settings,
-    Spending, Terms, Usage, WaitReason, Waiting,
+    Spending, Terms, TraceParent, Usage, WaitReason, Waiting,
 };
 
 /// Waiting publishes that one plan looks at.
@@ -46,6 +48,7 @@ pub struct Lane {
     /// Calls without a usable answer since the last one with.
     pub(super) failures: i32,
     pub(super) paused_since: Option<OffsetDateTime>,
+    held_until: Option<OffsetDateTime>,
     pub(super) limits: Limits,
     folded_in_progress: u64,
     queued: Vec<Queued>,
@@ -82,6 +85,8 @@ pub struct SendClaim {
     pub others_in_progress: bool,
     /// Since when the site has been paused.
     pub paused_since: Option<OffsetDateTime>,
+    /// The trace of the first of its publishes that has one.
+    pub traceparent: Option<TraceParent>,
     /// When the call was claimed, and so which settings it was sent with.
     pub(super) claimed_at: OffsetDateTime,
     pub(super) token: Uuid,
@@ -89,6 +94,8 @@ pub struct SendClaim {
 
 impl Store {
     /// Sites that have something to send which nothing known holds back, the longest unserved first.
+    ///
+    /// Asks for the first waiting publish of each site, where `EXISTS` would let PostgreSQL read all that wait.
     ///
     /// # Errors
     /// If the database does not answer.
@@ -104,8 +111,9 @@ impl Store {
                AND (d.lease_until IS NULL OR d.lease_until <= $1)
                AND (d.blocked_until IS NULL OR d.blocked_until <= $1)
                AND ((s.held_until IS NULL OR s.held_until <= $1)
-                      AND EXISTS (SELECT FROM publish p
-                                  WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL)
+                      AND (SELECT id FROM publish p
+                           WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL
+                           ORDER BY id LIMIT 1) IS NOT NULL
                     OR EXISTS (SELECT FROM invalidation i
                                WHERE i.distribution_id = d.id AND i.site_id = s.id
                                  AND i.status = 'Queued' AND i.ended_at IS NULL AND i.next_at <= $1))
@@ -119,7 +127,7 @@ impl Store {
         .collect())
     }
 
-    /// Takes hold of the site's distribution, unless somebody else has it or it has to wait.
+    /// Takes hold of the site's distribution, unless somebody else has it, or it or the site has to wait.
     ///
     /// # Errors
     /// If the database does not answer, or the secret cannot be opened.
@@ -146,10 +154,17 @@ impl Store {
             return Ok(None);
         };
         // New settings wait for this lock, so that they find what is about to be planned for the old ones.
-        let paused_since =
-            sqlx::query_scalar!("SELECT paused_at FROM site WHERE id = $1 FOR SHARE", site.0)
-                .fetch_one(&mut *tx)
-                .await?;
+        let owner = sqlx::query!(
+            "SELECT paused_at, held_until FROM site
+             WHERE id = $1 AND (resume_at IS NULL OR resume_at <= $2) FOR SHARE",
+            site.0,
+            now,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(owner) = owner else {
+            return Ok(None);
+        };
         let settings = self.settings_in_force(&mut tx, site).await?;
         let Some(settings) = settings.filter(|s| s.distribution_id.as_str() == distribution.id)
         else {
@@ -174,7 +189,8 @@ impl Store {
             spending,
             backlog_since: distribution.backlog_since,
             failures: distribution.failures,
-            paused_since,
+            paused_since: owner.paused_at,
+            held_until: owner.held_until,
             limits: *limits,
             queued,
         }))
@@ -266,6 +282,12 @@ impl Lane {
         self.queued.iter().find(|q| q.next_at <= now).cloned()
     }
 
+    /// Whether the site's monthly limit lets nothing new be planned.
+    #[must_use]
+    pub fn is_held(&self, now: OffsetDateTime) -> bool {
+        self.held_until.is_some_and(|until| until > now)
+    }
+
     /// Whether something new may be planned although stored invalidations wait for another try.
     ///
     /// # Errors
@@ -279,12 +301,13 @@ impl Lane {
         }
     }
 
-    /// The publishes that wait to be planned, oldest first, as many as one plan can use.
+    /// The publishes that wait to be planned, oldest first: at least as many as ask for `enough` different items, if there
+    /// are, and as one plan can use.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn waiting(&mut self) -> Result<Vec<Waiting>, StoreError> {
-        let (mut waiting, mut items) = (Vec::new(), 0);
+    pub async fn waiting(&mut self, enough: usize) -> Result<Vec<Waiting>, StoreError> {
+        let (mut waiting, mut items, mut different) = (Vec::new(), 0, HashSet::new());
         let mut after = Uuid::nil();
         while waiting.len() < PLAN_PUBLISHES && items < PLAN_ITEMS {
             let page = sqlx::query!(
@@ -300,12 +323,14 @@ impl Lane {
             for row in page {
                 after = row.id;
                 items += row.items.len();
+                let asked = parse_items(row.items)?;
+                different.extend(asked.iter().cloned());
                 waiting.push(Waiting {
                     publish: row.id,
-                    items: parse_items(row.items)?,
+                    items: asked,
                 });
             }
-            if last {
+            if last || different.len() >= enough {
                 break;
             }
         }

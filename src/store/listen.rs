@@ -1,10 +1,13 @@
 //! News from other replicas, by PostgreSQL's NOTIFY. Losing some is harmless: everything is also looked for now and then.
 
+use std::collections::BTreeSet;
+
 use sqlx::postgres::PgListener;
+use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{SiteId, Store, StoreError};
 
-/// There may be something to send. The payload is the site's number.
+/// There may be something to send. The payload is the site's number, and the replica that tells so.
 const WORK: &str = "skycms_cdn_work";
 /// A publish or an invalidation changed its state. The payload is the site's number.
 const CHANGE: &str = "skycms_cdn_change";
@@ -24,18 +27,31 @@ pub enum Changes {
     Anything,
 }
 
-/// Listens for ever, and listens again whenever the connection is lost; `heard` is told of every change.
+/// Listens for ever, and listens again whenever the connection is lost; `heard` is told of every change, but for what
+/// `replica` itself tells of work.
 ///
 /// # Errors
 /// If the database cannot be reached; the caller decides when to try again.
-pub async fn listen(store: &Store, heard: impl Fn(Changes)) -> Result<(), StoreError> {
+pub async fn listen(
+    store: &Store,
+    replica: Uuid,
+    heard: impl Fn(Changes),
+) -> Result<(), StoreError> {
+    let own = replica.to_string();
     let mut listener = PgListener::connect_with(&store.pool).await?;
     listener.listen_all([WORK, CHANGE, SITES]).await?;
     heard(Changes::Anything);
     loop {
         match listener.try_recv().await? {
             Some(news) => {
-                let site = news.payload().parse();
+                let (site, by) = news
+                    .payload()
+                    .split_once(' ')
+                    .unwrap_or((news.payload(), ""));
+                if by == own {
+                    continue;
+                }
+                let site = site.parse();
                 heard(match news.channel() {
                     WORK => site.map_or(Changes::Anything, Changes::Work),
                     CHANGE => site.map_or(Changes::Anything, Changes::State),
@@ -48,6 +64,22 @@ pub async fn listen(store: &Store, heard: impl Fn(Changes)) -> Result<(), StoreE
 }
 
 impl Store {
+    /// Tells every other replica that something was published at these sites.
+    pub(super) async fn announce_work(
+        &self,
+        sites: &BTreeSet<SiteId>,
+        replica: Uuid,
+    ) -> Result<(), StoreError> {
+        let sites: Vec<i32> = sites.iter().map(|site| site.0).collect();
+        sqlx::query("SELECT pg_notify($1, site || ' ' || $2) FROM unnest($3::int[]) AS site")
+            .bind(WORK)
+            .bind(replica.to_string())
+            .bind(sites)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// Tells every replica to read the sites again.
     pub(super) async fn announce_sites(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT pg_notify($1, '')")

@@ -4,6 +4,7 @@
 mod accounts;
 mod audit;
 mod claim;
+mod herald;
 mod history;
 mod hook_secrets;
 mod inbox;
@@ -33,11 +34,13 @@ mod uses;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 
 pub use accounts::ADMIN;
 pub use audit::{AuditFilter, AuditRecord};
+pub use herald::Herald;
 pub use history::{Prunable, PruneStep};
 pub use hook_secrets::{HookSecret, HookSecretView, NotAHookSecret};
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
@@ -61,8 +64,13 @@ pub use tokens::{TokenHash, TokenView, hash};
 pub use tries::TryingClient;
 pub use uses::{Proof, Uses};
 
-/// The schema, applied at start. Migrations only add, so that an old replica and a new one can share the database.
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+/// The schema, applied at start. Migrations only add, so that an old replica and a new one can share the database: one
+/// that starts after a newer one has applied its own takes no notice of them.
+static MIGRATIONS: Migrator = Migrator {
+    ignore_missing: true,
+    ..KNOWN_MIGRATIONS
+};
+const KNOWN_MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Connections of one replica: the writer, the dispatcher and the pages seldom need more at once.
 const CONNECTIONS: u32 = 12;

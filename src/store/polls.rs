@@ -67,7 +67,7 @@ impl Store {
                     let settings = match read {
                         Err(StoreError::Seal(error)) => {
                             // Other sites are not held up. It is looked at again when the lease has run out.
-                            tracing::error!(site = row.site_id, %error, "cannot be asked about");
+                            tracing::error!(site = %SiteId(row.site_id), %error, "cannot be asked about");
                             continue;
                         }
                         settings => settings?,
@@ -159,7 +159,7 @@ impl Store {
             return Ok(false);
         }
         if ended {
-            move_publishes(&mut tx, claim.invalidation).await?;
+            move_publishes(&mut tx, claim.site, claim.invalidation).await?;
         }
         if ended || error.is_some() {
             announce_change(&mut tx, claim.site).await?;
@@ -189,7 +189,9 @@ impl Store {
                    SELECT distribution_id FROM cdn_settings
                    WHERE site_id = s.id AND slot <> 'draft' ORDER BY slot LIMIT 1) c ON true
                  JOIN distribution d ON d.id = c.distribution_id
-                 WHERE EXISTS (SELECT FROM publish p WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL)
+                 WHERE (SELECT id FROM publish p
+                        WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL
+                        ORDER BY id LIMIT 1) IS NOT NULL
                ) due"#
         )
         .fetch_one(&self.pool)

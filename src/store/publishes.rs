@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{SiteId, Store, StoreError};
@@ -12,7 +13,7 @@ use crate::domain::{
 };
 
 /// An item that stands for something narrower.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Widening {
     /// What was asked for.
     pub from: String,
@@ -258,6 +259,7 @@ impl Store {
                      FROM publish
                      WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
                        AND ($3::text IS NULL OR state = $3)
+                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
                        AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
                      ORDER BY id DESC LIMIT $5",
                     site.0,
@@ -276,6 +278,7 @@ impl Store {
                      FROM publish
                      WHERE site_id = $1 AND id > $2
                        AND ($3::text IS NULL OR state = $3)
+                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
                        AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
                      ORDER BY id LIMIT $5",
                     site.0,

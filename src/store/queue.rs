@@ -4,7 +4,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::metrics::Queue;
+use crate::domain::TraceParent;
+use crate::domain::spending::month_of;
+use crate::metrics::{Queue, SiteStanding, Standing};
 
 /// Whose an invalidation is.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +18,7 @@ pub struct Covered {
 }
 
 /// A publish that an invalidation covers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CoveredPublish {
     /// Its identifier.
     pub id: Uuid,
@@ -24,23 +26,39 @@ pub struct CoveredPublish {
     pub received_at: OffsetDateTime,
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,
+    /// The publisher's trace.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl Store {
-    /// What waits to be accepted by CloudFront, at all sites.
+    /// How the service and each site stand.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn queue(&self, now: OffsetDateTime) -> Result<Queue, StoreError> {
-        let row = sqlx::query!(
+    pub async fn standing(&self, now: OffsetDateTime) -> Result<Standing, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let queue = sqlx::query!(
             r#"SELECT coalesce(sum(cardinality(items)), 0) as "items!", min(received_at) as oldest
                FROM publish WHERE ended_at IS NULL AND submitted_at IS NULL"#
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *connection)
         .await?;
-        Ok(Queue {
-            items: row.items,
-            oldest: row.oldest.map_or(time::Duration::ZERO, |at| now - at),
+        let sites = sqlx::query_as!(
+            SiteStanding,
+            r#"SELECT s.name, s.paused_at IS NOT NULL as "paused!", s.monthly_limit as month_limit,
+                      coalesce((SELECT sum(u.paths) FROM usage u WHERE u.month = $1 AND u.site_id = s.id), 0)::bigint
+                        as "month_paths!"
+               FROM site s"#,
+            month_of(now),
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        Ok(Standing {
+            queue: Queue {
+                items: queue.items,
+                oldest: queue.oldest.map_or(time::Duration::ZERO, |at| now - at),
+            },
+            sites,
         })
     }
 
@@ -50,7 +68,8 @@ impl Store {
     /// If the database does not answer.
     pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?"
+            r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?",
+                      p.traceparent as "traceparent?"
                FROM invalidation i
                JOIN site s ON s.id = i.site_id
                LEFT JOIN coverage c ON c.invalidation_id = i.id
@@ -71,6 +90,7 @@ impl Store {
                     id,
                     received_at,
                     submitted_at: row.submitted_at,
+                    traceparent: row.traceparent.as_deref().and_then(TraceParent::parse),
                 });
             }
         }

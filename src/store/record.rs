@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::claim::store_batch;
 use super::rates::{lock_bucket, store_bucket};
-use super::transitions::{announce_change, count_usage, move_publishes};
+use super::transitions::{announce_change, count_usage, lock_publishes, move_publishes};
 use super::{SendClaim, SiteId, Store, StoreError};
 use crate::domain::coverage::Cover;
 use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, Saved, WaitReason};
@@ -115,7 +115,7 @@ impl Store {
             tx.rollback().await?;
             return Ok(false);
         }
-        move_publishes(&mut tx, claim.invalidation).await?;
+        move_publishes(&mut tx, claim.site, claim.invalidation).await?;
         announce_change(&mut tx, claim.site).await?;
         tx.commit().await?;
         Ok(true)
@@ -358,9 +358,10 @@ async fn split(
     ids: [Uuid; 2],
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
+    lock_publishes(connection, claim.site).await?;
     let publishes = sqlx::query!(
         "SELECT p.id, p.items FROM coverage c JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
-         WHERE c.invalidation_id = $1 ORDER BY p.id FOR UPDATE OF p",
+         WHERE c.invalidation_id = $1 ORDER BY p.id",
         claim.invalidation,
     )
     .fetch_all(&mut *connection)

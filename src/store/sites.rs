@@ -1,6 +1,7 @@
 //! Sites, and the directory of them that each replica keeps in memory so that the hook asks the database nothing.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use sqlx::{Postgres, Transaction};
@@ -16,6 +17,13 @@ use crate::domain::{AwsError, IntakeRules, Item, Partition, Region, SiteName};
 /// A site's number in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteId(pub i32);
+
+/// For the log, where the name is not at hand.
+impl fmt::Display for SiteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
 
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

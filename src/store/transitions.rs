@@ -6,21 +6,31 @@ use uuid::Uuid;
 
 use super::{SiteId, StoreError};
 
-/// Brings the publishes that an invalidation covers up to date with all the invalidations that cover them.
-///
-/// The publishes are locked first, in one order: of two invalidations that end at the same moment, the second to get
-/// the lock sees what the first one did.
+/// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in ASCII.
+const PUBLISHES: i32 = 0x70_75_62_6c;
+
+/// Waits for the turn to change what covers the site's publishes and what state they are in; it lasts until the
+/// transaction ends. One lock for all of them: to lock thousands of rows is to write them.
+pub(super) async fn lock_publishes(
+    connection: &mut PgConnection,
+    site: SiteId,
+) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
+        .bind(PUBLISHES)
+        .bind(site.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Brings the publishes that an invalidation covers up to date with all the invalidations that cover them. Of two
+/// invalidations that end at the same moment, the second to get the lock sees what the first one did.
 pub(super) async fn move_publishes(
     connection: &mut PgConnection,
+    site: SiteId,
     invalidation: Uuid,
 ) -> Result<(), StoreError> {
-    sqlx::query_scalar!(
-        "SELECT p.id FROM coverage c JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
-         WHERE c.invalidation_id = $1 ORDER BY p.id FOR UPDATE OF p",
-        invalidation,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
+    lock_publishes(connection, site).await?;
     sqlx::query!(
         "WITH outcome AS (
            SELECT c.site_id, c.publish_id,
@@ -96,6 +106,7 @@ pub(super) async fn supersede(
         return Ok(());
     }
     let ids: Vec<Uuid> = stale.iter().map(|row| row.id).collect();
+    lock_publishes(connection, site).await?;
     sqlx::query!(
         "UPDATE publish p SET planned = false FROM coverage c
          WHERE c.invalidation_id = ANY($1) AND p.site_id = c.site_id AND p.id = c.publish_id AND p.ended_at IS NULL",

@@ -9,6 +9,7 @@ use super::AppState;
 use super::audit::{self, Deed};
 use super::overview;
 use super::pages::{Page, PageError, PageResult, html};
+use super::publishes::accept;
 use super::session::SignedIn;
 use super::tokens::hook_url;
 use super::views::{
@@ -213,19 +214,19 @@ pub(super) async fn retry(
     let fresh = state.clock.id();
     // One press, one publish, however often the form is sent.
     let key = format!("retry-of-{id}");
-    let accepted = state
-        .inbox
-        .accept(NewPublish {
-            site: page.site.id,
-            id: fresh,
-            received_at: state.clock.now(),
-            items: parse_items(again.items).map_err(|error| failed(error.into()))?,
-            widened: again.widened,
-            repeat_key: Some(RepeatKey {
-                body_hash: [0; 32],
-                key,
-            }),
-        })
+    let publish = NewPublish {
+        site: page.site.id,
+        id: fresh,
+        received_at: state.clock.now(),
+        items: parse_items(again.items).map_err(|error| failed(error.into()))?,
+        widened: again.widened,
+        repeat_key: Some(RepeatKey {
+            body_hash: [0; 32],
+            key,
+        }),
+        traceparent: None,
+    };
+    let accepted = accept(&state, &page.site, publish)
         .await
         .map_err(|error| failed(error.into()))?;
     let shown = match accepted {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
@@ -93,27 +94,44 @@ pub(super) async fn dry_run(
     }))
 }
 
-/// The answer to `POST …/publishes?dry_run=true`.
-#[derive(Serialize)]
-struct DryRunBody<'a> {
+/// What would be sent if this were published now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DryRun)]
+pub(super) struct DryRunBody<'a> {
+    /// Always true.
     dry_run: bool,
+    /// The site.
     site: &'a str,
+    /// What was asked for, in CloudFront's terms.
+    #[schema(value_type = Vec<Item>)]
     items: &'a [Item],
+    /// Paths that can only be purged by purging more.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     widened: Vec<Widening>,
+    /// What becomes of each thing that was asked for.
     explanations: Vec<Explanation>,
+    /// The calls of `CreateInvalidation`, had nothing else been waiting.
     invalidations: Vec<InvalidationItems<'a>>,
+    /// Paths and tags that AWS counts.
     billed_paths: u64,
-    /// In dollars, as a string: exact.
+    /// What they cost, in dollars: a string, because it is exact.
     price_usd: String,
+    /// The month's free paths that are left, before this.
     free_paths_left: u64,
+    /// Why it would be held.
+    #[schema(required, value_type = Option<WaitReason>)]
     waiting_for: Option<&'static str>,
+    /// More about why.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     note: Option<String>,
 }
 
-#[derive(Serialize)]
+/// One call of `CreateInvalidation` that would be made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlannedInvalidation)]
 struct InvalidationItems<'a> {
+    #[schema(value_type = Vec<Item>)]
     items: &'a [Item],
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Box<PageFailure>> {
     let site = Page::begin(&state, &user, Nav::Elsewhere)?.site.id;
     let reader = state.changes.subscribe();
-    let start = (reader, state.stop, state.directory);
+    let start = (reader, state.stop.clone(), state.directory.clone());
     let changes = stream::unfold(start, move |(mut reader, stop, directory)| async move {
         let news = async {
             reader.heard(site).await;

@@ -5,21 +5,55 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::AppState;
+use super::openapi::OPERATIONS;
 
 /// How long the database may take to give a sign of life: less than common probes wait.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// `GET /health/live`.
-pub(super) async fn live() -> Json<Value> {
-    Json(json!({ "status": "live" }))
+/// Whether it is well.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+pub(super) struct HealthBody {
+    /// In words.
+    status: &'static str,
 }
 
-/// `GET /health/ready`.
-pub(super) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
-    let (status, why) = if state.stop.is_cancelled() {
+/// Whether the process answers
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = OPERATIONS,
+    responses((status = 200, description = "It does.", body = HealthBody, example = json!({ "status": "live" }))),
+    security(())
+)]
+pub(super) async fn live() -> Json<HealthBody> {
+    Json(HealthBody { status: "live" })
+}
+
+/// Whether it can take publishes
+///
+/// Neither AWS nor a failing purge makes the service unready.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = OPERATIONS,
+    responses(
+        (status = 200, description = "It can.", body = HealthBody, example = json!({ "status": "ready" })),
+        (
+            status = 503,
+            description = "The database does not answer, or the service is stopping.",
+            body = HealthBody,
+            example = json!({ "status": "stopping" })
+        ),
+    ),
+    security(())
+)]
+pub(super) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<HealthBody>) {
+    let (code, status) = if state.stop.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if !answers(&state).await {
         (
@@ -29,7 +63,7 @@ pub(super) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Va
     } else {
         (StatusCode::OK, "ready")
     };
-    (status, Json(json!({ "status": why })))
+    (code, Json(HealthBody { status }))
 }
 
 async fn answers(state: &AppState) -> bool {

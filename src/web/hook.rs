@@ -1,11 +1,10 @@
 //! Who calls the API: verified and parsed in one step, so that a handler never sees unverified bytes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
@@ -13,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::AppState;
 use super::problem::Problem;
 use super::signature::Signature;
+use crate::domain::TraceParent;
 use crate::store::{Proof, RepeatKey, Site};
 
 /// The longest repeat key that is taken.
@@ -44,6 +44,7 @@ pub(super) struct Call<T> {
     pub(super) site: Arc<Site>,
     pub(super) body: T,
     pub(super) repeat_key: Option<RepeatKey>,
+    pub(super) traceparent: Option<TraceParent>,
     pub(super) headers: HeaderMap,
 }
 
@@ -53,7 +54,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
         let (mut parts, body) = request.into_parts();
         let name = site_name(&mut parts, state).await?;
-        let headers = parts.headers.clone();
+        let headers = parts.headers;
         let signature = Signature::claimed(&headers, state.clock.now())?;
         // A token is proof before the body is read, a signature only with it.
         let bearing = match &signature {
@@ -64,7 +65,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
                 Some(site)
             }
         };
-        let bytes = Bytes::from_request(Request::from_parts(parts, body), state)
+        let bytes = Bytes::from_request(Request::new(body), state)
             .await
             .map_err(|rejection: BytesRejection| Problem::from(rejection))?;
         let site = match (&signature, bearing) {
@@ -73,11 +74,8 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
             (None, None) => return Err(Problem::Unauthorized),
         };
         must_be_json(&headers)?;
-        let body = serde_json::from_slice(&bytes).map_err(|error| {
-            Problem::BadRequest(format!(
-                "The body is not the JSON that is expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
-            ))
-        })?;
+        let body =
+            serde_json::from_slice(&bytes).map_err(|error| Problem::not_this_shape(&error))?;
         let key = match signature {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,
@@ -89,6 +87,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
                 key,
                 body_hash: sha256(&bytes),
             }),
+            traceparent: traceparent(&headers),
             headers,
         })
     }
@@ -96,10 +95,14 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
 
 /// The site in the address, which nobody knows yet to exist.
 async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String, Problem> {
-    let Path(mut params) = Path::<HashMap<String, String>>::from_request_parts(parts, state)
+    let params = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|_| Problem::NoSuchRoute)?;
-    params.remove("site").ok_or(Problem::NoSuchRoute)
+    let (_, site) = params
+        .iter()
+        .find(|(name, _)| *name == "site")
+        .ok_or(Problem::NoSuchRoute)?;
+    Ok(site.to_owned())
 }
 
 /// The site, if its signing secret made the signature. Without one nobody learns which sites exist.
@@ -168,6 +171,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         )));
     }
     Ok(Some(key.to_owned()))
+}
+
+/// The caller's trace. What makes no sense is ignored, as the recommendation says; so are several.
+fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut given = headers.get_all("traceparent").iter();
+    match (given.next(), given.next()) {
+        (Some(one), None) => TraceParent::parse(one.to_str().ok()?.trim()),
+        _ => None,
+    }
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -5,12 +5,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
 use super::hook::Caller;
+use super::openapi::{self, OfList, SitePath, examples};
 use super::problem::Problem;
-use crate::domain::{InvalidationStatus, WaitReason};
+use crate::domain::{InvalidationStatus, Item, WaitReason};
 use crate::store::{InvalidationFilter, InvalidationView};
 
 /// Rows on a page unless told.
@@ -18,28 +20,53 @@ const DEFAULT_LIMIT: u16 = 50;
 /// The most rows on a page.
 const MOST: u16 = 500;
 
-/// An invalidation, as the API shows it.
-#[derive(Serialize)]
+/// One call of `CreateInvalidation`, and what became of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invalidation)]
 pub(super) struct InvalidationBody {
+    /// CloudFront's identifier, once it is known.
+    #[schema(required)]
     id: Option<String>,
+    /// What it is sent with, the same in each attempt: CloudFront does the work, and charges, once.
     caller_reference: String,
+    /// Where it goes.
     distribution_id: String,
+    #[schema(value_type = InvalidationStatus)]
     status: &'static str,
+    /// What it purges.
+    #[schema(value_type = Vec<Item>)]
     items: Vec<String>,
+    /// How often it was sent. Refusals for quota and rate do not count.
     attempts: i32,
+    /// When CloudFront accepted it.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     submitted_at: Option<OffsetDateTime>,
+    /// When CloudFront said that it is completed.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     completed_at: Option<OffsetDateTime>,
+    /// What AWS last said, while it is not accepted or asked about again.
+    #[schema(required)]
     error: Option<ErrorBody>,
+    /// Why it is held.
+    #[schema(required, value_type = Option<WaitReason>)]
     waiting_for: Option<&'static str>,
 }
 
-#[derive(Serialize)]
+/// What AWS said.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AwsError)]
 struct ErrorBody {
+    /// AWS's code.
     code: String,
+    /// AWS's words.
     message: String,
+    /// AWS's number of the call, for its support.
+    #[schema(required)]
     request_id: Option<String>,
+    /// How to mend it.
+    #[schema(required)]
     fix: Option<String>,
 }
 
@@ -67,22 +94,45 @@ impl InvalidationBody {
     }
 }
 
-/// A page of the list.
-#[derive(Serialize)]
+/// A page of invalidations, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invalidations)]
 pub(super) struct ListBody {
     items: Vec<InvalidationBody>,
+    /// What to send as `before` for the next page; none behind the last.
+    #[schema(required)]
     next: Option<Uuid>,
 }
 
 /// What to list.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only these.
+    #[param(value_type = InvalidationStatus, required = false, inline)]
     status: Option<String>,
+    /// The most to list.
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 500, default = 50)]
     limit: Option<String>,
+    /// Only older ones: an earlier page's `next`.
+    #[param(value_type = Uuid, required = false)]
     before: Option<String>,
 }
 
-/// `GET /api/sites/{site}/invalidations`, newest first.
+/// List what CloudFront was told
+///
+/// Newest first, page by page.
+#[utoipa::path(
+    get,
+    path = "/api/sites/{site}/invalidations",
+    operation_id = "list_invalidations",
+    tag = openapi::PUBLISHING,
+    params(SitePath, ListQuery),
+    responses(
+        (status = 200, description = "A page of them.", body = ListBody, example = json!(examples::invalidations())),
+        OfList,
+    ),
+)]
 pub(super) async fn list(
     State(state): State<AppState>,
     caller: Caller,

@@ -12,15 +12,34 @@ use secrecy::ExposeSecret as _;
 
 use super::AppState;
 use super::hook::{bearer, sha256};
+use super::openapi::{OPERATIONS, OfMetrics};
 use super::problem::Problem;
-use crate::metrics::CONTENT_TYPE;
+use crate::metrics::{CONTENT_TYPE, Metrics};
 
-/// How long the database may take. A scrape is worth more without the queue than too late.
+/// How long the database may take. A scrape is worth more without what it tells than too late.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What proxies add: behind one, the peer is not the caller.
 const OF_PROXIES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// `GET /metrics`.
+/// What operators watch
+///
+/// Each replica counts its own doings; the queue is the whole service's. Without `METRICS_TOKEN` it answers the machine
+/// itself, and nobody behind a proxy.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = OPERATIONS,
+    responses(
+        (
+            status = 200,
+            description = "Prometheus's metrics, as OpenMetrics text.",
+            body = String,
+            content_type = CONTENT_TYPE,
+        ),
+        OfMetrics,
+    ),
+    security(("metrics_token" = []), ())
+)]
 pub(super) async fn show(
     State(state): State<AppState>,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
@@ -33,9 +52,20 @@ pub(super) async fn show(
         None if !is_local(peer, &headers) => return Err(Problem::NotLocal),
         _ => {}
     }
-    let queue = tokio::time::timeout(PATIENCE, state.store.queue(state.clock.now())).await;
-    let text = state.metrics.encode(queue.ok().and_then(Result::ok));
+    let standing = tokio::time::timeout(PATIENCE, state.store.standing(state.clock.now())).await;
+    let text = state
+        .metrics
+        .encode(standing.ok().and_then(Result::ok).as_ref());
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// Counts what the API refuses.
+pub(super) async fn count_refusal(State(metrics): State<Metrics>, response: Response) -> Response {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        metrics.api_refused(status.as_u16());
+    }
+    response
 }
 
 /// Hashes of one length are compared, so that the time taken tells nothing.

@@ -4,6 +4,7 @@ mod activity;
 mod assets;
 mod audit;
 mod client;
+mod docs;
 mod dry_run;
 mod embed;
 mod events;
@@ -15,6 +16,7 @@ mod invalidations;
 mod limits;
 mod live;
 mod metrics;
+mod openapi;
 mod overview;
 mod pages;
 mod password;
@@ -35,6 +37,7 @@ mod tokens;
 pub mod views;
 pub mod words;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -65,9 +68,28 @@ use crate::domain::Limits;
 use crate::metrics::Metrics;
 use crate::store::{Directory, Inbox, Store, Uses};
 
-/// What handlers share.
+/// What handlers share, in one piece: it is cloned several times a request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+impl AppState {
+    /// Shares it.
+    #[must_use]
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What [`AppState`] holds.
+pub struct Shared {
     /// The database.
     pub store: Store,
     /// The sites, in memory.

@@ -2,13 +2,16 @@
 
 use axum::Json;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::ItemError;
 use crate::store::{InboxError, StoreError};
 
+/// How a problem is declared.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// What the types of problems begin with.
 const TYPES: &str = "urn:skycms-cdn:problem:";
 
@@ -155,56 +158,96 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Body {
+/// Why something was not done, by RFC 9457.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// What it is, for programs: one word behind `urn:skycms-cdn:problem:`.
+    #[schema(value_type = String, format = "uri")]
     r#type: String,
-    title: &'static str,
-    status: u16,
+    /// What it is, for people.
+    pub(super) title: &'static str,
+    /// The answer's status.
+    pub(super) status: u16,
+    /// What is wrong here, and how to mend it.
     detail: String,
+    /// The items at fault, where items are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<BodyError>,
+    errors: Vec<FaultBody>,
 }
 
-#[derive(Serialize)]
-struct BodyError {
+/// One thing at fault.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Fault)]
+struct FaultBody {
+    /// Where it stands in the body, as a JSON Pointer (RFC 6901); empty for the body as a whole.
     pointer: String,
+    /// What is wrong with it, and how to mend it.
     detail: String,
+}
+
+impl ProblemBody {
+    /// The word of its type.
+    pub(super) fn name(&self) -> &str {
+        self.r#type.trim_start_matches(TYPES)
+    }
+}
+
+impl Problem {
+    /// A body that is JSON, but not what is expected.
+    pub(super) fn not_this_shape(error: &serde_json::Error) -> Self {
+        Self::BadRequest(format!(
+            "The body is not the JSON that is expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
+        ))
+    }
+
+    /// The database does not answer; nothing was asked of it that lasts.
+    pub(super) fn database_away() -> Self {
+        Self::NotDurable("The database does not answer right now. Try again.".into())
+    }
+
+    /// What is told.
+    pub(super) fn body(&self) -> ProblemBody {
+        let (status, name, title) = self.kind();
+        let errors = match self {
+            Self::BadItems(items) => items.as_slice(),
+            _ => &[],
+        };
+        ProblemBody {
+            r#type: format!("{TYPES}{name}"),
+            title,
+            status: status.as_u16(),
+            detail: self.to_string(),
+            errors: errors
+                .iter()
+                .map(|item| FaultBody {
+                    pointer: item.pointer.clone(),
+                    detail: item.detail.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// What is told in a header.
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self.kind().0 {
+            StatusCode::UNAUTHORIZED => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, name, title) = self.kind();
-        let detail = self.to_string();
-        let retry = matches!(self, Self::NotDurable(_));
-        let errors = match self {
-            Self::BadItems(items) => items
-                .into_iter()
-                .map(|item| BodyError {
-                    pointer: item.pointer,
-                    detail: item.detail,
-                })
-                .collect(),
-            _ => Vec::new(),
-        };
-        let body = Body {
-            r#type: format!("{TYPES}{name}"),
-            title,
-            status: status.as_u16(),
-            detail,
-            errors,
-        };
-        let mut response = (status, Json(body)).into_response();
+        let mut response = (self.kind().0, Json(self.body())).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if retry {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.extend(self.header());
         response
     }
 }
@@ -213,9 +256,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
         match error {
-            StoreError::Database(_) => {
-                Self::NotDurable("The database does not answer right now. Try again.".into())
-            }
+            StoreError::Database(_) => Self::database_away(),
             _ => Self::Internal,
         }
     }

@@ -9,34 +9,51 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
-use super::dry_run;
+use super::dry_run::{self, DryRunBody};
 use super::hook::{Call, Caller};
 use super::invalidations::InvalidationBody;
+use super::openapi::{
+    self, OfPublish, OfPublishing, PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader,
+    examples,
+};
 use super::problem::Problem;
-use crate::domain::{PublishRequest, PublishState, WaitReason, canonicalize};
-use crate::store::{Acceptance, NewPublish, PublishView, Site, StoreError, Widening};
+use crate::domain::{Item, PublishRequest, PublishState, TraceParent, WaitReason, canonicalize};
+use crate::store::{Acceptance, InboxError, NewPublish, PublishView, Site, StoreError, Widening};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
 pub(super) const LONGEST_WAIT: u64 = 60;
 
-/// A publish, as the API shows it.
-#[derive(Serialize)]
+/// A publish, and how far it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Publish)]
 struct PublishBody {
     id: Uuid,
+    /// The site it belongs to.
     site: String,
+    #[schema(value_type = PublishState)]
     state: &'static str,
+    /// When it came.
     #[serde(with = "time::serde::rfc3339")]
     received_at: OffsetDateTime,
+    /// What is purged for it, in CloudFront's terms.
+    #[schema(value_type = Vec<Item>)]
     items: Vec<String>,
+    /// Paths that can only be purged by purging more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     widened: Vec<Widening>,
+    /// Why it is held, while no invalidation covers it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = WaitReason)]
     waiting_for: Option<&'static str>,
+    /// More about why.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     note: Option<String>,
+    /// The invalidations that cover it. Publishes that come together share them.
     invalidations: Vec<InvalidationBody>,
 }
 
@@ -62,14 +79,54 @@ impl PublishBody {
 }
 
 /// The query of `POST …/publishes`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct CreateOptions {
-    /// Only tell what would be sent.
+    /// Only tell what would be sent, and store nothing.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// `POST /api/sites/{site}/publishes`: 202 once the publish is durable.
+/// Publish
+///
+/// Says which pages and tags have changed. It is answered as soon as it is durable, and purged afterwards. It cannot be
+/// lost then: it ends `completed`, `unconfirmed`, or `failed` with a reason.
+#[utoipa::path(
+    post,
+    path = "/api/sites/{site}/publishes",
+    operation_id = "publish",
+    tag = openapi::PUBLISHING,
+    params(SitePath, CreateOptions, RepeatKeyHeader, PreferWait, TraceHeader),
+    request_body(
+        content = PublishRequest,
+        examples(
+            ("pages" = (summary = "Pages, a directory and a cache tag", value = json!(examples::request()))),
+            ("everything" = (summary = "The whole site", value = json!({ "everything": true }))),
+        ),
+    ),
+    responses(
+        (
+            status = 202,
+            description = "It is durable.",
+            body = PublishBody,
+            headers(
+                ("Location" = String, description = "Where to ask how far it is."),
+                ("Preference-Applied" = String, description = "How long the answer would have been held."),
+            ),
+            examples(
+                ("accepted" = (summary = "At once", value = json!(examples::accepted()))),
+                ("completed" = (summary = "With `Prefer: wait=30`", value = json!(examples::completed()))),
+            ),
+        ),
+        (
+            status = 200,
+            description = "A dry run: what would be sent, and why. Nothing was stored.",
+            body = DryRunBody,
+            example = json!(examples::dry_run()),
+        ),
+        OfPublishing,
+    ),
+)]
 pub(super) async fn create(
     State(state): State<AppState>,
     options: Result<Query<CreateOptions>, QueryRejection>,
@@ -82,22 +139,22 @@ pub(super) async fn create(
     let Query(options) = options.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let canonical = canonicalize(&call.body, &site.intake).map_err(Problem::BadItems)?;
     if options.dry_run {
-        return dry_run::answer(&state, site, &canonical).await;
+        // Boxed, as below: the future of every publish is as large as the largest thing it may wait for.
+        return Box::pin(dry_run::answer(&state, site, &canonical)).await;
     }
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
     let widened = Widening::of(&canonical);
     let (id, received_at) = (state.clock.id(), state.clock.now());
-    let acceptance = state
-        .inbox
-        .accept(NewPublish {
-            site: site.id,
-            id,
-            received_at,
-            items: canonical.items,
-            widened: widened.clone(),
-            repeat_key: call.repeat_key,
-        })
-        .await?;
+    let publish = NewPublish {
+        site: site.id,
+        id,
+        received_at,
+        items: canonical.items,
+        widened: widened.clone(),
+        repeat_key: call.repeat_key,
+        traceparent: call.traceparent,
+    };
+    let acceptance = accept(&state, site, publish).await?;
     let accepted = PublishBody {
         id,
         site: site.name.clone(),
@@ -110,30 +167,24 @@ pub(super) async fn create(
         invalidations: Vec::new(),
     };
     let accepted = match acceptance {
-        Acceptance::Stored => {
-            state
-                .metrics
-                .publish_accepted(state.clock.now() - received_at);
-            tracing::info!(site = site.name, publish = %id, items = accepted.items.len(), "accepted");
-            accepted
-        }
+        Acceptance::Stored => accepted,
         // Told exactly as the first time, whatever has become of it and of the site's rules since.
-        Acceptance::Repeat(first) => {
-            tracing::info!(site = site.name, publish = %first.id, "repeated");
-            PublishBody {
-                id: first.id,
-                received_at: first.received_at,
-                items: first.items,
-                widened: first.widened,
-                ..accepted
-            }
-        }
+        Acceptance::Repeat(first) => PublishBody {
+            id: first.id,
+            received_at: first.received_at,
+            items: first.items,
+            widened: first.widened,
+            ..accepted
+        },
         Acceptance::KeyReused => return Err(Problem::KeyReused),
     };
     let id = accepted.id;
     let wait = preferred_wait(&call.headers);
     let body = match wait {
-        Some(wait) => PublishBody::of(&state, site, ended_or_waited(&state, site, id, wait).await?),
+        Some(wait) => {
+            let view = Box::pin(ended_or_waited(&state, site, id, wait)).await?;
+            PublishBody::of(&state, site, view)
+        }
         None => accepted,
     };
     let location = format!(
@@ -150,7 +201,52 @@ pub(super) async fn create(
     Ok(response)
 }
 
-/// `GET /api/sites/{site}/publishes/{id}`.
+/// Makes a publish durable, from wherever it comes, and counts and logs it.
+pub(super) async fn accept(
+    state: &AppState,
+    site: &Site,
+    publish: NewPublish,
+) -> Result<Acceptance, InboxError> {
+    let (id, received_at, items) = (publish.id, publish.received_at, publish.items.len());
+    let trace = publish.traceparent.clone();
+    let trace_id = trace.as_ref().map(TraceParent::trace_id);
+    let acceptance = state.inbox.accept(publish).await?;
+    match &acceptance {
+        Acceptance::Stored => {
+            state
+                .metrics
+                .publish_accepted(state.clock.now() - received_at);
+            tracing::info!(site = site.name, publish = %id, trace_id, items, "accepted");
+        }
+        Acceptance::Repeat(first) => {
+            tracing::info!(site = site.name, publish = %first.id, trace_id, "repeated");
+        }
+        Acceptance::KeyReused => {}
+    }
+    Ok(acceptance)
+}
+
+/// Ask how far a publish is
+#[utoipa::path(
+    get,
+    path = "/api/sites/{site}/publishes/{id}",
+    operation_id = "get_publish",
+    tag = openapi::PUBLISHING,
+    params(SitePath, PublishPath, PreferWait),
+    responses(
+        (
+            status = 200,
+            description = "How far it is now, or at its end.",
+            body = PublishBody,
+            headers(("Preference-Applied" = String, description = "How long the answer would have been held.")),
+            examples(
+                ("completed" = (summary = "Completed", value = json!(examples::completed()))),
+                ("waiting" = (summary = "AWS rejects the settings", value = json!(examples::waiting()))),
+            ),
+        ),
+        OfPublish,
+    ),
+)]
 pub(super) async fn show(
     State(state): State<AppState>,
     Path((_, id)): Path<(String, String)>,

@@ -9,6 +9,7 @@ use super::AppState;
 use super::audit::{self, Deed};
 use super::dry_run::{DryRun, dry_run};
 use super::pages::{Page, PageError, PageResult, html};
+use super::publishes::accept;
 use super::session::SignedIn;
 use super::views::{ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd};
 use super::words;
@@ -140,16 +141,16 @@ async fn publish(
 ) -> PageResult {
     let id = state.clock.id();
     let widened = Widening::of(&canonical);
-    state
-        .inbox
-        .accept(NewPublish {
-            site: page.site.id,
-            id,
-            received_at: state.clock.now(),
-            items: canonical.items,
-            widened,
-            repeat_key: None,
-        })
+    let publish = NewPublish {
+        site: page.site.id,
+        id,
+        received_at: state.clock.now(),
+        items: canonical.items,
+        widened,
+        repeat_key: None,
+        traceparent: None,
+    };
+    accept(state, &page.site, publish)
         .await
         .map_err(|error| page.failed()(PageError::from(error)))?;
     audit::by(state, user, Deed::Purged, Some(id.to_string())).await?;

@@ -4,14 +4,15 @@ use axum::Router;
 use axum::extract::State;
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{self, MethodRouter};
 
 use super::session::SignedIn;
 use super::{
-    AppState, activity, assets, audit, embed, events, guard, health, invalidations, metrics, pages,
-    password, publishes, purge, rules, secrets, session, settings, sign_in, sites, tokens,
+    AppState, activity, assets, audit, docs, embed, events, guard, health, invalidations, metrics,
+    openapi, pages, password, publishes, purge, rules, secrets, session, settings, sign_in, sites,
+    tokens,
 };
 use crate::store::Role;
 
@@ -56,6 +57,8 @@ pub fn routes() -> Vec<Route> {
         get("/static/icon.svg", Anyone, assets::icon),
 
         get("/metrics", Metrics, metrics::show),
+        get("/openapi.json", Anyone, openapi::describe),
+        get("/docs", Anyone, docs::show),
 
         post("/api/sites/{site}/publishes", Hook, publishes::create),
         get("/api/sites/{site}/publishes/{id}", Hook, publishes::show),
@@ -139,7 +142,11 @@ impl Route {
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
         let same_origin = from_fn_with_state(state.clone(), guard::same_origin);
         match self.access {
-            Access::Anyone | Access::Hook | Access::Metrics => self.handler,
+            Access::Anyone | Access::Metrics => self.handler,
+            Access::Hook => self.handler.route_layer(map_response_with_state(
+                state.metrics.clone(),
+                metrics::count_refusal,
+            )),
             Access::Stranger => self
                 .handler
                 .route_layer(axum::middleware::map_response(guard::never_framed))

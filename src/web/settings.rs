@@ -142,8 +142,12 @@ pub(super) async fn save(
             cloudfront: &state.cloudfront,
             clock: &state.clock,
             limits: &state.limits,
+            metrics: &state.metrics,
         };
-        let test = tester.save(site, &settings).await.map_err(store_failed)?;
+        let test = tester
+            .save((site, &page.site.name), &settings)
+            .await
+            .map_err(store_failed)?;
         let detail = if test.report.passed() {
             format!("{distribution}: passed, and in force")
         } else {

@@ -16,6 +16,9 @@ const LONGEST_ID: usize = 255;
 /// The most signatures that are tried.
 const MOST_SIGNATURES: usize = 16;
 
+/// What is told of an old signature.
+pub(super) const TOO_OLD: &str = "`webhook-timestamp` is more than five minutes off. Sign each try anew, and check the sender's clock.";
+
 /// A claim that a body was signed, not verified yet.
 #[derive(Debug)]
 pub(super) struct Signature {
@@ -62,9 +65,7 @@ impl Signature {
                 "`webhook-timestamp` must be the time of sending, in seconds since 1970.",
             ))?;
         if (now - sent).abs() > TOLERANCE {
-            return Err(Problem::BadSignature(
-                "`webhook-timestamp` is more than five minutes off. Sign each try anew, and check the sender's clock.",
-            ));
+            return Err(Problem::BadSignature(TOO_OLD));
         }
         let signatures = signatures
             .to_str()

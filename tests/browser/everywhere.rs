@@ -95,6 +95,7 @@ async fn pages_of_a_fresh_service_are_fit_for_everyone() {
         "/purge",
         "/audit",
         "/password",
+        "/docs",
         "/nowhere",
     ] {
         browser.open(path).await;

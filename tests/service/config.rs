@@ -254,6 +254,11 @@ async fn the_binary_refuses_in_one_line() {
             "CloudFront__",
         ),
         ("CloudFront__Region", "mars-north-1", "CloudFront__"),
+        (
+            "SSL_CERT_FILE",
+            "/dev/null",
+            "this machine has no certificate authorities",
+        ),
     ] {
         let mut bad = good.clone();
         bad.insert(name.into(), value.into());

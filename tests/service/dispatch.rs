@@ -192,7 +192,7 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         .await
         .unwrap()
         .unwrap();
-    let waiting = lane.waiting().await.unwrap();
+    let waiting = lane.waiting(usize::MAX).await.unwrap();
 
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
     let moving = tokio::spawn({
@@ -238,7 +238,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
     let now = clock.now();
     let mut lane = store.open_lane(site, &limits, now).await.unwrap().unwrap();
-    let waiting = lane.waiting().await.unwrap();
+    let waiting = lane.waiting(usize::MAX).await.unwrap();
     let claim = lane
         .claim_planned(
             &exact_plan(&service, &waiting),

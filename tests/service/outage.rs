@@ -57,6 +57,7 @@ async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
     api.wait_until(&before, "CloudFront", |p| p["state"] == "in_progress")
         .await;
 
+    assert_eq!(bench.replica.health(), Ok(()));
     bench.stop_postgres().await;
     let began = Instant::now();
     let path = format!("/api/sites/default/publishes/{before}");
@@ -84,6 +85,8 @@ async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("nothing was queued"), "{detail}");
     assert_eq!((ready, status(&api, "/health/live").await), (503, 200));
+    let health = bench.replica.health().unwrap_err();
+    assert!(health.contains("is not ready"), "{health}");
 
     // A publish that comes shortly before the database is back is accepted.
     let waiting = {

@@ -22,7 +22,7 @@ const TEMPLATE: &str = "migrated";
 static SERVER: OnceLock<Server> = OnceLock::new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A migrated, empty database.
+/// A database of a test's own.
 pub(crate) struct Database {
     /// As for `DATABASE_URL`.
     pub(crate) url: String,
@@ -30,12 +30,24 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// A migrated one without rows.
     pub(crate) async fn fresh() -> Self {
+        Self::new(true).await
+    }
+
+    /// One without a schema.
+    pub(crate) async fn empty() -> Self {
+        Self::new(false).await
+    }
+
+    async fn new(migrated: bool) -> Self {
         // Not on this runtime, which ends with its test.
         let server = SERVER.get_or_init(|| std::thread::spawn(Server::start).join().unwrap());
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
-        if server.reaper.is_some() {
+        if !migrated {
+            server.execute(&format!("CREATE DATABASE {name}")).await;
+        } else if server.reaper.is_some() {
             let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
             server.execute(&create).await;
         } else {

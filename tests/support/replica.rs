@@ -16,7 +16,7 @@ pub(crate) struct Replica {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     /// Empty, so that no `.env` is found.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Replica {
@@ -42,14 +42,15 @@ impl Replica {
             api: Api::new(""),
             child,
             log,
-            _directory: directory,
+            directory,
         };
         let prefix = variables
             .get("PUBLIC_URL")
             .map(|url| url::Url::parse(url).unwrap().path().to_owned())
             .unwrap_or_default();
         let address = eventually("the service to be ready", || async {
-            replica.find("address=")
+            let json = || replica.find(r#""address":""#);
+            replica.find("address=").or_else(json)
         })
         .await;
         replica.api.base = format!("http://{address}{}", prefix.trim_end_matches('/'));
@@ -60,7 +61,8 @@ impl Replica {
     fn find(&self, field: &str) -> Option<String> {
         let log = self.log.lock().unwrap();
         let (_, rest) = log.iter().find_map(|line| line.split_once(field))?;
-        rest.split_whitespace().next().map(str::to_owned)
+        let ends = |c: char| c.is_whitespace() || c == '"';
+        rest.split(ends).next().map(str::to_owned)
     }
 
     /// Whether a line of the log holds `text`.
@@ -70,6 +72,26 @@ impl Replica {
             .unwrap()
             .iter()
             .any(|line| line.contains(text))
+    }
+
+    /// What `skycms-cdn health` says of it: nothing, if it is ready.
+    pub(crate) fn health(&self) -> Result<(), String> {
+        let address = url::Url::parse(&self.api.base).unwrap();
+        let address = format!("127.0.0.1:{}", address.port().unwrap());
+        let variables = [("LISTEN_ADDR".to_owned(), address)].into();
+        let output = command(&variables, &self.directory)
+            .arg("health")
+            .output()
+            .unwrap();
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// All lines of the log.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -75,7 +75,8 @@ impl Stepped {
             state.clock.clone(),
             state.limits,
             state.wake.clone(),
-        );
+        )
+        .counting(state.metrics.clone());
         Self {
             api: Api::new(base),
             state,
@@ -91,9 +92,14 @@ impl Stepped {
         self.dispatcher.run_pending().await.unwrap();
     }
 
+    /// Lets time pass.
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.time.advance(time::Duration::seconds(seconds));
+    }
+
     /// Lets time pass, then does all that is due.
     pub(crate) async fn pass(&self, seconds: i64) {
-        self.time.advance(time::Duration::seconds(seconds));
+        self.advance(seconds);
         self.run().await;
     }
 

@@ -112,12 +112,16 @@ async fn each_error_of_a_get_has_its_meaning() {
 async fn only_completed_is_completed() {
     assert_eq!(
         get(invalidation(200, "Completed")).await,
-        GetOutcome::Completed
+        GetOutcome::Completed {
+            request_id: Some("7f9b2c1e".into())
+        }
     );
     for state in ["InProgress", "completed", "Cancelled", ""] {
         assert_eq!(
             get(invalidation(200, state)).await,
-            GetOutcome::InProgress,
+            GetOutcome::InProgress {
+                request_id: Some("7f9b2c1e".into())
+            },
             "{state}"
         );
     }
@@ -217,7 +221,9 @@ async fn a_test_creates_and_gets() {
     .await;
     let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
     let reference = CallerReference::parse("test-1").unwrap();
-    let report = client(&server.endpoint).test(&settings, reference).await;
+    let report = client(&server.endpoint)
+        .test(&settings, reference, |_, _, _| {})
+        .await;
     assert_eq!(
         report.step(Step::CreateInvalidation).outcome,
         StepOutcome::Passed

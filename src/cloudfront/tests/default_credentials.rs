@@ -123,7 +123,7 @@ async fn signs_twice_with_the_role() {
     let (client, settings) = (client(&server.endpoint), default_settings());
     for _ in 0..2 {
         let outcome = client
-            .create_invalidation(&settings, &settings.distribution_id, &batch())
+            .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
             .await;
         assert_eq!(outcome.as_str(), "accepted", "{outcome:?}");
         assert!(

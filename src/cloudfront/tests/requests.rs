@@ -56,7 +56,7 @@ async fn a_tenant_has_its_own_calls() {
     let got = client(&server.endpoint)
         .get_invalidation(&settings, &settings.distribution_id, &id)
         .await;
-    assert_eq!(got, GetOutcome::Completed);
+    assert_eq!(got.as_str(), "completed");
     let get = server.requests().remove(0);
     assert!(
         get.starts_with(&format!(
@@ -84,7 +84,7 @@ async fn one_client_serves_many_keys() {
         };
         let settings = Settings::parse(&form, &[]).unwrap();
         client
-            .create_invalidation(&settings, &settings.distribution_id, &batch())
+            .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
             .await;
         assert!(
             server
@@ -108,7 +108,7 @@ async fn the_secret_is_nowhere() {
     let mut printed = format!("{client:?} {settings:?}");
     for _ in 0..2 {
         let outcome = client
-            .create_invalidation(&settings, &settings.distribution_id, &batch())
+            .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
             .await;
         printed.push_str(&format!("{outcome:?}"));
         let reference = CallerReference::parse("test-1").unwrap();
@@ -123,5 +123,26 @@ async fn the_secret_is_nowhere() {
         SECRET.replace('/', "%2F"),
     ] {
         assert!(!printed.contains(&form), "{printed}");
+    }
+}
+
+/// Not signed: whoever passes the call on may put its own in its place.
+#[tokio::test]
+async fn the_trace_goes_along_unsigned() {
+    let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = TraceParent::parse(header).unwrap();
+    for distribution in ["E2QWRUHEXAMPLE", "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB"] {
+        let settings = settings(distribution, "us-east-1");
+        for (trace, times) in [(Some(&trace), 1), (None, 0)] {
+            let server = Canned::start(vec![invalidation(201, "InProgress")]).await;
+            let outcome = client(&server.endpoint)
+                .create_invalidation(&settings, &settings.distribution_id, &batch(), trace)
+                .await;
+            assert_eq!(outcome.as_str(), "accepted");
+            let request = server.requests().remove(0);
+            let line = format!("traceparent: {header}\r\n");
+            assert_eq!(request.matches(&line).count(), times, "{request}");
+            assert_eq!(request.matches("traceparent").count(), times, "{request}");
+        }
     }
 }

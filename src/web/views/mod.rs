@@ -8,6 +8,7 @@ mod account;
 mod activity;
 mod assets;
 mod chart;
+mod docs;
 mod layout;
 mod notice;
 mod parts;
@@ -21,6 +22,9 @@ pub use account::{AuditEntry, AuditPage, PasswordPage, SetUpPage, SignInPage};
 pub use activity::{ActivityPage, Filter, Overview, Paging, PublishRow, QuotaUse};
 pub use assets::{ICON, SCRIPT, STYLE, VERSION};
 pub use chart::{Chart, Hour};
+pub use docs::{
+    Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Prose, Shape,
+};
 pub use layout::{Banner, Flash, Layout, Link, Nav, Role, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage};
 pub use parts::{

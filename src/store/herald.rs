@@ -1,0 +1,52 @@
+//! Telling other replicas, and pages, where something was published.
+//!
+//! Apart from the transactions that accept publishes, because PostgreSQL lets transactions that notify commit only one
+//! after the other, and together for what comes within a moment. The first is told at once. A loss costs a replica no
+//! more than its next look at everything.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{SiteId, Store};
+
+/// The least time between two notifications.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// Takes down where something was published. Clones tell the same listeners.
+#[derive(Clone, Debug, Default)]
+pub struct Herald(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    notify: Notify,
+    sites: Mutex<BTreeSet<SiteId>>,
+}
+
+impl Herald {
+    /// Something was published at these sites.
+    pub fn published(&self, sites: impl IntoIterator<Item = SiteId>) {
+        self.sites().extend(sites);
+        self.0.notify.notify_one();
+    }
+
+    /// Tells the pages of this replica, through `here`, and the other replicas, for ever.
+    pub async fn run(self, store: &Store, replica: Uuid, here: impl Fn(SiteId)) {
+        loop {
+            self.0.notify.notified().await;
+            let sites = std::mem::take(&mut *self.sites());
+            sites.iter().copied().for_each(&here);
+            if let Err(error) = store.announce_work(&sites, replica).await {
+                tracing::debug!(%error, "other replicas could not be told what was published");
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+    }
+
+    fn sites(&self) -> std::sync::MutexGuard<'_, BTreeSet<SiteId>> {
+        self.0.sites.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

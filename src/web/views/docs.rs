@@ -1,0 +1,157 @@
+use askama::Template;
+
+use super::assets::VERSION;
+use super::layout::Layout;
+
+/// The API, shown to people. Every text may mark code with backquotes.
+#[derive(Clone, Debug, Template)]
+#[template(path = "docs.html")]
+pub struct ApiPage {
+    /// What pages share.
+    pub layout: Layout,
+    /// What the API is for, a paragraph each.
+    pub intro: Vec<Prose>,
+    /// What every path begins with.
+    pub server: String,
+    /// How a call proves itself.
+    pub proofs: Vec<Proof>,
+    /// The operations, in groups.
+    pub groups: Vec<Group>,
+    /// The shapes that they refer to.
+    pub shapes: Vec<Shape>,
+}
+
+/// Words with code in backquotes.
+#[derive(Clone, Debug, Default)]
+pub struct Prose(pub String);
+
+impl Prose {
+    /// The words in pieces: (is it code, piece).
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (bool, &str)> {
+        self.0
+            .split('`')
+            .enumerate()
+            .map(|(index, piece)| (index % 2 == 1, piece))
+    }
+}
+
+/// A way to prove who calls.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The header.
+    pub header: String,
+    /// What it holds.
+    pub text: Prose,
+}
+
+/// Operations that belong together.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Whom it is for.
+    pub text: Prose,
+    /// What there is.
+    pub operations: Vec<Operation>,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Its anchor on the page.
+    pub id: String,
+    /// How it is asked.
+    pub method: String,
+    /// Where.
+    pub path: String,
+    /// What it does, in a word or two.
+    pub summary: String,
+    /// More about it.
+    pub text: Prose,
+    /// Whether it needs no proof.
+    pub open: bool,
+    /// Beside the body.
+    pub parameters: Vec<Member>,
+    /// What it takes.
+    pub body: Option<Content>,
+    /// What may be answered.
+    pub answers: Vec<Answer>,
+}
+
+/// A parameter, or a member of an object.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// What it may be.
+    pub kind: Kind,
+    /// Where it stands, of a parameter: `path`, `query`, `header`.
+    pub place: Option<String>,
+    /// It is always there.
+    pub required: bool,
+    /// What it means.
+    pub text: Prose,
+}
+
+/// What a value may be, in words.
+#[derive(Clone, Debug, Default)]
+pub struct Kind {
+    /// Before the shape's name: `array of `.
+    pub before: String,
+    /// A shape of this page.
+    pub shape: Option<String>,
+    /// Behind it: ` or null`.
+    pub after: String,
+}
+
+/// A body.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// How it is declared.
+    pub media_type: String,
+    /// What it is.
+    pub kind: Kind,
+    /// What it may look like.
+    pub examples: Vec<Example>,
+}
+
+/// An example of a body.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Its anchor on the page.
+    pub id: String,
+    /// When it looks so.
+    pub title: Prose,
+    /// The body.
+    pub text: String,
+}
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: String,
+    /// It is what was asked for.
+    pub good: bool,
+    /// What it means.
+    pub text: Prose,
+    /// Headers besides.
+    pub headers: Vec<Member>,
+    /// The body, but of a problem.
+    pub body: Option<Content>,
+    /// The words of each problem that has this status: (type, detail).
+    pub problems: Vec<(String, Prose)>,
+}
+
+/// What an object holds, or which words there are.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub text: Prose,
+    /// Its members, of an object.
+    pub members: Vec<Member>,
+    /// Its words, of a name.
+    pub words: Vec<String>,
+}

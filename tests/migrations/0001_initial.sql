@@ -1,0 +1,86 @@
+-- Rows as a service with the schema of 0001 wrote them: a publish in each state, one site that is paused.
+-- Sealed under the key of the tests' ENCRYPTION_KEY. Times are relative, so that none of it is old enough to be pruned.
+
+INSERT INTO site (name, created_at) VALUES ('default', now() - interval '30 days');
+INSERT INTO site (name, created_at, publisher_hosts, companions, directory_variants, policy, fold_threshold, paused_at,
+                  pause_error, resume_at)
+VALUES ('paused', now() - interval '20 days', '{www.example.com}', '{/sitemap.xml}', true, 'economical', 50,
+        now() - interval '1 day',
+        '{"code": "AccessDenied", "message": "Not authorized", "request_id": "r-paused", "http_status": 403}',
+        now() + interval '1 day');
+
+INSERT INTO invalidation (id, site_id, purpose, distribution_id, caller_reference, items, files, wildcards, asked, status,
+                          attempts, doubts, cloudfront_id, waiting_for, error, fix, created_at, submitted_at, ended_at,
+                          next_at, lease_token, lease_until)
+SELECT ('01a209ba-0000-7000-8000-00000000000' || n)::uuid, 1, purpose, 'E2SANDBOX0CDN1', 'skycms-cdn-sample-' || n,
+       items::text[], cardinality(items::text[]), 0, cardinality(items::text[]), status, 1, doubts, cloudfront_id,
+       waiting_for, error::jsonb, fix, now() - interval '2 hours', submitted_at, ended_at, next_at, lease_token, lease_until
+FROM (VALUES
+  (0, 'test', '{/skycms-cdn-test}', 'Completed', 0, 'I0SAMPLETEST00', NULL, NULL, NULL,
+   now() - interval '2 hours', now() - interval '119 minutes', NULL::timestamptz, NULL::uuid, NULL::timestamptz),
+  (1, 'publish', '{/completed,/files/a*}', 'Completed', 0, 'I0SAMPLEDONE00', NULL, NULL, NULL,
+   now() - interval '2 hours', now() - interval '119 minutes', NULL, NULL, NULL),
+  (2, 'publish', '{/failed}', 'Failed', 0, NULL, NULL,
+   '{"code": "InvalidArgument", "message": "Your request contains one or more invalid invalidation paths.", "request_id": "r-failed", "http_status": 400}',
+   'Mend the path.', NULL, now() - interval '119 minutes', NULL, NULL, NULL),
+  (3, 'publish', '{/unconfirmed}', 'Unconfirmed', 0, NULL, NULL, NULL, NULL,
+   now() - interval '2 hours', now() - interval '119 minutes', NULL, NULL, NULL),
+  -- Not asked about while the test runs: the sandbox does not know it.
+  (4, 'publish', '{/under-way}', 'InProgress', 0, 'I0SAMPLERUNS00', NULL, NULL, NULL,
+   now() - interval '2 hours', NULL, now() + interval '1 day', NULL, NULL),
+  -- Claimed by a replica that is gone, its outcome not known.
+  (5, 'publish', '{/planned}', 'Queued', 1, NULL, 'retry', NULL, NULL,
+   NULL, NULL, now() - interval '1 hour', '7ba25440-0000-4000-8000-000000000001', now() - interval '1 hour')
+) AS sample (n, purpose, items, status, doubts, cloudfront_id, waiting_for, error, fix, submitted_at, ended_at, next_at,
+             lease_token, lease_until);
+
+INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, state, planned, submitted_at,
+                     ended_at)
+SELECT 1, ('01a209ba-0000-7000-8000-00000000010' || n)::uuid, now() - interval '2 hours', items::text[], widened::jsonb, key,
+       sha256(body::bytea), state, planned, submitted_at, ended_at
+FROM (VALUES
+  (1, '{/completed,/files/a*}', '[{"from": "/files/a~b", "to": "/files/a*"}]', 'sample-key',
+   '{"paths":["/completed","/files/a~b"]}', 'completed', true, now() - interval '2 hours', now() - interval '119 minutes'),
+  (2, '{/failed}', NULL, NULL, NULL, 'failed', true, NULL, now() - interval '119 minutes'),
+  (3, '{/unconfirmed}', NULL, NULL, NULL, 'unconfirmed', true, now() - interval '2 hours', now() - interval '119 minutes'),
+  (4, '{/under-way}', NULL, NULL, NULL, 'in_progress', true, now() - interval '2 hours', NULL),
+  (5, '{/planned}', NULL, NULL, NULL, 'queued', true, NULL, NULL),
+  (6, '{/waiting}', NULL, NULL, NULL, 'queued', false, NULL, NULL)
+) AS sample (n, items, widened, key, body, state, planned, submitted_at, ended_at);
+
+INSERT INTO coverage (invalidation_id, site_id, publish_id)
+SELECT ('01a209ba-0000-7000-8000-00000000000' || n)::uuid, 1, ('01a209ba-0000-7000-8000-00000000010' || n)::uuid
+FROM generate_series(1, 5) AS n;
+
+INSERT INTO cdn_settings (site_id, slot, distribution_id, access_key_id, secret_access_key, region, saved_at, tested_at,
+                          test_report, test_invalidation)
+VALUES
+  (1, 'active', 'E2SANDBOX0CDN1', 'AKIASANDBOX000000001',
+   '\x0108ba25440800dab1abf31c1913e5759463feffa80691c70d5488076620a970b15bcd33eb66f48783019919840394d7471a335e9aed1b756d02ced95e08ff34a3c6a9a2af',
+   'us-east-1', now() - interval '2 days', now() - interval '2 days',
+   '{"steps": [{"fix": null, "step": "format", "cause": "All fields are well-formed.", "error": null, "outcome": "passed"}, {"fix": null, "step": "credentials", "cause": "AWS knows the credentials, and the signature is right.", "error": null, "outcome": "passed"}, {"fix": null, "step": "create_invalidation", "cause": "CloudFront accepted the invalidation I0SAMPLETEST00 of /skycms-cdn-test.", "error": null, "outcome": "passed"}, {"fix": null, "step": "get_invalidation", "cause": "CloudFront tells how far the invalidation is.", "error": null, "outcome": "passed"}, {"fix": null, "step": "completed", "cause": "CloudFront says that the invalidation is completed.", "error": null, "outcome": "passed"}], "invalidation": "I0SAMPLETEST00", "caller_reference": "skycms-cdn-sample-0"}',
+   '01a209ba-0000-7000-8000-000000000000'),
+  (1, 'draft', 'E2SANDBOX0CDN1', 'AKIASANDBOX000000001',
+   '\x0109d1bdb5d9490ea113d0598031e1594548a58820c96601a707783b72fa08ab1ec37294e8d206cc19d843cd6e1d66948fcfe825f497588af2d2be036bbc8c7a8c410df2',
+   'us-east-1', now() - interval '1 day', now() - interval '1 day',
+   '{"steps": [{"fix": null, "step": "format", "cause": "All fields are well-formed.", "error": null, "outcome": "passed"}, {"fix": "Enter the secret access key again.", "step": "credentials", "cause": "The secret access key does not belong to AKIASANDBOX000000001.", "error": {"code": "SignatureDoesNotMatch", "message": "The request signature we calculated does not match.", "request_id": "r-draft", "http_status": 403}, "outcome": "failed"}, {"fix": null, "step": "create_invalidation", "cause": "Not tried, since an earlier step failed.", "error": null, "outcome": "skipped"}, {"fix": null, "step": "get_invalidation", "cause": "Not tried, since an earlier step failed.", "error": null, "outcome": "skipped"}, {"fix": null, "step": "completed", "cause": "Not tried, since an earlier step failed.", "error": null, "outcome": "skipped"}], "invalidation": null, "caller_reference": "skycms-cdn-sample-draft"}',
+   NULL);
+
+INSERT INTO publish_token (id, site_id, name, token_hash, unrevealed, created_at, last_used_at, revoked_at) VALUES
+  ('01a209ba-0000-7000-8000-000000000201', 1, 'Sample', sha256('skycdn_token_of_the_sample'), NULL, now() - interval '30 days',
+   now() - interval '2 hours', NULL),
+  ('01a209bb-9d98-74f9-bfb2-c356d9750607', 1, 'First token',
+   '\x43a8301785e9f194ca6460d51f469b67ca67dffa8d31274563cdbc0b80db8845',
+   '\x01e222178c20d001bd9f789a0e8b2f1fda4e03ca14bb972b29655173c80511357bda7825a05d8356bf5644330645839439a8b3c2be79f7528d471fe963d14dcb1a25eb8e44fcb428b47f31ddbcd3c0',
+   now() - interval '30 days', NULL, NULL),
+  ('01a209ba-0000-7000-8000-000000000202', 1, 'Revoked', sha256('skycdn_revoked_token_of_the_sample'), NULL,
+   now() - interval '30 days', NULL, now() - interval '3 days');
+
+INSERT INTO distribution (id, lease_token, lease_until, blocked_until, blocked_for, failures, sent_at) VALUES
+  ('E2SANDBOX0CDN1', '7ba25440-0000-4000-8000-000000000002', now() - interval '1 hour', now() - interval '1 hour', 'retry', 1,
+   now() - interval '2 hours');
+
+INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ('AKIASANDBOX000000001', 3.5, 0.5, now() - interval '2 hours');
+
+INSERT INTO usage (month, site_id, access_key_id, requests, paths, asked)
+VALUES (date_trunc('month', now() AT TIME ZONE 'UTC')::date, 1, 'AKIASANDBOX000000001', 3, 4, 5);

@@ -1,0 +1,168 @@
+//! What the log tells of a publish and its invalidation, and that each fact has one name.
+
+use serde_json::Value;
+
+use crate::support::{
+    Database, KEY, Replica, SECRET, Sandbox, Stepped, eventually, send, variables,
+};
+
+/// A publish that goes through, and the log of a service with these variables.
+async fn log_of_a_publish(more: &[(&str, &str)]) -> (String, Vec<String>) {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let mut variables = variables(&database, &sandbox);
+    variables.remove("RUST_LOG");
+    for (name, value) in more {
+        variables.insert((*name).into(), (*value).into());
+    }
+    let replica = Replica::start_with(&variables).await;
+    let id = replica.api.publish_path("/about").await;
+    replica.api.wait_until_ended(&id).await;
+    eventually("the last line", || async {
+        replica.has_logged("completed").then_some(())
+    })
+    .await;
+    (id, replica.log())
+}
+
+#[tokio::test]
+async fn in_json_each_transition_names_site_publish_invalidation_and_request() {
+    let (id, log) = log_of_a_publish(&[("LOG_FORMAT", "json")]).await;
+    let lines: Vec<Value> = log
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    let about: Vec<&Value> = lines.iter().filter(|line| line["publish"] == *id).collect();
+    let words: Vec<&str> = about
+        .iter()
+        .map(|l| l["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(words, ["accepted", "accepted by CloudFront", "completed"]);
+    assert!(about.iter().all(|line| line["site"] == "default"));
+    let (sent, done) = (about[1], about[2]);
+    for name in ["invalidation", "cloudfront_id", "distribution"] {
+        assert!(sent[name].is_string(), "{name}: {sent}");
+        assert_eq!(sent[name], done[name], "{name}");
+    }
+    assert!(sent["request_id"].is_string() && done["request_id"].is_string());
+    assert_ne!(
+        sent["request_id"], done["request_id"],
+        "each call has its own"
+    );
+    assert_quiet(&log);
+}
+
+#[tokio::test]
+async fn text_has_the_same_names() {
+    let (id, log) = log_of_a_publish(&[]).await;
+    let done = log
+        .iter()
+        .find(|line| line.contains(": completed "))
+        .unwrap();
+    for name in [
+        "site",
+        "invalidation",
+        "cloudfront_id",
+        "distribution",
+        "request_id",
+    ] {
+        assert!(done.contains(&format!(" {name}=")), "{name}: {done}");
+    }
+    assert!(done.contains(&format!(" publish={id}")), "{done}");
+    assert_quiet(&log);
+}
+
+/// PostgreSQL's notices are for those who ask for them.
+fn assert_quiet(log: &[String]) {
+    let noise = log.iter().find(|line| line.contains("sqlx"));
+    assert_eq!(noise, None);
+}
+
+#[tokio::test]
+async fn rust_log_overrules_the_default() {
+    let (_, log) = log_of_a_publish(&[("RUST_LOG", "warn,sqlx=info,skycms_cdn=debug")]).await;
+    assert!(log.iter().any(|line| line.contains("sqlx")), "{log:#?}");
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_with_code_and_words() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    sandbox.set_policy(Value::Null).await;
+    let mut variables = variables(&database, &sandbox);
+    variables.insert("LOG_FORMAT".into(), "json".into());
+    let replica = Replica::start_with(&variables).await;
+    let id = replica.api.publish_path("/about").await;
+    let line = eventually("the refusal", || async {
+        let log = replica.log();
+        log.into_iter()
+            .find(|line| line.contains("not accepted yet"))
+    })
+    .await;
+    assert_eq!(line.matches(r#""message":"#).count(), 1, "{line}");
+    let told: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(told["publish"], *id);
+    assert_eq!(told["code"], "AccessDenied");
+    assert_eq!(told["waiting_for"], "settings");
+    assert!(
+        told["request_id"].is_string() && told["error"].is_string(),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn save_and_test_is_counted() {
+    let password = "violet ladder under the bridge";
+    let service = Stepped::start_with(&[("ADMIN_PASSWORD", password)]).await;
+    let form = |fields: &[(&str, &str)]| {
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish()
+    };
+    let post = |path: &str, cookie: &str, body: String| {
+        let headers = [
+            ("authorization", ""),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("cookie", cookie),
+        ];
+        send(
+            service
+                .api
+                .request(http::Method::POST, path, &headers, body),
+        )
+    };
+    let signed_in = post(
+        "/sign-in",
+        "",
+        form(&[("username", "admin"), ("password", password)]),
+    )
+    .await;
+    assert_eq!(signed_in.status, 303);
+    let cookies: Vec<&str> = signed_in
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .filter_map(|cookie| cookie.to_str().unwrap().split(';').next())
+        .collect();
+    let fields = form(&[
+        ("distribution_id", crate::support::DISTRIBUTION),
+        ("access_key_id", KEY),
+        ("secret_access_key", SECRET),
+        ("region", "us-east-1"),
+        ("action", "save_and_test"),
+    ]);
+    assert_eq!(
+        post("/settings/cdn", &cookies.join("; "), fields)
+            .await
+            .status,
+        303
+    );
+    let metrics = service.api.get("/metrics", &[("authorization", "")]).await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for (operation, outcome) in [
+        ("CreateInvalidation", "accepted"),
+        ("GetInvalidation", "completed"),
+    ] {
+        let labels = format!("{{operation=\"{operation}\",outcome=\"{outcome}\"}}");
+        let series = format!("skycms_cdn_cloudfront_requests_total{labels} 1\n");
+        assert!(metrics.contains(&series), "{series} in\n{metrics}");
+    }
+}

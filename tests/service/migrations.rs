@@ -1,0 +1,261 @@
+//! Every released schema, with rows that a service of its time wrote, brought up to date by this one: nothing is lost,
+//! everything can be read, and what was under way goes on.
+//!
+//! `tests/migrations/` has what each migration brought, as rows. What an older schema's service writes is inserted into
+//! each newer schema too, so a migration that an older replica could not live with during a roll-out fails here.
+
+use std::path::Path;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use serde_json::{Value, json};
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::support::{Database, Sandbox, Stepped, send};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+const TOKEN: &str = "skycdn_token_of_the_sample";
+const HOOK_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const PASSWORD: &str = "the-password-of-the-sample";
+
+#[tokio::test]
+async fn every_released_schema_comes_up_to_date_with_its_rows() {
+    for version in MIGRATIONS.iter().map(|migration| migration.version) {
+        println!("from {version}");
+        let database = Database::empty().await;
+        let mut connection = database.connect().await;
+        up_to(&mut connection, version).await;
+        for (of, sample) in samples() {
+            if of <= version {
+                execute(&mut connection, &sample).await;
+            }
+        }
+        let before = rows(&mut connection).await;
+        assert_complete(version, &mut connection).await;
+        MIGRATIONS.run(&mut connection).await.unwrap();
+        assert_there(&before, &mut connection).await;
+        assert_served(version, database).await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_older_service_writes_fits_into_the_newest_schema() {
+    let database = Database::empty().await;
+    let mut connection = database.connect().await;
+    MIGRATIONS.run(&mut connection).await.unwrap();
+    for (_, sample) in samples() {
+        execute(&mut connection, &sample).await;
+    }
+    let newest = MIGRATIONS.iter().map(|migration| migration.version).max();
+    assert_served(newest.unwrap(), database).await;
+}
+
+/// Applies the migrations up to one, as the service that was released with it did.
+async fn up_to(connection: &mut PgConnection, version: i64) {
+    let migrations = MIGRATIONS.iter().filter(|m| m.version <= version);
+    let released = Migrator::with_migrations(migrations.cloned().collect());
+    released.run(connection).await.unwrap();
+}
+
+/// What each migration brought, oldest first.
+fn samples() -> Vec<(i64, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/migrations");
+    let mut samples: Vec<(i64, String)> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let (version, _) = name.split_once('_').unwrap();
+            let sql = std::fs::read_to_string(entry.path()).unwrap();
+            (version.parse().unwrap(), sql)
+        })
+        .collect();
+    samples.sort();
+    samples
+}
+
+async fn execute(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
+/// All columns of all tables of ours.
+async fn columns(connection: &mut PgConnection) -> Vec<(String, String)> {
+    sqlx::query_as(
+        "SELECT table_name::text, column_name::text FROM information_schema.columns
+         WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations' ORDER BY 1, 2",
+    )
+    .fetch_all(connection)
+    .await
+    .unwrap()
+}
+
+/// Every row, with its table.
+async fn rows(connection: &mut PgConnection) -> Vec<(String, Value)> {
+    let mut tables: Vec<String> = columns(connection).await.into_iter().map(|c| c.0).collect();
+    tables.dedup();
+    let mut rows = Vec::new();
+    for table in tables {
+        let select = format!("SELECT to_jsonb(t) FROM \"{table}\" t");
+        let of_table: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(select))
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        rows.extend(of_table.into_iter().map(|row| (table.clone(), row)));
+    }
+    rows
+}
+
+/// A sample that leaves a column empty would not show what becomes of it.
+async fn assert_complete(version: i64, connection: &mut PgConnection) {
+    for (table, column) in columns(connection).await {
+        let select =
+            format!("SELECT EXISTS (SELECT FROM \"{table}\" WHERE \"{column}\" IS NOT NULL)");
+        let set: bool = sqlx::query_scalar(AssertSqlSafe(select))
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert!(
+            set,
+            "no sample of schema {version} sets {table}.{column}: add it to tests/migrations/"
+        );
+    }
+}
+
+/// Each row is still there with all that it had.
+async fn assert_there(before: &[(String, Value)], connection: &mut PgConnection) {
+    for (table, row) in before {
+        let select = format!("SELECT EXISTS (SELECT FROM \"{table}\" t WHERE to_jsonb(t) @> $1)");
+        let there: bool = sqlx::query_scalar(AssertSqlSafe(select))
+            .bind(row)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert!(there, "{table} lost {row:#}");
+    }
+}
+
+/// The service reads all of it, and what was under way goes on.
+async fn assert_served(version: i64, database: Database) {
+    let sandbox = Sandbox::start().await;
+    let from_environment = ["DistributionId", "AccessKeyId", "SecretAccessKey"];
+    let from_environment = from_environment.map(|name| format!("CloudFront__{name}"));
+    let mut more = vec![("ADMIN_PASSWORD", PASSWORD)];
+    more.extend(from_environment.iter().map(|name| (name.as_str(), "")));
+    let service = Stepped::start_on(database, sandbox, &more, time::Duration::ZERO).await;
+    let api = service.api.of_site("default", TOKEN);
+    let publish = |n: u8| format!("01a209ba-0000-7000-8000-00000000010{n}");
+
+    for (n, state, status) in [
+        (1, "completed", "Completed"),
+        (2, "failed", "Failed"),
+        (3, "unconfirmed", "Unconfirmed"),
+        (4, "in_progress", "InProgress"),
+        (5, "queued", "Queued"),
+    ] {
+        let told = api.get_publish(&publish(n)).await;
+        assert_eq!(told["state"], state, "{told:#}");
+        assert_eq!(told["invalidations"][0]["status"], status, "{told:#}");
+    }
+    let failed = api.get_publish(&publish(2)).await;
+    assert_eq!(
+        failed["invalidations"][0]["error"]["code"],
+        "InvalidArgument"
+    );
+    let all = api.invalidations("").await.json();
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(6), "{all:#}");
+
+    // The publisher's repeat is the first publish.
+    let body = json!({ "paths": ["/completed", "/files/a~b"] }).to_string();
+    let repeated = api.post(&[("idempotency-key", "sample-key")], body).await;
+    assert_eq!(repeated.status, 202);
+    assert_eq!(repeated.json()["id"], publish(1).as_str());
+    let revoked = api.of_site("default", "skycdn_revoked_token_of_the_sample");
+    assert_eq!(
+        revoked
+            .get("/api/sites/default/invalidations", &[])
+            .await
+            .status,
+        401
+    );
+    if version >= 3 {
+        assert_eq!(sign_and_publish(&service).await, 202);
+    }
+    assert_pages(version, &service).await;
+
+    // With the sealed secret, what waited and what was not known goes out.
+    for n in [5, 6] {
+        let ended = until_completed(&service, &publish(n)).await;
+        assert_eq!(ended["state"], "completed", "{ended:#}");
+    }
+}
+
+async fn until_completed(service: &Stepped, id: &str) -> Value {
+    let api = service.api.of_site("default", TOKEN);
+    for _ in 0..60 {
+        service.pass(1).await;
+        let publish = api.get_publish(id).await;
+        if publish["state"] == "completed" {
+            return publish;
+        }
+    }
+    api.get_publish(id).await
+}
+
+async fn sign_and_publish(service: &Stepped) -> u16 {
+    let body = r#"{"paths":["/signed"]}"#;
+    let timestamp = service.state.clock.now().unix_timestamp().to_string();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(HOOK_KEY).unwrap());
+    let tag = hmac::sign(&key, format!("signed.{timestamp}.{body}").as_bytes());
+    let headers = [
+        ("authorization", ""),
+        ("webhook-id", "signed"),
+        ("webhook-timestamp", timestamp.as_str()),
+        ("webhook-signature", &format!("v1,{}", STANDARD.encode(tag))),
+    ];
+    service.api.post(&headers, body).await.status
+}
+
+/// The pages show the rows to who signs in with the password of then.
+async fn assert_pages(version: i64, service: &Stepped) {
+    let form = [
+        ("authorization", ""),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let body = format!("username=admin&password={PASSWORD}");
+    let answer = send(service.api.request(Method::POST, "/sign-in", &form, body)).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let cookies = answer.headers.get_all("set-cookie").iter();
+    let cookies: Vec<&str> = cookies
+        .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
+        .collect();
+    let cookie = cookies.join("; ");
+    let mut pages = vec![
+        ("/activity", "/unconfirmed"),
+        ("/activity?state=failed", "/failed"),
+        ("/activity?path=/waiting", "/waiting"),
+        (
+            "/activity/01a209ba-0000-7000-8000-000000000102",
+            "Mend the path.",
+        ),
+        ("/settings/cdn", "SignatureDoesNotMatch"),
+        ("/purge", "purge"),
+        ("/audit", "Signed in"),
+    ];
+    if version >= 3 {
+        pages.push(("/audit", "E2SANDBOX0CDN1: passed, and in force"));
+    }
+    for (path, text) in pages {
+        let headers = [("authorization", ""), ("cookie", cookie.as_str())];
+        let page = service.api.get(path, &headers).await;
+        let html = String::from_utf8_lossy(&page.body);
+        assert_eq!(page.status, 200, "{path}: {html}");
+        assert!(html.contains(text), "{path} does not show {text}: {html}");
+    }
+}
