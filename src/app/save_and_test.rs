@@ -23,7 +23,7 @@ impl Tester<'_> {
     /// `told` hears how far it is, before each.
     pub(crate) async fn test(
         &self,
-        site: SiteId,
+        site: &str,
         settings: &Settings,
         told: impl FnMut(&TestReport),
     ) -> TestRun {
@@ -32,7 +32,7 @@ impl Tester<'_> {
         let called = |operation: Operation, outcome, request_id: Option<&str>| {
             self.metrics.cloudfront_request(operation, outcome);
             tracing::info!(
-                %site,
+                site,
                 invalidation = %id,
                 distribution = settings.distribution_id.as_str(),
                 operation = operation.as_str(),
@@ -74,11 +74,11 @@ impl Tester<'_> {
     /// Tests first. What passes is put in force; what fails becomes the draft, and what is in force stays in force.
     pub(crate) async fn save(
         &self,
-        site: SiteId,
+        (site, name): (SiteId, &str),
         settings: &Settings,
         told: impl FnMut(&TestReport),
     ) -> Result<TestRun, StoreError> {
-        let test = self.test(site, settings, told).await;
+        let test = self.test(name, settings, told).await;
         let now = self.clock.now();
         if test.report.passed() {
             self.store

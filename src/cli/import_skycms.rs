@@ -106,7 +106,7 @@ impl ImportSkycms {
             limits: &config.limits,
             metrics: &Metrics::default(),
         }
-        .save(site, settings, |_| {})
+        .save((site, self.site.as_str()), settings, |_| {})
         .await?;
         let passed = test.report.passed();
         let outcome = if passed {

@@ -45,6 +45,12 @@ Examples:
 Without DATABASE_URL it runs the machine's own PostgreSQL in DATA_DIR. Without ADMIN_PASSWORD its log prints a link that
 sets the password of `admin`.";
 
+const HEALTH_EXAMPLES: &str = "\
+Example:
+  skycms-cdn health || systemctl restart skycms-cdn
+
+Exit status: 0 ready, 1 not ready or not there.";
+
 /// SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
 #[derive(Parser)]
 #[command(name = "skycms-cdn", version, after_help = EXAMPLES)]
@@ -67,6 +73,9 @@ pub enum Command {
     /// Serve until SIGTERM or SIGINT; what happens without a command
     #[command(after_help = SERVE_EXAMPLES)]
     Serve,
+    /// Ask the service that listens on LISTEN_ADDR of this machine whether it is ready
+    #[command(after_help = HEALTH_EXAMPLES)]
+    Health,
     /// Check configuration, database, keys and AWS, and tell how to mend what is not right
     Check(check::Check),
     /// Publish paths, tags or everything through a running service
@@ -79,8 +88,6 @@ pub enum Command {
     RotateEncryptionKey(rotate_encryption_key::RotateEncryptionKey),
     /// Print a link that sets a new password of `admin`, once, within an hour
     SetUpLink(set_up_link::SetUpLink),
-    /// Ask the service that listens on LISTEN_ADDR of this machine whether it is ready
-    Health,
     /// Delete publishes and invalidations that ended long ago
     Prune(prune::Prune),
     /// List, create, rename and remove sites
@@ -146,13 +153,13 @@ impl Command {
     async fn act(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
         match self {
             Self::Serve => Ok(()),
+            Self::Health => Ok(app::health(&config?)?),
             Self::Check(command) => command.run(config).await,
             Self::Publish(command) => command.run().await,
             Self::Status(command) => command.run().await,
             Self::ImportSkycms(command) => command.run(&config?).await,
             Self::RotateEncryptionKey(command) => command.run(&config?).await,
             Self::SetUpLink(command) => command.run(&config?).await,
-            Self::Health => Ok(app::health(&config?)?),
             Self::Prune(command) => command.run(&config?).await,
             Self::Site(command) => command.run(&config?).await,
             Self::Completions(command) => {

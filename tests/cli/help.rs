@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use super::run::run;
 use crate::support::Variables;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
+    "health",
     "serve",
     "check",
     "publish",

@@ -65,6 +65,8 @@ pub(crate) async fn run_with_input(variables: &Variables, arguments: &[&str], in
         .args(arguments)
         .env_clear()
         .envs(variables)
+        // As usual: the tests' services are more talkative.
+        .env_remove("RUST_LOG")
         .current_dir(directory.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,6 +1,7 @@
 //! «Save and test settings»: the test runs to its end whether or not anybody watches; who does is told step by step.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use askama::Template as _;
 use axum::response::sse::{Event, Sse};
@@ -38,7 +39,7 @@ pub(super) fn begin(
     settings: Settings,
 ) -> Underway {
     let (tell, news) = unbounded_channel();
-    let site = page.site.id;
+    let site = Arc::clone(&page.site);
     let underway = Underway {
         layout: page.layout.clone(),
         news,
@@ -57,11 +58,11 @@ pub(super) fn begin(
         let told = |report: &TestReport| {
             let _ = tell.send(News::SoFar(Box::new(report.clone())));
         };
-        let ended = match tester.save(site, &settings, told).await {
+        let ended = match tester.save((site.id, &site.name), &settings, told).await {
             Ok(run) => {
                 let detail = words::tested(&settings.distribution_id, run.report.passed());
                 let (who, deed) = (&user.session.user, Deed::TestedSettings);
-                audit::record(&state, who, user.from, deed, Some(site), Some(detail)).await
+                audit::record(&state, who, user.from, deed, Some(site.id), Some(detail)).await
             }
             Err(error) => Err(error),
         };
