@@ -114,14 +114,15 @@ start() {
   local log=$dir/$1.log pattern=$2
   "${@:3}" >"$log" 2>&1 &
   pids+=($!)
-  until found=$(grep -m1 -oP "$pattern" "$log"); do
+  until found=$(grep -m1 -oP "$pattern" "$log" 2>/dev/null); do
     kill -0 "${pids[-1]}" 2>/dev/null || { cat "$log" >&2; die "$1 did not start"; }
     sleep 0.1
   done
 }
 
-# Starts the sandbox, and the service with its embedded PostgreSQL, on free ports in the directory $dir, and sets
-# `sandbox` and `service` to their addresses. The debug build has to be there. Both end with the script.
+# start_demo OPTION…: starts the sandbox, with these options, and the service with its embedded PostgreSQL, on free ports
+# and in the directory $dir, and sets `sandbox` and `service` to their addresses. The debug build has to be there. Both end
+# with the script.
 start_demo() {
   chmod 711 "$dir" # as root, the database runs as another account
   pids=()
@@ -134,7 +135,7 @@ start_demo() {
   export CloudFront__SecretAccessKey=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
   start sandbox '(?<=listening on )http://\S+' \
     target/debug/cloudfront-sandbox --listen 127.0.0.1:0 --distribution-id "$CloudFront__DistributionId" \
-    --access-key-id "$CloudFront__AccessKeyId" --secret-access-key "$CloudFront__SecretAccessKey"
+    --access-key-id "$CloudFront__AccessKeyId" --secret-access-key "$CloudFront__SecretAccessKey" "$@"
   sandbox=$found
   AWS_ENDPOINT_URL_CLOUDFRONT=$sandbox DATABASE_URL='' DATA_DIR=$dir/data LISTEN_ADDR=127.0.0.1:0 PUBLIC_URL='' \
     start service '(?<=ready at )http://\S+' target/debug/skycms-cdn
