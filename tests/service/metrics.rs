@@ -48,6 +48,7 @@ fn parse(text: &str) -> BTreeMap<String, Family> {
         let suffixes: &[&str] = match family.kind.as_str() {
             "counter" => &["_total"],
             "gauge" => &[""],
+            "info" => &["_info"],
             "histogram" => &["_bucket", "_sum", "_count"],
             kind => panic!("{current} is a {kind}"),
         };
@@ -88,7 +89,12 @@ async fn metrics(service: &Stepped) -> BTreeMap<String, Family> {
     parse(std::str::from_utf8(&answer.body).unwrap())
 }
 
-const NAMES: [(&str, &str); 9] = [
+const NAMES: [(&str, &str); 14] = [
+    ("build", "info"),
+    ("database_up", "gauge"),
+    ("site_paused", "gauge"),
+    ("site_month_paths", "gauge"),
+    ("api_refusals", "counter"),
     ("publishes", "counter"),
     ("publish_accept_seconds", "histogram"),
     ("queue_items", "gauge"),
