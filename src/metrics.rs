@@ -137,7 +137,7 @@ impl Default for Metrics {
         );
         registry.register(
             "build",
-            "What runs",
+            "The version of the service that runs here",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
         Self(Arc::new(inner))
