@@ -9,6 +9,9 @@ use crate::domain::{PublishState, WaitReason};
 /// Publishes that are looked through to find when the queue was last empty: some, and more only if it was not so soon.
 const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 
+/// Publishes that one search for a path looks through: a few ten milliseconds. What is older is another page.
+const SEARCHED: u32 = 20_000;
+
 /// Which publishes to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishFilter<'a> {
@@ -83,8 +86,14 @@ impl Store {
         limit: u16,
         now: OffsetDateTime,
     ) -> Result<Page<PublishSummary>, StoreError> {
-        let ids = self.publish_ids(site, filter, limit).await?;
-        let page = Page::cut(ids, limit, filter.before, filter.after, |id| *id);
+        let ids = match (filter.path, filter.after) {
+            (Some(path), None) => self.search(site, filter, path, limit).await?,
+            _ => self.publish_ids(site, filter, limit).await?,
+        };
+        let mut page = Page::cut(ids, limit, filter.before, filter.after, |id| *id);
+        if filter.path.is_some() && page.next.is_none() {
+            page.next = self.end_of_search(site, filter.before).await?;
+        }
         Ok(Page {
             items: self.summaries(site, &page.items, now).await?,
             next: page.next,
@@ -137,6 +146,51 @@ impl Store {
             }
         };
         Ok(ids)
+    }
+
+    /// One more than `limit`, of those that a search looks through.
+    async fn search(
+        &self,
+        site: SiteId,
+        filter: PublishFilter<'_>,
+        path: &str,
+        limit: u16,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT id FROM (
+               SELECT id, items, state FROM publish
+               WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+               ORDER BY id DESC LIMIT $3) looked_at
+             WHERE ($4::text IS NULL OR state = $4)
+               AND EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $5) > 0)
+             ORDER BY id DESC LIMIT $6",
+            site.0,
+            filter.before,
+            i64::from(SEARCHED),
+            filter.state.map(PublishState::as_str),
+            path,
+            i64::from(limit) + 1,
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// The oldest publish that a search looked at; none: it looked at all.
+    async fn end_of_search(
+        &self,
+        site: SiteId,
+        before: Option<Uuid>,
+    ) -> Result<Option<Uuid>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT id FROM publish
+             WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+             ORDER BY id DESC OFFSET $3 LIMIT 1",
+            site.0,
+            before,
+            i64::from(SEARCHED) - 1,
+        )
+        .fetch_optional(&self.pool)
+        .await?)
     }
 
     async fn summaries(

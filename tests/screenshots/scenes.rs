@@ -155,6 +155,12 @@ pub(crate) async fn at_work(camera: &Camera) {
         browser.open(path).await;
         camera.take(browser, name, Whole).await;
     }
+    browser.open("/sites").await;
+    browser.fill("name", "shop-de").await;
+    browser.submit("Add the site").await;
+    browser.wait_for(".notice", "The site was added").await;
+    browser.open("/sites").await;
+    camera.take(browser, "sites", Whole).await;
 }
 
 /// What is in progress, and what comes after it.

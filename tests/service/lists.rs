@@ -1,6 +1,7 @@
 //! `GET …/invalidations`.
 
 use serde_json::Value;
+use skycms_cdn::store::PublishFilter;
 
 use crate::support::Stepped;
 
@@ -96,4 +97,35 @@ async fn bad_values_are_told() {
         twice.header("content-type"),
         Some("application/problem+json")
     );
+}
+
+#[tokio::test]
+async fn a_search_looks_through_so_many_publishes_and_goes_on_when_asked() {
+    let service = Stepped::start().await;
+    let mut connection = service.database.connect().await;
+    sqlx::query(
+        "INSERT INTO publish (site_id, id, received_at, items, state, planned, ended_at)
+         SELECT id, lpad(to_hex(n), 32, '0')::uuid, now(), ARRAY[CASE n WHEN 1 THEN '/needle' ELSE '/hay' END],
+                'completed', true, now()
+         FROM site, generate_series(1, 20100) n",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let (store, site) = (&service.state.store, service.site());
+    let now = service.state.clock.now();
+    let filter = PublishFilter {
+        path: Some("needle"),
+        ..PublishFilter::default()
+    };
+    let first = store.publishes(site, filter, 25, now).await.unwrap();
+    assert!(first.items.is_empty());
+    let filter = PublishFilter {
+        before: Some(first.next.expect("there is more to search")),
+        ..filter
+    };
+    let second = store.publishes(site, filter, 25, now).await.unwrap();
+    assert_eq!(second.items.len(), 1);
+    assert_eq!(second.items[0].items, ["/needle"]);
+    assert_eq!(second.next, None, "all was searched");
 }
