@@ -18,3 +18,6 @@ CREATE INDEX publish_troubled ON publish (site_id, id) WHERE troubled;
 
 -- The front of the queue is looked at with every call: what has been planned must not stay in its way.
 ALTER TABLE publish SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+
+-- The list of invalidations by status reads those of that status, however many others there are.
+CREATE INDEX invalidation_by_status ON invalidation (site_id, status, id);
