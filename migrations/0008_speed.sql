@@ -1,7 +1,7 @@
 -- What each publish costs the database.
 
 -- The hook locks the sites of a whole batch of publishes with one statement (src/store/inbox.rs). A foreign key would
--- lock the site once more for each row, a third of what storing one costs.
+-- lock the site once more for each row.
 ALTER TABLE publish DROP CONSTRAINT publish_site_id_fkey;
 COMMENT ON COLUMN publish.site_id IS 'A site that existed when it was accepted. Removing a site removes its publishes.';
 

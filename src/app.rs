@@ -4,8 +4,6 @@ mod commands;
 mod database;
 mod first_start;
 mod health;
-mod save_and_test;
-pub(crate) mod sites;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,9 +16,7 @@ use uuid::Uuid;
 
 pub use commands::{reseal, set_up_link};
 pub(crate) use database::Database;
-pub use first_start::fresh_token;
 pub use health::health;
-pub(crate) use save_and_test::Tester;
 
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};

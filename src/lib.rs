@@ -3,6 +3,7 @@
 //! Data moves one way: in at [`web`], down into [`store`], out through [`dispatcher`] to [`cloudfront`], and back into
 //! the store, where the web reads it. What it all means is decided in [`domain`], which knows none of them.
 
+mod admin;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-/// A publish takes some seventy small allocations, a third cheaper here than in glibc (docs/PERFORMANCE.md).
+/// A publish makes many small allocations, and under load most of them meet others' threads.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

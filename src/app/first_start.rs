@@ -5,11 +5,12 @@ use std::io::Write as _;
 use std::path::Path;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretBox};
 use zeroize::Zeroizing;
 
 use super::AppError;
+use crate::admin::fresh_token;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKey};
 use crate::domain::{DEFAULT_SITE, Settings};
@@ -101,13 +102,6 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
         .map_err(AppError::CloudFront)?;
     store.set_environment(site, settings.as_ref(), now).await?;
     Ok(())
-}
-
-/// A new bearer token: 256 bits of randomness behind a prefix that secret scanners can know.
-#[must_use]
-pub fn fresh_token() -> SecretString {
-    let bytes = Zeroizing::new(Clock::random::<32>());
-    SecretString::from(format!("skycdn_{}", URL_SAFE_NO_PAD.encode(*bytes)))
 }
 
 /// The admin's password from the environment, or a link that sets it: a new one at each start until it is set.

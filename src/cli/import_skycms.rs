@@ -9,7 +9,8 @@ use clap::Args;
 
 use super::output::say;
 use super::{CliError, SITE_HELP, audit};
-use crate::app::{Database, Tester};
+use crate::admin::Tester;
+use crate::app::Database;
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::Config;

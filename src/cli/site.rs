@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::output::{note, say};
 use super::{CliError, audit};
+use crate::admin::sites::{self, SiteError};
 use crate::app::Database;
-use crate::app::sites::{self, SiteError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::SiteName;

@@ -87,6 +87,10 @@ impl Dispatcher {
         let mut seen = Seen::nothing();
         let mut news = Some(News::Anything);
         while !stop.is_cancelled() {
+            // Even when there is always something to look at, calls that ended must not count as under way.
+            while let Some(done) = calls.try_join_next() {
+                log_panic(done);
+            }
             // Armed before looking, so that what comes meanwhile is not missed.
             let woken = self.wake.news_come();
             let look = async {

@@ -13,7 +13,7 @@ use super::session::SignedIn;
 use super::settings::{Confirmation, refresh};
 use super::views::{ConfirmPage, Field, Flash, Nav, SiteRow, SitesPage};
 use super::words::sites as words;
-use crate::app::sites::{self, SiteError};
+use crate::admin::sites::{self, SiteError};
 use crate::domain::{DEFAULT_SITE, SiteName};
 use crate::store::{Site, SiteId};
 

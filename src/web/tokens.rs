@@ -45,7 +45,7 @@ pub(super) async fn create(
         name => name,
     };
     let name: String = name.chars().take(LONGEST_NAME).collect();
-    let token = crate::app::fresh_token();
+    let token = crate::admin::fresh_token();
     state
         .store
         .add_token(

@@ -30,6 +30,10 @@ async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
         (&waiting["state"], &waiting["waiting_for"]),
         (&json!("queued"), &json!("settings"))
     );
+    // Nor does a publish that wakes the dispatcher for this site alone get past the pause.
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let lane = store.open_lane(service.site(), &service.state.limits, now);
+    assert!(lane.await.unwrap().is_none());
     service.pass(20).await;
     let ours = |calls: Vec<Value>| {
         calls

@@ -10,7 +10,7 @@ use futures_util::stream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::refresh;
-use crate::app::Tester;
+use crate::admin::Tester;
 use crate::domain::{Settings, TestReport};
 use crate::store::StoreError;
 use crate::web::AppState;

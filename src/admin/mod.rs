@@ -1,0 +1,8 @@
+//! What administrators do, the same on a page and in the command line: one file a deed.
+
+mod save_and_test;
+pub(crate) mod sites;
+mod token;
+
+pub(crate) use save_and_test::Tester;
+pub(crate) use token::fresh_token;
