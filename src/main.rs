@@ -10,8 +10,9 @@ use skycms_cdn::cli::{Arguments, CliError, Command};
 use skycms_cdn::clock::Clock;
 use skycms_cdn::config::{self, Config, ConfigError, DEFAULT_LOG_FILTER, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::prelude::*;
 
 /// A publish makes many small allocations, and under load most of them meet others' threads.
 #[global_allocator]
@@ -69,20 +70,26 @@ fn start_logging(config: &Config, command: &Command) -> Result<(), String> {
         Command::Serve => (BoxMakeWriter::new(std::io::stdout), DEFAULT_LOG_FILTER),
         _ => (BoxMakeWriter::new(std::io::stderr), "warn"),
     };
-    let filter = EnvFilter::try_new(config.log_filter.as_deref().unwrap_or(usual))
+    let filter: Targets = config
+        .log_filter
+        .as_deref()
+        .unwrap_or(usual)
+        .parse()
         .map_err(|error| format!("RUST_LOG: {error}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filtered = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(std::io::stdout().is_terminal());
     match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .init(),
+        LogFormat::Text => filtered.with(lines).init(),
+        LogFormat::Json => {
+            let lines = lines
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false);
+            filtered.with(lines).init();
+        }
     }
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("no message");

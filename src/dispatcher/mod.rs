@@ -6,7 +6,6 @@ mod poll;
 mod send;
 mod wake;
 
-use std::collections::HashSet;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -84,7 +83,7 @@ impl Dispatcher {
     /// never ends it.
     pub async fn run(self, stop: CancellationToken) {
         let mut calls = JoinSet::new();
-        let mut seen = Seen::nothing();
+        let mut alarm = Alarm::far();
         let mut news = Some(News::Anything);
         while !stop.is_cancelled() {
             // Even when there is always something to look at, calls that ended must not count as under way.
@@ -95,9 +94,9 @@ impl Dispatcher {
             let woken = self.wake.news_come();
             let look = async {
                 match news {
-                    Some(News::Anything) => self.look(&mut seen, &mut calls).await,
+                    Some(News::Anything) => self.look(&mut alarm, &mut calls).await,
                     Some(News::Published(sites)) => {
-                        self.look_at(sites, &mut seen, &mut calls).await
+                        self.look_at(sites, &mut alarm, &mut calls).await
                     }
                     None => Ok(()),
                 }
@@ -105,13 +104,14 @@ impl Dispatcher {
             let looked = tokio::time::timeout(LOOK_PATIENCE, look).await;
             if let Err(error) = looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                 tracing::warn!(%error, "the dispatcher waits for the database");
-                seen = Seen::nothing();
-                seen.look_again_in(DATABASE_PAUSE);
+                self.wake.nobody_waits();
+                alarm = Alarm::far();
+                alarm.at_latest_in(DATABASE_PAUSE);
             }
             news = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = &mut seen.alarm => Some(News::Anything),
+                () = &mut alarm.0 => Some(News::Anything),
                 () = woken => self.wake.take(),
                 Some(done) = calls.join_next() => {
                     log_panic(done);
@@ -152,41 +152,41 @@ impl Dispatcher {
     }
 
     /// Looks at everything, and starts a call for whatever is due.
-    async fn look(&self, seen: &mut Seen, calls: &mut JoinSet<()>) -> Result<(), StoreError> {
-        *seen = Seen::nothing();
+    async fn look(&self, alarm: &mut Alarm, calls: &mut JoinSet<()>) -> Result<(), StoreError> {
+        self.wake.nobody_waits();
+        *alarm = Alarm::far();
         let next = self.claim_due(calls).await?;
-        seen.look_again_in(self.until(next));
+        alarm.at_latest_in(self.until(next));
         Ok(())
     }
 
-    /// Looks at sites where something was published, unless they are known to wait: then what came is found by the look
-    /// that ends the wait.
+    /// Looks at sites where something was published.
     async fn look_at(
         &self,
         sites: impl IntoIterator<Item = SiteId>,
-        seen: &mut Seen,
+        alarm: &mut Alarm,
         calls: &mut JoinSet<()>,
     ) -> Result<(), StoreError> {
         let mut waits = false;
         for site in sites {
-            if calls.len() >= CALLS || seen.waiting.contains(&site) {
-                continue;
+            if calls.len() >= CALLS {
+                break;
             }
             match self.claim_send(site).await? {
                 Turn::Nothing => {}
                 Turn::Claimed(claim) => {
                     // The end of the call is followed by a look at everything.
-                    seen.waiting.insert(site);
+                    self.wake.site_waits(site);
                     self.start_send(*claim, calls);
                 }
                 Turn::Waits => {
-                    seen.waiting.insert(site);
+                    self.wake.site_waits(site);
                     waits = true;
                 }
             }
         }
         if waits {
-            seen.look_again_in(self.until(self.store.next_due().await?));
+            alarm.at_latest_in(self.until(self.store.next_due().await?));
         }
         Ok(())
     }
@@ -238,28 +238,20 @@ impl Dispatcher {
     }
 }
 
-/// What is known since everything was last looked at.
-struct Seen {
-    /// Sites that may not send: a call is under way, or quota, rate or trouble holds them. Whatever ends that is followed
-    /// by a look at everything.
-    waiting: HashSet<SiteId>,
-    /// When everything is to be looked at again.
-    alarm: Pin<Box<Sleep>>,
-}
+/// When everything is to be looked at again.
+struct Alarm(Pin<Box<Sleep>>);
 
-impl Seen {
-    fn nothing() -> Self {
-        Self {
-            waiting: HashSet::new(),
-            alarm: Box::pin(tokio::time::sleep(LONGEST_SLEEP)),
-        }
+impl Alarm {
+    /// After the longest sleep.
+    fn far() -> Self {
+        Self(Box::pin(tokio::time::sleep(LONGEST_SLEEP)))
     }
 
-    /// Moves the alarm forward; never back, however often it is asked.
-    fn look_again_in(&mut self, sleep: Duration) {
-        let alarm = tokio::time::sleep(sleep);
-        if alarm.deadline() < self.alarm.deadline() {
-            self.alarm.set(alarm);
+    /// Moves it forward; never back, however often it is asked.
+    fn at_latest_in(&mut self, sleep: Duration) {
+        let earlier = tokio::time::sleep(sleep);
+        if earlier.deadline() < self.0.deadline() {
+            self.0.set(earlier);
         }
     }
 }

@@ -4,12 +4,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{SiteId, Store, Widening};
+use super::{FRESH, SiteId, Store, Widening};
 use crate::domain::{Item, TraceParent};
 
 /// Publishes that may wait to be written; past this the hook answers 503.
@@ -88,9 +90,9 @@ pub enum InboxError {
     /// then answers with that publish.
     #[error("the database cannot store it right now")]
     Unavailable,
-    /// The site was removed meanwhile.
-    #[error("the site does not exist any more")]
-    NoSuchSite,
+    /// The database will never store it.
+    #[error("the database refuses it")]
+    Refused,
 }
 
 struct Entry {
@@ -114,7 +116,11 @@ impl Inbox {
         stored: impl Fn(BTreeSet<SiteId>) + Send + 'static,
     ) -> Self {
         let (entries, waiting) = mpsc::channel(WAITING);
-        tasks.spawn(write(store, waiting, stored));
+        let writer = Writer {
+            store,
+            connection: None,
+        };
+        tasks.spawn(writer.run(waiting, stored));
         Self { entries }
     }
 
@@ -134,63 +140,105 @@ impl Inbox {
     }
 }
 
-async fn write(
+struct Writer {
     store: Store,
-    mut waiting: mpsc::Receiver<Entry>,
-    stored: impl Fn(BTreeSet<SiteId>),
-) {
-    while let Some(first) = waiting.recv().await {
-        let mut bytes = first.publish.weight();
-        let mut batch = vec![first];
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
-            let Ok(entry) = waiting.try_recv() else { break };
-            bytes += entry.publish.weight();
-            batch.push(entry);
-        }
-        let sites = batch.iter().map(|entry| entry.publish.site).collect();
-        write_batch(&store, batch).await;
-        stored(sites);
-    }
+    /// Kept while publishes keep coming: each time the pool gets one back, it makes sure by a round trip that it works.
+    connection: Option<PoolConnection<Postgres>>,
 }
 
-/// Writes a batch, trying again while the database is away. Every publish brings its identifier, so a batch whose
-/// commit was lost with the connection is not stored twice.
-async fn write_batch(store: &Store, mut batch: Vec<Entry>) {
-    loop {
-        // Who does not wait any more was told 503, or has gone: storing it now would only surprise.
-        batch.retain(|entry| !entry.answer.is_closed());
-        if batch.is_empty() {
-            return;
-        }
-        let publishes: Vec<&NewPublish> = batch.iter().map(|entry| &entry.publish).collect();
-        let stored = tokio::time::timeout(ANSWER, store.insert(&publishes))
-            .await
-            .unwrap_or_else(|_| Err(super::no_answer()));
-        match stored {
-            Ok(outcomes) => {
-                for (entry, outcome) in batch.into_iter().zip(outcomes) {
-                    // The caller may have gone; its publish is stored all the same.
-                    let _ = entry.answer.send(outcome.ok_or(InboxError::NoSuchSite));
+impl Writer {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Entry>, stored: impl Fn(BTreeSet<SiteId>)) {
+        loop {
+            let first = match tokio::time::timeout(FRESH, waiting.recv()).await {
+                Ok(first) => first,
+                Err(_) => {
+                    self.connection = None;
+                    waiting.recv().await
                 }
+            };
+            let Some(first) = first else { return };
+            let mut bytes = first.publish.weight();
+            let mut batch = vec![first];
+            while batch.len() < BATCH && bytes < BATCH_BYTES {
+                let Ok(entry) = waiting.try_recv() else { break };
+                bytes += entry.publish.weight();
+                batch.push(entry);
+            }
+            let sites = batch.iter().map(|entry| entry.publish.site).collect();
+            self.write(batch).await;
+            stored(sites);
+        }
+    }
+
+    /// Writes a batch, trying again while the database is away. Every publish brings its identifier, so a batch whose
+    /// commit was lost with the connection is not stored twice.
+    async fn write(&mut self, mut batch: Vec<Entry>) {
+        loop {
+            // Who does not wait any more was told 503, or has gone: storing it now would only surprise.
+            batch.retain(|entry| !entry.answer.is_closed());
+            if batch.is_empty() {
                 return;
             }
-            Err(error) if is_refusal(&error) => {
-                if batch.len() == 1 {
-                    tracing::warn!(%error, "a publish was refused by the database");
-                    let _ = batch.remove(0).answer.send(Err(InboxError::NoSuchSite));
+            let publishes: Vec<&NewPublish> = batch.iter().map(|entry| &entry.publish).collect();
+            let stored = tokio::time::timeout(ANSWER, self.insert(&publishes))
+                .await
+                .unwrap_or_else(|_| Err(super::no_answer()));
+            match stored {
+                Ok(outcomes) => {
+                    for (entry, outcome) in batch.into_iter().zip(outcomes) {
+                        // The caller may have gone; its publish is stored all the same.
+                        let _ = entry.answer.send(Ok(outcome));
+                    }
                     return;
                 }
-                // One of them is at fault: each on its own, so that the others get through.
-                for entry in batch {
-                    Box::pin(write_batch(store, vec![entry])).await;
+                Err(error) if is_refusal(&error) => {
+                    if batch.len() == 1 {
+                        tracing::error!(%error, "a publish was refused by the database");
+                        let _ = batch.remove(0).answer.send(Err(InboxError::Refused));
+                        return;
+                    }
+                    // One of them is at fault: each on its own, so that the others get through.
+                    for entry in batch {
+                        Box::pin(self.write(vec![entry])).await;
+                    }
+                    return;
                 }
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, publishes = batch.len(), "publishes could not be stored yet");
-                tokio::time::sleep(RETRY).await;
+                Err(error) => {
+                    tracing::warn!(%error, publishes = batch.len(), "publishes could not be stored yet");
+                    if let Some(mut connection) = self.connection.take() {
+                        connection.close_on_drop();
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
             }
         }
+    }
+
+    /// Stores publishes, in one transaction if none of them repeats an earlier one.
+    async fn insert(&mut self, publishes: &[&NewPublish]) -> Result<Vec<Acceptance>, sqlx::Error> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.store.pool.acquire().await?),
+        };
+        let stored = match publishes {
+            [publish] => insert_one(connection, publish).await,
+            _ => insert_new(connection, Rows::of(publishes)).await,
+        };
+        match stored {
+            Ok(()) => return Ok(vec![Acceptance::Stored; publishes.len()]),
+            Err(error) if !is_repeat(&error) => return Err(error),
+            Err(_) => {}
+        }
+        let stored = insert_unknown(connection, Rows::of(publishes)).await?;
+        let mut outcomes = Vec::with_capacity(publishes.len());
+        for publish in publishes {
+            outcomes.push(if stored.contains(&publish.id) {
+                Acceptance::Stored
+            } else {
+                earlier(connection, publish).await?
+            });
+        }
+        Ok(outcomes)
     }
 }
 
@@ -215,139 +263,100 @@ impl NewPublish {
     }
 }
 
-impl Store {
-    /// Stores publishes, in one transaction if none of them repeats an earlier one. `None`: its site was removed.
-    async fn insert(
-        &self,
-        publishes: &[&NewPublish],
-    ) -> Result<Vec<Option<Acceptance>>, sqlx::Error> {
-        let stored = match publishes {
-            [publish] => self.insert_one(publish).await,
-            _ => self.insert_new(&Rows::of(publishes)).await,
-        };
-        match stored {
-            Ok(stored) if stored == publishes.len() as u64 => {
-                return Ok(vec![Some(Acceptance::Stored); publishes.len()]);
-            }
-            Err(error) if !is_repeat(&error) => return Err(error),
-            Ok(_) | Err(_) => {}
-        }
-        let stored = self.insert_unknown(&Rows::of(publishes)).await?;
-        let mut outcomes = Vec::with_capacity(publishes.len());
-        for publish in publishes {
-            outcomes.push(if stored.contains(&publish.id) {
-                Some(Acceptance::Stored)
-            } else {
-                self.earlier(publish).await?
-            });
-        }
-        Ok(outcomes)
-    }
+/// Stores a lone publish, which is most of them, without what [`insert_new`] prepares for many.
+async fn insert_one(
+    connection: &mut PgConnection,
+    publish: &NewPublish,
+) -> Result<(), sqlx::Error> {
+    let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+    let key = publish.repeat_key.as_ref();
+    sqlx::query!(
+        "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        publish.site.0,
+        publish.id,
+        publish.received_at,
+        &items as &[&str],
+        Widening::to_json(&publish.widened),
+        key.map(|key| key.key.as_str()),
+        key.map(|key| &key.body_hash[..]),
+        publish.traceparent.as_ref().map(ToString::to_string),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
 
-    /// Stores a lone publish, which is most of them, without what [`Store::insert_new`] prepares for many.
-    async fn insert_one(&self, publish: &NewPublish) -> Result<u64, sqlx::Error> {
-        let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
-        let key = publish.repeat_key.as_ref();
-        let result = sqlx::query!(
-            "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
-             SELECT id, $2, $3, $4, $5, $6, $7, $8 FROM site WHERE id = $1 FOR KEY SHARE",
-            publish.site.0,
-            publish.id,
-            publish.received_at,
-            &items as &[&str],
-            Widening::to_json(&publish.widened),
-            key.map(|key| key.key.as_str()),
-            key.map(|key| &key.body_hash[..]),
-            publish.traceparent.as_ref().map(ToString::to_string),
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(result.rows_affected())
-    }
-
-    /// Stores all or, if one is stored already, none, and tells how many. Sites are locked once, not once a row as a
-    /// foreign key would; without looking for conflicts each row costs less.
-    async fn insert_new(&self, rows: &Rows) -> Result<u64, sqlx::Error> {
-        let result = sqlx::query!(
-            r"WITH known AS MATERIALIZED (SELECT id AS site_id FROM site WHERE id = ANY($1) FOR KEY SHARE)
-              INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+/// The statement that stores [`Rows`], as `$query!` and with `$ending`.
+macro_rules! insert {
+    ($query:ident, $rows:ident, $ending:literal) => {
+        sqlx::$query!(
+            r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
               SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
               FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[],
                           $8::text[])
-                AS given (site_id, id, received_at, items, widened, key, hash, trace)
-              JOIN known USING (site_id)",
-            &rows.sites,
-            &rows.ids,
-            &rows.received,
-            &rows.items,
-            &rows.widened as &[Option<serde_json::Value>],
-            &rows.keys as &[Option<String>],
-            &rows.hashes as &[Option<Vec<u8>>],
-            &rows.traces as &[Option<String>],
+                AS given (site_id, id, received_at, items, widened, key, hash, trace)"
+                + $ending,
+            &$rows.sites,
+            &$rows.ids,
+            &$rows.received,
+            &$rows.items,
+            &$rows.widened as &[Option<serde_json::Value>],
+            &$rows.keys as &[Option<String>],
+            &$rows.hashes as &[Option<Vec<u8>>],
+            &$rows.traces as &[Option<String>],
         )
-        .execute(&self.pool)
-        .await?;
-        Ok(result.rows_affected())
-    }
+    };
+}
 
-    /// Stores those that are new, and tells which.
-    async fn insert_unknown(&self, rows: &Rows) -> Result<HashSet<Uuid>, sqlx::Error> {
-        Ok(sqlx::query_scalar!(
-            r"WITH known AS MATERIALIZED (SELECT id AS site_id FROM site WHERE id = ANY($1) FOR KEY SHARE)
-              INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
-              SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
-              FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[],
-                          $8::text[])
-                AS given (site_id, id, received_at, items, widened, key, hash, trace)
-              JOIN known USING (site_id)
-              ON CONFLICT DO NOTHING
-              RETURNING id",
-            &rows.sites,
-            &rows.ids,
-            &rows.received,
-            &rows.items,
-            &rows.widened as &[Option<serde_json::Value>],
-            &rows.keys as &[Option<String>],
-            &rows.hashes as &[Option<Vec<u8>>],
-            &rows.traces as &[Option<String>],
-        )
-        .fetch_all(&self.pool)
-        .await?
-        .into_iter()
-        .collect())
-    }
+/// Stores all or, if one is stored already, none: without looking for conflicts each row costs less.
+async fn insert_new(connection: &mut PgConnection, rows: Rows) -> Result<(), sqlx::Error> {
+    insert!(query, rows, "").execute(connection).await?;
+    Ok(())
+}
 
-    /// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or an earlier one
-    /// with the same key.
-    async fn earlier(&self, publish: &NewPublish) -> Result<Option<Acceptance>, sqlx::Error> {
-        let key = publish.repeat_key.as_ref();
-        let first = sqlx::query!(
-            "SELECT id, received_at, body_hash, items, widened FROM publish
-             WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)",
-            publish.site.0,
-            publish.id,
-            key.map(|key| key.key.as_str()),
-        )
-        .fetch_optional(&self.pool)
+/// Stores those that are new, and tells which.
+async fn insert_unknown(
+    connection: &mut PgConnection,
+    rows: Rows,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let stored = insert!(query_scalar, rows, " ON CONFLICT DO NOTHING RETURNING id")
+        .fetch_all(connection)
         .await?;
-        let Some(first) = first else {
-            return Ok(None);
-        };
-        if first.id == publish.id {
-            return Ok(Some(Acceptance::Stored));
-        }
-        let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));
-        Ok(Some(if same {
-            Acceptance::Repeat(FirstPublish {
-                id: first.id,
-                received_at: first.received_at,
-                items: first.items,
-                widened: Widening::from_json(first.widened),
-            })
-        } else {
-            Acceptance::KeyReused
-        }))
+    Ok(stored.into_iter().collect())
+}
+
+/// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or an earlier one with
+/// the same key.
+async fn earlier(
+    connection: &mut PgConnection,
+    publish: &NewPublish,
+) -> Result<Acceptance, sqlx::Error> {
+    let key = publish.repeat_key.as_ref();
+    // Should history have been pruned of it this moment, the publish is tried again.
+    let first = sqlx::query!(
+        "SELECT id, received_at, body_hash, items, widened FROM publish
+         WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)",
+        publish.site.0,
+        publish.id,
+        key.map(|key| key.key.as_str()),
+    )
+    .fetch_one(connection)
+    .await?;
+    if first.id == publish.id {
+        return Ok(Acceptance::Stored);
     }
+    let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));
+    Ok(if same {
+        Acceptance::Repeat(FirstPublish {
+            id: first.id,
+            received_at: first.received_at,
+            items: first.items,
+            widened: Widening::from_json(first.widened),
+        })
+    } else {
+        Acceptance::KeyReused
+    })
 }
 
 /// The columns of the rows to insert.

@@ -1,7 +1,5 @@
 //! What every answer carries and every form must prove.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -23,6 +21,7 @@ macro_rules! policy {
 }
 const NOT_FRAMED: HeaderValue = HeaderValue::from_static(policy!("'none'"));
 const FRAME_OPTIONS: HeaderName = HeaderName::from_static("x-frame-options");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// What answers carry, made once.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(super) struct Headers {
 }
 
 impl Headers {
-    pub(super) fn of(state: &AppState) -> Arc<Self> {
+    pub(super) fn of(state: &AppState) -> Self {
         let origins = &state.access.embed_origins;
         // Origins were parsed and written anew as ASCII, so that this is always a header.
         let policy = (!origins.is_empty())
@@ -41,49 +40,40 @@ impl Headers {
                 HeaderValue::from_str(&format!("{} {}", policy!("'self'"), origins.join(" "))).ok()
             })
             .flatten();
-        Arc::new(Self {
+        Self {
             framed: policy.is_some(),
             policy: policy.unwrap_or(NOT_FRAMED),
             https: state.public.is_https(),
-        })
+        }
     }
-}
 
-/// Security headers for every answer.
-pub(super) async fn headers(
-    State(own): State<Arc<Headers>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    if !own.framed {
-        headers.insert(FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    }
-    headers
-        .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert_with(|| own.policy.clone());
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    );
-    headers
-        .entry(header::REFERRER_POLICY)
-        .or_insert(HeaderValue::from_static("same-origin"));
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-    if own.https {
+    /// Security headers for every answer.
+    pub(super) fn add_to(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        if !self.framed {
+            headers.insert(FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        }
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert_with(|| self.policy.clone());
         headers.insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=63072000"),
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
         );
+        headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+        headers
+            .entry(header::REFERRER_POLICY)
+            .or_insert(HeaderValue::from_static("same-origin"));
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        if self.https {
+            headers.insert(
+                header::STRICT_TRANSPORT_SECURITY,
+                HeaderValue::from_static("max-age=63072000"),
+            );
+        }
     }
-    response
 }
 
 /// For pages that take passwords: nobody frames them, not even SkyCMS.

@@ -4,9 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower_http::timeout::{DeadlineBody, TimeoutError};
@@ -26,10 +25,10 @@ enum Fault {
 
 /// Keeps a request within its limits. The answer's body has no limit here: server-sent events go on as long as the
 /// client reads.
-pub(super) async fn keep(
-    State(options): State<ServeOptions>,
+pub(super) async fn keep<F: Future<Output = Response>>(
+    options: &ServeOptions,
     request: Request,
-    next: Next,
+    answer: impl FnOnce(Request) -> F,
 ) -> Response {
     if declared_length(&request).is_some_and(|length| length > LARGEST_BODY as u64) {
         // Before any of it was read: who sent `Expect: 100-continue` need not send it.
@@ -47,7 +46,7 @@ pub(super) async fn keep(
         let noted = Arc::clone(&fault);
         request.map(|body| limited(body, options.body, noted))
     };
-    let answer = tokio::time::timeout(patience, next.run(request)).await;
+    let answer = tokio::time::timeout(patience, answer(request)).await;
     match (fault.get(), answer) {
         (Some(Fault::TooLarge), _) => closing(Problem::TooLarge),
         (Some(Fault::TooSlow), _) => closing(Problem::BodyTooSlow),

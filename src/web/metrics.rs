@@ -14,7 +14,7 @@ use super::AppState;
 use super::hook::{bearer, sha256};
 use super::openapi::{OPERATIONS, OfMetrics};
 use super::problem::Problem;
-use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::metrics::CONTENT_TYPE;
 
 /// How long the database may take. A scrape is worth more without what it tells than too late.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -57,15 +57,6 @@ pub(super) async fn show(
         .metrics
         .encode(standing.ok().and_then(Result::ok).as_ref());
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
-}
-
-/// Counts what the API refuses.
-pub(super) async fn count_refusal(State(metrics): State<Metrics>, response: Response) -> Response {
-    let status = response.status();
-    if status.is_client_error() || status.is_server_error() {
-        metrics.api_refused(status.as_u16());
-    }
-    response
 }
 
 /// Hashes of one length are compared, so that the time taken tells nothing.

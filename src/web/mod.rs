@@ -7,6 +7,7 @@ mod client;
 mod docs;
 mod dry_run;
 mod embed;
+mod entrance;
 mod events;
 mod form;
 mod guard;
@@ -41,16 +42,12 @@ pub mod words;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse as _, Response};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use audit::Deed;
+pub use entrance::Entrance;
 pub use hasher::{Busy, Hasher};
 pub use live::{ChangeReader, LiveChanges};
 pub use overview::RecentDays;
@@ -59,8 +56,6 @@ pub use routes::{Access, Route, routes};
 pub use serve::ServeOptions;
 pub(crate) use session::fresh;
 
-use self::pages::PageError;
-use self::problem::Problem;
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::config::AccessConfig;
@@ -127,43 +122,6 @@ pub struct Shared {
     pub stop: CancellationToken,
 }
 
-/// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix or leave it.
-pub fn router(state: AppState) -> Router {
-    let prefix = state.public.prefix.clone();
-    let headers = guard::Headers::of(&state);
-    let options = state.serve;
-    let routes = routes::mount(&state)
-        .fallback(fallback)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(state);
-    let app = if prefix.is_empty() {
-        routes
-    } else {
-        Router::new().nest(&prefix, routes.clone()).merge(routes)
-    };
-    app.layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(options, limits::keep))
-        // `limits` has its own, for every way to read a body.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(headers, guard::headers))
-}
-
-/// Browsers ask for HTML and are told in a page, programs in JSON.
-async fn fallback(State(state): State<AppState>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    pages::or_problem(&state, &parts, PageError::NotFound, Problem::NoSuchRoute).await
-}
-
-async fn method_not_allowed(State(state): State<AppState>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let (error, problem) = (PageError::NotThisWay, Problem::MethodNotAllowed);
-    pages::or_problem(&state, &parts, error, problem).await
-}
-
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    Problem::Internal.into_response()
-}
-
 /// Serves until `stop`, then lets requests under way finish.
 ///
 /// # Errors
@@ -174,5 +132,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let options = state.serve;
-    serve::serve(listener, router(state), options, stop).await
+    let entrance = Entrance::new(state);
+    let answer = move |request| entrance.clone().answer(request);
+    serve::serve(listener, answer, options, stop).await
 }

@@ -272,7 +272,7 @@ impl From<InboxError> for Problem {
             InboxError::Unavailable => Self::NotDurable(
                 "The database cannot store it right now; nothing was queued. Try again.".into(),
             ),
-            InboxError::NoSuchSite => Self::NoSuchSite("?".into()),
+            InboxError::Refused => Self::Internal,
         }
     }
 }

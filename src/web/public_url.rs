@@ -30,6 +30,13 @@ impl PublicUrl {
         }
     }
 
+    /// Whether a request for `path` is one of programs.
+    #[must_use]
+    pub fn is_api(&self, path: &str) -> bool {
+        let path = path.strip_prefix(self.prefix.as_str()).unwrap_or(path);
+        path.starts_with("/api/")
+    }
+
     /// Whether users come over HTTPS.
     #[must_use]
     pub fn is_https(&self) -> bool {

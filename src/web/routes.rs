@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{self, MethodRouter};
 
@@ -142,11 +142,7 @@ impl Route {
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
         let same_origin = from_fn_with_state(state.clone(), guard::same_origin);
         match self.access {
-            Access::Anyone | Access::Metrics => self.handler,
-            Access::Hook => self.handler.route_layer(map_response_with_state(
-                state.metrics.clone(),
-                metrics::count_refusal,
-            )),
+            Access::Anyone | Access::Metrics | Access::Hook => self.handler,
             Access::Stranger => self
                 .handler
                 .route_layer(axum::middleware::map_response(guard::never_framed))

@@ -13,6 +13,7 @@
 //! hurry with their head.
 
 mod pace;
+mod rewake;
 #[cfg(test)]
 mod tests;
 
@@ -24,10 +25,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::ConnectInfo;
-use axum::http::{HeaderValue, Request, header};
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -38,9 +39,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use self::pace::{Paced, Patience, Progress};
+use self::rewake::Rewake;
 
 /// Room for a request's head, and for what is read of a body at a time.
 const BUFFER: usize = 64 << 10;
@@ -89,18 +90,22 @@ impl Default for ServeOptions {
     }
 }
 
-/// Serves until `stop`, then ends as this module says.
+/// Serves with `answer` until `stop`, then ends as this module says.
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub(super) async fn serve(
+pub(super) async fn serve<A, F>(
     listener: TcpListener,
-    router: Router,
+    answer: A,
     options: ServeOptions,
     stop: CancellationToken,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    A: Fn(Request) -> F + Clone + Send + Unpin + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let mut server = Server {
-        router,
+        answer,
         options,
         stop: stop.clone(),
         slots: Arc::new(Semaphore::new(options.connections)),
@@ -142,8 +147,8 @@ pub(super) async fn serve(
 
 type Accepted = (TcpStream, SocketAddr);
 
-struct Server {
-    router: Router,
+struct Server<A> {
+    answer: A,
     options: ServeOptions,
     /// Answers say that the connection ends.
     stop: CancellationToken,
@@ -162,7 +167,11 @@ struct Server {
     connections: TaskTracker,
 }
 
-impl Server {
+impl<A, F> Server<A>
+where
+    A: Fn(Request) -> F + Clone + Send + Unpin + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     /// Waits for a client, then for a slot. Given up half-way, it loses neither.
     async fn accept(&mut self, listener: &TcpListener) -> (Accepted, OwnedSemaphorePermit) {
         while self.waiting.is_none() {
@@ -230,15 +239,16 @@ impl Server {
         };
         let socket = TokioIo::new(Paced::new(stream, patience, Arc::clone(&progress)));
         let service = service_fn({
-            let (router, stop) = (self.router.clone(), self.stop.clone());
+            let (answer, stop) = (self.answer.clone(), self.stop.clone());
             let progress = Arc::clone(&progress);
-            move |request: Request<Incoming>| {
+            move |request: http::Request<Incoming>| {
                 let answering = progress.begin(!request.body().is_end_stream());
-                let (router, stop) = (router.clone(), stop.clone());
+                let stop = stop.clone();
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(ConnectInfo(peer));
+                let answer = answer(request);
                 Box::pin(async move {
-                    let mut request = request.map(Body::new);
-                    request.extensions_mut().insert(ConnectInfo(peer));
-                    let Ok(mut response) = router.oneshot(request).await;
+                    let mut response = answer.await;
                     if stop.is_cancelled() {
                         response
                             .headers_mut()
@@ -275,12 +285,13 @@ impl Server {
                 }
             };
             tokio::pin!(asked_to_leave);
+            let rewake = Rewake::new();
             let (mut leaving, mut was_idle) = (false, false);
             let ended = loop {
                 tokio::select! {
                     // First, so that a request which has arrived is not taken for idleness.
                     biased;
-                    ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+                    ended = poll_fn(|cx| rewake.poll(cx, |cx| connection.poll_without_shutdown(cx))) => break ended,
                     () = cut.cancelled() => return,
                     () = &mut asked_to_leave, if !leaving => {}
                 }

@@ -6,7 +6,6 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, header};
@@ -16,7 +15,6 @@ use skycms_cdn::config::Config;
 use skycms_cdn::store::{Role, Session, Source, hash};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
-use tower::ServiceExt as _;
 
 use crate::support::Database;
 
@@ -65,7 +63,7 @@ pub(crate) struct Service {
     /// Holds what runs in the background.
     _app: App,
     pub(crate) state: AppState,
-    pub(crate) router: Router,
+    pub(crate) entrance: web::Entrance,
     pub(crate) time: ManualClock,
     pub(crate) database: Database,
 }
@@ -109,7 +107,7 @@ impl Service {
         let app = App::start(&config(&database, more), clock).await.unwrap();
         let state = app.state().clone();
         Self {
-            router: web::router(state.clone()),
+            entrance: web::Entrance::new(state.clone()),
             _app: app,
             state,
             time,
@@ -163,7 +161,7 @@ impl Service {
         request
             .extensions_mut()
             .insert(ConnectInfo(SocketAddr::new(address, 40_000)));
-        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let answer = self.entrance.clone().answer(request).await;
         let (parts, body) = answer.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         Answer {

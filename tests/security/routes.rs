@@ -109,7 +109,6 @@ async fn call(service: &Service, route: &Route, caller: &str) -> Answer {
 
 /// The stream of events never ends: its head is enough.
 async fn events(service: &Service, path: &str, caller: &str) -> Answer {
-    use tower::ServiceExt as _;
     let role = if caller == "admin" {
         Role::Admin
     } else {
@@ -121,7 +120,7 @@ async fn events(service: &Service, path: &str, caller: &str) -> Answer {
         .header("cookie", format!("{name}={value}"))
         .body(Body::empty())
         .unwrap();
-    let answer = service.router.clone().oneshot(request).await.unwrap();
+    let answer = service.entrance.clone().answer(request).await;
     Answer {
         status: answer.status().as_u16(),
         headers: answer.headers().clone(),

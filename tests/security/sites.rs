@@ -8,7 +8,6 @@ use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use skycms_cdn::store::{Changes, Role, SiteId};
-use tower::ServiceExt as _;
 
 use crate::embed::{claims, open, token};
 use crate::harness::{Answer, Browser, HOME, Service, dump};
@@ -216,7 +215,7 @@ async fn events_tell_of_the_own_site_only() {
         .header("cookie", cookies.join("; "))
         .body(Body::empty())
         .unwrap();
-    let answer = service.router.clone().oneshot(request).await.unwrap();
+    let answer = service.entrance.clone().answer(request).await;
     assert_eq!(answer.status(), 200);
     let mut stream = answer.into_body();
     let announce = |name: &str| {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit};
-use axum::middleware::from_fn_with_state;
+use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::{ServeOptions, serve};
 use crate::web::limits;
@@ -34,7 +34,7 @@ fn options() -> ServeOptions {
     }
 }
 
-fn router(options: ServeOptions) -> Router {
+fn router() -> Router {
     Router::new()
         .route("/", get(async || "hello"))
         .route(
@@ -57,8 +57,6 @@ fn router(options: ServeOptions) -> Router {
                 }))
             }),
         )
-        .layer(from_fn_with_state(options, limits::keep))
-        .layer(DefaultBodyLimit::disable())
 }
 
 struct Service {
@@ -76,7 +74,16 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, router(options), options, stop.clone()));
+        let router = router();
+        let answer = move |request| {
+            let router = router.clone();
+            let answer = async |request| {
+                let Ok(answer) = router.oneshot(request).await;
+                answer
+            };
+            async move { limits::keep(&options, request, answer).await }
+        };
+        let served = tokio::spawn(serve(listener, answer, options, stop.clone()));
         Self {
             address,
             stop,
