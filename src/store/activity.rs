@@ -9,8 +9,9 @@ use crate::domain::{PublishState, WaitReason};
 /// Publishes that are looked through to find when the queue was last empty: some, and more only if it was not so soon.
 const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 
-/// Publishes that one search for a path looks through: a few ten milliseconds. What is older is another page.
-const SEARCHED: u32 = 20_000;
+/// Publishes that one search for a path looks through, so that it takes no longer the more there are. What is older is
+/// another page.
+const SEARCHED: i64 = 5_000;
 
 /// Which publishes to list.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +71,14 @@ pub struct Workload {
     pub is_more: bool,
 }
 
+/// What a list begins with.
+struct Found {
+    /// Publishes, in the order in which they were looked at.
+    ids: Vec<Uuid>,
+    /// The last one that a search has looked at, if there may be more.
+    end: Option<Uuid>,
+}
+
 fn unsigned(count: impl Into<i64>) -> u64 {
     u64::try_from(count.into()).unwrap_or_default()
 }
@@ -86,13 +95,17 @@ impl Store {
         limit: u16,
         now: OffsetDateTime,
     ) -> Result<Page<PublishSummary>, StoreError> {
-        let ids = match (filter.path, filter.after) {
-            (Some(path), None) => self.search(site, filter, path, limit).await?,
-            _ => self.publish_ids(site, filter, limit).await?,
-        };
-        let mut page = Page::cut(ids, limit, filter.before, filter.after, |id| *id);
-        if filter.path.is_some() && page.next.is_none() {
-            page.next = self.end_of_search(site, filter.before).await?;
+        let mut filter = filter;
+        let mut found = self.find(site, filter, limit).await?;
+        if filter.after.is_some() && found.ids.is_empty() && found.end.is_none() {
+            // Nothing is newer: then these are the newest.
+            filter.after = None;
+            found = self.find(site, filter, limit).await?;
+        }
+        let mut page = Page::cut(found.ids, limit, filter.before, filter.after, |id| *id);
+        page.next = page.next.or(found.end);
+        if filter.after.is_some() {
+            page.previous = page.previous.or(found.end);
         }
         Ok(Page {
             items: self.summaries(site, &page.items, now).await?,
@@ -102,95 +115,63 @@ impl Store {
     }
 
     /// One more than `limit`, from the end that the filter begins at.
-    async fn publish_ids(
+    async fn find(
         &self,
         site: SiteId,
         filter: PublishFilter<'_>,
         limit: u16,
-    ) -> Result<Vec<Uuid>, StoreError> {
-        let (state, rows) = (filter.state.map(PublishState::as_str), i64::from(limit) + 1);
-        let ids = match filter.after {
-            None => {
-                sqlx::query_scalar!(
-                    "SELECT id FROM publish
-                     WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-                       AND ($3::text IS NULL OR state = $3)
-                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
-                       AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
-                     ORDER BY id DESC LIMIT $5",
+    ) -> Result<Found, sqlx::Error> {
+        let rows = i64::from(limit) + 1;
+        let looked_at = filter.path.map_or(rows, |_| SEARCHED.max(rows));
+        // Of each state as few rows are read as the list shows: those of most states are all found by an index.
+        macro_rules! find {
+            ($condition:literal) => {
+                match filter.after {
+                    None => find!(
+                        $condition,
+                        "id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)",
+                        "id DESC",
+                        filter.before
+                    ),
+                    Some(after) => find!($condition, "id > $2", "id", after),
+                }
+            };
+            ($condition:literal, $from:literal, $order:literal, $position:expr) => {
+                sqlx::query_as!(
+                    Found,
+                    "WITH looked_at AS MATERIALIZED (
+                       SELECT id, $4::text IS NULL OR strpos(array_to_string(items, E'\\n'), $4) > 0 AS found
+                       FROM publish WHERE site_id = $1 AND "
+                        + $condition
+                        + " AND "
+                        + $from
+                        + " ORDER BY "
+                        + $order
+                        + " LIMIT $5)
+                     SELECT ARRAY(SELECT id FROM looked_at WHERE found ORDER BY "
+                        + $order
+                        + r#" LIMIT $6) as "ids!",
+                        (SELECT id FROM looked_at WHERE $4 IS NOT NULL ORDER BY "#
+                        + $order
+                        + r#" OFFSET $5 - 1 LIMIT 1) as "end""#,
                     site.0,
-                    filter.before,
-                    state,
+                    $position,
+                    filter.state.map(PublishState::as_str),
                     filter.path,
+                    looked_at,
                     rows,
                 )
-                .fetch_all(&self.pool)
-                .await?
+                .fetch_one(&self.pool)
+                .await
+            };
+        }
+        match filter.state {
+            None | Some(PublishState::Completed) => find!("($3::text IS NULL OR state = $3)"),
+            Some(PublishState::Queued | PublishState::InProgress) => {
+                find!("ended_at IS NULL AND state = $3")
             }
-            Some(after) => {
-                sqlx::query_scalar!(
-                    "SELECT id FROM publish
-                     WHERE site_id = $1 AND id > $2
-                       AND ($3::text IS NULL OR state = $3)
-                       AND ($3::text IS NULL OR $3 NOT IN ('unconfirmed', 'failed') OR troubled)
-                       AND ($4::text IS NULL OR EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $4) > 0))
-                     ORDER BY id LIMIT $5",
-                    site.0,
-                    after,
-                    state,
-                    filter.path,
-                    rows,
-                )
-                .fetch_all(&self.pool)
-                .await?
-            }
-        };
-        Ok(ids)
-    }
-
-    /// One more than `limit`, of those that a search looks through.
-    async fn search(
-        &self,
-        site: SiteId,
-        filter: PublishFilter<'_>,
-        path: &str,
-        limit: u16,
-    ) -> Result<Vec<Uuid>, StoreError> {
-        Ok(sqlx::query_scalar!(
-            "SELECT id FROM (
-               SELECT id, items, state FROM publish
-               WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-               ORDER BY id DESC LIMIT $3) looked_at
-             WHERE ($4::text IS NULL OR state = $4)
-               AND EXISTS (SELECT FROM unnest(items) item WHERE strpos(item, $5) > 0)
-             ORDER BY id DESC LIMIT $6",
-            site.0,
-            filter.before,
-            i64::from(SEARCHED),
-            filter.state.map(PublishState::as_str),
-            path,
-            i64::from(limit) + 1,
-        )
-        .fetch_all(&self.pool)
-        .await?)
-    }
-
-    /// The oldest publish that a search looked at; none: it looked at all.
-    async fn end_of_search(
-        &self,
-        site: SiteId,
-        before: Option<Uuid>,
-    ) -> Result<Option<Uuid>, StoreError> {
-        Ok(sqlx::query_scalar!(
-            "SELECT id FROM publish
-             WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-             ORDER BY id DESC OFFSET $3 LIMIT 1",
-            site.0,
-            before,
-            i64::from(SEARCHED) - 1,
-        )
-        .fetch_optional(&self.pool)
-        .await?)
+            Some(PublishState::Unconfirmed | PublishState::Failed) => find!("trouble = $3"),
+        }
     }
 
     async fn summaries(

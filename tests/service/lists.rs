@@ -1,7 +1,8 @@
 //! `GET …/invalidations`.
 
 use serde_json::Value;
-use skycms_cdn::store::PublishFilter;
+use skycms_cdn::domain::PublishState;
+use skycms_cdn::store::{Page, PublishFilter, PublishSummary};
 
 use crate::support::Stepped;
 
@@ -99,33 +100,123 @@ async fn bad_values_are_told() {
     );
 }
 
-#[tokio::test]
-async fn a_search_looks_through_so_many_publishes_and_goes_on_when_asked() {
+/// Publishes 1 to 10,100 of a path `/hay`, but for number 1, `/needle`, and number 10,100, `/nail`.
+async fn much_hay() -> Stepped {
     let service = Stepped::start().await;
     let mut connection = service.database.connect().await;
     sqlx::query(
         "INSERT INTO publish (site_id, id, received_at, items, state, planned, ended_at)
-         SELECT id, lpad(to_hex(n), 32, '0')::uuid, now(), ARRAY[CASE n WHEN 1 THEN '/needle' ELSE '/hay' END],
-                'completed', true, now()
-         FROM site, generate_series(1, 20100) n",
+         SELECT id, lpad(to_hex(n), 32, '0')::uuid, now(),
+                ARRAY[CASE n WHEN 1 THEN '/needle' WHEN 10100 THEN '/nail' ELSE '/hay' END],
+                CASE n WHEN 2 THEN 'unconfirmed' WHEN 3 THEN 'failed' ELSE 'completed' END, true, now()
+         FROM site, generate_series(1, 10100) n",
     )
     .execute(&mut connection)
     .await
     .unwrap();
+    service
+}
+
+async fn publishes(service: &Stepped, filter: PublishFilter<'_>) -> Page<PublishSummary> {
     let (store, site) = (&service.state.store, service.site());
     let now = service.state.clock.now();
-    let filter = PublishFilter {
+    store.publishes(site, filter, 25, now).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_search_looks_through_so_many_publishes_and_goes_on_when_asked() {
+    let service = much_hay().await;
+    let needle = PublishFilter {
         path: Some("needle"),
         ..PublishFilter::default()
     };
-    let first = store.publishes(site, filter, 25, now).await.unwrap();
-    assert!(first.items.is_empty());
-    let filter = PublishFilter {
-        before: Some(first.next.expect("there is more to search")),
-        ..filter
+    let (mut page, mut pages) = (publishes(&service, needle).await, 1);
+    while page.items.is_empty() {
+        let before = page.next.expect("there is more to search");
+        page = publishes(
+            &service,
+            PublishFilter {
+                before: Some(before),
+                ..needle
+            },
+        )
+        .await;
+        pages += 1;
+    }
+    assert_eq!(pages, 3, "5,000 at a time");
+    assert_eq!(page.items[0].items, ["/needle"]);
+    assert_eq!(page.next, None, "all was searched");
+
+    let nail = PublishFilter {
+        path: Some("nail"),
+        ..PublishFilter::default()
     };
-    let second = store.publishes(site, filter, 25, now).await.unwrap();
-    assert_eq!(second.items.len(), 1);
-    assert_eq!(second.items[0].items, ["/needle"]);
-    assert_eq!(second.next, None, "all was searched");
+    let (mut after, mut pages) = (page.items[0].id, 0);
+    let page = loop {
+        let page = publishes(
+            &service,
+            PublishFilter {
+                after: Some(after),
+                ..nail
+            },
+        )
+        .await;
+        pages += 1;
+        if !page.items.is_empty() {
+            break page;
+        }
+        assert_eq!(page.next, page.previous, "it goes on either way");
+        after = page.previous.expect("there is more to search");
+    };
+    assert_eq!(pages, 3, "5,000 at a time, upwards too");
+    assert_eq!(page.items[0].items, ["/nail"]);
+    assert_eq!(page.previous, None, "all was searched");
+
+    let newest = PublishFilter {
+        after: Some(page.items[0].id),
+        ..nail
+    };
+    let page = publishes(&service, newest).await;
+    assert_eq!(page.items[0].items, ["/nail"], "nothing is newer");
+}
+
+#[tokio::test]
+async fn publishes_are_listed_by_state() {
+    let service = much_hay().await;
+    service.api.publish_path("/waits").await;
+    for (state, items) in [
+        (PublishState::Queued, &["/waits"][..]),
+        (PublishState::InProgress, &[]),
+        (PublishState::Unconfirmed, &["/hay"]),
+        (PublishState::Failed, &["/hay"]),
+    ] {
+        let filter = PublishFilter {
+            state: Some(state),
+            ..PublishFilter::default()
+        };
+        let page = publishes(&service, filter).await;
+        let listed: Vec<_> = page.items.iter().map(|p| p.items[0].as_str()).collect();
+        assert_eq!(listed, items, "{state:?}");
+        assert!(page.items.iter().all(|publish| publish.state == state));
+        assert_eq!((page.next, page.previous), (None, None), "{state:?}");
+    }
+    let completed = PublishFilter {
+        state: Some(PublishState::Completed),
+        ..PublishFilter::default()
+    };
+    let page = publishes(&service, completed).await;
+    assert_eq!(page.items.len(), 25);
+    assert_eq!(page.items[0].items, ["/nail"]);
+    let older = PublishFilter {
+        before: page.next,
+        ..completed
+    };
+    let page = publishes(&service, older).await;
+    let newer = PublishFilter {
+        after: page.previous,
+        ..completed
+    };
+    let page = publishes(&service, newer).await;
+    assert_eq!(page.items[0].items, ["/nail"]);
+    assert_eq!(page.previous, None);
 }

@@ -15,8 +15,10 @@ use crate::sandbox::Sandbox;
 use crate::service::{ADMIN_PASSWORD, Service, TOKEN, unhindered};
 use crate::table::{self, median, percentile, verdict};
 
-/// How much slower a figure may be with a history.
+/// How much slower accepting and sending may be with a history.
 const GOAL: f64 = 1.2;
+/// How much slower pages and the API may be.
+const READING_GOAL: f64 = 1.5;
 const FILL: &str = include_str!("../fill.sql");
 /// How long what was accepted may take to be sent.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -57,6 +59,8 @@ struct Figure {
     full: Vec<f64>,
     /// What it took longest, but for one in twenty.
     p95: Option<(f64, f64)>,
+    /// How many times slower the filled one may be.
+    goal: f64,
 }
 
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
@@ -212,6 +216,8 @@ fn pages(empty: &mut Side, full: &mut Side, options: &Options) -> Result<Vec<Fig
         ("activity, with the overview", "/activity"),
         ("activity, second page", "/activity?before=PUBLISH"),
         ("activity, completed", "/activity?state=completed"),
+        ("activity, queued (none)", "/activity?state=queued"),
+        ("activity, failed", "/activity?state=failed"),
         (
             "activity, unconfirmed (none)",
             "/activity?state=unconfirmed",
@@ -236,6 +242,7 @@ fn pages(empty: &mut Side, full: &mut Side, options: &Options) -> Result<Vec<Fig
     let mut figures = Vec::new();
     for (name, path) in asks {
         let mut figure = Figure::new(name, "ms");
+        figure.goal = READING_GOAL;
         let mut all = (Vec::new(), Vec::new());
         for _ in 0..options.rounds {
             let (mut a, mut b) = (Vec::new(), Vec::new());
@@ -301,6 +308,7 @@ impl Figure {
             empty: Vec::new(),
             full: Vec::new(),
             p95: None,
+            goal: GOAL,
         }
     }
 
@@ -326,8 +334,8 @@ impl Figure {
             p95(|(empty, _)| empty),
             p95(|(_, full)| full),
             format!("{:.2}", self.ratio()),
-            format!("≤ {GOAL}"),
-            verdict(self.ratio() <= GOAL).into(),
+            format!("≤ {}", self.goal),
+            verdict(self.ratio() <= self.goal).into(),
         ]
     }
 }
