@@ -139,21 +139,27 @@ impl Store {
             ($condition:literal, $from:literal, $order:literal, $position:expr) => {
                 sqlx::query_as!(
                     Found,
-                    "WITH looked_at AS MATERIALIZED (
-                       SELECT id, $4::text IS NULL OR strpos(array_to_string(items, E'\\n'), $4) > 0 AS found
-                       FROM publish WHERE site_id = $1 AND "
+                    "WITH found AS MATERIALIZED (
+                       SELECT id FROM (SELECT id, items FROM publish WHERE site_id = $1 AND "
                         + $condition
                         + " AND "
                         + $from
                         + " ORDER BY "
                         + $order
-                        + " LIMIT $5)
-                     SELECT ARRAY(SELECT id FROM looked_at WHERE found ORDER BY "
+                        + " LIMIT $5) looked_at
+                       WHERE $4::text IS NULL OR strpos(array_to_string(items, E'\\n'), $4) > 0
+                       ORDER BY "
                         + $order
-                        + r#" LIMIT $6) as "ids!",
-                        (SELECT id FROM looked_at WHERE $4 IS NOT NULL ORDER BY "#
+                        + r#" LIMIT $6)
+                     SELECT ARRAY(SELECT id FROM found) as "ids!",
+                            CASE WHEN $4 IS NOT NULL AND (SELECT count(*) FROM found) < $6 THEN
+                              (SELECT id FROM publish WHERE site_id = $1 AND "#
+                        + $condition
+                        + " AND "
+                        + $from
+                        + " ORDER BY "
                         + $order
-                        + r#" OFFSET $5 - 1 LIMIT 1) as "end""#,
+                        + r#" OFFSET $5 - 1 LIMIT 1) END as "end""#,
                     site.0,
                     $position,
                     filter.state.map(PublishState::as_str),

@@ -31,21 +31,27 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     let service = Service::start(&machine.bin, &unhindered(&postgres.url(DATABASE), &sandbox))?;
     let mut publisher = Publisher::new(&service, "default", TOKEN)?;
     let apart = Duration::from_millis(100);
+    let a_second = 1.0 / apart.as_secs_f64();
     publisher.lone(&sandbox, 10, apart)?; // connections are made, statements prepared
 
-    let (mut commits, mut all, mut rounds) = (Vec::new(), Waits::default(), Vec::new());
+    let (mut commits, mut lone_commits, mut all) = (Vec::new(), Vec::new(), Waits::default());
+    let (mut parts, mut lone_parts) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         let length = Duration::from_secs(options.seconds);
         let commit = postgres.yardstick(1, 1, length)?.mean_ms;
+        let lone_commit = postgres.lone_yardstick(length, a_second)?.mean_ms;
         let waits = publisher.lone(&sandbox, options.publishes, apart)?;
-        rounds.push(waits.heard_ms(50.0) / goal(commit));
+        parts.push(waits.heard_ms(50.0) / goal(commit));
+        lone_parts.push(waits.heard_ms(50.0) / goal(lone_commit));
         commits.push(commit);
+        lone_commits.push(lone_commit);
         all.add(waits);
     }
-    let commit = median(commits);
+    let (commit, lone_commit) = (median(commits), median(lone_commits));
     println!(
         "Lone publishes of one path, {} in all. One service, one PostgreSQL; CloudFront's part answers at once, and \
-         neither quota nor rate holds them. A commit: pgbench's one-row INSERT on one connection, between the publishes.",
+         neither quota nor rate holds them. A commit: pgbench's one-row INSERT on one connection, between the publishes; \
+         a lone one as far apart as the publishes are, on a machine that is at rest each time.",
         all.heard.len()
     );
     let row = |what: &str, of: &dyn Fn(f64) -> f64| {
@@ -55,17 +61,21 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
             format!("{p50:.2}"),
             format!("{:.2}", of(95.0)),
             format!("{:.2}", of(100.0)),
-            format!("{:.1}", p50 / commit),
+            format!("{:.1}", p50 / lone_commit),
+        ]
+    };
+    let mean = |what: &str, ms: f64| {
+        vec![
+            what.to_owned(),
+            format!("{ms:.2}"),
+            String::new(),
+            String::new(),
+            format!("{:.1}", ms / lone_commit),
         ]
     };
     let rows = [
-        vec![
-            "a commit (mean)".into(),
-            format!("{commit:.2}"),
-            String::new(),
-            String::new(),
-            "1.0".into(),
-        ],
+        mean("a commit, one after the other (mean)", commit),
+        mean("a lone commit (mean)", lone_commit),
         row("publish sent → 202", &|percent| all.answered_ms(percent)),
         row("publish sent → CreateInvalidation arrives", &|percent| {
             all.heard_ms(percent)
@@ -73,16 +83,22 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     ];
     table::print(
         "Latency",
-        &["", "p50 ms", "p95 ms", "longest ms", "× commit"],
+        &["", "p50 ms", "p95 ms", "longest ms", "× lone commit"],
         &rows,
     );
-    let part = median(rounds);
-    let goals = [vec![
-        "publish sent → CreateInvalidation arrives, median".into(),
-        format!("≤ 5 × commit + 2 ms = {:.2} ms", goal(commit)),
-        format!("{part:.2} of it"),
-        verdict(part <= 1.0).into(),
-    ]];
+    let verdict = |name: &str, commit: f64, parts: Vec<f64>| {
+        let part = median(parts);
+        vec![
+            "publish sent → CreateInvalidation arrives, median".into(),
+            format!("≤ 5 × {name} + 2 ms = {:.2} ms", goal(commit)),
+            format!("{part:.2} of it"),
+            verdict(part <= 1.0).into(),
+        ]
+    };
+    let goals = [
+        verdict("lone commit", lone_commit, lone_parts),
+        verdict("commit", commit, parts),
+    ];
     table::print("Goal", &["figure", "goal", "is", ""], &goals);
     Ok(())
 }

@@ -145,12 +145,31 @@ impl Postgres {
         Ok(())
     }
 
-    /// Single-row INSERTs, prepared, each its own commit.
+    /// Single-row INSERTs, prepared, each its own commit, one after the other.
     pub(crate) fn yardstick(
         &self,
         connections: usize,
         threads: usize,
         length: Duration,
+    ) -> Result<Yardstick, Failure> {
+        self.pgbench(connections, threads, length, None)
+    }
+
+    /// The same on one connection, so many a second: each finds the machine at rest.
+    pub(crate) fn lone_yardstick(
+        &self,
+        length: Duration,
+        a_second: f64,
+    ) -> Result<Yardstick, Failure> {
+        self.pgbench(1, 1, length, Some(a_second))
+    }
+
+    fn pgbench(
+        &self,
+        connections: usize,
+        threads: usize,
+        length: Duration,
+        a_second: Option<f64>,
     ) -> Result<Yardstick, Failure> {
         self.query(YARDSTICK, "TRUNCATE yardstick")?;
         self.settle()?;
@@ -161,6 +180,7 @@ impl Postgres {
             .args(["-T", &(warm_up + length).as_secs().to_string()])
             .args(["-c", &connections.to_string()])
             .args(["-j", &threads.min(connections).to_string()])
+            .args(a_second.map(|rate| format!("--rate={rate}")))
             .arg(YARDSTICK)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -200,7 +220,8 @@ impl Postgres {
     }
 }
 
-/// A second of pgbench's progress: `progress: 1.0 s, 7012.0 tps, lat 0.142 ms stddev 0.061, 0 failed`.
+/// A second of pgbench's progress: `progress: 1.0 s, 7012.0 tps, lat 0.142 ms stddev 0.061, 0 failed`; with a rate also
+/// `, lag 0.081 ms`, for how long its INSERTs began too late, which `lat` contains.
 fn second(line: &str) -> Option<Yardstick> {
     let mut parts = line.strip_prefix("progress: ")?.split(", ");
     let number = |part: &str, before: &str, after: &str| {
@@ -208,8 +229,11 @@ fn second(line: &str) -> Option<Yardstick> {
         number.parse::<f64>().ok()
     };
     parts.next()?;
+    let per_second = number(parts.next()?, "", " tps")?;
+    let latency = number(parts.next()?, "lat ", " ms")?;
+    let lag = parts.find_map(|part| number(part, "lag ", " ms"));
     Some(Yardstick {
-        per_second: number(parts.next()?, "", " tps")?,
-        mean_ms: number(parts.next()?, "lat ", " ms")?,
+        per_second,
+        mean_ms: latency - lag.unwrap_or_default(),
     })
 }
