@@ -9,9 +9,10 @@ use crate::domain::{PublishState, WaitReason};
 /// Publishes that are looked through to find when the queue was last empty: some, and more only if it was not so soon.
 const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 
-/// Publishes that one search for a path looks through, so that it takes no longer the more there are. What is older is
-/// another page.
-const SEARCHED: i64 = 5_000;
+/// Publishes that a search for a path looks through, so that it takes no longer the more there are: the latest at first,
+/// as quick as any list, and more at a time, some milliseconds, for who goes on.
+const SEARCHED_FIRST: i64 = 500;
+const SEARCHED_NEXT: i64 = 20_000;
 
 /// Which publishes to list.
 #[derive(Clone, Copy, Debug, Default)]
@@ -122,7 +123,11 @@ impl Store {
         limit: u16,
     ) -> Result<Found, sqlx::Error> {
         let rows = i64::from(limit) + 1;
-        let looked_at = filter.path.map_or(rows, |_| SEARCHED.max(rows));
+        let looked_at = match (filter.path, filter.before.or(filter.after)) {
+            (None, _) => rows,
+            (Some(_), None) => SEARCHED_FIRST,
+            (Some(_), Some(_)) => SEARCHED_NEXT,
+        };
         // Of each state as few rows are read as the list shows: those of most states are all found by an index.
         macro_rules! find {
             ($condition:literal) => {
