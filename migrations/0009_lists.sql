@@ -1,4 +1,4 @@
--- Lists of publishes by state read those of that state, however many there are of others.
+-- Lists by state read those of that state, however many there are of others.
 
 -- Like `troubled`, but told apart: the few that are unconfirmed among many that failed.
 ALTER TABLE publish ADD COLUMN trouble text
@@ -9,3 +9,5 @@ CREATE INDEX publish_by_trouble ON publish (site_id, trouble, id) WHERE trouble 
 DROP INDEX publish_troubled;
 ALTER TABLE publish ALTER COLUMN troubled DROP EXPRESSION;
 COMMENT ON COLUMN publish.troubled IS 'Not used any more. Replicas of the version before still name it in queries.';
+
+CREATE INDEX invalidation_by_status ON invalidation (site_id, status, id);
