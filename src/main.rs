@@ -70,11 +70,7 @@ fn start_logging(config: &Config, command: &Command) -> Result<(), String> {
         Command::Serve => (BoxMakeWriter::new(std::io::stdout), DEFAULT_LOG_FILTER),
         _ => (BoxMakeWriter::new(std::io::stderr), "warn"),
     };
-    let filter: Targets = config
-        .log_filter
-        .as_deref()
-        .unwrap_or(usual)
-        .parse()
+    let filter = log_filter(config.log_filter.as_deref().unwrap_or(usual))
         .map_err(|error| format!("RUST_LOG: {error}"))?;
     let filtered = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer()
@@ -97,6 +93,21 @@ fn start_logging(config: &Config, command: &Command) -> Result<(), String> {
         tracing::error!(location, "panicked: {message}");
     }));
     Ok(())
+}
+
+/// Levels of targets. What cannot be a target would be taken for one that nothing has, and the log stay empty.
+fn log_filter(text: &str) -> Result<Targets, String> {
+    let filter: Targets = text.parse().map_err(|error| format!("{error}"))?;
+    let is_target = |name: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_:-".contains(c);
+        name.chars().all(allowed)
+    };
+    match filter.iter().find(|(name, _)| !is_target(name)) {
+        Some((name, _)) => Err(format!(
+            "`{name}` is not a target. Write levels, and targets with levels, such as `info,skycms_cdn=debug`"
+        )),
+        None => Ok(filter),
+    }
 }
 
 /// A service has a file for each connection; the usual limit of 1,024 is a default, and the hard one is meant.

@@ -247,6 +247,11 @@ async fn the_binary_refuses_in_one_line() {
         ("DATABASE_URL", "somewhere", "DATABASE_URL: "),
         ("LISTEN_ADDR", taken, "LISTEN_ADDR: cannot listen on"),
         ("RUST_LOG", "skycms_cdn=loud", "RUST_LOG: "),
+        (
+            "RUST_LOG",
+            "info,[publish]=debug",
+            "RUST_LOG: `[publish]` is not",
+        ),
         ("CloudFront__DistributionId", "not an id", "CloudFront__"),
         (
             "CloudFront__AccessKeyId",
