@@ -1,7 +1,5 @@
 //! Reading back what was published and how far its purge is.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -163,7 +161,6 @@ struct InvalidationRow {
     waiting_for: Option<String>,
     error: Option<serde_json::Value>,
     fix: Option<String>,
-    publish_id: Option<Uuid>,
 }
 
 impl InvalidationRow {
@@ -223,7 +220,26 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(self.with_invalidations(site, vec![row], now).await?.pop())
+        let held = if row.planned {
+            None
+        } else {
+            self.held(site, now).await?
+        };
+        Ok(Some(PublishView {
+            waiting_for: held.map(|(why, _)| why),
+            note: held.and_then(|(_, note)| note),
+            invalidations: self.invalidations_of(site, id).await?,
+            id: row.id,
+            state: row
+                .state
+                .parse()
+                .map_err(|()| StoreError::unknown("state", row.state))?,
+            received_at: row.received_at,
+            submitted_at: row.submitted_at,
+            ended_at: row.ended_at,
+            items: row.items,
+            widened: Widening::from_json(row.widened),
+        }))
     }
 
     /// When CloudFront last completed something for the site.
@@ -270,11 +286,11 @@ impl Store {
             None => {
                 sqlx::query_as!(
                     InvalidationRow,
-                    r#"SELECT id, cloudfront_id, caller_reference, distribution_id, status, items, attempts, created_at,
-                              submitted_at, ended_at, waiting_for, error, fix, NULL as "publish_id: Uuid"
+                    "SELECT id, cloudfront_id, caller_reference, distribution_id, status, items, attempts, created_at,
+                              submitted_at, ended_at, waiting_for, error, fix
                        FROM invalidation
                        WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-                       ORDER BY id DESC LIMIT $3"#,
+                       ORDER BY id DESC LIMIT $3",
                     site.0,
                     filter.before,
                     i64::from(limit) + 1,
@@ -285,12 +301,12 @@ impl Store {
             Some(status) => {
                 sqlx::query_as!(
                     InvalidationRow,
-                    r#"SELECT id, cloudfront_id, caller_reference, distribution_id, status, items, attempts, created_at,
-                              submitted_at, ended_at, waiting_for, error, fix, NULL as "publish_id: Uuid"
+                    "SELECT id, cloudfront_id, caller_reference, distribution_id, status, items, attempts, created_at,
+                              submitted_at, ended_at, waiting_for, error, fix
                        FROM invalidation
                        WHERE site_id = $1 AND status = $2
                          AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-                       ORDER BY id DESC LIMIT $4"#,
+                       ORDER BY id DESC LIMIT $4",
                     site.0,
                     status.as_str(),
                     filter.before,
@@ -312,56 +328,26 @@ impl Store {
         })
     }
 
-    async fn with_invalidations(
+    /// What covers a publish, oldest first.
+    async fn invalidations_of(
         &self,
         site: SiteId,
-        rows: Vec<PublishRow>,
-        now: OffsetDateTime,
-    ) -> Result<Vec<PublishView>, StoreError> {
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-        let mut invalidations: HashMap<Uuid, Vec<InvalidationView>> = HashMap::new();
-        let covering = sqlx::query_as!(
+        publish: Uuid,
+    ) -> Result<Vec<InvalidationView>, StoreError> {
+        sqlx::query_as!(
             InvalidationRow,
-            r#"SELECT i.id, i.cloudfront_id, i.caller_reference, i.distribution_id, i.status, i.items, i.attempts,
-                      i.created_at, i.submitted_at, i.ended_at, i.waiting_for, i.error, i.fix,
-                      c.publish_id as "publish_id?"
-               FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
-               WHERE c.site_id = $1 AND c.publish_id = ANY($2) ORDER BY i.id"#,
+            "SELECT i.id, i.cloudfront_id, i.caller_reference, i.distribution_id, i.status, i.items, i.attempts,
+                    i.created_at, i.submitted_at, i.ended_at, i.waiting_for, i.error, i.fix
+             FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+             WHERE c.site_id = $1 AND c.publish_id = $2 ORDER BY i.id",
             site.0,
-            &ids,
+            publish,
         )
         .fetch_all(&self.pool)
-        .await?;
-        for mut row in covering {
-            if let Some(publish) = row.publish_id.take() {
-                invalidations.entry(publish).or_default().push(row.read()?);
-            }
-        }
-        let held = if rows.iter().any(|row| !row.planned) {
-            self.held(site, now).await?
-        } else {
-            None
-        };
-        rows.into_iter()
-            .map(|row| {
-                let held = held.filter(|_| !row.planned);
-                Ok(PublishView {
-                    waiting_for: held.map(|(why, _)| why),
-                    note: held.and_then(|(_, note)| note),
-                    invalidations: invalidations.remove(&row.id).unwrap_or_default(),
-                    id: row.id,
-                    state: row
-                        .state
-                        .parse()
-                        .map_err(|()| StoreError::unknown("state", row.state))?,
-                    received_at: row.received_at,
-                    submitted_at: row.submitted_at,
-                    ended_at: row.ended_at,
-                    items: row.items,
-                    widened: Widening::from_json(row.widened),
-                })
-            })
-            .collect()
+        .await?
+        .into_iter()
+        .map(InvalidationRow::read)
+        .collect()
     }
 
     /// Why publishes of a site that no invalidation covers yet are held.
