@@ -7,10 +7,12 @@ mod send;
 mod wake;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +20,7 @@ use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{SendClaim, SiteId, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 use self::wake::News;
 pub use self::wake::Wake;
@@ -29,12 +31,15 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 /// Pause after the database did not answer.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
-/// How long the database may take to answer before its connection is taken for dead: to look at all that is due, and
-/// to record one outcome. A server that froze, or fell off the network, closes no connection.
+/// How long the database may take to answer before its connection is taken for dead: to look at all that is due or to
+/// claim a call, and to record one outcome. A server that froze, or fell off the network, closes no connection.
 const LOOK_PATIENCE: Duration = Duration::from_secs(30);
 const RECORD_PATIENCE: Duration = Duration::from_secs(5);
-/// Calls to CloudFront under way at once.
+/// Calls of each operation under way at once.
 const CALLS: usize = 64;
+/// Calls being claimed at once. A claim may read and plan thousands of publishes; those of other sites are not to wait
+/// for it, nor all the connections to be taken.
+const CLAIMS: usize = 4;
 /// How long calls may go on after a stop was asked for.
 const STOP_PATIENCE: Duration = Duration::from_secs(6);
 
@@ -47,6 +52,10 @@ pub struct Dispatcher {
     limits: Limits,
     wake: Wake,
     metrics: Metrics,
+    sends: Arc<Semaphore>,
+    polls: Arc<Semaphore>,
+    /// Closed when no new call is to begin.
+    claims: Arc<Semaphore>,
     /// Cancelled when calls under way are to be given up.
     give_up: CancellationToken,
 }
@@ -68,6 +77,9 @@ impl Dispatcher {
             limits,
             wake,
             metrics: Metrics::default(),
+            sends: Arc::new(Semaphore::new(CALLS)),
+            polls: Arc::new(Semaphore::new(CALLS)),
+            claims: Arc::new(Semaphore::new(CLAIMS)),
             give_up: CancellationToken::new(),
         }
     }
@@ -82,24 +94,41 @@ impl Dispatcher {
     /// Works until `stop`, then lets calls under way finish for some seconds. Trouble with the database or CloudFront
     /// never ends it.
     pub async fn run(self, stop: CancellationToken) {
-        let mut calls = JoinSet::new();
+        let mut tasks = JoinSet::new();
         let mut alarm = Alarm::far();
         let mut news = Some(News::Anything);
+        // Whether something may be due at a moment that the alarm does not know.
+        let mut later = false;
         while !stop.is_cancelled() {
-            // Even when there is always something to look at, calls that ended must not count as under way.
-            while let Some(done) = calls.try_join_next() {
-                log_panic(done);
+            // Even when there is always something to look at, tasks that ended must not gather.
+            while let Some(ended) = tasks.try_join_next() {
+                later |= settle(ended) == Ended::Later;
             }
             // Armed before looking, so that what comes meanwhile is not missed.
             let woken = self.wake.news_come();
+            let is_later = std::mem::take(&mut later);
             let look = async {
                 match news {
-                    Some(News::Anything) => self.look(&mut alarm, &mut calls).await,
-                    Some(News::Published(sites)) => {
-                        self.look_at(sites, &mut alarm, &mut calls).await
+                    Some(News::Anything) => {
+                        self.wake.nobody_waits();
+                        alarm = Alarm::far();
+                        self.start_due(&mut tasks).await?;
                     }
-                    None => Ok(()),
+                    Some(News::Published(sites)) => {
+                        for site in sites {
+                            self.start_send(site, &mut tasks);
+                        }
+                        if !is_later {
+                            return Ok(());
+                        }
+                    }
+                    None if !is_later => return Ok(()),
+                    None => {}
                 }
+                // What is being served tells by its end when to look again.
+                let next = self.store.next_due(&self.wake.served()).await?;
+                alarm.at_latest_in(self.until(next));
+                Ok(())
             };
             let looked = tokio::time::timeout(LOOK_PATIENCE, look).await;
             if let Err(error) = looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
@@ -113,15 +142,16 @@ impl Dispatcher {
                 () = stop.cancelled() => break,
                 () = &mut alarm.0 => Some(News::Anything),
                 () = woken => self.wake.take(),
-                Some(done) = calls.join_next() => {
-                    log_panic(done);
+                Some(ended) = tasks.join_next() => {
+                    later = settle(ended) == Ended::Later;
                     None
                 }
             };
         }
+        self.claims.close();
         let rest = async {
-            while let Some(done) = calls.join_next().await {
-                log_panic(done);
+            while let Some(ended) = tasks.join_next().await {
+                settle(ended);
             }
         };
         tokio::pin!(rest);
@@ -140,69 +170,25 @@ impl Dispatcher {
     /// If the database does not answer.
     pub async fn run_pending(&self) -> Result<(), StoreError> {
         loop {
-            let mut calls = JoinSet::new();
-            self.claim_due(&mut calls).await?;
-            if calls.is_empty() {
+            let mut tasks = JoinSet::new();
+            self.start_due(&mut tasks).await?;
+            let mut called = false;
+            while let Some(ended) = tasks.join_next().await {
+                called |= settle(ended) == Ended::Called;
+            }
+            if !called {
                 return Ok(());
             }
-            while let Some(done) = calls.join_next().await {
-                log_panic(done);
-            }
         }
     }
 
-    /// Looks at everything, and starts a call for whatever is due.
-    async fn look(&self, alarm: &mut Alarm, calls: &mut JoinSet<()>) -> Result<(), StoreError> {
-        self.wake.nobody_waits();
-        *alarm = Alarm::far();
-        let next = self.claim_due(calls).await?;
-        alarm.at_latest_in(self.until(next));
-        Ok(())
-    }
-
-    /// Looks at sites where something was published.
-    async fn look_at(
-        &self,
-        sites: impl IntoIterator<Item = SiteId>,
-        alarm: &mut Alarm,
-        calls: &mut JoinSet<()>,
-    ) -> Result<(), StoreError> {
-        let mut waits = false;
-        for site in sites {
-            if calls.len() >= CALLS {
-                break;
-            }
-            match self.claim_send(site).await? {
-                Turn::Nothing => {}
-                Turn::Claimed(claim) => {
-                    // The end of the call is followed by a look at everything.
-                    self.wake.site_waits(site);
-                    self.start_send(*claim, calls);
-                }
-                Turn::Waits => {
-                    self.wake.site_waits(site);
-                    waits = true;
-                }
-            }
+    /// Starts a task for each site that has something to send, and for each invalidation that is to be asked about.
+    async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<(), StoreError> {
+        let served = self.wake.served();
+        for site in self.store.sites_to_send(&served, self.clock.now()).await? {
+            self.start_send(site, tasks);
         }
-        if waits {
-            alarm.at_latest_in(self.until(self.store.next_due().await?));
-        }
-        Ok(())
-    }
-
-    /// Claims what is due and starts a call for each claim. Tells when something is due next.
-    async fn claim_due(
-        &self,
-        calls: &mut JoinSet<()>,
-    ) -> Result<Option<OffsetDateTime>, StoreError> {
-        loop {
-            let sends = self.claim_sends(calls).await?;
-            let polls = self.claim_polls(calls).await?;
-            if sends + polls == 0 || calls.len() >= CALLS {
-                return self.store.next_due().await;
-            }
-        }
+        self.start_polls(tasks).await
     }
 
     fn until(&self, next: Option<OffsetDateTime>) -> Duration {
@@ -256,24 +242,18 @@ impl Alarm {
     }
 }
 
-/// What came of looking whether a site may send.
-enum Turn {
-    /// A call is claimed.
-    Claimed(Box<SendClaim>),
-    /// It has nothing to send.
-    Nothing,
-    /// It may not send now.
-    Waits,
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// CloudFront was called, and the dispatcher woken for what that may have changed.
+    Called,
+    /// It was not, or told nothing new: when something is due next, the database tells.
+    Later,
 }
 
-impl Turn {
-    fn claimed(claim: SendClaim) -> Self {
-        Self::Claimed(Box::new(claim))
-    }
-}
-
-fn log_panic(done: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = done {
+fn settle(ended: Result<Ended, JoinError>) -> Ended {
+    ended.unwrap_or_else(|error| {
         tracing::error!(%error, "a call to CloudFront ended unexpectedly; its lease runs out, and it is tried again");
-    }
+        Ended::Later
+    })
 }

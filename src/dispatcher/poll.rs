@@ -1,31 +1,36 @@
 //! Following what CloudFront accepted until it says `Completed`.
 
+use std::sync::Arc;
+
 use tokio::task::JoinSet;
 
 use super::observe::{Owner, said};
-use super::{CALLS, Dispatcher};
+use super::{Dispatcher, Ended};
 use crate::domain::{AfterGet, AwsError, GetOutcome, Operation, after_get};
 use crate::store::{PollClaim, StoreError};
 
 impl Dispatcher {
     /// Claims invalidations that are due to be asked about, and starts a call for each.
-    pub(super) async fn claim_polls(&self, calls: &mut JoinSet<()>) -> Result<usize, StoreError> {
-        if calls.len() >= CALLS {
-            return Ok(0);
+    pub(super) async fn start_polls(&self, tasks: &mut JoinSet<Ended>) -> Result<(), StoreError> {
+        loop {
+            let most = self.polls.available_permits();
+            let (token, now) = (self.clock.id(), self.clock.now());
+            let claims = self.store.claim_polls(most, token, now).await?;
+            if claims.is_empty() {
+                return Ok(());
+            }
+            for claim in claims {
+                let dispatcher = self.clone();
+                let call = Arc::clone(&self.polls).try_acquire_owned();
+                tasks.spawn(async move {
+                    let _call = call;
+                    dispatcher.poll(claim).await
+                });
+            }
         }
-        let claims = self
-            .store
-            .claim_polls(self.clock.id(), self.clock.now())
-            .await?;
-        let claimed = claims.len();
-        for claim in claims {
-            let dispatcher = self.clone();
-            calls.spawn(async move { dispatcher.poll(claim).await });
-        }
-        Ok(claimed)
     }
 
-    async fn poll(&self, claim: PollClaim) {
+    async fn poll(&self, claim: PollClaim) -> Ended {
         let outcome = match &claim.settings {
             Some(settings) => tokio::select! {
                 outcome = self.cloudfront.get_invalidation(settings, &claim.distribution, &claim.id) => outcome,
@@ -58,9 +63,11 @@ impl Dispatcher {
             let owner = self.observe_poll(&claim, &after, now).await;
             log(&claim, &after, request_id.as_deref(), &owner);
         }
-        if !matches!(after, AfterGet::Again { .. }) {
-            self.wake.wake();
+        if matches!(after, AfterGet::Again { .. }) {
+            return Ended::Later;
         }
+        self.wake.wake();
+        Ended::Called
     }
 }
 

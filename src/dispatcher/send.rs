@@ -4,7 +4,8 @@ use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
 use super::observe::{Owner, said};
-use super::{CALLS, Dispatcher, Turn};
+use super::wake::Turn;
+use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_PATIENCE};
 use crate::clock::Clock;
 use crate::domain::spending::next_month;
 use crate::domain::{
@@ -21,30 +22,64 @@ const LONGEST_HOLD: Duration = Duration::minutes(1);
 /// How long a site is left alone whose secret does not open. New settings end the wait.
 const UNREADABLE_WAIT: Duration = Duration::minutes(10);
 
+/// What came of looking whether a site may send.
+enum Next {
+    /// A call is claimed.
+    Call(Box<SendClaim>),
+    /// It has nothing to send.
+    Nothing,
+    /// It may not send now.
+    Waits,
+}
+
+impl Next {
+    fn call(claim: SendClaim) -> Self {
+        Self::Call(Box::new(claim))
+    }
+}
+
 impl Dispatcher {
-    /// Claims one call for each distribution that may have one, and starts it.
-    pub(super) async fn claim_sends(&self, calls: &mut JoinSet<()>) -> Result<usize, StoreError> {
-        let mut claimed = 0;
-        for site in self.store.sites_to_send(self.clock.now()).await? {
-            if calls.len() >= CALLS {
-                break;
+    /// Starts a site's turn, unless it has begun: its next call is claimed, if it has something to send and may, made and
+    /// recorded.
+    pub(super) fn start_send(&self, site: SiteId, tasks: &mut JoinSet<Ended>) {
+        if let Some(turn) = self.wake.turn(site) {
+            let dispatcher = self.clone();
+            tasks.spawn(async move { dispatcher.serve(turn).await });
+        }
+    }
+
+    async fn serve(&self, turn: Turn) -> Ended {
+        let _call = self.sends.acquire().await.ok();
+        let next = {
+            let Ok(_claim) = self.claims.acquire().await else {
+                return Ended::Later;
+            };
+            let claimed = tokio::time::timeout(LOOK_PATIENCE, self.claim_send(turn.site)).await;
+            claimed.unwrap_or_else(|_| Err(StoreError::no_answer()))
+        };
+        match next {
+            Ok(Next::Call(claim)) => {
+                self.send(*claim).await;
+                drop(turn);
+                self.wake.wake();
+                Ended::Called
             }
-            if let Turn::Claimed(claim) = self.claim_send(site).await? {
-                self.start_send(*claim, calls);
-                claimed += 1;
+            Ok(Next::Nothing) => Ended::Later,
+            Ok(Next::Waits) => {
+                turn.waits();
+                Ended::Later
+            }
+            Err(error) => {
+                tracing::warn!(site = %turn.site, %error, "a call could not be claimed");
+                // Its turn lasts as long, so that it is not claimed again at once.
+                tokio::time::sleep(DATABASE_PAUSE).await;
+                Ended::Later
             }
         }
-        Ok(claimed)
     }
 
-    /// Starts the call.
-    pub(super) fn start_send(&self, claim: SendClaim, calls: &mut JoinSet<()>) {
-        let dispatcher = self.clone();
-        calls.spawn(async move { dispatcher.send(claim).await });
-    }
-
-    /// Claims the site's next call, if it has something to send and may. A site whose secret does not open is paused.
-    pub(super) async fn claim_send(&self, site: SiteId) -> Result<Turn, StoreError> {
+    /// Claims the site's next call. A site whose secret does not open is paused.
+    async fn claim_send(&self, site: SiteId) -> Result<Next, StoreError> {
         match self.next_send(site).await {
             Err(StoreError::Seal(error)) => {
                 tracing::error!(%site, %error, "paused");
@@ -55,17 +90,17 @@ impl Dispatcher {
                 self.store
                     .pause(site, &error, now + UNREADABLE_WAIT, now)
                     .await?;
-                Ok(Turn::Waits)
+                Ok(Next::Waits)
             }
-            turn => turn,
+            next => next,
         }
     }
 
-    async fn next_send(&self, site: SiteId) -> Result<Turn, StoreError> {
+    async fn next_send(&self, site: SiteId) -> Result<Next, StoreError> {
         let now = self.clock.now();
         let limits = &self.limits;
         let Some(mut lane) = self.store.open_lane(site, limits, now).await? else {
-            return Ok(Turn::Waits);
+            return Ok(Next::Waits);
         };
         let room = limits.left(lane.in_progress);
         if let Some(due) = lane.due(now) {
@@ -76,12 +111,12 @@ impl Dispatcher {
                 return hold(lane, WaitReason::Rate, next, now).await;
             }
             return match lane.take_call(now).await? {
-                Ok(()) => Ok(Turn::claimed(lane.claim(due, self.clock.id(), now).await?)),
+                Ok(()) => Ok(Next::call(lane.claim(due, self.clock.id(), now).await?)),
                 Err(next) => hold(lane, WaitReason::Rate, next, now).await,
             };
         }
         if lane.is_held(now) {
-            return Ok(Turn::Waits);
+            return Ok(Next::Waits);
         }
         if let Err(next) = lane.may_plan() {
             return hold(lane, WaitReason::Retry, next, now).await;
@@ -90,7 +125,7 @@ impl Dispatcher {
         let mut room = lane.flow.narrow(room, limits);
         let mut waiting = lane.waiting(terms.policy.can_use(room)).await?;
         if waiting.is_empty() {
-            return Ok(Turn::Nothing);
+            return Ok(Next::Nothing);
         }
         if let Some(left) = terms.paths_left {
             room.paths_per_request = room
@@ -120,7 +155,7 @@ impl Dispatcher {
             let past_limit = waiting.is_empty() || plan.waits == Some(Holdup::NextCall);
             if terms.paths_left.is_some() && past_limit {
                 lane.hold_site(next_month(now)).await?;
-                return Ok(Turn::Waits);
+                return Ok(Next::Waits);
             }
             return match lane.flow.full_at(limits) {
                 Some(full) => hold(lane, WaitReason::Rate, full, now).await,
@@ -131,7 +166,7 @@ impl Dispatcher {
             Ok(()) => Ok(lane
                 .claim_planned(&plan, &waiting, || self.clock.id(), now)
                 .await?
-                .map_or(Turn::Nothing, Turn::claimed)),
+                .map_or(Next::Nothing, Next::call)),
             Err(next) => hold(lane, WaitReason::Rate, next, now).await,
         }
     }
@@ -194,7 +229,6 @@ impl Dispatcher {
             tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
                 "another replica has taken this invalidation over; its record stands");
         }
-        self.wake.wake();
     }
 }
 
@@ -203,9 +237,9 @@ async fn hold(
     why: WaitReason,
     until: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<Turn, StoreError> {
+) -> Result<Next, StoreError> {
     lane.wait(why, until.min(now + LONGEST_HOLD), now).await?;
-    Ok(Turn::Waits)
+    Ok(Next::Waits)
 }
 
 fn log(

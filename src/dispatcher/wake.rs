@@ -1,6 +1,6 @@
 //! What the dispatcher is woken for.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -30,9 +30,26 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     news: Option<News>,
-    /// Sites that may not send: a call is under way, or quota, rate or trouble holds them. Whatever ends that is followed
-    /// by a look at everything, which finds what they have published.
-    waiting: HashSet<SiteId>,
+    /// Sites that nobody need wake for.
+    quiet: HashMap<SiteId, Quiet>,
+}
+
+/// Why nobody need wake for what a site publishes.
+#[derive(Clone, Copy, Debug)]
+enum Quiet {
+    /// It is being served: whoever does will tell that something was published meanwhile.
+    Served { published_since: bool },
+    /// It may not send: another replica serves it, or quota, rate or trouble hold it. Whatever ends that is followed by a
+    /// look at everything, which finds what it has published.
+    Waits,
+}
+
+/// The turn of a site to be served, by one task of this replica at a time; dropped, the turn is over.
+#[derive(Debug)]
+pub(super) struct Turn {
+    wake: Wake,
+    /// Whose turn it is.
+    pub(super) site: SiteId,
 }
 
 impl Wake {
@@ -42,32 +59,46 @@ impl Wake {
         self.0.notify.notify_one();
     }
 
-    /// Something was published at these sites. Cheaper than [`Wake::wake`]: nobody wakes for a site that has to wait for
-    /// its next call.
+    /// Something was published at these sites. Cheaper than [`Wake::wake`]: nobody wakes for a site that is being served,
+    /// or has to wait for its next call.
     pub fn published(&self, sites: impl IntoIterator<Item = SiteId>) {
-        let mut state = self.state();
-        let State { news, waiting } = &mut *state;
-        let mut sites = sites.into_iter().filter(|site| !waiting.contains(site));
-        match news {
-            Some(News::Anything) => return,
-            Some(News::Published(known)) => known.extend(sites),
-            None => {
-                let Some(first) = sites.next() else { return };
-                *news = Some(News::Published(sites.chain([first]).collect()));
-            }
+        if self.state().publish(sites) {
+            self.0.notify.notify_one();
         }
-        drop(state);
-        self.0.notify.notify_one();
     }
 
-    /// A site need not be looked at before everything is.
-    pub(super) fn site_waits(&self, site: SiteId) {
-        self.state().waiting.insert(site);
+    /// Begins a site's turn, unless it has begun; then what may have been published is looked at after it.
+    pub(super) fn turn(&self, site: SiteId) -> Option<Turn> {
+        let mut state = self.state();
+        if let Some(Quiet::Served { published_since }) = state.quiet.get_mut(&site) {
+            *published_since = true;
+            return None;
+        }
+        let served = Quiet::Served {
+            published_since: false,
+        };
+        state.quiet.insert(site, served);
+        Some(Turn {
+            wake: self.clone(),
+            site,
+        })
+    }
+
+    /// The sites whose turn it is.
+    pub(super) fn served(&self) -> Vec<SiteId> {
+        let state = self.state();
+        let served = state.quiet.iter();
+        served
+            .filter(|(_, quiet)| matches!(quiet, Quiet::Served { .. }))
+            .map(|(site, _)| *site)
+            .collect()
     }
 
     /// Everything is about to be looked at.
     pub(super) fn nobody_waits(&self) {
-        self.state().waiting.clear();
+        self.state()
+            .quiet
+            .retain(|_, quiet| matches!(quiet, Quiet::Served { .. }));
     }
 
     /// Ends when there is news: at once, if some came since the last wait ended.
@@ -75,18 +106,80 @@ impl Wake {
         self.0.notify.notified()
     }
 
-    /// Takes the news that came since it was last asked, but of sites that wait by now.
+    /// Takes the news that came since it was last asked, but of sites that are served or wait by now.
     pub(super) fn take(&self) -> Option<News> {
-        let mut state = self.state();
-        let mut news = state.news.take();
+        let State { news, quiet } = &mut *self.state();
+        let mut news = news.take();
         if let Some(News::Published(sites)) = &mut news {
-            sites.retain(|site| !state.waiting.contains(site));
+            sites.retain(|site| is_news(quiet, *site));
         }
         news
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether that is news.
+    fn publish(&mut self, sites: impl IntoIterator<Item = SiteId>) -> bool {
+        let Self { news, quiet } = self;
+        let mut sites = sites.into_iter().filter(|site| is_news(quiet, *site));
+        match news {
+            Some(News::Anything) => {
+                // Who serves a site is told all the same.
+                sites.for_each(drop);
+                false
+            }
+            Some(News::Published(known)) => {
+                known.extend(sites);
+                true
+            }
+            None => {
+                let Some(first) = sites.next() else {
+                    return false;
+                };
+                *news = Some(News::Published(sites.chain([first]).collect()));
+                true
+            }
+        }
+    }
+}
+
+/// Whether somebody has to wake for what the site has published.
+fn is_news(quiet: &mut HashMap<SiteId, Quiet>, site: SiteId) -> bool {
+    match quiet.get_mut(&site) {
+        None => true,
+        Some(Quiet::Waits) => false,
+        Some(Quiet::Served { published_since }) => {
+            *published_since = true;
+            false
+        }
+    }
+}
+
+impl Turn {
+    /// Ends it: the site need not be looked at before everything is.
+    pub(super) fn waits(self) {
+        let mut state = self.wake.state();
+        state.quiet.insert(self.site, Quiet::Waits);
+        drop(state);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.wake.state();
+        let Some(Quiet::Served { published_since }) = state.quiet.get(&self.site).copied() else {
+            return;
+        };
+        state.quiet.remove(&self.site);
+        let is_news = published_since && state.publish([self.site]);
+        drop(state);
+        if is_news {
+            self.wake.0.notify.notify_one();
+        }
     }
 }
 
@@ -113,19 +206,53 @@ mod tests {
     #[test]
     fn a_site_that_waits_wakes_nobody() {
         let wake = Wake::default();
-        wake.site_waits(SiteId(1));
+        wake.turn(SiteId(1)).expect("nobody serves it").waits();
         wake.published([SiteId(1)]);
         assert_eq!(wake.take(), None);
         wake.published([SiteId(1), SiteId(2)]);
-        assert_eq!(
-            wake.take(),
-            Some(News::Published(BTreeSet::from([SiteId(2)])))
-        );
+        assert_eq!(wake.take(), Some(published(2)));
         wake.nobody_waits();
         wake.published([SiteId(1)]);
-        assert_eq!(
-            wake.take(),
-            Some(News::Published(BTreeSet::from([SiteId(1)])))
-        );
+        assert_eq!(wake.take(), Some(published(1)));
+    }
+
+    #[test]
+    fn what_a_site_publishes_in_its_turn_is_told_after_it() {
+        let wake = Wake::default();
+        let turn = wake.turn(SiteId(1)).expect("nobody serves it");
+        assert!(wake.turn(SiteId(2)).is_some());
+        wake.nobody_waits();
+        assert_eq!(wake.served(), [SiteId(1)]);
+        wake.published([SiteId(1)]);
+        assert_eq!(wake.take(), None);
+        drop(turn);
+        assert_eq!(wake.take(), Some(published(1)));
+
+        drop(wake.turn(SiteId(1)));
+        assert_eq!(wake.take(), None);
+    }
+
+    #[test]
+    fn a_site_that_is_to_be_looked_at_in_its_turn_is_looked_at_after_it() {
+        let wake = Wake::default();
+        let turn = wake.turn(SiteId(1)).expect("nobody serves it");
+        assert!(wake.turn(SiteId(1)).is_none());
+        drop(turn);
+        assert_eq!(wake.take(), Some(published(1)));
+    }
+
+    #[test]
+    fn who_serves_a_site_hears_what_it_publishes_whatever_else_is_news() {
+        let wake = Wake::default();
+        let turn = wake.turn(SiteId(1)).expect("nobody serves it");
+        wake.wake();
+        wake.published([SiteId(2), SiteId(1)]);
+        assert_eq!(wake.take(), Some(News::Anything));
+        drop(turn);
+        assert_eq!(wake.take(), Some(published(1)));
+    }
+
+    fn published(site: i32) -> News {
+        News::Published(BTreeSet::from([SiteId(site)]))
     }
 }

@@ -93,13 +93,15 @@ pub struct SendClaim {
 }
 
 impl Store {
-    /// Sites that have something to send which nothing known holds back, the longest unserved first.
-    ///
-    /// Asks for the first waiting publish of each site, where `EXISTS` would let PostgreSQL read all that wait.
+    /// Sites but `served` that have something to send which nothing known holds back, the longest unserved first.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn sites_to_send(&self, now: OffsetDateTime) -> Result<Vec<SiteId>, StoreError> {
+    pub async fn sites_to_send(
+        &self,
+        served: &[SiteId],
+        now: OffsetDateTime,
+    ) -> Result<Vec<SiteId>, StoreError> {
         Ok(sqlx::query_scalar!(
             "SELECT s.id
              FROM site s
@@ -107,18 +109,18 @@ impl Store {
                SELECT distribution_id FROM cdn_settings
                WHERE site_id = s.id AND slot <> 'draft' ORDER BY slot LIMIT 1) c ON true
              JOIN distribution d ON d.id = c.distribution_id
-             WHERE (s.resume_at IS NULL OR s.resume_at <= $1)
+             WHERE s.id <> ALL($2)
+               AND (s.resume_at IS NULL OR s.resume_at <= $1)
                AND (d.lease_until IS NULL OR d.lease_until <= $1)
                AND (d.blocked_until IS NULL OR d.blocked_until <= $1)
                AND ((s.held_until IS NULL OR s.held_until <= $1)
-                      AND (SELECT id FROM publish p
-                           WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL
-                           ORDER BY id LIMIT 1) IS NOT NULL
+                      AND s.id IN (SELECT site_id FROM waiting_site)
                     OR EXISTS (SELECT FROM invalidation i
                                WHERE i.distribution_id = d.id AND i.site_id = s.id
                                  AND i.status = 'Queued' AND i.ended_at IS NULL AND i.next_at <= $1))
              ORDER BY d.sent_at NULLS FIRST LIMIT 64",
             now,
+            &SiteId::numbers(served),
         )
         .fetch_all(&self.pool)
         .await?

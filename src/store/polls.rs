@@ -8,9 +8,6 @@ use super::transitions::{announce_change, move_publishes};
 use super::{SiteId, Store, StoreError};
 use crate::domain::{AfterGet, DistributionId, InvalidationId, Settings, WaitReason};
 
-/// Invalidations claimed at once.
-const BATCH: i64 = 32;
-
 /// The right to ask about one invalidation and to record the answer.
 #[derive(Clone, Debug)]
 pub struct PollClaim {
@@ -30,12 +27,13 @@ pub struct PollClaim {
 }
 
 impl Store {
-    /// Claims invalidations that are due to be asked about.
+    /// Claims invalidations that are due to be asked about, at most so many.
     ///
     /// # Errors
     /// If the database does not answer.
     pub async fn claim_polls(
         &self,
+        most: usize,
         token: Uuid,
         now: OffsetDateTime,
     ) -> Result<Vec<PollClaim>, StoreError> {
@@ -50,7 +48,7 @@ impl Store {
             token,
             now,
             now + LEASE,
-            BATCH,
+            i64::try_from(most).unwrap_or(i64::MAX),
         )
         .fetch_all(&self.pool)
         .await?;
@@ -168,11 +166,11 @@ impl Store {
         Ok(true)
     }
 
-    /// When something is next due to be sent or asked about; none: nothing is pending.
+    /// When something is next due to be asked about, or to be sent by sites but `served`; none: nothing is pending.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn next_due(&self) -> Result<Option<OffsetDateTime>, StoreError> {
+    pub async fn next_due(&self, served: &[SiteId]) -> Result<Option<OffsetDateTime>, StoreError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT min(at) FROM (
                  SELECT min(next_at) AS at FROM invalidation WHERE ended_at IS NULL AND status = 'InProgress'
@@ -181,7 +179,7 @@ impl Store {
                  FROM invalidation i
                  JOIN distribution d ON d.id = i.distribution_id
                  JOIN site s ON s.id = i.site_id
-                 WHERE i.ended_at IS NULL AND i.status = 'Queued'
+                 WHERE i.ended_at IS NULL AND i.status = 'Queued' AND s.id <> ALL($1)
                  UNION ALL
                  SELECT min(greatest(d.blocked_until, d.lease_until, s.resume_at, s.held_until))
                  FROM site s
@@ -189,10 +187,9 @@ impl Store {
                    SELECT distribution_id FROM cdn_settings
                    WHERE site_id = s.id AND slot <> 'draft' ORDER BY slot LIMIT 1) c ON true
                  JOIN distribution d ON d.id = c.distribution_id
-                 WHERE (SELECT id FROM publish p
-                        WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL
-                        ORDER BY id LIMIT 1) IS NOT NULL
-               ) due"#
+                 WHERE s.id <> ALL($1) AND s.id IN (SELECT site_id FROM waiting_site)
+               ) due"#,
+            &SiteId::numbers(served),
         )
         .fetch_one(&self.pool)
         .await?)

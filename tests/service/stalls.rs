@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::support::Stepped;
 
 /// Somewhat longer than a transaction may stand still.
@@ -48,4 +50,64 @@ async fn a_replica_that_stops_in_a_transaction_holds_nobody_up_for_long() {
     tokio::time::sleep(STANDSTILL).await;
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed");
+}
+
+#[tokio::test]
+async fn a_site_whose_claim_stands_still_holds_no_other_up() {
+    let service = Stepped::start().await;
+    let shop = service
+        .add_site("shop", "E2SHOP00000001", "AKIASHOP000000000001")
+        .await;
+    let mut db = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT FROM site WHERE name = 'shop' FOR UPDATE")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let began = Instant::now();
+    let stop = CancellationToken::new();
+    let dispatcher = tokio::spawn(service.dispatcher.clone().run(stop.clone()));
+    let held = shop.publish_path("/held").await;
+    for path in ["/one", "/two"] {
+        let id = service.api.publish_path(path).await;
+        service.api.wait_until(&id, "its call", is_sent).await;
+        service.advance(time::Duration::seconds(2));
+    }
+    assert!(began.elapsed() < STANDSTILL);
+    assert_eq!(shop.get_publish(&held).await["state"], "queued");
+
+    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    shop.wait_until(&held, "its call", is_sent).await;
+    stop.cancel();
+    dispatcher.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_site_that_cannot_be_claimed_for_holds_no_other_up() {
+    let service = Stepped::start().await;
+    let shop = service
+        .add_site("shop", "E2SHOP00000001", "AKIASHOP000000000001")
+        .await;
+    let bad = shop.publish_path("/bad").await;
+    let mut db = service.database.connect().await;
+    sqlx::query("UPDATE publish SET items = '{no path}'")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let stop = CancellationToken::new();
+    let dispatcher = tokio::spawn(service.dispatcher.clone().run(stop.clone()));
+    let id = service.api.publish_path("/good").await;
+    service.api.wait_until(&id, "its call", is_sent).await;
+    assert_eq!(shop.get_publish(&bad).await["state"], "queued");
+
+    sqlx::query("UPDATE publish SET items = '{/mended}' WHERE items = '{no path}'")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    shop.wait_until(&bad, "its call", is_sent).await;
+    stop.cancel();
+    dispatcher.await.unwrap();
+}
+
+fn is_sent(publish: &serde_json::Value) -> bool {
+    publish["state"] != "queued"
 }
