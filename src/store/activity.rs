@@ -11,7 +11,7 @@ const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 
 /// Publishes that a search for a path looks through, so that it takes no longer the more there are: the latest at first,
 /// as quick as any list, and more at a time, some milliseconds, for who goes on.
-const SEARCHED_FIRST: i64 = 250;
+const SEARCHED_FIRST: i64 = 100;
 const SEARCHED_NEXT: i64 = 20_000;
 
 /// Which publishes to list.

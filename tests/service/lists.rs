@@ -143,7 +143,7 @@ async fn a_search_looks_through_so_many_publishes_and_goes_on_when_asked() {
         .await;
         pages += 1;
     }
-    assert_eq!(pages, 3, "250, then 20,000 at a time");
+    assert_eq!(pages, 3, "100, then 20,000 at a time");
     assert_eq!(page.items[0].items, ["/needle"]);
     assert_eq!(page.next, None, "all was searched");
 
