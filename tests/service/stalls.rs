@@ -89,13 +89,17 @@ async fn a_site_that_cannot_be_claimed_for_holds_no_other_up() {
         .await;
     let bad = shop.publish_path("/bad").await;
     let mut db = service.database.connect().await;
-    sqlx::query("UPDATE publish SET items = '{no path}'")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let id = service.api.publish_path("/good").await;
+    // The bad one comes first in the dispatcher's first look.
+    sqlx::raw_sql(
+        "UPDATE publish SET items = '{no path}' WHERE items = '{/bad}';
+         UPDATE distribution SET sent_at = now() WHERE id <> 'E2SHOP00000001'",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
     let stop = CancellationToken::new();
     let dispatcher = tokio::spawn(service.dispatcher.clone().run(stop.clone()));
-    let id = service.api.publish_path("/good").await;
     service.api.wait_until(&id, "its call", is_sent).await;
     assert_eq!(shop.get_publish(&bad).await["state"], "queued");
 
