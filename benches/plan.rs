@@ -1,4 +1,5 @@
-//! How long planning takes as the backlog grows. The time for one publish should stay the same from line to line.
+//! How long planning takes as the backlog grows. The time for one publish should stay the same from
+//! line to line.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::time::Instant;

@@ -1,6 +1,6 @@
-//! Storms of publishes: the real binary against the sandbox with CloudFront's quotas and rate, 120 ms a call. Prints
-//! what was sent and paid, and ends with an error if anything that was accepted did not get through, or took more calls
-//! or paths than it should.
+//! Storms of publishes: the real binary against the sandbox with CloudFront's quotas and rate, 120
+//! ms a call. Prints what was sent and paid, and ends with an error if anything that was accepted
+//! did not get through, or took more calls or paths than it should.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

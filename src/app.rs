@@ -123,9 +123,6 @@ pub struct App {
 
 impl App {
     /// Connects, migrates, and makes what a first start needs.
-    ///
-    /// # Errors
-    /// In words that say what to do; see [`AppError`].
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, AppError> {
         let Database { store, embedded } = Database::migrated(config).await?;
         store.check_keys().await.map_err(AppError::of_keys)?;
@@ -198,23 +195,16 @@ impl App {
     }
 
     /// Where the service listens.
-    ///
-    /// # Errors
-    /// If the operating system does not tell.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
     /// What handlers share, for tests.
-    #[must_use]
     pub const fn state(&self) -> &AppState {
         &self.state
     }
 
     /// Serves until `shutdown`, then finishes what is under way.
-    ///
-    /// # Errors
-    /// If serving fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         let Self {
             listener,

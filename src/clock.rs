@@ -1,7 +1,8 @@
 //! Time and randomness, handed in: the only room that asks the machine for either.
 //!
-//! Safety never rests on clocks agreeing. Leases are guarded by tokens and CloudFront's caller references make a
-//! repeated call harmless; a skewed clock only makes work happen somewhat earlier or later.
+//! Safety never rests on clocks agreeing. Leases are guarded by tokens and CloudFront's caller
+//! references make a repeated call harmless; a skewed clock only makes work happen somewhat earlier
+//! or later.
 #![expect(
     clippy::disallowed_methods,
     reason = "this is the room that reads the clock"
@@ -21,13 +22,11 @@ pub struct Clock {
 
 impl Clock {
     /// The machine's clock.
-    #[must_use]
     pub fn system() -> Self {
         Self::from_source(OffsetDateTime::now_utc)
     }
 
     /// A clock that stands still until it is moved, and the handle that moves it.
-    #[must_use]
     pub fn manual(start: OffsetDateTime) -> (Self, ManualClock) {
         let hand = Arc::new(Mutex::new(start));
         let read = Arc::clone(&hand);
@@ -42,15 +41,14 @@ impl Clock {
         }
     }
 
-    /// Now, in UTC, to the microsecond: what PostgreSQL can store, so that a time reads back as it was written.
-    #[must_use]
+    /// Now, in UTC, to the microsecond: what PostgreSQL can store, so that a time reads back as it
+    /// was written.
     pub fn now(&self) -> OffsetDateTime {
         let now = (self.now)();
         now - Duration::nanoseconds(i64::from(now.nanosecond() % 1_000))
     }
 
     /// A fresh version 7 identifier. Those of one process are in the order they were asked for.
-    #[must_use]
     pub fn id(&self) -> Uuid {
         let now = self.now();
         let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +60,6 @@ impl Clock {
     }
 
     /// Random bytes from the operating system's generator, fit for secrets.
-    #[must_use]
     pub fn random<const N: usize>() -> [u8; N] {
         let mut bytes = [0; N];
         aws_lc_rs::rand::fill(&mut bytes)

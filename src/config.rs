@@ -31,10 +31,8 @@ pub struct ConfigError {
     problem: String,
 }
 
-/// Reads `.env` in the working directory, if there is one, beneath the environment. Call it before any thread starts.
-///
-/// # Errors
-/// If the file cannot be read or understood.
+/// Reads `.env` in the working directory, if there is one, beneath the environment. Call it before
+/// any thread starts.
 pub fn read_dotenv() -> Result<(), ConfigError> {
     match dotenvy::dotenv() {
         Ok(_) => Ok(()),
@@ -43,7 +41,8 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
     }
 }
 
-/// What is logged unless `RUST_LOG` tells otherwise. Of sqlx only what is wrong: it passes on PostgreSQL's notices.
+/// What is logged unless `RUST_LOG` tells otherwise. Of sqlx only what is wrong: it passes on
+/// PostgreSQL's notices.
 pub const DEFAULT_LOG_FILTER: &str = "info,sqlx=warn";
 
 /// How log lines are written.
@@ -64,7 +63,8 @@ pub type EncryptionKey = SecretBox<[u8; 32]>;
 pub struct Config {
     /// Where to listen; port 0 picks a free one.
     pub listen_addr: SocketAddr,
-    /// The address users see, with any path prefix and without a trailing slash; none: from the listener.
+    /// The address users see, with any path prefix and without a trailing slash; none: from the
+    /// listener.
     pub public_url: Option<Url>,
     /// A PostgreSQL to use; none: the embedded one.
     pub database_url: Option<SecretString>,
@@ -104,9 +104,6 @@ impl Config {
     }
 
     /// Reads variables from `lookup`.
-    ///
-    /// # Errors
-    /// As [`Config::from_environment`].
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let vars = Variables { lookup: &lookup };
         let config = Self {

@@ -1,4 +1,5 @@
-//! Keeps the history as long as the operator wants, that of removed sites no longer, and sessions, links and failed sign-ins until their time is over.
+//! Keeps the history as long as the operator wants, that of removed sites no longer, and sessions,
+//! links and failed sign-ins until their time is over.
 
 use std::time::Duration;
 
@@ -48,7 +49,8 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
     }
 }
 
-/// Sweeps up after sites as soon as they are removed, until `stop`. What trouble leaves, [`run`] finds.
+/// Sweeps up after sites as soon as they are removed, until `stop`. What trouble leaves, [`run`]
+/// finds.
 pub async fn follow(
     store: Store,
     clock: Clock,
@@ -67,11 +69,8 @@ pub async fn follow(
     stop.run_until_cancelled(following).await;
 }
 
-/// Deletes what removed sites leave, and the sites themselves after `history_days`. Ends early when another replica is
-/// at it.
-///
-/// # Errors
-/// If the database does not answer.
+/// Deletes what removed sites leave, and the sites themselves after `history_days`. Ends early when
+/// another replica is at it.
 pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<(), StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
     while store.sweep_step(clock.now(), before).await? > 0 {
@@ -80,11 +79,8 @@ pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<()
     Ok(())
 }
 
-/// Deletes what ended more than `history_days` ago, and tells how many rows that were. Ends early when another replica
-/// is at it.
-///
-/// # Errors
-/// If the database does not answer.
+/// Deletes what ended more than `history_days` ago, and tells how many rows that were. Ends early
+/// when another replica is at it.
 pub async fn prune(store: &Store, clock: &Clock, history_days: u16) -> Result<u64, StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
     let mut total = 0;

@@ -1,7 +1,8 @@
 //! SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
 //!
-//! Data moves one way: in at [`web`], down into [`store`], out through [`dispatcher`] to [`cloudfront`], and back into
-//! the store, where the web reads it. What it all means is decided in [`domain`], which knows none of them.
+//! Data moves one way: in at [`web`], down into [`store`], out through [`dispatcher`] to
+//! [`cloudfront`], and back into the store, where the web reads it. What it all means is decided in
+//! [`domain`], which knows none of them.
 
 mod admin;
 pub mod app;

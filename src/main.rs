@@ -1,4 +1,5 @@
-//! The `skycms-cdn` binary: configuration → database → server and dispatcher → signals; and the other commands.
+//! The `skycms-cdn` binary: configuration → database → server and dispatcher → signals; and the
+//! other commands.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -95,7 +96,8 @@ fn start_logging(config: &Config, command: &Command) -> Result<(), String> {
     Ok(())
 }
 
-/// Levels of targets. What cannot be a target would be taken for one that nothing has, and the log stay empty.
+/// Levels of targets. What cannot be a target would be taken for one that nothing has, and the log
+/// stay empty.
 fn log_filter(text: &str) -> Result<Targets, String> {
     let filter: Targets = text.parse().map_err(|error| format!("{error}"))?;
     let is_target = |name: &str| {
@@ -110,7 +112,8 @@ fn log_filter(text: &str) -> Result<Targets, String> {
     }
 }
 
-/// A service has a file for each connection; the usual limit of 1,024 is a default, and the hard one is meant.
+/// A service has a file for each connection; the usual limit of 1,024 is a default, and the hard
+/// one is meant.
 fn raise_file_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));

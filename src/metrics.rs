@@ -1,6 +1,7 @@
 //! What operators watch: what this replica did, in OpenMetrics text.
 //!
-//! Each replica counts its own doings; how things stand is the whole service's, read when the metrics are asked for.
+//! Each replica counts its own doings; how things stand is the whole service's, read when the
+//! metrics are asked for.
 
 mod standing;
 
@@ -28,7 +29,8 @@ const PREFIX: &str = "skycms_cdn";
 const ACCEPT_BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-/// One call of CloudFront when nothing waits; minutes behind a quota; hours while settings are rejected.
+/// One call of CloudFront when nothing waits; minutes behind a quota; hours while settings are
+/// rejected.
 const SUBMIT_BUCKETS: [f64; 14] = [
     0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0,
 ];
@@ -90,7 +92,8 @@ impl Default for Metrics {
                     .get_or_create(&request_label(operation, outcome));
             }
         }
-        // The encoder adds `_total` to counters, the unit's name, and a full stop to each help text.
+        // The encoder adds `_total` to counters, the unit's name, and a full stop to each help
+        // text.
         let registry = &mut inner.registry;
         registry.register(
             "publishes",
@@ -190,7 +193,6 @@ impl Metrics {
     }
 
     /// Everything, in [`CONTENT_TYPE`]; without a standing when the database does not tell.
-    #[must_use]
     pub fn encode(&self, standing: Option<&Standing>) -> String {
         let mut text = String::new();
         self.write(&mut text, standing)

@@ -3,13 +3,14 @@
 //! `DATA_DIR` holds
 //!
 //! - `lock`, held by the service as long as it lives, so that a second one is refused;
-//! - `postgres.lock`, held by every process of PostgreSQL as long as it lives, because they inherit it. Process
-//!   numbers come back for other processes, in a container within seconds; a lock does not lie;
-//! - `postgres/`, the cluster and its socket; `postgres.log`, what the server says, and `postgres.log.1`, what it said
-//!   in the run before.
+//! - `postgres.lock`, held by every process of PostgreSQL as long as it lives, because they inherit
+//!   it. Process numbers come back for other processes, in a container within seconds; a lock does
+//!   not lie;
+//! - `postgres/`, the cluster and its socket; `postgres.log`, what the server says, and
+//!   `postgres.log.1`, what it said in the run before.
 //!
-//! The socket is reachable only through directories of mode 0700, so whoever can open it may connect. `peer`
-//! authentication would turn root away, whose server runs as another account.
+//! The socket is reachable only through directories of mode 0700, so whoever can open it may
+//! connect. `peer` authentication would turn root away, whose server runs as another account.
 
 mod cluster;
 mod data_dir;
@@ -36,8 +37,8 @@ use socket::SocketDir;
 /// The superuser of the cluster, and the name of the database.
 const NAME: &str = "skycms_cdn";
 
-/// A running PostgreSQL. It is started again when it dies, and stops when this is dropped; [`Embedded::stop`] waits
-/// for that.
+/// A running PostgreSQL. It is started again when it dies, and stops when this is dropped;
+/// [`Embedded::stop`] waits for that.
 #[derive(Debug)]
 pub struct Embedded {
     options: PgConnectOptions,
@@ -46,23 +47,16 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts PostgreSQL in `data_dir`, which is made when it is missing, and returns when it accepts connections.
-    /// A PostgreSQL that a killed service left behind is stopped first.
+    /// Starts PostgreSQL in `data_dir`, which is made when it is missing, and returns when it
+    /// accepts connections. A PostgreSQL that a killed service left behind is stopped first.
     ///
-    /// Call this before anything else is put into `data_dir`: a directory with other things in it is refused.
-    ///
-    /// # Errors
-    ///
-    /// See [`PostgresError`]; each tells the operator what to do.
+    /// Call this before anything else is put into `data_dir`: a directory with other things in it
+    /// is refused.
     pub async fn start(data_dir: &Path) -> Result<Self, PostgresError> {
         Self::start_from(data_dir, &installation::candidates()).await
     }
 
     /// As [`Embedded::start`], with the binaries of one of the directories in `candidates`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Embedded::start`].
     pub async fn start_from(
         data_dir: &Path,
         candidates: &[PathBuf],
@@ -95,13 +89,12 @@ impl Embedded {
     }
 
     /// How to reach the database.
-    #[must_use]
     pub fn connect_options(&self) -> PgConnectOptions {
         self.options.clone()
     }
 
-    /// Stops PostgreSQL: clients are disconnected, and everything is on disk. Takes milliseconds as a rule, and at most
-    /// seven seconds.
+    /// Stops PostgreSQL: clients are disconnected, and everything is on disk. Takes milliseconds as
+    /// a rule, and at most seven seconds.
     pub async fn stop(self) {
         // Refused only when the supervisor has ended, and then there is nothing left to stop.
         let _ = self.stop.send(());
@@ -122,7 +115,6 @@ pub fn installed(data_dir: &Path) -> Result<u32, PostgresError> {
 }
 
 /// Whether there is a database in `data_dir`.
-#[must_use]
 pub fn is_made(data_dir: &Path) -> bool {
     data_dir.join("postgres/PG_VERSION").exists()
 }

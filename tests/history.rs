@@ -42,7 +42,8 @@ impl Database {
         }
     }
 
-    /// A publish, and an invalidation that covers it, each of which ended so many days ago or not at all.
+    /// A publish, and an invalidation that covers it, each of which ended so many days ago or not
+    /// at all.
     async fn add(
         &self,
         now: OffsetDateTime,

@@ -254,8 +254,8 @@ async fn a_service_killed_while_it_makes_the_database() {
     embedded.stop().await;
 }
 
-/// A service in a process of its own: this very test binary, told to run [`service_to_be_killed`] only.
-/// Returns when `milestone` exists.
+/// A service in a process of its own: this very test binary, told to run [`service_to_be_killed`]
+/// only. Returns when `milestone` exists.
 async fn start_helper(data_dir: &Path, milestone: &str) -> Child {
     let helper = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "service_to_be_killed", "--ignored"])

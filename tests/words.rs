@@ -1,4 +1,5 @@
-//! What people read stands in few places, so that the same thing is called the same, and a translation is possible.
+//! What people read stands in few places, so that the same thing is called the same, and a
+//! translation is possible.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! Any bytes as the body of the publish hook: nothing panics, and what is accepted is sound to the last batch.
+//! Any bytes as the body of the publish hook: nothing panics, and what is accepted is sound to the
+//! last batch.
 #![no_main]
 
 use std::collections::BTreeSet;

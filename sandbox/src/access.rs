@@ -9,8 +9,8 @@ use crate::sigv4::{Authorization, header};
 use crate::state::{Call, State};
 
 impl State {
-    /// The account of a key that signed the call and may make it. Comes before any look at what exists, so that a
-    /// mistyped distribution is `AccessDenied` under a policy that names another.
+    /// The account of a key that signed the call and may make it. Comes before any look at what
+    /// exists, so that a mistyped distribution is `AccessDenied` under a policy that names another.
     pub(crate) fn authorise(&self, call: &Call, now: OffsetDateTime) -> Result<Account, ApiError> {
         let headers = call.request.headers();
         let authorization = Authorization::parse(headers)?;
@@ -47,7 +47,8 @@ impl State {
 }
 
 /// # Errors
-/// `AccessDenied` in AWS's words, which name the user, the action, the resource and the kind of refusal.
+/// `AccessDenied` in AWS's words, which name the user, the action, the resource and the kind of
+/// refusal.
 fn permit(key: &Key, partition: Partition, call: &Call) -> Result<(), ApiError> {
     let suffix = match call.resource.kind {
         Kind::Distribution => "",

@@ -1,4 +1,5 @@
-//! Faults to order: rules that are tried in turn, each for a number of calls or for a random share of them.
+//! Faults to order: rules that are tried in turn, each for a number of calls or for a random share
+//! of them.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// AWS's name, without the «ForDistributionTenant» of the tenants' routes.
+    /// AWS's name, without the “ForDistributionTenant” of the tenants' routes.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Create => "CreateInvalidation",
@@ -183,7 +184,7 @@ impl Faults {
         &self.rules
     }
 
-    /// Adds rules behind those in force. A seed starts the randomness anew.
+    /// Adds rules behind those in force. A seed starts the randomness again.
     pub(crate) fn add(&mut self, rules: Vec<Rule>, seed: Option<u64>) {
         if let Some(seed) = seed {
             self.random = fastrand::Rng::with_seed(seed);

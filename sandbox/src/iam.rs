@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Erro
 use serde_json::Value;
 use wildmatch::WildMatch;
 
-/// A policy document attached to a key's user. `Condition`, `NotAction` and `NotResource` are refused, not ignored.
+/// A policy document attached to a key's user. `Condition`, `NotAction` and `NotResource` are
+/// refused, not ignored.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct Policy {
@@ -85,7 +86,8 @@ impl Statement {
     }
 }
 
-/// AWS writes lists of one without the brackets. Unlike an untagged enum this keeps serde's own error text.
+/// AWS writes lists of one without the brackets. Unlike an untagged enum this keeps serde's own
+/// error text.
 pub(crate) fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 
 use crate::batch::is_wildcard;
 
-/// How many invalidations, and how many paths in all of them, are remembered. The oldest are forgotten first.
+/// How many invalidations, and how many paths in all of them, are remembered. The oldest are
+/// forgotten first.
 const CAPACITY: usize = 200_000;
 const PATH_CAPACITY: usize = 2_000_000;
 

@@ -18,8 +18,8 @@ pub(crate) struct Entry {
     pub(crate) operation: String,
     pub(crate) distribution: String,
     pub(crate) access_key_id: Option<String>,
-    /// `Accepted`, `Repeated`, `Found`, the error's code, or `NotHandled` where a fault came first. It says what
-    /// the API did; `fault` says what became of the answer.
+    /// `Accepted`, `Repeated`, `Found`, the error's code, or `NotHandled` where a fault came first.
+    /// It says what the API did; `fault` says what became of the answer.
     pub(crate) outcome: String,
     pub(crate) fault: Option<String>,
     pub(crate) request_id: String,

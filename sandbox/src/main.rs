@@ -1,7 +1,8 @@
-//! `cloudfront-sandbox`: a stateful stand-in for CloudFront's invalidation API, for tests, demos and newcomers.
+//! `cloudfront-sandbox`: a stateful stand-in for CloudFront's invalidation API, for tests, demos
+//! and newcomers.
 //!
-//! It speaks the API of version 2020-05-31, checks signatures and policies, keeps the quotas, and plays faults to
-//! order. `sandbox/README.md` documents how to run it and how to steer it.
+//! It speaks the API of version 2020-05-31, checks signatures and policies, keeps the quotas, and
+//! plays faults to order. `sandbox/README.md` documents how to run it and how to steer it.
 
 mod access;
 mod admin;

@@ -2,7 +2,8 @@
 
 use time::OffsetDateTime;
 
-/// Starts full, and refills at a rate that the caller names each time, so that it may change while running.
+/// Starts full, and refills at a rate that the caller names each time, so that it may change while
+/// running.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenBucket {
     filled: Option<(f64, OffsetDateTime)>,

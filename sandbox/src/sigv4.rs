@@ -35,7 +35,8 @@ pub(crate) struct Authorization {
 
 impl Authorization {
     /// # Errors
-    /// `MissingAuthenticationToken` without the header, `IncompleteSignature` when it is not SigV4's.
+    /// `MissingAuthenticationToken` without the header, `IncompleteSignature` when it is not
+    /// SigV4's.
     pub(crate) fn parse(headers: &HeaderMap) -> Result<Self, ApiError> {
         let value = header(headers, "authorization").ok_or_else(|| {
             ApiError::new(
@@ -78,7 +79,8 @@ impl Authorization {
     }
 
     /// # Errors
-    /// `SignatureDoesNotMatch`, whose message tells a wrong region, a wrong clock and a wrong secret apart.
+    /// `SignatureDoesNotMatch`, whose message tells a wrong region, a wrong clock and a wrong
+    /// secret apart.
     pub(crate) fn verify(
         &self,
         request: &Request<Bytes>,

@@ -41,7 +41,8 @@ enum Document {
 
 impl InvalidationBatch {
     /// # Errors
-    /// `MissingBody`, `MalformedXML` for what is not XML and `MalformedInput` for XML of another shape.
+    /// `MissingBody`, `MalformedXML` for what is not XML and `MalformedInput` for XML of another
+    /// shape.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         if body.trim_ascii().is_empty() {
             return Err(ApiError::new(

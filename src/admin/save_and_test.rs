@@ -1,4 +1,4 @@
-//! «Save and test settings», for the page and the command line.
+//! “Save and test settings”, for the page and the command line.
 
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
@@ -71,7 +71,8 @@ impl Tester<'_> {
         }
     }
 
-    /// Tests first. What passes is put in force; what fails becomes the draft, and what is in force stays in force.
+    /// Tests first. What passes is put in force; what fails becomes the draft, and what is in force
+    /// stays in force.
     pub(crate) async fn save(
         &self,
         (site, name): (SiteId, &str),

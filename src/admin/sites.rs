@@ -31,7 +31,8 @@ pub(crate) struct NewSite {
     pub(crate) token: Uuid,
 }
 
-/// Makes a site with a publish token and a signing secret, each to be shown once, as at a first start.
+/// Makes a site with a publish token and a signing secret, each to be shown once, as at a first
+/// start.
 pub(crate) async fn create(
     store: &Store,
     clock: &Clock,

@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::store::Resealed;
 use crate::web::PublicUrl;
 
-/// Seals every stored secret anew with the first key of `ENCRYPTION_KEY`. What no key opens stops it, or with
-/// `remove_unreadable` is removed.
+/// Seals every stored secret again with the first key of `ENCRYPTION_KEY`. What no key opens stops
+/// it, or with `remove_unreadable` is removed.
 ///
 /// # Errors
 /// In words that say what to do; nothing is changed then.
@@ -18,10 +18,8 @@ pub async fn reseal(config: &Config, remove_unreadable: bool) -> Result<Resealed
     done.map_err(AppError::of_keys)
 }
 
-/// Makes a one-time link that sets the admin's password, for whoever has forgotten it, and gives its address.
-///
-/// # Errors
-/// In words that say what to do.
+/// Makes a one-time link that sets the admin's password, for whoever has forgotten it, and gives
+/// its address.
 pub async fn set_up_link(config: &Config, clock: &Clock) -> Result<String, AppError> {
     let database = Database::migrated(config).await?;
     let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);

@@ -21,7 +21,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Reaches for `DATABASE_URL`'s server, or starts the machine's own PostgreSQL as a child. The schema stays as it is.
+    /// Reaches for `DATABASE_URL`'s server, or starts the machine's own PostgreSQL as a child. The
+    /// schema stays as it is.
     pub(crate) async fn open(config: &Config) -> Result<Self, AppError> {
         let (options, embedded) = if let Some(url) = &config.database_url {
             let options = PgConnectOptions::from_str(url.expose_secret())
@@ -54,7 +55,8 @@ impl Database {
     }
 }
 
-/// Waits for the database and brings its schema up to date. A schema that cannot be brought up to date is told at once.
+/// Waits for the database and brings its schema up to date. A schema that cannot be brought up to
+/// date is told at once.
 async fn migrate(store: &Store) -> Result<(), AppError> {
     let patience = tokio::time::sleep(PATIENCE);
     tokio::pin!(patience);

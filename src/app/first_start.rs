@@ -1,5 +1,5 @@
-//! What a first start makes: the site, its first token and signing secret, the admin's password or the link that sets
-//! it, and the key that seals secrets.
+//! What a first start makes: the site, its first token and signing secret, the admin's password or
+//! the link that sets it, and the key that seals secrets.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -65,8 +65,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::File::open(directory)?.sync_all()
 }
 
-/// What a first start makes, and what the environment decides at each. A start that was cut short is made up for: the
-/// token comes last, and tells that all is there.
+/// What a first start makes, and what the environment decides at each. A start that was cut short
+/// is made up for: the token comes last, and tells that all is there.
 pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Result<(), AppError> {
     let now = clock.now();
     let _turn = store.first_start_turn().await?;
@@ -104,7 +104,8 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
     Ok(())
 }
 
-/// The admin's password from the environment, or a link that sets it: a new one at each start until it is set.
+/// The admin's password from the environment, or a link that sets it: a new one at each start until
+/// it is set.
 pub(super) async fn seed_password(
     store: &Store,
     config: &Config,

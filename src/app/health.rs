@@ -13,9 +13,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const READY: &[u8] = b"HTTP/1.1 200 ";
 
 /// Whether the service that listens on `LISTEN_ADDR` is ready.
-///
-/// # Errors
-/// If it is not, or does not answer.
 pub fn health(config: &Config) -> Result<(), AppError> {
     let address = reachable(config.listen_addr);
     match ask(address) {

@@ -1,5 +1,5 @@
-//! `check`: what is not right with an installation, and how to mend it. It changes nothing, but for the one path that
-//! `--full` invalidates.
+//! `check`: what is not right with an installation, and how to mend it. It changes nothing, but for
+//! the one path that `--full` invalidates.
 
 mod report;
 
@@ -36,7 +36,7 @@ const NO_INVALIDATION: &str = "I0SKYCMS0CHECK";
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Check {
-    /// Also invalidate /skycms-cdn-test, as «Save and test settings» does; AWS counts one path
+    /// Also invalidate /skycms-cdn-test, as “Save and test settings” does; AWS counts one path
     #[arg(long)]
     full: bool,
     /// Print one JSON object
@@ -258,7 +258,8 @@ fn is_usable(report: &mut Report, schema: &Schema) -> bool {
     true
 }
 
-/// What is saved on the page counts before the environment's, and the environment of now before that of the last start.
+/// What is saved on the page counts before the environment's, and the environment of now before
+/// that of the last start.
 fn in_force(saved: Vec<SavedSettings>, given: Option<Settings>) -> Option<Settings> {
     let saved = saved.into_iter().find(|saved| saved.slot != Slot::Draft);
     match saved {

@@ -10,7 +10,8 @@ use super::output::{Progress, say};
 use super::service::{Service, Trouble};
 use crate::clock::Clock;
 
-/// How long the service holds one answer: short where somebody watches, long enough elsewhere to be asked seldom.
+/// How long the service holds one answer: short where somebody watches, long enough elsewhere to be
+/// asked seldom.
 const WATCHED: Duration = Duration::from_secs(2);
 const UNWATCHED: Duration = Duration::from_secs(20);
 /// Between two questions, in case the service holds no answer.
@@ -111,8 +112,8 @@ impl Published {
     }
 }
 
-/// The publish as soon as it has ended, or as it is after `wait`. That the service does not answer for a while ends
-/// nothing: the publish goes on.
+/// The publish as soon as it has ended, or as it is after `wait`. That the service does not answer
+/// for a while ends nothing: the publish goes on.
 pub(super) async fn follow(
     service: &Service,
     publish: Value,
@@ -139,7 +140,7 @@ pub(super) async fn follow(
             published.standing(),
             waited.as_secs()
         ));
-        // Rounded up: «wait=0» would be no wait at all.
+        // Rounded up: “wait=0” would be no wait at all.
         let hold = hold.min(Duration::from_secs(left.as_secs().max(1)));
         let asking = tokio::time::timeout(left, service.show(&published.id, hold));
         match asking.await {
@@ -157,8 +158,8 @@ pub(super) async fn follow(
     }
 }
 
-/// Says what became of a publish: on standard output where it stands, and as an error why it is not well. After
-/// `waited`, not to have ended is an error too.
+/// Says what became of a publish: on standard output where it stands, and as an error why it is not
+/// well. After `waited`, not to have ended is an error too.
 pub(super) fn tell(
     publish: &Value,
     as_json: bool,

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Without one, the service serves.
 //!
-//! `publish` and `status` call a running service; the others work on the database themselves, as the service would.
+//! `publish` and `status` call a running service; the others work on the database themselves, as
+//! the service would.
 
 mod audit;
 mod check;
@@ -61,7 +62,6 @@ pub struct Arguments {
 
 impl Arguments {
     /// What is to be done.
-    #[must_use]
     pub fn command(self) -> Command {
         self.command.unwrap_or(Command::Serve)
     }
@@ -84,7 +84,7 @@ pub enum Command {
     Status(status::Status),
     /// Import the CloudFront settings of SkyCMS
     ImportSkycms(import_skycms::ImportSkycms),
-    /// Seal every stored secret anew with the first key of ENCRYPTION_KEY
+    /// Seal every stored secret again with the first key of ENCRYPTION_KEY
     RotateEncryptionKey(rotate_encryption_key::RotateEncryptionKey),
     /// Print a link that sets a new password of `admin`, once, within an hour
     SetUpLink(set_up_link::SetUpLink),
@@ -121,7 +121,6 @@ pub enum CliError {
 
 impl CliError {
     /// Says why, and gives the exit status for scripts.
-    #[must_use]
     pub fn report(&self) -> ExitCode {
         if !matches!(self, Self::Said) {
             output::note(self);
@@ -134,10 +133,8 @@ impl CliError {
 }
 
 impl Command {
-    /// Does everything but serving. The configuration is the service's; commands that call a running one have their own.
-    ///
-    /// # Errors
-    /// In words that say what to do.
+    /// Does everything but serving. The configuration is the service's; commands that call a
+    /// running one have their own.
     pub async fn run(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
         self.act(config).await.map_err(|error| match error {
             CliError::App(AppError::Postgres(PostgresError::InUse(directory))) => {

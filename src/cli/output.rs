@@ -12,7 +12,8 @@ pub(super) fn note(words: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "skycms-cdn: {words}");
 }
 
-/// A line on a terminal that tells how far it is, and is gone when this is dropped. Nothing elsewhere.
+/// A line on a terminal that tells how far it is, and is gone when this is dropped. Nothing
+/// elsewhere.
 pub(super) struct Progress {
     shown: bool,
 }

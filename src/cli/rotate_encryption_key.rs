@@ -1,4 +1,4 @@
-//! `rotate-encryption-key`: seals every stored secret anew.
+//! `rotate-encryption-key`: seals every stored secret again.
 
 use clap::Args;
 
@@ -13,7 +13,7 @@ Example, in three steps:
   skycms-cdn rotate-encryption-key     once, with the same variables
   ENCRYPTION_KEY=\"$new\"                on every replica, and restart them";
 
-/// Seal every stored secret anew with the first key of ENCRYPTION_KEY
+/// Seal every stored secret again with the first key of ENCRYPTION_KEY
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RotateEncryptionKey {

@@ -219,7 +219,7 @@ fn read(
     })
 }
 
-/// An error with what it comes from: «client error (Connect)» alone helps nobody.
+/// An error with what it comes from: “client error (Connect)” alone helps nobody.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut next = error.source();

@@ -9,9 +9,6 @@
 pub struct NoAuthorities;
 
 /// Looks for them where the SDK will, which panics without.
-///
-/// # Errors
-/// If there are none.
 pub fn authorities_are_known() -> Result<(), NoAuthorities> {
     if rustls_native_certs::load_native_certs().certs.is_empty() {
         return Err(NoAuthorities);

@@ -154,7 +154,8 @@ impl Failure {
             "TooManyInvalidationsInProgress" => CreateOutcome::QuotaFull(error),
             "BatchTooLarge" | "Http413" => CreateOutcome::BatchTooLarge(error),
             "RequestTimeout" | "RequestTimeoutException" => CreateOutcome::Unknown(error),
-            // CloudFront always names a code: whatever answered without one knows nothing about the batch.
+            // CloudFront always names a code: whatever answered without one knows nothing about the
+            // batch.
             code if code.starts_with(AwsError::HTTP) => CreateOutcome::Unknown(error),
             _ if error.http_status.is_some_and(|status| status >= 500) => {
                 CreateOutcome::Unknown(error)
@@ -195,7 +196,8 @@ fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<
         .find_map(|error| error.downcast_ref())
 }
 
-/// All that the error and its sources say, each once. `Display` of the SDK's errors alone says next to nothing.
+/// All that the error and its sources say, each once. `Display` of the SDK's errors alone says next
+/// to nothing.
 fn words(error: &(dyn Error + 'static)) -> String {
     let mut all = String::new();
     for error in std::iter::successors(Some(error), |&error| error.source()) {

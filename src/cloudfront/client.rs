@@ -55,7 +55,6 @@ pub struct CloudFront {
 
 impl CloudFront {
     /// Makes the client. Connects to nothing yet.
-    #[must_use]
     pub fn new(options: Options) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(options.connect_timeout)
@@ -153,8 +152,9 @@ impl CloudFront {
         answer.map_or_else(Failure::got, Answer::got)
     }
 
-    /// The first two calls of «Save and test»: invalidates `/skycms-cdn-test` and asks how far that is. `told` hears
-    /// how far the test is, before each of the two; `called` what each came to, with AWS's id of it.
+    /// The first two calls of “Save and test”: invalidates `/skycms-cdn-test` and asks how far that
+    /// is. `told` hears how far the test is, before each of the two; `called` what each came to,
+    /// with AWS's id of it.
     pub async fn test(
         &self,
         settings: &Settings,
@@ -185,7 +185,8 @@ impl CloudFront {
     }
 }
 
-/// Puts `traceparent` on a call. After signing: who passes the call on may put its own in its place.
+/// Puts `traceparent` on a call. After signing: who passes the call on may put its own in its
+/// place.
 #[derive(Debug)]
 struct Traced(Option<TraceParent>);
 
@@ -208,7 +209,8 @@ impl Intercept for Traced {
     }
 }
 
-/// CloudFront's signing region of the partition, which an endpoint override would not find, and the site's key.
+/// CloudFront's signing region of the partition, which an endpoint override would not find, and the
+/// site's key.
 ///
 /// Without a key the client's own provider stays, and with it the cache of what it found.
 fn signing(settings: &Settings) -> Builder {

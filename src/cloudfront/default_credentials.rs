@@ -13,7 +13,8 @@ use tokio::sync::OnceCell;
 
 use crate::domain::Partition;
 
-/// aws-config's default chain, built at its first use, since that reads the environment and the profile files.
+/// aws-config's default chain, built at its first use, since that reads the environment and the
+/// profile files.
 ///
 /// The SDK client's identity cache keeps what it gives, and asks again before it expires.
 #[derive(Debug, Clone)]
@@ -23,8 +24,9 @@ pub(super) struct DefaultCredentials {
 }
 
 impl DefaultCredentials {
-    /// Where there is no metadata service, the chain's last link may find out slowly. With a `timeout` of its own, which
-    /// must be shorter than the call's, that cannot be mistaken for a call that CloudFront did not answer.
+    /// Where there is no metadata service, the chain's last link may find out slowly. With a
+    /// `timeout` of its own, which must be shorter than the call's, that cannot be mistaken for a
+    /// call that CloudFront did not answer.
     pub(super) fn new(timeout: Duration) -> Self {
         Self {
             chain: Arc::default(),
@@ -35,7 +37,8 @@ impl DefaultCredentials {
     async fn chain(&self) -> &DefaultCredentialsChain {
         self.chain
             .get_or_init(|| async {
-                // The region is for STS. aws-config's own chain would also wait for the instance metadata service.
+                // The region is for STS. aws-config's own chain would also wait for the instance
+                // metadata service.
                 let region =
                     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                         .or_else(ProfileFileRegionProvider::new())

@@ -1,4 +1,5 @@
-//! CloudFront through the AWS SDK, and nothing else: one call, one outcome. No retry, no sleep, no SQL.
+//! CloudFront through the AWS SDK, and nothing else: one call, one outcome. No retry, no sleep, no
+//! SQL.
 
 mod authorities;
 mod classify;

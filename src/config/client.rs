@@ -1,4 +1,5 @@
-//! What commands that call a running service need to know: where it is, and the token to call it with.
+//! What commands that call a running service need to know: where it is, and the token to call it
+//! with.
 
 use secrecy::SecretString;
 

@@ -1,5 +1,5 @@
-//! Wake or tick → claim → one call to CloudFront → one recorded transition. Signal and scan share this one path, on
-//! every replica; what keeps replicas apart is in the database.
+//! Wake or tick → claim → one call to CloudFront → one recorded transition. Signal and scan share
+//! this one path, on every replica; what keeps replicas apart is in the database.
 
 mod observe;
 mod poll;
@@ -25,20 +25,23 @@ use crate::store::{Store, StoreError};
 use self::wake::News;
 pub use self::wake::Wake;
 
-/// The longest the dispatcher goes without looking at everything: what a lost notification costs at most.
+/// The longest the dispatcher goes without looking at everything: what a lost notification costs at
+/// most.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// The shortest it sleeps after it found nothing, so that rows it may not touch yet do not make it spin.
+/// The shortest it sleeps after it found nothing, so that rows it may not touch yet do not make it
+/// spin.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 /// Pause after the database did not answer.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
-/// How long the database may take to answer before its connection is taken for dead: to look at all that is due or to
-/// claim a call, and to record one outcome. A server that froze, or fell off the network, closes no connection.
+/// How long the database may take to answer before its connection is taken for dead: to look at all
+/// that is due or to claim a call, and to record one outcome. A server that froze, or fell off the
+/// network, closes no connection.
 const LOOK_PATIENCE: Duration = Duration::from_secs(30);
 const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 /// Calls of each operation under way at once.
 const CALLS: usize = 64;
-/// Calls being claimed at once. A claim may read and plan thousands of publishes; those of other sites are not to wait
-/// for it, nor all the connections to be taken.
+/// Calls being claimed at once. A claim may read and plan thousands of publishes; those of other
+/// sites are not to wait for it, nor all the connections to be taken.
 const CLAIMS: usize = 4;
 /// How long calls may go on after a stop was asked for.
 const STOP_PATIENCE: Duration = Duration::from_secs(6);
@@ -62,7 +65,6 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// A dispatcher that has not begun.
-    #[must_use]
     pub fn new(
         store: Store,
         cloudfront: CloudFront,
@@ -85,14 +87,13 @@ impl Dispatcher {
     }
 
     /// Counts what it does with others.
-    #[must_use]
     pub fn counting(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
         self
     }
 
-    /// Works until `stop`, then lets calls under way finish for some seconds. Trouble with the database or CloudFront
-    /// never ends it.
+    /// Works until `stop`, then lets calls under way finish for some seconds. Trouble with the
+    /// database or CloudFront never ends it.
     pub async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let mut alarm = Alarm::far();
@@ -165,9 +166,6 @@ impl Dispatcher {
     }
 
     /// Does everything that is due now, and waits until it is done: for tests, which hand time in.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn run_pending(&self) -> Result<(), StoreError> {
         loop {
             let mut tasks = JoinSet::new();
@@ -182,7 +180,8 @@ impl Dispatcher {
         }
     }
 
-    /// Starts a task for each site that has something to send, and for each invalidation that is to be asked about.
+    /// Starts a task for each site that has something to send, and for each invalidation that is to
+    /// be asked about.
     async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<(), StoreError> {
         let served = self.wake.served();
         for site in self.store.sites_to_send(&served, self.clock.now()).await? {
@@ -198,8 +197,8 @@ impl Dispatcher {
         .clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
     }
 
-    /// Records an outcome, again and again while the database is away: it is all that is known of a call that cannot
-    /// be taken back. `false`: the claim was not ours any more.
+    /// Records an outcome, again and again while the database is away: it is all that is known of a
+    /// call that cannot be taken back. `false`: the claim was not ours any more.
     async fn record<F>(&self, what: &'static str, attempt: impl Fn() -> F) -> bool
     where
         F: Future<Output = Result<bool, StoreError>>,

@@ -28,7 +28,8 @@ impl Owner {
         some_of(&ids.collect::<Vec<_>>())
     }
 
-    /// The traces that they belong to, each once, or the first of very many; none where no publisher told one.
+    /// The traces that they belong to, each once, or the first of very many; none where no
+    /// publisher told one.
     pub(super) fn traces(&self) -> Option<String> {
         let mut seen = HashSet::new();
         let parents = self

@@ -1,4 +1,5 @@
-//! Sending: what has gathered at a distribution while the last call was under way, or no call was allowed.
+//! Sending: what has gathered at a distribution while the last call was under way, or no call was
+//! allowed.
 
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
@@ -14,7 +15,8 @@ use crate::domain::{
 };
 use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
 
-/// How long to wait for room in the quota before looking again unasked. A completion of ours ends the wait early.
+/// How long to wait for room in the quota before looking again unasked. A completion of ours ends
+/// the wait early.
 const QUOTA_WAIT: Duration = Duration::seconds(30);
 /// The longest that a distribution waits without another look: a rate may be raised meanwhile.
 const LONGEST_HOLD: Duration = Duration::minutes(1);
@@ -39,8 +41,8 @@ impl Next {
 }
 
 impl Dispatcher {
-    /// Starts a site's turn, unless it has begun: its next call is claimed, if it has something to send and may, made and
-    /// recorded.
+    /// Starts a site's turn, unless it has begun: its next call is claimed, if it has something to
+    /// send and may, made and recorded.
     pub(super) fn start_send(&self, site: SiteId, tasks: &mut JoinSet<Ended>) {
         if let Some(turn) = self.wake.turn(site) {
             let dispatcher = self.clone();
@@ -132,7 +134,8 @@ impl Dispatcher {
                 .paths_per_request
                 .min(u32::try_from(left).unwrap_or(u32::MAX));
             if terms.policy == Policy::Exact {
-                // One that is larger than a whole request would be cut, and its rest pass the limit.
+                // One that is larger than a whole request would be cut, and its rest pass the
+                // limit.
                 waiting.retain(|publish| publish.items.len() as u64 <= left);
             }
         }

@@ -39,12 +39,13 @@ struct State {
 enum Quiet {
     /// It is being served: whoever does will tell that something was published meanwhile.
     Served { published_since: bool },
-    /// It may not send: another replica serves it, or quota, rate or trouble hold it. Whatever ends that is followed by a
-    /// look at everything, which finds what it has published.
+    /// It may not send: another replica serves it, or quota, rate or trouble hold it. Whatever ends
+    /// that is followed by a look at everything, which finds what it has published.
     Waits,
 }
 
-/// The turn of a site to be served, by one task of this replica at a time; dropped, the turn is over.
+/// The turn of a site to be served, by one task of this replica at a time; dropped, the turn is
+/// over.
 #[derive(Debug)]
 pub(super) struct Turn {
     wake: Wake,
@@ -59,15 +60,16 @@ impl Wake {
         self.0.notify.notify_one();
     }
 
-    /// Something was published at these sites. Cheaper than [`Wake::wake`]: nobody wakes for a site that is being served,
-    /// or has to wait for its next call.
+    /// Something was published at these sites. Cheaper than [`Wake::wake`]: nobody wakes for a site
+    /// that is being served, or has to wait for its next call.
     pub fn published(&self, sites: impl IntoIterator<Item = SiteId>) {
         if self.state().publish(sites) {
             self.0.notify.notify_one();
         }
     }
 
-    /// Begins a site's turn, unless it has begun; then what may have been published is looked at after it.
+    /// Begins a site's turn, unless it has begun; then what may have been published is looked at
+    /// after it.
     pub(super) fn turn(&self, site: SiteId) -> Option<Turn> {
         let mut state = self.state();
         if let Some(Quiet::Served { published_since }) = state.quiet.get_mut(&site) {
@@ -106,7 +108,8 @@ impl Wake {
         self.0.notify.notified()
     }
 
-    /// Takes the news that came since it was last asked, but of sites that are served or wait by now.
+    /// Takes the news that came since it was last asked, but of sites that are served or wait by
+    /// now.
     pub(super) fn take(&self) -> Option<News> {
         let State { news, quiet } = &mut *self.state();
         let mut news = news.take();

@@ -1,4 +1,5 @@
-//! What an error of AWS's means for the user, and what to do about it: the same words on pages, in the API and in logs.
+//! What an error of AWS's means for the user, and what to do about it: the same words on pages, in
+//! the API and in logs.
 
 mod clock_skew;
 
@@ -51,7 +52,6 @@ pub const SUPERSEDED: &str = "Nothing to do: the site moved to other settings be
      anew.";
 
 /// Explains an error.
-#[must_use]
 pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -> Advice {
     if let Some(skew) = ClockSkew::of(error) {
         return skew.advice();
@@ -268,7 +268,8 @@ fn denied(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -
             "Another policy cannot allow what a deny forbids: whoever manages that policy must except this action.",
         );
     }
-    // «… because no permissions boundary allows the … action», and the same of other policies above the user's own.
+    // “… because no permissions boundary allows the … action”, and the same of other policies above
+    // the user's own.
     let limit = error
         .message
         .split_once("because no ")
@@ -318,7 +319,8 @@ fn denied(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -
     }
 }
 
-/// What an `AccessDenied` names: «User: … is not authorized to perform: … on resource: … because …».
+/// What an `AccessDenied` names: “User: … is not authorized to perform: … on resource: … because
+/// …”.
 struct Denial<'a> {
     principal: Option<&'a str>,
     action: Option<&'a str>,

@@ -8,14 +8,15 @@ use super::Limits;
 const SLOWEST: f64 = 1.0 / 16.0;
 /// What each accepted call gives back of a rate that throttling has lowered.
 const RECOVERY: f64 = 1.1;
-/// How much longer the first calls after a pause may travel, connections being made, than those after them. To AWS the
-/// later ones would look early by that much.
+/// How much longer the first calls after a pause may travel, connections being made, than those
+/// after them. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
 
 /// Calls that may be made now, and how fast they come back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
-    /// Calls that may be made now. Below zero after calls that could not wait, such as tests of settings.
+    /// Calls that may be made now. Below zero after calls that could not wait, such as tests of
+    /// settings.
     pub tokens: f64,
     /// Calls that come back a second.
     pub rate: f64,
@@ -25,7 +26,6 @@ pub struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    #[must_use]
     pub fn full(limits: &Limits, now: OffsetDateTime) -> Self {
         Self {
             tokens: f64::from(limits.request_burst),
@@ -35,7 +35,6 @@ impl Bucket {
     }
 
     /// The bucket as it is at `now`. A clock that went back changes nothing.
-    #[must_use]
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
         let seconds = (now - self.refilled_at).as_seconds_f64().max(0.0);
         let rate = self.rate.clamp(
@@ -61,7 +60,6 @@ impl Bucket {
     }
 
     /// When the next call may be made; none: now.
-    #[must_use]
     pub fn next_call(&self) -> Option<OffsetDateTime> {
         (self.tokens < 1.0).then(|| {
             let wait = Duration::seconds_f64((1.0 - self.tokens) / self.rate);
@@ -71,7 +69,6 @@ impl Bucket {
     }
 
     /// Counts a call that was made without asking.
-    #[must_use]
     pub fn forced(self, limits: &Limits) -> Self {
         let most = f64::from(limits.request_burst) - self.rate * TRAVEL.as_seconds_f64();
         Self {
@@ -81,7 +78,6 @@ impl Bucket {
     }
 
     /// After AWS throttled: nothing is left, and calls come back half as fast.
-    #[must_use]
     pub fn throttled(self, limits: &Limits) -> Self {
         Self {
             tokens: self.tokens.min(0.0),
@@ -91,7 +87,6 @@ impl Bucket {
     }
 
     /// After AWS accepted: a lowered rate recovers a little.
-    #[must_use]
     pub fn accepted(self, limits: &Limits) -> Self {
         Self {
             rate: (self.rate * RECOVERY).min(limits.requests_per_second),

@@ -6,8 +6,9 @@ use super::Item;
 
 /// Items none of which covers another.
 ///
-/// That makes look-ups cheap: of all wildcards that sort at or before a path, only the last can cover it. If an
-/// earlier one did, everything between the two would begin with it, the last one too, and be covered already.
+/// That makes look-ups cheap: of all wildcards that sort at or before a path, only the last can
+/// cover it. If an earlier one did, everything between the two would begin with it, the last one
+/// too, and be covered already.
 #[derive(Debug, Clone, Default)]
 pub struct Cover<'a> {
     /// By what the wildcard begins with.
@@ -33,7 +34,6 @@ pub struct Need {
 
 impl Need {
     /// The entries of `Paths.Items`.
-    #[must_use]
     pub fn total(self) -> usize {
         self.files + self.wildcards
     }
@@ -52,7 +52,6 @@ impl Add for Need {
 
 impl<'a> Cover<'a> {
     /// The item that covers `item`, if one does.
-    #[must_use]
     pub fn covering(&self, item: &Item) -> Option<&'a Item> {
         if let Some(everything) = self.wildcards.get("/") {
             return Some(everything.item);
@@ -90,7 +89,6 @@ impl<'a> Cover<'a> {
     }
 
     /// What the items take of the quotas.
-    #[must_use]
     pub fn need(&self) -> Need {
         Need {
             files: self.files.len(),
@@ -99,7 +97,6 @@ impl<'a> Cover<'a> {
     }
 
     /// The items, in the order in which they were added.
-    #[must_use]
     pub fn items(&self) -> Vec<&'a Item> {
         let mut entries: Vec<_> = self.files.values().chain(self.wildcards.values()).collect();
         entries.sort_unstable_by_key(|entry| entry.order);

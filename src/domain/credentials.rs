@@ -77,10 +77,6 @@ impl AccessKeyId {
     /// Takes what was typed, without what pasting adds.
     ///
     /// The length is 16 to 128 as in IAM's API reference; AWS issues 20.
-    ///
-    /// # Errors
-    ///
-    /// [`AccessKeyIdError`], with what to do instead.
     pub fn parse(typed: &str) -> Result<Self, AccessKeyIdError> {
         use AccessKeyIdError as E;
         let typed = visible(typed);
@@ -132,7 +128,6 @@ impl AccessKeyId {
     }
 
     /// The ID itself.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -162,7 +157,8 @@ impl From<AccessKeyId> for String {
 #[derive(Clone)]
 pub struct SecretAccessKey(SecretString);
 
-/// Why a text is not a secret access key. The words are for the user and never repeat what was typed.
+/// Why a text is not a secret access key. The words are for the user and never repeat what was
+/// typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretAccessKeyError {
     /// Nothing was typed.
@@ -193,11 +189,8 @@ pub enum SecretAccessKeyError {
 impl SecretAccessKey {
     /// Takes what was typed, without what pasting adds.
     ///
-    /// AWS issues 40 characters but promises no form, so only what cannot be one is refused; a test tells the rest.
-    ///
-    /// # Errors
-    ///
-    /// [`SecretAccessKeyError`], with what to do instead.
+    /// AWS issues 40 characters but promises no form, so only what cannot be one is refused; a test
+    /// tells the rest.
     pub fn parse(typed: &SecretString) -> Result<Self, SecretAccessKeyError> {
         use SecretAccessKeyError as E;
         let typed = visible(typed.expose_secret());
@@ -233,8 +226,8 @@ impl SecretAccessKey {
 
     /// The secret, in plain.
     ///
-    /// For two callers only: the `cloudfront` room, which gives it to the SDK's signer, and the store, which seals it.
-    #[must_use]
+    /// For two callers only: the `cloudfront` room, which gives it to the SDK's signer, and the
+    /// store, which seals it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -262,7 +255,6 @@ pub enum Credentials {
 
 impl Credentials {
     /// The access key ID, if there is a key pair.
-    #[must_use]
     pub const fn access_key_id(&self) -> Option<&AccessKeyId> {
         match self {
             Self::AccessKey { id, .. } => Some(id),

@@ -9,7 +9,8 @@ use super::{
     pasted::{trimmed, visible},
 };
 
-/// The ID of a distribution (`E2QWRUHEXAMPLE`) or of a distribution tenant (`dt_…`, multi-tenant distributions).
+/// The ID of a distribution (`E2QWRUHEXAMPLE`) or of a distribution tenant (`dt_…`, multi-tenant
+/// distributions).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DistributionId(String);
@@ -93,11 +94,8 @@ const WHERE: &str = "It is in the AWS console under CloudFront → Distributions
 impl DistributionId {
     /// Takes an ID exactly as CloudFront writes it.
     ///
-    /// AWS documents no grammar. Seen: `E` and 12 or 13 capital letters and digits; `dt_` and 27 letters and digits.
-    ///
-    /// # Errors
-    ///
-    /// [`DistributionIdError`], for the user. See [`DistributionId::recognise`] for what people paste.
+    /// AWS documents no grammar. Seen: `E` and 12 or 13 capital letters and digits; `dt_` and 27
+    /// letters and digits.
     pub fn parse(text: &str) -> Result<Self, DistributionIdError> {
         if let Some(rest) = text.strip_prefix("dt_") {
             return match rest.len() {
@@ -121,11 +119,8 @@ impl DistributionId {
         }
     }
 
-    /// Finds the ID in what a person pasted: the ID, the distribution's ARN, or an address of the console.
-    ///
-    /// # Errors
-    ///
-    /// [`DistributionIdError`], with what to do instead.
+    /// Finds the ID in what a person pasted: the ID, the distribution's ARN, or an address of the
+    /// console.
     pub fn recognise(typed: &str) -> Result<Recognised, DistributionIdError> {
         let typed = visible(typed);
         let text = trimmed(&typed);
@@ -146,20 +141,18 @@ impl DistributionId {
             .map_err(|error| misspelt(text).unwrap_or(error))
     }
 
-    /// Whether this is a distribution tenant, for which CloudFront has calls and permissions of their own.
-    #[must_use]
+    /// Whether this is a distribution tenant, for which CloudFront has calls and permissions of
+    /// their own.
     pub fn is_tenant(&self) -> bool {
         self.0.starts_with("dt_")
     }
 
     /// The ID itself.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The ARN for a policy: any account, since the account is the one whose key signs.
-    #[must_use]
     pub fn arn(&self, partition: Partition) -> String {
         let kind = if self.is_tenant() {
             "distribution-tenant"

@@ -41,7 +41,6 @@ pub enum Fate {
 }
 
 /// Tells for each thing that was asked for what the plan does with it.
-#[must_use]
 pub fn explain(asked: &Canonical, plan: &Plan) -> Vec<Explanation> {
     let sent: Cover<'_> = plan.batches.iter().flat_map(|batch| &batch.items).collect();
     let fate = |item: &Item| match sent.covering(item) {

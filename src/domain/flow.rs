@@ -1,9 +1,10 @@
-//! What a distribution takes a second, where CloudFront limits paths by the second: two token buckets, one for each
-//! kind of path.
+//! What a distribution takes a second, where CloudFront limits paths by the second: two token
+//! buckets, one for each kind of path.
 //!
-//! A bucket holds one second's worth, since CloudFront may refuse more than that at once; so what is planned is cut to
-//! it ([`Limits::quota`]). What was stored under another rate, and is larger, goes when the bucket is full, and leaves
-//! it below zero: it has to go as it is, and what follows waits for both.
+//! A bucket holds one second's worth, since CloudFront may refuse more than that at once; so what
+//! is planned is cut to it ([`Limits::quota`]). What was stored under another rate, and is larger,
+//! goes when the bucket is full, and leaves it below zero: it has to go as it is, and what follows
+//! waits for both.
 
 use time::{Duration, OffsetDateTime};
 
@@ -23,7 +24,6 @@ pub struct Flow {
 
 impl Flow {
     /// Full buckets.
-    #[must_use]
     pub fn full(limits: &Limits, now: OffsetDateTime) -> Self {
         let full = |rate: Option<f64>| rate.map_or(0.0, capacity);
         Self {
@@ -34,7 +34,6 @@ impl Flow {
     }
 
     /// The buckets as they are at `now`. A clock that went back changes nothing.
-    #[must_use]
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
         let seconds = (now - self.refilled_at).as_seconds_f64().max(0.0);
         let refill = |tokens: f64, rate: Option<f64>| {
@@ -48,7 +47,6 @@ impl Flow {
     }
 
     /// `room`, as far as refilled buckets allow it.
-    #[must_use]
     pub fn narrow(self, room: Room, limits: &Limits) -> Room {
         let narrow = |room: u32, tokens, rate: Option<f64>| match rate {
             Some(_) => room.min(whole(tokens)),
@@ -82,14 +80,12 @@ impl Flow {
     }
 
     /// When refilled buckets will be full, unless they are.
-    #[must_use]
     pub fn full_at(self, limits: &Limits) -> Option<OffsetDateTime> {
         let wait = self.wait(|rate, _| capacity(rate), limits);
         (wait > Duration::ZERO).then(|| self.refilled_at + wait)
     }
 
     /// Takes what a batch needs from refilled buckets.
-    #[must_use]
     pub fn spent(self, usage: Usage, limits: &Limits) -> Self {
         let spend = |tokens: f64, rate: Option<f64>, amount: u32| match rate {
             Some(rate) if amount > 0 => {

@@ -1,36 +1,43 @@
 //! Folding: fewer items, by wildcards that purge the least beyond what was asked.
 //!
-//! A wildcard at a directory boundary (`/blog/*`) can take the place of all items below it. What it purges besides is
-//! needless: pages that are known and did not change, and an unknown number of files that were never published
-//! through here, images above all. So folding weighs two things: each item that is sent has a *weight*, in pages that
-//! may be purged needlessly to save it, and each fold has the needless purges it causes. The best choice is the one
-//! with the smallest sum of both. It is found exactly, not by trial:
+//! A wildcard at a directory boundary (`/blog/*`) can take the place of all items below it. What it
+//! purges besides is needless: pages that are known and did not change, and an unknown number of
+//! files that were never published through here, images above all. So folding weighs two things:
+//! each item that is sent has a *weight*, in pages that may be purged needlessly to save it, and
+//! each fold has the needless purges it causes. The best choice is the one with the smallest sum of
+//! both. It is found exactly, not by trial:
 //!
-//! - the items, sorted, form a binary tree whose inner nodes are the deepest directories that neighbours share. Only
-//!   these can be worth a wildcard: a higher one saves no more and purges no less;
-//! - bottom-up, each node either becomes one wildcard or keeps the best of its two halves, for each number of
-//!   wildcards that may still be used (a knapsack on a tree). This is linear in the number of items;
-//! - if more items remain than are wanted, all of it is repeated with more weight, and the least weight that leaves few
-//!   enough is kept (to a sixteenth). So, for the number of items it ends with, no other choice of directories purges
-//!   less needlessly.
+//! - the items, sorted, form a binary tree whose inner nodes are the deepest directories that
+//!   neighbours share. Only these can be worth a wildcard: a higher one saves no more and purges no
+//!   less;
+//! - bottom-up, each node either becomes one wildcard or keeps the best of its two halves, for each
+//!   number of wildcards that may still be used (a knapsack on a tree). This is linear in the
+//!   number of items;
+//! - if more items remain than are wanted, all of it is repeated with more weight, and the least
+//!   weight that leaves few enough is kept (to a sixteenth). So, for the number of items it ends
+//!   with, no other choice of directories purges less needlessly.
 //!
 //! The same input gives the same folds on every replica.
 
 use super::{InvalidationPath, Item};
 
-/// What a wildcard is presumed to purge needlessly besides known pages: what was never published through here.
+/// What a wildcard is presumed to purge needlessly besides known pages: what was never published
+/// through here.
 pub const UNKNOWN_BELOW_A_DIRECTORY: u64 = 30;
 
 /// The same for `/*`, which purges every image, script and style sheet of the site.
 pub const UNKNOWN_BELOW_THE_ROOT: u64 = 500;
 
-/// The weight of an item while nothing presses: its price is that of ten pages fetched once more from the origin.
+/// The weight of an item while nothing presses: its price is that of ten pages fetched once more
+/// from the origin.
 pub const PLAIN_WEIGHT: u64 = 10;
 
-/// Weights beyond this fold everything anyway: no site has so many pages. It also keeps sums of costs within a `u64`.
+/// Weights beyond this fold everything anyway: no site has so many pages. It also keeps sums of
+/// costs within a `u64`.
 const MOST_WEIGHT: u64 = 1 << 32;
 
-/// More new wildcards than this are never used in one fold; it bounds the work, and CloudFront's quota is 15.
+/// More new wildcards than this are never used in one fold; it bounds the work, and CloudFront's
+/// quota is 15.
 const MOST_WILDCARDS: usize = 16;
 
 /// The paths known to have been published in the last 90 days, so probably cached.
@@ -79,9 +86,8 @@ pub struct FoldGoal {
     pub weight: u64,
 }
 
-/// The wildcards that should take the place of all that they cover among `items`, none of which covers another.
-/// Tags cannot be folded and are passed over.
-#[must_use]
+/// The wildcards that should take the place of all that they cover among `items`, none of which
+/// covers another. Tags cannot be folded and are passed over.
 pub fn fold(items: &[&Item], known: &KnownPaths, goal: FoldGoal) -> Vec<Item> {
     let tags = items
         .iter()
@@ -263,7 +269,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// How long the deepest directory is, with its slash, that both paths are in. A slash in the query is none.
+/// How long the deepest directory is, with its slash, that both paths are in. A slash in the query
+/// is none.
 fn shared_directory(a: &str, b: &str) -> usize {
     a.bytes()
         .zip(b.bytes())

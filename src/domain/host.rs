@@ -9,7 +9,8 @@ use super::path::excerpt;
 
 /// A host name that publishers use in URLs: lower-cased, in its ASCII form, without port.
 ///
-/// Ports are left out on purpose: CloudFront's cache knows none, and an editor's preview often has one.
+/// Ports are left out on purpose: CloudFront's cache knows none, and an editor's preview often has
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublisherHost(String);
@@ -21,7 +22,6 @@ pub struct HostError(String);
 
 impl PublisherHost {
     /// The host name.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

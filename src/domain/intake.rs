@@ -14,8 +14,9 @@ use super::{
     path::{PathError, Reading, excerpt},
 };
 
-/// The default of [`IntakeRules::max_items`]. Ten thousand items are at least four requests and $50; whoever has more
-/// to purge at once is better served by a wildcard. It also bounds how long one publish can keep the planner busy.
+/// The default of [`IntakeRules::max_items`]. Ten thousand items are at least four requests and
+/// $50; whoever has more to purge at once is better served by a wildcard. It also bounds how long
+/// one publish can keep the planner busy.
 pub const DEFAULT_MAX_ITEMS: usize = 10_000;
 
 /// The body of the publish hook. At least one of the three must say something.
@@ -88,7 +89,8 @@ impl Default for IntakeRules {
 /// What a publish means, in CloudFront's terms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Canonical {
-    /// Each item once, in order of first appearance. `/*` stands alone: it purges all that any path or tag could.
+    /// Each item once, in order of first appearance. `/*` stands alone: it purges all that any path
+    /// or tag could.
     pub items: Vec<Item>,
     /// What purges more than was written.
     pub widened: Vec<Widened>,
@@ -346,8 +348,8 @@ fn accepted_hosts(rules: &IntakeRules) -> String {
     hosts.join(", ")
 }
 
-/// `scheme` and what follows `://`; `None` for what is a path. `Special:Pages` is a path, and so is `//host/about`;
-/// `https:about` can only be a mistyped URL.
+/// `scheme` and what follows `://`; `None` for what is a path. `Special:Pages` is a path, and so is
+/// `//host/about`; `https:about` can only be a mistyped URL.
 fn split_scheme(given: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = given.split_once(':')?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())

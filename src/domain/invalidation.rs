@@ -25,17 +25,12 @@ macro_rules! token {
 
         impl $name {
             /// Takes 1 to 256 printable ASCII characters.
-            ///
-            /// # Errors
-            ///
-            /// [`NotAToken`] for anything else.
             pub fn parse(text: impl Into<String>) -> Result<Self, NotAToken> {
                 let text = text.into();
                 if is_token(&text) { Ok(Self(text)) } else { Err(NotAToken) }
             }
 
             /// The text itself.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -76,7 +71,6 @@ token! {
 
 impl CallerReference {
     /// The reference of an invalidation with this number of ours.
-    #[must_use]
     pub fn of(invalidation: Uuid) -> Self {
         Self(format!("skycms-cdn-{invalidation}"))
     }

@@ -37,13 +37,11 @@ impl Item {
     }
 
     /// `/*`: all that the distribution has cached.
-    #[must_use]
     pub fn everything() -> Self {
         Self::Path(InvalidationPath::everything())
     }
 
     /// The item as CloudFront is sent it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::Path(path) => path.as_str(),
@@ -52,7 +50,6 @@ impl Item {
     }
 
     /// What a wildcard path begins with, without its `*`; `None` for all other items.
-    #[must_use]
     pub fn wildcard_prefix(&self) -> Option<&str> {
         match self {
             Self::Path(path) => path.as_str().strip_suffix('*'),
@@ -60,17 +57,16 @@ impl Item {
         }
     }
 
-    /// Whether the item counts against the quota of wildcards. Everything else, tags too, counts as a file.
-    #[must_use]
+    /// Whether the item counts against the quota of wildcards. Everything else, tags too, counts as
+    /// a file.
     pub fn is_wildcard(&self) -> bool {
         self.wildcard_prefix().is_some()
     }
 
     /// Whether all that `other` purges is purged by this item too.
     ///
-    /// `/blog/*` covers `/blog/` and `/blog/x?y`, but not `/blog`. `/*` covers tags too: what carries a tag was
-    /// cached under some path. Otherwise a tag is covered by itself only.
-    #[must_use]
+    /// `/blog/*` covers `/blog/` and `/blog/x?y`, but not `/blog`. `/*` covers tags too: what
+    /// carries a tag was cached under some path. Otherwise a tag is covered by itself only.
     pub fn covers(&self, other: &Self) -> bool {
         match (self.wildcard_prefix(), other) {
             (Some("/"), _) => true,

@@ -12,8 +12,8 @@ pub const IN_PROGRESS: Duration = Duration::seconds(25);
 
 /// What CloudFront is believed to allow. A refusal by CloudFront always overrules it.
 ///
-/// Defaults are those of the CloudFront developer guide's quotas for invalidations, where it gives one; the request
-/// rate is unpublished, and its default is what an AWS maintainer named.
+/// Defaults are those of the CloudFront developer guide's quotas for invalidations, where it gives
+/// one; the request rate is unpublished, and its default is what an AWS maintainer named.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Files in progress a distribution.
@@ -32,7 +32,8 @@ pub struct Limits {
     pub wildcards_per_second: Option<f64>,
     /// What paths cost.
     pub prices: Prices,
-    /// How long the quotas may take to clear what waits before it is folded, where the site's policy allows that.
+    /// How long the quotas may take to clear what waits before it is folded, where the site's
+    /// policy allows that.
     pub max_backlog: Duration,
 }
 
@@ -53,9 +54,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What the quotas allow while nothing is in progress: at most one second's worth where CloudFront limits paths by
-    /// the second.
-    #[must_use]
+    /// What the quotas allow while nothing is in progress: at most one second's worth where
+    /// CloudFront limits paths by the second.
     pub fn quota(&self) -> Room {
         let second = |rate: Option<f64>| rate.map_or(u32::MAX, |rate| whole(rate).max(1));
         Room {
@@ -68,7 +68,6 @@ impl Limits {
     }
 
     /// How long the quotas need to let through what waits, at the least.
-    #[must_use]
     pub fn clearing_time(&self, waiting: Usage) -> Duration {
         let ratio = |amount: u32, per: f64| f64::from(amount) / per.max(f64::MIN_POSITIVE);
         let rounds = ratio(waiting.files, self.files_in_progress.into())
@@ -88,9 +87,8 @@ impl Limits {
         Duration::saturating_seconds_f64(seconds.into_iter().fold(0.0, f64::max))
     }
 
-    /// Whether the quotas cannot clear what waits in good time: by reckoning, or because each call since
-    /// `backlog_since` has left something waiting.
-    #[must_use]
+    /// Whether the quotas cannot clear what waits in good time: by reckoning, or because each call
+    /// since `backlog_since` has left something waiting.
     pub fn is_overdue(
         &self,
         waiting: &[Waiting],
@@ -108,7 +106,6 @@ impl Limits {
     }
 
     /// What the quotas leave while `used` is in progress.
-    #[must_use]
     pub const fn left(&self, used: Usage) -> Room {
         Room {
             files: self.files_in_progress.saturating_sub(used.files),
@@ -129,7 +126,6 @@ pub struct Usage {
 
 impl Usage {
     /// What a batch adds.
-    #[must_use]
     pub fn of(items: &[Item]) -> Self {
         let wildcards = items.iter().filter(|item| item.is_wildcard()).count();
         let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
@@ -140,13 +136,11 @@ impl Usage {
     }
 
     /// Both kinds.
-    #[must_use]
     pub const fn total(self) -> u64 {
         self.files as u64 + self.wildcards as u64
     }
 
     /// Whether there is room for it.
-    #[must_use]
     pub const fn fits(self, room: Room) -> bool {
         self.files <= room.files && self.wildcards <= room.wildcards
     }

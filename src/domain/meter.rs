@@ -67,13 +67,11 @@ impl Default for Prices {
 
 impl Prices {
     /// How many of the month's free paths are left after `used`.
-    #[must_use]
     pub fn free_left(&self, used: u64) -> u64 {
         self.free_paths.saturating_sub(used)
     }
 
     /// What `paths` more cost in a month in which the account has `used` some already.
-    #[must_use]
     pub fn cost(&self, used: u64, paths: u64) -> MicroUsd {
         let billed = paths.saturating_sub(self.free_left(used));
         MicroUsd(billed.saturating_mul(self.path.0))
@@ -82,9 +80,8 @@ impl Prices {
 
 /// How many paths the whole month will have if it goes on as it began; rounded up.
 ///
-/// `now` is within the month, which is UTC's, as on AWS's bill. Less than a day counts as a day, so that the first
-/// publish of a month does not frighten anyone.
-#[must_use]
+/// `now` is within the month, which is UTC's, as on AWS's bill. Less than a day counts as a day, so
+/// that the first publish of a month does not frighten anyone.
 pub fn projected_paths(so_far: u64, now: OffsetDateTime) -> u64 {
     let now = now.to_offset(UtcOffset::UTC);
     let days = now.month().length(now.year());
@@ -119,7 +116,6 @@ pub enum PastLimit {
 
 impl MonthlyLimit {
     /// What happens to the next path when `used` were sent; `None` while the limit is not reached.
-    #[must_use]
     pub fn reached(&self, used: u64) -> Option<PastLimit> {
         (used >= self.paths).then_some(self.then)
     }

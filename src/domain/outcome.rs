@@ -15,7 +15,6 @@ pub enum Operation {
 
 impl Operation {
     /// CloudFront's name of the call, for logs and metrics.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CreateInvalidation => "CreateInvalidation",
@@ -23,8 +22,8 @@ impl Operation {
         }
     }
 
-    /// The action that a policy must allow for this call on this distribution (Service Authorization Reference).
-    #[must_use]
+    /// The action that a policy must allow for this call on this distribution (Service
+    /// Authorization Reference).
     pub fn iam_action(self, distribution: &DistributionId) -> String {
         let tenant = if distribution.is_tenant() {
             "ForDistributionTenant"
@@ -72,11 +71,11 @@ impl AwsError {
     /// The service was held up for so long that it was too late to make the call.
     pub const TOO_LATE: &'static str = "TooLate";
 
-    /// What stands for AWS's code where an answer has none: this and the HTTP status, as in `Http502`.
+    /// What stands for AWS's code where an answer has none: this and the HTTP status, as in
+    /// `Http502`.
     pub const HTTP: &'static str = "Http";
 
     /// Whether the code is AWS's own, so that CloudFront spoke and nothing in between.
-    #[must_use]
     pub fn has_code_of_aws(&self) -> bool {
         !self.code.starts_with(Self::HTTP)
             && !matches!(
@@ -95,13 +94,11 @@ impl AwsError {
     }
 
     /// The service stopped while it waited for the answer.
-    #[must_use]
     pub fn stopped() -> Self {
         Self::ours(Self::STOPPED, "the service stopped before the answer came")
     }
 
     /// The service was held up for so long that it was too late to make the call.
-    #[must_use]
     pub fn too_late() -> Self {
         Self::ours(
             Self::TOO_LATE,
@@ -110,13 +107,11 @@ impl AwsError {
     }
 
     /// There are no settings any more to ask with.
-    #[must_use]
     pub fn no_settings() -> Self {
         Self::ours(Self::NO_SETTINGS, "the site's CDN settings were removed")
     }
 
     /// The stored secret does not open, for this reason.
-    #[must_use]
     pub fn unreadable_secret(reason: &str) -> Self {
         Self::ours(Self::UNREADABLE_SECRET, reason)
     }
@@ -131,7 +126,6 @@ impl AwsError {
     }
 
     /// Whether CloudFront spoke about who signs, before anything else.
-    #[must_use]
     pub fn is_about_credentials(&self) -> bool {
         matches!(
             self.code.as_str(),
@@ -153,7 +147,6 @@ impl AwsError {
     }
 
     /// Whether AWS said that requests come too fast: its codes for that, or status 429.
-    #[must_use]
     pub fn is_throttling(&self) -> bool {
         let code = self.code.as_str();
         self.http_status == Some(429)
@@ -168,8 +161,8 @@ impl AwsError {
             )
     }
 
-    /// Whether AWS said that the caller reference was used before: by its code, or as users report, in an `InvalidArgument`.
-    #[must_use]
+    /// Whether AWS said that the caller reference was used before: by its code, or as users report,
+    /// in an `InvalidArgument`.
     pub fn says_reference_was_used(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
         self.code == "InvalidationBatchAlreadyExists"
@@ -226,7 +219,6 @@ impl CreateOutcome {
     ];
 
     /// The error, unless it was accepted.
-    #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
             Self::Accepted { .. } => None,
@@ -242,7 +234,6 @@ impl CreateOutcome {
     }
 
     /// AWS's id of the request, if it told one.
-    #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::Accepted { request_id, .. } => request_id.as_deref(),
@@ -251,7 +242,6 @@ impl CreateOutcome {
     }
 
     /// A name for metrics and logs.
-    #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Accepted { .. } => "accepted",
@@ -299,7 +289,6 @@ impl GetOutcome {
     ];
 
     /// The error, if there was one.
-    #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
             Self::InProgress { .. } | Self::Completed { .. } => None,
@@ -310,7 +299,6 @@ impl GetOutcome {
     }
 
     /// AWS's id of the request, if it told one.
-    #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::InProgress { request_id } | Self::Completed { request_id } => {
@@ -321,7 +309,6 @@ impl GetOutcome {
     }
 
     /// A name for metrics and logs.
-    #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::InProgress { .. } => "in_progress",

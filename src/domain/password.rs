@@ -1,8 +1,10 @@
-//! Which passwords may be chosen: 12 to 256 characters, no composition rules, and none that are guessed first.
+//! Which passwords may be chosen: 12 to 256 characters, no composition rules, and none that are
+//! guessed first.
 //!
-//! Lists of leaked passwords are mostly a common word or two, written with digits, punctuation or look-alikes, repeated,
-//! or walked over the keyboard. So instead of a long list of whole passwords this keeps a short one of such words
-//! (`common_words.txt`, our own) and recognises what is made of them.
+//! Lists of leaked passwords are mostly a common word or two, written with digits, punctuation or
+//! look-alikes, repeated, or walked over the keyboard. So instead of a long list of whole passwords
+//! this keeps a short one of such words (`common_words.txt`, our own) and recognises what is made
+//! of them.
 
 use std::collections::HashSet;
 
@@ -49,8 +51,6 @@ pub enum PasswordError {
 }
 
 impl NewPassword {
-    /// # Errors
-    /// See [`PasswordError`].
     pub fn parse(text: &SecretString) -> Result<Self, PasswordError> {
         let password = text.expose_secret();
         match password.chars().count() {
@@ -62,7 +62,6 @@ impl NewPassword {
     }
 
     /// The password, to be hashed.
-    #[must_use]
     pub const fn secret(&self) -> &SecretString {
         &self.0
     }

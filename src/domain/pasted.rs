@@ -2,7 +2,8 @@
 
 use secrecy::zeroize::Zeroizing;
 
-/// The text without characters nobody can see: zero-width, direction marks, soft hyphens, byte order marks.
+/// The text without characters nobody can see: zero-width, direction marks, soft hyphens, byte
+/// order marks.
 ///
 /// The copy is wiped when dropped, since the text may be a secret.
 pub(super) fn visible(text: &str) -> Zeroizing<String> {

@@ -1,16 +1,18 @@
 //! Invalidation paths: from a path as people write it to the one spelling that CloudFront matches.
 //!
-//! CloudFront compares an invalidation path with the URLs that viewers asked for, and takes a path that can match
-//! none of them without a word. So the spelling matters:
+//! CloudFront compares an invalidation path with the URLs that viewers asked for, and takes a path
+//! that can match none of them without a word. So the spelling matters:
 //!
-//! - non-ASCII and RFC 1738 unsafe characters are percent-encoded as UTF-8 with upper-case hex, and nothing else is;
-//! - what is already encoded stays encoded once, in upper-case hex (RFC 3986, 6.2.2.1). An escape of an *unreserved*
-//!   character (letter, digit, `-` `.` `_` `~`) is undone (6.2.2.2): CloudFront never matches an over-encoded path.
-//!   Therefore `%2e%2e` is a dot segment and `%7E` is `~`;
+//! - non-ASCII and RFC 1738 unsafe characters are percent-encoded as UTF-8 with upper-case hex, and
+//!   nothing else is;
+//! - what is already encoded stays encoded once, in upper-case hex (RFC 3986, 6.2.2.1). An escape
+//!   of an *unreserved* character (letter, digit, `-` `.` `_` `~`) is undone (6.2.2.2): CloudFront
+//!   never matches an over-encoded path. Therefore `%2e%2e` is a dot segment and `%7E` is `~`;
 //! - `%2A` stays: it is a literal asterisk, never a wildcard;
 //! - dot segments are removed as in RFC 3986, 5.2.4; from the path, not from the query;
 //! - `~` cannot be matched at all, so the path is cut before it and ends in a wildcard;
-//! - letter case, doubled slashes and an empty query are kept: to CloudFront they are different objects.
+//! - letter case, doubled slashes and an empty query are kept: to CloudFront they are different
+//!   objects.
 
 use std::{borrow::Cow, fmt};
 
@@ -35,7 +37,8 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b']')
     .add(b'`');
 
-/// A path that CloudFront accepts: it begins with `/`, is encoded, and has `*` at most as its last character.
+/// A path that CloudFront accepts: it begins with `/`, is encoded, and has `*` at most as its last
+/// character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvalidationPath(String);
 
@@ -76,8 +79,8 @@ pub enum PathError {
 }
 
 impl InvalidationPath {
-    /// Reads a path as people write it, with or without its leading slash; white space around it and a fragment do
-    /// not count. Absolute URLs are for [`super::intake`].
+    /// Reads a path as people write it, with or without its leading slash; white space around it
+    /// and a fragment do not count. Absolute URLs are for [`super::intake`].
     ///
     /// # Errors
     /// When nothing that CloudFront accepts can be made of it.
@@ -116,7 +119,6 @@ impl InvalidationPath {
     }
 
     /// Takes a stored path as it stands; `None` if CloudFront would refuse it.
-    #[must_use]
     pub fn from_canonical(stored: &str) -> Option<Self> {
         let acceptable = stored.starts_with('/')
             && stored.len() <= MAX_PATH_CHARACTERS
@@ -134,24 +136,22 @@ impl InvalidationPath {
     }
 
     /// `/*`: all that the distribution has cached.
-    #[must_use]
     pub fn everything() -> Self {
         Self("/*".to_owned())
     }
 
-    /// The wildcard of all paths that begin with `prefix`, which is the beginning of an existing path.
+    /// The wildcard of all paths that begin with `prefix`, which is the beginning of an existing
+    /// path.
     pub(super) fn wildcard(prefix: &str) -> Self {
         Self(format!("{prefix}*"))
     }
 
     /// The path as CloudFront is sent it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The path as CloudFront is sent it.
-    #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }

@@ -1,22 +1,25 @@
 //! Planning: which waiting publishes are sent now, and as which invalidation batches.
 //!
-//! Whenever quota and rate allow one more `CreateInvalidation` for a distribution, [`plan`] is asked with all that
-//! waits. So nothing is delayed on purpose, and what gathered during the last call goes together.
+//! Whenever quota and rate allow one more `CreateInvalidation` for a distribution, [`plan`] is
+//! asked with all that waits. So nothing is delayed on purpose, and what gathered during the last
+//! call goes together.
 //!
-//! **Who goes.** Oldest first, each publish whole. What several publishes ask for, or what a wildcard among them
-//! covers, goes once. A publish that does not fit now waits and *reserves* all the room that it needs: younger
-//! publishes may use only what is left beyond that. Room comes back when invalidations complete, so no publish is
-//! overtaken for ever, and yet fifteen wildcards in progress do not hold up a publish of plain paths. A publish that
-//! needs nothing more than what goes anyway always goes along.
+//! **Who goes.** Oldest first, each publish whole. What several publishes ask for, or what a
+//! wildcard among them covers, goes once. A publish that does not fit now waits and *reserves* all
+//! the room that it needs: younger publishes may use only what is left beyond that. Room comes back
+//! when invalidations complete, so no publish is overtaken for ever, and yet fifteen wildcards in
+//! progress do not hold up a publish of plain paths. A publish that needs nothing more than what
+//! goes anyway always goes along.
 //!
-//! **What is cut.** Only a publish that is larger than the full quota, since it would wait for ever: its first batch
-//! fills the room there is, the rest follows in batches of at most the full quota, and nothing younger is planned
-//! before them.
+//! **What is cut.** Only a publish that is larger than the full quota, since it would wait for
+//! ever: its first batch fills the room there is, the rest follows in batches of at most the full
+//! quota, and nothing younger is planned before them.
 //!
 //! **What is folded.** Nothing under [`Policy::Exact`], all under [`Policy::Everything`]; for
-//! [`Policy::Economical`] see [`super::fold`]. Folding comes first and looks at all that waits, so a storm that
-//! would take many batches becomes a few wildcards in one. Publishes are then fitted with their folded items. Where
-//! there is no room for a wildcard that saves money, they wait for it, as for any wildcard.
+//! [`Policy::Economical`] see [`super::fold`]. Folding comes first and looks at all that waits, so
+//! a storm that would take many batches becomes a few wildcards in one. Publishes are then fitted
+//! with their folded items. Where there is no room for a wildcard that saves money, they wait for
+//! it, as for any wildcard.
 
 use std::collections::HashMap;
 
@@ -60,15 +63,16 @@ impl Default for Room {
     }
 }
 
-/// How much more than what was asked may be purged to save calls and money: the site owner's choice.
+/// How much more than what was asked may be purged to save calls and money: the site owner's
+/// choice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "policy")]
 pub enum Policy {
     /// Only what was asked.
     #[default]
     Exact,
-    /// Fold when more than `threshold` items wait, when the month's free paths run out, or when the backlog is
-    /// overdue.
+    /// Fold when more than `threshold` items wait, when the month's free paths run out, or when the
+    /// backlog is overdue.
     Economical {
         /// The most items that are sent as they were asked.
         threshold: u32,
@@ -79,7 +83,6 @@ pub enum Policy {
 
 impl Policy {
     /// How many different items a plan for this room can use: what is folded may be any number.
-    #[must_use]
     pub fn can_use(self, room: Room) -> usize {
         match self {
             Self::Exact => room
@@ -101,8 +104,8 @@ pub struct PlanInput<'a> {
     pub waiting: &'a [Waiting],
     /// What may be sent now.
     pub room: Room,
-    /// What the room grows to once nothing is in progress. Below one of each nothing could ever be sent, so it is
-    /// read as one.
+    /// What the room grows to once nothing is in progress. Below one of each nothing could ever be
+    /// sent, so it is read as one.
     pub quota: Room,
     /// The site's policy.
     pub policy: Policy,
@@ -117,7 +120,8 @@ pub struct PlanInput<'a> {
 /// What to send.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The invalidation batches in the order of sending. The first fits the room of now, each other the full quota.
+    /// The invalidation batches in the order of sending. The first fits the room of now, each other
+    /// the full quota.
     pub batches: Vec<PlannedBatch>,
     /// The publishes whose items are all covered by the batches, oldest first.
     pub taken: Vec<Uuid>,
@@ -158,7 +162,6 @@ pub struct Saved {
 }
 
 /// Decides which of the waiting publishes go now, and in which batches.
-#[must_use]
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let folds = match input.policy {
         Policy::Exact => Vec::new(),
@@ -171,8 +174,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     finish(input, &chosen, &batches, &waits, &folds)
 }
 
-/// Halves a batch that CloudFront refused, to find the item at fault. The second half of a single item is empty.
-#[must_use]
+/// Halves a batch that CloudFront refused, to find the item at fault. The second half of a single
+/// item is empty.
 pub fn split(mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     let second = items.split_off(items.len().div_ceil(2));
     (items, second)
@@ -220,7 +223,8 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     fold(&asked.items(), input.known_paths, goal)
 }
 
-/// The items that go, and why publishes that do not go wait: by index, ascending. Those after the last wait for quota.
+/// The items that go, and why publishes that do not go wait: by index, ascending. Those after the
+/// last wait for quota.
 fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usize, Holdup)>) {
     let room = Limits::of(input.room);
     let quota = Limits::of(input.quota).at_least_one();
@@ -376,7 +380,8 @@ impl Limits {
         }
     }
 
-    /// Whether there is room for all of `need` besides what is taken. What needs none of a kind does not care for it.
+    /// Whether there is room for all of `need` besides what is taken. What needs none of a kind
+    /// does not care for it.
     fn allow(self, taken: Need, need: Need) -> bool {
         (need.files == 0 || taken.files + need.files <= self.files)
             && (need.wildcards == 0 || taken.wildcards + need.wildcards <= self.wildcards)

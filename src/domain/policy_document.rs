@@ -3,9 +3,9 @@
 use super::{DistributionId, Operation, Partition};
 
 /// The least-privilege policy for one distribution, as JSON to paste into the IAM console.
-#[must_use]
 pub fn policy_document(distribution: &DistributionId, partition: Partition) -> String {
-    // IDs are letters, digits and `_`: nothing needs escaping, and the keys keep the order that IAM's users expect.
+    // IDs are letters, digits and `_`: nothing needs escaping, and the keys keep the order that
+    // IAM's users expect.
     let [create, get] = [Operation::CreateInvalidation, Operation::GetInvalidation]
         .map(|operation| operation.iam_action(distribution));
     let resource = distribution.arn(partition);

@@ -20,7 +20,6 @@ impl Partition {
     pub const ALL: [Self; 3] = [Self::Aws, Self::AwsCn, Self::AwsEusc];
 
     /// The second part of an ARN, such as `aws-cn` in `arn:aws-cn:…`.
-    #[must_use]
     pub const fn id(self) -> &'static str {
         match self {
             Self::Aws => "aws",
@@ -30,13 +29,11 @@ impl Partition {
     }
 
     /// The partition whose ARNs carry this name, if CloudFront is in it.
-    #[must_use]
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|partition| partition.id() == id)
     }
 
     /// How a list of regions names the group.
-    #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::Aws => "Commercial",
@@ -45,8 +42,8 @@ impl Partition {
         }
     }
 
-    /// The one region for which CloudFront accepts signatures in this partition (its endpoint rules).
-    #[must_use]
+    /// The one region for which CloudFront accepts signatures in this partition (its endpoint
+    /// rules).
     pub const fn signing_region(self) -> &'static str {
         match self {
             Self::Aws => "us-east-1",
@@ -56,7 +53,6 @@ impl Partition {
     }
 
     /// The host of the AWS console.
-    #[must_use]
     pub const fn console_host(self) -> &'static str {
         match self {
             Self::Aws => "console.aws.amazon.com",
@@ -80,12 +76,14 @@ struct RegionInfo {
 
 /// A region of AWS where CloudFront can be used.
 ///
-/// It decides the partition and no more: requests are always signed for [`Partition::signing_region`].
+/// It decides the partition and no more: requests are always signed for
+/// [`Partition::signing_region`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Region(&'static RegionInfo);
 
 impl Region {
-    /// `us-east-1`, the region that CloudFront itself signs for and the one to choose without a reason for another.
+    /// `us-east-1`, the region that CloudFront itself signs for and the one to choose without a
+    /// reason for another.
     pub const RECOMMENDED: Self = Self(&REGIONS[0]);
 
     /// Every region, the recommended one first, then by partition and name.
@@ -94,19 +92,16 @@ impl Region {
     }
 
     /// AWS's code, such as `eu-central-1`.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         self.0.code
     }
 
     /// AWS's name, such as `Europe (Frankfurt)`.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         self.0.name
     }
 
     /// The partition the region is in.
-    #[must_use]
     pub const fn partition(self) -> Partition {
         self.0.partition
     }
@@ -189,7 +184,8 @@ const fn region(partition: Partition, code: &'static str, name: &'static str) ->
     }
 }
 
-/// As AWS's SDKs list them in November 2026, without the partitions where CloudFront is not (GovCloud, ISO).
+/// As AWS's SDKs list them in November 2026, without the partitions where CloudFront is not
+/// (GovCloud, ISO).
 static REGIONS: [RegionInfo; 39] = {
     use Partition::{Aws, AwsCn, AwsEusc};
     [

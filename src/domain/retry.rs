@@ -1,4 +1,5 @@
-//! What follows from CloudFront's answer: the one retry policy. The database keeps its result, and is the only loop.
+//! What follows from CloudFront's answer: the one retry policy. The database keeps its result, and
+//! is the only loop.
 
 use time::{Duration, OffsetDateTime};
 
@@ -8,8 +9,8 @@ use super::{AwsError, CreateOutcome, GetOutcome, InvalidationId};
 const PERSISTENCE: Duration = Duration::hours(24);
 /// CloudFront may not know an invalidation right after it accepted it.
 const SETTLING: Duration = Duration::minutes(1);
-/// How long a batch is refused for quota while nothing of ours is in progress, before it is tried in halves: somebody
-/// else fills the quota, or it is smaller than believed.
+/// How long a batch is refused for quota while nothing of ours is in progress, before it is tried
+/// in halves: somebody else fills the quota, or it is smaller than believed.
 const QUOTA_PATIENCE: Duration = Duration::minutes(2);
 /// The longest pause between tries.
 const LONGEST_BACKOFF: Duration = Duration::minutes(1);
@@ -36,7 +37,6 @@ impl WaitReason {
     pub const ALL: [Self; 4] = [Self::Quota, Self::Rate, Self::Retry, Self::Settings];
 
     /// The name that the API and the database use.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Quota => "quota",
@@ -103,7 +103,8 @@ pub enum AfterCreate {
         /// Whether this attempt is known to have had no effect.
         surely_refused: bool,
     },
-    /// It cannot go as a whole, for one of its items or for its size: each half is tried on its own.
+    /// It cannot go as a whole, for one of its items or for its size: each half is tried on its
+    /// own.
     Split(AwsError),
     /// It can never succeed.
     Failed(AwsError),
@@ -111,7 +112,6 @@ pub enum AfterCreate {
 
 impl AfterCreate {
     /// What AWS said, where it was not yes.
-    #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
             Self::InProgress { .. } | Self::Completed { .. } => None,
@@ -123,7 +123,6 @@ impl AfterCreate {
     }
 
     /// Whether CloudFront let the caller in, whatever it then said about the batch.
-    #[must_use]
     pub fn shows_working_settings(&self) -> bool {
         match self {
             Self::InProgress { .. }
@@ -140,7 +139,6 @@ impl AfterCreate {
 }
 
 /// Decides what follows from CloudFront's answer to `CreateInvalidation`.
-#[must_use]
 pub fn after_create(outcome: CreateOutcome, sent: &Sent) -> AfterCreate {
     let hold = |why, after, error, surely_refused| AfterCreate::Hold {
         why,
@@ -167,7 +165,8 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent) -> AfterCreate {
             AfterCreate::Split(error)
         }
         CreateOutcome::QuotaFull(error) => {
-            // The next completion of ours ends the wait early. With none of ours under way somebody else fills it.
+            // The next completion of ours ends the wait early. With none of ours under way somebody
+            // else fills it.
             let after = if sent.others_in_progress { 30 } else { 5 };
             hold(WaitReason::Quota, Duration::seconds(after), error, true)
         }
@@ -221,7 +220,6 @@ pub enum AfterGet {
 
 impl AfterGet {
     /// What AWS said, where it was not an answer.
-    #[must_use]
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
             Self::Completed => None,
@@ -231,9 +229,9 @@ impl AfterGet {
     }
 }
 
-/// Decides what follows from CloudFront's answer to `GetInvalidation` about something accepted at `submitted_at`.
-/// `same_distribution`: whether the settings in force are still those of its distribution.
-#[must_use]
+/// Decides what follows from CloudFront's answer to `GetInvalidation` about something accepted at
+/// `submitted_at`. `same_distribution`: whether the settings in force are still those of its
+/// distribution.
 pub fn after_get(
     outcome: GetOutcome,
     submitted_at: OffsetDateTime,
@@ -262,9 +260,8 @@ pub fn after_get(
     }
 }
 
-/// How long to wait before asking about an invalidation of this age. CloudFront completes most within 25 s, so the
-/// first questions come quickly, and the later ones at a quarter of the age.
-#[must_use]
+/// How long to wait before asking about an invalidation of this age. CloudFront completes most
+/// within 25 s, so the first questions come quickly, and the later ones at a quarter of the age.
 pub fn poll_interval(age: Duration) -> Duration {
     (age / 4_i32).clamp(Duration::seconds(2), Duration::MINUTE)
 }

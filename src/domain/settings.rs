@@ -42,8 +42,8 @@ pub struct SettingsForm {
 }
 
 impl Settings {
-    /// Whose request rate and bill it is: the access key ID, or `default` for AWS default credentials.
-    #[must_use]
+    /// Whose request rate and bill it is: the access key ID, or `default` for AWS default
+    /// credentials.
     pub fn access_key_name(&self) -> &str {
         self.credentials
             .access_key_id()
@@ -51,7 +51,6 @@ impl Settings {
     }
 
     /// The distribution in the AWS console.
-    #[must_use]
     pub fn console_url(&self) -> String {
         format!(
             "https://{}/cloudfront/v4/home#/distributions/{}",
@@ -61,7 +60,6 @@ impl Settings {
     }
 
     /// What an error of AWS's means with these settings, and how to mend it.
-    #[must_use]
     pub fn advise(&self, error: &AwsError, operation: Operation) -> Advice {
         advise(
             error,
@@ -77,7 +75,6 @@ impl Settings {
 
 impl SettingsForm {
     /// What a page may show again in a field: as typed, but nothing that might be a secret.
-    #[must_use]
     pub fn echo(&self, field: Field) -> &str {
         let typed = match field {
             Field::DistributionId => &self.distribution_id,
@@ -115,7 +112,6 @@ pub enum Field {
 
 impl Field {
     /// The field's name in the form.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DistributionId => "distribution_id",
@@ -163,7 +159,6 @@ impl FieldErrors {
     }
 
     /// What to say at a field.
-    #[must_use]
     pub fn message(&self, field: Field) -> Option<&str> {
         self.iter()
             .find(|error| error.field == field)
@@ -186,8 +181,8 @@ impl std::error::Error for FieldErrors {}
 impl Settings {
     /// Makes settings of what was typed.
     ///
-    /// An empty secret keeps the one that `stored` (the draft first, then the active settings) has for the same access
-    /// key ID.
+    /// An empty secret keeps the one that `stored` (the draft first, then the active settings) has
+    /// for the same access key ID.
     ///
     /// # Errors
     ///

@@ -22,7 +22,6 @@ pub struct NotASiteName;
 
 impl SiteName {
     /// The name.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

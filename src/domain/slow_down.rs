@@ -2,16 +2,18 @@
 //!
 //! Three rules, each for what the others leave open:
 //!
-//! 1. A client waits longer with each failure of its own, up to five minutes. A client is a browser that has signed in
-//!    before (by a cookie of its own), else an address: IPv6 by its /48, which is what one customer can have.
-//! 2. Strangers, that is clients without such a cookie, are slowed down together once they have failed often at one
-//!    account: then one try every ten seconds for all of them. That bounds a botnet.
-//! 3. The first try of an address passes rule 2. So the owner with a new browser at a new address gets in during an
-//!    attack; and the attacker gets one guess an address and day, which is hopeless against a password of 12
-//!    characters that is not a common one.
+//! 1. A client waits longer with each failure of its own, up to five minutes. A client is a browser
+//!    that has signed in before (by a cookie of its own), else an address: IPv6 by its /48, which
+//!    is what one customer can have.
+//! 2. Strangers, that is clients without such a cookie, are slowed down together once they have
+//!    failed often at one account: then one try every ten seconds for all of them. That bounds a
+//!    botnet.
+//! 3. The first try of an address passes rule 2. So the owner with a new browser at a new address
+//!    gets in during an attack; and the attacker gets one guess an address and day, which is
+//!    hopeless against a password of 12 characters that is not a common one.
 //!
-//! A browser that has signed in before is held up by nobody but itself, even when it shares its address with the
-//! attacker.
+//! A browser that has signed in before is held up by nobody but itself, even when it shares its
+//! address with the attacker.
 
 use time::{Duration, OffsetDateTime};
 
@@ -50,7 +52,6 @@ impl Tries {
     }
 
     /// With one more, which begins now.
-    #[must_use]
     pub fn and_one_more(self, now: OffsetDateTime) -> Self {
         Self {
             failures: self.recent(CLIENT_MEMORY, now).saturating_add(1),
@@ -60,7 +61,6 @@ impl Tries {
 }
 
 /// How long `client` has to wait before its next try; zero: it may try now.
-#[must_use]
 pub fn client_wait(client: Tries, now: OffsetDateTime) -> Duration {
     let failures = client.recent(CLIENT_MEMORY, now);
     let Some(doublings) = failures.checked_sub(FREE + 1) else {
@@ -71,7 +71,6 @@ pub fn client_wait(client: Tries, now: OffsetDateTime) -> Duration {
 }
 
 /// How long a stranger has to wait for the sake of the account.
-#[must_use]
 pub fn stranger_wait(client: Tries, strangers: Tries, now: OffsetDateTime) -> Duration {
     if client.recent(CLIENT_MEMORY, now) == 0
         || strangers.recent(STRANGERS_MEMORY, now) < STRANGERS_FREE

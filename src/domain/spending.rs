@@ -8,7 +8,8 @@ use super::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
 use super::plan::DEFAULT_THRESHOLD;
 use super::{Limits, Policy, Waiting};
 
-/// Items of a publish that is never folded because of what is in progress: a page with its lists, feeds and companions.
+/// Items of a publish that is never folded because of what is in progress: a page with its lists,
+/// feeds and companions.
 const A_FEW: u32 = 10;
 
 /// The name of a [`Policy`]: what is chosen on the page.
@@ -25,7 +26,6 @@ pub enum PolicyName {
 
 impl PolicyName {
     /// The name that forms and the database use.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Exact => "exact",
@@ -48,7 +48,6 @@ impl FromStr for PolicyName {
 
 impl PastLimit {
     /// The name that forms and the database use.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Economical => "economical",
@@ -73,7 +72,8 @@ impl FromStr for PastLimit {
 pub struct Spending {
     /// How much more than what was asked may be purged.
     pub policy: PolicyName,
-    /// Items above which the policy economical folds; kept while another policy is chosen. At least 1.
+    /// Items above which the policy economical folds; kept while another policy is chosen. At least
+    /// 1.
     pub fold_above: u32,
     /// The most paths a month; none: any number.
     pub monthly_limit: Option<MonthlyLimit>,
@@ -91,9 +91,10 @@ impl Default for Spending {
 
 /// What a month has taken so far.
 ///
-/// AWS counts free paths for each of its accounts, and does not tell which account an access key belongs to. So what
-/// is counted is all that went through the access key in force, and through the keys that its sites used before it:
-/// a rotated key belongs to the same account as a rule. What others send for the account is not known here.
+/// AWS counts free paths for each of its accounts, and does not tell which account an access key
+/// belongs to. So what is counted is all that went through the access key in force, and through the
+/// keys that its sites used before it: a rotated key belongs to the same account as a rule. What
+/// others send for the account is not known here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MonthUsage {
     /// Calls of `CreateInvalidation` for the site that CloudFront accepted.
@@ -128,7 +129,6 @@ pub struct Terms {
 
 impl Spending {
     /// The terms after what the month has taken, and with what is under way.
-    #[must_use]
     pub fn terms(&self, month: &MonthUsage, in_flight: InFlight, prices: &Prices) -> Terms {
         let planned = in_flight.planned;
         let economical = Policy::Economical {
@@ -162,8 +162,9 @@ impl Spending {
 }
 
 impl Spending {
-    /// How many items are sent unfolded now. A rebuild that comes bit by bit is to cost no more than one that comes at
-    /// once, so what is still in progress counts. A publish of a few items is never folded for what went before it.
+    /// How many items are sent unfolded now. A rebuild that comes bit by bit is to cost no more
+    /// than one that comes at once, so what is still in progress counts. A publish of a few items
+    /// is never folded for what went before it.
     fn threshold(&self, in_progress: u64) -> u32 {
         let in_progress = u32::try_from(in_progress).unwrap_or(u32::MAX);
         let least = (self.fold_above / 10).max(A_FEW).min(self.fold_above);
@@ -172,13 +173,14 @@ impl Spending {
 }
 
 impl Terms {
-    /// Whether [`super::plan()`] may fold what waits, and so has a use for the paths that are known.
-    #[must_use]
+    /// Whether [`super::plan()`] may fold what waits, and so has a use for the paths that are
+    /// known.
     pub fn may_fold(&self, waiting: &[Waiting], overdue: bool) -> bool {
         let Policy::Economical { threshold } = self.policy else {
             return false;
         };
-        // Counted before what is asked twice falls away: once in a while the paths are read in vain.
+        // Counted before what is asked twice falls away: once in a while the paths are read in
+        // vain.
         let items: usize = waiting.iter().map(|waiting| waiting.items.len()).sum();
         overdue || items > threshold as usize || items as u64 > self.free_paths_left
     }
@@ -209,7 +211,6 @@ pub struct MeterReading {
 
 impl MonthUsage {
     /// The meter at `now`, which is within the month.
-    #[must_use]
     pub fn read(&self, prices: &Prices, now: OffsetDateTime) -> MeterReading {
         let key_cost = prices.cost(0, self.key_paths);
         let part = u128::from(key_cost.0) * u128::from(self.site_paths)
@@ -230,14 +231,12 @@ impl MonthUsage {
 }
 
 /// The first day of the month, in UTC as on AWS's bill.
-#[must_use]
 pub fn month_of(at: OffsetDateTime) -> Date {
     let day = at.to_offset(UtcOffset::UTC).date();
     day.replace_day(1).unwrap_or(day)
 }
 
-/// When the month's meter starts anew.
-#[must_use]
+/// When the month's meter starts again.
 pub fn next_month(at: OffsetDateTime) -> OffsetDateTime {
     let first = month_of(at);
     let year = first.year() + i32::from(first.month() == Month::December);
@@ -264,7 +263,6 @@ pub enum HeldNote {
 
 impl HeldNote {
     /// The month's limit is reached.
-    #[must_use]
     pub fn monthly_limit(now: OffsetDateTime) -> Self {
         Self::MonthlyLimit {
             until: next_month(now),
@@ -272,7 +270,6 @@ impl HeldNote {
     }
 
     /// What it means and what can be done about it, if it is worth telling yet.
-    #[must_use]
     pub fn sentence(&self, now: OffsetDateTime, limits: &Limits) -> Option<String> {
         match self {
             Self::MonthlyLimit { until } => Some(format!(

@@ -26,7 +26,6 @@ impl PublishState {
     ];
 
     /// Its name.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -38,7 +37,6 @@ impl PublishState {
     }
 
     /// Whether nothing changes any more.
-    #[must_use]
     pub const fn has_ended(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)
     }
@@ -81,7 +79,6 @@ impl InvalidationStatus {
     ];
 
     /// Its name.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "Queued",

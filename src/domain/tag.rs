@@ -1,12 +1,14 @@
-//! Cache tags: names that the origin gives its answers, by which CloudFront can be told to forget them.
+//! Cache tags: names that the origin gives its answers, by which CloudFront can be told to forget
+//! them.
 
 use std::fmt;
 
 /// The most characters a tag may have, without its `#`. CloudFront's rule.
 pub const MAX_TAG_CHARACTERS: usize = 256;
 
-/// A cache tag as CloudFront is sent it: `#` and then 1 to 256 characters of visible ASCII, lower-cased, without
-/// comma and `*`. CloudFront compares tags without regard to case, so one spelling stands for all.
+/// A cache tag as CloudFront is sent it: `#` and then 1 to 256 characters of visible ASCII,
+/// lower-cased, without comma and `*`. CloudFront compares tags without regard to case, so one
+/// spelling stands for all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheTag(String);
 
@@ -29,7 +31,8 @@ pub enum TagError {
 }
 
 impl CacheTag {
-    /// Reads a tag as a publisher writes it: white space around it and one leading `#` do not count.
+    /// Reads a tag as a publisher writes it: white space around it and one leading `#` do not
+    /// count.
     ///
     /// # Errors
     /// When CloudFront would not take it as a tag.
@@ -49,7 +52,6 @@ impl CacheTag {
     }
 
     /// The tag with its `#`, as CloudFront is sent it.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

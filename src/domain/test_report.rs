@@ -1,4 +1,4 @@
-//! «Save and test»: what its two calls to CloudFront say about the settings, step by step.
+//! “Save and test”: what its two calls to CloudFront say about the settings, step by step.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,6 @@ use super::{
 pub const TEST_PATH: &str = "/skycms-cdn-test";
 
 /// What the test's first call sends.
-#[must_use]
 pub fn test_batch(caller_reference: CallerReference) -> InvalidationBatch {
     InvalidationBatch {
         caller_reference,
@@ -50,7 +49,6 @@ impl Step {
     ];
 
     /// The name in pages and API.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Format => "format",
@@ -78,7 +76,6 @@ pub enum StepOutcome {
 
 impl StepOutcome {
     /// The name in pages and API.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -119,7 +116,6 @@ const NOT_ASKED: &str = "Not tried, since an earlier step failed.";
 
 impl TestReport {
     /// The report on a form that is not well-formed: nothing was sent.
-    #[must_use]
     pub fn of_bad_form(errors: &FieldErrors) -> Self {
         let mut report = Self::blank(None);
         report.set(Step::Format, StepOutcome::Failed, errors.to_string());
@@ -127,7 +123,6 @@ impl TestReport {
     }
 
     /// The report before the first call: the form is well-formed, all else is still to come.
-    #[must_use]
     pub fn begun(reference: CallerReference) -> Self {
         let mut report = Self::blank(Some(reference));
         for step in Step::ALL {
@@ -138,7 +133,6 @@ impl TestReport {
     }
 
     /// The report after the first call, which creates the test's invalidation.
-    #[must_use]
     pub fn after_create(
         reference: CallerReference,
         outcome: &CreateOutcome,
@@ -252,13 +246,11 @@ impl TestReport {
     }
 
     /// One step.
-    #[must_use]
     pub const fn step(&self, step: Step) -> &StepReport {
         &self.steps[step as usize]
     }
 
     /// Whether the settings work: the first four steps passed, and the last has not failed.
-    #[must_use]
     pub fn passed(&self) -> bool {
         let (last, first) = (self.step(Step::Completed), &self.steps[..4]);
         first.iter().all(|step| step.outcome == StepOutcome::Passed)
@@ -266,7 +258,6 @@ impl TestReport {
     }
 
     /// Whether CloudFront is still to be asked whether the invalidation has completed.
-    #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.step(Step::Completed).outcome == StepOutcome::Waiting
     }

@@ -1,5 +1,5 @@
-//! W3C trace context: which trace a publish belongs to, in the eyes of whoever follows requests across services.
-//! <https://www.w3.org/TR/trace-context/>
+//! W3C trace context: which trace a publish belongs to, in the eyes of whoever follows requests
+//! across services. <https://www.w3.org/TR/trace-context/>
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use std::fmt;
 pub struct TraceParent(String);
 
 impl TraceParent {
-    /// Reads the header. What makes no sense is none: a trace that is broken must not stop a publish.
+    /// Reads the header. What makes no sense is none: a trace that is broken must not stop a
+    /// publish.
     ///
     /// Of a version that is not known yet, its beginning is read, which every version has.
-    #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let version = header
             .get(..2)
@@ -37,7 +37,6 @@ impl TraceParent {
     }
 
     /// The same trace, for a call that is made on its behalf.
-    #[must_use]
     pub fn child(&self, span: u64) -> Self {
         // Zero is no span.
         let span = span.max(1);
@@ -45,19 +44,16 @@ impl TraceParent {
     }
 
     /// The trace.
-    #[must_use]
     pub fn trace_id(&self) -> &str {
         &self.0[3..35]
     }
 
     /// The call within it.
-    #[must_use]
     pub fn span_id(&self) -> &str {
         &self.0[36..52]
     }
 
     /// The header.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -54,8 +54,8 @@ impl Cluster {
             .ssl_mode(PgSslMode::Disable)
     }
 
-    /// One of PostgreSQL's programs, as its account, out of reach of a Ctrl-C, and without this service's environment,
-    /// which holds secrets.
+    /// One of PostgreSQL's programs, as its account, out of reach of a Ctrl-C, and without this
+    /// service's environment, which holds secrets.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.installation.program(program));
         command
@@ -69,8 +69,8 @@ impl Cluster {
         command
     }
 
-    /// Makes the cluster, once. It is made beside its place and then renamed, so that a crash leaves none or a whole
-    /// one.
+    /// Makes the cluster, once. It is made beside its place and then renamed, so that a crash
+    /// leaves none or a whole one.
     pub(super) async fn initialise(&self) -> Result<(), PostgresError> {
         let data = self.data();
         if data.join("PG_VERSION").exists() {
@@ -103,14 +103,15 @@ impl Cluster {
             .context("sync", self.data_dir.path())
     }
 
-    /// Stops the server of an earlier run of the service that was killed. Adopting it is no option: nobody would be
-    /// told when it dies, as a parent is.
+    /// Stops the server of an earlier run of the service that was killed. Adopting it is no option:
+    /// nobody would be told when it dies, as a parent is.
     pub(super) async fn stop_leftover(&self) -> Result<(), PostgresError> {
         for signal in [Signal::SIGINT, Signal::SIGQUIT] {
             if self.try_lock()?.is_some() {
                 return Ok(());
             }
-            // The lock is held by PostgreSQL's own processes only, so the number in the file is still theirs.
+            // The lock is held by PostgreSQL's own processes only, so the number in the file is
+            // still theirs.
             if let Some(pid) = self.recorded_pid() {
                 info!(%pid, "stopping the PostgreSQL that an earlier run left behind");
                 let _ = kill(pid, signal);
@@ -122,8 +123,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Starts the server once and waits until it accepts connections, which after a crash is when it has replayed its
-    /// log.
+    /// Starts the server once and waits until it accepts connections, which after a crash is when
+    /// it has replayed its log.
     pub(super) async fn launch(&self) -> Result<Postmaster, PostgresError> {
         let lock = self.lock().await?;
         let log = OpenOptions::new()
@@ -148,8 +149,9 @@ impl Cluster {
         }
         command.arg("-c").arg(format!("port={PORT}"));
         command.arg("-c").arg(self.socket_dir.setting());
-        // A lock file left by a dead postmaster stops a new one when its number has come back for another process.
-        // This name is for that: a number that is known not to be a postmaster. The check of shared memory remains.
+        // A lock file left by a dead postmaster stops a new one when its number has come back for
+        // another process. This name is for that: a number that is known not to be a postmaster.
+        // The check of shared memory remains.
         if let Some(pid) = self.recorded_pid() {
             command.env("PG_GRANDPARENT_PID", pid.to_string());
         }

@@ -26,7 +26,8 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes `path` if it is missing, gives it to PostgreSQL's account with mode 0700, and locks it.
+    /// Makes `path` if it is missing, gives it to PostgreSQL's account with mode 0700, and locks
+    /// it.
     pub(super) fn open(path: &Path) -> Result<Self, PostgresError> {
         if !path.exists() {
             let parent = path.parent().unwrap_or(path);
@@ -38,7 +39,8 @@ impl DataDir {
         }
         let path = path.canonicalize().context("open", path)?;
         let lock_file = path.join("lock");
-        // Changing the mode of a directory that holds somebody else's files would lock them out of it.
+        // Changing the mode of a directory that holds somebody else's files would lock them out of
+        // it.
         if !lock_file.exists() && !is_empty(&path)? {
             return Err(PostgresError::Foreign(path));
         }
@@ -84,9 +86,10 @@ fn is_empty(dir: &Path) -> Result<bool, PostgresError> {
     Ok(true)
 }
 
-/// PostgreSQL refuses to run as root. An existing cluster is run by its owner; a new one by `postgres`, the account
-/// that PostgreSQL's packages make for exactly this (`_postgres` on macOS). `nobody` would do too, but daemons share
-/// it, and each of them could read and change the database.
+/// PostgreSQL refuses to run as root. An existing cluster is run by its owner; a new one by
+/// `postgres`, the account that PostgreSQL's packages make for exactly this (`_postgres` on macOS).
+/// `nobody` would do too, but daemons share it, and each of them could read and change the
+/// database.
 fn account(data_dir: &Path) -> Result<Option<Account>, PostgresError> {
     if !Uid::effective().is_root() {
         return Ok(None);

@@ -8,7 +8,8 @@ use super::PostgresError;
 
 const OLDEST_MAJOR: u32 = 14;
 
-/// Where the distributions keep binaries: a directory, and the start of the names in it that end in a version.
+/// Where the distributions keep binaries: a directory, and the start of the names in it that end in
+/// a version.
 const USUAL_PLACES: &[(&str, &str, &str)] = &[
     ("/usr/lib/postgresql", "", "bin"),          // Debian, Ubuntu
     ("/usr", "pgsql-", "bin"), // postgresql.org's packages for Red Hat and its kin
@@ -41,8 +42,8 @@ impl Installation {
         Some(Self { major, bin })
     }
 
-    /// Of the installations in `candidates`, the one that the cluster in `data` was made by; for a new cluster the
-    /// first that is new enough.
+    /// Of the installations in `candidates`, the one that the cluster in `data` was made by; for a
+    /// new cluster the first that is new enough.
     pub(super) fn choose(candidates: &[PathBuf], data: &Path) -> Result<Self, PostgresError> {
         let installed = || candidates.iter().cloned().filter_map(Self::open);
         let cluster = fs::read_to_string(data.join("PG_VERSION"))
@@ -80,8 +81,8 @@ impl Installation {
     }
 }
 
-/// Every directory that may hold PostgreSQL's binaries: `PATH`, `pg_config --bindir`, then the distributions' usual
-/// places, newest version first.
+/// Every directory that may hold PostgreSQL's binaries: `PATH`, `pg_config --bindir`, then the
+/// distributions' usual places, newest version first.
 pub(super) fn candidates() -> Vec<PathBuf> {
     #[expect(
         clippy::disallowed_methods,
@@ -120,7 +121,8 @@ fn versions(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, dir)| dir).collect()
 }
 
-/// The major version in the output of `postgres --version`: `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+/// The major version in the output of `postgres --version`: `postgres (PostgreSQL) 15.18 (Debian
+/// 15.18-0+deb12u1)`.
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split_once("(PostgreSQL) ")?.1;
     let digits = number
@@ -129,7 +131,8 @@ fn major_of(version: &str) -> Option<u32> {
     number[..digits].parse().ok()
 }
 
-/// The command that installs PostgreSQL, from the text of `/etc/os-release`; macOS has no such file.
+/// The command that installs PostgreSQL, from the text of `/etc/os-release`; macOS has no such
+/// file.
 fn install_hint(os_release: &str) -> String {
     let family: String = os_release
         .lines()

@@ -49,7 +49,8 @@ impl SocketDir {
         }
     }
 
-    /// The server's setting is a comma-separated list; quotes keep a path with a comma in one piece.
+    /// The server's setting is a comma-separated list; quotes keep a path with a comma in one
+    /// piece.
     pub(super) fn setting(&self) -> OsString {
         let path = self.path().as_os_str().as_bytes();
         let mut setting = b"unix_socket_directories=\"".to_vec();

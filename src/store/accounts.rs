@@ -14,9 +14,6 @@ const DEVICE_MEMORY: Duration = Duration::days(365);
 
 impl Store {
     /// The hash of the admin's password; none: it has not been set.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn password_hash(&self) -> Result<Option<String>, StoreError> {
         Ok(
             sqlx::query_scalar!("SELECT password_hash FROM account WHERE name = $1", ADMIN)
@@ -26,9 +23,6 @@ impl Store {
     }
 
     /// Sets the admin's password where it has none. Tells whether it had none.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn set_first_password(
         &self,
         hash: &str,
@@ -45,11 +39,8 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Sets the admin's password and ends its sessions. With `link`, only if that link works, which it then does no
-    /// more. Tells whether it was done.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Sets the admin's password and ends its sessions. With `link`, only if that link works, which
+    /// it then does no more. Tells whether it was done.
     pub async fn set_password(
         &self,
         hash: &str,
@@ -92,9 +83,6 @@ impl Store {
     }
 
     /// Stores a link that sets the admin's password, once, within an hour.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn add_set_up_link(
         &self,
         token: &TokenHash,
@@ -111,9 +99,6 @@ impl Store {
     }
 
     /// Whether a set-up link works.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn set_up_link_works(
         &self,
         token: &TokenHash,
@@ -129,9 +114,6 @@ impl Store {
     }
 
     /// Whether this browser has signed in before.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn knows_device(
         &self,
         device: &TokenHash,
@@ -147,9 +129,6 @@ impl Store {
     }
 
     /// Remembers that this browser has signed in.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn remember_device(
         &self,
         device: &TokenHash,
@@ -168,9 +147,6 @@ impl Store {
     }
 
     /// Deletes sessions, links, tries and tokens whose time is over.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
             .execute(&self.pool)

@@ -6,11 +6,13 @@ use uuid::Uuid;
 use super::{Page, SiteId, Store, StoreError};
 use crate::domain::{PublishState, WaitReason};
 
-/// Publishes that are looked through to find when the queue was last empty: some, and more only if it was not so soon.
+/// Publishes that are looked through to find when the queue was last empty: some, and more only if
+/// it was not so soon.
 const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 
-/// Publishes that a search for a path looks through, so that it takes no longer the more there are: the latest at first,
-/// as quick as any list, and more at a time, some milliseconds, for who goes on.
+/// Publishes that a search for a path looks through, so that it takes no longer the more there are:
+/// the latest at first, as quick as any list, and more at a time, some milliseconds, for who goes
+/// on.
 const SEARCHED_FIRST: i64 = 100;
 const SEARCHED_NEXT: i64 = 20_000;
 
@@ -54,8 +56,8 @@ pub struct PublishSummary {
     pub error: Option<String>,
 }
 
-/// What is being worked off: the publishes that were accepted since the queue was last empty. When it is empty, those
-/// of the last time it was not.
+/// What is being worked off: the publishes that were accepted since the queue was last empty. When
+/// it is empty, those of the last time it was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// When the first of them was accepted.
@@ -86,9 +88,6 @@ fn unsigned(count: impl Into<i64>) -> u64 {
 
 impl Store {
     /// Publishes, newest first.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn publishes(
         &self,
         site: SiteId,
@@ -128,7 +127,8 @@ impl Store {
             (Some(_), None) => SEARCHED_FIRST,
             (Some(_), Some(_)) => SEARCHED_NEXT,
         };
-        // Of each state as few rows are read as the list shows: those of most states are all found by an index.
+        // Of each state as few rows are read as the list shows: those of most states are all found
+        // by an index.
         macro_rules! find {
             ($condition:literal) => {
                 match filter.after {
@@ -237,9 +237,6 @@ impl Store {
     /// What is being worked off; none: nothing was ever published.
     ///
     /// The queue was empty when a publish arrived if every earlier one had ended by then.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn workload(&self, site: SiteId) -> Result<Option<Workload>, StoreError> {
         let mut workload = None;
         for most in LOOKED_THROUGH {

@@ -39,9 +39,6 @@ pub struct AuditFilter<'a> {
 
 impl Store {
     /// Writes down what was done.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn write_audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
         sqlx::query!(
             "INSERT INTO audit (id, at, who, what, detail, address, site_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -59,9 +56,6 @@ impl Store {
     }
 
     /// What was done, newest first.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn audit(
         &self,
         filter: AuditFilter<'_>,

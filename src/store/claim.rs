@@ -1,4 +1,5 @@
-//! Claims of a [`Lane`]: what is planned is stored, and what is stored is claimed, in its transaction.
+//! Claims of a [`Lane`]: what is planned is stored, and what is stored is claimed, in its
+//! transaction.
 
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
@@ -11,13 +12,12 @@ use crate::domain::{
     CallerReference, InvalidationBatch, Plan, PlannedBatch, Saved, TraceParent, Usage, Waiting,
 };
 
-/// How long a claim holds. A call begins in its first half and ends within the second; after it anyone may send the same
-/// reference again.
+/// How long a claim holds. A call begins in its first half and ends within the second; after it
+/// anyone may send the same reference again.
 pub(super) const LEASE: Duration = Duration::seconds(30);
 
 impl SendClaim {
     /// Before when the call must begin, if it is to end while the claim holds.
-    #[must_use]
     pub fn call_before(&self) -> OffsetDateTime {
         self.claimed_at + LEASE / 2
     }
@@ -25,9 +25,6 @@ impl SendClaim {
 
 impl Lane {
     /// Claims a stored invalidation.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn claim(
         mut self,
         queued: Queued,
@@ -90,11 +87,8 @@ impl Lane {
         })
     }
 
-    /// Stores planned batches with fresh references, moves the publishes they cover to them, and claims the first.
-    /// `waiting` is what was planned.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Stores planned batches with fresh references, moves the publishes they cover to them, and
+    /// claims the first. `waiting` is what was planned.
     pub async fn claim_planned(
         mut self,
         plan: &Plan,

@@ -1,8 +1,8 @@
 //! Telling other replicas, and pages, where something was published.
 //!
-//! Apart from the transactions that accept publishes, because PostgreSQL lets transactions that notify commit only one
-//! after the other, and together for what comes within a moment. The first is told at once. A loss costs a replica no
-//! more than its next look at everything.
+//! Apart from the transactions that accept publishes, because PostgreSQL lets transactions that
+//! notify commit only one after the other, and together for what comes within a moment. The first
+//! is told at once. A loss costs a replica no more than its next look at everything.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -30,9 +30,6 @@ pub struct Prunable {
 
 impl Store {
     /// Counts what pruning with the same `before` would delete in the end.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn prunable(&self, before: OffsetDateTime) -> Result<Prunable, StoreError> {
         let counted = sqlx::query!(
             r#"SELECT (SELECT count(*) FROM publish WHERE ended_at < $1) as "publishes!",
@@ -52,13 +49,11 @@ impl Store {
         })
     }
 
-    /// Deletes some of the publishes that ended before `before`, and of the invalidations that ended before it and
-    /// that no publish refers to any more. What has not ended stays, however old.
+    /// Deletes some of the publishes that ended before `before`, and of the invalidations that
+    /// ended before it and that no publish refers to any more. What has not ended stays, however
+    /// old.
     ///
     /// Rows that somebody holds are left for the next time: pruning waits for nobody.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn prune_step(&self, before: OffsetDateTime) -> Result<PruneStep, StoreError> {
         let mut tx = self.pool.begin().await?;
         let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
@@ -81,7 +76,8 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?
         .unsigned_abs();
-        // After the publishes: while those are there, most old invalidations would be looked at in vain.
+        // After the publishes: while those are there, most old invalidations would be looked at in
+        // vain.
         let invalidations = if publishes < STEP.unsigned_abs() {
             delete_invalidations(&mut tx, before).await?
         } else {

@@ -1,4 +1,5 @@
-//! Signing secrets of the publish hook, as Standard Webhooks writes them: `whsec_` and the base64 of 24 to 64 bytes.
+//! Signing secrets of the publish hook, as Standard Webhooks writes them: `whsec_` and the base64
+//! of 24 to 64 bytes.
 
 use std::collections::HashMap;
 
@@ -29,8 +30,6 @@ pub struct HookSecret {
 }
 
 impl HookSecret {
-    /// # Errors
-    /// [`NotAHookSecret`] for another text.
     pub fn parse(id: Uuid, text: &SecretString) -> Result<Self, NotAHookSecret> {
         let encoded = text
             .expose_secret()
@@ -47,7 +46,6 @@ impl HookSecret {
     }
 
     /// A new secret's text.
-    #[must_use]
     pub fn fresh() -> SecretString {
         let bytes = Zeroizing::new(crate::clock::Clock::random::<32>());
         let encoded = Zeroizing::new(STANDARD.encode(*bytes));
@@ -63,14 +61,12 @@ impl HookSecret {
     }
 
     /// Its number.
-    #[must_use]
     pub const fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Whether one of `signatures` is HMAC-SHA256 over the concatenation of `parts`. Takes the same time for any wrong
-    /// signature.
-    #[must_use]
+    /// Whether one of `signatures` is HMAC-SHA256 over the concatenation of `parts`. Takes the same
+    /// time for any wrong signature.
     pub fn has_signed(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
@@ -101,10 +97,8 @@ pub(super) fn place(site: SiteId, id: Uuid) -> String {
 }
 
 impl Store {
-    /// Stores a signing secret. With `reveal_once` it can be shown by [`Store::reveal_hook_secret`].
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Stores a signing secret. With `reveal_once` it can be shown by
+    /// [`Store::reveal_hook_secret`].
     pub async fn add_hook_secret(
         &self,
         site: SiteId,
@@ -128,9 +122,6 @@ impl Store {
     }
 
     /// The secrets in force, newest first.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn hook_secrets(&self, site: SiteId) -> Result<Vec<HookSecretView>, StoreError> {
         Ok(sqlx::query_as!(
             HookSecretView,
@@ -142,9 +133,6 @@ impl Store {
     }
 
     /// The text of a secret that has never been shown. A second call finds nothing.
-    ///
-    /// # Errors
-    /// If the database does not answer, or the key that sealed it is gone.
     pub async fn reveal_hook_secret(
         &self,
         site: SiteId,
@@ -163,9 +151,6 @@ impl Store {
     }
 
     /// Ends a secret at once, on every replica. Tells whether there was one.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn revoke_hook_secret(&self, site: SiteId, id: Uuid) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "DELETE FROM hook_secret WHERE site_id = $1 AND id = $2",

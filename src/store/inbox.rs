@@ -1,5 +1,6 @@
-//! Accepting publishes: those that wait together are written in one transaction, and each is answered when it is
-//! durable. A lone publish is written at once; a storm gathers by itself while the last write is under way.
+//! Accepting publishes: those that wait together are written in one transaction, and each is
+//! answered when it is durable. A lone publish is written at once; a storm gathers by itself while
+//! the last write is under way.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -22,8 +23,8 @@ const BATCH: usize = 512;
 const BATCH_BYTES: usize = 4 << 20;
 /// How long a publish may wait to become durable, from when it came.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the database may take to answer one try. Past it the connection is taken for dead: a server that froze, or
-/// fell off the network, closes none.
+/// How long the database may take to answer one try. Past it the connection is taken for dead: a
+/// server that froze, or fell off the network, closes none.
 const ANSWER: Duration = Duration::from_secs(4);
 /// Pause before the database is tried again.
 const RETRY: Duration = Duration::from_millis(200);
@@ -31,7 +32,6 @@ const RETRY: Duration = Duration::from_millis(200);
 /// A publish that is about to be stored.
 #[derive(Debug)]
 pub struct NewPublish {
-    /// Whose.
     pub site: SiteId,
     /// Its identifier.
     pub id: Uuid,
@@ -86,8 +86,8 @@ pub enum InboxError {
     /// Too many publishes wait to be written. It was not stored.
     #[error("too many publishes are waiting to be stored")]
     Full,
-    /// The database did not answer in time. Where a commit's answer was lost it may be stored all the same: the same key
-    /// then answers with that publish.
+    /// The database did not answer in time. Where a commit's answer was lost it may be stored all
+    /// the same: the same key then answers with that publish.
     #[error("the database cannot store it right now")]
     Unavailable,
     /// The database will never store it.
@@ -107,9 +107,8 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Starts the writer on `tasks`. It tells `stored` after each transaction at which sites something was published, and
-    /// ends when the last [`Inbox`] is gone.
-    #[must_use]
+    /// Starts the writer on `tasks`. It tells `stored` after each transaction at which sites
+    /// something was published, and ends when the last [`Inbox`] is gone.
     pub fn start(
         store: Store,
         tasks: &TaskTracker,
@@ -125,9 +124,6 @@ impl Inbox {
     }
 
     /// Stores a publish and returns when it is durable.
-    ///
-    /// # Errors
-    /// See [`InboxError`].
     pub async fn accept(&self, publish: NewPublish) -> Result<Acceptance, InboxError> {
         let (answer, answered) = oneshot::channel();
         self.entries
@@ -142,7 +138,8 @@ impl Inbox {
 
 struct Writer {
     store: Store,
-    /// Kept while publishes keep coming: each time the pool gets one back, it makes sure by a round trip that it works.
+    /// Kept while publishes keep coming: each time the pool gets one back, it makes sure by a round
+    /// trip that it works.
     connection: Option<PoolConnection<Postgres>>,
 }
 
@@ -170,11 +167,12 @@ impl Writer {
         }
     }
 
-    /// Writes a batch, trying again while the database is away. Every publish brings its identifier, so a batch whose
-    /// commit was lost with the connection is not stored twice.
+    /// Writes a batch, trying again while the database is away. Every publish brings its
+    /// identifier, so a batch whose commit was lost with the connection is not stored twice.
     async fn write(&mut self, mut batch: Vec<Entry>) {
         loop {
-            // Who does not wait any more was told 503, or has gone: storing it now would only surprise.
+            // Who does not wait any more was told 503, or has gone: storing it now would only
+            // surprise.
             batch.retain(|entry| !entry.answer.is_closed());
             if batch.is_empty() {
                 return;
@@ -309,7 +307,8 @@ macro_rules! insert {
     };
 }
 
-/// Stores all or, if one is stored already, none: without looking for conflicts each row costs less.
+/// Stores all or, if one is stored already, none: without looking for conflicts each row costs
+/// less.
 async fn insert_new(connection: &mut PgConnection, rows: Rows) -> Result<(), sqlx::Error> {
     insert!(query, rows, "").execute(connection).await?;
     Ok(())
@@ -326,8 +325,8 @@ async fn insert_unknown(
     Ok(stored.into_iter().collect())
 }
 
-/// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or an earlier one with
-/// the same key.
+/// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or
+/// an earlier one with the same key.
 async fn earlier(
     connection: &mut PgConnection,
     publish: &NewPublish,

@@ -14,7 +14,8 @@ const REMEMBERED: Duration = Duration::days(90);
 const MOST: i64 = 50_000;
 /// Forgotten paths that one planning deletes, so that none takes long.
 const FORGOTTEN_AT_ONCE: i64 = 500;
-/// Longer paths, in bytes, are not remembered: the index takes 2,700 at most, and pages are shorter.
+/// Longer paths, in bytes, are not remembered: the index takes 2,700 at most, and pages are
+/// shorter.
 const LONGEST: usize = 1_000;
 
 pub(super) async fn load(

@@ -1,7 +1,7 @@
 //! Claiming the next `CreateInvalidation`: one at a time for each distribution, whoever sends it.
 //!
-//! A [`Lane`] is an open transaction that holds the distribution's row. It is closed before CloudFront is called, by
-//! committing a claim or a reason to wait.
+//! A [`Lane`] is an open transaction that holds the distribution's row. It is closed before
+//! CloudFront is called, by committing a claim or a reason to wait.
 
 use std::collections::HashSet;
 
@@ -26,8 +26,9 @@ const PLAN_PUBLISHES: usize = 10_000;
 const PLAN_ITEMS: usize = 30_000;
 /// Publishes read at a time.
 const PAGE: i64 = 500;
-/// Invalidations of a distribution that may wait for another try before nothing new is planned: one that CloudFront
-/// never answers must not hold up the others, and an outage must not turn each publish into a call of its own.
+/// Invalidations of a distribution that may wait for another try before nothing new is planned: one
+/// that CloudFront never answers must not hold up the others, and an outage must not turn each
+/// publish into a call of its own.
 const RETRYING: usize = 2;
 
 /// A distribution that is held, and what there is to send to it.
@@ -71,7 +72,6 @@ pub struct Queued {
 pub struct SendClaim {
     /// Our number of the invalidation.
     pub invalidation: Uuid,
-    /// Whose it is.
     pub site: SiteId,
     /// The settings to send it with.
     pub settings: Settings,
@@ -93,10 +93,8 @@ pub struct SendClaim {
 }
 
 impl Store {
-    /// Sites but `served` that have something to send which nothing known holds back, the longest unserved first.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Sites but `served` that have something to send which nothing known holds back, the longest
+    /// unserved first.
     pub async fn sites_to_send(
         &self,
         served: &[SiteId],
@@ -129,10 +127,8 @@ impl Store {
         .collect())
     }
 
-    /// Takes hold of the site's distribution, unless somebody else has it, or it or the site has to wait.
-    ///
-    /// # Errors
-    /// If the database does not answer, or the secret cannot be opened.
+    /// Takes hold of the site's distribution, unless somebody else has it, or it or the site has to
+    /// wait.
     pub async fn open_lane(
         &self,
         site: SiteId,
@@ -155,7 +151,8 @@ impl Store {
         let Some(distribution) = distribution else {
             return Ok(None);
         };
-        // New settings wait for this lock, so that they find what is about to be planned for the old ones.
+        // New settings wait for this lock, so that they find what is about to be planned for the
+        // old ones.
         let owner = sqlx::query!(
             "SELECT paused_at, held_until FROM site
              WHERE id = $1 AND (resume_at IS NULL OR resume_at <= $2) FOR SHARE",
@@ -208,8 +205,9 @@ pub(super) struct InProgress {
     pub(super) folded: u64,
 }
 
-/// What counts against the quota: what CloudFront has accepted, and what it may have. Of an unconfirmed invalidation
-/// nobody tells when it completes: it is presumed to take as long as others.
+/// What counts against the quota: what CloudFront has accepted, and what it may have. Of an
+/// unconfirmed invalidation nobody tells when it completes: it is presumed to take as long as
+/// others.
 pub(super) async fn in_progress(
     connection: &mut PgConnection,
     distribution: &DistributionId,
@@ -279,13 +277,11 @@ pub(super) fn count(n: i64) -> u32 {
 
 impl Lane {
     /// The stored invalidation whose turn it is.
-    #[must_use]
     pub fn due(&self, now: OffsetDateTime) -> Option<Queued> {
         self.queued.iter().find(|q| q.next_at <= now).cloned()
     }
 
     /// Whether the site's monthly limit lets nothing new be planned.
-    #[must_use]
     pub fn is_held(&self, now: OffsetDateTime) -> bool {
         self.held_until.is_some_and(|until| until > now)
     }
@@ -303,11 +299,8 @@ impl Lane {
         }
     }
 
-    /// The publishes that wait to be planned, oldest first: at least as many as ask for `enough` different items, if there
-    /// are, and as one plan can use.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// The publishes that wait to be planned, oldest first: at least as many as ask for `enough`
+    /// different items, if there are, and as one plan can use.
     pub async fn waiting(&mut self, enough: usize) -> Result<Vec<Waiting>, StoreError> {
         let (mut waiting, mut items, mut different) = (Vec::new(), 0, HashSet::new());
         let mut after = Uuid::nil();
@@ -340,9 +333,6 @@ impl Lane {
     }
 
     /// What the site's owner allows now, after this month's paths.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn terms(&mut self, now: OffsetDateTime) -> Result<Terms, StoreError> {
         let in_flight = InFlight {
             planned: self.queued.iter().map(|q| q.items.len() as u64).sum(),
@@ -354,17 +344,11 @@ impl Lane {
     }
 
     /// What the site has published lately.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn known_paths(&mut self) -> Result<KnownPaths, StoreError> {
         known_paths::load(&mut self.tx, self.site).await
     }
 
     /// Lets the distribution wait.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn wait(
         mut self,
         why: WaitReason,
@@ -387,9 +371,6 @@ impl Lane {
     }
 
     /// Lets the site's new publishes wait: its monthly limit is reached.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn hold_site(mut self, until: OffsetDateTime) -> Result<(), StoreError> {
         sqlx::query!(
             "UPDATE site SET held_until = $2 WHERE id = $1",

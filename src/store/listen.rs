@@ -1,4 +1,5 @@
-//! News from other replicas, by PostgreSQL's NOTIFY. Losing some is harmless: everything is also looked for now and then.
+//! News from other replicas, by PostgreSQL's NOTIFY. Losing some is harmless: everything is also
+//! looked for now and then.
 
 use std::collections::BTreeSet;
 
@@ -27,11 +28,8 @@ pub enum Changes {
     Anything,
 }
 
-/// Listens for ever, and listens again whenever the connection is lost; `heard` is told of every change, but for what
-/// `replica` itself tells of work.
-///
-/// # Errors
-/// If the database cannot be reached; the caller decides when to try again.
+/// Listens for ever, and listens again whenever the connection is lost; `heard` is told of every
+/// change, but for what `replica` itself tells of work.
 pub async fn listen(
     store: &Store,
     replica: Uuid,

@@ -1,5 +1,6 @@
-//! What is remembered, in PostgreSQL. No HTTP, no AWS, no policy: what to do is decided in `domain`, and done here in
-//! one transaction each. Every UPDATE of a state restates the state it expects.
+//! What is remembered, in PostgreSQL. No HTTP, no AWS, no policy: what to do is decided in
+//! `domain`, and done here in one transaction each. Every UPDATE of a state restates the state it
+//! expects.
 
 mod accounts;
 mod activity;
@@ -64,8 +65,9 @@ pub use tokens::{TokenHash, TokenView, hash};
 pub use tries::TryingClient;
 pub use uses::{Proof, Uses};
 
-/// The schema, applied at start. Migrations only add, so that an old replica and a new one can share the database: one
-/// that starts after a newer one has applied its own takes no notice of them.
+/// The schema, applied at start. Migrations only add, so that an old replica and a new one can
+/// share the database: one that starts after a newer one has applied its own takes no notice of
+/// them.
 static MIGRATIONS: Migrator = Migrator {
     ignore_missing: true,
     ..KNOWN_MIGRATIONS
@@ -102,7 +104,6 @@ pub enum StoreError {
 
 impl StoreError {
     /// The database did not answer in time.
-    #[must_use]
     pub fn no_answer() -> Self {
         Self::Database(no_answer())
     }
@@ -129,12 +130,12 @@ pub struct Store {
 
 impl Store {
     /// A store that connects when it is first asked something.
-    #[must_use]
     pub fn new(options: PgConnectOptions, sealer: Sealer) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(5))
-            // Testing each time costs a round trip; testing never hands out what a restart of the server has cut off.
+            // Testing each time costs a round trip; testing never hands out what a restart of the
+            // server has cut off.
             .test_before_acquire(false)
             .before_acquire(|connection, used| {
                 Box::pin(
@@ -143,8 +144,9 @@ impl Store {
             })
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    // A replica that is stopped in the middle of a transaction must not hold its locks for ever. Set
-                    // here, since poolers such as RDS Proxy refuse it as an option of the connection.
+                    // A replica that is stopped in the middle of a transaction must not hold its
+                    // locks for ever. Set here, since poolers such as RDS Proxy refuse it as an
+                    // option of the connection.
                     sqlx::query("SET idle_in_transaction_session_timeout = '10s'")
                         .execute(connection)
                         .await?;
@@ -159,17 +161,11 @@ impl Store {
     }
 
     /// Brings the schema up to date. Replicas that start together take turns.
-    ///
-    /// # Errors
-    /// If PostgreSQL cannot be reached, or a migration fails.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         Ok(MIGRATIONS.run(&self.pool).await?)
     }
 
     /// Asks the database for a sign of life.
-    ///
-    /// # Errors
-    /// If there is none.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())

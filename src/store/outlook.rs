@@ -1,4 +1,5 @@
-//! What would decide about a publish if it came now: for dry runs and previews. Nothing is locked or changed.
+//! What would decide about a publish if it came now: for dry runs and previews. Nothing is locked
+//! or changed.
 
 use time::OffsetDateTime;
 
@@ -33,9 +34,6 @@ pub struct Outlook {
 
 impl Store {
     /// How things stand; none: the site has no CDN settings.
-    ///
-    /// # Errors
-    /// If the database does not answer, or the secret cannot be opened.
     pub async fn outlook(
         &self,
         site: SiteId,
@@ -96,9 +94,6 @@ impl Store {
     }
 
     /// What the site has published lately.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn known_paths(&self, site: SiteId) -> Result<KnownPaths, StoreError> {
         let mut connection = self.pool.acquire().await?;
         known_paths::load(&mut connection, site).await

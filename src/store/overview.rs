@@ -41,9 +41,6 @@ pub struct Underway {
 
 impl Store {
     /// The last 24 hours. Reads every publish of them: keep the answer for some seconds.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn day(&self, site: SiteId, now: OffsetDateTime) -> Result<Day, StoreError> {
         let first = now - Duration::hours(24);
         let rows = sqlx::query!(
@@ -89,9 +86,6 @@ impl Store {
     }
 
     /// What is on its way now.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn underway(
         &self,
         site: SiteId,

@@ -13,7 +13,6 @@ use crate::domain::{AfterGet, DistributionId, InvalidationId, Settings, WaitReas
 pub struct PollClaim {
     /// Our number of it.
     pub invalidation: Uuid,
-    /// Whose it is.
     pub site: SiteId,
     /// Where it is.
     pub distribution: DistributionId,
@@ -28,9 +27,6 @@ pub struct PollClaim {
 
 impl Store {
     /// Claims invalidations that are due to be asked about, at most so many.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn claim_polls(
         &self,
         most: usize,
@@ -64,7 +60,8 @@ impl Store {
                         .await;
                     let settings = match read {
                         Err(StoreError::Seal(error)) => {
-                            // Other sites are not held up. It is looked at again when the lease has run out.
+                            // Other sites are not held up. It is looked at again when the lease has
+                            // run out.
                             tracing::error!(site = %SiteId(row.site_id), %error, "cannot be asked about");
                             continue;
                         }
@@ -91,9 +88,6 @@ impl Store {
     }
 
     /// Records CloudFront's answer. `false`: the claim was not ours any more, and nothing changed.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn record_poll(
         &self,
         claim: &PollClaim,
@@ -166,10 +160,8 @@ impl Store {
         Ok(true)
     }
 
-    /// When something is next due to be asked about, or to be sent by sites but `served`; none: nothing is pending.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// When something is next due to be asked about, or to be sent by sites but `served`; none:
+    /// nothing is pending.
     pub async fn next_due(&self, served: &[SiteId]) -> Result<Option<OffsetDateTime>, StoreError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT min(at) FROM (

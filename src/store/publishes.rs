@@ -21,7 +21,6 @@ pub struct Widening {
 
 impl Widening {
     /// What a publish's items stand for.
-    #[must_use]
     pub fn of(canonical: &Canonical) -> Vec<Self> {
         canonical
             .widened
@@ -121,8 +120,8 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Makes a page of `limit` out of one row more than that, read from one end: downwards, newest first, or upwards
-    /// from `after`, oldest first.
+    /// Makes a page of `limit` out of one row more than that, read from one end: downwards, newest
+    /// first, or upwards from `after`, oldest first.
     pub(super) fn cut(
         mut items: Vec<T>,
         limit: u16,
@@ -201,9 +200,6 @@ struct PublishRow {
 
 impl Store {
     /// One publish with its invalidations.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn publish(
         &self,
         site: SiteId,
@@ -243,9 +239,6 @@ impl Store {
     }
 
     /// When CloudFront last completed something for the site.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn last_completed(&self, site: SiteId) -> Result<Option<OffsetDateTime>, StoreError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT ended_at as "ended_at!" FROM invalidation
@@ -257,9 +250,6 @@ impl Store {
     }
 
     /// How many publishes have not ended, counted to 10,000.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn open_publishes(&self, site: SiteId) -> Result<u64, StoreError> {
         let count = sqlx::query_scalar!(
             r#"SELECT count(*) as "count!" FROM (
@@ -272,9 +262,6 @@ impl Store {
     }
 
     /// Invalidations, newest first.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn invalidations(
         &self,
         site: SiteId,

@@ -32,9 +32,6 @@ pub struct CoveredPublish {
 
 impl Store {
     /// How the service and each site stand.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn standing(&self, now: OffsetDateTime) -> Result<Standing, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let queue = sqlx::query!(
@@ -63,9 +60,6 @@ impl Store {
     }
 
     /// Whose an invalidation is; none: it does not exist any more.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?",

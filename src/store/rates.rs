@@ -29,10 +29,8 @@ impl Lane {
 }
 
 impl Store {
-    /// Counts a call of `CreateInvalidation` with one file that is made without asking, as a test of settings is.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Counts a call of `CreateInvalidation` with one file that is made without asking, as a test
+    /// of settings is.
     pub async fn count_forced_call(
         &self,
         settings: &Settings,

@@ -1,7 +1,8 @@
-//! Recording how a call of `CreateInvalidation` ended. Whoever records must show the claim's token: a replica that
-//! was stopped for longer than its lease changes nothing any more.
+//! Recording how a call of `CreateInvalidation` ended. Whoever records must show the claim's token:
+//! a replica that was stopped for longer than its lease changes nothing any more.
 //!
-//! Rows are locked in one order everywhere: distribution, site, access key, invalidation, publishes.
+//! Rows are locked in one order everywhere: distribution, site, access key, invalidation,
+//! publishes.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -27,9 +28,6 @@ pub struct SendRecord {
 
 impl Store {
     /// Pauses a site whose settings cannot even be read.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn pause(
         &self,
         site: SiteId,
@@ -42,10 +40,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Records how a claimed call ended. `false`: the claim was not ours any more, and nothing changed.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Records how a claimed call ended. `false`: the claim was not ours any more, and nothing
+    /// changed.
     pub async fn record_send(
         &self,
         claim: &SendClaim,
@@ -153,8 +149,9 @@ async fn release_distribution(
     Ok(())
 }
 
-/// The first clear refusal pauses the site; whatever shows that the settings work ends the pause. A refusal of settings
-/// that were replaced while the call was under way says nothing: then it tells when to try again, which is now.
+/// The first clear refusal pauses the site; whatever shows that the settings work ends the pause. A
+/// refusal of settings that were replaced while the call was under way says nothing: then it tells
+/// when to try again, which is now.
 async fn pause_or_resume(
     connection: &mut PgConnection,
     claim: &SendClaim,
@@ -222,8 +219,8 @@ async fn announce_pause(connection: &mut PgConnection) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it tells when the next call
-/// may be made, and the distribution waits until then.
+/// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it
+/// tells when the next call may be made, and the distribution waits until then.
 async fn adjust_rate(
     connection: &mut PgConnection,
     claim: &SendClaim,
@@ -350,8 +347,9 @@ async fn failed(
     Ok(done.rows_affected() == 1)
 }
 
-/// Replaces a refused invalidation by its two halves, each under a reference of its own: CloudFront refused the whole,
-/// so nothing of it was purged. Each publish moves to the halves that cover its items.
+/// Replaces a refused invalidation by its two halves, each under a reference of its own: CloudFront
+/// refused the whole, so nothing of it was purged. Each publish moves to the halves that cover its
+/// items.
 async fn split(
     connection: &mut PgConnection,
     claim: &SendClaim,
@@ -391,7 +389,8 @@ async fn split(
             }
         }
         covered.items = items;
-        // Together they asked for what the whole did, whose saving may belong to batches planned with it.
+        // Together they asked for what the whole did, whose saving may belong to batches planned
+        // with it.
         let asked = if id == last { asked_left } else { asked };
         asked_left = asked_left.saturating_sub(asked);
         let saved = Saved {

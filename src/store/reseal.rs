@@ -1,4 +1,4 @@
-//! All sealed secrets together: whether the keys open them, and sealing them anew.
+//! All sealed secrets together: whether the keys open them, and sealing them again.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -98,7 +98,8 @@ impl Store {
         Ok(())
     }
 
-    /// Seals every secret anew with the first key. What no key opens stops it, or with `remove_unreadable` is removed.
+    /// Seals every secret again with the first key. What no key opens stops it, or with
+    /// `remove_unreadable` is removed.
     ///
     /// # Errors
     /// [`SealError::WrongKey`], with nothing changed; or if the database does not answer.

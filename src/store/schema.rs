@@ -30,17 +30,14 @@ pub struct Schema {
 
 impl Schema {
     /// Whether the server is older than this service can use.
-    #[must_use]
     pub const fn is_too_old(&self) -> bool {
         self.number < OLDEST
     }
 }
 
 impl Store {
-    /// Looks at the server and the schema, on a connection of its own that is not tried again: so the reason is told.
-    ///
-    /// # Errors
-    /// If the server does not answer.
+    /// Looks at the server and the schema, on a connection of its own that is not tried again: so
+    /// the reason is told.
     pub async fn schema(&self) -> Result<Schema, StoreError> {
         tokio::time::timeout(PATIENCE, async {
             let mut connection =

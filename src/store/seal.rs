@@ -29,8 +29,6 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// # Errors
-    /// [`SealError::NoKey`] without a key.
     pub fn new(keys: &[EncryptionKey]) -> Result<Self, SealError> {
         let keys = keys
             .iter()

@@ -46,9 +46,8 @@ impl Source {
         }
     }
 
-    /// How long a session lasts at most. SkyCMS can send its users again at any time, and may have stopped trusting
-    /// them.
-    #[must_use]
+    /// How long a session lasts at most. SkyCMS can send its users again at any time, and may have
+    /// stopped trusting them.
     pub const fn lifetime(self) -> Duration {
         match self {
             Self::Password => Duration::days(7),
@@ -60,7 +59,6 @@ impl Source {
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Whose it is.
     pub user: String,
     /// What they may do.
     pub role: Role,
@@ -73,8 +71,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether they see that site. Who has a password here sees all; whom SkyCMS sent without naming sites, `default`.
-    #[must_use]
+    /// Whether they see that site. Who has a password here sees all; whom SkyCMS sent without
+    /// naming sites, `default`.
     pub fn sees(&self, site: &Site) -> bool {
         match (&self.sites, self.source) {
             (_, Source::Password) => true,
@@ -84,7 +82,6 @@ impl Session {
     }
 
     /// Whether they may make, rename and remove sites.
-    #[must_use]
     pub fn manages_sites(&self) -> bool {
         self.role == Role::Admin && self.source == Source::Password
     }
@@ -92,9 +89,6 @@ impl Session {
 
 impl Store {
     /// Begins a session.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn add_session(
         &self,
         token: &TokenHash,
@@ -123,9 +117,6 @@ impl Store {
     }
 
     /// The session of that token, which is thereby used.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn use_session(
         &self,
         token: &TokenHash,
@@ -170,9 +161,6 @@ impl Store {
     }
 
     /// Ends a session.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn end_session(&self, token: &TokenHash) -> Result<(), StoreError> {
         sqlx::query!(
             "DELETE FROM session WHERE token_hash = $1",
@@ -184,9 +172,6 @@ impl Store {
     }
 
     /// Ends all sessions of a user.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn end_sessions_of(&self, user: &str, source: Source) -> Result<(), StoreError> {
         sqlx::query!(
             "DELETE FROM session WHERE user_name = $1 AND source = $2",
@@ -199,9 +184,6 @@ impl Store {
     }
 
     /// Uses up a token of SkyCMS. Tells whether it was still unused.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn use_embed_token(
         &self,
         jti: &TokenHash,

@@ -104,9 +104,6 @@ struct Row {
 
 impl Store {
     /// All settings of a site: the ones in force first, then the draft.
-    ///
-    /// # Errors
-    /// If the database does not answer, or the key that sealed a secret is gone.
     pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>, StoreError> {
         let rows = sqlx::query_as!(
             Row,
@@ -127,9 +124,6 @@ impl Store {
     }
 
     /// The region of the settings in force.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>, StoreError> {
         let code = sqlx::query_scalar!(
             "SELECT region FROM cdn_settings WHERE site_id = $1 AND slot <> 'draft' ORDER BY slot LIMIT 1",
@@ -141,9 +135,6 @@ impl Store {
     }
 
     /// The settings in force.
-    ///
-    /// # Errors
-    /// As [`Store::settings`].
     pub(super) async fn settings_in_force(
         &self,
         connection: &mut PgConnection,
@@ -205,11 +196,8 @@ impl Store {
         })
     }
 
-    /// Puts settings in force: the draft goes, a pause ends, and what waited for another distribution is planned anew
-    /// for this one.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Puts settings in force: the draft goes, a pause ends, and what waited for another
+    /// distribution is planned again for this one.
     pub async fn activate(
         &self,
         site: SiteId,
@@ -234,10 +222,8 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps settings that failed their test, or have not been tested. What is in force stays in force.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Keeps settings that failed their test, or have not been tested. What is in force stays in
+    /// force.
     pub async fn keep_draft(
         &self,
         site: SiteId,
@@ -255,11 +241,8 @@ impl Store {
         self.announce_sites().await
     }
 
-    /// Notes a test of the settings in force that changes nothing else: its invalidation is billed and followed like
-    /// any other.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Notes a test of the settings in force that changes nothing else: its invalidation is billed
+    /// and followed like any other.
     pub async fn record_test(
         &self,
         site: SiteId,
@@ -276,10 +259,8 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the environment's settings the ones in force while none are saved; none: there are none any more.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Makes the environment's settings the ones in force while none are saved; none: there are
+    /// none any more.
     pub async fn set_environment(
         &self,
         site: SiteId,
@@ -307,9 +288,6 @@ impl Store {
     }
 
     /// Removes what was saved, the draft too. Publishes that wait go on waiting.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn remove_settings(
         &self,
         site: SiteId,
@@ -401,8 +379,8 @@ async fn store_test(
     super::transitions::count_usage(connection, test.id, settings.access_key_name(), now).await
 }
 
-/// After a change of the settings in force: the site is not paused any more, and what it has not sent yet to another
-/// distribution is planned anew for this one.
+/// After a change of the settings in force: the site is not paused any more, and what it has not
+/// sent yet to another distribution is planned again for this one.
 async fn take_effect(
     connection: &mut PgConnection,
     site: SiteId,

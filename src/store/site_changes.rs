@@ -9,16 +9,14 @@ use crate::domain::SiteName;
 
 /// Rows that one step deletes at most: a few milliseconds.
 const STEP: i64 = 500;
-/// Until then what CloudFront accepted of a removed site counts against the quota of a distribution that others share.
+/// Until then what CloudFront accepted of a removed site counts against the quota of a distribution
+/// that others share.
 const IN_PROGRESS: Duration = Duration::hours(1);
 /// PostgreSQL's number of the lock that makes replicas take turns: "sweep", in ASCII.
 const LOCK: i64 = 0x73_77_65_65_70;
 
 impl Store {
     /// Makes a site; none: there is one of that name.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn create_site(
         &self,
         name: &SiteName,
@@ -36,9 +34,6 @@ impl Store {
     }
 
     /// Gives a site another name. `false`: there is one of that name.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn rename_site(&self, site: SiteId, name: &SiteName) -> Result<bool, StoreError> {
         let renamed = sqlx::query!(
             "UPDATE site SET name = $2 WHERE id = $1 AND removed_at IS NULL",
@@ -57,11 +52,8 @@ impl Store {
         }
     }
 
-    /// Removes a site: at once it has no name, no settings and no secrets, and nothing more is sent for it. What it
-    /// leaves is deleted by [`Store::sweep_step`]. `false`: it was gone.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Removes a site: at once it has no name, no settings and no secrets, and nothing more is sent
+    /// for it. What it leaves is deleted by [`Store::sweep_step`]. `false`: it was gone.
     pub async fn remove_site(&self, site: SiteId, now: OffsetDateTime) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
         // The name is nobody's: it cannot be guessed.
@@ -100,13 +92,11 @@ impl Store {
         Ok(true)
     }
 
-    /// Deletes some of what removed sites leave, and tells how many rows. Zero: nothing is left for now, or another
-    /// replica is at it. A removed site itself goes when it was removed before `before` and nothing of it is left.
+    /// Deletes some of what removed sites leave, and tells how many rows. Zero: nothing is left for
+    /// now, or another replica is at it. A removed site itself goes when it was removed before
+    /// `before` and nothing of it is left.
     ///
     /// Rows that somebody holds are left for the next time, so nobody waits for it.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn sweep_step(
         &self,
         now: OffsetDateTime,

@@ -1,4 +1,5 @@
-//! Sites, and the directory of them that each replica keeps in memory so that the hook asks the database nothing.
+//! Sites, and the directory of them that each replica keeps in memory so that the hook asks the
+//! database nothing.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -75,9 +76,6 @@ pub struct Directory {
 
 impl Directory {
     /// Reads all sites.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
         let snapshot = Arc::new(store.snapshot().await?);
         Ok(Self {
@@ -97,13 +95,11 @@ impl Directory {
     }
 
     /// The site of that name.
-    #[must_use]
     pub fn site(&self, name: &str) -> Option<Arc<Site>> {
         self.snapshot.borrow().sites.get(name).cloned()
     }
 
     /// All sites, by name.
-    #[must_use]
     pub fn sites(&self) -> Vec<Arc<Site>> {
         let mut sites: Vec<_> = self.snapshot.borrow().sites.values().cloned().collect();
         sites.sort_by(|a, b| a.name.cmp(&b.name));
@@ -112,17 +108,15 @@ impl Directory {
 
     /// The site that a publish token belongs to, and the token's number.
     ///
-    /// Looking up the SHA-256 of what was sent leaks nothing useful by its timing: who could steer the hash would have
-    /// to invert it first.
-    #[must_use]
+    /// Looking up the SHA-256 of what was sent leaks nothing useful by its timing: who could steer
+    /// the hash would have to invert it first.
     pub fn site_of_token(&self, token: &str) -> Option<(SiteId, Uuid)> {
         let hash = tokens::hash(token);
         self.snapshot.borrow().tokens.get(&hash).copied()
     }
 
-    /// The site of that name and the signing secret of it for which `is_right` holds. A site that does not exist, or
-    /// has no secrets, takes as long as one whose secret is wrong.
-    #[must_use]
+    /// The site of that name and the signing secret of it for which `is_right` holds. A site that
+    /// does not exist, or has no secrets, takes as long as one whose secret is wrong.
     pub fn site_of_secret(
         &self,
         name: &str,
@@ -143,10 +137,8 @@ impl Directory {
 }
 
 impl Store {
-    /// Waits for this replica's turn to make what a first start makes. It ends when the guard is dropped.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Waits for this replica's turn to make what a first start makes. It ends when the guard is
+    /// dropped.
     pub async fn first_start_turn(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut turn = self.pool.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtext('skycms_cdn_first_start'))")
@@ -156,9 +148,6 @@ impl Store {
     }
 
     /// Makes sure that a site of that name exists, and tells its number.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn ensure_site(&self, name: &str, now: OffsetDateTime) -> Result<SiteId, StoreError> {
         sqlx::query!(
             "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
@@ -174,9 +163,6 @@ impl Store {
     }
 
     /// The number of the site of that name.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn site_id(&self, name: &SiteName) -> Result<Option<SiteId>, StoreError> {
         let id = sqlx::query_scalar!("SELECT id FROM site WHERE name = $1", name.as_str())
             .fetch_optional(&self.pool)

@@ -9,19 +9,13 @@ use crate::domain::{Item, MonthUsage, MonthlyLimit, PublisherHost, Spending};
 
 impl Store {
     /// What the site's owner allows to be sent and spent.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn spending(&self, site: SiteId) -> Result<Spending, StoreError> {
         let mut connection = self.pool.acquire().await?;
         spending(&mut connection, site).await
     }
 
-    /// Changes what the site's owner allows. It holds from the next call on; what a monthly limit held is looked at
-    /// again.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Changes what the site's owner allows. It holds from the next call on; what a monthly limit
+    /// held is looked at again.
     pub async fn save_spending(&self, site: SiteId, spending: &Spending) -> Result<(), StoreError> {
         let limit = spending.monthly_limit;
         let mut tx = self.pool.begin().await?;
@@ -40,10 +34,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Changes what publishers may send and what goes with it. It holds for publishes that arrive from now on.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Changes what publishers may send and what goes with it. It holds for publishes that arrive
+    /// from now on.
     pub async fn save_publishing(
         &self,
         site: SiteId,
@@ -67,10 +59,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// What this month has taken. Without settings in force no access key is counted, and `key_paths` is the site's.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// What this month has taken. Without settings in force no access key is counted, and
+    /// `key_paths` is the site's.
     pub async fn month_usage(
         &self,
         site: SiteId,

@@ -26,8 +26,8 @@ pub struct TokenView {
     pub unrevealed: bool,
 }
 
-/// How tokens are stored and looked up. They have too much entropy to be guessed, so a fast hash is enough.
-#[must_use]
+/// How tokens are stored and looked up. They have too much entropy to be guessed, so a fast hash is
+/// enough.
 pub fn hash(token: &str) -> TokenHash {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
     let mut hash = [0; 32];
@@ -40,10 +40,8 @@ pub(super) fn place(site: SiteId, id: Uuid) -> String {
 }
 
 impl Store {
-    /// Stores a token by its hash. With `reveal_once` its sealed text is kept until [`Store::reveal_token`].
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Stores a token by its hash. With `reveal_once` its sealed text is kept until
+    /// [`Store::reveal_token`].
     pub async fn add_token(
         &self,
         site: SiteId,
@@ -73,9 +71,6 @@ impl Store {
     }
 
     /// Whether the site has ever had a token, be it revoked.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn has_had_token(&self, site: SiteId) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1) as "had!""#,
@@ -86,9 +81,6 @@ impl Store {
     }
 
     /// The tokens in force, oldest first.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn tokens(&self, site: SiteId) -> Result<Vec<TokenView>, StoreError> {
         Ok(sqlx::query_as!(
             TokenView,
@@ -101,9 +93,6 @@ impl Store {
     }
 
     /// Takes out the text of a token that has never been shown. A second call finds nothing.
-    ///
-    /// # Errors
-    /// If the database does not answer, or the key that sealed it is gone.
     pub async fn reveal_token(
         &self,
         site: SiteId,
@@ -133,9 +122,6 @@ impl Store {
     }
 
     /// Ends a token at once, on every replica. Tells whether there was one.
-    ///
-    /// # Errors
-    /// If the database does not answer.
     pub async fn revoke_token(
         &self,
         site: SiteId,

@@ -1,4 +1,5 @@
-//! What every recorded outcome brings with it: the publishes move on, the meter counts, others hear of it.
+//! What every recorded outcome brings with it: the publishes move on, the meter counts, others hear
+//! of it.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -7,11 +8,13 @@ use uuid::Uuid;
 use super::{SiteId, StoreError};
 use crate::domain::advice::SUPERSEDED;
 
-/// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in ASCII.
+/// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in
+/// ASCII.
 const PUBLISHES: i32 = 0x70_75_62_6c;
 
-/// Waits for the turn to change what covers the site's publishes and what state they are in; it lasts until the
-/// transaction ends. One lock for all of them: to lock thousands of rows is to write them.
+/// Waits for the turn to change what covers the site's publishes and what state they are in; it
+/// lasts until the transaction ends. One lock for all of them: to lock thousands of rows is to
+/// write them.
 pub(super) async fn lock_publishes(
     connection: &mut PgConnection,
     site: SiteId,
@@ -24,8 +27,9 @@ pub(super) async fn lock_publishes(
     Ok(())
 }
 
-/// Brings the publishes that an invalidation covers up to date with all the invalidations that cover them. Of two
-/// invalidations that end at the same moment, the second to get the lock sees what the first one did.
+/// Brings the publishes that an invalidation covers up to date with all the invalidations that
+/// cover them. Of two invalidations that end at the same moment, the second to get the lock sees
+/// what the first one did.
 pub(super) async fn move_publishes(
     connection: &mut PgConnection,
     site: SiteId,
@@ -83,11 +87,11 @@ pub(super) async fn count_usage(
     Ok(())
 }
 
-/// Gives up what a site has not got accepted by a distribution that is not the one in force any more. Its publishes are
-/// planned anew for the one that is; without any, they wait.
+/// Gives up what a site has not got accepted by a distribution that is not the one in force any
+/// more. Its publishes are planned again for the one that is; without any, they wait.
 ///
-/// What was never accepted for sure is deleted: nobody has seen its caller reference. Where an answer is missing, it
-/// stays in the history as failed, with the reason.
+/// What was never accepted for sure is deleted: nobody has seen its caller reference. Where an
+/// answer is missing, it stays in the history as failed, with the reason.
 pub(super) async fn supersede(
     connection: &mut PgConnection,
     site: SiteId,

@@ -43,11 +43,8 @@ fn strangers() -> String {
 }
 
 impl Store {
-    /// How long the client has to wait before its next try, at least. Takes no lock, so that a storm of tries costs
-    /// little.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// How long the client has to wait before its next try, at least. Takes no lock, so that a
+    /// storm of tries costs little.
     pub async fn wait_before_try(
         &self,
         client: TryingClient,
@@ -64,10 +61,8 @@ impl Store {
         }))
     }
 
-    /// Begins a try, which counts as failed until [`Store::try_succeeded`], or tells how long the client has to wait.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// Begins a try, which counts as failed until [`Store::try_succeeded`], or tells how long the
+    /// client has to wait.
     pub async fn begin_try(
         &self,
         client: TryingClient,
@@ -121,10 +116,8 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// The try that began was right: the client's failures are forgotten, and the strangers' lose one.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// The try that began was right: the client's failures are forgotten, and the strangers' lose
+    /// one.
     pub async fn try_succeeded(&self, client: TryingClient) -> Result<(), StoreError> {
         sqlx::query!("DELETE FROM sign_in_tries WHERE key = $1", client.key())
             .execute(&self.pool)

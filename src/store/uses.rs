@@ -1,4 +1,5 @@
-//! When tokens and signing secrets were last used, written down off the hot path and at most once a minute each.
+//! When tokens and signing secrets were last used, written down off the hot path and at most once a
+//! minute each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,6 @@ pub struct Uses {
 
 impl Uses {
     /// Writes into `store` from tasks of `tasks`.
-    #[must_use]
     pub fn new(store: Store, tasks: TaskTracker) -> Self {
         Self {
             store,

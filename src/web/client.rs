@@ -1,4 +1,5 @@
-//! Where a request comes from. `X-Forwarded-For` is a claim: only what trusted proxies added to it is believed.
+//! Where a request comes from. `X-Forwarded-For` is a claim: only what trusted proxies added to it
+//! is believed.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -35,7 +36,8 @@ impl FromRequestParts<AppState> for ClientAddress {
     }
 }
 
-/// The right-most address that is not a trusted proxy's: each proxy appends the one it was called from.
+/// The right-most address that is not a trusted proxy's: each proxy appends the one it was called
+/// from.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut client = peer.to_canonical();
     let forwarded: Vec<&str> = headers

@@ -1,4 +1,5 @@
-//! `GET /docs`: the description of the API, for people. Read from the same document as `/openapi.json`.
+//! `GET /docs`: the description of the API, for people. Read from the same document as
+//! `/openapi.json`.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -14,7 +14,8 @@ use crate::domain::{
 };
 use crate::store::{Site, StoreError, Widening};
 
-/// What would be sent, had nothing else been waiting. Together with what waits it can only take fewer paths.
+/// What would be sent, had nothing else been waiting. Together with what waits it can only take
+/// fewer paths.
 pub(super) struct DryRun {
     /// The invalidations.
     pub(super) plan: Plan,

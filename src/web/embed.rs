@@ -110,8 +110,8 @@ pub(super) async fn sign_in(
     Ok(response)
 }
 
-/// The sites of these names. Their numbers are kept, so that who sees a site sees it under its next name too, and a new
-/// site of an old name is another one.
+/// The sites of these names. Their numbers are kept, so that who sees a site sees it under its next
+/// name too, and a new site of an old name is another one.
 fn known_sites(state: &AppState, names: &[String]) -> Vec<SiteId> {
     let known = names.iter().filter_map(|name| state.directory.site(name));
     known.map(|site| site.id).collect()

@@ -1,7 +1,7 @@
 //! What every request passes on its way in, and every answer on its way out.
 //!
-//! Called one after the other rather than stacked as layers of the router, which clones and boxes each layer for each
-//! request.
+//! Called one after the other rather than stacked as layers of the router, which clones and boxes
+//! each layer for each request.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ struct Inner {
 }
 
 impl Entrance {
-    /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix or leave it.
-    #[must_use]
+    /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the
+    /// prefix or leave it.
     pub fn new(state: AppState) -> Self {
         let prefix = &state.public.prefix;
         let routes = routes::mount(&state)

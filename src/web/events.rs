@@ -1,4 +1,4 @@
-//! Server-sent events for the pages: «look again», whichever replica did the work.
+//! Server-sent events for the pages: “look again”, whichever replica did the work.
 
 use std::convert::Infallible;
 use std::time::Duration;

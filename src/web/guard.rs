@@ -34,7 +34,7 @@ pub(super) struct Headers {
 impl Headers {
     pub(super) fn of(state: &AppState) -> Self {
         let origins = &state.access.embed_origins;
-        // Origins were parsed and written anew as ASCII, so that this is always a header.
+        // Origins were parsed and written again as ASCII, so that this is always a header.
         let policy = (!origins.is_empty())
             .then(|| {
                 HeaderValue::from_str(&format!("{} {}", policy!("'self'"), origins.join(" "))).ok()
@@ -84,8 +84,8 @@ pub(super) async fn never_framed(mut response: Response) -> Response {
     response
 }
 
-/// Refuses forms that another site sent: a browser always tells where a POST comes from. `Origin: null`, which a
-/// sandboxed frame sends, is another site.
+/// Refuses forms that another site sent: a browser always tells where a POST comes from. `Origin:
+/// null`, which a sandboxed frame sends, is another site.
 pub(super) async fn same_origin(
     State(state): State<AppState>,
     request: Request,

@@ -1,4 +1,5 @@
-//! Password hashes: argon2id with OWASP's parameters, off the threads that serve requests, and few at a time.
+//! Password hashes: argon2id with OWASP's parameters, off the threads that serve requests, and few
+//! at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use crate::domain::NewPassword;
 /// How long a hash may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whose password is hashed. Each kind has a place of its own, so that a storm of strangers holds nobody else up.
+/// Whose password is hashed. Each kind has a place of its own, so that a storm of strangers holds
+/// nobody else up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// A browser that has signed in before, or a session.
@@ -104,7 +106,8 @@ impl Turn {
     }
 }
 
-/// argon2id with 19 MiB, two passes and one lane: the crate's defaults are the first choice of OWASP's cheat sheet.
+/// argon2id with 19 MiB, two passes and one lane: the crate's defaults are the first choice of
+/// OWASP's cheat sheet.
 fn argon2() -> Argon2<'static> {
     Argon2::default()
 }

@@ -1,4 +1,5 @@
-//! Whether the process answers, and whether it can work. Neither AWS nor a failing purge makes it unready.
+//! Whether the process answers, and whether it can work. Neither AWS nor a failing purge makes it
+//! unready.
 
 use std::time::Duration;
 

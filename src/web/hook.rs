@@ -1,4 +1,5 @@
-//! Who calls the API: verified and parsed in one step, so that a handler never sees unverified bytes.
+//! Who calls the API: verified and parsed in one step, so that a handler never sees unverified
+//! bytes.
 
 use std::sync::Arc;
 

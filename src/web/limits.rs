@@ -1,4 +1,5 @@
-//! What one request may take: the size of its body, the time for its body to arrive, and the time for its answer.
+//! What one request may take: the size of its body, the time for its body to arrive, and the time
+//! for its answer.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -23,8 +24,8 @@ enum Fault {
     TooSlow,
 }
 
-/// Keeps a request within its limits. The answer's body has no limit here: server-sent events go on as long as the
-/// client reads.
+/// Keeps a request within its limits. The answer's body has no limit here: server-sent events go on
+/// as long as the client reads.
 pub(super) async fn keep<F: Future<Output = Response>>(
     options: &ServeOptions,
     request: Request,

@@ -29,7 +29,6 @@ impl LiveChanges {
     }
 
     /// A reader of what changes from now on.
-    #[must_use]
     pub fn subscribe(&self) -> ChangeReader {
         ChangeReader(self.0.subscribe())
     }

@@ -23,8 +23,8 @@ const OF_PROXIES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 /// What operators watch
 ///
-/// Each replica counts its own doings; the queue is the whole service's. Without `METRICS_TOKEN` it answers the machine
-/// itself, and nobody behind a proxy.
+/// Each replica counts its own doings; the queue is the whole service's. Without `METRICS_TOKEN` it
+/// answers the machine itself, and nobody behind a proxy.
 #[utoipa::path(
     get,
     path = "/metrics",

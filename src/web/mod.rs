@@ -70,7 +70,6 @@ pub struct AppState(Arc<Shared>);
 
 impl AppState {
     /// Shares it.
-    #[must_use]
     pub fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
     }
@@ -123,9 +122,6 @@ pub struct Shared {
 }
 
 /// Serves until `stop`, then lets requests under way finish.
-///
-/// # Errors
-/// If the listener cannot be used.
 pub async fn serve(
     listener: TcpListener,
     state: AppState,

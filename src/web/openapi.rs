@@ -1,5 +1,6 @@
-//! `GET /openapi.json`: the API, described. What a call takes and answers stands beside its handler, in the shapes that
-//! it reads and writes; this puts it together and says what holds for all of it.
+//! `GET /openapi.json`: the API, described. What a call takes and answers stands beside its
+//! handler, in the shapes that it reads and writes; this puts it together and says what holds for
+//! all of it.
 
 mod answers;
 pub(super) mod examples;

@@ -1,4 +1,5 @@
-//! What the handlers of pages share: layout, answers, and the mapping of the domain's words to the views'.
+//! What the handlers of pages share: layout, answers, and the mapping of the domain's words to the
+//! views'.
 
 use std::sync::Arc;
 
@@ -225,7 +226,8 @@ pub(super) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
     Reader { state, user }.layout(nav)
 }
 
-/// Where a site's pages are, below the prefix of `PUBLIC_URL`: those of `default` are where those of the only site are.
+/// Where a site's pages are, below the prefix of `PUBLIC_URL`: those of `default` are where those
+/// of the only site are.
 pub(super) fn path_of(site: &Site) -> String {
     if site.name == DEFAULT_SITE {
         String::new()

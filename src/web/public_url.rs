@@ -16,7 +16,6 @@ pub struct PublicUrl {
 
 impl PublicUrl {
     /// The given address, or the listener's.
-    #[must_use]
     pub fn new(given: Option<&Url>, listening: SocketAddr) -> Self {
         match given {
             Some(url) => Self {
@@ -31,20 +30,18 @@ impl PublicUrl {
     }
 
     /// Whether a request for `path` is one of programs.
-    #[must_use]
     pub fn is_api(&self, path: &str) -> bool {
         let path = path.strip_prefix(self.prefix.as_str()).unwrap_or(path);
         path.starts_with("/api/")
     }
 
     /// Whether users come over HTTPS.
-    #[must_use]
     pub fn is_https(&self) -> bool {
         self.origin.starts_with("https://")
     }
 
-    /// The name of a cookie, with the prefix by which browsers vouch for its origin. `__Host-` is only for the path `/`.
-    #[must_use]
+    /// The name of a cookie, with the prefix by which browsers vouch for its origin. `__Host-` is
+    /// only for the path `/`.
     pub fn cookie_name(&self, name: &str) -> String {
         let vouched = match (self.is_https(), self.prefix.is_empty()) {
             (true, true) => "__Host-",
@@ -56,7 +53,6 @@ impl PublicUrl {
     }
 
     /// The path of cookies.
-    #[must_use]
     pub fn cookie_path(&self) -> &str {
         if self.prefix.is_empty() {
             "/"

@@ -89,8 +89,9 @@ pub(super) struct CreateOptions {
 
 /// Publish
 ///
-/// Says which pages and tags have changed. It is answered as soon as it is durable, and purged afterwards. It cannot be
-/// lost then: it ends `completed`, `unconfirmed`, or `failed` with a reason.
+/// Says which pages and tags have changed. It is answered as soon as it is durable, and purged
+/// afterwards. It cannot be lost then: it ends `completed`, `unconfirmed`, or `failed` with a
+/// reason.
 #[utoipa::path(
     post,
     path = "/api/sites/{site}/publishes",
@@ -139,7 +140,8 @@ pub(super) async fn create(
     let Query(options) = options.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let canonical = canonicalize(&call.body, &site.intake).map_err(Problem::BadItems)?;
     if options.dry_run {
-        // Boxed, as below: the future of every publish is as large as the largest thing it may wait for.
+        // Boxed, as below: the future of every publish is as large as the largest thing it may wait
+        // for.
         return Box::pin(dry_run::answer(&state, site, &canonical)).await;
     }
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
@@ -293,7 +295,8 @@ async fn ended_or_waited(
     }
 }
 
-/// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored, as the RFC says.
+/// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored,
+/// as the RFC says.
 fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get_all("prefer")

@@ -85,7 +85,7 @@ pub(super) async fn show(State(state): State<AppState>, user: SignedIn) -> PageR
     html(StatusCode::OK, &blank(page, String::new())).map_err(failed)
 }
 
-/// `POST /purge`: previews, asks about «everything», or publishes.
+/// `POST /purge`: previews, asks about “everything”, or publishes.
 pub(super) async fn act(
     State(state): State<AppState>,
     user: SignedIn,

@@ -1,4 +1,5 @@
-//! All routes on one screen, each with the rule that says whom it answers. A route cannot be mounted without one.
+//! All routes on one screen, each with the rule that says whom it answers. A route cannot be
+//! mounted without one.
 
 use axum::Router;
 use axum::extract::State;
@@ -23,7 +24,8 @@ pub enum Access {
     Anyone,
     /// Everybody, but for forms of other sites. Never framed.
     Stranger,
-    /// Who proves it with a publish token or a signature; the handler takes the proof with the body.
+    /// Who proves it with a publish token or a signature; the handler takes the proof with the
+    /// body.
     Hook,
     /// Who has the token of `METRICS_TOKEN`, or without one this machine alone; the handler looks.
     Metrics,
@@ -45,7 +47,6 @@ pub struct Route {
 }
 
 /// All routes but the answers to unknown addresses.
-#[must_use]
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
     use Access::{Admin, Anyone, Editor, Hook, Metrics, Stranger};
@@ -88,7 +89,8 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
-/// The pages of a site, below `prefix`. Which one it is, and whether the reader may see it, `session::require` decides.
+/// The pages of a site, below `prefix`. Which one it is, and whether the reader may see it,
+/// `session::require` decides.
 #[rustfmt::skip]
 fn of_a_site(prefix: &str) -> Vec<Route> {
     use Access::{Admin, Editor};

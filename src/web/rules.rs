@@ -1,4 +1,5 @@
-//! Two parts of the settings page: what publishers may send and what goes with it, and what may be spent.
+//! Two parts of the settings page: what publishers may send and what goes with it, and what may be
+//! spent.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -23,7 +24,7 @@ use crate::domain::{
 };
 use crate::store::{Site, StoreError};
 
-/// Fields of «Publishing».
+/// Fields of “Publishing”.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PublishingFields {
@@ -120,7 +121,7 @@ fn companions(text: &str) -> Result<Vec<Item>, String> {
     }
 }
 
-/// Fields of «Policy».
+/// Fields of “Policy”.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct SpendingFields {
@@ -196,7 +197,7 @@ fn number(text: &str, most: u32) -> Result<u32, String> {
         .ok_or_else(|| words::number(most))
 }
 
-/// «Publishing» as stored.
+/// “Publishing” as stored.
 pub(super) fn publishing(site: &Site) -> PublishingForm {
     let join = |lines: Vec<String>| lines.join("\n");
     let rules = &site.intake;
@@ -215,7 +216,7 @@ pub(super) fn publishing(site: &Site) -> PublishingForm {
     }
 }
 
-/// «Policy» as stored.
+/// “Policy” as stored.
 pub(super) async fn spending(state: &AppState, site: &Site) -> Result<SpendingForm, StoreError> {
     let spending = state.store.spending(site.id).await?;
     let limit = spending.monthly_limit;

@@ -1,4 +1,5 @@
-//! Signing secrets on the settings page: each shown once, several in force so that one can replace another.
+//! Signing secrets on the settings page: each shown once, several in force so that one can replace
+//! another.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -2,15 +2,18 @@
 //!
 //! A stop has an order, so that a roll-out behind a load balancer answers every request:
 //!
-//! 1. `/health/ready` answers 503, and every answer says `Connection: close`, so that clients leave by themselves.
-//!    The listener stays open for [`ServeOptions::grace`]: a load balancer has not noticed yet.
-//! 2. What is still in the accept queue is taken, the listener is closed, and idle connections are closed at once.
-//! 3. Answers under way are finished, until [`ServeOptions::finish`] after the stop. Then the rest is cut.
+//! 1. `/health/ready` answers 503, and every answer says `Connection: close`, so that clients leave
+//!    by themselves. The listener stays open for [`ServeOptions::grace`]: a load balancer has not
+//!    noticed yet.
+//! 2. What is still in the accept queue is taken, the listener is closed, and idle connections are
+//!    closed at once.
+//! 3. Answers under way are finished, until [`ServeOptions::finish`] after the stop. Then the rest
+//!    is cut.
 //!
-//! Beyond [`ServeOptions::connections`], new connections wait in the kernel's accept queue rather than being answered
-//! 503: a storm of short requests passes through it unnoticed, and a connection that is refused costs as much as one
-//! that is served. So that the wait is short, clients that only keep theirs alive are then asked to leave, and new ones must
-//! hurry with their head.
+//! Beyond [`ServeOptions::connections`], new connections wait in the kernel's accept queue rather
+//! than being answered 503: a storm of short requests passes through it unnoticed, and a connection
+//! that is refused costs as much as one that is served. So that the wait is short, clients that
+//! only keep theirs alive are then asked to leave, and new ones must hurry with their head.
 
 mod pace;
 mod rewake;
@@ -45,10 +48,11 @@ use self::rewake::Rewake;
 
 /// Room for a request's head, and for what is read of a body at a time.
 const BUFFER: usize = 64 << 10;
-/// How long a client that has just connected may take for its first request's head while slots are wanted, or the
-/// service stops.
+/// How long a client that has just connected may take for its first request's head while slots are
+/// wanted, or the service stops.
 const NEWCOMER: Duration = Duration::from_millis(500);
-/// How long a client that still sends a body may do so after its answer. Closing on it would destroy the answer.
+/// How long a client that still sends a body may do so after its answer. Closing on it would
+/// destroy the answer.
 const LINGER: Duration = Duration::from_secs(1);
 /// Pause after the machine could not give a connection, as when all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -66,8 +70,8 @@ pub struct ServeOptions {
     pub answer: Duration,
     /// For a client that takes nothing of its answer.
     pub stalled: Duration,
-    /// For a connection without a request. Longer than the 60 s of common load balancers, which would otherwise send a
-    /// request just as it is being closed.
+    /// For a connection without a request. Longer than the 60 s of common load balancers, which
+    /// would otherwise send a request just as it is being closed.
     pub idle: Duration,
     /// After a stop, for load balancers to notice.
     pub grace: Duration,
@@ -91,9 +95,6 @@ impl Default for ServeOptions {
 }
 
 /// Serves with `answer` until `stop`, then ends as this module says.
-///
-/// # Errors
-/// If the listener cannot be used.
 pub(super) async fn serve<A, F>(
     listener: TcpListener,
     answer: A,
@@ -210,7 +211,8 @@ where
             .expect("nobody closes the semaphore")
     }
 
-    /// Serves the clients that the kernel has already let in, slots or not: closing the listener would reset them.
+    /// Serves the clients that the kernel has already let in, slots or not: closing the listener
+    /// would reset them.
     fn empty_queue(&mut self, listener: TcpListener) -> io::Result<()> {
         if let Some(accepted) = self.waiting.take() {
             self.converse(accepted, None);

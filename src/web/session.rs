@@ -140,7 +140,8 @@ pub(super) fn is_frame(headers: &HeaderMap) -> bool {
         .is_some_and(|dest| dest == "iframe" || dest == "frame")
 }
 
-/// Signs somebody in: a new session with a new token, and whatever session the browser had before is ended.
+/// Signs somebody in: a new session with a new token, and whatever session the browser had before
+/// is ended.
 pub(super) async fn begin(
     state: &AppState,
     headers: &HeaderMap,
@@ -250,8 +251,8 @@ fn set(
     max_age: time::Duration,
 ) {
     let https = state.public.is_https();
-    // A frame in another site gets cookies only with SameSite=None, which browsers take only when secure. In
-    // development both are `localhost`, which is one site.
+    // A frame in another site gets cookies only with SameSite=None, which browsers take only when
+    // secure. In development both are `localhost`, which is one site.
     let framed = name == FRAMED && https;
     let cookie = Cookie::build((state.public.cookie_name(name), value))
         .path(state.public.cookie_path().to_owned())

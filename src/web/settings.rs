@@ -68,8 +68,8 @@ pub(super) async fn show(
     respond(&state, page, StatusCode::OK, Shown::default()).await
 }
 
-/// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the draft. The script asks
-/// for server-sent events, and is told each step as it passes.
+/// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the
+/// draft. The script asks for server-sent events, and is told each step as it passes.
 pub(super) async fn save(
     State(state): State<AppState>,
     user: SignedIn,
@@ -170,7 +170,8 @@ pub(super) async fn refresh(state: &AppState) {
     state.wake.wake();
 }
 
-/// What the page shows instead of what is stored: forms as they were typed, secrets that are shown this once.
+/// What the page shows instead of what is stored: forms as they were typed, secrets that are shown
+/// this once.
 #[derive(Default)]
 pub(super) struct Shown {
     pub(super) form: Option<(SettingsForm, FieldErrors)>,

@@ -157,7 +157,8 @@ pub(super) fn admin() -> Session {
     }
 }
 
-/// Checks a password, unless the client has to wait. One that cannot be right takes as long as one that is wrong.
+/// Checks a password, unless the client has to wait. One that cannot be right takes as long as one
+/// that is wrong.
 pub(super) async fn check(
     state: &AppState,
     client: TryingClient,
@@ -202,7 +203,8 @@ pub(super) fn wait_words(wait: Duration) -> (String, i64) {
     (words::wait(seconds), seconds)
 }
 
-/// Whether `next` is the path of a page here: nothing that a browser could take for another host or another header.
+/// Whether `next` is the path of a page here: nothing that a browser could take for another host or
+/// another header.
 fn is_ours(next: &str) -> bool {
     next.len() <= LONGEST_NEXT
         && next.starts_with('/')

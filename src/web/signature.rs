@@ -8,8 +8,8 @@ use time::{Duration, OffsetDateTime};
 use super::problem::Problem;
 use crate::store::HookSecret;
 
-/// How far the sender's clock may be off, and how long a call can be repeated by who overheard it. Its `webhook-id`
-/// makes such a repeat harmless.
+/// How far the sender's clock may be off, and how long a call can be repeated by who overheard it.
+/// Its `webhook-id` makes such a repeat harmless.
 const TOLERANCE: Duration = Duration::minutes(5);
 /// The longest `webhook-id` that is taken.
 const LONGEST_ID: usize = 255;

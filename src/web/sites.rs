@@ -1,4 +1,5 @@
-//! Sites: made, renamed and removed by who has a password here. Whoever has only one never gets here.
+//! Sites: made, renamed and removed by who has a password here. Whoever has only one never gets
+//! here.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,5 +1,6 @@
-//! What users read, if it is not in `templates/` or said by the rules themselves (`src/domain/`): the same words for the
-//! same thing, wherever it is shown. Here are states, times and numbers; the modules have the rest, page by page.
+//! What users read, if it is not in `templates/` or said by the rules themselves (`src/domain/`):
+//! the same words for the same thing, wherever it is shown. Here are states, times and numbers; the
+//! modules have the rest, page by page.
 
 pub mod account;
 pub mod audit;
@@ -133,7 +134,8 @@ pub fn widened(from: &str) -> String {
     format!("widened from {from}")
 }
 
-/// How long ago, as `app.js` says it too: `just now`, `42 s ago`, `2 min ago`, `3 h ago`, `5 days ago`, then the date.
+/// How long ago, as `app.js` says it too: `just now`, `42 s ago`, `2 min ago`, `3 h ago`, `5 days
+/// ago`, then the date.
 pub fn age(now: OffsetDateTime, then: OffsetDateTime) -> String {
     let seconds = (now - then).whole_seconds();
     match seconds {
@@ -161,7 +163,8 @@ pub fn exact(at: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// A length of time: `180 ms`, `4.2 s`, `42 s`, `1 min 20 s`, `2 h 5 min`, `3 d 4 h`. Below zero is zero.
+/// A length of time: `180 ms`, `4.2 s`, `42 s`, `1 min 20 s`, `2 h 5 min`, `3 d 4 h`. Below zero is
+/// zero.
 pub fn span(length: Duration) -> String {
     let milliseconds = length.whole_milliseconds().max(0);
     let seconds = milliseconds / 1_000;
@@ -195,7 +198,8 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// Thousandths of a US dollar: `$0`, `$1.20`, `$0.005`. CloudFront's price of a path is five of them.
+/// Thousandths of a US dollar: `$0`, `$1.20`, `$0.005`. CloudFront's price of a path is five of
+/// them.
 pub fn usd(thousandths: u64) -> String {
     let (dollars, rest) = (count(thousandths / 1_000), thousandths % 1_000);
     match (thousandths, rest % 10) {

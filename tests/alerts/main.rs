@@ -1,6 +1,6 @@
-//! The alert rules and the dashboard, on what the service really tells: the sandbox, PostgreSQL and the service are
-//! brought into each state, `/metrics` is scraped while time passes, and Prometheus' own promtool evaluates the files
-//! as they are shipped.
+//! The alert rules and the dashboard, on what the service really tells: the sandbox, PostgreSQL and
+//! the service are brought into each state, `/metrics` is scraped while time passes, and
+//! Prometheus' own promtool evaluates the files as they are shipped.
 
 #![allow(
     clippy::unwrap_used,

@@ -41,7 +41,8 @@ impl History {
         self.scrapes += 1;
     }
 
-    /// Says which alerts fire after the last scrape, and no others: each as its name, severity and other labels.
+    /// Says which alerts fire after the last scrape, and no others: each as its name, severity and
+    /// other labels.
     pub(crate) fn fire(&mut self, alerts: &[&str]) {
         let samples: Vec<_> = alerts
             .iter()

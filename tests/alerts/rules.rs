@@ -1,4 +1,5 @@
-//! Each rule: silent while all is well, fires when its trouble has lasted, and is silent again when it is mended.
+//! Each rule: silent while all is well, fires when its trouble has lasted, and is silent again when
+//! it is mended.
 
 use serde_json::json;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, Spending};

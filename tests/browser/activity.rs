@@ -1,4 +1,5 @@
-//! Activity and a publish's own page: live, filtered, paged, and of use when there is nothing to show.
+//! Activity and a publish's own page: live, filtered, paged, and of use when there is nothing to
+//! show.
 
 use serde_json::json;
 

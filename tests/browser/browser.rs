@@ -87,7 +87,8 @@ impl Browser {
         self.labelled(label).await.click().await.unwrap();
     }
 
-    /// Presses «Save and test settings», and waits until it says how the settings are, or what is wrong with the form.
+    /// Presses “Save and test settings”, and waits until it says how the settings are, or what is
+    /// wrong with the form.
     pub(crate) async fn save_and_test(&self) {
         const LABEL: &str = "Save and test settings";
         if !self.is_scripted().await {

@@ -66,7 +66,8 @@ impl Driver {
     }
 }
 
-/// A driver and its port. It picks a free one, which somebody else may take in the meantime; then there is none.
+/// A driver and its port. It picks a free one, which somebody else may take in the meantime; then
+/// there is none.
 fn chromedriver(directory: &Path) -> Option<(Child, String)> {
     let mut process = Command::new("chromedriver")
         .arg("--port=0")

@@ -1,4 +1,5 @@
-//! Publishes that end otherwise than completed: what failed is tried again, and what nobody can know is told as such.
+//! Publishes that end otherwise than completed: what failed is tried again, and what nobody can
+//! know is told as such.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! What holds on every page: accessible in both colour schemes, nothing blocked, small, steady, and of a width that fits.
+//! What holds on every page: accessible in both colour schemes, nothing blocked, small, steady, and
+//! of a width that fits.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! «Save and test» that fails: the cause and the fix in words, AWS's own words to copy, and what stays in force.
+//! “Save and test” that fails: the cause and the fix in words, AWS's own words to copy, and what
+//! stays in force.
 
 use serde_json::{Value, json};
 
@@ -40,7 +41,7 @@ impl Default for Failure<'_> {
 }
 
 impl Failure<'_> {
-    /// Presses «Save and test settings» and reads what comes.
+    /// Presses “Save and test settings” and reads what comes.
     async fn check(&self, stage: &Stage) {
         let browser = &stage.browser;
         browser.open("/settings/cdn").await;

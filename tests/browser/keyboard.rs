@@ -64,7 +64,8 @@ const SHOWN: &str = "const focused = document.activeElement;
     const shown = [[focused], [focused, '::after'], [focused.closest('label')], [focused.nextElementSibling]]
       .some(([element, part]) => element && getComputedStyle(element, part).outlineStyle !== 'none');";
 
-/// Presses Tab until the page is through, and finds that all that can be used was reached, and seen.
+/// Presses Tab until the page is through, and finds that all that can be used was reached, and
+/// seen.
 async fn walk(browser: &Browser, page: &str) {
     browser
         .run("document.activeElement.blur(); scrollTo(0, 0)")

@@ -1,5 +1,6 @@
-//! The pages as people meet them: a real Chromium, the real binary, a real PostgreSQL, and the sandbox in CloudFront's
-//! place. Every test ends with [`stage::Stage::finish`], which asks the browser's console for complaints.
+//! The pages as people meet them: a real Chromium, the real binary, a real PostgreSQL, and the
+//! sandbox in CloudFront's place. Every test ends with [`stage::Stage::finish`], which asks the
+//! browser's console for complaints.
 
 #![allow(
     clippy::unwrap_used,

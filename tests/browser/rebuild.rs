@@ -1,4 +1,5 @@
-//! A rebuild that arrives as thousands of publishes of one page each: one bar, few requests, a small page.
+//! A rebuild that arrives as thousands of publishes of one page each: one bar, few requests, a
+//! small page.
 
 use std::time::Instant;
 
@@ -82,7 +83,8 @@ async fn publish_pages(api: &Api) {
         .await;
 }
 
-/// Notes how often the page looks, how the bar moves, how large the page gets, and the longest task of its thread.
+/// Notes how often the page looks, how the bar moves, how large the page gets, and the longest task
+/// of its thread.
 const WATCH: &str = "
     const seen = window.seen = { looks: 0, values: [], elements: 0, longest: 0 };
     new PerformanceObserver((list) => {

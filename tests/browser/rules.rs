@@ -1,4 +1,5 @@
-//! Publishing hosts and companions, policy and limit: what is wrong is told at its field, and what is saved holds.
+//! Publishing hosts and companions, policy and limit: what is wrong is told at its field, and what
+//! is saved holds.
 
 use serde_json::json;
 

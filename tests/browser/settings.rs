@@ -1,4 +1,4 @@
-//! Settings → CDN: the first visit, and «Save and test» that succeeds.
+//! Settings → CDN: the first visit, and “Save and test” that succeeds.
 
 use serde_json::json;
 

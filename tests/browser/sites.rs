@@ -1,4 +1,5 @@
-//! Sites: added, gone to, renamed and removed with the keyboard alone, on pages that are fit for everyone.
+//! Sites: added, gone to, renamed and removed with the keyboard alone, on pages that are fit for
+//! everyone.
 
 use fantoccini::key::Key;
 

@@ -1,4 +1,5 @@
-//! Times are the reader's: in their zone, with the exact time on hover, and plain UTC without scripts.
+//! Times are the reader's: in their zone, with the exact time on hover, and plain UTC without
+//! scripts.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! The checks. Each compares what was promised with two witnesses that know nothing of each other: what the senders
-//! were told, and the sandbox's ledger.
+//! The checks. Each compares what was promised with two witnesses that know nothing of each other:
+//! what the senders were told, and the sandbox's ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 

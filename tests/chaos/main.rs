@@ -1,6 +1,7 @@
-//! Two replicas of the real binary, a PostgreSQL and a sandbox in CloudFront's place, all of which fail at random, and
-//! senders that publish through it all. Afterwards what the senders were told, what is stored, and the sandbox's own
-//! ledger are compared. Run it with `script/chaos`; docs/RELIABILITY.md tells what it shows.
+//! Two replicas of the real binary, a PostgreSQL and a sandbox in CloudFront's place, all of which
+//! fail at random, and senders that publish through it all. Afterwards what the senders were told,
+//! what is stored, and the sandbox's own ledger are compared. Run it with `script/chaos`;
+//! docs/RELIABILITY.md tells what it shows.
 
 #![allow(
     clippy::unwrap_used,
@@ -46,12 +47,13 @@ use support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables, setting
 
 /// Publishers, each of which publishes twice a second.
 const SENDERS: usize = 12;
-/// How long everything may take to come to rest once nothing fails any more: a lease, the longest back-off, and some.
+/// How long everything may take to come to rest once nothing fails any more: a lease, the longest
+/// back-off, and some.
 const SETTLING: Duration = Duration::from_secs(150);
 /// What each call of CloudFront takes at least, half before and half after it is handled.
 const LATENCY_MS: u64 = 40;
-/// Sites besides `default`, with distribution and how long its invalidations are in progress, in milliseconds: in the
-/// second case for longer than until the first question.
+/// Sites besides `default`, with distribution and how long its invalidations are in progress, in
+/// milliseconds: in the second case for longer than until the first question.
 const SITES: [(&str, &str, u64); 2] = [
     ("blog", "E2CHAOSBLOG001", 500),
     ("shop", "E2CHAOSSHOP001", 3_000),
@@ -209,8 +211,8 @@ async fn run(options: &Options) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The sandbox with its default quotas, a request rate that lets a run come to rest, and faults on a quarter of the
-/// calls: some before the call is handled, some after it.
+/// The sandbox with its default quotas, a request rate that lets a run come to rest, and faults on
+/// a quarter of the calls: some before the call is handled, some after it.
 async fn start_sandbox(seed: u64) -> Sandbox {
     let sandbox = Sandbox::start_with(500).await;
     sandbox
@@ -258,7 +260,8 @@ async fn start_sandbox(seed: u64) -> Sandbox {
     sandbox
 }
 
-/// What each replica is started with, and where it is found: always the same place, as behind a load balancer.
+/// What each replica is started with, and where it is found: always the same place, as behind a
+/// load balancer.
 fn environment(postgres: &Postgres, sandbox: &Sandbox) -> ([Variables; 2], [Api; 2]) {
     // Held together, so that they are two.
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
@@ -355,7 +358,8 @@ async fn outages(
     tokio::time::sleep_until(end).await;
 }
 
-/// Lets CloudFront answer a repeated caller reference in one documented way and one that was reported, in turn.
+/// Lets CloudFront answer a repeated caller reference in one documented way and one that was
+/// reported, in turn.
 async fn moods(
     sandbox: &Sandbox,
     moods: Vec<Duration>,

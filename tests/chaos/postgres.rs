@@ -27,7 +27,8 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster in `dir` and starts its server. `programs` is where `initdb` and `postgres` are.
+    /// Makes a cluster in `dir` and starts its server. `programs` is where `initdb` and `postgres`
+    /// are.
     pub(crate) async fn start(dir: &Path, programs: &Path) -> Self {
         std::fs::create_dir(dir).unwrap();
         std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
@@ -122,7 +123,7 @@ impl Postgres {
             else {
                 continue;
             };
-            // «number (name) state parent …», where the name may hold anything.
+            // “number (name) state parent …”, where the name may hold anything.
             let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
             let parent = stat
                 .rsplit_once(") ")

@@ -1,4 +1,5 @@
-//! A replica as an orchestrator runs it: the real binary at one address, started again whenever it ends.
+//! A replica as an orchestrator runs it: the real binary at one address, started again whenever it
+//! ends.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ use crate::support::Variables;
 
 /// Pause before a replica that ended by itself is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
-/// How long a replica may take to stop when asked to: what the service promises, and some for a busy machine.
+/// How long a replica may take to stop when asked to: what the service promises, and some for a
+/// busy machine.
 const STOP_PATIENCE: Duration = Duration::from_secs(12);
 
 pub(crate) struct Replica {

@@ -29,7 +29,8 @@ pub(crate) enum Outage {
     Quit,
     /// SIGKILL to the postmaster.
     Kill,
-    /// SIGSTOP to all its processes: it does not answer, and closes no connection. SIGCONT afterwards.
+    /// SIGSTOP to all its processes: it does not answer, and closes no connection. SIGCONT
+    /// afterwards.
     Freeze,
 }
 

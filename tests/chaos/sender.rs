@@ -1,4 +1,5 @@
-//! Publishers as a real sender would be: a key for each publish, and the same key and body again until there is a 202.
+//! Publishers as a real sender would be: a key for each publish, and the same key and body again
+//! until there is a 202.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -143,7 +144,8 @@ fn receipt(told: &Value) -> Receipt {
     }
 }
 
-/// Mostly pages, and enough wildcards to fill CloudFront's quota of them. All spelled as CloudFront would have them.
+/// Mostly pages, and enough wildcards to fill CloudFront's quota of them. All spelled as CloudFront
+/// would have them.
 fn item(rng: &mut Rng) -> String {
     match rng.u32(0..100) {
         0..80 => format!("/section-{}/page-{}", rng.u32(0..40), rng.u32(0..12)),

@@ -1,4 +1,5 @@
-//! The command line, as scripts and operators meet it: the real binary, its output and its exit status.
+//! The command line, as scripts and operators meet it: the real binary, its output and its exit
+//! status.
 
 #![allow(
     clippy::unwrap_used,

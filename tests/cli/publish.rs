@@ -286,7 +286,7 @@ async fn a_terminal_is_shown_how_far_it_is() {
         (bench.sandbox.creates().await.len() == 1).then_some(())
     })
     .await;
-    // The line is written anew with each answer, which the service holds for two seconds.
+    // The line is written again with each answer, which the service holds for two seconds.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     bench.sandbox.complete().await;
     let output = shown.await.unwrap();

@@ -222,7 +222,8 @@ fn coverage_of_one_item_by_another() {
     }
 }
 
-/// CloudFront's rules for one entry of `Paths.Items`, written a second time and without the code under test.
+/// CloudFront's rules for one entry of `Paths.Items`, written a second time and without the code
+/// under test.
 fn cloudfront_accepts(item: &str) -> Result<(), String> {
     let bytes = item.as_bytes();
     if let Some(tag) = item.strip_prefix('#') {

@@ -121,8 +121,9 @@ proptest! {
         prop_assert_eq!(paid, taken.map(|waiting| waiting.items.len() as u64).sum::<u64>());
     }
 
-    /// Every round new publishes arrive, and what was sent completes three rounds later. Whoever is there at the
-    /// beginning is gone after a number of rounds that depends on those before him only.
+    /// Every round new publishes arrive, and what was sent completes three rounds later. Whoever is
+    /// there at the beginning is gone after a number of rounds that depends on those before him
+    /// only.
     #[test]
     fn nobody_is_overtaken_for_ever(mut site in any_site(), waiting in any_waiting(), young in any_waiting()) {
         const ROUNDS_IN_PROGRESS: usize = 3;

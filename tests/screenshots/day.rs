@@ -1,4 +1,5 @@
-//! A day of a newspaper, published through the service itself with time handed in, so that there is a past to show.
+//! A day of a newspaper, published through the service itself with time handed in, so that there is
+//! a past to show.
 
 use std::sync::Arc;
 

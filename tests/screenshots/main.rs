@@ -1,5 +1,5 @@
-//! Writes a picture of every page: the real service before the sandbox, driven through a day of a newspaper.
-//! Run by `script/screenshots`.
+//! Writes a picture of every page: the real service before the sandbox, driven through a day of a
+//! newspaper. Run by `script/screenshots`.
 
 #![allow(
     dead_code,

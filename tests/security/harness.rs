@@ -1,4 +1,5 @@
-//! The service without a network: requests go straight to its router, with the client's address and the time handed in.
+//! The service without a network: requests go straight to its router, with the client's address and
+//! the time handed in.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

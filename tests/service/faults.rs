@@ -306,7 +306,8 @@ async fn a_slow_answer_is_waited_for() {
 #[tokio::test]
 async fn one_bad_item_among_many_fails_alone() {
     let service = Stepped::start().await;
-    // As on a distribution that has no header for cache tags: CloudFront refuses each batch with one.
+    // As on a distribution that has no header for cache tags: CloudFront refuses each batch with
+    // one.
     service
         .sandbox
         .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))

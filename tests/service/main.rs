@@ -1,4 +1,5 @@
-//! The service as its users meet it: the hook's API, what reaches CloudFront, and what survives which fault.
+//! The service as its users meet it: the hook's API, what reaches CloudFront, and what survives
+//! which fault.
 
 #![allow(
     clippy::unwrap_used,

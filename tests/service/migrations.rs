@@ -1,8 +1,9 @@
-//! Every released schema, with rows that a service of its time wrote, brought up to date by this one: nothing is lost,
-//! everything can be read, and what was under way goes on.
+//! Every released schema, with rows that a service of its time wrote, brought up to date by this
+//! one: nothing is lost, everything can be read, and what was under way goes on.
 //!
-//! `tests/migrations/` has what each migration brought, as rows. What an older schema's service writes is inserted into
-//! each newer schema too, so a migration that an older replica could not live with during a roll-out fails here.
+//! `tests/migrations/` has what each migration brought, as rows. What an older schema's service
+//! writes is inserted into each newer schema too, so a migration that an older replica could not
+//! live with during a roll-out fails here.
 
 use std::path::Path;
 

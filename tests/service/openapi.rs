@@ -1,5 +1,5 @@
-//! `/openapi.json`: its examples have the shape of what the service really answers, and what it refuses is worded as
-//! described.
+//! `/openapi.json`: its examples have the shape of what the service really answers, and what it
+//! refuses is worded as described.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -60,7 +60,8 @@ impl Described {
         assert_eq!(shape(example), shape(&real), "{operation} {name}: {real:#}");
     }
 
-    /// Checks that a problem is worded as one of the examples, or with other values in the same places.
+    /// Checks that a problem is worded as one of the examples, or with other values in the same
+    /// places.
     fn assert_problem(&self, operation: &str, status: u16, answer: &Answer) {
         let real = answer.json();
         assert_eq!(answer.status, status, "{operation}: {real}");

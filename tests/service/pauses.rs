@@ -1,4 +1,5 @@
-//! Settings that go bad while publishes flow: the site pauses, says why, and goes on by itself. Others feel nothing.
+//! Settings that go bad while publishes flow: the site pauses, says why, and goes on by itself.
+//! Others feel nothing.
 
 use serde_json::{Value, json};
 
@@ -8,8 +9,8 @@ use crate::support::{DISTRIBUTION, KEY, Stepped, policy};
 const OTHER: &str = "E2OTHER0000001";
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
 
-/// Breaks the settings in force, checks that the site pauses and the other one does not notice, mends them, and checks
-/// that everything goes on by itself.
+/// Breaks the settings in force, checks that the site pauses and the other one does not notice,
+/// mends them, and checks that everything goes on by itself.
 async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
     let other = service.add_site("other", OTHER, OTHER_KEY).await;
     service.sandbox.set_key(KEY, bad).await;

@@ -18,7 +18,8 @@ async fn reached_cloudfront(sandbox: &Sandbox, calls: usize) {
     .await;
 }
 
-/// Another service finds what a killed one left, after its leases have run out, and brings it to its end.
+/// Another service finds what a killed one left, after its leases have run out, and brings it to
+/// its end.
 async fn finish(database: Database, sandbox: Sandbox, ids: &[String]) -> Stepped {
     sandbox.clear_faults().await;
     sandbox.config(json!({ "in_progress_ms": 0 })).await;

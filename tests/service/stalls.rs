@@ -1,4 +1,5 @@
-//! What stands still without ending: a database that does not answer, a replica that is stopped in a transaction.
+//! What stands still without ending: a database that does not answer, a replica that is stopped in
+//! a transaction.
 
 use std::time::{Duration, Instant};
 

@@ -161,7 +161,8 @@ impl Server {
     }
 }
 
-/// Waits for the end of the pipe that only this process holds, then ends the server and removes its directory.
+/// Waits for the end of the pipe that only this process holds, then ends the server and removes its
+/// directory.
 #[expect(clippy::zombie_processes, reason = "it outlives this process")]
 fn reaper(dir: &Path) -> ChildStdin {
     let script = r#"cat >/dev/null

@@ -76,7 +76,8 @@ impl Api {
         }
     }
 
-    /// A request with the site's token, and JSON where it has a body. `headers` come in place of those.
+    /// A request with the site's token, and JSON where it has a body. `headers` come in place of
+    /// those.
     pub(crate) fn request(
         &self,
         method: Method,

@@ -1,5 +1,6 @@
-//! What tests of the whole service share: a real PostgreSQL with a database for each test, the sandbox in CloudFront's
-//! place, and the service, either inside the test with time handed in or as the real binary.
+//! What tests of the whole service share: a real PostgreSQL with a database for each test, the
+//! sandbox in CloudFront's place, and the service, either inside the test with time handed in or as
+//! the real binary.
 
 #![allow(
     dead_code,

@@ -41,7 +41,8 @@ impl Stepped {
         Self::start_on(database, sandbox, more, time::Duration::ZERO).await
     }
 
-    /// Starts with a clock that is `ahead`, and with `more` variables; one with an empty value is not set.
+    /// Starts with a clock that is `ahead`, and with `more` variables; one with an empty value is
+    /// not set.
     pub(crate) async fn start_on(
         database: Database,
         sandbox: impl Into<Arc<Sandbox>>,
@@ -129,7 +130,7 @@ impl Stepped {
         self.state.directory.site("default").unwrap().id
     }
 
-    /// Puts settings in force, as «Save without testing» does.
+    /// Puts settings in force, as “Save without testing” does.
     pub(crate) async fn activate(&self, site: SiteId, distribution: &str, key: &str) {
         let settings = settings(distribution, key);
         let now = self.state.clock.now();

@@ -1,5 +1,5 @@
-//! How many publishes a second become durable and are answered, beside PostgreSQL's own pace and beside a server that
-//! does nothing.
+//! How many publishes a second become durable and are answered, beside PostgreSQL's own pace and
+//! beside a server that does nothing.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,8 @@ use crate::service::{HOOK_SECRET, Service, TOKEN, variables};
 use crate::table::{self, median, verdict};
 use crate::{Failure, cpu};
 
-/// CloudFront's part: 120 ms a call, 10 s until an invalidation is completed, and its documented quotas and rate.
+/// CloudFront's part: 120 ms a call, 10 s until an invalidation is completed, and its documented
+/// quotas and rate.
 const LATENCY_MS: u64 = 120;
 const IN_PROGRESS_MS: u64 = 10_000;
 

@@ -1,4 +1,5 @@
-//! Whether anything slows down as history grows: one service with an empty database, one with a filled one, by turns.
+//! Whether anything slows down as history grows: one service with an empty database, one with a
+//! filled one, by turns.
 
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,8 @@ struct Figure {
 
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     let postgres = machine.postgres()?;
-    // The filled one first: a connection that says nothing while the other is filled would be closed.
+    // The filled one first: a connection that says nothing while the other is filled would be
+    // closed.
     let mut full = Side::start(machine, &postgres, "history_full", options.publishes)?;
     let mut empty = Side::start(machine, &postgres, "history_empty", 0)?;
     for side in [&mut empty, &mut full] {
@@ -133,7 +135,8 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// Asks for a page as who is signed in, or for JSON with the token, and tells how many milliseconds it took.
+    /// Asks for a page as who is signed in, or for JSON with the token, and tells how many
+    /// milliseconds it took.
     fn ask(&mut self, path: &str) -> Result<f64, Failure> {
         let headers = if path.starts_with("/api/") {
             format!("authorization: Bearer {TOKEN}\r\n")
@@ -149,7 +152,8 @@ impl<'a> Side<'a> {
         Ok(took)
     }
 
-    /// Publishes accepted a second over so many connections, then publishes sent a second until none waits.
+    /// Publishes accepted a second over so many connections, then publishes sent a second until
+    /// none waits.
     fn storm(&self, connections: usize, seconds: u64) -> Result<(f64, f64), Failure> {
         let load = Load {
             address: self.service.address.clone(),

@@ -22,7 +22,8 @@ impl Answer {
     }
 }
 
-/// Status and length of the answer at the start of `bytes`, once all of it is there. Answers have a content-length.
+/// Status and length of the answer at the start of `bytes`, once all of it is there. Answers have a
+/// content-length.
 pub(crate) fn whole_answer(bytes: &[u8]) -> Option<(u16, usize, usize)> {
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let mut status = 0;

@@ -1,5 +1,5 @@
-//! What the service takes with nothing to do, and while it follows thousands of invalidations; how soon it is ready, and
-//! how large it is.
+//! What the service takes with nothing to do, and while it follows thousands of invalidations; how
+//! soon it is ready, and how large it is.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

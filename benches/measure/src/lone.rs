@@ -65,8 +65,8 @@ impl Publisher {
         Ok(serde_json::from_slice(&answer.body)?)
     }
 
-    /// Publishes so many, each so long after the one before, give or take a quarter, so that nothing that ticks keeps
-    /// step with them.
+    /// Publishes so many, each so long after the one before, give or take a quarter, so that
+    /// nothing that ticks keeps step with them.
     pub(crate) fn lone(
         &mut self,
         sandbox: &Sandbox,

@@ -1,8 +1,8 @@
-//! Measures the real service from outside, beside yardsticks taken in the same run. `script/bench` builds what it needs
-//! and runs it; docs/PERFORMANCE.md tells how to read what it prints.
+//! Measures the real service from outside, beside yardsticks taken in the same run. `script/bench`
+//! builds what it needs and runs it; docs/PERFORMANCE.md tells how to read what it prints.
 //!
-//! It links nothing of the service: it is a small client that shares the machine with what it measures, so it has to be
-//! cheap, and it sees only what a caller sees.
+//! It links nothing of the service: it is a small client that shares the machine with what it
+//! measures, so it has to be cheap, and it sees only what a caller sees.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod accept;

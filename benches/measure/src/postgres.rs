@@ -111,7 +111,8 @@ impl Postgres {
         Ok(told.parse()?)
     }
 
-    /// The statements that took a database's time, the most first: calls, milliseconds in all, text.
+    /// The statements that took a database's time, the most first: calls, milliseconds in all,
+    /// text.
     pub(crate) fn statements(&self, database: &str) -> Result<Vec<(f64, f64, String)>, Failure> {
         let told = self.query(
             "postgres",
@@ -220,8 +221,9 @@ impl Postgres {
     }
 }
 
-/// A second of pgbench's progress: `progress: 1.0 s, 7012.0 tps, lat 0.142 ms stddev 0.061, 0 failed`; with a rate also
-/// `, lag 0.081 ms`, for how long its INSERTs began too late, which `lat` contains.
+/// A second of pgbench's progress: `progress: 1.0 s, 7012.0 tps, lat 0.142 ms stddev 0.061, 0
+/// failed`; with a rate also `, lag 0.081 ms`, for how long its INSERTs began too late, which `lat`
+/// contains.
 fn second(line: &str) -> Option<Yardstick> {
     let mut parts = line.strip_prefix("progress: ")?.split(", ");
     let number = |part: &str, before: &str, after: &str| {

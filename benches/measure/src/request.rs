@@ -1,4 +1,4 @@
-//! Publishes as bytes: one buffer a connection, in which only what differs is written anew.
+//! Publishes as bytes: one buffer a connection, in which only what differs is written again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

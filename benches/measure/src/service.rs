@@ -127,8 +127,8 @@ impl Drop for Service {
     }
 }
 
-/// A directory for the log: in memory where there is such a place, so that log lines, which a service in production
-/// hands to another process, do not compete for the disk that is measured.
+/// A directory for the log: in memory where there is such a place, so that log lines, which a
+/// service in production hands to another process, do not compete for the disk that is measured.
 fn directory() -> Result<PathBuf, Failure> {
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() {

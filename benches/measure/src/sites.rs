@@ -37,7 +37,8 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     const DATABASE: &str = "sites";
     let postgres = machine.postgres()?;
     postgres.fresh(DATABASE)?;
-    // CloudFront's quota of files, but no rate, so that the lone publishes need not be minutes apart.
+    // CloudFront's quota of files, but no rate, so that the lone publishes need not be minutes
+    // apart.
     let sandbox = Sandbox::start(&machine.bin, 3_000, 0)?;
     sandbox.admin("PATCH", "config", r#"{"rate": null}"#)?;
     let mut variables = variables(&postgres.url(DATABASE), &sandbox);
@@ -134,7 +135,8 @@ fn token_of(site: &str) -> String {
     format!("skycdn_bench_token_of_{site}")
 }
 
-/// Sites with a distribution and a token each, all with the default credentials of the service's process.
+/// Sites with a distribution and a token each, all with the default credentials of the service's
+/// process.
 fn add_sites(
     postgres: &Postgres,
     database: &str,

@@ -166,7 +166,8 @@ async fn a_wrong_secret_does_not_match() {
 #[tokio::test]
 async fn a_clock_that_is_off_is_told_with_both_times() {
     let sandbox = Sandbox::start();
-    // A client of its own for each call: the SDK learns the server's clock from the `Date` of an answer.
+    // A client of its own for each call: the SDK learns the server's clock from the `Date` of an
+    // answer.
     for (offset, words) in [
         (600, "Signature expired: "),
         (-600, "Signature not yet current: "),

@@ -1,4 +1,5 @@
-//! The CDN row of SkyCMS's settings table: `{"CdnProvider": 3, "Value": "{…}"}`, where the inner text is JSON too.
+//! The CDN row of SkyCMS's settings table: `{"CdnProvider": 3, "Value": "{…}"}`, where the inner
+//! text is JSON too.
 //!
 //! Nothing of the row is ever repeated in an error: any of it may be the secret.
 

@@ -1,4 +1,5 @@
-//! A server of a few lines that answers each request with the next of its replies, and keeps what it was asked.
+//! A server of a few lines that answers each request with the next of its replies, and keeps what
+//! it was asked.
 
 use std::sync::{Arc, Mutex};
 
@@ -56,7 +57,8 @@ impl Canned {
                     Reply::Hang => held.push(stream),
                 }
             }
-            // A request too many would be an attempt of the SDK's own: it must be seen, not refused.
+            // A request too many would be an attempt of the SDK's own: it must be seen, not
+            // refused.
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read_request(&mut stream).await;
                 seen.lock().unwrap().push(request);

@@ -1,4 +1,5 @@
-//! AWS default credentials come from the environment, which is a process's own: each case runs in a child.
+//! AWS default credentials come from the environment, which is a process's own: each case runs in a
+//! child.
 
 use std::process::{Command, Output};
 

@@ -5,7 +5,8 @@ use time::{PrimitiveDateTime, macros::format_description};
 use super::{Advice, SET_THE_CLOCK, advice};
 use crate::domain::AwsError;
 
-/// The two times of «Signature expired: … is now earlier than …» and «Signature not yet current: … is still later than …».
+/// The two times of “Signature expired: … is now earlier than …” and “Signature not yet current: …
+/// is still later than …”.
 pub(super) struct ClockSkew {
     ours: PrimitiveDateTime,
     aws: PrimitiveDateTime,

@@ -1,4 +1,5 @@
-//! What may be answered instead of what was asked for: the problems themselves, in the service's own words.
+//! What may be answered instead of what was asked for: the problems themselves, in the service's
+//! own words.
 
 use std::collections::BTreeMap;
 

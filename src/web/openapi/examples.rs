@@ -1,4 +1,5 @@
-//! Examples of what the API takes and answers. A test holds them against what the service really answers.
+//! Examples of what the API takes and answers. A test holds them against what the service really
+//! answers.
 
 use serde_json::{Value, json};
 

@@ -29,8 +29,8 @@ pub(in crate::web) struct PublishPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::web) struct PreferWait {
-    /// RFC 7240: `wait=N` holds the answer until the publish has ended, for at most N seconds, and 60 at most. The
-    /// answer says what was kept to in `Preference-Applied`.
+    /// RFC 7240: `wait=N` holds the answer until the publish has ended, for at most N seconds, and
+    /// 60 at most. The answer says what was kept to in `Preference-Applied`.
     #[param(rename = "Prefer", nullable = false, example = "wait=30")]
     prefer: Option<String>,
 }
@@ -39,8 +39,8 @@ pub(in crate::web) struct PreferWait {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::web) struct RepeatKeyHeader {
-    /// Makes a repeat safe: the same key and body are answered as the first time, and purge nothing again. Of a signed
-    /// call, `webhook-id` does the same, and this header is not looked at.
+    /// Makes a repeat safe: the same key and body are answered as the first time, and purge nothing
+    /// again. Of a signed call, `webhook-id` does the same, and this header is not looked at.
     #[param(
         rename = "Idempotency-Key",
         nullable = false,
@@ -56,8 +56,8 @@ pub(in crate::web) struct RepeatKeyHeader {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::web) struct TraceHeader {
-    /// W3C trace context: the trace that the publish belongs to. The log names it at each step, and the call to CloudFront
-    /// carries it on. What makes no sense is ignored.
+    /// W3C trace context: the trace that the publish belongs to. The log names it at each step, and
+    /// the call to CloudFront carries it on. What makes no sense is ignored.
     #[param(
         nullable = false,
         example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

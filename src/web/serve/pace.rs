@@ -1,5 +1,5 @@
-//! The time limits that hyper does not have: for a request's head once it has begun, and for a client that does not
-//! read its answer.
+//! The time limits that hyper does not have: for a request's head once it has begun, and for a
+//! client that does not read its answer.
 
 use std::future::Future as _;
 use std::io;
@@ -59,7 +59,8 @@ impl Drop for Answering {
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// For a head: from when the connection was made, or from its first byte on a connection that is kept alive.
+    /// For a head: from when the connection was made, or from its first byte on a connection that
+    /// is kept alive.
     pub(super) head: Duration,
     /// Without taking any byte of an answer.
     pub(super) stalled: Duration,

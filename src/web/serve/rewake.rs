@@ -1,5 +1,6 @@
-//! Polls a future again at once when it wakes itself, as hyper's connections do for each body that they hand over.
-//! Through the scheduler each of these would wake another thread, which finds nothing to do.
+//! Polls a future again at once when it wakes itself, as hyper's connections do for each body that
+//! they hand over. Through the scheduler each of these would wake another thread, which finds
+//! nothing to do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

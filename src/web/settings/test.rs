@@ -1,4 +1,5 @@
-//! «Save and test settings»: the test runs to its end whether or not anybody watches; who does is told step by step.
+//! “Save and test settings”: the test runs to its end whether or not anybody watches; who does is
+//! told step by step.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -45,8 +46,9 @@ pub(super) fn begin(
         news,
     };
     let (state, user) = (state.clone(), user.clone());
-    // Not a part of the answer, so that it does not end with a reader who goes away: what CloudFront was asked to do
-    // has to be written down. Whoever does not listen any more misses the news, and nothing else.
+    // Not a part of the answer, so that it does not end with a reader who goes away: what
+    // CloudFront was asked to do has to be written down. Whoever does not listen any more misses
+    // the news, and nothing else.
     tokio::spawn(async move {
         let tester = Tester {
             store: &state.store,
@@ -83,8 +85,8 @@ impl Underway {
         Err(PageError::Interrupted)
     }
 
-    /// Each step as a part of the page, as it passes. The end of the stream is the end of the test; what has come of
-    /// it stands in the page then.
+    /// Each step as a part of the page, as it passes. The end of the stream is the end of the test;
+    /// what has come of it stands in the page then.
     pub(super) fn told(self) -> Response {
         let events = stream::unfold(self, |mut underway| async move {
             let event = match underway.news.recv().await? {

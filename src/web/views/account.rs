@@ -17,8 +17,9 @@ pub struct SignInPage {
     pub next: Option<String>,
 }
 
-/// Choosing the admin's password by the one-time link. The form posts to the address it was opened with (whose query
-/// has the token, so that it need not be in the page) `new_password` and `repeat_password`.
+/// Choosing the admin's password by the one-time link. The form posts to the address it was opened
+/// with (whose query has the token, so that it need not be in the page) `new_password` and
+/// `repeat_password`.
 #[derive(Template)]
 #[template(path = "set_up.html")]
 pub struct SetUpPage {
@@ -36,8 +37,8 @@ impl SetUpPage {
     }
 }
 
-/// Changing the password. Form: `POST …/password` with `current_password`, `new_password` and `repeat_password`;
-/// `POST …/sign-out-everywhere`.
+/// Changing the password. Form: `POST …/password` with `current_password`, `new_password` and
+/// `repeat_password`; `POST …/sign-out-everywhere`.
 #[derive(Template)]
 #[template(path = "password.html")]
 pub struct PasswordPage {
@@ -82,7 +83,7 @@ pub struct AuditEntry {
     pub at: OffsetDateTime,
     /// Who.
     pub who: String,
-    /// What, in words: «Saved the CDN settings».
+    /// What, in words: “Saved the CDN settings”.
     pub what: String,
     /// The site it was about, where there are several.
     pub site: Option<String>,

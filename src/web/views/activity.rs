@@ -122,7 +122,8 @@ impl Overview {
     }
 }
 
-/// The publishes accepted since the queue was last empty, a rebuild's thousands of single pages for instance.
+/// The publishes accepted since the queue was last empty, a rebuild's thousands of single pages for
+/// instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     /// How many have ended, of how many.

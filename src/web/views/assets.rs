@@ -3,14 +3,17 @@ use std::sync::LazyLock;
 const STYLE_SOURCE: &str = include_str!("../../../static/style.css");
 const SCRIPT_SOURCE: &str = include_str!("../../../static/app.js");
 
-/// The style sheet, served at `{base}/static/style.css`: as it was written, but for comments and white space.
+/// The style sheet, served at `{base}/static/style.css`: as it was written, but for comments and
+/// white space.
 pub static STYLE: LazyLock<String> = LazyLock::new(|| squeezed_style(STYLE_SOURCE));
-/// The script, served at `{base}/static/app.js`: as it was written, but for comments and indentation.
+/// The script, served at `{base}/static/app.js`: as it was written, but for comments and
+/// indentation.
 pub static SCRIPT: LazyLock<String> = LazyLock::new(|| squeezed_script(SCRIPT_SOURCE));
 /// The browser tab's icon, served at `{base}/static/icon.svg`.
 pub const ICON: &str = include_str!("../../../static/icon.svg");
 
-/// Changes whenever an asset does: pages ask for `…?v=VERSION`, so that assets may be cached for ever.
+/// Changes whenever an asset does: pages ask for `…?v=VERSION`, so that assets may be cached for
+/// ever.
 pub const VERSION: u32 = fnv1a(ICON, fnv1a(SCRIPT_SOURCE, fnv1a(STYLE_SOURCE, 0x811c_9dc5)));
 
 /// 32-bit FNV-1a; a fingerprint for caches, not for security.

@@ -53,7 +53,8 @@ impl Chart {
     /// From one hour to the next.
     const STEP: u32 = 20;
 
-    /// `hours` are in order, oldest first. `median` and `percentile` are of the whole time, which hours cannot tell.
+    /// `hours` are in order, oldest first. `median` and `percentile` are of the whole time, which
+    /// hours cannot tell.
     pub fn new(hours: &[Hour], median: Option<Duration>, percentile: Option<Duration>) -> Self {
         let busiest = hours.iter().map(|hour| hour.publishes).max().unwrap_or(0);
         let slowest = hours.iter().filter_map(|hour| hour.p95.max(hour.p50)).max();

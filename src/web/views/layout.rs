@@ -18,15 +18,18 @@ pub struct Layout {
     pub now: OffsetDateTime,
     /// Who is signed in.
     pub user: Option<User>,
-    /// What stands in the way of purging, on every page until it is mended (but not where the page says it anyway).
+    /// What stands in the way of purging, on every page until it is mended (but not where the page
+    /// says it anyway).
     pub banner: Option<Banner>,
     /// The answer to what the reader just did.
     pub flash: Option<Flash>,
     /// Framed by SkyCMS: no name, no signing out.
     pub embedded: bool,
-    /// Where the page is read from, after `base`, when it may be the answer to a form that was sent elsewhere.
+    /// Where the page is read from, after `base`, when it may be the answer to a form that was sent
+    /// elsewhere.
     pub address: Option<&'static str>,
-    /// Something on the page will change soon: without scripts, the page reloads itself every three seconds.
+    /// Something on the page will change soon: without scripts, the page reloads itself every three
+    /// seconds.
     pub pending: bool,
 }
 
@@ -115,7 +118,8 @@ pub enum Nav {
 }
 
 impl Nav {
-    /// The page, after [`Layout::base`]: of pages that are not in the bar, or about no site, the activity.
+    /// The page, after [`Layout::base`]: of pages that are not in the bar, or about no site, the
+    /// activity.
     pub(in crate::web) const fn path(self) -> &'static str {
         match self {
             Self::Purge => "/purge",
@@ -169,7 +173,7 @@ pub struct Link {
 pub struct Banner {
     /// How bad it is.
     pub severity: Severity,
-    /// What it is: «Purging is paused».
+    /// What it is: “Purging is paused”.
     pub title: String,
     /// Why, and what to do.
     pub text: String,

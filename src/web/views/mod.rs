@@ -1,8 +1,9 @@
-//! The pages as plain values: a struct a page, which a handler fills and `askama::Template::render` turns into HTML.
+//! The pages as plain values: a struct a page, which a handler fills and `askama::Template::render`
+//! turns into HTML.
 //!
-//! A view model holds no secret, but for [`Revealed`], which shows a new one once. Every address begins with
-//! [`Layout::base`] or [`Layout::root`]. A page, the style sheet and the script stay under 60 KB together as long as lists keep to
-//! [`PAGE_SIZE`] and [`ITEMS_SHOWN`].
+//! A view model holds no secret, but for [`Revealed`], which shows a new one once. Every address
+//! begins with [`Layout::base`] or [`Layout::root`]. A page, the style sheet and the script stay
+//! under 60 KB together as long as lists keep to [`PAGE_SIZE`] and [`ITEMS_SHOWN`].
 
 mod account;
 mod activity;
@@ -42,5 +43,5 @@ pub use sites::{SiteRow, SitesPage};
 
 /// How many publishes a page of the activity list shows.
 pub const PAGE_SIZE: usize = 25;
-/// How many items a publish's own page or a preview lists before «and … more».
+/// How many items a publish's own page or a preview lists before “and … more”.
 pub const ITEMS_SHOWN: usize = 100;

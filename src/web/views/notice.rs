@@ -17,7 +17,7 @@ pub struct ErrorPage {
     pub trouble: Trouble,
 }
 
-/// «Are you sure?» The form posts the `fields` to `path`.
+/// “Are you sure?” The form posts the `fields` to `path`.
 #[derive(Template)]
 #[template(path = "confirm.html")]
 pub struct ConfirmPage {

@@ -125,7 +125,7 @@ pub struct Ago {
 impl HtmlSafe for Ago {}
 
 impl Ago {
-    /// «2 min ago».
+    /// “2 min ago”.
     pub fn relative(now: OffsetDateTime, at: OffsetDateTime) -> Self {
         Self {
             text: words::age(now, at),
@@ -134,7 +134,7 @@ impl Ago {
         }
     }
 
-    /// «23 Nov 2026, 12:00:05 UTC».
+    /// “23 Nov 2026, 12:00:05 UTC”.
     pub fn exact(at: OffsetDateTime) -> Self {
         let exact = words::exact(at);
         Self {
@@ -202,7 +202,7 @@ pub struct Field {
     pub value: String,
     /// What is wrong and how to mend it.
     pub error: Option<String>,
-    /// What was done with the value: «The ID was taken from the ARN».
+    /// What was done with the value: “The ID was taken from the ARN”.
     pub note: Option<String>,
 }
 
@@ -221,7 +221,8 @@ impl Field {
     }
 }
 
-/// `aria-describedby` and `aria-invalid` of a field whose hint has the id `{id}-hint`, its error `{id}-error`.
+/// `aria-describedby` and `aria-invalid` of a field whose hint has the id `{id}-hint`, its error
+/// `{id}-error`.
 #[derive(Template)]
 #[template(
     source = r#"id="{{ id }}" aria-describedby="{{ id }}-hint{% if invalid %} {{ id }}-error" aria-invalid="true{% endif %}""#,
@@ -246,7 +247,7 @@ impl Aria {
 /// What this month has cost.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// The month in words: «November 2026».
+    /// The month in words: “November 2026”.
     pub month: String,
     /// Paths sent.
     pub paths: Count,

@@ -36,7 +36,7 @@ pub struct PublishPage {
     pub items_total: u64,
     /// Its invalidations.
     pub invalidations: Vec<InvalidationView>,
-    /// «Try again» is possible.
+    /// “Try again” is possible.
     pub can_retry: bool,
 }
 
@@ -76,7 +76,7 @@ impl PublishPage {
 pub struct PublishedItem {
     /// As it was asked for.
     pub item: String,
-    /// As it was sent, if that is something else, and why: «folded into `/blog/*`».
+    /// As it was sent, if that is something else, and why: “folded into `/blog/*`”.
     pub why: Option<String>,
 }
 

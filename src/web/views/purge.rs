@@ -7,8 +7,9 @@ use super::{
     parts::{Aria, Count, Usd},
 };
 
-/// Purge by hand. Form: `POST …/purge` with `items` and `action` of `preview`, `purge` or `everything` (which is
-/// answered with a [`super::ConfirmPage`]). `app.js` posts `action=preview` as it is typed and takes `#preview`.
+/// Purge by hand. Form: `POST …/purge` with `items` and `action` of `preview`, `purge` or
+/// `everything` (which is answered with a [`super::ConfirmPage`]). `app.js` posts `action=preview`
+/// as it is typed and takes `#preview`.
 #[derive(Template)]
 #[template(path = "purge.html")]
 pub struct PurgePage {
@@ -20,7 +21,7 @@ pub struct PurgePage {
     pub errors: Vec<LineError>,
     /// What would be sent.
     pub preview: Option<Preview>,
-    /// Why nothing can be purged at all: «The site has no CDN settings yet».
+    /// Why nothing can be purged at all: “The site has no CDN settings yet”.
     pub blocked: Option<String>,
 }
 
@@ -71,7 +72,7 @@ impl Preview {
 pub struct PreviewItem {
     /// What is sent to CloudFront, or, if `swallowed`, would have been.
     pub item: String,
-    /// Why it is so: «as typed», «the home page is cached under both», «covered by `/blog/*`».
+    /// Why it is so: “as typed”, “the home page is cached under both”, “covered by `/blog/*`”.
     pub why: String,
     /// It is not sent, because another item covers it.
     pub swallowed: bool,

@@ -100,7 +100,7 @@ pub struct ActiveSettings {
     pub distribution_id: String,
     /// The distribution in the AWS console.
     pub console_url: Option<String>,
-    /// The access key's ID, or «AWS default credentials».
+    /// The access key's ID, or “AWS default credentials”.
     pub credentials: String,
     /// The region's code.
     pub region: String,
@@ -113,7 +113,7 @@ pub struct ActiveSettings {
 pub struct DraftSettings {
     /// The distribution's ID.
     pub distribution_id: String,
-    /// The access key's ID, or «AWS default credentials».
+    /// The access key's ID, or “AWS default credentials”.
     pub credentials: String,
     /// The region's code.
     pub region: String,
@@ -169,7 +169,7 @@ pub enum CredentialsKind {
 /// A group of regions.
 #[derive(Clone, Debug)]
 pub struct RegionGroup {
-    /// Its name: «AWS», «China», «European Sovereign Cloud».
+    /// Its name: “AWS”, “China”, “European Sovereign Cloud”.
     pub name: String,
     /// AWS's name of the partition, for ARNs: `aws`, `aws-cn`, `aws-eusc`.
     pub partition: String,
@@ -182,7 +182,7 @@ pub struct RegionGroup {
 pub struct Region {
     /// `us-east-1`.
     pub code: String,
-    /// «US East (N. Virginia)».
+    /// “US East (N. Virginia)”.
     pub name: String,
     /// The one we recommend.
     pub recommended: bool,

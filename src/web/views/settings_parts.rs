@@ -13,8 +13,8 @@ pub struct IamPolicy {
 
 /// The publish hook.
 ///
-/// Forms: `POST …/settings/cdn/tokens` (`name`), `…/settings/cdn/tokens/{id}/revoke`, `…/settings/cdn/secrets` and
-/// `…/settings/cdn/secrets/{id}/revoke`.
+/// Forms: `POST …/settings/cdn/tokens` (`name`), `…/settings/cdn/tokens/{id}/revoke`,
+/// `…/settings/cdn/secrets` and `…/settings/cdn/secrets/{id}/revoke`.
 pub struct Hook {
     /// The absolute address that publishers call.
     pub url: String,
@@ -28,7 +28,7 @@ pub struct Hook {
 
 /// A token or signing secret, shown once. The only secret in any view model; it has no `Debug`.
 pub struct Revealed {
-    /// What it is: «Publish token “default”».
+    /// What it is: “Publish token “default””.
     pub name: String,
     /// The secret itself.
     pub value: String,
