@@ -6,8 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::store::{PruneStep, Store, StoreError};
-use crate::web::ChangeReader;
+use crate::store::{ChangeReader, PruneStep, Store, StoreError};
 
 /// From the start to the first look, so that a start is not slowed down.
 const FIRST_LOOK: Duration = Duration::from_secs(60);

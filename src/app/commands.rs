@@ -2,9 +2,8 @@
 
 use super::{AppError, Database, first_start};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, PublicUrl};
 use crate::store::Resealed;
-use crate::web::PublicUrl;
 
 /// Seals every stored secret again with the first key of `ENCRYPTION_KEY`. What no key opens stops
 /// it, or with `remove_unreadable` is removed.

@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 use super::AppError;
 use crate::admin::fresh_token;
 use crate::clock::Clock;
-use crate::config::{Config, EncryptionKey};
+use crate::config::{Config, EncryptionKey, PublicUrl};
 use crate::domain::{DEFAULT_SITE, Settings};
 use crate::store::{HookSecret, Store, StoreError};
-use crate::web::{Hasher, PublicUrl, fresh};
+use crate::web::{Hasher, fresh};
 
 /// The operator's keys; with the embedded database one that is generated beside it.
 pub(super) fn encryption_keys(config: &Config) -> Result<Vec<EncryptionKey>, AppError> {

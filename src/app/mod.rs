@@ -20,14 +20,16 @@ pub use health::health;
 
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
-use crate::config::Config;
+use crate::config::{Config, PublicUrl};
 use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::postgres::{Embedded, PostgresError};
-use crate::store::{self, Changes, Directory, Herald, Inbox, SealError, SiteId, StoreError, Uses};
-use crate::web::{self, AppState, Busy, Hasher, LiveChanges, PublicUrl, RecentDays, Shared};
+use crate::store::{
+    self, Changes, Directory, Herald, Inbox, LiveChanges, SealError, SiteId, StoreError, Uses,
+};
+use crate::web::{self, AppState, Busy, Hasher, RecentDays, Shared};
 
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);

@@ -7,6 +7,7 @@
 mod access;
 mod client;
 mod limits;
+mod public_url;
 mod variables;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use url::Url;
 
 pub use access::AccessConfig;
 pub use client::ClientConfig;
+pub use public_url::PublicUrl;
 
 use self::variables::{Variables, encryption_keys, public_url};
 use crate::domain::{Limits, SettingsForm};

@@ -1,43 +1,8 @@
-//! The web room: the hook and its API for programs, pages for people. One file a page or resource.
+//! The web room: [`http`] is the edge, [`api`] answers programs, [`pages`] answer people.
 
-mod activity;
-mod assets;
-mod audit;
-mod client;
-mod docs;
-mod dry_run;
-mod embed;
-mod entrance;
-mod events;
-mod form;
-mod guard;
-mod hasher;
-mod health;
-mod hook;
-mod invalidations;
-mod limits;
-mod live;
-mod metrics;
-mod openapi;
-mod overview;
+mod api;
+mod http;
 mod pages;
-mod password;
-mod problem;
-mod public_url;
-mod publishes;
-mod purge;
-mod routes;
-mod rules;
-mod secrets;
-mod serve;
-mod session;
-mod settings;
-mod sign_in;
-mod signature;
-mod sites;
-mod tokens;
-pub mod views;
-pub mod words;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -46,23 +11,22 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use audit::Deed;
-pub use entrance::Entrance;
-pub use hasher::{Busy, Hasher};
-pub use live::{ChangeReader, LiveChanges};
-pub use overview::RecentDays;
-pub use public_url::PublicUrl;
-pub use routes::{Access, Route, routes};
-pub use serve::ServeOptions;
-pub(crate) use session::fresh;
+pub use self::http::entrance::Entrance;
+pub use self::http::routes::{Access, Route, routes};
+pub use self::http::serve::ServeOptions;
+pub use self::pages::auth::hasher::{Busy, Hasher};
+pub(crate) use self::pages::auth::session::fresh;
+pub use self::pages::overview::RecentDays;
+pub(crate) use self::pages::words::audit::Deed;
+pub use self::pages::{views, words};
 
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
-use crate::config::AccessConfig;
+use crate::config::{AccessConfig, PublicUrl};
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Directory, Inbox, Store, Uses};
+use crate::store::{Directory, Inbox, LiveChanges, Store, Uses};
 
 /// What handlers share, in one piece: it is cloned several times a request.
 #[derive(Clone)]
@@ -130,5 +94,5 @@ pub async fn serve(
     let options = state.serve;
     let entrance = Entrance::new(state);
     let answer = move |request| entrance.clone().answer(request);
-    serve::serve(listener, answer, options, stop).await
+    http::serve::serve(listener, answer, options, stop).await
 }

@@ -12,12 +12,11 @@ use crate::admin::Tester;
 use crate::app::{AppError, Database};
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, PublicUrl};
 use crate::domain::{DEFAULT_SITE, GetOutcome, InvalidationId, Operation, Settings, StepOutcome};
 use crate::metrics::Metrics;
 use crate::postgres::{self, PostgresError};
 use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
-use crate::web::PublicUrl;
 
 const EXAMPLES: &str = "\
 Examples:

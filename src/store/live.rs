@@ -1,0 +1,73 @@
+//! What changed, for answers that are held until something did.
+
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use super::{Changes, SiteId};
+
+/// Changes that a slow reader may lag behind; past this it looks for itself.
+const BACKLOG: usize = 256;
+/// How long a reader waits at most before it looks for itself: what a lost notification costs.
+const FALLBACK: Duration = Duration::from_secs(2);
+
+/// Tells readers of changes. Clones share the readers.
+#[derive(Clone, Debug)]
+pub struct LiveChanges(broadcast::Sender<Changes>);
+
+impl Default for LiveChanges {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(BACKLOG))
+    }
+}
+
+impl LiveChanges {
+    /// Tells every reader.
+    pub fn announce(&self, change: Changes) {
+        // Nobody may be reading.
+        let _ = self.0.send(change);
+    }
+
+    /// A reader of what changes from now on.
+    pub fn subscribe(&self) -> ChangeReader {
+        ChangeReader(self.0.subscribe())
+    }
+}
+
+/// Reads changes as they come.
+#[derive(Debug)]
+pub struct ChangeReader(broadcast::Receiver<Changes>);
+
+impl ChangeReader {
+    /// Waits until something may have changed at the site, but not for ever.
+    pub async fn changed(&mut self, site: SiteId) {
+        let _ = tokio::time::timeout(FALLBACK, self.heard(site)).await;
+    }
+
+    /// Waits until sites, their settings or their tokens may have changed.
+    pub async fn sites_changed(&mut self) {
+        loop {
+            match self.0.recv().await {
+                Ok(Changes::Work(_) | Changes::State(_)) => {}
+                // Nobody is left to tell anything.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+                _ => return,
+            }
+        }
+    }
+
+    /// Forgets what has been told so far.
+    pub fn catch_up(&mut self) {
+        self.0 = self.0.resubscribe();
+    }
+
+    /// Waits until a change of the site is heard of.
+    pub async fn heard(&mut self, site: SiteId) {
+        loop {
+            match self.0.recv().await {
+                Ok(Changes::Work(id) | Changes::State(id)) if id != site.0 => {}
+                _ => return,
+            }
+        }
+    }
+}

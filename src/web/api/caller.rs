@@ -1,0 +1,191 @@
+//! Who calls the API: verified and parsed in one step, so that a handler never sees unverified
+//! bytes.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use crate::domain::TraceParent;
+use crate::store::{Proof, RepeatKey, Site};
+use crate::web::AppState;
+use crate::web::api::signature::Signature;
+use crate::web::http::problem::Problem;
+
+/// The longest repeat key that is taken.
+const LONGEST_KEY: usize = 255;
+
+/// A site that the caller has proved it may publish to, of a call without a body.
+pub(crate) struct Caller {
+    pub(crate) site: Arc<Site>,
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        let name = site_name(parts, state).await?;
+        let site = match Signature::claimed(&parts.headers, state.clock.now())? {
+            Some(signature) => signed(state, &name, &signature, &[])?,
+            None => bearing(state, &name, &parts.headers)?,
+        };
+        Ok(Self { site })
+    }
+}
+
+/// A verified caller's JSON, and what makes a repeat of it safe.
+pub(crate) struct Call<T> {
+    pub(crate) site: Arc<Site>,
+    pub(crate) body: T,
+    pub(crate) repeat_key: Option<RepeatKey>,
+    pub(crate) traceparent: Option<TraceParent>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
+        let (mut parts, body) = request.into_parts();
+        let name = site_name(&mut parts, state).await?;
+        let headers = parts.headers;
+        let signature = Signature::claimed(&headers, state.clock.now())?;
+        // A token is proof before the body is read, a signature only with it.
+        let bearing = match &signature {
+            Some(_) => None,
+            None => {
+                let site = bearing(state, &name, &headers)?;
+                must_be_json(&headers)?;
+                Some(site)
+            }
+        };
+        let bytes = Bytes::from_request(Request::new(body), state)
+            .await
+            .map_err(|rejection: BytesRejection| Problem::from(rejection))?;
+        let site = match (&signature, bearing) {
+            (_, Some(site)) => site,
+            (Some(signature), None) => signed(state, &name, signature, &bytes)?,
+            (None, None) => return Err(Problem::Unauthorized),
+        };
+        must_be_json(&headers)?;
+        let body =
+            serde_json::from_slice(&bytes).map_err(|error| Problem::not_this_shape(&error))?;
+        let key = match signature {
+            Some(signature) => Some(signature.into_id()),
+            None => idempotency_key(&headers)?,
+        };
+        Ok(Self {
+            site,
+            body,
+            repeat_key: key.map(|key| RepeatKey {
+                key,
+                body_hash: sha256(&bytes),
+            }),
+            traceparent: traceparent(&headers),
+            headers,
+        })
+    }
+}
+
+/// The site in the address, which nobody knows yet to exist.
+async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String, Problem> {
+    let params = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Problem::NoSuchRoute)?;
+    let (_, site) = params
+        .iter()
+        .find(|(name, _)| *name == "site")
+        .ok_or(Problem::NoSuchRoute)?;
+    Ok(site.to_owned())
+}
+
+/// The site, if its signing secret made the signature. Without one nobody learns which sites exist.
+fn signed(
+    state: &AppState,
+    name: &str,
+    signature: &Signature,
+    body: &[u8],
+) -> Result<Arc<Site>, Problem> {
+    let (site, secret) = state
+        .directory
+        .site_of_secret(name, |secret| signature.is_by(secret, body))
+        .ok_or(Problem::Unauthorized)?;
+    state.uses.note(Proof::Secret(secret), state.clock.now());
+    Ok(site)
+}
+
+/// The site, if the token is one of its own. Without a token nobody learns which sites exist.
+fn bearing(state: &AppState, name: &str, headers: &HeaderMap) -> Result<Arc<Site>, Problem> {
+    let (allowed, token) = bearer(headers)
+        .and_then(|token| state.directory.site_of_token(token))
+        .ok_or(Problem::Unauthorized)?;
+    let site = state
+        .directory
+        .site(name)
+        .filter(|site| site.id == allowed)
+        .ok_or_else(|| Problem::NoSuchSite(name.to_owned()))?;
+    state.uses.note(Proof::Token(token), state.clock.now());
+    Ok(site)
+}
+
+fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_json(headers) {
+        Ok(())
+    } else {
+        Err(Problem::NotJson)
+    }
+}
+
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(str::trim)
+        .is_some_and(|kind| {
+            kind.eq_ignore_ascii_case("application/json")
+                || (kind.starts_with("application/") && kind.ends_with("+json"))
+        })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().map(str::trim).unwrap_or_default();
+    if key.is_empty() || key.len() > LONGEST_KEY {
+        return Err(Problem::BadRequest(format!(
+            "Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters."
+        )));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+/// The caller's trace. What makes no sense is ignored, as the recommendation says; so are several.
+fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut given = headers.get_all("traceparent").iter();
+    match (given.next(), given.next()) {
+        (Some(one), None) => TraceParent::parse(one.to_str().ok()?.trim()),
+        _ => None,
+    }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest.as_ref());
+    hash
+}

@@ -1,0 +1,170 @@
+//! What would be sent if this were published now, and why, without storing anything.
+
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{
+    Canonical, Explanation, HeldNote, Item, KnownPaths, MicroUsd, Plan, PlanInput, Usage,
+    WaitReason, Waiting, explain, plan,
+};
+use crate::store::{Site, StoreError, Widening};
+use crate::web::AppState;
+use crate::web::http::problem::Problem;
+
+/// What would be sent, had nothing else been waiting. Together with what waits it can only take fewer paths.
+pub(crate) struct DryRun {
+    /// The invalidations.
+    pub(crate) plan: Plan,
+    /// What becomes of each thing that was asked for.
+    pub(crate) explanations: Vec<Explanation>,
+    /// Paths that AWS counts.
+    pub(crate) billed_paths: u64,
+    /// What they cost now.
+    pub(crate) price: MicroUsd,
+    /// Free paths left this month, before this.
+    pub(crate) free_paths_left: u64,
+    /// Why it would be held before it is sent; none: it would go at once.
+    pub(crate) waiting_for: Option<WaitReason>,
+    /// More about why.
+    pub(crate) note: Option<HeldNote>,
+}
+
+/// Plans a publish as the dispatcher would; none: the site has no CDN settings.
+pub(crate) async fn dry_run(
+    state: &AppState,
+    site: &Site,
+    asked: &Canonical,
+) -> Result<Option<DryRun>, StoreError> {
+    let now = state.clock.now();
+    let limits = &state.limits;
+    let Some(outlook) = state.store.outlook(site.id, limits, now).await? else {
+        return Ok(None);
+    };
+    let terms = outlook
+        .spending
+        .terms(&outlook.month, outlook.in_flight, &limits.prices);
+    let waiting = [Waiting {
+        publish: Uuid::nil(),
+        items: asked.items.clone(),
+    }];
+    let overdue = limits.is_overdue(&waiting, outlook.backlog_since, now);
+    let known_paths = if terms.may_fold(&waiting, overdue) {
+        state.store.known_paths(site.id).await?
+    } else {
+        KnownPaths::default()
+    };
+    let plan = plan(&PlanInput {
+        waiting: &waiting,
+        room: limits.quota(),
+        quota: limits.quota(),
+        policy: terms.policy,
+        known_paths: &known_paths,
+        free_paths_left: Some(terms.free_paths_left),
+        overdue,
+    });
+    let billed_paths = plan.batches.iter().map(|b| b.items.len() as u64).sum();
+    let used = outlook.month.key_paths + outlook.in_flight.planned;
+    let first = plan
+        .batches
+        .first()
+        .map(|batch| Usage::of(&batch.items))
+        .unwrap_or_default();
+    let (waiting_for, note) = if let Some((why, note)) = outlook.held {
+        (Some(why), note)
+    } else if terms.paths_left.is_some_and(|left| billed_paths > left) {
+        (Some(WaitReason::Quota), Some(HeldNote::monthly_limit(now)))
+    } else if !first.fits(limits.left(outlook.in_progress)) {
+        (Some(WaitReason::Quota), None)
+    } else if outlook.flow.admits(first, limits).is_err() || outlook.bucket.next_call().is_some() {
+        (Some(WaitReason::Rate), None)
+    } else {
+        (None, None)
+    };
+    Ok(Some(DryRun {
+        explanations: explain(asked, &plan),
+        plan,
+        billed_paths,
+        price: limits.prices.cost(used, billed_paths),
+        free_paths_left: limits.prices.free_left(used),
+        waiting_for,
+        note,
+    }))
+}
+
+/// What would be sent if this were published now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DryRun)]
+pub(crate) struct DryRunBody<'a> {
+    /// Always true.
+    dry_run: bool,
+    /// The site.
+    site: &'a str,
+    /// What was asked for, in CloudFront's terms.
+    #[schema(value_type = Vec<Item>)]
+    items: &'a [Item],
+    /// Paths that can only be purged by purging more.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    widened: Vec<Widening>,
+    /// What becomes of each thing that was asked for.
+    explanations: Vec<Explanation>,
+    /// The calls of `CreateInvalidation`, had nothing else been waiting.
+    invalidations: Vec<InvalidationItems<'a>>,
+    /// Paths and tags that AWS counts.
+    billed_paths: u64,
+    /// What they cost, in dollars: a string, because it is exact.
+    price_usd: String,
+    /// The month's free paths that are left, before this.
+    free_paths_left: u64,
+    /// Why it would be held.
+    #[schema(required, value_type = Option<WaitReason>)]
+    waiting_for: Option<&'static str>,
+    /// More about why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    note: Option<String>,
+}
+
+/// One call of `CreateInvalidation` that would be made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlannedInvalidation)]
+struct InvalidationItems<'a> {
+    #[schema(value_type = Vec<Item>)]
+    items: &'a [Item],
+}
+
+/// Answers a dry run: 200, and nothing was stored.
+pub(crate) async fn answer(
+    state: &AppState,
+    site: &Site,
+    asked: &Canonical,
+) -> Result<Response, Problem> {
+    let dry_run = dry_run(state, site, asked)
+        .await?
+        .ok_or(Problem::NoSettings)?;
+    let body = DryRunBody {
+        dry_run: true,
+        site: &site.name,
+        items: &asked.items,
+        widened: Widening::of(asked),
+        explanations: dry_run.explanations,
+        invalidations: dry_run
+            .plan
+            .batches
+            .iter()
+            .map(|batch| InvalidationItems {
+                items: &batch.items,
+            })
+            .collect(),
+        billed_paths: dry_run.billed_paths,
+        price_usd: dry_run.price.to_string(),
+        free_paths_left: dry_run.free_paths_left,
+        waiting_for: dry_run.waiting_for.map(WaitReason::as_str),
+        note: dry_run
+            .note
+            .and_then(|note| note.sentence(state.clock.now(), &state.limits)),
+    };
+    Ok(Json(body).into_response())
+}

@@ -1,0 +1,176 @@
+//! What CloudFront was told.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{InvalidationStatus, Item, WaitReason};
+use crate::store::{InvalidationFilter, InvalidationView};
+use crate::web::AppState;
+use crate::web::api::caller::Caller;
+use crate::web::api::openapi::{self, OfList, SitePath, examples};
+use crate::web::http::problem::Problem;
+
+/// Rows on a page unless told.
+const DEFAULT_LIMIT: u16 = 50;
+/// The most rows on a page.
+const MOST: u16 = 500;
+
+/// One call of `CreateInvalidation`, and what became of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invalidation)]
+pub(crate) struct InvalidationBody {
+    /// CloudFront's identifier, once it is known.
+    #[schema(required)]
+    id: Option<String>,
+    /// What it is sent with, the same in each attempt: CloudFront does the work, and charges, once.
+    caller_reference: String,
+    /// Where it goes.
+    distribution_id: String,
+    #[schema(value_type = InvalidationStatus)]
+    status: &'static str,
+    /// What it purges.
+    #[schema(value_type = Vec<Item>)]
+    items: Vec<String>,
+    /// How often it was sent. Refusals for quota and rate do not count.
+    attempts: i32,
+    /// When CloudFront accepted it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    submitted_at: Option<OffsetDateTime>,
+    /// When CloudFront said that it is completed.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    completed_at: Option<OffsetDateTime>,
+    /// What AWS last said, while it is not accepted or asked about again.
+    #[schema(required)]
+    error: Option<ErrorBody>,
+    /// Why it is held.
+    #[schema(required, value_type = Option<WaitReason>)]
+    waiting_for: Option<&'static str>,
+}
+
+/// What AWS said.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AwsError)]
+struct ErrorBody {
+    /// AWS's code.
+    code: String,
+    /// AWS's words.
+    message: String,
+    /// AWS's number of the call, for its support.
+    #[schema(required)]
+    request_id: Option<String>,
+    /// How to mend it.
+    #[schema(required)]
+    fix: Option<String>,
+}
+
+impl InvalidationBody {
+    pub(crate) fn of(view: InvalidationView) -> Self {
+        Self {
+            id: view.cloudfront_id,
+            caller_reference: view.caller_reference,
+            distribution_id: view.distribution_id,
+            status: view.status.as_str(),
+            items: view.items,
+            attempts: view.attempts,
+            submitted_at: view.submitted_at,
+            completed_at: view
+                .ended_at
+                .filter(|_| view.status == InvalidationStatus::Completed),
+            error: view.error.map(|error| ErrorBody {
+                code: error.code,
+                message: error.message,
+                request_id: error.request_id,
+                fix: view.fix,
+            }),
+            waiting_for: view.waiting_for.map(WaitReason::as_str),
+        }
+    }
+}
+
+/// A page of invalidations, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invalidations)]
+pub(crate) struct ListBody {
+    items: Vec<InvalidationBody>,
+    /// What to send as `before` for the next page; none behind the last.
+    #[schema(required)]
+    next: Option<Uuid>,
+}
+
+/// What to list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Only these.
+    #[param(value_type = InvalidationStatus, required = false, inline)]
+    status: Option<String>,
+    /// The most to list.
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<String>,
+    /// Only older ones: an earlier page's `next`.
+    #[param(value_type = Uuid, required = false)]
+    before: Option<String>,
+}
+
+/// List what CloudFront was told
+///
+/// Newest first, page by page.
+#[utoipa::path(
+    get,
+    path = "/api/sites/{site}/invalidations",
+    operation_id = "list_invalidations",
+    tag = openapi::PUBLISHING,
+    params(SitePath, ListQuery),
+    responses(
+        (status = 200, description = "A page of them.", body = ListBody, example = json!(examples::invalidations())),
+        OfList,
+    ),
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<ListBody>, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let status = query
+        .status
+        .map(|text| {
+            text.parse::<InvalidationStatus>().map_err(|()| {
+                let known = InvalidationStatus::ALL.map(InvalidationStatus::as_str);
+                Problem::BadRequest(format!(
+                    "`status` is one of {}; `{text}` is none.",
+                    known.join(", ")
+                ))
+            })
+        })
+        .transpose()?;
+    let limit = query.limit.map_or(Ok(DEFAULT_LIMIT), |text| {
+        text.parse()
+            .ok()
+            .filter(|limit| (1..=MOST).contains(limit))
+            .ok_or_else(|| Problem::BadRequest(format!("`limit` is a number from 1 to {MOST}.")))
+    })?;
+    let before = query
+        .before
+        .map(|text| {
+            text.parse::<Uuid>().map_err(|_| {
+                Problem::BadRequest("`before` is what an earlier page gave as `next`.".into())
+            })
+        })
+        .transpose()?;
+    let page = state
+        .store
+        .invalidations(caller.site.id, InvalidationFilter { status, before }, limit)
+        .await?;
+    Ok(Json(ListBody {
+        items: page.items.into_iter().map(InvalidationBody::of).collect(),
+        next: page.next,
+    }))
+}

@@ -1,0 +1,10 @@
+//! For programs: the publish hook, what became of publishes, and the description of all of it.
+
+mod caller;
+pub(crate) mod dry_run;
+pub(crate) mod health;
+pub(crate) mod invalidations;
+pub(crate) mod metrics;
+pub(crate) mod openapi;
+pub(crate) mod publishes;
+mod signature;

@@ -1,0 +1,322 @@
+//! The publish hook, and what became of a publish.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{Item, PublishRequest, PublishState, TraceParent, WaitReason, canonicalize};
+use crate::store::{Acceptance, InboxError, NewPublish, PublishView, Site, StoreError, Widening};
+use crate::web::AppState;
+use crate::web::api::caller::{Call, Caller};
+use crate::web::api::dry_run::{self, DryRunBody};
+use crate::web::api::invalidations::InvalidationBody;
+use crate::web::api::openapi::{
+    self, OfPublish, OfPublishing, PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader,
+    examples,
+};
+use crate::web::http::problem::Problem;
+
+/// The longest that `Prefer: wait` may hold an answer, in seconds.
+pub(crate) const LONGEST_WAIT: u64 = 60;
+
+/// A publish, and how far it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Publish)]
+struct PublishBody {
+    id: Uuid,
+    /// The site it belongs to.
+    site: String,
+    #[schema(value_type = PublishState)]
+    state: &'static str,
+    /// When it came.
+    #[serde(with = "time::serde::rfc3339")]
+    received_at: OffsetDateTime,
+    /// What is purged for it, in CloudFront's terms.
+    #[schema(value_type = Vec<Item>)]
+    items: Vec<String>,
+    /// Paths that can only be purged by purging more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    widened: Vec<Widening>,
+    /// Why it is held, while no invalidation covers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = WaitReason)]
+    waiting_for: Option<&'static str>,
+    /// More about why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    note: Option<String>,
+    /// The invalidations that cover it. Publishes that come together share them.
+    invalidations: Vec<InvalidationBody>,
+}
+
+impl PublishBody {
+    fn of(state: &AppState, site: &Site, view: PublishView) -> Self {
+        let now = state.clock.now();
+        Self {
+            id: view.id,
+            site: site.name.clone(),
+            state: view.state.as_str(),
+            received_at: view.received_at,
+            items: view.items,
+            widened: view.widened,
+            waiting_for: view.waiting_for.map(WaitReason::as_str),
+            note: view.note.and_then(|note| note.sentence(now, &state.limits)),
+            invalidations: view
+                .invalidations
+                .into_iter()
+                .map(InvalidationBody::of)
+                .collect(),
+        }
+    }
+}
+
+/// The query of `POST …/publishes`.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CreateOptions {
+    /// Only tell what would be sent, and store nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Publish
+///
+/// Says which pages and tags have changed. It is answered as soon as it is durable, and purged
+/// afterwards. It cannot be lost then: it ends `completed`, `unconfirmed`, or `failed` with a
+/// reason.
+#[utoipa::path(
+    post,
+    path = "/api/sites/{site}/publishes",
+    operation_id = "publish",
+    tag = openapi::PUBLISHING,
+    params(SitePath, CreateOptions, RepeatKeyHeader, PreferWait, TraceHeader),
+    request_body(
+        content = PublishRequest,
+        examples(
+            ("pages" = (summary = "Pages, a directory and a cache tag", value = json!(examples::request()))),
+            ("everything" = (summary = "The whole site", value = json!({ "everything": true }))),
+        ),
+    ),
+    responses(
+        (
+            status = 202,
+            description = "It is durable.",
+            body = PublishBody,
+            headers(
+                ("Location" = String, description = "Where to ask how far it is."),
+                ("Preference-Applied" = String, description = "How long the answer would have been held."),
+            ),
+            examples(
+                ("accepted" = (summary = "At once", value = json!(examples::accepted()))),
+                ("completed" = (summary = "With `Prefer: wait=30`", value = json!(examples::completed()))),
+            ),
+        ),
+        (
+            status = 200,
+            description = "A dry run: what would be sent, and why. Nothing was stored.",
+            body = DryRunBody,
+            example = json!(examples::dry_run()),
+        ),
+        OfPublishing,
+    ),
+)]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    options: Result<Query<CreateOptions>, QueryRejection>,
+    call: Call<PublishRequest>,
+) -> Result<Response, Problem> {
+    let site = &call.site;
+    if site.distribution_id.is_none() {
+        return Err(Problem::NoSettings);
+    }
+    let Query(options) = options.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let canonical = canonicalize(&call.body, &site.intake).map_err(Problem::BadItems)?;
+    if options.dry_run {
+        // Boxed, as below: the future of every publish is as large as the largest thing it may wait
+        // for.
+        return Box::pin(dry_run::answer(&state, site, &canonical)).await;
+    }
+    let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
+    let widened = Widening::of(&canonical);
+    let (id, received_at) = (state.clock.id(), state.clock.now());
+    let publish = NewPublish {
+        site: site.id,
+        id,
+        received_at,
+        items: canonical.items,
+        widened: widened.clone(),
+        repeat_key: call.repeat_key,
+        traceparent: call.traceparent,
+    };
+    let acceptance = accept(&state, site, publish).await?;
+    let accepted = PublishBody {
+        id,
+        site: site.name.clone(),
+        state: PublishState::Queued.as_str(),
+        received_at,
+        items,
+        widened,
+        waiting_for: None,
+        note: None,
+        invalidations: Vec::new(),
+    };
+    let accepted = match acceptance {
+        Acceptance::Stored => accepted,
+        // Told exactly as the first time, whatever has become of it and of the site's rules since.
+        Acceptance::Repeat(first) => PublishBody {
+            id: first.id,
+            received_at: first.received_at,
+            items: first.items,
+            widened: first.widened,
+            ..accepted
+        },
+        Acceptance::KeyReused => return Err(Problem::KeyReused),
+    };
+    let id = accepted.id;
+    let wait = preferred_wait(&call.headers);
+    let body = match wait {
+        Some(wait) => {
+            let view = Box::pin(ended_or_waited(&state, site, id, wait)).await?;
+            PublishBody::of(&state, site, view)
+        }
+        None => accepted,
+    };
+    let location = format!(
+        "{}/api/sites/{}/publishes/{id}",
+        state.public.prefix, site.name
+    );
+    let mut response = (
+        StatusCode::ACCEPTED,
+        [(header::LOCATION, location)],
+        Json(body),
+    )
+        .into_response();
+    note_wait(&mut response, wait);
+    Ok(response)
+}
+
+/// Makes a publish durable, from wherever it comes, and counts and logs it.
+pub(crate) async fn accept(
+    state: &AppState,
+    site: &Site,
+    publish: NewPublish,
+) -> Result<Acceptance, InboxError> {
+    let (id, received_at, items) = (publish.id, publish.received_at, publish.items.len());
+    let trace = publish.traceparent.clone();
+    let trace_id = trace.as_ref().map(TraceParent::trace_id);
+    let acceptance = state.inbox.accept(publish).await?;
+    match &acceptance {
+        Acceptance::Stored => {
+            state
+                .metrics
+                .publish_accepted(state.clock.now() - received_at);
+            tracing::info!(site = site.name, publish = %id, trace_id, items, "accepted");
+        }
+        Acceptance::Repeat(first) => {
+            tracing::info!(site = site.name, publish = %first.id, trace_id, "repeated");
+        }
+        Acceptance::KeyReused => {}
+    }
+    Ok(acceptance)
+}
+
+/// Ask how far a publish is
+#[utoipa::path(
+    get,
+    path = "/api/sites/{site}/publishes/{id}",
+    operation_id = "get_publish",
+    tag = openapi::PUBLISHING,
+    params(SitePath, PublishPath, PreferWait),
+    responses(
+        (
+            status = 200,
+            description = "How far it is now, or at its end.",
+            body = PublishBody,
+            headers(("Preference-Applied" = String, description = "How long the answer would have been held.")),
+            examples(
+                ("completed" = (summary = "Completed", value = json!(examples::completed()))),
+                ("waiting" = (summary = "AWS rejects the settings", value = json!(examples::waiting()))),
+            ),
+        ),
+        OfPublish,
+    ),
+)]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Path((_, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let site = &caller.site;
+    let Ok(uuid) = id.parse::<Uuid>() else {
+        return Err(Problem::NoSuchPublish(id));
+    };
+    let wait = preferred_wait(&headers);
+    let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
+    let mut response = Json(PublishBody::of(&state, site, view)).into_response();
+    note_wait(&mut response, wait);
+    Ok(response)
+}
+
+/// The publish as soon as it has ended, or as it is after `wait`.
+async fn ended_or_waited(
+    state: &AppState,
+    site: &Site,
+    id: Uuid,
+    wait: Duration,
+) -> Result<PublishView, Problem> {
+    let mut changes = state.changes.subscribe();
+    let sleep = tokio::time::sleep(wait);
+    tokio::pin!(sleep);
+    let mut waited = wait.is_zero();
+    loop {
+        let view = state
+            .store
+            .publish(site.id, id, state.clock.now())
+            .await
+            .map_err(|error: StoreError| Problem::from(error))?
+            .ok_or_else(|| Problem::NoSuchPublish(id.to_string()))?;
+        if waited || view.state.has_ended() {
+            return Ok(view);
+        }
+        tokio::select! {
+            () = &mut sleep => waited = true,
+            () = state.stop.cancelled() => waited = true,
+            () = changes.changed(site.id) => {}
+        }
+    }
+}
+
+/// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored,
+/// as the RFC says.
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .find_map(|preference| {
+            let (name, value) = preference.split_once('=')?;
+            if !name.trim().eq_ignore_ascii_case("wait") {
+                return None;
+            }
+            value.trim().trim_matches('"').parse::<u64>().ok()
+        })
+        .map(|seconds| Duration::from_secs(seconds.min(LONGEST_WAIT)))
+}
+
+fn note_wait(response: &mut Response, wait: Option<Duration>) {
+    if let Some(wait) = wait
+        && let Ok(value) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
+    {
+        response.headers_mut().insert("preference-applied", value);
+    }
+}

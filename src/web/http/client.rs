@@ -1,0 +1,115 @@
+//! Where a request comes from. `X-Forwarded-For` is a claim: only what trusted proxies added to it
+//! is believed.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use ipnet::IpNet;
+
+use crate::web::AppState;
+
+/// The address of whoever made a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
+impl ClientAddress {
+    pub(crate) fn of(parts: &Parts, state: &AppState) -> Self {
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        Self(client(peer, &parts.headers, &state.access.trusted_proxies))
+    }
+}
+
+impl FromRequestParts<AppState> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts, state))
+    }
+}
+
+/// The right-most address that is not a trusted proxy's: each proxy appends the one it was called
+/// from.
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer.to_canonical();
+    let forwarded: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
+        .collect();
+    for hop in forwarded.into_iter().rev() {
+        if !trusted.iter().any(|network| network.contains(&client)) {
+            break;
+        }
+        let Some(address) = address(hop.trim()) else {
+            break;
+        };
+        client = address.to_canonical();
+    }
+    client
+}
+
+/// An address, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", value.parse().expect("a header"));
+        }
+        let trusted: Vec<IpNet> = trusted
+            .iter()
+            .map(|n| n.parse().expect("a network"))
+            .collect();
+        client(peer.parse().expect("an address"), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let proxies = ["10.0.0.0/8", "fd00::/8"];
+        assert_eq!(
+            seen("203.0.113.9", &["198.51.100.1"], &proxies),
+            "203.0.113.9"
+        );
+        assert_eq!(seen("10.0.0.1", &["198.51.100.1"], &[]), "10.0.0.1");
+        assert_eq!(
+            seen("10.0.0.1", &["198.51.100.1"], &proxies),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            seen("10.0.0.1", &["1.2.3.4, 198.51.100.1, 10.9.9.9"], &proxies),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            seen("10.0.0.1", &["1.2.3.4", "198.51.100.1"], &proxies),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            seen("::ffff:10.0.0.1", &["198.51.100.1:4711"], &proxies),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            seen("fd00::1", &["[2001:db8::7]:443"], &proxies),
+            "2001:db8::7"
+        );
+        assert_eq!(seen("10.0.0.1", &["nonsense"], &proxies), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &[], &proxies), "10.0.0.1");
+    }
+}

@@ -1,0 +1,275 @@
+//! Who is signed in: the cookies, and the proof that each page asks for.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cookie::{Cookie, SameSite};
+
+use crate::clock::Clock;
+use crate::domain::DEFAULT_SITE;
+use crate::store::{Role, Session, Site, Source, StoreError, TokenHash, hash};
+use crate::web::AppState;
+use crate::web::http::client::ClientAddress;
+use crate::web::http::problem::Problem;
+use crate::web::pages::{self, PageError, PageFailure};
+
+/// The session of a page of its own.
+const SESSION: &str = "session";
+/// The session of a frame in SkyCMS. It has a name of its own because a browser may send both.
+const FRAMED: &str = "framed-session";
+/// That this browser has signed in before.
+const DEVICE: &str = "device";
+
+/// Proof that somebody is signed in: no page begins without it. Made only by [`require`].
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    /// Who, and what they may do.
+    pub(crate) session: Session,
+    /// The session's key in the database.
+    pub(crate) token: TokenHash,
+    /// From where.
+    pub(crate) from: IpAddr,
+    /// The site in the address, or `default` where it names none; none: they do not see that.
+    pub(crate) site: Option<Arc<Site>>,
+}
+
+impl FromRequestParts<AppState> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Self::Rejection> {
+        // Absent only where a page is mounted with a rule that asks for nobody.
+        parts.extensions.get().cloned().ok_or(Problem::Internal)
+    }
+}
+
+/// Who made this request, if they are signed in.
+pub(crate) async fn signed_in(
+    state: &AppState,
+    parts: &Parts,
+) -> Result<Option<SignedIn>, StoreError> {
+    for name in [FRAMED, SESSION] {
+        let Some(token) = cookie(state, &parts.headers, name) else {
+            continue;
+        };
+        if let Some(session) = state.store.use_session(&token, state.clock.now()).await? {
+            return Ok(Some(SignedIn {
+                session,
+                token,
+                from: ClientAddress::of(parts, state).0,
+                site: None,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Lets through who is signed in and may do what `needed` may.
+pub(crate) async fn require(
+    State((state, needed)): State<(AppState, Role)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match signed_in(&state, &parts).await {
+        Ok(Some(mut user)) if needed == Role::Editor || user.session.role == Role::Admin => {
+            let named = site_in_address(&mut parts).await;
+            let name = named.as_deref().unwrap_or(DEFAULT_SITE);
+            // The one place that decides who sees which site: pages get the site from here.
+            user.site = state
+                .directory
+                .site(name)
+                .filter(|site| user.session.sees(site));
+            if named.is_some() && user.site.is_none() {
+                return PageFailure::told_to(&state, Some(&user), PageError::NotFound);
+            }
+            parts.extensions.insert(user);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Ok(Some(user)) => PageFailure::told_to(&state, Some(&user), PageError::Forbidden),
+        Ok(None) => ask_to_sign_in(&state, &parts),
+        Err(error) => PageFailure::told_to(&state, None, error.into()),
+    }
+}
+
+async fn site_in_address(parts: &mut Parts) -> Option<String> {
+    let params = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
+    params
+        .ok()
+        .and_then(|Path(mut params)| params.remove("site"))
+}
+
+/// A page leads to the sign-in and back; a frame is SkyCMS's to open again.
+fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
+    if asks_for_events(&parts.headers) {
+        return Problem::NotSignedIn.into_response();
+    }
+    if is_frame(&parts.headers) || cookie(state, &parts.headers, FRAMED).is_some() {
+        return PageFailure::told_to(state, None, PageError::FrameEnded);
+    }
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = path.strip_prefix(&state.public.prefix).unwrap_or(path);
+    if parts.method == Method::GET && path.len() > 1 {
+        let query: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("next", path)
+            .finish();
+        pages::see(state, &format!("/sign-in?{query}"))
+    } else {
+        pages::see(state, "/sign-in")
+    }
+}
+
+/// Whether a script asks, which reads server-sent events.
+pub(crate) fn asks_for_events(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .is_some_and(|kinds| kinds.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// Whether the browser says that the answer goes into a frame.
+pub(crate) fn is_frame(headers: &HeaderMap) -> bool {
+    headers
+        .get("sec-fetch-dest")
+        .is_some_and(|dest| dest == "iframe" || dest == "frame")
+}
+
+/// Signs somebody in: a new session with a new token, and whatever session the browser had before is ended.
+pub(crate) async fn begin(
+    state: &AppState,
+    headers: &HeaderMap,
+    session: &Session,
+    mut response: Response,
+) -> Result<Response, StoreError> {
+    end_presented(state, headers).await?;
+    let (token, stored) = fresh();
+    state
+        .store
+        .add_session(&stored, session, state.clock.now())
+        .await?;
+    let lifetime = session.source.lifetime();
+    if session.framed {
+        set(state, &mut response, FRAMED, token, lifetime);
+    } else {
+        set(state, &mut response, SESSION, token, lifetime);
+        forget(state, &mut response, FRAMED);
+    }
+    if session.source == Source::Password {
+        let (token, device) = match cookie(state, headers, DEVICE) {
+            Some(known) if state.store.knows_device(&known, state.clock.now()).await? => {
+                (None, known)
+            }
+            _ => {
+                let (token, device) = fresh();
+                (Some(token), device)
+            }
+        };
+        state
+            .store
+            .remember_device(&device, state.clock.now())
+            .await?;
+        if let Some(token) = token {
+            set(
+                state,
+                &mut response,
+                DEVICE,
+                token,
+                time::Duration::days(365),
+            );
+        }
+    }
+    Ok(response)
+}
+
+/// Signs out: the sessions that the browser has are ended and forgotten.
+pub(crate) async fn end(
+    state: &AppState,
+    headers: &HeaderMap,
+    mut response: Response,
+) -> Result<Response, StoreError> {
+    end_presented(state, headers).await?;
+    for name in [SESSION, FRAMED] {
+        forget(state, &mut response, name);
+    }
+    Ok(response)
+}
+
+async fn end_presented(state: &AppState, headers: &HeaderMap) -> Result<(), StoreError> {
+    for name in [SESSION, FRAMED] {
+        if let Some(token) = cookie(state, headers, name) {
+            state.store.end_session(&token).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The browser's mark of having signed in before, if it is genuine.
+pub(crate) async fn known_device(
+    state: &AppState,
+    headers: &HeaderMap,
+) -> Result<Option<TokenHash>, StoreError> {
+    match cookie(state, headers, DEVICE) {
+        Some(device) if state.store.knows_device(&device, state.clock.now()).await? => {
+            Ok(Some(device))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A random token of 256 bits, and what is stored of it.
+pub(crate) fn fresh() -> (String, TokenHash) {
+    let token = URL_SAFE_NO_PAD.encode(Clock::random::<32>());
+    let stored = hash(&token);
+    (token, stored)
+}
+
+/// What is stored of the token in a cookie.
+fn cookie(state: &AppState, headers: &HeaderMap, name: &str) -> Option<TokenHash> {
+    let name = state.public.cookie_name(name);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(Cookie::split_parse)
+        .filter_map(Result::ok)
+        .find(|cookie| cookie.name() == name)
+        .map(|cookie| hash(cookie.value()))
+}
+
+fn set(
+    state: &AppState,
+    response: &mut Response,
+    name: &str,
+    value: String,
+    max_age: time::Duration,
+) {
+    let https = state.public.is_https();
+    // A frame in another site gets cookies only with SameSite=None, which browsers take only when
+    // secure. In development both are `localhost`, which is one site.
+    let framed = name == FRAMED && https;
+    let cookie = Cookie::build((state.public.cookie_name(name), value))
+        .path(state.public.cookie_path().to_owned())
+        .http_only(true)
+        .secure(https)
+        .same_site(if framed {
+            SameSite::None
+        } else {
+            SameSite::Lax
+        })
+        .partitioned(framed)
+        .max_age(max_age)
+        .build();
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+fn forget(state: &AppState, response: &mut Response, name: &str) {
+    set(state, response, name, String::new(), time::Duration::ZERO);
+}

@@ -1,0 +1,238 @@
+//! The built-in sign-in.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use time::Duration;
+
+use crate::domain::password::LONGEST;
+use crate::store::{ADMIN, Role, Session, Source, TryingClient};
+use crate::web::AppState;
+use crate::web::http::client::ClientAddress;
+use crate::web::http::extract::{Form, Query};
+use crate::web::pages::audit::{self, Deed};
+use crate::web::pages::auth::hasher::Place;
+use crate::web::pages::auth::session::{self, SignedIn};
+use crate::web::pages::views::{Nav, SignInPage};
+use crate::web::pages::words::account as words;
+use crate::web::pages::{PageError, PageFailure, PageResult, html, layout, see};
+
+/// The longest address that is gone to after the sign-in.
+const LONGEST_NEXT: usize = 2_048;
+
+/// What came of checking a password.
+pub(crate) enum Verdict {
+    /// It is the one.
+    Right,
+    /// It is not.
+    Wrong,
+    /// It was not looked at: after too many wrong ones, this is how long to wait.
+    Wait(Duration),
+}
+
+/// Where to go afterwards.
+#[derive(Deserialize)]
+pub(crate) struct Onward {
+    next: Option<String>,
+}
+
+/// The fields of the form.
+#[derive(Deserialize)]
+pub(crate) struct Fields {
+    #[serde(default)]
+    username: String,
+    password: SecretString,
+    next: Option<String>,
+}
+
+/// `GET /sign-in`.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Query(onward): Query<Onward>,
+) -> PageResult {
+    let page = SignInPage {
+        layout: layout(&state, None, Nav::Elsewhere),
+        username: String::new(),
+        error: None,
+        next: onward.next.filter(|next| is_ours(next)),
+    };
+    html(StatusCode::OK, &page).map_err(|error| PageFailure::of(&state, None, error))
+}
+
+/// `POST /sign-in`.
+pub(crate) async fn submit(
+    State(state): State<AppState>,
+    ClientAddress(from): ClientAddress,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> PageResult {
+    let failed = |error: PageError| PageFailure::of(&state, None, error);
+    let device = session::known_device(&state, &headers)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let client = device.map_or(TryingClient::Stranger(from), TryingClient::Device);
+    let username = fields.username.trim().to_owned();
+    let verdict = check(&state, client, &username, fields.password)
+        .await
+        .map_err(failed)?;
+    let next = fields.next.filter(|next| is_ours(next));
+    let (status, error, wait) = match verdict {
+        Verdict::Right => {
+            audit::write(&state, ADMIN, from, Deed::SignedIn, None)
+                .await
+                .map_err(|error| failed(error.into()))?;
+            let response = see(&state, next.as_deref().unwrap_or("/activity"));
+            return session::begin(&state, &headers, &admin(), response)
+                .await
+                .map_err(|error| failed(error.into()));
+        }
+        Verdict::Wrong => {
+            audit::write(&state, words::SOMEBODY, from, Deed::FailedToSignIn, None)
+                .await
+                .map_err(|error| failed(error.into()))?;
+            (StatusCode::UNAUTHORIZED, words::WRONG.to_owned(), None)
+        }
+        Verdict::Wait(wait) => {
+            let (told, seconds) = wait_words(wait);
+            (StatusCode::TOO_MANY_REQUESTS, told, Some(seconds))
+        }
+    };
+    let page = SignInPage {
+        layout: layout(&state, None, Nav::Elsewhere),
+        username,
+        error: Some(error),
+        next,
+    };
+    let mut response = html(status, &page).map_err(failed)?;
+    if let Some(seconds) = wait {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Ok(response)
+}
+
+/// `POST /sign-out`.
+pub(crate) async fn sign_out(
+    State(state): State<AppState>,
+    user: SignedIn,
+    headers: HeaderMap,
+) -> PageResult {
+    audit::by(&state, &user, Deed::SignedOut, None).await?;
+    let response = see(&state, "/sign-in");
+    session::end(&state, &headers, response)
+        .await
+        .map_err(|error| PageFailure::of(&state, Some(&user), error.into()))
+}
+
+/// `POST /sign-out-everywhere`.
+pub(crate) async fn sign_out_everywhere(
+    State(state): State<AppState>,
+    user: SignedIn,
+    headers: HeaderMap,
+) -> PageResult {
+    audit::by(&state, &user, Deed::SignedOutEverywhere, None).await?;
+    let ended = async {
+        let session = &user.session;
+        state
+            .store
+            .end_sessions_of(&session.user, session.source)
+            .await?;
+        session::end(&state, &headers, see(&state, "/sign-in")).await
+    };
+    ended
+        .await
+        .map_err(|error| PageFailure::of(&state, Some(&user), error.into()))
+}
+
+/// The admin, signed in here.
+pub(crate) fn admin() -> Session {
+    Session {
+        user: ADMIN.to_owned(),
+        role: Role::Admin,
+        source: Source::Password,
+        framed: false,
+        sites: None,
+    }
+}
+
+/// Checks a password, unless the client has to wait. One that cannot be right takes as long as one that is wrong.
+pub(crate) async fn check(
+    state: &AppState,
+    client: TryingClient,
+    username: &str,
+    password: SecretString,
+) -> Result<Verdict, PageError> {
+    let now = state.clock.now();
+    let wait = state.store.wait_before_try(client, now).await?;
+    if wait.is_positive() {
+        return Ok(Verdict::Wait(wait));
+    }
+    let place = match client {
+        TryingClient::Stranger(_) => Place::Stranger,
+        TryingClient::Device(_) | TryingClient::Session(_) => Place::Known,
+    };
+    let turn = state.hasher.turn(place).await?;
+    if let Err(wait) = state.store.begin_try(client, now).await? {
+        return Ok(Verdict::Wait(wait));
+    }
+    let possible = username == ADMIN && password.expose_secret().chars().count() <= LONGEST;
+    let hash = if possible {
+        state.store.password_hash().await?
+    } else {
+        None
+    };
+    let password = if possible {
+        password
+    } else {
+        SecretString::from("")
+    };
+    if turn.checks(password, hash).await? {
+        state.store.try_succeeded(client).await?;
+        Ok(Verdict::Right)
+    } else {
+        Ok(Verdict::Wrong)
+    }
+}
+
+/// How long to wait, in words and in seconds.
+pub(crate) fn wait_words(wait: Duration) -> (String, i64) {
+    let seconds = wait.whole_seconds() + 1;
+    (words::wait(seconds), seconds)
+}
+
+/// Whether `next` is the path of a page here: nothing that a browser could take for another host or
+/// another header.
+fn is_ours(next: &str) -> bool {
+    next.len() <= LONGEST_NEXT
+        && next.starts_with('/')
+        && !next.starts_with("//")
+        && next
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn leads_nowhere_else() {
+        assert!(is_ours("/activity?state=failed&path=%2Fa"));
+        for elsewhere in [
+            "",
+            "activity",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/a\r\nSet-Cookie: a=b",
+            "/ä",
+            "javascript:alert(1)",
+        ] {
+            assert!(!is_ours(elsewhere), "{elsewhere:?}");
+        }
+        assert!(!is_ours(&format!("/{}", "a".repeat(3_000))));
+    }
+}

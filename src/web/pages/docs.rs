@@ -1,0 +1,255 @@
+//! `GET /docs`: the description of the API, for people. Read from the same document as
+//! `/openapi.json`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde_json::Value;
+
+use crate::web::AppState;
+use crate::web::api::openapi;
+use crate::web::pages::auth::session;
+use crate::web::pages::views::{
+    Answer, ApiPage, Content, Example, Group, Kind, Layout, Member, Nav, Operation, Proof, Prose,
+    Shape,
+};
+use crate::web::pages::{self, PageFailure, PageResult};
+
+/// `GET /docs`.
+pub(crate) async fn show(State(state): State<AppState>, parts: Parts) -> PageResult {
+    // Whoever is signed in keeps the navigation; without a database nobody is.
+    let user = session::signed_in(&state, &parts).await.ok().flatten();
+    let layout = pages::layout(&state, user.as_ref(), Nav::Elsewhere);
+    let failed = |error| PageFailure::of(&state, user.as_ref(), error);
+    let document = openapi::document(&state)
+        .to_json()
+        .ok()
+        .and_then(|json| serde_json::from_str(&json).ok())
+        .unwrap_or_default();
+    let page = Reader(document).page(layout);
+    pages::html(StatusCode::OK, &page).map_err(failed)
+}
+
+/// An OpenAPI document, read for a page.
+struct Reader(Value);
+
+impl Reader {
+    fn page(&self, layout: Layout) -> ApiPage {
+        let document = &self.0;
+        let intro = text(&document["info"]["description"]);
+        let schemes = members(&document["components"]["securitySchemes"]);
+        let shapes = members(&document["components"]["schemas"]);
+        ApiPage {
+            layout,
+            intro: intro.split("\n\n").map(|part| Prose(part.into())).collect(),
+            server: text(&document["servers"][0]["url"]),
+            proofs: schemes.map(|(_, scheme)| proof(scheme)).collect(),
+            groups: list(&document["tags"]).map(|tag| self.group(tag)).collect(),
+            shapes: shapes
+                .map(|(name, schema)| self.shape(name, schema))
+                .collect(),
+        }
+    }
+
+    fn group(&self, tag: &Value) -> Group {
+        let mut operations: Vec<_> = members(&self.0["paths"])
+            .flat_map(|(path, item)| {
+                members(item).map(move |(method, operation)| (path, method, operation))
+            })
+            .filter(|(_, _, operation)| operation["tags"][0] == tag["name"])
+            .map(|(path, method, operation)| self.operation(path, method, operation))
+            .collect();
+        // What changes something comes first.
+        operations.sort_by_key(|operation| operation.method == "GET");
+        Group {
+            name: text(&tag["name"]),
+            text: Prose(text(&tag["description"])),
+            operations,
+        }
+    }
+
+    fn operation(&self, path: &str, method: &str, operation: &Value) -> Operation {
+        let id = text(&operation["operationId"]);
+        let body = &operation["requestBody"];
+        Operation {
+            method: method.to_uppercase(),
+            path: path.to_owned(),
+            summary: text(&operation["summary"]),
+            text: Prose(text(&operation["description"])),
+            open: operation["security"]
+                .as_array()
+                .is_some_and(|ways| ways.iter().any(|way| members(way).next().is_none())),
+            parameters: list(&operation["parameters"])
+                .map(|parameter| Member {
+                    place: Some(text(&parameter["in"])),
+                    required: parameter["required"] == true,
+                    ..member(&text(&parameter["name"]), parameter, &parameter["schema"])
+                })
+                .collect(),
+            body: content(&body["content"], &format!("{id}-body")),
+            answers: members(&operation["responses"])
+                .map(|(status, answer)| self::answer(status, answer, &id))
+                .collect(),
+            id,
+        }
+    }
+
+    fn shape(&self, name: &str, schema: &Value) -> Shape {
+        Shape {
+            name: name.to_owned(),
+            text: Prose(text(&schema["description"])),
+            members: self.members_of(schema),
+            words: list(&schema["enum"]).map(text).collect(),
+        }
+    }
+
+    /// The members of an object, of what is flattened into it, and of each kind that it may be of.
+    fn members_of(&self, schema: &Value) -> Vec<Member> {
+        let referred = schema["$ref"]
+            .as_str()
+            .and_then(|path| self.0.pointer(path.trim_start_matches('#')));
+        let required: Vec<&Value> = list(&schema["required"]).collect();
+        let own = members(&schema["properties"]).map(|(name, property)| {
+            let mut own = member(name, property, property);
+            own.required = required.iter().any(|given| *given == name);
+            if own.text.0.is_empty() {
+                own.text = Prose(text(&schema["description"]));
+            }
+            own
+        });
+        let parts = list(&schema["allOf"]).chain(list(&schema["oneOf"]));
+        own.chain(parts.chain(referred).flat_map(|part| self.members_of(part)))
+            .collect()
+    }
+}
+
+fn proof(scheme: &Value) -> Proof {
+    let header = match &scheme["name"] {
+        Value::String(name) => name.clone(),
+        _ => "Authorization: Bearer …".into(),
+    };
+    Proof {
+        header,
+        text: Prose(text(&scheme["description"])),
+    }
+}
+
+fn answer(status: &str, answer: &Value, operation: &str) -> Answer {
+    let mut body = content(&answer["content"], &format!("{operation}-{status}"));
+    let mut problems = Vec::new();
+    if let Some((_, media)) = members(&answer["content"])
+        .find(|(media_type, _)| *media_type == crate::web::http::problem::MEDIA_TYPE)
+    {
+        body = None;
+        for (_, example) in members(&media["examples"]) {
+            let told = &example["value"];
+            let kind = text(&told["type"]);
+            let kind = kind.rsplit(':').next().unwrap_or_default().to_owned();
+            problems.push((kind, Prose(text(&told["detail"]))));
+        }
+    }
+    Answer {
+        status: status.to_owned(),
+        good: status.starts_with('2'),
+        text: Prose(text(&answer["description"])),
+        headers: members(&answer["headers"])
+            .map(|(name, header)| member(name, header, &header["schema"]))
+            .collect(),
+        body,
+        problems,
+    }
+}
+
+fn content(content: &Value, id: &str) -> Option<Content> {
+    let (media_type, media) = members(content).next()?;
+    let named = members(&media["examples"])
+        .map(|(name, example)| (name, &example["value"], text(&example["summary"])));
+    let lone = media
+        .get("example")
+        .map(|value| ("example", value, "Example".to_owned()));
+    Some(Content {
+        media_type: media_type.to_owned(),
+        kind: kind(&media["schema"]),
+        examples: named
+            .chain(lone)
+            .map(|(name, value, title)| Example {
+                id: format!("{id}-{name}"),
+                title: Prose(title),
+                text: serde_json::to_string_pretty(value).unwrap_or_default(),
+            })
+            .collect(),
+    })
+}
+
+fn member(name: &str, described: &Value, schema: &Value) -> Member {
+    Member {
+        name: name.to_owned(),
+        kind: kind(schema),
+        place: None,
+        required: true,
+        text: Prose(text(&described["description"])),
+    }
+}
+
+/// What a schema says, in words.
+fn kind(schema: &Value) -> Kind {
+    if let Some(shape) = schema["$ref"].as_str() {
+        return Kind {
+            shape: shape.rsplit('/').next().map(str::to_owned),
+            ..Kind::default()
+        };
+    }
+    let choices = list(&schema["oneOf"]).chain(list(&schema["anyOf"]));
+    if let Some(choice) = choices.clone().find(|choice| choice["$ref"].is_string()) {
+        let or_null = list(&schema["oneOf"]).any(|choice| choice["type"] == "null");
+        return Kind {
+            after: if or_null { " or null" } else { "" }.into(),
+            ..kind(choice)
+        };
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    };
+    if types.contains(&"array") {
+        let of = kind(&schema["items"]);
+        return Kind {
+            before: format!("array of {}", of.before),
+            ..of
+        };
+    }
+    let mut words = types.join(" or ");
+    if let Some(format) = schema["format"]
+        .as_str()
+        .filter(|format| !format.starts_with("int"))
+    {
+        words += &format!(" ({format})");
+    }
+    let names: Vec<&str> = list(&schema["enum"]).filter_map(Value::as_str).collect();
+    if !names.is_empty() {
+        words = names.join(", ");
+    }
+    if let (Some(least), Some(most)) = (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+        words += &format!(" from {least} to {most}");
+    }
+    if !schema["default"].is_null() {
+        words += &format!(", {} unless told", schema["default"]);
+    }
+    Kind {
+        before: words,
+        ..Kind::default()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> + Clone {
+    value.as_array().into_iter().flatten()
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let members = value.as_object().into_iter().flatten();
+    members.map(|(name, value)| (name.as_str(), value))
+}

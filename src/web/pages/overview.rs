@@ -1,0 +1,95 @@
+//! The overview at the top of the activity.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use time::{Duration, OffsetDateTime};
+
+use crate::domain::DistributionId;
+use crate::store::{Day, Site, SiteId, StoreError};
+use crate::web::AppState;
+use crate::web::pages::settings::rules;
+use crate::web::pages::views::{Chart, Count, Hour, Overview, Progress, QuotaUse, Span, Work};
+
+/// How long a day's figures are shown before they are read again.
+const FRESH: Duration = Duration::seconds(10);
+
+/// The last day of each site as last read. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct RecentDays(Arc<Mutex<HashMap<SiteId, ReadDay>>>);
+
+/// When it was read, and what.
+type ReadDay = (OffsetDateTime, Arc<Day>);
+
+impl RecentDays {
+    fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<Arc<Day>> {
+        let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, day) = days.get(&site)?;
+        (now - *at < FRESH).then(|| Arc::clone(day))
+    }
+
+    fn keep(&self, site: SiteId, now: OffsetDateTime, day: Arc<Day>) {
+        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        days.insert(site, (now, day));
+    }
+}
+
+/// Reads what the overview shows.
+pub(crate) async fn read(
+    state: &AppState,
+    site: &Site,
+    now: OffsetDateTime,
+) -> Result<Overview, StoreError> {
+    let day = match state.days.kept(site.id, now) {
+        Some(day) => day,
+        None => {
+            let day = Arc::new(state.store.day(site.id, now).await?);
+            state.days.keep(site.id, now, Arc::clone(&day));
+            day
+        }
+    };
+    let distribution = site
+        .distribution_id
+        .as_deref()
+        .and_then(|id| DistributionId::parse(id).ok());
+    let underway = state
+        .store
+        .underway(site.id, distribution.as_ref(), now)
+        .await?;
+    let work = state.store.workload(site.id).await?.map(|load| Work {
+        progress: Progress {
+            done: load.ended,
+            total: load.total,
+        },
+        is_more: load.is_more,
+        in_trouble: Count(load.in_trouble),
+        since: load.since,
+        ended_at: load.ended_at,
+    });
+    let hours: Vec<Hour> = day
+        .hours
+        .iter()
+        .map(|(start, pace)| Hour {
+            start: *start,
+            publishes: pace.publishes,
+            p50: pace.median,
+            p95: pace.p95,
+        })
+        .collect();
+    let used = |used: u32, quota: u32| QuotaUse {
+        used: Count(u64::from(used)),
+        quota: Count(u64::from(quota)),
+    };
+    Ok(Overview {
+        chart: Chart::new(&hours, day.whole.median, day.whole.p95),
+        work,
+        queued: Count(underway.items),
+        oldest: underway.oldest.map(|since| Span(now - since)),
+        files: used(underway.in_progress.files, state.limits.files_in_progress),
+        wildcards: used(
+            underway.in_progress.wildcards,
+            state.limits.wildcards_in_progress,
+        ),
+        meter: Some(rules::meter(state, site, now).await?),
+    })
+}

@@ -1,0 +1,113 @@
+//! Settings as the page shows them.
+
+use crate::domain::{Credentials, Field, FieldErrors, Partition, Region, Settings, SettingsForm};
+use crate::store::{SavedSettings, Slot};
+use crate::web::pages::views::{
+    self, ActiveSettings, CredentialsKind, DraftSettings, RegionGroup, TestResult, Tested,
+};
+use crate::web::pages::words::settings as words;
+
+fn credentials_name(credentials: &Credentials) -> String {
+    credentials
+        .access_key_id()
+        .map_or_else(|| words::AWS_DEFAULT.to_owned(), ToString::to_string)
+}
+
+/// The settings in force.
+pub(crate) fn active_settings(saved: &SavedSettings) -> ActiveSettings {
+    let settings = &saved.settings;
+    ActiveSettings {
+        distribution_id: settings.distribution_id.to_string(),
+        console_url: Some(settings.console_url()),
+        credentials: credentials_name(&settings.credentials),
+        region: settings.region.code().to_owned(),
+        from_environment: saved.slot == Slot::Environment,
+    }
+}
+
+/// The settings that failed their test.
+pub(crate) fn draft_settings(saved: &SavedSettings) -> DraftSettings {
+    DraftSettings {
+        distribution_id: saved.settings.distribution_id.to_string(),
+        credentials: credentials_name(&saved.settings.credentials),
+        region: saved.settings.region.code().to_owned(),
+        saved_at: saved.saved_at,
+    }
+}
+
+/// The form as it is stored.
+pub(crate) fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
+    let key = settings.and_then(|s| s.credentials.access_key_id());
+    views::SettingsForm {
+        distribution_id: views::Field::new(
+            settings
+                .map(|s| s.distribution_id.to_string())
+                .unwrap_or_default(),
+        ),
+        credentials: Some(match settings.map(|s| &s.credentials) {
+            Some(Credentials::AwsDefault) => CredentialsKind::AwsDefault,
+            _ => CredentialsKind::AccessKey,
+        }),
+        access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
+        secret_stored: key.is_some(),
+        secret_error: None,
+        region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
+        regions: regions(),
+    }
+}
+
+/// The form as it was typed, but for the secret.
+pub(crate) fn typed_form(
+    form: &SettingsForm,
+    errors: &FieldErrors,
+    secret_stored: bool,
+) -> views::SettingsForm {
+    let field = |field: Field| views::Field {
+        value: form.echo(field).to_owned(),
+        error: errors.message(field).map(str::to_owned),
+        note: None,
+    };
+    views::SettingsForm {
+        distribution_id: field(Field::DistributionId),
+        credentials: Some(if form.aws_default {
+            CredentialsKind::AwsDefault
+        } else {
+            CredentialsKind::AccessKey
+        }),
+        access_key_id: field(Field::AccessKeyId),
+        secret_stored,
+        secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
+        region: field(Field::Region),
+        regions: regions(),
+    }
+}
+
+fn regions() -> Vec<RegionGroup> {
+    Partition::ALL
+        .into_iter()
+        .map(|partition| RegionGroup {
+            name: partition.label().to_owned(),
+            partition: partition.id().to_owned(),
+            regions: partition
+                .regions()
+                .map(|region| views::Region {
+                    code: region.code().to_owned(),
+                    name: region.name().to_owned(),
+                    recommended: region == Region::RECOMMENDED,
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// The result of a test, if there was one.
+pub(crate) fn test_result(saved: &SavedSettings) -> Option<TestResult> {
+    Some(TestResult {
+        at: saved.tested_at?,
+        of: match saved.slot {
+            Slot::Draft => Tested::Draft,
+            Slot::Active | Slot::Environment => Tested::Active,
+        },
+        steps: saved.report.as_ref()?.steps.clone(),
+    })
+}

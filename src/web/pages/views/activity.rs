@@ -1,0 +1,160 @@
+use askama::Template;
+use time::OffsetDateTime;
+
+use super::{
+    assets::VERSION,
+    chart::Chart,
+    layout::Layout,
+    parts::{Count, Meter, Progress, Span, State},
+};
+use crate::domain::WaitReason;
+use crate::web::pages::words;
+
+/// What was published, newest first.
+#[derive(Template)]
+#[template(path = "activity.html")]
+pub struct ActivityPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// The last day; only on the first page without a filter.
+    pub overview: Option<Overview>,
+    /// What is shown.
+    pub filter: Filter,
+    /// The publishes, at most [`super::PAGE_SIZE`].
+    pub publishes: Vec<PublishRow>,
+    /// Where the neighbouring pages are.
+    pub paging: Paging,
+    /// The site has settings; without them an empty list tells to set it up.
+    pub set_up: bool,
+    /// The absolute address that publishers call, for the example of an empty list.
+    pub hook_url: String,
+}
+
+/// The query of the list: `?state=…&path=…`.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// `state`.
+    pub state: Option<State>,
+    /// `path`: part of an item.
+    pub path: String,
+}
+
+impl Filter {
+    fn is_set(&self) -> bool {
+        self.state.is_some() || !self.path.is_empty()
+    }
+
+    fn is(&self, state: &State) -> bool {
+        self.state == Some(*state)
+    }
+}
+
+/// Queries of the neighbouring pages, without `?`, already encoded: `after=…&state=failed`.
+#[derive(Clone, Debug, Default)]
+pub struct Paging {
+    /// The newer page.
+    pub newer: Option<String>,
+    /// The older page.
+    pub older: Option<String>,
+}
+
+/// A publish in the list.
+#[derive(Clone, Debug)]
+pub struct PublishRow {
+    /// Its id.
+    pub id: String,
+    /// Its state.
+    pub state: State,
+    /// When it was accepted.
+    pub received_at: OffsetDateTime,
+    /// Its first few items; three fit.
+    pub items: Vec<String>,
+    /// How many items it has.
+    pub items_total: u64,
+    /// Accepted → sent to CloudFront.
+    pub to_sent: Option<Span>,
+    /// Sent → completed.
+    pub to_completed: Option<Span>,
+    /// Why it is held.
+    pub waiting_for: Option<WaitReason>,
+    /// How far it is, if it has many invalidations.
+    pub progress: Option<Progress>,
+    /// Why it failed, in a few words.
+    pub error: Option<String>,
+}
+
+impl PublishRow {
+    const SHOWN: usize = 3;
+
+    fn shown(&self) -> &[String] {
+        &self.items[..self.items.len().min(Self::SHOWN)]
+    }
+
+    fn more(&self) -> Option<Count> {
+        let more = self.items_total.saturating_sub(self.shown().len() as u64);
+        (more > 0).then_some(Count(more))
+    }
+}
+
+/// The last day at a glance.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// Publishes and times, hour by hour.
+    pub chart: Chart,
+    /// What is being worked off.
+    pub work: Option<Work>,
+    /// Items that wait to be sent.
+    pub queued: Count,
+    /// How long the oldest has waited.
+    pub oldest: Option<Span>,
+    /// Files in progress at CloudFront.
+    pub files: QuotaUse,
+    /// Wildcards in progress at CloudFront.
+    pub wildcards: QuotaUse,
+    /// This month.
+    pub meter: Option<Meter>,
+}
+
+impl Overview {
+    /// Whether it will change soon.
+    pub fn is_pending(&self) -> bool {
+        self.work.is_some_and(|work| work.ended_at.is_none())
+    }
+}
+
+/// The publishes accepted since the queue was last empty, a rebuild's thousands of single pages for
+/// instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// How many have ended, of how many.
+    pub progress: Progress,
+    /// There are more than could be counted.
+    pub is_more: bool,
+    /// How many are unconfirmed or failed.
+    pub in_trouble: Count,
+    /// When the first was accepted.
+    pub since: OffsetDateTime,
+    /// When the last one ended, once all have.
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+impl Work {
+    fn took(&self) -> Option<Span> {
+        Some(Span(self.ended_at? - self.since))
+    }
+}
+
+/// How much of a quota is in use.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotaUse {
+    /// In use.
+    pub used: Count,
+    /// All there is.
+    pub quota: Count,
+}
+
+impl QuotaUse {
+    fn percent(&self) -> u64 {
+        (self.used.0.saturating_mul(100) / self.quota.0.max(1)).min(100)
+    }
+}

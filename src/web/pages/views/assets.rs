@@ -1,0 +1,87 @@
+use std::sync::LazyLock;
+
+const STYLE_SOURCE: &str = include_str!("../../../../static/style.css");
+const SCRIPT_SOURCE: &str = include_str!("../../../../static/app.js");
+
+/// The style sheet, served at `{base}/static/style.css`: as it was written, but for comments and
+/// white space.
+pub static STYLE: LazyLock<String> = LazyLock::new(|| squeezed_style(STYLE_SOURCE));
+/// The script, served at `{base}/static/app.js`: as it was written, but for comments and
+/// indentation.
+pub static SCRIPT: LazyLock<String> = LazyLock::new(|| squeezed_script(SCRIPT_SOURCE));
+/// The browser tab's icon, served at `{base}/static/icon.svg`.
+pub const ICON: &str = include_str!("../../../../static/icon.svg");
+
+/// Changes whenever an asset does: pages ask for `…?v=VERSION`, so that assets may be cached for
+/// ever.
+pub const VERSION: u32 = fnv1a(ICON, fnv1a(SCRIPT_SOURCE, fnv1a(STYLE_SOURCE, 0x811c_9dc5)));
+
+/// 32-bit FNV-1a; a fingerprint for caches, not for security.
+const fn fnv1a(text: &str, mut hash: u32) -> u32 {
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u32).wrapping_mul(0x0100_0193);
+        i += 1;
+    }
+    hash
+}
+
+/// Our style sheet has no strings that white space could matter in.
+fn squeezed_style(source: &str) -> String {
+    let mut rest = source;
+    let mut text = String::with_capacity(source.len());
+    while let Some((before, comment)) = rest.split_once("/*") {
+        text.push_str(before);
+        rest = comment.split_once("*/").map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (long, short) in [
+        (": ", ":"),
+        ("; ", ";"),
+        (", ", ","),
+        (" {", "{"),
+        ("{ ", "{"),
+        ("} ", "}"),
+        (";}", "}"),
+    ] {
+        text = text.replace(long, short);
+    }
+    text
+}
+
+/// Our script has comments on lines of their own, and no string of several lines.
+fn squeezed_script(source: &str) -> String {
+    source
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_squeezed_means_the_same() {
+        assert_eq!(
+            squeezed_style(
+                "/* Why */\na:hover > b, c {\n  margin: 0 auto;\n  width: calc(1rem - 1px);\n}\n"
+            ),
+            "a:hover > b,c{margin:0 auto;width:calc(1rem - 1px)}"
+        );
+        assert_eq!(
+            squeezed_script("// Why\nfoo();\n\n  const a = \"//\"; // here\n"),
+            "foo();\nconst a = \"//\"; // here"
+        );
+        // No string of several lines.
+        assert!(
+            !SCRIPT_SOURCE
+                .lines()
+                .any(|line| line.matches('`').count() % 2 == 1)
+        );
+    }
+}

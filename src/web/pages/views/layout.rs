@@ -1,0 +1,202 @@
+use time::OffsetDateTime;
+
+use super::parts::{Ago, Severity};
+use crate::web::pages::words;
+
+/// What every page shares.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The path prefix of `PUBLIC_URL`: empty, or like `/cdn`, without a slash at the end.
+    pub root: String,
+    /// Where the pages of this page's site begin: `root`, or like `/cdn/sites/shop`.
+    pub base: String,
+    /// The sites that the reader sees; empty where there is no choice.
+    pub sites: Vec<SiteLink>,
+    /// Where the reader is.
+    pub nav: Nav,
+    /// The time at which the page was made; ages are counted from it.
+    pub now: OffsetDateTime,
+    /// Who is signed in.
+    pub user: Option<User>,
+    /// What stands in the way of purging, on every page until it is mended (but not where the page
+    /// says it anyway).
+    pub banner: Option<Banner>,
+    /// The answer to what the reader just did.
+    pub flash: Option<Flash>,
+    /// Framed by SkyCMS: no name, no signing out.
+    pub embedded: bool,
+    /// Where the page is read from, after `base`, when it may be the answer to a form that was sent
+    /// elsewhere.
+    pub address: Option<&'static str>,
+    /// Something on the page will change soon: without scripts, the page reloads itself every three
+    /// seconds.
+    pub pending: bool,
+}
+
+impl Layout {
+    pub(super) fn is_admin(&self) -> bool {
+        self.user
+            .as_ref()
+            .is_some_and(|user| user.role == Role::Admin)
+    }
+
+    /// It may make, rename and remove sites.
+    pub(super) fn manages_sites(&self) -> bool {
+        self.is_admin() && self.user.as_ref().is_some_and(|user| user.has_password)
+    }
+
+    /// The name of the site that this page is about, where there is a choice.
+    pub(super) fn site_name(&self) -> Option<&str> {
+        let here = self.sites.iter().find(|site| site.here);
+        here.map(|site| site.name.as_str())
+    }
+
+    /// How long ago something was, as a `<time>`.
+    pub fn ago(&self, at: &OffsetDateTime) -> Ago {
+        Ago::relative(self.now, *at)
+    }
+
+    /// When something was, as a `<time>` with date and time.
+    pub fn at(&self, at: &OffsetDateTime) -> Ago {
+        Ago::exact(*at)
+    }
+
+    fn is(&self, nav: &Nav) -> bool {
+        self.nav == *nav
+    }
+
+    /// The pages that this user may see: (is it this one, address, name).
+    pub(super) fn links(&self) -> Vec<(bool, String, &'static str)> {
+        let Some(user) = &self.user else {
+            return Vec::new();
+        };
+        let (base, root) = (&self.base, &self.root);
+        let mut links = vec![
+            (Nav::Activity, format!("{base}/activity"), "Activity"),
+            (Nav::Purge, format!("{base}/purge"), "Purge"),
+        ];
+        if user.role == Role::Admin {
+            links.push((Nav::Settings, format!("{base}/settings/cdn"), "Settings"));
+            links.push((Nav::Audit, format!("{root}/audit"), "Audit"));
+        }
+        if self.manages_sites() && !self.sites.is_empty() {
+            links.push((Nav::Sites, format!("{root}/sites"), "Sites"));
+        }
+        links
+            .into_iter()
+            .map(|(nav, address, name)| (self.is(&nav), address, name))
+            .collect()
+    }
+}
+
+/// A site that the reader may go to.
+#[derive(Clone, Debug)]
+pub struct SiteLink {
+    /// Its name.
+    pub name: String,
+    /// The page that the reader is on, there.
+    pub address: String,
+    /// This page is about it.
+    pub here: bool,
+}
+
+/// The pages of the navigation bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nav {
+    /// Activity, and a publish's own page.
+    Activity,
+    /// Purge.
+    Purge,
+    /// Settings → CDN.
+    Settings,
+    /// Audit.
+    Audit,
+    /// Sites.
+    Sites,
+    /// None of them.
+    Elsewhere,
+}
+
+impl Nav {
+    /// The page, after [`Layout::base`]: of pages that are not in the bar, or about no site, the activity.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Purge => "/purge",
+            Self::Settings => "/settings/cdn",
+            Self::Activity | Self::Audit | Self::Sites | Self::Elsewhere => "/activity",
+        }
+    }
+}
+
+/// Who is signed in.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// It has a password here that it can change; false when SkyCMS signed it in.
+    pub has_password: bool,
+}
+
+/// What a user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Activity and purge, no settings.
+    Editor,
+}
+
+impl Role {
+    /// The role in words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "Administrator",
+            Self::Editor => "Editor",
+        }
+    }
+}
+
+/// A link within the service.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// What the link says.
+    pub label: String,
+    /// The path after [`Layout::base`], with a slash before it.
+    pub path: String,
+}
+
+/// What stands in the way of purging.
+#[derive(Clone, Debug)]
+pub struct Banner {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is: “Purging is paused”.
+    pub title: String,
+    /// Why, and what to do.
+    pub text: String,
+    /// Where to mend it.
+    pub link: Option<Link>,
+}
+
+impl Banner {
+    pub(super) fn look(&self) -> words::Look {
+        words::severity(self.severity)
+    }
+}
+
+/// The answer to what the reader just did.
+#[derive(Clone, Debug)]
+pub struct Flash {
+    /// How it went.
+    pub severity: Severity,
+    /// In one sentence.
+    pub text: String,
+}
+
+impl Flash {
+    pub(super) fn look(&self) -> words::Look {
+        words::severity(self.severity)
+    }
+}

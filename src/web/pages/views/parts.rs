@@ -1,0 +1,266 @@
+use std::fmt;
+
+use askama::{Template, filters::HtmlSafe};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::web::pages::words::{self, Look};
+
+/// The state of a publish or an invalidation, as in the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Stored, not yet accepted by CloudFront.
+    Queued,
+    /// Accepted by CloudFront.
+    InProgress,
+    /// CloudFront said `Completed`.
+    Completed,
+    /// Accepted, but its id was lost.
+    Unconfirmed,
+    /// It can never succeed.
+    Failed,
+}
+
+impl State {
+    /// All of them, in the order of a publish's life.
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::InProgress,
+        Self::Completed,
+        Self::Unconfirmed,
+        Self::Failed,
+    ];
+
+    /// The API's name of the state, and the value of the filter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Nothing will change any more.
+    pub const fn has_ended(self) -> bool {
+        !matches!(self, Self::Queued | Self::InProgress)
+    }
+
+    pub(super) const fn look(self) -> Look {
+        words::state(self)
+    }
+
+    pub(super) const fn badge(self) -> Badge {
+        Badge {
+            look: words::state(self),
+        }
+    }
+}
+
+/// How serious a banner or a flash is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// It went well.
+    Success,
+    /// Look at it.
+    Warning,
+    /// It is broken.
+    Danger,
+}
+
+/// A colour, by its meaning; displays as its CSS class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing to see.
+    Quiet,
+    /// Under way.
+    Info,
+    /// Well.
+    Good,
+    /// Look at it.
+    Warn,
+    /// Broken.
+    Bad,
+}
+
+impl fmt::Display for Tone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quiet => "quiet",
+            Self::Info => "info",
+            Self::Good => "good",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        })
+    }
+}
+
+/// A state as word, colour and shape.
+#[derive(Template)]
+#[template(
+    source = r##"<span class="badge {{ look.tone }}" title="{{ look.meaning }}"><svg class="icon" aria-hidden="true"><use href="#i-{{ look.icon }}"/></svg>{{ look.label }}</span>"##,
+    ext = "html"
+)]
+pub struct Badge {
+    look: Look,
+}
+
+impl HtmlSafe for Badge {}
+
+/// A time as `<time>`, with the exact time on hover; the script puts it into the reader's zone.
+#[derive(Template)]
+#[template(
+    source = r#"<time datetime="{{ datetime }}" title="{{ title }}"{% if relative %} data-relative{% endif %}>{{ text }}</time>"#,
+    ext = "html"
+)]
+pub struct Ago {
+    datetime: String,
+    title: String,
+    text: String,
+    relative: bool,
+}
+
+impl HtmlSafe for Ago {}
+
+impl Ago {
+    /// “2 min ago”.
+    pub fn relative(now: OffsetDateTime, at: OffsetDateTime) -> Self {
+        Self {
+            text: words::age(now, at),
+            relative: true,
+            ..Self::exact(at)
+        }
+    }
+
+    /// “23 Nov 2026, 12:00:05 UTC”.
+    pub fn exact(at: OffsetDateTime) -> Self {
+        let exact = words::exact(at);
+        Self {
+            datetime: at.format(&Rfc3339).unwrap_or_default(),
+            title: exact.clone(),
+            text: exact,
+            relative: false,
+        }
+    }
+}
+
+/// A number; displays with separators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count(pub u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&words::count(self.0))
+    }
+}
+
+/// Money, in thousandths of a US dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Usd(pub u64);
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&words::usd(self.0))
+    }
+}
+
+/// A length of time; displays as `4.2 s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&words::span(self.0))
+    }
+}
+
+/// How far something with many parts is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Parts done.
+    pub done: u64,
+    /// All parts.
+    pub total: u64,
+}
+
+impl Progress {
+    pub(super) const fn done(&self) -> Count {
+        Count(self.done)
+    }
+
+    pub(super) const fn total(&self) -> Count {
+        Count(self.total)
+    }
+}
+
+/// A text field of a form, as typed.
+#[derive(Clone, Debug, Default)]
+pub struct Field {
+    /// Its value; never a secret.
+    pub value: String,
+    /// What is wrong and how to mend it.
+    pub error: Option<String>,
+    /// What was done with the value: “The ID was taken from the ARN”.
+    pub note: Option<String>,
+}
+
+impl Field {
+    /// A field with a value and nothing wrong.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self {
+            value: value.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The attributes that tie hint, note and error to the field whose id is `id`.
+    pub(super) fn aria(&self, id: &str) -> Aria {
+        Aria::new(id, self.error.is_some())
+    }
+}
+
+/// `aria-describedby` and `aria-invalid` of a field whose hint has the id `{id}-hint`, its error
+/// `{id}-error`.
+#[derive(Template)]
+#[template(
+    source = r#"id="{{ id }}" aria-describedby="{{ id }}-hint{% if invalid %} {{ id }}-error" aria-invalid="true{% endif %}""#,
+    ext = "html"
+)]
+pub(super) struct Aria {
+    id: String,
+    invalid: bool,
+}
+
+impl HtmlSafe for Aria {}
+
+impl Aria {
+    pub(super) fn new(id: &str, invalid: bool) -> Self {
+        Self {
+            id: id.to_owned(),
+            invalid,
+        }
+    }
+}
+
+/// What this month has cost.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    /// The month in words: “November 2026”.
+    pub month: String,
+    /// Paths sent.
+    pub paths: Count,
+    /// Paths that are free each month, for all distributions of the AWS account together.
+    pub free: Count,
+    /// What is left of them.
+    pub free_left: Count,
+    /// What the paths beyond them cost.
+    pub cost: Usd,
+    /// Paths by the month's end, if it goes on like this.
+    pub projected_paths: Count,
+    /// Their cost.
+    pub projected_cost: Usd,
+    /// Paths that coalescing and folding saved.
+    pub saved: Count,
+}

@@ -1,0 +1,116 @@
+use askama::Template;
+use time::OffsetDateTime;
+
+use super::{
+    ITEMS_SHOWN,
+    assets::VERSION,
+    layout::Layout,
+    parts::{Count, Progress, Span, State},
+};
+use crate::domain::{AwsError, WaitReason};
+use crate::web::pages::words;
+
+/// A publish's own page. Form: `POST …/activity/{id}/retry`.
+#[derive(Template)]
+#[template(path = "publish.html")]
+pub struct PublishPage {
+    /// What every page shares; `pending` until the publish has ended.
+    pub layout: Layout,
+    /// The publish's id.
+    pub id: String,
+    /// Its state.
+    pub state: State,
+    /// When it was accepted.
+    pub received_at: OffsetDateTime,
+    /// When the last of it was sent to CloudFront.
+    pub sent_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub ended_at: Option<OffsetDateTime>,
+    /// Why it is held.
+    pub waiting_for: Option<WaitReason>,
+    /// How many of its invalidations are completed.
+    pub progress: Option<Progress>,
+    /// Its items; the first [`super::ITEMS_SHOWN`] are listed.
+    pub items: Vec<PublishedItem>,
+    /// How many items it has.
+    pub items_total: u64,
+    /// Its invalidations.
+    pub invalidations: Vec<InvalidationView>,
+    /// “Try again” is possible.
+    pub can_retry: bool,
+}
+
+impl PublishPage {
+    fn shown(&self) -> &[PublishedItem] {
+        &self.items[..self.items.len().min(ITEMS_SHOWN)]
+    }
+
+    fn more(&self) -> Option<Count> {
+        let more = self.items_total.saturating_sub(self.shown().len() as u64);
+        (more > 0).then_some(Count(more))
+    }
+
+    fn total(&self) -> Count {
+        Count(self.items_total)
+    }
+
+    fn to_sent(&self) -> Option<Span> {
+        Some(Span(self.sent_at? - self.received_at))
+    }
+
+    fn to_end(&self) -> Option<Span> {
+        Some(Span(
+            self.ended_at? - self.sent_at.unwrap_or(self.received_at),
+        ))
+    }
+
+    fn title(&self) -> &str {
+        self.items
+            .first()
+            .map_or("Publish", |item| item.item.as_str())
+    }
+}
+
+/// An item of a publish.
+#[derive(Clone, Debug)]
+pub struct PublishedItem {
+    /// As it was asked for.
+    pub item: String,
+    /// As it was sent, if that is something else, and why: “folded into `/blog/*`”.
+    pub why: Option<String>,
+}
+
+/// An invalidation of a publish.
+#[derive(Clone, Debug)]
+pub struct InvalidationView {
+    /// CloudFront's id.
+    pub id: Option<String>,
+    /// The invalidation in the AWS console.
+    pub console_url: Option<String>,
+    /// Our caller reference.
+    pub caller_reference: String,
+    /// The distribution.
+    pub distribution_id: String,
+    /// Its state.
+    pub state: State,
+    /// How many items it holds.
+    pub items_total: Count,
+    /// How often CloudFront was asked to create it.
+    pub attempts: u32,
+    /// When CloudFront accepted it.
+    pub submitted_at: Option<OffsetDateTime>,
+    /// When CloudFront said `Completed`.
+    pub completed_at: Option<OffsetDateTime>,
+    /// Why it is held.
+    pub waiting_for: Option<WaitReason>,
+    /// AWS's words.
+    pub error: Option<AwsError>,
+    /// What to do about them.
+    pub fix: Option<String>,
+}
+
+impl InvalidationView {
+    fn took(&self) -> Option<Span> {
+        Some(Span(self.completed_at? - self.submitted_at?))
+    }
+}

@@ -1,0 +1,247 @@
+use askama::Template;
+use time::OffsetDateTime;
+
+use super::{
+    assets::VERSION,
+    layout::Layout,
+    parts::{Aria, Count, Field, Meter, Tone},
+    settings_parts::{Hook, IamPolicy, PastLimit, PublishingForm, SpendingForm, SpendingPolicy},
+};
+use crate::domain::{StepOutcome, StepReport};
+use crate::web::pages::words;
+
+/// Settings → CDN. The parts that are `None` are not shown.
+#[derive(Template)]
+#[template(path = "settings.html")]
+pub struct SettingsPage {
+    /// What every page shares; `pending` while a test is under way.
+    pub layout: Layout,
+    /// Where it stands.
+    pub connection: Connection,
+    /// When CloudFront last completed something for this site.
+    pub last_purge: Option<OffsetDateTime>,
+    /// The settings in force.
+    pub active: Option<ActiveSettings>,
+    /// Settings that were saved but failed their test.
+    pub draft: Option<DraftSettings>,
+    /// The form.
+    pub form: SettingsForm,
+    /// The last test, or the one under way.
+    pub test: Option<TestResult>,
+    /// The least-privilege policy.
+    pub policy: IamPolicy,
+    /// The publish hook, its tokens and secrets.
+    pub hook: Option<Hook>,
+    /// Publisher hosts, companions and directories.
+    pub publishing: Option<PublishingForm>,
+    /// The policy for paths, and the monthly limit.
+    pub spending: Option<SpendingForm>,
+    /// This month's paths and their cost.
+    pub meter: Option<Meter>,
+}
+
+impl SettingsPage {
+    fn removable(&self) -> bool {
+        self.active.is_some() || self.draft.is_some()
+    }
+}
+
+/// Where the site's connection to CloudFront stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// No settings yet.
+    NotSetUp,
+    /// Settings are in force, but have never been tested.
+    Untested,
+    /// The settings in force work.
+    Connected {
+        /// Since when.
+        since: OffsetDateTime,
+    },
+    /// AWS rejects the settings in force; publishes wait.
+    Paused {
+        /// Since when.
+        since: OffsetDateTime,
+        /// AWS's reason, and what to do.
+        why: String,
+        /// How many publishes wait.
+        waiting: Count,
+    },
+}
+
+impl Connection {
+    const fn is_paused(&self) -> bool {
+        matches!(self, Self::Paused { .. })
+    }
+
+    const fn tone(&self) -> Tone {
+        match self {
+            Self::NotSetUp => Tone::Quiet,
+            Self::Untested => Tone::Info,
+            Self::Connected { .. } => Tone::Good,
+            Self::Paused { .. } => Tone::Bad,
+        }
+    }
+
+    const fn icon(&self) -> &'static str {
+        match self {
+            Self::NotSetUp => "queued",
+            Self::Untested => "question",
+            Self::Connected { .. } => "check",
+            Self::Paused { .. } => "paused",
+        }
+    }
+}
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct ActiveSettings {
+    /// The distribution's ID.
+    pub distribution_id: String,
+    /// The distribution in the AWS console.
+    pub console_url: Option<String>,
+    /// The access key's ID, or “AWS default credentials”.
+    pub credentials: String,
+    /// The region's code.
+    pub region: String,
+    /// They come from `CloudFront__…` in the environment, because nothing has been saved.
+    pub from_environment: bool,
+}
+
+/// Settings that were saved but failed their test; the ones in force stay in force.
+#[derive(Clone, Debug)]
+pub struct DraftSettings {
+    /// The distribution's ID.
+    pub distribution_id: String,
+    /// The access key's ID, or “AWS default credentials”.
+    pub credentials: String,
+    /// The region's code.
+    pub region: String,
+    /// When they were saved.
+    pub saved_at: OffsetDateTime,
+}
+
+/// The form of CONTRACT.md, as typed or as stored.
+#[derive(Clone, Debug)]
+pub struct SettingsForm {
+    /// `distribution_id`.
+    pub distribution_id: Field,
+    /// `credentials`: `None` leaves the choice out; then an access key is needed.
+    pub credentials: Option<CredentialsKind>,
+    /// `access_key_id`.
+    pub access_key_id: Field,
+    /// `secret_access_key` is stored; it is never shown.
+    pub secret_stored: bool,
+    /// What is wrong with `secret_access_key` as typed.
+    pub secret_error: Option<String>,
+    /// `region`, its value one of `regions`.
+    pub region: Field,
+    /// The regions to choose from.
+    pub regions: Vec<RegionGroup>,
+}
+
+impl SettingsForm {
+    /// How many fields have an error.
+    fn errors(&self) -> usize {
+        let fields = [&self.distribution_id, &self.access_key_id, &self.region];
+        fields.iter().filter(|field| field.error.is_some()).count()
+            + usize::from(self.secret_error.is_some())
+    }
+
+    fn secret_aria(&self) -> Aria {
+        Aria::new("secret_access_key", self.secret_error.is_some())
+    }
+
+    fn is_chosen(&self, kind: CredentialsKind) -> bool {
+        self.credentials == Some(kind)
+    }
+}
+
+/// Where the credentials come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialsKind {
+    /// `access_key`: an IAM key pair.
+    AccessKey,
+    /// `aws_default`: environment, profile, container or instance role.
+    AwsDefault,
+}
+
+/// A group of regions.
+#[derive(Clone, Debug)]
+pub struct RegionGroup {
+    /// Its name: “AWS”, “China”, “European Sovereign Cloud”.
+    pub name: String,
+    /// AWS's name of the partition, for ARNs: `aws`, `aws-cn`, `aws-eusc`.
+    pub partition: String,
+    /// Its regions.
+    pub regions: Vec<Region>,
+}
+
+/// A region.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// `us-east-1`.
+    pub code: String,
+    /// “US East (N. Virginia)”.
+    pub name: String,
+    /// The one we recommend.
+    pub recommended: bool,
+}
+
+/// What a test tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tested {
+    /// The settings in force.
+    Active,
+    /// Settings that failed it, and are kept.
+    Draft,
+    /// What has just been typed: the test is under way.
+    Typed,
+}
+
+/// The result of a test, whole or so far.
+#[derive(Clone, Debug)]
+pub struct TestResult {
+    /// When it began.
+    pub at: OffsetDateTime,
+    /// What it tests.
+    pub of: Tested,
+    /// The five steps, in order.
+    pub steps: [StepReport; 5],
+}
+
+impl TestResult {
+    fn has(&self, outcome: StepOutcome) -> bool {
+        self.steps.iter().any(|step| step.outcome == outcome)
+    }
+
+    fn failed(&self) -> bool {
+        self.has(StepOutcome::Failed)
+    }
+
+    /// Whether it will change soon.
+    pub fn is_pending(&self) -> bool {
+        !self.failed() && self.has(StepOutcome::Waiting)
+    }
+
+    fn passed(&self) -> usize {
+        self.steps
+            .iter()
+            .filter(|step| step.outcome == StepOutcome::Passed)
+            .count()
+    }
+}
+
+/// The result of a test without the page around it, while the test is under way.
+#[derive(Template)]
+#[template(path = "settings/test_part.html")]
+pub struct TestPart {
+    /// What every page shares.
+    pub layout: Layout,
+    /// The test so far.
+    pub test: Option<TestResult>,
+    /// Why there is nothing more to come.
+    pub trouble: Option<String>,
+    /// Of no matter before the test has ended.
+    pub active: Option<ActiveSettings>,
+}

@@ -1,0 +1,257 @@
+//! What users read, if it is not in `templates/` or said by the rules themselves (`src/domain/`): the same words for the
+//! same thing, wherever it is shown. Here are states, times and numbers; the modules have the rest, page by page.
+
+pub mod account;
+pub mod audit;
+pub mod errors;
+pub mod purge;
+pub mod settings;
+pub mod sites;
+
+use std::borrow::Cow;
+
+use time::{Duration, OffsetDateTime, macros::format_description};
+
+use crate::domain::{Step, StepOutcome, WaitReason};
+
+use super::views::{Severity, State, Tone};
+
+/// How a state is shown: never by colour alone, always with a word and a shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The word.
+    pub label: &'static str,
+    /// The colour.
+    pub tone: Tone,
+    /// The shape: the name of a symbol in `templates/icons.html`.
+    pub icon: &'static str,
+    /// What it means, in one sentence.
+    pub meaning: &'static str,
+}
+
+const fn look(label: &'static str, tone: Tone, icon: &'static str, meaning: &'static str) -> Look {
+    Look {
+        label,
+        tone,
+        icon,
+        meaning,
+    }
+}
+
+/// A question that is asked before something that cannot be taken back.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The question itself.
+    pub title: Cow<'static, str>,
+    /// What it means.
+    pub text: &'static str,
+    /// More of it, one a line.
+    pub consequences: &'static [&'static str],
+    /// What the button says.
+    pub action: &'static str,
+}
+
+/// A publish or an invalidation.
+pub const fn state(state: State) -> Look {
+    match state {
+        State::Queued => look(
+            "Queued",
+            Tone::Quiet,
+            "queued",
+            "Safely stored; not yet sent to CloudFront.",
+        ),
+        State::InProgress => look(
+            "In progress",
+            Tone::Info,
+            "progress",
+            "CloudFront has accepted it and is at work.",
+        ),
+        State::Completed => look(
+            "Completed",
+            Tone::Good,
+            "check",
+            "CloudFront says that it is done.",
+        ),
+        State::Unconfirmed => look(
+            "Unconfirmed",
+            Tone::Warn,
+            "question",
+            "CloudFront accepted it, but its ID was lost with the connection, so nobody can ask.",
+        ),
+        State::Failed => look("Failed", Tone::Bad, "cross", "It was not purged."),
+    }
+}
+
+/// A step of the settings test.
+pub const fn outcome(outcome: &StepOutcome) -> Look {
+    match outcome {
+        StepOutcome::Passed => look("Passed", Tone::Good, "check", "This works."),
+        StepOutcome::Failed => look("Failed", Tone::Bad, "cross", "This does not work yet."),
+        StepOutcome::Skipped => look(
+            "Skipped",
+            Tone::Quiet,
+            "skipped",
+            "Not tried, because an earlier step failed.",
+        ),
+        StepOutcome::Waiting => look("Waiting", Tone::Info, "progress", "Still to come."),
+    }
+}
+
+/// A banner, a flash or a notice.
+pub const fn severity(severity: Severity) -> Look {
+    match severity {
+        Severity::Info => look("Note", Tone::Info, "info", ""),
+        Severity::Success => look("Done", Tone::Good, "check", ""),
+        Severity::Warning => look("Warning", Tone::Warn, "warning", ""),
+        Severity::Danger => look("Problem", Tone::Bad, "cross", ""),
+    }
+}
+
+/// The title of a step of the settings test.
+pub const fn step(step: &Step) -> &'static str {
+    match step {
+        Step::Format => "Format",
+        Step::Credentials => "Credentials",
+        Step::CreateInvalidation => "Create an invalidation",
+        Step::GetInvalidation => "Read its status",
+        Step::Completed => "Completed",
+    }
+}
+
+/// Why something is held.
+pub const fn waiting_for(why: &WaitReason) -> &'static str {
+    match why {
+        WaitReason::Quota => "waiting for room in CloudFront’s quota",
+        WaitReason::Rate => "waiting for its turn in the request rate",
+        WaitReason::Retry => "waiting to try again",
+        WaitReason::Settings => "waiting for working CDN settings",
+    }
+}
+
+/// What an item of a publish stands for.
+pub fn widened(from: &str) -> String {
+    format!("widened from {from}")
+}
+
+/// How long ago, as `app.js` says it too: `just now`, `42 s ago`, `2 min ago`, `3 h ago`, `5 days ago`, then the date.
+pub fn age(now: OffsetDateTime, then: OffsetDateTime) -> String {
+    let seconds = (now - then).whole_seconds();
+    match seconds {
+        ..10 => "just now".into(),
+        10..60 => format!("{seconds} s ago"),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        86_400..172_800 => "1 day ago".into(),
+        172_800..604_800 => format!("{} days ago", seconds / 86_400),
+        _ => then
+            .to_offset(time::UtcOffset::UTC)
+            .format(format_description!(
+                "[day padding:none] [month repr:short] [year]"
+            ))
+            .unwrap_or_default(),
+    }
+}
+
+/// The exact time in UTC, for readers without scripts: `23 Nov 2026, 12:00:05 UTC`.
+pub fn exact(at: OffsetDateTime) -> String {
+    at.to_offset(time::UtcOffset::UTC)
+        .format(format_description!(
+            "[day padding:none] [month repr:short] [year], [hour]:[minute]:[second] UTC"
+        ))
+        .unwrap_or_default()
+}
+
+/// A length of time: `180 ms`, `4.2 s`, `42 s`, `1 min 20 s`, `2 h 5 min`, `3 d 4 h`. Below zero is zero.
+pub fn span(length: Duration) -> String {
+    let milliseconds = length.whole_milliseconds().max(0);
+    let seconds = milliseconds / 1_000;
+    match seconds {
+        0 => format!("{milliseconds} ms"),
+        1..10 => format!("{seconds}.{} s", milliseconds % 1_000 / 100),
+        10..60 => format!("{seconds} s"),
+        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+    }
+}
+
+fn two(large: i128, large_unit: &str, small: i128, small_unit: &str) -> String {
+    match small {
+        0 => format!("{large} {large_unit}"),
+        _ => format!("{large} {large_unit} {small} {small_unit}"),
+    }
+}
+
+/// A number with separators: `3,000`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Thousandths of a US dollar: `$0`, `$1.20`, `$0.005`. CloudFront's price of a path is five of them.
+pub fn usd(thousandths: u64) -> String {
+    let (dollars, rest) = (count(thousandths / 1_000), thousandths % 1_000);
+    match (thousandths, rest % 10) {
+        (0, _) => "$0".into(),
+        (_, 0) => format!("${dollars}.{:02}", rest / 10),
+        _ => format!("${dollars}.{rest:03}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn ages_are_short_and_end_in_a_date() {
+        let now = datetime!(2026-11-23 12:00 UTC);
+        for (seconds, words) in [
+            (-5, "just now"),
+            (9, "just now"),
+            (42, "42 s ago"),
+            (125, "2 min ago"),
+            (7_300, "2 h ago"),
+            (90_000, "1 day ago"),
+            (200_000, "2 days ago"),
+            (20 * 86_400, "3 Nov 2026"),
+        ] {
+            assert_eq!(age(now, now - Duration::seconds(seconds)), words);
+        }
+        assert_eq!(exact(now), "23 Nov 2026, 12:00:00 UTC");
+    }
+
+    #[test]
+    fn spans_have_one_or_two_units() {
+        for (milliseconds, words) in [
+            (-1, "0 ms"),
+            (180, "180 ms"),
+            (4_250, "4.2 s"),
+            (42_900, "42 s"),
+            (80_000, "1 min 20 s"),
+            (120_000, "2 min"),
+            (7_500_000, "2 h 5 min"),
+        ] {
+            assert_eq!(span(Duration::milliseconds(milliseconds)), words);
+        }
+    }
+
+    #[test]
+    fn numbers_and_money() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(usd(0), "$0");
+        assert_eq!(usd(5), "$0.005");
+        assert_eq!(usd(1_200), "$1.20");
+        assert_eq!(usd(1_234_005), "$1,234.005");
+    }
+}

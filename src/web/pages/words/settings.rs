@@ -1,0 +1,91 @@
+//! Settings → CDN.
+
+use std::borrow::Cow;
+
+use super::{Question, count};
+use crate::domain::DistributionId;
+use crate::web::pages::views::Severity;
+
+/// What was just done, by its name in the address.
+pub fn done(what: &str) -> Option<(Severity, &'static str)> {
+    Some(match what {
+        "saved" => (
+            Severity::Success,
+            "Saved and in force. The settings have not been tested.",
+        ),
+        "removed" => (
+            Severity::Info,
+            "The settings were removed. Nothing is purged until new ones are saved.",
+        ),
+        "rules" => (
+            Severity::Success,
+            "Saved. It holds for publishes that arrive from now on.",
+        ),
+        "policy" => (Severity::Success, "Saved. It holds from the next call on."),
+        "revoked" => (Severity::Info, "It was revoked, and works no more."),
+        "created" => (
+            Severity::Success,
+            "The site was added. Enter its distribution below, and show its publish token once under «Publish hook».",
+        ),
+        "discarded" => (Severity::Info, "The draft was thrown away."),
+        _ => return None,
+    })
+}
+
+/// Before the settings are removed.
+pub const REMOVE: Question = Question {
+    title: Cow::Borrowed("Remove the CDN settings?"),
+    text: "SkyCMS will no longer be able to purge this site’s pages from CloudFront.",
+    consequences: &[
+        "The access key is erased here. In AWS it stays valid until you delete it there.",
+        "Publishes that wait are kept, and go when new settings are saved.",
+        "The publish hook answers 409 until then.",
+    ],
+    action: "Remove the settings",
+};
+
+/// Credentials that are not stored here.
+pub const AWS_DEFAULT: &str = "AWS default credentials";
+
+/// For the audit: saved, but not tried.
+pub fn saved(distribution: &DistributionId) -> String {
+    format!("{distribution}, without a test")
+}
+
+/// For the audit: how a test ended.
+pub fn tested(distribution: &DistributionId, passed: bool) -> String {
+    if passed {
+        format!("{distribution}: passed, and in force")
+    } else {
+        format!("{distribution}: failed, and kept as a draft")
+    }
+}
+
+/// The name of a token that was given none.
+pub const UNNAMED: &str = "Unnamed";
+
+/// The token that the first start made.
+pub const FIRST_TOKEN: &str = "First token";
+
+/// A token that is shown once.
+pub fn token(name: &str) -> String {
+    format!("Publish token “{name}”")
+}
+
+/// A signing secret that is shown once.
+pub const SIGNING_SECRET: &str = "Signing secret";
+
+/// A companion that is everything.
+pub const COMPANION_IS_EVERYTHING: &str =
+    "/* would purge the whole site with every publish: choose the policy «Everything» instead.";
+
+/// A companion that cannot be sent.
+pub fn companion(line: &str, why: &str) -> String {
+    format!("{line}: {why}")
+}
+
+/// A number that is not one, or too large.
+pub fn number(most: u32) -> String {
+    let most = count(u64::from(most));
+    format!("Enter a whole number from 1 to {most}.")
+}

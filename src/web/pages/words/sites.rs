@@ -1,0 +1,47 @@
+//! Sites.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use super::Question;
+use crate::web::pages::views::Severity;
+
+/// What was just done, by its name in the address.
+pub fn done(what: &str) -> Option<(Severity, &'static str)> {
+    Some(match what {
+        "renamed" => (
+            Severity::Success,
+            "Renamed. Publishing under the old name is answered 404 from now on: tell its publishers the new address.",
+        ),
+        "removed" => (
+            Severity::Info,
+            "Removed. Its history is deleted in small steps.",
+        ),
+        _ => return None,
+    })
+}
+
+/// A name that is none.
+pub fn name(error: impl Display) -> String {
+    format!("A name {error}.")
+}
+
+/// For the audit: what a site was called, and is called now.
+pub fn renamed(old: impl Display, new: impl Display) -> String {
+    format!("{old}, now {new}")
+}
+
+/// Before a site is removed.
+pub fn remove(name: impl Display) -> Question {
+    Question {
+        title: Cow::Owned(format!("Remove the site {name}?")),
+        text: "SkyCMS will no longer be able to purge its pages through this service.",
+        consequences: &[
+            "Its settings, publish tokens and signing secrets are erased. In AWS its access key stays valid until you delete it there.",
+            "Its history and its meter are deleted, in small steps. The audit stays.",
+            "Publishes that wait are dropped. What CloudFront has accepted stays accepted, and is billed.",
+            "Publishing to it is answered 404.",
+        ],
+        action: "Remove the site",
+    }
+}
