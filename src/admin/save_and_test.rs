@@ -35,7 +35,7 @@ impl Tester<'_> {
                 site,
                 invalidation = %id,
                 distribution = settings.distribution_id.as_str(),
-                operation = operation.as_str(),
+                operation = operation.into_str(),
                 outcome,
                 request_id,
                 "tested settings"

@@ -171,14 +171,14 @@ impl CloudFront {
             .await;
         called(
             Operation::CreateInvalidation,
-            created.as_str(),
+            created.into_str(),
             created.request_id(),
         );
         let mut report = TestReport::after_create(batch.caller_reference, &created, &context);
         if let CreateOutcome::Accepted { id, .. } = &created {
             told(&report);
             let got = self.get_invalidation(settings, distribution, id).await;
-            called(Operation::GetInvalidation, got.as_str(), got.request_id());
+            called(Operation::GetInvalidation, got.into_str(), got.request_id());
             report.after_get(&got, &context);
         }
         report

@@ -40,7 +40,7 @@ impl Dispatcher {
         };
         if claim.settings.is_some() {
             self.metrics
-                .cloudfront_request(Operation::GetInvalidation, outcome.as_str());
+                .cloudfront_request(Operation::GetInvalidation, outcome.into_str());
         }
         let now = self.clock.now();
         let request_id = outcome.request_id().map(str::to_owned);

@@ -189,7 +189,7 @@ impl Dispatcher {
             CreateOutcome::NotSent(AwsError::too_late())
         };
         self.metrics
-            .cloudfront_request(Operation::CreateInvalidation, outcome.as_str());
+            .cloudfront_request(Operation::CreateInvalidation, outcome.into_str());
         let now = self.clock.now();
         let request_id = outcome.request_id().map(str::to_owned);
         let after = after_create(
@@ -266,7 +266,7 @@ fn log(
                 items, "accepted by CloudFront");
         }
         AfterCreate::Hold { why, .. } => {
-            let waiting_for = why.as_str();
+            let waiting_for = why.into_str();
             tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
                 error, waiting_for, "not accepted yet");
         }

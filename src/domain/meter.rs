@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
 /// An amount in millionths of a US dollar.
@@ -104,8 +105,11 @@ pub struct MonthlyLimit {
 }
 
 /// What happens past a [`MonthlyLimit`]: the site owner's choice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PastLimit {
     /// Publishes are folded.
     #[default]

@@ -1,11 +1,13 @@
 //! What a call to CloudFront can come to.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{DistributionId, InvalidationId};
 
 /// The two calls this service makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[strum(const_into_str)]
 pub enum Operation {
     /// `CreateInvalidation`, or `CreateInvalidationForDistributionTenant`.
     CreateInvalidation,
@@ -14,14 +16,6 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// CloudFront's name of the call, for logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::CreateInvalidation => "CreateInvalidation",
-            Self::GetInvalidation => "GetInvalidation",
-        }
-    }
-
     /// The action that a policy must allow for this call on this distribution (Service
     /// Authorization Reference).
     pub fn iam_action(self, distribution: &DistributionId) -> String {
@@ -30,7 +24,7 @@ impl Operation {
         } else {
             ""
         };
-        format!("cloudfront:{}{tenant}", self.as_str())
+        format!("cloudfront:{}{tenant}", self.into_str())
     }
 }
 
@@ -175,7 +169,8 @@ impl AwsError {
 }
 
 /// What a `CreateInvalidation` came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum CreateOutcome {
     /// CloudFront accepted the batch, now or under the same caller reference before.
     Accepted {
@@ -205,19 +200,6 @@ pub enum CreateOutcome {
 }
 
 impl CreateOutcome {
-    /// The names of all of them.
-    pub const NAMES: [&'static str; 9] = [
-        "accepted",
-        "already_used",
-        "quota_full",
-        "throttled",
-        "settings_rejected",
-        "batch_refused",
-        "batch_too_large",
-        "not_sent",
-        "unknown",
-    ];
-
     /// The error, unless it was accepted.
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
@@ -240,25 +222,11 @@ impl CreateOutcome {
             other => other.error().and_then(|error| error.request_id.as_deref()),
         }
     }
-
-    /// A name for metrics and logs.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Accepted { .. } => "accepted",
-            Self::AlreadyUsed(_) => "already_used",
-            Self::QuotaFull(_) => "quota_full",
-            Self::Throttled(_) => "throttled",
-            Self::SettingsRejected(_) => "settings_rejected",
-            Self::BatchRefused(_) => "batch_refused",
-            Self::BatchTooLarge(_) => "batch_too_large",
-            Self::NotSent(_) => "not_sent",
-            Self::Unknown(_) => "unknown",
-        }
-    }
 }
 
 /// What a `GetInvalidation` came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum GetOutcome {
     /// CloudFront knows it and did not say `Completed`.
     InProgress {
@@ -279,15 +247,6 @@ pub enum GetOutcome {
 }
 
 impl GetOutcome {
-    /// The names of all of them.
-    pub const NAMES: [&'static str; 5] = [
-        "in_progress",
-        "completed",
-        "gone",
-        "settings_rejected",
-        "try_later",
-    ];
-
     /// The error, if there was one.
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
@@ -306,54 +265,5 @@ impl GetOutcome {
             }
             other => other.error().and_then(|error| error.request_id.as_deref()),
         }
-    }
-
-    /// A name for metrics and logs.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::InProgress { .. } => "in_progress",
-            Self::Completed { .. } => "completed",
-            Self::Gone(_) => "gone",
-            Self::SettingsRejected(_) => "settings_rejected",
-            Self::TryLater(_) => "try_later",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_names_are_those_of_the_outcomes() {
-        let error = AwsError::stopped;
-        let id = InvalidationId::parse("I2J0I21PCUYOIK").expect("an id");
-        let created = [
-            CreateOutcome::Accepted {
-                id,
-                completed: false,
-                request_id: None,
-            },
-            CreateOutcome::AlreadyUsed(error()),
-            CreateOutcome::QuotaFull(error()),
-            CreateOutcome::Throttled(error()),
-            CreateOutcome::SettingsRejected(error()),
-            CreateOutcome::BatchRefused(error()),
-            CreateOutcome::BatchTooLarge(error()),
-            CreateOutcome::NotSent(error()),
-            CreateOutcome::Unknown(error()),
-        ];
-        assert_eq!(
-            created.map(|outcome| outcome.as_str()),
-            CreateOutcome::NAMES
-        );
-        let got = [
-            GetOutcome::InProgress { request_id: None },
-            GetOutcome::Completed { request_id: None },
-            GetOutcome::Gone(error()),
-            GetOutcome::SettingsRejected(error()),
-            GetOutcome::TryLater(error()),
-        ];
-        assert_eq!(got.map(|outcome| outcome.as_str()), GetOutcome::NAMES);
     }
 }

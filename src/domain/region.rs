@@ -3,9 +3,11 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// A part of AWS with accounts, keys and a CloudFront of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A part of AWS with accounts, keys and a CloudFront of its own, named as in ARNs (`arn:aws-cn:…`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Partition {
     /// The commercial regions.
     Aws,
@@ -16,23 +18,6 @@ pub enum Partition {
 }
 
 impl Partition {
-    /// Every partition that has CloudFront, in the order a list should show them.
-    pub const ALL: [Self; 3] = [Self::Aws, Self::AwsCn, Self::AwsEusc];
-
-    /// The second part of an ARN, such as `aws-cn` in `arn:aws-cn:…`.
-    pub const fn id(self) -> &'static str {
-        match self {
-            Self::Aws => "aws",
-            Self::AwsCn => "aws-cn",
-            Self::AwsEusc => "aws-eusc",
-        }
-    }
-
-    /// The partition whose ARNs carry this name, if CloudFront is in it.
-    pub fn from_id(id: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|partition| partition.id() == id)
-    }
-
     /// How a list of regions names the group.
     pub const fn label(self) -> &'static str {
         match self {
@@ -245,7 +230,10 @@ mod tests {
         for region in Region::all() {
             assert_eq!(region.code().parse::<Region>().unwrap(), region);
         }
-        let total: usize = Partition::ALL.iter().map(|p| p.regions().count()).sum();
+        let total: usize = Partition::VARIANTS
+            .iter()
+            .map(|p| p.regions().count())
+            .sum();
         assert_eq!(total, REGIONS.len());
         let codes: std::collections::HashSet<_> = Region::all().map(Region::code).collect();
         assert_eq!(codes.len(), REGIONS.len());
@@ -254,9 +242,9 @@ mod tests {
     #[test]
     fn the_recommended_region_and_all_signing_regions_are_regions() {
         assert_eq!(Region::RECOMMENDED.code(), "us-east-1");
-        for partition in Partition::ALL {
+        for partition in Partition::VARIANTS {
             let region: Region = partition.signing_region().parse().unwrap();
-            assert_eq!(region.partition(), partition);
+            assert_eq!(region.partition(), *partition);
         }
     }
 

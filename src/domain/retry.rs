@@ -1,7 +1,10 @@
 //! What follows from CloudFront's answer: the one retry policy. The database keeps its result, and
 //! is the only loop.
 
+use serde::Serialize;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
 
 use super::{AwsError, CreateOutcome, GetOutcome, InvalidationId};
 
@@ -20,7 +23,11 @@ const LONGEST_PAUSE: Duration = Duration::minutes(10);
 const INVALID_ARGUMENT: &str = "InvalidArgument";
 
 /// Why something is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum WaitReason {
     /// CloudFront's quota of invalidations in progress is full.
     Quota,
@@ -30,32 +37,6 @@ pub enum WaitReason {
     Retry,
     /// AWS rejects the site's settings.
     Settings,
-}
-
-impl WaitReason {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Quota, Self::Rate, Self::Retry, Self::Settings];
-
-    /// The name that the API and the database use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Quota => "quota",
-            Self::Rate => "rate",
-            Self::Retry => "retry",
-            Self::Settings => "settings",
-        }
-    }
-}
-
-impl std::str::FromStr for WaitReason {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
-            .ok_or(())
-    }
 }
 
 /// What is known when a call of `CreateInvalidation` has ended.

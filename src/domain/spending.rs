@@ -1,7 +1,6 @@
 //! What a site's owner allows to be sent and spent, and what that means at this moment.
 
-use std::str::FromStr;
-
+use strum::{EnumString, IntoStaticStr};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
 use super::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
@@ -13,7 +12,8 @@ use super::{Limits, Policy, Waiting};
 const A_FEW: u32 = 10;
 
 /// The name of a [`Policy`]: what is chosen on the page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PolicyName {
     /// Only what was asked.
     #[default]
@@ -22,49 +22,6 @@ pub enum PolicyName {
     Economical,
     /// Each batch is `/*`.
     Everything,
-}
-
-impl PolicyName {
-    /// The name that forms and the database use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Economical => "economical",
-            Self::Everything => "everything",
-        }
-    }
-}
-
-impl FromStr for PolicyName {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Exact, Self::Economical, Self::Everything]
-            .into_iter()
-            .find(|policy| policy.as_str() == text)
-            .ok_or(())
-    }
-}
-
-impl PastLimit {
-    /// The name that forms and the database use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Economical => "economical",
-            Self::Hold => "hold",
-        }
-    }
-}
-
-impl FromStr for PastLimit {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Economical, Self::Hold]
-            .into_iter()
-            .find(|then| then.as_str() == text)
-            .ok_or(())
-    }
 }
 
 /// What the owner chose.

@@ -1,7 +1,27 @@
 //! Where a publish and an invalidation stand. The names are the API's and the database's.
 
-/// How far a publish is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+use serde::Serialize;
+use strum::{EnumString, IntoStaticStr, VariantArray};
+use utoipa::ToSchema;
+
+/// How far a publish is. The last three are ends: `completed` (CloudFront said so),
+/// `unconfirmed` (CloudFront accepted it, but its id was lost with the connection, so nobody can
+/// ask) and `failed`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    ToSchema,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PublishState {
     /// Waits.
     Queued,
@@ -16,45 +36,27 @@ pub enum PublishState {
 }
 
 impl PublishState {
-    /// All of them, in the order they come about.
-    pub const ALL: [Self; 5] = [
-        Self::Queued,
-        Self::InProgress,
-        Self::Completed,
-        Self::Unconfirmed,
-        Self::Failed,
-    ];
-
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::InProgress => "in_progress",
-            Self::Completed => "completed",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Failed => "failed",
-        }
-    }
-
     /// Whether nothing changes any more.
     pub const fn has_ended(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)
     }
 }
 
-impl std::str::FromStr for PublishState {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or(())
-    }
-}
-
-/// How far an invalidation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How far an invalidation is. The last three are ends.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    ToSchema,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(const_into_str)]
 pub enum InvalidationStatus {
     /// Not accepted yet.
     Queued,
@@ -66,37 +68,4 @@ pub enum InvalidationStatus {
     Unconfirmed,
     /// It can never succeed, or CloudFront no longer knows it.
     Failed,
-}
-
-impl InvalidationStatus {
-    /// All of them, in the order they come about.
-    pub const ALL: [Self; 5] = [
-        Self::Queued,
-        Self::InProgress,
-        Self::Completed,
-        Self::Unconfirmed,
-        Self::Failed,
-    ];
-
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "Queued",
-            Self::InProgress => "InProgress",
-            Self::Completed => "Completed",
-            Self::Unconfirmed => "Unconfirmed",
-            Self::Failed => "Failed",
-        }
-    }
-}
-
-impl std::str::FromStr for InvalidationStatus {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(())
-    }
 }

@@ -14,6 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use strum::{VariantArray as _, VariantNames as _};
 use time::Duration;
 
 pub use standing::{Queue, SiteStanding, Standing};
@@ -74,7 +75,7 @@ impl Default for Metrics {
             billed: Counter::default(),
         };
         // Counters that begin at zero, so that the first event is seen as an increase.
-        for status in InvalidationStatus::ALL {
+        for status in InvalidationStatus::VARIANTS.iter().copied() {
             if status != InvalidationStatus::Queued {
                 let _ = inner.invalidations.get_or_create(&status_label(status));
             }
@@ -83,8 +84,8 @@ impl Default for Metrics {
             let _ = inner.refusals.get_or_create(&[("status", status)]);
         }
         for (operation, outcomes) in [
-            (Operation::CreateInvalidation, &CreateOutcome::NAMES[..]),
-            (Operation::GetInvalidation, &GetOutcome::NAMES[..]),
+            (Operation::CreateInvalidation, CreateOutcome::VARIANTS),
+            (Operation::GetInvalidation, GetOutcome::VARIANTS),
         ] {
             for outcome in outcomes {
                 let _ = inner
@@ -214,11 +215,11 @@ impl fmt::Debug for Metrics {
 }
 
 const fn status_label(status: InvalidationStatus) -> Labels<1> {
-    [("status", status.as_str())]
+    [("status", status.into_str())]
 }
 
 const fn request_label(operation: Operation, outcome: &'static str) -> Labels<2> {
-    [("operation", operation.as_str()), ("outcome", outcome)]
+    [("operation", operation.into_str()), ("outcome", outcome)]
 }
 
 /// Times come from clocks that may be set back; none of these is negative.

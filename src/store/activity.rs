@@ -167,7 +167,7 @@ impl Store {
                         + r#" OFFSET $5 - 1 LIMIT 1) END as "end""#,
                     site.0,
                     $position,
-                    filter.state.map(PublishState::as_str),
+                    filter.state.map(|state| state.into_str()),
                     filter.path,
                     looked_at,
                     rows,
@@ -219,7 +219,7 @@ impl Store {
                     state: row
                         .state
                         .parse()
-                        .map_err(|()| StoreError::unknown("state", row.state))?,
+                        .map_err(|_| StoreError::unknown("state", row.state))?,
                     received_at: row.received_at,
                     submitted_at: row.submitted_at,
                     ended_at: row.ended_at,

@@ -362,7 +362,7 @@ impl Lane {
              WHERE id = $1",
             self.settings.distribution_id.as_str(),
             until,
-            why.as_str(),
+            why.into_str(),
             now,
         )
         .execute(&mut *self.tx)

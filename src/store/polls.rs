@@ -104,7 +104,7 @@ impl Store {
                 "InProgress",
                 Some(*at),
                 error.as_ref(),
-                settings_rejected.then_some(WaitReason::Settings.as_str()),
+                settings_rejected.then_some(WaitReason::Settings.into_str()),
             ),
             AfterGet::Completed => ("Completed", None, None, None),
             AfterGet::Unconfirmed(error) => ("Unconfirmed", None, Some(error), None),

@@ -172,7 +172,7 @@ impl InvalidationRow {
             status: self
                 .status
                 .parse()
-                .map_err(|()| StoreError::unknown("status", self.status))?,
+                .map_err(|_| StoreError::unknown("status", self.status))?,
             items: self.items,
             attempts: self.attempts,
             created_at: self.created_at,
@@ -229,7 +229,7 @@ impl Store {
             state: row
                 .state
                 .parse()
-                .map_err(|()| StoreError::unknown("state", row.state))?,
+                .map_err(|_| StoreError::unknown("state", row.state))?,
             received_at: row.received_at,
             submitted_at: row.submitted_at,
             ended_at: row.ended_at,
@@ -295,7 +295,7 @@ impl Store {
                          AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
                        ORDER BY id DESC LIMIT $4",
                     site.0,
-                    status.as_str(),
+                    status.into_str(),
                     filter.before,
                     i64::from(limit) + 1,
                 )
@@ -368,7 +368,7 @@ impl Store {
             return Ok(Some((WaitReason::Quota, Some(note))));
         }
         let blocked_for: Option<WaitReason> = row.blocked_for.and_then(|text| text.parse().ok());
-        let exact = row.policy == PolicyName::Exact.as_str();
+        let exact = row.policy == PolicyName::Exact.into_str();
         let backlog = row
             .backlog_since
             .filter(|_| exact)

@@ -126,11 +126,11 @@ async fn release_distribution(
 ) -> Result<(), StoreError> {
     let (until, why) = match after {
         AfterCreate::Hold { why, until, .. } if *why != WaitReason::Settings => {
-            (Some(*until), Some(why.as_str()))
+            (Some(*until), Some(why.into_str()))
         }
         _ => (None, None),
     };
-    let unanswered = why == Some(WaitReason::Retry.as_str());
+    let unanswered = why == Some(WaitReason::Retry.into_str());
     sqlx::query!(
         "UPDATE distribution SET lease_token = NULL, lease_until = NULL, blocked_until = $3, blocked_for = $4,
                                  failures = CASE WHEN $5 THEN failures + 1 ELSE 0 END,
@@ -313,7 +313,7 @@ async fn held(
          WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
         claim.invalidation,
         claim.token,
-        why.as_str(),
+        why.into_str(),
         until,
         serde_json::json!(error),
         fix,

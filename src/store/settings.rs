@@ -176,7 +176,7 @@ impl Store {
             report.follow(
                 status
                     .parse()
-                    .map_err(|()| StoreError::unknown("status", status))?,
+                    .map_err(|_| StoreError::unknown("status", status))?,
             );
         }
         Ok(SavedSettings {

@@ -23,10 +23,10 @@ impl Store {
             "UPDATE site SET policy = $2, fold_threshold = $3, monthly_limit = $4, past_limit = $5, held_until = NULL
              WHERE id = $1",
             site.0,
-            spending.policy.as_str(),
+            spending.policy.into_str(),
             i32::try_from(spending.fold_above.max(1)).unwrap_or(i32::MAX),
             limit.map(|limit| i64::try_from(limit.paths).unwrap_or(i64::MAX)),
-            limit.map(|limit| limit.then).unwrap_or_default().as_str(),
+            limit.map(|limit| limit.then).unwrap_or_default().into_str(),
         )
         .execute(&mut *tx)
         .await?;
@@ -88,12 +88,12 @@ pub(super) async fn spending(
     let then = row
         .past_limit
         .parse()
-        .map_err(|()| StoreError::unknown("choice past the limit", row.past_limit))?;
+        .map_err(|_| StoreError::unknown("choice past the limit", row.past_limit))?;
     Ok(Spending {
         policy: row
             .policy
             .parse()
-            .map_err(|()| StoreError::unknown("policy", row.policy))?,
+            .map_err(|_| StoreError::unknown("policy", row.policy))?,
         fold_above: row.fold_threshold.unsigned_abs(),
         monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
             paths: paths.unsigned_abs(),

@@ -71,7 +71,7 @@ async fn each_error_of_a_create_has_its_meaning() {
         (500, "InternalError", "", "unknown"),
     ] {
         let outcome = create(error(status, code, message)).await;
-        assert_eq!(outcome.as_str(), meaning, "{code}: {outcome:?}");
+        assert_eq!(outcome.into_str(), meaning, "{code}: {outcome:?}");
         let said = outcome.error().unwrap();
         assert_eq!((said.code.as_str(), said.message.as_str()), (code, message));
         assert_eq!(said.request_id.as_deref(), Some("7f9b2c1e"));
@@ -93,7 +93,7 @@ async fn each_error_of_a_get_has_its_meaning() {
         (503, "ServiceUnavailable", "try_later"),
     ] {
         let outcome = get(error(status, code, "")).await;
-        assert_eq!(outcome.as_str(), meaning, "{code}: {outcome:?}");
+        assert_eq!(outcome.into_str(), meaning, "{code}: {outcome:?}");
     }
     for reply in [
         Reply::Close,
@@ -104,7 +104,7 @@ async fn each_error_of_a_get_has_its_meaning() {
         Reply::http(502, ""),
     ] {
         let outcome = get(reply).await;
-        assert_eq!(outcome.as_str(), "try_later", "{outcome:?}");
+        assert_eq!(outcome.into_str(), "try_later", "{outcome:?}");
     }
 }
 

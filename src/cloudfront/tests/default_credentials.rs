@@ -58,7 +58,7 @@ fn the_environment_signs() {
 async fn signs_with_the_environments_key() {
     let server = Canned::start(vec![invalidation(201, "InProgress")]).await;
     let outcome = create_at(&server.endpoint, &default_settings()).await;
-    assert_eq!(outcome.as_str(), "accepted", "{outcome:?}");
+    assert_eq!(outcome.into_str(), "accepted", "{outcome:?}");
     let request = server.requests().remove(0);
     assert!(
         request.contains("Credential=AKIAFROMENVIRONMENT1/"),
@@ -126,7 +126,7 @@ async fn signs_twice_with_the_role() {
         let outcome = client
             .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
             .await;
-        assert_eq!(outcome.as_str(), "accepted", "{outcome:?}");
+        assert_eq!(outcome.into_str(), "accepted", "{outcome:?}");
         assert!(
             server
                 .requests()

@@ -56,7 +56,7 @@ async fn a_tenant_has_its_own_calls() {
     let got = client(&server.endpoint)
         .get_invalidation(&settings, &settings.distribution_id, &id)
         .await;
-    assert_eq!(got.as_str(), "completed");
+    assert_eq!(got.into_str(), "completed");
     let get = server.requests().remove(0);
     assert!(
         get.starts_with(&format!(
@@ -138,7 +138,7 @@ async fn the_trace_goes_along_unsigned() {
             let outcome = client(&server.endpoint)
                 .create_invalidation(&settings, &settings.distribution_id, &batch(), trace)
                 .await;
-            assert_eq!(outcome.as_str(), "accepted");
+            assert_eq!(outcome.into_str(), "accepted");
             let request = server.requests().remove(0);
             let line = format!("traceparent: {header}\r\n");
             assert_eq!(request.matches(&line).count(), times, "{request}");

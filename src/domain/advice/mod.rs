@@ -171,7 +171,7 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
         code => advice(
             format!(
                 "AWS refused {}: {code}. {}",
-                operation.as_str(),
+                operation.into_str(),
                 sentence(&error.message)
             ),
             "Look up the code in AWS's documentation; its support asks for the request ID.",

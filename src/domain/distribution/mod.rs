@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 
 use super::{
     Partition,
@@ -159,7 +160,11 @@ impl DistributionId {
         } else {
             "distribution"
         };
-        format!("arn:{}:cloudfront::*:{kind}/{}", partition.id(), self.0)
+        format!(
+            "arn:{}:cloudfront::*:{kind}/{}",
+            partition.into_str(),
+            self.0
+        )
     }
 }
 
@@ -174,8 +179,9 @@ fn from_arn(after_prefix: &str) -> Result<Recognised, DistributionIdError> {
     ) else {
         return Err(DistributionIdError::OtherArn);
     };
-    let partition =
-        Partition::from_id(partition).ok_or(DistributionIdError::PartitionWithoutCloudFront)?;
+    let partition = partition
+        .parse()
+        .map_err(|_| DistributionIdError::PartitionWithoutCloudFront)?;
     let id = resource
         .strip_prefix("distribution/")
         .or_else(|| resource.strip_prefix("distribution-tenant/"))
@@ -198,7 +204,7 @@ fn from_address(text: &str) -> Result<Recognised, DistributionIdError> {
     if host.ends_with(".cloudfront.net") || host.ends_with(".cloudfront.cn") {
         return Err(DistributionIdError::CloudFrontDomain(host));
     }
-    let console = Partition::ALL.into_iter().find(|partition| {
+    let console = Partition::VARIANTS.iter().copied().find(|partition| {
         let console = partition.console_host();
         host == console || host.ends_with(&format!(".{console}"))
     });

@@ -4,6 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use super::{
     AccessKeyId, Advice, AdviceContext, AwsError, Credentials, DistributionId, Operation,
@@ -98,7 +99,9 @@ impl fmt::Debug for SettingsForm {
 }
 
 /// A field of the form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Field {
     /// `distribution_id`
     DistributionId,
@@ -108,24 +111,6 @@ pub enum Field {
     SecretAccessKey,
     /// `region`
     Region,
-}
-
-impl Field {
-    /// The field's name in the form.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DistributionId => "distribution_id",
-            Self::AccessKeyId => "access_key_id",
-            Self::SecretAccessKey => "secret_access_key",
-            Self::Region => "region",
-        }
-    }
-}
-
-impl Serialize for Field {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
 }
 
 /// What is wrong with one field, for the user.
@@ -170,7 +155,12 @@ impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, error) in self.0.iter().enumerate() {
             let separator = if position == 0 { "" } else { " " };
-            write!(f, "{separator}{}: {}", error.field.as_str(), error.message)?;
+            write!(
+                f,
+                "{separator}{}: {}",
+                error.field.into_str(),
+                error.message
+            )?;
         }
         Ok(())
     }
@@ -279,7 +269,7 @@ fn other_partition(distribution: Partition, region: Region) -> String {
     format!(
         "The distribution is in {} (arn:{}:…), but {} ({}) is in {}. Choose {}, or enter a distribution of {}.",
         place(distribution),
-        distribution.id(),
+        distribution.into_str(),
         region.name(),
         region.code(),
         place(region.partition()),

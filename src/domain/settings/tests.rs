@@ -46,7 +46,7 @@ fn all_that_is_wrong_is_said_at_once() {
         &[],
     )
     .unwrap_err();
-    let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+    let fields: Vec<_> = errors.iter().map(|error| error.field.into_str()).collect();
     assert_eq!(
         fields,
         [

@@ -1,6 +1,7 @@
 //! “Save and test”: what its two calls to CloudFront say about the settings, step by step.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::{
     AwsError, CallerReference, CreateOutcome, FieldErrors, GetOutcome, InvalidationBatch,
@@ -23,8 +24,9 @@ pub fn test_batch(caller_reference: CallerReference) -> InvalidationBatch {
 }
 
 /// A step of the test, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Step {
     /// The form is well-formed.
     Format,
@@ -47,22 +49,12 @@ impl Step {
         Self::GetInvalidation,
         Self::Completed,
     ];
-
-    /// The name in pages and API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Format => "format",
-            Self::Credentials => "credentials",
-            Self::CreateInvalidation => "create_invalidation",
-            Self::GetInvalidation => "get_invalidation",
-            Self::Completed => "completed",
-        }
-    }
 }
 
 /// How a step went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum StepOutcome {
     /// It works.
     Passed,
@@ -72,18 +64,6 @@ pub enum StepOutcome {
     Skipped,
     /// CloudFront is at it.
     Waiting,
-}
-
-impl StepOutcome {
-    /// The name in pages and API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Waiting => "waiting",
-        }
-    }
 }
 
 /// One step, in words.

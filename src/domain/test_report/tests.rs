@@ -49,7 +49,7 @@ fn outcomes(report: &TestReport) -> [&'static str; 5] {
             found.outcome == StepOutcome::Failed,
             found.fix.is_some() && found.error.is_some()
         );
-        found.outcome.as_str()
+        found.outcome.into_str()
     })
 }
 
@@ -214,7 +214,7 @@ fn a_bad_form_fails_the_first_step() {
     };
     let report = TestReport::of_bad_form(&crate::domain::Settings::parse(&form, &[]).unwrap_err());
     assert_eq!(
-        Step::ALL.map(|step| report.step(step).outcome.as_str()),
+        Step::ALL.map(|step| report.step(step).outcome.into_str()),
         ["failed", "skipped", "skipped", "skipped", "skipped"]
     );
     assert!(

@@ -161,7 +161,7 @@ pub(crate) async fn answer(
         billed_paths: dry_run.billed_paths,
         price_usd: dry_run.price.to_string(),
         free_paths_left: dry_run.free_paths_left,
-        waiting_for: dry_run.waiting_for.map(WaitReason::as_str),
+        waiting_for: dry_run.waiting_for.map(|why| why.into_str()),
         note: dry_run
             .note
             .and_then(|note| note.sentence(state.clock.now(), &state.limits)),

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -76,7 +77,7 @@ impl InvalidationBody {
             id: view.cloudfront_id,
             caller_reference: view.caller_reference,
             distribution_id: view.distribution_id,
-            status: view.status.as_str(),
+            status: view.status.into_str(),
             items: view.items,
             attempts: view.attempts,
             submitted_at: view.submitted_at,
@@ -89,7 +90,7 @@ impl InvalidationBody {
                 request_id: error.request_id,
                 fix: view.fix,
             }),
-            waiting_for: view.waiting_for.map(WaitReason::as_str),
+            waiting_for: view.waiting_for.map(|why| why.into_str()),
         }
     }
 }
@@ -142,11 +143,14 @@ pub(crate) async fn list(
     let status = query
         .status
         .map(|text| {
-            text.parse::<InvalidationStatus>().map_err(|()| {
-                let known = InvalidationStatus::ALL.map(InvalidationStatus::as_str);
+            text.parse::<InvalidationStatus>().map_err(|_| {
                 Problem::BadRequest(format!(
                     "`status` is one of {}; `{text}` is none.",
-                    known.join(", ")
+                    InvalidationStatus::VARIANTS
+                        .iter()
+                        .map(|status| status.into_str())
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ))
             })
         })

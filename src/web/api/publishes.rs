@@ -63,11 +63,11 @@ impl PublishBody {
         Self {
             id: view.id,
             site: site.name.clone(),
-            state: view.state.as_str(),
+            state: view.state.into_str(),
             received_at: view.received_at,
             items: view.items,
             widened: view.widened,
-            waiting_for: view.waiting_for.map(WaitReason::as_str),
+            waiting_for: view.waiting_for.map(|why| why.into_str()),
             note: view.note.and_then(|note| note.sentence(now, &state.limits)),
             invalidations: view
                 .invalidations
@@ -160,7 +160,7 @@ pub(crate) async fn create(
     let accepted = PublishBody {
         id,
         site: site.name.clone(),
-        state: PublishState::Queued.as_str(),
+        state: PublishState::Queued.into_str(),
         received_at,
         items,
         widened,

@@ -77,7 +77,7 @@ pub(crate) async fn list(
     let same_filter = |position: String| {
         let mut encoded = url::form_urlencoded::Serializer::new(position);
         if let Some(state) = wanted {
-            encoded.append_pair("state", state.as_str());
+            encoded.append_pair("state", state.into_str());
         }
         if !path.is_empty() {
             encoded.append_pair("path", &path);

@@ -237,7 +237,7 @@ pub(crate) async fn respond(
             distribution_id: shown.map(|s| s.settings.distribution_id.to_string()),
             partition: shown
                 .map_or(Partition::Aws, |s| s.settings.region.partition())
-                .id()
+                .into_str()
                 .to_owned(),
         },
         active: active.map(active_settings),

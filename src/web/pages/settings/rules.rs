@@ -182,7 +182,7 @@ pub(crate) async fn save_spending(
         &state,
         &user,
         Deed::ChangedPolicy,
-        Some(policy.as_str().to_owned()),
+        Some(policy.into_str().to_owned()),
     )
     .await?;
     refresh(&state).await;

@@ -1,5 +1,7 @@
 //! Settings as the page shows them.
 
+use strum::VariantArray as _;
+
 use crate::domain::{Credentials, Field, FieldErrors, Partition, Region, Settings, SettingsForm};
 use crate::store::{SavedSettings, Slot};
 use crate::web::pages::views::{
@@ -83,11 +85,11 @@ pub(crate) fn typed_form(
 }
 
 fn regions() -> Vec<RegionGroup> {
-    Partition::ALL
-        .into_iter()
+    Partition::VARIANTS
+        .iter()
         .map(|partition| RegionGroup {
             name: partition.label().to_owned(),
-            partition: partition.id().to_owned(),
+            partition: partition.into_str().to_owned(),
             regions: partition
                 .regions()
                 .map(|region| views::Region {
