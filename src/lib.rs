@@ -14,6 +14,5 @@ pub mod dispatcher;
 pub mod domain;
 pub mod janitor;
 pub mod metrics;
-pub mod postgres;
 pub mod store;
 pub mod web;

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use embedded_postgres::Embedded;
 use secrecy::SecretBox;
 use skycms_cdn::clock::Clock;
 use skycms_cdn::janitor;
-use skycms_cdn::postgres::Embedded;
 use skycms_cdn::store::{PruneStep, Sealer, Store};
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -23,7 +23,7 @@ struct Database {
 impl Database {
     async fn fresh() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let embedded = Embedded::start(dir.path()).await.unwrap();
+        let embedded = Embedded::start(dir.path(), "skycms_cdn").await.unwrap();
         let sealer = Sealer::new(&[SecretBox::new(Box::new([7; 32]))]).unwrap();
         let store = Store::new(embedded.connect_options(), sealer);
         store.migrate().await.unwrap();

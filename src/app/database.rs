@@ -3,14 +3,16 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use embedded_postgres::Embedded;
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{AppError, first_start};
 use crate::config::Config;
-use crate::postgres::Embedded;
 use crate::store::{Sealer, Store};
 
+/// Of the embedded PostgreSQL's database and its superuser.
+const DATABASE_NAME: &str = "skycms_cdn";
 /// How long the database may take to answer at start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,7 +31,7 @@ impl Database {
                 .map_err(|_| AppError::DatabaseUrl)?;
             (options, None)
         } else {
-            let embedded = Embedded::start(&config.data_dir).await?;
+            let embedded = Embedded::start(&config.data_dir, DATABASE_NAME).await?;
             (embedded.connect_options(), Some(embedded))
         };
         let sealer = Sealer::new(&first_start::encryption_keys(config)?)?;

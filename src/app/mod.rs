@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use embedded_postgres::Embedded;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +26,6 @@ use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
-use crate::postgres::{Embedded, PostgresError};
 use crate::store::{
     self, Changes, Directory, Herald, Inbox, LiveChanges, SealError, SiteId, StoreError, Uses,
 };
@@ -39,9 +39,8 @@ const STOP_LIMIT: Duration = Duration::from_millis(9_700);
 /// Why the service did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The embedded PostgreSQL did not start.
-    #[error(transparent)]
-    Postgres(#[from] PostgresError),
+    #[error("DATA_DIR: {0}{instead}", instead = instead(.0))]
+    Postgres(#[from] embedded_postgres::Error),
     /// `DATABASE_URL` is not one.
     #[error("DATABASE_URL: is not an address such as postgres://user:password@host/database")]
     DatabaseUrl,
@@ -109,6 +108,17 @@ impl AppError {
             StoreError::Seal(SealError::WrongKey) => Self::WrongKey,
             error => error.into(),
         }
+    }
+}
+
+/// What to do about it, where the way out is another setting.
+const fn instead(error: &embedded_postgres::Error) -> &'static str {
+    match error {
+        embedded_postgres::Error::InUse(_) => {
+            ": give this skycms-cdn its own DATA_DIR, or let both share one DATABASE_URL"
+        }
+        embedded_postgres::Error::NotInstalled { .. } => ", or set DATABASE_URL",
+        _ => "",
     }
 }
 

@@ -23,7 +23,6 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, AppError};
 use crate::config::{Config, ConfigError};
-use crate::postgres::PostgresError;
 use crate::store::StoreError;
 
 const SITE_HELP: &str = "The site";
@@ -137,7 +136,7 @@ impl Command {
     /// running one have their own.
     pub async fn run(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
         self.act(config).await.map_err(|error| match error {
-            CliError::App(AppError::Postgres(PostgresError::InUse(directory))) => {
+            CliError::App(AppError::Postgres(embedded_postgres::Error::InUse(directory))) => {
                 CliError::Failed(format!(
                     "{} is in use by a running service: stop it first, or do this on its pages",
                     directory.display()

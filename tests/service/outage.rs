@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use embedded_postgres::Embedded;
 use serde_json::json;
-use skycms_cdn::postgres::Embedded;
 
 use crate::support::{Api, Database, Replica, Sandbox, eventually, url_of, variables};
 
@@ -18,7 +18,9 @@ struct Bench {
 impl Bench {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let postgres = Embedded::start(directory.path()).await.unwrap();
+        let postgres = Embedded::start(directory.path(), "skycms_cdn")
+            .await
+            .unwrap();
         let options = postgres.connect_options();
         let url = url_of(&options, options.get_database().unwrap());
         let sandbox = Sandbox::start().await;
@@ -36,7 +38,9 @@ impl Bench {
     }
 
     async fn start_postgres(&mut self) {
-        let started = Embedded::start(self.directory.path()).await.unwrap();
+        let started = Embedded::start(self.directory.path(), "skycms_cdn")
+            .await
+            .unwrap();
         self.postgres = Some(started);
     }
 }

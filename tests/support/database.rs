@@ -8,7 +8,7 @@ use std::str::FromStr as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use skycms_cdn::postgres::Embedded;
+use embedded_postgres::Embedded;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::runtime::Runtime;
@@ -116,7 +116,9 @@ impl Server {
             }
             Err(_) => {
                 let dir = tempfile::tempdir().unwrap().keep();
-                let embedded = runtime.block_on(Embedded::start(&dir)).unwrap();
+                let embedded = runtime
+                    .block_on(Embedded::start(&dir, "skycms_cdn"))
+                    .unwrap();
                 let pattern = url_of(&embedded.connect_options(), "{}");
                 let reaper = reaper(&dir);
                 // Its supervisor runs on; the reaper ends the server.

@@ -15,7 +15,6 @@ use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, ConfigError, PublicUrl};
 use crate::domain::{DEFAULT_SITE, GetOutcome, InvalidationId, Operation, Settings, StepOutcome};
 use crate::metrics::Metrics;
-use crate::postgres::{self, PostgresError};
 use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
 
 const EXAMPLES: &str = "\
@@ -114,8 +113,8 @@ fn addresses(report: &mut Report, config: &Config) {
 /// The database, if it is there to be looked at.
 async fn open(report: &mut Report, config: &Config) -> Option<Database> {
     if config.database_url.is_none() {
-        match postgres::installed(&config.data_dir) {
-            Ok(_) if postgres::is_made(&config.data_dir) => {}
+        match embedded_postgres::installed(&config.data_dir) {
+            Ok(_) if embedded_postgres::is_initialised(&config.data_dir) => {}
             Ok(major) => {
                 report.warn(
                     "database",
@@ -125,7 +124,7 @@ async fn open(report: &mut Report, config: &Config) -> Option<Database> {
                 return None;
             }
             Err(error) => {
-                report.fail("database", error, None);
+                report.fail("database", AppError::from(error), None);
                 return None;
             }
         }
@@ -141,7 +140,7 @@ async fn open(report: &mut Report, config: &Config) -> Option<Database> {
     }
     match Database::open(config).await {
         Ok(database) => Some(database),
-        Err(AppError::Postgres(PostgresError::InUse(directory))) => {
+        Err(AppError::Postgres(embedded_postgres::Error::InUse(directory))) => {
             report.warn(
                 "database",
                 format!("{} is in use by a running service", directory.display()),

@@ -1,13 +1,13 @@
-//! The embedded PostgreSQL: the machine's own binaries, run as a child on a Unix socket.
+//! An embedded PostgreSQL: the binaries that are installed on this machine, run as a child process
+//! that listens on a Unix socket and nowhere else.
 //!
-//! `DATA_DIR` holds
+//! The data directory holds
 //!
-//! - `lock`, held by the service as long as it lives, so that a second one is refused;
-//! - `postgres.lock`, held by every process of PostgreSQL as long as it lives, because they inherit
-//!   it. Process numbers come back for other processes, in a container within seconds; a lock does
-//!   not lie;
-//! - `postgres/`, the cluster and its socket; `postgres.log`, what the server says, and
-//!   `postgres.log.1`, what it said in the run before.
+//! - `lock`, held by the embedding process for as long as it lives, so that a second one is refused;
+//! - `postgres.lock`, held by every PostgreSQL process for as long as it lives, because they inherit
+//!   it. Process numbers are reused, in a container within seconds; a lock does not lie;
+//! - `postgres/`, the cluster and its socket; `postgres.log`, the server's log, and
+//!   `postgres.log.1`, the log of the run before.
 //!
 //! The socket is reachable only through directories of mode 0700, so whoever can open it may
 //! connect. `peer` authentication would turn root away, whose server runs as another account.
@@ -19,7 +19,7 @@ mod installation;
 mod postmaster;
 mod socket;
 
-pub use error::PostgresError;
+pub use error::Error;
 
 use std::path::{Path, PathBuf};
 
@@ -34,11 +34,8 @@ use installation::Installation;
 use postmaster::Postmaster;
 use socket::SocketDir;
 
-/// The superuser of the cluster, and the name of the database.
-const NAME: &str = "skycms_cdn";
-
-/// A running PostgreSQL. It is started again when it dies, and stops when this is dropped;
-/// [`Embedded::stop`] waits for that.
+/// A running PostgreSQL. It is restarted when it dies, and stopped when this is dropped;
+/// [`Embedded::stop`] also waits for it to have stopped.
 #[derive(Debug)]
 pub struct Embedded {
     options: PgConnectOptions,
@@ -47,24 +44,27 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts PostgreSQL in `data_dir`, which is made when it is missing, and returns when it
-    /// accepts connections. A PostgreSQL that a killed service left behind is stopped first.
+    /// Starts PostgreSQL in `data_dir`, which is created if missing, and returns once it accepts
+    /// connections. A server that a killed process left behind is stopped first. `name` is both the
+    /// cluster's superuser and the database.
     ///
-    /// Call this before anything else is put into `data_dir`: a directory with other things in it
-    /// is refused.
-    pub async fn start(data_dir: &Path) -> Result<Self, PostgresError> {
-        Self::start_from(data_dir, &installation::candidates()).await
+    /// Call this before anything else is put into `data_dir`: a directory with other files in it is
+    /// refused.
+    pub async fn start(data_dir: &Path, name: &str) -> Result<Self, Error> {
+        Self::start_from(data_dir, name, &installation::candidates()).await
     }
 
-    /// As [`Embedded::start`], with the binaries of one of the directories in `candidates`.
+    /// Like [`Embedded::start`], with the binaries in one of the `candidates` directories.
     pub async fn start_from(
         data_dir: &Path,
+        name: &str,
         candidates: &[PathBuf],
-    ) -> Result<Self, PostgresError> {
+    ) -> Result<Self, Error> {
         let data_dir = DataDir::open(data_dir)?;
         let installation = Installation::choose(candidates, &data_dir.postgres())?;
         let cluster = Cluster {
-            socket_dir: SocketDir::new(&data_dir)?,
+            name: name.to_owned(),
+            socket_dir: SocketDir::new(&data_dir, name)?,
             data_dir,
             installation,
         };
@@ -78,7 +78,7 @@ impl Embedded {
             "the embedded PostgreSQL is ready"
         );
 
-        let options = cluster.connect_options(NAME);
+        let options = cluster.connect_options(name);
         let (stop, stopped) = oneshot::channel();
         let supervisor = tokio::spawn(supervise(cluster, postmaster, stopped));
         Ok(Self {
@@ -93,8 +93,8 @@ impl Embedded {
         self.options.clone()
     }
 
-    /// Stops PostgreSQL: clients are disconnected, and everything is on disk. Takes milliseconds as
-    /// a rule, and at most seven seconds.
+    /// Stops PostgreSQL: clients are disconnected and everything is written to disk. Takes
+    /// milliseconds as a rule, and seven seconds at most.
     pub async fn stop(self) {
         // Refused only when the supervisor has ended, and then there is nothing left to stop.
         let _ = self.stop.send(());
@@ -104,22 +104,18 @@ impl Embedded {
     }
 }
 
-/// The major version that would run in `data_dir`.
-///
-/// # Errors
-///
-/// If none is installed, or not the one that the data was made by.
-pub fn installed(data_dir: &Path) -> Result<u32, PostgresError> {
+/// The major version that would run in `data_dir`: an existing cluster needs the one that made it.
+pub fn installed(data_dir: &Path) -> Result<u32, Error> {
     let chosen = Installation::choose(&installation::candidates(), &data_dir.join("postgres"))?;
     Ok(chosen.major)
 }
 
 /// Whether there is a database in `data_dir`.
-pub fn is_made(data_dir: &Path) -> bool {
+pub fn is_initialised(data_dir: &Path) -> bool {
     data_dir.join("postgres/PG_VERSION").exists()
 }
 
-/// Starts the server again whenever it dies, until told to stop.
+/// Restarts the server whenever it dies, until asked to stop.
 async fn supervise(
     cluster: Cluster,
     mut postmaster: Postmaster,
@@ -129,8 +125,8 @@ async fn supervise(
         tokio::select! {
             _ = &mut stopped => return postmaster.stop().await,
             ended = postmaster.0.wait() => match ended {
-                Ok(status) => warn!(%status, "the embedded PostgreSQL died and is started again"),
-                Err(error) => warn!(%error, "the embedded PostgreSQL is lost and is started again"),
+                Ok(status) => warn!(%status, "the embedded PostgreSQL died and is being restarted"),
+                Err(error) => warn!(%error, "the embedded PostgreSQL was lost and is being restarted"),
             },
         }
         postmaster = tokio::select! {

@@ -1,4 +1,4 @@
-//! `DATA_DIR`: who owns it, who may enter it, and that one service at a time uses it.
+//! The data directory: who owns it, who may enter it, and that one process at a time uses it.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-use super::PostgresError;
+use super::Error;
 use super::error::DataDirContext;
 
 /// The account that PostgreSQL runs as.
@@ -16,19 +16,19 @@ pub(super) struct Account {
     pub(super) gid: u32,
 }
 
-/// `DATA_DIR`, locked for this process until dropped.
+/// Locked for this process until dropped.
 #[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
-    /// The account to change to, or `None` to stay what we are.
+    /// The account to change to; `None` unless we are root.
     pub(super) account: Option<Account>,
     _lock: File,
 }
 
 impl DataDir {
-    /// Makes `path` if it is missing, gives it to PostgreSQL's account with mode 0700, and locks
-    /// it.
-    pub(super) fn open(path: &Path) -> Result<Self, PostgresError> {
+    /// Creates `path` if it is missing, locks it, and gives it to PostgreSQL's account with mode
+    /// 0700.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         if !path.exists() {
             let parent = path.parent().unwrap_or(path);
             fs::create_dir_all(parent).context("create", parent)?;
@@ -39,22 +39,21 @@ impl DataDir {
         }
         let path = path.canonicalize().context("open", path)?;
         let lock_file = path.join("lock");
-        // Changing the mode of a directory that holds somebody else's files would lock them out of
-        // it.
+        // Changing the mode of a directory with somebody else's files would lock them out.
         if !lock_file.exists() && !is_empty(&path)? {
-            return Err(PostgresError::Foreign(path));
+            return Err(Error::Foreign(path));
         }
         let lock = File::create(&lock_file).context("write", &lock_file)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(PostgresError::InUse(path)),
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse(path)),
             Err(TryLockError::Error(source)) => return Err(source).context("lock", lock_file),
         }
 
         let account = account(&path)?;
         if let Some(Account { uid, gid }) = account {
             if let Some(parent) = closed_parent(&path, uid, gid) {
-                return Err(PostgresError::Unreachable { parent, uid });
+                return Err(Error::Unreachable { parent, uid });
             }
             chown(&path, Some(uid), Some(gid)).context("chown", &path)?;
         }
@@ -70,14 +69,13 @@ impl DataDir {
         &self.path
     }
 
-    /// The cluster.
     pub(super) fn postgres(&self) -> PathBuf {
         self.path.join("postgres")
     }
 }
 
-/// Empty, or a fresh volume, which has `lost+found`.
-fn is_empty(dir: &Path) -> Result<bool, PostgresError> {
+/// A fresh volume counts as empty: it has `lost+found`.
+fn is_empty(dir: &Path) -> Result<bool, Error> {
     for entry in fs::read_dir(dir).context("read", dir)? {
         if entry.context("read", dir)?.file_name() != "lost+found" {
             return Ok(false);
@@ -90,7 +88,7 @@ fn is_empty(dir: &Path) -> Result<bool, PostgresError> {
 /// `postgres`, the account that PostgreSQL's packages make for exactly this (`_postgres` on macOS).
 /// `nobody` would do too, but daemons share it, and each of them could read and change the
 /// database.
-fn account(data_dir: &Path) -> Result<Option<Account>, PostgresError> {
+fn account(data_dir: &Path) -> Result<Option<Account>, Error> {
     if !Uid::effective().is_root() {
         return Ok(None);
     }
@@ -111,7 +109,7 @@ fn account(data_dir: &Path) -> Result<Option<Account>, PostgresError> {
                 gid: gid.as_raw(),
             })
         })
-        .ok_or(PostgresError::NoAccount)
+        .ok_or(Error::NoAccount)
 }
 
 /// The topmost directory above `path` that the account may not enter.

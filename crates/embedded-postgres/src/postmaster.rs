@@ -8,7 +8,7 @@ use tokio::process::Child;
 use tokio::time::timeout;
 use tracing::warn;
 
-/// It is our child, and ends with us: dropped, it is told to stop.
+/// Our child, which ends with us: dropped, it is asked to stop.
 #[derive(Debug)]
 pub(super) struct Postmaster(pub(super) Child);
 
@@ -40,7 +40,7 @@ impl Postmaster {
             {
                 return;
             }
-            warn!(%signal, "the embedded PostgreSQL does not stop");
+            warn!(%signal, "the embedded PostgreSQL has not stopped");
         }
     }
 }

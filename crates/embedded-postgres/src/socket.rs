@@ -1,4 +1,4 @@
-//! Where the socket is.
+//! The directory of the socket.
 
 use std::ffi::OsString;
 use std::fs::Permissions;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::PostgresError;
+use super::Error;
 use super::data_dir::{Account, DataDir};
 use super::error::DataDirContext;
 
@@ -17,7 +17,7 @@ pub(super) const PORT: u16 = 5432;
 /// The longest path of a Unix socket that every system takes, in bytes (macOS 103, Linux 107).
 const LONGEST: usize = 103;
 
-/// In the cluster, or in `/tmp` when that path is too long for a socket.
+/// In the cluster, or in `/tmp` if that path is too long for a socket.
 #[derive(Debug)]
 pub(super) enum SocketDir {
     Cluster(PathBuf),
@@ -25,14 +25,14 @@ pub(super) enum SocketDir {
 }
 
 impl SocketDir {
-    pub(super) fn new(data_dir: &DataDir) -> Result<Self, PostgresError> {
+    pub(super) fn new(data_dir: &DataDir, name: &str) -> Result<Self, Error> {
         let cluster = data_dir.postgres();
         let socket = cluster.join(format!(".s.PGSQL.{PORT}"));
         if socket.as_os_str().len() <= LONGEST {
             return Ok(Self::Cluster(cluster));
         }
         let dir = tempfile::Builder::new()
-            .prefix("skycms-cdn-")
+            .prefix(&format!("{name}-"))
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in("/tmp")
             .context("make a directory in", "/tmp")?;

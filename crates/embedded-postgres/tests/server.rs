@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use embedded_postgres::{Embedded, Error};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
-use skycms_cdn::postgres::{Embedded, PostgresError};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-const HELPER: &str = "SKYCMS_CDN_TEST_DATA_DIR";
-const PATIENCE: Duration = Duration::from_secs(20);
+const HELPER: &str = "EMBEDDED_POSTGRES_TEST_DIR";
+const TIMEOUT: Duration = Duration::from_secs(20);
+const NAME: &str = "embedded_test";
 
 /// An empty directory: `start` gives it to PostgreSQL's account.
 fn data_dir() -> TempDir {
@@ -53,7 +54,7 @@ fn processes(data_dir: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn a_cold_start_is_private_durable_and_utf8() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
     let mut db = connect(&embedded).await;
 
     for (name, value) in [
@@ -73,7 +74,7 @@ async fn a_cold_start_is_private_durable_and_utf8() {
     .fetch_one(&mut db)
     .await
     .unwrap();
-    assert_eq!((database.as_str(), collation.as_str()), ("skycms_cdn", "C"));
+    assert_eq!((database.as_str(), collation.as_str()), (NAME, "C"));
 
     let cluster = fs::metadata(dir.path().join("postgres")).unwrap();
     assert_ne!(cluster.uid(), 0, "PostgreSQL never runs as root");
@@ -85,9 +86,9 @@ async fn a_cold_start_is_private_durable_and_utf8() {
 }
 
 #[tokio::test]
-async fn the_server_does_not_inherit_this_services_environment() {
+async fn the_server_does_not_inherit_our_environment() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
     let environment = fs::read(format!("/proc/{}/environ", postmaster(dir.path()))).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&environment).trim_end_matches('\0'),
@@ -99,7 +100,7 @@ async fn the_server_does_not_inherit_this_services_environment() {
 #[tokio::test]
 async fn data_outlives_a_stop_and_a_stop_leaves_no_process() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
     let mut db = connect(&embedded).await;
     sqlx::raw_sql("CREATE TABLE t AS SELECT 42 AS n")
         .execute(&mut db)
@@ -109,7 +110,7 @@ async fn data_outlives_a_stop_and_a_stop_leaves_no_process() {
     embedded.stop().await; // with `db` still connected
     assert_eq!(processes(dir.path()), Vec::<PathBuf>::new());
 
-    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
     let n: i32 = sqlx::query_scalar("SELECT n FROM t")
         .fetch_one(&mut connect(&embedded).await)
         .await
@@ -121,25 +122,23 @@ async fn data_outlives_a_stop_and_a_stop_leaves_no_process() {
 #[tokio::test]
 async fn a_dropped_handle_stops_the_server() {
     let dir = data_dir();
-    drop(Embedded::start(dir.path()).await.unwrap());
+    drop(Embedded::start(dir.path(), NAME).await.unwrap());
     let gone = async {
         while !processes(dir.path()).is_empty() {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, gone).await.unwrap();
+    timeout(TIMEOUT, gone).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_second_service_on_the_same_directory_is_refused() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path()).await.unwrap();
-    let refused = Embedded::start(dir.path()).await.unwrap_err();
-    assert!(matches!(refused, PostgresError::InUse(_)));
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let refused = Embedded::start(dir.path(), NAME).await.unwrap_err();
+    assert!(matches!(refused, Error::InUse(_)));
     assert!(
-        refused
-            .to_string()
-            .contains("is in use by another skycms-cdn"),
+        refused.to_string().contains("is in use by another process"),
         "{refused}"
     );
 
@@ -150,7 +149,7 @@ async fn a_second_service_on_the_same_directory_is_refused() {
 #[tokio::test]
 async fn a_killed_postmaster_comes_back_with_every_acknowledged_commit() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
     sqlx::raw_sql("CREATE TABLE t (n int PRIMARY KEY)")
         .execute(&mut connect(&embedded).await)
         .await
@@ -174,7 +173,7 @@ async fn a_killed_postmaster_comes_back_with_every_acknowledged_commit() {
         }
         killer.await.unwrap();
 
-        let mut db = timeout(PATIENCE, async {
+        let mut db = timeout(TIMEOUT, async {
             loop {
                 match embedded.connect_options().connect().await {
                     Ok(db) => return db,
@@ -213,7 +212,7 @@ async fn what_a_killed_service_leaves_behind_is_taken_over() {
         "PostgreSQL outlives a killed service"
     );
 
-    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
     let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
         .fetch_one(&mut connect(&embedded).await)
         .await
@@ -232,7 +231,7 @@ async fn service_and_postmaster_killed_together() {
     kill(postmaster(dir.path()), Signal::SIGKILL).unwrap();
     service.wait().unwrap();
 
-    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
     let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
         .fetch_one(&mut connect(&embedded).await)
         .await
@@ -249,7 +248,7 @@ async fn a_service_killed_while_it_makes_the_database() {
     service.wait().unwrap();
     assert!(!dir.path().join("postgres").exists());
 
-    let embedded = Embedded::start(dir.path()).await.unwrap();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
     connect(&embedded).await.ping().await.unwrap();
     embedded.stop().await;
 }
@@ -268,7 +267,7 @@ async fn start_helper(data_dir: &Path, milestone: &str) -> Child {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, ready).await.unwrap();
+    timeout(TIMEOUT, ready).await.unwrap();
     helper
 }
 
@@ -278,19 +277,23 @@ async fn service_to_be_killed() {
     let Some(dir) = std::env::var_os(HELPER).map(PathBuf::from) else {
         return;
     };
-    let embedded = Embedded::start(&dir).await.unwrap();
+    let embedded = Embedded::start(&dir, NAME).await.unwrap();
     sqlx::raw_sql("CREATE TABLE t AS SELECT 1 AS n")
         .execute(&mut connect(&embedded).await)
         .await
         .unwrap();
     fs::write(dir.join("ready"), "").unwrap();
-    sleep(PATIENCE).await; // ends by itself should the test that started it be gone
+    sleep(TIMEOUT).await; // ends by itself should the test that started it be gone
 }
 
 #[tokio::test]
 async fn a_stale_postmaster_pid_whose_number_is_somebody_elses_now() {
     let dir = data_dir();
-    Embedded::start(dir.path()).await.unwrap().stop().await;
+    Embedded::start(dir.path(), NAME)
+        .await
+        .unwrap()
+        .stop()
+        .await;
 
     // The same account, for PostgreSQL takes no notice of other accounts' processes.
     let owner = fs::metadata(dir.path().join("postgres")).unwrap();
@@ -311,7 +314,7 @@ async fn a_stale_postmaster_pid_whose_number_is_somebody_elses_now() {
     .unwrap();
     std::os::unix::fs::chown(&pid_file, Some(owner.uid()), Some(owner.gid())).unwrap();
 
-    let embedded = Embedded::start(dir.path()).await;
+    let embedded = Embedded::start(dir.path(), NAME).await;
     assert!(
         other.try_wait().unwrap().is_none(),
         "the other process must be left alone"
@@ -324,11 +327,18 @@ async fn a_stale_postmaster_pid_whose_number_is_somebody_elses_now() {
 #[tokio::test]
 async fn another_major_versions_data_is_left_alone() {
     let dir = data_dir();
-    Embedded::start(dir.path()).await.unwrap().stop().await;
+    Embedded::start(dir.path(), NAME)
+        .await
+        .unwrap()
+        .stop()
+        .await;
     fs::write(dir.path().join("postgres/PG_VERSION"), "12\n").unwrap();
-    let refused = Embedded::start(dir.path()).await.unwrap_err().to_string();
+    let refused = Embedded::start(dir.path(), NAME)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
-        refused.contains("was made by PostgreSQL 12, which is not installed here (found: "),
+        refused.contains("was created by PostgreSQL 12, which is not installed here (found: "),
         "{refused}"
     );
     assert!(refused.contains("pg_upgrade"), "{refused}");
@@ -336,13 +346,10 @@ async fn another_major_versions_data_is_left_alone() {
 
 #[tokio::test]
 async fn without_binaries_the_error_says_what_to_install() {
-    let refused = Embedded::start_from(data_dir().path(), &["/nonexistent".into()])
+    let refused = Embedded::start_from(data_dir().path(), NAME, &["/nonexistent".into()])
         .await
         .unwrap_err();
-    assert!(
-        matches!(refused, PostgresError::NotInstalled { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, Error::NotInstalled { .. }), "{refused}");
     assert_eq!(refused.to_string().lines().count(), 1);
 }
 
@@ -351,8 +358,8 @@ async fn a_directory_of_somebody_elses_is_refused_and_unchanged() {
     let dir = data_dir();
     fs::write(dir.path().join("diary.txt"), "mine").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let refused = Embedded::start(dir.path()).await.unwrap_err();
-    assert!(matches!(refused, PostgresError::Foreign(_)), "{refused}");
+    let refused = Embedded::start(dir.path(), NAME).await.unwrap_err();
+    assert!(matches!(refused, Error::Foreign(_)), "{refused}");
     assert_eq!(fs::metadata(dir.path()).unwrap().mode() & 0o777, 0o755);
 }
 
@@ -362,20 +369,26 @@ async fn a_place_that_the_account_cannot_reach_or_write_is_named() {
     let data_dir = dir.path().join("data");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
     if Uid::effective().is_root() {
-        let refused = Embedded::start(&data_dir).await.unwrap_err().to_string();
+        let refused = Embedded::start(&data_dir, NAME)
+            .await
+            .unwrap_err()
+            .to_string();
         let parent = dir.path().display().to_string();
         assert!(
             refused.contains(&format!("cannot enter {parent}")),
             "{refused}"
         );
         assert!(
-            refused.contains("set DATA_DIR to a place it can reach"),
+            refused.contains("choose a data directory that it can reach"),
             "{refused}"
         );
     } else {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
-        let refused = Embedded::start(&data_dir).await.unwrap_err().to_string();
-        assert!(refused.starts_with("DATA_DIR: cannot create "), "{refused}");
+        let refused = Embedded::start(&data_dir, NAME)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(refused.starts_with("cannot create "), "{refused}");
     }
 }
 
@@ -383,7 +396,7 @@ async fn a_place_that_the_account_cannot_reach_or_write_is_named() {
 async fn a_path_too_long_for_a_socket_and_full_of_odd_characters() {
     let dir = data_dir();
     for name in ["a, b \"c\" 'd'", &"long".repeat(30)] {
-        let embedded = Embedded::start(&dir.path().join(name)).await.unwrap();
+        let embedded = Embedded::start(&dir.path().join(name), NAME).await.unwrap();
         connect(&embedded).await.ping().await.unwrap();
         let options = embedded.connect_options();
         let socket_dir = options.get_socket().unwrap();
@@ -393,15 +406,22 @@ async fn a_path_too_long_for_a_socket_and_full_of_odd_characters() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_start_tells_why() {
+async fn a_server_that_cannot_start_says_why() {
     let dir = data_dir();
-    Embedded::start(dir.path()).await.unwrap().stop().await;
+    Embedded::start(dir.path(), NAME)
+        .await
+        .unwrap()
+        .stop()
+        .await;
     fs::write(
         dir.path().join("postgres/postgresql.conf"),
         "max_connections = many\n",
     )
     .unwrap();
-    let refused = Embedded::start(dir.path()).await.unwrap_err().to_string();
+    let refused = Embedded::start(dir.path(), NAME)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("FATAL:  configuration file"), "{refused}");
     assert!(refused.contains("postgres.log"), "{refused}");
 }

@@ -1,4 +1,4 @@
-//! The cluster in `DATA_DIR/postgres`, and how its server is started.
+//! The cluster in the data directory's `postgres`, and how its server is started.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::PathBuf;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info};
 
+use super::Error;
 use super::data_dir::{Account, DataDir};
 use super::error::DataDirContext;
 use super::installation::Installation;
 use super::postmaster::Postmaster;
 use super::socket::{PORT, SocketDir};
-use super::{NAME, PostgresError};
 
 const POLL: Duration = Duration::from_millis(5);
 /// How long processes of a dead or stopping server may take to end.
@@ -26,6 +26,8 @@ const LINGER: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Cluster {
+    /// Of the superuser and of the database.
+    pub(super) name: String,
     pub(super) data_dir: DataDir,
     pub(super) installation: Installation,
     pub(super) socket_dir: SocketDir,
@@ -49,13 +51,13 @@ impl Cluster {
         PgConnectOptions::new_without_pgpass()
             .socket(self.socket_dir.path())
             .port(PORT)
-            .username(NAME)
+            .username(&self.name)
             .database(database)
             .ssl_mode(PgSslMode::Disable)
     }
 
-    /// One of PostgreSQL's programs, as its account, out of reach of a Ctrl-C, and without this
-    /// service's environment, which holds secrets.
+    /// One of PostgreSQL's programs, run as its account, out of reach of Ctrl-C, and without our
+    /// environment, which may hold secrets.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.installation.program(program));
         command
@@ -69,14 +71,14 @@ impl Cluster {
         command
     }
 
-    /// Makes the cluster, once. It is made beside its place and then renamed, so that a crash
-    /// leaves none or a whole one.
-    pub(super) async fn initialise(&self) -> Result<(), PostgresError> {
+    /// Creates the cluster, once. It is created under another name and then renamed, so that a crash
+    /// leaves either none or a whole one.
+    pub(super) async fn initialise(&self) -> Result<(), Error> {
         let data = self.data();
         if data.join("PG_VERSION").exists() {
             return Ok(());
         }
-        info!(directory = %data.display(), "making a PostgreSQL database");
+        info!(directory = %data.display(), "creating a PostgreSQL database");
         let lock = self.lock().await?;
         let unfinished = data.with_extension("new");
         if unfinished.exists() {
@@ -86,7 +88,7 @@ impl Cluster {
             .command("initdb")
             .arg("--pgdata")
             .arg(&unfinished)
-            .args(["--username", NAME, "--auth", "trust"])
+            .args(["--username", &self.name, "--auth", "trust"])
             .args(["--encoding", "UTF8", "--locale", "C", "--data-checksums"])
             .stdin(lock)
             .kill_on_drop(true)
@@ -103,15 +105,14 @@ impl Cluster {
             .context("sync", self.data_dir.path())
     }
 
-    /// Stops the server of an earlier run of the service that was killed. Adopting it is no option:
-    /// nobody would be told when it dies, as a parent is.
-    pub(super) async fn stop_leftover(&self) -> Result<(), PostgresError> {
+    /// Stops the server that an earlier, killed run left behind. Adopting it is no option: only its
+    /// parent is told when it dies.
+    pub(super) async fn stop_leftover(&self) -> Result<(), Error> {
         for signal in [Signal::SIGINT, Signal::SIGQUIT] {
             if self.try_lock()?.is_some() {
                 return Ok(());
             }
-            // The lock is held by PostgreSQL's own processes only, so the number in the file is
-            // still theirs.
+            // Only PostgreSQL's own processes hold the lock, so the number in the file is theirs.
             if let Some(pid) = self.recorded_pid() {
                 info!(%pid, "stopping the PostgreSQL that an earlier run left behind");
                 let _ = kill(pid, signal);
@@ -123,9 +124,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// Starts the server once and waits until it accepts connections, which after a crash is when
-    /// it has replayed its log.
-    pub(super) async fn launch(&self) -> Result<Postmaster, PostgresError> {
+    /// Starts the server once and waits until it accepts connections; after a crash it replays its
+    /// log first.
+    pub(super) async fn launch(&self) -> Result<Postmaster, Error> {
         let lock = self.lock().await?;
         let log = OpenOptions::new()
             .create(true)
@@ -149,9 +150,9 @@ impl Cluster {
         }
         command.arg("-c").arg(format!("port={PORT}"));
         command.arg("-c").arg(self.socket_dir.setting());
-        // A lock file left by a dead postmaster stops a new one when its number has come back for
-        // another process. This name is for that: a number that is known not to be a postmaster.
-        // The check of shared memory remains.
+        // A lock file left by a dead postmaster stops a new one if its number has been reused. This
+        // variable names a process that is known not to be a postmaster; the check of shared memory
+        // remains.
         if let Some(pid) = self.recorded_pid() {
             command.env("PG_GRANDPARENT_PID", pid.to_string());
         }
@@ -178,7 +179,7 @@ impl Cluster {
         Ok(postmaster)
     }
 
-    /// Starts the server again, until it succeeds.
+    /// Restarts the server, and tries until it succeeds.
     pub(super) async fn relaunch(&self) -> Postmaster {
         let mut pause = Duration::from_millis(100);
         loop {
@@ -188,19 +189,19 @@ impl Cluster {
                     info!("the embedded PostgreSQL is back");
                     return postmaster;
                 }
-                Err(error) => error!(%error, "the embedded PostgreSQL does not start"),
+                Err(error) => error!(%error, "the embedded PostgreSQL did not start"),
             }
             pause = (pause * 2).min(LINGER);
         }
     }
 
-    /// Whether this very server takes connections. Makes the database if it is missing.
-    async fn accepts(&self, postmaster: &Postmaster) -> Result<bool, PostgresError> {
-        // A server that is going down may still answer on the socket, so the file must name ours.
+    /// Whether this very server accepts connections. Creates the database if it is missing.
+    async fn accepts(&self, postmaster: &Postmaster) -> Result<bool, Error> {
+        // An old server that is shutting down may still answer on the socket: the file must name ours.
         if self.recorded_pid() != postmaster.pid() {
             return Ok(false);
         }
-        match self.connect_options(NAME).connect().await {
+        match self.connect_options(&self.name).connect().await {
             Ok(connection) => {
                 connection.close().await?;
                 Ok(true)
@@ -211,7 +212,9 @@ impl Cluster {
             }
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("3D000") => {
                 let mut connection = self.connect_options("postgres").connect().await?;
-                sqlx::raw_sql("CREATE DATABASE skycms_cdn")
+                let name = self.name.replace('"', "\"\"");
+                let create = format!("CREATE DATABASE \"{name}\"");
+                sqlx::raw_sql(AssertSqlSafe(create))
                     .execute(&mut connection)
                     .await?;
                 connection.close().await?;
@@ -221,7 +224,7 @@ impl Cluster {
         }
     }
 
-    /// The process in `postmaster.pid`: PostgreSQL's own lock file, which outlives a crash.
+    /// The process in `postmaster.pid`, PostgreSQL's own lock file, which outlives a crash.
     fn recorded_pid(&self) -> Option<Pid> {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
         let pid: i32 = file.lines().next()?.parse().ok()?;
@@ -229,7 +232,7 @@ impl Cluster {
     }
 
     /// The lock that PostgreSQL's processes hold, or `None` while any of them lives.
-    fn try_lock(&self) -> Result<Option<File>, PostgresError> {
+    fn try_lock(&self) -> Result<Option<File>, Error> {
         let path = self.data_dir.path().join("postgres.lock");
         let file = File::create(&path).context("write", &path)?;
         match file.try_lock() {
@@ -239,7 +242,7 @@ impl Cluster {
         }
     }
 
-    async fn wait_for_lock(&self) -> Result<File, PostgresError> {
+    async fn wait_for_lock(&self) -> Result<File, Error> {
         loop {
             if let Some(lock) = self.try_lock()? {
                 return Ok(lock);
@@ -248,22 +251,22 @@ impl Cluster {
         }
     }
 
-    /// The lock, as soon as nothing of an earlier run is left.
-    async fn lock(&self) -> Result<File, PostgresError> {
+    /// The lock, once nothing of an earlier run is left.
+    async fn lock(&self) -> Result<File, Error> {
         timeout(LINGER, self.wait_for_lock())
             .await
-            .map_err(|_elapsed| PostgresError::Lingering(self.data()))?
+            .map_err(|_elapsed| Error::Lingering(self.data()))?
     }
 
-    fn failure(&self, program: &str, detail: String) -> PostgresError {
-        PostgresError::Program {
+    fn failure(&self, program: &str, detail: String) -> Error {
+        Error::Program {
             program: self.installation.program(program),
             detail,
         }
     }
 }
 
-/// The line of a program's output that tells why it ended.
+/// The line of a program's output that says why it ended.
 fn cause(said: &str, status: ExitStatus) -> String {
     let is_cause = |line: &&str| {
         ["FATAL:", "PANIC:", "error:"]
