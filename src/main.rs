@@ -15,10 +15,6 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::prelude::*;
 
-/// A publish makes many small allocations, and under load most of them meet others' threads.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 fn main() -> ExitCode {
     let command = Arguments::parse().command();
     if let Err(error) = config::read_dotenv() {
