@@ -14,7 +14,7 @@ use crate::store::{Sealer, Store};
 /// Of the embedded PostgreSQL's database and its superuser.
 const DATABASE_NAME: &str = "skycms_cdn";
 /// How long the database may take to answer at start.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The store, and the embedded PostgreSQL beneath it, if it is ours.
 pub(crate) struct Database {
@@ -57,19 +57,26 @@ impl Database {
     }
 }
 
-/// Waits for the database and brings its schema up to date. A schema that cannot be brought up to
-/// date is told at once.
+/// Waits for the database and brings its schema up to date. What waiting cannot change is reported
+/// at once.
 async fn migrate(store: &Store) -> Result<(), AppError> {
-    let patience = tokio::time::sleep(PATIENCE);
-    tokio::pin!(patience);
-    loop {
-        let Err(error) = store.ping().await else {
-            return Ok(store.migrate().await?);
+    let deadline = tokio::time::sleep(TIMEOUT);
+    tokio::pin!(deadline);
+    let schema = loop {
+        let problem = match store.schema().await {
+            Ok(schema) => break schema,
+            Err(problem) if problem.may_pass() => problem,
+            Err(problem) => return Err(problem.into()),
         };
-        tracing::warn!(%error, "waiting for the database");
+        tracing::warn!(%problem, "waiting for the database");
         tokio::select! {
-            () = &mut patience => return Err(AppError::Database(error)),
+            () = &mut deadline => return Err(problem.into()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
+    };
+    // The migrator creates its own table if it is missing, and may not even try without the right.
+    if schema.pending > 0 || schema.may_create {
+        store.migrate().await?;
     }
+    Ok(())
 }

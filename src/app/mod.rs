@@ -27,7 +27,8 @@ use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::store::{
-    self, Changes, Directory, Herald, Inbox, LiveChanges, SealError, SiteId, StoreError, Uses,
+    self, Changes, DatabaseProblem, Directory, Herald, Inbox, LiveChanges, SealError, SiteId,
+    StoreError, Uses,
 };
 use crate::web::{self, AppState, Busy, Hasher, RecentDays, Shared};
 
@@ -44,9 +45,8 @@ pub enum AppError {
     /// `DATABASE_URL` is not one.
     #[error("DATABASE_URL: is not an address such as postgres://user:password@host/database")]
     DatabaseUrl,
-    /// The database does not answer.
-    #[error("the database does not answer: {0}")]
-    Database(StoreError),
+    #[error("{problem}. {fix}", problem = .0, fix = .0.fix())]
+    Database(#[from] DatabaseProblem),
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),

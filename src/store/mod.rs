@@ -58,7 +58,7 @@ pub use publishes::{InvalidationFilter, InvalidationView, Page, PublishView, Wid
 pub use queue::{Covered, CoveredPublish};
 pub use record::SendRecord;
 pub use reseal::Resealed;
-pub use schema::Schema;
+pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
 pub use sessions::{Role, Session, Source};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
@@ -155,7 +155,12 @@ impl Store {
                     Ok(())
                 })
             })
-            .connect_lazy_with(options.application_name("skycms-cdn"));
+            .connect_lazy_with(
+                options
+                    .application_name("skycms-cdn")
+                    // PgBouncer refuses it, and floats come in binary anyway.
+                    .extra_float_digits(None),
+            );
         Self {
             pool,
             sealer: Arc::new(sealer),

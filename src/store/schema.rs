@@ -1,82 +1,305 @@
-//! What the database is, and how far its schema is.
+//! Whether the database can be used, why not, and how far its schema is.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use super::{MIGRATIONS, Store, StoreError};
+use super::{MIGRATIONS, Store};
 
 /// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// PostgreSQL 14, as the server counts.
 const OLDEST: i32 = 140_000;
 
-/// The server and the schema in it.
+/// The schema of a database that can be used.
 #[derive(Clone, Debug)]
 pub struct Schema {
     /// Such as `15.18 (Debian 15.18-0+deb12u1)`.
     pub server_version: String,
-    number: i32,
-    /// Takes no changes: a standby.
-    pub is_standby: bool,
     /// How many migrations this version knows.
     pub known: usize,
     /// How many of them are not applied.
     pub pending: usize,
     /// Those that are applied and that this version does not know.
     pub unknown: Vec<i64>,
+    /// Whether the role may create tables. It has to only where migrations are pending.
+    pub may_create: bool,
 }
 
-impl Schema {
-    /// Whether the server is older than this service can use.
-    pub const fn is_too_old(&self) -> bool {
-        self.number < OLDEST
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseProblem {
+    #[error("no connection to PostgreSQL at {address}: {cause}")]
+    Unreachable {
+        address: String,
+        cause: String,
+        fix: String,
+        /// Whether it may be different in a moment, as while the server is starting.
+        may_pass: bool,
+    },
+    #[error(
+        "{0} is a connection pooler that gives each transaction another session: prepared \
+         statements, LISTEN and advisory locks need one that stays"
+    )]
+    SharedSessions(String),
+    #[error("PostgreSQL {0} is too old")]
+    TooOld(String),
+    #[error("PostgreSQL {0} is a standby, which takes no changes")]
+    Standby(String),
+    #[error("the role {role} lacks a privilege in the database")]
+    NotGranted { role: String, grant: String },
+}
+
+impl DatabaseProblem {
+    /// What to do about it.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::Unreachable { fix, .. } => fix.clone(),
+            Self::SharedSessions(_) => "Set pool_mode = session for this database (PgBouncer), or \
+                let DATABASE_URL name the server itself."
+                .into(),
+            Self::TooOld(_) => "Use PostgreSQL 14 or newer.".into(),
+            Self::Standby(_) => "Let DATABASE_URL name the primary.".into(),
+            Self::NotGranted { grant, .. } => {
+                format!("Run this in it as its owner or a superuser: {grant};")
+            }
+        }
+    }
+
+    /// Whether it may be different in a moment.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { may_pass: true, .. })
+    }
+
+    fn unreachable(options: &PgConnectOptions, error: &sqlx::Error) -> Self {
+        let database = options
+            .get_database()
+            .unwrap_or_else(|| options.get_username());
+        let role = options.get_username();
+        let (cause, fix, may_pass) = match error {
+            sqlx::Error::Io(error) => (
+                error.to_string(),
+                "Check that the server runs, lets this machine in, and that DATABASE_URL names it."
+                    .into(),
+                true,
+            ),
+            sqlx::Error::Tls(error) => (
+                format!("TLS: {error}"),
+                "Check sslmode and sslrootcert in DATABASE_URL against the server's certificate."
+                    .into(),
+                false,
+            ),
+            sqlx::Error::Database(error) => {
+                let code = error.code().unwrap_or_default();
+                let fix = match code.as_ref() {
+                    "28P01" | "28000" => "Check the user and password in DATABASE_URL, and the \
+                        server's pg_hba.conf."
+                        .into(),
+                    "3D000" => format!(
+                        "Create it as a superuser: CREATE DATABASE \"{database}\" OWNER \"{role}\";"
+                    ),
+                    "42501" => format!(
+                        "Run this as its owner or a superuser: GRANT CONNECT ON DATABASE \
+                         \"{database}\" TO \"{role}\";"
+                    ),
+                    _ => "The server's log has the details.".into(),
+                };
+                // Too many connections, and starting up or shutting down.
+                let may_pass = matches!(code.as_ref(), "53300" | "57P03");
+                (error.message().to_owned(), fix, may_pass)
+            }
+            error => (
+                error.to_string(),
+                "Check that DATABASE_URL names a PostgreSQL server.".into(),
+                false,
+            ),
+        };
+        Self::Unreachable {
+            address: address(options),
+            cause,
+            fix,
+            may_pass,
+        }
+    }
+}
+
+fn address(options: &PgConnectOptions) -> String {
+    let port = options.get_port();
+    match options.get_socket() {
+        Some(socket) => format!("{} (port {port})", socket.display()),
+        None => format!("{}:{port}", options.get_host()),
     }
 }
 
 impl Store {
-    /// Looks at the server and the schema, on a connection of its own that is not tried again: so
-    /// the reason is told.
-    pub async fn schema(&self) -> Result<Schema, StoreError> {
-        tokio::time::timeout(PATIENCE, async {
-            let mut connection =
-                PgConnection::connect_with(self.pool.connect_options().as_ref()).await?;
-            let schema = look(&mut connection).await?;
-            connection.close().await?;
-            Ok(schema)
-        })
-        .await
-        .unwrap_or_else(|_| Err(StoreError::no_answer()))
+    /// Looks at the server and the schema. On connections of its own: the pool tries again until
+    /// its time is up, and then no longer knows the cause.
+    pub async fn schema(&self) -> Result<Schema, DatabaseProblem> {
+        let options = self.pool.connect_options();
+        tokio::time::timeout(TIMEOUT, look(&options))
+            .await
+            .unwrap_or_else(|_| {
+                let error = std::io::Error::other(format!("no answer within {TIMEOUT:?}"));
+                Err(DatabaseProblem::unreachable(&options, &error.into()))
+            })
     }
 }
 
-async fn look(connection: &mut PgConnection) -> Result<Schema, StoreError> {
-    let row = sqlx::query(
-        "SELECT current_setting('server_version'), current_setting('server_version_num')::int,
-                pg_is_in_recovery(), to_regclass('_sqlx_migrations') IS NOT NULL",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    let applied: BTreeSet<i64> = if row.try_get(3)? {
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
-            .fetch_all(connection)
-            .await?
-            .into_iter()
-            .collect()
+async fn look(options: &PgConnectOptions) -> Result<Schema, DatabaseProblem> {
+    let unreachable = |error| DatabaseProblem::unreachable(options, &error);
+    let mut connection = PgConnection::connect_with(options)
+        .await
+        .map_err(unreachable)?;
+    let mut other = PgConnection::connect_with(options)
+        .await
+        .map_err(unreachable)?;
+    if share_sessions(&mut connection, &mut other)
+        .await
+        .map_err(unreachable)?
+    {
+        return Err(DatabaseProblem::SharedSessions(address(options)));
+    }
+    let _ = other.close().await;
+    let row = describe(&mut connection).await.map_err(unreachable)?;
+    let server = Server::read(&row).map_err(unreachable)?;
+    let applied = if server.is_migrated && server.grant_to_use().is_none() {
+        applied(&mut connection).await.map_err(unreachable)?
     } else {
         BTreeSet::new()
     };
-    let known: BTreeSet<i64> = MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .collect();
-    Ok(Schema {
-        server_version: row.try_get(0)?,
-        number: row.try_get(1)?,
-        is_standby: row.try_get(2)?,
-        known: known.len(),
-        pending: known.difference(&applied).count(),
-        unknown: applied.difference(&known).copied().collect(),
-    })
+    let _ = connection.close().await;
+    server.schema(&applied)
+}
+
+/// Whether a pooler gives a session to whoever has a transaction. Each connection asks twice which
+/// process of the server it has: its own, and always the same one, unless they are shared.
+///
+/// Both set something before, as those of the pool do: RDS Proxy leaves a session to a client that
+/// has. And none of it is a prepared statement, which would already fail in a shared session.
+async fn share_sessions(a: &mut PgConnection, b: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        for connection in [&mut *a, &mut *b] {
+            sqlx::raw_sql("SET skycms_cdn.session = ''")
+                .execute(&mut *connection)
+                .await?;
+            let row = sqlx::raw_sql("SELECT pg_backend_pid()")
+                .fetch_one(connection)
+                .await?;
+            processes.push(row.try_get::<i32, _>(0)?);
+        }
+    }
+    Ok(processes[..2] != processes[2..] || processes[0] == processes[1])
+}
+
+async fn describe(connection: &mut PgConnection) -> Result<PgRow, sqlx::Error> {
+    sqlx::query(
+        "SELECT current_setting('server_version') AS version,
+                current_setting('server_version_num')::int AS number,
+                pg_is_in_recovery() AS is_standby,
+                quote_ident(current_user) AS role,
+                quote_ident(coalesce(current_schema(), 'public')) AS schema,
+                coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
+                migrations.oid IS NOT NULL AS is_migrated,
+                quote_ident(pg_get_userbyid(migrations.relowner)) AS owner,
+                coalesce(pg_has_role(migrations.relowner, 'USAGE'), true) AS is_owner,
+                NOT EXISTS (
+                    SELECT FROM pg_class AS ours
+                    WHERE ours.relnamespace = migrations.relnamespace
+                      AND ours.relowner = migrations.relowner AND ours.relkind = 'r'
+                      AND NOT (has_table_privilege(ours.oid, 'SELECT')
+                           AND has_table_privilege(ours.oid, 'INSERT')
+                           AND has_table_privilege(ours.oid, 'UPDATE')
+                           AND has_table_privilege(ours.oid, 'DELETE'))
+                ) AS may_use
+         FROM (SELECT) AS one
+         LEFT JOIN pg_class AS migrations ON migrations.oid = to_regclass('_sqlx_migrations')",
+    )
+    .fetch_one(connection)
+    .await
+}
+
+async fn applied(connection: &mut PgConnection) -> Result<BTreeSet<i64>, sqlx::Error> {
+    let applied = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+        .fetch_all(connection)
+        .await?;
+    Ok(applied.into_iter().collect())
+}
+
+/// What a server says of itself and of the role.
+struct Server {
+    version: String,
+    number: i32,
+    is_standby: bool,
+    role: String,
+    schema: String,
+    may_create: bool,
+    is_migrated: bool,
+    owner: Option<String>,
+    is_owner: bool,
+    may_use: bool,
+}
+
+impl Server {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            version: row.try_get("version")?,
+            number: row.try_get("number")?,
+            is_standby: row.try_get("is_standby")?,
+            role: row.try_get("role")?,
+            schema: row.try_get("schema")?,
+            may_create: row.try_get("may_create")?,
+            is_migrated: row.try_get("is_migrated")?,
+            owner: row.try_get("owner")?,
+            is_owner: row.try_get("is_owner")?,
+            may_use: row.try_get("may_use")?,
+        })
+    }
+
+    fn grant_to_use(&self) -> Option<String> {
+        let (schema, role) = (&self.schema, &self.role);
+        (!self.may_use).then(|| {
+            format!(
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}"
+            )
+        })
+    }
+
+    fn grant_to_migrate(&self) -> Option<String> {
+        let (schema, role) = (&self.schema, &self.role);
+        if let Some(owner) = self.owner.as_ref().filter(|_| !self.is_owner) {
+            return Some(format!("GRANT {owner} TO {role}"));
+        }
+        (!self.may_create).then(|| format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}"))
+    }
+
+    fn schema(self, applied: &BTreeSet<i64>) -> Result<Schema, DatabaseProblem> {
+        if self.number < OLDEST {
+            return Err(DatabaseProblem::TooOld(self.version));
+        }
+        if self.is_standby {
+            return Err(DatabaseProblem::Standby(self.version));
+        }
+        let known: BTreeSet<i64> = MIGRATIONS
+            .iter()
+            .map(|migration| migration.version)
+            .collect();
+        let pending = known.difference(applied).count();
+        let missing = self
+            .grant_to_use()
+            .or_else(|| self.grant_to_migrate().filter(|_| pending > 0));
+        if let Some(grant) = missing {
+            let role = self.role;
+            return Err(DatabaseProblem::NotGranted { role, grant });
+        }
+        Ok(Schema {
+            server_version: self.version,
+            known: known.len(),
+            pending,
+            unknown: applied.difference(&known).copied().collect(),
+            may_create: self.may_create,
+        })
+    }
 }

@@ -14,6 +14,7 @@ mod support;
 
 mod canned;
 mod check;
+mod database;
 mod help;
 mod import_skycms;
 mod prune;

@@ -165,16 +165,12 @@ async fn inside(
 ) {
     let schema = match store.schema().await {
         Ok(schema) => schema,
-        Err(error) => {
-            report.fail(
-                "database",
-                error,
-                Some("Look whether the server runs, lets this machine in, and DATABASE_URL names it.".into()),
-            );
-            return;
+        Err(problem) => {
+            let fix = problem.fix();
+            return report.fail("database", problem, Some(fix));
         }
     };
-    if !is_usable(report, &schema) {
+    if !is_migrated(report, &schema) {
         if let Some(settings) = environment {
             outside.ask(report, DEFAULT_SITE, &settings).await;
         }
@@ -212,27 +208,11 @@ async fn inside(
 }
 
 /// Whether the rest can be looked at.
-fn is_usable(report: &mut Report, schema: &Schema) -> bool {
-    let server = format!("PostgreSQL {} answers", schema.server_version);
-    if schema.is_too_old() {
-        let fix = "Use PostgreSQL 14 or newer.";
-        report.fail(
-            "database",
-            format!("{server}, which is too old"),
-            Some(fix.into()),
-        );
-        return false;
-    }
-    if schema.is_standby {
-        let fix = "Let DATABASE_URL name the primary.";
-        report.fail(
-            "database",
-            format!("{server}, but it is a standby that takes no changes"),
-            Some(fix.into()),
-        );
-        return false;
-    }
-    report.ok("database", server);
+fn is_migrated(report: &mut Report, schema: &Schema) -> bool {
+    report.ok(
+        "database",
+        format!("PostgreSQL {} answers", schema.server_version),
+    );
     if !schema.unknown.is_empty() {
         report.warn(
             "migrations",

@@ -1,0 +1,206 @@
+//! A database that cannot be used: both `check` and the start say where, why and what to do.
+
+use sqlx::PgConnection;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use url::Url;
+
+use super::run::{Said, run};
+use crate::support::{Database, Replica, Sandbox, Variables, variables};
+
+/// As PostgreSQL says it: a FATAL error with its SQLSTATE, in the protocol's message.
+fn fatal(code: &str, message: &str) -> Vec<u8> {
+    let fields = format!("SFATAL\0VFATAL\0C{code}\0M{message}\0\0");
+    let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+    [b"E".as_slice(), &length, fields.as_bytes()].concat()
+}
+
+/// The port of a server that answers every connection with this and closes it.
+async fn server_that_says(answer: Vec<u8>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(&answer).await;
+        }
+    });
+    port
+}
+
+async fn unused_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The finding of `check` about the database, on one line.
+async fn check(variables: &Variables) -> Said {
+    run(variables, &["check", "--json"]).await
+}
+
+fn assert_says(said: &Said, words: &[&str]) {
+    let report = said.json();
+    let checks = report["checks"].as_array().unwrap();
+    let finding = checks.iter().find(|c| c["check"] == "database").unwrap();
+    assert_eq!(finding["outcome"], "fail", "{report:#}");
+    let told = ["detail", "fix"].map(|part| finding[part].as_str().unwrap());
+    let told = told.join(". ");
+    for word in words {
+        assert!(told.contains(word), "no `{word}` in: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_connection_names_the_server_and_the_cause() {
+    let (database, sandbox) = (Database::empty().await, Sandbox::start().await);
+    let refused = unused_port().await;
+    let password = server_that_says(fatal(
+        "28P01",
+        "password authentication failed for user \"app\"",
+    ))
+    .await;
+    let connect = server_that_says(fatal("42501", "permission denied for database \"cdn\"")).await;
+    let http = server_that_says(b"HTTP/1.1 400 Bad Request\r\n\r\n".into()).await;
+    let mut nowhere = Url::parse(&database.url).unwrap();
+    nowhere.set_path("/nowhere");
+    let mut tls = Url::parse(&database.url).unwrap();
+    let query = tls
+        .query()
+        .unwrap_or_default()
+        .replace("sslmode=disable", "");
+    tls.set_query(Some(&format!("{query}&sslmode=require")));
+
+    // An address, whether waiting could help, and what is said.
+    let cases: [(String, bool, &[&str]); 7] = [
+        (
+            format!("postgres://app:pass-word@127.0.0.1:{refused}/cdn"),
+            true,
+            &[
+                &format!("127.0.0.1:{refused}: Connection refused"),
+                "Check that the server runs",
+            ],
+        ),
+        (
+            "postgres://app:pass-word@no-such-host.invalid/cdn".into(),
+            true,
+            &["no-such-host.invalid:5432: failed to lookup address"],
+        ),
+        (
+            format!("postgres://app:pass-word@127.0.0.1:{password}/cdn?sslmode=disable"),
+            false,
+            &[
+                &format!("127.0.0.1:{password}: password authentication failed"),
+                "Check the user and password in DATABASE_URL",
+            ],
+        ),
+        (
+            format!("postgres://app:pass-word@127.0.0.1:{connect}/cdn?sslmode=disable"),
+            false,
+            &[r#"GRANT CONNECT ON DATABASE "cdn" TO "app";"#],
+        ),
+        (
+            format!("postgres://app:pass-word@127.0.0.1:{http}/cdn"),
+            false,
+            &[&format!("127.0.0.1:{http}: "), "names a PostgreSQL server"],
+        ),
+        (
+            nowhere.into(),
+            false,
+            &[
+                "database \"nowhere\" does not exist",
+                "CREATE DATABASE \"nowhere\"",
+            ],
+        ),
+        (
+            tls.into(),
+            false,
+            &["TLS: server does not support TLS", "sslmode"],
+        ),
+    ];
+    for (url, may_pass, words) in cases {
+        let mut variables = variables(&database, &sandbox);
+        variables.insert("DATABASE_URL".into(), url);
+        let said = check(&variables).await;
+        assert_says(&said, words);
+        assert!(!said.stdout.contains("pass-word"), "{said:?}");
+        if !may_pass {
+            run(&variables, &["serve"]).await.assert_failed(1, words);
+        }
+    }
+}
+
+async fn execute(connection: &mut PgConnection, statement: String) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
+/// The variables of a service that connects with this role.
+fn as_role(variables: &Variables, role: &str) -> Variables {
+    let mut variables = variables.clone();
+    let mut url = Url::parse(&variables["DATABASE_URL"]).unwrap();
+    url.set_username(role).unwrap();
+    variables.insert("DATABASE_URL".into(), url.into());
+    variables
+}
+
+async fn assert_publishes(variables: &Variables) {
+    let replica = Replica::start_with(variables).await;
+    let id = replica.api.publish_path("/about").await;
+    let ended = replica.api.wait_until_ended(&id).await;
+    assert_eq!(ended["state"], "completed");
+}
+
+#[tokio::test]
+async fn a_missing_privilege_is_named_by_its_grant_and_nothing_more_is_needed() {
+    let (database, sandbox) = (Database::empty().await, Sandbox::start().await);
+    let variables = variables(&database, &sandbox);
+    let mut superuser = database.connect().await;
+    let number = std::process::id();
+    let (owner, guest) = (format!("owner_{number}"), format!("guest-{number}"));
+    // As PostgreSQL 15 has it from the beginning, and 14 does not.
+    execute(
+        &mut superuser,
+        format!(
+            r#"REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+               CREATE ROLE {owner} LOGIN; CREATE ROLE "{guest}" LOGIN"#
+        ),
+    )
+    .await;
+
+    let of_owner = as_role(&variables, &owner);
+    let grant = format!("GRANT USAGE, CREATE ON SCHEMA public TO {owner}");
+    assert_says(&check(&of_owner).await, &[&grant]);
+    run(&of_owner, &["serve"]).await.assert_failed(1, &[&grant]);
+    execute(&mut superuser, grant).await;
+    assert_publishes(&of_owner).await;
+
+    let of_guest = as_role(&variables, &guest);
+    let grant = format!(
+        r#"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{guest}""#
+    );
+    assert_says(&check(&of_guest).await, &[&grant]);
+    run(&of_guest, &["serve"]).await.assert_failed(1, &[&grant]);
+    execute(&mut superuser, grant).await;
+    assert_publishes(&of_guest).await;
+    check(&of_guest).await.assert_ok();
+
+    // A newer version's migrations change tables, which only their owner may.
+    execute(
+        &mut superuser,
+        "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)"
+            .into(),
+    )
+    .await;
+    let grant = format!(r#"GRANT {owner} TO "{guest}""#);
+    assert_says(&check(&of_guest).await, &[&grant]);
+    execute(&mut superuser, grant).await;
+    check(&of_guest).await.assert_ok();
+
+    execute(
+        &mut superuser,
+        format!(r#"DROP OWNED BY {owner}, "{guest}" CASCADE; DROP ROLE {owner}, "{guest}""#),
+    )
+    .await;
+}
