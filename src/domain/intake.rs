@@ -99,7 +99,7 @@ pub struct Canonical {
 }
 
 /// A path that could only be purged by purging more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Widened {
     /// The path as it was given.
     pub from: String,

@@ -192,9 +192,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Vec<PublishSummary>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT p.id, p.state, p.received_at, p.submitted_at, p.ended_at, p.planned,
+            r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
                       p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
-                      c.total as "total!", c.ended as "ended!", c.waiting_for, c.error
+                      c.total as "total!", c.ended as "ended!",
+                      c.waiting_for as "waiting_for: WaitReason", c.error
                FROM publish p CROSS JOIN LATERAL (
                  SELECT count(*) AS total, count(i.ended_at) AS ended, min(i.waiting_for) AS waiting_for,
                         min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
@@ -211,27 +212,22 @@ impl Store {
         } else {
             None
         };
-        rows.into_iter()
-            .map(|row| {
-                let covering = row.waiting_for.and_then(|text| text.parse().ok());
-                Ok(PublishSummary {
-                    id: row.id,
-                    state: row
-                        .state
-                        .parse()
-                        .map_err(|_| StoreError::unknown("state", row.state))?,
-                    received_at: row.received_at,
-                    submitted_at: row.submitted_at,
-                    ended_at: row.ended_at,
-                    items: row.items,
-                    items_total: unsigned(row.items_total),
-                    waiting_for: held.filter(|_| !row.planned).or(covering),
-                    invalidations: unsigned(row.total),
-                    ended_invalidations: unsigned(row.ended),
-                    error: row.error,
-                })
+        Ok(rows
+            .into_iter()
+            .map(|row| PublishSummary {
+                id: row.id,
+                state: row.state,
+                received_at: row.received_at,
+                submitted_at: row.submitted_at,
+                ended_at: row.ended_at,
+                items: row.items,
+                items_total: unsigned(row.items_total),
+                waiting_for: held.filter(|_| !row.planned).or(row.waiting_for),
+                invalidations: unsigned(row.total),
+                ended_invalidations: unsigned(row.ended),
+                error: row.error,
             })
-            .collect()
+            .collect())
     }
 
     /// What is being worked off; none: nothing was ever published.

@@ -6,14 +6,15 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
+use sqlx::types::Json;
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{FRESH, SiteId, Store, Widening};
-use crate::domain::{Item, TraceParent};
+use super::{FRESH, SiteId, Store};
+use crate::domain::{Item, TraceParent, Widened};
 
 /// Publishes that may wait to be written; past this the hook answers 503.
 const WAITING: usize = 2_048;
@@ -40,7 +41,7 @@ pub struct NewPublish {
     /// Canonical items.
     pub items: Vec<Item>,
     /// Which of them stand for something narrower.
-    pub widened: Vec<Widening>,
+    pub widened: Vec<Widened>,
     /// What makes a repeat safe.
     pub repeat_key: Option<RepeatKey>,
     /// The publisher's trace.
@@ -66,7 +67,7 @@ pub struct FirstPublish {
     /// Its canonical items.
     pub items: Vec<String>,
     /// Which of them stand for something narrower.
-    pub widened: Vec<Widening>,
+    pub widened: Vec<Widened>,
 }
 
 /// How storing a publish ended.
@@ -259,6 +260,10 @@ impl NewPublish {
     fn weight(&self) -> usize {
         self.items.iter().map(|item| item.as_str().len()).sum()
     }
+
+    fn widened_json(&self) -> Option<serde_json::Value> {
+        (!self.widened.is_empty()).then(|| serde_json::json!(self.widened))
+    }
 }
 
 /// Stores a lone publish, which is most of them, without what [`insert_new`] prepares for many.
@@ -275,7 +280,7 @@ async fn insert_one(
         publish.id,
         publish.received_at,
         &items as &[&str],
-        Widening::to_json(&publish.widened),
+        publish.widened_json(),
         key.map(|key| key.key.as_str()),
         key.map(|key| &key.body_hash[..]),
         publish.traceparent.as_ref().map(ToString::to_string),
@@ -334,8 +339,8 @@ async fn earlier(
     let key = publish.repeat_key.as_ref();
     // Should history have been pruned of it this moment, the publish is tried again.
     let first = sqlx::query!(
-        "SELECT id, received_at, body_hash, items, widened FROM publish
-         WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)",
+        r#"SELECT id, received_at, body_hash, items, widened as "widened: Json<Vec<Widened>>" FROM publish
+           WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)"#,
         publish.site.0,
         publish.id,
         key.map(|key| key.key.as_str()),
@@ -351,7 +356,7 @@ async fn earlier(
             id: first.id,
             received_at: first.received_at,
             items: first.items,
-            widened: Widening::from_json(first.widened),
+            widened: first.widened.map(|widened| widened.0).unwrap_or_default(),
         })
     } else {
         Acceptance::KeyReused
@@ -387,7 +392,7 @@ impl Rows {
         // Items have no line breaks: `domain` encodes or refuses control characters.
         let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
         self.items.push(items.join("\n"));
-        self.widened.push(Widening::to_json(&publish.widened));
+        self.widened.push(publish.widened_json());
         let key = publish.repeat_key.as_ref();
         self.keys.push(key.map(|key| key.key.clone()));
         self.hashes.push(key.map(|key| key.body_hash.to_vec()));

@@ -1,51 +1,17 @@
 //! Reading back what was published and how far its purge is.
 
-use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{SiteId, Store, StoreError};
 use crate::domain::{
-    AwsError, Canonical, HeldNote, InvalidationStatus, PolicyName, PublishState, WaitReason,
+    AwsError, HeldNote, InvalidationStatus, PolicyName, PublishState, WaitReason, Widened,
 };
-
-/// An item that stands for something narrower.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Widening {
-    /// What was asked for.
-    pub from: String,
-    /// What is sent for it.
-    pub to: String,
-}
-
-impl Widening {
-    /// What a publish's items stand for.
-    pub fn of(canonical: &Canonical) -> Vec<Self> {
-        canonical
-            .widened
-            .iter()
-            .map(|widened| Self {
-                from: widened.from.clone(),
-                to: widened.to.to_string(),
-            })
-            .collect()
-    }
-
-    pub(super) fn to_json(widened: &[Self]) -> Option<serde_json::Value> {
-        (!widened.is_empty()).then(|| serde_json::json!(widened))
-    }
-
-    pub(super) fn from_json(widened: Option<serde_json::Value>) -> Vec<Self> {
-        widened
-            .and_then(|json| serde_json::from_value(json).ok())
-            .unwrap_or_default()
-    }
-}
 
 /// A publish with its invalidations.
 #[derive(Clone, Debug)]
-pub struct PublishView {
+pub struct Publish {
     /// Its identifier.
     pub id: Uuid,
     /// How far it is.
@@ -59,18 +25,18 @@ pub struct PublishView {
     /// Canonical items.
     pub items: Vec<String>,
     /// Which of them stand for something narrower.
-    pub widened: Vec<Widening>,
+    pub widened: Vec<Widened>,
     /// Why it is held before any invalidation covers it.
     pub waiting_for: Option<WaitReason>,
     /// More about why.
     pub note: Option<HeldNote>,
     /// The invalidations that cover it.
-    pub invalidations: Vec<InvalidationView>,
+    pub invalidations: Vec<Invalidation>,
 }
 
 /// One CloudFront invalidation.
 #[derive(Clone, Debug)]
-pub struct InvalidationView {
+pub struct Invalidation {
     /// Our number of it.
     pub id: Uuid,
     /// CloudFront's.
@@ -146,58 +112,6 @@ impl<T> Page<T> {
     }
 }
 
-struct InvalidationRow {
-    id: Uuid,
-    cloudfront_id: Option<String>,
-    caller_reference: String,
-    distribution_id: String,
-    status: String,
-    items: Vec<String>,
-    attempts: i32,
-    created_at: OffsetDateTime,
-    submitted_at: Option<OffsetDateTime>,
-    ended_at: Option<OffsetDateTime>,
-    waiting_for: Option<String>,
-    error: Option<serde_json::Value>,
-    fix: Option<String>,
-}
-
-impl InvalidationRow {
-    fn read(self) -> Result<InvalidationView, StoreError> {
-        Ok(InvalidationView {
-            id: self.id,
-            cloudfront_id: self.cloudfront_id,
-            caller_reference: self.caller_reference,
-            distribution_id: self.distribution_id,
-            status: self
-                .status
-                .parse()
-                .map_err(|_| StoreError::unknown("status", self.status))?,
-            items: self.items,
-            attempts: self.attempts,
-            created_at: self.created_at,
-            submitted_at: self.submitted_at,
-            ended_at: self.ended_at,
-            waiting_for: self.waiting_for.and_then(|text| text.parse().ok()),
-            error: self
-                .error
-                .and_then(|json| serde_json::from_value(json).ok()),
-            fix: self.fix,
-        })
-    }
-}
-
-struct PublishRow {
-    id: Uuid,
-    state: String,
-    received_at: OffsetDateTime,
-    submitted_at: Option<OffsetDateTime>,
-    ended_at: Option<OffsetDateTime>,
-    items: Vec<String>,
-    widened: Option<serde_json::Value>,
-    planned: bool,
-}
-
 impl Store {
     /// One publish with its invalidations.
     pub async fn publish(
@@ -205,11 +119,11 @@ impl Store {
         site: SiteId,
         id: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Option<PublishView>, StoreError> {
-        let row = sqlx::query_as!(
-            PublishRow,
-            "SELECT id, state, received_at, submitted_at, ended_at, items, widened, planned
-             FROM publish WHERE site_id = $1 AND id = $2",
+    ) -> Result<Option<Publish>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT state as "state: PublishState", received_at, submitted_at, ended_at, items,
+                      widened as "widened: Json<Vec<Widened>>", planned
+               FROM publish WHERE site_id = $1 AND id = $2"#,
             site.0,
             id,
         )
@@ -221,20 +135,24 @@ impl Store {
         } else {
             self.held(site, now).await?
         };
-        Ok(Some(PublishView {
-            waiting_for: held.map(|(why, _)| why),
-            note: held.and_then(|(_, note)| note),
-            invalidations: self.invalidations_of(site, id).await?,
-            id: row.id,
-            state: row
-                .state
-                .parse()
-                .map_err(|_| StoreError::unknown("state", row.state))?,
+        let covering = sqlx::query_scalar!(
+            "SELECT invalidation_id FROM coverage WHERE site_id = $1 AND publish_id = $2",
+            site.0,
+            id,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Some(Publish {
+            id,
+            state: row.state,
             received_at: row.received_at,
             submitted_at: row.submitted_at,
             ended_at: row.ended_at,
             items: row.items,
-            widened: Widening::from_json(row.widened),
+            widened: row.widened.map(|widened| widened.0).unwrap_or_default(),
+            waiting_for: held.map(|(why, _)| why),
+            note: held.and_then(|(_, note)| note),
+            invalidations: self.invalidations_by_id(&covering).await?,
         }))
     }
 
@@ -267,74 +185,63 @@ impl Store {
         site: SiteId,
         filter: InvalidationFilter,
         limit: u16,
-    ) -> Result<Page<InvalidationView>, StoreError> {
+    ) -> Result<Page<Invalidation>, StoreError> {
+        let rows = i64::from(limit) + 1;
         // Two statements: one for both would be planned for the one that needs no index of states.
-        let rows = match filter.status {
+        let ids = match filter.status {
             None => {
-                sqlx::query_as!(
-                    InvalidationRow,
-                    "SELECT id, cloudfront_id, caller_reference, distribution_id, status, items, attempts, created_at,
-                              submitted_at, ended_at, waiting_for, error, fix
-                       FROM invalidation
-                       WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-                       ORDER BY id DESC LIMIT $3",
+                sqlx::query_scalar!(
+                    "SELECT id FROM invalidation
+                     WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                     ORDER BY id DESC LIMIT $3",
                     site.0,
                     filter.before,
-                    i64::from(limit) + 1,
+                    rows,
                 )
                 .fetch_all(&self.pool)
                 .await?
             }
             Some(status) => {
-                sqlx::query_as!(
-                    InvalidationRow,
-                    "SELECT id, cloudfront_id, caller_reference, distribution_id, status, items, attempts, created_at,
-                              submitted_at, ended_at, waiting_for, error, fix
-                       FROM invalidation
-                       WHERE site_id = $1 AND status = $2
-                         AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
-                       ORDER BY id DESC LIMIT $4",
+                sqlx::query_scalar!(
+                    "SELECT id FROM invalidation
+                     WHERE site_id = $1 AND status = $2
+                       AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                     ORDER BY id DESC LIMIT $4",
                     site.0,
                     status.into_str(),
                     filter.before,
-                    i64::from(limit) + 1,
+                    rows,
                 )
                 .fetch_all(&self.pool)
                 .await?
             }
         };
-        let page = Page::cut(rows, limit, filter.before, None, |row| row.id);
+        let page = Page::cut(ids, limit, filter.before, None, |id| *id);
+        let mut items = self.invalidations_by_id(&page.items).await?;
+        items.reverse();
         Ok(Page {
-            items: page
-                .items
-                .into_iter()
-                .map(InvalidationRow::read)
-                .collect::<Result<_, _>>()?,
+            items,
             next: page.next,
             previous: page.previous,
         })
     }
 
-    /// What covers a publish, oldest first.
-    async fn invalidations_of(
-        &self,
-        site: SiteId,
-        publish: Uuid,
-    ) -> Result<Vec<InvalidationView>, StoreError> {
-        sqlx::query_as!(
-            InvalidationRow,
-            "SELECT i.id, i.cloudfront_id, i.caller_reference, i.distribution_id, i.status, i.items, i.attempts,
-                    i.created_at, i.submitted_at, i.ended_at, i.waiting_for, i.error, i.fix
-             FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
-             WHERE c.site_id = $1 AND c.publish_id = $2 ORDER BY i.id",
-            site.0,
-            publish,
+    /// Oldest first.
+    async fn invalidations_by_id(&self, ids: &[Uuid]) -> Result<Vec<Invalidation>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(sqlx::query_as!(
+            Invalidation,
+            r#"SELECT id, cloudfront_id, caller_reference, distribution_id,
+                      status as "status: InvalidationStatus", items, attempts, created_at,
+                      submitted_at, ended_at, waiting_for as "waiting_for: WaitReason",
+                      error as "error: AwsError", fix
+               FROM invalidation WHERE id = ANY($1) ORDER BY id"#,
+            ids,
         )
         .fetch_all(&self.pool)
-        .await?
-        .into_iter()
-        .map(InvalidationRow::read)
-        .collect()
+        .await?)
     }
 
     /// Why publishes of a site that no invalidation covers yet are held.
@@ -344,9 +251,9 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<(WaitReason, Option<HeldNote>)>, StoreError> {
         let row = sqlx::query!(
-            r#"SELECT s.paused_at IS NOT NULL OR c.distribution_id IS NULL as "settings!", s.policy,
+            r#"SELECT s.paused_at IS NOT NULL OR c.distribution_id IS NULL as "settings!", s.policy as "policy: PolicyName",
                       CASE WHEN s.held_until > $2 THEN s.held_until END as held_until,
-                      CASE WHEN d.blocked_until > $2 THEN d.blocked_for END as blocked_for,
+                      CASE WHEN d.blocked_until > $2 THEN d.blocked_for END as "blocked_for: WaitReason",
                       d.backlog_since as "backlog_since?"
                FROM site s
                LEFT JOIN LATERAL (
@@ -367,12 +274,10 @@ impl Store {
             let note = HeldNote::MonthlyLimit { until };
             return Ok(Some((WaitReason::Quota, Some(note))));
         }
-        let blocked_for: Option<WaitReason> = row.blocked_for.and_then(|text| text.parse().ok());
-        let exact = row.policy == PolicyName::Exact.into_str();
         let backlog = row
             .backlog_since
-            .filter(|_| exact)
+            .filter(|_| row.policy == PolicyName::Exact)
             .map(|since| HeldNote::Backlog { since });
-        Ok(blocked_for.map(|why| (why, backlog)))
+        Ok(row.blocked_for.map(|why| (why, backlog)))
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{SealError, SiteId, Store, StoreError, hook_secrets, settings, tokens};
+use super::{SealError, SiteId, Slot, Store, StoreError, hook_secrets, settings, tokens};
 
 /// What [`Store::reseal`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Resealed {
 /// A row with a sealed secret.
 #[derive(Clone, Copy, Debug)]
 enum Holder {
-    Settings { slot: &'static str },
+    Settings(Slot),
     Token(Uuid),
     HookSecret(Uuid),
 }
@@ -31,7 +31,7 @@ struct SealedRow {
 impl SealedRow {
     fn place(&self) -> String {
         match self.holder {
-            Holder::Settings { slot } => settings::place_of(self.site, slot),
+            Holder::Settings(slot) => settings::place(self.site, slot),
             Holder::Token(id) => tokens::place(self.site, id),
             Holder::HookSecret(id) => hook_secrets::place(self.site, id),
         }
@@ -39,10 +39,10 @@ impl SealedRow {
 
     async fn replace(&self, sealed: &[u8], connection: &mut PgConnection) -> sqlx::Result<()> {
         match self.holder {
-            Holder::Settings { slot } => sqlx::query!(
+            Holder::Settings(slot) => sqlx::query!(
                 "UPDATE cdn_settings SET secret_access_key = $3 WHERE site_id = $1 AND slot = $2",
                 self.site.0,
-                slot,
+                slot.into_str(),
                 sealed,
             ),
             Holder::Token(id) => sqlx::query!(
@@ -65,10 +65,10 @@ impl SealedRow {
 
     async fn remove(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         match self.holder {
-            Holder::Settings { slot } => sqlx::query!(
+            Holder::Settings(slot) => sqlx::query!(
                 "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = $2",
                 self.site.0,
-                slot,
+                slot.into_str(),
             ),
             // The token itself still works: only its text is gone.
             Holder::Token(id) => {
@@ -131,21 +131,15 @@ impl Store {
 async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, StoreError> {
     let mut rows = Vec::new();
     for row in sqlx::query!(
-        r#"SELECT site_id, slot, secret_access_key as "sealed!" FROM cdn_settings
+        r#"SELECT site_id, slot as "slot: Slot", secret_access_key as "sealed!" FROM cdn_settings
            WHERE secret_access_key IS NOT NULL ORDER BY site_id, slot FOR UPDATE"#
     )
     .fetch_all(&mut *connection)
     .await?
     {
-        let slot = match row.slot.as_str() {
-            "active" => "active",
-            "draft" => "draft",
-            "environment" => "environment",
-            _ => return Err(StoreError::unknown("slot", row.slot)),
-        };
         rows.push(SealedRow {
             site: SiteId(row.site_id),
-            holder: Holder::Settings { slot },
+            holder: Holder::Settings(row.slot),
             sealed: row.sealed,
         });
     }

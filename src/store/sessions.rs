@@ -1,5 +1,6 @@
 //! Who is signed in. The token is the browser's; here is only its SHA-256.
 
+use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime};
 
 use super::tokens::TokenHash;
@@ -12,7 +13,8 @@ const IDLE: Duration = Duration::hours(12);
 const NOTED_EVERY: Duration = Duration::minutes(1);
 
 /// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Role {
     /// Everything.
     Admin,
@@ -20,17 +22,9 @@ pub enum Role {
     Editor,
 }
 
-impl Role {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Editor => "editor",
-        }
-    }
-}
-
 /// Who vouched for a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Source {
     /// A password here.
     Password,
@@ -39,13 +33,6 @@ pub enum Source {
 }
 
 impl Source {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::SkyCms => "skycms",
-        }
-    }
-
     /// How long a session lasts at most. SkyCMS can send its users again at any time, and may have
     /// stopped trusting them.
     pub const fn lifetime(self) -> Duration {
@@ -104,8 +91,8 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             token.as_slice(),
             session.user,
-            session.role.as_str(),
-            session.source.as_str(),
+            session.role.into_str(),
+            session.source.into_str(),
             session.framed,
             now,
             now + session.source.lifetime(),
@@ -123,8 +110,9 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query!(
-            "SELECT user_name, role, source, framed, used_at, site_ids FROM session
-             WHERE token_hash = $1 AND ends_at > $2 AND used_at > $3",
+            r#"SELECT user_name, role as "role: Role", source as "source: Source", framed, used_at,
+                      site_ids
+               FROM session WHERE token_hash = $1 AND ends_at > $2 AND used_at > $3"#,
             token.as_slice(),
             now,
             now - IDLE,
@@ -143,16 +131,8 @@ impl Store {
         }
         Ok(Some(Session {
             user: row.user_name,
-            role: match row.role.as_str() {
-                "admin" => Role::Admin,
-                "editor" => Role::Editor,
-                _ => return Err(StoreError::unknown("role", row.role)),
-            },
-            source: match row.source.as_str() {
-                "password" => Source::Password,
-                "skycms" => Source::SkyCms,
-                _ => return Err(StoreError::unknown("source of a session", row.source)),
-            },
+            role: row.role,
+            source: row.source,
             framed: row.framed,
             sites: row
                 .site_ids
@@ -176,7 +156,7 @@ impl Store {
         sqlx::query!(
             "DELETE FROM session WHERE user_name = $1 AND source = $2",
             user,
-            source.as_str(),
+            source.into_str(),
         )
         .execute(&self.pool)
         .await?;

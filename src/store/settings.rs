@@ -2,16 +2,19 @@
 
 use secrecy::SecretString;
 use sqlx::PgConnection;
+use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SiteId, Store, StoreError};
+use super::{SealError, SiteId, Store, StoreError};
 use crate::domain::{
-    AccessKeyId, Credentials, DistributionId, Region, SecretAccessKey, Settings, TestReport,
+    AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, SecretAccessKey,
+    Settings, TestReport,
 };
 
 /// Where a set of settings stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Slot {
     /// In force.
     Active,
@@ -19,24 +22,6 @@ pub enum Slot {
     Draft,
     /// From the environment; in force while there is no active one.
     Environment,
-}
-
-impl Slot {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Draft => "draft",
-            Self::Environment => "environment",
-        }
-    }
-
-    fn of(text: &str) -> Self {
-        match text {
-            "active" => Self::Active,
-            "draft" => Self::Draft,
-            _ => Self::Environment,
-        }
-    }
 }
 
 /// Settings with their story.
@@ -80,26 +65,21 @@ pub struct TestInvalidation {
     pub next_poll: OffsetDateTime,
 }
 
-fn place(site: SiteId, slot: Slot) -> String {
-    place_of(site, slot.as_str())
-}
-
-/// Where a secret access key is sealed for.
-pub(super) fn place_of(site: SiteId, slot: &str) -> String {
+pub(super) fn place(site: SiteId, slot: Slot) -> String {
+    let slot = slot.into_str();
     format!("site/{}/cdn_settings/{slot}/secret_access_key", site.0)
 }
 
-/// One row of `cdn_settings`, with what its test's invalidation has come to.
 struct Row {
-    slot: String,
-    distribution_id: String,
-    access_key_id: Option<String>,
+    slot: Slot,
+    distribution_id: DistributionId,
+    access_key_id: Option<AccessKeyId>,
     secret_access_key: Option<Vec<u8>>,
-    region: String,
+    region: Region,
     saved_at: OffsetDateTime,
     tested_at: Option<OffsetDateTime>,
-    test_report: Option<serde_json::Value>,
-    test_status: Option<String>,
+    test_report: Option<TestReport>,
+    test_status: Option<InvalidationStatus>,
 }
 
 impl Store {
@@ -107,8 +87,11 @@ impl Store {
     pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>, StoreError> {
         let rows = sqlx::query_as!(
             Row,
-            r#"SELECT c.slot, c.distribution_id, c.access_key_id, c.secret_access_key, c.region, c.saved_at,
-                      c.tested_at, c.test_report, i.status as "test_status?"
+            r#"SELECT c.slot as "slot: Slot", c.distribution_id as "distribution_id: DistributionId",
+                      c.access_key_id as "access_key_id: AccessKeyId", c.secret_access_key,
+                      c.region as "region: Region", c.saved_at, c.tested_at,
+                      c.test_report as "test_report: TestReport",
+                      i.status as "test_status?: InvalidationStatus"
                FROM cdn_settings c LEFT JOIN invalidation i ON i.id = c.test_invalidation
                WHERE c.site_id = $1
                  AND NOT (c.slot = 'environment' AND EXISTS (
@@ -125,13 +108,13 @@ impl Store {
 
     /// The region of the settings in force.
     pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>, StoreError> {
-        let code = sqlx::query_scalar!(
-            "SELECT region FROM cdn_settings WHERE site_id = $1 AND slot <> 'draft' ORDER BY slot LIMIT 1",
+        Ok(sqlx::query_scalar!(
+            r#"SELECT region as "region: Region" FROM cdn_settings
+               WHERE site_id = $1 AND slot <> 'draft' ORDER BY slot LIMIT 1"#,
             site.0,
         )
         .fetch_optional(&self.pool)
-        .await?;
-        Ok(code.and_then(|code| code.parse().ok()))
+        .await?)
     }
 
     /// The settings in force.
@@ -142,8 +125,11 @@ impl Store {
     ) -> Result<Option<Settings>, StoreError> {
         let row = sqlx::query_as!(
             Row,
-            r#"SELECT slot, distribution_id, access_key_id, secret_access_key, region, saved_at,
-                      tested_at, test_report, NULL as "test_status?: String"
+            r#"SELECT slot as "slot: Slot", distribution_id as "distribution_id: DistributionId",
+                      access_key_id as "access_key_id: AccessKeyId", secret_access_key,
+                      region as "region: Region", saved_at, tested_at,
+                      test_report as "test_report: TestReport",
+                      NULL as "test_status?: InvalidationStatus"
                FROM cdn_settings WHERE site_id = $1 AND slot IN ('active', 'environment')
                ORDER BY slot LIMIT 1"#,
             site.0,
@@ -155,40 +141,24 @@ impl Store {
     }
 
     fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
-        let slot = Slot::of(&row.slot);
         let credentials = match (row.access_key_id, row.secret_access_key) {
             (Some(id), Some(sealed)) => Credentials::AccessKey {
-                id: AccessKeyId::parse(&id)
-                    .map_err(|_| StoreError::unknown("access key ID", id))?,
-                secret: SecretAccessKey::parse(&self.sealer.open(&place(site, slot), &sealed)?)
-                    .map_err(|_| StoreError::unknown("secret access key", "(not shown)"))?,
+                id,
+                secret: SecretAccessKey::parse(&self.sealer.open(&place(site, row.slot), &sealed)?)
+                    .map_err(|_| SealError::Unreadable)?,
             },
             _ => Credentials::AwsDefault,
         };
-        let mut report: Option<TestReport> = row
-            .test_report
-            .map(|json| {
-                serde_json::from_value(json)
-                    .map_err(|e| StoreError::unknown("test report", e.to_string()))
-            })
-            .transpose()?;
-        if let (Some(report), Some(status)) = (&mut report, &row.test_status) {
-            report.follow(
-                status
-                    .parse()
-                    .map_err(|_| StoreError::unknown("status", status))?,
-            );
+        let mut report = row.test_report;
+        if let (Some(report), Some(status)) = (&mut report, row.test_status) {
+            report.follow(status);
         }
         Ok(SavedSettings {
-            slot,
+            slot: row.slot,
             settings: Settings {
-                distribution_id: DistributionId::parse(&row.distribution_id)
-                    .map_err(|_| StoreError::unknown("distribution ID", row.distribution_id))?,
+                distribution_id: row.distribution_id,
                 credentials,
-                region: row
-                    .region
-                    .parse()
-                    .map_err(|_| StoreError::unknown("region", row.region))?,
+                region: row.region,
             },
             saved_at: row.saved_at,
             tested_at: row.tested_at,
@@ -335,7 +305,7 @@ impl Store {
                saved_at = EXCLUDED.saved_at, tested_at = EXCLUDED.tested_at,
                test_report = EXCLUDED.test_report, test_invalidation = EXCLUDED.test_invalidation",
             site.0,
-            slot.as_str(),
+            slot.into_str(),
             settings.distribution_id.as_str(),
             key,
             secret,

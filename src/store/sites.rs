@@ -186,34 +186,19 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         for row in rows {
-            let publisher_hosts = row
-                .publisher_hosts
-                .iter()
-                .map(|host| host.parse().map_err(|_| StoreError::unknown("host", host)))
-                .collect::<Result<_, _>>()?;
-            let companions = row
-                .companions
-                .iter()
-                .map(|text| {
-                    Item::from_canonical(text).map_err(|_| StoreError::unknown("item", text))
-                })
-                .collect::<Result<_, _>>()?;
-            let region = row
-                .region
-                .as_deref()
-                .and_then(|code| code.parse::<Region>().ok());
+            let region = row.region.and_then(|code| code.parse::<Region>().ok());
             let site = Site {
                 id: SiteId(row.id),
-                name: row.name,
                 distribution_id: row.distribution_id,
                 intake: IntakeRules {
-                    publisher_hosts,
-                    companions,
+                    publisher_hosts: understood(&row.name, &row.publisher_hosts, str::parse),
+                    companions: understood(&row.name, &row.companions, Item::from_canonical),
                     directory_variants: row.directory_variants,
                     max_items: DEFAULT_MAX_ITEMS,
                     tags_allowed: region.is_none_or(|r| r.partition() != Partition::AwsCn),
                 },
-                pause: pause(row.paused_at, row.resume_at, row.pause_error)?,
+                pause: pause(row.paused_at, row.resume_at, row.pause_error),
+                name: row.name,
             };
             snapshot.sites.insert(site.name.clone(), Arc::new(site));
         }
@@ -223,18 +208,40 @@ impl Store {
     }
 }
 
+/// What this version understands of a list that a newer one may have written: a single entry must
+/// not keep every site from being served.
+fn understood<T, E: fmt::Display>(
+    site: &str,
+    stored: &[String],
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Vec<T> {
+    stored
+        .iter()
+        .filter_map(|text| {
+            read(text)
+                .inspect_err(|error| {
+                    tracing::error!(site, %error, "a stored entry is left out");
+                })
+                .ok()
+        })
+        .collect()
+}
+
 fn pause(
     since: Option<OffsetDateTime>,
     resume_at: Option<OffsetDateTime>,
     error: Option<serde_json::Value>,
-) -> Result<Option<Pause>, StoreError> {
-    let (Some(since), Some(resume_at), Some(error)) = (since, resume_at, error) else {
-        return Ok(None);
-    };
-    Ok(Some(Pause {
+) -> Option<Pause> {
+    let (since, resume_at, error) = (since?, resume_at?, error?);
+    let shown = error.to_string();
+    Some(Pause {
         since,
         resume_at,
-        error: serde_json::from_value(error.clone())
-            .map_err(|_| StoreError::unknown("pause error", error.to_string()))?,
-    }))
+        error: serde_json::from_value(error).unwrap_or_else(|_| AwsError {
+            code: AwsError::UNREADABLE_ANSWER.to_owned(),
+            message: shown,
+            request_id: None,
+            http_status: None,
+        }),
+    })
 }

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::domain::{
     Canonical, Explanation, HeldNote, Item, KnownPaths, MicroUsd, Plan, PlanInput, Usage,
-    WaitReason, Waiting, explain, plan,
+    WaitReason, Waiting, Widened, explain, plan,
 };
-use crate::store::{Site, StoreError, Widening};
+use crate::store::{Site, StoreError};
 use crate::web::AppState;
 use crate::web::http::problem::Problem;
 
@@ -107,7 +107,7 @@ pub(crate) struct DryRunBody<'a> {
     items: &'a [Item],
     /// Paths that can only be purged by purging more.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    widened: Vec<Widening>,
+    widened: Vec<Widened>,
     /// What becomes of each thing that was asked for.
     explanations: Vec<Explanation>,
     /// The calls of `CreateInvalidation`, had nothing else been waiting.
@@ -148,7 +148,7 @@ pub(crate) async fn answer(
         dry_run: true,
         site: &site.name,
         items: &asked.items,
-        widened: Widening::of(asked),
+        widened: asked.widened.clone(),
         explanations: dry_run.explanations,
         invalidations: dry_run
             .plan

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{InvalidationStatus, Item, WaitReason};
-use crate::store::{InvalidationFilter, InvalidationView};
+use crate::store::{Invalidation, InvalidationFilter};
 use crate::web::AppState;
 use crate::web::api::caller::Caller;
 use crate::web::api::openapi::{self, OfList, SitePath, examples};
@@ -72,7 +72,7 @@ struct ErrorBody {
 }
 
 impl InvalidationBody {
-    pub(crate) fn of(view: InvalidationView) -> Self {
+    pub(crate) fn of(view: Invalidation) -> Self {
         Self {
             id: view.cloudfront_id,
             caller_reference: view.caller_reference,

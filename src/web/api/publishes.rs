@@ -12,8 +12,10 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{Item, PublishRequest, PublishState, TraceParent, WaitReason, canonicalize};
-use crate::store::{Acceptance, InboxError, NewPublish, PublishView, Site, StoreError, Widening};
+use crate::domain::{
+    Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened, canonicalize,
+};
+use crate::store::{Acceptance, InboxError, NewPublish, Publish, Site, StoreError};
 use crate::web::AppState;
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
@@ -44,7 +46,7 @@ struct PublishBody {
     items: Vec<String>,
     /// Paths that can only be purged by purging more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    widened: Vec<Widening>,
+    widened: Vec<Widened>,
     /// Why it is held, while no invalidation covers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = WaitReason)]
@@ -58,7 +60,7 @@ struct PublishBody {
 }
 
 impl PublishBody {
-    fn of(state: &AppState, site: &Site, view: PublishView) -> Self {
+    fn of(state: &AppState, site: &Site, view: Publish) -> Self {
         let now = state.clock.now();
         Self {
             id: view.id,
@@ -145,14 +147,13 @@ pub(crate) async fn create(
         return Box::pin(dry_run::answer(&state, site, &canonical)).await;
     }
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
-    let widened = Widening::of(&canonical);
     let (id, received_at) = (state.clock.id(), state.clock.now());
     let publish = NewPublish {
         site: site.id,
         id,
         received_at,
         items: canonical.items,
-        widened: widened.clone(),
+        widened: canonical.widened.clone(),
         repeat_key: call.repeat_key,
         traceparent: call.traceparent,
     };
@@ -163,7 +164,7 @@ pub(crate) async fn create(
         state: PublishState::Queued.into_str(),
         received_at,
         items,
-        widened,
+        widened: canonical.widened,
         waiting_for: None,
         note: None,
         invalidations: Vec::new(),
@@ -272,7 +273,7 @@ async fn ended_or_waited(
     site: &Site,
     id: Uuid,
     wait: Duration,
-) -> Result<PublishView, Problem> {
+) -> Result<Publish, Problem> {
     let mut changes = state.changes.subscribe();
     let sleep = tokio::time::sleep(wait);
     tokio::pin!(sleep);

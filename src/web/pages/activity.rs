@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::coverage::Cover;
 use crate::domain::{InvalidationStatus, Item, PublishState, Region, WaitReason};
 use crate::store::{
-    Acceptance, NewPublish, PublishFilter, PublishSummary, PublishView, RepeatKey, StoreError,
+    Acceptance, NewPublish, Publish, PublishFilter, PublishSummary, RepeatKey, StoreError,
     parse_items,
 };
 use crate::web::AppState;
@@ -197,7 +197,7 @@ pub(crate) async fn retry(
     let widened = again
         .widened
         .into_iter()
-        .filter(|widened| items.iter().any(|item| item.as_str() == widened.to))
+        .filter(|widened| items.iter().any(|item| *item == widened.to))
         .collect();
     let fresh = state.clock.id();
     // One press, one publish, however often the form is sent.
@@ -226,7 +226,7 @@ pub(crate) async fn retry(
 }
 
 /// The items that no completed invalidation covers; all of them, where that would be none.
-fn not_completed(publish: &PublishView) -> Result<Vec<Item>, StoreError> {
+fn not_completed(publish: &Publish) -> Result<Vec<Item>, StoreError> {
     let completed = publish
         .invalidations
         .iter()
@@ -242,13 +242,13 @@ fn not_completed(publish: &PublishView) -> Result<Vec<Item>, StoreError> {
 }
 
 /// Why a publish is held: before it is planned, or while one of its invalidations is.
-fn waiting_for(publish: &PublishView) -> Option<WaitReason> {
+fn waiting_for(publish: &Publish) -> Option<WaitReason> {
     publish
         .waiting_for
         .or_else(|| publish.invalidations.iter().find_map(|i| i.waiting_for))
 }
 
-fn items(publish: &PublishView) -> Vec<PublishedItem> {
+fn items(publish: &Publish) -> Vec<PublishedItem> {
     publish
         .items
         .iter()
@@ -256,14 +256,14 @@ fn items(publish: &PublishView) -> Vec<PublishedItem> {
             why: publish
                 .widened
                 .iter()
-                .find(|w| w.to == *item)
+                .find(|w| w.to.as_str() == *item)
                 .map(|w| words::widened(&w.from)),
             item: item.clone(),
         })
         .collect()
 }
 
-fn invalidation(view: crate::store::InvalidationView, region: Region) -> InvalidationView {
+fn invalidation(view: crate::store::Invalidation, region: Region) -> InvalidationView {
     let console_url = view.cloudfront_id.as_ref().map(|id| {
         format!(
             "https://{}/cloudfront/v4/home#/distributions/{}/invalidations/details/{id}",

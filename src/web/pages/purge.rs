@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use crate::domain::{Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
-use crate::store::{NewPublish, Widening};
+use crate::store::NewPublish;
 use crate::web::AppState;
 use crate::web::api::dry_run::{DryRun, dry_run};
 use crate::web::api::publishes::accept;
@@ -142,13 +142,12 @@ async fn publish(
     canonical: Canonical,
 ) -> PageResult {
     let id = state.clock.id();
-    let widened = Widening::of(&canonical);
     let publish = NewPublish {
         site: page.site.id,
         id,
         received_at: state.clock.now(),
         items: canonical.items,
-        widened,
+        widened: canonical.widened,
         repeat_key: None,
         traceparent: None,
     };

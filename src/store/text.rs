@@ -1,0 +1,79 @@
+//! Domain values that the database keeps as text or JSON.
+//!
+//! `domain` knows no SQL, so what sqlx needs to read its types stands here. A query then names the
+//! type of a column, as in `status as "status: InvalidationStatus"`, and a value that this version
+//! does not understand is an error like any other column that cannot be decoded.
+
+use sqlx::decode::Decode;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueRef, Postgres};
+use sqlx::types::{Json, Type};
+
+use super::sessions::{Role, Source};
+use super::settings::Slot;
+use crate::domain::{
+    AccessKeyId, AwsError, CallerReference, DistributionId, InvalidationId, InvalidationStatus,
+    PastLimit, PolicyName, PublishState, Region, TestReport, WaitReason,
+};
+
+macro_rules! text {
+    ($($type:ty: $parse:expr,)+) => {$(
+        impl Type<Postgres> for $type {
+            fn type_info() -> PgTypeInfo {
+                <str as Type<Postgres>>::type_info()
+            }
+
+            fn compatible(info: &PgTypeInfo) -> bool {
+                <str as Type<Postgres>>::compatible(info)
+            }
+        }
+
+        impl<'r> Decode<'r, Postgres> for $type {
+            fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+                let text = <&str as Decode<'r, Postgres>>::decode(value)?;
+                Ok($parse(text)?)
+            }
+        }
+    )+};
+}
+
+macro_rules! json {
+    ($($type:ty,)+) => {$(
+        impl Type<Postgres> for $type {
+            fn type_info() -> PgTypeInfo {
+                <Json<Self> as Type<Postgres>>::type_info()
+            }
+
+            fn compatible(info: &PgTypeInfo) -> bool {
+                <Json<Self> as Type<Postgres>>::compatible(info)
+            }
+        }
+
+        impl<'r> Decode<'r, Postgres> for $type {
+            fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+                Ok(<Json<Self> as Decode<'r, Postgres>>::decode(value)?.0)
+            }
+        }
+    )+};
+}
+
+text! {
+    AccessKeyId: AccessKeyId::parse,
+    CallerReference: CallerReference::parse,
+    DistributionId: DistributionId::parse,
+    InvalidationId: InvalidationId::parse,
+    InvalidationStatus: str::parse::<Self>,
+    PastLimit: str::parse::<Self>,
+    PolicyName: str::parse::<Self>,
+    PublishState: str::parse::<Self>,
+    Region: str::parse::<Self>,
+    Role: str::parse::<Self>,
+    Slot: str::parse::<Self>,
+    Source: str::parse::<Self>,
+    WaitReason: str::parse::<Self>,
+}
+
+json! {
+    AwsError,
+    TestReport,
+}
