@@ -1,6 +1,10 @@
--- What the service remembers: sites and their settings, what was published, what CloudFront was told.
--- Times come from the service's clock, never from the server's, so that tests can hand time in.
--- Secrets are sealed by the service (AES-256-GCM) before they get here; tokens are hashed.
+-- What the service remembers: sites and their settings, what was published, what CloudFront was told, who signs in.
+--
+-- Times come from the service's clock, never from the server's, so that tests can hand time in. Secrets are sealed by
+-- the service (AES-256-GCM) before they get here, random tokens are stored as SHA-256, passwords as argon2id.
+--
+-- Migrations after this one run on tables of ten million rows while publishes arrive: none may rewrite a table, build
+-- an index without CONCURRENTLY, or check existing rows while it holds a lock. tests/service/migrations.rs refuses those.
 
 CREATE TABLE site (
     id                  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -14,6 +18,10 @@ CREATE TABLE site (
     paused_at           timestamptz,
     pause_error         jsonb,
     resume_at           timestamptz,
+    monthly_limit       bigint CHECK (monthly_limit > 0),
+    past_limit          text NOT NULL DEFAULT 'economical' CHECK (past_limit IN ('economical', 'hold')),
+    held_until          timestamptz,
+    removed_at          timestamptz,
     CHECK ((paused_at IS NULL) = (pause_error IS NULL) AND (paused_at IS NULL) = (resume_at IS NULL))
 );
 COMMENT ON TABLE site IS 'A SkyCMS tenant. A fresh install has one, `default`.';
@@ -25,6 +33,11 @@ COMMENT ON COLUMN site.fold_threshold IS 'Items in one batch above which the pol
 COMMENT ON COLUMN site.paused_at IS 'Since when AWS has been rejecting the settings in force; its publishes wait.';
 COMMENT ON COLUMN site.pause_error IS 'What AWS said: {code, message, request_id, http_status}.';
 COMMENT ON COLUMN site.resume_at IS 'When the settings are next tried.';
+COMMENT ON COLUMN site.monthly_limit IS 'Paths its publishes may take in a month (UTC); NULL: any number.';
+COMMENT ON COLUMN site.past_limit IS 'What happens past it. economical: publishes are folded. hold: they wait for the next month.';
+COMMENT ON COLUMN site.held_until IS 'Nothing new is planned before this time: the monthly limit is reached.';
+COMMENT ON COLUMN site.removed_at IS
+    'When it was removed. From then on its name is free, its settings and secrets are gone, and its history is deleted in small steps. The row itself stays as long as history is kept, so that the hashes of its tokens still answer “no such site” and its paths of the month still count for their access key.';
 
 CREATE TABLE cdn_settings (
     site_id            integer NOT NULL REFERENCES site ON DELETE CASCADE,
@@ -46,8 +59,15 @@ COMMENT ON COLUMN cdn_settings.slot IS
 COMMENT ON COLUMN cdn_settings.access_key_id IS 'NULL: the AWS default credentials of the process.';
 COMMENT ON COLUMN cdn_settings.secret_access_key IS 'Sealed, with site, slot and field as associated data.';
 COMMENT ON COLUMN cdn_settings.saved_at IS 'When this row''s values were saved; with an access key, how old the key is here.';
-COMMENT ON COLUMN cdn_settings.test_report IS 'Steps of the last «Save and test»; NULL: saved without a test.';
-COMMENT ON COLUMN cdn_settings.test_invalidation IS 'The test''s invalidation, which tells when its last step completes.';
+COMMENT ON COLUMN cdn_settings.test_report IS 'Steps of the last “Save and test”; NULL: saved without a test.';
+COMMENT ON COLUMN cdn_settings.test_invalidation IS 'The test''s invalidation, which shows when its last step completes.';
+
+CREATE VIEW settings_in_force AS
+SELECT c.* FROM cdn_settings c
+WHERE c.slot = 'active'
+   OR c.slot = 'environment' AND NOT EXISTS (
+     SELECT FROM cdn_settings a WHERE a.site_id = c.site_id AND a.slot = 'active');
+COMMENT ON VIEW settings_in_force IS 'What each site is served with: what was saved, else what the environment gives.';
 
 CREATE TABLE publish_token (
     id            uuid PRIMARY KEY,
@@ -63,8 +83,21 @@ COMMENT ON TABLE publish_token IS 'Bearer tokens of the publish hook.';
 COMMENT ON COLUMN publish_token.token_hash IS 'SHA-256 of the token, which has at least 128 bits of entropy.';
 COMMENT ON COLUMN publish_token.unrevealed IS 'The sealed token until it has been shown, once; then NULL.';
 
+CREATE TABLE hook_secret (
+    id            uuid PRIMARY KEY,
+    site_id       integer NOT NULL REFERENCES site ON DELETE CASCADE,
+    secret        bytea NOT NULL,
+    unrevealed    boolean NOT NULL,
+    created_at    timestamptz NOT NULL,
+    last_used_at  timestamptz
+);
+COMMENT ON TABLE hook_secret IS 'Signing secrets of the publish hook (Standard Webhooks); all rows are in force. Revoking one deletes it.';
+COMMENT ON COLUMN hook_secret.secret IS 'Sealed, with site and id as associated data.';
+COMMENT ON COLUMN hook_secret.unrevealed IS 'It has not been shown yet, which happens once.';
+CREATE INDEX hook_secret_of_site ON hook_secret (site_id);
+
 CREATE TABLE publish (
-    site_id          integer NOT NULL REFERENCES site ON DELETE CASCADE,
+    site_id          integer NOT NULL,
     id               uuid NOT NULL,
     received_at      timestamptz NOT NULL,
     items            text[] NOT NULL,
@@ -76,10 +109,18 @@ CREATE TABLE publish (
     planned          boolean NOT NULL DEFAULT false,
     submitted_at     timestamptz,
     ended_at         timestamptz,
+    traceparent      text,
+    trouble          text GENERATED ALWAYS AS (CASE WHEN state IN ('unconfirmed', 'failed') THEN state END) STORED,
     PRIMARY KEY (site_id, id),
     CHECK ((ended_at IS NULL) = (state IN ('queued', 'in_progress')))
-) WITH (fillfactor = 85);
+) WITH (
+    fillfactor = 85,
+    -- The front of the queue is read for every call: rows that have been planned must not stay in its way.
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02
+);
 COMMENT ON TABLE publish IS 'One call of the publish hook. Ids are version 7, so their order is the order of arrival.';
+COMMENT ON COLUMN publish.site_id IS
+    'A site that existed when it was accepted. Not a foreign key: that would lock the site once for each row, a third of what storing one costs. Removing a site removes its publishes.';
 COMMENT ON COLUMN publish.items IS 'Canonical items, as the caller was told them.';
 COMMENT ON COLUMN publish.widened IS 'Items that stand for something narrower: [{from, to}].';
 COMMENT ON COLUMN publish.body_hash IS 'SHA-256 of the request, to tell a repeat from a reused key.';
@@ -87,11 +128,27 @@ COMMENT ON COLUMN publish.state IS
     'queued: waits. in_progress: CloudFront has accepted some or all of it. completed: CloudFront said so. unconfirmed: CloudFront accepted, but nobody can ask. failed: with a reason, in its invalidations.';
 COMMENT ON COLUMN publish.planned IS 'Whether invalidations that cover all its items are stored.';
 COMMENT ON COLUMN publish.submitted_at IS 'When CloudFront had accepted all of it.';
+COMMENT ON COLUMN publish.traceparent IS 'W3C trace context, as the publisher sent it; NULL: none.';
+COMMENT ON COLUMN publish.trouble IS
+    'The state of one that ended other than completed, else NULL: what lists are made of. An index on `state` itself would have to be written for every publish that CloudFront accepts.';
 
 -- The planner reads (site, planned = false) oldest first, the pages all that have not ended.
 CREATE INDEX publish_open ON publish (site_id, planned, id) WHERE ended_at IS NULL;
-CREATE INDEX publish_trouble ON publish (site_id, id) WHERE state IN ('unconfirmed', 'failed');
+CREATE INDEX publish_by_trouble ON publish (site_id, trouble, id) WHERE trouble IS NOT NULL;
 CREATE UNIQUE INDEX publish_idempotency ON publish (site_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+-- Pruning reads what ended long ago, oldest first.
+CREATE INDEX publish_ended ON publish (ended_at) WHERE ended_at IS NOT NULL;
+
+-- One step through the index for each site, however many sites there are: PostgreSQL cannot know how few of them wait.
+CREATE VIEW waiting_site AS
+WITH RECURSIVE step AS (
+  (SELECT site_id FROM publish WHERE NOT planned AND ended_at IS NULL ORDER BY site_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT p.site_id FROM publish p
+          WHERE p.site_id > step.site_id AND NOT p.planned AND p.ended_at IS NULL ORDER BY p.site_id LIMIT 1)
+  FROM step WHERE step.site_id IS NOT NULL)
+SELECT site_id FROM step WHERE site_id IS NOT NULL;
+COMMENT ON VIEW waiting_site IS 'Sites with publishes that no invalidation covers yet.';
 
 CREATE TABLE invalidation (
     id                uuid PRIMARY KEY,
@@ -103,10 +160,11 @@ CREATE TABLE invalidation (
     files             integer NOT NULL,
     wildcards         integer NOT NULL,
     asked             integer NOT NULL,
+    folded            integer NOT NULL DEFAULT 0 CHECK (folded >= 0),
     status            text NOT NULL DEFAULT 'Queued'
                       CHECK (status IN ('Queued', 'InProgress', 'Completed', 'Unconfirmed', 'Failed')),
     attempts          integer NOT NULL DEFAULT 0,
-    doubts            integer NOT NULL DEFAULT 0 CHECK (doubts >= 0),
+    unknown_attempts  integer NOT NULL DEFAULT 0 CHECK (unknown_attempts >= 0),
     cloudfront_id     text,
     waiting_for       text CHECK (waiting_for IN ('quota', 'rate', 'retry', 'settings')),
     error             jsonb,
@@ -123,14 +181,17 @@ CREATE TABLE invalidation (
     CHECK (status <> 'Completed' OR cloudfront_id IS NOT NULL)
 );
 COMMENT ON TABLE invalidation IS 'One CloudFront invalidation: a caller reference and the fixed list of items that belongs to it.';
-COMMENT ON COLUMN invalidation.purpose IS 'publish: covers publishes. test: of «Save and test settings».';
+COMMENT ON COLUMN invalidation.purpose IS 'publish: covers publishes. test: of “Save and test settings”.';
 COMMENT ON COLUMN invalidation.files IS 'Items that count against CloudFront''s quota of files in progress.';
 COMMENT ON COLUMN invalidation.wildcards IS 'Items that count against CloudFront''s quota of wildcards in progress.';
 COMMENT ON COLUMN invalidation.asked IS 'Items its publishes asked for, before coalescing and folding.';
+COMMENT ON COLUMN invalidation.folded IS
+    'How many more items it would have had without the site''s policy: what is in progress counts unfolded, so that a rebuild that comes bit by bit is folded like one that comes at once.';
 COMMENT ON COLUMN invalidation.status IS
     'Queued: not accepted yet. InProgress: CloudFront accepted. Completed: CloudFront said so. Unconfirmed: accepted, but nobody can ask. Failed: with error and fix.';
 COMMENT ON COLUMN invalidation.attempts IS 'Calls of CreateInvalidation that were started.';
-COMMENT ON COLUMN invalidation.doubts IS 'Attempts whose outcome is not known. Raised when a call starts, lowered when CloudFront''s answer is recorded, so a crash leaves it raised.';
+COMMENT ON COLUMN invalidation.unknown_attempts IS
+    'Attempts whose outcome is not known. Raised when a call is claimed and lowered when CloudFront''s answer is recorded, so that a crash in between leaves it raised.';
 COMMENT ON COLUMN invalidation.waiting_for IS 'Why it is held.';
 COMMENT ON COLUMN invalidation.error IS 'What AWS last said: {code, message, request_id, http_status}.';
 COMMENT ON COLUMN invalidation.next_at IS 'When it is next due: to be sent while Queued, to be asked about while InProgress.';
@@ -139,15 +200,17 @@ COMMENT ON COLUMN invalidation.lease_token IS 'Whoever records the outcome of a 
 CREATE INDEX invalidation_due ON invalidation (next_at) WHERE ended_at IS NULL;
 CREATE INDEX invalidation_open ON invalidation (distribution_id) WHERE ended_at IS NULL;
 CREATE INDEX invalidation_of_site ON invalidation (site_id, id);
+CREATE INDEX invalidation_by_status ON invalidation (site_id, status, id);
+CREATE INDEX invalidation_ended ON invalidation (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE coverage (
-    invalidation_id  uuid NOT NULL REFERENCES invalidation ON DELETE CASCADE,
+    invalidation_id  uuid NOT NULL,
     site_id          integer NOT NULL,
     publish_id       uuid NOT NULL,
-    PRIMARY KEY (site_id, publish_id, invalidation_id),
-    FOREIGN KEY (site_id, publish_id) REFERENCES publish ON DELETE CASCADE
+    PRIMARY KEY (site_id, publish_id, invalidation_id)
 );
-COMMENT ON TABLE coverage IS 'Which invalidations cover the items of a publish, together all of them.';
+COMMENT ON TABLE coverage IS
+    'Which invalidations cover the items of a publish, together all of them. Both ends are made and deleted in the same transaction as the row; foreign keys would lock each publish once more.';
 CREATE INDEX coverage_of_invalidation ON coverage (invalidation_id);
 
 CREATE TABLE distribution (
@@ -158,12 +221,22 @@ CREATE TABLE distribution (
     blocked_for    text CHECK (blocked_for IN ('quota', 'rate', 'retry')),
     failures       integer NOT NULL DEFAULT 0,
     sent_at        timestamptz,
-    CHECK ((blocked_until IS NULL) = (blocked_for IS NULL))
+    backlog_since    timestamptz,
+    file_tokens      double precision,
+    wildcard_tokens  double precision,
+    refilled_at      timestamptz,
+    CHECK ((blocked_until IS NULL) = (blocked_for IS NULL)),
+    CHECK (num_nulls(file_tokens, wildcard_tokens, refilled_at) IN (0, 3))
 );
 COMMENT ON TABLE distribution IS 'One CreateInvalidation at a time for each distribution, whoever sends it.';
 COMMENT ON COLUMN distribution.blocked_until IS 'No CreateInvalidation before this time.';
 COMMENT ON COLUMN distribution.blocked_for IS 'quota: its in-progress quota is full. rate: its access key has no call left. retry: CloudFront did not answer.';
 COMMENT ON COLUMN distribution.failures IS 'Calls without a usable answer since the last one with.';
+COMMENT ON COLUMN distribution.backlog_since IS 'Since when each call has left publishes waiting for room; NULL: the last one took all.';
+COMMENT ON COLUMN distribution.file_tokens IS
+    'Files and tags that may be sent now, where CloudFront limits them by the second; a token bucket that all replicas share. NULL: full.';
+COMMENT ON COLUMN distribution.wildcard_tokens IS 'The same for wildcards.';
+COMMENT ON COLUMN distribution.refilled_at IS 'As of when both are right.';
 
 CREATE TABLE access_key (
     id           text PRIMARY KEY,
@@ -187,3 +260,83 @@ CREATE TABLE usage (
 COMMENT ON TABLE usage IS 'What CloudFront accepted, and so bills, each month (UTC).';
 COMMENT ON COLUMN usage.paths IS 'Paths and tags accepted: what AWS bills beyond the free ones.';
 COMMENT ON COLUMN usage.asked IS 'Items that publishes asked for, before coalescing and folding.';
+
+CREATE TABLE known_path (
+    site_id         integer NOT NULL REFERENCES site ON DELETE CASCADE,
+    path            text NOT NULL CHECK (octet_length(path) <= 1000),
+    last_published  date NOT NULL,
+    PRIMARY KEY (site_id, path)
+);
+COMMENT ON TABLE known_path IS
+    'Paths published in the last 90 days, so that folding picks the wildcards that purge the fewest of them needlessly.';
+COMMENT ON COLUMN known_path.path IS 'Without wildcards and tags. Longer paths are not remembered: an index entry has no room for them.';
+COMMENT ON COLUMN known_path.last_published IS 'The day (UTC), and no closer: a path that is published all day is written once.';
+CREATE INDEX known_path_age ON known_path (site_id, last_published);
+
+-- Who may sign in, who is signed in, and who did what.
+
+CREATE TABLE account (
+    name           text PRIMARY KEY,
+    password_hash  text NOT NULL,
+    changed_at     timestamptz NOT NULL
+);
+COMMENT ON TABLE account IS 'Users with a password here. There is one, `admin`, as soon as its password is set.';
+COMMENT ON COLUMN account.password_hash IS 'argon2id, as a PHC string.';
+
+CREATE TABLE set_up_link (
+    token_hash  bytea PRIMARY KEY,
+    expires_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE set_up_link IS 'One-time links that set the password of `admin`. Using one erases all.';
+
+CREATE TABLE session (
+    token_hash  bytea PRIMARY KEY,
+    user_name   text NOT NULL,
+    role        text NOT NULL CHECK (role IN ('admin', 'editor')),
+    source      text NOT NULL CHECK (source IN ('password', 'skycms')),
+    framed      boolean NOT NULL,
+    used_at     timestamptz NOT NULL,
+    ends_at     timestamptz NOT NULL,
+    site_ids    integer[]
+);
+COMMENT ON TABLE session IS 'Who is signed in.';
+COMMENT ON COLUMN session.source IS 'password: signed in here. skycms: sent by SkyCMS with a token.';
+COMMENT ON COLUMN session.framed IS 'Shown in a frame of SkyCMS.';
+COMMENT ON COLUMN session.used_at IS 'To the minute. A session that has not been used for 12 hours is over.';
+COMMENT ON COLUMN session.ends_at IS 'When it is over in any case.';
+COMMENT ON COLUMN session.site_ids IS
+    'Sites that SkyCMS''s token named. NULL: it named none, which means `default`. Whoever signed in with a password sees all.';
+CREATE INDEX session_of_user ON session (user_name);
+
+CREATE TABLE known_device (
+    token_hash  bytea PRIMARY KEY,
+    account     text NOT NULL REFERENCES account ON DELETE CASCADE,
+    used_at     timestamptz NOT NULL
+);
+COMMENT ON TABLE known_device IS 'Browsers that have signed in before. What others try never holds them up.';
+
+CREATE TABLE sign_in_tries (
+    key       text PRIMARY KEY,
+    failures  integer NOT NULL,
+    last_at   timestamptz NOT NULL
+);
+COMMENT ON TABLE sign_in_tries IS 'Failed sign-ins of an address, a known browser, or strangers to an account.';
+COMMENT ON COLUMN sign_in_tries.failures IS 'A try counts as failed from its beginning until it has succeeded.';
+
+CREATE TABLE embed_token (
+    jti_hash    bytea PRIMARY KEY,
+    expires_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE embed_token IS 'Tokens of SkyCMS that were used, until they expire: each opens one session.';
+
+CREATE TABLE audit (
+    id       uuid PRIMARY KEY,
+    at       timestamptz NOT NULL,
+    who      text NOT NULL,
+    what     text NOT NULL,
+    detail   text,
+    address  text NOT NULL,
+    site_id  integer
+);
+COMMENT ON TABLE audit IS 'Who did what, when, from where. Ids are version 7, so their order is the order of events. No secrets.';
+COMMENT ON COLUMN audit.site_id IS 'The site it was about, which may be gone; NULL: none.';

@@ -34,7 +34,7 @@ impl Lane {
         let lease_until = now + LEASE;
         let flow = self.flow.spent(queued.usage, &self.limits);
         let traceparent = sqlx::query_scalar!(
-            "UPDATE invalidation SET attempts = attempts + 1, doubts = doubts + 1, waiting_for = NULL,
+            "UPDATE invalidation SET attempts = attempts + 1, unknown_attempts = unknown_attempts + 1, waiting_for = NULL,
                                      lease_token = $2, lease_until = $3, next_at = $3
              WHERE id = $1 AND status = 'Queued'
              RETURNING (SELECT p.traceparent FROM coverage c

@@ -218,7 +218,7 @@ pub(super) async fn in_progress(
                   coalesce(sum(folded), 0) as "folded!"
            FROM (
              SELECT files, wildcards, folded FROM invalidation
-             WHERE distribution_id = $1 AND ended_at IS NULL AND (status = 'InProgress' OR doubts > 0)
+             WHERE distribution_id = $1 AND ended_at IS NULL AND (status = 'InProgress' OR unknown_attempts > 0)
              UNION ALL
              SELECT files, wildcards, folded FROM invalidation
              WHERE distribution_id = $1 AND status = 'Unconfirmed' AND ended_at > $2) counted"#,
@@ -242,7 +242,7 @@ async fn queued(
     distribution: &DistributionId,
 ) -> Result<Vec<Queued>, StoreError> {
     Ok(sqlx::query!(
-        r#"SELECT id, caller_reference, items, files, wildcards, created_at, next_at as "next_at!", doubts
+        r#"SELECT id, caller_reference, items, files, wildcards, created_at, next_at as "next_at!", unknown_attempts
            FROM invalidation
            WHERE distribution_id = $1 AND site_id = $2 AND status = 'Queued' AND ended_at IS NULL
            ORDER BY next_at, id"#,
@@ -256,7 +256,7 @@ async fn queued(
         id: row.id,
         caller_reference: row.caller_reference,
         items: row.items,
-        usage: if row.doubts > 0 {
+        usage: if row.unknown_attempts > 0 {
             // It may be in progress already, and is counted there.
             Usage::default()
         } else {

@@ -266,7 +266,7 @@ async fn accepted(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "UPDATE invalidation SET status = $3, doubts = 0, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
+        "UPDATE invalidation SET status = $3, unknown_attempts = 0, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
                                  ended_at = CASE WHEN $6::timestamptz IS NULL THEN $5 END,
                                  error = $7, fix = $8, waiting_for = NULL, lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
@@ -308,7 +308,7 @@ async fn held(
     let done = sqlx::query!(
         "UPDATE invalidation SET waiting_for = $3, next_at = $4, error = $5, fix = $6,
                                  attempts = attempts - CASE WHEN $7 THEN 1 ELSE 0 END,
-                                 doubts = doubts - CASE WHEN $8 THEN 1 ELSE 0 END,
+                                 unknown_attempts = unknown_attempts - CASE WHEN $8 THEN 1 ELSE 0 END,
                                  lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
         claim.invalidation,

@@ -98,7 +98,7 @@ pub(super) async fn supersede(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let stale = sqlx::query!(
-        "SELECT i.id, i.doubts FROM invalidation i
+        "SELECT i.id, i.unknown_attempts FROM invalidation i
          WHERE i.site_id = $1 AND i.status = 'Queued' AND i.distribution_id IS DISTINCT FROM (
            SELECT distribution_id FROM cdn_settings c
            WHERE c.site_id = $1 AND c.slot <> 'draft' ORDER BY slot LIMIT 1)
@@ -123,7 +123,7 @@ pub(super) async fn supersede(
         .execute(&mut *connection)
         .await?;
     sqlx::query!(
-        "DELETE FROM invalidation WHERE id = ANY($1) AND doubts = 0",
+        "DELETE FROM invalidation WHERE id = ANY($1) AND unknown_attempts = 0",
         &ids
     )
     .execute(&mut *connection)

@@ -10,10 +10,10 @@ VALUES ('paused', now() - interval '20 days', '{www.example.com}', '{/sitemap.xm
         now() + interval '1 day');
 
 INSERT INTO invalidation (id, site_id, purpose, distribution_id, caller_reference, items, files, wildcards, asked, status,
-                          attempts, doubts, cloudfront_id, waiting_for, error, fix, created_at, submitted_at, ended_at,
+                          attempts, unknown_attempts, cloudfront_id, waiting_for, error, fix, created_at, submitted_at, ended_at,
                           next_at, lease_token, lease_until)
 SELECT ('01a209ba-0000-7000-8000-00000000000' || n)::uuid, 1, purpose, 'E2SANDBOX0CDN1', 'skycms-cdn-sample-' || n,
-       items::text[], cardinality(items::text[]), 0, cardinality(items::text[]), status, 1, doubts, cloudfront_id,
+       items::text[], cardinality(items::text[]), 0, cardinality(items::text[]), status, 1, unknown_attempts, cloudfront_id,
        waiting_for, error::jsonb, fix, now() - interval '2 hours', submitted_at, ended_at, next_at, lease_token, lease_until
 FROM (VALUES
   (0, 'test', '{/skycms-cdn-test}', 'Completed', 0, 'I0SAMPLETEST00', NULL, NULL, NULL,
@@ -31,7 +31,7 @@ FROM (VALUES
   -- Claimed by a replica that is gone, its outcome not known.
   (5, 'publish', '{/planned}', 'Queued', 1, NULL, 'retry', NULL, NULL,
    NULL, NULL, now() - interval '1 hour', '7ba25440-0000-4000-8000-000000000001', now() - interval '1 hour')
-) AS sample (n, purpose, items, status, doubts, cloudfront_id, waiting_for, error, fix, submitted_at, ended_at, next_at,
+) AS sample (n, purpose, items, status, unknown_attempts, cloudfront_id, waiting_for, error, fix, submitted_at, ended_at, next_at,
              lease_token, lease_until);
 
 INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, state, planned, submitted_at,
@@ -84,3 +84,40 @@ INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ('AKIASANDBOX00000
 
 INSERT INTO usage (month, site_id, access_key_id, requests, paths, asked)
 VALUES (date_trunc('month', now() AT TIME ZONE 'UTC')::date, 1, 'AKIASANDBOX000000001', 3, 4, 5);
+-- What came with 0002, as a service of that schema wrote it.
+
+UPDATE site SET monthly_limit = 5000, past_limit = 'hold', held_until = now() + interval '1 day' WHERE name = 'paused';
+UPDATE distribution SET backlog_since = now() - interval '1 hour', file_tokens = 100, wildcard_tokens = 1,
+                        refilled_at = now() - interval '1 hour';
+UPDATE invalidation SET folded = 7 WHERE id = '01a209ba-0000-7000-8000-000000000001';
+INSERT INTO known_path (site_id, path, last_published)
+VALUES (1, '/completed', now()::date - 1), (1, '/files/a.png', now()::date - 40);
+-- What came with 0003, as a service of that schema wrote it.
+
+-- `the-password-of-the-sample`
+INSERT INTO account (name, password_hash, changed_at) VALUES
+  ('admin', '$argon2id$v=19$m=19456,t=2,p=1$Oj5SDI2TVX5L0odMohpcMw$8KVs1KcjkgBZsqHwHjs0z1dbOH5VX27Qg6J0mWZoxoM',
+   now() - interval '3 days');
+INSERT INTO set_up_link (token_hash, expires_at) VALUES (sha256('link'), now() + interval '1 hour');
+INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at)
+VALUES (sha256('session'), 'admin', 'admin', 'password', false, now() - interval '1 hour', now() + interval '7 days');
+INSERT INTO known_device (token_hash, account, used_at) VALUES (sha256('device'), 'admin', now() - interval '1 hour');
+INSERT INTO sign_in_tries (key, failures, last_at) VALUES ('strangers admin', 1, now() - interval '1 hour');
+INSERT INTO embed_token (jti_hash, expires_at) VALUES (sha256('jti'), now() + interval '1 hour');
+-- `whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=`
+INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at, last_used_at) VALUES
+  ('01a209ba-cbd9-746c-bedf-50fc27228bda', 1,
+   '\x0100aacf00013445f3760d6de3e2e8dca7d5b47056bca7924ef6411b0bcce12a1af46828cadcfb1eadc8d1407512d57e30609559dbd79af6afc4366ee996fdef57d0ee4c7ce1bc0890edd1d20f3df0',
+   false, now() - interval '3 days', now() - interval '1 hour');
+INSERT INTO audit (id, at, who, what, detail, address) VALUES
+  ('01a209ba-d345-7216-9ce4-62084b7389d7', now() - interval '2 days', 'admin', 'Tested the CDN settings',
+   'E2SANDBOX0CDN1: passed, and in force', '127.0.0.1');
+-- What came with 0006, as a service of that schema wrote it.
+
+UPDATE publish SET traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' WHERE site_id = 1;
+-- What came with 0007, as a service of that schema wrote it.
+
+INSERT INTO site (name, created_at, removed_at)
+VALUES ('removed-3f0c5b1e8a7d4c2fb6a19e0d7c5b4a38', now() - interval '9 days', now() - interval '1 day');
+UPDATE session SET site_ids = '{1}';
+UPDATE audit SET site_id = 1;
