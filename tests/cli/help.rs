@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::run::run;
-use crate::support::Variables;
+use crate::support::{Variables, assert_shown};
 
 const COMMANDS: [&str; 11] = [
     "health",
@@ -25,6 +25,7 @@ async fn each_command_is_taught_by_example() {
     let none = Variables::new();
     let overview = run(&none, &["--help"]).await;
     overview.assert_ok();
+    assert_shown("cli", "help", &overview.stdout);
     for command in COMMANDS {
         assert!(
             overview.stdout.contains(&format!("\n  {command}")),
@@ -32,6 +33,7 @@ async fn each_command_is_taught_by_example() {
         );
         let help = run(&none, &[command, "--help"]).await;
         help.assert_ok();
+        assert_shown("cli", &format!("help-{command}"), &help.stdout);
         assert!(help.stdout.contains("\nExample"), "{}", help.stdout);
         let first = help.stdout.lines().next().unwrap();
         assert!(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{DISTRIBUTION, Stepped};
+use crate::support::{DISTRIBUTION, Sandbox, Stepped};
 
 /// The one invalidation of a publish.
 pub(crate) fn only(publish: &Value) -> &Value {
@@ -48,6 +48,17 @@ async fn references(service: &Stepped) -> Vec<Value> {
 
 pub(crate) fn create(times: u32, fault: Value) -> Value {
     json!({ "operation": "create", "times": times, "fault": fault })
+}
+
+/// Has the next `CreateInvalidation` accepted and its answer lost, in a way that a repeat does not
+/// bring back.
+pub(crate) async fn lose_answer(sandbox: &Sandbox) {
+    sandbox
+        .config(json!({ "already_used": "invalid_argument" }))
+        .await;
+    let mut rule = create(1, json!({ "kind": "drop_answer" }));
+    rule["handled"] = json!(true);
+    sandbox.fault(rule).await;
 }
 
 #[tokio::test]

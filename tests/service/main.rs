@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod config;
 mod dispatch;
 mod faults;
@@ -22,6 +23,7 @@ mod metrics;
 mod migrations;
 mod openapi;
 mod outage;
+mod pages;
 mod pauses;
 mod polls;
 mod quotas;

@@ -8,7 +8,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-use super::{TOKEN, eventually};
+use super::{TOKEN, eventually, readable};
 
 /// A whole answer.
 #[derive(Debug)]
@@ -22,6 +22,28 @@ impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// All of it as text: its status, its headers in order, and its body in a form that people can
+    /// compare.
+    pub(crate) fn written(&self) -> String {
+        let mut headers: Vec<String> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "date" | "content-length"))
+            .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()))
+            .collect();
+        headers.sort();
+        let body = match self.header("content-type") {
+            Some(kind) if kind.contains("json") => format!("{:#}", self.json()),
+            Some(kind) if kind.starts_with("text/html") => readable(&self.text()),
+            _ => self.text(),
+        };
+        format!("{}\n{}\n{body}", self.status, headers.concat())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

@@ -8,16 +8,20 @@
     reason = "each test binary uses a part of it"
 )]
 
+mod browser;
 mod database;
 mod http;
 mod replica;
 mod sandbox;
+mod snapshots;
 mod stepped;
 
+pub(crate) use browser::Browser;
 pub(crate) use database::{Database, url_of};
 pub(crate) use http::{Answer, Api, has_ended, send, try_send};
 pub(crate) use replica::{Replica, refusal};
 pub(crate) use sandbox::{Sandbox, policy};
+pub(crate) use snapshots::{assert_shown, readable};
 pub(crate) use stepped::{Stepped, settings};
 
 use std::collections::BTreeMap;

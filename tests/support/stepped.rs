@@ -49,6 +49,16 @@ impl Stepped {
         more: &[(&str, &str)],
         ahead: time::Duration,
     ) -> Self {
+        Self::start_at(database, sandbox, more, OffsetDateTime::now_utc() + ahead).await
+    }
+
+    /// Starts at a time of the test's choice.
+    pub(crate) async fn start_at(
+        database: Database,
+        sandbox: impl Into<Arc<Sandbox>>,
+        more: &[(&str, &str)],
+        now: OffsetDateTime,
+    ) -> Self {
         let sandbox = sandbox.into();
         let mut variables: Variables = variables(&database, &sandbox);
         for (name, value) in more {
@@ -57,7 +67,7 @@ impl Stepped {
         let config =
             Config::from_variables(|name| variables.get(name).map(std::ffi::OsString::from))
                 .unwrap();
-        let (clock, time) = Clock::manual(OffsetDateTime::now_utc() + ahead);
+        let (clock, time) = Clock::manual(now);
         let app = App::start(&config, clock).await.unwrap();
         let state = app.state().clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

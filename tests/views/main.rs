@@ -6,6 +6,10 @@ use skycms_cdn::domain::AwsError;
 use skycms_cdn::web::views::*;
 
 mod samples;
+#[path = "../support/snapshots.rs"]
+mod snapshots;
+
+use snapshots::{assert_shown, readable};
 
 /// Breaks out of text, of an attribute in either quote, and of a comment.
 const HOSTILE: &str = r#""'><script>alert(1)</script><!--"#;
@@ -15,6 +19,13 @@ fn pages() -> Vec<(&'static str, String)> {
         .into_iter()
         .map(|(name, html)| (name, html.unwrap()))
         .collect()
+}
+
+#[test]
+fn every_page_looks_as_it_did() {
+    for (name, html) in pages() {
+        assert_shown("views", name, &readable(&html));
+    }
 }
 
 fn assert_harmless(name: &str, html: &str) {
