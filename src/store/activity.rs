@@ -127,62 +127,76 @@ impl Store {
             (Some(_), None) => SEARCHED_FIRST,
             (Some(_), Some(_)) => SEARCHED_NEXT,
         };
-        // Of each state as few rows are read as the list shows: those of most states are all found
-        // by an index.
-        macro_rules! find {
-            ($condition:literal) => {
-                match filter.after {
-                    None => find!(
-                        $condition,
-                        "id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)",
-                        "id DESC",
-                        filter.before
-                    ),
-                    Some(after) => find!($condition, "id > $2", "id", after),
-                }
-            };
-            ($condition:literal, $from:literal, $order:literal, $position:expr) => {
+        let state = filter.state.map(|state| state.into_str());
+        let open = filter.state.is_some_and(|state| !state.has_ended());
+        let trouble = filter
+            .state
+            .filter(|state| matches!(state, PublishState::Unconfirmed | PublishState::Failed))
+            .map(|state| state.into_str());
+        // Which index serves depends on the filter, so the statement is planned for its values.
+        let mut tx = self
+            .pool
+            .begin_with("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
+            .await?;
+        let found = match filter.after {
+            None => {
                 sqlx::query_as!(
                     Found,
-                    "WITH found AS MATERIALIZED (
-                       SELECT id FROM (SELECT id, items FROM publish WHERE site_id = $1 AND "
-                        + $condition
-                        + " AND "
-                        + $from
-                        + " ORDER BY "
-                        + $order
-                        + " LIMIT $5) looked_at
-                       WHERE $4::text IS NULL OR strpos(array_to_string(items, E'\\n'), $4) > 0
-                       ORDER BY "
-                        + $order
-                        + r#" LIMIT $6)
-                     SELECT ARRAY(SELECT id FROM found) as "ids!",
-                            CASE WHEN $4 IS NOT NULL AND (SELECT count(*) FROM found) < $6 THEN
-                              (SELECT id FROM publish WHERE site_id = $1 AND "#
-                        + $condition
-                        + " AND "
-                        + $from
-                        + " ORDER BY "
-                        + $order
-                        + r#" OFFSET $5 - 1 LIMIT 1) END as "end""#,
+                    r#"WITH looked_at AS MATERIALIZED (
+                         SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0 AS hit
+                         FROM publish
+                         WHERE site_id = $1
+                           AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                           AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
+                           AND ($8::text IS NULL OR trouble = $8)
+                         ORDER BY id DESC LIMIT $6),
+                       found AS MATERIALIZED (
+                         SELECT id FROM looked_at WHERE hit ORDER BY id DESC LIMIT $7)
+                       SELECT ARRAY(SELECT id FROM found) as "ids!",
+                              CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
+                                (SELECT id FROM looked_at ORDER BY id DESC OFFSET $6 - 1) END as "end""#,
                     site.0,
-                    $position,
-                    filter.state.map(|state| state.into_str()),
+                    filter.before,
+                    state,
+                    open,
                     filter.path,
                     looked_at,
                     rows,
+                    trouble,
                 )
-                .fetch_one(&self.pool)
-                .await
-            };
-        }
-        match filter.state {
-            None | Some(PublishState::Completed) => find!("($3::text IS NULL OR state = $3)"),
-            Some(PublishState::Queued | PublishState::InProgress) => {
-                find!("ended_at IS NULL AND state = $3")
+                .fetch_one(&mut *tx)
+                .await?
             }
-            Some(PublishState::Unconfirmed | PublishState::Failed) => find!("trouble = $3"),
-        }
+            Some(after) => {
+                sqlx::query_as!(
+                    Found,
+                    r#"WITH looked_at AS MATERIALIZED (
+                         SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0 AS hit
+                         FROM publish
+                         WHERE site_id = $1 AND id > $2
+                           AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
+                           AND ($8::text IS NULL OR trouble = $8)
+                         ORDER BY id LIMIT $6),
+                       found AS MATERIALIZED (
+                         SELECT id FROM looked_at WHERE hit ORDER BY id LIMIT $7)
+                       SELECT ARRAY(SELECT id FROM found) as "ids!",
+                              CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
+                                (SELECT id FROM looked_at ORDER BY id OFFSET $6 - 1) END as "end""#,
+                    site.0,
+                    after,
+                    state,
+                    open,
+                    filter.path,
+                    looked_at,
+                    rows,
+                    trouble,
+                )
+                .fetch_one(&mut *tx)
+                .await?
+            }
+        };
+        tx.commit().await?;
+        Ok(found)
     }
 
     async fn summaries(

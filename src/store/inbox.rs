@@ -221,14 +221,14 @@ impl Writer {
         };
         let stored = match publishes {
             [publish] => insert_one(connection, publish).await,
-            _ => insert_new(connection, Rows::of(publishes)).await,
+            _ => insert_new(connection, &Rows::of(publishes)).await,
         };
         match stored {
             Ok(()) => return Ok(vec![Acceptance::Stored; publishes.len()]),
             Err(error) if !is_repeat(&error) => return Err(error),
             Err(_) => {}
         }
-        let stored = insert_unknown(connection, Rows::of(publishes)).await?;
+        let stored = insert_unknown(connection, &Rows::of(publishes)).await?;
         let mut outcomes = Vec::with_capacity(publishes.len());
         for publish in publishes {
             outcomes.push(if stored.contains(&publish.id) {
@@ -290,43 +290,52 @@ async fn insert_one(
     Ok(())
 }
 
-/// The statement that stores [`Rows`], as `$query!` and with `$ending`.
-macro_rules! insert {
-    ($query:ident, $rows:ident, $ending:literal) => {
-        sqlx::$query!(
-            r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
-              SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
-              FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[], $7::bytea[],
-                          $8::text[])
-                AS given (site_id, id, received_at, items, widened, key, hash, trace)"
-                + $ending,
-            &$rows.sites,
-            &$rows.ids,
-            &$rows.received,
-            &$rows.items,
-            &$rows.widened as &[Option<serde_json::Value>],
-            &$rows.keys as &[Option<String>],
-            &$rows.hashes as &[Option<Vec<u8>>],
-            &$rows.traces as &[Option<String>],
-        )
-    };
-}
-
 /// Stores all or, if one is stored already, none: without looking for conflicts each row costs
 /// less.
-async fn insert_new(connection: &mut PgConnection, rows: Rows) -> Result<(), sqlx::Error> {
-    insert!(query, rows, "").execute(connection).await?;
+async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
+                      $7::bytea[], $8::text[])
+            AS given (site_id, id, received_at, items, widened, key, hash, trace)",
+        &rows.sites,
+        &rows.ids,
+        &rows.received,
+        &rows.items,
+        &rows.widened as &[Option<serde_json::Value>],
+        &rows.keys as &[Option<String>],
+        &rows.hashes as &[Option<Vec<u8>>],
+        &rows.traces as &[Option<String>],
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-/// Stores those that are new, and tells which.
+/// Stores those that are new, and returns their identifiers.
 async fn insert_unknown(
     connection: &mut PgConnection,
-    rows: Rows,
+    rows: &Rows,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let stored = insert!(query_scalar, rows, " ON CONFLICT DO NOTHING RETURNING id")
-        .fetch_all(connection)
-        .await?;
+    let stored = sqlx::query_scalar!(
+        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
+                      $7::bytea[], $8::text[])
+            AS given (site_id, id, received_at, items, widened, key, hash, trace)
+          ON CONFLICT DO NOTHING RETURNING id",
+        &rows.sites,
+        &rows.ids,
+        &rows.received,
+        &rows.items,
+        &rows.widened as &[Option<serde_json::Value>],
+        &rows.keys as &[Option<String>],
+        &rows.hashes as &[Option<Vec<u8>>],
+        &rows.traces as &[Option<String>],
+    )
+    .fetch_all(connection)
+    .await?;
     Ok(stored.into_iter().collect())
 }
 
