@@ -7,7 +7,7 @@ use crate::domain::{
     CallerReference, Limits, Operation, Settings, Step, StepOutcome, TestReport, poll_interval,
 };
 use crate::metrics::Metrics;
-use crate::store::{SiteId, Store, StoreError, TestInvalidation, TestRun};
+use crate::store::{SiteId, Slot, Store, StoreError, TestInvalidation, TestRun};
 
 /// What a test of settings needs.
 pub(crate) struct Tester<'a> {
@@ -81,15 +81,14 @@ impl Tester<'_> {
     ) -> Result<TestRun, StoreError> {
         let test = self.test(name, settings, told).await;
         let now = self.clock.now();
-        if test.report.passed() {
-            self.store
-                .activate(site, settings, Some(&test), now)
-                .await?;
+        let slot = if test.report.passed() {
+            Slot::Active
         } else {
-            self.store
-                .keep_draft(site, settings, Some(&test), now)
-                .await?;
-        }
+            Slot::Draft
+        };
+        self.store
+            .save_settings(site, slot, settings, Some(&test), now)
+            .await?;
         Ok(test)
     }
 }

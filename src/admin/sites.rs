@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::fresh_token;
 use crate::clock::Clock;
-use crate::domain::{DEFAULT_SITE, SiteName};
-use crate::store::{HookSecret, SiteId, Store, StoreError};
+use crate::domain::{DEFAULT_SITE, HookSecret, SiteName};
+use crate::store::{SiteId, Store, StoreError};
 
 /// Why a site was not made, renamed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,13 @@ pub(crate) async fn create(
         .await?
         .ok_or_else(|| SiteError::NameTaken(name.clone()))?;
     store
-        .add_hook_secret(id, clock.id(), &HookSecret::fresh(), true, now)
+        .add_hook_secret(
+            id,
+            clock.id(),
+            &HookSecret::text(Clock::random()),
+            true,
+            now,
+        )
         .await?;
     let token = clock.id();
     store

@@ -13,8 +13,8 @@ use super::AppError;
 use crate::admin::fresh_token;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKey, PublicUrl};
-use crate::domain::{DEFAULT_SITE, Settings};
-use crate::store::{HookSecret, Store, StoreError};
+use crate::domain::{DEFAULT_SITE, HookSecret, Settings};
+use crate::store::{Store, StoreError};
 use crate::web::{Hasher, fresh};
 
 /// The operator's keys; with the embedded database one that is generated beside it.
@@ -75,7 +75,7 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
         if store.hook_secrets(site).await?.is_empty() {
             let (secret, reveal_once) = match &config.access.hook_secret {
                 Some(secret) => (secret.clone(), false),
-                None => (HookSecret::fresh(), true),
+                None => (HookSecret::text(Clock::random()), true),
             };
             store
                 .add_hook_secret(site, clock.id(), &secret, reveal_once, now)

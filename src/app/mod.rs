@@ -27,8 +27,8 @@ use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::store::{
-    self, Changes, DatabaseProblem, Directory, Herald, Inbox, LiveChanges, SealError, SiteId,
-    StoreError, Uses,
+    self, Changes, DatabaseProblem, Directory, Herald, Inbox, LastUsed, LiveChanges, SealError,
+    SiteId, StoreError,
 };
 use crate::web::{self, AppState, Busy, Hasher, RecentDays, Shared};
 
@@ -179,7 +179,7 @@ impl App {
         let state = AppState::new(Shared {
             access: Arc::new(config.access.clone()),
             hasher,
-            uses: Uses::new(store.clone(), tasks.clone()),
+            last_used: LastUsed::new(store.clone(), tasks.clone()),
             directory: Directory::load(&store).await?,
             store,
             inbox,

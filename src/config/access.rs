@@ -8,8 +8,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{ConfigError, Variables, error};
-use crate::domain::NewPassword;
-use crate::store::HookSecret;
+use crate::domain::{HookSecret, NewPassword};
 
 /// The shortest secret that SkyCMS may share with this service: as long as HS256's hash.
 const SHORTEST_EMBED_SECRET: usize = 32;

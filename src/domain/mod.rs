@@ -15,6 +15,7 @@ pub mod distribution;
 pub mod explain;
 pub mod flow;
 pub mod fold;
+pub mod hook_secret;
 pub mod host;
 pub mod intake;
 pub mod invalidation;
@@ -45,6 +46,7 @@ pub use distribution::DistributionId;
 pub use explain::{Explained, Explanation, Fate, explain};
 pub use flow::Flow;
 pub use fold::KnownPaths;
+pub use hook_secret::{HookSecret, NotAHookSecret};
 pub use host::PublisherHost;
 pub use intake::{
     Canonical, IntakeRules, ItemError, Origin, PublishRequest, Widened, canonicalize,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
@@ -11,9 +12,9 @@ use super::{SiteId, Store, StoreError};
 /// There may be something to send. The payload is the site's number, and the replica that tells so.
 const WORK: &str = "skycms_cdn_work";
 /// A publish or an invalidation changed its state. The payload is the site's number.
-const CHANGE: &str = "skycms_cdn_change";
+pub(super) const CHANGE: &str = "skycms_cdn_change";
 /// A site, its settings or its tokens changed.
-const SITES: &str = "skycms_cdn_sites";
+pub(super) const SITES: &str = "skycms_cdn_sites";
 
 /// What may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,4 +87,20 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Announces that what decides about a site's publishes has changed: every replica reads the sites
+/// again, looks for work and updates its pages.
+pub(super) async fn announce_settings(
+    connection: &mut PgConnection,
+    site: SiteId,
+) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_notify($1, ''), pg_notify($2, $4), pg_notify($3, $4)")
+        .bind(SITES)
+        .bind(WORK)
+        .bind(CHANGE)
+        .bind(site.0.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
 }

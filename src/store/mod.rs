@@ -12,6 +12,7 @@ mod hook_secrets;
 mod inbox;
 mod known_paths;
 mod lane;
+mod last_used;
 mod listen;
 mod live;
 mod outlook;
@@ -33,7 +34,6 @@ mod text;
 mod tokens;
 mod transitions;
 mod tries;
-mod uses;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,9 +47,10 @@ pub use activity::{PublishFilter, PublishSummary, Workload};
 pub use audit::{AuditFilter, AuditRecord};
 pub use herald::Herald;
 pub use history::{Prunable, PruneStep};
-pub use hook_secrets::{HookSecret, HookSecretView, NotAHookSecret};
+pub use hook_secrets::HookSecretView;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use lane::{Lane, SendClaim, parse_items};
+pub use last_used::{LastUsed, Proof};
 pub use listen::{Changes, listen};
 pub use live::{ChangeReader, LiveChanges};
 pub use outlook::Outlook;
@@ -66,7 +67,6 @@ pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
 pub use sites::{Directory, Pause, Site, SiteId};
 pub use tokens::{TokenHash, TokenView, hash};
 pub use tries::TryingClient;
-pub use uses::{Proof, Uses};
 
 /// The schema, applied at start. Migrations only add, so that an old replica and a new one can
 /// share the database: one that starts after a newer one has applied its own takes no notice of

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::claim::store_batch;
+use super::listen::SITES;
 use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{announce_change, count_usage, lock_publishes, move_publishes};
 use super::{SendClaim, SiteId, Store, StoreError};
@@ -213,7 +214,8 @@ async fn pause(
 }
 
 async fn announce_pause(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_notify('skycms_cdn_sites', '')")
+    sqlx::query("SELECT pg_notify($1, '')")
+        .bind(SITES)
         .execute(connection)
         .await?;
     Ok(())

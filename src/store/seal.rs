@@ -1,10 +1,11 @@
 //! Secrets at rest: AES-256-GCM under the operator's key, bound to the place they are stored in.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
-use crate::config::EncryptionKey;
+/// 32 random bytes of the operator's.
+type EncryptionKey = SecretBox<[u8; 32]>;
 
 /// The first byte of a sealed secret, so that another format can be told apart one day.
 const FORMAT: u8 = 1;
@@ -88,8 +89,6 @@ impl Sealer {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretBox;
-
     use super::*;
 
     fn key(byte: u8) -> EncryptionKey {

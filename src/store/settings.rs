@@ -6,6 +6,7 @@ use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::listen::announce_settings;
 use super::{SealError, SiteId, Store, StoreError};
 use crate::domain::{
     AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, SecretAccessKey,
@@ -166,11 +167,12 @@ impl Store {
         })
     }
 
-    /// Puts settings in force: the draft goes, a pause ends, and what waited for another
-    /// distribution is planned again for this one.
-    pub async fn activate(
+    /// Saves settings, with the test that they passed or failed. Those in force replace the draft
+    /// too, and the site's publishes go by them from now on.
+    pub async fn save_settings(
         &self,
         site: SiteId,
+        slot: Slot,
         settings: &Settings,
         test: Option<&TestRun>,
         now: OffsetDateTime,
@@ -179,36 +181,22 @@ impl Store {
         if let Some(invalidation) = test.and_then(|t| t.invalidation.as_ref()) {
             store_test(&mut tx, site, settings, invalidation, now).await?;
         }
-        self.write_settings(&mut tx, site, Slot::Active, settings, test, now)
+        self.write_settings(&mut tx, site, slot, settings, test, now)
             .await?;
-        sqlx::query!(
-            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
-            site.0
-        )
-        .execute(&mut *tx)
-        .await?;
+        if slot == Slot::Draft {
+            tx.commit().await?;
+            return self.announce_sites().await;
+        }
+        if slot == Slot::Active {
+            sqlx::query!(
+                "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
+                site.0
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
         take_effect(&mut tx, site, now).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Keeps settings that failed their test, or have not been tested. What is in force stays in
-    /// force.
-    pub async fn keep_draft(
-        &self,
-        site: SiteId,
-        settings: &Settings,
-        test: Option<&TestRun>,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        if let Some(invalidation) = test.and_then(|t| t.invalidation.as_ref()) {
-            store_test(&mut tx, site, settings, invalidation, now).await?;
-        }
-        self.write_settings(&mut tx, site, Slot::Draft, settings, test, now)
-            .await?;
-        tx.commit().await?;
-        self.announce_sites().await
+        Ok(tx.commit().await?)
     }
 
     /// Notes a test of the settings in force that changes nothing else: its invalidation is billed
@@ -237,24 +225,12 @@ impl Store {
         settings: Option<&Settings>,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        match settings {
-            Some(settings) => {
-                self.write_settings(&mut tx, site, Slot::Environment, settings, None, now)
-                    .await?;
-            }
-            None => {
-                sqlx::query!(
-                    "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'environment'",
-                    site.0
-                )
-                .execute(&mut *tx)
-                .await?;
-            }
+        if let Some(settings) = settings {
+            return self
+                .save_settings(site, Slot::Environment, settings, None, now)
+                .await;
         }
-        take_effect(&mut tx, site, now).await?;
-        tx.commit().await?;
-        Ok(())
+        self.delete_settings(site, &[Slot::Environment], now).await
     }
 
     /// Removes what was saved, the draft too. Publishes that wait go on waiting.
@@ -263,16 +239,27 @@ impl Store {
         site: SiteId,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
+        self.delete_settings(site, &[Slot::Active, Slot::Draft], now)
+            .await
+    }
+
+    async fn delete_settings(
+        &self,
+        site: SiteId,
+        slots: &[Slot],
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let slots: Vec<&str> = slots.iter().map(Slot::into_str).collect();
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
-            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot IN ('active', 'draft')",
-            site.0
+            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = ANY($2)",
+            site.0,
+            &slots as &[&str],
         )
         .execute(&mut *tx)
         .await?;
         take_effect(&mut tx, site, now).await?;
-        tx.commit().await?;
-        Ok(())
+        Ok(tx.commit().await?)
     }
 
     async fn write_settings(
@@ -378,12 +365,5 @@ async fn take_effect(
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
-        "SELECT pg_notify('skycms_cdn_sites', ''), pg_notify('skycms_cdn_work', $1::text),
-                pg_notify('skycms_cdn_change', $1::text)",
-    )
-    .bind(site.0.to_string())
-    .execute(connection)
-    .await?;
-    Ok(())
+    announce_settings(connection, site).await
 }

@@ -2,7 +2,6 @@
 
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
 use super::{SiteId, Store, StoreError};
 use crate::domain::SiteName;
@@ -56,11 +55,8 @@ impl Store {
     /// for it. What it leaves is deleted by [`Store::sweep_step`]. `false`: it was gone.
     pub async fn remove_site(&self, site: SiteId, now: OffsetDateTime) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
-        // The name is nobody's: it cannot be guessed.
-        let name = format!(
-            "removed-{}",
-            Uuid::from_bytes(crate::clock::Clock::random()).simple()
-        );
+        // Its name is free again; this one nobody else takes.
+        let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
         let removed = sqlx::query!(
             "UPDATE site SET removed_at = $2, name = $3, paused_at = NULL, pause_error = NULL, resume_at = NULL
              WHERE id = $1 AND removed_at IS NULL",

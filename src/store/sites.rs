@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::tokens::{self, TokenHash};
-use super::{HookSecret, Store, StoreError};
+use super::{Store, StoreError};
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
-use crate::domain::{AwsError, IntakeRules, Item, Partition, Region, SiteName};
+use crate::domain::{AwsError, HookSecret, IntakeRules, Item, Partition, Region, SiteName};
 
 /// A site's number in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::listen::announce_settings;
 use super::{SiteId, Store, StoreError};
 use crate::domain::spending::month_of;
 use crate::domain::{Item, MonthUsage, MonthlyLimit, PublisherHost, Spending};
@@ -30,7 +31,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        announce(&mut tx, site).await?;
+        announce_settings(&mut tx, site).await?;
         Ok(tx.commit().await?)
     }
 
@@ -55,7 +56,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        announce(&mut tx, site).await?;
+        announce_settings(&mut tx, site).await?;
         Ok(tx.commit().await?)
     }
 
@@ -135,16 +136,4 @@ pub(super) async fn month_usage(
         site_asked: row.site_asked.unsigned_abs(),
         key_paths: row.key_paths.unsigned_abs(),
     })
-}
-
-/// Tells every replica to read the sites again, to look for work and to show what changed.
-async fn announce(connection: &mut PgConnection, site: SiteId) -> Result<(), StoreError> {
-    sqlx::query(
-        "SELECT pg_notify('skycms_cdn_sites', ''), pg_notify('skycms_cdn_work', $1::text),
-                pg_notify('skycms_cdn_change', $1::text)",
-    )
-    .bind(site.0.to_string())
-    .execute(connection)
-    .await?;
-    Ok(())
 }

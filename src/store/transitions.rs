@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::listen::CHANGE;
 use super::{SiteId, StoreError};
 use crate::domain::advice::SUPERSEDED;
 
@@ -147,7 +148,8 @@ pub(super) async fn announce_change(
     connection: &mut PgConnection,
     site: SiteId,
 ) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_notify('skycms_cdn_change', $1)")
+    sqlx::query("SELECT pg_notify($1, $2)")
+        .bind(CHANGE)
         .bind(site.0.to_string())
         .execute(connection)
         .await?;

@@ -26,7 +26,7 @@ use crate::config::{AccessConfig, PublicUrl};
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Directory, Inbox, LiveChanges, Store, Uses};
+use crate::store::{Directory, Inbox, LastUsed, LiveChanges, Store};
 
 /// What handlers share, in one piece: it is cloned several times a request.
 #[derive(Clone)]
@@ -72,7 +72,7 @@ pub struct Shared {
     /// Hashes passwords.
     pub hasher: Hasher,
     /// Notes when tokens and secrets were used.
-    pub uses: Uses,
+    pub last_used: LastUsed,
     /// The address users see.
     pub public: PublicUrl,
     /// What this replica counts.

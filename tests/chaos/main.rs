@@ -33,7 +33,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use skycms_cdn::clock::Clock;
 use skycms_cdn::config::Config;
-use skycms_cdn::store::{Sealer, Store};
+use skycms_cdn::store::{Sealer, Slot, Store};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -316,7 +316,10 @@ async fn add_sites(variables: &Variables) {
             .await
             .unwrap();
         let settings = settings(distribution, THEIR_KEY);
-        store.activate(site, &settings, None, now).await.unwrap();
+        store
+            .save_settings(site, Slot::Active, &settings, None, now)
+            .await
+            .unwrap();
     }
     store.close().await;
 }

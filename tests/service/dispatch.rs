@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use skycms_cdn::domain::{
     AfterCreate, AwsError, KnownPaths, Plan, PlanInput, Policy, WaitReason, Waiting, plan,
 };
-use skycms_cdn::store::SendRecord;
+use skycms_cdn::store::{SendRecord, Slot};
 
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy};
 
@@ -197,7 +197,11 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
     let moving = tokio::spawn({
         let store = store.clone();
-        async move { store.activate(site, &settings, None, now).await }
+        async move {
+            store
+                .save_settings(site, Slot::Active, &settings, None, now)
+                .await
+        }
     });
     tokio::time::sleep(Duration::from_millis(500)).await;
     lane.claim_planned(
@@ -251,7 +255,10 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
         .unwrap();
     let later = now + time::Duration::SECOND;
     let same = crate::support::settings(DISTRIBUTION, KEY);
-    store.activate(site, &same, None, later).await.unwrap();
+    store
+        .save_settings(site, Slot::Active, &same, None, later)
+        .await
+        .unwrap();
     let refused = SendRecord {
         after: AfterCreate::Hold {
             why: WaitReason::Settings,

@@ -11,7 +11,7 @@ use skycms_cdn::cloudfront::{CloudFront, Options};
 use skycms_cdn::config::Config;
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::{Settings, SettingsForm};
-use skycms_cdn::store::SiteId;
+use skycms_cdn::store::{SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -145,7 +145,10 @@ impl Stepped {
         let settings = settings(distribution, key);
         let now = self.state.clock.now();
         let store = &self.state.store;
-        store.activate(site, &settings, None, now).await.unwrap();
+        store
+            .save_settings(site, Slot::Active, &settings, None, now)
+            .await
+            .unwrap();
         self.state.directory.refresh(store).await.unwrap();
     }
 

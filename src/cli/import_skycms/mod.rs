@@ -16,7 +16,7 @@ use crate::cloudfront::{self, CloudFront};
 use crate::config::Config;
 use crate::domain::{DEFAULT_SITE, Settings, SiteName, StepOutcome, TestReport};
 use crate::metrics::Metrics;
-use crate::store::{SiteId, Store};
+use crate::store::{SiteId, Slot, Store};
 use crate::web::Deed;
 
 /// More than any row of settings has.
@@ -89,7 +89,9 @@ impl ImportSkycms {
         let site = self.site_id(store, &clock).await?;
         let distribution = &settings.distribution_id;
         if self.draft {
-            store.keep_draft(site, settings, None, clock.now()).await?;
+            store
+                .save_settings(site, Slot::Draft, settings, None, clock.now())
+                .await?;
             let detail = format!("{distribution}, imported from SkyCMS, as a draft");
             audit::write(store, &clock, Deed::SavedSettings, Some(site), detail).await?;
             say(format_args!(

@@ -117,7 +117,9 @@ fn signed(
         .directory
         .site_of_secret(name, |secret| signature.is_by(secret, body))
         .ok_or(Problem::Unauthorized)?;
-    state.uses.note(Proof::Secret(secret), state.clock.now());
+    state
+        .last_used
+        .note(Proof::Secret(secret), state.clock.now());
     Ok(site)
 }
 
@@ -131,7 +133,7 @@ fn bearing(state: &AppState, name: &str, headers: &HeaderMap) -> Result<Arc<Site
         .site(name)
         .filter(|site| site.id == allowed)
         .ok_or_else(|| Problem::NoSuchSite(name.to_owned()))?;
-    state.uses.note(Proof::Token(token), state.clock.now());
+    state.last_used.note(Proof::Token(token), state.clock.now());
     Ok(site)
 }
 

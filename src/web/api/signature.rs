@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use time::{Duration, OffsetDateTime};
 
-use crate::store::HookSecret;
+use crate::domain::HookSecret;
 use crate::web::http::problem::Problem;
 
 /// How far the sender's clock may be off, and how long a call can be repeated by who overheard it.

@@ -108,7 +108,9 @@ pub(crate) async fn save(
     };
     if fields.action == "save" {
         let now = state.clock.now();
-        let saving = state.store.activate(site, &settings, None, now);
+        let saving = state
+            .store
+            .save_settings(site, Slot::Active, &settings, None, now);
         saving.await.map_err(store_failed)?;
         let detail = words::saved(&settings.distribution_id);
         audit::by(&state, &user, Deed::SavedSettings, Some(detail)).await?;

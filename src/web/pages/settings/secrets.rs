@@ -5,7 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::store::{HookSecret, Site, StoreError};
+use crate::clock::Clock;
+use crate::domain::HookSecret;
+use crate::store::{Site, StoreError};
 use crate::web::AppState;
 use crate::web::http::extract::Path;
 use crate::web::pages::audit::{self, Deed};
@@ -19,7 +21,7 @@ use crate::web::pages::{Page, PageError, PageResult};
 /// `POST /settings/cdn/secrets`: makes a signing secret and shows it, this once.
 pub(crate) async fn create(State(state): State<AppState>, user: SignedIn) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
-    let (id, secret) = (state.clock.id(), HookSecret::fresh());
+    let (id, secret) = (state.clock.id(), HookSecret::text(Clock::random()));
     state
         .store
         .add_hook_secret(page.site.id, id, &secret, false, state.clock.now())

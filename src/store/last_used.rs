@@ -23,13 +23,13 @@ pub enum Proof {
 
 /// Notes uses. Clones share what is known.
 #[derive(Clone, Debug)]
-pub struct Uses {
+pub struct LastUsed {
     store: Store,
     tasks: TaskTracker,
     noted: Arc<Mutex<HashMap<Proof, OffsetDateTime>>>,
 }
 
-impl Uses {
+impl LastUsed {
     /// Writes into `store` from tasks of `tasks`.
     pub fn new(store: Store, tasks: TaskTracker) -> Self {
         Self {

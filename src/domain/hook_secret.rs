@@ -1,0 +1,76 @@
+//! Signing secrets of the publish hook, as Standard Webhooks writes them: `whsec_` and the base64
+//! of 24 to 64 bytes.
+
+use aws_lc_rs::{constant_time, hmac};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const PREFIX: &str = "whsec_";
+
+/// A text that is not a signing secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be `whsec_` and the base64 of 24 to 64 random bytes; make one with `echo whsec_$(openssl rand -base64 32)`"
+)]
+pub struct NotAHookSecret;
+
+/// A signing secret in force, ready to check signatures with.
+#[derive(Debug)]
+pub struct HookSecret {
+    id: Uuid,
+    key: hmac::Key,
+}
+
+impl HookSecret {
+    pub fn parse(id: Uuid, text: &SecretString) -> Result<Self, NotAHookSecret> {
+        let encoded = text
+            .expose_secret()
+            .strip_prefix(PREFIX)
+            .ok_or(NotAHookSecret)?;
+        let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| NotAHookSecret)?);
+        if !(24..=64).contains(&bytes.len()) {
+            return Err(NotAHookSecret);
+        }
+        Ok(Self {
+            id,
+            key: hmac::Key::new(hmac::HMAC_SHA256, &bytes),
+        })
+    }
+
+    /// The text of the secret of these bytes.
+    pub fn text(bytes: [u8; 32]) -> SecretString {
+        let bytes = Zeroizing::new(bytes);
+        let encoded = Zeroizing::new(STANDARD.encode(*bytes));
+        SecretString::from(format!("{PREFIX}{}", *encoded))
+    }
+
+    /// One to check signatures with where there is none, so that it takes as long. What it says does
+    /// not count, so anybody may know it.
+    pub fn decoy() -> Self {
+        Self {
+            id: Uuid::nil(),
+            key: hmac::Key::new(hmac::HMAC_SHA256, &[0; 32]),
+        }
+    }
+
+    /// Its number.
+    pub const fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Whether one of `signatures` is HMAC-SHA256 over the concatenation of `parts`. Takes the same
+    /// time for any wrong signature.
+    pub fn has_signed(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            context.update(part);
+        }
+        let expected = context.sign();
+        signatures
+            .iter()
+            .any(|given| constant_time::verify_slices_are_equal(expected.as_ref(), given).is_ok())
+    }
+}
