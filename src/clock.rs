@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use time::{Duration, OffsetDateTime};
 use uuid::{ContextV7, Timestamp, Uuid};
+use zeroize::Zeroizing;
 
 /// The time of day and fresh identifiers. Clones share one source.
 #[derive(Clone)]
@@ -60,9 +61,9 @@ impl Clock {
     }
 
     /// Random bytes from the operating system's generator, fit for secrets.
-    pub fn random<const N: usize>() -> [u8; N] {
-        let mut bytes = [0; N];
-        aws_lc_rs::rand::fill(&mut bytes)
+    pub fn random<const N: usize>(&self) -> Zeroizing<[u8; N]> {
+        let mut bytes = Zeroizing::new([0; N]);
+        aws_lc_rs::rand::fill(&mut *bytes)
             .expect("the operating system's random generator does not fail after start-up");
         bytes
     }

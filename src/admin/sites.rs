@@ -47,14 +47,14 @@ pub(crate) async fn create(
         .add_hook_secret(
             id,
             clock.id(),
-            &HookSecret::text(Clock::random()),
+            &HookSecret::text(*clock.random()),
             true,
             now,
         )
         .await?;
     let token = clock.id();
     store
-        .add_token(id, token, "First token", &fresh_token(), true, now)
+        .add_token(id, token, "First token", &fresh_token(clock), true, now)
         .await?;
     Ok(NewSite { id, token })
 }

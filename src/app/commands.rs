@@ -10,8 +10,12 @@ use crate::store::Resealed;
 ///
 /// # Errors
 /// In words that say what to do; nothing is changed then.
-pub async fn reseal(config: &Config, remove_unreadable: bool) -> Result<Resealed, AppError> {
-    let database = Database::migrated(config).await?;
+pub async fn reseal(
+    config: &Config,
+    clock: &Clock,
+    remove_unreadable: bool,
+) -> Result<Resealed, AppError> {
+    let database = Database::migrated(config, clock).await?;
     let done = database.store.reseal(remove_unreadable).await;
     database.close().await;
     done.map_err(AppError::of_keys)
@@ -20,7 +24,7 @@ pub async fn reseal(config: &Config, remove_unreadable: bool) -> Result<Resealed
 /// Makes a one-time link that sets the admin's password, for whoever has forgotten it, and gives
 /// its address.
 pub async fn set_up_link(config: &Config, clock: &Clock) -> Result<String, AppError> {
-    let database = Database::migrated(config).await?;
+    let database = Database::migrated(config, clock).await?;
     let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
     let link = first_start::new_set_up_link(&database.store, clock, &public).await;
     database.close().await;

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{AppError, first_start};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{Sealer, Store};
 
@@ -25,7 +26,7 @@ pub(crate) struct Database {
 impl Database {
     /// Reaches for `DATABASE_URL`'s server, or starts the machine's own PostgreSQL as a child. The
     /// schema stays as it is.
-    pub(crate) async fn open(config: &Config) -> Result<Self, AppError> {
+    pub(crate) async fn open(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         let (options, embedded) = if let Some(url) = &config.database_url {
             let options = PgConnectOptions::from_str(url.expose_secret())
                 .map_err(|_| AppError::DatabaseUrl)?;
@@ -34,7 +35,7 @@ impl Database {
             let embedded = Embedded::start(&config.data_dir, DATABASE_NAME).await?;
             (embedded.connect_options(), Some(embedded))
         };
-        let sealer = Sealer::new(&first_start::encryption_keys(config)?)?;
+        let sealer = Sealer::new(&first_start::encryption_keys(config, clock)?)?;
         Ok(Self {
             store: Store::new(options, sealer),
             embedded,
@@ -42,8 +43,8 @@ impl Database {
     }
 
     /// The same, with the schema brought up to date.
-    pub(crate) async fn migrated(config: &Config) -> Result<Self, AppError> {
-        let database = Self::open(config).await?;
+    pub(crate) async fn migrated(config: &Config, clock: &Clock) -> Result<Self, AppError> {
+        let database = Self::open(config, clock).await?;
         migrate(&database.store).await?;
         Ok(database)
     }

@@ -18,10 +18,14 @@ use crate::store::{Store, StoreError};
 use crate::web::{Hasher, fresh};
 
 /// The operator's keys; with the embedded database one that is generated beside it.
-pub(super) fn encryption_keys(config: &Config) -> Result<Vec<EncryptionKey>, AppError> {
+pub(super) fn encryption_keys(
+    config: &Config,
+    clock: &Clock,
+) -> Result<Vec<EncryptionKey>, AppError> {
     if config.encryption_keys.is_empty() {
         Ok(vec![generated_key(
             &config.data_dir.join("encryption.key"),
+            clock,
         )?])
     } else {
         Ok(config
@@ -32,7 +36,7 @@ pub(super) fn encryption_keys(config: &Config) -> Result<Vec<EncryptionKey>, App
     }
 }
 
-fn generated_key(path: &Path) -> Result<EncryptionKey, AppError> {
+fn generated_key(path: &Path, clock: &Clock) -> Result<EncryptionKey, AppError> {
     let trouble = |problem: String| AppError::KeyFile {
         path: path.display().to_string(),
         problem,
@@ -40,7 +44,7 @@ fn generated_key(path: &Path) -> Result<EncryptionKey, AppError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = Zeroizing::new(STANDARD.encode(Clock::random::<32>()));
+            let text = Zeroizing::new(STANDARD.encode(*clock.random::<32>()));
             write_whole(path, text.as_bytes())
                 .map_err(|e| trouble(format!("cannot be written: {e}")))?;
             text
@@ -75,7 +79,7 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
         if store.hook_secrets(site).await?.is_empty() {
             let (secret, reveal_once) = match &config.access.hook_secret {
                 Some(secret) => (secret.clone(), false),
-                None => (HookSecret::text(Clock::random()), true),
+                None => (HookSecret::text(*clock.random()), true),
             };
             store
                 .add_hook_secret(site, clock.id(), &secret, reveal_once, now)
@@ -89,7 +93,14 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
             }
             None => {
                 store
-                    .add_token(site, clock.id(), "First token", &fresh_token(), true, now)
+                    .add_token(
+                        site,
+                        clock.id(),
+                        "First token",
+                        &fresh_token(clock),
+                        true,
+                        now,
+                    )
                     .await?;
             }
         }
@@ -136,7 +147,7 @@ pub(super) async fn new_set_up_link(
     clock: &Clock,
     public: &PublicUrl,
 ) -> Result<String, StoreError> {
-    let (token, stored) = fresh();
+    let (token, stored) = fresh(clock);
     store.add_set_up_link(&stored, clock.now()).await?;
     Ok(format!("{public}/set-up?token={token}"))
 }

@@ -136,7 +136,7 @@ pub struct App {
 impl App {
     /// Connects, migrates, and makes what a first start needs.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, AppError> {
-        let Database { store, embedded } = Database::migrated(config).await?;
+        let Database { store, embedded } = Database::migrated(config, &clock).await?;
         store.check_keys().await.map_err(AppError::of_keys)?;
         first_start::seed(&store, config, &clock).await?;
 
@@ -174,7 +174,7 @@ impl App {
                 herald.published(sites);
             }
         });
-        let hasher = Hasher::default();
+        let hasher = Hasher::new(clock.clone());
         first_start::seed_password(&store, config, &clock, &public, &hasher).await?;
         let state = AppState::new(Shared {
             access: Arc::new(config.access.clone()),

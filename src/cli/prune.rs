@@ -32,7 +32,7 @@ pub struct Prune {
 impl Prune {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
         let days = self.older_than.unwrap_or(config.history_days);
-        let database = Database::migrated(config).await?;
+        let database = Database::migrated(config, &Clock::system()).await?;
         let done = self.prune(&database.store, days).await;
         database.close().await;
         say(done?);

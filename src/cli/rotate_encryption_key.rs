@@ -5,6 +5,7 @@ use clap::Args;
 use super::CliError;
 use super::output::say;
 use crate::app;
+use crate::clock::Clock;
 use crate::config::Config;
 
 const EXAMPLES: &str = "\
@@ -24,7 +25,7 @@ pub struct RotateEncryptionKey {
 
 impl RotateEncryptionKey {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
-        let done = app::reseal(config, self.remove_unreadable).await?;
+        let done = app::reseal(config, &Clock::system(), self.remove_unreadable).await?;
         say(format_args!(
             "{} secrets are sealed with the first key now, {} unreadable ones were removed.",
             done.sealed, done.removed

@@ -74,7 +74,7 @@ impl From<SiteError> for CliError {
 
 impl Sites {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
-        let database = Database::migrated(config).await?;
+        let database = Database::migrated(config, &Clock::system()).await?;
         let done = self.command.run(config, &database.store).await;
         database.close().await;
         done

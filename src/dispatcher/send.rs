@@ -7,7 +7,6 @@ use tokio::task::JoinSet;
 use super::observe::{Owner, said};
 use super::wake::Turn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_PATIENCE};
-use crate::clock::Clock;
 use crate::domain::spending::next_month;
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Policy, Sent,
@@ -178,7 +177,7 @@ impl Dispatcher {
         let distribution = &claim.settings.distribution_id;
         // Each try is a call of its own in the publisher's trace.
         let parent = claim.traceparent.as_ref();
-        let trace = parent.map(|parent| parent.child(u64::from_ne_bytes(Clock::random())));
+        let trace = parent.map(|parent| parent.child(u64::from_ne_bytes(*self.clock.random())));
         let outcome = if self.clock.now() < claim.call_before() {
             tokio::select! {
                 outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch, trace.as_ref()) => outcome,

@@ -17,9 +17,8 @@ use prometheus_client::registry::{Registry, Unit};
 use strum::{VariantArray as _, VariantNames as _};
 use time::Duration;
 
-pub use standing::{Queue, SiteStanding, Standing};
-
 use crate::domain::{CreateOutcome, GetOutcome, InvalidationStatus, Operation};
+use crate::store::Standing;
 
 /// What [`Metrics::encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -230,6 +229,7 @@ fn seconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Queue, SiteStanding};
 
     fn value(text: &str, series: &str) -> f64 {
         text.lines()

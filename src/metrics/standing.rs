@@ -6,40 +6,9 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
-use time::Duration;
 
 use super::{PREFIX, seconds};
-
-/// What the database told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    /// What waits to be accepted by CloudFront.
-    pub queue: Queue,
-    /// Every site.
-    pub sites: Vec<SiteStanding>,
-}
-
-/// What waits to be accepted by CloudFront.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Queue {
-    /// Items of publishes that wait.
-    pub items: i64,
-    /// How long the oldest of them has waited; zero when none waits.
-    pub oldest: Duration,
-}
-
-/// How a site stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteStanding {
-    /// Its name.
-    pub name: String,
-    /// Whether AWS rejects its settings.
-    pub paused: bool,
-    /// Paths and tags that CloudFront accepted this month.
-    pub month_paths: i64,
-    /// The most its owner allows a month; none: any number.
-    pub month_limit: Option<i64>,
-}
+use crate::store::Standing;
 
 type OfSite = Family<[(&'static str, String); 1], Gauge>;
 

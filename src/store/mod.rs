@@ -57,7 +57,7 @@ pub use outlook::Outlook;
 pub use overview::{Day, Pace, Underway};
 pub use polls::PollClaim;
 pub use publishes::{Invalidation, InvalidationFilter, Page, Publish};
-pub use queue::{Covered, CoveredPublish};
+pub use queue::{Covered, CoveredPublish, Queue, SiteStanding, Standing};
 pub use record::SendRecord;
 pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};

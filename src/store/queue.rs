@@ -6,7 +6,33 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::domain::TraceParent;
 use crate::domain::spending::month_of;
-use crate::metrics::{Queue, SiteStanding, Standing};
+
+/// How the service and its sites stand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    pub queue: Queue,
+    pub sites: Vec<SiteStanding>,
+}
+
+/// What waits to be accepted by CloudFront.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Queue {
+    /// Items of publishes that wait.
+    pub items: i64,
+    /// How long the oldest of them has waited; zero when none waits.
+    pub oldest: time::Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteStanding {
+    pub name: String,
+    /// Whether AWS rejects its settings.
+    pub paused: bool,
+    /// Paths and tags that CloudFront accepted this month.
+    pub month_paths: i64,
+    /// The most its owner allows a month; none: any number.
+    pub month_limit: Option<i64>,
+}
 
 /// Whose an invalidation is.
 #[derive(Clone, Debug, Default)]

@@ -70,7 +70,6 @@ struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct Directory {
     snapshot: Arc<watch::Sender<Arc<Snapshot>>>,
-    /// A signing secret that nobody has.
     decoy: Arc<HookSecret>,
 }
 

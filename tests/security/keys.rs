@@ -28,8 +28,14 @@ async fn keys_are_rotated() {
     );
     let alone = config(database, &[("ENCRYPTION_KEY", NEW_KEY)]);
     let both = config(database, &[("ENCRYPTION_KEY", &format!("{NEW_KEY},{KEY}"))]);
-    assert!(app::reseal(&alone, false).await.is_err());
-    assert_eq!(app::reseal(&both, false).await.unwrap().sealed, 2);
+    assert!(app::reseal(&alone, &Clock::system(), false).await.is_err());
+    assert_eq!(
+        app::reseal(&both, &Clock::system(), false)
+            .await
+            .unwrap()
+            .sealed,
+        2
+    );
     assert!(start(database, NEW_KEY).await.is_ok());
     assert!(
         start(database, KEY).await.is_err(),
@@ -37,7 +43,7 @@ async fn keys_are_rotated() {
     );
 
     let lost = config(database, &[("ENCRYPTION_KEY", KEY)]);
-    let done = app::reseal(&lost, true).await.unwrap();
+    let done = app::reseal(&lost, &Clock::system(), true).await.unwrap();
     assert_eq!((done.sealed, done.removed), (0, 2));
     assert!(start(database, KEY).await.is_ok());
 }

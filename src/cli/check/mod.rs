@@ -138,7 +138,7 @@ async fn open(report: &mut Report, config: &Config) -> Option<Database> {
             return None;
         }
     }
-    match Database::open(config).await {
+    match Database::open(config, &Clock::system()).await {
         Ok(database) => Some(database),
         Err(AppError::Postgres(embedded_postgres::Error::InUse(directory))) => {
             report.warn(

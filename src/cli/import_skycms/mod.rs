@@ -59,7 +59,7 @@ impl ImportSkycms {
         let form = row::form(&text).map_err(|error| CliError::WrongUse(error.to_string()))?;
         let settings = Settings::parse(&form, &[])
             .map_err(|errors| CliError::WrongUse(format!("the row's Value: {errors}")))?;
-        let database = Database::migrated(config).await?;
+        let database = Database::migrated(config, &Clock::system()).await?;
         let done = self.save(config, &database.store, &settings).await;
         database.close().await;
         done

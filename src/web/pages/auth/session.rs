@@ -148,7 +148,7 @@ pub(crate) async fn begin(
     mut response: Response,
 ) -> Result<Response, StoreError> {
     end_presented(state, headers).await?;
-    let (token, stored) = fresh();
+    let (token, stored) = fresh(&state.clock);
     state
         .store
         .add_session(&stored, session, state.clock.now())
@@ -166,7 +166,7 @@ pub(crate) async fn begin(
                 (None, known)
             }
             _ => {
-                let (token, device) = fresh();
+                let (token, device) = fresh(&state.clock);
                 (Some(token), device)
             }
         };
@@ -223,8 +223,8 @@ pub(crate) async fn known_device(
 }
 
 /// A random token of 256 bits, and what is stored of it.
-pub(crate) fn fresh() -> (String, TokenHash) {
-    let token = URL_SAFE_NO_PAD.encode(Clock::random::<32>());
+pub(crate) fn fresh(clock: &Clock) -> (String, TokenHash) {
+    let token = URL_SAFE_NO_PAD.encode(*clock.random::<32>());
     let stored = hash(&token);
     (token, stored)
 }

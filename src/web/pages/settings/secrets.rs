@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::clock::Clock;
 use crate::domain::HookSecret;
 use crate::store::{Site, StoreError};
 use crate::web::AppState;
@@ -21,7 +20,7 @@ use crate::web::pages::{Page, PageError, PageResult};
 /// `POST /settings/cdn/secrets`: makes a signing secret and shows it, this once.
 pub(crate) async fn create(State(state): State<AppState>, user: SignedIn) -> PageResult {
     let page = Page::begin(&state, &user, Nav::Settings)?;
-    let (id, secret) = (state.clock.id(), HookSecret::text(Clock::random()));
+    let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
     state
         .store
         .add_hook_secret(page.site.id, id, &secret, false, state.clock.now())

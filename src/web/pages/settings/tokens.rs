@@ -45,7 +45,7 @@ pub(crate) async fn create(
         name => name,
     };
     let name: String = name.chars().take(LONGEST_NAME).collect();
-    let token = crate::admin::fresh_token();
+    let token = crate::admin::fresh_token(&state.clock);
     state
         .store
         .add_token(
