@@ -28,6 +28,7 @@ mod seal;
 mod sessions;
 mod settings;
 mod site_changes;
+mod site_id;
 mod sites;
 mod spending;
 mod text;
@@ -64,7 +65,8 @@ pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
 pub use sessions::{Role, Session, Source};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
-pub use sites::{Directory, Pause, Site, SiteId};
+pub use site_id::SiteId;
+pub use sites::{Directory, Pause, Site};
 pub use tokens::{TokenHash, TokenView, hash};
 pub use tries::TryingClient;
 

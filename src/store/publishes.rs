@@ -256,9 +256,7 @@ impl Store {
                       CASE WHEN d.blocked_until > $2 THEN d.blocked_for END as "blocked_for: WaitReason",
                       d.backlog_since as "backlog_since?"
                FROM site s
-               LEFT JOIN LATERAL (
-                 SELECT distribution_id FROM cdn_settings
-                 WHERE site_id = s.id AND slot <> 'draft' ORDER BY slot LIMIT 1) c ON true
+               LEFT JOIN settings_in_force c ON c.site_id = s.id
                LEFT JOIN distribution d ON d.id = c.distribution_id
                WHERE s.id = $1"#,
             site.0,

@@ -110,8 +110,7 @@ impl Store {
     /// The region of the settings in force.
     pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>, StoreError> {
         Ok(sqlx::query_scalar!(
-            r#"SELECT region as "region: Region" FROM cdn_settings
-               WHERE site_id = $1 AND slot <> 'draft' ORDER BY slot LIMIT 1"#,
+            r#"SELECT region as "region!: Region" FROM settings_in_force WHERE site_id = $1"#,
             site.0,
         )
         .fetch_optional(&self.pool)
@@ -126,13 +125,12 @@ impl Store {
     ) -> Result<Option<Settings>, StoreError> {
         let row = sqlx::query_as!(
             Row,
-            r#"SELECT slot as "slot: Slot", distribution_id as "distribution_id: DistributionId",
+            r#"SELECT slot as "slot!: Slot", distribution_id as "distribution_id!: DistributionId",
                       access_key_id as "access_key_id: AccessKeyId", secret_access_key,
-                      region as "region: Region", saved_at, tested_at,
+                      region as "region!: Region", saved_at as "saved_at!", tested_at,
                       test_report as "test_report: TestReport",
                       NULL as "test_status?: InvalidationStatus"
-               FROM cdn_settings WHERE site_id = $1 AND slot IN ('active', 'environment')
-               ORDER BY slot LIMIT 1"#,
+               FROM settings_in_force WHERE site_id = $1"#,
             site.0,
         )
         .fetch_optional(connection)
@@ -351,7 +349,7 @@ async fn take_effect(
     .await?;
     sqlx::query!(
         "INSERT INTO distribution (id)
-         SELECT distribution_id FROM cdn_settings WHERE site_id = $1 AND slot <> 'draft' ON CONFLICT DO NOTHING",
+         SELECT distribution_id FROM settings_in_force WHERE site_id = $1 ON CONFLICT DO NOTHING",
         site.0
     )
     .execute(&mut *connection)

@@ -11,26 +11,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::tokens::{self, TokenHash};
-use super::{Store, StoreError};
+use super::{SiteId, Store, StoreError};
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
 use crate::domain::{AwsError, HookSecret, IntakeRules, Item, Partition, Region, SiteName};
-
-/// A site's number in the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SiteId(pub i32);
-
-impl SiteId {
-    pub(super) fn numbers(sites: &[Self]) -> Vec<i32> {
-        sites.iter().map(|site| site.0).collect()
-    }
-}
-
-/// For the log, where the name is not at hand.
-impl fmt::Display for SiteId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
-    }
-}
 
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,10 +159,7 @@ impl Store {
                       s.paused_at, s.pause_error, s.resume_at,
                       c.distribution_id as "distribution_id?", c.region as "region?"
                FROM site s
-               LEFT JOIN LATERAL (
-                 SELECT distribution_id, region FROM cdn_settings
-                 WHERE site_id = s.id AND slot IN ('active', 'environment')
-                 ORDER BY slot LIMIT 1) c ON true
+               LEFT JOIN settings_in_force c ON c.site_id = s.id
                WHERE s.removed_at IS NULL"#
         )
         .fetch_all(&self.pool)

@@ -18,6 +18,13 @@ pub struct AdviceContext<'a> {
     pub access_key_id: Option<&'a AccessKeyId>,
 }
 
+impl Settings {
+    /// What an error from AWS means with these settings, and how to fix it.
+    pub fn advise(&self, error: &AwsError, operation: Operation) -> Advice {
+        advise(error, operation, &self.into())
+    }
+}
+
 impl<'a> From<&'a Settings> for AdviceContext<'a> {
     fn from(settings: &'a Settings) -> Self {
         Self {

@@ -7,8 +7,7 @@ use serde::Serialize;
 use strum::IntoStaticStr;
 
 use super::{
-    AccessKeyId, Advice, AdviceContext, AwsError, Credentials, DistributionId, Operation,
-    Partition, Region, SecretAccessKey, advise,
+    AccessKeyId, Credentials, DistributionId, Partition, Region, SecretAccessKey,
     credentials::{AccessKeyIdError, SecretAccessKeyError},
     distribution::Recognised,
     pasted::may_hold_secret,
@@ -57,19 +56,6 @@ impl Settings {
             "https://{}/cloudfront/v4/home#/distributions/{}",
             self.region.partition().console_host(),
             self.distribution_id
-        )
-    }
-
-    /// What an error of AWS's means with these settings, and how to mend it.
-    pub fn advise(&self, error: &AwsError, operation: Operation) -> Advice {
-        advise(
-            error,
-            operation,
-            &AdviceContext {
-                distribution_id: &self.distribution_id,
-                region: self.region,
-                access_key_id: self.credentials.access_key_id(),
-            },
         )
     }
 }

@@ -1,0 +1,20 @@
+//! Sites by their number.
+
+use std::fmt;
+
+/// A site's number in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteId(pub i32);
+
+impl SiteId {
+    pub(super) fn numbers(sites: &[Self]) -> Vec<i32> {
+        sites.iter().map(|site| site.0).collect()
+    }
+}
+
+/// For the log, where the name is not at hand.
+impl fmt::Display for SiteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
