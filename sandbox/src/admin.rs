@@ -40,7 +40,7 @@ pub(crate) fn router() -> Router<App> {
         .method_not_allowed_fallback(unknown)
 }
 
-/// A refusal that says how to mend it.
+/// A refusal that says how to fix it.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,

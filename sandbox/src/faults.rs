@@ -94,6 +94,12 @@ pub(crate) struct Rule {
     /// Only calls for this distribution or tenant.
     #[serde(default)]
     distribution: Option<String>,
+    /// Only calls about a batch that has this item.
+    #[serde(default)]
+    path: Option<String>,
+    /// Only calls about a batch of at least so many items.
+    #[serde(default)]
+    at_least: Option<usize>,
     /// How many calls; all when absent.
     #[serde(default)]
     times: Option<u64>,
@@ -124,7 +130,7 @@ impl Rule {
             return Err("`probability` must be from 0 to 1".to_owned());
         }
         if self.times == Some(0) {
-            return Err("`times` must be at least 1; leave it out for «always»".to_owned());
+            return Err("`times` must be at least 1; leave it out for “always”".to_owned());
         }
         for fault in &self.fault {
             match fault {
@@ -148,12 +154,14 @@ impl Rule {
         Ok(self)
     }
 
-    fn matches(&self, operation: Operation, distribution: &str) -> bool {
+    fn matches(&self, operation: Operation, distribution: &str, paths: &[String]) -> bool {
         self.operation.is_none_or(|wanted| wanted == operation)
             && self
                 .distribution
                 .as_deref()
                 .is_none_or(|wanted| wanted == distribution)
+            && self.path.as_ref().is_none_or(|path| paths.contains(path))
+            && self.at_least.is_none_or(|count| paths.len() >= count)
     }
 }
 
@@ -197,10 +205,15 @@ impl Faults {
     }
 
     /// The fault of the first rule that strikes this call.
-    pub(crate) fn draw(&mut self, operation: Operation, distribution: &str) -> Option<Injected> {
+    pub(crate) fn draw(
+        &mut self,
+        operation: Operation,
+        distribution: &str,
+        paths: &[String],
+    ) -> Option<Injected> {
         let random = &mut self.random;
         let struck = self.rules.iter().position(|rule| {
-            rule.matches(operation, distribution)
+            rule.matches(operation, distribution, paths)
                 && (rule.probability >= 1.0 || random.f64() < rule.probability)
         })?;
         let rule = &mut self.rules[struck];
@@ -236,17 +249,17 @@ mod tests {
             { "operation": "get", "fault": { "kind": "empty" } },
         ]));
         assert!(matches!(
-            faults.draw(Operation::Get, "E1").unwrap().fault,
+            faults.draw(Operation::Get, "E1", &[]).unwrap().fault,
             Fault::Empty {}
         ));
         for _ in 0..2 {
             assert!(matches!(
-                faults.draw(Operation::Create, "E1").unwrap().fault,
+                faults.draw(Operation::Create, "E1", &[]).unwrap().fault,
                 Fault::Reset {}
             ));
         }
-        assert!(faults.draw(Operation::Create, "E1").is_none());
-        assert!(faults.draw(Operation::Get, "E1").is_some());
+        assert!(faults.draw(Operation::Create, "E1", &[]).is_none());
+        assert!(faults.draw(Operation::Get, "E1", &[]).is_some());
     }
 
     #[test]
@@ -256,7 +269,7 @@ mod tests {
         let strikes = || -> Vec<String> {
             let mut faults = faults(rules.clone());
             (0..1_000)
-                .map(|_| faults.draw(Operation::Get, "E1"))
+                .map(|_| faults.draw(Operation::Get, "E1", &[]))
                 .map(|injected| {
                     injected.map_or(String::new(), |injected| injected.fault.to_string())
                 })
@@ -277,7 +290,7 @@ mod tests {
             { "times": 1, "fault": { "kind": "error", "code": "ServiceUnavailable" }, "handled": true },
         ]));
         let handled: Vec<bool> = (0..3)
-            .map(|_| faults.draw(Operation::Create, "E1").unwrap().handled)
+            .map(|_| faults.draw(Operation::Create, "E1", &[]).unwrap().handled)
             .collect();
         assert_eq!(handled, [true, false, true]);
     }

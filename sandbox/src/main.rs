@@ -31,7 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::settings::Config;
+use crate::settings::{Config, Quotas};
 use crate::state::Start;
 
 /// A stateful stand-in for CloudFront's invalidation API.
@@ -69,17 +69,38 @@ struct Arguments {
     /// How long each call takes, in milliseconds.
     #[arg(long, env = "SANDBOX_LATENCY_MS", default_value_t = 0)]
     latency_ms: u64,
+    /// Which reading of CloudFront's quotas holds.
+    #[arg(
+        long,
+        env = "SANDBOX_QUOTAS",
+        value_enum,
+        default_value = "in-progress"
+    )]
+    quotas: Quotas,
+    /// CreateInvalidation calls a second for each account; 0 for as many as come.
+    #[arg(long, env = "SANDBOX_RATE", default_value_t = 0.5)]
+    rate: f64,
+    /// How many of those calls may come at once.
+    #[arg(long, env = "SANDBOX_BURST", default_value_t = 5.0)]
+    burst: f64,
 }
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
+    let config = Config {
+        in_progress_ms: arguments.in_progress_ms,
+        latency_ms: arguments.latency_ms,
+        rate: (arguments.rate != 0.0).then_some(arguments.rate),
+        burst: arguments.burst,
+        ..Config::default()
+    };
+    let config = config
+        .with_quotas(arguments.quotas)
+        .checked()
+        .map_err(io::Error::other)?;
     let app = App::new(Start {
-        config: Config {
-            in_progress_ms: arguments.in_progress_ms,
-            latency_ms: arguments.latency_ms,
-            ..Config::default()
-        },
+        config,
         distribution_id: arguments.distribution_id,
         access_key_id: arguments.access_key_id,
         secret_access_key: arguments.secret_access_key,

@@ -9,7 +9,7 @@ use crate::iam::Policy;
 /// The account of everything that names no other.
 pub(crate) const ACCOUNT: &str = "123456789012";
 
-/// How the sandbox behaves. `null` in a rate switches it off.
+/// How the sandbox behaves. `null` in a quota or rate switches it off.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
@@ -21,10 +21,11 @@ pub(crate) struct Config {
     pub(crate) rate: Option<f64>,
     /// How many calls may come at once before `rate` applies.
     pub(crate) burst: f64,
-    pub(crate) files_in_progress: usize,
-    pub(crate) wildcards_in_progress: usize,
+    pub(crate) files_in_progress: Option<usize>,
+    pub(crate) wildcards_in_progress: Option<usize>,
     pub(crate) paths_per_request: usize,
-    /// Paths and tags a second for each distribution; one second's worth may come at once.
+    /// Paths and tags a second for each distribution. One second's worth may come at once, so a
+    /// larger batch never passes.
     pub(crate) paths_per_second: Option<f64>,
     pub(crate) wildcards_per_second: Option<f64>,
     /// Added to the sandbox's clock where signatures are checked, and in the `Date` header.
@@ -40,8 +41,8 @@ impl Default for Config {
             in_progress_ms: 3_000,
             rate: Some(0.5),
             burst: 5.0,
-            files_in_progress: 3_000,
-            wildcards_in_progress: 15,
+            files_in_progress: Some(3_000),
+            wildcards_in_progress: Some(15),
             paths_per_request: 3_000,
             paths_per_second: None,
             wildcards_per_second: None,
@@ -52,7 +53,30 @@ impl Default for Config {
     }
 }
 
+/// The two readings of CloudFront's quota page. Nobody outside AWS knows which of them an account
+/// has.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Quotas {
+    /// Until 2026, and in China: 3,000 files and 15 wildcards in progress.
+    InProgress,
+    /// Since September 2026: 150 paths or tags and 1 wildcard a second.
+    PerSecond,
+}
+
 impl Config {
+    pub(crate) fn with_quotas(self, quotas: Quotas) -> Self {
+        match quotas {
+            Quotas::InProgress => self,
+            Quotas::PerSecond => Self {
+                files_in_progress: None,
+                wildcards_in_progress: None,
+                paths_per_second: Some(150.0),
+                wildcards_per_second: Some(1.0),
+                ..self
+            },
+        }
+    }
+
     /// # Errors
     /// The name of a number that makes no sense, and what would.
     pub(crate) fn checked(self) -> Result<Self, String> {

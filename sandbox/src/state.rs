@@ -101,7 +101,8 @@ impl State {
     /// Handles one call, or lets a fault come first, and writes it into the ledger.
     pub(crate) fn call(&mut self, call: &Call, now: OffsetDateTime) -> Reply {
         let request_id = self.request_id();
-        let fault = self.faults.draw(call.operation, &call.resource.id);
+        let paths = self.paths(call);
+        let fault = self.faults.draw(call.operation, &call.resource.id, &paths);
         let handled = fault.as_ref().is_none_or(|injected| injected.handled);
         let answer = handled.then(|| self.handle(call, now));
         self.record(call, now, &request_id, answer.as_ref(), fault.as_ref());
@@ -116,6 +117,20 @@ impl State {
         uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes())
             .into_uuid()
             .to_string()
+    }
+
+    /// What the call is about: of a `GetInvalidation`, what was accepted under its id.
+    fn paths(&self, call: &Call) -> Vec<String> {
+        match call.operation {
+            Operation::Create => InvalidationBatch::parse(call.request.body())
+                .map(|batch| batch.paths.items.path)
+                .unwrap_or_default(),
+            Operation::Get => self
+                .invalidations
+                .get(&call.resource.id, &call.invalidation_id)
+                .map(|invalidation| invalidation.paths.clone())
+                .unwrap_or_default(),
+        }
     }
 
     fn handle(&mut self, call: &Call, now: OffsetDateTime) -> Result<Answer, ApiError> {
@@ -208,16 +223,17 @@ impl State {
                 ),
             ))
         };
-        let wildcards = distribution
+        let exceeds = |running: usize, new: usize, most: Option<usize>| {
+            new > 0 && most.is_some_and(|most| running + new > most)
+        };
+        let most = distribution
             .wildcards_in_progress
-            .unwrap_or(config.wildcards_in_progress);
-        if new.wildcards > 0 && running.wildcards + new.wildcards > wildcards {
+            .or(config.wildcards_in_progress);
+        if exceeds(running.wildcards, new.wildcards, most) {
             return too_many("wildcard invalidations");
         }
-        let files = distribution
-            .files_in_progress
-            .unwrap_or(config.files_in_progress);
-        if new.files > 0 && running.files + new.files > files {
+        let most = distribution.files_in_progress.or(config.files_in_progress);
+        if exceeds(running.files, new.files, most) {
             return too_many("invalidations");
         }
         let rates = self.rates.entry(id.to_owned()).or_default();

@@ -64,7 +64,7 @@ async fn the_state_tells_everything_but_secrets() {
 }
 
 #[tokio::test]
-async fn refusals_say_how_to_mend_them() {
+async fn refusals_say_how_to_fix_them() {
     let sandbox = Sandbox::start();
     for (method, path, body, words) in [
         (

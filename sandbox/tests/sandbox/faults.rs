@@ -173,6 +173,41 @@ async fn rules_choose_the_operation_and_can_be_cleared() {
 }
 
 #[tokio::test]
+async fn rules_choose_batches_by_their_items_and_size() {
+    let sandbox = Sandbox::start();
+    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable" });
+    let rules = json!([
+        { "operation": "create", "at_least": 3, "fault": unavailable },
+        { "operation": "get", "path": "/never-told", "fault": unavailable },
+    ]);
+    sandbox
+        .set("POST", "/sandbox/faults", json!({ "rules": rules }))
+        .await;
+    let client = sandbox.client();
+    let refused = (503, "ServiceUnavailable".to_owned());
+    assert_eq!(
+        code(&create(&client, "1", &["/a", "/b", "/c"]).await),
+        refused
+    );
+    for (reference, path, expected) in [
+        ("2", "/never-told", Some(refused.clone())),
+        ("3", "/told", None),
+    ] {
+        let created = create(&client, reference, &[path, "/"]).await.unwrap();
+        let got = client
+            .get_invalidation()
+            .distribution_id(DISTRIBUTION)
+            .id(created.invalidation().unwrap().id())
+            .send()
+            .await;
+        match expected {
+            Some(refused) => assert_eq!(code(&got), refused),
+            None => assert!(got.is_ok(), "{got:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn latency_is_added_to_each_call() {
     let sandbox = Sandbox::start_with(&["--latency-ms", "120"]);
     let start = Instant::now();

@@ -71,3 +71,38 @@ async fn the_quotas_may_be_a_rate() {
     );
     create(&client, "4", &["/1", "/2", "/3"]).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_quotas_of_2026_are_a_rate_and_nothing_else() {
+    let sandbox = Sandbox::start_with(&["--quotas", "per-second", "--in-progress-ms", "600000"]);
+    let config = sandbox.set("GET", "/sandbox/config", Value::Null).await;
+    assert_eq!(config["files_in_progress"], Value::Null);
+    assert_eq!(config["wildcards_in_progress"], Value::Null);
+    let client = sandbox.client();
+    let pages: Vec<String> = (0..151).map(|n| format!("/{n}")).collect();
+    let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
+    let throttled = (400, "Throttling".to_owned());
+    assert_eq!(code(&create(&client, "1", &pages).await), throttled);
+    create(&client, "2", &pages[1..]).await.unwrap();
+    assert_eq!(
+        code(&create(&client, "3", &["/a/*", "/b/*"]).await),
+        throttled
+    );
+    create(&client, "4", &["/a/*"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn flags_set_the_rate_of_calls() {
+    let sandbox = Sandbox::start_with(&["--rate", "0.001", "--burst", "1"]);
+    let client = sandbox.client();
+    create(&client, "1", &["/a"]).await.unwrap();
+    assert_eq!(
+        code(&create(&client, "2", &["/b"]).await),
+        (400, "Throttling".into())
+    );
+    let sandbox = Sandbox::start_with(&["--rate", "0"]);
+    let client = sandbox.client();
+    for number in 0..7 {
+        create(&client, &number.to_string(), &["/a"]).await.unwrap();
+    }
+}
