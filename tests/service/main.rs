@@ -12,10 +12,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod answers;
+mod cli;
 mod config;
 mod dispatch;
 mod faults;
+mod history;
 mod hook;
 mod lists;
 mod logs;

@@ -5,9 +5,9 @@ use serde_json::json;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, Spending};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use crate::promtool::{RULES, file, promtool};
+use super::promtool::{RULES, file, promtool};
+use super::watch::Watch;
 use crate::support::{DISTRIBUTION, eventually, policy};
-use crate::watch::Watch;
 
 #[test]
 fn the_rules_are_well_formed() {

@@ -1,35 +1,32 @@
-//! Pruning, against a real PostgreSQL.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+//! What is kept of the past, and how it is pruned.
 
 use std::collections::BTreeSet;
+use std::str::FromStr as _;
 
-use embedded_postgres::Embedded;
 use secrecy::SecretBox;
 use skycms_cdn::clock::Clock;
 use skycms_cdn::janitor;
 use skycms_cdn::store::{PruneStep, Sealer, Store};
 use sqlx::PgPool;
-use tempfile::TempDir;
+use sqlx::postgres::PgConnectOptions;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-struct Database {
+use crate::support::Database;
+
+struct Past {
     store: Store,
     pool: PgPool,
-    embedded: Embedded,
-    _dir: TempDir,
+    _database: Database,
 }
 
-impl Database {
-    async fn fresh() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let embedded = Embedded::start(dir.path(), "skycms_cdn").await.unwrap();
+impl Past {
+    async fn none() -> Self {
+        let database = Database::fresh().await;
+        let options = PgConnectOptions::from_str(&database.url).unwrap();
         let sealer = Sealer::new(&[SecretBox::new(Box::new([7; 32]))]).unwrap();
-        let store = Store::new(embedded.connect_options(), sealer);
-        store.migrate().await.unwrap();
-        let pool = PgPool::connect_with(embedded.connect_options())
-            .await
-            .unwrap();
+        let store = Store::new(options.clone(), sealer);
+        let pool = PgPool::connect_with(options).await.unwrap();
         sqlx::raw_sql("INSERT INTO site (name, created_at) VALUES ('default', now())")
             .execute(&pool)
             .await
@@ -37,8 +34,7 @@ impl Database {
         Self {
             store,
             pool,
-            embedded,
-            _dir: dir,
+            _database: database,
         }
     }
 
@@ -102,66 +98,65 @@ struct Pair(Uuid, Uuid);
 
 #[tokio::test]
 async fn only_what_ended_long_ago_and_nobody_refers_to_is_forgotten() {
-    let database = Database::fresh().await;
+    let past = Past::none().await;
     let clock = Clock::system();
     let now = clock.now();
-    let old = database.add(now, Some(91), Some(91)).await;
-    let young = database.add(now, Some(89), Some(89)).await;
-    let waiting = database.add(now, None, None).await;
+    let old = past.add(now, Some(91), Some(91)).await;
+    let young = past.add(now, Some(89), Some(89)).await;
+    let waiting = past.add(now, None, None).await;
     // Two publishes share an invalidation, and only one of them is old.
-    let early = database.add(now, Some(91), Some(91)).await;
-    database.cover(young.0, early.1).await;
+    let early = past.add(now, Some(91), Some(91)).await;
+    past.cover(young.0, early.1).await;
     // The settings page tells how this test ended.
-    let test = database.add(now, Some(91), Some(91)).await;
+    let test = past.add(now, Some(91), Some(91)).await;
     sqlx::query(
         "INSERT INTO cdn_settings (site_id, slot, distribution_id, region, saved_at, test_invalidation)
          SELECT id, 'active', 'E2EXAMPLE', 'us-east-1', now(), $1 FROM site",
     )
     .bind(test.1)
-    .execute(&database.pool)
+    .execute(&past.pool)
     .await
     .unwrap();
 
-    let deleted = janitor::prune(&database.store, &clock, 90).await.unwrap();
+    let deleted = janitor::prune(&past.store, &clock, 90).await.unwrap();
     assert_eq!(deleted, 4, "old's two, early's publish and test's");
-    let left = database.left().await;
+    let left = past.left().await;
     for id in [old.0, old.1, early.0, test.0] {
         assert!(!left.contains(&id));
     }
     for id in [young.0, young.1, waiting.0, waiting.1, early.1, test.1] {
         assert!(left.contains(&id));
     }
-    database.embedded.stop().await;
 }
 
 #[tokio::test]
 async fn steps_are_small_wait_for_nobody_and_take_turns() {
-    let database = Database::fresh().await;
+    let past = Past::none().await;
     let now = OffsetDateTime::now_utc();
     sqlx::query(
         "INSERT INTO publish (site_id, id, received_at, items, state, ended_at)
          SELECT site.id, gen_random_uuid(), now(), '{/a}', 'failed', $1 FROM site, generate_series(1, 700)",
     )
     .bind(now - Duration::days(2))
-    .execute(&database.pool)
+    .execute(&past.pool)
     .await
     .unwrap();
     let before = now - Duration::days(1);
 
     // Somebody holds one of them.
-    let mut holder = database.pool.begin().await.unwrap();
+    let mut holder = past.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM publish ORDER BY ended_at LIMIT 1 FOR UPDATE")
         .execute(&mut *holder)
         .await
         .unwrap();
-    let step = || database.store.prune_step(before);
+    let step = || past.store.prune_step(before);
     assert_eq!(step().await.unwrap(), PruneStep::Deleted(500));
     assert_eq!(step().await.unwrap(), PruneStep::Deleted(199));
     assert_eq!(step().await.unwrap(), PruneStep::Deleted(0));
     holder.rollback().await.unwrap();
 
     // Another replica is in the middle of a step.
-    let mut other = database.pool.begin().await.unwrap();
+    let mut other = past.pool.begin().await.unwrap();
     sqlx::query("SELECT pg_advisory_xact_lock(x'7072756e65'::bigint)")
         .execute(&mut *other)
         .await
@@ -169,5 +164,4 @@ async fn steps_are_small_wait_for_nobody_and_take_turns() {
     assert_eq!(step().await.unwrap(), PruneStep::Busy);
     other.rollback().await.unwrap();
     assert_eq!(step().await.unwrap(), PruneStep::Deleted(1));
-    database.embedded.stop().await;
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::promtool::{RULES, file, names};
-use crate::watch::Watch;
+use super::promtool::{RULES, file, names};
+use super::watch::Watch;
 
 const DASHBOARD: &str = "deploy/grafana/skycms-cdn.json";
 

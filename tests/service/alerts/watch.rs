@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::Request;
 
-use crate::promtool::{History, STEP};
+use super::promtool::{History, STEP};
 use crate::support::{Database, Sandbox, Stepped, send};
 
 /// A service and what its Prometheus has seen of it.
