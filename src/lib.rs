@@ -1,4 +1,4 @@
-//! SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
+//! SkyCMS's CDN settings backend: tells Amazon CloudFront what to invalidate after a publish.
 //!
 //! Data moves one way: in at [`web`], down into [`store`], out through [`dispatcher`] to
 //! [`cloudfront`], and back into the store, where the web reads it. What it all means is decided in
@@ -13,6 +13,8 @@ pub mod config;
 pub mod dispatcher;
 pub mod domain;
 pub mod janitor;
+pub mod logging;
 pub mod metrics;
+pub mod process;
 pub mod store;
 pub mod web;

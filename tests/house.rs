@@ -16,6 +16,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cloudfront", &["domain"]),
     ("store", &["domain"]),
     ("config", &["domain"]),
+    ("logging", &["config"]),
+    ("process", &[]),
     ("metrics", &["domain", "store"]),
     ("janitor", &["clock", "store"]),
     (
@@ -63,12 +65,16 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "domain",
             "janitor",
+            "logging",
             "metrics",
             "store",
             "web",
         ],
     ),
-    ("main", &["app", "cli", "clock", "config"]),
+    (
+        "main",
+        &["app", "cli", "clock", "config", "logging", "process"],
+    ),
 ];
 
 /// The rooms that may use a crate; every other crate is anybody's.
@@ -86,7 +92,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["store", "app"]),
     ("tower", &["web"]),
     ("tower_http", &["web"]),
-    ("tracing_subscriber", &["main"]),
+    ("tracing_subscriber", &["logging"]),
 ];
 
 /// What the rebuilding has not come to yet. It only ever gets shorter.

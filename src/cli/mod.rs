@@ -23,7 +23,14 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, AppError};
 use crate::config::{Config, ConfigError};
+use crate::logging::Output;
 use crate::store::StoreError;
+
+/// Release builds name their commit: .github/workflows/release.yml sets it.
+const VERSION: &str = match option_env!("SKYCMS_CDN_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
 
 const SITE_HELP: &str = "The site";
 
@@ -53,7 +60,7 @@ Exit status: 0 ready, 1 not ready or not there.";
 
 /// SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
 #[derive(Parser)]
-#[command(name = "skycms-cdn", version, after_help = EXAMPLES)]
+#[command(name = "skycms-cdn", version = VERSION, after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -132,6 +139,13 @@ impl CliError {
 }
 
 impl Command {
+    pub const fn log_output(&self) -> Output {
+        match self {
+            Self::Serve => Output::Service,
+            _ => Output::Command,
+        }
+    }
+
     /// Does everything but serving. The configuration is the service's; commands that call a
     /// running one have their own.
     pub async fn run(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {

@@ -43,10 +43,6 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
     }
 }
 
-/// What is logged unless `RUST_LOG` tells otherwise. Of sqlx only what is wrong: it passes on
-/// PostgreSQL's notices.
-pub const DEFAULT_LOG_FILTER: &str = "info,sqlx=warn";
-
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
