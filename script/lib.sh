@@ -49,27 +49,40 @@ has_venv() {
   python3 -c 'import ensurepip, venv' 2>/dev/null
 }
 
-# need_packages service|tests: installs what is missing to build and run, and for `tests` what these need besides.
+# package_of COMMAND PACKAGE…: adds the Debian packages to `missing` unless the command is there.
+package_of() {
+  command -v "$1" >/dev/null || missing+=("${@:2}")
+}
+
+# need_packages service|tests: installs what is missing to build and run the service, and for `tests` what these need too.
+# Every command that the scripts call is named here, for Debian 12 and 13; the rest comes with every Debian (dpkg,
+# coreutils, findutils, grep, sed, util-linux).
 need_packages() {
   local missing=()
   has_compiler || missing+=(gcc libc6-dev)
-  command -v make >/dev/null || missing+=(make)
   has_certificates || missing+=(ca-certificates)
   postgres_bin >/dev/null || missing+=(postgresql)
+  package_of awk mawk
+  package_of cmp diffutils
+  package_of make make
   if [[ $1 == tests ]]; then
     has_chromium || missing+=(chromium chromium-driver)
     has_venv || missing+=(python3-venv)
-    if [[ -e tests/package-lock.json ]] && ! command -v npm >/dev/null; then
-      missing+=(nodejs npm)
-    fi
-    command -v mcs >/dev/null || missing+=(mono-mcs mono-runtime libmono-system-net-http4.0-cil libmono-system-runtime4.0-cil)
-    command -v systemd-analyze >/dev/null || missing+=(systemd)
-    command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
+    package_of curl curl
+    package_of ldd libc-bin
+    package_of mcs mono-mcs mono-runtime libmono-system-net-http4.0-cil libmono-system-runtime4.0-cil
+    package_of npm nodejs npm
+    package_of openssl openssl
+    package_of systemd-analyze systemd
+    package_of systemd-nspawn systemd-container
   fi
   if ((${#missing[@]})); then
     command -v apt-get >/dev/null \
       || die "missing (by Debian's names): ${missing[*]}; install your system's packages for them, then run this again"
     echo "==> install ${missing[*]}"
+    if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+      no_main_cluster || die "missing: ${missing[*]}; install with: apt-get install ${missing[*]}"
+    fi
     as_root apt-get update -q \
       && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" \
       || die "missing: ${missing[*]}; install with: apt-get install ${missing[*]}"
@@ -79,24 +92,32 @@ need_packages() {
   fi
 }
 
-# Puts promtool, which checks the alert rules, into target/tools. Debian's package would start a server besides.
+# Only PostgreSQL's programs are wanted: without this, Debian's package creates a cluster and starts a server on it.
+no_main_cluster() {
+  local dir=/etc/postgresql-common/createcluster.d
+  as_root mkdir -p "$dir" && echo 'create_main_cluster = false' | as_root tee "$dir/skycms-cdn.conf" >/dev/null
+}
+
+# Puts promtool, which checks the alert rules, into target/tools: the package that has it on Debian 12 also starts a server.
 need_promtool() {
-  local dir
+  local dir package=promtool
   if command -v promtool >/dev/null || [[ -x target/tools/promtool ]]; then
     return
   fi
   command -v apt-get >/dev/null || die "missing: promtool; install your system's Prometheus, then run this again"
   echo "==> fetch promtool"
   apt-cache show prometheus >/dev/null 2>&1 || as_root apt-get update -q
+  # A package of its own since Debian 13.
+  [[ -n $(apt-cache show --no-all-versions promtool 2>/dev/null) ]] || package=prometheus
   dir=$(mktemp -d /tmp/skycms-cdn-promtool.XXXXXX)
-  (cd "$dir" && apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg-deb --extract prometheus_*.deb .) \
-    || die "promtool could not be fetched: put it into PATH; Debian's package prometheus has it"
+  (cd "$dir" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb --extract "${package}"_*.deb .) \
+    || die "promtool could not be fetched: put it into PATH; Debian's package $package has it"
   mkdir -p target/tools
   mv "$dir/usr/bin/promtool" target/tools/
   rm -rf "$dir"
 }
 
-# python_tools NAME: puts what tests/NAME/requirements.txt pins into target/NAME, anew when it changes, and into PATH.
+# python_tools NAME: puts what tests/NAME/requirements.txt pins into target/NAME, again whenever it changes, and into PATH.
 python_tools() {
   local venv=$PWD/target/$1 pinned=tests/$1/requirements.txt
   if ! cmp -s "$pinned" "$venv/requirements.txt"; then
@@ -109,7 +130,7 @@ python_tools() {
 }
 
 # start NAME PATTERN COMMAND…: runs it in the background with its log in $dir/NAME.log, adds it to `pids`, and sets
-# `found` to what the log says behind PATTERN.
+# `found` to what the log has after PATTERN.
 start() {
   local log=$dir/$1.log pattern=$2
   "${@:3}" >"$log" 2>&1 &
