@@ -1,11 +1,13 @@
 # syntax=docker/dockerfile:1
-# The service alone, to be run with a PostgreSQL beside it: compose.yaml and deploy/kubernetes show how.
+# The service alone, to be run beside a PostgreSQL: compose.yaml and deploy/kubernetes show how.
 
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 ENV SQLX_OFFLINE=true
+# What `--version` says, if it is not the version in Cargo.toml.
+ARG SKYCMS_CDN_VERSION
 COPY . .
-# What cargo fetched and built stays for the next build, and out of the image.
+# Caches for the next build, kept out of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --release --bin skycms-cdn \
