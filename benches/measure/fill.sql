@@ -3,7 +3,7 @@
 --   psql -v publishes=1000000 -v site=default -f fill.sql "$DATABASE_URL"
 --
 -- A publish is of a page, every third with the home page, every fifth with its picture too; there are 50,000 pages. Four
--- publishes share an invalidation. All ended well, but for one day long ago when AWS refused all. The newest is five
+-- publishes share an invalidation. All ended well, except on one day long ago when AWS refused them all. The newest is five
 -- minutes old.
 
 \set ON_ERROR_STOP on

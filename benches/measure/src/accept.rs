@@ -32,7 +32,7 @@ pub(crate) struct Options {
     threads: usize,
     #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 32, 64, 256])]
     connections: Vec<usize>,
-    /// Also tell, for each figure, what PostgreSQL was asked by the service
+    /// Also list, for each figure, the statements that the service sent to PostgreSQL
     #[arg(long)]
     statements: bool,
 }

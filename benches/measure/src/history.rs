@@ -58,7 +58,7 @@ struct Figure {
     /// One of each round.
     empty: Vec<f64>,
     full: Vec<f64>,
-    /// What it took longest, but for one in twenty.
+    /// The 95th percentile.
     p95: Option<(f64, f64)>,
     /// How many times slower the filled one may be.
     goal: f64,
@@ -135,7 +135,7 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// Asks for a page as who is signed in, or for JSON with the token, and tells how many
+    /// Asks for a page as who is signed in, or for JSON with the token, and returns how many
     /// milliseconds it took.
     fn ask(&mut self, path: &str) -> Result<f64, Failure> {
         let headers = if path.starts_with("/api/") {

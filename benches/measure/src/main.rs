@@ -1,5 +1,5 @@
 //! Measures the real service from outside, beside yardsticks taken in the same run. `script/bench`
-//! builds what it needs and runs it; docs/PERFORMANCE.md tells how to read what it prints.
+//! builds what it needs and runs it; docs/PERFORMANCE.md explains what it prints.
 //!
 //! It links nothing of the service: it is a small client that shares the machine with what it
 //! measures, so it has to be cheap, and it sees only what a caller sees.
@@ -16,6 +16,7 @@ mod lone;
 mod machine;
 mod nothing;
 mod postgres;
+mod queue;
 mod request;
 mod sandbox;
 mod service;
@@ -28,7 +29,7 @@ use clap::{Parser, Subcommand};
 
 use crate::machine::Machine;
 
-/// What went wrong, in words. Nothing here mends anything: whoever reads it does.
+/// What went wrong, in words, for whoever runs it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
@@ -51,6 +52,8 @@ enum What {
     Sites(sites::Options),
     /// What the service takes with nothing to do, and how soon it is ready
     Idle(idle::Options),
+    /// Memory and health of a service with the worst queue
+    Queue(queue::Options),
     /// A server whose one route does nothing; the address is its first line
     #[command(hide = true)]
     Nothing,
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         What::History(options) => history::run(&machine, &options),
         What::Sites(options) => sites::run(&machine, &options),
         What::Idle(options) => idle::run(&machine, &options),
+        What::Queue(options) => queue::run(&machine, &options),
         What::Nothing => nothing::serve(),
     };
     match done {

@@ -199,7 +199,7 @@ impl Postgres {
             .get(warm_up.as_secs() as usize..)
             .unwrap_or_default();
         if counted.is_empty() {
-            return Err(format!("pgbench got too little time to tell anything: {told}").into());
+            return Err(format!("pgbench had too little time to report anything: {told}").into());
         }
         let all: f64 = counted.iter().map(|second| second.per_second).sum();
         let time: f64 = counted.iter().map(|s| s.per_second * s.mean_ms).sum();

@@ -37,7 +37,7 @@ impl Sandbox {
         let address = line.trim().rsplit_once("//").map(|(_, address)| address);
         Ok(Self {
             address: address
-                .ok_or("the sandbox did not tell its address")?
+                .ok_or("the sandbox did not print its address")?
                 .into(),
             child,
         })
