@@ -55,7 +55,7 @@ impl KnownPaths {
         Self { sorted }
     }
 
-    fn beginning_with(&self, prefix: &str) -> u64 {
+    pub(super) fn beginning_with(&self, prefix: &str) -> u64 {
         let start = self.sorted.partition_point(|path| path.as_str() < prefix);
         let rest = &self.sorted[start..];
         rest.partition_point(|path| path.starts_with(prefix)) as u64

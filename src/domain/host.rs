@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::path::excerpt;
+use super::{pasted::trim_pasted, path::excerpt};
 
 /// A host name that publishers use in URLs: lower-cased, in its ASCII form, without port.
 ///
@@ -32,7 +32,7 @@ impl FromStr for PublisherHost {
 
     /// Reads a host name, or the host of a pasted URL.
     fn from_str(given: &str) -> Result<Self, HostError> {
-        let given = given.trim();
+        let given = trim_pasted(given);
         let after_scheme = given.split_once("://").map_or(given, |(_, rest)| rest);
         let (authority, _path) = split_authority(after_scheme);
         // A backslash would end the authority for the parser, though it has not ended it here.

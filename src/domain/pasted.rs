@@ -23,10 +23,22 @@ pub(super) fn trimmed(text: &str) -> &str {
     })
 }
 
+/// The text without white space and invisible characters at its ends. Those inside are part of it:
+/// a zero-width joiner, for one, makes a difference to how some scripts are read.
+pub fn trim_pasted(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
     )
 }
 

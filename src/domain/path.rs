@@ -8,15 +8,20 @@
 //! - what is already encoded stays encoded once, in upper-case hex (RFC 3986, 6.2.2.1). An escape
 //!   of an *unreserved* character (letter, digit, `-` `.` `_` `~`) is undone (6.2.2.2): CloudFront
 //!   never matches an over-encoded path. Therefore `%2e%2e` is a dot segment and `%7E` is `~`;
-//! - `%2A` stays: it is a literal asterisk, never a wildcard;
+//! - `%2A` stays: it is a literal asterisk, never a wildcard. At the end of a path, where a wildcard was
+//!   surely meant, it is refused;
 //! - dot segments are removed as in RFC 3986, 5.2.4; from the path, not from the query;
 //! - `~` cannot be matched at all, so the path is cut before it and ends in a wildcard;
+//! - `#` is part of a path and encoded like any unsafe character: only an absolute URL has a fragment;
+//! - a backslash is refused: browsers send `/` in its place, so no viewer asks for such a path;
 //! - letter case, doubled slashes and an empty query are kept: to CloudFront they are different
 //!   objects.
 
 use std::{borrow::Cow, fmt};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode_byte, utf8_percent_encode};
+
+use super::pasted::trim_pasted;
 
 /// The most characters a path may have once encoded. CloudFront's rule.
 pub const MAX_PATH_CHARACTERS: usize = 4_000;
@@ -65,6 +70,16 @@ pub enum PathError {
     /// A control character.
     #[error("the path holds the control character {0}: remove it")]
     Control(String),
+    /// A backslash, and the path with slashes in its place.
+    #[error(
+        "the path holds a backslash, and addresses have none: write {0}, or %5C if the backslash is part of a name"
+    )]
+    Backslash(String),
+    /// `%2A` at the end, and what comes before it.
+    #[error(
+        "%2A is an asterisk that is part of a name, not a wildcard: write {0}* to purge all that begins with {0}"
+    )]
+    EncodedWildcard(String),
     /// `*` anywhere but last.
     #[error(
         "* is a wildcard and may only be the last character, as in /blog/*: cut the path after the first *"
@@ -79,13 +94,10 @@ pub enum PathError {
 }
 
 impl InvalidationPath {
-    /// Reads a path as people write it, with or without its leading slash; white space around it
-    /// and a fragment do not count. Absolute URLs are for [`super::intake`].
-    ///
-    /// # Errors
-    /// When nothing that CloudFront accepts can be made of it.
+    /// Reads a path as people write it, with or without its leading slash. Absolute URLs are for
+    /// [`super::intake`].
     pub fn parse(given: &str) -> Result<Reading, PathError> {
-        let given = given.trim();
+        let given = trim_pasted(given);
         if given.is_empty() {
             return Err(PathError::Empty);
         }
@@ -95,7 +107,9 @@ impl InvalidationPath {
         if let Some(c) = given.chars().find(|c| c.is_control()) {
             return Err(PathError::Control(c.escape_default().to_string()));
         }
-        let (given, _fragment) = given.split_once('#').unwrap_or((given, ""));
+        if path_part(given).contains('\\') {
+            return Err(PathError::Backslash(excerpt(&given.replace('\\', "/"))));
+        }
         let mut path = encode(given);
         if !path.starts_with('/') {
             path.insert(0, '/');
@@ -103,6 +117,9 @@ impl InvalidationPath {
         let mut path = remove_dot_segments(&path);
         if !wildcard_only_at_end(&path) {
             return Err(PathError::WildcardNotLast);
+        }
+        if let Some(start) = path_part(&path).strip_suffix("%2A") {
+            return Err(PathError::EncodedWildcard(excerpt(start)));
         }
         let tilde = path.find('~');
         if let Some(at) = tilde {
@@ -161,6 +178,11 @@ impl fmt::Display for InvalidationPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What comes before the query.
+pub(super) fn path_part(path: &str) -> &str {
+    path.split('?').next().unwrap_or(path)
 }
 
 /// The beginning of what was given, safe to repeat in a message.

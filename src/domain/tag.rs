@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::pasted::trim_pasted;
+
 /// The most characters a tag may have, without its `#`. CloudFront's rule.
 pub const MAX_TAG_CHARACTERS: usize = 256;
 
@@ -37,7 +39,7 @@ impl CacheTag {
     /// # Errors
     /// When CloudFront would not take it as a tag.
     pub fn parse(given: &str) -> Result<Self, TagError> {
-        let name = given.trim();
+        let name = trim_pasted(given);
         let name = name.strip_prefix('#').unwrap_or(name);
         if name.is_empty() {
             return Err(TagError::Empty);

@@ -95,9 +95,9 @@ async fn a_policy_that_does_not_fit_is_told_by_what_it_lacks() {
         .await;
     Failure {
         code: Some("AccessDenied"),
-        cause: "may not use cloudfront:CreateInvalidation on E2SANDBOX0CDN1: the policy lacks that action, or names \
-                another distribution.",
-        fix: "its «Resource» must be arn:aws:cloudfront::*:distribution/E2SANDBOX0CDN1",
+        cause: "may not use cloudfront:CreateInvalidation on E2SANDBOX0CDN1: the policy lacks that action, names \
+                another distribution, or allows it only on a condition",
+        fix: "its “Resource” must be arn:aws:cloudfront::*:distribution/E2SANDBOX0CDN1",
         ..Failure::default()
     }
     .check(&stage)
@@ -111,7 +111,7 @@ async fn a_policy_that_does_not_fit_is_told_by_what_it_lacks() {
         code: Some("AccessDenied"),
         cause: "may create invalidations, but not ask whether they have completed: cloudfront:GetInvalidation is \
                 missing in the policy.",
-        fix: "Add cloudfront:GetInvalidation to the policy's «Action», beside cloudfront:CreateInvalidation",
+        fix: "Add cloudfront:GetInvalidation to the policy's “Action”, beside cloudfront:CreateInvalidation",
         ..Failure::default()
     }
     .check(&stage)
@@ -120,7 +120,8 @@ async fn a_policy_that_does_not_fit_is_told_by_what_it_lacks() {
     sandbox.set_policy(policy("E1SOMEOTHERONE")).await;
     Failure {
         code: Some("AccessDenied"),
-        cause: "on E2SANDBOX0CDN1: the policy lacks that action, or names another distribution.",
+        cause: "on E2SANDBOX0CDN1: the policy lacks that action, names another distribution, or allows it only \
+                on a condition",
         fix: "First compare E2SANDBOX0CDN1 with the CloudFront console: a mistyped ID looks like this too.",
         ..Failure::default()
     }

@@ -27,7 +27,7 @@ const MISTAKES: &[Mistake<'_>] = &[
         told: &[(
             "distribution_id",
             "This is the distribution's domain name, not its ID. The CloudFront console lists distributions with both: \
-             take the ID, which begins with E, from the row whose «Domain name» is d111111abcdef8.cloudfront.net.",
+             take the ID, which begins with E, from the row whose “Domain name” is d111111abcdef8.cloudfront.net.",
         )],
         ..RIGHT
     },
@@ -35,7 +35,7 @@ const MISTAKES: &[Mistake<'_>] = &[
         distribution: KEY,
         told: &[(
             "distribution_id",
-            "This is an access key ID. It belongs in the field «Access key ID»",
+            "This is an access key ID. It belongs in the field “Access key ID”",
         )],
         ..RIGHT
     },

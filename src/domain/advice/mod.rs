@@ -116,7 +116,7 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
                 "CloudFront knows no distribution tenant {distribution} in the AWS account of {}.",
                 signer(context)
             ),
-            "Compare the ID with the CloudFront console of that account, under «Distribution tenants».",
+            "Compare the ID with the CloudFront console of that account, under “Distribution tenants”.",
         ),
         "NoSuchInvalidation" => advice(
             "CloudFront does not know this invalidation any more, so nobody can tell whether it completed.",
@@ -220,7 +220,7 @@ fn unknown_key(context: &AdviceContext<'_>) -> Advice {
                 "AWS knows no active access key {id}: it does not exist, was deleted, or is disabled."
             ),
             format!(
-                "Look at the key in the IAM console, under the user's «Security credentials»: activate it or create a \
+                "Look at the key in the IAM console, under the user's “Security credentials”: activate it or create a \
                  new one. The chosen region is in {part}."
             ),
         ),
@@ -298,7 +298,7 @@ fn denied(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -
                 "AWS checked the permission for {asked}, but the settings name {distribution}. {who} may not use {action} on it."
             ),
             format!(
-                "Make the policy's «Resource» {} and the distribution ID the same.",
+                "Make the policy's “Resource” {} and the distribution ID the same.",
                 distribution.arn(context.region.partition())
             ),
         );
@@ -306,11 +306,12 @@ fn denied(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -
     match operation {
         Operation::CreateInvalidation => advice(
             format!(
-                "{who} may not use {action} on {distribution}: the policy lacks that action, or names another distribution."
+                "{who} may not use {action} on {distribution}: the policy lacks that action, names another distribution, or \
+                 allows it only on a condition, such as a source address or MFA."
             ),
             format!(
                 "First compare {distribution} with the CloudFront console: a mistyped ID looks like this too. Then attach \
-                 the policy shown with the settings to that user or role; its «Resource» must be {}.",
+                 the policy shown with the settings to that user or role; its “Resource” must be {}.",
                 distribution.arn(context.region.partition())
             ),
         ),
@@ -319,7 +320,7 @@ fn denied(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -
                 "{who} may create invalidations, but not ask whether they have completed: {action} is missing in the policy."
             ),
             format!(
-                "Add {action} to the policy's «Action», beside {}, as in the policy shown with the settings.",
+                "Add {action} to the policy's “Action”, beside {}, as in the policy shown with the settings.",
                 Operation::CreateInvalidation.iam_action(distribution)
             ),
         ),

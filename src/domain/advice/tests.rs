@@ -291,7 +291,7 @@ fn each_other_error_has_its_cause_and_fix() {
             404,
             Create,
             "no distribution tenant",
-            "«Distribution tenants»",
+            "“Distribution tenants”",
         ),
         (
             "NoSuchInvalidation",

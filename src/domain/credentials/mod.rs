@@ -71,7 +71,7 @@ pub enum AccessKeyIdError {
     Malformed,
 }
 
-const WHERE: &str = "It is in the AWS console under IAM → Users → the user → «Security credentials» → «Access keys».";
+const WHERE: &str = "It is in the AWS console under IAM → Users → the user → “Security credentials” → “Access keys”.";
 
 impl AccessKeyId {
     /// Takes what was typed, without what pasting adds.

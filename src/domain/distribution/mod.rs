@@ -36,12 +36,12 @@ pub enum DistributionIdError {
     /// A domain name of CloudFront's.
     #[error(
         "This is the distribution's domain name, not its ID. The CloudFront console lists distributions with both: \
-         take the ID, which begins with E, from the row whose «Domain name» is {0}."
+         take the ID, which begins with E, from the row whose “Domain name” is {0}."
     )]
     CloudFrontDomain(String),
     /// Some other address.
     #[error(
-        "This is the address of a website, not a distribution ID. {WHERE} Its column «Alternate domain names» shows which distribution serves the site."
+        "This is the address of a website, not a distribution ID. {WHERE} Its column “Alternate domain names” shows which distribution serves the site."
     )]
     Website,
     /// The console, but a page without a distribution.
@@ -72,7 +72,7 @@ pub enum DistributionIdError {
     InvalidationId,
     /// An access key ID.
     #[error(
-        "This is an access key ID. It belongs in the field «Access key ID»; here goes the distribution ID. {WHERE}"
+        "This is an access key ID. It belongs in the field “Access key ID”; here goes the distribution ID. {WHERE}"
     )]
     AccessKeyId,
     /// An AWS account's number.
@@ -90,7 +90,7 @@ pub enum DistributionIdError {
     Malformed,
 }
 
-const WHERE: &str = "It is in the AWS console under CloudFront → Distributions, column «ID».";
+const WHERE: &str = "It is in the AWS console under CloudFront → Distributions, column “ID”.";
 
 impl DistributionId {
     /// Takes an ID exactly as CloudFront writes it.

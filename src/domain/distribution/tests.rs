@@ -96,7 +96,7 @@ fn a_domain_name_is_told_where_the_id_is() {
         let words = words(typed);
         assert!(words.contains("domain name, not its ID"), "{words}");
         assert!(
-            words.contains("«Domain name» is d111111abcdef8.cloudfront.net"),
+            words.contains("“Domain name” is d111111abcdef8.cloudfront.net"),
             "{words}"
         );
     }

@@ -1,5 +1,7 @@
 //! Intake: from the body of the publish hook to canonical items.
 
+mod given;
+
 use std::{collections::HashSet, fmt};
 
 use serde::{
@@ -8,10 +10,10 @@ use serde::{
 };
 use utoipa::ToSchema;
 
+use self::given::read_path;
 use super::{
     CacheTag, InvalidationPath, Item, PublisherHost,
-    host::split_authority,
-    path::{PathError, Reading, excerpt},
+    path::{Reading, path_part},
 };
 
 /// The default of [`IntakeRules::max_items`]. Ten thousand items are at least four requests and
@@ -25,10 +27,13 @@ pub const DEFAULT_MAX_ITEMS: usize = 10_000;
 #[schema(min_properties = 1)]
 pub struct PublishRequest {
     /// Paths or absolute URLs, as the publisher has them.
+    #[serde(deserialize_with = "null_is_absent")]
     pub paths: Vec<String>,
     /// Cache tags, with or without `#`.
+    #[serde(deserialize_with = "null_is_absent")]
     pub tags: Vec<String>,
     /// Purge all that is cached.
+    #[serde(deserialize_with = "null_is_absent")]
     pub everything: bool,
 }
 
@@ -57,6 +62,15 @@ impl<'de> Deserialize<'de> for PublishRequest {
 
         deserializer.deserialize_map(Object)
     }
+}
+
+/// Serializers that write every field write `null` for what there is none of.
+fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What a site's owner decided about its publishes.
@@ -146,28 +160,6 @@ impl ItemError {
             detail,
         }
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum GivenPathError {
-    #[error(transparent)]
-    Path(#[from] PathError),
-    #[error(
-        "{0}:// is not a scheme of pages: send the path alone, or a URL that begins with https:// or http://"
-    )]
-    Scheme(String),
-    #[error(
-        "{0} is not a complete URL: send the path alone, or write it as in https://www.example.com/about"
-    )]
-    Url(String),
-    #[error(
-        "the host {host} is not one of this site's publisher hosts ({accepted}): send the path alone, or add the \
-         host in Settings → CDN → Publishing"
-    )]
-    Host {
-        host: PublisherHost,
-        accepted: String,
-    },
 }
 
 /// Turns a publish request into the items that CloudFront is to forget.
@@ -262,21 +254,17 @@ impl Canonical {
     }
 
     fn add_path(&mut self, given: &str, Reading { path, widened }: Reading, rules: &IntakeRules) {
-        let variants: &[&str] = match path.as_str() {
-            "/" => &["index.html"],
-            _ if rules.directory_variants && may_be_directory(path.as_str()) => {
-                &["/", "/index.html"]
-            }
-            _ => &[],
+        let variants = match path.as_str() {
+            "/" => spellings(""),
+            "/index.html" if rules.directory_variants => spellings(""),
+            path if rules.directory_variants => directory(path).map(spellings).unwrap_or_default(),
+            _ => Vec::new(),
         };
-        let variants: Vec<_> = variants
-            .iter()
-            .filter_map(|suffix| InvalidationPath::from_canonical(&format!("{path}{suffix}")))
-            .collect();
-        let items: Vec<_> = std::iter::once(path)
-            .chain(variants)
-            .map(Item::Path)
-            .collect();
+        let mut items = vec![Item::Path(path)];
+        for variant in variants {
+            let variant = InvalidationPath::from_canonical(&variant).map(Item::Path);
+            items.extend(variant.filter(|variant| *variant != items[0]));
+        }
         if widened {
             self.widened.push(Widened {
                 from: given.to_owned(),
@@ -307,63 +295,6 @@ impl Canonical {
     }
 }
 
-fn read_path(given: &str, rules: &IntakeRules) -> Result<Reading, GivenPathError> {
-    let trimmed = given.trim();
-    let path = match split_scheme(trimmed) {
-        None if trimmed.eq_ignore_ascii_case("root") => "/",
-        None => trimmed,
-        Some((scheme, rest)) => {
-            if !["http", "https"]
-                .iter()
-                .any(|known| scheme.eq_ignore_ascii_case(known))
-            {
-                return Err(GivenPathError::Scheme(excerpt(scheme)));
-            }
-            let (authority, path) = split_authority(rest);
-            let Ok(host) = authority.parse::<PublisherHost>() else {
-                return Err(GivenPathError::Url(excerpt(trimmed)));
-            };
-            if !rules.publisher_hosts.is_empty() && !rules.publisher_hosts.contains(&host) {
-                return Err(GivenPathError::Host {
-                    host,
-                    accepted: accepted_hosts(rules),
-                });
-            }
-            if path.is_empty() || path.starts_with('#') {
-                "/"
-            } else {
-                path
-            }
-        }
-    };
-    Ok(InvalidationPath::parse(path)?)
-}
-
-fn accepted_hosts(rules: &IntakeRules) -> String {
-    let hosts: Vec<_> = rules
-        .publisher_hosts
-        .iter()
-        .map(PublisherHost::as_str)
-        .collect();
-    hosts.join(", ")
-}
-
-/// `scheme` and what follows `://`; `None` for what is a path. `Special:Pages` is a path, and so is
-/// `//host/about`; `https:about` can only be a mistyped URL.
-fn split_scheme(given: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = given.split_once(':')?;
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    match rest.strip_prefix("//") {
-        Some(rest) if is_scheme => Some((scheme, rest)),
-        None if web => Some((scheme, "")),
-        _ => None,
-    }
-}
-
 /// A page, as far as a path can tell: without an extension, or HTML. `/logo.png` is none.
 fn is_page(item: &Item) -> bool {
     let Item::Path(path) = item else { return false };
@@ -375,14 +306,30 @@ fn is_page(item: &Item) -> bool {
     })
 }
 
-/// `/about`, but not `/about/`, `/about.html`, `/about?x=1` or `/about*`.
-fn may_be_directory(path: &str) -> bool {
-    let name = file_name(path);
-    !name.is_empty() && !path.contains(['?', '*']) && !name.contains('.')
+/// What a directory may be asked for as. The home page is that of the empty directory, which no
+/// viewer can ask for without its slash.
+fn spellings(directory: &str) -> Vec<String> {
+    let mut spellings = vec![format!("{directory}/"), format!("{directory}/index.html")];
+    if !directory.is_empty() {
+        spellings.insert(0, directory.to_owned());
+    }
+    spellings
+}
+
+/// `/about` of `/about`, `/about/` and `/about/index.html`; nothing of `/about.html`, `/about?x=1`
+/// and `/about*`.
+fn directory(path: &str) -> Option<&str> {
+    let directory = path
+        .strip_suffix("/index.html")
+        .or_else(|| path.strip_suffix('/'))
+        .unwrap_or(path);
+    let name = file_name(directory);
+    let is_one = !name.is_empty() && !name.contains('.') && !path.contains(['?', '*']);
+    is_one.then_some(directory)
 }
 
 /// What follows the last slash of the path, without the query.
 fn file_name(path: &str) -> &str {
-    let path = path.split('?').next().unwrap_or(path);
+    let path = path_part(path);
     path.rsplit('/').next().unwrap_or(path)
 }

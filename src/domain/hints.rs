@@ -1,0 +1,105 @@
+//! Hints: what is sent as it was asked for, and may not be what was meant. Never a reason to refuse.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Canonical, Item, KnownPaths,
+    intake::{Origin, Source},
+    path::path_part,
+};
+
+/// What may have been meant instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Hint {
+    /// What was asked for, as it was given.
+    pub given: String,
+    /// What it purges, and what else may have been meant.
+    pub detail: String,
+}
+
+/// Looks through what was asked for. `known` are the paths that the site published lately.
+pub fn hints(asked: &Canonical, known: &KnownPaths) -> Vec<Hint> {
+    asked
+        .sources
+        .iter()
+        .filter(|source| source.origin == Origin::Asked)
+        .filter_map(|source| {
+            let detail = number_sign(source)
+                .or_else(|| host(source))
+                .or_else(|| wildcard(source, asked))
+                .or_else(|| directory(source, asked, known))?;
+            Some(Hint {
+                given: source.given.clone(),
+                detail,
+            })
+        })
+        .collect()
+}
+
+/// `/about#team`, of which the fragment never reaches CloudFront.
+fn number_sign(source: &Source) -> Option<String> {
+    let path = first_path(source)?;
+    (source.given.contains('#') && path.contains("%23")).then(|| {
+        format!(
+            "The # is read as part of the name, so {path} is purged. If it names a place in a page, \
+             leave it out: CloudFront is never asked for it."
+        )
+    })
+}
+
+/// `www.example.com/news`, which is a URL only where the host is one of the site's.
+fn host(source: &Source) -> Option<String> {
+    let path = first_path(source)?;
+    let given = source.given.strip_prefix("//").unwrap_or(&source.given);
+    let (first, _) = given.split_once('/')?;
+    let (_, top_level) = first.rsplit_once('.')?;
+    let looks_like_host = top_level.len() >= 2
+        && top_level.bytes().all(|b| b.is_ascii_alphabetic())
+        && (path.starts_with(&format!("/{first}/")) || path.starts_with(&format!("//{first}/")));
+    looks_like_host.then(|| {
+        format!(
+            "{first} is read as the beginning of the path. If it is the site's host name, begin with \
+             https:// or add it to the publisher hosts."
+        )
+    })
+}
+
+/// `/blog/*`, which leaves `/blog` as it is and purges more than `/blog/`.
+fn wildcard(source: &Source, asked: &Canonical) -> Option<String> {
+    let path = first_path(source)?;
+    let directory = path.strip_suffix("/*").filter(|path| !path.is_empty())?;
+    (!asked.covers(directory)).then(|| {
+        format!(
+            "{path} purges all below {directory}/, but not {directory} itself. If only that page \
+             changed, {directory}/ is enough."
+        )
+    })
+}
+
+/// `/blog`, where what the site publishes is below `/blog/`.
+fn directory(source: &Source, asked: &Canonical, known: &KnownPaths) -> Option<String> {
+    let path = first_path(source)?;
+    let below = format!("{path}/");
+    let is_page = !path.ends_with(['/', '*']) && path_part(path) == path;
+    (is_page && !asked.covers(&below) && known.beginning_with(&below) > 0).then(|| {
+        format!(
+            "The site has published pages below {below}. {path} and {below} are two objects to CloudFront: if \
+             viewers ask for {below}, publish that, or {below}* for all below it."
+        )
+    })
+}
+
+fn first_path(source: &Source) -> Option<&str> {
+    match source.items.first()? {
+        Item::Path(path) => Some(path.as_str()),
+        Item::Tag(_) => None,
+    }
+}
+
+impl Canonical {
+    fn covers(&self, path: &str) -> bool {
+        Item::from_canonical(path)
+            .is_ok_and(|path| self.items.iter().any(|item| item.covers(&path)))
+    }
+}

@@ -1,0 +1,142 @@
+//! One path as a publisher gave it: what belongs to a URL around it is taken off, and what cannot
+//! be meant is refused.
+
+use super::IntakeRules;
+use crate::domain::{
+    InvalidationPath, PublisherHost,
+    host::split_authority,
+    pasted::trim_pasted,
+    path::{PathError, Reading, excerpt},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GivenPathError {
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error(
+        "this is more than one thing in one string ({0} and {1}): send each as a string of its own, and write %20 for \
+         a space that is part of a path"
+    )]
+    SeveralInOne(String, String),
+    #[error(
+        "{0}:// is not a scheme of pages: send the path alone, or a URL that begins with https:// or http://"
+    )]
+    Scheme(String),
+    #[error(
+        "{0} is not a complete URL: send the path alone, or write it as in https://www.example.com/about"
+    )]
+    Url(String),
+    #[error(
+        "the host {host} is not one of this site's publisher hosts ({accepted}): send the path alone, or add the \
+         host in Settings → CDN → Publishing"
+    )]
+    Host {
+        host: PublisherHost,
+        accepted: String,
+    },
+}
+
+pub(super) fn read_path(given: &str, rules: &IntakeRules) -> Result<Reading, GivenPathError> {
+    let given = trim_pasted(given);
+    if let Some((first, second)) = several_in_one(given) {
+        return Err(GivenPathError::SeveralInOne(
+            excerpt(first),
+            excerpt(second),
+        ));
+    }
+    let path = match split_scheme(given) {
+        None if given.eq_ignore_ascii_case("root") => "/",
+        None => match after_own_host(given, rules) {
+            Some(rest) => without_fragment(rest),
+            None => given,
+        },
+        Some((scheme, rest)) => {
+            if !["http", "https"]
+                .iter()
+                .any(|known| scheme.eq_ignore_ascii_case(known))
+            {
+                return Err(GivenPathError::Scheme(excerpt(scheme)));
+            }
+            let (authority, path) = split_authority(rest);
+            let Ok(host) = authority.parse::<PublisherHost>() else {
+                return Err(GivenPathError::Url(excerpt(given)));
+            };
+            if !rules.publisher_hosts.is_empty() && !rules.publisher_hosts.contains(&host) {
+                return Err(GivenPathError::Host {
+                    host,
+                    accepted: accepted_hosts(rules),
+                });
+            }
+            without_fragment(path)
+        }
+    };
+    Ok(InvalidationPath::parse(path)?)
+}
+
+/// What follows the host in a URL, as far as CloudFront is asked for it.
+fn without_fragment(after_host: &str) -> &str {
+    match after_host.split('#').next() {
+        None | Some("") => "/",
+        Some(path) => path,
+    }
+}
+
+/// What follows a host of the site's in a URL without a scheme: `www.example.com/news` and
+/// `//www.example.com/news`. With any other host, or none to compare with, it is a path.
+fn after_own_host<'a>(given: &'a str, rules: &IntakeRules) -> Option<&'a str> {
+    let url = match given.strip_prefix("//") {
+        Some(url) => url,
+        None if given.starts_with('/') => return None,
+        None => given,
+    };
+    let (authority, path) = split_authority(url);
+    let host = authority.parse().ok()?;
+    rules.publisher_hosts.contains(&host).then_some(path)
+}
+
+/// Where a string holds two things: white space, and then what begins like a path, a URL or a tag.
+/// `/files/Report #3.pdf` is one thing: no tag looks like what follows its space.
+fn several_in_one(given: &str) -> Option<(&str, &str)> {
+    given
+        .char_indices()
+        .filter(|(_, c)| c.is_whitespace())
+        .map(|(at, _)| (&given[..at], given[at..].trim_start()))
+        .find(|(_, second)| {
+            second.starts_with('/')
+                || matches!(split_scheme(second), Some((_, rest)) if !rest.is_empty())
+                || second.strip_prefix('#').is_some_and(looks_like_tag)
+        })
+        .map(|(first, second)| (first.trim_end_matches([' ', ',', ';']), second))
+}
+
+fn looks_like_tag(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_:".contains(c))
+}
+
+fn accepted_hosts(rules: &IntakeRules) -> String {
+    let hosts: Vec<_> = rules
+        .publisher_hosts
+        .iter()
+        .map(PublisherHost::as_str)
+        .collect();
+    hosts.join(", ")
+}
+
+/// `scheme` and what follows `://`; `None` for what is a path. `Special:Pages` is a path, and so is
+/// `//host/about`; `https:about` can only be a mistyped URL.
+fn split_scheme(given: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = given.split_once(':')?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    match rest.strip_prefix("//") {
+        Some(rest) if is_scheme => Some((scheme, rest)),
+        None if web => Some((scheme, "")),
+        _ => None,
+    }
+}
