@@ -54,7 +54,8 @@ package_of() {
   command -v "$1" >/dev/null || missing+=("${@:2}")
 }
 
-# need_packages service|tests: installs what is missing to build and run the service, and for `tests` what these need too.
+# need_packages service|audit|tests: installs what is missing to build and run the service, and for the others what they
+# need too.
 # Every command that the scripts call is named here, for Debian 12 and 13; the rest comes with every Debian (dpkg,
 # coreutils, findutils, grep, sed, util-linux).
 need_packages() {
@@ -65,14 +66,16 @@ need_packages() {
   package_of awk mawk
   package_of cmp diffutils
   package_of make make
+  [[ $1 == service ]] || has_venv || missing+=(python3-venv)
   if [[ $1 == tests ]]; then
     has_chromium || missing+=(chromium chromium-driver)
-    has_venv || missing+=(python3-venv)
     package_of curl curl
+    package_of git git
     package_of ldd libc-bin
     package_of mcs mono-mcs mono-runtime libmono-system-net-http4.0-cil libmono-system-runtime4.0-cil
     package_of npm nodejs npm
     package_of openssl openssl
+    package_of pgrep procps
     package_of systemd-analyze systemd
     package_of systemd-nspawn systemd-container
   fi
