@@ -56,7 +56,7 @@ pub struct Reading {
     pub widened: bool,
 }
 
-/// Why a string is no path that can be purged, and how to mend it.
+/// Why a string is no path that can be purged, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// Nothing is left after trimming.

@@ -2,13 +2,28 @@
 
 use super::{DistributionId, Operation, Partition};
 
-/// The least-privilege policy for one distribution, as JSON to paste into the IAM console.
-pub fn policy_document(distribution: &DistributionId, partition: Partition) -> String {
+/// What stands for the distribution's ID as long as it is not known.
+const PLACEHOLDER: &str = "YOUR_DISTRIBUTION_ID";
+
+/// The least-privilege policy, as JSON to paste into the IAM console: for one distribution, or with
+/// a placeholder where the ID goes.
+pub fn policy_document(distribution: Option<&DistributionId>, partition: Partition) -> String {
     // IDs are letters, digits and `_`: nothing needs escaping, and the keys keep the order that
     // IAM's users expect.
-    let [create, get] = [Operation::CreateInvalidation, Operation::GetInvalidation]
-        .map(|operation| operation.iam_action(distribution));
-    let resource = distribution.arn(partition);
+    let [create, get] =
+        [Operation::CreateInvalidation, Operation::GetInvalidation].map(|operation| {
+            distribution.map_or_else(
+                || format!("cloudfront:{}", operation.into_str()),
+                |distribution| operation.iam_action(distribution),
+            )
+        });
+    let resource = distribution.map_or_else(
+        || {
+            let partition = partition.into_str();
+            format!("arn:{partition}:cloudfront::*:distribution/{PLACEHOLDER}")
+        },
+        |distribution| distribution.arn(partition),
+    );
     format!(
         r#"{{
   "Version": "2012-10-17",
@@ -31,7 +46,7 @@ mod tests {
     #[test]
     fn it_is_the_policy_of_the_documentation() {
         let id = DistributionId::parse("E2QWRUHEXAMPLE").unwrap();
-        let policy = policy_document(&id, Partition::Aws);
+        let policy = policy_document(Some(&id), Partition::Aws);
         assert_eq!(
             policy,
             r#"{
@@ -50,12 +65,20 @@ mod tests {
     fn the_arn_follows_the_partition() {
         let id = DistributionId::parse("E2QWRUHEXAMPLE").unwrap();
         assert!(
-            policy_document(&id, Partition::AwsCn)
+            policy_document(Some(&id), Partition::AwsCn)
                 .contains("\"arn:aws-cn:cloudfront::*:distribution/E2QWRUHEXAMPLE\"")
         );
         assert!(
-            policy_document(&id, Partition::AwsEusc)
+            policy_document(Some(&id), Partition::AwsEusc)
                 .contains("\"arn:aws-eusc:cloudfront::*:distribution/E2QWRUHEXAMPLE\"")
+        );
+    }
+
+    #[test]
+    fn without_an_id_there_is_a_place_for_it() {
+        assert!(
+            policy_document(None, Partition::AwsCn)
+                .contains("\"arn:aws-cn:cloudfront::*:distribution/YOUR_DISTRIBUTION_ID\"")
         );
     }
 
@@ -63,7 +86,7 @@ mod tests {
     fn a_tenant_has_actions_and_resources_of_its_own() {
         let id = DistributionId::parse("dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB").unwrap();
         let policy: serde_json::Value =
-            serde_json::from_str(&policy_document(&id, Partition::Aws)).unwrap();
+            serde_json::from_str(&policy_document(Some(&id), Partition::Aws)).unwrap();
         let statement = &policy["Statement"][0];
         assert_eq!(
             statement["Action"],

@@ -14,7 +14,7 @@ pub const MAX_TAG_CHARACTERS: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheTag(String);
 
-/// Why a string is no cache tag, and how to mend it.
+/// Why a string is no cache tag, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
     /// Nothing is left after trimming.

@@ -15,7 +15,7 @@ const LOCK: i64 = 0x70_72_75_6e_65;
 pub enum PruneStep {
     /// Deleted so many publishes and invalidations; none: all is done.
     Deleted(u64),
-    /// Another replica is at it.
+    /// Another replica is pruning.
     Busy,
 }
 
@@ -50,7 +50,7 @@ impl Store {
     }
 
     /// Deletes some of the publishes that ended before `before`, and of the invalidations that
-    /// ended before it and that no publish refers to any more. What has not ended stays, however
+    /// ended before it and that no publish refers to any longer. What has not ended stays, however
     /// old.
     ///
     /// Rows that somebody holds are left for the next time: pruning waits for nobody.

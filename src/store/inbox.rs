@@ -23,10 +23,10 @@ const BATCH: usize = 512;
 /// Bytes of items written in one statement, so that a few huge publishes do not make one huge one.
 const BATCH_BYTES: usize = 4 << 20;
 /// How long a publish may wait to become durable, from when it came.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the database may take to answer one try. Past it the connection is taken for dead: a
 /// server that froze, or fell off the network, closes none.
-const ANSWER: Duration = Duration::from_secs(4);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 /// Pause before the database is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -108,7 +108,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Starts the writer on `tasks`. It tells `stored` after each transaction at which sites
+    /// Starts the writer on `tasks`. After each transaction it calls `stored` with the sites at which
     /// something was published, and ends when the last [`Inbox`] is gone.
     pub fn start(
         store: Store,
@@ -130,7 +130,7 @@ impl Inbox {
         self.entries
             .try_send(Entry { publish, answer })
             .map_err(|_| InboxError::Full)?;
-        match tokio::time::timeout(PATIENCE, answered).await {
+        match tokio::time::timeout(ACCEPT_TIMEOUT, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(InboxError::Unavailable),
         }
@@ -172,14 +172,14 @@ impl Writer {
     /// identifier, so a batch whose commit was lost with the connection is not stored twice.
     async fn write(&mut self, mut batch: Vec<Entry>) {
         loop {
-            // Who does not wait any more was told 503, or has gone: storing it now would only
+            // Whoever stopped waiting got a 503 or has gone: storing it now would only
             // surprise.
             batch.retain(|entry| !entry.answer.is_closed());
             if batch.is_empty() {
                 return;
             }
             let publishes: Vec<&NewPublish> = batch.iter().map(|entry| &entry.publish).collect();
-            let stored = tokio::time::timeout(ANSWER, self.insert(&publishes))
+            let stored = tokio::time::timeout(ANSWER_TIMEOUT, self.insert(&publishes))
                 .await
                 .unwrap_or_else(|_| Err(super::no_answer()));
             match stored {

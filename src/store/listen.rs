@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{SiteId, Store, StoreError};
 
-/// There may be something to send. The payload is the site's number, and the replica that tells so.
+/// There may be something to send. The payload is the site's number, and the replica it comes from.
 const WORK: &str = "skycms_cdn_work";
 /// A publish or an invalidation changed its state. The payload is the site's number.
 pub(super) const CHANGE: &str = "skycms_cdn_change";
@@ -29,8 +29,8 @@ pub enum Changes {
     Anything,
 }
 
-/// Listens for ever, and listens again whenever the connection is lost; `heard` is told of every
-/// change, but for what `replica` itself tells of work.
+/// Listens for ever, and listens again whenever the connection is lost; `heard` is called with every
+/// change, except for work that `replica` itself announces.
 pub async fn listen(
     store: &Store,
     replica: Uuid,

@@ -11,7 +11,7 @@ const BACKLOG: usize = 256;
 /// How long a reader waits at most before it looks for itself: what a lost notification costs.
 const FALLBACK: Duration = Duration::from_secs(2);
 
-/// Tells readers of changes. Clones share the readers.
+/// Announces changes to readers. Clones share the readers.
 #[derive(Clone, Debug)]
 pub struct LiveChanges(broadcast::Sender<Changes>);
 
@@ -22,7 +22,7 @@ impl Default for LiveChanges {
 }
 
 impl LiveChanges {
-    /// Tells every reader.
+    /// Announces to every reader.
     pub fn announce(&self, change: Changes) {
         // Nobody may be reading.
         let _ = self.0.send(change);
@@ -49,14 +49,14 @@ impl ChangeReader {
         loop {
             match self.0.recv().await {
                 Ok(Changes::Work(_) | Changes::State(_)) => {}
-                // Nobody is left to tell anything.
+                // Nobody is left to announce anything.
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
                 _ => return,
             }
         }
     }
 
-    /// Forgets what has been told so far.
+    /// Forgets what has been announced so far.
     pub fn catch_up(&mut self) {
         self.0 = self.0.resubscribe();
     }

@@ -61,7 +61,7 @@ pub struct Invalidation {
     pub waiting_for: Option<WaitReason>,
     /// What AWS last said.
     pub error: Option<AwsError>,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: Option<String>,
 }
 

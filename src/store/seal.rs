@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 /// 32 random bytes of the operator's.
 type EncryptionKey = SecretBox<[u8; 32]>;
 
-/// The first byte of a sealed secret, so that another format can be told apart one day.
+/// The first byte of a sealed secret, so that a later format can be distinguished.
 const FORMAT: u8 = 1;
 
 /// Why a sealed secret did not open.

@@ -216,7 +216,7 @@ impl Store {
     }
 
     /// Makes the environment's settings the ones in force while none are saved; none: there are
-    /// none any more.
+    /// no longer any.
     pub async fn set_environment(
         &self,
         site: SiteId,
@@ -334,7 +334,7 @@ async fn store_test(
     super::transitions::count_usage(connection, test.id, settings.access_key_name(), now).await
 }
 
-/// After a change of the settings in force: the site is not paused any more, and what it has not
+/// After a change of the settings in force: the site is no longer paused, and what it has not
 /// sent yet to another distribution is planned again for this one.
 async fn take_effect(
     connection: &mut PgConnection,

@@ -129,7 +129,7 @@ impl Store {
         Ok(turn)
     }
 
-    /// Makes sure that a site of that name exists, and tells its number.
+    /// Makes sure that a site of that name exists, and returns its number.
     pub async fn ensure_site(&self, name: &str, now: OffsetDateTime) -> Result<SiteId, StoreError> {
         sqlx::query!(
             "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",

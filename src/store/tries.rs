@@ -61,7 +61,7 @@ impl Store {
         }))
     }
 
-    /// Begins a try, which counts as failed until [`Store::try_succeeded`], or tells how long the
+    /// Begins a try, which counts as failed until [`Store::try_succeeded`], or returns how long the
     /// client has to wait.
     pub async fn begin_try(
         &self,

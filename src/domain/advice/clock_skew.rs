@@ -1,4 +1,4 @@
-//! A machine whose clock is wrong, as AWS's message tells it.
+//! A machine whose clock is wrong, as AWS's message reports it.
 
 use time::{PrimitiveDateTime, macros::format_description};
 

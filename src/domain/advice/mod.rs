@@ -35,7 +35,7 @@ impl<'a> From<&'a Settings> for AdviceContext<'a> {
     }
 }
 
-/// Why it happened, and how to mend it.
+/// Why it happened, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
     /// What is the matter.
@@ -56,7 +56,7 @@ const BY_ITSELF: &str =
 
 /// What to do about an invalidation that was given up because the site moved on.
 pub const SUPERSEDED: &str = "Nothing to do: the site moved to other settings before CloudFront's answer was known, and its publishes were planned \
-     anew.";
+     again.";
 
 /// Explains an error.
 pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -> Advice {
@@ -119,7 +119,7 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
             "Compare the ID with the CloudFront console of that account, under “Distribution tenants”.",
         ),
         "NoSuchInvalidation" => advice(
-            "CloudFront does not know this invalidation any more, so nobody can tell whether it completed.",
+            "CloudFront no longer knows this invalidation, so its outcome cannot be found out.",
             "If a page is still old, purge it again. If this happens again, check whether the distribution was replaced.",
         ),
         "TooManyInvalidationsInProgress" => advice(

@@ -190,7 +190,7 @@ impl SecretAccessKey {
     /// Takes what was typed, without what pasting adds.
     ///
     /// AWS issues 40 characters but promises no form, so only what cannot be one is refused; a test
-    /// tells the rest.
+    /// shows the rest.
     pub fn parse(typed: &SecretString) -> Result<Self, SecretAccessKeyError> {
         use SecretAccessKeyError as E;
         let typed = visible(typed.expose_secret());

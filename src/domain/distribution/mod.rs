@@ -21,7 +21,7 @@ pub struct DistributionId(String);
 pub struct Recognised {
     /// The ID.
     pub id: DistributionId,
-    /// The partition, where the pasted text tells it: an ARN or a console address does.
+    /// The partition, where the pasted text names it: an ARN or a console address does.
     pub partition: Option<Partition>,
 }
 

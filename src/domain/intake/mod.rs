@@ -149,7 +149,7 @@ pub enum Origin {
 pub struct ItemError {
     /// JSON Pointer (RFC 6901) to what is at fault in the body; empty for the body as a whole.
     pub pointer: String,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     pub detail: String,
 }
 
@@ -295,7 +295,7 @@ impl Canonical {
     }
 }
 
-/// A page, as far as a path can tell: without an extension, or HTML. `/logo.png` is none.
+/// A page, as far as a path shows: without an extension, or HTML. `/logo.png` is none.
 fn is_page(item: &Item) -> bool {
     let Item::Path(path) = item else { return false };
     let name = file_name(path.as_str());

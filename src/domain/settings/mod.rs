@@ -13,7 +13,7 @@ use super::{
     pasted::may_hold_secret,
 };
 
-/// Settings that are well-formed. Whether AWS accepts them, a test tells.
+/// Settings that are well-formed. A test shows whether AWS accepts them.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What is invalidated.
@@ -42,7 +42,7 @@ pub struct SettingsForm {
 }
 
 impl Settings {
-    /// Whose request rate and bill it is: the access key ID, or `default` for AWS default
+    /// Who the request rate and the bill belong to: the access key ID, or `default` for AWS default
     /// credentials.
     pub fn access_key_name(&self) -> &str {
         self.credentials
@@ -217,7 +217,7 @@ fn key_pair(
         (Ok(id), Err(SecretAccessKeyError::Missing)) => {
             errors.take(Field::SecretAccessKey, kept_secret(id, stored))
         }
-        // Whose secret an empty field means, nobody can tell before the ID is right.
+        // An empty field keeps the secret of an ID, which has to be right first.
         (Err(_), Err(SecretAccessKeyError::Missing)) if !stored.is_empty() => None,
         (_, secret) => errors.take(Field::SecretAccessKey, secret),
     };

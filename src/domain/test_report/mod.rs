@@ -34,7 +34,7 @@ pub enum Step {
     Credentials,
     /// CloudFront accepts an invalidation.
     CreateInvalidation,
-    /// CloudFront tells how far it is.
+    /// CloudFront reports how far it is.
     GetInvalidation,
     /// CloudFront says `Completed`.
     Completed,
@@ -62,7 +62,7 @@ pub enum StepOutcome {
     Failed,
     /// It could not be tried.
     Skipped,
-    /// CloudFront is at it.
+    /// CloudFront is working on it.
     Waiting,
 }
 
@@ -86,7 +86,7 @@ pub struct StepReport {
 pub struct TestReport {
     /// The five steps, in order.
     pub steps: [StepReport; 5],
-    /// The test's invalidation, if CloudFront told its id.
+    /// The test's invalidation, if CloudFront returned its id.
     pub invalidation: Option<InvalidationId>,
     /// The test's caller reference, if it came to a call.
     pub caller_reference: Option<CallerReference>,
@@ -171,7 +171,7 @@ impl TestReport {
                 self.set(
                     Step::GetInvalidation,
                     StepOutcome::Passed,
-                    "CloudFront tells how far the invalidation is.",
+                    "CloudFront reports how far the invalidation is.",
                 );
                 if matches!(outcome, GetOutcome::Completed { .. }) {
                     self.set(Step::Completed, StepOutcome::Passed, COMPLETED);
@@ -218,7 +218,7 @@ impl TestReport {
                 self.set(
                     Step::Completed,
                     StepOutcome::Failed,
-                    "CloudFront accepted the invalidation, but does not tell any more how far it is.",
+                    "CloudFront accepted the invalidation, but no longer reports how far it is.",
                 );
             }
             InvalidationStatus::Queued | InvalidationStatus::InProgress => {}

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    Canonical, Explanation, HeldNote, Item, KnownPaths, MicroUsd, Plan, PlanInput, Usage,
-    WaitReason, Waiting, Widened, explain, plan,
+    Canonical, Explanation, HeldNote, Hint, Item, MicroUsd, Plan, PlanInput, Usage, WaitReason,
+    Waiting, Widened, explain, hints, plan,
 };
 use crate::store::{Site, StoreError};
 use crate::web::AppState;
@@ -20,6 +20,8 @@ pub(crate) struct DryRun {
     pub(crate) plan: Plan,
     /// What becomes of each thing that was asked for.
     pub(crate) explanations: Vec<Explanation>,
+    /// What may have been meant instead.
+    pub(crate) hints: Vec<Hint>,
     /// Paths that AWS counts.
     pub(crate) billed_paths: u64,
     /// What they cost now.
@@ -51,11 +53,7 @@ pub(crate) async fn dry_run(
         items: asked.items.clone(),
     }];
     let overdue = limits.is_overdue(&waiting, outlook.backlog_since, now);
-    let known_paths = if terms.may_fold(&waiting, overdue) {
-        state.store.known_paths(site.id).await?
-    } else {
-        KnownPaths::default()
-    };
+    let known_paths = state.store.known_paths(site.id).await?;
     let plan = plan(&PlanInput {
         waiting: &waiting,
         room: limits.quota(),
@@ -85,6 +83,7 @@ pub(crate) async fn dry_run(
     };
     Ok(Some(DryRun {
         explanations: explain(asked, &plan),
+        hints: hints(asked, &known_paths),
         plan,
         billed_paths,
         price: limits.prices.cost(used, billed_paths),
@@ -110,6 +109,9 @@ pub(crate) struct DryRunBody<'a> {
     widened: Vec<Widened>,
     /// What becomes of each thing that was asked for.
     explanations: Vec<Explanation>,
+    /// What may have been meant instead.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    hints: Vec<Hint>,
     /// The calls of `CreateInvalidation`, had nothing else been waiting.
     invalidations: Vec<InvalidationItems<'a>>,
     /// Paths and tags that AWS counts.
@@ -150,6 +152,7 @@ pub(crate) async fn answer(
         items: &asked.items,
         widened: asked.widened.clone(),
         explanations: dry_run.explanations,
+        hints: dry_run.hints,
         invalidations: dry_run
             .plan
             .batches

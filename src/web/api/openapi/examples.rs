@@ -95,6 +95,12 @@ pub(crate) fn dry_run() -> Value {
                 "items": [{ "item": "/docs/*", "fate": "sent" }],
             },
         ],
+        "hints": [
+            {
+                "given": "/docs/*",
+                "detail": "/docs/* purges all below /docs/, but not /docs itself. If only that page changed, /docs/ is enough.",
+            },
+        ],
         "invalidations": [{ "items": ["/docs/*"] }],
         "billed_paths": 1,
         "price_usd": "0.000",
