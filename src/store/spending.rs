@@ -6,7 +6,9 @@ use time::OffsetDateTime;
 use super::listen::announce_settings;
 use super::{SiteId, Store, StoreError};
 use crate::domain::spending::month_of;
-use crate::domain::{Item, MonthUsage, MonthlyLimit, PublisherHost, Spending};
+use crate::domain::{
+    Item, MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, Spending,
+};
 
 impl Store {
     /// What the site's owner allows to be sent and spent.
@@ -81,24 +83,19 @@ pub(super) async fn spending(
     site: SiteId,
 ) -> Result<Spending, StoreError> {
     let row = sqlx::query!(
-        "SELECT policy, fold_threshold, monthly_limit, past_limit FROM site WHERE id = $1",
+        r#"SELECT policy as "policy: PolicyName", fold_threshold, monthly_limit,
+                  past_limit as "past_limit: PastLimit"
+           FROM site WHERE id = $1"#,
         site.0,
     )
     .fetch_one(connection)
     .await?;
-    let then = row
-        .past_limit
-        .parse()
-        .map_err(|_| StoreError::unknown("choice past the limit", row.past_limit))?;
     Ok(Spending {
-        policy: row
-            .policy
-            .parse()
-            .map_err(|_| StoreError::unknown("policy", row.policy))?,
+        policy: row.policy,
         fold_above: row.fold_threshold.unsigned_abs(),
         monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
             paths: paths.unsigned_abs(),
-            then,
+            then: row.past_limit,
         }),
     })
 }
@@ -113,11 +110,7 @@ pub(super) async fn month_usage(
         r#"WITH keys_sites AS (
              SELECT $2::int AS id
              UNION
-             SELECT s.id FROM site s
-             JOIN LATERAL (
-               SELECT access_key_id FROM cdn_settings
-               WHERE site_id = s.id AND slot <> 'draft' ORDER BY slot LIMIT 1) c ON true
-             WHERE coalesce(c.access_key_id, 'default') = $3)
+             SELECT site_id FROM settings_in_force WHERE coalesce(access_key_id, 'default') = $3)
            SELECT coalesce(sum(requests) FILTER (WHERE site_id = $2), 0)::bigint as "site_requests!",
                   coalesce(sum(paths) FILTER (WHERE site_id = $2), 0)::bigint as "site_paths!",
                   coalesce(sum(asked) FILTER (WHERE site_id = $2), 0)::bigint as "site_asked!",
