@@ -96,6 +96,23 @@ COMMENT ON COLUMN hook_secret.secret IS 'Sealed, with site and id as associated 
 COMMENT ON COLUMN hook_secret.unrevealed IS 'It has not been shown yet, which happens once.';
 CREATE INDEX hook_secret_of_site ON hook_secret (site_id);
 
+CREATE TABLE key_pair (
+    id                  uuid PRIMARY KEY,
+    site_id             integer NOT NULL REFERENCES site ON DELETE CASCADE,
+    access_key_id       text NOT NULL UNIQUE,
+    name                text NOT NULL,
+    secret              bytea NOT NULL,
+    everything_is_home  boolean NOT NULL,
+    created_at          timestamptz NOT NULL,
+    rotated_at          timestamptz,
+    last_used_at        timestamptz
+);
+COMMENT ON TABLE key_pair IS 'Key pairs for senders that speak CloudFront''s own API.';
+COMMENT ON COLUMN key_pair.secret IS 'Sealed, with site and id as associated data.';
+COMMENT ON COLUMN key_pair.everything_is_home IS 'Whether its sender means the home page by /*, as SkyCMS''s driver does.';
+COMMENT ON COLUMN key_pair.rotated_at IS 'When it got the secret it has; NULL: when it was made.';
+CREATE INDEX key_pair_of_site ON key_pair (site_id, id);
+
 CREATE TABLE publish (
     site_id          integer NOT NULL,
     id               uuid NOT NULL,

@@ -1,8 +1,10 @@
 //! What administrators do, the same on a page and in the command line: one file a deed.
 
+mod key_pair;
 mod save_and_test;
 pub(crate) mod sites;
 mod token;
 
+pub(crate) use key_pair::fresh_key_pair;
 pub(crate) use save_and_test::Tester;
 pub(crate) use token::fresh_token;

@@ -85,6 +85,12 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
                 .add_hook_secret(site, clock.id(), &secret, reveal_once, now)
                 .await?;
         }
+        if let Some(pair) = &config.access.key_pair {
+            let name = "PUBLISH_ACCESS_KEY_ID";
+            store
+                .add_key_pair(site, clock.id(), name, pair, false, now)
+                .await?;
+        }
         match &config.publish_token {
             Some(token) => {
                 store

@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod follow;
 mod import_skycms;
+mod key;
 mod output;
 mod prune;
 mod publish;
@@ -98,6 +99,8 @@ pub enum Command {
     Prune(prune::Prune),
     /// List, create, rename and remove sites
     Site(site::Sites),
+    /// List, create, rotate and revoke key pairs of the CloudFront-compatible endpoint
+    Key(key::Keys),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -172,6 +175,7 @@ impl Command {
             Self::SetUpLink(command) => command.run(&config?).await,
             Self::Prune(command) => command.run(&config?).await,
             Self::Site(command) => command.run(&config?).await,
+            Self::Key(command) => command.run(&config?).await,
             Self::Completions(command) => {
                 command.run();
                 Ok(())

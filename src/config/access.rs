@@ -8,7 +8,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{ConfigError, Variables, error};
-use crate::domain::{HookSecret, NewPassword};
+use crate::domain::{HookSecret, NewKeyPair, NewPassword, NotAKeyPair};
 
 /// The shortest secret that SkyCMS may share with this service: as long as HS256's hash.
 const SHORTEST_EMBED_SECRET: usize = 32;
@@ -20,6 +20,8 @@ pub struct AccessConfig {
     pub admin_password: Option<NewPassword>,
     /// The signing secret of site `default` at first start; none: one is generated.
     pub hook_secret: Option<SecretString>,
+    /// The key pair of site `default` at first start; none: none is made.
+    pub key_pair: Option<NewKeyPair>,
     /// Shared with SkyCMS, whose tokens it signs; none: SkyCMS cannot sign anybody in.
     pub embed_secret: Option<SecretString>,
     /// Origins that may frame the pages.
@@ -53,10 +55,35 @@ impl AccessConfig {
         Ok(Self {
             admin_password,
             hook_secret,
+            key_pair: key_pair(vars)?,
             embed_secret,
             embed_origins: list(vars, "EMBED_ORIGINS", origin)?,
             trusted_proxies: list(vars, "TRUSTED_PROXIES", network)?,
         })
+    }
+}
+
+fn key_pair(vars: &Variables<'_>) -> Result<Option<NewKeyPair>, ConfigError> {
+    let (id, secret) = ("PUBLISH_ACCESS_KEY_ID", "PUBLISH_SECRET_ACCESS_KEY");
+    let needed = |name| {
+        error(
+            name,
+            "is needed together with the other half of the key pair",
+        )
+    };
+    match (vars.text(id)?, vars.secret(secret)?) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(needed(id)),
+        (Some(_), None) => Err(needed(secret)),
+        (Some(access_key_id), Some(text)) => NewKeyPair::parse(access_key_id, text)
+            .map(Some)
+            .map_err(|problem| {
+                let variable = match problem {
+                    NotAKeyPair::AccessKeyId => id,
+                    NotAKeyPair::Secret => secret,
+                };
+                error(variable, problem.to_string())
+            }),
     }
 }
 

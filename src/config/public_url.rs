@@ -29,10 +29,9 @@ impl PublicUrl {
         }
     }
 
-    /// Whether a request for `path` is one of programs.
-    pub fn is_api(&self, path: &str) -> bool {
-        let path = path.strip_prefix(self.prefix.as_str()).unwrap_or(path);
-        path.starts_with("/api/")
+    /// What of a request's path is below the prefix: a proxy may strip it or leave it.
+    pub fn below<'a>(&self, path: &'a str) -> &'a str {
+        path.strip_prefix(self.prefix.as_str()).unwrap_or(path)
     }
 
     /// Whether users come over HTTPS.

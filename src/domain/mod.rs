@@ -21,6 +21,7 @@ pub mod host;
 pub mod intake;
 pub mod invalidation;
 pub mod item;
+pub mod key_pair;
 pub mod limits;
 pub mod meter;
 pub mod outcome;
@@ -55,6 +56,7 @@ pub use intake::{
 };
 pub use invalidation::{CallerReference, InvalidationBatch, InvalidationId};
 pub use item::{Item, NotCanonical};
+pub use key_pair::{KeyPair, NewKeyPair, NotAKeyPair};
 pub use limits::{Limits, Usage};
 pub use meter::{MicroUsd, MonthlyLimit, PastLimit, Prices};
 pub use outcome::{AwsError, CreateOutcome, GetOutcome, Operation};

@@ -19,6 +19,7 @@ pub enum Proof {
     Token(Uuid),
     /// A signing secret.
     Secret(Uuid),
+    KeyPair(Uuid),
 }
 
 /// Notes uses. Clones share what is known.
@@ -71,6 +72,11 @@ impl Store {
             ),
             Proof::Secret(id) => sqlx::query!(
                 "UPDATE hook_secret SET last_used_at = greatest(last_used_at, $2) WHERE id = $1",
+                id,
+                now,
+            ),
+            Proof::KeyPair(id) => sqlx::query!(
+                "UPDATE key_pair SET last_used_at = greatest(last_used_at, $2) WHERE id = $1",
                 id,
                 now,
             ),

@@ -3,7 +3,9 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{SealError, SiteId, Slot, Store, StoreError, hook_secrets, settings, tokens};
+use super::{
+    SealError, SiteId, Slot, Store, StoreError, hook_secrets, key_pairs, settings, tokens,
+};
 
 /// What [`Store::reseal`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,7 @@ enum Holder {
     Settings(Slot),
     Token(Uuid),
     HookSecret(Uuid),
+    KeyPair(Uuid),
 }
 
 struct SealedRow {
@@ -34,6 +37,7 @@ impl SealedRow {
             Holder::Settings(slot) => settings::place(self.site, slot),
             Holder::Token(id) => tokens::place(self.site, id),
             Holder::HookSecret(id) => hook_secrets::place(self.site, id),
+            Holder::KeyPair(id) => key_pairs::place(self.site, id),
         }
     }
 
@@ -57,6 +61,9 @@ impl SealedRow {
                     sealed
                 )
             }
+            Holder::KeyPair(id) => {
+                sqlx::query!("UPDATE key_pair SET secret = $2 WHERE id = $1", id, sealed)
+            }
         }
         .execute(connection)
         .await?;
@@ -78,6 +85,7 @@ impl SealedRow {
                 )
             }
             Holder::HookSecret(id) => sqlx::query!("DELETE FROM hook_secret WHERE id = $1", id),
+            Holder::KeyPair(id) => sqlx::query!("DELETE FROM key_pair WHERE id = $1", id),
         }
         .execute(connection)
         .await?;
@@ -157,12 +165,22 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, St
         });
     }
     for row in sqlx::query!("SELECT site_id, id, secret FROM hook_secret ORDER BY id FOR UPDATE")
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?
     {
         rows.push(SealedRow {
             site: SiteId(row.site_id),
             holder: Holder::HookSecret(row.id),
+            sealed: row.secret,
+        });
+    }
+    for row in sqlx::query!("SELECT site_id, id, secret FROM key_pair ORDER BY id FOR UPDATE")
+        .fetch_all(connection)
+        .await?
+    {
+        rows.push(SealedRow {
+            site: SiteId(row.site_id),
+            holder: Holder::KeyPair(row.id),
             sealed: row.secret,
         });
     }

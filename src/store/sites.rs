@@ -13,7 +13,9 @@ use uuid::Uuid;
 use super::tokens::{self, TokenHash};
 use super::{SiteId, Store, StoreError};
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
-use crate::domain::{AwsError, HookSecret, IntakeRules, Item, Partition, Region, SiteName};
+use crate::domain::{
+    AwsError, HookSecret, IntakeRules, Item, KeyPair, Partition, Region, SiteName,
+};
 
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,7 @@ struct Snapshot {
     sites: HashMap<String, Arc<Site>>,
     tokens: HashMap<TokenHash, (SiteId, Uuid)>,
     secrets: HashMap<SiteId, Vec<HookSecret>>,
+    key_pairs: HashMap<String, (Arc<KeyPair>, Arc<Site>)>,
 }
 
 /// The sites in memory. Clones share it.
@@ -95,6 +98,11 @@ impl Directory {
     pub fn site_of_token(&self, token: &str) -> Option<(SiteId, Uuid)> {
         let hash = tokens::hash(token);
         self.snapshot.borrow().tokens.get(&hash).copied()
+    }
+
+    /// The key pair with that access key ID, and its site.
+    pub fn key_pair(&self, access_key_id: &str) -> Option<(Arc<KeyPair>, Arc<Site>)> {
+        self.snapshot.borrow().key_pairs.get(access_key_id).cloned()
     }
 
     /// The site of that name and the signing secret of it for which `is_right` holds. A site that
@@ -183,6 +191,7 @@ impl Store {
         }
         snapshot.tokens = self.token_hashes().await?;
         snapshot.secrets = self.open_hook_secrets().await?;
+        snapshot.key_pairs = self.open_key_pairs(&snapshot.sites).await?;
         Ok(snapshot)
     }
 }

@@ -109,6 +109,11 @@ INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at, last_used_
   ('01a209ba-cbd9-746c-bedf-50fc27228bda', 1,
    '\x0100aacf00013445f3760d6de3e2e8dca7d5b47056bca7924ef6411b0bcce12a1af46828cadcfb1eadc8d1407512d57e30609559dbd79af6afc4366ee996fdef57d0ee4c7ce1bc0890edd1d20f3df0',
    false, now() - interval '3 days', now() - interval '1 hour');
+-- `a/secret/of/a/key/pair/of/the/sample/one`
+INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at, rotated_at, last_used_at) VALUES
+  ('01a209ba-cbd9-746c-bedf-50fc27228bdb', 1, 'SKYCSAMPLE0000000001', 'Wagtail',
+   '\x01000102030405060708090a0b262da57ea697a76fa22ef1a4d0c61308faf9f755990970135e4891ed784673d36c60c29980ae7cfddd0cb3dd5ded8b397f94519715a998cb',
+   false, now() - interval '3 days', now() - interval '2 days', now() - interval '1 hour');
 INSERT INTO audit (id, at, who, what, detail, address) VALUES
   ('01a209ba-d345-7216-9ce4-62084b7389d7', now() - interval '2 days', 'admin', 'Tested the CDN settings',
    'E2SANDBOX0CDN1: passed, and in force', '127.0.0.1');

@@ -15,6 +15,7 @@ mod support;
 mod alerts;
 mod answers;
 mod cli;
+mod cloudfront_api;
 mod config;
 mod dispatch;
 mod faults;

@@ -4,7 +4,6 @@
 //! Nothing of the row is ever repeated in an error: any of it may be the secret.
 
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::domain::SettingsForm;
@@ -36,70 +35,107 @@ pub(super) enum RowError {
     NotTheRow,
     #[error("the row is of {0}; only the row of CloudFront can be imported")]
     OtherProvider(String),
-    #[error("the row's Value lacks {}; SkyCMS stores DistributionId, AccessKeyId, SecretAccessKey and Region", .0.join(", "))]
+    #[error("the row's Value lacks {}; enter it again in SkyCMS and save, or enter the settings on the page here", .0.join(", "))]
     Missing(Vec<&'static str>),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Config {
-    #[serde(default)]
-    distribution_id: String,
-    #[serde(default)]
-    access_key_id: String,
-    #[serde(default)]
-    secret_access_key: SecretString,
-    #[serde(default)]
-    region: String,
 }
 
 /// What would have been typed into the form.
 pub(super) fn form(text: &str) -> Result<SettingsForm, RowError> {
-    let mut row: Value = json(text, "the input")?;
-    // The whole row of the table has the same JSON as the text of its own Value.
-    if row.get("CdnProvider").is_none()
-        && let Some(inner) = row.get("Value").and_then(Value::as_str)
-    {
-        row = json(inner, "the row's Value")?;
+    match json(text, "the input")? {
+        // As `sqlite3 -json` and exports print a table.
+        Value::Array(rows) => {
+            let mut problem = RowError::NotTheRow;
+            for row in rows {
+                match form_of(row) {
+                    Err(RowError::NotTheRow) => {}
+                    Err(RowError::OtherProvider(other)) => {
+                        problem = RowError::OtherProvider(other);
+                    }
+                    found => return found,
+                }
+            }
+            Err(problem)
+        }
+        row => form_of(row),
     }
-    let provider = provider(row.get("CdnProvider").ok_or(RowError::NotTheRow)?)?;
+}
+
+fn form_of(mut row: Value) -> Result<SettingsForm, RowError> {
+    // The whole row of the table has the same JSON as the text of its own Value.
+    if field(&row, "CdnProvider").is_none()
+        && let Some(inner) = field(&row, "Value").and_then(Value::as_str)
+    {
+        // A row of something else may hold anything.
+        let Ok(inner) = serde_json::from_str(inner) else {
+            return match field(&row, "Group").and_then(Value::as_str) {
+                Some("CDN") | None => Err(json::<Value>(inner, "the row's Value")
+                    .err()
+                    .unwrap_or(RowError::NotTheRow)),
+                Some(_) => Err(RowError::NotTheRow),
+            };
+        };
+        row = inner;
+    }
+    // What the set-up wizard keeps until it has ended.
+    if field(&row, "CloudFrontDistributionId").is_some() {
+        return settings(&row, "CloudFront");
+    }
+    let provider = provider(field(&row, "CdnProvider").ok_or(RowError::NotTheRow)?)?;
     if provider != CLOUDFRONT {
         return Err(RowError::OtherProvider(provider));
     }
-    let value = row
-        .get("Value")
-        .and_then(Value::as_str)
-        .ok_or(RowError::NotTheRow)?;
-    let config: Config = json(value, "the row's Value")?;
-    let secret = &config.secret_access_key;
-    let is_empty = [
-        ("DistributionId", config.distribution_id.trim().is_empty()),
-        ("AccessKeyId", config.access_key_id.trim().is_empty()),
-        (
-            "SecretAccessKey",
-            secrecy::ExposeSecret::expose_secret(secret)
-                .trim()
-                .is_empty(),
-        ),
-    ];
-    let missing: Vec<&str> = is_empty
-        .into_iter()
-        .filter(|(_, empty)| *empty)
-        .map(|(name, _)| name)
-        .collect();
+    match field(&row, "Value") {
+        Some(Value::String(text)) => settings(&json(text, "the row's Value")?, ""),
+        Some(_) => Err(RowError::NotTheRow),
+        // The secret that the installer for AWS makes has them beside the provider.
+        None => settings(&row, ""),
+    }
+}
+
+/// The settings in an object whose fields begin with `prefix`.
+fn settings(object: &Value, prefix: &str) -> Result<SettingsForm, RowError> {
+    if !object.is_object() {
+        return Err(RowError::NotTheRow);
+    }
+    let text = |name: &str| match field(object, &format!("{prefix}{name}")) {
+        // A form that was saved again without its secret leaves null.
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.trim().to_owned()),
+        Some(_) => Err(RowError::NotTheRow),
+    };
+    let (distribution_id, access_key_id) = (text("DistributionId")?, text("AccessKeyId")?);
+    let (secret, region) = (text("SecretAccessKey")?, text("Region")?);
+    let missing: Vec<&str> = [
+        ("DistributionId", distribution_id.is_empty()),
+        ("AccessKeyId", access_key_id.is_empty()),
+        ("SecretAccessKey", secret.is_empty()),
+    ]
+    .into_iter()
+    .filter(|(_, empty)| *empty)
+    .map(|(name, _)| name)
+    .collect();
     if !missing.is_empty() {
         return Err(RowError::Missing(missing));
     }
     Ok(SettingsForm {
-        distribution_id: config.distribution_id,
-        access_key_id: config.access_key_id,
-        secret_access_key: config.secret_access_key,
-        region: match config.region.trim() {
-            "" => "us-east-1".to_owned(), // SkyCMS's own default
-            region => region.to_owned(),
+        distribution_id,
+        access_key_id,
+        secret_access_key: SecretString::from(secret),
+        region: if region.is_empty() {
+            "us-east-1".to_owned() // SkyCMS's own default
+        } else {
+            region
         },
         aws_default: false,
     })
+}
+
+/// A field of an object, in whichever case its name is written.
+fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object
+        .as_object()?
+        .iter()
+        .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
 }
 
 /// The provider's name, from its name or number.

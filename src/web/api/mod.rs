@@ -1,6 +1,7 @@
 //! For programs: the publish hook, what became of publishes, and the description of all of it.
 
 mod caller;
+pub(crate) mod cloudfront;
 pub(crate) mod dry_run;
 pub(crate) mod health;
 pub(crate) mod invalidations;

@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 
 use super::{guard, limits, routes};
 use crate::web::AppState;
+use crate::web::api::cloudfront;
 use crate::web::http::problem::Problem;
 use crate::web::pages::{self, PageError};
 
@@ -55,16 +56,24 @@ impl Entrance {
             routes,
             headers,
         } = &*self.0;
-        let is_of_api = state.public.is_api(request.uri().path());
+        let path = state.public.below(request.uri().path());
+        let is_of_cloudfront = cloudfront::is_call(path);
+        let is_of_api = is_of_cloudfront || path.starts_with("/api/");
+        let refuse = if is_of_cloudfront {
+            cloudfront::refuse
+        } else {
+            Problem::into_response
+        };
         let answer = async |request| {
             let answer = AssertUnwindSafe(routes.clone().oneshot(request));
             match answer.catch_unwind().await {
                 Ok(Ok(response)) => response,
                 // The hook of panics has logged it.
-                Err(_) => Problem::Internal.into_response(),
+                Err(_) => refuse(Problem::Internal),
             }
         };
-        let mut response = limits::keep(&state.serve, request, answer).await;
+        let mut response = limits::keep(&state.serve, request, refuse, answer).await;
+        response = cloudfront::finish(response, &state.clock);
         headers.add_to(&mut response);
         let status = response.status();
         if is_of_api && (status.is_client_error() || status.is_server_error()) {
@@ -76,11 +85,17 @@ impl Entrance {
 
 /// Browsers ask for HTML and are told in a page, programs in JSON.
 async fn fallback(State(state): State<AppState>, request: Request) -> Response {
+    if cloudfront::is_call(request.uri().path()) {
+        return cloudfront::not_served();
+    }
     let (parts, _) = request.into_parts();
     pages::or_problem(&state, &parts, PageError::NotFound, Problem::NoSuchRoute).await
 }
 
 async fn method_not_allowed(State(state): State<AppState>, request: Request) -> Response {
+    if cloudfront::is_call(request.uri().path()) {
+        return cloudfront::not_served();
+    }
     let (parts, _) = request.into_parts();
     let (error, problem) = (PageError::NotThisWay, Problem::MethodNotAllowed);
     pages::or_problem(&state, &parts, error, problem).await

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower_http::timeout::{DeadlineBody, TimeoutError};
 
@@ -29,11 +29,12 @@ enum Fault {
 pub(crate) async fn keep<F: Future<Output = Response>>(
     options: &ServeOptions,
     request: Request,
+    refuse: fn(Problem) -> Response,
     answer: impl FnOnce(Request) -> F,
 ) -> Response {
     if declared_length(&request).is_some_and(|length| length > LARGEST_BODY as u64) {
         // Before any of it was read: who sent `Expect: 100-continue` need not send it.
-        return closing(Problem::TooLarge);
+        return closing(refuse, Problem::TooLarge);
     }
     let patience = if request.headers().contains_key("prefer") {
         options.answer + Duration::from_secs(LONGEST_WAIT)
@@ -49,12 +50,12 @@ pub(crate) async fn keep<F: Future<Output = Response>>(
     };
     let answer = tokio::time::timeout(patience, answer(request)).await;
     match (fault.get(), answer) {
-        (Some(Fault::TooLarge), _) => closing(Problem::TooLarge),
-        (Some(Fault::TooSlow), _) => closing(Problem::BodyTooSlow),
+        (Some(Fault::TooLarge), _) => closing(refuse, Problem::TooLarge),
+        (Some(Fault::TooSlow), _) => closing(refuse, Problem::BodyTooSlow),
         (None, Ok(answer)) => answer,
         (None, Err(_)) => {
             tracing::error!(?patience, "an answer was not ready in time");
-            closing(Problem::TookTooLong)
+            closing(refuse, Problem::TookTooLong)
         }
     }
 }
@@ -83,8 +84,8 @@ fn limited(body: Body, patience: Duration, noted: Arc<OnceLock<Fault>>) -> Body 
 }
 
 /// The rest of the body is not waited for, so nothing else can come on this connection.
-fn closing(problem: Problem) -> Response {
-    let mut response = problem.into_response();
+fn closing(refuse: fn(Problem) -> Response, problem: Problem) -> Response {
+    let mut response = refuse(problem);
     response
         .headers_mut()
         .insert(header::CONNECTION, HeaderValue::from_static("close"));

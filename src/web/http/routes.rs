@@ -12,7 +12,7 @@ use axum::routing::{self, MethodRouter};
 use super::guard;
 use crate::store::Role;
 use crate::web::AppState;
-use crate::web::api::{health, invalidations, metrics, openapi, publishes};
+use crate::web::api::{cloudfront, health, invalidations, metrics, openapi, publishes};
 use crate::web::pages::auth::session::SignedIn;
 use crate::web::pages::auth::{embed, password, session, sign_in};
 use crate::web::pages::settings::{rules, secrets, tokens};
@@ -28,6 +28,8 @@ pub enum Access {
     /// Who proves it with a publish token or a signature; the handler takes the proof with the
     /// body.
     Hook,
+    /// Who signs with a key pair; the handler checks the signature with the body.
+    KeyPair,
     /// Who has the token of `METRICS_TOKEN`, or without one this machine alone; the handler looks.
     Metrics,
     /// Who is signed in.
@@ -50,7 +52,7 @@ pub struct Route {
 /// All routes but the answers to unknown addresses.
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
-    use Access::{Admin, Anyone, Editor, Hook, Metrics, Stranger};
+    use Access::{Admin, Anyone, Editor, Hook, KeyPair, Metrics, Stranger};
     let mut routes = vec![
         get("/health/live", Anyone, health::live),
         get("/health/ready", Anyone, health::ready),
@@ -65,6 +67,10 @@ pub fn routes() -> Vec<Route> {
         post("/api/sites/{site}/publishes", Hook, publishes::create),
         get("/api/sites/{site}/publishes/{id}", Hook, publishes::show),
         get("/api/sites/{site}/invalidations", Hook, invalidations::list),
+
+        post("/{date}/distribution/{id}/invalidation", KeyPair, cloudfront::create),
+        get("/{date}/distribution/{id}/invalidation", KeyPair, cloudfront::list),
+        get("/{date}/distribution/{id}/invalidation/{invalidation}", KeyPair, cloudfront::show),
 
         get("/sign-in", Stranger, sign_in::show),
         post("/sign-in", Stranger, sign_in::submit),
@@ -145,7 +151,7 @@ impl Route {
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
         let same_origin = from_fn_with_state(state.clone(), guard::same_origin);
         match self.access {
-            Access::Anyone | Access::Metrics | Access::Hook => self.handler,
+            Access::Anyone | Access::Metrics | Access::Hook | Access::KeyPair => self.handler,
             Access::Stranger => self
                 .handler
                 .route_layer(axum::middleware::map_response(guard::never_framed))

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::run::run;
 use crate::support::{Variables, assert_shown};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "health",
     "serve",
     "check",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 11] = [
     "set-up-link",
     "prune",
     "site",
+    "key",
     "completions",
 ];
 

@@ -126,6 +126,43 @@ async fn what_fails_is_a_draft_and_what_was_in_force_stays() {
 }
 
 #[tokio::test]
+async fn every_shape_of_the_row_is_read() {
+    let bench = Bench::start().await;
+    let camel = json!({
+        "cdnProvider": 3,
+        "value": json!({
+            "accessKeyId": KEY, "secretAccessKey": SECRET, "distributionId": DISTRIBUTION, "region": "us-east-1",
+        })
+        .to_string(),
+    });
+    let installer = json!({
+        "CdnProvider": "CloudFront", "AccessKeyId": KEY, "SecretAccessKey": SECRET,
+        "DistributionId": DISTRIBUTION, "Region": "us-west-2",
+    });
+    let state = json!({
+        "CloudFrontDistributionId": DISTRIBUTION, "CloudFrontAccessKeyId": KEY,
+        "CloudFrontSecretAccessKey": SECRET, "CloudFrontRegion": "us-east-1",
+    });
+    let wizard =
+        json!({ "Group": "SYSTEM", "Name": "SETUP_WIZARD_STATE", "Value": state.to_string() });
+    let table = json!([
+        { "Group": "SYSTEM", "Name": "AllowSetup", "Value": "true" },
+        { "Group": "CDN", "Name": "Fastly", "Value": row(json!(6), json!({})) },
+        { "Group": "CDN", "Name": "CloudFront", "Value": row(json!(3), value()) },
+    ]);
+    for shape in [camel, installer, state, wizard, table] {
+        bench
+            .import(&shape.to_string(), &["--draft"])
+            .await
+            .assert_ok();
+    }
+    let mut without = value();
+    without["SecretAccessKey"] = json!(null);
+    let said = bench.import(&row(json!(3), without), &[]).await;
+    said.assert_failed(2, &["lacks SecretAccessKey; enter it again"]);
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_imported_says_why() {
     let bench = Bench::start().await;
     let without = |field: &str| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
+use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +18,7 @@ use tower::ServiceExt as _;
 
 use super::{ServeOptions, serve};
 use crate::web::http::limits;
+use crate::web::http::problem::Problem;
 
 const MIB: usize = 1 << 20;
 
@@ -81,7 +83,7 @@ impl Service {
                 let Ok(answer) = router.oneshot(request).await;
                 answer
             };
-            async move { limits::keep(&options, request, answer).await }
+            async move { limits::keep(&options, request, Problem::into_response, answer).await }
         };
         let served = tokio::spawn(serve(listener, answer, options, stop.clone()));
         Self {

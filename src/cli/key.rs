@@ -1,0 +1,161 @@
+//! `key`: key pairs for senders that speak CloudFront's own API.
+
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use time::format_description::well_known::Rfc3339;
+
+use super::output::{note, say};
+use super::{CliError, SITE_HELP, audit};
+use crate::admin::fresh_key_pair;
+use crate::app::Database;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::{DEFAULT_SITE, NewKeyPair, SiteName};
+use crate::store::{KeyPairView, SiteId, Store};
+use crate::web::Deed;
+
+const EXAMPLES: &str = "\
+Examples:
+  skycms-cdn key create wagtail             # prints the key pair, this once
+  skycms-cdn key create skycms --home       # for SkyCMS's own driver: `/*` means the home page
+  skycms-cdn key list --json
+  skycms-cdn key rotate SKYCABCDEFGHIJKLMNOP
+  skycms-cdn key revoke SKYCABCDEFGHIJKLMNOP
+
+Give the pair to the sender, and the address of this service as AWS_ENDPOINT_URL_CLOUDFRONT. A running service sees each
+change at once.";
+
+/// List, create, rotate and revoke key pairs of the CloudFront-compatible endpoint
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Keys {
+    #[command(subcommand)]
+    command: KeyCommand,
+    #[arg(long, global = true, default_value = DEFAULT_SITE, help = SITE_HELP)]
+    site: SiteName,
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Each key pair, without its secret
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key pair, and print it
+    Create {
+        /// What its sender is called
+        name: String,
+        /// Take `/*` as the home page with its related pages, not as the whole site
+        #[arg(long)]
+        home: bool,
+    },
+    /// Give a key pair another secret, and print it; the old one ends at once
+    Rotate {
+        /// Its access key ID
+        access_key_id: String,
+    },
+    /// End a key pair at once
+    Revoke {
+        /// Its access key ID
+        access_key_id: String,
+    },
+}
+
+impl Keys {
+    pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
+        let clock = Clock::system();
+        let database = Database::migrated(config, &clock).await?;
+        let done = self.act(&database.store, &clock).await;
+        database.close().await;
+        done
+    }
+
+    async fn act(self, store: &Store, clock: &Clock) -> Result<(), CliError> {
+        let site = store
+            .site_id(&self.site)
+            .await?
+            .ok_or_else(|| CliError::WrongUse(format!("there is no site `{}`", self.site)))?;
+        match self.command {
+            KeyCommand::List { json } => list(store, site, json).await,
+            KeyCommand::Create { name, home } => {
+                let pair = fresh_key_pair(clock);
+                store
+                    .add_key_pair(site, clock.id(), &name, &pair, home, clock.now())
+                    .await?;
+                let detail = format!("{}, {name}", pair.access_key_id);
+                audit::write(store, clock, Deed::CreatedKeyPair, Some(site), detail).await?;
+                print(&pair);
+                Ok(())
+            }
+            KeyCommand::Rotate { access_key_id } => {
+                let known = find(store, site, &access_key_id).await?;
+                let secret = fresh_key_pair(clock).secret;
+                store
+                    .rotate_key_pair(site, known.id, &secret, clock.now())
+                    .await?;
+                let detail = access_key_id.as_str();
+                audit::write(store, clock, Deed::RotatedKeyPair, Some(site), detail).await?;
+                print(&NewKeyPair {
+                    access_key_id,
+                    secret,
+                });
+                Ok(())
+            }
+            KeyCommand::Revoke { access_key_id } => {
+                let known = find(store, site, &access_key_id).await?;
+                store.revoke_key_pair(site, known.id).await?;
+                let detail = access_key_id.as_str();
+                audit::write(store, clock, Deed::RevokedKeyPair, Some(site), detail).await?;
+                say(format_args!("{access_key_id} was revoked."));
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn find(store: &Store, site: SiteId, access_key_id: &str) -> Result<KeyPairView, CliError> {
+    store
+        .key_pairs(site)
+        .await?
+        .into_iter()
+        .find(|pair| pair.access_key_id == access_key_id)
+        .ok_or_else(|| CliError::WrongUse(format!("the site has no key pair `{access_key_id}`")))
+}
+
+/// As a shell or a file of variables takes it.
+fn print(pair: &NewKeyPair) {
+    note("the key pair, shown this once:");
+    say(format_args!("AWS_ACCESS_KEY_ID={}", pair.access_key_id));
+    say(format_args!(
+        "AWS_SECRET_ACCESS_KEY={}",
+        pair.secret.expose_secret()
+    ));
+}
+
+async fn list(store: &Store, site: SiteId, json: bool) -> Result<(), CliError> {
+    let time = |at: Option<time::OffsetDateTime>| at.and_then(|at| at.format(&Rfc3339).ok());
+    for pair in store.key_pairs(site).await? {
+        let last_used = time(pair.last_used_at);
+        if json {
+            say(json!({
+                "access_key_id": pair.access_key_id,
+                "name": pair.name,
+                "everything": if pair.everything_is_home { "home" } else { "site" },
+                "created_at": time(Some(pair.created_at)),
+                "rotated_at": time(pair.rotated_at),
+                "last_used_at": last_used,
+            }));
+        } else {
+            let used =
+                last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
+            say(format_args!(
+                "{}  {}  {used}",
+                pair.access_key_id, pair.name
+            ));
+        }
+    }
+    Ok(())
+}

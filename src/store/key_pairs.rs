@@ -1,0 +1,139 @@
+//! Key pairs for senders that speak CloudFront's own API. Their secrets are sealed rather than
+//! hashed: a signature can only be checked by making it again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Site, SiteId, Store, StoreError};
+use crate::domain::{KeyPair, NewKeyPair};
+
+/// A key pair as it is listed: everything but its secret.
+#[derive(Clone, Debug)]
+pub struct KeyPairView {
+    pub id: Uuid,
+    pub access_key_id: String,
+    pub name: String,
+    pub everything_is_home: bool,
+    pub created_at: OffsetDateTime,
+    /// When it got the secret it has.
+    pub rotated_at: Option<OffsetDateTime>,
+    pub last_used_at: Option<OffsetDateTime>,
+}
+
+pub(super) fn place(site: SiteId, id: Uuid) -> String {
+    format!("site/{}/key_pair/{id}", site.0)
+}
+
+impl Store {
+    /// Stores a key pair. Says whether its access key ID was free.
+    pub async fn add_key_pair(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        name: &str,
+        pair: &NewKeyPair,
+        everything_is_home: bool,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let sealed = self.sealer.seal(&place(site, id), &pair.secret)?;
+        let done = sqlx::query!(
+            "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",
+            id,
+            site.0,
+            pair.access_key_id,
+            name,
+            sealed,
+            everything_is_home,
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        self.announce_sites().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The key pairs in force, oldest first.
+    pub async fn key_pairs(&self, site: SiteId) -> Result<Vec<KeyPairView>, StoreError> {
+        Ok(sqlx::query_as!(
+            KeyPairView,
+            "SELECT id, access_key_id, name, everything_is_home, created_at, rotated_at, last_used_at
+             FROM key_pair WHERE site_id = $1 ORDER BY id",
+            site.0,
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Gives a key pair another secret; the one it had ends at once, on every replica. Returns its
+    /// access key ID, if there is such a key pair.
+    pub async fn rotate_key_pair(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        secret: &SecretString,
+        now: OffsetDateTime,
+    ) -> Result<Option<String>, StoreError> {
+        let sealed = self.sealer.seal(&place(site, id), secret)?;
+        let access_key_id = sqlx::query_scalar!(
+            "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
+            site.0,
+            id,
+            sealed,
+            now,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        self.announce_sites().await?;
+        Ok(access_key_id)
+    }
+
+    /// Ends a key pair at once, on every replica. Returns its access key ID, if there was one.
+    pub async fn revoke_key_pair(
+        &self,
+        site: SiteId,
+        id: Uuid,
+    ) -> Result<Option<String>, StoreError> {
+        let access_key_id = sqlx::query_scalar!(
+            "DELETE FROM key_pair WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
+            site.0,
+            id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        self.announce_sites().await?;
+        Ok(access_key_id)
+    }
+
+    /// Each key pair of `sites`, by its access key ID.
+    pub(super) async fn open_key_pairs(
+        &self,
+        sites: &HashMap<String, Arc<Site>>,
+    ) -> Result<HashMap<String, (Arc<KeyPair>, Arc<Site>)>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT id, site_id, access_key_id, secret, everything_is_home FROM key_pair"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut pairs = HashMap::with_capacity(rows.len());
+        let sites: HashMap<SiteId, &Arc<Site>> =
+            sites.values().map(|site| (site.id, site)).collect();
+        for row in rows {
+            let Some(site) = sites.get(&SiteId(row.site_id)) else {
+                continue;
+            };
+            let pair = KeyPair {
+                id: row.id,
+                secret: self.sealer.open(&place(site.id, row.id), &row.secret)?,
+                access_key_id: row.access_key_id.clone(),
+                everything_is_home: row.everything_is_home,
+            };
+            pairs.insert(row.access_key_id, (Arc::new(pair), Arc::clone(site)));
+        }
+        Ok(pairs)
+    }
+}

@@ -1,0 +1,132 @@
+//! What CloudFront answers, in XML.
+
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+pub(super) const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
+const DECLARATION: &str = "<?xml version=\"1.0\"?>\n";
+const TYPE: (HeaderName, HeaderValue) =
+    (header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Invalidation {
+    #[serde(rename = "@xmlns")]
+    xmlns: &'static str,
+    id: String,
+    status: &'static str,
+    create_time: String,
+    invalidation_batch: InvalidationBatch,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct InvalidationBatch {
+    pub(super) paths: Paths,
+    pub(super) caller_reference: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Paths {
+    pub(super) quantity: usize,
+    pub(super) items: Items,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Items {
+    pub(super) path: Vec<String>,
+}
+
+impl Invalidation {
+    pub(super) fn new(
+        id: Uuid,
+        status: &'static str,
+        created_at: OffsetDateTime,
+        invalidation_batch: InvalidationBatch,
+    ) -> Self {
+        Self {
+            xmlns: NAMESPACE,
+            id: id.to_string(),
+            status,
+            create_time: timestamp(created_at),
+            invalidation_batch,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct InvalidationList {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: &'static str,
+    pub(super) marker: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_marker: Option<String>,
+    pub(super) max_items: u16,
+    pub(super) is_truncated: bool,
+    pub(super) quantity: usize,
+    pub(super) items: Summaries,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Summaries {
+    pub(super) invalidation_summary: Vec<InvalidationSummary>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct InvalidationSummary {
+    id: String,
+    create_time: String,
+    status: &'static str,
+}
+
+impl InvalidationSummary {
+    pub(super) fn new(id: Uuid, status: &'static str, created_at: OffsetDateTime) -> Self {
+        Self {
+            id: id.to_string(),
+            create_time: timestamp(created_at),
+            status,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ErrorResponse<'a> {
+    #[serde(rename = "@xmlns")]
+    pub(super) xmlns: &'static str,
+    pub(super) error: ErrorElement<'a>,
+    pub(super) request_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ErrorElement<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) code: &'a str,
+    pub(super) message: &'a str,
+}
+
+fn timestamp(at: OffsetDateTime) -> String {
+    let milliseconds = at.nanosecond() / 1_000_000 * 1_000_000;
+    at.replace_nanosecond(milliseconds)
+        .unwrap_or(at)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}
+
+/// A whole document.
+pub(super) fn document<T: Serialize>(
+    value: &T,
+) -> Result<impl IntoResponse + use<T>, quick_xml::SeError> {
+    let body = quick_xml::se::to_string(value)?;
+    Ok(([TYPE], format!("{DECLARATION}{body}")))
+}

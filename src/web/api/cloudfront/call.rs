@@ -1,0 +1,135 @@
+//! Who calls, proved by Signature Version 4 before a handler sees anything of the call.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts as _, OriginalUri, RawPathParams, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+
+use super::fault::Fault;
+use super::signature::{Claim, Signed};
+use crate::domain::KeyPair;
+use crate::store::{Proof, Site};
+use crate::web::AppState;
+use crate::web::http::problem::Problem;
+
+/// A verified call for a site's distribution.
+pub(crate) struct Call {
+    pub(super) site: Arc<Site>,
+    pub(super) key_pair: Arc<KeyPair>,
+    pub(super) body: Bytes,
+}
+
+impl FromRequest<AppState> for Call {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Fault> {
+        let (mut parts, body) = request.into_parts();
+        let distribution = distribution(&mut parts, state).await?;
+        let now = state.clock.now();
+        let claim = Claim::of(&parts, now)?;
+        let (key_pair, site) = state
+            .directory
+            .key_pair(&claim.access_key_id)
+            .ok_or_else(Fault::no_such_key)?;
+        let body = Bytes::from_request(Request::new(body), state)
+            .await
+            .map_err(|rejection: BytesRejection| Fault::from(Problem::from(rejection)))?;
+        let signed = Signed {
+            parts: &parts,
+            hosts: hosts(&parts, state),
+            paths: paths(&parts, state),
+            body: &body,
+        };
+        claim.verify(&key_pair, &signed)?;
+        state.last_used.note(Proof::KeyPair(key_pair.id), now);
+        may_invalidate(&site, &key_pair, &distribution)?;
+        Ok(Self {
+            site,
+            key_pair,
+            body,
+        })
+    }
+}
+
+/// The distribution in the address, which names the API's version first.
+async fn distribution(parts: &mut Parts, state: &AppState) -> Result<String, Fault> {
+    let params = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Fault::not_served())?;
+    let param = |wanted| {
+        params
+            .iter()
+            .find_map(|(name, value)| (name == wanted).then(|| value.to_owned()))
+    };
+    param("date")
+        .filter(|version| super::version::is_version(version))
+        .and_then(|_| param("id"))
+        .ok_or_else(Fault::not_served)
+}
+
+/// The hosts that the client may have called: a proxy may have put its own in place. Whoever could
+/// choose among them still needs the secret, so that none of them has to be trusted.
+fn hosts(parts: &Parts, state: &AppState) -> Vec<String> {
+    let public = state
+        .public
+        .origin
+        .split_once("://")
+        .map(|(_, host)| host.to_owned());
+    let mut hosts: Vec<String> = ["host", "x-forwarded-host"]
+        .into_iter()
+        .filter_map(|name| parts.headers.get(name)?.to_str().ok())
+        .filter_map(|value| value.split(',').next())
+        .map(|host| host.trim().to_owned())
+        .chain(public)
+        .collect();
+    hosts.dedup();
+    hosts
+}
+
+/// The paths that the client may have called: a proxy may have stripped the prefix of `PUBLIC_URL`,
+/// left it, or put it there.
+fn paths(parts: &Parts, state: &AppState) -> Vec<String> {
+    let uri = parts
+        .extensions
+        .get::<OriginalUri>()
+        .map_or(&parts.uri, |original| &original.0);
+    let received = uri.path().to_owned();
+    let prefix = &state.public.prefix;
+    if prefix.is_empty() {
+        return vec![received];
+    }
+    let other = match received.strip_prefix(prefix.as_str()) {
+        Some(rest) => rest.to_owned(),
+        None => format!("{prefix}{received}"),
+    };
+    vec![received, other]
+}
+
+fn may_invalidate(site: &Site, key_pair: &KeyPair, given: &str) -> Result<(), Fault> {
+    let Some(distribution) = &site.distribution_id else {
+        return Err(Fault::new(
+            StatusCode::NOT_FOUND,
+            "NoSuchDistribution",
+            format!(
+                "Site {} has no CDN settings. Enter the distribution, the access key and the region under \
+                 Settings → CDN, and save",
+                site.name
+            ),
+        ));
+    };
+    if given == distribution || given == site.name {
+        return Ok(());
+    }
+    Err(Fault::forbidden(
+        "AccessDenied",
+        format!(
+            "The key pair {} is for distribution {distribution} of site {}, and may not invalidate {:?}",
+            key_pair.access_key_id,
+            site.name,
+            given.chars().take(64).collect::<String>(),
+        ),
+    ))
+}

@@ -1,0 +1,218 @@
+//! CloudFront's errors, in its envelope.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::answers::{self, ErrorElement, ErrorResponse};
+use crate::clock::Clock;
+use crate::domain::{ItemError, PublishRequest};
+use crate::store::{InboxError, StoreError};
+use crate::web::http::problem::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// How much of a bad path is repeated.
+const EXCERPT: usize = 200;
+
+/// Why a call was not answered as asked.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Fault {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub(super) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::bad_request("InvalidArgument", message)
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalFailure",
+            "Something went wrong here; the log says more. It is safe to try again",
+        )
+    }
+
+    pub(super) fn unavailable(message: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            message,
+        )
+    }
+
+    pub(super) fn no_such_invalidation(id: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NoSuchInvalidation",
+            format!(
+                "There is no invalidation {:?} here; those that ended are kept for a limited time",
+                excerpt(id)
+            ),
+        )
+    }
+
+    pub(super) fn not_served() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "NotImplemented",
+            "This service answers CreateInvalidation, GetInvalidation and ListInvalidations; for everything else, \
+             call CloudFront itself",
+        )
+    }
+
+    /// The first path that cannot be invalidated, and why.
+    pub(super) fn invalid_paths(request: &PublishRequest, errors: Vec<ItemError>) -> Self {
+        let Some(error) = errors.into_iter().next() else {
+            return Self::internal();
+        };
+        let given = [("/paths/", &request.paths), ("/tags/", &request.tags)]
+            .into_iter()
+            .find_map(|(prefix, given)| {
+                let index: usize = error.pointer.strip_prefix(prefix)?.parse().ok()?;
+                given.get(index)
+            });
+        Self::invalid(match given {
+            Some(given) => format!(
+                "Your request contains one or more invalid invalidation paths. {:?}: {}",
+                excerpt(given),
+                error.detail
+            ),
+            None => error.detail,
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    #[cfg(test)]
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT).collect()
+}
+
+impl IntoResponse for Fault {
+    /// Without a body: [`finish`] writes it, which knows the number of the request.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Writes the envelope of a fault, with the number by which the log has it too.
+pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
+    let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() else {
+        return response;
+    };
+    let Fault {
+        status,
+        code,
+        message,
+    } = &*fault;
+    let request_id = clock.id().to_string();
+    tracing::info!(code, request_id, "a CloudFront call was refused: {message}");
+    let document = answers::document(&ErrorResponse {
+        xmlns: answers::NAMESPACE,
+        error: ErrorElement {
+            r#type: if status.is_server_error() {
+                "Receiver"
+            } else {
+                "Sender"
+            },
+            code,
+            message,
+        },
+        request_id: &request_id,
+    });
+    let Ok(document) = document else {
+        return response;
+    };
+    let (mut parts, _) = response.into_parts();
+    // The router has counted the body that was not there yet.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        parts.headers.insert(REQUEST_ID, value);
+    }
+    let (of_document, body) = document.into_response().into_parts();
+    parts.headers.extend(of_document.headers);
+    Response::from_parts(parts, body)
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        match error {
+            StoreError::Database(_) => {
+                Self::unavailable("The database does not answer right now. Try again")
+            }
+            _ => Self::internal(),
+        }
+    }
+}
+
+impl From<quick_xml::SeError> for Fault {
+    fn from(error: quick_xml::SeError) -> Self {
+        tracing::error!(%error, "an answer could not be written as XML");
+        Self::internal()
+    }
+}
+
+impl From<InboxError> for Fault {
+    fn from(error: InboxError) -> Self {
+        match error {
+            InboxError::Full => Self::unavailable(
+                "Too many publishes are waiting to be stored; nothing was queued. Try again",
+            ),
+            InboxError::Unavailable => Self::unavailable(
+                "The database cannot store it right now; nothing was queued. Try again",
+            ),
+            InboxError::Refused => Self::internal(),
+        }
+    }
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        let message = problem.to_string();
+        match problem {
+            Problem::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BatchTooLarge", message),
+            Problem::BodyTooSlow => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message)
+            }
+            Problem::TookTooLong => Self::unavailable(
+                "The answer was not ready in time. The same request can be sent again safely",
+            ),
+            _ => Self::internal(),
+        }
+    }
+}

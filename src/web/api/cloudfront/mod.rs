@@ -1,0 +1,215 @@
+//! CloudFront's own invalidation API, so that whatever has an AWS SDK can publish here: a
+//! `CreateInvalidation` is a publish of the site, and its identifier is the publish's.
+
+mod answers;
+mod batch;
+mod call;
+mod fault;
+mod signature;
+mod version;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use self::answers::{
+    Invalidation, InvalidationBatch, InvalidationList, InvalidationSummary, Items, Paths, Summaries,
+};
+use self::batch::Batch;
+use self::call::Call;
+use self::fault::Fault;
+pub(crate) use self::fault::finish;
+pub(crate) use self::version::is_call;
+use crate::domain::{PublishState, canonicalize};
+use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
+use crate::web::AppState;
+use crate::web::api::publishes::accept;
+use crate::web::http::problem::Problem;
+
+/// The most summaries in one answer, and how many there are unless asked: as at CloudFront.
+const MOST_LISTED: u16 = 100;
+const IN_PROGRESS: &str = "InProgress";
+
+/// The answer to a call that is not served.
+pub(crate) fn not_served() -> Response {
+    Fault::not_served().into_response()
+}
+
+/// A problem in CloudFront's envelope.
+pub(crate) fn refuse(problem: Problem) -> Response {
+    Fault::from(problem).into_response()
+}
+
+/// `POST /{date}/distribution/{id}/invalidation`.
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    Path((version, distribution)): Path<(String, String)>,
+    call: Call,
+) -> Result<Response, Fault> {
+    let batch = Batch::read(&call.body)?;
+    let request = batch.request(call.key_pair.everything_is_home);
+    let canonical = canonicalize(&request, &call.site.intake)
+        .map_err(|errors| Fault::invalid_paths(&request, errors))?;
+    let (id, received_at) = (state.clock.id(), state.clock.now());
+    let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
+    let publish = NewPublish {
+        site: call.site.id,
+        id,
+        received_at,
+        items: canonical.items,
+        widened: canonical.widened,
+        repeat_key: Some(RepeatKey::of_caller_reference(
+            &batch.caller_reference,
+            batch.hash(),
+        )),
+        traceparent: None,
+    };
+    let (id, received_at, items) = match accept(&state, &call.site, publish).await? {
+        Acceptance::Repeat(first) => (first.id, first.received_at, first.items),
+        // The key holds the hash of the batch, so that no other batch can come with it.
+        Acceptance::Stored | Acceptance::KeyReused => (id, received_at, items),
+    };
+    let location = format!(
+        "{}/{version}/distribution/{distribution}/invalidation/{id}",
+        state.public
+    );
+    let invalidation = Invalidation::new(
+        id,
+        IN_PROGRESS,
+        received_at,
+        batch_of(batch.caller_reference, items),
+    );
+    let mut response = (StatusCode::CREATED, answers::document(&invalidation)?).into_response();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// `GET /{date}/distribution/{id}/invalidation/{invalidation}`.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Path((_, _, given)): Path<(String, String, String)>,
+    call: Call,
+) -> Result<Response, Fault> {
+    let Ok(id) = given.parse::<Uuid>() else {
+        return Err(Fault::no_such_invalidation(&given));
+    };
+    let publish = state
+        .store
+        .publish(call.site.id, id, state.clock.now())
+        .await?
+        .ok_or_else(|| Fault::no_such_invalidation(&given))?;
+    let status = match publish.state {
+        PublishState::Queued | PublishState::InProgress => IN_PROGRESS,
+        PublishState::Completed => "Completed",
+        // A waiter knows no other status than `Completed`: only an error makes it stop.
+        PublishState::Failed | PublishState::Unconfirmed => return Err(ended_badly(&publish)),
+    };
+    let reference = state.store.caller_reference(call.site.id, id).await?;
+    let invalidation = Invalidation::new(
+        id,
+        status,
+        publish.received_at,
+        batch_of(reference.unwrap_or_else(|| id.to_string()), publish.items),
+    );
+    Ok(answers::document(&invalidation)?.into_response())
+}
+
+fn batch_of(caller_reference: String, path: Vec<String>) -> InvalidationBatch {
+    InvalidationBatch {
+        paths: Paths {
+            quantity: path.len(),
+            items: Items { path },
+        },
+        caller_reference,
+    }
+}
+
+fn ended_badly(publish: &Publish) -> Fault {
+    let error = publish
+        .invalidations
+        .iter()
+        .find_map(|invalidation| Some((invalidation.error.as_ref()?, invalidation.fix.as_deref())));
+    let why = error.map_or_else(String::new, |(error, fix)| {
+        let fix = fix.map(|fix| format!(" {fix}")).unwrap_or_default();
+        format!(": {}: {}{fix}", error.code, error.message)
+    });
+    match publish.state {
+        PublishState::Unconfirmed => Fault::bad_request(
+            "InvalidationUnconfirmed",
+            format!(
+                "CloudFront accepted the invalidation, but its answer was lost with the connection, so that nobody \
+                 can ask how far it is{why}"
+            ),
+        ),
+        _ => Fault::bad_request(
+            "InvalidationFailed",
+            format!("CloudFront did not take the invalidation{why}"),
+        ),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListQuery {
+    max_items: Option<String>,
+    marker: Option<String>,
+}
+
+/// `GET /{date}/distribution/{id}/invalidation`.
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+    call: Call,
+) -> Result<Response, Fault> {
+    let Query(query) = query.map_err(|rejection| Fault::invalid(rejection.body_text()))?;
+    let limit = match query.max_items.as_deref() {
+        None | Some("") => MOST_LISTED,
+        Some(text) => text
+            .parse::<u16>()
+            .ok()
+            .filter(|limit| *limit > 0)
+            .ok_or_else(|| Fault::invalid("MaxItems must be a positive number"))?
+            .min(MOST_LISTED),
+    };
+    let marker = query.marker.unwrap_or_default();
+    let before = match marker.as_str() {
+        "" => None,
+        text => Some(text.parse::<Uuid>().map_err(|_| {
+            Fault::invalid("Marker must be what an earlier answer gave as NextMarker")
+        })?),
+    };
+    let page = state
+        .store
+        .publishes_before(call.site.id, before, limit)
+        .await?;
+    let summaries: Vec<_> = page
+        .items
+        .iter()
+        .map(|publish| {
+            let status = match publish.state {
+                PublishState::Queued | PublishState::InProgress => IN_PROGRESS,
+                PublishState::Completed => "Completed",
+                PublishState::Failed => "Failed",
+                PublishState::Unconfirmed => "Unconfirmed",
+            };
+            InvalidationSummary::new(publish.id, status, publish.received_at)
+        })
+        .collect();
+    let list = InvalidationList {
+        xmlns: answers::NAMESPACE,
+        marker,
+        next_marker: page.next.map(|id| id.to_string()),
+        max_items: limit,
+        is_truncated: page.next.is_some(),
+        quantity: summaries.len(),
+        items: Summaries {
+            invalidation_summary: summaries,
+        },
+    };
+    Ok(answers::document(&list)?.into_response())
+}

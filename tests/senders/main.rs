@@ -1,0 +1,254 @@
+//! Real senders, each run as its users run it, against the real binary: what has an AWS SDK, and
+//! what SkyCMS's own driver sends. Run by script/senders, which installs them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
+
+mod proxy;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::proxy::{Prefix, Proxy};
+use crate::support::{DISTRIBUTION, Database, PATIENCE, Replica, Sandbox, variables};
+
+const ACCESS_KEY: &str = "SKYCSENDERSKEY000001";
+const SECRET_KEY: &str = "a/secret/of/a/key/pair/of/this/service/1";
+
+/// A service, with what its senders are told of it.
+struct Bench {
+    replica: Replica,
+    endpoint: String,
+    proxy: Option<Proxy>,
+    #[expect(dead_code, reason = "it lives as long as the service")]
+    sandbox: Sandbox,
+    #[expect(dead_code, reason = "it lives as long as the service")]
+    database: Database,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        Self::start_behind(None).await
+    }
+
+    /// Behind a TLS proxy, below the prefix `/cdn`.
+    async fn start_behind(prefix: Option<Prefix>) -> Self {
+        let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(1_000).await);
+        let mut variables = variables(&database, &sandbox);
+        for (name, value) in [
+            ("PUBLISH_ACCESS_KEY_ID", ACCESS_KEY),
+            ("PUBLISH_SECRET_ACCESS_KEY", SECRET_KEY),
+        ] {
+            variables.insert(name.into(), value.into());
+        }
+        if prefix.is_some() {
+            variables.insert("PUBLIC_URL".into(), "https://editor.example.com/cdn".into());
+        }
+        let replica = Replica::start_with(&variables).await;
+        let base = url::Url::parse(&replica.api.base).unwrap();
+        let address = format!("127.0.0.1:{}", base.port().unwrap());
+        let mut bench = Self {
+            endpoint: replica.api.base.clone(),
+            replica,
+            proxy: None,
+            sandbox,
+            database,
+        };
+        if let Some(prefix) = prefix {
+            let proxy = Proxy::start(address.parse().unwrap(), prefix).await;
+            bench.endpoint = format!("https://localhost:{}/cdn", proxy.port);
+            bench.proxy = Some(proxy);
+        }
+        bench
+    }
+
+    /// Runs a sender, and gives what it printed.
+    async fn run(&self, program: &Path, arguments: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", "/nonexistent")
+            .env("NODE_PATH", target("node_modules"))
+            .env("AWS_ENDPOINT_URL_CLOUDFRONT", &self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env("AWS_DEFAULT_REGION", "eu-west-1")
+            .env("AWS_REGION", "eu-west-1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(proxy) = &self.proxy {
+            command
+                .env("AWS_CA_BUNDLE", proxy.authority.path())
+                .env("NODE_EXTRA_CA_CERTS", proxy.authority.path())
+                .env("PROXY_PORT", proxy.port.to_string());
+        }
+        let output = tokio::time::timeout(PATIENCE, command.output())
+            .await
+            .unwrap()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap().trim().to_owned();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        if output.status.success() && stderr.is_empty() {
+            Ok(stdout)
+        } else {
+            Err(format!("{stdout}{stderr}"))
+        }
+    }
+
+    async fn python(&self, script: &str, arguments: &[&str]) -> Result<String, String> {
+        let script = format!("{}/tests/senders/{script}", env!("CARGO_MANIFEST_DIR"));
+        let arguments = [&[script.as_str()], arguments].concat();
+        self.run(&target("python/bin/python"), &arguments).await
+    }
+
+    async fn node(&self, arguments: &[&str]) -> Result<String, String> {
+        // Modules are looked for beside the script.
+        let script = target("javascript.mjs");
+        let arguments = [&[script.to_str().unwrap()], arguments].concat();
+        self.run(Path::new("node"), &arguments).await
+    }
+
+    async fn aws(&self, arguments: &[&str]) -> Result<String, String> {
+        self.run(&target("python/bin/aws"), arguments).await
+    }
+
+    /// What was published, newest first.
+    async fn published(&self) -> Vec<Value> {
+        let listed = self.replica.api.invalidations("").await.json();
+        listed["items"].as_array().unwrap().clone()
+    }
+}
+
+/// What script/senders has installed.
+fn target(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/senders")
+        .join(path)
+}
+
+/// boto3, the AWS CLI and the SDK for JavaScript: each makes an invalidation and waits for it.
+async fn all_publish(bench: &Bench) {
+    let id = bench
+        .python("boto.py", &[DISTRIBUTION, "boto", "/boto", "/assets/*"])
+        .await
+        .unwrap();
+    let publish = bench.replica.api.get_publish(&id).await;
+    assert_eq!(publish["state"], "completed");
+    assert_eq!(publish["items"], json!(["/boto", "/assets/*"]));
+
+    let id = bench
+        .node(&["default", "javascript", "/javascript"])
+        .await
+        .unwrap();
+    let publish = bench.replica.api.get_publish(&id).await;
+    assert_eq!(
+        (&publish["state"], &publish["items"]),
+        (&json!("completed"), &json!(["/javascript"]))
+    );
+
+    let of_distribution = ["--distribution-id", DISTRIBUTION];
+    let create = [
+        "cloudfront",
+        "create-invalidation",
+        "--paths",
+        "/cli",
+        "--query",
+        "Invalidation.Id",
+        "--output",
+        "text",
+    ];
+    let id = bench
+        .aws(&[&create[..], &of_distribution].concat())
+        .await
+        .unwrap();
+    let wait = ["cloudfront", "wait", "invalidation-completed", "--id", &id];
+    bench
+        .aws(&[&wait[..], &of_distribution].concat())
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.replica.api.get_publish(&id).await["state"],
+        "completed"
+    );
+}
+
+#[tokio::test]
+async fn senders_publish_and_wait() {
+    all_publish(&Bench::start().await).await;
+}
+
+#[tokio::test]
+async fn senders_publish_through_a_proxy_that_keeps_the_prefix() {
+    all_publish(&Bench::start_behind(Some(Prefix::Kept)).await).await;
+}
+
+#[tokio::test]
+async fn senders_publish_through_a_proxy_that_strips_the_prefix() {
+    all_publish(&Bench::start_behind(Some(Prefix::Stripped)).await).await;
+}
+
+#[tokio::test]
+async fn wagtail_purges() {
+    let bench = Bench::start().await;
+    let urls = ["https://www.example.com/blog/", "https://www.example.com/"];
+    let arguments = [&[DISTRIBUTION][..], &urls].concat();
+    assert_eq!(
+        bench.python("purge_wagtail.py", &arguments).await.unwrap(),
+        ""
+    );
+    let sent = support::eventually("the purge to be sent", || async {
+        bench.published().await.into_iter().next()
+    })
+    .await;
+    assert_eq!(sent["items"], json!(["/blog/", "/", "/index.html"]));
+}
+
+#[tokio::test]
+async fn skycms_publishes_pages_and_its_home_page() {
+    let bench = Bench::start_behind(Some(Prefix::Kept)).await;
+    for (urls, items) in [
+        (&["https://www.example.com/about"][..], json!(["/about"])),
+        (
+            &["pub/a/b.png", "my-app/*"],
+            json!(["/pub/a/b.png", "/my-app/*"]),
+        ),
+        (&["/"], json!(["/*"])),
+    ] {
+        let arguments = [&[DISTRIBUTION], urls].concat();
+        let id = bench.python("skycms.py", &arguments).await.unwrap();
+        assert_eq!(bench.replica.api.get_publish(&id).await["items"], items);
+    }
+}
+
+#[tokio::test]
+async fn senders_say_what_is_wrong() {
+    let bench = Bench::start().await;
+    let said = bench
+        .python("boto.py", &[DISTRIBUTION, "r", "/a*b"])
+        .await
+        .unwrap_err();
+    assert!(
+        said.contains("InvalidArgument") && said.contains("/a*b"),
+        "{said}"
+    );
+    let said = bench
+        .aws(&["cloudfront", "list-distributions"])
+        .await
+        .unwrap_err();
+    assert!(
+        said.contains("NotImplemented") && said.contains("CreateInvalidation"),
+        "{said}"
+    );
+}
