@@ -79,7 +79,8 @@ impl Bench {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", "/nonexistent")
-            .env("NODE_PATH", target("node_modules"))
+            // It warns that Node is old.
+            .env("NODE_NO_WARNINGS", "1")
             .env("AWS_ENDPOINT_URL_CLOUDFRONT", &self.endpoint)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
@@ -212,7 +213,10 @@ async fn wagtail_purges() {
         bench.published().await.into_iter().next()
     })
     .await;
-    assert_eq!(sent["items"], json!(["/blog/", "/", "/index.html"]));
+    // Wagtail keeps them in a set.
+    let mut items: Vec<_> = sent["items"].as_array().unwrap().iter().collect();
+    items.sort_by_key(|item| item.as_str());
+    assert_eq!(json!(items), json!(["/", "/blog/", "/index.html"]));
 }
 
 #[tokio::test]
