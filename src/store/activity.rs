@@ -134,6 +134,8 @@ impl Store {
             .filter(|state| matches!(state, PublishState::Unconfirmed | PublishState::Failed))
             .map(|state| state.into_str());
         // Which index serves depends on the filter, so the statement is planned for its values.
+        // What was looked at is read in the order it was found in, without sorting it again, so
+        // that a search stops at its first page of hits.
         let mut tx = self
             .pool
             .begin_with("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
@@ -151,8 +153,8 @@ impl Store {
                            AND ($8::text IS NULL OR trouble = $8)
                          ORDER BY id DESC LIMIT $6),
                        found AS MATERIALIZED (
-                         SELECT id FROM looked_at WHERE hit ORDER BY id DESC LIMIT $7)
-                       SELECT ARRAY(SELECT id FROM found) as "ids!",
+                         SELECT id FROM looked_at WHERE hit LIMIT $7)
+                       SELECT ARRAY(SELECT id FROM found ORDER BY id DESC) as "ids!",
                               CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
                                 (SELECT id FROM looked_at ORDER BY id DESC OFFSET $6 - 1) END as "end""#,
                     site.0,
@@ -178,8 +180,8 @@ impl Store {
                            AND ($8::text IS NULL OR trouble = $8)
                          ORDER BY id LIMIT $6),
                        found AS MATERIALIZED (
-                         SELECT id FROM looked_at WHERE hit ORDER BY id LIMIT $7)
-                       SELECT ARRAY(SELECT id FROM found) as "ids!",
+                         SELECT id FROM looked_at WHERE hit LIMIT $7)
+                       SELECT ARRAY(SELECT id FROM found ORDER BY id) as "ids!",
                               CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
                                 (SELECT id FROM looked_at ORDER BY id OFFSET $6 - 1) END as "end""#,
                     site.0,
