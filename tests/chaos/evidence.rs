@@ -1,4 +1,4 @@
-//! What the senders were told, what is stored, and what the sandbox saw.
+//! What the senders heard, what is stored, and what the sandbox saw.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,12 +11,12 @@ use time::format_description::well_known::Rfc3339;
 use crate::journal::Journal;
 use crate::postgres::Postgres;
 use crate::sender::Publish;
+use crate::sites::token;
 use crate::support::{Api, Sandbox};
-use crate::token;
 
 pub(crate) struct Evidence {
     pub(crate) publishes: Vec<Publish>,
-    /// What the API tells of each publish that is stored, by id.
+    /// What the API says of each publish that is stored, by id.
     pub(crate) told: BTreeMap<String, Value>,
     pub(crate) stored: Vec<StoredPublish>,
     /// By caller reference.
@@ -39,6 +39,9 @@ pub(crate) struct StoredPublish {
     pub(crate) key: String,
     pub(crate) state: String,
     pub(crate) items: BTreeSet<String>,
+    pub(crate) received_at: OffsetDateTime,
+    /// When CloudFront had accepted all of it, or it was clear that it never would.
+    pub(crate) left_at: Option<OffsetDateTime>,
 }
 
 /// A row of `invalidation`.
@@ -86,8 +89,10 @@ impl Evidence {
     ) -> Self {
         let mut database = postgres.connect().await;
         let stored: Vec<StoredPublish> = sqlx::query(
-            "SELECT p.id::text, s.name, p.idempotency_key, p.state, p.items
-             FROM publish p JOIN site s ON s.id = p.site_id ORDER BY p.id",
+            "SELECT p.id::text, s.name, p.idempotency_key, p.state, p.items, p.received_at,
+                    coalesce(p.submitted_at, p.ended_at)
+             FROM publish p JOIN site s ON s.id = p.site_id
+             WHERE s.removed_at IS NULL ORDER BY p.id",
         )
         .fetch_all(&mut database)
         .await
@@ -99,6 +104,8 @@ impl Evidence {
             key: row.get(2),
             state: row.get(3),
             items: row.get::<Vec<String>, _>(4).into_iter().collect(),
+            received_at: row.get(5),
+            left_at: row.get(6),
         })
         .collect();
         let invalidations = sqlx::query("SELECT to_jsonb(i) FROM invalidation i")
@@ -185,7 +192,7 @@ impl Evidence {
                     writeln!(text, "    row {}", invalidation.row).unwrap();
                 }
             }
-            writeln!(text, "    the API tells {told}").unwrap();
+            writeln!(text, "    the API says {told}").unwrap();
         }
         lines.sort();
         for (at, what) in lines {
@@ -214,10 +221,7 @@ async fn ask(
     let mut told = BTreeMap::new();
     for (turn, row) in stored.iter().enumerate() {
         let api = apis[turn % 2].clone();
-        let api = match row.site.as_str() {
-            "default" => api,
-            site => api.of_site(site, &token(site)),
-        };
+        let api = api.of_site(&row.site, &token(&row.site));
         let path = format!("/api/sites/{}/publishes/{}", row.site, row.id);
         let answer = api.get(&path, &[]).await;
         if answer.status == 200 {

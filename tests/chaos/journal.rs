@@ -14,6 +14,14 @@ struct Pages {
     events: Vec<(OffsetDateTime, String)>,
     counts: BTreeMap<&'static str, u64>,
     breaches: Vec<String>,
+    calms: Vec<Calm>,
+}
+
+/// A stretch of time in which everything worked.
+#[derive(Clone, Copy)]
+pub(crate) struct Calm {
+    pub(crate) from: OffsetDateTime,
+    pub(crate) to: OffsetDateTime,
 }
 
 impl Journal {
@@ -29,6 +37,15 @@ impl Journal {
     /// Something happened that must not.
     pub(crate) fn breach(&self, what: String) {
         self.0.lock().unwrap().breaches.push(what);
+    }
+
+    /// Everything worked all this time.
+    pub(crate) fn calm(&self, from: OffsetDateTime, to: OffsetDateTime) {
+        self.0.lock().unwrap().calms.push(Calm { from, to });
+    }
+
+    pub(crate) fn calms(&self) -> Vec<Calm> {
+        self.0.lock().unwrap().calms.clone()
     }
 
     pub(crate) fn breaches(&self) -> Vec<String> {

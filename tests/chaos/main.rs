@@ -1,7 +1,7 @@
 //! Two replicas of the real binary, a PostgreSQL and a sandbox in CloudFront's place, all of which
 //! fail at random, and senders that publish through it all. Afterwards what the senders were told,
 //! what is stored, and the sandbox's own ledger are compared. Run it with `script/chaos`;
-//! docs/RELIABILITY.md tells what it shows.
+//! docs/RELIABILITY.md explains what it shows.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +22,8 @@ mod replica;
 mod report;
 mod schedule;
 mod sender;
+mod sites;
+mod world;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -29,11 +31,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use fastrand::Rng;
-use secrecy::SecretString;
 use serde_json::json;
-use skycms_cdn::clock::Clock;
-use skycms_cdn::config::Config;
-use skycms_cdn::store::{Sealer, Slot, Store};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -42,8 +40,9 @@ use journal::Journal;
 use postgres::Postgres;
 use replica::Replica;
 use schedule::{Outage, Schedule, Step};
-use sender::Target;
-use support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables, settings};
+use sites::SITES;
+use support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables};
+use world::World;
 
 /// Publishers, each of which publishes twice a second.
 const SENDERS: usize = 12;
@@ -52,16 +51,6 @@ const SENDERS: usize = 12;
 const SETTLING: Duration = Duration::from_secs(150);
 /// What each call of CloudFront takes at least, half before and half after it is handled.
 const LATENCY_MS: u64 = 40;
-/// Sites besides `default`, with distribution and how long its invalidations are in progress, in
-/// milliseconds: in the second case for longer than until the first question.
-const SITES: [(&str, &str, u64); 2] = [
-    ("blog", "E2CHAOSBLOG001", 500),
-    ("shop", "E2CHAOSSHOP001", 3_000),
-];
-/// The account and the key of both, which so share a request rate.
-const THEIR_ACCOUNT: &str = "210987654321";
-const THEIR_KEY: &str = "AKIACHAOS00000000001";
-
 struct Options {
     seconds: u64,
     seed: u64,
@@ -131,8 +120,20 @@ async fn run(options: &Options) -> ExitCode {
     let mut postgres = Postgres::start(&dir.join("postgres"), &options.programs).await;
     let sandbox = start_sandbox(options.seed).await;
     let (variables, apis) = environment(&postgres, &sandbox);
-    add_sites(&variables[0]).await;
-    let targets = targets(&apis);
+    let store = sites::store(&variables[0]);
+    store.migrate().await.unwrap();
+    for site in &SITES {
+        if site.name != "default" {
+            sites::add(&store, site).await.unwrap();
+        }
+    }
+    let targets = sites::targets(&apis);
+    let world = World {
+        sandbox: &sandbox,
+        store,
+        journal: &journal,
+        seed: options.seed,
+    };
 
     let (start, began) = (Instant::now(), OffsetDateTime::now_utc());
     let end = start + length;
@@ -159,8 +160,11 @@ async fn run(options: &Options) -> ExitCode {
     tokio::join!(
         outages(&mut postgres, schedule.postgres, start, end, &journal),
         moods(&sandbox, schedule.moods, start, end, &journal),
+        world.suffer(schedule.mishaps, start, end),
+        world.calm(&schedule.lulls, start, end),
     );
     sandbox.clear_faults().await;
+    let peace = OffsetDateTime::now_utc();
     journal.note("", report::PEACE.to_owned());
 
     let mut running = Vec::new();
@@ -183,6 +187,8 @@ async fn run(options: &Options) -> ExitCode {
     if !settled {
         journal.breach(format!("not everything came to an end within {SETTLING:?}"));
     }
+    journal.calm(peace, OffsetDateTime::now_utc());
+    world.store.close().await;
     let evidence = Evidence::gather(publishes, &apis, &postgres, &sandbox, journal, began).await;
     for watch in watching {
         watch.abort();
@@ -211,52 +217,14 @@ async fn run(options: &Options) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The sandbox with its default quotas, a request rate that lets a run come to rest, and faults on
-/// a quarter of the calls: some before the call is handled, some after it.
+/// The sandbox with its default quotas, and a request rate that lets a run come to rest.
 async fn start_sandbox(seed: u64) -> Sandbox {
     let sandbox = Sandbox::start_with(500).await;
     sandbox
         .config(json!({ "rate": 5, "burst": 10, "latency_ms": LATENCY_MS }))
         .await;
-    for (_, distribution, lasts) in SITES {
-        let fields = json!({ "account": THEIR_ACCOUNT, "in_progress_ms": lasts });
-        sandbox.set_distribution(distribution, fields).await;
-    }
-    let resources: Vec<String> = SITES
-        .iter()
-        .map(|(_, distribution, _)| format!("arn:aws:cloudfront::*:distribution/{distribution}"))
-        .collect();
-    let policy = json!({ "Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow",
-        "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"],
-        "Resource": resources,
-    }] });
-    let key = json!({ "secret_access_key": SECRET, "account": THEIR_ACCOUNT, "policy": policy });
-    sandbox.set_key(THEIR_KEY, key).await;
-
-    let rules = json!([
-        { "probability": 0.06, "handled": true, "fault": [
-            { "kind": "error", "code": "ServiceUnavailable", "status": 503 },
-            { "kind": "status", "status": 502 },
-            { "kind": "hang", "ms": 2_000 },
-            { "kind": "reset" },
-        ] },
-        // Of what is left, so that both are a quarter of all.
-        { "probability": 0.19 / 0.94, "fault": [
-            { "kind": "error", "code": "ServiceUnavailable", "status": 503 },
-            { "kind": "error", "code": "Throttling", "status": 400 },
-            { "kind": "status", "status": 504 },
-            { "kind": "hang", "ms": 3_000 },
-            { "kind": "hang", "ms": 20_000 },
-            { "kind": "reset" },
-            { "kind": "drop_answer" },
-            { "kind": "garbage" },
-            { "kind": "empty" },
-            { "kind": "truncated" },
-            { "kind": "slow", "ms": 800 },
-        ] },
-    ]);
-    sandbox.faults(rules, seed).await;
+    sites::prepare(&sandbox).await;
+    world::faults(&sandbox, seed).await;
     sandbox
 }
 
@@ -292,48 +260,6 @@ fn environment(postgres: &Postgres, sandbox: &Sandbox) -> ([Variables; 2], [Api;
         variables,
         addresses.map(|address| Api::new(format!("http://{address}"))),
     )
-}
-
-fn token(site: &str) -> String {
-    format!("{TOKEN}_{site}")
-}
-
-/// Makes the sites besides `default` before the first replica starts.
-async fn add_sites(variables: &Variables) {
-    let lookup = |name: &str| variables.get(name).map(std::ffi::OsString::from);
-    let config = Config::from_variables(lookup).unwrap();
-    let url = &variables["DATABASE_URL"];
-    let sealer = Sealer::new(&config.encryption_keys).unwrap();
-    let store = Store::new(url.parse().unwrap(), sealer);
-    store.migrate().await.unwrap();
-    let clock = Clock::system();
-    for (name, distribution, _) in SITES {
-        let now = clock.now();
-        let site = store.ensure_site(name, now).await.unwrap();
-        let token = SecretString::from(token(name));
-        store
-            .add_token(site, clock.id(), name, &token, false, now)
-            .await
-            .unwrap();
-        let settings = settings(distribution, THEIR_KEY);
-        store
-            .save_settings(site, Slot::Active, &settings, None, now)
-            .await
-            .unwrap();
-    }
-    store.close().await;
-}
-
-fn targets(apis: &[Api; 2]) -> Vec<Target> {
-    let mut targets = vec![Target {
-        site: "default",
-        apis: apis.clone(),
-    }];
-    targets.extend(SITES.map(|(site, _, _)| Target {
-        site,
-        apis: apis.each_ref().map(|api| api.of_site(site, &token(site))),
-    }));
-    targets
 }
 
 /// Ends PostgreSQL again and again, and starts it.

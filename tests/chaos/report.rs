@@ -93,6 +93,13 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
                 .map(|one| one.status.as_str()),
         )),
     );
+    let kills = evidence.journal.counts();
+    let kills: u64 = kills
+        .iter()
+        .filter(|(kind, _)| !["lulls", "failed starts"].contains(kind))
+        .map(|(_, count)| count)
+        .sum();
+    line("kills and faults", kills + faults.len() as u64);
     #[allow(clippy::cast_precision_loss)]
     let ratio = asked as f64 / evidence.billed_paths.max(1) as f64;
     line(

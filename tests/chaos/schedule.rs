@@ -9,6 +9,12 @@ const LONG_STOP: Duration = Duration::from_secs(33);
 /// How often, on average, a replica is stopped for so long.
 const LONG_STOP_EVERY: Duration = Duration::from_secs(75);
 
+/// A little longer than anything may wait while everything works.
+const LULL: Duration = Duration::from_secs(70);
+const LULL_EVERY: Duration = Duration::from_secs(240);
+/// What a process may take to be back.
+const RECOVERY: Duration = Duration::from_secs(3);
+
 /// What happens to a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -34,6 +40,45 @@ pub(crate) enum Outage {
     Freeze,
 }
 
+/// What people and AWS do meanwhile, and undo afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    /// A site's access key is disabled.
+    KeyOff,
+    /// It may create invalidations and not ask about them.
+    KeyMayNotAsk,
+    /// The other way round.
+    KeyMayNotCreate,
+    /// No question about an invalidation is answered, for anybody.
+    PollsFail,
+    /// A site's settings name another distribution.
+    SettingsMove,
+    /// A site is removed; afterwards one of its name is added.
+    SiteRemoved,
+}
+
+impl Mishap {
+    const ALL: [Self; 6] = [
+        Self::KeyOff,
+        Self::KeyMayNotAsk,
+        Self::KeyMayNotCreate,
+        Self::PollsFail,
+        Self::SettingsMove,
+        Self::SiteRemoved,
+    ];
+
+    /// As the report counts it.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::KeyOff => "keys switched off",
+            Self::KeyMayNotAsk | Self::KeyMayNotCreate => "keys narrowed",
+            Self::PollsFail => "polls fail",
+            Self::SettingsMove => "settings moved",
+            Self::SiteRemoved => "sites removed",
+        }
+    }
+}
+
 /// Something that happens, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step<T> {
@@ -49,6 +94,9 @@ pub(crate) struct Schedule {
     pub(crate) postgres: Vec<Step<Outage>>,
     /// When CloudFront changes how it answers a repeated caller reference.
     pub(crate) moods: Vec<Duration>,
+    pub(crate) mishaps: Vec<Step<Mishap>>,
+    /// When nothing fails for long enough to tell whether anything waits without a reason.
+    pub(crate) lulls: Vec<Step<()>>,
 }
 
 impl Schedule {
@@ -66,11 +114,48 @@ impl Schedule {
             turn = 1 - turn;
             begin += LONG_STOP_EVERY.mul_f64(0.7 + 0.6 * rng.f64());
         }
+        let mut postgres = Self::postgres(&mut rng.fork(), run);
+        let moods = Self::moods(&mut rng.fork(), run);
+        let mut mishaps = Self::mishaps(&mut rng.fork(), run);
+        let lulls = Self::lulls(run);
+        replicas.iter_mut().for_each(|steps| spare(steps, &lulls));
+        spare(&mut postgres, &lulls);
+        spare(&mut mishaps, &lulls);
         Self {
             replicas,
-            postgres: Self::postgres(&mut rng.fork(), run),
-            moods: Self::moods(&mut rng.fork(), run),
+            postgres,
+            moods,
+            mishaps,
+            lulls,
         }
+    }
+
+    /// Each kind in turn, in an order of its own each time.
+    fn mishaps(rng: &mut Rng, run: Duration) -> Vec<Step<Mishap>> {
+        let mut steps = Vec::new();
+        let mut at = millis(rng, 2_000..6_000);
+        loop {
+            let mut kinds = Mishap::ALL;
+            rng.shuffle(&mut kinds);
+            for what in kinds {
+                let lasts = millis(rng, 3_000..20_000);
+                if at + lasts >= run {
+                    return steps;
+                }
+                steps.push(Step { at, what, lasts });
+                at += lasts + millis(rng, 1_000..5_000);
+            }
+        }
+    }
+
+    fn lulls(run: Duration) -> Vec<Step<()>> {
+        let begins = (1..).map(|number| LULL_EVERY * number);
+        let lull = |at| Step {
+            at,
+            what: (),
+            lasts: LULL,
+        };
+        begins.take_while(|at| *at + LULL < run).map(lull).collect()
     }
 
     fn replica(rng: &mut Rng, run: Duration) -> Vec<Step<Trouble>> {
@@ -136,6 +221,15 @@ impl Schedule {
             moods.push(at);
         }
     }
+}
+
+/// Leaves out what would happen in a lull, or not be over when it begins.
+fn spare<T>(steps: &mut Vec<Step<T>>, lulls: &[Step<()>]) {
+    steps.retain(|step| {
+        lulls
+            .iter()
+            .all(|lull| step.at + step.lasts + RECOVERY < lull.at || step.at > lull.at + lull.lasts)
+    });
 }
 
 fn millis(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {

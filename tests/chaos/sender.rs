@@ -20,10 +20,22 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) site: &'static str,
+    pub(crate) body: Body,
     pub(crate) apis: [Api; 2],
 }
 
-/// One publish, and all that its sender was told of it.
+/// How much one publish asks for.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Body {
+    /// 1 to 20 items.
+    Usual,
+    /// 1 to 4.
+    Few,
+    /// 10,000 pages.
+    Huge,
+}
+
+/// One publish, and all that its sender heard of it.
 pub(crate) struct Publish {
     pub(crate) site: &'static str,
     pub(crate) key: String,
@@ -77,10 +89,15 @@ impl Answer {
 
 impl Publish {
     fn draw(rng: &mut Rng, target: &Target, key: String) -> Self {
-        let mut items = BTreeSet::new();
-        for _ in 0..rng.usize(1..=20) {
-            items.insert(item(rng));
-        }
+        let items: BTreeSet<String> = match target.body {
+            Body::Usual => (0..rng.usize(1..=20)).map(|_| item(rng)).collect(),
+            Body::Few => (0..rng.usize(1..=4)).map(|_| item(rng)).collect(),
+            Body::Huge => {
+                let rebuild = rng.u32(..);
+                let page = |number| format!("/rebuild-{rebuild}/page-{number}");
+                (0..10_000).map(page).collect()
+            }
+        };
         let (tags, paths): (Vec<&String>, Vec<&String>) =
             items.iter().partition(|item| item.starts_with('#'));
         let tags: Vec<&str> = tags.iter().map(|tag| &tag[1..]).collect();
@@ -158,7 +175,7 @@ fn item(rng: &mut Rng) -> String {
 pub(crate) async fn publish_for_a_while(
     number: usize,
     mut rng: Rng,
-    targets: Vec<Target>,
+    targets: Vec<(u32, Target)>,
     end: Instant,
     deadline: Instant,
 ) -> Vec<Publish> {
@@ -171,7 +188,7 @@ pub(crate) async fn publish_for_a_while(
     let mut publishes = Vec::new();
     let mut under_way = tokio::task::JoinSet::new();
     while Instant::now() < end {
-        let target = targets[rng.usize(..targets.len())].clone();
+        let target = draw_target(&mut rng, &targets);
         let key = format!(
             "sender-{number}-publish-{}",
             publishes.len() + under_way.len()
@@ -185,6 +202,18 @@ pub(crate) async fn publish_for_a_while(
     }
     publishes.extend(under_way.join_all().await);
     publishes
+}
+
+fn draw_target(rng: &mut Rng, targets: &[(u32, Target)]) -> Target {
+    let all: u32 = targets.iter().map(|(share, _)| share).sum();
+    let mut ticket = rng.u32(..all);
+    for (share, target) in targets {
+        match ticket.checked_sub(*share) {
+            None => return target.clone(),
+            Some(rest) => ticket = rest,
+        }
+    }
+    unreachable!("the ticket is below the sum of all shares")
 }
 
 async fn send(

@@ -1,0 +1,126 @@
+//! What people and AWS do to a service that runs: keys that are narrowed, switched off and
+//! repaired, settings that move, sites that come and go, questions that nobody answers.
+
+use std::time::Duration;
+
+use serde_json::json;
+use skycms_cdn::store::{Store, StoreError};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use crate::journal::Journal;
+use crate::schedule::{Mishap, Step};
+use crate::sites::{self, ELSEWHERE, site};
+use crate::support::Sandbox;
+
+pub(crate) struct World<'a> {
+    pub(crate) sandbox: &'a Sandbox,
+    pub(crate) store: Store,
+    pub(crate) journal: &'a Journal,
+    pub(crate) seed: u64,
+}
+
+impl World<'_> {
+    /// Plays all mishaps, one after the other.
+    pub(crate) async fn suffer(&self, steps: Vec<Step<Mishap>>, start: Instant, end: Instant) {
+        for (number, step) in steps.into_iter().enumerate() {
+            tokio::time::sleep_until(start + step.at).await;
+            let mishap = step.what;
+            let what = format!("{mishap:?} for {:?}", step.lasts);
+            self.journal.note(mishap.kind(), what);
+            self.begin(mishap).await;
+            tokio::time::sleep(step.lasts).await;
+            self.end(mishap, number as u64).await;
+            self.journal.note("", format!("{mishap:?} is over"));
+        }
+        tokio::time::sleep_until(end).await;
+    }
+
+    async fn begin(&self, mishap: Mishap) {
+        let key = site("fragile").key;
+        match mishap {
+            Mishap::KeyOff => self.sandbox.set_key(key, json!({ "enabled": false })).await,
+            Mishap::KeyMayNotAsk => {
+                sites::set_actions(self.sandbox, key, &["CreateInvalidation"]).await;
+            }
+            Mishap::KeyMayNotCreate => {
+                sites::set_actions(self.sandbox, key, &["GetInvalidation"]).await;
+            }
+            Mishap::PollsFail => {
+                let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable" });
+                let rule = json!({ "operation": "get", "fault": unavailable });
+                self.sandbox.fault(rule).await;
+            }
+            Mishap::SettingsMove => {
+                persist(|| sites::point_at(&self.store, site("mover"), ELSEWHERE)).await;
+            }
+            Mishap::SiteRemoved => persist(|| sites::remove(&self.store, site("guest"))).await,
+        }
+    }
+
+    async fn end(&self, mishap: Mishap, number: u64) {
+        match mishap {
+            Mishap::KeyOff | Mishap::KeyMayNotAsk | Mishap::KeyMayNotCreate => {
+                sites::repair_key(self.sandbox, site("fragile").key).await;
+            }
+            Mishap::PollsFail => {
+                self.sandbox.clear_faults().await;
+                faults(self.sandbox, self.seed.wrapping_add(number)).await;
+            }
+            Mishap::SettingsMove => {
+                let mover = site("mover");
+                persist(|| sites::point_at(&self.store, mover, mover.distribution)).await;
+            }
+            Mishap::SiteRemoved => persist(|| sites::add(&self.store, site("guest"))).await,
+        }
+    }
+
+    /// Lets everything work for a while, each time.
+    pub(crate) async fn calm(&self, lulls: &[Step<()>], start: Instant, end: Instant) {
+        for (number, lull) in lulls.iter().enumerate() {
+            tokio::time::sleep_until(start + lull.at).await;
+            self.sandbox.clear_faults().await;
+            self.journal
+                .note("lulls", "nothing fails for a while".to_owned());
+            let began = OffsetDateTime::now_utc();
+            tokio::time::sleep_until(start + lull.at + lull.lasts).await;
+            self.journal.calm(began, OffsetDateTime::now_utc());
+            faults(self.sandbox, !self.seed ^ number as u64).await;
+        }
+        tokio::time::sleep_until(end).await;
+    }
+}
+
+/// Tries until the database lets it.
+async fn persist<F: Future<Output = Result<(), StoreError>>>(deed: impl Fn() -> F) {
+    while deed().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Faults on a quarter of the calls: some before the call is handled, some after it.
+pub(crate) async fn faults(sandbox: &Sandbox, seed: u64) {
+    let rules = json!([
+        { "probability": 0.06, "handled": true, "fault": [
+            { "kind": "error", "code": "ServiceUnavailable", "status": 503 },
+            { "kind": "status", "status": 502 },
+            { "kind": "hang", "ms": 2_000 },
+            { "kind": "reset" },
+        ] },
+        // Of what is left, so that both are a quarter of all.
+        { "probability": 0.19 / 0.94, "fault": [
+            { "kind": "error", "code": "ServiceUnavailable", "status": 503 },
+            { "kind": "error", "code": "Throttling", "status": 400 },
+            { "kind": "status", "status": 504 },
+            { "kind": "hang", "ms": 3_000 },
+            { "kind": "hang", "ms": 20_000 },
+            { "kind": "reset" },
+            { "kind": "drop_answer" },
+            { "kind": "garbage" },
+            { "kind": "empty" },
+            { "kind": "truncated" },
+            { "kind": "slow", "ms": 800 },
+        ] },
+    ]);
+    sandbox.faults(rules, seed).await;
+}
