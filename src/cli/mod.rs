@@ -9,6 +9,7 @@ mod completions;
 mod follow;
 mod import_skycms;
 mod key;
+mod man;
 mod output;
 mod prune;
 mod publish;
@@ -103,6 +104,8 @@ pub enum Command {
     Key(key::Keys),
     /// Print a completion script for a shell
     Completions(completions::Completions),
+    #[command(hide = true)]
+    Man(man::Man),
 }
 
 /// Why a command did not succeed.
@@ -176,6 +179,7 @@ impl Command {
             Self::Prune(command) => command.run(&config?).await,
             Self::Site(command) => command.run(&config?).await,
             Self::Key(command) => command.run(&config?).await,
+            Self::Man(command) => command.run(),
             Self::Completions(command) => {
                 command.run();
                 Ok(())
