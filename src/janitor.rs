@@ -78,7 +78,7 @@ pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<()
     Ok(())
 }
 
-/// Deletes what ended more than `history_days` ago, and tells how many rows that were. Ends early
+/// Deletes what ended more than `history_days` ago, and returns how many rows that were. Ends early
 /// when another replica is at it.
 pub async fn prune(store: &Store, clock: &Clock, history_days: u16) -> Result<u64, StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());

@@ -1,4 +1,4 @@
-//! What administrators do, the same on a page and in the command line: one file a deed.
+//! What administrators do, the same on a page and on the command line: one file per action.
 
 mod key_pair;
 mod save_and_test;

@@ -20,12 +20,12 @@ pub(crate) struct Tester<'a> {
 
 impl Tester<'_> {
     /// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
-    /// `told` hears how far it is, before each.
+    /// `progress` hears how far it is, before each.
     pub(crate) async fn test(
         &self,
         site: &str,
         settings: &Settings,
-        told: impl FnMut(&TestReport),
+        progress: impl FnMut(&TestReport),
     ) -> TestRun {
         let id = self.clock.id();
         let reference = CallerReference::of(id);
@@ -43,7 +43,7 @@ impl Tester<'_> {
         };
         let report = self
             .cloudfront
-            .test(settings, reference.clone(), called, told)
+            .test(settings, reference.clone(), called, progress)
             .await;
         let now = self.clock.now();
         if report.caller_reference.is_some()
@@ -77,9 +77,9 @@ impl Tester<'_> {
         &self,
         (site, name): (SiteId, &str),
         settings: &Settings,
-        told: impl FnMut(&TestReport),
+        progress: impl FnMut(&TestReport),
     ) -> Result<TestRun, StoreError> {
-        let test = self.test(name, settings, told).await;
+        let test = self.test(name, settings, progress).await;
         let now = self.clock.now();
         let slot = if test.report.passed() {
             Slot::Active

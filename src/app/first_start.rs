@@ -70,7 +70,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// What a first start makes, and what the environment decides at each. A start that was cut short
-/// is made up for: the token comes last, and tells that all is there.
+/// is made up for: the token comes last, and shows that everything is there.
 pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Result<(), AppError> {
     let now = clock.now();
     let _turn = store.first_start_turn().await?;

@@ -33,7 +33,7 @@ use crate::store::{
 use crate::web::{self, AppState, Busy, Hasher, RecentDays, Shared};
 
 /// How long answers under way and outcomes of calls may take when stopping.
-const STOP_PATIENCE: Duration = Duration::from_secs(9);
+const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long all of it may take, with the embedded database.
 const STOP_LIMIT: Duration = Duration::from_millis(9_700);
 
@@ -94,7 +94,7 @@ pub enum AppError {
         source: std::io::Error,
     },
     /// The service of this machine is not ready.
-    #[error("the service on {0} is not ready: its log tells why")]
+    #[error("the service on {0} is not ready: its log says why")]
     NotReady(SocketAddr),
     /// Serving failed.
     #[error("the server stopped: {0}")]
@@ -275,7 +275,7 @@ impl App {
             served
         };
         let limit = tokio::time::sleep(STOP_LIMIT);
-        let served = tokio::time::timeout(STOP_PATIENCE, finish).await;
+        let served = tokio::time::timeout(STOP_TIMEOUT, finish).await;
         if let Some(embedded) = embedded {
             tokio::select! {
                 () = embedded.stop() => {}
@@ -295,7 +295,7 @@ impl App {
     }
 }
 
-/// Follows what other replicas tell, for ever.
+/// Follows what other replicas announce, for ever.
 async fn follow(state: AppState, replica: Uuid) {
     loop {
         let (heard, mut news) = tokio::sync::mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! Following a publish to its end, and telling what became of it.
+//! Following a publish to its end, and saying what became of it.
 
 use std::time::Duration;
 

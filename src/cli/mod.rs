@@ -1,4 +1,4 @@
-//! The command line: one file a command. Without one, the service serves.
+//! The command line: one file per command. Without one, the service serves.
 //!
 //! `publish` and `status` call a running service; the others work on the database themselves, as
 //! the service would.
@@ -39,7 +39,7 @@ const SITE_HELP: &str = "The site";
 const EXAMPLES: &str = "\
 Examples:
   skycms-cdn                            serve, with an embedded PostgreSQL
-  skycms-cdn check                      what is not right here, and how to mend it
+  skycms-cdn check                      what is wrong here, and how to fix it
   skycms-cdn publish --wait /about      publish through a running service, and wait for CloudFront
   skycms-cdn help publish               examples for a command
 
@@ -60,7 +60,7 @@ Example:
 
 Exit status: 0 ready, 1 not ready or not there.";
 
-/// SkyCMS's CDN settings backend: tells Amazon CloudFront what to forget after a publish.
+/// SkyCMS's CDN settings backend: tells Amazon CloudFront what to invalidate after a publish.
 #[derive(Parser)]
 #[command(name = "skycms-cdn", version = VERSION, after_help = EXAMPLES)]
 pub struct Arguments {
@@ -84,7 +84,7 @@ pub enum Command {
     /// Ask the service that listens on LISTEN_ADDR of this machine whether it is ready
     #[command(after_help = HEALTH_EXAMPLES)]
     Health,
-    /// Check configuration, database, keys and AWS, and tell how to mend what is not right
+    /// Check configuration, database, keys and AWS, and say how to fix what is wrong
     Check(check::Check),
     /// Publish paths, tags or everything through a running service
     Publish(publish::Publish),

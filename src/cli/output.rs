@@ -12,7 +12,7 @@ pub(super) fn note(words: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "skycms-cdn: {words}");
 }
 
-/// A line on a terminal that tells how far it is, and is gone when this is dropped. Nothing
+/// A line on a terminal that shows progress, and is gone when this is dropped. Nothing
 /// elsewhere.
 pub(super) struct Progress {
     shown: bool,

@@ -24,7 +24,7 @@ pub struct Prune {
     /// Delete what ended longer ago than this [default: HISTORY_DAYS]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     older_than: Option<u16>,
-    /// Only tell how much that is
+    /// Only say how much that is
     #[arg(long)]
     dry_run: bool,
 }

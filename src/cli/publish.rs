@@ -50,7 +50,7 @@ pub struct Publish {
     /// Wait until CloudFront has completed it, at most so long [without a number: 900]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "900")]
     wait: Option<u64>,
-    /// Only tell what would be sent, and for how much
+    /// Only say what would be sent, and for how much
     #[arg(long, conflicts_with_all = ["wait", "idempotency_key"])]
     dry_run: bool,
     /// Publishing again with the same key purges nothing again [default: a new one]
@@ -130,7 +130,7 @@ async fn publish(
     }
 }
 
-/// What would be sent: one item a line, and what it costs.
+/// What would be sent: one item per line, and what it costs.
 fn plan_in_words(plan: &Value) -> String {
     let mut lines = Vec::new();
     for invalidation in plan["invalidations"].as_array().into_iter().flatten() {

@@ -18,9 +18,9 @@ use crate::config::ClientConfig;
 use crate::domain::SiteName;
 
 /// How long a connection may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take beyond the time that it was asked to wait.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest answer that is read.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
@@ -44,7 +44,7 @@ pub(super) enum Trouble {
     /// Trying again cannot help: what was asked for is not right.
     #[error("{0}")]
     Refused(String),
-    /// Trying again does not help until somebody has mended something.
+    /// Trying again cannot help until somebody has fixed something.
     #[error("{0}")]
     Failed(String),
 }
@@ -85,7 +85,7 @@ impl Service {
         authorization.set_sensitive(true);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_PATIENCE));
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         // The certificates of this machine, or where it has none, Mozilla's.
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
@@ -163,12 +163,12 @@ impl Service {
                 .to_bytes();
             read(&uri, parts.status, &parts.headers, &body)
         };
-        tokio::time::timeout(wait + ANSWER_PATIENCE, asking)
+        tokio::time::timeout(wait + ANSWER_TIMEOUT, asking)
             .await
             .unwrap_or_else(|_| {
                 Err(no_answer(format!(
                     "not within {} s",
-                    (wait + ANSWER_PATIENCE).as_secs()
+                    (wait + ANSWER_TIMEOUT).as_secs()
                 )))
             })
     }

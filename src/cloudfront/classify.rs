@@ -178,7 +178,7 @@ impl Failure {
     }
 }
 
-/// Whether nothing can succeed before the settings, the policy or the clock are mended.
+/// Whether nothing can succeed before the settings, the policy or the clock are fixed.
 fn rejects_settings(error: &AwsError) -> bool {
     error.is_about_credentials()
         || matches!(error.code.as_str(), "NoSuchDistribution" | "EntityNotFound")

@@ -153,18 +153,18 @@ impl CloudFront {
     }
 
     /// The first two calls of “Save and test”: invalidates `/skycms-cdn-test` and asks how far that
-    /// is. `told` hears how far the test is, before each of the two; `called` what each came to,
+    /// is. `progress` hears how far the test is, before each of the two; `called` what each came to,
     /// with AWS's id of it.
     pub async fn test(
         &self,
         settings: &Settings,
         reference: CallerReference,
         called: impl Fn(Operation, &'static str, Option<&str>),
-        mut told: impl FnMut(&TestReport),
+        mut progress: impl FnMut(&TestReport),
     ) -> TestReport {
         let context = AdviceContext::from(settings);
         let distribution = &settings.distribution_id;
-        told(&TestReport::begun(reference.clone()));
+        progress(&TestReport::begun(reference.clone()));
         let batch = test_batch(reference);
         let created = self
             .create_invalidation(settings, distribution, &batch, None)
@@ -176,7 +176,7 @@ impl CloudFront {
         );
         let mut report = TestReport::after_create(batch.caller_reference, &created, &context);
         if let CreateOutcome::Accepted { id, .. } = &created {
-            told(&report);
+            progress(&report);
             let got = self.get_invalidation(settings, distribution, id).await;
             called(Operation::GetInvalidation, got.into_str(), got.request_id());
             report.after_get(&got, &context);

@@ -1,6 +1,6 @@
 //! What operators watch: what this replica did, in OpenMetrics text.
 //!
-//! Each replica counts its own doings; how things stand is the whole service's, read when the
+//! Each replica counts what it did itself; how things stand is the whole service's, read when the
 //! metrics are asked for.
 
 mod standing;
@@ -192,7 +192,7 @@ impl Metrics {
         self.0.complete.observe(seconds(after));
     }
 
-    /// Everything, in [`CONTENT_TYPE`]; without a standing when the database does not tell.
+    /// Everything, in [`CONTENT_TYPE`]; without a standing if the database does not answer.
     pub fn encode(&self, standing: Option<&Standing>) -> String {
         let mut text = String::new();
         self.write(&mut text, standing)

@@ -12,12 +12,12 @@ use crate::store::Standing;
 
 type OfSite = Family<[(&'static str, String); 1], Gauge>;
 
-/// Writes how things stand, or only that the database does not tell.
+/// Writes how things stand, or only that the database does not answer.
 pub(super) fn write(text: &mut String, standing: Option<&Standing>) -> fmt::Result {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register(
         "database_up",
-        "Whether the database told how things stand: 1 if it did",
+        "Whether the database answered this scrape: 1 if it did",
         ConstGauge::new(i64::from(standing.is_some())),
     );
     if let Some(standing) = standing {

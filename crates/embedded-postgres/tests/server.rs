@@ -41,7 +41,7 @@ fn postmaster(data_dir: &Path) -> Pid {
     Pid::from_raw(file.lines().next().unwrap().parse().unwrap())
 }
 
-/// Every process of the cluster, told by its working directory.
+/// Every process of the cluster, known by its working directory.
 fn processes(data_dir: &Path) -> Vec<PathBuf> {
     let cluster = data_dir.join("postgres").canonicalize().unwrap();
     fs::read_dir("/proc")
@@ -253,7 +253,7 @@ async fn a_service_killed_while_it_makes_the_database() {
     embedded.stop().await;
 }
 
-/// A service in a process of its own: this very test binary, told to run [`service_to_be_killed`]
+/// A service in a process of its own: this very test binary, asked to run [`service_to_be_killed`]
 /// only. Returns when `milestone` exists.
 async fn start_helper(data_dir: &Path, milestone: &str) -> Child {
     let helper = Command::new(std::env::current_exe().unwrap())

@@ -1,4 +1,4 @@
-//! `check`: what is not right with an installation, and how to mend it. It changes nothing, but for
+//! `check`: what is wrong with an installation, and how to fix it. It changes nothing except for
 //! the one path that `--full` invalidates.
 
 mod report;
@@ -24,13 +24,13 @@ Examples:
   skycms-cdn check --json | jq '.checks[] | select(.outcome != \"ok\")'
 
 Exit status: 0 nothing failed, 1 something did.
-By default AWS is only asked about an invalidation that does not exist, which costs nothing and tells whether
+By default AWS is only asked about an invalidation that does not exist, which costs nothing and shows whether
 key, distribution and permission to ask are right.";
 
 /// An invalidation that CloudFront never made: its ids are random.
 const NO_INVALIDATION: &str = "I0SKYCMS0CHECK";
 
-/// Check configuration, database, keys and AWS, and tell how to mend what is not right
+/// Check configuration, database, keys and AWS, and say how to fix what is wrong
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Check {
@@ -337,7 +337,7 @@ impl Outside {
             | GetOutcome::Completed { .. }
             | GetOutcome::Gone(_) => report.ok(
                 "aws",
-                format!("the key is good, and may ask about invalidations of {distribution}; whether it may make one, --full tells"),
+                format!("the key is good, and may ask about invalidations of {distribution}; --full finds out whether it may create one"),
             ),
             GetOutcome::SettingsRejected(error) => {
                 let advice = settings.advise(error, Operation::GetInvalidation);

@@ -50,7 +50,7 @@ impl Report {
         self.add(check, Outcome::Warn, detail, Some(fix.into()));
     }
 
-    /// Without a fix, `detail` tells what to do.
+    /// Without a fix, `detail` says what to do.
     pub(super) fn fail(
         &mut self,
         check: &'static str,

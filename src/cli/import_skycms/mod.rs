@@ -34,7 +34,7 @@ The row is JSON such as
   {\"CdnProvider\": 3, \"Value\":
    \"{\\\"DistributionId\\\":\\\"E…\\\",\\\"AccessKeyId\\\":\\\"AKIA…\\\",\\\"SecretAccessKey\\\":\\\"…\\\"}\"}
 
-The settings are tested as by «Save and test settings». Those that pass are put in force; those that fail are kept as a
+The settings are tested as by “Save and test settings”. Those that pass are put in force; those that fail are kept as a
 draft, and what was in force stays in force.
 
 Exit status: 0 imported, 1 kept as a draft or not done, 2 wrong use, or a row that cannot be imported.";
