@@ -15,7 +15,7 @@ use crate::web::AppState;
 use crate::web::api::{cloudfront, health, invalidations, metrics, openapi, publishes};
 use crate::web::pages::auth::session::SignedIn;
 use crate::web::pages::auth::{embed, password, session, sign_in};
-use crate::web::pages::settings::{rules, secrets, tokens};
+use crate::web::pages::settings::{keys, rules, secrets, tokens};
 use crate::web::pages::{self, activity, assets, audit, docs, events, purge, settings, sites};
 
 /// Whom a route answers.
@@ -120,6 +120,9 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         post("/settings/cdn/secrets", Admin, secrets::create),
         post("/settings/cdn/secrets/{id}/reveal", Admin, secrets::reveal),
         post("/settings/cdn/secrets/{id}/revoke", Admin, secrets::revoke),
+        post("/settings/cdn/keys", Admin, keys::create),
+        post("/settings/cdn/keys/{id}/rotate", Admin, keys::rotate),
+        post("/settings/cdn/keys/{id}/revoke", Admin, keys::revoke),
     ];
     for route in &mut routes {
         route.path.insert_str(0, prefix);

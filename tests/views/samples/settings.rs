@@ -157,6 +157,15 @@ pub(crate) fn hook() -> Hook {
             last_used: Some(ago(4_000)),
             unrevealed: false,
         }],
+        endpoint: "https://editor.example.com/cdn".into(),
+        keys: vec![KeyPair {
+            id: "1".into(),
+            access_key_id: "SKYCSAMPLE0000000001".into(),
+            name: "SkyCMS".into(),
+            everything_is_home: true,
+            created_at: ago(1_700_000),
+            last_used: Some(ago(4_000)),
+        }],
     }
 }
 

@@ -1,5 +1,6 @@
 //! Settings → CDN: the form, its test, and what is in force.
 
+pub(crate) mod keys;
 pub(crate) mod rules;
 pub(crate) mod secrets;
 mod shown;

@@ -11,8 +11,8 @@ use crate::web::AppState;
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::audit::{self, Deed};
 use crate::web::pages::auth::session::SignedIn;
-use crate::web::pages::settings::secrets;
 use crate::web::pages::settings::{Shown, refresh, respond};
+use crate::web::pages::settings::{keys, secrets};
 use crate::web::pages::views::{Hook, Nav, Revealed, Token};
 use crate::web::pages::words::settings as words;
 use crate::web::pages::{Page, PageError, PageResult};
@@ -139,6 +139,8 @@ pub(crate) async fn hook(
             })
             .collect(),
         secrets: secrets::list(state, site).await?,
+        endpoint: state.public.to_string(),
+        keys: keys::list(state, site).await?,
     })
 }
 

@@ -36,7 +36,7 @@ pub use settings::{
     SettingsPage, TestPart, TestResult, Tested,
 };
 pub use settings_parts::{
-    Hook, IamPolicy, PastLimit, PublishingForm, Revealed, SigningSecret, SpendingForm,
+    Hook, IamPolicy, KeyPair, PastLimit, PublishingForm, Revealed, SigningSecret, SpendingForm,
     SpendingPolicy, Token,
 };
 pub use sites::{SiteRow, SitesPage};

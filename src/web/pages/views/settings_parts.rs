@@ -24,6 +24,11 @@ pub struct Hook {
     pub tokens: Vec<Token>,
     /// The signing secrets, newest first.
     pub secrets: Vec<SigningSecret>,
+    /// The address for AWS SDKs.
+    pub endpoint: String,
+    /// The key pairs, oldest first: `POST …/settings/cdn/keys` (`name`, `everything`),
+    /// `…/keys/{id}/rotate`, `…/keys/{id}/revoke`.
+    pub keys: Vec<KeyPair>,
 }
 
 /// A token or signing secret, shown once. The only secret in any view model; it has no `Debug`.
@@ -32,6 +37,20 @@ pub struct Revealed {
     pub name: String,
     /// The secret itself.
     pub value: String,
+}
+
+/// A key pair for senders that speak CloudFront's own API.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    /// Its id in addresses.
+    pub id: String,
+    pub access_key_id: String,
+    pub name: String,
+    /// Whether its sender means the home page by `/*`.
+    pub everything_is_home: bool,
+    /// When it got the secret it has.
+    pub created_at: OffsetDateTime,
+    pub last_used: Option<OffsetDateTime>,
 }
 
 /// A bearer token.

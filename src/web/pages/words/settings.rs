@@ -72,6 +72,10 @@ pub fn token(name: &str) -> String {
     format!("Publish token “{name}”")
 }
 
+/// The halves of a key pair that is shown once, as AWS calls them.
+pub const ACCESS_KEY_ID: &str = "Access key ID";
+pub const SECRET_ACCESS_KEY: &str = "Secret access key";
+
 /// A signing secret that is shown once.
 pub const SIGNING_SECRET: &str = "Signing secret";
 
