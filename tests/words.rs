@@ -72,7 +72,7 @@ fn prose_of_the_pages_stands_in_templates_and_words() {
         for literal in literals(&fs::read_to_string(&file).unwrap()) {
             assert!(
                 !is_prose(&literal),
-                "{} says «{literal}»: put it into src/web/pages/words/",
+                "{} says “{literal}”: put it into src/web/pages/words/",
                 file.display()
             );
         }

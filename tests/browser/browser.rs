@@ -124,7 +124,7 @@ impl Browser {
             }
         }
         panic!(
-            "nothing to press says «{label}»: {}",
+            "nothing to press says “{label}”: {}",
             self.text("body").await
         );
     }
@@ -169,17 +169,17 @@ impl Browser {
 
     pub(crate) async fn assert_sees(&self, css: &str, words: &str) {
         let text = one_line(&self.text(css).await);
-        assert!(text.contains(words), "«{words}» is not in {css}: {text}");
+        assert!(text.contains(words), "“{words}” is not in {css}: {text}");
     }
 
     pub(crate) async fn assert_does_not_see(&self, css: &str, words: &str) {
         let text = one_line(&self.text(css).await);
-        assert!(!text.contains(words), "«{words}» is in {css}: {text}");
+        assert!(!text.contains(words), "“{words}” is in {css}: {text}");
     }
 
     /// Waits until a reader sees these words, without doing anything.
     pub(crate) async fn wait_for(&self, css: &str, words: &str) {
-        eventually(&format!("«{words}» in {css}"), || async {
+        eventually(&format!("“{words}” in {css}"), || async {
             // Between two pages there is nothing to find.
             let element = self.client().find(Locator::Css(css)).await.ok()?;
             one_line(&element.text().await.ok()?)

@@ -398,7 +398,7 @@ async fn draft(scripts: Scripts) {
 
     another_key_needs_its_own_secret(browser).await;
 
-    // Mended, with the stored secret.
+    // Fixed, with the stored secret.
     browser.open("/settings/cdn").await;
     fill(browser, DISTRIBUTION, KEY, "").await;
     browser.save_and_test().await;

@@ -72,7 +72,7 @@ async fn a_session_cannot_be_fixed_beforehand() {
         .insert("skycms-cdn-session".into(), planted.into());
     assert_eq!(attacker.get("/activity").await.status, 303);
 
-    // Signing in again makes a new token, and the old one works no more.
+    // Signing in again makes a new token, and the old one no longer works.
     let mut before = victim.clone();
     victim.sign_in(PASSWORD).await;
     assert_eq!(before.get("/activity").await.status, 303);

@@ -46,7 +46,7 @@ fn site(service: &Service, name: &str) -> SiteId {
     service.state.directory.site(name).unwrap().id
 }
 
-/// A browser of somebody whom SkyCMS sends, to these sites.
+/// The browser of somebody SkyCMS sends, for these sites.
 async fn sent<'a>(service: &'a Service, role: &str, sites: Value) -> (Browser<'a>, Answer) {
     let mut claims = claims(service, role);
     if !sites.is_null() {

@@ -103,7 +103,7 @@ async fn a_quota_that_cloudfront_finds_full_is_waited_for() {
     assert_eq!(
         service.sandbox.creates().await.len(),
         2,
-        "it is not asked in vain"
+        "CloudFront is not asked needlessly"
     );
 
     service.sandbox.complete().await;

@@ -40,7 +40,7 @@ async fn admin(service: &Stepped) -> Browser {
     browser
 }
 
-/// Somebody whom SkyCMS sends, to these sites.
+/// Somebody SkyCMS sends, for these sites.
 async fn sent(service: &Stepped, role: &str, sites: &[&str]) -> Browser {
     let now = service.state.clock.now().unix_timestamp();
     let claims = json!({

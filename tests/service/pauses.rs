@@ -10,7 +10,7 @@ const OTHER: &str = "E2OTHER0000001";
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
 
 /// Breaks the settings in force, checks that the site pauses and the other one does not notice,
-/// mends them, and checks that everything goes on by itself.
+/// fixes them, and checks that everything goes on by itself.
 async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
     let other = service.add_site("other", OTHER, OTHER_KEY).await;
     service.sandbox.set_key(KEY, bad).await;

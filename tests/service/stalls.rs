@@ -103,7 +103,7 @@ async fn a_site_that_cannot_be_claimed_for_holds_no_other_up() {
     assert_eq!(service.api.get_publish(&id).await["state"], "in_progress");
     assert_eq!(shop.get_publish(&bad).await["state"], "queued");
 
-    sqlx::query("UPDATE publish SET items = '{/mended}' WHERE items = '{no path}'")
+    sqlx::query("UPDATE publish SET items = '{/repaired}' WHERE items = '{no path}'")
         .execute(&mut db)
         .await
         .unwrap();

@@ -1,5 +1,5 @@
 //! Each rule: silent while all is well, fires when its trouble has lasted, and is silent again when
-//! it is mended.
+//! the cause is fixed.
 
 use serde_json::json;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, Spending};
