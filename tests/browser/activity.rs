@@ -217,7 +217,7 @@ async fn what_is_not_there_is_told_with_a_way_on() {
 }
 
 #[tokio::test]
-async fn a_rejected_key_is_told_on_every_page_until_it_is_mended() {
+async fn every_page_reports_a_rejected_key_until_it_is_fixed() {
     let stage = Stage::set_up(Scripts::On).await;
     stage
         .sandbox

@@ -91,7 +91,7 @@ async fn a_signed_call_is_accepted_and_repeated_safely() {
 }
 
 #[tokio::test]
-async fn without_valid_proof_nothing_is_done_and_nothing_learnt() {
+async fn without_valid_proof_nothing_is_done_and_nothing_revealed() {
     let service = Service::start().await;
     let now = service.now();
     let right = sign(HOOK_SECRET, "msg_1", now, BODY);

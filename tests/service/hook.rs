@@ -35,7 +35,7 @@ async fn nothing_is_queued(service: &Stepped) {
 }
 
 #[tokio::test]
-async fn an_accepted_publish_is_told_in_the_contracts_shape() {
+async fn an_accepted_publish_has_the_documented_shape() {
     let service = Stepped::start().await;
     let body = json!({
         "paths": ["/about", "https://www.example.com/blog/post-1", "root", "/docs/*"],
@@ -356,7 +356,7 @@ async fn a_request_that_asks_for_nothing_is_422() {
 }
 
 #[tokio::test]
-async fn a_path_that_can_only_be_widened_is_told() {
+async fn a_path_that_can_only_be_widened_is_reported() {
     let service = Stepped::start().await;
     let told = service
         .api

@@ -69,7 +69,7 @@ async fn invalidations_are_listed_by_status_and_by_site() {
 }
 
 #[tokio::test]
-async fn bad_values_are_told() {
+async fn bad_values_are_reported() {
     let service = Stepped::start().await;
     for (query, words) in [
         (

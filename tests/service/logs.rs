@@ -84,7 +84,7 @@ async fn rust_log_overrules_the_default() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_told_with_code_and_words() {
+async fn a_refusal_is_logged_with_code_and_message() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     sandbox.set_policy(Value::Null).await;
     let mut variables = variables(&database, &sandbox);

@@ -94,7 +94,7 @@ async fn a_detached_policy_pauses_its_site_until_it_is_attached() {
 }
 
 #[tokio::test]
-async fn a_changed_secret_pauses_its_site_until_the_settings_are_mended() {
+async fn a_changed_secret_pauses_its_site_until_the_settings_are_fixed() {
     let service = Stepped::start().await;
     let secret = crate::support::SECRET;
     a_pause(

@@ -314,7 +314,7 @@ async fn the_meter_follows_a_rotated_key() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_would_be_sent_and_stores_nothing() {
+async fn a_dry_run_shows_what_would_be_sent_and_stores_nothing() {
     let service = Stepped::start_with(&[
         ("CLOUDFRONT_FREE_PATHS", "2"),
         ("CLOUDFRONT_PATH_PRICE_USD", "0.25"),

@@ -174,7 +174,7 @@ async fn two_replicas_send_one_call_at_a_time_and_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_replica_that_slept_through_its_lease_writes_nothing_over() {
+async fn a_replica_that_slept_through_its_lease_overwrites_nothing() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     sandbox
         .fault(
