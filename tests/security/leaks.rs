@@ -1,59 +1,20 @@
 //! Secrets are searched for in all that comes out of a full run.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 use skycms_cdn::cloudfront::{CloudFront, Options};
 use skycms_cdn::dispatcher::Dispatcher;
 
 use crate::harness::{Answer, EMBED_SECRET, HOOK_SECRET, KEY, LOG, PASSWORD, Service, TOKEN, dump};
+use crate::support::{DISTRIBUTION, KEY as ACCESS_KEY, Sandbox};
 
-const DISTRIBUTION: &str = "E2SANDBOX0CDN1";
-const ACCESS_KEY: &str = "AKIASANDBOX000000001";
 const AWS_SECRET: &str = "pLanted/secret+of/cloudfront+0123456789a";
 const TYPED_SECRET: &str = "wRong/secret+typed/in+the/form0123456789";
 const METRICS_TOKEN: &str = "planted token of the metrics";
 const GUESS: &str = "a wrong \"password\" & more/";
-
-struct Sandbox(Child, String);
-
-impl Sandbox {
-    fn start() -> Self {
-        let program =
-            Path::new(env!("CARGO_BIN_EXE_skycms-cdn")).with_file_name("cloudfront-sandbox");
-        assert!(program.exists(), "run `cargo build --workspace` first");
-        let mut child = Command::new(program)
-            .env_clear()
-            .args(["--in-progress-ms", "0", "--distribution-id", DISTRIBUTION])
-            .args([
-                "--access-key-id",
-                ACCESS_KEY,
-                "--secret-access-key",
-                AWS_SECRET,
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line.trim().rsplit(' ').next().unwrap().to_owned();
-        Self(child, url)
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// All the ways to write a secret.
 fn spellings(secret: &str) -> Vec<String> {
@@ -96,14 +57,17 @@ fn the_search_finds_every_spelling() {
 
 #[tokio::test]
 async fn no_secret_comes_out() {
-    let sandbox = Sandbox::start();
+    let sandbox = Sandbox::start().await;
+    sandbox
+        .set_key(ACCESS_KEY, json!({ "secret_access_key": AWS_SECRET }))
+        .await;
     let service = Service::start_with(&[
-        ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.1),
+        ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
         ("CloudFront__SecretAccessKey", AWS_SECRET),
         ("METRICS_TOKEN", METRICS_TOKEN),
     ])
     .await;
-    let outputs = full_run(&service, &sandbox.1).await;
+    let outputs = full_run(&service, &sandbox.url).await;
     let dump = dump(&service.database).await;
     let log = LOG.text();
     assert!(log.contains("TRACE aws_"), "the log is complete");
