@@ -3,10 +3,11 @@
 use std::process::Stdio;
 
 use serde_json::json;
+use tokio::io::AsyncReadExt as _;
 
 use super::canned::{Canned, answer};
 use super::run::{Said, publisher, publisher_of, run};
-use crate::support::{Database, Replica, Sandbox, TOKEN, Variables, eventually, variables};
+use crate::support::{Database, PATIENCE, Replica, Sandbox, TOKEN, Variables, variables};
 
 struct Bench {
     replica: Replica,
@@ -281,18 +282,20 @@ async fn a_terminal_is_shown_how_far_it_is() {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
-    let shown = tokio::spawn(async move { terminal.output().await.unwrap() });
-    eventually("the invalidation to be under way", || async {
-        (bench.sandbox.creates().await.len() == 1).then_some(())
-    })
-    .await;
+    let mut terminal = terminal.spawn().unwrap();
+    let mut output = terminal.stdout.take().unwrap();
+    let mut bytes = Vec::new();
+    let mut shown = String::new();
     // The line is written again with each answer, which the service holds for two seconds.
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    while !(shown.contains(" in_progress, ") && shown.contains("\r\u{1b}[K")) {
+        let read = tokio::time::timeout(PATIENCE, output.read_buf(&mut bytes)).await;
+        assert_ne!(read.expect("more output").unwrap(), 0, "{shown:?}");
+        shown = String::from_utf8_lossy(&bytes).into_owned();
+    }
     bench.sandbox.complete().await;
-    let output = shown.await.unwrap();
-    let shown = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{shown}");
-    assert!(shown.contains("\r\u{1b}[K"), "{shown:?}");
-    assert!(shown.contains(" in_progress, "), "{shown:?}");
+    output.read_to_end(&mut bytes).await.unwrap();
+    let shown = String::from_utf8(bytes).unwrap();
+    let status = terminal.wait().await.unwrap();
+    assert_eq!(status.code(), Some(0), "{shown}");
     assert!(shown.trim_end().ends_with(" completed"), "{shown:?}");
 }
