@@ -1,5 +1,6 @@
 //! What administrators do, the same on a page and on the command line: one file per action.
 
+pub(crate) mod audit;
 mod key_pair;
 mod save_and_test;
 pub(crate) mod sites;

@@ -10,15 +10,16 @@ use crate::metrics::Metrics;
 use crate::store::{SiteId, Slot, Store, StoreError, TestInvalidation, TestRun};
 
 /// What a test of settings needs.
-pub(crate) struct Tester<'a> {
-    pub(crate) store: &'a Store,
-    pub(crate) cloudfront: &'a CloudFront,
-    pub(crate) clock: &'a Clock,
-    pub(crate) limits: &'a Limits,
-    pub(crate) metrics: &'a Metrics,
+#[derive(Clone)]
+pub(crate) struct Tester {
+    pub(crate) store: Store,
+    pub(crate) cloudfront: CloudFront,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
 }
 
-impl Tester<'_> {
+impl Tester {
     /// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
     /// `progress` hears how far it is, before each.
     pub(crate) async fn test(
@@ -49,7 +50,7 @@ impl Tester<'_> {
         if report.caller_reference.is_some()
             && let Err(error) = self
                 .store
-                .count_forced_call(settings, self.limits, now)
+                .count_forced_call(settings, &self.limits, now)
                 .await
         {
             tracing::warn!(%error, "the test's call was not counted against the request rate");

@@ -19,6 +19,7 @@ pub use commands::{reseal, set_up_link};
 pub(crate) use database::Database;
 pub use health::health;
 
+use crate::admin::Tester;
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, PublicUrl};
@@ -176,7 +177,15 @@ impl App {
         });
         let hasher = Hasher::new(clock.clone());
         first_start::seed_password(&store, config, &clock, &public, &hasher).await?;
+        let tester = Tester {
+            store: store.clone(),
+            cloudfront,
+            clock: clock.clone(),
+            limits: config.limits,
+            metrics: metrics.clone(),
+        };
         let state = AppState::new(Shared {
+            tester,
             access: Arc::new(config.access.clone()),
             hasher,
             last_used: LastUsed::new(store.clone(), tasks.clone()),
@@ -184,7 +193,6 @@ impl App {
             store,
             inbox,
             clock,
-            cloudfront,
             limits: config.limits,
             changes: LiveChanges::default(),
             days: RecentDays::default(),
@@ -283,7 +291,7 @@ impl App {
             }
         }
         match served {
-            Ok(served) => served.map_err(std::io::Error::other)??,
+            Ok(served) => served.map_err(std::io::Error::other)?,
             Err(_) => {
                 tracing::warn!(
                     "something did not finish in time; its leases run out by themselves"

@@ -1,25 +1,17 @@
 //! What a command did is written down like what a page did.
 
+use crate::admin;
 use crate::clock::Clock;
-use crate::store::{AuditRecord, SiteId, Store, StoreError};
-use crate::web::Deed;
+use crate::domain::AuditAction;
+use crate::store::{SiteId, Store, StoreError};
 
 pub(super) async fn write(
     store: &Store,
     clock: &Clock,
-    deed: Deed,
+    action: AuditAction,
     site: Option<SiteId>,
     detail: impl Into<String>,
 ) -> Result<(), StoreError> {
-    store
-        .write_audit(&AuditRecord {
-            id: clock.id(),
-            at: clock.now(),
-            who: "command line".into(),
-            what: deed.words().into(),
-            site: site.map(|site| site.0),
-            detail: Some(detail.into()),
-            address: "this machine".into(),
-        })
-        .await
+    let actor = ("command line", "this machine");
+    admin::audit::record(store, clock, actor, action, site, Some(detail.into())).await
 }

@@ -11,9 +11,8 @@ use crate::admin::fresh_key_pair;
 use crate::app::Database;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::{DEFAULT_SITE, NewKeyPair, SiteName};
+use crate::domain::{AuditAction, DEFAULT_SITE, NewKeyPair, SiteName};
 use crate::store::{KeyPairView, SiteId, Store};
-use crate::web::Deed;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,7 +85,14 @@ impl Keys {
                     .add_key_pair(site, clock.id(), &name, &pair, home, clock.now())
                     .await?;
                 let detail = format!("{}, {name}", pair.access_key_id);
-                audit::write(store, clock, Deed::CreatedKeyPair, Some(site), detail).await?;
+                audit::write(
+                    store,
+                    clock,
+                    AuditAction::CreatedKeyPair,
+                    Some(site),
+                    detail,
+                )
+                .await?;
                 print(&pair);
                 Ok(())
             }
@@ -97,7 +103,14 @@ impl Keys {
                     .rotate_key_pair(site, known.id, &secret, clock.now())
                     .await?;
                 let detail = access_key_id.as_str();
-                audit::write(store, clock, Deed::RotatedKeyPair, Some(site), detail).await?;
+                audit::write(
+                    store,
+                    clock,
+                    AuditAction::RotatedKeyPair,
+                    Some(site),
+                    detail,
+                )
+                .await?;
                 print(&NewKeyPair {
                     access_key_id,
                     secret,
@@ -108,7 +121,14 @@ impl Keys {
                 let known = find(store, site, &access_key_id).await?;
                 store.revoke_key_pair(site, known.id).await?;
                 let detail = access_key_id.as_str();
-                audit::write(store, clock, Deed::RevokedKeyPair, Some(site), detail).await?;
+                audit::write(
+                    store,
+                    clock,
+                    AuditAction::RevokedKeyPair,
+                    Some(site),
+                    detail,
+                )
+                .await?;
                 say(format_args!("{access_key_id} was revoked."));
                 Ok(())
             }

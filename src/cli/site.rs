@@ -10,10 +10,9 @@ use crate::admin::sites::{self, SiteError};
 use crate::app::Database;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::SiteName;
+use crate::domain::{AuditAction, SiteName};
 use crate::janitor;
 use crate::store::{Directory, Store};
-use crate::web::Deed;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,7 +90,7 @@ impl SiteCommand {
                 audit::write(
                     store,
                     &clock,
-                    Deed::CreatedSite,
+                    AuditAction::CreatedSite,
                     Some(new.id),
                     name.as_str(),
                 )
@@ -107,7 +106,7 @@ impl SiteCommand {
             Self::Rename { name, new_name } => {
                 let site = sites::rename(store, &name, &new_name).await?;
                 let detail = format!("{name}, now {new_name}");
-                audit::write(store, &clock, Deed::RenamedSite, Some(site), detail).await?;
+                audit::write(store, &clock, AuditAction::RenamedSite, Some(site), detail).await?;
                 say(format_args!(
                     "{name} is called {new_name} now. Publishing to {name} is answered 404; tokens and secrets stay as they are."
                 ));
@@ -121,7 +120,14 @@ impl SiteCommand {
                     )));
                 }
                 let site = sites::remove(store, &clock, &name).await?;
-                audit::write(store, &clock, Deed::RemovedSite, Some(site), name.as_str()).await?;
+                audit::write(
+                    store,
+                    &clock,
+                    AuditAction::RemovedSite,
+                    Some(site),
+                    name.as_str(),
+                )
+                .await?;
                 say(format_args!(
                     "{name} is removed; its history goes in small steps."
                 ));

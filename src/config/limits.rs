@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::variables::Variables;
-use super::{ConfigError, error};
+use super::{ConfigError, ServeOptions, error};
 use crate::domain::{Limits, MicroUsd, Prices};
-use crate::web::ServeOptions;
 
 impl Variables<'_> {
     pub(super) fn serve(&self) -> Result<ServeOptions, ConfigError> {

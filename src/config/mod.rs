@@ -8,6 +8,7 @@ mod access;
 mod client;
 mod limits;
 mod public_url;
+mod serve;
 mod variables;
 
 use std::ffi::OsString;
@@ -20,10 +21,10 @@ use url::Url;
 pub use access::AccessConfig;
 pub use client::ClientConfig;
 pub use public_url::PublicUrl;
+pub use serve::ServeOptions;
 
 use self::variables::{Variables, encryption_keys, public_url};
 use crate::domain::{Limits, SettingsForm};
-use crate::web::ServeOptions;
 
 /// What is wrong with which variable, in one line.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@
 //! it means for people, and [`retry`] what follows from it.
 
 pub mod advice;
+pub mod audit_action;
 pub mod bucket;
 pub mod coverage;
 pub mod credentials;
@@ -42,6 +43,7 @@ pub mod test_report;
 pub mod trace;
 
 pub use advice::{Advice, AdviceContext, advise};
+pub use audit_action::AuditAction;
 pub use bucket::Bucket;
 pub use credentials::{AccessKeyId, Credentials, SecretAccessKey};
 pub use distribution::DistributionId;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
 
@@ -10,7 +12,8 @@ pub const DEFAULT_SITE: &str = "default";
 const LONGEST: usize = 63;
 
 /// A name that a site can have: lower-case letters, digits and hyphens, such as `shop-de`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct SiteName(String);
 
 /// A text that is not the name of a site.
@@ -24,6 +27,14 @@ impl SiteName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for SiteName {
+    type Error = NotASiteName;
+
+    fn try_from(text: String) -> Result<Self, NotASiteName> {
+        text.parse()
     }
 }
 

@@ -69,3 +69,10 @@ pub enum InvalidationStatus {
     /// It can never succeed, or CloudFront no longer knows it.
     Failed,
 }
+
+impl InvalidationStatus {
+    /// Whether nothing changes any more.
+    pub const fn has_ended(self) -> bool {
+        !matches!(self, Self::Queued | Self::InProgress)
+    }
+}

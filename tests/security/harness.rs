@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
+use axum::response::Response;
 use http::{HeaderMap, Method, Request, header};
 use skycms_cdn::app::App;
 use skycms_cdn::clock::{Clock, ManualClock};
@@ -16,6 +17,8 @@ use skycms_cdn::config::Config;
 use skycms_cdn::store::{Role, Session, Source, hash};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
+
+use tower::ServiceExt as _;
 
 use crate::support::Database;
 
@@ -64,7 +67,7 @@ pub(crate) struct Service {
     /// Holds what runs in the background.
     _app: App,
     pub(crate) state: AppState,
-    pub(crate) entrance: web::Entrance,
+    pub(crate) router: axum::Router,
     pub(crate) time: ManualClock,
     pub(crate) database: Database,
 }
@@ -108,12 +111,17 @@ impl Service {
         let app = App::start(&config(&database, more), clock).await.unwrap();
         let state = app.state().clone();
         Self {
-            entrance: web::Entrance::new(state.clone()),
+            router: web::router(&state),
             _app: app,
             state,
             time,
             database,
         }
+    }
+
+    /// Answers one request, without a connection.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -162,7 +170,7 @@ impl Service {
         request
             .extensions_mut()
             .insert(ConnectInfo(SocketAddr::new(address, 40_000)));
-        let answer = self.entrance.clone().answer(request).await;
+        let answer = self.answer(request).await;
         let (parts, body) = answer.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         Answer {

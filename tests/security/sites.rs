@@ -215,7 +215,7 @@ async fn events_tell_of_the_own_site_only() {
         .header("cookie", cookies.join("; "))
         .body(Body::empty())
         .unwrap();
-    let answer = service.entrance.clone().answer(request).await;
+    let answer = service.answer(request).await;
     assert_eq!(answer.status(), 200);
     let mut stream = answer.into_body();
     let announce = |name: &str| {

@@ -3,6 +3,7 @@
 
 use askama::Template;
 use skycms_cdn::domain::AwsError;
+use skycms_cdn::store::Role;
 use skycms_cdn::web::views::*;
 
 mod samples;

@@ -275,11 +275,11 @@ async fn settings(
         return outside.ask(report, &site.name, &settings).await;
     }
     let test = Tester {
-        store,
-        cloudfront: &outside.cloudfront,
-        clock: &outside.clock,
-        limits: &config.limits,
-        metrics: &Metrics::default(),
+        store: store.clone(),
+        cloudfront: outside.cloudfront.clone(),
+        clock: outside.clock.clone(),
+        limits: config.limits,
+        metrics: Metrics::default(),
     }
     .test(&site.name, &settings, |_| {})
     .await;

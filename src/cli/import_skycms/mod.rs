@@ -14,10 +14,9 @@ use crate::app::Database;
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::Config;
-use crate::domain::{DEFAULT_SITE, Settings, SiteName, StepOutcome, TestReport};
+use crate::domain::{AuditAction, DEFAULT_SITE, Settings, SiteName, StepOutcome, TestReport};
 use crate::metrics::Metrics;
 use crate::store::{SiteId, Slot, Store};
-use crate::web::Deed;
 
 /// More than any row of settings has.
 const LONGEST_ROW: u64 = 64 * 1024;
@@ -93,21 +92,28 @@ impl ImportSkycms {
                 .save_settings(site, Slot::Draft, settings, None, clock.now())
                 .await?;
             let detail = format!("{distribution}, imported from SkyCMS, as a draft");
-            audit::write(store, &clock, Deed::SavedSettings, Some(site), detail).await?;
+            audit::write(
+                store,
+                &clock,
+                AuditAction::SavedSettings,
+                Some(site),
+                detail,
+            )
+            .await?;
             say(format_args!(
                 "{distribution} is a draft now; test it under Settings → CDN to put it in force."
             ));
             return Ok(());
         }
         let test = Tester {
-            store,
-            cloudfront: &CloudFront::new(cloudfront::Options {
+            store: store.clone(),
+            cloudfront: CloudFront::new(cloudfront::Options {
                 endpoint: config.cloudfront_endpoint.clone(),
                 ..cloudfront::Options::default()
             }),
-            clock: &clock,
-            limits: &config.limits,
-            metrics: &Metrics::default(),
+            clock: clock.clone(),
+            limits: config.limits,
+            metrics: Metrics::default(),
         }
         .save((site, self.site.as_str()), settings, |_| {})
         .await?;
@@ -118,7 +124,14 @@ impl ImportSkycms {
             "failed, and kept as a draft"
         };
         let detail = format!("{distribution}, imported from SkyCMS: {outcome}");
-        audit::write(store, &clock, Deed::TestedSettings, Some(site), detail).await?;
+        audit::write(
+            store,
+            &clock,
+            AuditAction::TestedSettings,
+            Some(site),
+            detail,
+        )
+        .await?;
         if passed {
             say(format_args!(
                 "{distribution} passed its test and is in force now."

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -14,7 +13,7 @@ use crate::domain::TraceParent;
 use crate::store::{Proof, RepeatKey, Site};
 use crate::web::AppState;
 use crate::web::api::signature::Signature;
-use crate::web::http::problem::Problem;
+use crate::web::http::error::{Error, Result};
 
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;
@@ -25,12 +24,9 @@ pub(crate) struct Caller {
 }
 
 impl FromRequestParts<AppState> for Caller {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        state: &AppState,
-    ) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let name = site_name(parts, state).await?;
         let site = match Signature::claimed(&parts.headers, state.clock.now())? {
             Some(signature) => signed(state, &name, &signature, &[])?,
@@ -50,9 +46,9 @@ pub(crate) struct Call<T> {
 }
 
 impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self> {
         let (mut parts, body) = request.into_parts();
         let name = site_name(&mut parts, state).await?;
         let headers = parts.headers;
@@ -66,17 +62,14 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
                 Some(site)
             }
         };
-        let bytes = Bytes::from_request(Request::new(body), state)
-            .await
-            .map_err(|rejection: BytesRejection| Problem::from(rejection))?;
+        let bytes = Bytes::from_request(Request::new(body), state).await?;
         let site = match (&signature, bearing) {
             (_, Some(site)) => site,
             (Some(signature), None) => signed(state, &name, signature, &bytes)?,
-            (None, None) => return Err(Problem::Unauthorized),
+            (None, None) => return Err(Error::Unauthorized),
         };
         must_be_json(&headers)?;
-        let body =
-            serde_json::from_slice(&bytes).map_err(|error| Problem::not_this_shape(&error))?;
+        let body = serde_json::from_slice(&bytes).map_err(|error| Error::not_this_shape(&error))?;
         let key = match signature {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,
@@ -95,28 +88,23 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
 }
 
 /// The site in the address, which nobody knows yet to exist.
-async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String, Problem> {
+async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String> {
     let params = RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(|_| Problem::NoSuchRoute)?;
+        .map_err(|_| Error::NotFound)?;
     let (_, site) = params
         .iter()
         .find(|(name, _)| *name == "site")
-        .ok_or(Problem::NoSuchRoute)?;
+        .ok_or(Error::NotFound)?;
     Ok(site.to_owned())
 }
 
 /// The site, if its signing secret made the signature. Without one nobody learns which sites exist.
-fn signed(
-    state: &AppState,
-    name: &str,
-    signature: &Signature,
-    body: &[u8],
-) -> Result<Arc<Site>, Problem> {
+fn signed(state: &AppState, name: &str, signature: &Signature, body: &[u8]) -> Result<Arc<Site>> {
     let (site, secret) = state
         .directory
         .site_of_secret(name, |secret| signature.is_by(secret, body))
-        .ok_or(Problem::Unauthorized)?;
+        .ok_or(Error::Unauthorized)?;
     state
         .last_used
         .note(Proof::Secret(secret), state.clock.now());
@@ -124,24 +112,24 @@ fn signed(
 }
 
 /// The site, if the token is one of its own. Without a token nobody learns which sites exist.
-fn bearing(state: &AppState, name: &str, headers: &HeaderMap) -> Result<Arc<Site>, Problem> {
+fn bearing(state: &AppState, name: &str, headers: &HeaderMap) -> Result<Arc<Site>> {
     let (allowed, token) = bearer(headers)
         .and_then(|token| state.directory.site_of_token(token))
-        .ok_or(Problem::Unauthorized)?;
+        .ok_or(Error::Unauthorized)?;
     let site = state
         .directory
         .site(name)
         .filter(|site| site.id == allowed)
-        .ok_or_else(|| Problem::NoSuchSite(name.to_owned()))?;
+        .ok_or_else(|| Error::NoSuchSite(name.to_owned()))?;
     state.last_used.note(Proof::Token(token), state.clock.now());
     Ok(site)
 }
 
-fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn must_be_json(headers: &HeaderMap) -> Result<()> {
     if is_json(headers) {
         Ok(())
     } else {
-        Err(Problem::NotJson)
+        Err(Error::NotJson)
     }
 }
 
@@ -163,13 +151,13 @@ fn is_json(headers: &HeaderMap) -> bool {
         })
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
     let key = value.to_str().map(str::trim).unwrap_or_default();
     if key.is_empty() || key.len() > LONGEST_KEY {
-        return Err(Problem::BadRequest(format!(
+        return Err(Error::BadRequest(format!(
             "Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters."
         )));
     }

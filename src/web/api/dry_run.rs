@@ -10,9 +10,9 @@ use crate::domain::{
     Canonical, Explanation, HeldNote, Hint, Item, MicroUsd, Plan, PlanInput, Usage, WaitReason,
     Waiting, Widened, explain, hints, plan,
 };
-use crate::store::{Site, StoreError};
+use crate::store::Site;
 use crate::web::AppState;
-use crate::web::http::problem::Problem;
+use crate::web::http::error::{Error, Result};
 
 /// What would be sent, had nothing else been waiting. Together with what waits it can only take fewer paths.
 pub(crate) struct DryRun {
@@ -39,7 +39,7 @@ pub(crate) async fn dry_run(
     state: &AppState,
     site: &Site,
     asked: &Canonical,
-) -> Result<Option<DryRun>, StoreError> {
+) -> Result<Option<DryRun>> {
     let now = state.clock.now();
     let limits = &state.limits;
     let Some(outlook) = state.store.outlook(site.id, limits, now).await? else {
@@ -138,14 +138,10 @@ struct InvalidationItems<'a> {
 }
 
 /// Answers a dry run: 200, and nothing was stored.
-pub(crate) async fn answer(
-    state: &AppState,
-    site: &Site,
-    asked: &Canonical,
-) -> Result<Response, Problem> {
+pub(crate) async fn answer(state: &AppState, site: &Site, asked: &Canonical) -> Result<Response> {
     let dry_run = dry_run(state, site, asked)
         .await?
-        .ok_or(Problem::NoSettings)?;
+        .ok_or(Error::NoSettings)?;
     let body = DryRunBody {
         dry_run: true,
         site: &site.name,

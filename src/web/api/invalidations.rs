@@ -1,8 +1,7 @@
 //! What CloudFront was told.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 use time::OffsetDateTime;
@@ -14,7 +13,8 @@ use crate::store::{Invalidation, InvalidationFilter};
 use crate::web::AppState;
 use crate::web::api::caller::Caller;
 use crate::web::api::openapi::{self, OfList, SitePath, examples};
-use crate::web::http::problem::Problem;
+use crate::web::http::error::{Error, Result};
+use crate::web::http::extract::Query;
 
 /// Rows on a page unless told.
 const DEFAULT_LIMIT: u16 = 50;
@@ -137,14 +137,13 @@ pub(crate) struct ListQuery {
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
-    query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<ListBody>, Problem> {
-    let Query(query) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    Query(query): Query<ListQuery>,
+) -> Result<Json<ListBody>> {
     let status = query
         .status
         .map(|text| {
             text.parse::<InvalidationStatus>().map_err(|_| {
-                Problem::BadRequest(format!(
+                Error::BadRequest(format!(
                     "`status` is one of {}; `{text}` is none.",
                     InvalidationStatus::VARIANTS
                         .iter()
@@ -159,13 +158,13 @@ pub(crate) async fn list(
         text.parse()
             .ok()
             .filter(|limit| (1..=MOST).contains(limit))
-            .ok_or_else(|| Problem::BadRequest(format!("`limit` is a number from 1 to {MOST}.")))
+            .ok_or_else(|| Error::BadRequest(format!("`limit` is a number from 1 to {MOST}.")))
     })?;
     let before = query
         .before
         .map(|text| {
             text.parse::<Uuid>().map_err(|_| {
-                Problem::BadRequest("`before` is what an earlier page gave as `next`.".into())
+                Error::BadRequest("`before` is what an earlier page gave as `next`.".into())
             })
         })
         .transpose()?;

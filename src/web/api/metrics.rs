@@ -14,7 +14,7 @@ use crate::metrics::CONTENT_TYPE;
 use crate::web::AppState;
 use crate::web::api::caller::{bearer, sha256};
 use crate::web::api::openapi::{OPERATIONS, OfMetrics};
-use crate::web::http::problem::Problem;
+use crate::web::http::error::{Error, Result};
 
 /// How long the database may take. A scrape is worth more without what it tells than too late.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,12 +44,12 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     match &state.metrics_token {
         Some(token) if !holds(&headers, token.expose_secret()) => {
-            return Err(Problem::NoMetricsToken);
+            return Err(Error::NoMetricsToken);
         }
-        None if !is_local(peer, &headers) => return Err(Problem::NotLocal),
+        None if !is_local(peer, &headers) => return Err(Error::NotLocal),
         _ => {}
     }
     let standing = tokio::time::timeout(PATIENCE, state.store.standing(state.clock.now())).await;

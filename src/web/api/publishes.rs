@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,7 @@ use uuid::Uuid;
 use crate::domain::{
     Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened, canonicalize,
 };
-use crate::store::{Acceptance, InboxError, NewPublish, Publish, Site, StoreError};
+use crate::store::{Acceptance, NewPublish, Publish, Site};
 use crate::web::AppState;
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
@@ -24,7 +23,8 @@ use crate::web::api::openapi::{
     self, OfPublish, OfPublishing, PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader,
     examples,
 };
-use crate::web::http::problem::Problem;
+use crate::web::http::error::{Error, Result};
+use crate::web::http::extract::{Path, Query};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds.
 pub(crate) const LONGEST_WAIT: u64 = 60;
@@ -132,15 +132,14 @@ pub(crate) struct CreateOptions {
 )]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    options: Result<Query<CreateOptions>, QueryRejection>,
+    Query(options): Query<CreateOptions>,
     call: Call<PublishRequest>,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     let site = &call.site;
     if site.distribution_id.is_none() {
-        return Err(Problem::NoSettings);
+        return Err(Error::NoSettings);
     }
-    let Query(options) = options.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    let canonical = canonicalize(&call.body, &site.intake).map_err(Problem::BadItems)?;
+    let canonical = canonicalize(&call.body, &site.intake).map_err(Error::BadItems)?;
     if options.dry_run {
         // Boxed, as below: the future of every publish is as large as the largest thing it may wait
         // for.
@@ -179,7 +178,7 @@ pub(crate) async fn create(
             widened: first.widened,
             ..accepted
         },
-        Acceptance::KeyReused => return Err(Problem::KeyReused),
+        Acceptance::KeyReused => return Err(Error::KeyReused),
     };
     let id = accepted.id;
     let wait = preferred_wait(&call.headers);
@@ -209,7 +208,7 @@ pub(crate) async fn accept(
     state: &AppState,
     site: &Site,
     publish: NewPublish,
-) -> Result<Acceptance, InboxError> {
+) -> Result<Acceptance> {
     let (id, received_at, items) = (publish.id, publish.received_at, publish.items.len());
     let trace = publish.traceparent.clone();
     let trace_id = trace.as_ref().map(TraceParent::trace_id);
@@ -255,10 +254,10 @@ pub(crate) async fn show(
     Path((_, id)): Path<(String, String)>,
     headers: HeaderMap,
     caller: Caller,
-) -> Result<Response, Problem> {
+) -> Result<Response> {
     let site = &caller.site;
     let Ok(uuid) = id.parse::<Uuid>() else {
-        return Err(Problem::NoSuchPublish(id));
+        return Err(Error::NoSuchPublish(id));
     };
     let wait = preferred_wait(&headers);
     let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
@@ -273,7 +272,7 @@ async fn ended_or_waited(
     site: &Site,
     id: Uuid,
     wait: Duration,
-) -> Result<Publish, Problem> {
+) -> Result<Publish> {
     let mut changes = state.changes.subscribe();
     let sleep = tokio::time::sleep(wait);
     tokio::pin!(sleep);
@@ -282,9 +281,8 @@ async fn ended_or_waited(
         let view = state
             .store
             .publish(site.id, id, state.clock.now())
-            .await
-            .map_err(|error: StoreError| Problem::from(error))?
-            .ok_or_else(|| Problem::NoSuchPublish(id.to_string()))?;
+            .await?
+            .ok_or_else(|| Error::NoSuchPublish(id.to_string()))?;
         if waited || view.state.has_ended() {
             return Ok(view);
         }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::HookSecret;
-use crate::web::http::problem::Problem;
+use crate::web::http::error::{Error, Result};
 
 /// How far the sender's clock may be off, and how long a call can be repeated by who overheard it.
 /// Its `webhook-id` makes such a repeat harmless.
@@ -32,10 +32,7 @@ impl Signature {
     ///
     /// # Errors
     /// If it cannot be right, whatever the secret.
-    pub(crate) fn claimed(
-        headers: &HeaderMap,
-        now: OffsetDateTime,
-    ) -> Result<Option<Self>, Problem> {
+    pub(crate) fn claimed(headers: &HeaderMap, now: OffsetDateTime) -> Result<Option<Self>> {
         let Some(signatures) = headers.get("webhook-signature") else {
             return Ok(None);
         };
@@ -51,7 +48,7 @@ impl Signature {
             || id.len() > LONGEST_ID
             || !id.bytes().all(|b| b.is_ascii_graphic() && b != b'.')
         {
-            return Err(Problem::BadSignature(
+            return Err(Error::BadSignature(
                 "`webhook-id` must be 1 to 255 visible ASCII characters without a full stop.",
             ));
         }
@@ -61,11 +58,11 @@ impl Signature {
             .ok()
             .filter(|_| timestamp.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-            .ok_or(Problem::BadSignature(
+            .ok_or(Error::BadSignature(
                 "`webhook-timestamp` must be the time of sending, in seconds since 1970.",
             ))?;
         if (now - sent).abs() > TOLERANCE {
-            return Err(Problem::BadSignature(TOO_OLD));
+            return Err(Error::BadSignature(TOO_OLD));
         }
         let signatures = signatures
             .to_str()

@@ -1,10 +1,11 @@
-//! The edge: routes with their rules, what every request passes, errors, and the serving of connections.
+//! The edge: routes with their rules, the layers around them, errors, and the serving of
+//! connections.
 
 pub(crate) mod client;
-pub(crate) mod entrance;
+pub(crate) mod error;
 pub(crate) mod extract;
-mod guard;
-mod limits;
+mod layers;
 pub(crate) mod problem;
+pub(crate) mod render;
 pub(crate) mod routes;
 pub(crate) mod serve;

@@ -2,21 +2,26 @@
 //! mounted without one.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{self, MethodRouter};
 
-use super::guard;
+use super::error::Error;
+use super::layers::{around, never_framed, same_origin};
+use super::render::mark_page;
 use crate::store::Role;
 use crate::web::AppState;
 use crate::web::api::{cloudfront, health, invalidations, metrics, openapi, publishes};
-use crate::web::pages::auth::session::SignedIn;
 use crate::web::pages::auth::{embed, password, session, sign_in};
-use crate::web::pages::settings::{keys, rules, secrets, tokens};
-use crate::web::pages::{self, activity, assets, audit, docs, events, purge, settings, sites};
+use crate::web::pages::settings::{connection, keys, publishing, spending, tokens};
+use crate::web::pages::visit::{Visitor, see};
+use crate::web::pages::{activity, assets, audit, docs, events, layout, purge, sites};
+
+/// The largest form of a page, in bytes: thousands of paths to purge by hand.
+const LARGEST_FORM: usize = 256 << 10;
 
 /// Whom a route answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub enum Access {
     KeyPair,
     /// Who has the token of `METRICS_TOKEN`, or without one this machine alone; the handler looks.
     Metrics,
+    /// Who brings a token that SkyCMS signed; the handler looks.
+    SkyCms,
     /// Who is signed in.
     Editor,
     /// Who is signed in as administrator.
@@ -52,7 +59,7 @@ pub struct Route {
 /// All routes but the answers to unknown addresses.
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
-    use Access::{Admin, Anyone, Editor, Hook, KeyPair, Metrics, Stranger};
+    use Access::{Admin, Anyone, Editor, Hook, KeyPair, Metrics, SkyCms, Stranger};
     let mut routes = vec![
         get("/health/live", Anyone, health::live),
         get("/health/ready", Anyone, health::ready),
@@ -76,7 +83,7 @@ pub fn routes() -> Vec<Route> {
         post("/sign-in", Stranger, sign_in::submit),
         get("/set-up", Stranger, password::show_set_up),
         post("/set-up", Stranger, password::set_up),
-        get("/embed", Anyone, embed::sign_in),
+        get("/embed", SkyCms, embed::sign_in),
 
         get("/", Editor, home),
         post("/sign-out", Editor, sign_in::sign_out),
@@ -109,17 +116,17 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         post("/purge", Editor, purge::act),
         get("/events", Editor, events::events),
 
-        get("/settings/cdn", Admin, settings::show),
-        post("/settings/cdn", Admin, settings::save),
-        post("/settings/cdn/remove", Admin, settings::remove),
-        post("/settings/cdn/publishing", Admin, rules::save_publishing),
-        post("/settings/cdn/policy", Admin, rules::save_spending),
-        post("/settings/cdn/tokens", Admin, tokens::create),
-        post("/settings/cdn/tokens/{id}/reveal", Admin, tokens::reveal),
-        post("/settings/cdn/tokens/{id}/revoke", Admin, tokens::revoke),
-        post("/settings/cdn/secrets", Admin, secrets::create),
-        post("/settings/cdn/secrets/{id}/reveal", Admin, secrets::reveal),
-        post("/settings/cdn/secrets/{id}/revoke", Admin, secrets::revoke),
+        get("/settings/cdn", Admin, connection::show),
+        post("/settings/cdn", Admin, connection::save),
+        post("/settings/cdn/remove", Admin, connection::remove),
+        post("/settings/cdn/publishing", Admin, publishing::save),
+        post("/settings/cdn/policy", Admin, spending::save),
+        post("/settings/cdn/tokens", Admin, tokens::create_token),
+        post("/settings/cdn/tokens/{id}/reveal", Admin, tokens::reveal_token),
+        post("/settings/cdn/tokens/{id}/revoke", Admin, tokens::revoke_token),
+        post("/settings/cdn/secrets", Admin, tokens::create_secret),
+        post("/settings/cdn/secrets/{id}/reveal", Admin, tokens::reveal_secret),
+        post("/settings/cdn/secrets/{id}/revoke", Admin, tokens::revoke_secret),
         post("/settings/cdn/keys", Admin, keys::create),
         post("/settings/cdn/keys/{id}/rotate", Admin, keys::rotate),
         post("/settings/cdn/keys/{id}/revoke", Admin, keys::revoke),
@@ -151,35 +158,49 @@ fn post<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler
 impl Route {
     /// The handler behind its rule.
     fn guarded(self, state: &AppState) -> MethodRouter<AppState> {
+        // A later layer is around the earlier ones.
+        let page = |handler: MethodRouter<AppState>| {
+            handler
+                .route_layer(DefaultBodyLimit::max(LARGEST_FORM))
+                .route_layer(same_origin(state))
+        };
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
-        let same_origin = from_fn_with_state(state.clone(), guard::same_origin);
         match self.access {
             Access::Anyone | Access::Metrics | Access::Hook | Access::KeyPair => self.handler,
-            Access::Stranger => self
+            Access::Stranger => page(self.handler)
+                .route_layer(map_response(mark_page))
+                .route_layer(map_response(never_framed)),
+            Access::SkyCms => self
                 .handler
-                .route_layer(axum::middleware::map_response(guard::never_framed))
-                .route_layer(same_origin),
-            Access::Editor => self
-                .handler
-                .route_layer(signed_in(Role::Editor))
-                .route_layer(same_origin),
-            Access::Admin => self
-                .handler
-                .route_layer(signed_in(Role::Admin))
-                .route_layer(same_origin),
+                .route_layer(map_response(mark_page))
+                .route_layer(map_response(embed::without_referrer)),
+            Access::Editor => page(self.handler.route_layer(signed_in(Role::Editor))),
+            Access::Admin => page(self.handler.route_layer(signed_in(Role::Admin))),
         }
     }
 }
 
-/// All routes, mounted.
-pub(crate) fn mount(state: &AppState) -> Router<AppState> {
-    routes().into_iter().fold(Router::new(), |router, route| {
+/// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix
+/// or leave it.
+pub(crate) fn mount(state: &AppState) -> Router {
+    let mounted = routes().into_iter().fold(Router::new(), |router, route| {
         let path = route.path.clone();
         router.route(&path, route.guarded(state))
-    })
+    });
+    let mounted = mounted
+        .fallback(async || Error::NotFound)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .with_state(state.clone());
+    let prefix = &state.public.prefix;
+    let mounted = if prefix.is_empty() {
+        mounted
+    } else {
+        Router::new().nest(prefix, mounted.clone()).merge(mounted)
+    };
+    around(mounted, state)
 }
 
-async fn home(State(state): State<AppState>, user: SignedIn) -> Response {
-    let home = pages::home(&state, &user.session);
-    pages::see(&state, &format!("{home}/activity"))
+async fn home(State(state): State<AppState>, visitor: Visitor) -> Response {
+    let home = layout::home(&state, &visitor.user.session);
+    see(&state, &format!("{home}/activity"))
 }

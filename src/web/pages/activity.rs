@@ -1,29 +1,27 @@
 //! Activity: what was published and how far its purge is.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::domain::AuditAction;
 use crate::domain::coverage::Cover;
 use crate::domain::{InvalidationStatus, Item, PublishState, Region, WaitReason};
 use crate::store::{
-    Acceptance, NewPublish, Publish, PublishFilter, PublishSummary, RepeatKey, StoreError,
-    parse_items,
+    Acceptance, NewPublish, Publish, PublishFilter, PublishSummary, RepeatKey, parse_items,
 };
 use crate::web::AppState;
 use crate::web::api::publishes::accept;
+use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::pages::audit::{self, Deed};
-use crate::web::pages::auth::session::SignedIn;
 use crate::web::pages::overview;
-use crate::web::pages::settings::tokens::hook_url;
 use crate::web::pages::views::{
     ActivityPage, Count, Filter, InvalidationView, Nav, Overview, PAGE_SIZE, Paging, Progress,
     PublishPage, PublishRow, PublishedItem, Span,
 };
+use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
-use crate::web::pages::{Page, PageError, PageResult, html};
+use axum::response::Response;
 
 /// What to list.
 #[derive(Deserialize)]
@@ -45,68 +43,51 @@ pub(crate) struct Named {
 /// `GET /activity`, newest first.
 pub(crate) async fn list(
     State(state): State<AppState>,
-    user: SignedIn,
+    visit: Visit,
     Query(query): Query<ListQuery>,
-) -> PageResult {
-    let mut page = Page::begin(&state, &user, Nav::Activity)?;
-    let failed = page.failed();
+) -> Result<Response> {
+    let mut layout = visit.layout(Nav::Activity);
     let wanted = query.state.parse::<PublishState>().ok();
-    let path = query.path.trim().to_owned();
+    let path = query.path.trim();
     let filter = PublishFilter {
         state: wanted,
-        path: (!path.is_empty()).then_some(path.as_str()),
+        path: (!path.is_empty()).then_some(path),
         before: query.before,
         after: query.after,
     };
-    let limit = u16::try_from(PAGE_SIZE).unwrap_or(u16::MAX);
     let found = state
         .store
-        .publishes(page.site.id, filter, limit, page.layout.now)
-        .await
-        .map_err(|error| failed(error.into()))?;
+        .publishes(visit.site.id, filter, PAGE_SIZE, layout.now)
+        .await?;
     let is_first =
         wanted.is_none() && path.is_empty() && query.before.is_none() && query.after.is_none();
     let overview = if is_first {
-        let read = overview::read(&state, &page.site, page.layout.now).await;
-        Some(read.map_err(|error| failed(error.into()))?)
+        Some(overview::read(&state, &visit.site, layout.now).await?)
     } else {
         None
     };
-    page.layout.pending = found.items.iter().any(|publish| !publish.state.has_ended())
+    layout.pending = found.items.iter().any(|publish| !publish.state.has_ended())
         || overview.as_ref().is_some_and(Overview::is_pending);
-    let same_filter = |position: String| {
-        let mut encoded = url::form_urlencoded::Serializer::new(position);
-        if let Some(state) = wanted {
-            encoded.append_pair("state", state.into_str());
-        }
-        if !path.is_empty() {
-            encoded.append_pair("path", &path);
-        }
-        encoded.finish()
-    };
-    let paging = Paging {
-        newer: found.previous.map(|id| same_filter(format!("after={id}"))),
-        older: found.next.map(|id| same_filter(format!("before={id}"))),
-    };
-    let activity = ActivityPage {
+    let state_name = wanted.map_or("", |state| state.into_str());
+    let paging = Paging::of(&found, &[("state", state_name), ("path", path)]);
+    html(&ActivityPage {
         overview,
         filter: Filter {
-            state: wanted.map(Into::into),
-            path: path.clone(),
+            state: wanted,
+            path: path.to_owned(),
         },
         publishes: found.items.into_iter().map(row).collect(),
         paging,
-        set_up: page.site.distribution_id.is_some(),
-        hook_url: hook_url(&state, &page.site),
-        layout: page.layout,
-    };
-    html(StatusCode::OK, &activity).map_err(failed)
+        set_up: visit.site.distribution_id.is_some(),
+        hook_url: state.hook_url(&visit.site),
+        layout,
+    })
 }
 
 fn row(publish: PublishSummary) -> PublishRow {
     PublishRow {
         id: publish.id.to_string(),
-        state: publish.state.into(),
+        state: publish.state,
         received_at: publish.received_at,
         to_sent: publish
             .submitted_at
@@ -132,33 +113,30 @@ fn progress(done: u64, total: u64) -> Option<Progress> {
 /// `GET /activity/{publish}`.
 pub(crate) async fn show(
     State(state): State<AppState>,
-    user: SignedIn,
+    visit: Visit,
     Path(named): Path<Named>,
-) -> PageResult {
-    let mut page = Page::begin(&state, &user, Nav::Activity)?;
-    let failed = page.failed();
+) -> Result<Response> {
+    let mut layout = visit.layout(Nav::Activity);
     let id = named.publish;
     let publish = state
         .store
-        .publish(page.site.id, id, page.layout.now)
-        .await
-        .map_err(|error| failed(error.into()))?
-        .ok_or_else(|| failed(PageError::NotFound))?;
+        .publish(visit.site.id, id, layout.now)
+        .await?
+        .ok_or(Error::NotFound)?;
     let region = state
         .store
-        .region_in_force(page.site.id)
-        .await
-        .map_err(|error| failed(error.into()))?
+        .region_in_force(visit.site.id)
+        .await?
         .unwrap_or(Region::RECOMMENDED);
-    page.layout.pending = !publish.state.has_ended();
+    layout.pending = !publish.state.has_ended();
     let ended = publish
         .invalidations
         .iter()
         .filter(|i| i.ended_at.is_some());
     let ended = ended.count();
-    let shown = PublishPage {
+    html(&PublishPage {
         id: publish.id.to_string(),
-        state: publish.state.into(),
+        state: publish.state,
         received_at: publish.received_at,
         sent_at: publish.submitted_at,
         ended_at: publish.ended_at,
@@ -172,28 +150,25 @@ pub(crate) async fn show(
             .map(|i| invalidation(i, region))
             .collect(),
         can_retry: publish.state == PublishState::Failed,
-        layout: page.layout,
-    };
-    html(StatusCode::OK, &shown).map_err(failed)
+        layout,
+    })
 }
 
 /// `POST /activity/{publish}/retry`: publishes again what has not completed of a failed publish.
 pub(crate) async fn retry(
     State(state): State<AppState>,
-    user: SignedIn,
+    visit: Visit,
     Path(named): Path<Named>,
-) -> PageResult {
-    let page = Page::begin(&state, &user, Nav::Activity)?;
-    let failed = page.failed();
+) -> Result<Response> {
     let id = named.publish;
+    let now = state.clock.now();
     let again = state
         .store
-        .publish(page.site.id, id, page.layout.now)
-        .await
-        .map_err(|error| failed(error.into()))?
+        .publish(visit.site.id, id, now)
+        .await?
         .filter(|publish| publish.state == PublishState::Failed)
-        .ok_or_else(|| failed(PageError::NotFound))?;
-    let items = not_completed(&again).map_err(|error| failed(error.into()))?;
+        .ok_or(Error::NotFound)?;
+    let items = not_completed(&again)?;
     let widened = again
         .widened
         .into_iter()
@@ -203,9 +178,9 @@ pub(crate) async fn retry(
     // One press, one publish, however often the form is sent.
     let key = format!("retry-of-{id}");
     let publish = NewPublish {
-        site: page.site.id,
+        site: visit.site.id,
         id: fresh,
-        received_at: state.clock.now(),
+        received_at: now,
         items,
         widened,
         repeat_key: Some(RepeatKey {
@@ -214,19 +189,19 @@ pub(crate) async fn retry(
         }),
         traceparent: None,
     };
-    let accepted = accept(&state, &page.site, publish)
-        .await
-        .map_err(|error| failed(error.into()))?;
+    let accepted = accept(&state, &visit.site, publish).await?;
     let shown = match accepted {
         Acceptance::Repeat(first) => first.id,
         Acceptance::Stored | Acceptance::KeyReused => fresh,
     };
-    audit::by(&state, &user, Deed::TriedAgain, Some(id.to_string())).await?;
-    Ok(page.see(&format!("/activity/{shown}")))
+    visit
+        .audit(AuditAction::TriedAgain, Some(id.to_string()))
+        .await?;
+    Ok(visit.see(&format!("/activity/{shown}")))
 }
 
 /// The items that no completed invalidation covers; all of them, where that would be none.
-fn not_completed(publish: &Publish) -> Result<Vec<Item>, StoreError> {
+fn not_completed(publish: &Publish) -> Result<Vec<Item>> {
     let completed = publish
         .invalidations
         .iter()
@@ -276,7 +251,7 @@ fn invalidation(view: crate::store::Invalidation, region: Region) -> Invalidatio
         console_url,
         caller_reference: view.caller_reference,
         distribution_id: view.distribution_id,
-        state: view.status.into(),
+        state: view.status,
         items_total: Count(view.items.len() as u64),
         attempts: u32::try_from(view.attempts).unwrap_or_default(),
         submitted_at: view.submitted_at,

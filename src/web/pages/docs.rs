@@ -2,32 +2,37 @@
 //! `/openapi.json`.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::request::Parts;
+use axum::http::HeaderMap;
 use serde_json::Value;
 
 use crate::web::AppState;
 use crate::web::api::openapi;
+use crate::web::http::client::ClientAddress;
+use crate::web::http::error::Result;
 use crate::web::pages::auth::session;
+use crate::web::pages::layout::layout;
 use crate::web::pages::views::{
     Answer, ApiPage, Content, Example, Group, Kind, Layout, Member, Nav, Operation, Proof, Prose,
     Shape,
 };
-use crate::web::pages::{self, PageFailure, PageResult};
+use crate::web::pages::visit::html;
+use axum::response::Response;
 
 /// `GET /docs`.
-pub(crate) async fn show(State(state): State<AppState>, parts: Parts) -> PageResult {
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    client: ClientAddress,
+    headers: HeaderMap,
+) -> Result<Response> {
     // Whoever is signed in keeps the navigation; without a database nobody is.
-    let user = session::signed_in(&state, &parts).await.ok().flatten();
-    let layout = pages::layout(&state, user.as_ref(), Nav::Elsewhere);
-    let failed = |error| PageFailure::of(&state, user.as_ref(), error);
+    let user = session::signed_in(&state, &headers, client).await;
+    let layout = layout(&state, user.ok().flatten().as_ref(), Nav::Elsewhere);
     let document = openapi::document(&state)
         .to_json()
         .ok()
         .and_then(|json| serde_json::from_str(&json).ok())
         .unwrap_or_default();
-    let page = Reader(document).page(layout);
-    pages::html(StatusCode::OK, &page).map_err(failed)
+    html(&Reader(document).page(layout))
 }
 
 /// An OpenAPI document, read for a page.

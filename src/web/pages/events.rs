@@ -9,9 +9,7 @@ use futures_util::Stream;
 use futures_util::stream;
 
 use crate::web::AppState;
-use crate::web::pages::auth::session::SignedIn;
-use crate::web::pages::views::Nav;
-use crate::web::pages::{Page, PageFailure};
+use crate::web::pages::visit::Visit;
 
 /// The shortest time between two events.
 const PACE: Duration = Duration::from_millis(250);
@@ -19,9 +17,9 @@ const PACE: Duration = Duration::from_millis(250);
 /// `GET /events`.
 pub(crate) async fn events(
     State(state): State<AppState>,
-    user: SignedIn,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Box<PageFailure>> {
-    let site = Page::begin(&state, &user, Nav::Elsewhere)?.site.id;
+    visit: Visit,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let site = visit.site.id;
     let reader = state.changes.subscribe();
     let start = (reader, state.stop.clone(), state.directory.clone());
     let changes = stream::unfold(start, move |(mut reader, stop, directory)| async move {
@@ -42,5 +40,5 @@ pub(crate) async fn events(
             (reader, stop, directory),
         ))
     });
-    Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }

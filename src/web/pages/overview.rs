@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::DistributionId;
-use crate::store::{Day, Site, SiteId, StoreError};
+use crate::store::{Day, Site, SiteId};
 use crate::web::AppState;
-use crate::web::pages::settings::rules;
-use crate::web::pages::views::{Chart, Count, Hour, Overview, Progress, QuotaUse, Span, Work};
+use crate::web::http::error::Result;
+use crate::web::pages::views::{
+    Chart, Count, Hour, Meter, Overview, Progress, QuotaUse, Span, Usd, Work,
+};
 
 /// How long a day's figures are shown before they are read again.
 const FRESH: Duration = Duration::seconds(10);
@@ -35,11 +37,7 @@ impl RecentDays {
 }
 
 /// Reads what the overview shows.
-pub(crate) async fn read(
-    state: &AppState,
-    site: &Site,
-    now: OffsetDateTime,
-) -> Result<Overview, StoreError> {
+pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Overview> {
     let day = match state.days.kept(site.id, now) {
         Some(day) => day,
         None => {
@@ -90,6 +88,25 @@ pub(crate) async fn read(
             underway.in_progress.wildcards,
             state.limits.wildcards_in_progress,
         ),
-        meter: Some(rules::meter(state, site, now).await?),
+        meter: Some(meter(state, site, now).await?),
+    })
+}
+
+/// This month's paths and what they cost.
+pub(crate) async fn meter(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Meter> {
+    let reading = state
+        .store
+        .month_usage(site.id, now)
+        .await?
+        .read(&state.limits.prices, now);
+    Ok(Meter {
+        month: format!("{} {}", now.month(), now.year()),
+        paths: Count(reading.key_paths),
+        free: Count(reading.free_paths),
+        free_left: Count(reading.free_left),
+        cost: Usd(reading.key_cost.0 / 1_000),
+        projected_paths: Count(reading.projected_paths),
+        projected_cost: Usd(reading.projected_cost.0 / 1_000),
+        saved: Count(reading.site_saved),
     })
 }

@@ -1,22 +1,23 @@
 //! Purge by hand, with a preview of exactly what would be sent.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Deserialize;
 
-use crate::domain::{Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
+use crate::domain::AuditAction;
+use crate::domain::{Fate, Item, ItemError, PublishRequest, canonicalize};
 use crate::store::NewPublish;
 use crate::web::AppState;
 use crate::web::api::dry_run::{DryRun, dry_run};
 use crate::web::api::publishes::accept;
+use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
-use crate::web::pages::audit::{self, Deed};
-use crate::web::pages::auth::session::SignedIn;
 use crate::web::pages::views::{
     ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd,
 };
+use crate::web::pages::visit::refused;
+use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words::purge as words;
-use crate::web::pages::{Page, PageError, PageResult, html};
+use axum::response::Response;
 
 /// The fields of the form.
 #[derive(Default, Deserialize)]
@@ -81,69 +82,49 @@ impl Typed {
 }
 
 /// `GET /purge`.
-pub(crate) async fn show(State(state): State<AppState>, user: SignedIn) -> PageResult {
-    let page = Page::begin(&state, &user, Nav::Purge)?;
-    let failed = page.failed();
-    html(StatusCode::OK, &blank(page, String::new())).map_err(failed)
+pub(crate) async fn show(visit: Visit) -> Result<Response> {
+    html(&blank(&visit, String::new()))
 }
 
-/// `POST /purge`: previews, asks about «everything», or publishes.
+/// `POST /purge`: previews, asks about “everything”, or publishes.
 pub(crate) async fn act(
     State(state): State<AppState>,
-    user: SignedIn,
+    visit: Visit,
     Form(fields): Form<Fields>,
-) -> PageResult {
-    let page = Page::begin(&state, &user, Nav::Purge)?;
-    let failed = page.failed();
+) -> Result<Response> {
     let text = match fields.action.as_str() {
         "everything" => Item::everything().to_string(),
         _ => fields.items,
     };
+    let is_preview = fields.action == "preview";
     let typed = Typed::read(&text);
-    if page.site.distribution_id.is_none() || (typed.is_empty() && fields.action == "preview") {
-        return html(StatusCode::OK, &blank(page, text)).map_err(failed);
+    if visit.site.distribution_id.is_none() || (typed.is_empty() && is_preview) {
+        return html(&blank(&visit, text));
     }
-    let canonical = match canonicalize(&typed.request, &page.site.intake) {
+    let canonical = match canonicalize(&typed.request, &visit.site.intake) {
         Ok(canonical) => canonical,
         Err(errors) => {
-            let errors = errors
-                .into_iter()
-                .map(|error| typed.line_error(&text, error))
-                .collect();
-            let refused = PurgePage {
-                errors,
-                ..blank(page, text)
+            let errors = errors.into_iter();
+            let page = PurgePage {
+                errors: errors.map(|error| typed.line_error(&text, error)).collect(),
+                ..blank(&visit, text)
             };
-            return html(StatusCode::UNPROCESSABLE_ENTITY, &refused).map_err(failed);
+            return refused(&page);
         }
     };
-    if fields.action == "preview" {
-        let preview = dry_run(&state, &page.site, &canonical)
-            .await
-            .map_err(|error| failed(error.into()))?
-            .as_ref()
-            .map(preview);
-        let previewed = PurgePage {
-            preview,
-            ..blank(page, text)
-        };
-        return html(StatusCode::OK, &previewed).map_err(failed);
+    if is_preview {
+        let planned = dry_run(&state, &visit.site, &canonical).await?;
+        return html(&PurgePage {
+            preview: planned.as_ref().map(preview),
+            ..blank(&visit, text)
+        });
     }
     if canonical.items.contains(&Item::everything()) && fields.confirmed.is_none() {
-        return html(StatusCode::OK, &confirm_everything(page, text)).map_err(failed);
+        return html(&confirm_everything(&visit, text));
     }
-    publish(&state, &user, &page, canonical).await
-}
-
-async fn publish(
-    state: &AppState,
-    user: &SignedIn,
-    page: &Page,
-    canonical: Canonical,
-) -> PageResult {
     let id = state.clock.id();
     let publish = NewPublish {
-        site: page.site.id,
+        site: visit.site.id,
         id,
         received_at: state.clock.now(),
         items: canonical.items,
@@ -151,30 +132,27 @@ async fn publish(
         repeat_key: None,
         traceparent: None,
     };
-    accept(state, &page.site, publish)
-        .await
-        .map_err(|error| page.failed()(PageError::from(error)))?;
-    audit::by(state, user, Deed::Purged, Some(id.to_string())).await?;
-    Ok(page.see(&format!("/activity/{id}")))
+    accept(&state, &visit.site, publish).await?;
+    visit
+        .audit(AuditAction::Purged, Some(id.to_string()))
+        .await?;
+    Ok(visit.see(&format!("/activity/{id}")))
 }
 
-fn blank(page: Page, text: String) -> PurgePage {
+fn blank(visit: &Visit, text: String) -> PurgePage {
+    let is_set_up = visit.site.distribution_id.is_some();
     PurgePage {
         text,
         errors: Vec::new(),
         preview: None,
-        blocked: page
-            .site
-            .distribution_id
-            .is_none()
-            .then(|| words::NO_SETTINGS.to_owned()),
-        layout: page.layout,
+        blocked: (!is_set_up).then(|| words::NO_SETTINGS.to_owned()),
+        layout: visit.layout(Nav::Purge),
     }
 }
 
-fn confirm_everything(page: Page, text: String) -> ConfirmPage {
+fn confirm_everything(visit: &Visit, text: String) -> ConfirmPage {
     ConfirmPage {
-        layout: page.layout,
+        layout: visit.layout(Nav::Purge),
         question: words::EVERYTHING,
         path: "/purge".into(),
         fields: vec![

@@ -2,21 +2,24 @@
 //! here.
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
 use serde::Deserialize;
 
 use crate::admin::sites::{self, SiteError};
+use crate::domain::AuditAction;
 use crate::domain::{DEFAULT_SITE, SiteName};
 use crate::store::{Site, SiteId};
 use crate::web::AppState;
+use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
-use crate::web::pages::audit::{self, Deed};
-use crate::web::pages::auth::session::SignedIn;
-use crate::web::pages::settings::{Confirmation, refresh};
+use crate::web::pages::layout::path_of;
+use crate::web::pages::views::Layout;
 use crate::web::pages::views::{ConfirmPage, Field, Flash, Nav, SiteRow, SitesPage};
+use crate::web::pages::visit::{Confirmation, refused};
+use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::sites as words;
-use crate::web::pages::{PageError, PageFailure, PageResult, Reader, html, path_of};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::Response;
 
 /// What was just done, told once after a redirect.
 #[derive(Deserialize)]
@@ -27,7 +30,7 @@ pub(crate) struct Notice {
 /// The site in the address.
 #[derive(Deserialize)]
 pub(crate) struct Named {
-    site: String,
+    site: SiteName,
 }
 
 /// The name of a new site, or a site's new name.
@@ -35,6 +38,12 @@ pub(crate) struct Named {
 pub(crate) struct NewName {
     #[serde(default)]
     name: String,
+}
+
+impl NewName {
+    fn refused(&self, error: String) -> Field {
+        Field::typed(self.name.trim(), Some(error))
+    }
 }
 
 /// What the page shows besides the sites.
@@ -47,151 +56,148 @@ struct Shown {
     renamed: Option<(String, Field)>,
 }
 
+/// Whoever may make, rename and remove sites.
+pub(crate) struct Manager(Visitor);
+
+impl FromRequestParts<AppState> for Manager {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        let visitor = Visitor::from_request_parts(parts, state).await?;
+        if visitor.user.session.manages_sites() {
+            Ok(Self(visitor))
+        } else {
+            Err(Error::Forbidden)
+        }
+    }
+}
+
+impl From<SiteError> for Error {
+    fn from(error: SiteError) -> Self {
+        match error {
+            SiteError::Store(error) => error.into(),
+            SiteError::NoSuchSite(_) | SiteError::Default => Self::NotFound,
+            SiteError::NameTaken(_) => Self::BadRequest(error.to_string()),
+        }
+    }
+}
+
 /// `GET /sites`.
 pub(crate) async fn show(
     State(state): State<AppState>,
-    user: SignedIn,
+    manager: Manager,
     Query(notice): Query<Notice>,
-) -> PageResult {
-    must_manage(&state, &user)?;
-    let told = notice.done.as_deref().and_then(words::done);
-    let flash = told.map(|(severity, text)| Flash {
-        severity,
-        text: text.to_owned(),
-    });
-    let shown = Shown {
-        flash,
-        ..Shown::default()
-    };
-    respond(&state, &user, StatusCode::OK, shown)
+) -> Result<Response> {
+    let flash = notice
+        .done
+        .as_deref()
+        .and_then(words::done)
+        .map(Flash::from);
+    html(&page(
+        &state,
+        &manager,
+        Shown {
+            flash,
+            ..Shown::default()
+        },
+    ))
 }
 
 /// `POST /sites`: makes a site, and leads to its settings.
 pub(crate) async fn create(
     State(state): State<AppState>,
-    user: SignedIn,
+    manager: Manager,
     Form(new): Form<NewName>,
-) -> PageResult {
-    must_manage(&state, &user)?;
+) -> Result<Response> {
     let refuse = |error: String| {
-        let new = typed(&new.name, error);
-        let shown = Shown {
-            new,
-            ..Shown::default()
-        };
-        respond(&state, &user, StatusCode::UNPROCESSABLE_ENTITY, shown)
+        let new = new.refused(error);
+        refused(&page(
+            &state,
+            &manager,
+            Shown {
+                new,
+                ..Shown::default()
+            },
+        ))
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
         Err(error) => return refuse(words::name(error)),
     };
     match sites::create(&state.store, &state.clock, &name).await {
-        Ok(made) => {
-            done(&state, &user, Deed::CreatedSite, made.id, name.to_string()).await?;
-            Ok(Reader::of(&state, &user).see(&format!("/sites/{name}/settings/cdn?done=created")))
+        Err(error @ SiteError::NameTaken(_)) => refuse(sentence(&error)),
+        made => {
+            let detail = name.to_string();
+            done(&state, &manager, AuditAction::CreatedSite, made?.id, detail).await?;
+            Ok(see(
+                &state,
+                &format!("/sites/{name}/settings/cdn?done=created"),
+            ))
         }
-        Err(SiteError::Store(error)) => Err(failed(&state, &user, error.into())),
-        Err(error) => refuse(sentence(&error)),
     }
 }
 
 /// `POST /sites/{site}/rename`.
 pub(crate) async fn rename(
     State(state): State<AppState>,
-    user: SignedIn,
-    Path(named): Path<Named>,
+    manager: Manager,
+    Path(Named { site: old }): Path<Named>,
     Form(new): Form<NewName>,
-) -> PageResult {
-    must_manage(&state, &user)?;
-    let old = name_of(&state, &user, &named)?;
+) -> Result<Response> {
     let refuse = |error: String| {
-        let renamed = Some((old.to_string(), typed(&new.name, error)));
-        let shown = Shown {
-            renamed,
-            ..Shown::default()
-        };
-        respond(&state, &user, StatusCode::UNPROCESSABLE_ENTITY, shown)
+        let renamed = Some((old.to_string(), new.refused(error)));
+        refused(&page(
+            &state,
+            &manager,
+            Shown {
+                renamed,
+                ..Shown::default()
+            },
+        ))
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
         Err(error) => return refuse(words::name(error)),
     };
     match sites::rename(&state.store, &old, &name).await {
-        Ok(site) => {
+        Err(error @ SiteError::NameTaken(_)) => refuse(sentence(&error)),
+        renamed => {
             let detail = words::renamed(&old, &name);
-            done(&state, &user, Deed::RenamedSite, site, detail).await?;
-            Ok(Reader::of(&state, &user).see("/sites?done=renamed"))
+            done(&state, &manager, AuditAction::RenamedSite, renamed?, detail).await?;
+            Ok(see(&state, "/sites?done=renamed"))
         }
-        Err(SiteError::Store(error)) => Err(failed(&state, &user, error.into())),
-        Err(SiteError::NoSuchSite(_) | SiteError::Default) => {
-            Err(failed(&state, &user, PageError::NotFound))
-        }
-        Err(error) => refuse(sentence(&error)),
     }
 }
 
 /// `POST /sites/{site}/remove`: asks first, and says what goes.
 pub(crate) async fn remove(
     State(state): State<AppState>,
-    user: SignedIn,
-    Path(named): Path<Named>,
+    manager: Manager,
+    Path(Named { site: name }): Path<Named>,
     Form(answer): Form<Confirmation>,
-) -> PageResult {
-    must_manage(&state, &user)?;
-    let name = name_of(&state, &user, &named)?;
+) -> Result<Response> {
     if name.as_str() == DEFAULT_SITE {
-        return Err(failed(&state, &user, PageError::NotFound));
+        return Err(Error::NotFound);
     }
     if !answer.is_given() {
-        return confirm(&state, &user, &name);
+        return html(&ConfirmPage {
+            layout: manager.0.layout(Nav::Sites),
+            question: words::remove(&name),
+            path: format!("/sites/{name}/remove").into(),
+            fields: vec![("confirmed", "yes".into())],
+            cancel: "/sites",
+        });
     }
-    match sites::remove(&state.store, &state.clock, &name).await {
-        Ok(site) => {
-            done(&state, &user, Deed::RemovedSite, site, name.to_string()).await?;
-            Ok(Reader::of(&state, &user).see("/sites?done=removed"))
-        }
-        Err(SiteError::Store(error)) => Err(failed(&state, &user, error.into())),
-        Err(_) => Err(failed(&state, &user, PageError::NotFound)),
-    }
-}
-
-fn confirm(state: &AppState, user: &SignedIn, name: &SiteName) -> PageResult {
-    let confirm = ConfirmPage {
-        layout: Reader::of(state, user).layout(Nav::Sites),
-        question: words::remove(name),
-        path: format!("/sites/{name}/remove").into(),
-        fields: vec![("confirmed", "yes".into())],
-        cancel: "/sites",
-    };
-    html(StatusCode::OK, &confirm).map_err(|error| failed(state, user, error))
-}
-
-/// A site that is not there, or not for this user, was turned away before; here the name is one.
-fn name_of(state: &AppState, user: &SignedIn, named: &Named) -> Result<SiteName, Box<PageFailure>> {
-    named
-        .site
-        .parse()
-        .map_err(|_| failed(state, user, PageError::NotFound))
-}
-
-fn must_manage(state: &AppState, user: &SignedIn) -> Result<(), Box<PageFailure>> {
-    if user.session.manages_sites() {
-        Ok(())
-    } else {
-        Err(failed(state, user, PageError::Forbidden))
-    }
-}
-
-fn failed(state: &AppState, user: &SignedIn, error: PageError) -> Box<PageFailure> {
-    PageFailure::of(state, Some(user), error)
-}
-
-fn typed(name: &str, error: String) -> Field {
-    Field {
-        value: name.trim().to_owned(),
-        error: Some(error),
-        note: None,
-    }
+    let site = sites::remove(&state.store, &state.clock, &name).await?;
+    done(
+        &state,
+        &manager,
+        AuditAction::RemovedSite,
+        site,
+        name.to_string(),
+    )
+    .await?;
+    Ok(see(&state, "/sites?done=removed"))
 }
 
 /// As a sentence of its own.
@@ -204,30 +210,28 @@ fn sentence(error: &SiteError) -> String {
 
 async fn done(
     state: &AppState,
-    user: &SignedIn,
-    deed: Deed,
+    manager: &Manager,
+    action: AuditAction,
     site: SiteId,
     detail: String,
-) -> Result<(), Box<PageFailure>> {
-    refresh(state).await;
-    audit::about(state, user, deed, Some(site), Some(detail)).await
+) -> Result<()> {
+    state.refresh_sites().await;
+    manager.0.audit(action, Some(site), Some(detail)).await
 }
 
-fn respond(state: &AppState, user: &SignedIn, status: StatusCode, shown: Shown) -> PageResult {
-    let mut layout = Reader::of(state, user).layout(Nav::Sites);
-    layout.flash = shown.flash;
-    let page = SitesPage {
-        sites: state
-            .directory
-            .sites()
+fn page(state: &AppState, manager: &Manager, shown: Shown) -> SitesPage {
+    let sites = state.directory.sites();
+    SitesPage {
+        sites: sites
             .iter()
             .map(|site| row(site, shown.renamed.as_ref()))
             .collect(),
         new: shown.new,
-        layout,
-    };
-    let answer: Result<Response, PageError> = html(status, &page);
-    answer.map_err(|error| failed(state, user, error))
+        layout: Layout {
+            flash: shown.flash,
+            ..manager.0.layout(Nav::Sites)
+        },
+    }
 }
 
 fn row(site: &Site, renamed: Option<&(String, Field)>) -> SiteRow {

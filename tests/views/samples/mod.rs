@@ -1,7 +1,8 @@
 //! Sample data for every page.
 
 use askama::Template;
-use skycms_cdn::domain::{AwsError, WaitReason};
+use skycms_cdn::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
+use skycms_cdn::store::Role;
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
@@ -81,16 +82,16 @@ fn meter() -> Meter {
         saved: Count(3_218),
     }
 }
-fn row(id: usize, state: State, seconds: i64, items: &[&str], total: u64) -> PublishRow {
+fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64) -> PublishRow {
     PublishRow {
         id: format!("0199f0c2-7d1e-7000-8000-{id:012}"),
         state,
         received_at: ago(seconds),
         items: items.iter().map(|item| (*item).into()).collect(),
         items_total: total,
-        to_sent: (state != State::Queued)
+        to_sent: (state != PublishState::Queued)
             .then(|| Span(Duration::milliseconds(180 + seconds % 700))),
-        to_completed: (state == State::Completed)
+        to_completed: (state == PublishState::Completed)
             .then(|| Span(Duration::milliseconds(9_000 + seconds % 9_000))),
         waiting_for: None,
         progress: None,
@@ -117,22 +118,46 @@ pub(crate) fn activity() -> ActivityPage {
     let mut publishes = vec![
         row(
             1,
-            State::Queued,
+            PublishState::Queued,
             4,
             &["/news/2026/11/harbour-bridge-opens"],
             4,
         ),
-        row(2, State::InProgress, 21, &["/", "/index.html", "/sport"], 3),
+        row(
+            2,
+            PublishState::InProgress,
+            21,
+            &["/", "/index.html", "/sport"],
+            3,
+        ),
         row(
             3,
-            State::InProgress,
+            PublishState::InProgress,
             48,
             &["/archive/1998/a", "/archive/1998/b", "/archive/1998/c"],
             5_000,
         ),
-        row(4, State::Completed, 130, &["/about", "/sitemap.xml"], 2),
-        row(5, State::Failed, 700, &["/files/report%20final.pdf"], 1),
-        row(6, State::Unconfirmed, 2_900, &["/weather", "#city:oslo"], 2),
+        row(
+            4,
+            PublishState::Completed,
+            130,
+            &["/about", "/sitemap.xml"],
+            2,
+        ),
+        row(
+            5,
+            PublishState::Failed,
+            700,
+            &["/files/report%20final.pdf"],
+            1,
+        ),
+        row(
+            6,
+            PublishState::Unconfirmed,
+            2_900,
+            &["/weather", "#city:oslo"],
+            2,
+        ),
     ];
     publishes[0].waiting_for = Some(WaitReason::Rate);
     publishes[2].progress = Some(Progress { done: 7, total: 19 });
@@ -140,7 +165,7 @@ pub(crate) fn activity() -> ActivityPage {
     publishes.extend((7..26).map(|n| {
         row(
             n,
-            State::Completed,
+            PublishState::Completed,
             n as i64 * 1_500,
             &["/news/2026/11/council-votes-on-budget", "/", "/index.html"],
             4,
@@ -204,7 +229,7 @@ pub(crate) fn publish() -> PublishPage {
     PublishPage {
         layout: layout(Nav::Activity),
         id: "0199f0c2-7d1e-7000-8000-000000000004".into(),
-        state: State::InProgress,
+        state: PublishState::InProgress,
         received_at: ago(21),
         sent_at: Some(ago(20)),
         ended_at: None,
@@ -228,7 +253,7 @@ pub(crate) fn publish() -> PublishPage {
                 console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home".into()),
                 caller_reference: "0199f0c2-7d20-7000-8000-0000000000aa".into(),
                 distribution_id: "E2QWRUHAPOMQZL".into(),
-                state: State::Completed,
+                state: InvalidationStatus::Completed,
                 items_total: Count(5),
                 attempts: 1,
                 submitted_at: Some(ago(20)),
@@ -242,7 +267,7 @@ pub(crate) fn publish() -> PublishPage {
                 console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home".into()),
                 caller_reference: "0199f0c2-7d21-7000-8000-0000000000ab".into(),
                 distribution_id: "E2QWRUHAPOMQZL".into(),
-                state: State::InProgress,
+                state: InvalidationStatus::InProgress,
                 items_total: Count(1),
                 attempts: 2,
                 submitted_at: Some(ago(12)),
@@ -258,7 +283,7 @@ pub(crate) fn publish() -> PublishPage {
 
 pub(crate) fn publish_failed() -> PublishPage {
     PublishPage {
-        state: State::Failed,
+        state: PublishState::Failed,
         progress: None,
         sent_at: None,
         ended_at: Some(ago(18)),
@@ -270,7 +295,7 @@ pub(crate) fn publish_failed() -> PublishPage {
         invalidations: vec![InvalidationView {
             id: None,
             console_url: None,
-            state: State::Failed,
+            state: InvalidationStatus::Failed,
             submitted_at: None,
             error: Some(AwsError {
                 http_status: Some(400),

@@ -1,6 +1,6 @@
 //! Sample data for Settings → CDN.
 
-use skycms_cdn::domain::{AwsError, Step, StepOutcome, StepReport};
+use skycms_cdn::domain::{AwsError, PastLimit, PolicyName, Step, StepOutcome, StepReport};
 use skycms_cdn::web::views::*;
 
 use super::{ago, layout, meter};
@@ -216,7 +216,7 @@ pub(crate) fn settings_connected() -> SettingsPage {
             directory_variants: false,
         }),
         spending: Some(SpendingForm {
-            policy: SpendingPolicy::Exact,
+            policy: PolicyName::Exact,
             fold_above: Field::new("100"),
             monthly_limit: Field::new(""),
             past_limit: PastLimit::Economical,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts as _, OriginalUri, RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -13,7 +12,7 @@ use super::signature::{Claim, Signed};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
 use crate::web::AppState;
-use crate::web::http::problem::Problem;
+use crate::web::http::error::Error;
 
 /// A verified call for a site's distribution.
 pub(crate) struct Call {
@@ -36,7 +35,7 @@ impl FromRequest<AppState> for Call {
             .ok_or_else(Fault::no_such_key)?;
         let body = Bytes::from_request(Request::new(body), state)
             .await
-            .map_err(|rejection: BytesRejection| Fault::from(Problem::from(rejection)))?;
+            .map_err(Error::from)?;
         let signed = Signed {
             parts: &parts,
             hosts: hosts(&parts, state),

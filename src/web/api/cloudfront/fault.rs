@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use super::answers::{self, ErrorElement, ErrorResponse};
 use crate::clock::Clock;
 use crate::domain::{ItemError, PublishRequest};
-use crate::store::{InboxError, StoreError};
-use crate::web::http::problem::Problem;
+use crate::store::StoreError;
+use crate::web::http::error::Error;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// How much of a bad path is repeated.
@@ -168,18 +168,6 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     Response::from_parts(parts, body)
 }
 
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store failed");
-        match error {
-            StoreError::Database(_) => {
-                Self::unavailable("The database does not answer right now. Try again")
-            }
-            _ => Self::internal(),
-        }
-    }
-}
-
 impl From<quick_xml::SeError> for Fault {
     fn from(error: quick_xml::SeError) -> Self {
         tracing::error!(%error, "an answer could not be written as XML");
@@ -187,32 +175,35 @@ impl From<quick_xml::SeError> for Fault {
     }
 }
 
-impl From<InboxError> for Fault {
-    fn from(error: InboxError) -> Self {
-        match error {
-            InboxError::Full => Self::unavailable(
-                "Too many publishes are waiting to be stored; nothing was queued. Try again",
-            ),
-            InboxError::Unavailable => Self::unavailable(
-                "The database cannot store it right now; nothing was queued. Try again",
-            ),
-            InboxError::Refused => Self::internal(),
-        }
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Error::from(error).into()
     }
 }
 
-impl From<Problem> for Fault {
-    fn from(problem: Problem) -> Self {
-        let message = problem.to_string();
-        match problem {
-            Problem::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BatchTooLarge", message),
-            Problem::BodyTooSlow => {
-                Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message)
-            }
-            Problem::TookTooLong => Self::unavailable(
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::NotFound | Error::MethodNotAllowed => Self::not_served(),
+            Error::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BatchTooLarge", message),
+            Error::BodyTooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
+            Error::TookTooLong => Self::unavailable(
                 "The answer was not ready in time. The same request can be sent again safely",
             ),
-            _ => Self::internal(),
+            error if error.kind().0 == StatusCode::SERVICE_UNAVAILABLE => {
+                Self::unavailable(&message)
+            }
+            error => {
+                tracing::error!(%error, "a CloudFront call failed");
+                Self::internal()
+            }
         }
     }
 }

@@ -8,6 +8,8 @@ mod fault;
 mod signature;
 mod version;
 
+use std::sync::Arc;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -27,20 +29,20 @@ use crate::domain::{PublishState, canonicalize};
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
 use crate::web::AppState;
 use crate::web::api::publishes::accept;
-use crate::web::http::problem::Problem;
+use crate::web::http::error::Error;
 
 /// The most summaries in one answer, and how many there are unless asked: as at CloudFront.
 const MOST_LISTED: u16 = 100;
 const IN_PROGRESS: &str = "InProgress";
 
-/// The answer to a call that is not served.
-pub(crate) fn not_served() -> Response {
-    Fault::not_served().into_response()
+/// An error of the edge, as CloudFront would answer.
+pub(crate) fn refuse(error: &Error) -> Response {
+    Fault::from(error).into_response()
 }
 
-/// A problem in CloudFront's envelope.
-pub(crate) fn refuse(problem: Problem) -> Response {
-    Fault::from(problem).into_response()
+/// Whether an answer is a fault, which [`finish`] has not written yet.
+pub(crate) fn has_fault(response: &Response) -> bool {
+    response.extensions().get::<Arc<Fault>>().is_some()
 }
 
 /// `POST /{date}/distribution/{id}/invalidation`.

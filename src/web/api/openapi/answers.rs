@@ -10,7 +10,8 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::examples;
 use crate::web::api::signature;
-use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemBody};
+use crate::web::http::error::Error;
+use crate::web::http::problem::{MEDIA_TYPE, Problem};
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
@@ -30,48 +31,48 @@ macro_rules! problems {
 problems! {
     /// Of a call that reads one publish.
     OfPublish: about_a_site().into_iter().chain([
-        Problem::NoSuchPublish(examples::PUBLISH.into()),
+        Error::NoSuchPublish(examples::PUBLISH.into()),
     ])
 }
 problems! {
     /// Of a call that lists.
     OfList: about_a_site().into_iter().chain([
-        Problem::BadRequest("`limit` is a number from 1 to 500.".into()),
+        Error::BadRequest("`limit` is a number from 1 to 500.".into()),
     ])
 }
 problems! {
     /// Of a call that publishes.
     OfPublishing: about_a_site().into_iter().chain([
         examples::wrong_shape(),
-        Problem::BodyTooSlow,
-        Problem::NoSettings,
-        Problem::TooLarge,
-        Problem::NotJson,
+        Error::BodyTooSlow,
+        Error::NoSettings,
+        Error::TooLarge,
+        Error::NotJson,
         examples::bad_items(),
-        Problem::KeyReused,
+        Error::KeyReused,
     ])
 }
 problems! {
     /// Of the metrics, to those who may not see them.
-    OfMetrics: [Problem::NoMetricsToken, Problem::NotLocal]
+    OfMetrics: [Error::NoMetricsToken, Error::NotLocal]
 }
 
-fn about_a_site() -> Vec<Problem> {
+fn about_a_site() -> Vec<Error> {
     vec![
-        Problem::Unauthorized,
-        Problem::BadSignature(signature::TOO_OLD),
-        Problem::NoSuchSite("blog".into()),
-        Problem::database_away(),
-        Problem::TookTooLong,
-        Problem::Internal,
+        Error::Unauthorized,
+        Error::BadSignature(signature::TOO_OLD),
+        Error::NoSuchSite("blog".into()),
+        Error::database_away(),
+        Error::TookTooLong,
+        Error::Internal,
     ]
 }
 
 /// Problems of one status become one answer, with an example for each.
-fn responses(problems: impl IntoIterator<Item = Problem>) -> Responses {
-    let mut of_status: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
+fn responses(problems: impl IntoIterator<Item = Error>) -> Responses {
+    let mut of_status: BTreeMap<u16, Vec<Error>> = BTreeMap::new();
     for problem in problems {
-        let status = problem.body().status;
+        let status = Problem::of(&problem).status;
         of_status.entry(status).or_default().push(problem);
     }
     of_status
@@ -80,14 +81,14 @@ fn responses(problems: impl IntoIterator<Item = Problem>) -> Responses {
         .collect()
 }
 
-fn response(problems: &[Problem]) -> Response {
+fn response(problems: &[Error]) -> Response {
     let mut titles: Vec<&str> = problems
         .iter()
-        .map(|problem| problem.body().title)
+        .map(|problem| Problem::of(&problem).title)
         .collect();
     titles.dedup();
     let mut response = ResponseBuilder::new().description(format!("{}.", titles.join(", or: ")));
-    if let Some((name, value)) = problems[0].header() {
+    if let Some((name, value)) = Problem::of(&problems[0]).header() {
         let description = format!("`{}`", value.to_str().unwrap_or_default());
         let header = HeaderBuilder::new()
             .schema(Some(Object::with_type(Type::String)))
@@ -95,14 +96,12 @@ fn response(problems: &[Problem]) -> Response {
         response = response.header(name.as_str(), header.build());
     }
     let examples = problems.iter().enumerate().map(|(index, problem)| {
-        let body = problem.body();
+        let body = Problem::of(&problem);
         let example = ExampleBuilder::new().value(Some(serde_json::json!(body)));
         (format!("{}-{}", body.name(), index + 1), example.build())
     });
     let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(
-            <ProblemBody as ToSchema>::name(),
-        )))
+        .schema(Some(Ref::from_schema_name(<Problem as ToSchema>::name())))
         .examples_from_iter(examples);
     response.content(MEDIA_TYPE, content.build()).build()
 }

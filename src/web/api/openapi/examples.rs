@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::{IntakeRules, PublishRequest, canonicalize};
-use crate::web::http::problem::Problem;
+use crate::web::http::error::Error;
 
 /// The publish that the examples are about.
 pub(crate) const PUBLISH: &str = "019aaf5e-7b00-7c3e-9d41-5a8b1c2d3e4f";
@@ -110,21 +110,21 @@ pub(crate) fn dry_run() -> Value {
 }
 
 /// A body that is JSON, but not a publish.
-pub(crate) fn wrong_shape() -> Problem {
+pub(crate) fn wrong_shape() -> Error {
     match serde_json::from_str::<PublishRequest>(r#"{"paths": "/about"}"#) {
-        Err(error) => Problem::not_this_shape(&error),
-        Ok(_) => Problem::BadRequest(String::new()),
+        Err(error) => Error::not_this_shape(&error),
+        Ok(_) => Error::BadRequest(String::new()),
     }
 }
 
 /// Two items that no path or tag can be made of.
-pub(crate) fn bad_items() -> Problem {
+pub(crate) fn bad_items() -> Error {
     let request = PublishRequest {
         paths: vec!["/about".into(), "/blog/*/comments".into()],
         tags: vec!["two words".into()],
         everything: false,
     };
-    Problem::BadItems(
+    Error::BadItems(
         canonicalize(&request, &IntakeRules::default())
             .err()
             .unwrap_or_default(),

@@ -19,7 +19,7 @@ pub(crate) use parameters::{PreferWait, PublishPath, RepeatKeyHeader, SitePath, 
 
 use crate::web::AppState;
 use crate::web::api::{health, invalidations, metrics, publishes};
-use crate::web::http::problem::ProblemBody;
+use crate::web::http::problem::Problem;
 
 /// Where operations are grouped.
 pub(crate) const PUBLISHING: &str = "Publishing";
@@ -44,7 +44,7 @@ pub(crate) const OPERATIONS: &str = "Operations";
         describe,
     ),
     // Only answers that are made of problems refer to it.
-    components(schemas(ProblemBody)),
+    components(schemas(Problem)),
     tags(
         (name = PUBLISHING, description = "For those who publish."),
         (name = OPERATIONS, description = "For those who run the service."),

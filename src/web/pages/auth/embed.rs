@@ -2,20 +2,23 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
+use crate::admin::audit;
+use crate::domain::AuditAction;
 use crate::store::{Role, Session, SiteId, Source, hash};
 use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
+use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Query;
-use crate::web::pages::audit::{self, Deed};
 use crate::web::pages::auth::session;
+use crate::web::pages::layout::home;
+use crate::web::pages::visit::see;
 use crate::web::pages::words::account::{self as words, ticket};
-use crate::web::pages::{PageError, PageFailure, PageResult, home, see};
+use axum::response::Response;
 
 /// Whom the token must be meant for.
 const AUDIENCE: &str = "skycms-cdn";
@@ -50,64 +53,46 @@ pub(crate) async fn sign_in(
     ClientAddress(from): ClientAddress,
     headers: HeaderMap,
     Query(ticket): Query<Ticket>,
-) -> PageResult {
-    let failed = |error| PageFailure::of(&state, None, error);
-    let Some(secret) = &state.access.embed_secret else {
-        return Err(failed(PageError::NotFound));
+) -> Result<Response> {
+    let secret = state.access.embed_secret.as_ref().ok_or(Error::NotFound)?;
+    let refused = |why: &'static str| {
+        tracing::warn!(%from, why, "a token of SkyCMS was refused");
+        Error::TicketRefused
     };
-    let signed_in = async {
-        let now = state.clock.now();
-        let (session, claims) = accept(secret, &ticket.token, now).map_err(|why| {
-            tracing::warn!(%from, why, "a token of SkyCMS was refused");
-            PageError::TicketRefused
-        })?;
-        let expires_at = OffsetDateTime::from_unix_timestamp(claims.exp)
-            .map_err(|_| PageError::TicketRefused)?;
-        if !state
-            .store
-            .use_embed_token(&hash(&claims.jti), expires_at)
-            .await?
-        {
-            tracing::warn!(%from, "a token of SkyCMS was used twice");
-            return Err(PageError::TicketRefused);
-        }
-        let sites = claims
-            .sites
-            .as_ref()
-            .map(|names| known_sites(&state, names));
-        if sites.as_ref().is_some_and(Vec::is_empty) {
-            tracing::warn!(%from, "a token of SkyCMS names no site that is here");
-            return Err(PageError::TicketRefused);
-        }
-        let session = Session {
-            sites,
-            framed: !state.access.embed_origins.is_empty() && session::is_frame(&headers),
-            ..session
-        };
-        audit::write(
-            &state,
-            &session.user,
-            from,
-            Deed::CameFromSkyCms,
-            Some(words::came_as(session.role).into()),
-        )
-        .await?;
-        let page = match session.role {
-            Role::Admin => "/settings/cdn",
-            Role::Editor => "/activity",
-        };
-        let page = format!("{}{page}", home(&state, &session));
-        let response: Response =
-            session::begin(&state, &headers, &session, see(&state, &page)).await?;
-        Ok(response)
+    let (session, claims) = accept(secret, &ticket.token, state.clock.now()).map_err(refused)?;
+    let expires_at =
+        OffsetDateTime::from_unix_timestamp(claims.exp).map_err(|_| refused(ticket::TOO_LONG))?;
+    let token = hash(&claims.jti);
+    if !state.store.use_embed_token(&token, expires_at).await? {
+        return Err(refused(ticket::USED));
+    }
+    let sites = claims.sites.as_ref();
+    let sites = sites.map(|names| known_sites(&state, names));
+    if sites.as_ref().is_some_and(Vec::is_empty) {
+        return Err(refused(ticket::NO_SITE));
+    }
+    let session = Session {
+        sites,
+        framed: !state.access.embed_origins.is_empty() && session::is_frame(&headers),
+        ..session
     };
-    let mut response = signed_in.await.map_err(failed)?;
-    // The token is used up; still, it is nobody's business.
-    response.headers_mut().insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
-    Ok(response)
+    let who = (session.user.as_str(), &*from.to_string());
+    let role = Some(words::came_as(session.role).into());
+    let action = AuditAction::CameFromSkyCms;
+    audit::record(&state.store, &state.clock, who, action, None, role).await?;
+    let page = match session.role {
+        Role::Admin => "/settings/cdn",
+        Role::Editor => "/activity",
+    };
+    let page = see(&state, &format!("{}{page}", home(&state, &session)));
+    session::begin(&state, &headers, &session, page).await
+}
+
+/// The token is used up; still, it is nobody's business.
+pub(crate) async fn without_referrer(mut response: Response) -> Response {
+    let none = HeaderValue::from_static("no-referrer");
+    response.headers_mut().insert(header::REFERRER_POLICY, none);
+    response
 }
 
 /// The sites of these names. Their numbers are kept, so that who sees a site sees it under its next

@@ -5,17 +5,25 @@ use axum::http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use crate::domain::AuditAction;
 use crate::domain::NewPassword;
 use crate::store::{ADMIN, Source, TokenHash, TryingClient, hash};
 use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
+use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
-use crate::web::pages::audit::{self, Deed};
-use crate::web::pages::auth::session::{self, SignedIn};
+use crate::web::pages::auth::session;
+use crate::web::pages::auth::sign_in::note;
 use crate::web::pages::auth::sign_in::{Verdict, admin, check, wait_words};
+use crate::web::pages::layout::layout;
 use crate::web::pages::views::{Nav, PasswordPage, SetUpPage};
+use crate::web::pages::visit::refused;
+use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
-use crate::web::pages::{PageError, PageFailure, PageResult, html, layout, see};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::IntoResponse as _;
+use axum::response::Response;
 
 /// The one-time link's query.
 #[derive(Deserialize)]
@@ -57,18 +65,9 @@ struct FieldTroubles {
 pub(crate) async fn show_set_up(
     State(state): State<AppState>,
     Query(link): Query<Link>,
-) -> PageResult {
-    let failed = |error| PageFailure::of(&state, None, error);
-    if state
-        .store
-        .set_up_link_works(&link.stored(), state.clock.now())
-        .await
-        .map_err(|error| failed(error.into()))?
-    {
-        set_up_page(&state, StatusCode::OK, FieldTroubles::default())
-    } else {
-        Err(failed(PageError::LinkEnded))
-    }
+) -> Result<Response> {
+    must_work(&state, &link.stored()).await?;
+    html(&set_up_page(&state, FieldTroubles::default()))
 }
 
 /// `POST /set-up?token=…`: sets the password and signs in.
@@ -78,114 +77,105 @@ pub(crate) async fn set_up(
     Query(link): Query<Link>,
     headers: HeaderMap,
     Form(fields): Form<NewFields>,
-) -> PageResult {
-    let failed = |error| PageFailure::of(&state, None, error);
-    let now = state.clock.now();
+) -> Result<Response> {
     let link = link.stored();
     // Nobody makes this service hash without a link that works.
-    let done = async {
-        if !state.store.set_up_link_works(&link, now).await? {
-            return Err(PageError::LinkEnded);
-        }
-        let password = match parse(&fields.new_password, &fields.repeat_password) {
-            Ok(password) => password,
-            Err(troubles) => return Ok(Err(troubles)),
-        };
-        let hash = state.hasher.hash(&password).await?;
-        if !state.store.set_password(&hash, Some(&link), now).await? {
-            return Err(PageError::LinkEnded);
-        }
-        audit::write(&state, ADMIN, from, Deed::SetPassword, None).await?;
-        let response = see(&state, "/settings/cdn");
-        Ok(Ok(
-            session::begin(&state, &headers, &admin(), response).await?
-        ))
+    must_work(&state, &link).await?;
+    let password = match parse(&fields.new_password, &fields.repeat_password) {
+        Ok(password) => password,
+        Err(troubles) => return refused(&set_up_page(&state, troubles)),
     };
-    match done.await.map_err(failed)? {
-        Ok(response) => Ok(response),
-        Err(troubles) => set_up_page(&state, StatusCode::UNPROCESSABLE_ENTITY, troubles),
+    let hash = state.hasher.hash(&password).await?;
+    let now = state.clock.now();
+    if !state.store.set_password(&hash, Some(&link), now).await? {
+        return Err(Error::LinkExpired);
+    }
+    note(&state, ADMIN, from, AuditAction::SetPassword).await?;
+    let page = see(&state, "/settings/cdn");
+    session::begin(&state, &headers, &admin(), page).await
+}
+
+async fn must_work(state: &AppState, link: &TokenHash) -> Result<()> {
+    if state
+        .store
+        .set_up_link_works(link, state.clock.now())
+        .await?
+    {
+        Ok(())
+    } else {
+        Err(Error::LinkExpired)
     }
 }
 
-fn set_up_page(state: &AppState, status: StatusCode, troubles: FieldTroubles) -> PageResult {
-    let page = SetUpPage {
+fn set_up_page(state: &AppState, troubles: FieldTroubles) -> SetUpPage {
+    SetUpPage {
         layout: layout(state, None, Nav::Elsewhere),
         new_error: troubles.new,
         repeat_error: troubles.repeat,
-    };
-    html(status, &page).map_err(|error| PageFailure::of(state, None, error))
+    }
+}
+
+/// Somebody who signed in with the password. Whom SkyCMS signed in has none here.
+pub(crate) struct Owner(Visitor);
+
+impl FromRequestParts<AppState> for Owner {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        let visitor = Visitor::from_request_parts(parts, state).await?;
+        match visitor.user.session.source {
+            Source::Password => Ok(Self(visitor)),
+            Source::SkyCms => Err(Error::Forbidden),
+        }
+    }
 }
 
 /// `GET /password`.
-pub(crate) async fn show_change(State(state): State<AppState>, user: SignedIn) -> PageResult {
-    must_have_password(&state, &user)?;
-    change_page(&state, &user, StatusCode::OK, FieldTroubles::default())
+pub(crate) async fn show_change(owner: Owner) -> Result<Response> {
+    html(&change_page(&owner, FieldTroubles::default()))
 }
 
 /// `POST /password`: every other session ends, and this one gets a new token.
 pub(crate) async fn change(
     State(state): State<AppState>,
-    user: SignedIn,
+    owner: Owner,
     headers: HeaderMap,
     Form(fields): Form<ChangeFields>,
-) -> PageResult {
-    must_have_password(&state, &user)?;
-    let failed = |error| PageFailure::of(&state, Some(&user), error);
-    let done = async {
-        let password = match parse(&fields.new_password, &fields.repeat_password) {
-            Ok(password) => password,
-            Err(troubles) => return Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, troubles))),
-        };
-        let client = TryingClient::Session(user.token);
-        let (status, trouble) = match check(&state, client, ADMIN, fields.current_password).await? {
-            Verdict::Right => {
-                let now = state.clock.now();
-                let hash = state.hasher.hash(&password).await?;
-                state.store.set_password(&hash, None, now).await?;
-                audit::write(&state, ADMIN, user.from, Deed::ChangedPassword, None).await?;
-                let response = see(&state, "/activity");
-                let begun = session::begin(&state, &headers, &admin(), response).await?;
-                return Ok(Ok(begun));
-            }
-            Verdict::Wrong => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                words::NOT_CURRENT.to_owned(),
-            ),
-            Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
-        };
-        let troubles = FieldTroubles {
-            current: Some(trouble),
-            ..FieldTroubles::default()
-        };
-        Ok(Err((status, troubles)))
+) -> Result<Response> {
+    let password = match parse(&fields.new_password, &fields.repeat_password) {
+        Ok(password) => password,
+        Err(troubles) => return refused(&change_page(&owner, troubles)),
     };
-    match done.await.map_err(failed)? {
-        Ok(response) => Ok(response),
-        Err((status, troubles)) => change_page(&state, &user, status, troubles),
-    }
+    let user = &owner.0.user;
+    let client = TryingClient::Session(user.token);
+    let (status, trouble) = match check(&state, client, ADMIN, fields.current_password).await? {
+        Verdict::Right => {
+            let hash = state.hasher.hash(&password).await?;
+            let now = state.clock.now();
+            state.store.set_password(&hash, None, now).await?;
+            note(&state, ADMIN, user.from, AuditAction::ChangedPassword).await?;
+            let page = see(&state, "/activity");
+            return session::begin(&state, &headers, &admin(), page).await;
+        }
+        Verdict::Wrong => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            words::NOT_CURRENT.to_owned(),
+        ),
+        Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
+    };
+    let troubles = FieldTroubles {
+        current: Some(trouble),
+        ..FieldTroubles::default()
+    };
+    Ok((status, html(&change_page(&owner, troubles))?).into_response())
 }
 
-fn change_page(
-    state: &AppState,
-    user: &SignedIn,
-    status: StatusCode,
-    troubles: FieldTroubles,
-) -> PageResult {
-    let page = PasswordPage {
-        layout: layout(state, Some(user), Nav::Elsewhere),
+fn change_page(owner: &Owner, troubles: FieldTroubles) -> PasswordPage {
+    PasswordPage {
+        layout: owner.0.layout(Nav::Elsewhere),
         current_error: troubles.current,
         new_error: troubles.new,
         repeat_error: troubles.repeat,
-    };
-    html(status, &page).map_err(|error| PageFailure::of(state, Some(user), error))
-}
-
-/// Whom SkyCMS signed in has no password here.
-fn must_have_password(state: &AppState, user: &SignedIn) -> Result<(), Box<PageFailure>> {
-    if user.session.source == Source::Password {
-        Ok(())
-    } else {
-        Err(PageFailure::of(state, Some(user), PageError::Forbidden))
     }
 }
 

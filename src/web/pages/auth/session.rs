@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::Extension;
+use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -15,11 +16,12 @@ use cookie::{Cookie, SameSite};
 
 use crate::clock::Clock;
 use crate::domain::DEFAULT_SITE;
-use crate::store::{Role, Session, Site, Source, StoreError, TokenHash, hash};
+use crate::store::{Role, Session, Site, Source, TokenHash, hash};
 use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
-use crate::web::http::problem::Problem;
-use crate::web::pages::{self, PageError, PageFailure};
+use crate::web::http::error::{Error, Result};
+use crate::web::http::render::Reader;
+use crate::web::pages::visit::see;
 
 /// The session of a page of its own.
 const SESSION: &str = "session";
@@ -28,7 +30,7 @@ const FRAMED: &str = "framed-session";
 /// That this browser has signed in before.
 const DEVICE: &str = "device";
 
-/// Proof that somebody is signed in: no page begins without it. Made only by [`require`].
+/// Proof that somebody is signed in. Pages get it from [`require`].
 #[derive(Clone, Debug)]
 pub(crate) struct SignedIn {
     /// Who, and what they may do.
@@ -41,29 +43,21 @@ pub(crate) struct SignedIn {
     pub(crate) site: Option<Arc<Site>>,
 }
 
-impl FromRequestParts<AppState> for SignedIn {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Self::Rejection> {
-        // Absent only where a page is mounted with a rule that asks for nobody.
-        parts.extensions.get().cloned().ok_or(Problem::Internal)
-    }
-}
-
 /// Who made this request, if they are signed in.
 pub(crate) async fn signed_in(
     state: &AppState,
-    parts: &Parts,
-) -> Result<Option<SignedIn>, StoreError> {
+    headers: &HeaderMap,
+    ClientAddress(from): ClientAddress,
+) -> Result<Option<SignedIn>> {
     for name in [FRAMED, SESSION] {
-        let Some(token) = cookie(state, &parts.headers, name) else {
+        let Some(token) = cookie(state, headers, name) else {
             continue;
         };
         if let Some(session) = state.store.use_session(&token, state.clock.now()).await? {
             return Ok(Some(SignedIn {
                 session,
                 token,
-                from: ClientAddress::of(parts, state).0,
+                from,
                 site: None,
             }));
         }
@@ -71,32 +65,48 @@ pub(crate) async fn signed_in(
     Ok(None)
 }
 
-/// Lets through who is signed in and may do what `needed` may.
+/// Lets through who is signed in and may do what `needed` may, and marks the answer as theirs.
 pub(crate) async fn require(
     State((state, needed)): State<(AppState, Role)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    match signed_in(&state, &parts).await {
-        Ok(Some(mut user)) if needed == Role::Editor || user.session.role == Role::Admin => {
-            let named = site_in_address(&mut parts).await;
-            let name = named.as_deref().unwrap_or(DEFAULT_SITE);
-            // The one place that decides who sees which site: pages get the site from here.
-            user.site = state
-                .directory
-                .site(name)
-                .filter(|site| user.session.sees(site));
-            if named.is_some() && user.site.is_none() {
-                return PageFailure::told_to(&state, Some(&user), PageError::NotFound);
+    let client = ClientAddress::of(&parts, &state);
+    let (user, answer) = match signed_in(&state, &parts.headers, client).await {
+        Err(error) => (None, error.into_response()),
+        Ok(None) => (None, ask_to_sign_in(&state, &parts)),
+        Ok(Some(mut user)) => match let_in(&state, &mut parts, needed, &mut user).await {
+            Err(error) => (Some(user), error.into_response()),
+            Ok(()) => {
+                parts.extensions.insert(user.clone());
+                let request = Request::from_parts(parts, body);
+                (Some(user), next.run(request).await)
             }
-            parts.extensions.insert(user);
-            next.run(Request::from_parts(parts, body)).await
-        }
-        Ok(Some(user)) => PageFailure::told_to(&state, Some(&user), PageError::Forbidden),
-        Ok(None) => ask_to_sign_in(&state, &parts),
-        Err(error) => PageFailure::told_to(&state, None, error.into()),
+        },
+    };
+    (Extension(Reader(user)), answer).into_response()
+}
+
+/// The one place that decides who may do what at which site: pages get the site from here.
+async fn let_in(
+    state: &AppState,
+    parts: &mut Parts,
+    needed: Role,
+    user: &mut SignedIn,
+) -> Result<()> {
+    if needed == Role::Admin && user.session.role != Role::Admin {
+        return Err(Error::Forbidden);
     }
+    let named = site_in_address(parts).await;
+    let site = state
+        .directory
+        .site(named.as_deref().unwrap_or(DEFAULT_SITE));
+    user.site = site.filter(|site| user.session.sees(site));
+    if named.is_some() && user.site.is_none() {
+        return Err(Error::NotFound);
+    }
+    Ok(())
 }
 
 async fn site_in_address(parts: &mut Parts) -> Option<String> {
@@ -109,10 +119,10 @@ async fn site_in_address(parts: &mut Parts) -> Option<String> {
 /// A page leads to the sign-in and back; a frame is SkyCMS's to open again.
 fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
     if asks_for_events(&parts.headers) {
-        return Problem::NotSignedIn.into_response();
+        return Error::NotSignedIn.into_response();
     }
     if is_frame(&parts.headers) || cookie(state, &parts.headers, FRAMED).is_some() {
-        return PageFailure::told_to(state, None, PageError::FrameEnded);
+        return Error::FrameEnded.into_response();
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let path = path.strip_prefix(&state.public.prefix).unwrap_or(path);
@@ -120,9 +130,9 @@ fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
         let query: String = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("next", path)
             .finish();
-        pages::see(state, &format!("/sign-in?{query}"))
+        see(state, &format!("/sign-in?{query}"))
     } else {
-        pages::see(state, "/sign-in")
+        see(state, "/sign-in")
     }
 }
 
@@ -146,7 +156,7 @@ pub(crate) async fn begin(
     headers: &HeaderMap,
     session: &Session,
     mut response: Response,
-) -> Result<Response, StoreError> {
+) -> Result<Response> {
     end_presented(state, headers).await?;
     let (token, stored) = fresh(&state.clock);
     state
@@ -192,7 +202,7 @@ pub(crate) async fn end(
     state: &AppState,
     headers: &HeaderMap,
     mut response: Response,
-) -> Result<Response, StoreError> {
+) -> Result<Response> {
     end_presented(state, headers).await?;
     for name in [SESSION, FRAMED] {
         forget(state, &mut response, name);
@@ -200,7 +210,7 @@ pub(crate) async fn end(
     Ok(response)
 }
 
-async fn end_presented(state: &AppState, headers: &HeaderMap) -> Result<(), StoreError> {
+async fn end_presented(state: &AppState, headers: &HeaderMap) -> Result<()> {
     for name in [SESSION, FRAMED] {
         if let Some(token) = cookie(state, headers, name) {
             state.store.end_session(&token).await?;
@@ -213,7 +223,7 @@ async fn end_presented(state: &AppState, headers: &HeaderMap) -> Result<(), Stor
 pub(crate) async fn known_device(
     state: &AppState,
     headers: &HeaderMap,
-) -> Result<Option<TokenHash>, StoreError> {
+) -> Result<Option<TokenHash>> {
     match cookie(state, headers, DEVICE) {
         Some(device) if state.store.knows_device(&device, state.clock.now()).await? => {
             Ok(Some(device))

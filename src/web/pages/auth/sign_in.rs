@@ -6,17 +6,23 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use time::Duration;
 
+use crate::admin::audit;
+use crate::domain::AuditAction;
 use crate::domain::password::LONGEST;
 use crate::store::{ADMIN, Role, Session, Source, TryingClient};
 use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
+use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
-use crate::web::pages::audit::{self, Deed};
 use crate::web::pages::auth::hasher::Place;
-use crate::web::pages::auth::session::{self, SignedIn};
+use crate::web::pages::auth::session;
+use crate::web::pages::layout::layout;
 use crate::web::pages::views::{Nav, SignInPage};
+use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
-use crate::web::pages::{PageError, PageFailure, PageResult, html, layout, see};
+use axum::response::IntoResponse as _;
+use axum::response::Response;
+use std::net::IpAddr;
 
 /// The longest address that is gone to after the sign-in.
 const LONGEST_NEXT: usize = 2_048;
@@ -50,14 +56,13 @@ pub(crate) struct Fields {
 pub(crate) async fn show(
     State(state): State<AppState>,
     Query(onward): Query<Onward>,
-) -> PageResult {
-    let page = SignInPage {
+) -> Result<Response> {
+    html(&SignInPage {
         layout: layout(&state, None, Nav::Elsewhere),
         username: String::new(),
         error: None,
         next: onward.next.filter(|next| is_ours(next)),
-    };
-    html(StatusCode::OK, &page).map_err(|error| PageFailure::of(&state, None, error))
+    })
 }
 
 /// `POST /sign-in`.
@@ -66,31 +71,19 @@ pub(crate) async fn submit(
     ClientAddress(from): ClientAddress,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
-) -> PageResult {
-    let failed = |error: PageError| PageFailure::of(&state, None, error);
-    let device = session::known_device(&state, &headers)
-        .await
-        .map_err(|error| failed(error.into()))?;
+) -> Result<Response> {
+    let device = session::known_device(&state, &headers).await?;
     let client = device.map_or(TryingClient::Stranger(from), TryingClient::Device);
     let username = fields.username.trim().to_owned();
-    let verdict = check(&state, client, &username, fields.password)
-        .await
-        .map_err(failed)?;
     let next = fields.next.filter(|next| is_ours(next));
-    let (status, error, wait) = match verdict {
+    let (status, error, wait) = match check(&state, client, &username, fields.password).await? {
         Verdict::Right => {
-            audit::write(&state, ADMIN, from, Deed::SignedIn, None)
-                .await
-                .map_err(|error| failed(error.into()))?;
-            let response = see(&state, next.as_deref().unwrap_or("/activity"));
-            return session::begin(&state, &headers, &admin(), response)
-                .await
-                .map_err(|error| failed(error.into()));
+            note(&state, ADMIN, from, AuditAction::SignedIn).await?;
+            let page = see(&state, next.as_deref().unwrap_or("/activity"));
+            return session::begin(&state, &headers, &admin(), page).await;
         }
         Verdict::Wrong => {
-            audit::write(&state, words::SOMEBODY, from, Deed::FailedToSignIn, None)
-                .await
-                .map_err(|error| failed(error.into()))?;
+            note(&state, words::SOMEBODY, from, AuditAction::FailedToSignIn).await?;
             (StatusCode::UNAUTHORIZED, words::WRONG.to_owned(), None)
         }
         Verdict::Wait(wait) => {
@@ -98,17 +91,16 @@ pub(crate) async fn submit(
             (StatusCode::TOO_MANY_REQUESTS, told, Some(seconds))
         }
     };
-    let page = SignInPage {
+    let page = html(&SignInPage {
         layout: layout(&state, None, Nav::Elsewhere),
         username,
         error: Some(error),
         next,
-    };
-    let mut response = html(status, &page).map_err(failed)?;
+    })?;
+    let mut response = (status, page).into_response();
     if let Some(seconds) = wait {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     Ok(response)
 }
@@ -116,34 +108,35 @@ pub(crate) async fn submit(
 /// `POST /sign-out`.
 pub(crate) async fn sign_out(
     State(state): State<AppState>,
-    user: SignedIn,
+    visitor: Visitor,
     headers: HeaderMap,
-) -> PageResult {
-    audit::by(&state, &user, Deed::SignedOut, None).await?;
-    let response = see(&state, "/sign-in");
-    session::end(&state, &headers, response)
-        .await
-        .map_err(|error| PageFailure::of(&state, Some(&user), error.into()))
+) -> Result<Response> {
+    visitor.audit(AuditAction::SignedOut, None, None).await?;
+    session::end(&state, &headers, see(&state, "/sign-in")).await
 }
 
 /// `POST /sign-out-everywhere`.
 pub(crate) async fn sign_out_everywhere(
     State(state): State<AppState>,
-    user: SignedIn,
+    visitor: Visitor,
     headers: HeaderMap,
-) -> PageResult {
-    audit::by(&state, &user, Deed::SignedOutEverywhere, None).await?;
-    let ended = async {
-        let session = &user.session;
-        state
-            .store
-            .end_sessions_of(&session.user, session.source)
-            .await?;
-        session::end(&state, &headers, see(&state, "/sign-in")).await
-    };
-    ended
-        .await
-        .map_err(|error| PageFailure::of(&state, Some(&user), error.into()))
+) -> Result<Response> {
+    let action = AuditAction::SignedOutEverywhere;
+    visitor.audit(action, None, None).await?;
+    let Session { user, source, .. } = &visitor.user.session;
+    state.store.end_sessions_of(user, *source).await?;
+    session::end(&state, &headers, see(&state, "/sign-in")).await
+}
+
+/// Writes down what somebody did who is not signed in yet.
+pub(crate) async fn note(
+    state: &AppState,
+    who: &str,
+    from: IpAddr,
+    action: AuditAction,
+) -> Result<()> {
+    let who = (who, &*from.to_string());
+    Ok(audit::record(&state.store, &state.clock, who, action, None, None).await?)
 }
 
 /// The admin, signed in here.
@@ -163,7 +156,7 @@ pub(crate) async fn check(
     client: TryingClient,
     username: &str,
     password: SecretString,
-) -> Result<Verdict, PageError> {
+) -> Result<Verdict> {
     let now = state.clock.now();
     let wait = state.store.wait_before_try(client, now).await?;
     if wait.is_positive() {

@@ -2,10 +2,14 @@
 
 use strum::VariantArray as _;
 
-use crate::domain::{Credentials, Field, FieldErrors, Partition, Region, Settings, SettingsForm};
+use crate::domain::{
+    Credentials, Field, FieldErrors, IntakeRules, Partition, Region, Settings, SettingsForm,
+    Spending,
+};
 use crate::store::{SavedSettings, Slot};
 use crate::web::pages::views::{
-    self, ActiveSettings, CredentialsKind, DraftSettings, RegionGroup, TestResult, Tested,
+    self, ActiveSettings, CredentialsKind, DraftSettings, PublishingForm, RegionGroup,
+    SpendingForm, TestResult, Tested,
 };
 use crate::web::pages::words::settings as words;
 
@@ -112,4 +116,33 @@ pub(crate) fn test_result(saved: &SavedSettings) -> Option<TestResult> {
         },
         steps: saved.report.as_ref()?.steps.clone(),
     })
+}
+
+/// «Publishing» as stored.
+pub(crate) fn publishing_form(rules: &IntakeRules) -> PublishingForm {
+    let join = |lines: Vec<String>| lines.join("\n");
+    PublishingForm {
+        hosts: views::Field::new(join(
+            rules
+                .publisher_hosts
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        )),
+        companions: views::Field::new(join(
+            rules.companions.iter().map(ToString::to_string).collect(),
+        )),
+        directory_variants: rules.directory_variants,
+    }
+}
+
+/// “Policy” as stored.
+pub(crate) fn spending_form(spending: &Spending) -> SpendingForm {
+    let limit = spending.monthly_limit;
+    SpendingForm {
+        policy: spending.policy,
+        fold_above: views::Field::new(spending.fold_above.to_string()),
+        monthly_limit: views::Field::new(limit.map(|l| l.paths.to_string()).unwrap_or_default()),
+        past_limit: limit.map(|l| l.then).unwrap_or_default(),
+    }
 }

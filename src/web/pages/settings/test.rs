@@ -2,7 +2,6 @@
 //! told step by step.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use askama::Template as _;
 use axum::response::sse::{Event, Sse};
@@ -10,16 +9,12 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::refresh;
-use crate::admin::Tester;
-use crate::domain::{Settings, TestReport};
-use crate::store::StoreError;
+use crate::domain::{AuditAction, Settings, TestReport};
 use crate::web::AppState;
-use crate::web::pages::audit::{self, Deed};
-use crate::web::pages::auth::session::SignedIn;
-use crate::web::pages::views::{Layout, TestPart, TestResult, Tested};
+use crate::web::http::error::{Error, Result};
+use crate::web::pages::views::{Layout, Nav, TestPart, TestResult, Tested};
+use crate::web::pages::visit::Visit;
 use crate::web::pages::words::settings as words;
-use crate::web::pages::{Page, PageError};
 
 /// A test that is under way.
 pub(crate) struct Underway {
@@ -29,60 +24,52 @@ pub(crate) struct Underway {
 
 enum News {
     SoFar(Box<TestReport>),
-    Ended(Result<(), StoreError>),
+    Ended(Result<()>),
 }
 
 /// Begins to test settings, which come into force if they pass, and else are kept as a draft.
-pub(crate) fn begin(
-    state: &AppState,
-    user: &SignedIn,
-    page: &Page,
-    settings: Settings,
-) -> Underway {
+pub(crate) fn begin(state: &AppState, visit: &Visit, settings: Settings) -> Underway {
     let (tell, news) = unbounded_channel();
-    let site = Arc::clone(&page.site);
     let underway = Underway {
-        layout: page.layout.clone(),
+        layout: visit.layout(Nav::Settings),
         news,
     };
-    let (state, user) = (state.clone(), user.clone());
+    let (state, visit) = (state.clone(), visit.clone());
     // Not a part of the answer, so that it does not end with a reader who goes away: what
     // CloudFront was asked to do has to be written down. Whoever does not listen any more misses
     // the news, and nothing else.
     tokio::spawn(async move {
-        let tester = Tester {
-            store: &state.store,
-            cloudfront: &state.cloudfront,
-            clock: &state.clock,
-            limits: &state.limits,
-            metrics: &state.metrics,
-        };
-        let told = |report: &TestReport| {
+        let ended = run(&state, &visit, &settings, |report| {
             let _ = tell.send(News::SoFar(Box::new(report.clone())));
-        };
-        let ended = match tester.save((site.id, &site.name), &settings, told).await {
-            Ok(run) => {
-                let detail = words::tested(&settings.distribution_id, run.report.passed());
-                let (who, deed) = (&user.session.user, Deed::TestedSettings);
-                audit::record(&state, who, user.from, deed, Some(site.id), Some(detail)).await
-            }
-            Err(error) => Err(error),
-        };
-        refresh(&state).await;
+        });
+        let ended = ended.await;
+        state.refresh_sites().await;
         let _ = tell.send(News::Ended(ended));
     });
     underway
 }
 
+async fn run(
+    state: &AppState,
+    visit: &Visit,
+    settings: &Settings,
+    told: impl FnMut(&TestReport),
+) -> Result<()> {
+    let site = (visit.site.id, visit.site.name.as_str());
+    let run = state.tester.save(site, settings, told).await?;
+    let detail = words::tested(&settings.distribution_id, run.report.passed());
+    visit.audit(AuditAction::TestedSettings, Some(detail)).await
+}
+
 impl Underway {
     /// Waits for the end.
-    pub(crate) async fn ended(mut self) -> Result<(), PageError> {
+    pub(crate) async fn ended(mut self) -> Result<()> {
         while let Some(news) = self.news.recv().await {
             if let News::Ended(ended) = news {
-                return Ok(ended?);
+                return ended;
             }
         }
-        Err(PageError::Interrupted)
+        Err(Error::Internal)
     }
 
     /// Each step as a part of the page, as it passes. The end of the stream is the end of the test; what has come of
@@ -93,7 +80,7 @@ impl Underway {
                 News::SoFar(report) => underway.part(Some(*report), None),
                 News::Ended(Ok(())) => return None,
                 News::Ended(Err(error)) => {
-                    underway.part(None, Some(PageError::from(error).sentence()))
+                    underway.part(None, Some(Error::from(error).trouble().sentence()))
                 }
             };
             Some((event, underway))

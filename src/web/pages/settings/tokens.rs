@@ -1,21 +1,21 @@
-//! The publish hook on the settings page: its address and its tokens, each shown once.
+//! What publishers prove themselves with: tokens and signing secrets, each shown once.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::store::{Site, StoreError};
+use super::page::{Shown, page};
+use crate::admin::fresh_token;
+use crate::domain::AuditAction;
+use crate::domain::HookSecret;
 use crate::web::AppState;
+use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::audit::{self, Deed};
-use crate::web::pages::auth::session::SignedIn;
-use crate::web::pages::settings::{Shown, refresh, respond};
-use crate::web::pages::settings::{keys, secrets};
-use crate::web::pages::views::{Hook, Nav, Revealed, Token};
+use crate::web::pages::views::Revealed;
+use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words::settings as words;
-use crate::web::pages::{Page, PageError, PageResult};
 
 /// The longest name of a token.
 const LONGEST_NAME: usize = 100;
@@ -34,117 +34,133 @@ pub(crate) struct Numbered {
 }
 
 /// `POST /settings/cdn/tokens`: makes a token and shows it, this once.
-pub(crate) async fn create(
+pub(crate) async fn create_token(
     State(state): State<AppState>,
-    user: SignedIn,
+    visit: Visit,
     Form(new): Form<NewToken>,
-) -> PageResult {
-    let page = Page::begin(&state, &user, Nav::Settings)?;
-    let name = match new.name.trim() {
-        "" => words::UNNAMED,
-        name => name,
-    };
-    let name: String = name.chars().take(LONGEST_NAME).collect();
-    let token = crate::admin::fresh_token(&state.clock);
+) -> Result<Response> {
+    let name = name_of(&new.name);
+    let (id, token) = (state.clock.id(), fresh_token(&state.clock));
     state
         .store
-        .add_token(
-            page.site.id,
-            state.clock.id(),
-            &name,
-            &token,
-            false,
-            state.clock.now(),
-        )
-        .await
-        .map_err(|error| page.failed()(error.into()))?;
-    audit::by(&state, &user, Deed::CreatedToken, Some(name.clone())).await?;
-    refresh(&state).await;
-    respond(&state, page, StatusCode::OK, revealed(&name, &token)).await
+        .add_token(visit.site.id, id, &name, &token, false, state.clock.now())
+        .await?;
+    visit
+        .audit(AuditAction::CreatedToken, Some(name.clone()))
+        .await?;
+    state.refresh_sites().await;
+    reveal(&state, &visit, shown(words::token(&name), &token)).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/reveal`: shows the token that the first start made, this once.
-pub(crate) async fn reveal(
+pub(crate) async fn reveal_token(
     State(state): State<AppState>,
-    user: SignedIn,
+    visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
-) -> PageResult {
-    let page = Page::begin(&state, &user, Nav::Settings)?;
-    let failed = page.failed();
-    let token = state
-        .store
-        .reveal_token(page.site.id, id)
-        .await
-        .map_err(|error| failed(error.into()))?
-        .ok_or_else(|| failed(PageError::NotFound))?;
-    audit::by(&state, &user, Deed::RevealedToken, Some(id.to_string())).await?;
-    respond(
+) -> Result<Response> {
+    let token = state.store.reveal_token(visit.site.id, id).await?;
+    let token = token.ok_or(Error::NotFound)?;
+    visit
+        .audit(AuditAction::RevealedToken, Some(id.to_string()))
+        .await?;
+    reveal(
         &state,
-        page,
-        StatusCode::OK,
-        revealed(words::FIRST_TOKEN, &token),
+        &visit,
+        shown(words::token(words::FIRST_TOKEN), &token),
     )
     .await
 }
 
 /// `POST /settings/cdn/tokens/{id}/revoke`.
-pub(crate) async fn revoke(
+pub(crate) async fn revoke_token(
     State(state): State<AppState>,
-    user: SignedIn,
+    visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
-) -> PageResult {
-    let page = Page::begin(&state, &user, Nav::Settings)?;
-    let failed = page.failed();
-    let done = state
-        .store
-        .revoke_token(page.site.id, id, state.clock.now())
-        .await
-        .map_err(|error| failed(error.into()))?;
+) -> Result<Response> {
+    let now = state.clock.now();
+    let done = state.store.revoke_token(visit.site.id, id, now).await?;
     if !done {
-        return Err(failed(PageError::NotFound));
+        return Err(Error::NotFound);
     }
-    audit::by(&state, &user, Deed::RevokedToken, Some(id.to_string())).await?;
-    refresh(&state).await;
-    Ok(page.see("/settings/cdn?done=revoked#hook"))
+    revoked(&state, &visit, AuditAction::RevokedToken, id.to_string()).await
 }
 
-fn revealed(name: &str, token: &SecretString) -> Shown {
-    Shown {
-        revealed: vec![Revealed {
-            name: words::token(name),
-            value: token.expose_secret().to_owned(),
-        }],
-        ..Shown::default()
-    }
+/// `POST /settings/cdn/secrets`: makes a signing secret and shows it, this once.
+pub(crate) async fn create_secret(State(state): State<AppState>, visit: Visit) -> Result<Response> {
+    let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
+    state
+        .store
+        .add_hook_secret(visit.site.id, id, &secret, false, state.clock.now())
+        .await?;
+    visit
+        .audit(AuditAction::CreatedSecret, Some(id.to_string()))
+        .await?;
+    state.refresh_sites().await;
+    reveal(&state, &visit, shown(words::SIGNING_SECRET, &secret)).await
 }
 
-/// What the settings page shows of the hook.
-pub(crate) async fn hook(
+/// `POST /settings/cdn/secrets/{id}/reveal`: shows the secret that the first start made, this once.
+pub(crate) async fn reveal_secret(
+    State(state): State<AppState>,
+    visit: Visit,
+    Path(Numbered { id }): Path<Numbered>,
+) -> Result<Response> {
+    let secret = state.store.reveal_hook_secret(visit.site.id, id).await?;
+    let secret = secret.ok_or(Error::NotFound)?;
+    visit
+        .audit(AuditAction::RevealedSecret, Some(id.to_string()))
+        .await?;
+    reveal(&state, &visit, shown(words::SIGNING_SECRET, &secret)).await
+}
+
+/// `POST /settings/cdn/secrets/{id}/revoke`.
+pub(crate) async fn revoke_secret(
+    State(state): State<AppState>,
+    visit: Visit,
+    Path(Numbered { id }): Path<Numbered>,
+) -> Result<Response> {
+    let done = state.store.revoke_hook_secret(visit.site.id, id).await?;
+    if !done {
+        return Err(Error::NotFound);
+    }
+    revoked(&state, &visit, AuditAction::RevokedSecret, id.to_string()).await
+}
+
+pub(super) fn name_of(given: &str) -> String {
+    let name = match given.trim() {
+        "" => words::UNNAMED,
+        name => name,
+    };
+    name.chars().take(LONGEST_NAME).collect()
+}
+
+fn shown(name: impl Into<String>, secret: &SecretString) -> Vec<Revealed> {
+    vec![Revealed {
+        name: name.into(),
+        value: secret.expose_secret().to_owned(),
+    }]
+}
+
+/// The page with what is shown this once.
+pub(super) async fn reveal(
     state: &AppState,
-    site: &Site,
+    visit: &Visit,
     revealed: Vec<Revealed>,
-) -> Result<Hook, StoreError> {
-    let tokens = state.store.tokens(site.id).await?;
-    Ok(Hook {
-        url: hook_url(state, site),
+) -> Result<Response> {
+    let shown = Shown {
         revealed,
-        tokens: tokens
-            .into_iter()
-            .map(|token| Token {
-                id: token.id.to_string(),
-                name: token.name,
-                created_at: token.created_at,
-                last_used: token.last_used_at,
-                unrevealed: token.unrevealed,
-            })
-            .collect(),
-        secrets: secrets::list(state, site).await?,
-        endpoint: state.public.to_string(),
-        keys: keys::list(state, site).await?,
-    })
+        ..Shown::default()
+    };
+    html(&page(state, visit, shown).await?)
 }
 
-/// The address that publishers call.
-pub(crate) fn hook_url(state: &AppState, site: &Site) -> String {
-    format!("{}/api/sites/{}/publishes", state.public, site.name)
+pub(super) async fn revoked(
+    state: &AppState,
+    visit: &Visit,
+    action: AuditAction,
+    detail: String,
+) -> Result<Response> {
+    visit.audit(action, Some(detail)).await?;
+    state.refresh_sites().await;
+    Ok(visit.see("/settings/cdn?done=revoked#hook"))
 }

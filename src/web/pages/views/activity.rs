@@ -1,13 +1,16 @@
 use askama::Template;
+use strum::VariantArray as _;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{
     assets::VERSION,
     chart::Chart,
     layout::Layout,
-    parts::{Count, Meter, Progress, Span, State},
+    parts::{Count, Meter, Progress, Span},
 };
-use crate::domain::WaitReason;
+use crate::domain::{PublishState, WaitReason};
+use crate::store::Page;
 use crate::web::pages::words;
 
 /// What was published, newest first.
@@ -34,7 +37,7 @@ pub struct ActivityPage {
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// `state`.
-    pub state: Option<State>,
+    pub state: Option<PublishState>,
     /// `path`: part of an item.
     pub path: String,
 }
@@ -44,7 +47,7 @@ impl Filter {
         self.state.is_some() || !self.path.is_empty()
     }
 
-    fn is(&self, state: &State) -> bool {
+    fn is(&self, state: &PublishState) -> bool {
         self.state == Some(*state)
     }
 }
@@ -58,13 +61,28 @@ pub struct Paging {
     pub older: Option<String>,
 }
 
+impl Paging {
+    /// The neighbours of a page with the same filter.
+    pub(crate) fn of<T>(page: &Page<T>, filter: &[(&str, &str)]) -> Self {
+        let query = |position: &str, id: Uuid| {
+            let mut query = url::form_urlencoded::Serializer::new(format!("{position}={id}"));
+            query.extend_pairs(filter.iter().filter(|(_, value)| !value.is_empty()));
+            query.finish()
+        };
+        Self {
+            newer: page.previous.map(|id| query("after", id)),
+            older: page.next.map(|id| query("before", id)),
+        }
+    }
+}
+
 /// A publish in the list.
 #[derive(Clone, Debug)]
 pub struct PublishRow {
     /// Its id.
     pub id: String,
     /// Its state.
-    pub state: State,
+    pub state: PublishState,
     /// When it was accepted.
     pub received_at: OffsetDateTime,
     /// Its first few items; three fit.

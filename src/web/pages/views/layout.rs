@@ -1,6 +1,7 @@
 use time::OffsetDateTime;
 
 use super::parts::{Ago, Severity};
+use crate::store::Role;
 use crate::web::pages::words;
 
 /// What every page shares.
@@ -139,22 +140,9 @@ pub struct User {
     pub has_password: bool,
 }
 
-/// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// Activity and purge, no settings.
-    Editor,
-}
-
-impl Role {
-    /// The role in words.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "Administrator",
-            Self::Editor => "Editor",
-        }
+impl User {
+    pub(super) fn role(&self) -> &'static str {
+        words::account::role(self.role)
     }
 }
 
@@ -193,6 +181,15 @@ pub struct Flash {
     pub severity: Severity,
     /// In one sentence.
     pub text: String,
+}
+
+impl From<(Severity, &str)> for Flash {
+    fn from((severity, text): (Severity, &str)) -> Self {
+        Self {
+            severity,
+            text: text.to_owned(),
+        }
+    }
 }
 
 impl Flash {

@@ -26,9 +26,9 @@ pub use chart::{Chart, Hour};
 pub use docs::{
     Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Prose, Shape,
 };
-pub use layout::{Banner, Flash, Layout, Link, Nav, Role, SiteLink, User};
+pub use layout::{Banner, Flash, Layout, Link, Nav, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage};
-pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Severity, Span, State, Tone, Usd};
+pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Severity, Span, Tone, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use settings::{
@@ -36,12 +36,11 @@ pub use settings::{
     SettingsPage, TestPart, TestResult, Tested,
 };
 pub use settings_parts::{
-    Hook, IamPolicy, KeyPair, PastLimit, PublishingForm, Revealed, SigningSecret, SpendingForm,
-    SpendingPolicy, Token,
+    Hook, IamPolicy, KeyPair, PublishingForm, Revealed, SigningSecret, SpendingForm, Token,
 };
 pub use sites::{SiteRow, SitesPage};
 
 /// How many publishes a page of the activity list shows.
-pub const PAGE_SIZE: usize = 25;
+pub const PAGE_SIZE: u16 = 25;
 /// How many items a publish's own page or a preview lists before “and … more”.
 pub const ITEMS_SHOWN: usize = 100;

@@ -5,58 +5,6 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::web::pages::words::{self, Look};
 
-/// The state of a publish or an invalidation, as in the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Stored, not yet accepted by CloudFront.
-    Queued,
-    /// Accepted by CloudFront.
-    InProgress,
-    /// CloudFront said `Completed`.
-    Completed,
-    /// Accepted, but its id was lost.
-    Unconfirmed,
-    /// It can never succeed.
-    Failed,
-}
-
-impl State {
-    /// All of them, in the order of a publish's life.
-    pub const ALL: [Self; 5] = [
-        Self::Queued,
-        Self::InProgress,
-        Self::Completed,
-        Self::Unconfirmed,
-        Self::Failed,
-    ];
-
-    /// The API's name of the state, and the value of the filter.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::InProgress => "in_progress",
-            Self::Completed => "completed",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Nothing will change any more.
-    pub const fn has_ended(self) -> bool {
-        !matches!(self, Self::Queued | Self::InProgress)
-    }
-
-    pub(super) const fn look(self) -> Look {
-        words::state(self)
-    }
-
-    pub(super) const fn badge(self) -> Badge {
-        Badge {
-            look: words::state(self),
-        }
-    }
-}
-
 /// How serious a banner or a flash is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -104,7 +52,7 @@ impl fmt::Display for Tone {
     ext = "html"
 )]
 pub struct Badge {
-    look: Look,
+    pub(crate) look: Look,
 }
 
 impl HtmlSafe for Badge {}
@@ -212,6 +160,14 @@ impl Field {
         Self {
             value: value.into(),
             ..Self::default()
+        }
+    }
+
+    /// A field as it was typed, and what is wrong with it.
+    pub(crate) fn typed(value: impl Into<String>, error: Option<String>) -> Self {
+        Self {
+            error,
+            ..Self::new(value)
         }
     }
 

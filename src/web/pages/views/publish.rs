@@ -5,9 +5,9 @@ use super::{
     ITEMS_SHOWN,
     assets::VERSION,
     layout::Layout,
-    parts::{Count, Progress, Span, State},
+    parts::{Count, Progress, Span},
 };
-use crate::domain::{AwsError, WaitReason};
+use crate::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
 use crate::web::pages::words;
 
 /// A publish's own page. Form: `POST …/activity/{id}/retry`.
@@ -19,7 +19,7 @@ pub struct PublishPage {
     /// The publish's id.
     pub id: String,
     /// Its state.
-    pub state: State,
+    pub state: PublishState,
     /// When it was accepted.
     pub received_at: OffsetDateTime,
     /// When the last of it was sent to CloudFront.
@@ -92,7 +92,7 @@ pub struct InvalidationView {
     /// The distribution.
     pub distribution_id: String,
     /// Its state.
-    pub state: State,
+    pub state: InvalidationStatus,
     /// How many items it holds.
     pub items_total: Count,
     /// How often CloudFront was asked to create it.

@@ -5,9 +5,9 @@ use super::{
     assets::VERSION,
     layout::Layout,
     parts::{Aria, Count, Field, Meter, Tone},
-    settings_parts::{Hook, IamPolicy, PastLimit, PublishingForm, SpendingForm, SpendingPolicy},
+    settings_parts::{Hook, IamPolicy, PublishingForm, SpendingForm},
 };
-use crate::domain::{StepOutcome, StepReport};
+use crate::domain::{PastLimit, PolicyName, StepOutcome, StepReport};
 use crate::web::pages::words;
 
 /// Settings → CDN. The parts that are `None` are not shown.

@@ -1,6 +1,7 @@
 use time::OffsetDateTime;
 
 use super::parts::Field;
+use crate::domain::{PastLimit, PolicyName};
 
 /// The least-privilege policy. The script follows what is typed.
 #[derive(Clone, Debug)]
@@ -96,7 +97,7 @@ pub struct PublishingForm {
 #[derive(Clone, Debug)]
 pub struct SpendingForm {
     /// `policy`.
-    pub policy: SpendingPolicy,
+    pub policy: PolicyName,
     /// `fold_above`: how many items a batch may hold before *economical* folds it.
     pub fold_above: Field,
     /// `monthly_limit`: paths a month; empty for none.
@@ -106,27 +107,7 @@ pub struct SpendingForm {
 }
 
 impl SpendingForm {
-    pub(super) fn is(&self, policy: SpendingPolicy) -> bool {
+    pub(super) fn is(&self, policy: PolicyName) -> bool {
         self.policy == policy
     }
-}
-
-/// Which paths are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpendingPolicy {
-    /// `exact`: only what was asked.
-    Exact,
-    /// `economical`: folded into wildcards when there are many.
-    Economical,
-    /// `everything`: each batch is `/*`.
-    Everything,
-}
-
-/// What happens past the monthly limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PastLimit {
-    /// `economical`: fold into wildcards.
-    Economical,
-    /// `hold`: publishes wait for the next month.
-    Hold,
 }

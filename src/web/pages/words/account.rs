@@ -22,6 +22,14 @@ pub const NOT_CURRENT: &str = "This is not the current password.";
 /// The new password was typed in two ways.
 pub const NOT_THE_SAME: &str = "This is not the same as above.";
 
+/// What somebody may do.
+pub const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "Administrator",
+        Role::Editor => "Editor",
+    }
+}
+
 /// For the audit: whom SkyCMS sent.
 pub const fn came_as(role: Role) -> &'static str {
     match role {
@@ -45,6 +53,10 @@ pub mod ticket {
     pub const NOT_YET: &str = "it is made for the future or for more than five minutes";
     /// It names nobody.
     pub const NAMELESS: &str = "its `sub` or `jti` is empty or too long";
+    /// It was used before.
+    pub const USED: &str = "it was used before";
+    /// It names sites, and none of them is here.
+    pub const NO_SITE: &str = "it names no site that is here";
     /// It does not say what its bearer may do.
     pub const NO_ROLE: &str = "its `role` is unknown";
 }

@@ -2,7 +2,6 @@
 //! same thing, wherever it is shown. Here are states, times and numbers; the modules have the rest, page by page.
 
 pub mod account;
-pub mod audit;
 pub mod errors;
 pub mod purge;
 pub mod settings;
@@ -12,9 +11,9 @@ use std::borrow::Cow;
 
 use time::{Duration, OffsetDateTime, macros::format_description};
 
-use crate::domain::{Step, StepOutcome, WaitReason};
+use crate::domain::{InvalidationStatus, PublishState, Step, StepOutcome, WaitReason};
 
-use super::views::{Severity, State, Tone};
+use super::views::{Badge, Severity, Tone};
 
 /// How a state is shown: never by colour alone, always with a word and a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,35 +50,53 @@ pub struct Question {
     pub action: &'static str,
 }
 
-/// A publish or an invalidation.
-pub const fn state(state: State) -> Look {
+impl Look {
+    /// As word, colour and shape.
+    pub const fn badge(self) -> Badge {
+        Badge { look: self }
+    }
+}
+
+/// A publish.
+pub const fn state(state: &PublishState) -> Look {
     match state {
-        State::Queued => look(
+        PublishState::Queued => look(
             "Queued",
             Tone::Quiet,
             "queued",
             "Safely stored; not yet sent to CloudFront.",
         ),
-        State::InProgress => look(
+        PublishState::InProgress => look(
             "In progress",
             Tone::Info,
             "progress",
             "CloudFront has accepted it and is at work.",
         ),
-        State::Completed => look(
+        PublishState::Completed => look(
             "Completed",
             Tone::Good,
             "check",
             "CloudFront says that it is done.",
         ),
-        State::Unconfirmed => look(
+        PublishState::Unconfirmed => look(
             "Unconfirmed",
             Tone::Warn,
             "question",
             "CloudFront accepted it, but its ID was lost with the connection, so nobody can ask.",
         ),
-        State::Failed => look("Failed", Tone::Bad, "cross", "It was not purged."),
+        PublishState::Failed => look("Failed", Tone::Bad, "cross", "It was not purged."),
     }
+}
+
+/// An invalidation.
+pub const fn status(status: &InvalidationStatus) -> Look {
+    state(match status {
+        InvalidationStatus::Queued => &PublishState::Queued,
+        InvalidationStatus::InProgress => &PublishState::InProgress,
+        InvalidationStatus::Completed => &PublishState::Completed,
+        InvalidationStatus::Unconfirmed => &PublishState::Unconfirmed,
+        InvalidationStatus::Failed => &PublishState::Failed,
+    })
 }
 
 /// A step of the settings test.

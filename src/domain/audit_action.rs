@@ -1,0 +1,61 @@
+//! What the audit log tells of: the words are stored as they are shown.
+
+use strum::IntoStaticStr;
+
+/// What somebody did, on a page or by a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(const_into_str)]
+pub enum AuditAction {
+    #[strum(serialize = "Signed in")]
+    SignedIn,
+    #[strum(serialize = "Failed to sign in")]
+    FailedToSignIn,
+    #[strum(serialize = "Came from SkyCMS")]
+    CameFromSkyCms,
+    #[strum(serialize = "Signed out")]
+    SignedOut,
+    #[strum(serialize = "Signed out everywhere")]
+    SignedOutEverywhere,
+    #[strum(serialize = "Set the password by a one-time link")]
+    SetPassword,
+    #[strum(serialize = "Changed the password")]
+    ChangedPassword,
+    #[strum(serialize = "Saved the CDN settings")]
+    SavedSettings,
+    #[strum(serialize = "Tested the CDN settings")]
+    TestedSettings,
+    #[strum(serialize = "Removed the CDN settings")]
+    RemovedSettings,
+    #[strum(serialize = "Changed the publishing rules")]
+    ChangedPublishing,
+    #[strum(serialize = "Changed the policy")]
+    ChangedPolicy,
+    #[strum(serialize = "Purged by hand")]
+    Purged,
+    #[strum(serialize = "Tried a publish again")]
+    TriedAgain,
+    #[strum(serialize = "Created a publish token")]
+    CreatedToken,
+    #[strum(serialize = "Had a publish token shown")]
+    RevealedToken,
+    #[strum(serialize = "Revoked a publish token")]
+    RevokedToken,
+    #[strum(serialize = "Created a signing secret")]
+    CreatedSecret,
+    #[strum(serialize = "Had a signing secret shown")]
+    RevealedSecret,
+    #[strum(serialize = "Revoked a signing secret")]
+    RevokedSecret,
+    #[strum(serialize = "Created a key pair")]
+    CreatedKeyPair,
+    #[strum(serialize = "Gave a key pair another secret")]
+    RotatedKeyPair,
+    #[strum(serialize = "Revoked a key pair")]
+    RevokedKeyPair,
+    #[strum(serialize = "Created a site")]
+    CreatedSite,
+    #[strum(serialize = "Renamed a site")]
+    RenamedSite,
+    #[strum(serialize = "Removed a site")]
+    RemovedSite,
+}

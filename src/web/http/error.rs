@@ -1,0 +1,275 @@
+//! Everything that is answered instead of what was asked for.
+//!
+//! Handlers return an [`Error`] with `?`. It becomes a bare status that carries the error along,
+//! and [`super::render`] gives it words: a page for people, a problem for programs.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tower_http::timeout::TimeoutError;
+
+use crate::domain::ItemError;
+use crate::store::{InboxError, StoreError};
+use crate::web::pages::auth::hasher::Busy;
+use crate::web::pages::words::errors::{self, Trouble};
+
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why there is no answer. What it displays is told to programs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A body, a query or a form that cannot be read.
+    #[error("{0}")]
+    BadRequest(String),
+    #[error(
+        "Send `Authorization: Bearer` with a publish token of the site, or a Standard Webhooks signature; the settings \
+         page makes new tokens and secrets."
+    )]
+    Unauthorized,
+    #[error("Send `Authorization: Bearer` with the token of METRICS_TOKEN.")]
+    NoMetricsToken,
+    /// Metrics without a token, asked for from elsewhere.
+    #[error(
+        "Without METRICS_TOKEN, metrics are for this machine alone. Set it, and send it as `Authorization: Bearer`."
+    )]
+    NotLocal,
+    /// A signature that cannot be right, whatever the secret.
+    #[error("{0}")]
+    BadSignature(&'static str),
+    #[error("Sign in first.")]
+    NotSignedIn,
+    /// A form that another site sent.
+    #[error("This form came from another site. Open the page here and send it again.")]
+    CrossSite,
+    /// No such site, or none that this token belongs to.
+    #[error("There is no site `{0}` that this token may publish to.")]
+    NoSuchSite(String),
+    #[error("There is no publish `{0}` at this site; ended ones are kept for a limited time.")]
+    NoSuchPublish(String),
+    #[error("There is nothing at this address.")]
+    NotFound,
+    #[error("This address does not take this method.")]
+    MethodNotAllowed,
+    #[error(
+        "The site has no CDN settings. Enter the distribution, the access key and the region under Settings → CDN, and save."
+    )]
+    NoSettings,
+    #[error("The body is larger than 1 MiB. Send the paths in several publishes.")]
+    TooLarge,
+    #[error("The body did not arrive in time; nothing was queued. Send it again.")]
+    BodyTooSlow,
+    #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
+    NotJson,
+    /// Items that cannot be sent to CloudFront.
+    #[error("{}", bad_items(.0))]
+    BadItems(Vec<ItemError>),
+    /// The repeat key was used with another body.
+    #[error(
+        "This Idempotency-Key or webhook-id was used before with another body. Use a new key for each publish, and the same one only to repeat it."
+    )]
+    KeyReused,
+    /// Not ready in time. Unlike 503, it does not say that nothing was accepted.
+    #[error(
+        "The answer was not ready in time, and what was asked for may still happen. A publish with an Idempotency-Key can be sent again safely."
+    )]
+    TookTooLong,
+    /// For administrators only.
+    #[error("Only administrators may do this.")]
+    Forbidden,
+    /// The one-time link was used, or is older than an hour.
+    #[error("This link has expired.")]
+    LinkExpired,
+    /// SkyCMS's token is not right.
+    #[error("The token of SkyCMS was refused.")]
+    TicketRefused,
+    /// The session of a frame is over.
+    #[error("The session has ended.")]
+    FrameEnded,
+    #[error("Too many passwords are being checked. Try again.")]
+    Busy(#[from] Busy),
+    #[error("{}", told_of_store(.0))]
+    Store(#[from] StoreError),
+    #[error("{}", told_of_inbox(.0))]
+    Inbox(#[from] InboxError),
+    #[error("{OURS}")]
+    Template(#[from] askama::Error),
+    /// A panic, or something that never said how it ended.
+    #[error("{OURS}")]
+    Internal,
+}
+
+const OURS: &str = "Something went wrong here; the log tells more. It is safe to try again.";
+
+fn bad_items(errors: &[ItemError]) -> String {
+    let count = errors.len();
+    if count == 1 {
+        "One item cannot be purged; nothing was queued. It is named under `errors`.".into()
+    } else {
+        format!(
+            "{count} items cannot be purged; nothing was queued. They are named under `errors`."
+        )
+    }
+}
+
+const fn told_of_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Database(_) => "The database does not answer right now. Try again.",
+        _ => OURS,
+    }
+}
+
+const fn told_of_inbox(error: &InboxError) -> &'static str {
+    match error {
+        InboxError::Full => {
+            "Too many publishes are waiting to be stored; nothing was queued. Try again."
+        }
+        InboxError::Unavailable => {
+            "The database cannot store it right now; nothing was queued. Try again."
+        }
+        InboxError::Refused => OURS,
+    }
+}
+
+impl Error {
+    /// A body that is JSON, but not what is expected.
+    pub(crate) fn not_this_shape(error: &serde_json::Error) -> Self {
+        Self::BadRequest(format!(
+            "The body is not the JSON that is expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
+        ))
+    }
+
+    /// The database does not answer.
+    pub(crate) fn database_away() -> Self {
+        Self::Store(StoreError::no_answer())
+    }
+
+    /// Its status, the name of its type, and its title.
+    pub(crate) const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::BadRequest(_) => (S::BAD_REQUEST, "bad-request", "Bad request"),
+            Self::Unauthorized
+            | Self::NoMetricsToken
+            | Self::BadSignature(_)
+            | Self::NotSignedIn
+            | Self::TicketRefused
+            | Self::FrameEnded => (S::UNAUTHORIZED, "unauthorized", "Not authorised"),
+            Self::NotLocal => (S::FORBIDDEN, "not-local", "Refused"),
+            Self::CrossSite => (S::FORBIDDEN, "cross-site", "Refused"),
+            Self::Forbidden => (S::FORBIDDEN, "forbidden", "Refused"),
+            Self::NoSuchSite(_) => (S::NOT_FOUND, "no-such-site", "No such site"),
+            Self::NoSuchPublish(_) => (S::NOT_FOUND, "no-such-publish", "No such publish"),
+            Self::NotFound => (S::NOT_FOUND, "not-found", "Not found"),
+            Self::MethodNotAllowed => (
+                S::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+            ),
+            Self::NoSettings => (S::CONFLICT, "no-settings", "No CDN settings"),
+            Self::LinkExpired => (S::GONE, "link-expired", "Link expired"),
+            Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "Body too large"),
+            Self::BodyTooSlow => (S::REQUEST_TIMEOUT, "body-too-slow", "Body too slow"),
+            Self::NotJson => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                "Not declared as JSON",
+            ),
+            Self::BadItems(_) => (S::UNPROCESSABLE_ENTITY, "bad-items", "Bad items"),
+            Self::KeyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "Idempotency key reused",
+            ),
+            Self::TookTooLong => (S::GATEWAY_TIMEOUT, "took-too-long", "Took too long"),
+            Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy", "Too busy"),
+            Self::Store(StoreError::Database(_))
+            | Self::Inbox(InboxError::Full | InboxError::Unavailable) => (
+                S::SERVICE_UNAVAILABLE,
+                "not-durable",
+                "Cannot be stored right now",
+            ),
+            Self::Store(_)
+            | Self::Inbox(InboxError::Refused)
+            | Self::Template(_)
+            | Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        }
+    }
+
+    /// What people read of it.
+    pub(crate) fn trouble(&self) -> Trouble {
+        match self {
+            Self::NotFound | Self::NoSuchPublish(_) => errors::NOT_FOUND,
+            Self::MethodNotAllowed => errors::NOT_THIS_WAY,
+            Self::Forbidden => errors::FORBIDDEN,
+            Self::LinkExpired => errors::LINK_ENDED,
+            Self::TicketRefused => errors::TICKET_REFUSED,
+            Self::FrameEnded => errors::FRAME_ENDED,
+            Self::CrossSite => errors::CROSS_SITE,
+            Self::BadRequest(_) => errors::UNREADABLE,
+            Self::Busy(_) => errors::BUSY,
+            Self::Store(StoreError::Database(_)) | Self::Inbox(_) => errors::NO_DATABASE,
+            Self::Store(StoreError::Seal(_)) => errors::SEALED,
+            Self::Store(_) | Self::Template(_) | Self::Internal => errors::OURS,
+            _ => Trouble {
+                title: self.kind().2,
+                text: self.to_string().into(),
+                fix: "",
+            },
+        }
+    }
+}
+
+/// A body that did not arrive as it should.
+fn of_body(rejection: &BytesRejection) -> Error {
+    let timed_out = std::iter::successors(rejection.source(), |&cause| cause.source())
+        .any(|cause| cause.is::<TimeoutError>());
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Error::TooLarge
+    } else if timed_out {
+        Error::BodyTooSlow
+    } else {
+        Error::BadRequest("The body could not be read to its end.".into())
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        if self.kind().0.is_server_error() && !matches!(self, Self::Inbox(_)) {
+            let cause = self.source().map(tracing::field::display);
+            tracing::error!(cause, "{}", self.kind().2);
+        }
+        let mut response = self.kind().0.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl From<BytesRejection> for Error {
+    fn from(rejection: BytesRejection) -> Self {
+        of_body(&rejection)
+    }
+}
+
+impl From<FormRejection> for Error {
+    fn from(rejection: FormRejection) -> Self {
+        match rejection {
+            FormRejection::BytesRejection(rejection) => rejection.into(),
+            rejection => Self::BadRequest(rejection.body_text()),
+        }
+    }
+}
+
+impl From<QueryRejection> for Error {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::BadRequest(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Error {
+    fn from(_: PathRejection) -> Self {
+        Self::NotFound
+    }
+}

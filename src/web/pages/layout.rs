@@ -1,0 +1,111 @@
+//! What all pages share, as somebody may see it.
+
+use std::sync::Arc;
+
+use super::auth::session::SignedIn;
+use super::views::{Banner, Layout, Link, Nav, Severity, SiteLink, User};
+use super::words::errors;
+use crate::domain::DEFAULT_SITE;
+use crate::store::{Session, Site, Source};
+use crate::web::AppState;
+
+/// The layout of a page about no site; its links lead to the first site that the reader sees.
+pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Layout {
+    let sites = user.map_or_else(Vec::new, |user| seen(state, &user.session));
+    let mut layout = at(state, user, first(&sites), nav, &sites);
+    if nav == Nav::Sites {
+        // Its own links are about all sites.
+        layout.base.clone_from(&layout.root);
+    }
+    layout.sites.iter_mut().for_each(|site| site.here = false);
+    layout
+}
+
+/// The layout of a page about a site.
+pub(crate) fn layout_about(state: &AppState, user: &SignedIn, site: &Site, nav: Nav) -> Layout {
+    Layout {
+        banner: banner(site),
+        ..at(
+            state,
+            Some(user),
+            Some(site),
+            nav,
+            &seen(state, &user.session),
+        )
+    }
+}
+
+/// Where somebody begins: the first site that they see.
+pub(crate) fn home(state: &AppState, session: &Session) -> String {
+    let sites = seen(state, session);
+    first(&sites).map(path_of).unwrap_or_default()
+}
+
+/// Where a site's pages are, below the prefix of `PUBLIC_URL`: those of `default` are where those
+/// of the only site are.
+pub(crate) fn path_of(site: &Site) -> String {
+    if site.name == DEFAULT_SITE {
+        String::new()
+    } else {
+        format!("/sites/{}", site.name)
+    }
+}
+
+/// The sites that somebody sees, by name.
+fn seen(state: &AppState, session: &Session) -> Vec<Arc<Site>> {
+    let mut sites = state.directory.sites();
+    sites.retain(|site| session.sees(site));
+    sites
+}
+
+fn first(sites: &[Arc<Site>]) -> Option<&Site> {
+    let default = sites.iter().find(|site| site.name == DEFAULT_SITE);
+    default.or(sites.first()).map(Arc::as_ref)
+}
+
+fn at(
+    state: &AppState,
+    user: Option<&SignedIn>,
+    site: Option<&Site>,
+    nav: Nav,
+    seen: &[Arc<Site>],
+) -> Layout {
+    let root = state.public.prefix.clone();
+    let choice = if seen.len() > 1 { seen } else { &[] };
+    let links = choice.iter().map(|other| SiteLink {
+        name: other.name.clone(),
+        address: format!("{root}{}{}", path_of(other), nav.path()),
+        here: site.is_some_and(|site| site.id == other.id),
+    });
+    Layout {
+        base: root.clone() + &site.map(path_of).unwrap_or_default(),
+        sites: links.collect(),
+        root,
+        nav,
+        now: state.clock.now(),
+        user: user.map(|user| User {
+            name: user.session.user.clone(),
+            role: user.session.role,
+            has_password: user.session.source == Source::Password,
+        }),
+        banner: None,
+        flash: None,
+        embedded: user.is_some_and(|user| user.session.framed),
+        address: None,
+        pending: false,
+    }
+}
+
+/// What stands in the way of purging, on every page.
+fn banner(site: &Site) -> Option<Banner> {
+    let pause = site.pause.as_ref()?;
+    Some(Banner {
+        severity: Severity::Danger,
+        title: errors::PAUSED.into(),
+        text: errors::paused(&pause.error.code),
+        link: Some(Link {
+            label: errors::MEND.into(),
+            path: "/settings/cdn".into(),
+        }),
+    })
+}

@@ -1,0 +1,82 @@
+//! What may be spent.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::page::{Shown, page};
+use crate::domain::plan::DEFAULT_THRESHOLD;
+use crate::domain::{AuditAction, MonthlyLimit, PastLimit, PolicyName, Spending};
+use crate::web::AppState;
+use crate::web::http::error::Result;
+use crate::web::http::extract::Form;
+use crate::web::pages::views::{Field, SpendingForm};
+use crate::web::pages::visit::{Visit, refused};
+use crate::web::pages::words::settings as words;
+
+/// Fields of “Policy”.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SpendingFields {
+    policy: String,
+    fold_above: String,
+    monthly_limit: String,
+    past_limit: String,
+}
+
+/// `POST /settings/cdn/policy`.
+pub(crate) async fn save(
+    State(state): State<AppState>,
+    visit: Visit,
+    Form(fields): Form<SpendingFields>,
+) -> Result<Response> {
+    let policy: PolicyName = fields.policy.parse().unwrap_or_default();
+    let then: PastLimit = fields.past_limit.parse().unwrap_or_default();
+    let fold_above = match fields.fold_above.trim() {
+        "" => Ok(DEFAULT_THRESHOLD),
+        text => number(text, 1_000_000),
+    };
+    let paths = match fields.monthly_limit.trim() {
+        "" => Ok(None),
+        text => number(text, u32::MAX).map(Some),
+    };
+    let (fold_above, paths) = match (fold_above, paths) {
+        (Ok(fold_above), Ok(paths)) => (fold_above, paths),
+        (fold_above, paths) => {
+            let typed = SpendingForm {
+                policy,
+                fold_above: Field::typed(fields.fold_above, fold_above.err()),
+                monthly_limit: Field::typed(fields.monthly_limit, paths.err()),
+                past_limit: then,
+            };
+            let shown = Shown {
+                spending: Some(typed),
+                ..Shown::default()
+            };
+            return refused(&page(&state, &visit, shown).await?);
+        }
+    };
+    let spending = Spending {
+        policy,
+        fold_above,
+        monthly_limit: paths.map(|paths| MonthlyLimit {
+            paths: u64::from(paths),
+            then,
+        }),
+    };
+    state.store.save_spending(visit.site.id, &spending).await?;
+    let detail = policy.into_str().to_owned();
+    visit
+        .audit(AuditAction::ChangedPolicy, Some(detail))
+        .await?;
+    state.refresh_sites().await;
+    Ok(visit.see("/settings/cdn?done=policy#spending"))
+}
+
+fn number(text: &str, most: u32) -> Result<u32, String> {
+    text.replace([',', ' '], "")
+        .parse()
+        .ok()
+        .filter(|n| (1..=most).contains(n))
+        .ok_or_else(|| words::number(most))
+}

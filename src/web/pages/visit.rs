@@ -1,0 +1,122 @@
+//! Who looks at a page, and of which site.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
+
+use serde::Deserialize;
+
+use super::auth::session::SignedIn;
+use super::layout::{layout, layout_about};
+use super::views::{Layout, Nav};
+use crate::admin::audit;
+use crate::domain::AuditAction;
+use crate::store::{Site, SiteId};
+use crate::web::AppState;
+use crate::web::http::error::{Error, Result};
+
+/// Somebody who is signed in. No page for which one has to be begins without it.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    state: AppState,
+    pub(crate) user: SignedIn,
+}
+
+impl FromRequestParts<AppState> for Visitor {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        // Absent only where a page is mounted with a rule that asks for nobody.
+        let user = parts.extensions.get().cloned().ok_or(Error::Internal)?;
+        Ok(Self {
+            state: state.clone(),
+            user,
+        })
+    }
+}
+
+impl Visitor {
+    /// The layout of a page about no site.
+    pub(crate) fn layout(&self, nav: Nav) -> Layout {
+        layout(&self.state, Some(&self.user), nav)
+    }
+
+    /// Writes down what they did, maybe to a site.
+    pub(crate) async fn audit(
+        &self,
+        action: AuditAction,
+        site: Option<SiteId>,
+        detail: Option<String>,
+    ) -> Result<()> {
+        let from = self.user.from.to_string();
+        let who = (self.user.session.user.as_str(), from.as_str());
+        let (store, clock) = (&self.state.store, &self.state.clock);
+        Ok(audit::record(store, clock, who, action, site, detail).await?)
+    }
+}
+
+/// Somebody at the pages of a site that they may see.
+#[derive(Clone)]
+pub(crate) struct Visit {
+    pub(crate) visitor: Visitor,
+    pub(crate) site: Arc<Site>,
+}
+
+impl FromRequestParts<AppState> for Visit {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        let visitor = Visitor::from_request_parts(parts, state).await?;
+        let site = visitor.user.site.clone().ok_or(Error::NotFound)?;
+        Ok(Self { visitor, site })
+    }
+}
+
+impl Visit {
+    /// The layout of a page about the site.
+    pub(crate) fn layout(&self, nav: Nav) -> Layout {
+        layout_about(&self.visitor.state, &self.visitor.user, &self.site, nav)
+    }
+
+    /// 303 to a page of the same site.
+    pub(crate) fn see(&self, path: &str) -> Response {
+        let home = super::layout::path_of(&self.site);
+        see(&self.visitor.state, &format!("{home}{path}"))
+    }
+
+    /// Writes down what they did to the site.
+    pub(crate) async fn audit(&self, action: AuditAction, detail: Option<String>) -> Result<()> {
+        self.visitor.audit(action, Some(self.site.id), detail).await
+    }
+}
+
+/// A rendered page.
+pub(crate) fn html(page: &impl Template) -> Result<Response> {
+    Ok(Html(page.render()?).into_response())
+}
+
+/// A page with the form as it was typed, and what is wrong with it.
+pub(crate) fn refused(page: &impl Template) -> Result<Response> {
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, html(page)?).into_response())
+}
+
+/// 303 to a page, below the prefix of `PUBLIC_URL`.
+pub(crate) fn see(state: &AppState, path: &str) -> Response {
+    Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
+}
+
+/// Whether a form that asks first has been confirmed.
+#[derive(Deserialize)]
+pub(crate) struct Confirmation {
+    confirmed: Option<String>,
+}
+
+impl Confirmation {
+    pub(crate) const fn is_given(&self) -> bool {
+        self.confirmed.is_some()
+    }
+}

@@ -1,0 +1,89 @@
+//! What handlers share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use super::pages::auth::hasher::Hasher;
+use super::pages::overview::RecentDays;
+use crate::admin::Tester;
+use crate::clock::Clock;
+use crate::config::{AccessConfig, PublicUrl, ServeOptions};
+use crate::dispatcher::Wake;
+use crate::domain::Limits;
+use crate::metrics::Metrics;
+use crate::store::{Directory, Inbox, LastUsed, LiveChanges, Site, Store};
+
+/// What handlers share, in one piece: it is cloned several times a request.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+impl AppState {
+    /// Shares it.
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl AppState {
+    /// The address that a site's publishers call.
+    pub(crate) fn hook_url(&self, site: &Site) -> String {
+        format!("{}/api/sites/{}/publishes", self.public, site.name)
+    }
+
+    /// Lets this replica see a change of sites at once; the others hear of it.
+    pub(crate) async fn refresh_sites(&self) {
+        if let Err(error) = self.directory.refresh(&self.store).await {
+            tracing::warn!(%error, "the sites could not be read again yet");
+        }
+        self.wake.wake();
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What [`AppState`] holds.
+pub struct Shared {
+    /// The database.
+    pub store: Store,
+    /// The sites, in memory.
+    pub directory: Directory,
+    /// The way in for publishes.
+    pub inbox: Inbox,
+    /// Time and identifiers.
+    pub clock: Clock,
+    /// The narrow door to CloudFront: only for testing settings.
+    pub(crate) tester: Tester,
+    /// CloudFront's quotas.
+    pub limits: Limits,
+    /// What changed, here or on another replica.
+    pub changes: LiveChanges,
+    /// Wakes this replica's dispatcher.
+    pub wake: Wake,
+    /// The last day of each site, kept for some seconds.
+    pub days: RecentDays,
+    /// Who is let in, and from where.
+    pub access: Arc<AccessConfig>,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// Notes when tokens and secrets were used.
+    pub last_used: LastUsed,
+    /// The address users see.
+    pub public: PublicUrl,
+    /// What this replica counts.
+    pub metrics: Metrics,
+    /// Who may read that; none: loopback alone.
+    pub metrics_token: Option<Arc<SecretString>>,
+    /// How connections are served.
+    pub serve: ServeOptions,
+    /// Cancelled when the service stops.
+    pub stop: CancellationToken,
+}
