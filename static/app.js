@@ -100,7 +100,7 @@
   // The answer to a form that is sent elsewhere is still this page: reloading it must not send the form again.
   if (address && location.pathname !== address) history.replaceState(null, "", address + location.hash);
 
-  // Live regions: an event from the server means «look again», at most once a second and only while somebody looks.
+  // Live regions: an event from the server means “look again”, at most once a second and only while somebody looks.
   const regions = [...all("[data-live]")].map((region) => region.id);
   let connected = false, waiting = false, busy = false, stale = false, testing = false;
   function changed() {
@@ -147,7 +147,7 @@
     region.addEventListener("change", follow);
   }
 
-  // «Save and test settings»: each step is shown as it passes. What is no stream of steps (a mistake in a field, a
+  // “Save and test settings”: each step is shown as it passes. What is no stream of steps (a mistake in a field, a
   // sign-in) is for the browser to show: the form is sent the plain way.
   const test = document.querySelector("form[data-test]");
   test?.addEventListener("submit", async (event) => {

@@ -75,7 +75,7 @@ async fn story(scripts: Scripts) {
 
     stage.sandbox.complete().await;
     browser
-        .wait_for("h1 + .lead", "CloudFront says that it is done.")
+        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
         .await;
     browser.assert_sees(".timeline", "Completed").await;
     browser
@@ -241,7 +241,7 @@ async fn every_page_reports_a_rejected_key_until_it_is_fixed() {
         browser.assert_sees("#banner", "Purging is paused").await;
     }
 
-    browser.submit("Mend the settings").await;
+    browser.submit("Fix the settings").await;
     browser.assert_sees("#standing", "Paused").await;
     browser
         .assert_sees(
@@ -252,7 +252,7 @@ async fn every_page_reports_a_rejected_key_until_it_is_fixed() {
     browser
         .assert_sees(
             "#standing",
-            "One publish waits and goes by itself when this is mended.",
+            "One publish is waiting and will be sent automatically once this is fixed.",
         )
         .await;
     browser

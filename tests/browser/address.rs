@@ -68,7 +68,7 @@ async fn everything_works_below_a_path_prefix() {
     browser.submit("/about").await;
     stage.sandbox.complete().await;
     browser
-        .wait_for("h1 + .lead", "CloudFront says that it is done.")
+        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
         .await;
 
     // Nothing on the way leads out of the prefix.
@@ -120,8 +120,8 @@ async fn what_cannot_be_read_is_told_in_a_page() {
     let stage = Stage::set_up(Scripts::On).await;
     let browser = &stage.browser;
     for (address, status, title) in [
-        ("/activity?before=nonsense", 400, "This cannot be read"),
-        ("/audit?after=nonsense", 400, "This cannot be read"),
+        ("/activity?before=nonsense", 400, "This could not be read"),
+        ("/audit?after=nonsense", 400, "This could not be read"),
         ("/settings/cdn/tokens", 405, "Nothing to see here"),
         (
             "/settings/cdn/tokens/nonsense/revoke",

@@ -45,7 +45,7 @@ async fn skycms_signs_its_users_in() {
     browser.assert_sees(".who", "ada@example.com Editor").await;
     assert_eq!(browser.texts("nav a").await, ["Activity", "Purge"]);
     browser.goto(&format!("{base}/settings/cdn")).await;
-    browser.assert_sees("h1", "Not for you").await;
+    browser.assert_sees("h1", "Administrators only").await;
 
     browser.goto(&format!("{base}/embed?token={editor}")).await;
     browser

@@ -44,7 +44,7 @@ async fn try_again(scripts: Scripts) {
         .await;
     browser.submit("Try again").await;
     browser
-        .wait_for("h1 + .lead", "CloudFront says that it is done.")
+        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
         .await;
     let address = browser.client().current_url().await.unwrap();
     assert!(!address.path().ends_with(failed), "{address}");
@@ -88,7 +88,7 @@ async fn what_nobody_can_know_is_told_as_such() {
     browser
         .assert_sees(
             "h1 + .lead",
-            "CloudFront accepted it, but its ID was lost with the connection, so nobody can ask.",
+            "CloudFront accepted it, but its ID was lost with the connection, so its progress cannot be checked.",
         )
         .await;
     browser.assert_sees(".timeline", "Unconfirmed").await;

@@ -381,7 +381,7 @@ async fn draft(scripts: Scripts) {
     browser
         .assert_sees(
             "#standing",
-            "The draft failed its test, so the active settings go on working.",
+            "The draft failed its test, so the active settings stay in use.",
         )
         .await;
     browser.assert_sees("#test h2", "Test of the draft").await;

@@ -130,7 +130,7 @@ async fn a_purge_needs_no_pointer() {
     assert_eq!(tab_to(browser, "button[value=purge]").await, 1);
     keys(browser, &Key::Enter.to_string()).await;
     browser
-        .wait_for("h1 + .lead", "CloudFront says that it is done.")
+        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
         .await;
     browser.open("/activity").await;
     tab_to(browser, ".p-items a").await;

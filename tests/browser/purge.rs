@@ -53,7 +53,7 @@ async fn purge(scripts: Scripts) {
 
     browser.submit("Purge").await;
     browser
-        .wait_for("h1 + .lead", "CloudFront says that it is done.")
+        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
         .await;
     let accepted = stage.sandbox.accepted().await;
     assert_eq!(accepted.len(), 1);
@@ -75,7 +75,7 @@ async fn everything_is_purged_after_a_question() {
     );
     browser.submit("Purge everything").await;
     browser
-        .wait_for("h1 + .lead", "CloudFront says that it is done.")
+        .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
         .await;
     assert_eq!(stage.sandbox.accepted().await[0]["paths"], json!(["/*"]));
     stage.finish().await;

@@ -62,7 +62,7 @@ async fn publishing(scripts: Scripts) {
     browser
         .assert_sees(
             "main",
-            "Saved. It holds for publishes that arrive from now on.",
+            "Saved. This applies to publishes that arrive from now on.",
         )
         .await;
     assert_eq!(browser.value("hosts").await, "www.example.com");
@@ -121,7 +121,7 @@ async fn policy(scripts: Scripts) {
     browser.fill("monthly_limit", "1,000").await;
     browser.submit("Save paths and cost").await;
     browser
-        .assert_sees("main", "Saved. It holds from the next call on.")
+        .assert_sees("main", "Saved. This applies from the next call on.")
         .await;
     assert_eq!(browser.value("fold_above").await, "2");
     assert_eq!(browser.value("monthly_limit").await, "1000");

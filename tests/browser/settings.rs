@@ -96,7 +96,7 @@ async fn first_visit(scripts: Scripts) {
     assert_eq!(browser.value("access_key_id").await, KEY);
     assert_eq!(browser.value("secret_access_key").await, "");
     let placeholder = browser.attribute("#secret_access_key", "placeholder").await;
-    assert_eq!(placeholder.unwrap(), "stored — leave empty to keep it");
+    assert_eq!(placeholder.unwrap(), "stored — leave empty to keep");
     browser
         .assert_sees("#policy-json", &format!("distribution/{DISTRIBUTION}"))
         .await;
@@ -145,7 +145,7 @@ async fn the_steps_of_a_test_fill_in_as_they_pass() {
     // The form shows what is stored now, and the secret is nowhere.
     assert_eq!(browser.value("secret_access_key").await, "");
     let placeholder = browser.attribute("#secret_access_key", "placeholder").await;
-    assert_eq!(placeholder.unwrap(), "stored — leave empty to keep it");
+    assert_eq!(placeholder.unwrap(), "stored — leave empty to keep");
     browser
         .assert_sees("#remove", "Remove the CDN settings")
         .await;

@@ -53,7 +53,7 @@ async fn tokens(scripts: Scripts) {
 
     browser.submit("Revoke GitHub <Actions>").await;
     browser
-        .assert_sees("main", "It was revoked, and works no more.")
+        .assert_sees("main", "Revoked. It can no longer be used.")
         .await;
     browser
         .assert_does_not_see("#hook .rows", "GitHub <Actions>")

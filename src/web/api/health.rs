@@ -46,7 +46,7 @@ pub(crate) async fn live() -> Json<HealthBody> {
         (status = 200, description = "It can.", body = HealthBody, example = json!({ "status": "ready" })),
         (
             status = 503,
-            description = "The database does not answer, or the service is stopping.",
+            description = "The database is not responding, or the service is stopping.",
             body = HealthBody,
             example = json!({ "status": "stopping" })
         ),

@@ -66,7 +66,7 @@ struct ErrorBody {
     /// AWS's number of the call, for its support.
     #[schema(required)]
     request_id: Option<String>,
-    /// How to mend it.
+    /// How to fix it.
     #[schema(required)]
     fix: Option<String>,
 }

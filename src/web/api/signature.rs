@@ -17,7 +17,7 @@ const LONGEST_ID: usize = 255;
 const MOST_SIGNATURES: usize = 16;
 
 /// What is told of an old signature.
-pub(crate) const TOO_OLD: &str = "`webhook-timestamp` is more than five minutes off. Sign each try anew, and check the sender's clock.";
+pub(crate) const TOO_OLD: &str = "`webhook-timestamp` is more than five minutes off. Sign each attempt afresh, and check the sender's clock.";
 
 /// A claim that a body was signed, not verified yet.
 #[derive(Debug)]

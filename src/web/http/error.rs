@@ -42,12 +42,12 @@ pub(crate) enum Error {
     #[error("Sign in first.")]
     NotSignedIn,
     /// A form that another site sent.
-    #[error("This form came from another site. Open the page here and send it again.")]
+    #[error("This form came from another site. Open the page here and submit it again.")]
     CrossSite,
     /// No such site, or none that this token belongs to.
     #[error("There is no site `{0}` that this token may publish to.")]
     NoSuchSite(String),
-    #[error("There is no publish `{0}` at this site; ended ones are kept for a limited time.")]
+    #[error("There is no publish `{0}` at this site; finished ones are kept for a limited time.")]
     NoSuchPublish(String),
     #[error("There is nothing at this address.")]
     NotFound,
@@ -101,22 +101,22 @@ pub(crate) enum Error {
     Internal,
 }
 
-const OURS: &str = "Something went wrong here; the log tells more. It is safe to try again.";
+const OURS: &str = "Something went wrong here; the log has the details. It is safe to try again.";
 
 fn bad_items(errors: &[ItemError]) -> String {
     let count = errors.len();
     if count == 1 {
-        "One item cannot be purged; nothing was queued. It is named under `errors`.".into()
+        "One item cannot be purged; nothing was queued. It is listed under `errors`.".into()
     } else {
         format!(
-            "{count} items cannot be purged; nothing was queued. They are named under `errors`."
+            "{count} items cannot be purged; nothing was queued. They are listed under `errors`."
         )
     }
 }
 
 const fn told_of_store(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Database(_) => "The database does not answer right now. Try again.",
+        StoreError::Database(_) => "The database is not responding right now. Try again.",
         _ => OURS,
     }
 }
@@ -137,11 +137,11 @@ impl Error {
     /// A body that is JSON, but not what is expected.
     pub(crate) fn not_this_shape(error: &serde_json::Error) -> Self {
         Self::BadRequest(format!(
-            "The body is not the JSON that is expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
+            "The body is not the JSON expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
         ))
     }
 
-    /// The database does not answer.
+    /// The database is not responding.
     pub(crate) fn database_away() -> Self {
         Self::Store(StoreError::no_answer())
     }

@@ -23,7 +23,7 @@ pub(crate) struct Problem {
     pub(crate) title: &'static str,
     /// The answer's status.
     pub(crate) status: u16,
-    /// What is wrong here, and how to mend it.
+    /// What is wrong, and how to fix it.
     detail: String,
     /// The items at fault, where items are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -35,7 +35,7 @@ pub(crate) struct Problem {
 struct Fault {
     /// Where it stands in the body, as a JSON Pointer (RFC 6901); empty for the body as a whole.
     pointer: String,
-    /// What is wrong with it, and how to mend it.
+    /// What is wrong with it, and how to fix it.
     detail: String,
 }
 

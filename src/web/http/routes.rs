@@ -28,7 +28,7 @@ const LARGEST_FORM: usize = 256 << 10;
 pub enum Access {
     /// Everybody.
     Anyone,
-    /// Everybody, but for forms of other sites. Never framed.
+    /// Everybody, except for forms of other sites. Never framed.
     Stranger,
     /// Who proves it with a publish token or a signature; the handler takes the proof with the
     /// body.

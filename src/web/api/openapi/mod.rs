@@ -29,10 +29,10 @@ pub(crate) const OPERATIONS: &str = "Operations";
 #[openapi(
     info(
         title = "SkyCMS CDN",
-        description = "Tells Amazon CloudFront what to fetch anew after a publish, and how far that is.\n\n\
+        description = "Tells Amazon CloudFront what to fetch again after a publish, and reports how far that has come.\n\n\
             A call carries a publish token of its site, or a Standard Webhooks signature; administrators make both \
             under Settings → CDN. Times are RFC 3339 in UTC. Errors are RFC 9457 problems: `type` tells programs what it \
-            is, `detail` tells people how to mend it. Members may be added to any answer; skip those you do not know."
+            is, `detail` tells people how to fix it. Members may be added to any answer; ignore those you do not know."
     ),
     paths(
         publishes::create,

@@ -62,7 +62,7 @@ pub(crate) fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
     }
 }
 
-/// The form as it was typed, but for the secret.
+/// The form as it was typed, without the secret.
 pub(crate) fn typed_form(
     form: &SettingsForm,
     errors: &FieldErrors,
@@ -118,7 +118,7 @@ pub(crate) fn test_result(saved: &SavedSettings) -> Option<TestResult> {
     })
 }
 
-/// «Publishing» as stored.
+/// “Publishing” as stored.
 pub(crate) fn publishing_form(rules: &IntakeRules) -> PublishingForm {
     let join = |lines: Vec<String>| lines.join("\n");
     PublishingForm {

@@ -3,10 +3,10 @@ use std::sync::LazyLock;
 const STYLE_SOURCE: &str = include_str!("../../../../static/style.css");
 const SCRIPT_SOURCE: &str = include_str!("../../../../static/app.js");
 
-/// The style sheet, served at `{base}/static/style.css`: as it was written, but for comments and
+/// The style sheet, served at `{base}/static/style.css`: as it was written, without comments and
 /// white space.
 pub static STYLE: LazyLock<String> = LazyLock::new(|| squeezed_style(STYLE_SOURCE));
-/// The script, served at `{base}/static/app.js`: as it was written, but for comments and
+/// The script, served at `{base}/static/app.js`: as it was written, without comments and
 /// indentation.
 pub static SCRIPT: LazyLock<String> = LazyLock::new(|| squeezed_script(SCRIPT_SOURCE));
 /// The browser tab's icon, served at `{base}/static/icon.svg`.

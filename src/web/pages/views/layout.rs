@@ -19,7 +19,7 @@ pub struct Layout {
     pub now: OffsetDateTime,
     /// Who is signed in.
     pub user: Option<User>,
-    /// What stands in the way of purging, on every page until it is mended (but not where the page
+    /// What stands in the way of purging, on every page until it is fixed (except where the page
     /// says it anyway).
     pub banner: Option<Banner>,
     /// The answer to what the reader just did.
@@ -164,7 +164,7 @@ pub struct Banner {
     pub title: String,
     /// Why, and what to do.
     pub text: String,
-    /// Where to mend it.
+    /// Where to fix it.
     pub link: Option<Link>,
 }
 

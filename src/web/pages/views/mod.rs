@@ -1,7 +1,7 @@
 //! The pages as plain values: a struct a page, which a handler fills and `askama::Template::render`
 //! turns into HTML.
 //!
-//! A view model holds no secret, but for [`Revealed`], which shows a new one once. Every address
+//! A view model holds no secret, except [`Revealed`], which shows a new one once. Every address
 //! begins with [`Layout::base`] or [`Layout::root`]. A page, the style sheet and the script stay
 //! under 60 KB together as long as lists keep to [`PAGE_SIZE`] and [`ITEMS_SHOWN`].
 

@@ -148,7 +148,7 @@ impl Progress {
 pub struct Field {
     /// Its value; never a secret.
     pub value: String,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     pub error: Option<String>,
     /// What was done with the value: “The ID was taken from the ARN”.
     pub note: Option<String>,

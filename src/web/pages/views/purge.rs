@@ -15,7 +15,7 @@ use super::{
 pub struct PurgePage {
     /// What every page shares.
     pub layout: Layout,
-    /// `items`: paths, URLs and tags as typed, one a line.
+    /// `items`: paths, URLs and tags as typed, one per line.
     pub text: String,
     /// Lines that cannot be sent.
     pub errors: Vec<LineError>,
@@ -38,7 +38,7 @@ pub struct LineError {
     pub line: usize,
     /// The line.
     pub text: String,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     pub why: String,
 }
 

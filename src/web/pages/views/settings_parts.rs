@@ -85,9 +85,9 @@ pub struct SigningSecret {
 /// Publishing: `POST …/settings/cdn/publishing`.
 #[derive(Clone, Debug)]
 pub struct PublishingForm {
-    /// `hosts`: publisher hosts, one a line.
+    /// `hosts`: publisher hosts, one per line.
     pub hosts: Field,
-    /// `companions`: paths that go with every publish, one a line.
+    /// `companions`: paths that go with every publish, one per line.
     pub companions: Field,
     /// `directory_variants`: `/about` also means `/about/` and `/about/index.html`.
     pub directory_variants: bool,

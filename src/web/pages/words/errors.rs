@@ -24,45 +24,47 @@ impl Trouble {
 pub const NOT_FOUND: Trouble = Trouble {
     title: "Page not found",
     text: Cow::Borrowed(
-        "There is nothing at this address. Ended publishes are kept for a limited time.",
+        "There is nothing at this address. Finished publishes are kept for a limited time.",
     ),
-    fix: "Check the address, or begin at the activity.",
+    fix: "Check the address, or start from the activity page.",
 };
 
 /// The address takes forms only, or shows pages only.
 pub const NOT_THIS_WAY: Trouble = Trouble {
     title: "Nothing to see here",
-    text: Cow::Borrowed("This address is where a form of another page is sent to."),
-    fix: "Begin at the activity.",
+    text: Cow::Borrowed("A form on another page is sent to this address."),
+    fix: "Start from the activity page.",
 };
 
 /// Not for this user.
 pub const FORBIDDEN: Trouble = Trouble {
-    title: "Not for you",
-    text: Cow::Borrowed("Only administrators may see and change this."),
+    title: "Administrators only",
+    text: Cow::Borrowed("Only administrators can see and change this."),
     fix: "Ask an administrator of SkyCMS.",
 };
 
 /// The one-time link was used, or is too old.
 pub const LINK_ENDED: Trouble = Trouble {
-    title: "This link works no more",
-    text: Cow::Borrowed("It works once, within an hour after it was made."),
-    fix: "Whoever runs this service gets a new one with `skycms-cdn set-up-link`.",
+    title: "This link has expired",
+    text: Cow::Borrowed("It works once, within an hour of being created."),
+    fix: "Whoever runs this service can create a new one with `skycms-cdn set-up-link`.",
 };
 
 /// SkyCMS's token is not right.
 pub const TICKET_REFUSED: Trouble = Trouble {
     title: "SkyCMS could not sign you in",
     text: Cow::Borrowed(
-        "Its token has expired, was used before, or is not signed with the secret that is shared with this service.",
+        "Its token has expired, was used before, or is not signed with the secret shared with this service.",
     ),
-    fix: "Go back to SkyCMS and open Settings → CDN again. If that does not help, whoever runs this service finds the reason in its log.",
+    fix: "Go back to SkyCMS and open Settings → CDN again. If that does not help, whoever runs this service can find the reason in its log.",
 };
 
 /// The session of a frame is over.
 pub const FRAME_ENDED: Trouble = Trouble {
-    title: "Your visit is over",
-    text: Cow::Borrowed("You came here from SkyCMS, which vouches for its users for twelve hours."),
+    title: "Your session has ended",
+    text: Cow::Borrowed(
+        "You signed in through SkyCMS, which keeps you signed in for up to twelve hours.",
+    ),
     fix: "Open Settings → CDN in SkyCMS again.",
 };
 
@@ -77,52 +79,52 @@ pub const BUSY: Trouble = Trouble {
 pub const CROSS_SITE: Trouble = Trouble {
     title: "This form came from another site",
     text: Cow::Borrowed(
-        "Forms are taken from the pages of this service only. Nothing was changed.",
+        "Only forms from this service’s own pages are accepted. Nothing was changed.",
     ),
-    fix: "Open the page here and send its form again.",
+    fix: "Open the page here and submit its form again.",
 };
 
 /// A form or an address that no page of ours makes.
 pub const UNREADABLE: Trouble = Trouble {
-    title: "This cannot be read",
+    title: "This could not be read",
     text: Cow::Borrowed(
-        "The form, or the address, is not as the pages of this service make them. Nothing was changed.",
+        "The form or the address is not one that this service’s pages produce. Nothing was changed.",
     ),
-    fix: "Open the page again, and send it once more.",
+    fix: "Open the page again and try once more.",
 };
 
-/// The database does not answer.
+/// The database is not responding.
 pub const NO_DATABASE: Trouble = Trouble {
-    title: "The database does not answer",
+    title: "The database is not responding",
     text: Cow::Borrowed(
-        "Nothing was changed just now. Publishes that were accepted before go on as soon as it is back.",
+        "Nothing was changed just now. Publishes accepted earlier continue as soon as it is back.",
     ),
-    fix: "Try again in a moment. If it lasts, whoever runs this service finds the reason in its log.",
+    fix: "Try again in a moment. If the problem persists, whoever runs this service can find the reason in its log.",
 };
 
-/// A stored secret cannot be opened.
+/// A stored secret cannot be decrypted.
 pub const SEALED: Trouble = Trouble {
-    title: "A stored secret cannot be opened",
-    text: Cow::Borrowed("The key in ENCRYPTION_KEY is not the one that the secret was saved with."),
-    fix: "Whoever runs this service has to put the old key back into ENCRYPTION_KEY, behind the new one.",
+    title: "A stored secret cannot be decrypted",
+    text: Cow::Borrowed("The key in ENCRYPTION_KEY is not the one the secret was encrypted with."),
+    fix: "Whoever runs this service needs to add the old key to ENCRYPTION_KEY again, after the new one.",
 };
 
 /// A defect of ours.
 pub const OURS: Trouble = Trouble {
     title: "Something went wrong here",
-    text: Cow::Borrowed("The log tells more."),
+    text: Cow::Borrowed("The log has the details."),
     fix: "Go back and try again.",
 };
 
 /// Purging is paused: on every page, with AWS's code.
 pub fn paused(code: &str) -> String {
     format!(
-        "AWS rejects the settings ({code}). Publishes are kept and go by themselves as soon as the settings work again."
+        "AWS rejects the settings ({code}). Publishes are kept and will be sent automatically as soon as the settings work again."
     )
 }
 
 /// The title of that.
 pub const PAUSED: &str = "Purging is paused";
 
-/// The way to mend it.
-pub const MEND: &str = "Mend the settings";
+/// The way to fix it.
+pub const MEND: &str = "Fix the settings";

@@ -44,7 +44,7 @@ pub struct Question {
     pub title: Cow<'static, str>,
     /// What it means.
     pub text: &'static str,
-    /// More of it, one a line.
+    /// More of it, one per line.
     pub consequences: &'static [&'static str],
     /// What the button says.
     pub action: &'static str,
@@ -70,19 +70,19 @@ pub const fn state(state: &PublishState) -> Look {
             "In progress",
             Tone::Info,
             "progress",
-            "CloudFront has accepted it and is at work.",
+            "CloudFront has accepted it and is working on it.",
         ),
         PublishState::Completed => look(
             "Completed",
             Tone::Good,
             "check",
-            "CloudFront says that it is done.",
+            "CloudFront has confirmed that it is done.",
         ),
         PublishState::Unconfirmed => look(
             "Unconfirmed",
             Tone::Warn,
             "question",
-            "CloudFront accepted it, but its ID was lost with the connection, so nobody can ask.",
+            "CloudFront accepted it, but its ID was lost with the connection, so its progress cannot be checked.",
         ),
         PublishState::Failed => look("Failed", Tone::Bad, "cross", "It was not purged."),
     }

@@ -10,17 +10,17 @@ pub const NO_SETTINGS: &str =
     "The site has no CDN settings yet. Enter the distribution and an access key first.";
 
 /// Why a wildcard that nobody typed is sent.
-pub const FOLD: &str = "one path in place of those crossed out, by the site’s policy";
+pub const FOLD: &str = "one path instead of those crossed out, because of the site’s policy";
 
 /// What becomes of an item of a purge, and why.
 pub fn fate(asked: &Explanation, item: &Explained) -> String {
     match (&item.fate, asked.origin) {
-        (Fate::Folded(by), _) => format!("folded into {by}, by the site’s policy"),
+        (Fate::Folded(by), _) => format!("folded into {by}, because of the site’s policy"),
         (Fate::Swallowed(by), _) => format!("covered by {by}"),
-        (Fate::Waits, _) => "waits until there is room in CloudFront’s quota".to_owned(),
-        (Fate::Sent, Origin::Companion) => "goes with every publish of a page".to_owned(),
+        (Fate::Waits, _) => "waits for room in CloudFront’s quota".to_owned(),
+        (Fate::Sent, Origin::Companion) => "purged with every publish of a page".to_owned(),
         (Fate::Sent, Origin::Widened) => format!(
-            "for {}: CloudFront cannot match ~, so all that begins so is purged",
+            "for {}: CloudFront cannot match ~, so everything that starts this way is purged",
             asked.given
         ),
         (Fate::Sent, Origin::Asked)
@@ -30,7 +30,7 @@ pub fn fate(asked: &Explanation, item: &Explained) -> String {
             "as typed".to_owned()
         }
         (Fate::Sent, Origin::Asked) if asked.items.len() > 1 => {
-            format!("for {}: CloudFront keeps its copies apart", asked.given)
+            format!("for {}: CloudFront caches them separately", asked.given)
         }
         (Fate::Sent, Origin::Asked) => format!("as CloudFront knows {}", asked.given),
     }
@@ -41,9 +41,9 @@ pub const EVERYTHING: Question = Question {
     title: Cow::Borrowed("Purge the whole site?"),
     text: "CloudFront forgets every page, image and file of this site at once.",
     consequences: &[
-        "Until its copies are back, every request reaches your server: expect a peak of load and slower pages.",
+        "Until CloudFront has cached them again, every request reaches your server: expect higher load and slower pages.",
         "It counts as one path on AWS’s bill.",
-        "It cannot be taken back once CloudFront has accepted it.",
+        "It cannot be undone once CloudFront has accepted it.",
     ],
     action: "Purge everything",
 };

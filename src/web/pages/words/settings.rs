@@ -15,17 +15,20 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
         ),
         "removed" => (
             Severity::Info,
-            "The settings were removed. Nothing is purged until new ones are saved.",
+            "The settings were removed. Nothing will be purged until new ones are saved.",
         ),
         "rules" => (
             Severity::Success,
-            "Saved. It holds for publishes that arrive from now on.",
+            "Saved. This applies to publishes that arrive from now on.",
         ),
-        "policy" => (Severity::Success, "Saved. It holds from the next call on."),
-        "revoked" => (Severity::Info, "It was revoked, and works no more."),
+        "policy" => (
+            Severity::Success,
+            "Saved. This applies from the next call on.",
+        ),
+        "revoked" => (Severity::Info, "Revoked. It can no longer be used."),
         "created" => (
             Severity::Success,
-            "The site was added. Enter its distribution below, and show its publish token once under «Publish hook».",
+            "The site was added. Enter its distribution below, and reveal its publish token under “Publish hook”.",
         ),
         "discarded" => (Severity::Info, "The draft was thrown away."),
         _ => return None,
@@ -37,9 +40,9 @@ pub const REMOVE: Question = Question {
     title: Cow::Borrowed("Remove the CDN settings?"),
     text: "SkyCMS will no longer be able to purge this site’s pages from CloudFront.",
     consequences: &[
-        "The access key is erased here. In AWS it stays valid until you delete it there.",
-        "Publishes that wait are kept, and go when new settings are saved.",
-        "The publish hook answers 409 until then.",
+        "The access key is deleted here. It stays valid in AWS until you delete it there.",
+        "Waiting publishes are kept, and will be sent when new settings are saved.",
+        "Until then, the publish hook answers with 409.",
     ],
     action: "Remove the settings",
 };
@@ -81,7 +84,7 @@ pub const SIGNING_SECRET: &str = "Signing secret";
 
 /// A companion that is everything.
 pub const COMPANION_IS_EVERYTHING: &str =
-    "/* would purge the whole site with every publish: choose the policy «Everything» instead.";
+    "/* would purge the whole site with every publish: choose the policy “Everything” instead.";
 
 /// A companion that cannot be sent.
 pub fn companion(line: &str, why: &str) -> String {

@@ -11,11 +11,11 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     Some(match what {
         "renamed" => (
             Severity::Success,
-            "Renamed. Publishing under the old name is answered 404 from now on: tell its publishers the new address.",
+            "Renamed. Publishing under the old name is now answered with 404: give its publishers the new address.",
         ),
         "removed" => (
             Severity::Info,
-            "Removed. Its history is deleted in small steps.",
+            "Removed. Its history is being deleted in the background.",
         ),
         _ => return None,
     })
@@ -37,10 +37,10 @@ pub fn remove(name: impl Display) -> Question {
         title: Cow::Owned(format!("Remove the site {name}?")),
         text: "SkyCMS will no longer be able to purge its pages through this service.",
         consequences: &[
-            "Its settings, publish tokens and signing secrets are erased. In AWS its access key stays valid until you delete it there.",
-            "Its history and its meter are deleted, in small steps. The audit stays.",
-            "Publishes that wait are dropped. What CloudFront has accepted stays accepted, and is billed.",
-            "Publishing to it is answered 404.",
+            "Its settings, publish tokens and signing secrets are deleted. Its access key stays valid in AWS until you delete it there.",
+            "Its history and usage figures are deleted. The audit log is kept.",
+            "Waiting publishes are dropped. What CloudFront has already accepted will be carried out and billed.",
+            "Publishing to it is answered with 404.",
         ],
         action: "Remove the site",
     }
