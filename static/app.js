@@ -137,11 +137,15 @@
   const id = document.getElementById("distribution_id");
   const region = document.getElementById("region");
   if (id && region) {
-    const [partition, distribution] = ["partition", "distribution"].map((part) => document.querySelector(`[data-policy=${part}]`));
+    const policy = document.getElementById("policy-json");
     const follow = () => {
-      const typed = id.value.trim().split("/").pop().toUpperCase();
-      distribution.textContent = /^[A-Z0-9]{8,32}$/.test(typed) ? typed : "YOUR_DISTRIBUTION_ID";
-      partition.textContent = region.selectedOptions[0]?.parentElement.dataset.partition ?? "aws";
+      const typed = id.value.trim().split("/").pop();
+      const isTenant = /^dt_[A-Za-z0-9]+$/.test(typed);
+      const isKnown = isTenant || /^[A-Za-z0-9]{8,32}$/.test(typed);
+      const partition = region.selectedOptions[0]?.parentElement.dataset.partition ?? "aws";
+      let text = policy.dataset[isTenant ? "tenant" : "distribution"].replace(/arn:aws[a-z-]*:/, `arn:${partition}:`);
+      if (isKnown) text = text.replace("YOUR_DISTRIBUTION_ID", isTenant ? typed : typed.toUpperCase());
+      policy.textContent = text;
     };
     id.addEventListener("input", follow);
     region.addEventListener("change", follow);

@@ -1,6 +1,8 @@
 //! Sample data for Settings → CDN.
 
-use skycms_cdn::domain::{AwsError, PastLimit, PolicyName, Step, StepOutcome, StepReport};
+use skycms_cdn::domain::{
+    AwsError, DistributionId, Partition, PastLimit, PolicyName, Step, StepOutcome, StepReport,
+};
 use skycms_cdn::web::views::*;
 
 use super::{ago, layout, meter};
@@ -108,10 +110,7 @@ pub(crate) fn settings_new() -> SettingsPage {
         draft: None,
         form: form("", "", false),
         test: None,
-        policy: IamPolicy {
-            distribution_id: None,
-            partition: "aws".into(),
-        },
+        policy: IamPolicy::new(None, Partition::Aws),
         hook: Some(Hook {
             revealed: vec![
                 Revealed {
@@ -205,10 +204,10 @@ pub(crate) fn settings_connected() -> SettingsPage {
             of: Tested::Active,
             steps: steps([Passed; 5]),
         }),
-        policy: IamPolicy {
-            distribution_id: Some("E2QWRUHAPOMQZL".into()),
-            partition: "aws".into(),
-        },
+        policy: IamPolicy::new(
+            DistributionId::parse("E2QWRUHAPOMQZL").ok().as_ref(),
+            Partition::Aws,
+        ),
         hook: Some(hook()),
         publishing: Some(PublishingForm {
             hosts: Field::new("www.example.com\nexample.com"),

@@ -55,10 +55,7 @@ pub(crate) async fn page(state: &AppState, visit: &Visit, shown: Shown) -> Resul
     Ok(SettingsPage {
         connection: connection(state, site, active).await?,
         last_purge: store.last_completed(site.id).await?,
-        policy: IamPolicy {
-            distribution_id: latest.map(|s| s.settings.distribution_id.to_string()),
-            partition: partition.into_str().to_owned(),
-        },
+        policy: IamPolicy::new(latest.map(|s| &s.settings.distribution_id), partition),
         active: active.map(active_settings),
         draft: draft.map(draft_settings),
         form: match shown.form {

@@ -1,15 +1,31 @@
 use time::OffsetDateTime;
 
 use super::parts::Field;
-use crate::domain::{PastLimit, PolicyName};
+use crate::domain::{DistributionId, Partition, PastLimit, PolicyName, policy_document};
 
 /// The least-privilege policy. The script follows what is typed.
 #[derive(Clone, Debug)]
 pub struct IamPolicy {
-    /// The distribution's ID, if there is one.
-    pub distribution_id: Option<String>,
-    /// AWS's name of the partition: `aws`, `aws-cn`, `aws-eusc`.
-    pub partition: String,
+    /// For the distribution that is entered, if there is one.
+    pub shown: String,
+    /// For a distribution and for a tenant of one, with [`YOUR_ID`] in place of its ID.
+    pub of_distribution: String,
+    pub of_tenant: String,
+}
+
+/// Where the ID goes that nobody has entered yet.
+const YOUR_ID: &str = "YOUR_DISTRIBUTION_ID";
+
+impl IamPolicy {
+    pub fn new(distribution: Option<&DistributionId>, partition: Partition) -> Self {
+        let tenant = "dt_000000000000000000000000000";
+        let of_tenant = policy_document(DistributionId::parse(tenant).ok().as_ref(), partition);
+        Self {
+            shown: policy_document(distribution, partition),
+            of_distribution: policy_document(None, partition),
+            of_tenant: of_tenant.replace(tenant, YOUR_ID),
+        }
+    }
 }
 
 /// The publish hook.
