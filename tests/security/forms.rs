@@ -15,7 +15,7 @@ async fn forms_are_taken_from_our_own_pages_only() {
         (
             &[
                 ("sec-fetch-site", "cross-site"),
-                ("origin", "https://editor.example.com"),
+                ("origin", "https://evil.example.com"),
             ],
             false,
         ),

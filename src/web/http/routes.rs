@@ -8,6 +8,7 @@ use axum::http::Method;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{self, MethodRouter};
+use tower_http::compression::CompressionLayer;
 
 use super::error::Error;
 use super::layers::{around, never_framed, same_origin};
@@ -166,7 +167,9 @@ impl Route {
         };
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
         match self.access {
-            Access::Anyone | Access::Metrics | Access::Hook | Access::KeyPair => self.handler,
+            // Only what is no secret is compressed: its length then tells nothing.
+            Access::Anyone => self.handler.route_layer(CompressionLayer::new()),
+            Access::Metrics | Access::Hook | Access::KeyPair => self.handler,
             Access::Stranger => page(self.handler)
                 .route_layer(map_response(mark_page))
                 .route_layer(map_response(never_framed)),
