@@ -1,19 +1,21 @@
 //! The web room: [`http`] is the edge, [`api`] answers programs, [`pages`] answer people.
 
 mod api;
+mod hasher;
 mod http;
 mod pages;
+mod recent_days;
 mod state;
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::hasher::{Busy, Hasher};
 pub use self::http::routes::{Access, Route, routes};
-pub use self::pages::auth::hasher::{Busy, Hasher};
 pub(crate) use self::pages::auth::session::fresh;
-pub use self::pages::overview::RecentDays;
 pub use self::pages::{views, words};
+pub use self::recent_days::RecentDays;
 pub use self::state::{AppState, Shared};
 
 /// All routes and what is around them.

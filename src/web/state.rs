@@ -6,8 +6,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::pages::auth::hasher::Hasher;
-use super::pages::overview::RecentDays;
+use super::hasher::Hasher;
+use super::recent_days::RecentDays;
 use crate::admin::Tester;
 use crate::clock::Clock;
 use crate::config::{AccessConfig, PublicUrl, ServeOptions};

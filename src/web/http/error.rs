@@ -13,7 +13,7 @@ use tower_http::timeout::TimeoutError;
 
 use crate::domain::ItemError;
 use crate::store::{InboxError, StoreError};
-use crate::web::pages::auth::hasher::Busy;
+use crate::web::hasher::Busy;
 use crate::web::pages::words::errors::{self, Trouble};
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

@@ -14,8 +14,9 @@ use super::error::Error;
 use super::problem::Problem;
 use crate::web::AppState;
 use crate::web::api::cloudfront;
-use crate::web::pages::auth::session::{self, SignedIn};
+use crate::web::pages::auth::session;
 use crate::web::pages::layout::layout;
+use crate::web::pages::signed_in::SignedIn;
 use crate::web::pages::views::{ErrorPage, Nav};
 
 /// Put into the answers of pages: who asked, if they are signed in.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::auth::session::SignedIn;
+use super::signed_in::SignedIn;
 use super::views::{Banner, Layout, Link, Nav, Severity, SiteLink, User};
 use super::words::errors;
 use crate::domain::DEFAULT_SITE;

@@ -10,6 +10,7 @@ pub(crate) mod layout;
 pub(crate) mod overview;
 pub(crate) mod purge;
 pub(crate) mod settings;
+pub(crate) mod signed_in;
 pub(crate) mod sites;
 pub mod views;
 pub(crate) mod visit;

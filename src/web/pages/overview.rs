@@ -1,40 +1,16 @@
 //! The overview at the top of the activity.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use crate::domain::DistributionId;
-use crate::store::{Day, Site, SiteId};
+use crate::store::Site;
 use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
     Chart, Count, Hour, Meter, Overview, Progress, QuotaUse, Span, Usd, Work,
 };
-
-/// How long a day's figures are shown before they are read again.
-const FRESH: Duration = Duration::seconds(10);
-
-/// The last day of each site as last read. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct RecentDays(Arc<Mutex<HashMap<SiteId, ReadDay>>>);
-
-/// When it was read, and what.
-type ReadDay = (OffsetDateTime, Arc<Day>);
-
-impl RecentDays {
-    fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<Arc<Day>> {
-        let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, day) = days.get(&site)?;
-        (now - *at < FRESH).then(|| Arc::clone(day))
-    }
-
-    fn keep(&self, site: SiteId, now: OffsetDateTime, day: Arc<Day>) {
-        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        days.insert(site, (now, day));
-    }
-}
 
 /// Reads what the overview shows.
 pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Overview> {

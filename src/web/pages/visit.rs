@@ -10,8 +10,8 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 
 use serde::Deserialize;
 
-use super::auth::session::SignedIn;
 use super::layout::{layout, layout_about};
+use super::signed_in::SignedIn;
 use super::views::{Layout, Nav};
 use crate::admin::audit;
 use crate::domain::AuditAction;

@@ -105,11 +105,6 @@ impl Fault {
     pub(super) const fn code(&self) -> &'static str {
         self.code
     }
-
-    #[cfg(test)]
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
 }
 
 fn excerpt(text: &str) -> String {

@@ -1,7 +1,6 @@
 //! Who signs in, and how: by password here, or by SkyCMS.
 
 pub(crate) mod embed;
-pub(crate) mod hasher;
 pub(crate) mod password;
 pub(crate) mod session;
 pub(crate) mod sign_in;

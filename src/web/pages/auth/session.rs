@@ -1,8 +1,6 @@
 //! Who is signed in: the cookies, and the proof that each page asks for.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{FromRequestParts as _, Path, Request, State};
@@ -16,11 +14,12 @@ use cookie::{Cookie, SameSite};
 
 use crate::clock::Clock;
 use crate::domain::DEFAULT_SITE;
-use crate::store::{Role, Session, Site, Source, TokenHash, hash};
+use crate::store::{Role, Session, Source, TokenHash, hash};
 use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::render::Reader;
+use crate::web::pages::signed_in::SignedIn;
 use crate::web::pages::visit::see;
 
 /// The session of a page of its own.
@@ -29,19 +28,6 @@ const SESSION: &str = "session";
 const FRAMED: &str = "framed-session";
 /// That this browser has signed in before.
 const DEVICE: &str = "device";
-
-/// Proof that somebody is signed in. Pages get it from [`require`].
-#[derive(Clone, Debug)]
-pub(crate) struct SignedIn {
-    /// Who, and what they may do.
-    pub(crate) session: Session,
-    /// The session's key in the database.
-    pub(crate) token: TokenHash,
-    /// From where.
-    pub(crate) from: IpAddr,
-    /// The site in the address, or `default` where it names none; none: they do not see that.
-    pub(crate) site: Option<Arc<Site>>,
-}
 
 /// Who made this request, if they are signed in.
 pub(crate) async fn signed_in(
