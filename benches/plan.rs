@@ -36,6 +36,7 @@ fn main() {
                 policy,
                 known_paths: &known,
                 free_paths_left: None,
+                budget: None,
                 overdue: false,
             };
             let started = Instant::now();

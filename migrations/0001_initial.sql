@@ -20,8 +20,15 @@ CREATE TABLE site (
     resume_at           timestamptz,
     monthly_limit       bigint CHECK (monthly_limit > 0),
     past_limit          text NOT NULL DEFAULT 'economical' CHECK (past_limit IN ('economical', 'hold')),
-    held_until          timestamptz,
+    limited_until       timestamptz,
+    backlog_since       timestamptz,
+    waits_for           text CHECK (waits_for IN ('quota', 'rate', 'retry')),
+    waits_since         timestamptz,
+    waits_until         timestamptz,
+    poll_denied_at      timestamptz,
+    settings_version    integer NOT NULL DEFAULT 1,
     removed_at          timestamptz,
+    CHECK (num_nulls(waits_for, waits_since, waits_until) IN (0, 3)),
     CHECK ((paused_at IS NULL) = (pause_error IS NULL) AND (paused_at IS NULL) = (resume_at IS NULL))
 );
 COMMENT ON TABLE site IS 'A SkyCMS tenant. A fresh install has one, `default`.';
@@ -35,7 +42,14 @@ COMMENT ON COLUMN site.pause_error IS 'What AWS said: {code, message, request_id
 COMMENT ON COLUMN site.resume_at IS 'When the settings are next tried.';
 COMMENT ON COLUMN site.monthly_limit IS 'Paths its publishes may take in a month (UTC); NULL: any number.';
 COMMENT ON COLUMN site.past_limit IS 'What happens past it. economical: publishes are folded. hold: they wait for the next month.';
-COMMENT ON COLUMN site.held_until IS 'Nothing new is planned before this time: the monthly limit is reached.';
+COMMENT ON COLUMN site.limited_until IS 'Until when publishes wait that its monthly limit leaves no room for; NULL: none do.';
+COMMENT ON COLUMN site.backlog_since IS 'Since when each call for it has left publishes waiting for room; NULL: the last one took all.';
+COMMENT ON COLUMN site.waits_for IS
+    'Why it could send nothing new when it was last looked at. quota: CloudFront has no room. rate: its access key has no call left. retry: CloudFront does not answer.';
+COMMENT ON COLUMN site.waits_since IS 'When that was. What it has published since is looked at all the same.';
+COMMENT ON COLUMN site.waits_until IS 'When it is looked at again unasked.';
+COMMENT ON COLUMN site.poll_denied_at IS 'When AWS last denied its key GetInvalidation; NULL: it may ask, as far as is known.';
+COMMENT ON COLUMN site.settings_version IS 'Raised with every change of the settings in force. A claim restates it.';
 COMMENT ON COLUMN site.removed_at IS
     'When it was removed. From then on its name is free, its settings and secrets are gone, and its history is deleted in small steps. The row itself stays as long as history is kept, so that the hashes of its tokens still answer “no such site” and its paths of the month still count for their access key.';
 
@@ -182,6 +196,9 @@ CREATE TABLE invalidation (
                       CHECK (status IN ('Queued', 'InProgress', 'Completed', 'Unconfirmed', 'Failed')),
     attempts          integer NOT NULL DEFAULT 0,
     unknown_attempts  integer NOT NULL DEFAULT 0 CHECK (unknown_attempts >= 0),
+    unanswered_since  timestamptz,
+    search            uuid,
+    set_aside         boolean NOT NULL DEFAULT false,
     cloudfront_id     text,
     waiting_for       text CHECK (waiting_for IN ('quota', 'rate', 'retry', 'settings')),
     error             jsonb,
@@ -209,6 +226,10 @@ COMMENT ON COLUMN invalidation.status IS
 COMMENT ON COLUMN invalidation.attempts IS 'Calls of CreateInvalidation that were started.';
 COMMENT ON COLUMN invalidation.unknown_attempts IS
     'Attempts whose outcome is not known. Raised when a call is claimed and lowered when CloudFront''s answer is recorded, so that a crash in between leaves it raised.';
+COMMENT ON COLUMN invalidation.unanswered_since IS 'When the first of the calls began that CloudFront has not answered; any answer clears it.';
+COMMENT ON COLUMN invalidation.search IS 'The refused batch that it is a piece of, while the item at fault is looked for.';
+COMMENT ON COLUMN invalidation.set_aside IS
+    'The site moved to another distribution before it was known whether this was accepted. It is sent again, under its own reference, if the site moves back.';
 COMMENT ON COLUMN invalidation.waiting_for IS 'Why it is held.';
 COMMENT ON COLUMN invalidation.error IS 'What AWS last said: {code, message, request_id, http_status}.';
 COMMENT ON COLUMN invalidation.next_at IS 'When it is next due: to be sent while Queued, to be asked about while InProgress.';
@@ -219,6 +240,21 @@ CREATE INDEX invalidation_open ON invalidation (distribution_id) WHERE ended_at 
 CREATE INDEX invalidation_of_site ON invalidation (site_id, id);
 CREATE INDEX invalidation_by_status ON invalidation (site_id, status, id);
 CREATE INDEX invalidation_ended ON invalidation (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX invalidation_queued ON invalidation (site_id, distribution_id, next_at) WHERE status = 'Queued';
+CREATE INDEX invalidation_of_search ON invalidation (search) WHERE search IS NOT NULL;
+
+CREATE VIEW counted AS
+SELECT site_id, distribution_id, files, wildcards, folded,
+       CASE WHEN status = 'Queued' THEN unanswered_since WHEN error IS NOT NULL THEN submitted_at END AS since
+FROM invalidation
+WHERE ended_at IS NULL
+  AND (status = 'InProgress' OR status = 'Queued' AND unknown_attempts > 0 AND unanswered_since IS NOT NULL)
+UNION ALL
+SELECT site_id, distribution_id, files, wildcards, folded, ended_at
+FROM invalidation
+WHERE status = 'Unconfirmed' AND ended_at IS NOT NULL;
+COMMENT ON VIEW counted IS
+    'What may be in progress at CloudFront, and so counts against a quota. `since` is NULL while CloudFront itself says that it is in progress; else it counts from then for as long as others take to complete.';
 
 CREATE TABLE coverage (
     invalidation_id  uuid NOT NULL,
@@ -231,29 +267,37 @@ COMMENT ON TABLE coverage IS
 CREATE INDEX coverage_of_invalidation ON coverage (invalidation_id);
 
 CREATE TABLE distribution (
-    id             text PRIMARY KEY,
-    lease_token    uuid,
-    lease_until    timestamptz,
-    blocked_until  timestamptz,
-    blocked_for    text CHECK (blocked_for IN ('quota', 'rate', 'retry')),
-    failures       integer NOT NULL DEFAULT 0,
-    sent_at        timestamptz,
-    backlog_since    timestamptz,
-    file_tokens      double precision,
-    wildcard_tokens  double precision,
-    refilled_at      timestamptz,
-    CHECK ((blocked_until IS NULL) = (blocked_for IS NULL)),
-    CHECK (num_nulls(file_tokens, wildcard_tokens, refilled_at) IN (0, 3))
+    id            text PRIMARY KEY,
+    lease_token   uuid,
+    lease_until   timestamptz,
+    calls         bigint NOT NULL DEFAULT 0,
+    sent_at       timestamptz,
+    completed_at  timestamptz,
+    beliefs       jsonb NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE distribution IS 'One CreateInvalidation at a time for each distribution, whoever sends it.';
-COMMENT ON COLUMN distribution.blocked_until IS 'No CreateInvalidation before this time.';
-COMMENT ON COLUMN distribution.blocked_for IS 'quota: its in-progress quota is full. rate: its access key has no call left. retry: CloudFront did not answer.';
-COMMENT ON COLUMN distribution.failures IS 'Calls without a usable answer since the last one with.';
-COMMENT ON COLUMN distribution.backlog_since IS 'Since when each call has left publishes waiting for room; NULL: the last one took all.';
-COMMENT ON COLUMN distribution.file_tokens IS
-    'Files and tags that may be sent now, where CloudFront limits them by the second; a token bucket that all replicas share. NULL: full.';
-COMMENT ON COLUMN distribution.wildcard_tokens IS 'The same for wildcards.';
-COMMENT ON COLUMN distribution.refilled_at IS 'As of when both are right.';
+COMMENT ON COLUMN distribution.calls IS 'Calls that were claimed. A claim restates the number that it went by.';
+COMMENT ON COLUMN distribution.completed_at IS 'When something in progress there last ended, so that there may be room.';
+COMMENT ON COLUMN distribution.beliefs IS
+    'What one call may hold and what it takes a second, learned from refusals, and what CloudFront said is full (src/domain/belief.rs). Read and written whole, by whoever holds the lease.';
+
+CREATE VIEW due_site AS
+SELECT work.site_id, max(d.sent_at) AS sent_at, greatest(min(work.at), s.resume_at, max(d.lease_until)) AS at
+FROM (
+  SELECT w.site_id, NULL AS distribution_id,
+         CASE WHEN s.waits_since > (SELECT p.received_at FROM publish p
+                                    WHERE p.site_id = s.id AND NOT p.planned AND p.ended_at IS NULL
+                                    ORDER BY p.id DESC LIMIT 1)
+              THEN s.waits_until ELSE 'epoch' END AS at
+  FROM waiting_site w JOIN site s ON s.id = w.site_id
+  UNION ALL
+  SELECT site_id, distribution_id, next_at FROM invalidation WHERE status = 'Queued') work
+JOIN site s ON s.id = work.site_id
+JOIN settings_in_force f ON f.site_id = s.id
+JOIN distribution d ON d.id = f.distribution_id
+WHERE work.distribution_id IS NULL OR work.distribution_id = d.id
+GROUP BY work.site_id, s.resume_at;
+COMMENT ON VIEW due_site IS 'Sites that have something to send to the distribution in force, and when each is to be looked at.';
 
 CREATE TABLE access_key (
     id           text PRIMARY KEY,

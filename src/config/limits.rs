@@ -48,6 +48,15 @@ impl Variables<'_> {
                 .unwrap_or(default.request_burst),
             paths_per_second: self.rate("CLOUDFRONT_PATHS_PER_SECOND")?,
             wildcards_per_second: self.rate("CLOUDFRONT_WILDCARDS_PER_SECOND")?,
+            files_known: self.is_any_set(&[
+                "CLOUDFRONT_FILES_IN_PROGRESS",
+                "CLOUDFRONT_PATHS_PER_REQUEST",
+                "CLOUDFRONT_PATHS_PER_SECOND",
+            ]),
+            wildcards_known: self.is_any_set(&[
+                "CLOUDFRONT_WILDCARDS_IN_PROGRESS",
+                "CLOUDFRONT_WILDCARDS_PER_SECOND",
+            ]),
             prices: Prices {
                 free_paths: self
                     .parse("CLOUDFRONT_FREE_PATHS", "a whole number, 0 or more")?

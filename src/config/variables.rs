@@ -29,6 +29,13 @@ impl Variables<'_> {
         Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 
+    /// Whether one of the variables has a value, whatever it is.
+    pub(super) fn is_any_set(&self, names: &[&str]) -> bool {
+        names
+            .iter()
+            .any(|name| (self.lookup)(name).is_some_and(|value| !value.is_empty()))
+    }
+
     /// A secret from `name`, or from the file that `name_FILE` names.
     pub(super) fn secret(&self, name: &str) -> Result<Option<SecretString>, ConfigError> {
         let file_variable = format!("{name}_FILE");

@@ -7,7 +7,7 @@ mod send;
 mod wake;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -36,15 +36,20 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the database may take to answer before its connection is taken for dead: to look at all
 /// that is due or to claim a call, and to record one outcome. A server that froze, or fell off the
 /// network, closes no connection.
-const LOOK_PATIENCE: Duration = Duration::from_secs(30);
-const RECORD_PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
+const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls of each operation under way at once.
 const CALLS: usize = 64;
 /// Calls being claimed at once. A claim may read and plan thousands of publishes; those of other
 /// sites are not to wait for it, nor all the connections to be taken.
 const CLAIMS: usize = 4;
+/// How long a site that may not send is left alone, whatever it publishes: a storm at a site that
+/// waits for room must not become as many looks.
+const QUIET: Duration = Duration::from_millis(250);
+/// How often it is made sure that no clock has put something far into the future.
+const HEAL_EVERY: time::Duration = time::Duration::MINUTE;
 /// How long calls may go on after a stop was asked for.
-const STOP_PATIENCE: Duration = Duration::from_secs(6);
+const STOP_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Sends what was published and follows it to its end.
 #[derive(Clone)]
@@ -57,6 +62,10 @@ pub struct Dispatcher {
     metrics: Metrics,
     sends: Arc<Semaphore>,
     polls: Arc<Semaphore>,
+    /// How long a site that may not send is left alone.
+    quiet: Duration,
+    /// When clocks were last looked after.
+    healed_at: Arc<Mutex<Option<OffsetDateTime>>>,
     /// Closed when no new call is to begin.
     claims: Arc<Semaphore>,
     /// Cancelled when calls under way are to be given up.
@@ -81,6 +90,8 @@ impl Dispatcher {
             metrics: Metrics::default(),
             sends: Arc::new(Semaphore::new(CALLS)),
             polls: Arc::new(Semaphore::new(CALLS)),
+            quiet: Duration::ZERO,
+            healed_at: Arc::default(),
             claims: Arc::new(Semaphore::new(CLAIMS)),
             give_up: CancellationToken::new(),
         }
@@ -94,7 +105,8 @@ impl Dispatcher {
 
     /// Works until `stop`, then lets calls under way finish for some seconds. Trouble with the
     /// database or CloudFront never ends it.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
+        self.quiet = QUIET;
         let mut tasks = JoinSet::new();
         let mut alarm = Alarm::far();
         let mut news = Some(News::Anything);
@@ -111,7 +123,6 @@ impl Dispatcher {
             let look = async {
                 match news {
                     Some(News::Anything) => {
-                        self.wake.nobody_waits();
                         alarm = Alarm::far();
                         self.start_due(&mut tasks).await?;
                     }
@@ -131,10 +142,9 @@ impl Dispatcher {
                 alarm.at_latest_in(self.until(next));
                 Ok(())
             };
-            let looked = tokio::time::timeout(LOOK_PATIENCE, look).await;
+            let looked = tokio::time::timeout(LOOK_TIMEOUT, look).await;
             if let Err(error) = looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                 tracing::warn!(%error, "the dispatcher waits for the database");
-                self.wake.nobody_waits();
                 alarm = Alarm::far();
                 alarm.at_latest_in(DATABASE_PAUSE);
             }
@@ -156,10 +166,7 @@ impl Dispatcher {
             }
         };
         tokio::pin!(rest);
-        if tokio::time::timeout(STOP_PATIENCE, &mut rest)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(STOP_TIMEOUT, &mut rest).await.is_err() {
             self.give_up.cancel();
             rest.await;
         }
@@ -183,11 +190,32 @@ impl Dispatcher {
     /// Starts a task for each site that has something to send, and for each invalidation that is to
     /// be asked about.
     async fn start_due(&self, tasks: &mut JoinSet<Ended>) -> Result<(), StoreError> {
+        self.heal_clock().await?;
         let served = self.wake.served();
         for site in self.store.sites_to_send(&served, self.clock.now()).await? {
             self.start_send(site, tasks);
         }
         self.start_polls(tasks).await
+    }
+
+    /// A clock that was set back must not put off for hours what was due by the old one.
+    async fn heal_clock(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let is_due = {
+            let mut last = self
+                .healed_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let is_due = last.is_none_or(|at| (now - at).abs() >= HEAL_EVERY || now < at);
+            if is_due {
+                *last = Some(now);
+            }
+            is_due
+        };
+        if is_due {
+            self.store.heal_clock(now).await?;
+        }
+        Ok(())
     }
 
     fn until(&self, next: Option<OffsetDateTime>) -> Duration {
@@ -198,18 +226,18 @@ impl Dispatcher {
     }
 
     /// Records an outcome, again and again while the database is away: it is all that is known of a
-    /// call that cannot be taken back. `false`: the claim was not ours any more.
-    async fn record<F>(&self, what: &'static str, attempt: impl Fn() -> F) -> bool
+    /// call that cannot be taken back. None: the service has to stop before it could be.
+    async fn record<F, T>(&self, what: &'static str, attempt: impl Fn() -> F) -> Option<T>
     where
-        F: Future<Output = Result<bool, StoreError>>,
+        F: Future<Output = Result<T, StoreError>>,
     {
         loop {
-            let recorded = tokio::time::timeout(RECORD_PATIENCE, attempt()).await;
+            let recorded = tokio::time::timeout(RECORD_TIMEOUT, attempt()).await;
             match recorded.unwrap_or_else(|_| Err(StoreError::no_answer())) {
-                Ok(ours) => return ours,
+                Ok(recorded) => return Some(recorded),
                 Err(error) if self.give_up.is_cancelled() => {
                     tracing::error!(%error, what, "stopped before an outcome could be recorded");
-                    return false;
+                    return None;
                 }
                 Err(error) => {
                     tracing::warn!(%error, what, "an outcome could not be recorded yet");

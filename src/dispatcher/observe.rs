@@ -79,8 +79,11 @@ impl Dispatcher {
             AfterCreate::InProgress { .. } => Some(InvalidationStatus::InProgress),
             AfterCreate::Completed { .. } => Some(InvalidationStatus::Completed),
             AfterCreate::Unconfirmed(_) => Some(InvalidationStatus::Unconfirmed),
-            AfterCreate::Failed(_) | AfterCreate::Split(_) => Some(InvalidationStatus::Failed),
-            AfterCreate::Hold { .. } => None,
+            AfterCreate::Failed { .. }
+            | AfterCreate::Split {
+                searching: true, ..
+            } => Some(InvalidationStatus::Failed),
+            AfterCreate::Hold { .. } | AfterCreate::Split { .. } => None,
         };
         if let Some(status) = status {
             self.metrics.invalidation(status);

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::observe::{Owner, said};
 use super::{Dispatcher, Ended};
-use crate::domain::{AfterGet, AwsError, GetOutcome, Operation, after_get};
+use crate::domain::{AfterGet, Asked, AwsError, GetOutcome, Operation, after_get};
 use crate::store::{PollClaim, StoreError};
 
 impl Dispatcher {
@@ -31,27 +31,32 @@ impl Dispatcher {
     }
 
     async fn poll(&self, claim: PollClaim) -> Ended {
+        let settings = match &claim.settings {
+            Ok(settings) => settings.as_ref(),
+            Err(_) => None,
+        };
         let outcome = match &claim.settings {
-            Some(settings) => tokio::select! {
+            Ok(Some(settings)) => tokio::select! {
                 outcome = self.cloudfront.get_invalidation(settings, &claim.distribution, &claim.id) => outcome,
                 () = self.give_up.cancelled() => GetOutcome::TryLater(AwsError::stopped()),
             },
-            None => GetOutcome::SettingsRejected(AwsError::no_settings()),
+            Ok(None) => GetOutcome::SettingsRejected(AwsError::no_settings()),
+            Err(unreadable) => GetOutcome::TryLater(unreadable.clone()),
         };
-        if claim.settings.is_some() {
+        if settings.is_some() {
             self.metrics
                 .cloudfront_request(Operation::GetInvalidation, outcome.into_str());
         }
         let now = self.clock.now();
         let request_id = outcome.request_id().map(str::to_owned);
-        let same_distribution = claim
-            .settings
-            .as_ref()
-            .is_some_and(|s| s.distribution_id == claim.distribution);
-        let after = after_get(outcome, claim.submitted_at, now, same_distribution);
-        let fix = claim
-            .settings
-            .as_ref()
+        let asked = Asked {
+            now,
+            submitted_at: claim.submitted_at,
+            same_distribution: settings.is_some_and(|s| s.distribution_id == claim.distribution),
+            is_paused: claim.is_paused,
+        };
+        let after = after_get(outcome, asked);
+        let fix = settings
             .zip(after.error())
             .map(|(settings, error)| settings.advise(error, Operation::GetInvalidation).fix);
         let ours = self
@@ -59,7 +64,7 @@ impl Dispatcher {
                 self.store.record_poll(&claim, &after, fix.as_deref(), now)
             })
             .await;
-        if ours {
+        if ours == Some(true) {
             let owner = self.observe_poll(&claim, &after, now).await;
             log(&claim, &after, request_id.as_deref(), &owner);
         }

@@ -6,19 +6,26 @@ use tokio::task::JoinSet;
 
 use super::observe::{Owner, said};
 use super::wake::Turn;
-use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_PATIENCE};
+use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
+use crate::domain::pieces::fit;
 use crate::domain::spending::next_month;
 use crate::domain::{
-    AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Policy, Sent,
-    TraceParent, WaitReason, after_create, plan,
+    AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Sent,
+    TraceParent, Usage, WaitReason, after_create, plan,
 };
-use crate::store::{Lane, SendClaim, SendRecord, SiteId, StoreError};
+use crate::store::{
+    PlanInputs, Recorded, SendClaim, SendRecord, SiteId, StoreError, Stored, Taking,
+};
 
-/// How long to wait for room in the quota before looking again unasked. A completion of ours ends
-/// the wait early.
-const QUOTA_WAIT: Duration = Duration::seconds(30);
-/// The longest that a distribution waits without another look: a rate may be raised meanwhile.
+/// The longest that a site waits without another look: what it waits for may change unheard.
 const LONGEST_HOLD: Duration = Duration::minutes(1);
+/// While so many invalidations of a site wait for another try, and CloudFront has answered nothing
+/// since, new publishes gather: an outage must not turn each into a call of its own.
+const RETRYING: i64 = 2;
+/// For how long they gather.
+const GATHER: Duration = Duration::seconds(30);
+/// How often what a claim goes by may have moved before the site is left for later.
+const TRIES: usize = 4;
 
 /// How long a site is left alone whose secret does not open. New settings end the wait.
 const UNREADABLE_WAIT: Duration = Duration::minutes(10);
@@ -50,24 +57,26 @@ impl Dispatcher {
     }
 
     async fn serve(&self, turn: Turn) -> Ended {
-        let _call = self.sends.acquire().await.ok();
+        let call = self.sends.acquire().await.ok();
         let next = {
             let Ok(_claim) = self.claims.acquire().await else {
                 return Ended::Later;
             };
-            let claimed = tokio::time::timeout(LOOK_PATIENCE, self.claim_send(turn.site)).await;
+            let claimed = tokio::time::timeout(LOOK_TIMEOUT, self.claim_send(turn.site)).await;
             claimed.unwrap_or_else(|_| Err(StoreError::no_answer()))
         };
         match next {
             Ok(Next::Call(claim)) => {
                 self.send(*claim).await;
-                drop(turn);
+                drop((turn, call));
                 self.wake.wake();
                 Ended::Called
             }
             Ok(Next::Nothing) => Ended::Later,
             Ok(Next::Waits) => {
-                turn.waits();
+                drop(call);
+                // What it publishes meanwhile is looked at when its turn has ended.
+                tokio::time::sleep(self.quiet).await;
                 Ended::Later
             }
             Err(error) => {
@@ -79,98 +88,208 @@ impl Dispatcher {
         }
     }
 
-    /// Claims the site's next call. A site whose secret does not open is paused.
+    /// Claims the site's next call. A site whose settings cannot be read is paused.
     async fn claim_send(&self, site: SiteId) -> Result<Next, StoreError> {
         match self.next_send(site).await {
-            Err(StoreError::Seal(error)) => {
+            Err(error) if error.is_about_a_row() => {
                 tracing::error!(%site, %error, "paused");
-                let (error, now) = (
-                    AwsError::unreadable_secret(&error.to_string()),
-                    self.clock.now(),
-                );
-                self.store
-                    .pause(site, &error, now + UNREADABLE_WAIT, now)
-                    .await?;
-                Ok(Next::Waits)
+                let now = self.clock.now();
+                let error = AwsError::unreadable_secret(&error.to_string());
+                let until = now + UNREADABLE_WAIT;
+                self.store.pause(site, &error, until, now).await?;
+                Ok(Next::Nothing)
             }
             next => next,
         }
     }
 
     async fn next_send(&self, site: SiteId) -> Result<Next, StoreError> {
-        let now = self.clock.now();
-        let limits = &self.limits;
-        let Some(mut lane) = self.store.open_lane(site, limits, now).await? else {
-            return Ok(Next::Waits);
-        };
-        let room = limits.left(lane.in_progress);
-        if let Some(due) = lane.due(now) {
-            if !due.usage.fits(room) {
-                return hold(lane, WaitReason::Quota, now + QUOTA_WAIT, now).await;
-            }
-            if let Err(next) = lane.flow.admits(due.usage, limits) {
-                return hold(lane, WaitReason::Rate, next, now).await;
-            }
-            return match lane.take_call(now).await? {
-                Ok(()) => Ok(Next::call(lane.claim(due, self.clock.id(), now).await?)),
-                Err(next) => hold(lane, WaitReason::Rate, next, now).await,
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let inputs = self.store.plan_inputs(site, &self.limits, now).await?;
+            let Some(inputs) = inputs else {
+                return Ok(Next::Nothing);
             };
-        }
-        if lane.is_held(now) {
-            return Ok(Next::Waits);
-        }
-        if let Err(next) = lane.may_plan() {
-            return hold(lane, WaitReason::Retry, next, now).await;
-        }
-        let terms = lane.terms(now).await?;
-        let mut room = lane.flow.narrow(room, limits);
-        let mut waiting = lane.waiting(terms.policy.can_use(room)).await?;
-        if waiting.is_empty() {
-            return Ok(Next::Nothing);
-        }
-        if let Some(left) = terms.paths_left {
-            room.paths_per_request = room
-                .paths_per_request
-                .min(u32::try_from(left).unwrap_or(u32::MAX));
-            if terms.policy == Policy::Exact {
-                // One that is larger than a whole request would be cut, and its rest pass the
-                // limit.
-                waiting.retain(|publish| publish.items.len() as u64 <= left);
+            if inputs.closed_until.is_some_and(|until| until > now) {
+                return Ok(Next::Waits);
+            }
+            let bucket = match inputs.bucket.take(&self.limits) {
+                Ok(bucket) => bucket,
+                // Before anything is read and planned in vain.
+                Err(next) => return self.wait(&inputs, WaitReason::Rate, next, None, now).await,
+            };
+            let round = Round {
+                taking: Taking {
+                    bucket,
+                    has_backlog: false,
+                    limited_until: None,
+                    token: self.clock.id(),
+                    now,
+                },
+                inputs,
+            };
+            match self.choose(&round).await? {
+                Some(next) => return Ok(next),
+                None => tracing::debug!(%site, "what a claim went by has moved; reading again"),
             }
         }
-        let overdue = limits.is_overdue(&waiting, lane.backlog_since, now);
+        Ok(Next::Waits)
+    }
+
+    /// Claims what goes next: what is stored, before what is new; and what had trouble by turns with
+    /// what is new. None: something has moved.
+    async fn choose(&self, round: &Round) -> Result<Option<Next>, StoreError> {
+        let inputs = &round.inputs;
+        let due = match inputs.stored_due {
+            0 => Vec::new(),
+            _ => self.store.stored(inputs, round.taking.now).await?,
+        };
+        let (trouble, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|s| s.is_trouble);
+        if let Some(next) = self.choose_stored(round, &due).await? {
+            return Ok(next);
+        }
+        let trouble_first = round.trouble_first();
+        if trouble_first && let Some(next) = self.choose_stored(round, &trouble).await? {
+            return Ok(next);
+        }
+        let planned = self.choose_new(round).await?;
+        if matches!(planned, None | Some(Next::Call(_))) || trouble_first {
+            return Ok(planned);
+        }
+        match self.choose_stored(round, &trouble).await? {
+            Some(next) => Ok(next),
+            None => Ok(planned),
+        }
+    }
+
+    /// The first stored invalidation that may go; outer none: none may.
+    async fn choose_stored(
+        &self,
+        round: &Round,
+        due: &[Stored],
+    ) -> Result<Option<Option<Next>>, StoreError> {
+        let Round { inputs, taking } = round;
+        let (limits, now) = (&inputs.limits, taking.now);
+        let room = inputs.room(now);
+        for stored in due {
+            if !stored.maybe_accepted {
+                let pieces = fit(&stored.items, limits.quota());
+                if pieces.len() > 1 {
+                    let ids: Vec<_> = pieces.iter().map(|_| self.clock.id()).collect();
+                    self.store.cut(inputs, stored, &pieces, &ids, now).await?;
+                    return Ok(Some(None));
+                }
+                if !stored.usage.fits(room) {
+                    let flow = inputs.beliefs.flow(limits, now);
+                    let (why, until) = match flow.admits(stored.usage, limits) {
+                        Err(next) => (WaitReason::Rate, next),
+                        Ok(()) => {
+                            let until = inputs.beliefs.ask_again_at(stored.usage, now);
+                            (WaitReason::Quota, until)
+                        }
+                    };
+                    self.store.hold_stored(stored, why, until).await?;
+                    continue;
+                }
+            }
+            let claim = self.store.claim_stored(inputs, stored, *taking).await?;
+            return Ok(Some(claim.map(Next::call)));
+        }
+        Ok(None)
+    }
+
+    /// Plans what waits, and claims the first batch.
+    async fn choose_new(&self, round: &Round) -> Result<Option<Next>, StoreError> {
+        let Round { inputs, taking } = round;
+        let now = taking.now;
+        if inputs.paused_since.is_some() && inputs.stored > 0 {
+            // What is stored shows whether the settings work.
+            return Ok(Some(Next::Nothing));
+        }
+        if let Some(until) = round.gathers_until() {
+            return self
+                .wait(inputs, WaitReason::Retry, until, None, now)
+                .await
+                .map(Some);
+        }
+        let limits = &inputs.limits;
+        let spending = &inputs.spending;
+        let terms = spending.terms(&inputs.month, inputs.in_flight, &limits.prices);
+        let room = inputs.room(now).less(inputs.reserved);
+        let waiting = self
+            .store
+            .waiting(inputs.site, terms.policy.can_use(room))
+            .await?;
+        if waiting.is_empty() {
+            return Ok(Some(Next::Nothing));
+        }
+        let overdue = limits.is_overdue(&waiting, inputs.backlog_since, now);
         let known_paths = if terms.may_fold(&waiting, overdue) {
-            lane.known_paths().await?
+            self.store.known_paths(inputs.site).await?
         } else {
             KnownPaths::default()
         };
-        let plan = plan(&PlanInput {
-            waiting: &waiting,
-            room,
-            quota: limits.quota(),
-            policy: terms.policy,
-            known_paths: &known_paths,
-            free_paths_left: Some(terms.free_paths_left),
-            overdue,
+        let quota = limits.quota();
+        // Thousands of items take milliseconds, during which no request is to wait.
+        let planning = tokio::task::spawn_blocking(move || {
+            let plan = plan(&PlanInput {
+                waiting: &waiting,
+                room,
+                quota,
+                policy: terms.policy,
+                known_paths: &known_paths,
+                free_paths_left: Some(terms.free_paths_left),
+                budget: terms.paths_left,
+                overdue,
+            });
+            (plan, waiting)
         });
+        let Ok((plan, waiting)) = planning.await else {
+            // It has panicked, which is in the log.
+            return Ok(Some(Next::Waits));
+        };
+        let limited_until = plan.is_limited.then(|| next_month(now));
         if plan.batches.is_empty() {
-            let past_limit = waiting.is_empty() || plan.waits == Some(Holdup::NextCall);
-            if terms.paths_left.is_some() && past_limit {
-                lane.hold_site(next_month(now)).await?;
-                return Ok(Next::Waits);
-            }
-            return match lane.flow.full_at(limits) {
-                Some(full) => hold(lane, WaitReason::Rate, full, now).await,
-                None => hold(lane, WaitReason::Quota, now + QUOTA_WAIT, now).await,
+            let (why, until) = match inputs.beliefs.flow(limits, now).full_at(limits) {
+                _ if plan.waits == Some(Holdup::Budget) => (WaitReason::Quota, now + LONGEST_HOLD),
+                Some(full) => (WaitReason::Rate, full),
+                None => {
+                    let asked: Vec<_> = waiting.iter().flat_map(|w| &w.items).cloned().collect();
+                    let until = inputs.beliefs.ask_again_at(Usage::of(&asked), now);
+                    (WaitReason::Quota, until)
+                }
             };
+            return self
+                .wait(inputs, why, until, limited_until, now)
+                .await
+                .map(Some);
         }
-        match lane.take_call(now).await? {
-            Ok(()) => Ok(lane
-                .claim_planned(&plan, &waiting, || self.clock.id(), now)
-                .await?
-                .map_or(Next::Nothing, Next::call)),
-            Err(next) => hold(lane, WaitReason::Rate, next, now).await,
-        }
+        let ids = plan.batches.iter().map(|_| self.clock.id()).collect();
+        let taking = Taking {
+            has_backlog: matches!(plan.waits, Some(Holdup::Quota | Holdup::NextCall)),
+            limited_until,
+            ..*taking
+        };
+        let claim = self
+            .store
+            .claim_planned(inputs, &plan, &waiting, ids, taking)
+            .await?;
+        Ok(claim.map(Next::call))
+    }
+
+    async fn wait(
+        &self,
+        inputs: &PlanInputs,
+        why: WaitReason,
+        until: OffsetDateTime,
+        limited_until: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Result<Next, StoreError> {
+        let until = until.min(now + LONGEST_HOLD);
+        self.store
+            .wait(inputs, why, until, limited_until, now)
+            .await?;
+        Ok(Next::Waits)
     }
 
     async fn send(&self, claim: SendClaim) {
@@ -191,57 +310,80 @@ impl Dispatcher {
             .cloudfront_request(Operation::CreateInvalidation, outcome.into_str());
         let now = self.clock.now();
         let request_id = outcome.request_id().map(str::to_owned);
-        let after = after_create(
+        let verdict = after_create(
             outcome,
             &Sent {
                 now,
                 planned_at: claim.planned_at,
-                items: claim.batch.items.len(),
-                failures: claim.failures,
-                others_in_progress: claim.others_in_progress,
+                items: &claim.batch.items,
+                unanswered_since: claim.unanswered_since,
+                earlier_unknown: claim.earlier_unknown,
+                others: claim.others,
+                spare_call: claim.spare_call,
+                beliefs: claim.beliefs,
+                limits: &self.limits,
+                search: claim.search,
                 paused_since: claim.paused_since,
             },
         );
-        let record = SendRecord {
-            fix: after.error().map(|error| {
-                claim
-                    .settings
-                    .advise(error, Operation::CreateInvalidation)
-                    .fix
-            }),
-            halves: [self.clock.id(), self.clock.id()],
-            after,
+        let pieces = match &verdict.after {
+            AfterCreate::Split { pieces, .. } => pieces.len(),
+            _ => 0,
         };
-        let ours = self
+        let record = SendRecord {
+            fix: verdict.after.error().map(|error| {
+                let operation = Operation::CreateInvalidation;
+                claim.settings.advise(error, operation).fix
+            }),
+            ids: (0..pieces).map(|_| self.clock.id()).collect(),
+            verdict,
+        };
+        let recorded = self
             .record("CreateInvalidation", || {
                 self.store.record_send(&claim, &record, &self.limits, now)
             })
             .await;
-        if ours {
-            let owner = self.observe_send(&claim, &record.after, now).await;
-            let span_id = trace.as_ref().map(TraceParent::span_id);
-            log(
-                &claim,
-                &record.after,
-                request_id.as_deref(),
-                span_id,
-                &owner,
-            );
-        } else {
-            tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
-                "another replica has taken this invalidation over; its record stands");
+        let after = &record.verdict.after;
+        match recorded {
+            Some(Recorded::Ours) => {
+                let owner = self.observe_send(&claim, after, now).await;
+                let span_id = trace.as_ref().map(TraceParent::span_id);
+                log(&claim, after, request_id.as_deref(), span_id, &owner);
+            }
+            Some(Recorded::SetAside) => {
+                tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
+                    "the site moved to other settings during the call");
+            }
+            Some(Recorded::TakenOver) | None => {
+                tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
+                    "another replica has taken this invalidation over; its record stands");
+            }
         }
     }
 }
 
-async fn hold(
-    lane: Lane,
-    why: WaitReason,
-    until: OffsetDateTime,
-    now: OffsetDateTime,
-) -> Result<Next, StoreError> {
-    lane.wait(why, until.min(now + LONGEST_HOLD), now).await?;
-    Ok(Next::Waits)
+/// One look at a site that may send.
+struct Round {
+    inputs: PlanInputs,
+    taking: Taking,
+}
+
+impl Round {
+    /// Whether it is the turn of what had trouble, rather than of what is new.
+    fn trouble_first(&self) -> bool {
+        self.inputs.has_odd_turn() || self.inputs.paused_since.is_some()
+    }
+
+    /// Until when new publishes gather, because CloudFront answers nothing.
+    fn gathers_until(&self) -> Option<OffsetDateTime> {
+        let inputs = &self.inputs;
+        let since = inputs
+            .retrying_since
+            .filter(|_| inputs.retrying >= RETRYING)?;
+        let answered = inputs.beliefs.answered_at.is_some_and(|at| at > since);
+        let until = since + GATHER;
+        (!answered && self.taking.now < until).then_some(until)
+    }
 }
 
 fn log(
@@ -273,11 +415,11 @@ fn log(
             tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
                 error, "accepted by an earlier attempt whose answer was lost; unconfirmed");
         }
-        AfterCreate::Split(_) => {
+        AfterCreate::Split { .. } => {
             tracing::warn!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
-                error, "refused as a whole; trying each half");
+                error, "refused as a whole; trying it in pieces");
         }
-        AfterCreate::Failed(_) => {
+        AfterCreate::Failed { .. } => {
             tracing::error!(site, %publish, %invalidation, distribution, request_id, trace_id, span_id, items, code,
                 error, "failed");
         }

@@ -1,5 +1,6 @@
 //! What the dispatcher is woken for.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,18 +31,9 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     news: Option<News>,
-    /// Sites that nobody need wake for.
-    quiet: HashMap<SiteId, Quiet>,
-}
-
-/// Why nobody need wake for what a site publishes.
-#[derive(Clone, Copy, Debug)]
-enum Quiet {
-    /// It is being served: whoever does will tell that something was published meanwhile.
-    Served { published_since: bool },
-    /// It may not send: another replica serves it, or quota, rate or trouble hold it. Whatever ends
-    /// that is followed by a look at everything, which finds what it has published.
-    Waits,
+    /// Sites that are being served, and whether they have published something since: whoever serves
+    /// one looks at that too.
+    served: HashMap<SiteId, bool>,
 }
 
 /// The turn of a site to be served, by one task of this replica at a time; dropped, the turn is
@@ -61,7 +53,7 @@ impl Wake {
     }
 
     /// Something was published at these sites. Cheaper than [`Wake::wake`]: nobody wakes for a site
-    /// that is being served, or has to wait for its next call.
+    /// that is being served.
     pub fn published(&self, sites: impl IntoIterator<Item = SiteId>) {
         if self.state().publish(sites) {
             self.0.notify.notify_one();
@@ -71,36 +63,24 @@ impl Wake {
     /// Begins a site's turn, unless it has begun; then what may have been published is looked at
     /// after it.
     pub(super) fn turn(&self, site: SiteId) -> Option<Turn> {
-        let mut state = self.state();
-        if let Some(Quiet::Served { published_since }) = state.quiet.get_mut(&site) {
-            *published_since = true;
-            return None;
+        match self.state().served.entry(site) {
+            Entry::Occupied(mut published) => {
+                published.insert(true);
+                None
+            }
+            Entry::Vacant(free) => {
+                free.insert(false);
+                Some(Turn {
+                    wake: self.clone(),
+                    site,
+                })
+            }
         }
-        let served = Quiet::Served {
-            published_since: false,
-        };
-        state.quiet.insert(site, served);
-        Some(Turn {
-            wake: self.clone(),
-            site,
-        })
     }
 
     /// The sites whose turn it is.
     pub(super) fn served(&self) -> Vec<SiteId> {
-        let state = self.state();
-        let served = state.quiet.iter();
-        served
-            .filter(|(_, quiet)| matches!(quiet, Quiet::Served { .. }))
-            .map(|(site, _)| *site)
-            .collect()
-    }
-
-    /// Everything is about to be looked at.
-    pub(super) fn nobody_waits(&self) {
-        self.state()
-            .quiet
-            .retain(|_, quiet| matches!(quiet, Quiet::Served { .. }));
+        self.state().served.keys().copied().collect()
     }
 
     /// Ends when there is news: at once, if some came since the last wait ended.
@@ -108,13 +88,12 @@ impl Wake {
         self.0.notify.notified()
     }
 
-    /// Takes the news that came since it was last asked, but of sites that are served or wait by
-    /// now.
+    /// Takes the news that came since it was last asked, except of sites that are served by now.
     pub(super) fn take(&self) -> Option<News> {
-        let State { news, quiet } = &mut *self.state();
+        let State { news, served } = &mut *self.state();
         let mut news = news.take();
         if let Some(News::Published(sites)) = &mut news {
-            sites.retain(|site| is_news(quiet, *site));
+            sites.retain(|site| is_news(served, *site));
         }
         news
     }
@@ -127,8 +106,8 @@ impl Wake {
 impl State {
     /// Whether that is news.
     fn publish(&mut self, sites: impl IntoIterator<Item = SiteId>) -> bool {
-        let Self { news, quiet } = self;
-        let mut sites = sites.into_iter().filter(|site| is_news(quiet, *site));
+        let Self { news, served } = self;
+        let mut sites = sites.into_iter().filter(|site| is_news(served, *site));
         match news {
             Some(News::Anything) => {
                 // Who serves a site is told all the same.
@@ -151,34 +130,21 @@ impl State {
 }
 
 /// Whether somebody has to wake for what the site has published.
-fn is_news(quiet: &mut HashMap<SiteId, Quiet>, site: SiteId) -> bool {
-    match quiet.get_mut(&site) {
-        None => true,
-        Some(Quiet::Waits) => false,
-        Some(Quiet::Served { published_since }) => {
-            *published_since = true;
+fn is_news(served: &mut HashMap<SiteId, bool>, site: SiteId) -> bool {
+    match served.get_mut(&site) {
+        Some(published) => {
+            *published = true;
             false
         }
-    }
-}
-
-impl Turn {
-    /// Ends it: the site need not be looked at before everything is.
-    pub(super) fn waits(self) {
-        let mut state = self.wake.state();
-        state.quiet.insert(self.site, Quiet::Waits);
-        drop(state);
+        None => true,
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = self.wake.state();
-        let Some(Quiet::Served { published_since }) = state.quiet.get(&self.site).copied() else {
-            return;
-        };
-        state.quiet.remove(&self.site);
-        let is_news = published_since && state.publish([self.site]);
+        let has_published = state.served.remove(&self.site) == Some(true);
+        let is_news = has_published && state.publish([self.site]);
         drop(state);
         if is_news {
             self.wake.0.notify.notify_one();
@@ -207,24 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_waits_wakes_nobody() {
-        let wake = Wake::default();
-        wake.turn(SiteId(1)).expect("nobody serves it").waits();
-        wake.published([SiteId(1)]);
-        assert_eq!(wake.take(), None);
-        wake.published([SiteId(1), SiteId(2)]);
-        assert_eq!(wake.take(), Some(published(2)));
-        wake.nobody_waits();
-        wake.published([SiteId(1)]);
-        assert_eq!(wake.take(), Some(published(1)));
-    }
-
-    #[test]
     fn what_a_site_publishes_in_its_turn_is_told_after_it() {
         let wake = Wake::default();
         let turn = wake.turn(SiteId(1)).expect("nobody serves it");
         assert!(wake.turn(SiteId(2)).is_some());
-        wake.nobody_waits();
         assert_eq!(wake.served(), [SiteId(1)]);
         wake.published([SiteId(1)]);
         assert_eq!(wake.take(), None);

@@ -12,6 +12,9 @@ const RECOVERY: f64 = 1.1;
 /// after them. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
 
+/// By how much clocks of replicas may differ.
+const SKEW: Duration = Duration::seconds(5);
+
 /// Calls that may be made now, and how fast they come back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
@@ -34,9 +37,9 @@ impl Bucket {
         }
     }
 
-    /// The bucket as it is at `now`. A clock that went back changes nothing.
+    /// The bucket as it is at `now`.
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
-        let seconds = (now - self.refilled_at).as_seconds_f64().max(0.0);
+        let (seconds, refilled_at) = elapsed(self.refilled_at, now);
         let rate = self.rate.clamp(
             limits.requests_per_second * SLOWEST,
             limits.requests_per_second,
@@ -44,7 +47,7 @@ impl Bucket {
         Self {
             tokens: (self.tokens + seconds * rate).min(f64::from(limits.request_burst)),
             rate,
-            refilled_at: self.refilled_at.max(now),
+            refilled_at,
         }
     }
 
@@ -95,6 +98,16 @@ impl Bucket {
     }
 }
 
+/// How many seconds have passed, and as of when that is. Clocks of replicas differ a little, which
+/// neither fills nor drains; one that was set back counts on from where it is, lest a bucket stay
+/// empty until it has caught up.
+pub(super) fn elapsed(since: OffsetDateTime, now: OffsetDateTime) -> (f64, OffsetDateTime) {
+    if since - now > SKEW {
+        return (0.0, now);
+    }
+    ((now - since).as_seconds_f64().max(0.0), since.max(now))
+}
+
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
@@ -143,9 +156,17 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_neither_fills_nor_drains() {
+    fn a_clock_that_goes_back_neither_fills_nor_drains_and_counts_on() {
         let limits = Limits::default();
-        let bucket = Bucket::full(&limits, START);
-        assert_eq!(bucket.refilled(&limits, START - Duration::HOUR), bucket);
+        let empty = Bucket {
+            tokens: 0.0,
+            ..Bucket::full(&limits, START)
+        };
+        assert_eq!(empty.refilled(&limits, START - Duration::SECOND), empty);
+        let back = START - Duration::HOUR;
+        let bucket = empty.refilled(&limits, back);
+        assert_eq!((bucket.tokens, bucket.refilled_at), (0.0, back));
+        let later = bucket.refilled(&limits, back + Duration::seconds(4));
+        assert!(later.take(&limits).is_ok());
     }
 }

@@ -15,6 +15,7 @@ pub struct Cover<'a> {
     wildcards: BTreeMap<&'a str, Entry<'a>>,
     files: BTreeMap<&'a str, Entry<'a>>,
     inserted: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,8 @@ pub struct Need {
     pub files: usize,
     /// Wildcard paths.
     pub wildcards: usize,
+    /// Bytes of both.
+    pub bytes: usize,
 }
 
 impl Need {
@@ -46,6 +49,7 @@ impl Add for Need {
         Self {
             files: self.files + other.files,
             wildcards: self.wildcards + other.wildcards,
+            bytes: self.bytes + other.bytes,
         }
     }
 }
@@ -75,12 +79,15 @@ impl<'a> Cover<'a> {
             order: self.inserted,
         };
         self.inserted += 1;
+        self.bytes += item.as_str().len();
         if let Some(prefix) = item.wildcard_prefix() {
             if prefix == "/" {
+                // Tags too.
+                self.bytes -= bytes(self.files.values());
                 self.files.clear();
             }
-            remove_beginning_with(&mut self.files, prefix);
-            remove_beginning_with(&mut self.wildcards, prefix);
+            self.bytes -= remove_beginning_with(&mut self.files, prefix);
+            self.bytes -= remove_beginning_with(&mut self.wildcards, prefix);
             self.wildcards.insert(prefix, entry);
         } else {
             self.files.insert(item.as_str(), entry);
@@ -93,6 +100,7 @@ impl<'a> Cover<'a> {
         Need {
             files: self.files.len(),
             wildcards: self.wildcards.len(),
+            bytes: self.bytes,
         }
     }
 
@@ -120,12 +128,20 @@ impl<'a> FromIterator<&'a Item> for Cover<'a> {
     }
 }
 
-fn remove_beginning_with(entries: &mut BTreeMap<&str, Entry<'_>>, prefix: &str) {
-    while let Some((&covered, _)) = entries
+fn bytes<'a, 'b: 'a>(entries: impl Iterator<Item = &'a Entry<'b>>) -> usize {
+    entries.map(|entry| entry.item.as_str().len()).sum()
+}
+
+/// Gives how many bytes were removed.
+fn remove_beginning_with(entries: &mut BTreeMap<&str, Entry<'_>>, prefix: &str) -> usize {
+    let mut removed = 0;
+    while let Some((&covered, entry)) = entries
         .range(prefix..)
         .next()
         .filter(|(key, _)| key.starts_with(prefix))
     {
+        removed += entry.item.as_str().len();
         entries.remove(covered);
     }
+    removed
 }

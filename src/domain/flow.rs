@@ -6,19 +6,21 @@
 //! goes when the bucket is full, and leaves it below zero: it has to go as it is, and what follows
 //! waits for both.
 
+use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::bucket::TRAVEL;
+use super::bucket::{TRAVEL, elapsed};
 use super::{Limits, Room, Usage};
 
 /// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flow {
     /// Files and tags. Below zero after more than one second's worth.
     pub file_tokens: f64,
     /// Wildcards.
     pub wildcard_tokens: f64,
     /// As of when.
+    #[serde(with = "time::serde::rfc3339")]
     pub refilled_at: OffsetDateTime,
 }
 
@@ -33,16 +35,16 @@ impl Flow {
         }
     }
 
-    /// The buckets as they are at `now`. A clock that went back changes nothing.
+    /// The buckets as they are at `now`.
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
-        let seconds = (now - self.refilled_at).as_seconds_f64().max(0.0);
+        let (seconds, refilled_at) = elapsed(self.refilled_at, now);
         let refill = |tokens: f64, rate: Option<f64>| {
             rate.map_or(0.0, |rate| (tokens + seconds * rate).min(capacity(rate)))
         };
         Self {
             file_tokens: refill(self.file_tokens, limits.paths_per_second),
             wildcard_tokens: refill(self.wildcard_tokens, limits.wildcards_per_second),
-            refilled_at: self.refilled_at.max(now),
+            refilled_at,
         }
     }
 

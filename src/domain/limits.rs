@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 use super::coverage::Cover;
 use super::flow::whole;
 use super::meter::Prices;
-use super::{Item, Room, Waiting};
+use super::{Item, Kind, Room, Waiting};
 
 /// How long an invalidation is presumed to be in progress: AWS's 95th percentile.
 pub const IN_PROGRESS: Duration = Duration::seconds(25);
@@ -30,6 +30,11 @@ pub struct Limits {
     pub paths_per_second: Option<f64>,
     /// Wildcard paths a second a distribution; none: not limited.
     pub wildcards_per_second: Option<f64>,
+    /// Whether what holds for files was configured, rather than taken from AWS's documents: then
+    /// refusals teach nothing.
+    pub files_known: bool,
+    /// The same for wildcards.
+    pub wildcards_known: bool,
     /// What paths cost.
     pub prices: Prices,
     /// How long the quotas may take to clear what waits before it is folded, where the site's
@@ -47,6 +52,8 @@ impl Default for Limits {
             request_burst: 5,
             paths_per_second: None,
             wildcards_per_second: None,
+            files_known: false,
+            wildcards_known: false,
             prices: Prices::default(),
             max_backlog: Duration::minutes(5),
         }
@@ -54,6 +61,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Whether what holds for this kind was configured.
+    pub const fn is_known(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Files => self.files_known,
+            Kind::Wildcards => self.wildcards_known,
+        }
+    }
+
     /// What the quotas allow while nothing is in progress: at most one second's worth where
     /// CloudFront limits paths by the second.
     pub fn quota(&self) -> Room {
@@ -132,6 +147,19 @@ impl Usage {
         Self {
             files: count(items.len() - wildcards),
             wildcards: count(wildcards),
+        }
+    }
+
+    /// Whether there are some of both kinds.
+    pub const fn is_mixed(self) -> bool {
+        self.files > 0 && self.wildcards > 0
+    }
+
+    /// Without those of `other`.
+    pub const fn less(self, other: Self) -> Self {
+        Self {
+            files: self.files.saturating_sub(other.files),
+            wildcards: self.wildcards.saturating_sub(other.wildcards),
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod advice;
 pub mod audit_action;
+pub mod belief;
 pub mod bucket;
 pub mod coverage;
 pub mod credentials;
@@ -29,6 +30,7 @@ pub mod outcome;
 pub mod password;
 mod pasted;
 pub mod path;
+pub mod pieces;
 pub mod plan;
 pub mod policy_document;
 pub mod region;
@@ -44,6 +46,7 @@ pub mod trace;
 
 pub use advice::{Advice, AdviceContext, advise};
 pub use audit_action::AuditAction;
+pub use belief::{Belief, Beliefs, Kind};
 pub use bucket::Bucket;
 pub use credentials::{AccessKeyId, Credentials, SecretAccessKey};
 pub use distribution::DistributionId;
@@ -65,10 +68,14 @@ pub use outcome::{AwsError, CreateOutcome, GetOutcome, Operation};
 pub use password::{NewPassword, PasswordError};
 pub use pasted::trim_pasted;
 pub use path::InvalidationPath;
-pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Room, Saved, Waiting, plan, split};
+pub use pieces::Search;
+pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Room, Saved, Waiting, plan};
 pub use policy_document::policy_document;
 pub use region::{Partition, Region};
-pub use retry::{AfterCreate, AfterGet, Sent, WaitReason, after_create, after_get, poll_interval};
+pub use retry::{
+    AfterCreate, AfterGet, Asked, Attempt, RateLesson, Sent, Verdict, WaitReason, after_create,
+    after_get, poll_interval,
+};
 pub use settings::{Field, FieldError, FieldErrors, Settings, SettingsForm};
 pub use site_name::{DEFAULT_SITE, NotASiteName, SiteName};
 pub use spending::{HeldNote, InFlight, MeterReading, MonthUsage, PolicyName, Spending, Terms};

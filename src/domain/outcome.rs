@@ -140,6 +140,11 @@ impl AwsError {
         )
     }
 
+    /// Whether AWS knows who signs, and the policy does not let them.
+    pub fn denies_action(&self) -> bool {
+        self.http_status == Some(403) && !self.is_about_credentials()
+    }
+
     /// Whether AWS said that requests come too fast: its codes for that, or status 429.
     pub fn is_throttling(&self) -> bool {
         let code = self.code.as_str();

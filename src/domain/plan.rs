@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Item,
+    Item, Usage,
     coverage::{Cover, Need},
     fold::{FoldGoal, KnownPaths, PLAIN_WEIGHT, fold},
 };
@@ -50,6 +50,17 @@ pub struct Room {
     pub wildcards: u32,
     /// Items that one `CreateInvalidation` may hold, of both kinds.
     pub paths_per_request: u32,
+}
+
+impl Room {
+    /// What is left of it.
+    pub const fn less(self, usage: Usage) -> Self {
+        Self {
+            files: self.files.saturating_sub(usage.files),
+            wildcards: self.wildcards.saturating_sub(usage.wildcards),
+            ..self
+        }
+    }
 }
 
 impl Default for Room {
@@ -94,6 +105,9 @@ impl Policy {
     }
 }
 
+/// Bytes of items that one call holds at most: it has ten seconds to arrive.
+const MOST_BYTES: usize = 1 << 20;
+
 /// The default threshold of [`Policy::Economical`].
 pub const DEFAULT_THRESHOLD: u32 = 100;
 
@@ -113,6 +127,9 @@ pub struct PlanInput<'a> {
     pub known_paths: &'a KnownPaths,
     /// How many more paths this month are free for the AWS account; `None` if nobody counts.
     pub free_paths_left: Option<u64>,
+    /// How many items may be sent at all; none: any number. A publish that needs more is passed
+    /// over, and holds up none that needs less.
+    pub budget: Option<u64>,
     /// The quotas cannot clear the backlog within the time the owner allows.
     pub overdue: bool,
 }
@@ -127,6 +144,8 @@ pub struct Plan {
     pub taken: Vec<Uuid>,
     /// Why the oldest publish that is left has to wait; `None` if none is left.
     pub waits: Option<Holdup>,
+    /// Whether publishes are left that there is not enough to spend for.
+    pub is_limited: bool,
     /// The wildcards that nobody asked for by themselves.
     pub folds: Vec<Item>,
     /// What planning saved.
@@ -150,6 +169,8 @@ pub enum Holdup {
     Quota,
     /// Until the next call: this one is full.
     NextCall,
+    /// Until there is more to spend.
+    Budget,
 }
 
 /// Paths that did not have to be sent and paid for.
@@ -172,13 +193,6 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     let (chosen, waits) = choose(input, &folds.iter().collect());
     let batches = pack(&chosen, input.room, input.quota);
     finish(input, &chosen, &batches, &waits, &folds)
-}
-
-/// Halves a batch that CloudFront refused, to find the item at fault. The second half of a single
-/// item is empty.
-pub fn split(mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
-    let second = items.split_off(items.len().div_ceil(2));
-    (items, second)
 }
 
 fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
@@ -241,14 +255,19 @@ fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usiz
             .collect();
         let need = missing.need();
         let taken = chosen.need();
+        let total = taken.total() + need.total();
+        if input.budget.is_some_and(|budget| total as u64 > budget) {
+            waits.push((i, Holdup::Budget));
+            continue;
+        }
         let enough_room = room.allow(taken + reserved, need);
-        if enough_room && taken.total() + need.total() <= room.request {
+        if enough_room && total <= room.request && taken.bytes + need.bytes <= MOST_BYTES {
             chosen.extend(missing.items());
             continue;
         }
-        let would_wait_for_ever = need.files > quota.files
-            || need.wildcards > quota.wildcards
-            || need.total() > quota.request;
+        let would_wait_for_ever = !quota.allow(Need::default(), need)
+            || need.total() > quota.request
+            || need.bytes > MOST_BYTES;
         if would_wait_for_ever && reserved == Need::default() && room.allow_some(taken, need) {
             chosen.extend(missing.items());
             break;
@@ -276,6 +295,7 @@ fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
         let need = Need {
             files: usize::from(!wildcard),
             wildcards: usize::from(wildcard),
+            bytes: item.as_str().len(),
         };
         let at = &mut first_open[usize::from(wildcard)];
         loop {
@@ -284,7 +304,9 @@ fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
             }
             let limits = if *at == 0 { room } else { quota };
             let (taken, items) = &mut batches[*at];
-            if limits.allow(*taken, need) && taken.total() < limits.request {
+            let fits = taken.total() < limits.request
+                && (items.is_empty() || taken.bytes + need.bytes <= MOST_BYTES);
+            if limits.allow(*taken, need) && fits {
                 *taken = *taken + need;
                 items.push(item);
                 break;
@@ -315,6 +337,7 @@ fn finish(
                 publishes: Vec::new(),
             })
             .collect(),
+        is_limited: waits.iter().any(|(_, why)| *why == Holdup::Budget),
         ..Plan::default()
     };
     let mut asked = 0;

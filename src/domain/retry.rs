@@ -6,21 +6,27 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
-use super::{AwsError, CreateOutcome, GetOutcome, InvalidationId};
+use super::belief::{Beliefs, Kind};
+use super::pieces::{Search, Suspicion, fit, suspect};
+use super::{AwsError, CreateOutcome, GetOutcome, InvalidationId, Item, Limits, Room, Usage};
 
-/// How long calls without a usable answer are tried again before the batch is given up.
+/// How long calls without a usable answer are tried again, from the first of them.
 const PERSISTENCE: Duration = Duration::hours(24);
 /// CloudFront may not know an invalidation right after it accepted it.
 const SETTLING: Duration = Duration::minutes(1);
-/// How long a batch is refused for quota while nothing of ours is in progress, before it is tried
-/// in halves: somebody else fills the quota, or it is smaller than believed.
-const QUOTA_PATIENCE: Duration = Duration::minutes(2);
 /// The longest pause between tries.
-const LONGEST_BACKOFF: Duration = Duration::minutes(1);
+const LONGEST_BACKOFF: Duration = Duration::seconds(30);
+/// The pause before a call is tried again that never left this machine.
+const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
+/// How long a batch is throttled as a whole although an earlier attempt may have been accepted:
+/// better twice than never.
+const SPLIT_ANYWAY: Duration = Duration::minutes(10);
+/// How long a key may be denied `GetInvalidation` while the site works.
+const DENIED_FOR: Duration = Duration::MINUTE;
+/// How long questions may be refused in words that nobody knows.
+const REFUSED_FOR: Duration = Duration::minutes(10);
 /// The longest pause between two tries of rejected settings.
 const LONGEST_PAUSE: Duration = Duration::minutes(10);
-/// The code with which CloudFront refuses a batch for one of its items.
-const INVALID_ARGUMENT: &str = "InvalidArgument";
 
 /// Why something is held.
 #[derive(
@@ -41,19 +47,60 @@ pub enum WaitReason {
 
 /// What is known when a call of `CreateInvalidation` has ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Sent {
+pub struct Sent<'a> {
     /// When the call ended.
     pub now: OffsetDateTime,
     /// When the invalidation was planned.
     pub planned_at: OffsetDateTime,
-    /// Items in the batch.
-    pub items: usize,
-    /// Calls for this distribution that ended without a usable answer, this one not counted.
-    pub failures: u32,
-    /// Other invalidations of ours that are in progress at this distribution.
-    pub others_in_progress: bool,
+    /// What it held.
+    pub items: &'a [Item],
+    /// Since when calls for it have had no answer; this one, if none before.
+    pub unanswered_since: OffsetDateTime,
+    /// Whether an earlier attempt may have been accepted.
+    pub earlier_unknown: bool,
+    /// What else of ours is in progress at its distribution.
+    pub others: Usage,
+    /// Whether the access key's rate had another call left.
+    pub spare_call: bool,
+    /// What was believed of the distribution.
+    pub beliefs: Beliefs,
+    /// What is configured.
+    pub limits: &'a Limits,
+    /// What came of the other pieces, where it is one of a search.
+    pub search: Option<Search>,
     /// Since when the site has been paused.
     pub paused_since: Option<OffsetDateTime>,
+}
+
+/// What follows from a call of `CreateInvalidation`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What becomes of the invalidation.
+    pub after: AfterCreate,
+    /// What is believed of the distribution now.
+    pub beliefs: Beliefs,
+    /// What it says about the access key's rate of calls.
+    pub rate: Option<RateLesson>,
+}
+
+/// What a call says about the rate of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLesson {
+    /// It was not too fast.
+    Accepted,
+    /// It was.
+    Throttled,
+}
+
+/// What is known of an attempt that did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// CloudFront refused it.
+    Refused,
+    /// It never left this machine.
+    NotSent,
+    /// It may have been accepted.
+    Unknown,
 }
 
 /// What becomes of a queued invalidation.
@@ -73,22 +120,33 @@ pub enum AfterCreate {
     },
     /// An earlier attempt was accepted; its id was lost with the answer.
     Unconfirmed(AwsError),
-    /// It stays queued. `surely_refused` tells that this attempt was not accepted.
+    /// It stays queued.
     Hold {
         /// Why.
         why: WaitReason,
-        /// Until when: of the distribution, or of the site if `why` is its settings.
+        /// Until when: the invalidation, or the site if `why` is its settings.
         until: OffsetDateTime,
         /// What AWS said.
         error: AwsError,
-        /// Whether this attempt is known to have had no effect.
-        surely_refused: bool,
+        /// What is known of this attempt.
+        attempt: Attempt,
     },
-    /// It cannot go as a whole, for one of its items or for its size: each half is tried on its
-    /// own.
-    Split(AwsError),
+    /// It cannot go as a whole: pieces of it are tried instead.
+    Split {
+        /// What AWS said.
+        error: AwsError,
+        /// What each holds.
+        pieces: Vec<Vec<Item>>,
+        /// Whether an item is looked for that is at fault, rather than a size that fits.
+        searching: bool,
+    },
     /// It can never succeed.
-    Failed(AwsError),
+    Failed {
+        /// What AWS said.
+        error: AwsError,
+        /// Nor can what is left of the batch that it was a piece of.
+        rest_too: bool,
+    },
 }
 
 impl AfterCreate {
@@ -98,8 +156,8 @@ impl AfterCreate {
             Self::InProgress { .. } | Self::Completed { .. } => None,
             Self::Hold { error, .. }
             | Self::Unconfirmed(error)
-            | Self::Split(error)
-            | Self::Failed(error) => Some(error),
+            | Self::Split { error, .. }
+            | Self::Failed { error, .. } => Some(error),
         }
     }
 
@@ -109,10 +167,10 @@ impl AfterCreate {
             Self::InProgress { .. }
             | Self::Completed { .. }
             | Self::Unconfirmed(_)
-            | Self::Split(_) => true,
+            | Self::Split { .. } => true,
             Self::Hold { why, .. } => *why == WaitReason::Quota,
             // Not where it was given up after a day without an answer.
-            Self::Failed(error) => {
+            Self::Failed { error, .. } => {
                 error.has_code_of_aws() && error.http_status.is_some_and(|status| status < 500)
             }
         }
@@ -120,61 +178,157 @@ impl AfterCreate {
 }
 
 /// Decides what follows from CloudFront's answer to `CreateInvalidation`.
-pub fn after_create(outcome: CreateOutcome, sent: &Sent) -> AfterCreate {
-    let hold = |why, after, error, surely_refused| AfterCreate::Hold {
+pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
+    let now = sent.now;
+    let held = Usage::of(sent.items);
+    let mut beliefs = sent.beliefs;
+    let mut rate = None;
+    let hold = |why, after, error, attempt| AfterCreate::Hold {
         why,
-        until: sent.now + after,
+        until: now + after,
         error,
-        surely_refused,
+        attempt,
     };
-    match outcome {
-        CreateOutcome::Accepted {
-            id,
-            completed: true,
-            ..
-        } => AfterCreate::Completed { id },
-        CreateOutcome::Accepted { id, .. } => AfterCreate::InProgress {
-            id,
-            next_poll: sent.now + poll_interval(Duration::ZERO),
-        },
-        CreateOutcome::AlreadyUsed(error) => AfterCreate::Unconfirmed(error),
-        CreateOutcome::QuotaFull(error)
-            if sent.items > 1
-                && !sent.others_in_progress
-                && sent.now - sent.planned_at > QUOTA_PATIENCE =>
-        {
-            AfterCreate::Split(error)
+    let after = match outcome {
+        CreateOutcome::Accepted { id, completed, .. } => {
+            beliefs.accepted(held, sent.limits, now);
+            rate = Some(RateLesson::Accepted);
+            match completed {
+                true => AfterCreate::Completed { id },
+                false => AfterCreate::InProgress {
+                    id,
+                    next_poll: now + poll_interval(Duration::ZERO),
+                },
+            }
+        }
+        CreateOutcome::AlreadyUsed(error) => {
+            beliefs.answered(held, now);
+            AfterCreate::Unconfirmed(error)
         }
         CreateOutcome::QuotaFull(error) => {
-            // The next completion of ours ends the wait early. With none of ours under way somebody
-            // else fills it.
-            let after = if sent.others_in_progress { 30 } else { 5 };
-            hold(WaitReason::Quota, Duration::seconds(after), error, true)
+            beliefs.answered(held, now);
+            let little = Kind::ALL
+                .into_iter()
+                .all(|kind| kind.of(sent.others) <= kind.of(held) / 2);
+            if sent.items.len() > 1 && (little || held.is_mixed()) {
+                smaller(error, sent, held, &mut beliefs)
+            } else {
+                one_alone(held, &mut beliefs);
+                beliefs.full(held, sent.others, now);
+                let until = beliefs.ask_again_at(held, now);
+                hold(WaitReason::Quota, until - now, error, Attempt::Refused)
+            }
         }
-        // The access key's bucket may say later.
-        CreateOutcome::Throttled(error) => hold(WaitReason::Rate, Duration::SECOND, error, true),
+        CreateOutcome::Throttled(error) => {
+            let too_large = sent.may_be_too_large(held);
+            beliefs.throttled += 1;
+            beliefs.answered_at = Some(now);
+            if too_large {
+                smaller(error, sent, held, &mut beliefs)
+            } else {
+                one_alone(held, &mut beliefs);
+                rate = Some(RateLesson::Throttled);
+                // The access key's bucket may say later.
+                hold(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
+            }
+        }
         CreateOutcome::SettingsRejected(error) => {
-            let since = sent.paused_since.unwrap_or(sent.now);
-            let after = (sent.now - since).clamp(Duration::seconds(30), LONGEST_PAUSE);
-            hold(WaitReason::Settings, after, error, true)
+            let since = sent.paused_since.unwrap_or(now);
+            let after = (now - since).clamp(Duration::seconds(30), LONGEST_PAUSE);
+            hold(WaitReason::Settings, after, error, Attempt::Refused)
         }
-        CreateOutcome::BatchTooLarge(error) if sent.items > 1 => AfterCreate::Split(error),
-        CreateOutcome::BatchRefused(error) if sent.items > 1 && error.code == INVALID_ARGUMENT => {
-            AfterCreate::Split(error)
+        CreateOutcome::BatchTooLarge(error) if sent.items.len() > 1 => {
+            beliefs.answered(held, now);
+            smaller(error, sent, held, &mut beliefs)
         }
         CreateOutcome::BatchTooLarge(error) | CreateOutcome::BatchRefused(error) => {
-            AfterCreate::Failed(error)
-        }
-        CreateOutcome::NotSent(error) | CreateOutcome::Unknown(error)
-            if sent.now - sent.planned_at > PERSISTENCE =>
-        {
-            AfterCreate::Failed(error)
+            beliefs.answered(held, now);
+            match suspect(sent.items, sent.search) {
+                Suspicion::Pieces { pieces, searching } => AfterCreate::Split {
+                    error,
+                    pieces,
+                    searching,
+                },
+                Suspicion::Hopeless { rest_too } => AfterCreate::Failed { error, rest_too },
+            }
         }
         CreateOutcome::NotSent(error) => {
-            hold(WaitReason::Retry, backoff(sent.failures), error, true)
+            let after = match error.code.as_str() {
+                AwsError::TOO_LATE => Duration::SECOND,
+                _ => NOT_SENT_PAUSE,
+            };
+            hold(WaitReason::Retry, after, error, Attempt::NotSent)
+        }
+        CreateOutcome::Unknown(error) if now - sent.unanswered_since > PERSISTENCE => {
+            AfterCreate::Failed {
+                error,
+                rest_too: false,
+            }
         }
         CreateOutcome::Unknown(error) => {
-            hold(WaitReason::Retry, backoff(sent.failures), error, false)
+            let unanswered: Duration = now - sent.unanswered_since;
+            let after = (unanswered / 2_i32).clamp(Duration::SECOND, LONGEST_BACKOFF);
+            hold(WaitReason::Retry, after, error, Attempt::Unknown)
+        }
+    };
+    Verdict {
+        after,
+        beliefs,
+        rate,
+    }
+}
+
+impl Sent<'_> {
+    /// Whether `Throttling` may speak of the size of the call. It is taken for the rate of calls
+    /// first, unless there was a call to spare, or more was tried than has ever been accepted.
+    fn may_be_too_large(&self, held: Usage) -> bool {
+        let grown = Kind::ALL.into_iter().any(|kind| {
+            let belief = self.beliefs.of(kind);
+            belief.most.is_some() && kind.of(held) > belief.accepted
+        });
+        // A throttled repeat says nothing about whether an earlier attempt was accepted.
+        let may_split = !self.earlier_unknown || self.now - self.planned_at > SPLIT_ANYWAY;
+        self.items.len() > 1
+            && may_split
+            && (self.spare_call || self.beliefs.throttled > 0 || grown)
+    }
+}
+
+/// The call held too much: what it held goes in pieces that hold less. One of both kinds goes as
+/// two first, so that what is learned is about one.
+fn smaller(error: AwsError, sent: &Sent<'_>, held: Usage, beliefs: &mut Beliefs) -> AfterCreate {
+    let mut room = Room {
+        files: held.files,
+        wildcards: held.wildcards,
+        paths_per_request: held.files.max(held.wildcards),
+    };
+    if !held.is_mixed() {
+        for kind in Kind::ALL {
+            let mut belief = *beliefs.of(kind);
+            let held = kind.of(held);
+            if held == 0 {
+                continue;
+            }
+            belief.lower(held, sent.now);
+            room.paths_per_request = belief.most.unwrap_or(1);
+            // What is configured is known: nothing is remembered against it.
+            if !sent.limits.is_known(kind) {
+                *beliefs.of_mut(kind) = belief;
+            }
+        }
+    }
+    AfterCreate::Split {
+        error,
+        pieces: fit(sent.items, room),
+        searching: false,
+    }
+}
+
+/// A single item was refused for quota or rate: then size was not the reason.
+fn one_alone(held: Usage, beliefs: &mut Beliefs) {
+    if held.total() == 1 {
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.of(held) > 0) {
+            beliefs.of_mut(kind).forget_unproven();
         }
     }
 }
@@ -210,18 +364,24 @@ impl AfterGet {
     }
 }
 
-/// Decides what follows from CloudFront's answer to `GetInvalidation` about something accepted at
-/// `submitted_at`. `same_distribution`: whether the settings in force are still those of its
-/// distribution.
-pub fn after_get(
-    outcome: GetOutcome,
-    submitted_at: OffsetDateTime,
-    now: OffsetDateTime,
-    same_distribution: bool,
-) -> AfterGet {
-    let age = now - submitted_at;
+/// What is known when a call of `GetInvalidation` has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// When the call ended.
+    pub now: OffsetDateTime,
+    /// When CloudFront accepted the invalidation.
+    pub submitted_at: OffsetDateTime,
+    /// Whether the settings in force are still those of its distribution.
+    pub same_distribution: bool,
+    /// Whether AWS rejects the settings in force for `CreateInvalidation` too.
+    pub is_paused: bool,
+}
+
+/// Decides what follows from CloudFront's answer to `GetInvalidation`.
+pub fn after_get(outcome: GetOutcome, asked: Asked) -> AfterGet {
+    let age = asked.now - asked.submitted_at;
     let again = |error, settings_rejected| AfterGet::Again {
-        at: now
+        at: asked.now
             + if settings_rejected {
                 Duration::seconds(30)
             } else {
@@ -235,9 +395,26 @@ pub fn after_get(
         GetOutcome::InProgress { .. } => again(None, false),
         GetOutcome::Gone(error) if age < SETTLING => again(Some(error), false),
         GetOutcome::Gone(error) => AfterGet::Failed(error),
-        GetOutcome::SettingsRejected(error) if same_distribution => again(Some(error), true),
-        GetOutcome::SettingsRejected(error) => AfterGet::Unconfirmed(error),
-        GetOutcome::TryLater(error) => again(Some(error), false),
+        GetOutcome::SettingsRejected(error) => {
+            // Of a site that works, a key that may not ask will not be told tomorrow either.
+            let denied = error.denies_action() && !asked.is_paused && age >= DENIED_FOR;
+            if denied || !asked.same_distribution || age > PERSISTENCE {
+                AfterGet::Unconfirmed(error)
+            } else {
+                again(Some(error), true)
+            }
+        }
+        GetOutcome::TryLater(error) => {
+            let refused = error.has_code_of_aws()
+                && !error.is_throttling()
+                && error.http_status.is_some_and(|status| status < 500);
+            let longest = if refused { REFUSED_FOR } else { PERSISTENCE };
+            if age > longest {
+                AfterGet::Unconfirmed(error)
+            } else {
+                again(Some(error), false)
+            }
+        }
     }
 }
 
@@ -245,9 +422,4 @@ pub fn after_get(
 /// within 25 s, so the first questions come quickly, and the later ones at a quarter of the age.
 pub fn poll_interval(age: Duration) -> Duration {
     (age / 4_i32).clamp(Duration::seconds(2), Duration::MINUTE)
-}
-
-/// How long to wait after so many calls without a usable answer.
-fn backoff(failures: u32) -> Duration {
-    Duration::seconds(1 << failures.min(6)).min(LONGEST_BACKOFF)
 }

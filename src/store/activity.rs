@@ -215,7 +215,7 @@ impl Store {
                FROM publish p CROSS JOIN LATERAL (
                  SELECT count(*) AS total, count(i.ended_at) AS ended, min(i.waiting_for) AS waiting_for,
                         min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
-                 FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+                 FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id AND NOT i.set_aside
                  WHERE c.site_id = p.site_id AND c.publish_id = p.id) c
                WHERE p.site_id = $1 AND p.id = ANY($2) ORDER BY p.id DESC"#,
             site.0,

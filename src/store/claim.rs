@@ -1,20 +1,91 @@
-//! Claims of a [`Lane`]: what is planned is stored, and what is stored is claimed, in its
-//! transaction.
+//! Claiming the next `CreateInvalidation`: one at a time for each distribution, whoever sends it.
+//!
+//! What a claim goes by ([`PlanInputs`]) is read and planned without a lock. The transaction here
+//! restates it and changes nothing if any of it has moved: then the caller reads again.
+//!
+//! Rows are locked in one order everywhere: distribution, site, access key, invalidation,
+//! publishes.
 
-use sqlx::PgConnection;
+use std::collections::HashSet;
+
+use sqlx::{PgConnection, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::known_paths;
-use super::lane::{Lane, Queued, SendClaim, parse_items};
-use super::{SiteId, StoreError};
+use super::pieces::{Batch, store_batches};
+use super::plan_inputs::count;
+use super::{PlanInputs, SiteId, Store, StoreError, known_paths};
 use crate::domain::{
-    CallerReference, InvalidationBatch, Plan, PlannedBatch, Saved, TraceParent, Usage, Waiting,
+    Beliefs, Bucket, CallerReference, Flow, InvalidationBatch, Item, Plan, Search, Settings,
+    TraceParent, Usage, WaitReason, Waiting,
 };
 
 /// How long a claim holds. A call begins in its first half and ends within the second; after it
 /// anyone may send the same reference again.
 pub(super) const LEASE: Duration = Duration::seconds(30);
+/// What one plan looks at, so that huge publishes do not fill the memory.
+const PLAN_PUBLISHES: usize = 10_000;
+const PLAN_ITEMS: usize = 30_000;
+const PLAN_BYTES: usize = 8 << 20;
+/// Publishes read first, and at most at a time.
+const FIRST_PAGE: usize = 8;
+const LARGEST_PAGE: usize = 500;
+/// Stored invalidations that are looked at for one that may go.
+const STORED_PAGE: i64 = 8;
+
+/// A stored invalidation that is due.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub(super) id: Uuid,
+    pub(super) caller_reference: CallerReference,
+    /// What it holds.
+    pub items: Vec<Item>,
+    /// The same, counted.
+    pub usage: Usage,
+    pub(super) planned_at: OffsetDateTime,
+    /// Whether CloudFront may have it already.
+    pub maybe_accepted: bool,
+    pub(super) unanswered_since: Option<OffsetDateTime>,
+    pub(super) search: Option<Uuid>,
+    /// Whether it takes turns with what is new: it had no answer, or is a piece of a search.
+    pub is_trouble: bool,
+}
+
+/// The right to make one call of `CreateInvalidation` and to record how it ended.
+#[derive(Clone, Debug)]
+pub struct SendClaim {
+    /// Our number of the invalidation.
+    pub invalidation: Uuid,
+    pub site: SiteId,
+    /// The settings to send it with.
+    pub settings: Settings,
+    /// Reference and items.
+    pub batch: InvalidationBatch,
+    /// When it was planned.
+    pub planned_at: OffsetDateTime,
+    /// When the first call of it began that was not answered: this one, if none before.
+    pub unanswered_since: OffsetDateTime,
+    /// Whether an earlier attempt may have been accepted.
+    pub earlier_unknown: bool,
+    /// What else of ours is in progress there.
+    pub others: Usage,
+    /// Whether the access key's rate leaves another call.
+    pub spare_call: bool,
+    /// The access key's rate is lower than configured.
+    pub(super) is_slowed: bool,
+    /// What is believed of the distribution.
+    pub beliefs: Beliefs,
+    /// What came of the other pieces, where it is one of a search.
+    pub search: Option<Search>,
+    pub(super) search_id: Option<Uuid>,
+    /// Since when the site has been paused.
+    pub paused_since: Option<OffsetDateTime>,
+    /// The trace of the first of its publishes that has one.
+    pub traceparent: Option<TraceParent>,
+    /// When the call was claimed, and so which settings it was sent with.
+    pub(super) claimed_at: OffsetDateTime,
+    pub(super) token: Uuid,
+}
 
 impl SendClaim {
     /// Before when the call must begin, if it is to end while the claim holds.
@@ -23,164 +94,434 @@ impl SendClaim {
     }
 }
 
-impl Lane {
-    /// Claims a stored invalidation.
-    pub async fn claim(
-        mut self,
-        queued: Queued,
-        token: Uuid,
+/// What a claim takes and leaves behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Taking {
+    /// The access key's rate, less this call.
+    pub bucket: Bucket,
+    /// Whether publishes are left that there was no room for.
+    pub has_backlog: bool,
+    /// Until when the monthly limit holds some back.
+    pub limited_until: Option<OffsetDateTime>,
+    /// Identifies the claim.
+    pub token: Uuid,
+    /// The time.
+    pub now: OffsetDateTime,
+}
+
+impl Store {
+    /// Sites but `served` that have something to send which nothing known holds back, the longest
+    /// unserved first.
+    pub async fn sites_to_send(
+        &self,
+        served: &[SiteId],
         now: OffsetDateTime,
-    ) -> Result<SendClaim, StoreError> {
-        let lease_until = now + LEASE;
-        let flow = self.flow.spent(queued.usage, &self.limits);
-        let traceparent = sqlx::query_scalar!(
-            "UPDATE invalidation SET attempts = attempts + 1, unknown_attempts = unknown_attempts + 1, waiting_for = NULL,
+    ) -> Result<Vec<SiteId>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT site_id as "site_id!" FROM due_site
+               WHERE at <= $1 AND site_id <> ALL($2) ORDER BY sent_at NULLS FIRST LIMIT 64"#,
+            now,
+            &SiteId::numbers(served),
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(SiteId)
+        .collect())
+    }
+
+    /// The publishes of a site that wait to be planned, oldest first: at least as many as ask for
+    /// `enough` different items, if there are, and as one plan can use.
+    pub async fn waiting(&self, site: SiteId, enough: usize) -> Result<Vec<Waiting>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let (mut waiting, mut different) = (Vec::new(), HashSet::new());
+        let (mut items, mut bytes) = (0, 0);
+        let (mut after, mut page) = (Uuid::nil(), FIRST_PAGE);
+        loop {
+            let rows = sqlx::query!(
+                r#"SELECT id, items FROM publish
+                   WHERE site_id = $1 AND NOT planned AND ended_at IS NULL AND id > $2 ORDER BY id LIMIT $3"#,
+                site.0,
+                after,
+                i64::try_from(page).unwrap_or_default(),
+            )
+            .fetch_all(&mut *connection)
+            .await?;
+            let is_last = rows.len() < page;
+            for row in rows {
+                after = row.id;
+                items += row.items.len();
+                bytes += row.items.iter().map(String::len).sum::<usize>();
+                let asked = parse_items(row.items)?;
+                if different.len() < enough {
+                    different.extend(asked.iter().cloned());
+                }
+                waiting.push(Waiting {
+                    publish: row.id,
+                    items: asked,
+                });
+            }
+            if is_last
+                || different.len() >= enough
+                || waiting.len() >= PLAN_PUBLISHES
+                || items >= PLAN_ITEMS
+                || bytes >= PLAN_BYTES
+            {
+                return Ok(waiting);
+            }
+            // As many as there is room for, should they be like those before.
+            let read = waiting.len();
+            page = ((PLAN_ITEMS - items) * read / items.max(1))
+                .min((PLAN_BYTES - bytes) * read / bytes.max(1))
+                .clamp(1, LARGEST_PAGE);
+        }
+    }
+
+    /// Stored invalidations of the site that are due, those without trouble first.
+    pub async fn stored(
+        &self,
+        inputs: &PlanInputs,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
+                      unknown_attempts > 0 as "maybe_accepted!", unanswered_since, search,
+                      (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
+               FROM invalidation
+               WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3
+               ORDER BY 10, next_at, id LIMIT $4"#,
+            inputs.site.0,
+            inputs.settings.distribution_id.as_str(),
+            now,
+            STORED_PAGE,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Stored {
+                    id: row.id,
+                    caller_reference: row.caller_reference,
+                    items: parse_items(row.items)?,
+                    usage: Usage {
+                        files: count(row.files.into()),
+                        wildcards: count(row.wildcards.into()),
+                    },
+                    planned_at: row.created_at,
+                    maybe_accepted: row.maybe_accepted,
+                    unanswered_since: row.unanswered_since,
+                    search: row.search,
+                    is_trouble: row.is_trouble,
+                })
+            })
+            .collect()
+    }
+
+    /// Lets a stored invalidation wait that there is no room for.
+    pub async fn hold_stored(
+        &self,
+        stored: &Stored,
+        why: WaitReason,
+        until: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE invalidation SET waiting_for = $2, next_at = $3
+             WHERE id = $1 AND status = 'Queued' AND lease_token IS NULL",
+            stored.id,
+            why.into_str(),
+            until,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes why a site can send nothing new now, and when it is looked at again unasked.
+    pub async fn wait(
+        &self,
+        inputs: &PlanInputs,
+        why: WaitReason,
+        until: OffsetDateTime,
+        limited_until: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let (site, why) = (inputs.site.0, why.into_str());
+        sqlx::query!(
+            "UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3, limited_until = $4,
+                             backlog_since = CASE WHEN $2 = 'quota' THEN coalesce(backlog_since, $5)
+                                                  ELSE backlog_since END
+             WHERE id = $1 AND settings_version = $6",
+            site,
+            why,
+            until,
+            limited_until,
+            now,
+            inputs.settings_version,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Claims a stored invalidation; none: something has moved, and is to be read again.
+    pub async fn claim_stored(
+        &self,
+        inputs: &PlanInputs,
+        stored: &Stored,
+        taking: Taking,
+    ) -> Result<Option<SendClaim>, StoreError> {
+        let search = match stored.search {
+            Some(search) => Some(self.search(search).await?),
+            None => None,
+        };
+        let usage = match stored.maybe_accepted {
+            // It may be in progress already, and was counted when it was first sent.
+            true => Usage::default(),
+            false => stored.usage,
+        };
+        let mut tx = self.pool.begin().await?;
+        if !self.take_lease(&mut tx, inputs, usage, taking).await? {
+            return Ok(None);
+        }
+        let claimed = sqlx::query!(
+            "UPDATE invalidation SET attempts = attempts + 1, unknown_attempts = unknown_attempts + 1,
+                                     unanswered_since = coalesce(unanswered_since, $4), waiting_for = NULL,
                                      lease_token = $2, lease_until = $3, next_at = $3
-             WHERE id = $1 AND status = 'Queued'
+             WHERE id = $1 AND status = 'Queued' AND next_at <= $4
              RETURNING (SELECT p.traceparent FROM coverage c
                         JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
                         WHERE c.invalidation_id = $1 AND p.traceparent IS NOT NULL
-                        ORDER BY p.id LIMIT 1)",
-            queued.id,
-            token,
-            lease_until,
+                        ORDER BY p.id LIMIT 1) AS traceparent",
+            stored.id,
+            taking.token,
+            taking.now + LEASE,
+            taking.now,
         )
-        .fetch_optional(&mut *self.tx)
-        .await?
-        .flatten();
-        sqlx::query!(
-            "UPDATE distribution SET lease_token = $2, lease_until = $3, blocked_until = NULL, blocked_for = NULL,
-                                     sent_at = $4, file_tokens = $6, wildcard_tokens = $7, refilled_at = $8,
-                                     backlog_since = CASE WHEN EXISTS (
-                                       SELECT FROM publish p
-                                       WHERE p.site_id = $5 AND NOT p.planned AND p.ended_at IS NULL)
-                                       THEN backlog_since END
-             WHERE id = $1",
-            self.settings.distribution_id.as_str(),
-            token,
-            lease_until,
-            now,
-            self.site.0,
-            flow.file_tokens,
-            flow.wildcard_tokens,
-            flow.refilled_at,
-        )
-        .execute(&mut *self.tx)
+        .fetch_optional(&mut *tx)
         .await?;
-        self.tx.commit().await?;
-        Ok(SendClaim {
-            invalidation: queued.id,
-            site: self.site,
-            settings: self.settings,
-            batch: InvalidationBatch {
-                caller_reference: CallerReference::parse(queued.caller_reference)
-                    .map_err(|e| StoreError::unknown("caller reference", e.to_string()))?,
-                items: parse_items(queued.items)?,
-            },
-            planned_at: queued.planned_at,
-            failures: u32::try_from(self.failures).unwrap_or_default(),
-            others_in_progress: self.in_progress != Usage::default(),
-            paused_since: self.paused_since,
-            traceparent: traceparent.as_deref().and_then(TraceParent::parse),
-            claimed_at: now,
-            token,
-        })
+        let Some(claimed) = claimed else {
+            return Ok(None);
+        };
+        tx.commit().await?;
+        Ok(Some(SendClaim {
+            earlier_unknown: stored.maybe_accepted,
+            others: inputs.used.less(match counts(stored, taking.now) {
+                true => stored.usage,
+                false => Usage::default(),
+            }),
+            unanswered_since: stored.unanswered_since.unwrap_or(taking.now),
+            search,
+            search_id: stored.search,
+            planned_at: stored.planned_at,
+            ..SendClaim::new(
+                inputs,
+                stored.id,
+                stored.caller_reference.clone(),
+                stored.items.clone(),
+                usage,
+                claimed.traceparent,
+                taking,
+            )
+        }))
     }
 
     /// Stores planned batches with fresh references, moves the publishes they cover to them, and
-    /// claims the first. `waiting` is what was planned.
+    /// claims the first. `waiting` is what was planned. None: something has moved, and is to be
+    /// read again.
     pub async fn claim_planned(
-        mut self,
+        &self,
+        inputs: &PlanInputs,
         plan: &Plan,
         waiting: &[Waiting],
-        fresh_id: impl Fn() -> Uuid,
-        now: OffsetDateTime,
+        ids: Vec<Uuid>,
+        taking: Taking,
     ) -> Result<Option<SendClaim>, StoreError> {
-        let mut first = None;
-        // What planning saved is told with the first batch; the others ask for what they hold.
-        let mut saved = plan.saved;
-        for batch in &plan.batches {
-            let saved = std::mem::take(&mut saved);
-            let stored = store_batch(
-                &mut self.tx,
-                self.site,
-                self.settings.distribution_id.as_str(),
-                batch,
-                saved,
-                fresh_id(),
-                now,
-            )
-            .await?;
-            first.get_or_insert(stored);
+        let (Some(first), Some(&id)) = (plan.batches.first(), ids.first()) else {
+            return Ok(None);
+        };
+        let usage = Usage::of(&first.items);
+        let mut tx = self.pool.begin().await?;
+        if !self.take_lease(&mut tx, inputs, usage, taking).await? {
+            return Ok(None);
         }
-        sqlx::query!(
-            "UPDATE publish SET planned = true WHERE site_id = $1 AND id = ANY($2) AND NOT planned",
-            self.site.0,
+        let mut batches: Vec<Batch<'_>> = plan
+            .batches
+            .iter()
+            .zip(ids)
+            .map(|(batch, id)| Batch::new(id, &batch.items, &batch.publishes))
+            .collect();
+        // What planning saved is told with the first batch; the others ask for what they hold.
+        if let Some(first) = batches.first_mut() {
+            first.asked += plan.saved.coalesced + plan.saved.folded;
+            first.folded = plan.saved.folded;
+            first.claim = Some(taking.token);
+        }
+        let stored = store_batches(
+            &mut tx,
+            inputs.site,
+            &inputs.settings.distribution_id,
+            &batches,
             &plan.taken,
+            taking.now,
         )
-        .execute(&mut *self.tx)
         .await?;
-        sqlx::query!(
-            "UPDATE distribution SET backlog_since = CASE WHEN $2 THEN coalesce(backlog_since, $3) END WHERE id = $1",
-            self.settings.distribution_id.as_str(),
-            plan.waits.is_some(),
+        let Some(traceparent) = stored else {
+            return Ok(None);
+        };
+        if inputs.is_marked || taking.has_backlog || taking.limited_until.is_some() {
+            mark(&mut tx, inputs.site, taking).await?;
+        }
+        known_paths::remember(&mut tx, inputs.site, plan, waiting, taking.now).await?;
+        tx.commit().await?;
+        Ok(Some(SendClaim::new(
+            inputs,
+            id,
+            CallerReference::of(id),
+            first.items.clone(),
+            usage,
+            traceparent,
+            taking,
+        )))
+    }
+
+    /// Takes the distribution's lease and a call of the access key, if both are as they were read
+    /// and the site's settings too. Its locks last until the transaction ends.
+    async fn take_lease(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        inputs: &PlanInputs,
+        usage: Usage,
+        taking: Taking,
+    ) -> Result<bool, StoreError> {
+        let now = taking.now;
+        // New settings wait for the site's lock, so that they find what is about to be stored for
+        // the old ones.
+        let owned = sqlx::query_scalar!(
+            r#"WITH lease AS (
+                 UPDATE distribution SET lease_token = $3, lease_until = $4, calls = calls + 1, sent_at = $5,
+                                         beliefs = $6
+                 WHERE id = $1 AND calls = $2 AND (lease_until IS NULL OR lease_until <= $5)
+                 RETURNING id),
+               owner AS (
+                 SELECT s.id FROM lease, site s WHERE s.id = $7 AND s.settings_version = $8 AND s.removed_at IS NULL
+                 FOR SHARE OF s)
+               SELECT count(*) = 1 as "owned!" FROM owner"#,
+            inputs.settings.distribution_id.as_str(),
+            inputs.calls,
+            taking.token,
+            now + LEASE,
             now,
+            serde_json::json!(spent(inputs, usage, now)),
+            inputs.site.0,
+            inputs.settings_version,
         )
-        .execute(&mut *self.tx)
+        .fetch_one(&mut **tx)
         .await?;
-        known_paths::remember(&mut self.tx, self.site, plan, waiting, now).await?;
-        match first {
-            Some(queued) => Ok(Some(self.claim(queued, fresh_id(), now).await?)),
-            None => Ok(None),
+        Ok(owned && take_call(tx, inputs, taking.bucket).await?)
+    }
+}
+
+impl SendClaim {
+    fn new(
+        inputs: &PlanInputs,
+        id: Uuid,
+        caller_reference: CallerReference,
+        items: Vec<Item>,
+        usage: Usage,
+        traceparent: Option<String>,
+        taking: Taking,
+    ) -> Self {
+        Self {
+            invalidation: id,
+            site: inputs.site,
+            settings: inputs.settings.clone(),
+            batch: InvalidationBatch {
+                caller_reference,
+                items,
+            },
+            planned_at: taking.now,
+            unanswered_since: taking.now,
+            earlier_unknown: false,
+            others: inputs.used,
+            spare_call: taking.bucket.next_call().is_none(),
+            is_slowed: taking.bucket.rate < inputs.limits.requests_per_second,
+            beliefs: spent(inputs, usage, taking.now),
+            search: None,
+            search_id: None,
+            paused_since: inputs.paused_since,
+            traceparent: traceparent.as_deref().and_then(TraceParent::parse),
+            claimed_at: taking.now,
+            token: taking.token,
         }
     }
 }
 
-/// Stores a batch as a queued invalidation with the publishes it covers, and what it saved.
-pub(super) async fn store_batch(
+/// Whether it is among what counts.
+fn counts(stored: &Stored, now: OffsetDateTime) -> bool {
+    let recent = |since| since > now - crate::domain::limits::IN_PROGRESS;
+    stored.maybe_accepted && stored.unanswered_since.is_some_and(recent)
+}
+
+/// What is believed once this has been sent.
+fn spent(inputs: &PlanInputs, usage: Usage, now: OffsetDateTime) -> Beliefs {
+    let flow: Flow = inputs.beliefs.flow(&inputs.limits, now);
+    Beliefs {
+        flow: Some(flow.spent(usage, &inputs.limits)),
+        ..inputs.beliefs
+    }
+}
+
+/// Takes one call from the access key's bucket, if it is still the one that was read.
+async fn take_call(
     connection: &mut PgConnection,
-    site: SiteId,
-    distribution: &str,
-    batch: &PlannedBatch,
-    saved: Saved,
-    id: Uuid,
-    now: OffsetDateTime,
-) -> Result<Queued, StoreError> {
-    let items: Vec<String> = batch.items.iter().map(ToString::to_string).collect();
-    let usage = Usage::of(&batch.items);
-    let asked = items.len() as u64 + saved.coalesced + saved.folded;
-    let caller_reference = CallerReference::of(id).to_string();
-    sqlx::query!(
-        "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked, folded,
-                                   created_at, next_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $9)",
-        id,
-        site.0,
-        distribution,
-        caller_reference,
-        &items,
-        i32::try_from(usage.files).unwrap_or(i32::MAX),
-        i32::try_from(usage.wildcards).unwrap_or(i32::MAX),
-        i32::try_from(asked).unwrap_or(i32::MAX),
-        now,
-        i32::try_from(saved.folded).unwrap_or(i32::MAX),
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "INSERT INTO coverage (invalidation_id, site_id, publish_id) SELECT $1, $2, unnest($3::uuid[])",
-        id,
-        site.0,
-        &batch.publishes,
+    inputs: &PlanInputs,
+    taken: Bucket,
+) -> Result<bool, StoreError> {
+    let was = inputs.stored_bucket;
+    let done = sqlx::query!(
+        "INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET tokens = EXCLUDED.tokens, rate = EXCLUDED.rate, refilled_at = EXCLUDED.refilled_at
+         WHERE (access_key.tokens, access_key.rate, access_key.refilled_at) = ($5, $6, $7)",
+        inputs.settings.access_key_name(),
+        taken.tokens,
+        taken.rate,
+        taken.refilled_at,
+        was.map(|bucket| bucket.tokens),
+        was.map(|bucket| bucket.rate),
+        was.map(|bucket| bucket.refilled_at),
     )
     .execute(connection)
     .await?;
-    Ok(Queued {
-        id,
-        caller_reference,
-        items,
-        usage,
-        planned_at: now,
-        next_at: now,
-    })
+    Ok(done.rows_affected() == 1)
+}
+
+/// The site does not wait; what is left behind is noted.
+async fn mark(
+    connection: &mut PgConnection,
+    site: SiteId,
+    taking: Taking,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE site SET waits_for = NULL, waits_since = NULL, waits_until = NULL, limited_until = $2,
+                         backlog_since = CASE WHEN $3 THEN coalesce(backlog_since, $4) END
+         WHERE id = $1",
+        site.0,
+        taking.limited_until,
+        taking.has_backlog,
+        taking.now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Reads back items as they were stored.
+///
+/// # Errors
+/// If one is not canonical.
+pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
+    items
+        .into_iter()
+        .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))
+        .collect()
 }

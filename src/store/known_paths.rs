@@ -53,21 +53,17 @@ pub(super) async fn remember(
     paths.sort_unstable();
     paths.dedup();
     sqlx::query!(
-        "INSERT INTO known_path (site_id, path, last_published) SELECT $1, unnest($2::text[]), $3
+        "WITH forgotten AS (
+           DELETE FROM known_path k USING (
+             SELECT path FROM known_path WHERE site_id = $1 AND last_published < $4 AND path <> ALL($2)
+             ORDER BY last_published LIMIT $5 FOR UPDATE SKIP LOCKED) old
+           WHERE k.site_id = $1 AND k.path = old.path)
+         INSERT INTO known_path (site_id, path, last_published) SELECT $1, unnest($2::text[]), $3
          ON CONFLICT (site_id, path) DO UPDATE SET last_published = EXCLUDED.last_published
          WHERE known_path.last_published < EXCLUDED.last_published",
         site.0,
         &paths as &[&str],
         now.date(),
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "DELETE FROM known_path k USING (
-           SELECT path FROM known_path WHERE site_id = $1 AND last_published < $2
-           ORDER BY last_published LIMIT $3 FOR UPDATE SKIP LOCKED) old
-         WHERE k.site_id = $1 AND k.path = old.path",
-        site.0,
         (now - REMEMBERED).date(),
         FORGOTTEN_AT_ONCE,
     )

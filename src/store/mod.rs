@@ -13,12 +13,12 @@ mod hook_secrets;
 mod inbox;
 mod key_pairs;
 mod known_paths;
-mod lane;
 mod last_used;
 mod listen;
 mod live;
-mod outlook;
 mod overview;
+mod pieces;
+mod plan_inputs;
 mod polls;
 mod publishes;
 mod queue;
@@ -49,21 +49,21 @@ pub use accounts::ADMIN;
 pub use activity::{PublishFilter, PublishSummary, Workload};
 pub use audit::{AuditFilter, AuditRecord};
 pub use calls::ListedPublish;
+pub use claim::{SendClaim, Stored, Taking, parse_items};
 pub use herald::Herald;
 pub use history::{Prunable, PruneStep};
 pub use hook_secrets::HookSecretView;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
 pub use key_pairs::KeyPairView;
-pub use lane::{Lane, SendClaim, parse_items};
 pub use last_used::{LastUsed, Proof};
 pub use listen::{Changes, listen};
 pub use live::{ChangeReader, LiveChanges};
-pub use outlook::Outlook;
 pub use overview::{Day, Pace, Underway};
+pub use plan_inputs::PlanInputs;
 pub use polls::PollClaim;
 pub use publishes::{Invalidation, InvalidationFilter, Page, Publish};
 pub use queue::{Covered, CoveredPublish, Queue, SiteStanding, Standing};
-pub use record::SendRecord;
+pub use record::{Recorded, SendRecord};
 pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
@@ -115,6 +115,20 @@ impl StoreError {
     /// The database did not answer in time.
     pub fn no_answer() -> Self {
         Self::Database(no_answer())
+    }
+
+    /// Whether a stored row is at fault, and what else is stored can be read.
+    pub fn is_about_a_row(&self) -> bool {
+        match self {
+            Self::Seal(_) | Self::Unknown { .. } => true,
+            Self::Database(error) => {
+                matches!(
+                    error,
+                    sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)
+                )
+            }
+            Self::Migrate(_) => false,
+        }
     }
 
     fn unknown(what: &'static str, value: impl Into<String>) -> Self {

@@ -4,7 +4,7 @@ use sqlx::postgres::types::PgInterval;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::lane::{count, in_progress};
+use super::plan_inputs::count;
 use super::{SiteId, Store, StoreError};
 use crate::domain::{DistributionId, Usage};
 
@@ -94,7 +94,7 @@ impl Store {
     ) -> Result<Underway, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let in_progress = match distribution {
-            Some(distribution) => in_progress(&mut connection, distribution, now).await?.usage,
+            Some(distribution) => self.in_progress(distribution, now).await?,
             None => Usage::default(),
         };
         let waiting = sqlx::query!(

@@ -1,12 +1,19 @@
 //! Claiming and recording calls of `GetInvalidation`.
 
-use time::OffsetDateTime;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::claim::LEASE;
-use super::transitions::{announce_change, move_publishes};
+use super::transitions::{announce_change, announce_sites, move_publishes};
 use super::{SiteId, Store, StoreError};
-use crate::domain::{AfterGet, DistributionId, InvalidationId, Settings, WaitReason};
+use crate::domain::{AfterGet, AwsError, DistributionId, InvalidationId, Settings, WaitReason};
+
+/// Farther into the future nothing is ever put off.
+const FAR: Duration = Duration::minutes(15);
 
 /// The right to ask about one invalidation and to record the answer.
 #[derive(Clone, Debug)]
@@ -20,8 +27,10 @@ pub struct PollClaim {
     pub id: InvalidationId,
     /// When CloudFront accepted it.
     pub submitted_at: OffsetDateTime,
-    /// The site's settings in force; none: they were removed.
-    pub settings: Option<Settings>,
+    /// Whether AWS rejects the site's settings.
+    pub is_paused: bool,
+    /// The site's settings in force; none: they were removed. Or why they cannot be read.
+    pub settings: Result<Option<Settings>, AwsError>,
     token: Uuid,
 }
 
@@ -39,8 +48,10 @@ impl Store {
                  SELECT id FROM invalidation
                  WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2
                  ORDER BY next_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-               RETURNING id, site_id, distribution_id, cloudfront_id as "cloudfront_id!",
-                         submitted_at as "submitted_at!""#,
+               RETURNING id, site_id, distribution_id as "distribution_id: DistributionId",
+                         cloudfront_id as "cloudfront_id!: InvalidationId", submitted_at as "submitted_at!",
+                         (SELECT s.paused_at IS NOT NULL FROM site s WHERE s.id = site_id) as "is_paused?"
+               "#,
             token,
             now,
             now + LEASE,
@@ -48,39 +59,34 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
+        let mut known: HashMap<i32, Result<Option<Settings>, AwsError>> = HashMap::new();
         let mut claims = Vec::with_capacity(rows.len());
-        let mut known: Option<(i32, Option<Settings>)> = None;
         for row in rows {
-            let settings = match &known {
-                Some((site, settings)) if *site == row.site_id => settings.clone(),
-                _ => {
+            let settings = match known.entry(row.site_id) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
                     let mut connection = self.pool.acquire().await?;
-                    let read = self
-                        .settings_in_force(&mut connection, SiteId(row.site_id))
-                        .await;
-                    let settings = match read {
-                        Err(StoreError::Seal(error)) => {
-                            // Other sites are not held up. It is looked at again when the lease has
-                            // run out.
-                            tracing::error!(site = %SiteId(row.site_id), %error, "cannot be asked about");
-                            continue;
+                    let site = SiteId(row.site_id);
+                    let settings = self.settings_in_force(&mut connection, site).await;
+                    entry.insert(match settings {
+                        Ok(settings) => Ok(settings),
+                        // Its own invalidations cannot be asked about; others are not held up.
+                        Err(error) if error.is_about_a_row() => {
+                            tracing::error!(%site, %error, "cannot ask about its invalidations");
+                            Err(AwsError::unreadable_secret(&error.to_string()))
                         }
-                        settings => settings?,
-                    };
-                    known = Some((row.site_id, settings.clone()));
-                    settings
+                        Err(error) => return Err(error),
+                    })
                 }
             };
             claims.push(PollClaim {
                 invalidation: row.id,
                 site: SiteId(row.site_id),
-                distribution: DistributionId::parse(&row.distribution_id).map_err(|_| {
-                    StoreError::unknown("distribution ID", row.distribution_id.clone())
-                })?,
-                id: InvalidationId::parse(row.cloudfront_id)
-                    .map_err(|e| StoreError::unknown("CloudFront id", e.to_string()))?,
+                distribution: row.distribution_id,
+                id: row.cloudfront_id,
                 submitted_at: row.submitted_at,
-                settings,
+                is_paused: row.is_paused.unwrap_or_default(),
+                settings: settings.clone(),
                 token,
             });
         }
@@ -113,22 +119,10 @@ impl Store {
         let ended = next_at.is_none();
         let mut tx = self.pool.begin().await?;
         if ended {
-            // Room in the quota: whoever waits for it may go.
-            sqlx::query!(
-                "UPDATE distribution SET blocked_until = NULL, blocked_for = NULL
-                 WHERE id = $1 AND blocked_for = 'quota'",
-                claim.distribution.as_str(),
-            )
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query!(
-                "UPDATE invalidation SET next_at = $2
-                 WHERE distribution_id = $1 AND status = 'Queued' AND ended_at IS NULL AND waiting_for = 'quota'",
-                claim.distribution.as_str(),
-                now,
-            )
-            .execute(&mut *tx)
-            .await?;
+            make_room(&mut tx, &claim.distribution, now).await?;
+        }
+        if let Some(denied) = denies(after) {
+            note_denied(&mut tx, claim.site, denied.then_some(now)).await?;
         }
         let done = sqlx::query!(
             "UPDATE invalidation SET status = $3, next_at = $4, error = $5, fix = $6, waiting_for = $7,
@@ -151,7 +145,7 @@ impl Store {
             return Ok(false);
         }
         if ended {
-            move_publishes(&mut tx, claim.site, claim.invalidation).await?;
+            move_publishes(&mut tx, claim.site, &[claim.invalidation]).await?;
         }
         if ended || error.is_some() {
             announce_change(&mut tx, claim.site).await?;
@@ -167,23 +161,102 @@ impl Store {
             r#"SELECT min(at) FROM (
                  SELECT min(next_at) AS at FROM invalidation WHERE ended_at IS NULL AND status = 'InProgress'
                  UNION ALL
-                 SELECT min(greatest(i.next_at, d.blocked_until, d.lease_until, s.resume_at))
-                 FROM invalidation i
-                 JOIN distribution d ON d.id = i.distribution_id
-                 JOIN site s ON s.id = i.site_id
-                 WHERE i.ended_at IS NULL AND i.status = 'Queued' AND s.id <> ALL($1)
-                 UNION ALL
-                 SELECT min(greatest(d.blocked_until, d.lease_until, s.resume_at, s.held_until))
-                 FROM site s
-                 JOIN LATERAL (
-                   SELECT distribution_id FROM cdn_settings
-                   WHERE site_id = s.id AND slot <> 'draft' ORDER BY slot LIMIT 1) c ON true
-                 JOIN distribution d ON d.id = c.distribution_id
-                 WHERE s.id <> ALL($1) AND s.id IN (SELECT site_id FROM waiting_site)
-               ) due"#,
+                 SELECT min(at) FROM due_site WHERE site_id <> ALL($1)) due"#,
             &SiteId::numbers(served),
         )
         .fetch_one(&self.pool)
         .await?)
     }
+
+    /// Brings forward what a clock that was set back since has put far into the future.
+    pub async fn heal_clock(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        let far = now + FAR;
+        let held_until: OffsetDateTime = now + LEASE + LEASE;
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "UPDATE distribution SET lease_token = NULL, lease_until = NULL WHERE lease_until > $1",
+            held_until,
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE site SET resume_at = CASE WHEN resume_at > $1 THEN $2::timestamptz ELSE resume_at END,
+                             waits_until = CASE WHEN waits_until > $1 THEN $2::timestamptz ELSE waits_until END
+             WHERE resume_at > $1 OR waits_until > $1",
+            far,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE invalidation SET next_at = $2 WHERE ended_at IS NULL AND next_at > $1",
+            far,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Something ended: there may be room, and whoever waits for it is looked at.
+async fn make_room(
+    connection: &mut PgConnection,
+    distribution: &DistributionId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE distribution SET completed_at = $2 WHERE id = $1",
+        distribution.as_str(),
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE site SET waits_for = NULL, waits_since = NULL, waits_until = NULL
+         WHERE waits_for = 'quota' AND id IN (SELECT site_id FROM settings_in_force WHERE distribution_id = $1)",
+        distribution.as_str(),
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE invalidation SET next_at = $2
+         WHERE distribution_id = $1 AND status = 'Queued' AND ended_at IS NULL AND waiting_for = 'quota'",
+        distribution.as_str(),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Whether the answer shows that the key may not ask, or that it may; none: neither.
+fn denies(after: &AfterGet) -> Option<bool> {
+    match after {
+        AfterGet::Completed | AfterGet::Again { error: None, .. } => Some(false),
+        AfterGet::Again {
+            error: Some(error), ..
+        }
+        | AfterGet::Unconfirmed(error) => error.denies_action().then_some(true),
+        AfterGet::Failed(_) => None,
+    }
+}
+
+/// Notes whether the site's key may ask, for its pages. Costs nothing while that does not change.
+async fn note_denied(
+    connection: &mut PgConnection,
+    site: SiteId,
+    denied_at: Option<OffsetDateTime>,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        "UPDATE site SET poll_denied_at = $2 WHERE id = $1 AND (poll_denied_at IS NULL) <> ($2::timestamptz IS NULL)",
+        site.0,
+        denied_at,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if changed.rows_affected() == 1 {
+        announce_sites(connection).await?;
+    }
+    Ok(())
 }

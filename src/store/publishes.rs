@@ -136,7 +136,8 @@ impl Store {
             self.held(site, now).await?
         };
         let covering = sqlx::query_scalar!(
-            "SELECT invalidation_id FROM coverage WHERE site_id = $1 AND publish_id = $2",
+            "SELECT i.id FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+             WHERE c.site_id = $1 AND c.publish_id = $2 AND NOT i.set_aside",
             site.0,
             id,
         )
@@ -245,22 +246,17 @@ impl Store {
     }
 
     /// Why publishes of a site that no invalidation covers yet are held.
-    pub(super) async fn held(
+    pub async fn held(
         &self,
         site: SiteId,
         now: OffsetDateTime,
     ) -> Result<Option<(WaitReason, Option<HeldNote>)>, StoreError> {
         let row = sqlx::query!(
-            r#"SELECT s.paused_at IS NOT NULL OR c.distribution_id IS NULL as "settings!", s.policy as "policy: PolicyName",
-                      CASE WHEN s.held_until > $2 THEN s.held_until END as held_until,
-                      CASE WHEN d.blocked_until > $2 THEN d.blocked_for END as "blocked_for: WaitReason",
-                      d.backlog_since as "backlog_since?"
-               FROM site s
-               LEFT JOIN settings_in_force c ON c.site_id = s.id
-               LEFT JOIN distribution d ON d.id = c.distribution_id
+            r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: PolicyName",
+                      s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since
+               FROM site s LEFT JOIN settings_in_force f ON f.site_id = s.id
                WHERE s.id = $1"#,
             site.0,
-            now,
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -268,7 +264,7 @@ impl Store {
         if row.settings {
             return Ok(Some((WaitReason::Settings, None)));
         }
-        if let Some(until) = row.held_until {
+        if let Some(until) = row.limited_until.filter(|until| *until > now) {
             let note = HeldNote::MonthlyLimit { until };
             return Ok(Some((WaitReason::Quota, Some(note))));
         }
@@ -276,6 +272,6 @@ impl Store {
             .backlog_since
             .filter(|_| row.policy == PolicyName::Exact)
             .map(|since| HeldNote::Backlog { since });
-        Ok(row.blocked_for.map(|why| (why, backlog)))
+        Ok(row.waits_for.map(|why| (why, backlog)))
     }
 }

@@ -1,30 +1,40 @@
 //! Recording how a call of `CreateInvalidation` ended. Whoever records must show the claim's token:
 //! a replica that was stopped for longer than its lease changes nothing any more.
-//!
-//! Rows are locked in one order everywhere: distribution, site, access key, invalidation,
-//! publishes.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::claim::store_batch;
-use super::listen::SITES;
+use super::pieces::store_pieces;
 use super::rates::{lock_bucket, store_bucket};
-use super::transitions::{announce_change, count_usage, lock_publishes, move_publishes};
+use super::transitions::{announce_change, announce_sites, count_usage, move_publishes};
 use super::{SendClaim, SiteId, Store, StoreError};
-use crate::domain::coverage::Cover;
-use crate::domain::{AfterCreate, AwsError, Item, Limits, PlannedBatch, Saved, WaitReason};
+use crate::domain::advice::SPLIT;
+use crate::domain::{
+    AfterCreate, Attempt, AwsError, Item, Limits, RateLesson, Verdict, WaitReason,
+};
 
 /// How a call ended, ready to be recorded.
 #[derive(Debug)]
 pub struct SendRecord {
-    /// What becomes of the invalidation.
-    pub after: AfterCreate,
-    /// How to mend it, in words, where AWS refused.
+    /// What follows from it.
+    pub verdict: Verdict,
+    /// How to fix it, in words, where AWS refused.
     pub fix: Option<String>,
-    /// Identifiers for the two halves, should it be split.
-    pub halves: [Uuid; 2],
+    /// Identifiers for the pieces, should it be split.
+    pub ids: Vec<Uuid>,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It stands.
+    Ours,
+    /// The site has moved to another distribution meanwhile: what the call came to is noted where it
+    /// was set aside.
+    SetAside,
+    /// The claim was not ours any more, and nothing changed.
+    TakenOver,
 }
 
 impl Store {
@@ -41,109 +51,92 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Records how a claimed call ended. `false`: the claim was not ours any more, and nothing
-    /// changed.
+    /// Records how a claimed call ended.
     pub async fn record_send(
         &self,
         claim: &SendClaim,
         record: &SendRecord,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Recorded, StoreError> {
+        let verdict = &record.verdict;
         let mut tx = self.pool.begin().await?;
-        release_distribution(&mut tx, claim, &record.after, now).await?;
-        let try_again = pause_or_resume(&mut tx, claim, &record.after, now).await?;
-        let next_call = adjust_rate(&mut tx, claim, &record.after, limits, now).await?;
+        release_distribution(&mut tx, claim, verdict).await?;
+        let try_again = pause_or_resume(&mut tx, claim, &verdict.after, now).await?;
+        let next_call = adjust_rate(&mut tx, claim, verdict.rate, limits, now).await?;
         let fix = record.fix.as_deref();
-        let ours = match &record.after {
+        let mut changed = vec![claim.invalidation];
+        let ours = match &verdict.after {
             AfterCreate::InProgress { id, next_poll } => {
-                accepted(
-                    &mut tx,
-                    claim,
-                    "InProgress",
-                    Some(id.as_str()),
-                    None,
-                    Some(*next_poll),
-                    now,
-                )
-                .await?
+                let (id, next_poll) = (Some(id.as_str()), Some(*next_poll));
+                accepted(&mut tx, claim, "InProgress", id, None, next_poll, now).await?
             }
             AfterCreate::Completed { id } => {
-                accepted(
-                    &mut tx,
-                    claim,
-                    "Completed",
-                    Some(id.as_str()),
-                    None,
-                    None,
-                    now,
-                )
-                .await?
+                let id = Some(id.as_str());
+                accepted(&mut tx, claim, "Completed", id, None, None, now).await?
             }
             AfterCreate::Unconfirmed(error) => {
-                accepted(
-                    &mut tx,
-                    claim,
-                    "Unconfirmed",
-                    None,
-                    Some((error, fix)),
-                    None,
-                    now,
-                )
-                .await?
+                let error = Some((error, fix));
+                accepted(&mut tx, claim, "Unconfirmed", None, error, None, now).await?
             }
             AfterCreate::Hold {
                 why,
                 until,
                 error,
-                surely_refused,
+                attempt,
             } => {
                 let until = next_call.map_or(*until, |next| next.max(*until));
                 let until = try_again.unwrap_or(until);
-                held(&mut tx, claim, *why, until, error, fix, *surely_refused).await?
+                held(&mut tx, claim, *why, until, error, fix, *attempt, now).await?
             }
-            AfterCreate::Failed(error) => failed(&mut tx, claim, error, fix, now).await?,
-            AfterCreate::Split(error) => {
-                failed(&mut tx, claim, error, fix, now).await?
-                    && split(&mut tx, claim, record.halves, now).await?
+            AfterCreate::Failed { error, rest_too } => {
+                let ours = failed(&mut tx, claim, error, fix, now).await?;
+                if ours
+                    && *rest_too
+                    && let Some(search) = claim.search_id
+                {
+                    changed.extend(fail_rest(&mut tx, search, error, fix, now).await?);
+                }
+                ours
+            }
+            AfterCreate::Split {
+                error,
+                pieces,
+                searching,
+            } => {
+                let ours = failed(&mut tx, claim, error, Some(SPLIT), now).await?;
+                if ours {
+                    split(&mut tx, claim, pieces, &record.ids, *searching, now).await?;
+                }
+                ours
             }
         };
-        if !ours {
-            tx.rollback().await?;
-            return Ok(false);
-        }
-        move_publishes(&mut tx, claim.site, claim.invalidation).await?;
-        announce_change(&mut tx, claim.site).await?;
+        let recorded = if ours {
+            move_publishes(&mut tx, claim.site, &changed).await?;
+            announce_change(&mut tx, claim.site).await?;
+            Recorded::Ours
+        } else if set_aside(&mut tx, claim, &verdict.after).await? {
+            Recorded::SetAside
+        } else {
+            Recorded::TakenOver
+        };
+        // The lease is given back in any case, if it is still ours.
         tx.commit().await?;
-        Ok(true)
+        Ok(recorded)
     }
 }
 
 async fn release_distribution(
     connection: &mut PgConnection,
     claim: &SendClaim,
-    after: &AfterCreate,
-    now: OffsetDateTime,
+    verdict: &Verdict,
 ) -> Result<(), StoreError> {
-    let (until, why) = match after {
-        AfterCreate::Hold { why, until, .. } if *why != WaitReason::Settings => {
-            (Some(*until), Some(why.into_str()))
-        }
-        _ => (None, None),
-    };
-    let unanswered = why == Some(WaitReason::Retry.into_str());
     sqlx::query!(
-        "UPDATE distribution SET lease_token = NULL, lease_until = NULL, blocked_until = $3, blocked_for = $4,
-                                 failures = CASE WHEN $5 THEN failures + 1 ELSE 0 END,
-                                 backlog_since = CASE WHEN $4 = 'quota' THEN coalesce(backlog_since, $6)
-                                                      ELSE backlog_since END
+        "UPDATE distribution SET lease_token = NULL, lease_until = NULL, beliefs = $3
          WHERE id = $1 AND lease_token = $2",
         claim.settings.distribution_id.as_str(),
         claim.token,
-        until,
-        why,
-        unanswered,
-        now,
+        serde_json::json!(verdict.beliefs),
     )
     .execute(connection)
     .await?;
@@ -177,7 +170,7 @@ async fn pause_or_resume(
             )
             .execute(&mut *connection)
             .await?;
-            announce_pause(connection).await?;
+            announce_sites(connection).await?;
         }
         _ => {}
     }
@@ -209,53 +202,35 @@ async fn pause(
     if paused.rows_affected() == 0 {
         return Ok(false);
     }
-    announce_pause(connection).await?;
+    announce_sites(connection).await?;
     Ok(true)
 }
 
-async fn announce_pause(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_notify($1, '')")
-        .bind(SITES)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it
-/// tells when the next call may be made, and the distribution waits until then.
+/// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it says
+/// when the next call may be made.
 async fn adjust_rate(
     connection: &mut PgConnection,
     claim: &SendClaim,
-    after: &AfterCreate,
+    lesson: Option<RateLesson>,
     limits: &Limits,
     now: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>, StoreError> {
     let key = claim.settings.access_key_name();
-    let throttled = match after {
-        AfterCreate::Hold {
-            why: WaitReason::Rate,
-            ..
-        } => true,
-        AfterCreate::InProgress { .. } | AfterCreate::Completed { .. } => false,
-        _ => return Ok(None),
-    };
-    let bucket = lock_bucket(connection, key, limits, now).await?;
-    if !throttled {
-        store_bucket(connection, key, bucket.accepted(limits)).await?;
-        return Ok(None);
+    match lesson {
+        None => return Ok(None),
+        Some(RateLesson::Accepted) if !claim.is_slowed => return Ok(None),
+        Some(_) => {}
     }
-    let bucket = bucket.throttled(limits);
+    let bucket = lock_bucket(connection, key, limits, now).await?;
+    let bucket = match lesson {
+        Some(RateLesson::Throttled) => bucket.throttled(limits),
+        _ => bucket.accepted(limits),
+    };
     store_bucket(connection, key, bucket).await?;
-    let next = bucket.next_call();
-    sqlx::query!(
-        "UPDATE distribution SET blocked_until = greatest(blocked_until, $2)
-         WHERE id = $1 AND blocked_for = 'rate' AND lease_token IS NULL",
-        claim.settings.distribution_id.as_str(),
-        next,
-    )
-    .execute(connection)
-    .await?;
-    Ok(next)
+    Ok(match lesson {
+        Some(RateLesson::Throttled) => bucket.next_call(),
+        _ => None,
+    })
 }
 
 async fn accepted(
@@ -268,10 +243,10 @@ async fn accepted(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "UPDATE invalidation SET status = $3, unknown_attempts = 0, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
+        "UPDATE invalidation SET status = $3, unknown_attempts = 0, unanswered_since = NULL, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
                                  ended_at = CASE WHEN $6::timestamptz IS NULL THEN $5 END,
                                  error = $7, fix = $8, waiting_for = NULL, lease_token = NULL, lease_until = NULL
-         WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
+         WHERE id = $1 AND lease_token = $2 AND (status = 'Queued' OR set_aside)",
         claim.invalidation,
         claim.token,
         status,
@@ -297,6 +272,7 @@ async fn accepted(
 }
 
 /// The invalidation stays queued. Refusals for quota or rate do not count as attempts.
+#[expect(clippy::too_many_arguments, reason = "the columns of one row")]
 async fn held(
     connection: &mut PgConnection,
     claim: &SendClaim,
@@ -304,14 +280,21 @@ async fn held(
     until: OffsetDateTime,
     error: &AwsError,
     fix: Option<&str>,
-    surely_refused: bool,
+    attempt: Attempt,
+    now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let free = matches!(why, WaitReason::Quota | WaitReason::Rate);
+    let unanswered_since = match attempt {
+        Attempt::Unknown => Some(claim.unanswered_since),
+        // Nothing could be asked: the time that passed counts for nothing.
+        Attempt::NotSent if claim.earlier_unknown => Some(now),
+        Attempt::NotSent | Attempt::Refused => None,
+    };
     let done = sqlx::query!(
         "UPDATE invalidation SET waiting_for = $3, next_at = $4, error = $5, fix = $6,
                                  attempts = attempts - CASE WHEN $7 THEN 1 ELSE 0 END,
                                  unknown_attempts = unknown_attempts - CASE WHEN $8 THEN 1 ELSE 0 END,
-                                 lease_token = NULL, lease_until = NULL
+                                 unanswered_since = $9, lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
         claim.invalidation,
         claim.token,
@@ -320,11 +303,57 @@ async fn held(
         serde_json::json!(error),
         fix,
         free,
-        surely_refused,
+        attempt != Attempt::Unknown,
+        unanswered_since,
     )
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Notes a sure refusal of what was set aside during the call: there is nothing left to send again.
+async fn set_aside(
+    connection: &mut PgConnection,
+    claim: &SendClaim,
+    after: &AfterCreate,
+) -> Result<bool, StoreError> {
+    let refused = match after {
+        AfterCreate::Hold { attempt, .. } => *attempt != Attempt::Unknown,
+        _ => true,
+    };
+    let done = sqlx::query!(
+        "UPDATE invalidation SET unknown_attempts = unknown_attempts - CASE WHEN $3 THEN 1 ELSE 0 END,
+                                 lease_token = NULL, lease_until = NULL
+         WHERE id = $1 AND lease_token = $2 AND set_aside",
+        claim.invalidation,
+        claim.token,
+        refused,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Fails what is left of a search.
+async fn fail_rest(
+    connection: &mut PgConnection,
+    search: Uuid,
+    error: &AwsError,
+    fix: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "UPDATE invalidation SET status = 'Failed', ended_at = $2, next_at = NULL, error = $3, fix = $4,
+                                 waiting_for = NULL
+         WHERE search = $1 AND status = 'Queued' AND unknown_attempts = 0 AND lease_token IS NULL
+         RETURNING id",
+        search,
+        now,
+        serde_json::json!(error),
+        fix,
+    )
+    .fetch_all(connection)
+    .await?)
 }
 
 async fn failed(
@@ -349,81 +378,34 @@ async fn failed(
     Ok(done.rows_affected() == 1)
 }
 
-/// Replaces a refused invalidation by its two halves, each under a reference of its own: CloudFront
-/// refused the whole, so nothing of it was purged. Each publish moves to the halves that cover its
-/// items.
+/// Replaces a refused invalidation by pieces of it: CloudFront refused the whole, so nothing of it
+/// was purged. One that was only too large leaves no trace; one with an item at fault stays as
+/// failed.
 async fn split(
     connection: &mut PgConnection,
     claim: &SendClaim,
-    ids: [Uuid; 2],
+    pieces: &[Vec<Item>],
+    ids: &[Uuid],
+    searching: bool,
     now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    lock_publishes(connection, claim.site).await?;
-    let publishes = sqlx::query!(
-        "SELECT p.id, p.items FROM coverage c JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
-         WHERE c.invalidation_id = $1 ORDER BY p.id",
-        claim.invalidation,
+) -> Result<(), StoreError> {
+    let whole = claim.invalidation;
+    let search = claim.search_id.or(searching.then_some(whole));
+    store_pieces(
+        connection,
+        claim.site,
+        &claim.settings.distribution_id,
+        whole,
+        pieces,
+        ids,
+        search,
+        now,
     )
-    .fetch_all(&mut *connection)
     .await?;
-    let mut asked_left = sqlx::query_scalar!(
-        "SELECT asked FROM invalidation WHERE id = $1",
-        claim.invalidation
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    let (left, right) = crate::domain::split(claim.batch.items.clone());
-    let last = ids[1];
-    for (items, id) in [left, right].into_iter().zip(ids) {
-        let sent: Cover<'_> = items.iter().collect();
-        let mut asked = 0;
-        let mut covered = PlannedBatch::default();
-        for publish in &publishes {
-            let mine = publish
-                .items
-                .iter()
-                .filter_map(|text| Item::from_canonical(text).ok())
-                .filter(|item| sent.covering(item).is_some())
-                .count();
-            if mine > 0 {
-                covered.publishes.push(publish.id);
-                asked += i32::try_from(mine).unwrap_or(i32::MAX);
-            }
-        }
-        covered.items = items;
-        // Together they asked for what the whole did, whose saving may belong to batches planned
-        // with it.
-        let asked = if id == last { asked_left } else { asked };
-        asked_left = asked_left.saturating_sub(asked);
-        let saved = Saved {
-            coalesced: u64::try_from(asked)
-                .unwrap_or_default()
-                .saturating_sub(covered.items.len() as u64),
-            folded: 0,
-        };
-        store_batch(
-            connection,
-            claim.site,
-            claim.settings.distribution_id.as_str(),
-            &covered,
-            saved,
-            id,
-            now,
-        )
-        .await?;
+    if !searching {
+        sqlx::query!("DELETE FROM invalidation WHERE id = $1", whole)
+            .execute(connection)
+            .await?;
     }
-    sqlx::query!(
-        "DELETE FROM coverage WHERE invalidation_id = $1",
-        claim.invalidation
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "UPDATE invalidation SET fix = 'Nothing to do: it was tried again in two halves.'
-         WHERE id = $1",
-        claim.invalidation,
-    )
-    .execute(connection)
-    .await?;
-    Ok(true)
+    Ok(())
 }

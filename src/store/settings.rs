@@ -139,15 +139,28 @@ impl Store {
             .transpose()
     }
 
-    fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
-        let credentials = match (row.access_key_id, row.secret_access_key) {
-            (Some(id), Some(sealed)) => Credentials::AccessKey {
-                id,
-                secret: SecretAccessKey::parse(&self.sealer.open(&place(site, row.slot), &sealed)?)
-                    .map_err(|_| SealError::Unreadable)?,
-            },
-            _ => Credentials::AwsDefault,
+    pub(super) fn credentials(
+        &self,
+        site: SiteId,
+        slot: Slot,
+        id: Option<AccessKeyId>,
+        sealed: Option<&[u8]>,
+    ) -> Result<Credentials, StoreError> {
+        let (Some(id), Some(sealed)) = (id, sealed) else {
+            return Ok(Credentials::AwsDefault);
         };
+        let secret = self.sealer.open(&place(site, slot), sealed)?;
+        let secret = SecretAccessKey::parse(&secret).map_err(|_| SealError::Unreadable)?;
+        Ok(Credentials::AccessKey { id, secret })
+    }
+
+    fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
+        let credentials = self.credentials(
+            site,
+            row.slot,
+            row.access_key_id,
+            row.secret_access_key.as_deref(),
+        )?;
         let mut report = row.test_report;
         if let (Some(report), Some(status)) = (&mut report, row.test_status) {
             report.follow(status);
@@ -342,7 +355,9 @@ async fn take_effect(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL WHERE id = $1",
+        "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL, waits_for = NULL, waits_since = NULL, waits_until = NULL,
+                         poll_denied_at = NULL, settings_version = settings_version + 1
+         WHERE id = $1",
         site.0
     )
     .execute(&mut *connection)

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
+use super::transitions::supersede;
 use super::{SiteId, Store, StoreError};
 use crate::domain::SiteName;
 
@@ -58,7 +59,8 @@ impl Store {
         // Its name is free again; this one nobody else takes.
         let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
         let removed = sqlx::query!(
-            "UPDATE site SET removed_at = $2, name = $3, paused_at = NULL, pause_error = NULL, resume_at = NULL
+            "UPDATE site SET removed_at = $2, name = $3, paused_at = NULL, pause_error = NULL, resume_at = NULL,
+                             settings_version = settings_version + 1
              WHERE id = $1 AND removed_at IS NULL",
             site.0,
             now,
@@ -86,6 +88,8 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        // What it has stored goes nowhere any more, and holds nobody.
+        supersede(&mut tx, site, now).await?;
         tx.commit().await?;
         self.announce_sites().await?;
         Ok(true)

@@ -41,6 +41,9 @@ pub struct Site {
     pub intake: IntakeRules,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
+    /// Since when its key may send, but not ask how far that is: `cloudfront:GetInvalidation` is
+    /// missing in its policy.
+    pub poll_denied_since: Option<OffsetDateTime>,
 }
 
 /// All sites, as last read. A snapshot is replaced whole, never changed.
@@ -164,7 +167,7 @@ impl Store {
         let mut snapshot = Snapshot::default();
         let rows = sqlx::query!(
             r#"SELECT s.id, s.name, s.publisher_hosts, s.companions, s.directory_variants,
-                      s.paused_at, s.pause_error, s.resume_at,
+                      s.paused_at, s.pause_error, s.resume_at, s.poll_denied_at,
                       c.distribution_id as "distribution_id?", c.region as "region?"
                FROM site s
                LEFT JOIN settings_in_force c ON c.site_id = s.id
@@ -185,6 +188,7 @@ impl Store {
                     tags_allowed: region.is_none_or(|r| r.partition() != Partition::AwsCn),
                 },
                 pause: pause(row.paused_at, row.resume_at, row.pause_error),
+                poll_denied_since: row.poll_denied_at,
                 name: row.name,
             };
             snapshot.sites.insert(site.name.clone(), Arc::new(site));

@@ -23,7 +23,8 @@ impl Store {
         let limit = spending.monthly_limit;
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
-            "UPDATE site SET policy = $2, fold_threshold = $3, monthly_limit = $4, past_limit = $5, held_until = NULL
+            "UPDATE site SET policy = $2, fold_threshold = $3, monthly_limit = $4, past_limit = $5, limited_until = NULL,
+                             waits_for = NULL, waits_since = NULL, waits_until = NULL
              WHERE id = $1",
             site.0,
             spending.policy.into_str(),

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::listen::CHANGE;
+use super::listen::{CHANGE, SITES};
 use super::{SiteId, StoreError};
 use crate::domain::advice::SUPERSEDED;
 
@@ -34,7 +34,7 @@ pub(super) async fn lock_publishes(
 pub(super) async fn move_publishes(
     connection: &mut PgConnection,
     site: SiteId,
-    invalidation: Uuid,
+    invalidations: &[Uuid],
 ) -> Result<(), StoreError> {
     lock_publishes(connection, site).await?;
     sqlx::query!(
@@ -53,13 +53,13 @@ pub(super) async fn move_publishes(
            FROM coverage mine
            JOIN coverage c ON c.site_id = mine.site_id AND c.publish_id = mine.publish_id
            JOIN invalidation i ON i.id = c.invalidation_id
-           WHERE mine.invalidation_id = $1
+           WHERE mine.invalidation_id = ANY($1) AND NOT i.set_aside
            GROUP BY c.site_id, c.publish_id)
          UPDATE publish p SET state = o.state, submitted_at = o.submitted_at, ended_at = o.ended_at
          FROM outcome o
          WHERE p.site_id = o.site_id AND p.id = o.publish_id AND p.planned
            AND (p.state, p.submitted_at, p.ended_at) IS DISTINCT FROM (o.state, o.submitted_at, o.ended_at)",
-        invalidation,
+        invalidations,
     )
     .execute(connection)
     .await?;
@@ -89,57 +89,91 @@ pub(super) async fn count_usage(
 }
 
 /// Gives up what a site has not got accepted by a distribution that is not the one in force any
-/// more. Its publishes are planned again for the one that is; without any, they wait.
+/// more, and takes up what was set aside when it moved away from the one that is. Without settings
+/// its publishes wait.
 ///
-/// What was never accepted for sure is deleted: nobody has seen its caller reference. Where an
-/// answer is missing, it stays in the history as failed, with the reason.
+/// What was surely never accepted is deleted: nobody has seen its caller reference. Where an answer
+/// is missing it is set aside, in the history as failed: should the site move back, the same
+/// reference is sent again, so that nothing is billed under two.
 pub(super) async fn supersede(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let stale = sqlx::query!(
-        "SELECT i.id, i.unknown_attempts FROM invalidation i
-         WHERE i.site_id = $1 AND i.status = 'Queued' AND i.distribution_id IS DISTINCT FROM (
-           SELECT distribution_id FROM cdn_settings c
-           WHERE c.site_id = $1 AND c.slot <> 'draft' ORDER BY slot LIMIT 1)
-         ORDER BY i.id FOR UPDATE OF i",
+    let moved = sqlx::query!(
+        r#"SELECT i.id, i.set_aside FROM invalidation i
+           LEFT JOIN settings_in_force f ON f.site_id = i.site_id
+           WHERE i.site_id = $1
+             AND (i.status = 'Queued' AND i.distribution_id IS DISTINCT FROM f.distribution_id
+                  OR i.status = 'Failed' AND i.set_aside AND i.unknown_attempts > 0
+                     AND i.distribution_id = f.distribution_id)
+           ORDER BY i.id FOR UPDATE OF i"#,
         site.0,
     )
     .fetch_all(&mut *connection)
     .await?;
-    if stale.is_empty() {
+    if moved.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = stale.iter().map(|row| row.id).collect();
+    let ids = |back: bool| {
+        let moved = moved.iter().filter(|row| row.set_aside == back);
+        moved.map(|row| row.id).collect::<Vec<Uuid>>()
+    };
+    let (away, back) = (ids(false), ids(true));
     lock_publishes(connection, site).await?;
     sqlx::query!(
         "UPDATE publish p SET planned = false FROM coverage c
          WHERE c.invalidation_id = ANY($1) AND p.site_id = c.site_id AND p.id = c.publish_id AND p.ended_at IS NULL",
-        &ids,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!("DELETE FROM coverage WHERE invalidation_id = ANY($1)", &ids)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query!(
-        "DELETE FROM invalidation WHERE id = ANY($1) AND unknown_attempts = 0",
-        &ids
+        &away,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "UPDATE invalidation SET status = 'Failed', ended_at = $2, next_at = NULL, waiting_for = NULL,
-                                 lease_token = NULL, lease_until = NULL,
-                                 fix = $3
+        "WITH gone AS (DELETE FROM invalidation WHERE id = ANY($1) AND unknown_attempts = 0 RETURNING id)
+         DELETE FROM coverage WHERE invalidation_id IN (SELECT id FROM gone)",
+        &away,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE invalidation SET status = 'Failed', set_aside = true, ended_at = $2, next_at = NULL,
+                                 waiting_for = NULL, fix = $3
          WHERE id = ANY($1)",
-        &ids,
+        &away,
         now,
         SUPERSEDED,
     )
+    .execute(&mut *connection)
+    .await?;
+    // What has been sent elsewhere meanwhile does not wait for it again.
+    sqlx::query!(
+        "DELETE FROM coverage c USING publish p
+         WHERE c.invalidation_id = ANY($1) AND p.site_id = c.site_id AND p.id = c.publish_id AND p.planned",
+        &back,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "WITH again AS (
+           UPDATE invalidation SET status = 'Queued', set_aside = false, ended_at = NULL, next_at = $2, fix = NULL,
+                                   waiting_for = 'retry', lease_token = NULL, lease_until = NULL, unanswered_since = $2
+           WHERE id = ANY($1) AND EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = id) RETURNING id)
+         UPDATE publish p SET planned = true FROM coverage c
+         WHERE c.invalidation_id IN (SELECT id FROM again) AND p.site_id = c.site_id AND p.id = c.publish_id",
+        &back,
+        now,
+    )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Makes every replica read the sites again.
+pub(super) async fn announce_sites(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_notify($1, '')")
+        .bind(SITES)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -64,6 +64,7 @@ impl Site {
             policy: self.policy,
             known_paths: &self.known,
             free_paths_left: self.free,
+            budget: None,
             overdue: self.overdue,
         })
     }

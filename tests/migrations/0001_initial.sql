@@ -76,24 +76,24 @@ INSERT INTO publish_token (id, site_id, name, token_hash, unrevealed, created_at
   ('01a209ba-0000-7000-8000-000000000202', 1, 'Revoked', sha256('skycdn_revoked_token_of_the_sample'), NULL,
    now() - interval '30 days', NULL, now() - interval '3 days');
 
-INSERT INTO distribution (id, lease_token, lease_until, blocked_until, blocked_for, failures, sent_at) VALUES
-  ('E2SANDBOX0CDN1', '7ba25440-0000-4000-8000-000000000002', now() - interval '1 hour', now() - interval '1 hour', 'retry', 1,
-   now() - interval '2 hours');
+INSERT INTO distribution (id, lease_token, lease_until, calls, sent_at, completed_at, beliefs) VALUES
+  ('E2SANDBOX0CDN1', '7ba25440-0000-4000-8000-000000000002', now() - interval '1 hour', 9, now() - interval '2 hours',
+   now() - interval '119 minutes',
+   '{"files": {"most": 140, "refused": 163, "accepted": 140, "learned_at": "2026-11-25T12:00:00Z", "answered_at": "2026-11-25T12:00:00Z", "full_at": null, "full_for": 0}, "flow": {"file_tokens": 100.0, "wildcard_tokens": 1.0, "refilled_at": "2026-11-25T12:00:00Z"}, "throttled": 1}');
 
 INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ('AKIASANDBOX000000001', 3.5, 0.5, now() - interval '2 hours');
 
 INSERT INTO usage (month, site_id, access_key_id, requests, paths, asked)
 VALUES (date_trunc('month', now() AT TIME ZONE 'UTC')::date, 1, 'AKIASANDBOX000000001', 3, 4, 5);
--- What came with 0002, as a service of that schema wrote it.
-
-UPDATE site SET monthly_limit = 5000, past_limit = 'hold', held_until = now() + interval '1 day' WHERE name = 'paused';
-UPDATE distribution SET backlog_since = now() - interval '1 hour', file_tokens = 100, wildcard_tokens = 1,
-                        refilled_at = now() - interval '1 hour';
-UPDATE invalidation SET folded = 7 WHERE id = '01a209ba-0000-7000-8000-000000000001';
+UPDATE site SET monthly_limit = 5000, past_limit = 'hold', limited_until = now() + interval '1 day',
+                backlog_since = now() - interval '1 hour', waits_for = 'quota', waits_since = now() - interval '1 hour',
+                waits_until = now() - interval '1 hour',
+                poll_denied_at = now() - interval '1 hour'
+WHERE name = 'paused';
+UPDATE invalidation SET folded = 7, search = '01a209ba-0000-7000-8000-000000000001',
+                        unanswered_since = now() - interval '1 hour' WHERE id = '01a209ba-0000-7000-8000-000000000001';
 INSERT INTO known_path (site_id, path, last_published)
 VALUES (1, '/completed', now()::date - 1), (1, '/files/a.png', now()::date - 40);
--- What came with 0003, as a service of that schema wrote it.
-
 -- `the-password-of-the-sample`
 INSERT INTO account (name, password_hash, changed_at) VALUES
   ('admin', '$argon2id$v=19$m=19456,t=2,p=1$Oj5SDI2TVX5L0odMohpcMw$8KVs1KcjkgBZsqHwHjs0z1dbOH5VX27Qg6J0mWZoxoM',
@@ -117,11 +117,7 @@ INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_ho
 INSERT INTO audit (id, at, who, what, detail, address) VALUES
   ('01a209ba-d345-7216-9ce4-62084b7389d7', now() - interval '2 days', 'admin', 'Tested the CDN settings',
    'E2SANDBOX0CDN1: passed, and in force', '127.0.0.1');
--- What came with 0006, as a service of that schema wrote it.
-
 UPDATE publish SET traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' WHERE site_id = 1;
--- What came with 0007, as a service of that schema wrote it.
-
 INSERT INTO site (name, created_at, removed_at)
 VALUES ('removed-3f0c5b1e8a7d4c2fb6a19e0d7c5b4a38', now() - interval '9 days', now() - interval '1 day');
 UPDATE session SET site_ids = '{1}';

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    AfterCreate, AwsError, KnownPaths, Plan, PlanInput, Policy, WaitReason, Waiting, plan,
+    AfterCreate, Attempt, AwsError, KnownPaths, Plan, PlanInput, Policy, Verdict, WaitReason,
+    Waiting, plan,
 };
-use skycms_cdn::store::{SendRecord, Slot};
+use skycms_cdn::store::{PlanInputs, Recorded, SendRecord, Slot, Taking};
 
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy};
 
@@ -187,37 +188,42 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let id = service.api.publish_path("/about").await;
     let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
     let now = clock.now();
-    let mut lane = store
-        .open_lane(site, &service.state.limits, now)
+    let limits = service.state.limits;
+    let inputs = store
+        .plan_inputs(site, &limits, now)
         .await
         .unwrap()
         .unwrap();
-    let waiting = lane.waiting(usize::MAX).await.unwrap();
-
+    let waiting = store.waiting(site, usize::MAX).await.unwrap();
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
-    let moving = tokio::spawn({
-        let store = store.clone();
-        async move {
-            store
-                .save_settings(site, Slot::Active, &settings, None, now)
-                .await
-        }
-    });
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    lane.claim_planned(
+    store
+        .save_settings(site, Slot::Active, &settings, None, now)
+        .await
+        .unwrap();
+    let claim = store.claim_planned(
+        &inputs,
         &exact_plan(&service, &waiting),
         &waiting,
-        || clock.id(),
-        now,
-    )
-    .await
-    .unwrap()
-    .unwrap();
-    moving.await.unwrap().unwrap();
-    // The replica that had the claim is gone; its lease runs out.
-    service.pass(31).await;
+        vec![clock.id()],
+        taking(&service, &inputs),
+    );
+    assert!(claim.await.unwrap().is_none());
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed", "{publish:#}");
+    assert_eq!(
+        publish["invalidations"][0]["distribution_id"],
+        "E2OTHER0000001"
+    );
+}
+
+fn taking(service: &Stepped, inputs: &PlanInputs) -> Taking {
+    Taking {
+        bucket: inputs.bucket.take(&service.state.limits).unwrap(),
+        has_backlog: false,
+        limited_until: None,
+        token: service.state.clock.id(),
+        now: service.state.clock.now(),
+    }
 }
 
 fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
@@ -229,6 +235,7 @@ fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
         policy: Policy::Exact,
         known_paths: &KnownPaths::default(),
         free_paths_left: None,
+        budget: None,
         overdue: false,
     })
 }
@@ -241,14 +248,19 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     let id = service.api.publish_path("/about").await;
     let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
     let now = clock.now();
-    let mut lane = store.open_lane(site, &limits, now).await.unwrap().unwrap();
-    let waiting = lane.waiting(usize::MAX).await.unwrap();
-    let claim = lane
+    let inputs = store
+        .plan_inputs(site, &limits, now)
+        .await
+        .unwrap()
+        .unwrap();
+    let waiting = store.waiting(site, usize::MAX).await.unwrap();
+    let claim = store
         .claim_planned(
+            &inputs,
             &exact_plan(&service, &waiting),
             &waiting,
-            || clock.id(),
-            now,
+            vec![clock.id()],
+            taking(&service, &inputs),
         )
         .await
         .unwrap()
@@ -260,26 +272,26 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
         .await
         .unwrap();
     let refused = SendRecord {
-        after: AfterCreate::Hold {
-            why: WaitReason::Settings,
-            until: later + time::Duration::seconds(30),
-            error: AwsError {
-                code: "InvalidClientTokenId".into(),
-                message: "The security token included in the request is invalid.".into(),
-                request_id: None,
-                http_status: Some(403),
+        verdict: Verdict {
+            beliefs: claim.beliefs,
+            rate: None,
+            after: AfterCreate::Hold {
+                why: WaitReason::Settings,
+                until: later + time::Duration::seconds(30),
+                error: AwsError {
+                    code: "InvalidClientTokenId".into(),
+                    message: "The security token included in the request is invalid.".into(),
+                    request_id: None,
+                    http_status: Some(403),
+                },
+                attempt: Attempt::Refused,
             },
-            surely_refused: true,
         },
         fix: None,
-        halves: [clock.id(), clock.id()],
+        ids: Vec::new(),
     };
-    assert!(
-        store
-            .record_send(&claim, &refused, &limits, later)
-            .await
-            .unwrap()
-    );
+    let recorded = store.record_send(&claim, &refused, &limits, later).await;
+    assert_eq!(recorded.unwrap(), Recorded::Ours);
     service.state.directory.refresh(&store).await.unwrap();
     assert!(
         service

@@ -30,6 +30,7 @@ mod outage;
 mod pages;
 mod pauses;
 mod polls;
+mod purging;
 mod quotas;
 mod repeats;
 mod replicas;

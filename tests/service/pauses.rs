@@ -33,8 +33,9 @@ async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
     );
     // Nor does a publish that wakes the dispatcher for this site alone get past the pause.
     let (store, now) = (&service.state.store, service.state.clock.now());
-    let lane = store.open_lane(service.site(), &service.state.limits, now);
-    assert!(lane.await.unwrap().is_none());
+    let inputs = store.plan_inputs(service.site(), &service.state.limits, now);
+    let inputs = inputs.await.unwrap().expect("settings");
+    assert!(inputs.closed_until.is_some_and(|until| until > now));
     service.pass(20).await;
     let ours = |calls: Vec<Value>| {
         calls

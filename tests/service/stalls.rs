@@ -36,24 +36,6 @@ async fn a_database_that_does_not_answer_is_a_503_and_the_key_tells_what_became_
 }
 
 #[tokio::test]
-async fn a_replica_that_stops_in_a_transaction_holds_nobody_up_for_long() {
-    let service = Stepped::start().await;
-    let id = service.api.publish_path("/about").await;
-    let (store, clock) = (&service.state.store, &service.state.clock);
-    let stopped = store
-        .open_lane(service.site(), &service.state.limits, clock.now())
-        .await
-        .unwrap();
-    assert!(stopped.is_some());
-    service.run().await;
-    assert_eq!(service.sandbox.outcomes().await, [""; 0], "it has the lane");
-
-    tokio::time::sleep(STANDSTILL).await;
-    let publish = service.run_until_ended(&id).await;
-    assert_eq!(publish["state"], "completed");
-}
-
-#[tokio::test]
 async fn a_site_whose_claim_stands_still_holds_no_other_up() {
     let service = Stepped::start().await;
     let shop = service

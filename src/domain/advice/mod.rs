@@ -54,6 +54,9 @@ fn advice(cause: impl Into<String>, fix: impl Into<String>) -> Advice {
 const BY_ITSELF: &str =
     "Publishes wait and are tried again by themselves; a test has to be started again.";
 
+/// What to do about a batch that was refused for one of its items.
+pub const SPLIT: &str = "Nothing to do: it was sent again in pieces, to find the item at fault.";
+
 /// What to do about an invalidation that was given up because the site moved on.
 pub const SUPERSEDED: &str = "Nothing to do: the site moved to other settings before CloudFront's answer was known, and its publishes were planned \
      again.";

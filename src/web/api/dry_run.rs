@@ -42,17 +42,18 @@ pub(crate) async fn dry_run(
 ) -> Result<Option<DryRun>> {
     let now = state.clock.now();
     let limits = &state.limits;
-    let Some(outlook) = state.store.outlook(site.id, limits, now).await? else {
+    let Some(inputs) = state.store.plan_inputs(site.id, limits, now).await? else {
         return Ok(None);
     };
-    let terms = outlook
+    let limits = &inputs.limits;
+    let terms = inputs
         .spending
-        .terms(&outlook.month, outlook.in_flight, &limits.prices);
+        .terms(&inputs.month, inputs.in_flight, &limits.prices);
     let waiting = [Waiting {
         publish: Uuid::nil(),
         items: asked.items.clone(),
     }];
-    let overdue = limits.is_overdue(&waiting, outlook.backlog_since, now);
+    let overdue = limits.is_overdue(&waiting, inputs.backlog_since, now);
     let known_paths = state.store.known_paths(site.id).await?;
     let plan = plan(&PlanInput {
         waiting: &waiting,
@@ -61,22 +62,30 @@ pub(crate) async fn dry_run(
         policy: terms.policy,
         known_paths: &known_paths,
         free_paths_left: Some(terms.free_paths_left),
+        budget: None,
         overdue,
     });
     let billed_paths = plan.batches.iter().map(|b| b.items.len() as u64).sum();
-    let used = outlook.month.key_paths + outlook.in_flight.planned;
+    let used = inputs.month.key_paths + inputs.in_flight.planned;
     let first = plan
         .batches
         .first()
         .map(|batch| Usage::of(&batch.items))
         .unwrap_or_default();
-    let (waiting_for, note) = if let Some((why, note)) = outlook.held {
+    let held = state.store.held(site.id, now).await?;
+    let (waiting_for, note) = if let Some((why, note)) = held {
         (Some(why), note)
     } else if terms.paths_left.is_some_and(|left| billed_paths > left) {
         (Some(WaitReason::Quota), Some(HeldNote::monthly_limit(now)))
-    } else if !first.fits(limits.left(outlook.in_progress)) {
+    } else if !first.fits(limits.left(inputs.used)) {
         (Some(WaitReason::Quota), None)
-    } else if outlook.flow.admits(first, limits).is_err() || outlook.bucket.next_call().is_some() {
+    } else if inputs
+        .beliefs
+        .flow(limits, now)
+        .admits(first, limits)
+        .is_err()
+        || inputs.bucket.next_call().is_some()
+    {
         (Some(WaitReason::Rate), None)
     } else {
         (None, None)

@@ -1,0 +1,400 @@
+//! What is believed of a distribution beyond what is configured: how much one call may hold, which
+//! CloudFront tells only by refusing, and which kind of path it has said is full.
+//!
+//! Nobody knows which quotas hold for an account. So the configured ones hold at first; a refusal
+//! while little of ours is in progress halves what one call may hold, files and wildcards apart,
+//! and what is accepted raises it again. What one call may hold is also taken as what the
+//! distribution takes a second, so that rates of paths and sizes of calls are one case.
+
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+use super::{Flow, Item, Limits, Room, Usage};
+
+/// The longest that a belief delays a call since CloudFront last answered one of its kind.
+pub const LONGEST_BELIEF: Duration = Duration::seconds(30);
+/// How long a refused size is not tried again.
+const REFUSED_FOR: Duration = Duration::minutes(10);
+
+/// The two kinds of item that CloudFront's quotas tell apart. Tags count as files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Paths without a wildcard, and tags.
+    Files,
+    /// Paths with a wildcard.
+    Wildcards,
+}
+
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
+
+    /// How many of `usage` are of this kind.
+    pub const fn of(self, usage: Usage) -> u32 {
+        match self {
+            Self::Files => usage.files,
+            Self::Wildcards => usage.wildcards,
+        }
+    }
+
+    /// Whether the item is of this kind.
+    pub fn is_of(self, item: &Item) -> bool {
+        item.is_wildcard() == (self == Self::Wildcards)
+    }
+}
+
+/// What is believed of a distribution. Read and written whole, by whoever holds its lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Beliefs {
+    /// Files and tags.
+    pub files: Belief,
+    /// Wildcards.
+    pub wildcards: Belief,
+    /// What it takes a second; none: full.
+    pub flow: Option<Flow>,
+    /// Calls that were throttled since the last one that was not.
+    pub throttled: u32,
+    /// When CloudFront last gave a usable answer.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub answered_at: Option<OffsetDateTime>,
+}
+
+/// What is believed of one kind of item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Belief {
+    /// How many one call may hold; none: as many as configured.
+    pub most: Option<u32>,
+    /// How many were refused, and are not tried again for a while.
+    pub refused: Option<u32>,
+    /// The most that were accepted since `most` was first lowered.
+    pub accepted: u32,
+    /// When `most` last changed.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub learned_at: Option<OffsetDateTime>,
+    /// When CloudFront last answered a call with some of these.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub answered_at: Option<OffsetDateTime>,
+    /// When CloudFront said that its quota is full; none: it accepted since.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub full_at: Option<OffsetDateTime>,
+    /// For how many seconds that is believed.
+    pub full_for: u8,
+}
+
+impl Beliefs {
+    /// What is believed of one kind.
+    pub const fn of(&self, kind: Kind) -> &Belief {
+        match kind {
+            Kind::Files => &self.files,
+            Kind::Wildcards => &self.wildcards,
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn of_mut(&mut self, kind: Kind) -> &mut Belief {
+        match kind {
+            Kind::Files => &mut self.files,
+            Kind::Wildcards => &mut self.wildcards,
+        }
+    }
+
+    /// The limits that hold for this distribution: the configured ones, and what was learned.
+    pub fn narrow(&self, limits: &Limits) -> Limits {
+        let least = |configured: Option<f64>, learned: Option<u32>| match (configured, learned) {
+            (Some(rate), Some(most)) => Some(rate.min(f64::from(most))),
+            (rate, most) => rate.or(most.map(f64::from)),
+        };
+        Limits {
+            paths_per_second: least(limits.paths_per_second, self.files.most),
+            wildcards_per_second: least(limits.wildcards_per_second, self.wildcards.most),
+            ..*limits
+        }
+    }
+
+    /// The buckets for what it takes a second, refilled. `limits` are the narrowed ones.
+    pub fn flow(&self, limits: &Limits, now: OffsetDateTime) -> Flow {
+        self.flow.map_or_else(
+            || Flow::full(limits, now),
+            |flow| flow.refilled(limits, now),
+        )
+    }
+
+    /// What may be sent now besides what is `used`. `limits` are the narrowed ones, and something
+    /// last completed at `completed_at`.
+    pub fn room(
+        &self,
+        limits: &Limits,
+        used: Usage,
+        completed_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Room {
+        let (left, quota) = (limits.left(used), limits.quota());
+        let room = |kind, left: u32, quota: u32| match self.of(kind).says(completed_at, now) {
+            Say::Full => 0,
+            Say::Ask => quota,
+            Say::Count => left.min(quota),
+        };
+        let room = Room {
+            files: room(Kind::Files, left.files, quota.files),
+            wildcards: room(Kind::Wildcards, left.wildcards, quota.wildcards),
+            ..quota
+        };
+        self.flow(limits, now).narrow(room, limits)
+    }
+
+    /// When a kind that has no room now is to be looked at again unasked.
+    pub fn ask_again_at(&self, kinds: Usage, now: OffsetDateTime) -> OffsetDateTime {
+        let ask = |kind: Kind| {
+            let belief = self.of(kind);
+            let full = belief
+                .full_at
+                .map(|at| at + Duration::seconds(belief.full_for.into()));
+            full.or(belief.answered_at.map(|at| at + LONGEST_BELIEF))
+        };
+        let asks = Kind::ALL
+            .into_iter()
+            .filter(|kind| kind.of(kinds) > 0)
+            .filter_map(ask);
+        let at = asks.max().unwrap_or(now + LONGEST_BELIEF);
+        at.clamp(now + Duration::SECOND, now + LONGEST_BELIEF)
+    }
+
+    /// CloudFront accepted a call.
+    pub fn accepted(&mut self, held: Usage, limits: &Limits, now: OffsetDateTime) {
+        self.answered(held, now);
+        let configured = limits.quota();
+        for kind in Kind::ALL {
+            let configured = match kind {
+                Kind::Files => configured.files,
+                Kind::Wildcards => configured.wildcards,
+            };
+            if kind.of(held) > 0 {
+                self.of_mut(kind).full_at = None;
+                self.of_mut(kind).raise(kind.of(held), configured, now);
+            }
+        }
+    }
+
+    /// CloudFront gave a usable answer to a call that was not throttled.
+    pub fn answered(&mut self, held: Usage, now: OffsetDateTime) {
+        self.throttled = 0;
+        self.answered_at = Some(now);
+        for kind in Kind::ALL {
+            if kind.of(held) > 0 {
+                self.of_mut(kind).answered_at = Some(now);
+            }
+        }
+    }
+
+    /// CloudFront said that the quota of what the call held is full.
+    pub fn full(&mut self, held: Usage, others: Usage, now: OffsetDateTime) {
+        for kind in Kind::ALL {
+            if kind.of(held) > 0 {
+                let belief = self.of_mut(kind);
+                belief.full_at = Some(now);
+                // With none of ours in progress somebody else fills it, and nobody tells us when
+                // there is room.
+                belief.full_for = if kind.of(others) > 0 { 30 } else { 5 };
+            }
+        }
+    }
+}
+
+enum Say {
+    /// CloudFront said that there is no room.
+    Full,
+    /// What is in progress is counted against the quota.
+    Count,
+    /// It was believed for long enough: CloudFront is asked.
+    Ask,
+}
+
+impl Belief {
+    fn says(&self, completed_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Say {
+        // A clock that was set back must not make a belief last: hence `abs`.
+        let within = |at: OffsetDateTime, long: Duration| (now - at).abs() < long;
+        if let Some(at) = self.full_at
+            && within(at, Duration::seconds(self.full_for.into()))
+            && completed_at.is_none_or(|completed| completed < at)
+        {
+            return Say::Full;
+        }
+        match self.answered_at {
+            Some(at) if within(at, LONGEST_BELIEF) => Say::Count,
+            _ => Say::Ask,
+        }
+    }
+
+    /// A call that held so many was too large.
+    pub fn lower(&mut self, held: u32, now: OffsetDateTime) {
+        if self.accepted >= held {
+            self.accepted = 0;
+        }
+        self.most = Some((held / 2).max(self.accepted).max(1));
+        self.refused = Some(held);
+        self.learned_at = Some(now);
+    }
+
+    /// Even one alone is refused: if nothing was accepted since, size was not the reason.
+    pub fn forget_unproven(&mut self) {
+        if self.accepted == 0 {
+            (self.most, self.refused, self.learned_at) = (None, None, None);
+        }
+    }
+
+    fn raise(&mut self, held: u32, configured: u32, now: OffsetDateTime) {
+        let (Some(most), Some(learned_at)) = (self.most, self.learned_at) else {
+            return;
+        };
+        self.accepted = self.accepted.max(held);
+        let next = match self.refused {
+            // Halfway to what was refused, until the two are close.
+            Some(refused) if (now - learned_at).abs() < REFUSED_FOR => {
+                let gap = refused.saturating_sub(most);
+                if held < most || gap <= most / 8 || gap < 2 {
+                    return;
+                }
+                most + gap / 2
+            }
+            _ if (now - learned_at).abs() < REFUSED_FOR => return,
+            _ => {
+                self.refused = None;
+                most.saturating_add((most / 4).max(1))
+            }
+        };
+        if next >= configured {
+            (self.most, self.refused, self.learned_at, self.accepted) = (None, None, None, 0);
+        } else {
+            (self.most, self.learned_at) = (Some(next), Some(now));
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const START: OffsetDateTime = datetime!(2026-11-25 12:00 UTC);
+
+    fn files(files: u32) -> Usage {
+        Usage {
+            files,
+            wildcards: 0,
+        }
+    }
+
+    /// Sends as much as is believed to go to a distribution that takes `real` at once, and gives
+    /// how many calls were refused before what is believed has settled.
+    fn learn(real: u32) -> (u32, u32) {
+        let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+        let (mut now, mut refused, mut last) = (START, 0, 0);
+        for _ in 0..60 {
+            now += Duration::seconds(2);
+            let held = beliefs.narrow(&limits).quota().files;
+            if held > real {
+                refused += 1;
+                beliefs.files.lower(held, now);
+            } else {
+                beliefs.accepted(files(held), &limits, now);
+                last = held;
+            }
+        }
+        (refused, last)
+    }
+
+    #[test]
+    fn the_size_of_a_call_is_found_with_few_refusals() {
+        for real in [1, 2, 7, 20, 150, 1_000, 2_999, 3_000] {
+            let (refused, last) = learn(real);
+            assert!(refused <= 12, "{real}: {refused} refused");
+            assert!(
+                last >= real - real / 8 - 1 && last <= real,
+                "{real}: {last}"
+            );
+        }
+        assert_eq!(learn(3_000).0, 0);
+    }
+
+    #[test]
+    fn what_was_learned_is_raised_step_by_step_until_it_is_forgotten() {
+        let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+        beliefs.files.lower(40, START);
+        let mut now = START;
+        let mut steps = 0;
+        while let Some(most) = beliefs.files.most {
+            now += Duration::minutes(11);
+            beliefs.accepted(files(1), &limits, now);
+            assert!(
+                beliefs
+                    .files
+                    .most
+                    .is_none_or(|raised| raised <= most + most / 4 + 1)
+            );
+            steps += 1;
+        }
+        assert!(steps > 5 && steps < 40, "{steps}");
+    }
+
+    #[test]
+    fn one_item_that_is_refused_too_shows_that_size_was_not_the_reason() {
+        let mut belief = Belief::default();
+        belief.lower(4, START);
+        belief.lower(2, START);
+        belief.forget_unproven();
+        assert_eq!(belief.most, None);
+        belief.lower(4, START);
+        belief.raise(2, 3_000, START);
+        belief.forget_unproven();
+        assert!(belief.most.is_some(), "two were accepted");
+    }
+
+    #[test]
+    fn a_belief_delays_for_thirty_seconds_since_the_last_answer_of_its_kind() {
+        let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+        let used = Usage {
+            files: 3_000,
+            wildcards: 15,
+        };
+        beliefs.accepted(used, &limits, START);
+        let room = |beliefs: &Beliefs, seconds: i64| {
+            let room = beliefs.room(&limits, used, None, START + Duration::seconds(seconds));
+            (room.files, room.wildcards)
+        };
+        assert_eq!(room(&beliefs, 29), (0, 0));
+        assert_eq!(room(&beliefs, 30), (3_000, 15));
+        assert_eq!(
+            room(&beliefs, -3_600),
+            (3_000, 15),
+            "a clock that was set back"
+        );
+        beliefs.accepted(files(1), &limits, START + Duration::seconds(20));
+        assert_eq!(
+            room(&beliefs, 30),
+            (0, 15),
+            "the other kind was not asked about"
+        );
+    }
+
+    #[test]
+    fn cloudfronts_word_that_a_kind_is_full_ends_with_a_completion() {
+        let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+        let held = Usage {
+            files: 0,
+            wildcards: 1,
+        };
+        beliefs.full(held, held, START);
+        let room = |completed_at, seconds| {
+            let now = START + Duration::seconds(seconds);
+            let room = beliefs.room(&limits, Usage::default(), completed_at, now);
+            (room.files, room.wildcards)
+        };
+        assert_eq!(room(None, 29), (3_000, 0));
+        assert_eq!(room(None, 30), (3_000, 15));
+        assert_eq!(room(Some(START + Duration::SECOND), 2), (3_000, 15));
+    }
+}

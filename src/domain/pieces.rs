@@ -1,0 +1,213 @@
+//! Taking a refused batch apart: to make it smaller, or to find the item that it was refused for.
+
+use super::belief::Kind;
+use super::{Item, Room, Usage};
+
+/// Refused calls after which a search gives up: what it has not found by then fails as a whole.
+const MOST_REFUSALS: u32 = 40;
+
+/// What has come of the other pieces of a batch that was refused for one of its items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Search {
+    /// Pieces that were refused.
+    pub refused: u32,
+    /// Those of them that were a single item.
+    pub refused_alone: u32,
+    /// Pieces that were accepted.
+    pub accepted: u32,
+}
+
+/// What to do about a batch that was refused for one of its items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Send these instead. The search begins once all are of one kind.
+    Pieces {
+        /// What each holds.
+        pieces: Vec<Vec<Item>>,
+        /// Whether they are pieces of a search.
+        searching: bool,
+    },
+    /// It can never succeed.
+    Hopeless {
+        /// Nor can the rest of the search: the kind is at fault, or it took too long.
+        rest_too: bool,
+    },
+}
+
+/// What a refusal can be about: paths, wildcards, and tags, which a distribution may not have.
+fn sort(item: &Item) -> u8 {
+    match item {
+        Item::Tag(_) => 2,
+        Item::Path(_) if item.is_wildcard() => 1,
+        Item::Path(_) => 0,
+    }
+}
+
+/// Finds what is at fault by a bounded number of calls. Items of each kind go apart; of one kind the
+/// first and the last go alone, since if neither is accepted the kind is at fault, whatever the
+/// items; then halves.
+pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
+    let by_sort: Vec<Vec<Item>> = (0..3)
+        .map(|which| items.iter().filter(|i| sort(i) == which).cloned().collect())
+        .filter(|items: &Vec<Item>| !items.is_empty())
+        .collect();
+    if by_sort.len() > 1 {
+        return Suspicion::Pieces {
+            pieces: by_sort,
+            searching: false,
+        };
+    }
+    let pieces = match (items, search) {
+        ([] | [_], None) => return Suspicion::Hopeless { rest_too: false },
+        ([] | [_], Some(search)) => {
+            let alone = search.refused_alone + 1;
+            return Suspicion::Hopeless {
+                rest_too: alone >= 2 && search.accepted == 0 || search.refused >= MOST_REFUSALS,
+            };
+        }
+        (_, Some(search)) if search.refused >= MOST_REFUSALS => {
+            return Suspicion::Hopeless { rest_too: true };
+        }
+        ([first, rest @ .., last], None) => [&[first.clone()][..], &[last.clone()], rest]
+            .into_iter()
+            .filter(|piece| !piece.is_empty())
+            .map(<[Item]>::to_vec)
+            .collect(),
+        (items, Some(_)) => {
+            let (left, right) = items.split_at(items.len().div_ceil(2));
+            vec![left.to_vec(), right.to_vec()]
+        }
+    };
+    Suspicion::Pieces {
+        pieces,
+        searching: true,
+    }
+}
+
+/// Pieces that one call may hold; one: it may hold all of it.
+pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
+    let usage = Usage::of(items);
+    if usage.fits(room) && items.len() <= room.paths_per_request as usize {
+        return vec![items.to_vec()];
+    }
+    Kind::ALL
+        .into_iter()
+        .flat_map(|kind| {
+            let most = match kind {
+                Kind::Files => room.files,
+                Kind::Wildcards => room.wildcards,
+            };
+            let most = most.min(room.paths_per_request).max(1) as usize;
+            let of_kind: Vec<Item> = items.iter().filter(|i| kind.is_of(i)).cloned().collect();
+            let pieces: Vec<Vec<Item>> = of_kind.chunks(most).map(<[Item]>::to_vec).collect();
+            pieces
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn items(texts: impl IntoIterator<Item = String>) -> Vec<Item> {
+        let items = texts.into_iter();
+        items
+            .map(|text| Item::from_canonical(&text).unwrap())
+            .collect()
+    }
+
+    /// Searches a batch until all of it is decided, and gives the calls that were refused and the
+    /// items that failed.
+    fn search(batch: Vec<Item>, is_bad: impl Fn(&Item) -> bool) -> (u32, usize) {
+        type Open = (Vec<Item>, Option<usize>);
+        let mut searches: Vec<Search> = Vec::new();
+        let mut open: std::collections::VecDeque<Open> = [(batch, None)].into();
+        let (mut refused, mut failed) = (0, 0);
+        while let Some((items, of)) = open.pop_front() {
+            if !items.iter().any(&is_bad) {
+                of.into_iter().for_each(|of| searches[of].accepted += 1);
+                continue;
+            }
+            refused += 1;
+            match suspect(&items, of.map(|of| searches[of])) {
+                Suspicion::Pieces { pieces, searching } => {
+                    let of = match of {
+                        None if searching => {
+                            searches.push(Search::default());
+                            Some(searches.len() - 1)
+                        }
+                        of => of,
+                    };
+                    open.extend(pieces.into_iter().map(|piece| (piece, of)));
+                }
+                Suspicion::Hopeless { rest_too } => {
+                    failed += items.len();
+                    if rest_too {
+                        failed += open
+                            .iter()
+                            .filter(|o| o.1 == of)
+                            .map(|o| o.0.len())
+                            .sum::<usize>();
+                        open.retain(|o| o.1 != of);
+                    }
+                }
+            }
+            if let Some(of) = of {
+                searches[of].refused += 1;
+                searches[of].refused_alone += u32::from(items.len() == 1);
+            }
+        }
+        (refused, failed)
+    }
+
+    #[test]
+    fn tags_that_the_distribution_does_not_have_are_found_in_three_calls() {
+        for tags in [3, 40, 500] {
+            let batch = items((0..tags).map(|n| format!("#tag:{n}")));
+            assert_eq!(
+                search(batch, |item| item.as_str().starts_with('#')),
+                (3, tags)
+            );
+        }
+        let mixed = (0..40)
+            .map(|n| format!("#t{n}"))
+            .chain((0..9).map(|n| format!("/{n}")));
+        assert_eq!(
+            search(items(mixed), |item| item.as_str().starts_with('#')),
+            (4, 40)
+        );
+    }
+
+    #[test]
+    fn one_bad_path_fails_alone_wherever_it_stands() {
+        for bad in [0, 1, 1_500, 2_998, 2_999] {
+            let batch = items((0..3_000).map(|n| format!("/{n}")));
+            let (refused, failed) = search(batch, |item| item.as_str() == format!("/{bad}"));
+            assert_eq!(failed, 1, "{bad}");
+            assert!(refused <= 14, "{bad}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_search_ends_however_much_is_bad() {
+        let batch = items((0..3_000).map(|n| format!("/{n}")));
+        let (refused, failed) = search(batch, |item| item.as_str().ends_with('7'));
+        assert!(refused <= MOST_REFUSALS + 2, "{refused}");
+        assert!(failed >= 300);
+    }
+
+    #[test]
+    fn a_batch_is_cut_to_what_a_call_may_hold() {
+        let paths = (0..5)
+            .map(|n| format!("/{n}"))
+            .chain((0..3).map(|n| format!("/{n}/*")));
+        let room = Room {
+            files: 2,
+            wildcards: 1,
+            ..Room::default()
+        };
+        let sizes: Vec<usize> = fit(&items(paths), room).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [2, 2, 1, 1, 1, 1]);
+    }
+}

@@ -1,0 +1,238 @@
+//! Storing batches as invalidations, and replacing one that cannot go as a whole by its pieces.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::claim::{LEASE, Stored, parse_items};
+use super::transitions::lock_publishes;
+use super::{PlanInputs, SiteId, Store, StoreError};
+use crate::domain::coverage::Cover;
+use crate::domain::{CallerReference, DistributionId, Item, Search, Usage};
+
+/// A batch that is about to be stored.
+pub(super) struct Batch<'a> {
+    id: Uuid,
+    items: &'a [Item],
+    publishes: Vec<Uuid>,
+    /// Items its publishes asked for.
+    pub(super) asked: u64,
+    /// How many more items it would have had unfolded.
+    pub(super) folded: u64,
+    /// The refused batch that it is a piece of.
+    pub(super) search: Option<Uuid>,
+    /// Its call is claimed at once.
+    pub(super) claim: Option<Uuid>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(id: Uuid, items: &'a [Item], publishes: &[Uuid]) -> Self {
+        Self {
+            id,
+            items,
+            publishes: publishes.to_vec(),
+            asked: items.len() as u64,
+            folded: 0,
+            search: None,
+            claim: None,
+        }
+    }
+}
+
+/// Stores batches with the publishes that they cover, of which `taken` have been waiting. Gives the
+/// trace of the first batch's first publish that has one; none: one of `taken` waits no more.
+pub(super) async fn store_batches(
+    connection: &mut PgConnection,
+    site: SiteId,
+    distribution: &DistributionId,
+    batches: &[Batch<'_>],
+    taken: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<Option<Option<String>>, StoreError> {
+    let each = |of: fn(&Batch<'_>) -> i64| {
+        let count = |batch| i32::try_from(of(batch)).unwrap_or(i32::MAX);
+        batches.iter().map(count).collect::<Vec<_>>()
+    };
+    let texts = |of: fn(&Batch<'_>) -> String| batches.iter().map(of).collect::<Vec<_>>();
+    let ids: Vec<Uuid> = batches.iter().map(|batch| batch.id).collect();
+    let covered = batches
+        .iter()
+        .flat_map(|batch| batch.publishes.iter().map(|publish| (batch.id, *publish)));
+    let (covering, covered): (Vec<Uuid>, Vec<Uuid>) = covered.unzip();
+    let row = sqlx::query!(
+        r#"WITH taken AS (
+             UPDATE publish SET planned = true
+             WHERE site_id = $1 AND id = ANY($2) AND NOT planned AND ended_at IS NULL RETURNING id),
+           stored AS (
+             INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked,
+                                       folded, search, created_at, next_at, attempts, unknown_attempts,
+                                       unanswered_since, lease_token, lease_until)
+             SELECT id, $1, $3, reference, string_to_array(items, E'\n'), files, wildcards, asked, folded, search, $4,
+                    CASE WHEN claim IS NULL THEN $4 ELSE $5::timestamptz END,
+                    num_nonnulls(claim), num_nonnulls(claim),
+                    CASE WHEN claim IS NOT NULL THEN $4 END, claim, CASE WHEN claim IS NOT NULL THEN $5 END
+             FROM unnest($6::uuid[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[], $12::int[], $13::uuid[],
+                         $14::uuid[])
+               AS batch (id, reference, items, files, wildcards, asked, folded, search, claim)),
+           covered AS (
+             INSERT INTO coverage (invalidation_id, site_id, publish_id)
+             SELECT invalidation, $1, publish FROM unnest($15::uuid[], $16::uuid[]) AS pair (invalidation, publish))
+           SELECT (SELECT count(*) FROM taken) as "taken!",
+                  (SELECT traceparent FROM publish
+                   WHERE site_id = $1 AND id = ANY($17) AND traceparent IS NOT NULL ORDER BY id LIMIT 1) as traceparent"#,
+        site.0,
+        taken,
+        distribution.as_str(),
+        now,
+        now + LEASE,
+        &ids,
+        &texts(|batch| CallerReference::of(batch.id).to_string()),
+        // Items have no line breaks: `domain` encodes or refuses control characters.
+        &texts(|batch| {
+            let items: Vec<&str> = batch.items.iter().map(Item::as_str).collect();
+            items.join("\n")
+        }),
+        &each(|batch| Usage::of(batch.items).files.into()),
+        &each(|batch| Usage::of(batch.items).wildcards.into()),
+        &each(|batch| i64::try_from(batch.asked).unwrap_or(i64::MAX)),
+        &each(|batch| i64::try_from(batch.folded).unwrap_or(i64::MAX)),
+        &batches.iter().map(|batch| batch.search).collect::<Vec<_>>() as &[Option<Uuid>],
+        &batches.iter().map(|batch| batch.claim).collect::<Vec<_>>() as &[Option<Uuid>],
+        &covering,
+        &covered,
+        batches.first().map_or(&[][..], |batch| &batch.publishes),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.taken.unsigned_abs() == taken.len() as u64).then_some(row.traceparent))
+}
+
+/// Stores the pieces of an invalidation, each under a reference of its own, and moves each publish
+/// to the pieces that cover its items. What becomes of the whole is the caller's to say.
+pub(super) async fn store_pieces(
+    connection: &mut PgConnection,
+    site: SiteId,
+    distribution: &DistributionId,
+    whole: Uuid,
+    pieces: &[Vec<Item>],
+    ids: &[Uuid],
+    search: Option<Uuid>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    lock_publishes(connection, site).await?;
+    let rows = sqlx::query!(
+        "SELECT p.id, p.items, i.asked FROM invalidation i
+         JOIN coverage c ON c.invalidation_id = i.id
+         JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
+         WHERE i.id = $1 ORDER BY p.id",
+        whole,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let sent: Cover<'_> = pieces.iter().flatten().collect();
+    let piece_of: HashMap<&Item, usize> = pieces
+        .iter()
+        .enumerate()
+        .flat_map(|(piece, items)| items.iter().map(move |item| (item, piece)))
+        .collect();
+    let mut batches: Vec<Batch<'_>> = pieces
+        .iter()
+        .zip(ids)
+        .map(|(items, id)| Batch {
+            asked: 0,
+            search,
+            ..Batch::new(*id, items, &[])
+        })
+        .collect();
+    // Together they asked for what the whole did, whose saving may belong to batches planned with
+    // it.
+    let mut asked_left = rows
+        .first()
+        .map_or(0, |row| row.asked.unsigned_abs().into());
+    for row in rows {
+        for item in parse_items(row.items)? {
+            let piece = sent.covering(&item).and_then(|by| piece_of.get(by));
+            let Some(batch) = piece.and_then(|piece| batches.get_mut(*piece)) else {
+                continue;
+            };
+            batch.asked += 1;
+            if batch.publishes.last() != Some(&row.id) {
+                batch.publishes.push(row.id);
+            }
+        }
+    }
+    if let Some((last, others)) = batches.split_last_mut() {
+        for batch in others {
+            asked_left -= asked_left.min(batch.asked);
+        }
+        last.asked = asked_left;
+    }
+    sqlx::query!("DELETE FROM coverage WHERE invalidation_id = $1", whole)
+        .execute(&mut *connection)
+        .await?;
+    store_batches(connection, site, distribution, &batches, &[], now).await?;
+    Ok(())
+}
+
+impl Store {
+    /// Replaces a stored invalidation that is known not to have been accepted by pieces that one
+    /// call may hold. `false`: it is not as it was read.
+    pub async fn cut(
+        &self,
+        inputs: &PlanInputs,
+        stored: &Stored,
+        pieces: &[Vec<Item>],
+        ids: &[Uuid],
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let ours = sqlx::query!(
+            "SELECT FROM invalidation
+             WHERE id = $1 AND status = 'Queued' AND unknown_attempts = 0 AND lease_token IS NULL FOR UPDATE",
+            stored.id,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        if ours.is_none() {
+            return Ok(false);
+        }
+        let distribution = &inputs.settings.distribution_id;
+        store_pieces(
+            &mut tx,
+            inputs.site,
+            distribution,
+            stored.id,
+            pieces,
+            ids,
+            stored.search,
+            now,
+        )
+        .await?;
+        sqlx::query!("DELETE FROM invalidation WHERE id = $1", stored.id)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// What has come of a search so far.
+    pub(super) async fn search(&self, search: Uuid) -> Result<Search, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT count(*) FILTER (WHERE status = 'Failed') as "refused!",
+                      count(*) FILTER (WHERE status = 'Failed' AND cardinality(items) = 1) as "alone!",
+                      count(*) FILTER (WHERE status NOT IN ('Queued', 'Failed')) as "accepted!"
+               FROM invalidation WHERE search = $1"#,
+            search,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(Search {
+            refused: count(row.refused),
+            refused_alone: count(row.alone),
+            accepted: count(row.accepted),
+        })
+    }
+}

@@ -1,0 +1,230 @@
+//! All that decides about what waits at a site: for the dispatcher, and for dry runs. Nothing is
+//! locked or changed.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::settings::Slot;
+use super::spending::month_usage;
+use super::{SiteId, Store, StoreError, known_paths};
+use crate::domain::limits::IN_PROGRESS;
+use crate::domain::{
+    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KnownPaths, Limits, MonthUsage,
+    MonthlyLimit, PastLimit, PolicyName, Region, Room, Settings, Spending, Usage,
+};
+
+/// How things stand at a site, its distribution and its access key.
+#[derive(Clone, Debug)]
+pub struct PlanInputs {
+    pub site: SiteId,
+    /// The settings in force.
+    pub settings: Settings,
+    /// What the site's owner allows.
+    pub spending: Spending,
+    /// What the month has taken.
+    pub month: MonthUsage,
+    /// What of the site is on its way.
+    pub in_flight: InFlight,
+    /// What counts against the distribution's quotas.
+    pub used: Usage,
+    /// What of the site is stored and has to wait for room: new publishes leave it to them.
+    pub reserved: Usage,
+    /// The limits that hold for the distribution: as configured, and as learned.
+    pub limits: Limits,
+    /// What is believed of the distribution.
+    pub beliefs: Beliefs,
+    /// The access key's rate, as it is now.
+    pub bucket: Bucket,
+    /// When something last ended at the distribution.
+    pub completed_at: Option<OffsetDateTime>,
+    /// Since when each call for the site has left publishes waiting for room.
+    pub backlog_since: Option<OffsetDateTime>,
+    /// Since when AWS has been rejecting the settings.
+    pub paused_since: Option<OffsetDateTime>,
+    /// Until when nobody may call: the site is paused, or somebody else is calling.
+    pub closed_until: Option<OffsetDateTime>,
+    /// Invalidations of the site that are stored and not accepted.
+    pub stored: i64,
+    /// Those that are due.
+    pub stored_due: i64,
+    /// Those that had no answer and are tried again.
+    pub retrying: i64,
+    /// When the latest of those was planned.
+    pub retrying_since: Option<OffsetDateTime>,
+    /// Whether it is written down that the site waits, or has a backlog.
+    pub(super) is_marked: bool,
+    /// What a claim restates: calls of the distribution, the settings' version and the bucket.
+    pub(super) calls: i64,
+    pub(super) settings_version: i32,
+    pub(super) stored_bucket: Option<Bucket>,
+}
+
+impl PlanInputs {
+    /// What may be sent now.
+    pub fn room(&self, now: OffsetDateTime) -> Room {
+        self.beliefs
+            .room(&self.limits, self.used, self.completed_at, now)
+    }
+
+    /// Every other call, so that two who wait take turns.
+    pub const fn has_odd_turn(&self) -> bool {
+        self.calls % 2 == 1
+    }
+}
+
+impl Store {
+    /// How things stand; none: the site has no CDN settings, or is gone.
+    pub async fn plan_inputs(
+        &self,
+        site: SiteId,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Option<PlanInputs>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        self.inputs(&mut connection, site, limits, now).await
+    }
+
+    async fn inputs(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Option<PlanInputs>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT f.slot as "slot!: Slot", f.distribution_id as "distribution_id!: DistributionId",
+                      f.access_key_id as "access_key_id: AccessKeyId", f.secret_access_key,
+                      f.region as "region!: Region",
+                      s.policy as "policy: PolicyName", s.fold_threshold, s.monthly_limit,
+                      s.past_limit as "past_limit: PastLimit", s.backlog_since, s.paused_at, s.settings_version,
+                      s.waits_for IS NOT NULL OR s.limited_until IS NOT NULL OR s.backlog_since IS NOT NULL as "is_marked!",
+                      greatest(s.resume_at, d.lease_until) as closed_until, d.calls, d.completed_at, d.beliefs,
+                      k.tokens as "tokens?", k.rate as "rate?", k.refilled_at as "refilled_at?",
+                      coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
+                      coalesce(c.own, 0) as "own!",
+                      q.stored as "stored!", q.due as "stored_due!", q.retrying as "retrying!", q.retrying_since,
+                      coalesce(q.items, 0) as "planned!", coalesce(q.files, 0) as "reserved_files!",
+                      coalesce(q.wildcards, 0) as "reserved_wildcards!"
+               FROM site s
+               JOIN settings_in_force f ON f.site_id = s.id
+               JOIN distribution d ON d.id = f.distribution_id
+               LEFT JOIN access_key k ON k.id = coalesce(f.access_key_id, 'default')
+               CROSS JOIN LATERAL (
+                 SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards,
+                        sum(c.files + c.wildcards + c.folded) FILTER (WHERE c.site_id = s.id) AS own
+                 FROM counted c
+                 WHERE c.distribution_id = d.id AND (c.since IS NULL OR c.since > $3)) c
+               CROSS JOIN LATERAL (
+                 SELECT count(*) AS stored, count(*) FILTER (WHERE i.next_at <= $2) AS due,
+                        count(*) FILTER (WHERE i.waiting_for = 'retry') AS retrying,
+                        max(i.created_at) FILTER (WHERE i.waiting_for = 'retry') AS retrying_since,
+                        sum(cardinality(i.items)) AS items,
+                        sum(i.files) FILTER (WHERE i.search IS NULL AND i.waiting_for IS DISTINCT FROM 'retry') AS files,
+                        sum(i.wildcards) FILTER (WHERE i.search IS NULL AND i.waiting_for IS DISTINCT FROM 'retry')
+                          AS wildcards
+                 FROM invalidation i
+                 WHERE i.site_id = s.id AND i.distribution_id = d.id AND i.status = 'Queued') q
+               WHERE s.id = $1 AND s.removed_at IS NULL"#,
+            site.0,
+            now,
+            now - IN_PROGRESS,
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let settings = Settings {
+            credentials: self.credentials(
+                site,
+                row.slot,
+                row.access_key_id,
+                row.secret_access_key.as_deref(),
+            )?,
+            distribution_id: row.distribution_id,
+            region: row.region,
+        };
+        let key = settings.access_key_name();
+        let month = month_usage(connection, site, Some(key), now).await?;
+        // Of another version, perhaps: then nothing is believed yet.
+        let beliefs: Beliefs = serde_json::from_value(row.beliefs).unwrap_or_default();
+        let stored_bucket = match (row.tokens, row.rate, row.refilled_at) {
+            (Some(tokens), Some(rate), Some(refilled_at)) => Some(Bucket {
+                tokens,
+                rate,
+                refilled_at,
+            }),
+            _ => None,
+        };
+        let planned = row.planned.unsigned_abs();
+        Ok(Some(PlanInputs {
+            site,
+            settings,
+            spending: Spending {
+                policy: row.policy,
+                fold_above: row.fold_threshold.unsigned_abs(),
+                monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
+                    paths: paths.unsigned_abs(),
+                    then: row.past_limit,
+                }),
+            },
+            month,
+            in_flight: InFlight {
+                planned,
+                in_progress: row.own.unsigned_abs(),
+            },
+            used: usage(row.files, row.wildcards),
+            reserved: usage(row.reserved_files, row.reserved_wildcards),
+            limits: beliefs.narrow(limits),
+            beliefs,
+            bucket: stored_bucket.map_or_else(
+                || Bucket::full(limits, now),
+                |bucket| bucket.refilled(limits, now),
+            ),
+            completed_at: row.completed_at,
+            backlog_since: row.backlog_since,
+            paused_since: row.paused_at,
+            closed_until: row.closed_until,
+            stored: row.stored,
+            stored_due: row.stored_due,
+            retrying: row.retrying,
+            retrying_since: row.retrying_since,
+            is_marked: row.is_marked,
+            calls: row.calls,
+            settings_version: row.settings_version,
+            stored_bucket,
+        }))
+    }
+
+    /// What the site has published lately.
+    pub async fn known_paths(&self, site: SiteId) -> Result<KnownPaths, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        known_paths::load(&mut connection, site).await
+    }
+
+    /// What counts against a distribution's quotas.
+    pub(super) async fn in_progress(
+        &self,
+        distribution: &DistributionId,
+        now: OffsetDateTime,
+    ) -> Result<Usage, StoreError> {
+        let sum = sqlx::query!(
+            r#"SELECT coalesce(sum(files), 0) as "files!", coalesce(sum(wildcards), 0) as "wildcards!"
+               FROM counted WHERE distribution_id = $1 AND (since IS NULL OR since > $2)"#,
+            distribution.as_str(),
+            now - IN_PROGRESS,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(usage(sum.files, sum.wildcards))
+    }
+}
+
+fn usage(files: i64, wildcards: i64) -> Usage {
+    Usage {
+        files: count(files),
+        wildcards: count(wildcards),
+    }
+}
+
+pub(super) fn count(n: i64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

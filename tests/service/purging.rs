@@ -1,0 +1,446 @@
+//! Purging moves on: what is believed of CloudFront delays for seconds, and nobody waits for
+//! another's trouble.
+
+use serde_json::{Value, json};
+use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
+
+use crate::faults::create;
+use crate::support::{DISTRIBUTION, KEY, Stepped, policy};
+
+const SLOW: u64 = 3_600_000;
+const OTHER_KEY: &str = "AKIAOTHER00000000001";
+
+impl Stepped {
+    async fn states(&self, ids: &[String]) -> Vec<String> {
+        let mut states = Vec::new();
+        for id in ids {
+            let publish = self.api.get_publish(id).await;
+            states.push(publish["state"].as_str().unwrap().to_owned());
+        }
+        states
+    }
+
+    async fn publish_paths(&self, paths: impl IntoIterator<Item = String>) -> String {
+        let paths: Vec<String> = paths.into_iter().collect();
+        let publish = self.api.publish(json!({ "paths": paths })).await;
+        publish["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn state_of(&self, id: &str) -> String {
+        self.states(&[id.to_owned()]).await.remove(0)
+    }
+}
+
+fn may(actions: &[&str]) -> Value {
+    let mut policy = policy(DISTRIBUTION);
+    policy["Statement"][0]["Action"] = json!(actions);
+    policy
+}
+
+#[tokio::test]
+async fn a_wildcard_that_waits_does_not_hold_up_a_plain_path() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW }))
+        .await;
+    service
+        .publish_paths((0..15).map(|n| format!("/{n}/*")))
+        .await;
+    service.run().await;
+    let wildcard = service.publish_and_run("/16/*").await;
+    let path = service.publish_and_run("/path").await;
+    assert_eq!(
+        service.states(&[wildcard, path]).await,
+        ["queued", "in_progress"]
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .set_policy(may(&["cloudfront:CreateInvalidation"]))
+        .await;
+    let paths = (0..15).map(|n| format!("/{n}/*"));
+    let first = service.publish_paths(paths).await;
+    service.run().await;
+    let next = service.publish_and_run("/next/*").await;
+    service.pass(5).await;
+    let site = |service: &Stepped| service.state.directory.site("default").unwrap();
+    service
+        .state
+        .directory
+        .refresh(&service.state.store)
+        .await
+        .unwrap();
+    assert!(site(&service).poll_denied_since.is_some());
+    service.pass(26).await;
+    assert_eq!(
+        service.state_of(&next).await,
+        "in_progress",
+        "it counts for 25 seconds"
+    );
+    for _ in 0..4 {
+        service.pass(31).await;
+    }
+    assert_eq!(service.state_of(&first).await, "unconfirmed");
+    assert_eq!(service.state_of(&next).await, "unconfirmed");
+
+    service.sandbox.set_policy(policy(DISTRIBUTION)).await;
+    let last = service.publish_and_run("/last").await;
+    assert_eq!(service.run_until_ended(&last).await["state"], "completed");
+    service
+        .state
+        .directory
+        .refresh(&service.state.store)
+        .await
+        .unwrap();
+    assert_eq!(site(&service).poll_denied_since, None);
+}
+
+#[tokio::test]
+async fn questions_that_are_not_answered_hold_nothing_for_long() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .fault(json!({ "operation": "get",
+        "fault": { "kind": "error", "code": "ServiceUnavailable", "status": 503 } }))
+        .await;
+    service
+        .publish_paths((0..15).map(|n| format!("/{n}/*")))
+        .await;
+    service.run().await;
+    let next = service.publish_and_run("/next/*").await;
+    for _ in 0..7 {
+        service.pass(5).await;
+    }
+    assert_eq!(service.state_of(&next).await, "in_progress");
+}
+
+#[tokio::test]
+async fn one_that_never_completes_delays_for_thirty_seconds() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW, "wildcards_in_progress": 100 }))
+        .await;
+    service
+        .publish_paths((0..15).map(|n| format!("/{n}/*")))
+        .await;
+    service.run().await;
+    let next = service.publish_and_run("/next/*").await;
+    service.pass(20).await;
+    assert_eq!(service.state_of(&next).await, "queued");
+    service.pass(11).await;
+    assert_eq!(
+        service.state_of(&next).await,
+        "in_progress",
+        "CloudFront has room, and was asked"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_never_gets_an_answer_holds_nobody() {
+    let service = Stepped::start().await;
+    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    service.sandbox.fault(create(1, unavailable.clone())).await;
+    service
+        .publish_paths((0..3_000).map(|n| format!("/{n}")))
+        .await;
+    service.run().await;
+    let path = service.publish_and_run("/path").await;
+    assert_eq!(service.state_of(&path).await, "in_progress");
+}
+
+#[tokio::test]
+async fn an_outage_does_not_turn_each_publish_into_a_call() {
+    let service = Stepped::start().await;
+    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "fault": unavailable }))
+        .await;
+    let mut ids = Vec::new();
+    for n in 0..60 {
+        ids.push(service.publish_and_run(&format!("/{n}")).await);
+        service.pass(1).await;
+    }
+    let references: std::collections::BTreeSet<String> = service
+        .sandbox
+        .creates()
+        .await
+        .iter()
+        .map(|call| call["caller_reference"].to_string())
+        .collect();
+    assert!(references.len() <= 5, "{}", references.len());
+    service.sandbox.clear_faults().await;
+    for id in ids {
+        assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    }
+}
+
+#[tokio::test]
+async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    service.sandbox.fault(create(1, unavailable)).await;
+    other
+        .publish(json!({ "paths": (0..3_000).map(|n| format!("/{n}")).collect::<Vec<_>>() }))
+        .await;
+    service.run().await;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let site = store
+        .site_id(&"other".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(store.remove_site(site, now).await.unwrap());
+    assert_eq!(store.next_due(&[]).await.unwrap(), None);
+    let path = service.publish_and_run("/path").await;
+    assert_eq!(service.state_of(&path).await, "in_progress");
+}
+
+#[tokio::test]
+async fn a_quota_that_is_smaller_than_believed_is_found_at_once() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "files_in_progress": 20 }))
+        .await;
+    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    service.sandbox.fault(create(1, unavailable)).await;
+    let id = service
+        .publish_paths((0..30).map(|n| format!("/{n}")))
+        .await;
+    service.run().await;
+    for _ in 0..10 {
+        service.pass(2).await;
+    }
+    let publish = service.api.get_publish(&id).await;
+    assert_eq!(publish["state"], "completed", "{publish:#}");
+    let refused = service.sandbox.outcomes().await;
+    let refused = refused
+        .iter()
+        .filter(|o| *o == "TooManyInvalidationsInProgress")
+        .count();
+    assert_eq!(refused, 1);
+}
+
+#[tokio::test]
+async fn tags_that_the_distribution_does_not_have_fail_after_three_calls() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))
+        .await;
+    let tags: Vec<_> = (0..40).map(|n| format!("tag:{n}")).collect();
+    let tagged = service.api.publish(json!({ "tags": tags })).await;
+    let tagged = tagged["id"].as_str().unwrap().to_owned();
+    service.run().await;
+    let path = service.publish_and_run("/path").await;
+    assert_eq!(
+        service.states(&[tagged, path]).await,
+        ["failed", "in_progress"]
+    );
+    assert_eq!(service.sandbox.creates().await.len(), 4);
+}
+
+#[tokio::test]
+async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .set_key(KEY, json!({ "enabled": false }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    service.pass(86_400 + 60).await;
+    service
+        .sandbox
+        .set_key(KEY, json!({ "enabled": true }))
+        .await;
+    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    service.sandbox.fault(create(1, unavailable)).await;
+    service.pass(601).await;
+    assert_eq!(service.state_of(&id).await, "queued");
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn a_monthly_limit_holds_for_every_policy_and_rate() {
+    for name in [PolicyName::Exact, PolicyName::Economical] {
+        let service = Stepped::start_with(&[("CLOUDFRONT_PATHS_PER_SECOND", "7")]).await;
+        let spending = Spending {
+            policy: name,
+            monthly_limit: Some(MonthlyLimit {
+                paths: 30,
+                then: PastLimit::Hold,
+            }),
+            ..Spending::default()
+        };
+        let store = &service.state.store;
+        store
+            .save_spending(service.site(), &spending)
+            .await
+            .unwrap();
+        for n in 0..6 {
+            service
+                .publish_paths((0..12).map(|page| format!("/d{n}-{page}")))
+                .await;
+        }
+        for _ in 0..40 {
+            service.pass(2).await;
+        }
+        let month = store
+            .month_usage(service.site(), service.state.clock.now())
+            .await
+            .unwrap();
+        assert!(
+            month.site_paths <= 30,
+            "{name:?}: {} paths",
+            month.site_paths
+        );
+        assert!(
+            month.site_paths >= 12,
+            "{name:?}: {} paths",
+            month.site_paths
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_neighbours_files_fold_nothing_here() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW }))
+        .await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let pages: Vec<_> = (0..200).map(|n| format!("/theirs/{n}")).collect();
+    other.publish(json!({ "paths": pages })).await;
+    service.run().await;
+    let economical = Spending {
+        policy: PolicyName::Economical,
+        ..Spending::default()
+    };
+    service
+        .state
+        .store
+        .save_spending(service.site(), &economical)
+        .await
+        .unwrap();
+    service
+        .publish_paths((0..12).map(|n| format!("/ours/{n}")))
+        .await;
+    service.run().await;
+    let newest = service.sandbox.accepted().await.remove(0);
+    assert_eq!(newest["paths"].as_array().unwrap().len(), 12);
+}
+
+#[tokio::test]
+async fn settings_that_move_away_and_back_bill_nothing_twice() {
+    let service = Stepped::start().await;
+    let mut lost = create(1, json!({ "kind": "drop_answer" }));
+    lost["handled"] = json!(true);
+    service.sandbox.fault(lost).await;
+    let id = service.publish_and_run("/about").await;
+    let site = service.site();
+    service.activate(site, "E2MISTYPED0001", KEY).await;
+    service.run().await;
+    service.activate(site, DISTRIBUTION, KEY).await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    assert_eq!(service.sandbox.accepted().await.len(), 1);
+    let now = service.state.clock.now();
+    assert_eq!(
+        service
+            .state
+            .store
+            .month_usage(site, now)
+            .await
+            .unwrap()
+            .site_paths,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_rate_of_paths_is_learned_from_throttling() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+        ("CLOUDFRONT_REQUEST_BURST", "5"),
+    ])
+    .await;
+    service
+        .sandbox
+        .config(json!({ "paths_per_second": 150, "wildcards_per_second": 1 }))
+        .await;
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        ids.push(
+            service
+                .publish_paths((0..100).map(|page| format!("/{n}/{page}")))
+                .await,
+        );
+    }
+    for _ in 0..80 {
+        service.pass(1).await;
+        // The sandbox counts its seconds by its own clock.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let outcomes = service.sandbox.outcomes().await;
+    let refused = outcomes.iter().filter(|o| *o == "Throttling").count();
+    println!("{refused} of {} refused", outcomes.len());
+    assert!(refused >= 3, "{outcomes:?}");
+    assert!(
+        service
+            .states(&ids)
+            .await
+            .iter()
+            .any(|state| state != "queued")
+    );
+}
+
+#[tokio::test]
+async fn a_site_that_cannot_be_read_stops_only_itself() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", "E2OTHER0000001", OTHER_KEY).await;
+    let theirs = other.publish_path("/theirs").await;
+    let ours = service.publish_and_run("/ours").await;
+    let mut db = service.database.connect().await;
+    sqlx::query("UPDATE cdn_settings SET region = 'moon-1' WHERE distribution_id = $1")
+        .bind(DISTRIBUTION)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let waiting = service.api.publish_path("/waiting").await;
+    service.pass(3).await;
+    assert_eq!(other.get_publish(&theirs).await["state"], "completed");
+    assert_eq!(
+        service.states(&[ours, waiting]).await,
+        ["in_progress", "queued"]
+    );
+    service
+        .state
+        .directory
+        .refresh(&service.state.store)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_nothing() {
+    let service = Stepped::start().await;
+    service.publish_and_run("/before").await;
+    service.advance(time::Duration::HOUR);
+    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
+    service.sandbox.fault(create(1, throttling)).await;
+    let id = service.publish_and_run("/about").await;
+    service.advance(-time::Duration::HOUR);
+    service.run().await;
+    for _ in 0..60 {
+        service.pass(1).await;
+    }
+    assert_ne!(service.state_of(&id).await, "queued");
+}
