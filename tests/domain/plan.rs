@@ -4,7 +4,7 @@ use skycms_cdn::domain::{
     Fate, Holdup, IntakeRules, Item, KnownPaths, Plan, PlanInput, Policy, PublishRequest, Room,
     Waiting, canonicalize, explain,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
-    plan, split,
+    plan,
 };
 use uuid::Uuid;
 
@@ -371,13 +371,4 @@ fn an_explanation_tells_the_fate_of_each_item() {
             "given": "/a~b", "origin": "widened", "items": [{ "item": "/a*", "fate": "waits" }]
         })
     );
-}
-
-#[test]
-fn halving_ends_at_single_items() {
-    let items: Vec<_> = (0..5).map(|i| item(&format!("/{i}"))).collect();
-    let (first, second) = split(items.clone());
-    assert_eq!((first.len(), second.len()), (3, 2));
-    assert_eq!([first, second].concat(), items);
-    assert_eq!(split(vec![item("/a")]), (vec![item("/a")], vec![]));
 }
