@@ -88,26 +88,29 @@ impl Dispatcher {
         }
     }
 
-    /// Claims the site's next call. A site whose settings cannot be read is paused.
-    async fn claim_send(&self, site: SiteId) -> Result<Next, StoreError> {
-        match self.next_send(site).await {
+    /// How things stand at a site. One whose settings cannot be read is paused.
+    async fn inputs(
+        &self,
+        site: SiteId,
+        now: OffsetDateTime,
+    ) -> Result<Option<PlanInputs>, StoreError> {
+        match self.store.plan_inputs(site, &self.limits, now).await {
             Err(error) if error.is_about_a_row() => {
                 tracing::error!(%site, %error, "paused");
-                let now = self.clock.now();
                 let error = AwsError::unreadable_secret(&error.to_string());
                 let until = now + UNREADABLE_WAIT;
                 self.store.pause(site, &error, until, now).await?;
-                Ok(Next::Nothing)
+                Ok(None)
             }
-            next => next,
+            inputs => inputs,
         }
     }
 
-    async fn next_send(&self, site: SiteId) -> Result<Next, StoreError> {
+    /// Claims the site's next call.
+    async fn claim_send(&self, site: SiteId) -> Result<Next, StoreError> {
         for _ in 0..TRIES {
             let now = self.clock.now();
-            let inputs = self.store.plan_inputs(site, &self.limits, now).await?;
-            let Some(inputs) = inputs else {
+            let Some(inputs) = self.inputs(site, now).await? else {
                 return Ok(Next::Nothing);
             };
             if inputs.closed_until.is_some_and(|until| until > now) {

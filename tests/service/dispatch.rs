@@ -200,13 +200,9 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         .save_settings(site, Slot::Active, &settings, None, now)
         .await
         .unwrap();
-    let claim = store.claim_planned(
-        &inputs,
-        &exact_plan(&service, &waiting),
-        &waiting,
-        vec![clock.id()],
-        taking(&service, &inputs),
-    );
+    let plan = exact_plan(&service, &waiting);
+    let taking = taking(&service, &inputs);
+    let claim = store.claim_planned(&inputs, &plan, &waiting, vec![clock.id()], taking);
     assert!(claim.await.unwrap().is_none());
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed", "{publish:#}");
