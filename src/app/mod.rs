@@ -28,8 +28,8 @@ use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::store::{
-    self, Changes, DatabaseProblem, Directory, Herald, Inbox, LastUsed, LiveChanges, SealError,
-    SiteId, StoreError,
+    self, Changes, DatabaseProblem, Directory, Inbox, LastUsed, LiveChanges, PublishNotifier,
+    SealError, SiteId, StoreError,
 };
 use crate::web::{self, AppState, Busy, Hasher, RecentDays, Shared};
 
@@ -128,7 +128,7 @@ pub struct App {
     listener: TcpListener,
     state: AppState,
     dispatcher: Dispatcher,
-    herald: Herald,
+    notifier: PublishNotifier,
     tasks: TaskTracker,
     history_days: u16,
     embedded: Option<Embedded>,
@@ -167,12 +167,12 @@ impl App {
             wake.clone(),
         )
         .counting(metrics.clone());
-        let herald = Herald::default();
+        let notifier = PublishNotifier::default();
         let inbox = Inbox::start(store.clone(), &tasks, {
-            let (wake, herald) = (wake.clone(), herald.clone());
+            let (wake, notifier) = (wake.clone(), notifier.clone());
             move |sites| {
                 wake.published(sites.iter().copied());
-                herald.published(sites);
+                notifier.published(sites);
             }
         });
         let hasher = Hasher::new(clock.clone());
@@ -207,7 +207,7 @@ impl App {
             listener,
             state,
             dispatcher,
-            herald,
+            notifier,
             tasks,
             history_days: config.history_days,
             embedded,
@@ -230,7 +230,7 @@ impl App {
             listener,
             state,
             dispatcher,
-            herald,
+            notifier,
             tasks,
             history_days,
             embedded,
@@ -248,7 +248,7 @@ impl App {
             let (store, changes) = (store.clone(), state.changes.clone());
             async move {
                 let here = |site: SiteId| changes.announce(Changes::Work(site.0));
-                herald.run(&store, replica, here).await;
+                notifier.run(&store, replica, here).await;
             }
         }));
         tasks.spawn(janitor::run(

@@ -16,9 +16,9 @@ use super::{SiteId, Store};
 /// The least time between two notifications.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// Takes down where something was published. Clones tell the same listeners.
+/// Notes where something was published. Clones notify the same listeners.
 #[derive(Clone, Debug, Default)]
-pub struct Herald(Arc<Inner>);
+pub struct PublishNotifier(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -26,14 +26,14 @@ struct Inner {
     sites: Mutex<BTreeSet<SiteId>>,
 }
 
-impl Herald {
+impl PublishNotifier {
     /// Something was published at these sites.
     pub fn published(&self, sites: impl IntoIterator<Item = SiteId>) {
         self.sites().extend(sites);
         self.0.notify.notify_one();
     }
 
-    /// Tells the pages of this replica, through `here`, and the other replicas, for ever.
+    /// Tells the pages of this replica, through `here`, and the other replicas, until it is dropped.
     pub async fn run(self, store: &Store, replica: Uuid, here: impl Fn(SiteId)) {
         loop {
             self.0.notify.notified().await;
