@@ -63,7 +63,7 @@ async fn sites_come_and_go_on_a_page() {
         .unwrap();
     browser.fill("name-shop-de", "shop").await;
     browser.submit("Rename").await;
-    browser.wait_for(".notice", "answered 404").await;
+    browser.wait_for(".notice", "answered with 404").await;
     browser
         .find(".sites summary")
         .await

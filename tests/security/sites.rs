@@ -269,7 +269,7 @@ async fn a_renamed_site_keeps_everything_but_its_old_name() {
             .get("/sites?done=renamed")
             .await
             .body
-            .contains("answered 404")
+            .contains("answered with 404")
     );
     assert_eq!(admin.get("/sites/shop/activity").await.status, 404);
     assert_eq!(publish(&service, "shop", SHOP_TOKEN).await.status, 404);
@@ -295,7 +295,9 @@ async fn a_removed_site_is_gone_with_its_secrets() {
     let id = site(&service, "shop");
     let asked = admin.post("/sites/shop/remove", &[]).await;
     assert_eq!(asked.status, 200);
-    assert!(asked.body.contains("Remove the site shop?") && asked.body.contains("stays accepted"));
+    assert!(
+        asked.body.contains("Remove the site shop?") && asked.body.contains("already accepted")
+    );
     assert!(
         asked.body.contains("action=\"/sites/shop/remove\""),
         "{}",

@@ -41,7 +41,7 @@ pub(crate) async fn render(
     let mut response = next.run(request).await;
     let error = response.extensions_mut().remove::<Arc<Error>>();
     let error = error.or_else(|| of_layer(&response).map(Arc::new));
-    if is_of_cloudfront {
+    if is_of_cloudfront || cloudfront::has_fault(&response) {
         let refused = error.map(|error| cloudfront::refuse(&error));
         return cloudfront::finish(refused.unwrap_or(response), &state.clock);
     }
