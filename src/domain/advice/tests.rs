@@ -298,7 +298,7 @@ fn each_other_error_has_its_cause_and_fix() {
             "",
             404,
             Get,
-            "does not know this invalidation",
+            "no longer knows this invalidation",
             "purge it again",
         ),
         (
