@@ -256,7 +256,7 @@ async fn the_regions_are_those_of_each_part_of_aws() {
     browser
         .assert_sees(
             "#region-hint",
-            "AWS takes requests to it only when they are signed for its own region",
+            "AWS accepts only requests signed for CloudFront’s own region",
         )
         .await;
     stage.finish().await;

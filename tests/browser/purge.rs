@@ -23,7 +23,7 @@ async fn purge(scripts: Scripts) {
         Scripts::Off => browser.submit("Preview").await,
     };
     browser.open("/purge").await;
-    browser.assert_sees("#preview", "Type something").await;
+    browser.assert_sees("#preview", "Start typing").await;
 
     browser.fill("items", "/a*b\n/fine").await;
     preview().await;

@@ -223,7 +223,7 @@ async fn removal(scripts: Scripts) {
         browser.submit("Remove…").await;
         browser.assert_sees("h1", "Remove the CDN settings?").await;
         browser
-            .assert_sees("main", "In AWS it stays valid until you delete it there.")
+            .assert_sees("main", "It stays valid in AWS until you delete it there.")
             .await;
         browser.submit(answer).await;
     }
