@@ -68,11 +68,15 @@ pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
         (_, Some(search)) if search.refused >= MOST_REFUSALS => {
             return Suspicion::Hopeless { rest_too: true };
         }
-        ([first, rest @ .., last], None) => [&[first.clone()][..], &[last.clone()], rest]
-            .into_iter()
-            .filter(|piece| !piece.is_empty())
-            .map(<[Item]>::to_vec)
-            .collect(),
+        ([first, rest @ .., last], None) => [
+            std::slice::from_ref(first),
+            std::slice::from_ref(last),
+            rest,
+        ]
+        .into_iter()
+        .filter(|piece| !piece.is_empty())
+        .map(<[Item]>::to_vec)
+        .collect(),
         (items, Some(_)) => {
             let (left, right) = items.split_at(items.len().div_ceil(2));
             vec![left.to_vec(), right.to_vec()]

@@ -319,7 +319,7 @@ impl Store {
                 stored.caller_reference.clone(),
                 stored.items.clone(),
                 usage,
-                claimed.traceparent,
+                claimed.traceparent.as_deref(),
                 taking,
             )
         }))
@@ -379,7 +379,7 @@ impl Store {
             CallerReference::of(id),
             first.items.clone(),
             usage,
-            traceparent,
+            traceparent.as_deref(),
             taking,
         )))
     }
@@ -428,7 +428,7 @@ impl SendClaim {
         caller_reference: CallerReference,
         items: Vec<Item>,
         usage: Usage,
-        traceparent: Option<String>,
+        traceparent: Option<&str>,
         taking: Taking,
     ) -> Self {
         Self {
@@ -449,7 +449,7 @@ impl SendClaim {
             search: None,
             search_id: None,
             paused_since: inputs.paused_since,
-            traceparent: traceparent.as_deref().and_then(TraceParent::parse),
+            traceparent: traceparent.and_then(TraceParent::parse),
             claimed_at: taking.now,
             token: taking.token,
         }

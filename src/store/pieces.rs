@@ -111,6 +111,10 @@ pub(super) async fn store_batches(
 
 /// Stores the pieces of an invalidation, each under a reference of its own, and moves each publish
 /// to the pieces that cover its items. What becomes of the whole is the caller's to say.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one row each, from two callers that hold them apart"
+)]
 pub(super) async fn store_pieces(
     connection: &mut PgConnection,
     site: SiteId,

@@ -149,11 +149,11 @@ async fn large_tables(connection: &mut PgConnection) -> Vec<Large> {
                 pg_stat_get_xact_tuples_updated(c.oid) + pg_stat_get_xact_tuples_deleted(c.oid)
          FROM pg_class c WHERE c.oid IN {LARGE} ORDER BY 1"
     );
-    let rows: Vec<(String, i64, Vec<String>, Vec<String>, i64, i64)> =
-        sqlx::query_as(AssertSqlSafe(select))
-            .fetch_all(connection)
-            .await
-            .unwrap();
+    type Row = (String, i64, Vec<String>, Vec<String>, i64, i64);
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(select))
+        .fetch_all(connection)
+        .await
+        .unwrap();
     rows.into_iter()
         .map(|(name, file, indexes, checked, not_null, written)| Large {
             name,

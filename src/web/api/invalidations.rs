@@ -147,7 +147,7 @@ pub(crate) async fn list(
                     "`status` is one of {}; `{text}` is none.",
                     InvalidationStatus::VARIANTS
                         .iter()
-                        .map(|status| status.into_str())
+                        .map(InvalidationStatus::into_str)
                         .collect::<Vec<_>>()
                         .join(", ")
                 ))

@@ -225,7 +225,7 @@ impl Error {
 /// A body that did not arrive as it should.
 fn of_body(rejection: &BytesRejection) -> Error {
     let timed_out = std::iter::successors(rejection.source(), |&cause| cause.source())
-        .any(|cause| cause.is::<TimeoutError>());
+        .any(<dyn std::error::Error>::is::<TimeoutError>);
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Error::TooLarge
     } else if timed_out {

@@ -172,7 +172,7 @@ pub(crate) async fn retry(
     let widened = again
         .widened
         .into_iter()
-        .filter(|widened| items.iter().any(|item| *item == widened.to))
+        .filter(|widened| items.contains(&widened.to))
         .collect();
     let fresh = state.clock.id();
     // One press, one publish, however often the form is sent.

@@ -292,7 +292,7 @@ impl Protocol {
         next.replicas[replica] = Replica::Idle;
         let database = &mut next.database;
         let unchanged = database.calls == calls && database.planned & publishes == 0;
-        if !Self::is_free(database) || !(unchanged || !self.keeps(Rule::VerifyPlan)) {
+        if !Self::is_free(database) || !unchanged && self.keeps(Rule::VerifyPlan) {
             return;
         }
         database.planned |= publishes;

@@ -84,7 +84,7 @@ fn responses(problems: impl IntoIterator<Item = Error>) -> Responses {
 fn response(problems: &[Error]) -> Response {
     let mut titles: Vec<&str> = problems
         .iter()
-        .map(|problem| Problem::of(&problem).title)
+        .map(|problem| Problem::of(problem).title)
         .collect();
     titles.dedup();
     let mut response = ResponseBuilder::new().description(format!("{}.", titles.join(", or: ")));
@@ -96,7 +96,7 @@ fn response(problems: &[Error]) -> Response {
         response = response.header(name.as_str(), header.build());
     }
     let examples = problems.iter().enumerate().map(|(index, problem)| {
-        let body = Problem::of(&problem);
+        let body = Problem::of(problem);
         let example = ExampleBuilder::new().value(Some(serde_json::json!(body)));
         (format!("{}-{}", body.name(), index + 1), example.build())
     });

@@ -79,9 +79,7 @@ impl Underway {
             let event = match underway.news.recv().await? {
                 News::SoFar(report) => underway.part(Some(*report), None),
                 News::Ended(Ok(())) => return None,
-                News::Ended(Err(error)) => {
-                    underway.part(None, Some(Error::from(error).trouble().sentence()))
-                }
+                News::Ended(Err(error)) => underway.part(None, Some(error.trouble().sentence())),
             };
             Some((event, underway))
         });
