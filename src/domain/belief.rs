@@ -68,7 +68,7 @@ pub struct Belief {
     pub most: Option<u32>,
     /// How many were refused, and are not tried again for a while.
     pub refused: Option<u32>,
-    /// The most that were accepted since `most` was first lowered.
+    /// The most that were accepted in one call, until as many are refused.
     pub accepted: u32,
     /// When `most` last changed.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -245,10 +245,10 @@ impl Belief {
     }
 
     fn raise(&mut self, held: u32, configured: u32, now: OffsetDateTime) {
+        self.accepted = self.accepted.max(held);
         let (Some(most), Some(learned_at)) = (self.most, self.learned_at) else {
             return;
         };
-        self.accepted = self.accepted.max(held);
         let next = match self.refused {
             // Halfway to what was refused, until the two are close.
             Some(refused) if (now - learned_at).abs() < REFUSED_FOR => {

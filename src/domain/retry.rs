@@ -6,7 +6,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
-use super::belief::{Beliefs, Kind};
+use super::belief::{Belief, Beliefs, Kind};
 use super::pieces::{Search, Suspicion, fit, suspect};
 use super::{AwsError, CreateOutcome, GetOutcome, InvalidationId, Item, Limits, Room, Usage};
 
@@ -227,7 +227,10 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
                 smaller(error, sent, held, &mut beliefs)
             } else {
                 one_alone(held, &mut beliefs);
-                rate = Some(RateLesson::Throttled);
+                // With a call to spare it is chance, unless it happens again.
+                if !sent.spare_call || sent.items.len() == 1 || beliefs.throttled > 1 {
+                    rate = Some(RateLesson::Throttled);
+                }
                 // The access key's bucket may say later.
                 hold(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
             }
@@ -279,18 +282,25 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
 }
 
 impl Sent<'_> {
-    /// Whether `Throttling` may speak of the size of the call. It is taken for the rate of calls
-    /// first, unless there was a call to spare, or more was tried than has ever been accepted.
+    /// Whether `Throttling` may be about the size of the call. A size that was accepted before is
+    /// suspected after two other refusals in a row, so that chance makes nothing smaller; any other
+    /// at once where the rate of calls is not the likelier reason.
     fn may_be_too_large(&self, held: Usage) -> bool {
-        let grown = Kind::ALL.into_iter().any(|kind| {
-            let belief = self.beliefs.of(kind);
-            belief.most.is_some() && kind.of(held) > belief.accepted
-        });
+        let of = |kind: Kind| (kind.of(held), self.beliefs.of(kind));
+        let proven = Kind::ALL
+            .map(of)
+            .iter()
+            .all(|(held, b)| *held <= b.accepted);
+        let is_trial = |(held, b): (u32, &Belief)| b.most.is_some() && held > b.accepted;
+        let grown = Kind::ALL.map(of).into_iter().any(is_trial);
         // A throttled repeat says nothing about whether an earlier attempt was accepted.
         let may_split = !self.earlier_unknown || self.now - self.planned_at > SPLIT_ANYWAY;
         self.items.len() > 1
             && may_split
-            && (self.spare_call || self.beliefs.throttled > 0 || grown)
+            && match proven {
+                true => self.beliefs.throttled > 1,
+                false => self.spare_call || self.beliefs.throttled > 0 || grown,
+            }
     }
 }
 

@@ -247,6 +247,36 @@ async fn throttling_waits_for_the_keys_rate_and_spends_no_attempt() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_throttled_by_chance_makes_no_batch_smaller() {
+    let service = Stepped::start().await;
+    let paths = ["/a", "/b", "/c", "/d"];
+    let first = service.api.publish(json!({ "paths": paths })).await;
+    service.run_until_ended(first["id"].as_str().unwrap()).await;
+    for times in [1, 2, 1] {
+        service
+            .sandbox
+            .fault(json!({ "operation": "create", "times": times,
+                "fault": { "kind": "error", "code": "Throttling", "status": 400 } }))
+            .await;
+        let publish = service.api.publish(json!({ "paths": paths })).await;
+        service.run().await;
+        let publish = service
+            .run_until_ended(publish["id"].as_str().unwrap())
+            .await;
+        assert_eq!(publish["state"], "completed");
+        let invalidations = publish["invalidations"].as_array().unwrap();
+        assert_eq!(invalidations.len(), 1, "{publish:#}");
+    }
+    let mut db = service.database.connect().await;
+    let most: Option<i32> =
+        sqlx::query_scalar("SELECT (beliefs #>> '{files,most}')::int FROM distribution")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+    assert_eq!(most, None, "nothing is remembered against its size");
+}
+
+#[tokio::test]
 async fn a_refusal_for_quota_waits_for_the_next_completion() {
     let service = Stepped::start().await;
     let sandbox = &service.sandbox;
