@@ -192,7 +192,7 @@ pub enum CreateOutcome {
     QuotaFull(AwsError),
     /// Surely not accepted: too many requests. Wait.
     Throttled(AwsError),
-    /// Surely not accepted, and nothing will be until the settings are mended.
+    /// Surely not accepted, and nothing will be until the settings are fixed.
     SettingsRejected(AwsError),
     /// Surely not accepted: this batch can never succeed as it is.
     BatchRefused(AwsError),
@@ -245,7 +245,7 @@ pub enum GetOutcome {
     },
     /// CloudFront does not know this invalidation (any more).
     Gone(AwsError),
-    /// Nothing will be answered until the settings are mended.
+    /// Nothing will be answered until the settings are fixed.
     SettingsRejected(AwsError),
     /// No answer this time.
     TryLater(AwsError),

@@ -18,8 +18,8 @@ const SETTLING: Duration = Duration::minutes(1);
 const LONGEST_BACKOFF: Duration = Duration::seconds(30);
 /// The pause before a call is tried again that never left this machine.
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
-/// How long a batch is throttled as a whole although an earlier attempt may have been accepted:
-/// better twice than never.
+/// For how long a batch of a size that was never accepted is sent again as a whole, although it is
+/// throttled, when an earlier attempt may have been accepted.
 const SPLIT_ANYWAY: Duration = Duration::minutes(10);
 /// How long a key may be denied `GetInvalidation` while the site works.
 const DENIED_FOR: Duration = Duration::MINUTE;
@@ -293,8 +293,11 @@ impl Sent<'_> {
             .all(|(held, b)| *held <= b.accepted);
         let is_trial = |(held, b): (u32, &Belief)| b.most.is_some() && held > b.accepted;
         let grown = Kind::ALL.map(of).into_iter().any(is_trial);
-        // A throttled repeat says nothing about whether an earlier attempt was accepted.
-        let may_split = !self.earlier_unknown || self.now - self.planned_at > SPLIT_ANYWAY;
+        // A throttled repeat says nothing about whether an earlier attempt was accepted. If
+        // CloudFront takes calls of this size, it may have been, and pieces would be billed again;
+        // if it takes none, the earlier attempt was refused too.
+        let may_split =
+            !self.earlier_unknown || !proven && self.now - self.planned_at > SPLIT_ANYWAY;
         self.items.len() > 1
             && may_split
             && match proven {

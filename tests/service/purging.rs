@@ -430,6 +430,29 @@ async fn a_site_that_cannot_be_read_stops_only_itself() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_accepted_is_not_split_for_a_rate() {
+    let service = Stepped::start().await;
+    let paths = || (0..4).map(|n| format!("/{n}"));
+    let first = service.publish_paths(paths()).await;
+    service.run_until_ended(&first).await;
+
+    let mut lost = create(1, json!({ "kind": "drop_answer" }));
+    lost["handled"] = json!(true);
+    service.sandbox.fault(lost).await;
+    let id = service.publish_paths(paths()).await;
+    service.run().await;
+    // An outage, and a rate that is full when it ends.
+    service.advance(time::Duration::minutes(15));
+    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
+    service.sandbox.fault(create(6, throttling)).await;
+    let publish = service.run_until_ended(&id).await;
+    assert_eq!(publish["state"], "completed");
+    assert_eq!(publish["invalidations"].as_array().unwrap().len(), 1);
+    let accepted = service.sandbox.accepted().await;
+    assert_eq!(accepted.len(), 2, "each batch is billed once");
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_back_holds_nothing() {
     let service = Stepped::start().await;
     service.publish_and_run("/before").await;
