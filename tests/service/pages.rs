@@ -353,6 +353,32 @@ async fn each_state_of_a_publish_has_its_page() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_not_ask_is_reported_on_every_page() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let mut denied = policy(DISTRIBUTION);
+    denied["Statement"][0]["Action"] = json!(["cloudfront:CreateInvalidation"]);
+    service.sandbox.set_policy(denied).await;
+    let id = service.publish_and_run("/about").await;
+    service.pass(5).await;
+    service
+        .state
+        .directory
+        .refresh(&service.state.store)
+        .await
+        .unwrap();
+    get(&mut admin, "unasked-publish", &format!("/activity/{id}")).await;
+    for page in ["/activity", "/purge", "/settings/cdn"] {
+        let answer = admin.get(page).await;
+        let html = String::from_utf8_lossy(&answer.body);
+        assert!(
+            html.contains("Completion cannot be confirmed"),
+            "{page}: {html}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_paused_site_says_so_on_every_page() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;

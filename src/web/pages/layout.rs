@@ -96,16 +96,26 @@ fn at(
     }
 }
 
-/// What stands in the way of purging, on every page.
+/// What stands in the way of purging, or of knowing how far it is, on every page.
 fn banner(site: &Site) -> Option<Banner> {
-    let pause = site.pause.as_ref()?;
-    Some(Banner {
-        severity: Severity::Danger,
-        title: errors::PAUSED.into(),
-        text: errors::paused(&pause.error.code),
-        link: Some(Link {
-            label: errors::MEND.into(),
-            path: "/settings/cdn".into(),
-        }),
+    let link = |label: &str, path: &str| {
+        Some(Link {
+            label: label.into(),
+            path: path.into(),
+        })
+    };
+    if let Some(pause) = &site.pause {
+        return Some(Banner {
+            severity: Severity::Danger,
+            title: errors::PAUSED.into(),
+            text: errors::paused(&pause.error.code),
+            link: link(errors::FIX_SETTINGS, "/settings/cdn"),
+        });
+    }
+    site.poll_denied_since.map(|_| Banner {
+        severity: Severity::Warning,
+        title: errors::NOT_ASKED.into(),
+        text: errors::ALLOW_ASKING.into(),
+        link: link(errors::SEE_POLICY, "/settings/cdn#policy"),
     })
 }

@@ -50,7 +50,9 @@ pub(crate) async fn page(state: &AppState, visit: &Visit, shown: Shown) -> Resul
     layout.address = Some("/settings/cdn");
     layout.flash = shown.flash;
     // The page itself says why purging is paused, and how to go on.
-    layout.banner = None;
+    if site.pause.is_some() {
+        layout.banner = None;
+    }
     let partition = latest.map_or(Partition::Aws, |s| s.settings.region.partition());
     Ok(SettingsPage {
         connection: connection(state, site, active).await?,

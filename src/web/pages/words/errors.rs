@@ -127,4 +127,13 @@ pub fn paused(code: &str) -> String {
 pub const PAUSED: &str = "Purging is paused";
 
 /// The way to fix it.
-pub const MEND: &str = "Fix the settings";
+pub const FIX_SETTINGS: &str = "Fix the settings";
+
+/// Nobody can know when purges are done: on every page.
+pub const NOT_ASKED: &str = "Completion cannot be confirmed";
+
+/// Why, and what to do.
+pub const ALLOW_ASKING: &str = "Publishes are purged, but the access key may not ask CloudFront how far they are, so they end as unconfirmed. Allow cloudfront:GetInvalidation in its policy, as shown on the settings page.";
+
+/// The way there.
+pub const SEE_POLICY: &str = "See the policy";
