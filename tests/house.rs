@@ -111,8 +111,6 @@ const CIRCLES_LEFT: &[&str] = &[
     "domain::limits → domain::flow",
     "domain::limits → domain::plan",
     "domain::plan → domain::limits",
-    "store::claim → store::pieces",
-    "store::pieces → store::claim",
     "web::api → web::http",
     "web::api::health → web::api::openapi",
     "web::api::invalidations → web::api::openapi",

@@ -9,20 +9,17 @@
 use std::collections::HashSet;
 
 use sqlx::{PgConnection, Postgres, Transaction};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::pieces::{Batch, store_batches};
-use super::plan_inputs::count;
+use super::stored::{LEASE, Stored, parse_items};
 use super::{PlanInputs, SiteId, Store, StoreError, known_paths};
 use crate::domain::{
     Beliefs, Bucket, CallerReference, Flow, InvalidationBatch, Item, Plan, Search, Settings,
     TraceParent, Usage, WaitReason, Waiting,
 };
 
-/// How long a claim holds. A call begins in its first half and ends within the second; after it
-/// anyone may send the same reference again.
-pub(super) const LEASE: Duration = Duration::seconds(30);
 /// What one plan looks at, so that huge publishes do not fill the memory.
 const PLAN_PUBLISHES: usize = 10_000;
 const PLAN_ITEMS: usize = 30_000;
@@ -30,26 +27,6 @@ const PLAN_BYTES: usize = 8 << 20;
 /// Publishes read first, and at most at a time.
 const FIRST_PAGE: usize = 8;
 const LARGEST_PAGE: usize = 500;
-/// Stored invalidations that are looked at for one that may go.
-const STORED_PAGE: i64 = 8;
-
-/// A stored invalidation that is due.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    pub(super) id: Uuid,
-    pub(super) caller_reference: CallerReference,
-    /// What it holds.
-    pub items: Vec<Item>,
-    /// The same, counted.
-    pub usage: Usage,
-    pub(super) planned_at: OffsetDateTime,
-    /// Whether CloudFront may have it already.
-    pub maybe_accepted: bool,
-    pub(super) unanswered_since: Option<OffsetDateTime>,
-    pub(super) search: Option<Uuid>,
-    /// Whether it takes turns with what is new: it had no answer, or is a piece of a search.
-    pub is_trouble: bool,
-}
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
@@ -177,65 +154,6 @@ impl Store {
         }
     }
 
-    /// Stored invalidations of the site that are due, those without trouble first.
-    pub async fn stored(
-        &self,
-        inputs: &PlanInputs,
-        now: OffsetDateTime,
-    ) -> Result<Vec<Stored>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
-                      unknown_attempts > 0 as "maybe_accepted!", unanswered_since, search,
-                      (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
-               FROM invalidation
-               WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3
-               ORDER BY 10, next_at, id LIMIT $4"#,
-            inputs.site.0,
-            inputs.settings.distribution_id.as_str(),
-            now,
-            STORED_PAGE,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Stored {
-                    id: row.id,
-                    caller_reference: row.caller_reference,
-                    items: parse_items(row.items)?,
-                    usage: Usage {
-                        files: count(row.files.into()),
-                        wildcards: count(row.wildcards.into()),
-                    },
-                    planned_at: row.created_at,
-                    maybe_accepted: row.maybe_accepted,
-                    unanswered_since: row.unanswered_since,
-                    search: row.search,
-                    is_trouble: row.is_trouble,
-                })
-            })
-            .collect()
-    }
-
-    /// Lets a stored invalidation wait that there is no room for.
-    pub async fn hold_stored(
-        &self,
-        stored: &Stored,
-        why: WaitReason,
-        until: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "UPDATE invalidation SET waiting_for = $2, next_at = $3
-             WHERE id = $1 AND status = 'Queued' AND lease_token IS NULL",
-            stored.id,
-            why.into_str(),
-            until,
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
     /// Notes why a site can send nothing new now, and when it is looked at again unasked.
     pub async fn wait(
         &self,
@@ -305,7 +223,7 @@ impl Store {
         tx.commit().await?;
         Ok(Some(SendClaim {
             earlier_unknown: stored.maybe_accepted,
-            others: inputs.used.less(match counts(stored, taking.now) {
+            others: inputs.used.less(match stored.counts(taking.now) {
                 true => stored.usage,
                 false => Usage::default(),
             }),
@@ -456,12 +374,6 @@ impl SendClaim {
     }
 }
 
-/// Whether it is among what counts.
-fn counts(stored: &Stored, now: OffsetDateTime) -> bool {
-    let recent = |since| since > now - crate::domain::limits::IN_PROGRESS;
-    stored.maybe_accepted && stored.unanswered_since.is_some_and(recent)
-}
-
 /// What is believed once this has been sent.
 fn spent(inputs: &PlanInputs, usage: Usage, now: OffsetDateTime) -> Beliefs {
     let flow: Flow = inputs.beliefs.flow(&inputs.limits, now);
@@ -513,15 +425,4 @@ async fn mark(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// Reads back items as they were stored.
-///
-/// # Errors
-/// If one is not canonical.
-pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
-    items
-        .into_iter()
-        .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))
-        .collect()
 }

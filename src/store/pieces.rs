@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::claim::{LEASE, Stored, parse_items};
+use super::stored::{LEASE, Stored, parse_items};
 use super::transitions::lock_publishes;
 use super::{PlanInputs, SiteId, Store, StoreError};
 use crate::domain::coverage::Cover;

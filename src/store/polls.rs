@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::claim::LEASE;
+use super::stored::LEASE;
 use super::transitions::{announce_change, announce_sites, move_publishes};
 use super::{SiteId, Store, StoreError};
 use crate::domain::{AfterGet, AwsError, DistributionId, InvalidationId, Settings, WaitReason};

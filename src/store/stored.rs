@@ -1,0 +1,113 @@
+//! Stored invalidations that wait to be sent.
+
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::plan_inputs::count;
+use super::{PlanInputs, Store, StoreError};
+use crate::domain::limits::IN_PROGRESS;
+use crate::domain::{CallerReference, Item, Usage, WaitReason};
+
+/// How long a claim holds. A call begins in its first half and ends within the second; after it
+/// anyone may send the same reference again.
+pub(super) const LEASE: Duration = Duration::seconds(30);
+/// Stored invalidations that are looked at for one that may go.
+const STORED_PAGE: i64 = 8;
+
+/// A stored invalidation that is due.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub(super) id: Uuid,
+    pub(super) caller_reference: CallerReference,
+    /// What it holds.
+    pub items: Vec<Item>,
+    /// The same, counted.
+    pub usage: Usage,
+    pub(super) planned_at: OffsetDateTime,
+    /// Whether CloudFront may have it already.
+    pub maybe_accepted: bool,
+    pub(super) unanswered_since: Option<OffsetDateTime>,
+    pub(super) search: Option<Uuid>,
+    /// Whether it takes turns with what is new: it had no answer, or is a piece of a search.
+    pub is_trouble: bool,
+}
+
+impl Stored {
+    /// Whether it is among what counts against the quota.
+    pub(super) fn counts(&self, now: OffsetDateTime) -> bool {
+        let recent = |since| since > now - IN_PROGRESS;
+        self.maybe_accepted && self.unanswered_since.is_some_and(recent)
+    }
+}
+
+impl Store {
+    /// Stored invalidations of the site that are due, those without trouble first.
+    pub async fn stored(
+        &self,
+        inputs: &PlanInputs,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
+                      unknown_attempts > 0 as "maybe_accepted!", unanswered_since, search,
+                      (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
+               FROM invalidation
+               WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3
+               ORDER BY 10, next_at, id LIMIT $4"#,
+            inputs.site.0,
+            inputs.settings.distribution_id.as_str(),
+            now,
+            STORED_PAGE,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Stored {
+                    id: row.id,
+                    caller_reference: row.caller_reference,
+                    items: parse_items(row.items)?,
+                    usage: Usage {
+                        files: count(row.files.into()),
+                        wildcards: count(row.wildcards.into()),
+                    },
+                    planned_at: row.created_at,
+                    maybe_accepted: row.maybe_accepted,
+                    unanswered_since: row.unanswered_since,
+                    search: row.search,
+                    is_trouble: row.is_trouble,
+                })
+            })
+            .collect()
+    }
+
+    /// Lets a stored invalidation wait that there is no room for.
+    pub async fn hold_stored(
+        &self,
+        stored: &Stored,
+        why: WaitReason,
+        until: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE invalidation SET waiting_for = $2, next_at = $3
+             WHERE id = $1 AND status = 'Queued' AND lease_token IS NULL",
+            stored.id,
+            why.into_str(),
+            until,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Reads back items as they were stored.
+///
+/// # Errors
+/// If one is not canonical.
+pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
+    items
+        .into_iter()
+        .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))
+        .collect()
+}
