@@ -11,7 +11,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Flow, Item, Limits, Room, Usage};
 
-/// The longest that a belief delays a call since CloudFront last answered one of its kind.
+/// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
+/// last asked against it.
 pub const LONGEST_BELIEF: Duration = Duration::seconds(30);
 /// How long a refused size is not tried again.
 const REFUSED_FOR: Duration = Duration::minutes(10);
@@ -76,6 +77,9 @@ pub struct Belief {
     /// When CloudFront last answered a call with some of these.
     #[serde(with = "time::serde::rfc3339::option")]
     pub answered_at: Option<OffsetDateTime>,
+    /// When a call was last made because the count had not been confirmed for too long.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub asked_at: Option<OffsetDateTime>,
     /// When CloudFront said that its quota is full; none: it accepted since.
     #[serde(with = "time::serde::rfc3339::option")]
     pub full_at: Option<OffsetDateTime>,
@@ -151,7 +155,7 @@ impl Beliefs {
             let full = belief
                 .full_at
                 .map(|at| at + Duration::seconds(belief.full_for.into()));
-            full.or(belief.answered_at.map(|at| at + LONGEST_BELIEF))
+            full.or(belief.counts_since().map(|at| at + LONGEST_BELIEF))
         };
         let asks = Kind::ALL
             .into_iter()
@@ -159,6 +163,21 @@ impl Beliefs {
             .filter_map(ask);
         let at = asks.max().unwrap_or(now + LONGEST_BELIEF);
         at.clamp(now + Duration::SECOND, now + LONGEST_BELIEF)
+    }
+
+    /// A call with these is about to be made. Where it goes beyond what is counted, one call asks:
+    /// the next waits for its answer, or for as long as a belief holds.
+    pub fn asking(
+        &mut self,
+        held: Usage,
+        completed_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) {
+        for kind in Kind::ALL {
+            if kind.of(held) > 0 && matches!(self.of(kind).says(completed_at, now), Say::Ask) {
+                self.of_mut(kind).asked_at = Some(now);
+            }
+        }
     }
 
     /// CloudFront accepted a call.
@@ -221,10 +240,14 @@ impl Belief {
         {
             return Say::Full;
         }
-        match self.answered_at {
+        match self.counts_since() {
             Some(at) if within(at, LONGEST_BELIEF) => Say::Count,
             _ => Say::Ask,
         }
+    }
+
+    fn counts_since(&self) -> Option<OffsetDateTime> {
+        self.answered_at.max(self.asked_at)
     }
 
     /// A call that held so many was too large.
@@ -378,6 +401,20 @@ mod tests {
             (0, 15),
             "the other kind was not asked about"
         );
+    }
+
+    #[test]
+    fn one_call_asks_and_the_next_waits_for_its_answer() {
+        let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+        let room = |beliefs: &Beliefs, used, seconds| {
+            let now = START + Duration::seconds(seconds);
+            beliefs.room(&limits, used, None, now).files
+        };
+        assert_eq!(room(&beliefs, files(0), 0), 3_000);
+        beliefs.asking(files(3_000), None, START);
+        assert_eq!(room(&beliefs, files(3_000), 1), 0, "it may be in progress");
+        assert_eq!(room(&beliefs, files(0), 25), 3_000, "it counts no longer");
+        assert_eq!(room(&beliefs, files(3_000), 30), 3_000, "the next one asks");
     }
 
     #[test]

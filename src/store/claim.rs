@@ -377,10 +377,10 @@ impl SendClaim {
 /// What is believed once this has been sent.
 fn spent(inputs: &PlanInputs, usage: Usage, now: OffsetDateTime) -> Beliefs {
     let flow: Flow = inputs.beliefs.flow(&inputs.limits, now);
-    Beliefs {
-        flow: Some(flow.spent(usage, &inputs.limits)),
-        ..inputs.beliefs
-    }
+    let mut beliefs = inputs.beliefs;
+    beliefs.asking(usage, inputs.completed_at, now);
+    beliefs.flow = Some(flow.spent(usage, &inputs.limits));
+    beliefs
 }
 
 /// Takes one call from the access key's bucket, if it is still the one that was read.

@@ -142,16 +142,48 @@ async fn one_that_never_completes_delays_for_thirty_seconds() {
 }
 
 #[tokio::test]
+async fn what_a_lost_answer_may_have_filled_is_not_filled_again_at_once() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 5_000 }))
+        .await;
+    let mut lost = create(1, json!({ "kind": "drop_answer" }));
+    lost["handled"] = json!(true);
+    service.sandbox.fault(lost).await;
+    service
+        .publish_paths((0..6_000).map(|n| format!("/{n}")))
+        .await;
+    service.run().await;
+    let calls = service.sandbox.calls("CreateInvalidation").await;
+    assert_eq!(calls.len(), 1, "the quota may be full: {calls:?}");
+}
+
+#[tokio::test]
 async fn a_batch_that_never_gets_an_answer_holds_nobody() {
     let service = Stepped::start().await;
-    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
-    service.sandbox.fault(create(1, unavailable.clone())).await;
     service
+        .sandbox
+        .fault(json!({ "operation": "create", "at_least": 2,
+        "fault": { "kind": "error", "code": "ServiceUnavailable", "status": 503 } }))
+        .await;
+    let batch = service
         .publish_paths((0..3_000).map(|n| format!("/{n}")))
         .await;
     service.run().await;
     let path = service.publish_and_run("/path").await;
-    assert_eq!(service.state_of(&path).await, "in_progress");
+    assert_eq!(service.state_of(&path).await, "queued", "it may be full");
+    for _ in 0..6 {
+        service.pass(5).await;
+    }
+    assert_ne!(service.state_of(&path).await, "queued");
+    let next = service.publish_and_run("/next").await;
+    assert_ne!(
+        service.state_of(&next).await,
+        "queued",
+        "it has stopped counting"
+    );
+    assert_eq!(service.state_of(&batch).await, "queued");
 }
 
 #[tokio::test]
