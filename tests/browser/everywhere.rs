@@ -128,6 +128,9 @@ async fn pages_of_a_fresh_service_are_fit_for_everyone() {
     for path in [
         "/sign-in",
         "/settings/cdn",
+        "/settings/cdn/hook",
+        "/settings/cdn/publishing",
+        "/settings/cdn/policy",
         "/activity",
         "/purge",
         "/audit",

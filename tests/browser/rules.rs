@@ -20,12 +20,12 @@ async fn publishing_is_checked_and_holds_without_scripts() {
 async fn publishing(scripts: Scripts) {
     let stage = Stage::set_up(scripts).await;
     let browser = &stage.browser;
-    browser.open("/settings/cdn").await;
+    browser.open("/settings/cdn/publishing").await;
     browser
         .fill("hosts", "www.example.com\nno host at all")
         .await;
     browser.fill("companions", "/sitemap.xml\n/*").await;
-    browser.submit("Save publishing").await;
+    browser.submit("Save the rules").await;
     assert_eq!(browser.status().await, 422);
     for (field, typed) in [
         ("hosts", "www.example.com\nno host at all"),
@@ -49,7 +49,7 @@ async fn publishing(scripts: Scripts) {
 
     browser.fill("hosts", "www.example.com").await;
     browser.fill("companions", "/sitemap.xml\n/a*b").await;
-    browser.submit("Save publishing").await;
+    browser.submit("Save the rules").await;
     browser.assert_sees("#companions-error", "/a*b: ").await;
     browser.fill("companions", "/sitemap.xml").await;
     browser
@@ -58,7 +58,7 @@ async fn publishing(scripts: Scripts) {
         .click()
         .await
         .unwrap();
-    browser.submit("Save publishing").await;
+    browser.submit("Save the rules").await;
     browser
         .assert_sees(
             "main",
@@ -95,7 +95,7 @@ async fn policy_and_limit_are_checked_and_hold_without_scripts() {
 async fn policy(scripts: Scripts) {
     let stage = Stage::set_up(scripts).await;
     let browser = &stage.browser;
-    browser.open("/settings/cdn").await;
+    browser.open("/settings/cdn/policy").await;
     pick(browser, "policy", "economical").await;
     pick(browser, "past_limit", "hold").await;
     browser.fill("fold_above", "none").await;

@@ -29,7 +29,7 @@ async fn a_token_is_shown_once_works_and_can_be_revoked_without_scripts() {
 
 async fn tokens(scripts: Scripts) {
     let mut stage = Stage::set_up(scripts).await;
-    stage.browser.open("/settings/cdn").await;
+    stage.browser.open("/settings/cdn/hook").await;
     stage.browser.fill("token-name", "GitHub <Actions>").await;
     stage.browser.submit("Create a new token").await;
     let notice = stage.browser.text(".reveal").await;
@@ -47,8 +47,10 @@ async fn tokens(scripts: Scripts) {
 
     stage.browser.keep_secret(&token);
     let browser = &stage.browser;
-    browser.open("/settings/cdn").await;
-    browser.assert_sees("#hook .rows", "GitHub <Actions>").await;
+    browser.open("/settings/cdn/hook").await;
+    browser
+        .assert_sees("#tokens .rows", "GitHub <Actions>")
+        .await;
     assert_eq!(browser.count(".reveal").await, 0);
 
     browser.submit("Revoke GitHub <Actions>").await;
@@ -56,7 +58,7 @@ async fn tokens(scripts: Scripts) {
         .assert_sees("main", "Revoked. It can no longer be used.")
         .await;
     browser
-        .assert_does_not_see("#hook .rows", "GitHub <Actions>")
+        .assert_does_not_see("#tokens .rows", "GitHub <Actions>")
         .await;
     assert_eq!(status_of_a_publish(&api).await, 401);
     stage.finish().await;
@@ -68,10 +70,10 @@ async fn the_first_token_waits_to_be_shown_once() {
         variables.remove("PUBLISH_TOKEN");
     })
     .await;
-    stage.browser.open("/settings/cdn").await;
+    stage.browser.open("/settings/cdn/hook").await;
     stage
         .browser
-        .assert_sees("#hook .rows", "First token")
+        .assert_sees("#tokens .rows", "First token")
         .await;
     stage.browser.submit("Show it once").await;
     let token = stage.browser.text(".reveal pre").await;
@@ -83,8 +85,8 @@ async fn the_first_token_waits_to_be_shown_once() {
 
     stage.browser.keep_secret(&token);
     let browser = &stage.browser;
-    browser.open("/settings/cdn").await;
-    browser.assert_sees("#hook .rows", "First token").await;
+    browser.open("/settings/cdn/hook").await;
+    browser.assert_sees("#tokens .rows", "First token").await;
     let reveal = "form[action*='/tokens/'][action*='/reveal']";
     assert_eq!(browser.count(reveal).await, 0);
     stage.finish().await;
@@ -102,7 +104,7 @@ async fn a_signing_secret_is_shown_once_and_replaced_without_scripts() {
 
 async fn secrets(scripts: Scripts) {
     let mut stage = Stage::set_up(scripts).await;
-    stage.browser.open("/settings/cdn").await;
+    stage.browser.open("/settings/cdn/hook").await;
     let reveal = "form[action*='/secrets/'][action*='/reveal']";
     assert_eq!(stage.browser.count(reveal).await, 1);
     stage
@@ -113,7 +115,7 @@ async fn secrets(scripts: Scripts) {
     let first = stage.browser.text(".reveal pre").await;
     assert_eq!(status_of_a_signed_publish(stage.api(), &first).await, 202);
     stage.browser.keep_secret(&first);
-    stage.browser.open("/settings/cdn").await;
+    stage.browser.open("/settings/cdn/hook").await;
     assert_eq!(stage.browser.count(reveal).await, 0);
 
     stage.browser.submit("Create a new secret").await;
@@ -124,7 +126,7 @@ async fn secrets(scripts: Scripts) {
     }
     stage.browser.keep_secret(&second);
     let browser = &stage.browser;
-    browser.open("/settings/cdn").await;
+    browser.open("/settings/cdn/hook").await;
     assert_eq!(browser.count("form[action*='/secrets/']").await, 2);
     // The newest is first.
     let forms = "form[action*='/secrets/'][action*='/revoke'] button";
@@ -163,26 +165,26 @@ async fn the_answer_to_a_form_stays_live() {
     let stage = Stage::set_up(Scripts::On).await;
     let browser = &stage.browser;
     for form in ["Create a new token", "Create a new secret"] {
-        browser.open("/settings/cdn").await;
+        browser.open("/settings/cdn/hook").await;
         browser.fill("token-name", "shown").await;
         browser.submit(form).await;
         browser.mark().await;
         let address = browser.client().current_url().await.unwrap();
         assert!(
-            address.path().ends_with("/settings/cdn"),
+            address.path().ends_with("/settings/cdn/hook"),
             "reloading it sends the form again: {address}"
         );
-        browser.assert_does_not_see("#standing", "Paused").await;
         stage
             .sandbox
             .set_key(KEY, json!({ "enabled": false }))
             .await;
         let waiting = stage.api().publish_path("/about").await;
-        browser.wait_for("#standing", "Paused").await;
+        browser.wait_for("#banner", "Purging is paused").await;
         assert_eq!(browser.count(".reveal pre").await, 1, "it is still shown");
         browser.assert_was_not_reloaded().await;
 
         stage.sandbox.set_key(KEY, json!({ "enabled": true })).await;
+        browser.open("/settings/cdn").await;
         browser.save_and_test().await;
         stage.api().wait_until_ended(&waiting).await;
     }

@@ -74,14 +74,18 @@ pub(crate) async fn at_work(camera: &Camera) {
     camera.take(browser, "settings-testing", Top).await;
     sandbox.complete().await;
     browser.wait_for("#standing", "Connected").await;
-    browser.fill("hosts", "www.example.com").await;
-    browser.fill("companions", "/sitemap.xml").await;
-    browser.submit("Save publishing").await;
     browser.open("/settings/cdn").await;
     camera.take(browser, "settings-connected", Whole).await;
+    browser.open("/settings/cdn/publishing").await;
+    browser.fill("hosts", "www.example.com").await;
+    browser.fill("companions", "/sitemap.xml").await;
+    browser.submit("Save the rules").await;
+    camera.take(browser, "settings-publishing", Whole).await;
+    browser.open("/settings/cdn/policy").await;
+    camera.take(browser, "settings-cost", Whole).await;
+    browser.open("/settings/cdn/hook").await;
     browser.fill("token-name", "GitHub Actions").await;
     browser.submit("Create a new token").await;
-    browser.run("document.querySelector('#hook').scrollIntoView(); document.querySelectorAll('.stack > :not(#hook)').forEach((part) => part.hidden = true)").await;
     camera.take(browser, "settings-token", Whole).await;
 
     browser.open("/purge").await;

@@ -167,12 +167,12 @@ async fn without_valid_proof_nothing_is_done_and_nothing_revealed() {
 async fn secrets_are_shown_once_and_rotated_without_a_pause() {
     let service = Service::start_with(&[("PUBLISH_HOOK_SECRET", "")]).await;
     let mut admin = service.signed_in(Role::Admin).await;
-    let page = admin.get("/settings/cdn").await.body;
+    let page = admin.get("/settings/cdn/hook").await.body;
     let reveal = page
         .split('"')
         .find(|part| part.contains("/secrets/") && part.contains("/reveal"))
         .expect("the generated secret waits to be shown")
-        .replace("#hook", "");
+        .to_owned();
     let shown = |body: &str| {
         let from = body.find("whsec_").expect("a secret");
         body[from..].split('<').next().unwrap().to_owned()
@@ -180,7 +180,13 @@ async fn secrets_are_shown_once_and_rotated_without_a_pause() {
     let old = shown(&admin.post(&reveal, &[]).await.body);
     assert_eq!(admin.post(&reveal, &[]).await.status, 404, "only once");
     let new = shown(&admin.post("/settings/cdn/secrets", &[]).await.body);
-    assert!(!admin.get("/settings/cdn").await.body.contains("whsec_"));
+    assert!(
+        !admin
+            .get("/settings/cdn/hook")
+            .await
+            .body
+            .contains("whsec_")
+    );
 
     let now = service.now();
     for (id, secret) in [("with-old", &old), ("with-new", &new)] {
@@ -220,7 +226,11 @@ async fn secrets_are_shown_once_and_rotated_without_a_pause() {
         202
     );
     assert!(
-        !admin.get("/settings/cdn").await.body.contains("Never used"),
+        !admin
+            .get("/settings/cdn/hook")
+            .await
+            .body
+            .contains("Never used"),
         "uses are noted"
     );
 }

@@ -202,6 +202,9 @@ async fn full_run(service: &Service, endpoint: &str) -> Outputs {
     }
     for path in [
         "/settings/cdn",
+        "/settings/cdn/hook",
+        "/settings/cdn/publishing",
+        "/settings/cdn/policy",
         "/activity",
         "/audit",
         "/password",

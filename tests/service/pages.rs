@@ -213,13 +213,12 @@ async fn publishing_spending_tokens_and_secrets_have_forms() {
     let made = [("name", "GitHub Actions")];
     post(&mut admin, "token-made", "/settings/cdn/tokens", &made).await;
     post(&mut admin, "secret-made", "/settings/cdn/secrets", &[]).await;
-    get(
-        &mut admin,
-        "settings-with-rules",
-        "/settings/cdn?done=rules",
-    )
-    .await;
-    let html = admin.get("/settings/cdn").await.text();
+    let rules = "/settings/cdn/publishing?done=rules";
+    get(&mut admin, "publishing", rules).await;
+    let policy = "/settings/cdn/policy?done=policy";
+    get(&mut admin, "spending", policy).await;
+    get(&mut admin, "hook", "/settings/cdn/hook").await;
+    let html = admin.get("/settings/cdn/hook").await.text();
     for (kind, action) in [
         ("token", "reveal"),
         ("secret", "reveal"),

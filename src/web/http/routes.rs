@@ -17,7 +17,7 @@ use crate::store::Role;
 use crate::web::AppState;
 use crate::web::api::{cloudfront, health, invalidations, metrics, openapi, publishes};
 use crate::web::pages::auth::{embed, password, session, sign_in};
-use crate::web::pages::settings::{connection, keys, publishing, spending, tokens};
+use crate::web::pages::settings::{connection, hook, keys, publishing, spending, tokens};
 use crate::web::pages::visit::{Visitor, see};
 use crate::web::pages::{activity, assets, audit, docs, events, layout, purge, sites};
 
@@ -120,7 +120,10 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         get("/settings/cdn", Admin, connection::show),
         post("/settings/cdn", Admin, connection::save),
         post("/settings/cdn/remove", Admin, connection::remove),
+        get("/settings/cdn/hook", Admin, hook::show),
+        get("/settings/cdn/publishing", Admin, publishing::show),
         post("/settings/cdn/publishing", Admin, publishing::save),
+        get("/settings/cdn/policy", Admin, spending::show),
         post("/settings/cdn/policy", Admin, spending::save),
         post("/settings/cdn/tokens", Admin, tokens::create_token),
         post("/settings/cdn/tokens/{id}/reveal", Admin, tokens::reveal_token),

@@ -101,9 +101,9 @@ fn active() -> ActiveSettings {
     }
 }
 
-pub(crate) fn settings_new() -> SettingsPage {
-    SettingsPage {
-        layout: layout(Nav::Settings),
+pub(crate) fn settings_new() -> ConnectionPage {
+    ConnectionPage {
+        layout: layout(Nav::Settings(Section::Connection)),
         connection: Connection::NotSetUp,
         last_purge: None,
         active: None,
@@ -111,27 +111,52 @@ pub(crate) fn settings_new() -> SettingsPage {
         form: form("", "", false),
         test: None,
         policy: IamPolicy::new(None, Partition::Aws),
-        hook: Some(Hook {
-            revealed: vec![
-                Revealed {
-                    name: "Publish token “default”".into(),
-                    value: "sample-token-shown-once".into(),
-                },
-                Revealed {
-                    name: "Signing secret".into(),
-                    value: "whsec_c2FtcGxlLXNlY3JldC1zaG93bi1vbmNlLW9ubHk=".into(),
-                },
-            ],
-            ..hook()
-        }),
-        publishing: None,
-        spending: None,
-        meter: None,
     }
 }
 
-pub(crate) fn hook() -> Hook {
-    Hook {
+pub(crate) fn hook_revealed() -> HookPage {
+    HookPage {
+        revealed: vec![
+            Revealed {
+                name: "Publish token “default”".into(),
+                value: "sample-token-shown-once".into(),
+            },
+            Revealed {
+                name: "Signing secret".into(),
+                value: "whsec_c2FtcGxlLXNlY3JldC1zaG93bi1vbmNlLW9ubHk=".into(),
+            },
+        ],
+        ..hook()
+    }
+}
+
+pub(crate) fn publishing() -> PublishingPage {
+    PublishingPage {
+        layout: layout(Nav::Settings(Section::Publishing)),
+        publishing: PublishingForm {
+            hosts: Field::new("www.example.com\nexample.com"),
+            companions: Field::new("/sitemap.xml\n/toc.json"),
+            directory_variants: false,
+        },
+    }
+}
+
+pub(crate) fn spending() -> SpendingPage {
+    SpendingPage {
+        layout: layout(Nav::Settings(Section::Spending)),
+        spending: SpendingForm {
+            policy: PolicyName::Exact,
+            fold_above: Field::new("100"),
+            monthly_limit: Field::new(""),
+            past_limit: PastLimit::Economical,
+        },
+        meter: Some(meter()),
+    }
+}
+
+pub(crate) fn hook() -> HookPage {
+    HookPage {
+        layout: layout(Nav::Settings(Section::Hook)),
         url: "https://editor.example.com/cdn/api/sites/default/publishes".into(),
         revealed: vec![],
         tokens: vec![
@@ -182,16 +207,16 @@ fn steps(outcomes: [StepOutcome; 5]) -> [StepReport; 5] {
     })
 }
 
-pub(crate) fn settings_connected() -> SettingsPage {
+pub(crate) fn settings_connected() -> ConnectionPage {
     use StepOutcome::Passed;
-    SettingsPage {
+    ConnectionPage {
         layout: Layout {
             flash: Some(Flash {
                 severity: Severity::Success,
                 text: "The new settings passed their test and are in force.".into(),
             }),
             address: Some("/settings/cdn"),
-            ..layout(Nav::Settings)
+            ..layout(Nav::Settings(Section::Connection))
         },
         connection: Connection::Connected {
             since: ago(1_700_000),
@@ -208,24 +233,11 @@ pub(crate) fn settings_connected() -> SettingsPage {
             DistributionId::parse("E2QWRUHAPOMQZL").ok().as_ref(),
             Partition::Aws,
         ),
-        hook: Some(hook()),
-        publishing: Some(PublishingForm {
-            hosts: Field::new("www.example.com\nexample.com"),
-            companions: Field::new("/sitemap.xml\n/toc.json"),
-            directory_variants: false,
-        }),
-        spending: Some(SpendingForm {
-            policy: PolicyName::Exact,
-            fold_above: Field::new("100"),
-            monthly_limit: Field::new(""),
-            past_limit: PastLimit::Economical,
-        }),
-        meter: Some(meter()),
         ..settings_new()
     }
 }
 
-pub(crate) fn settings_failed() -> SettingsPage {
+pub(crate) fn settings_failed() -> ConnectionPage {
     use StepOutcome::{Failed, Passed, Skipped};
     let mut steps = steps([Passed, Passed, Failed, Skipped, Skipped]);
     steps[2].cause = ("The policy of this key does not allow cloudfront:CreateInvalidation on distribution E2QWRUHAPOMQZX. Either the policy names another distribution, or the distribution ID has a typing error.").into();
@@ -236,8 +248,8 @@ pub(crate) fn settings_failed() -> SettingsPage {
         message: "User: arn:aws:iam::123456789012:user/skycms is not authorized to perform: cloudfront:CreateInvalidation on resource: arn:aws:cloudfront::123456789012:distribution/E2QWRUHAPOMQZX because no identity-based policy allows the cloudfront:CreateInvalidation action".into(),
         request_id: Some("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11".into()),
     });
-    SettingsPage {
-        layout: layout(Nav::Settings),
+    ConnectionPage {
+        layout: layout(Nav::Settings(Section::Connection)),
         draft: Some(DraftSettings {
             distribution_id: "E2QWRUHAPOMQZX".into(),
             credentials: "AKIAIOSFODNN7EXAMPLE".into(),
@@ -254,13 +266,13 @@ pub(crate) fn settings_failed() -> SettingsPage {
     }
 }
 
-pub(crate) fn settings_testing() -> SettingsPage {
+pub(crate) fn settings_testing() -> ConnectionPage {
     use StepOutcome::{Passed, Waiting};
-    SettingsPage {
+    ConnectionPage {
         layout: Layout {
             pending: true,
             address: Some("/settings/cdn"),
-            ..layout(Nav::Settings)
+            ..layout(Nav::Settings(Section::Connection))
         },
         connection: Connection::Paused {
             since: ago(4_000),
@@ -276,7 +288,7 @@ pub(crate) fn settings_testing() -> SettingsPage {
     }
 }
 
-pub(crate) fn settings_errors() -> SettingsPage {
+pub(crate) fn settings_errors() -> ConnectionPage {
     let mut form = form(
         "d111111abcdef8.cloudfront.net",
         "wJalrXUtnFEMI/K7MDENG",
@@ -288,7 +300,7 @@ pub(crate) fn settings_errors() -> SettingsPage {
     form.secret_error = Some(
         "Paste the secret access key again: it is not kept while other fields have errors.".into(),
     );
-    SettingsPage {
+    ConnectionPage {
         form,
         ..settings_new()
     }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::page::{Shown, page};
+use super::page::{Notice, page};
 use super::test;
 use crate::domain::{AuditAction, Settings, SettingsForm};
 use crate::store::Slot;
@@ -14,15 +14,9 @@ use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session::asks_for_events;
-use crate::web::pages::views::{ConfirmPage, Flash, Nav};
+use crate::web::pages::views::{ConfirmPage, Nav, Section};
 use crate::web::pages::visit::{Confirmation, Visit, html, refused};
 use crate::web::pages::words::settings as words;
-
-/// What was just done, told once after a redirect.
-#[derive(Deserialize)]
-pub(crate) struct Notice {
-    done: Option<String>,
-}
 
 /// The fields of the form.
 #[derive(Deserialize)]
@@ -55,16 +49,7 @@ pub(crate) async fn show(
     visit: Visit,
     Query(notice): Query<Notice>,
 ) -> Result<Response> {
-    let flash = notice
-        .done
-        .as_deref()
-        .and_then(words::done)
-        .map(Flash::from);
-    let shown = Shown {
-        flash,
-        ..Shown::default()
-    };
-    html(&page(&state, &visit, shown).await?)
+    html(&page(&state, &visit, Some(&notice), None).await?)
 }
 
 /// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the
@@ -89,11 +74,7 @@ pub(crate) async fn save(
     let settings = match Settings::parse(&form, &stored) {
         Ok(settings) => settings,
         Err(errors) => {
-            let shown = Shown {
-                form: Some((form, errors)),
-                ..Shown::default()
-            };
-            return refused(&page(&state, &visit, shown).await?);
+            return refused(&page(&state, &visit, None, Some((form, errors))).await?);
         }
     };
     if fields.action == "save" {
@@ -125,7 +106,7 @@ pub(crate) async fn remove(
 ) -> Result<Response> {
     if !answer.is_given() {
         return html(&ConfirmPage {
-            layout: visit.layout(Nav::Settings),
+            layout: visit.layout(Nav::Settings(Section::Connection)),
             question: words::REMOVE,
             path: "/settings/cdn/remove".into(),
             fields: vec![("confirmed", "yes".into())],

@@ -5,7 +5,8 @@ use axum::response::Response;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use super::tokens::{Numbered, name_of, reveal, revoked};
+use super::hook::{reveal, revoked};
+use super::tokens::{Numbered, name_of};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, NewKeyPair};
 use crate::web::AppState;

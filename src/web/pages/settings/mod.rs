@@ -1,6 +1,7 @@
-//! Settings → CDN: a form a file, and the page that shows all of them.
+//! Settings → CDN: a file per section, each with an address of its own.
 
 pub(crate) mod connection;
+pub(crate) mod hook;
 pub(crate) mod keys;
 mod page;
 pub(crate) mod publishing;

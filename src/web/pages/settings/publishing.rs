@@ -4,13 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Shown, page};
+use super::page::{Notice, layout};
+use super::shown::publishing_form;
 use crate::domain::{AuditAction, IntakeRules, Item, PublishRequest, PublisherHost, canonicalize};
 use crate::web::AppState;
 use crate::web::http::error::Result;
-use crate::web::http::extract::Form;
-use crate::web::pages::views::{Field, PublishingForm};
-use crate::web::pages::visit::{Visit, refused};
+use crate::web::http::extract::{Form, Query};
+use crate::web::pages::views::{Field, PublishingForm, PublishingPage, Section};
+use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::settings as words;
 
 /// Fields of “Publishing”.
@@ -20,6 +21,19 @@ pub(crate) struct PublishingFields {
     hosts: String,
     companions: String,
     directory_variants: Option<String>,
+}
+
+/// `GET /settings/cdn/publishing`.
+pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
+    let stored = publishing_form(&visit.site.intake);
+    html(&page(&visit, Some(&notice), stored))
+}
+
+fn page(visit: &Visit, notice: Option<&Notice>, publishing: PublishingForm) -> PublishingPage {
+    PublishingPage {
+        layout: layout(visit, Section::Publishing, notice),
+        publishing,
+    }
 }
 
 /// `POST /settings/cdn/publishing`.
@@ -38,11 +52,7 @@ pub(crate) async fn save(
                 companions: Field::typed(fields.companions, companions.err()),
                 directory_variants,
             };
-            let shown = Shown {
-                publishing: Some(typed),
-                ..Shown::default()
-            };
-            return refused(&page(&state, &visit, shown).await?);
+            return refused(&page(&visit, None, typed));
         }
     };
     state
@@ -51,7 +61,7 @@ pub(crate) async fn save(
         .await?;
     visit.audit(AuditAction::ChangedPublishing, None).await?;
     state.refresh_sites().await;
-    Ok(visit.see("/settings/cdn?done=rules#publishing"))
+    Ok(visit.see("/settings/cdn/publishing?done=rules"))
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {

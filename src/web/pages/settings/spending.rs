@@ -4,14 +4,16 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Shown, page};
+use super::page::{Notice, layout};
+use super::shown::spending_form;
 use crate::domain::plan::DEFAULT_THRESHOLD;
 use crate::domain::{AuditAction, MonthlyLimit, PastLimit, PolicyName, Spending};
 use crate::web::AppState;
 use crate::web::http::error::Result;
-use crate::web::http::extract::Form;
-use crate::web::pages::views::{Field, SpendingForm};
-use crate::web::pages::visit::{Visit, refused};
+use crate::web::http::extract::{Form, Query};
+use crate::web::pages::overview::meter;
+use crate::web::pages::views::{Field, Section, SpendingForm, SpendingPage};
+use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::settings as words;
 
 /// Fields of “Policy”.
@@ -22,6 +24,30 @@ pub(crate) struct SpendingFields {
     fold_above: String,
     monthly_limit: String,
     past_limit: String,
+}
+
+/// `GET /settings/cdn/policy`.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    visit: Visit,
+    Query(notice): Query<Notice>,
+) -> Result<Response> {
+    let stored = spending_form(&state.store.spending(visit.site.id).await?);
+    html(&page(&state, &visit, Some(&notice), stored).await?)
+}
+
+async fn page(
+    state: &AppState,
+    visit: &Visit,
+    notice: Option<&Notice>,
+    spending: SpendingForm,
+) -> Result<SpendingPage> {
+    let layout = layout(visit, Section::Spending, notice);
+    Ok(SpendingPage {
+        meter: Some(meter(state, &visit.site, layout.now).await?),
+        spending,
+        layout,
+    })
 }
 
 /// `POST /settings/cdn/policy`.
@@ -49,11 +75,7 @@ pub(crate) async fn save(
                 monthly_limit: Field::typed(fields.monthly_limit, paths.err()),
                 past_limit: then,
             };
-            let shown = Shown {
-                spending: Some(typed),
-                ..Shown::default()
-            };
-            return refused(&page(&state, &visit, shown).await?);
+            return refused(&page(&state, &visit, None, typed).await?);
         }
     };
     let spending = Spending {
@@ -70,7 +92,7 @@ pub(crate) async fn save(
         .audit(AuditAction::ChangedPolicy, Some(detail))
         .await?;
     state.refresh_sites().await;
-    Ok(visit.see("/settings/cdn?done=policy#spending"))
+    Ok(visit.see("/settings/cdn/policy?done=policy"))
 }
 
 fn number(text: &str, most: u32) -> Result<u32, String> {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::domain::{AuditAction, Settings, TestReport};
 use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
-use crate::web::pages::views::{Layout, Nav, TestPart, TestResult, Tested};
+use crate::web::pages::views::{Layout, Nav, Section, TestPart, TestResult, Tested};
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::settings as words;
 
@@ -31,7 +31,7 @@ enum News {
 pub(crate) fn begin(state: &AppState, visit: &Visit, settings: Settings) -> Underway {
     let (tell, news) = unbounded_channel();
     let underway = Underway {
-        layout: visit.layout(Nav::Settings),
+        layout: visit.layout(Nav::Settings(Section::Connection)),
         news,
     };
     let (state, visit) = (state.clone(), visit.clone());

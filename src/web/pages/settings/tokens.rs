@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::page::{Shown, page};
+use super::hook::{reveal, revoked};
 use crate::admin::fresh_token;
 use crate::domain::AuditAction;
 use crate::domain::HookSecret;
@@ -14,7 +14,7 @@ use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::views::Revealed;
-use crate::web::pages::visit::{Visit, html};
+use crate::web::pages::visit::Visit;
 use crate::web::pages::words::settings as words;
 
 /// The longest name of a token.
@@ -139,28 +139,4 @@ fn shown(name: impl Into<String>, secret: &SecretString) -> Vec<Revealed> {
         name: name.into(),
         value: secret.expose_secret().to_owned(),
     }]
-}
-
-/// The page with what is shown this once.
-pub(super) async fn reveal(
-    state: &AppState,
-    visit: &Visit,
-    revealed: Vec<Revealed>,
-) -> Result<Response> {
-    let shown = Shown {
-        revealed,
-        ..Shown::default()
-    };
-    html(&page(state, visit, shown).await?)
-}
-
-pub(super) async fn revoked(
-    state: &AppState,
-    visit: &Visit,
-    action: AuditAction,
-    detail: String,
-) -> Result<Response> {
-    visit.audit(action, Some(detail)).await?;
-    state.refresh_sites().await;
-    Ok(visit.see("/settings/cdn?done=revoked#hook"))
 }

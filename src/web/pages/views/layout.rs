@@ -1,3 +1,6 @@
+use std::mem;
+
+use strum::VariantArray;
 use time::OffsetDateTime;
 
 use super::parts::{Ago, Severity};
@@ -63,7 +66,18 @@ impl Layout {
     }
 
     fn is(&self, nav: &Nav) -> bool {
-        self.nav == *nav
+        mem::discriminant(&self.nav) == mem::discriminant(nav)
+    }
+
+    /// The sections of the settings: (is it this one, address, name).
+    pub(super) fn sections(&self) -> Vec<(bool, String, &'static str)> {
+        Section::VARIANTS
+            .iter()
+            .map(|section| {
+                let address = format!("{}{}", self.base, section.path());
+                (self.nav == Nav::Settings(*section), address, section.name())
+            })
+            .collect()
     }
 
     /// The pages that this user may see: (is it this one, address, name).
@@ -77,7 +91,11 @@ impl Layout {
             (Nav::Purge, format!("{base}/purge"), "Purge"),
         ];
         if user.role == Role::Admin {
-            links.push((Nav::Settings, format!("{base}/settings/cdn"), "Settings"));
+            links.push((
+                Nav::Settings(Section::Connection),
+                format!("{base}/settings/cdn"),
+                "Settings",
+            ));
             links.push((Nav::Audit, format!("{root}/audit"), "Audit"));
         }
         if self.manages_sites() && !self.sites.is_empty() {
@@ -109,7 +127,7 @@ pub enum Nav {
     /// Purge.
     Purge,
     /// Settings → CDN.
-    Settings,
+    Settings(Section),
     /// Audit.
     Audit,
     /// Sites.
@@ -123,9 +141,38 @@ impl Nav {
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Purge => "/purge",
-            Self::Settings => "/settings/cdn",
+            Self::Settings(section) => section.path(),
             Self::Activity | Self::Audit | Self::Sites | Self::Elsewhere => "/activity",
         }
+    }
+}
+
+/// The sections of Settings → CDN, each at an address of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
+pub enum Section {
+    /// The connection to CloudFront.
+    Connection,
+    /// The publish hook, and what publishers prove themselves with.
+    Hook,
+    /// What publishers may send, and what goes with it.
+    Publishing,
+    /// What may be spent.
+    Spending,
+}
+
+impl Section {
+    /// Where it is, after [`Layout::base`].
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Connection => "/settings/cdn",
+            Self::Hook => "/settings/cdn/hook",
+            Self::Publishing => "/settings/cdn/publishing",
+            Self::Spending => "/settings/cdn/policy",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        words::settings::section(self)
     }
 }
 

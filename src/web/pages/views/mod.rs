@@ -26,17 +26,18 @@ pub use chart::{Chart, Hour};
 pub use docs::{
     Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Prose, Shape,
 };
-pub use layout::{Banner, Flash, Layout, Link, Nav, SiteLink, User};
+pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage};
 pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Severity, Span, Tone, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use settings::{
-    ActiveSettings, Connection, CredentialsKind, DraftSettings, Region, RegionGroup, SettingsForm,
-    SettingsPage, TestPart, TestResult, Tested,
+    ActiveSettings, Connection, ConnectionPage, CredentialsKind, DraftSettings, Region,
+    RegionGroup, SettingsForm, TestPart, TestResult, Tested,
 };
 pub use settings_parts::{
-    Hook, IamPolicy, KeyPair, PublishingForm, Revealed, SigningSecret, SpendingForm, Token,
+    HookPage, IamPolicy, KeyPair, PublishingForm, PublishingPage, Revealed, SigningSecret,
+    SpendingForm, SpendingPage, Token,
 };
 pub use sites::{SiteRow, SitesPage};
 

@@ -4,16 +4,16 @@ use time::OffsetDateTime;
 use super::{
     assets::VERSION,
     layout::Layout,
-    parts::{Aria, Count, Field, Meter, Tone},
-    settings_parts::{Hook, IamPolicy, PublishingForm, SpendingForm},
+    parts::{Aria, Count, Field, Tone},
+    settings_parts::IamPolicy,
 };
-use crate::domain::{PastLimit, PolicyName, StepOutcome, StepReport};
+use crate::domain::{StepOutcome, StepReport};
 use crate::web::pages::words;
 
-/// Settings → CDN. The parts that are `None` are not shown.
+/// Settings → CDN: the connection to CloudFront. The parts that are `None` are not shown.
 #[derive(Template)]
-#[template(path = "settings.html")]
-pub struct SettingsPage {
+#[template(path = "settings/connection.html")]
+pub struct ConnectionPage {
     /// What every page shares; `pending` while a test is under way.
     pub layout: Layout,
     /// Where it stands.
@@ -30,17 +30,9 @@ pub struct SettingsPage {
     pub test: Option<TestResult>,
     /// The least-privilege policy.
     pub policy: IamPolicy,
-    /// The publish hook, its tokens and secrets.
-    pub hook: Option<Hook>,
-    /// Publisher hosts, companions and directories.
-    pub publishing: Option<PublishingForm>,
-    /// The policy for paths, and the monthly limit.
-    pub spending: Option<SpendingForm>,
-    /// This month's paths and their cost.
-    pub meter: Option<Meter>,
 }
 
-impl SettingsPage {
+impl ConnectionPage {
     fn removable(&self) -> bool {
         self.active.is_some() || self.draft.is_some()
     }

@@ -1,6 +1,11 @@
+use askama::Template;
 use time::OffsetDateTime;
 
-use super::parts::Field;
+use super::{
+    assets::VERSION,
+    layout::Layout,
+    parts::{Field, Meter},
+};
 use crate::domain::{DistributionId, Partition, PastLimit, PolicyName, policy_document};
 
 /// The least-privilege policy. The script follows what is typed.
@@ -28,11 +33,15 @@ impl IamPolicy {
     }
 }
 
-/// The publish hook.
+/// The publish hook, and what publishers prove themselves with.
 ///
 /// Forms: `POST …/settings/cdn/tokens` (`name`), `…/settings/cdn/tokens/{id}/revoke`,
 /// `…/settings/cdn/secrets` and `…/settings/cdn/secrets/{id}/revoke`.
-pub struct Hook {
+#[derive(Template)]
+#[template(path = "settings/hook.html")]
+pub struct HookPage {
+    /// What every page shares.
+    pub layout: Layout,
     /// The absolute address that publishers call.
     pub url: String,
     /// Tokens and secrets that were just created; each is shown this once.
@@ -98,7 +107,17 @@ pub struct SigningSecret {
     pub unrevealed: bool,
 }
 
-/// Publishing: `POST …/settings/cdn/publishing`.
+/// What publishers may send, and what goes with it.
+#[derive(Template)]
+#[template(path = "settings/publishing.html")]
+pub struct PublishingPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// The form.
+    pub publishing: PublishingForm,
+}
+
+/// `POST …/settings/cdn/publishing`.
 #[derive(Clone, Debug)]
 pub struct PublishingForm {
     /// `hosts`: publisher hosts, one per line.
@@ -109,7 +128,19 @@ pub struct PublishingForm {
     pub directory_variants: bool,
 }
 
-/// What may be sent, and how much: `POST …/settings/cdn/policy`.
+/// What may be spent, and what was.
+#[derive(Template)]
+#[template(path = "settings/spending.html")]
+pub struct SpendingPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// The form.
+    pub spending: SpendingForm,
+    /// This month's paths and their cost.
+    pub meter: Option<Meter>,
+}
+
+/// `POST …/settings/cdn/policy`.
 #[derive(Clone, Debug)]
 pub struct SpendingForm {
     /// `policy`.

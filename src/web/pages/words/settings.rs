@@ -4,7 +4,17 @@ use std::borrow::Cow;
 
 use super::{Question, count};
 use crate::domain::DistributionId;
-use crate::web::pages::views::Severity;
+use crate::web::pages::views::{Section, Severity};
+
+/// What a section is called.
+pub const fn section(section: Section) -> &'static str {
+    match section {
+        Section::Connection => "Connection",
+        Section::Hook => "Publish hook",
+        Section::Publishing => "Publishing rules",
+        Section::Spending => "Paths and cost",
+    }
+}
 
 /// What was just done, by its name in the address.
 pub fn done(what: &str) -> Option<(Severity, &'static str)> {
@@ -28,7 +38,7 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
         "revoked" => (Severity::Info, "Revoked. It can no longer be used."),
         "created" => (
             Severity::Success,
-            "The site was added. Enter its distribution below, and reveal its publish token under “Publish hook”.",
+            "The site was added. Enter its distribution below. Its publish token is under “Publish hook”.",
         ),
         "discarded" => (Severity::Info, "The draft was thrown away."),
         _ => return None,

@@ -1,0 +1,87 @@
+//! The publish hook: its address, and what publishers prove themselves with.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::page::{Notice, layout};
+use crate::domain::AuditAction;
+use crate::web::AppState;
+use crate::web::http::error::Result;
+use crate::web::http::extract::Query;
+use crate::web::pages::views::{HookPage, KeyPair, Revealed, Section, SigningSecret, Token};
+use crate::web::pages::visit::{Visit, html};
+
+/// `GET /settings/cdn/hook`.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    visit: Visit,
+    Query(notice): Query<Notice>,
+) -> Result<Response> {
+    html(&page(&state, &visit, Some(&notice), Vec::new()).await?)
+}
+
+/// The page with what is shown this once.
+pub(super) async fn reveal(
+    state: &AppState,
+    visit: &Visit,
+    revealed: Vec<Revealed>,
+) -> Result<Response> {
+    html(&page(state, visit, None, revealed).await?)
+}
+
+pub(super) async fn revoked(
+    state: &AppState,
+    visit: &Visit,
+    action: AuditAction,
+    detail: String,
+) -> Result<Response> {
+    visit.audit(action, Some(detail)).await?;
+    state.refresh_sites().await;
+    Ok(visit.see("/settings/cdn/hook?done=revoked"))
+}
+
+/// The address that publishers call, its tokens, secrets and key pairs.
+async fn page(
+    state: &AppState,
+    visit: &Visit,
+    notice: Option<&Notice>,
+    revealed: Vec<Revealed>,
+) -> Result<HookPage> {
+    let site = &visit.site;
+    let tokens = state.store.tokens(site.id).await?.into_iter();
+    let secrets = state.store.hook_secrets(site.id).await?.into_iter();
+    let keys = state.store.key_pairs(site.id).await?.into_iter();
+    Ok(HookPage {
+        layout: layout(visit, Section::Hook, notice),
+        url: state.hook_url(site),
+        endpoint: state.public.to_string(),
+        keys: keys
+            .map(|pair| KeyPair {
+                id: pair.id.to_string(),
+                access_key_id: pair.access_key_id,
+                name: pair.name,
+                everything_is_home: pair.everything_is_home,
+                created_at: pair.rotated_at.unwrap_or(pair.created_at),
+                last_used: pair.last_used_at,
+            })
+            .collect(),
+        revealed,
+        tokens: tokens
+            .map(|token| Token {
+                id: token.id.to_string(),
+                name: token.name,
+                created_at: token.created_at,
+                last_used: token.last_used_at,
+                unrevealed: token.unrevealed,
+            })
+            .collect(),
+        secrets: secrets
+            .map(|secret| SigningSecret {
+                id: secret.id.to_string(),
+                created_at: secret.created_at,
+                last_used: secret.last_used_at,
+                unrevealed: secret.unrevealed,
+            })
+            .collect(),
+    })
+}
