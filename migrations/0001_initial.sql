@@ -394,10 +394,13 @@ CREATE TABLE audit (
     id       uuid PRIMARY KEY,
     at       timestamptz NOT NULL,
     who      text NOT NULL,
+    source   text,
     what     text NOT NULL,
     detail   text,
     address  text NOT NULL,
     site_id  integer
 );
 COMMENT ON TABLE audit IS 'Who did what, when, from where. Ids are version 7, so their order is the order of events. No secrets.';
+COMMENT ON COLUMN audit.source IS
+    'What vouched for whoever did it, as in session.source: a name alone proves nothing, since SkyCMS sends any. NULL: nobody was signed in, or it was a command.';
 COMMENT ON COLUMN audit.site_id IS 'The site it was about, which may be gone; NULL: none.';

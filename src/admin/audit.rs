@@ -2,26 +2,38 @@
 
 use crate::clock::Clock;
 use crate::domain::AuditAction;
-use crate::store::{AuditRecord, SiteId, Store, StoreError};
+use crate::store::{AuditRecord, SiteId, Source, Store, StoreError};
 
 /// The longest name of a user that is kept.
 const LONGEST_NAME: usize = 200;
+
+/// Who did something.
+#[derive(Clone, Copy)]
+pub(crate) struct Actor<'a> {
+    pub(crate) name: &'a str,
+    /// What vouched for them; none: nobody was signed in, or it is a command.
+    pub(crate) source: Option<Source>,
+    pub(crate) from: &'a str,
+}
 
 /// Writes down what somebody did, maybe to a site.
 pub(crate) async fn record(
     store: &Store,
     clock: &Clock,
-    (who, from): (&str, &str),
+    actor: Actor<'_>,
     action: AuditAction,
     site: Option<SiteId>,
     detail: Option<String>,
 ) -> Result<(), StoreError> {
     let what = action.into_str();
-    tracing::info!(who, from, detail, "{what}");
+    let Actor { name, source, from } = actor;
+    let by = source.map(|source| source.into_str());
+    tracing::info!(who = name, by, from, detail, "{what}");
     let entry = AuditRecord {
         id: clock.id(),
         at: clock.now(),
-        who: who.chars().take(LONGEST_NAME).collect(),
+        who: name.chars().take(LONGEST_NAME).collect(),
+        source,
         what: what.to_owned(),
         site: site.map(|site| site.0),
         detail,

@@ -1,11 +1,12 @@
 //! The database, of the service or of a command.
 
+use std::net::IpAddr;
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use embedded_postgres::Embedded;
 use secrecy::ExposeSecret as _;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::{AppError, first_start};
 use crate::clock::Clock;
@@ -21,6 +22,22 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Database {
     pub(crate) store: Store,
     pub(super) embedded: Option<Embedded>,
+}
+
+/// The host that is talked to readably, unless its server asks for TLS: a URL without `sslmode`
+/// takes whatever it is offered, also by somebody in between.
+pub(crate) fn host_without_tls(config: &Config) -> Option<String> {
+    let url = config.database_url.as_ref()?;
+    let options = PgConnectOptions::from_str(url.expose_secret()).ok()?;
+    let host = options.get_host();
+    let is_here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback());
+    let is_left_open = matches!(options.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer);
+    (is_left_open && !is_here).then(|| host.to_owned())
 }
 
 impl Database {

@@ -6,7 +6,7 @@ mod first_start;
 mod health;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use embedded_postgres::Embedded;
@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use commands::{reseal, set_up_link};
-pub(crate) use database::Database;
+pub(crate) use database::{Database, host_without_tls};
 pub use health::health;
 
 use crate::admin::Tester;
@@ -137,6 +137,12 @@ pub struct App {
 impl App {
     /// Connects, migrates, and makes what a first start needs.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, AppError> {
+        if let Some(host) = host_without_tls(config) {
+            tracing::warn!(
+                "DATABASE_URL: has no sslmode, so that {host} may be talked to without TLS; add ?sslmode=verify-full, or \
+                 ?sslmode=disable where the network between is trusted"
+            );
+        }
         let Database { store, embedded } = Database::migrated(config, &clock).await?;
         store.check_keys().await.map_err(AppError::of_keys)?;
         first_start::seed(&store, config, &clock).await?;
@@ -187,6 +193,7 @@ impl App {
         let state = AppState::new(Shared {
             tester,
             access: Arc::new(config.access.clone()),
+            unbelieved_proxy: OnceLock::new(),
             hasher,
             last_used: LastUsed::new(store.clone(), tasks.clone()),
             directory: Directory::load(&store).await?,

@@ -1,6 +1,6 @@
 //! What a command did is written down like what a page did.
 
-use crate::admin;
+use crate::admin::audit::{self, Actor};
 use crate::clock::Clock;
 use crate::domain::AuditAction;
 use crate::store::{SiteId, Store, StoreError};
@@ -12,6 +12,10 @@ pub(super) async fn write(
     site: Option<SiteId>,
     detail: impl Into<String>,
 ) -> Result<(), StoreError> {
-    let actor = ("command line", "this machine");
-    admin::audit::record(store, clock, actor, action, site, Some(detail.into())).await
+    let actor = Actor {
+        name: "command line",
+        source: None,
+        from: "this machine",
+    };
+    audit::record(store, clock, actor, action, site, Some(detail.into())).await
 }

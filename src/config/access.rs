@@ -1,17 +1,18 @@
 //! Who is let in, and from where.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
 use super::{ConfigError, Variables, error};
 use crate::domain::{HookSecret, NewKeyPair, NewPassword, NotAKeyPair};
 
-/// The shortest secret that SkyCMS may share with this service: as long as HS256's hash.
-const SHORTEST_EMBED_SECRET: usize = 32;
+/// Of the secret that SkyCMS shares with this service: at least as long as HS256's hash.
+const EMBED_SECRET_LENGTHS: RangeInclusive<usize> = 32..=1_024;
 
 /// Who is let in, and from where.
 #[derive(Clone, Debug, Default)]
@@ -43,20 +44,11 @@ impl AccessConfig {
             HookSecret::parse(Uuid::nil(), secret)
                 .map_err(|e| error("PUBLISH_HOOK_SECRET", e.to_string()))?;
         }
-        let embed_secret = vars.secret("EMBED_JWT_SECRET")?;
-        if let Some(length) = embed_secret.as_ref().map(|s| s.expose_secret().len())
-            && length < SHORTEST_EMBED_SECRET
-        {
-            return Err(error(
-                "EMBED_JWT_SECRET",
-                format!("must have {SHORTEST_EMBED_SECRET} bytes or more, and has {length}"),
-            ));
-        }
         Ok(Self {
             admin_password,
             hook_secret,
             key_pair: key_pair(vars)?,
-            embed_secret,
+            embed_secret: vars.unguessable("EMBED_JWT_SECRET", EMBED_SECRET_LENGTHS)?,
             embed_origins: list(vars, "EMBED_ORIGINS", origin)?,
             trusted_proxies: list(vars, "TRUSTED_PROXIES", network)?,
         })
@@ -113,5 +105,5 @@ fn origin(text: &str) -> Result<String, String> {
 fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| format!("`{text}` is not an address or a network such as 10.0.0.0/8"))
+        .map_err(|_| format!("`{text}` is not an address or a network such as 10.1.2.0/24"))
 }

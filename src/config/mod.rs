@@ -34,10 +34,10 @@ pub struct ConfigError {
     problem: String,
 }
 
-/// Reads `.env` in the working directory, if there is one, beneath the environment. Call it before
-/// any thread starts.
+/// Reads `.env` in the working directory, if there is one, beneath the environment. One of a parent
+/// directory may be somebody else's. Call it before any thread starts.
 pub fn read_dotenv() -> Result<(), ConfigError> {
-    match dotenvy::dotenv() {
+    match dotenvy::from_path(".env") {
         Ok(_) => Ok(()),
         Err(e) if e.not_found() => Ok(()),
         Err(e) => Err(error(".env", e.to_string())),
@@ -122,13 +122,13 @@ impl Config {
                     .map_err(|problem| error("ENCRYPTION_KEY", problem))?,
                 None => Vec::new(),
             },
-            publish_token: vars.secret("PUBLISH_TOKEN")?,
+            publish_token: vars.unguessable("PUBLISH_TOKEN", 16..=256)?,
             access: AccessConfig::read(&vars)?,
             cloudfront: vars.cloudfront()?,
             cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
             serve: vars.serve()?,
-            metrics_token: vars.secret("METRICS_TOKEN")?,
+            metrics_token: vars.unguessable("METRICS_TOKEN", 16..=256)?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),
             log_format: match vars.text("LOG_FORMAT")?.as_deref() {
                 None | Some("text") => LogFormat::Text,
@@ -142,15 +142,6 @@ impl Config {
             },
             log_filter: vars.text("RUST_LOG")?,
         };
-        if let Some(token) = &config.publish_token {
-            let length = token.expose_secret().len();
-            if !(16..=256).contains(&length) {
-                return Err(error(
-                    "PUBLISH_TOKEN",
-                    format!("must have 16 to 256 characters, and has {length}"),
-                ));
-            }
-        }
         if config.database_url.is_some() && config.encryption_keys.is_empty() {
             return Err(error(
                 "ENCRYPTION_KEY",

@@ -1,6 +1,8 @@
 //! Reading single variables: what each kind looks like, and what is said when it does not.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -10,6 +12,7 @@ use url::Url;
 
 use super::{ConfigError, EncryptionKey, error};
 use crate::domain::SettingsForm;
+use crate::domain::password::is_soon_guessed;
 
 /// The variables of the process, or of a test.
 pub(super) struct Variables<'a> {
@@ -55,6 +58,33 @@ impl Variables<'_> {
             return Err(error(&file_variable, format!("{path} is empty")));
         }
         Ok(Some(SecretString::from(text)))
+    }
+
+    /// A secret that programs send, as long as `lengths` says and not one that is soon guessed.
+    pub(super) fn unguessable(
+        &self,
+        name: &str,
+        lengths: RangeInclusive<usize>,
+    ) -> Result<Option<SecretString>, ConfigError> {
+        let secret = self.secret(name)?;
+        let Some(text) = secret.as_ref().map(SecretString::expose_secret) else {
+            return Ok(None);
+        };
+        let problem = if !lengths.contains(&text.len()) {
+            let (least, most) = lengths.into_inner();
+            format!(
+                "must have {least} to {most} characters, and has {}",
+                text.len()
+            )
+        } else if is_soon_guessed(text) {
+            "is too easy to guess".to_owned()
+        } else {
+            return Ok(secret);
+        };
+        Err(error(
+            name,
+            format!("{problem}; make one with `openssl rand -hex 32`"),
+        ))
     }
 
     pub(super) fn parse<T: FromStr>(
@@ -171,6 +201,10 @@ pub(super) fn encryption_keys(text: &str) -> Result<Vec<EncryptionKey>, String> 
             let bytes: [u8; 32] = bytes
                 .try_into()
                 .map_err(|_| format!("key {position} has {length} bytes instead of 32; make one with `openssl rand -base64 32`"))?;
+            // Of 32 random bytes, about 30 differ.
+            if BTreeSet::from(bytes).len() < 16 {
+                return Err(format!("key {position} is not random; make one with `openssl rand -base64 32`"));
+            }
             Ok(SecretBox::new(Box::new(bytes)))
         })
         .collect()

@@ -42,6 +42,19 @@ const COMPLETE_BUCKETS: [f64; 12] = [
 /// What the API refuses with. Others are counted from the first time on.
 const REFUSALS: [u16; 9] = [400, 401, 404, 408, 409, 413, 415, 422, 503];
 
+/// The kinds of proof that may be refused.
+const PROOFS: [&str; 9] = [
+    "none",
+    "token",
+    "other_site",
+    "signature",
+    "signature_headers",
+    "key_pair",
+    "metrics_token",
+    "set_up_link",
+    "skycms_token",
+];
+
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// Counters and histograms. Clones count together.
@@ -53,6 +66,7 @@ struct Inner {
     publishes: Counter,
     accept: Histogram,
     refusals: Family<[(&'static str, u16); 1], Counter>,
+    unproved: Family<Labels<1>, Counter>,
     invalidations: Family<Labels<1>, Counter>,
     submit: Histogram,
     complete: Histogram,
@@ -67,6 +81,7 @@ impl Default for Metrics {
             publishes: Counter::default(),
             accept: Histogram::new(ACCEPT_BUCKETS),
             refusals: Family::default(),
+            unproved: Family::default(),
             invalidations: Family::default(),
             submit: Histogram::new(SUBMIT_BUCKETS),
             complete: Histogram::new(COMPLETE_BUCKETS),
@@ -81,6 +96,9 @@ impl Default for Metrics {
         }
         for status in REFUSALS {
             let _ = inner.refusals.get_or_create(&[("status", status)]);
+        }
+        for proof in PROOFS {
+            let _ = inner.unproved.get_or_create(&[("proof", proof)]);
         }
         for (operation, outcomes) in [
             (Operation::CreateInvalidation, CreateOutcome::VARIANTS),
@@ -110,6 +128,11 @@ impl Default for Metrics {
             "api_refusals",
             "Calls of the API that were refused, by HTTP status",
             inner.refusals.clone(),
+        );
+        registry.register(
+            "refused_proofs",
+            "Tokens, signatures and links that were refused, by kind",
+            inner.unproved.clone(),
         );
         registry.register(
             "invalidations",
@@ -157,6 +180,11 @@ impl Metrics {
     /// A call of the API was refused with this HTTP status.
     pub fn api_refused(&self, status: u16) {
         self.0.refusals.get_or_create(&[("status", status)]).inc();
+    }
+
+    /// A proof of this kind was refused.
+    pub fn proof_refused(&self, proof: &'static str) {
+        self.0.unproved.get_or_create(&[("proof", proof)]).inc();
     }
 
     /// CloudFront was asked something.

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Page, Store, StoreError};
+use super::{Page, Source, Store, StoreError};
 
 /// Something that was done.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct AuditRecord {
     pub at: OffsetDateTime,
     /// Who.
     pub who: String,
+    /// What vouched for them; none: nobody was signed in, or it was a command.
+    pub source: Option<Source>,
     /// What, in words.
     pub what: String,
     /// The number of the site it was about; none: it was about no site.
@@ -41,7 +43,8 @@ impl Store {
     /// Writes down what was done.
     pub async fn write_audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
         sqlx::query!(
-            "INSERT INTO audit (id, at, who, what, detail, address, site_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO audit (id, at, who, what, detail, address, site_id, source)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             record.id,
             record.at,
             record.who,
@@ -49,6 +52,7 @@ impl Store {
             record.detail,
             record.address,
             record.site,
+            record.source.map(|source| source.into_str()),
         )
         .execute(&self.pool)
         .await?;
@@ -73,11 +77,12 @@ impl Store {
             None => {
                 sqlx::query_as!(
                     AuditRecord,
-                    "SELECT id, at, who, what, site_id as site, detail, address FROM audit
+                    r#"SELECT id, at, who, source as "source: Source", what, site_id as site, detail, address
+                       FROM audit
                      WHERE id < coalesce($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
                        AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
                        AND ($4::int[] IS NULL OR site_id = ANY($4))
-                     ORDER BY id DESC LIMIT $3",
+                     ORDER BY id DESC LIMIT $3"#,
                     filter.before,
                     search,
                     rows,
@@ -89,11 +94,12 @@ impl Store {
             Some(after) => {
                 sqlx::query_as!(
                     AuditRecord,
-                    "SELECT id, at, who, what, site_id as site, detail, address FROM audit
+                    r#"SELECT id, at, who, source as "source: Source", what, site_id as site, detail, address
+                       FROM audit
                      WHERE id > $1
                        AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
                        AND ($4::int[] IS NULL OR site_id = ANY($4))
-                     ORDER BY id LIMIT $3",
+                     ORDER BY id LIMIT $3"#,
                     after,
                     search,
                     rows,

@@ -9,6 +9,8 @@ use crate::domain::PublishState;
 /// What repeat keys of caller references begin with. Those of the hook come in a header, which has
 /// no line breaks: none of them can be the same.
 const KEY_SPACE: &str = "cloudfront\n";
+/// What those of publishes that are tried again begin with, for the same reason.
+const RETRY_SPACE: &str = "retry\n";
 
 /// A publish in a list.
 #[derive(Clone, Debug)]
@@ -19,6 +21,14 @@ pub struct ListedPublish {
 }
 
 impl RepeatKey {
+    /// One press of “Try again”, one publish, however often the form is sent.
+    pub fn of_retry(publish: Uuid) -> Self {
+        Self {
+            key: format!("{RETRY_SPACE}{publish}"),
+            body_hash: [0; 32],
+        }
+    }
+
     /// A caller reference makes a repeat of the same batch safe. With another batch it is another
     /// publish: tools make references of the second, and two purges in one must both count.
     pub fn of_caller_reference(reference: &str, batch: [u8; 32]) -> Self {

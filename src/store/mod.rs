@@ -96,7 +96,10 @@ const FRESH: Duration = Duration::from_secs(1);
 pub enum StoreError {
     /// PostgreSQL could not be reached or refused.
     #[error("the database did not do it: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
+    /// A text that somebody gave holds a NUL, which PostgreSQL cannot store or look for.
+    #[error("the text holds a NUL character")]
+    Nul,
     /// The schema could not be brought up to date.
     #[error("the database's schema could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -111,6 +114,20 @@ pub enum StoreError {
         /// The value.
         value: String,
     },
+}
+
+/// PostgreSQL's `character_not_in_repertoire` and, within JSON, `untranslatable_character`.
+const OF_NUL: [&str; 2] = ["22021", "22P05"];
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        if code.is_some_and(|code| OF_NUL.contains(&&*code)) {
+            Self::Nul
+        } else {
+            Self::Database(error)
+        }
+    }
 }
 
 impl StoreError {
@@ -129,7 +146,7 @@ impl StoreError {
                     sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)
                 )
             }
-            Self::Migrate(_) => false,
+            Self::Migrate(_) | Self::Nul => false,
         }
     }
 

@@ -1,7 +1,8 @@
 //! What handlers share.
 
+use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +77,8 @@ pub struct Shared {
     pub hasher: Hasher,
     /// Notes when tokens and secrets were used.
     pub last_used: LastUsed,
+    /// A proxy whose `X-Forwarded-For` is not believed, once one was seen.
+    pub unbelieved_proxy: OnceLock<IpAddr>,
     /// The address users see.
     pub public: PublicUrl,
     /// What this replica counts.

@@ -121,4 +121,4 @@ UPDATE publish SET traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0b
 INSERT INTO site (name, created_at, removed_at)
 VALUES ('removed-3f0c5b1e8a7d4c2fb6a19e0d7c5b4a38', now() - interval '9 days', now() - interval '1 day');
 UPDATE session SET site_ids = '{1}';
-UPDATE audit SET site_id = 1;
+UPDATE audit SET site_id = 1, source = 'password';

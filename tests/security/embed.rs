@@ -98,6 +98,11 @@ async fn forged_tokens_are_refused() {
         claims.as_object_mut().unwrap().remove(name);
         token(&claims)
     };
+    let headed = |header: Value| {
+        let mut claims = good.clone();
+        claims["jti"] = json!(service.state.clock.id());
+        signed_with(hmac::HMAC_SHA256, &header, &claims, EMBED_SECRET)
+    };
     let hs256 = json!({ "alg": "HS256", "typ": "JWT" });
     let none = json!({ "alg": "none", "typ": "JWT" });
     let genuine = token(&good);
@@ -151,6 +156,15 @@ async fn forged_tokens_are_refused() {
         ("lives too long", with("iat", json!(now - 250))),
         ("made in the future", with("iat", json!(now + 100))),
         ("overflows", with("exp", json!(i64::MAX))),
+        ("not valid yet", with("nbf", json!(now + 100))),
+        (
+            "with critical rules",
+            headed(json!({ "alg": "HS256", "crit": ["b64"], "b64": false })),
+        ),
+        (
+            "made for something else",
+            headed(json!({ "alg": "HS256", "typ": "at+jwt" })),
+        ),
         ("no expiry", without("exp")),
         ("no iat", without("iat")),
         ("no subject", without("sub")),

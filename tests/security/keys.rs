@@ -100,6 +100,14 @@ fn refuses_to_start_insecurely() {
         ("ADMIN_PASSWORD", "short"),
         ("ADMIN_PASSWORD", "password1234"),
         ("EMBED_JWT_SECRET", "shorter than thirty-two bytes"),
+        ("EMBED_JWT_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("PUBLISH_TOKEN", "changeme-changeme"),
+        ("METRICS_TOKEN", "prometheus"),
+        ("METRICS_TOKEN", "password-password-password"),
+        (
+            "ENCRYPTION_KEY",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        ),
         ("EMBED_ORIGINS", "https://editor.example.com/path"),
         ("EMBED_ORIGINS", "*"),
         ("EMBED_ORIGINS", "https://a.example.com; script-src *"),
@@ -116,7 +124,18 @@ fn refuses_to_start_insecurely() {
         };
         let words = words.unwrap_or_else(|| panic!("{name}={value} is taken"));
         assert!(words.starts_with(name), "{words}");
-        let secret = ["ADMIN_PASSWORD", "EMBED_JWT_SECRET", "PUBLISH_HOOK_SECRET"];
-        assert!(!secret.contains(&name) || !words.contains(value), "{words}");
+        let made = [
+            "EMBED_JWT_SECRET",
+            "PUBLISH_TOKEN",
+            "METRICS_TOKEN",
+            "ENCRYPTION_KEY",
+        ];
+        assert!(
+            !made.contains(&name) || words.contains("openssl rand"),
+            "{words}"
+        );
+        let secret = ["ADMIN_PASSWORD", "PUBLISH_HOOK_SECRET"];
+        let is_secret = secret.contains(&name) || made.contains(&name);
+        assert!(!is_secret || !words.contains(value), "{words}");
     }
 }

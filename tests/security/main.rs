@@ -11,6 +11,7 @@
 mod support;
 
 mod attack;
+mod doors;
 mod embed;
 mod forms;
 mod harness;

@@ -286,7 +286,7 @@ async fn a_key_that_does_not_open_what_is_saved_says_what_to_do() {
         variables.remove(name);
     }
     let old = variables["ENCRYPTION_KEY"].clone();
-    let new = "//////////////////////////////////////////8=";
+    let new = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
     variables.insert("ENCRYPTION_KEY".into(), new.into());
     let said = one_line(&variables).await;
     assert!(said.starts_with("ENCRYPTION_KEY: "), "{said}");

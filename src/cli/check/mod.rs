@@ -9,7 +9,7 @@ use self::report::Report;
 use super::CliError;
 use super::output::say;
 use crate::admin::Tester;
-use crate::app::{AppError, Database};
+use crate::app::{AppError, Database, host_without_tls};
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, ConfigError, PublicUrl};
@@ -74,6 +74,7 @@ impl Check {
             }
         };
         addresses(report, config);
+        encryption(report, config);
         let tester = Outside {
             cloudfront: CloudFront::new(cloudfront::Options {
                 endpoint: config.cloudfront_endpoint.clone(),
@@ -93,6 +94,16 @@ impl Check {
                 }
             }
         }
+    }
+}
+
+fn encryption(report: &mut Report, config: &Config) {
+    if let Some(host) = host_without_tls(config) {
+        report.warn(
+            "encryption",
+            format!("DATABASE_URL has no sslmode: {host} may be talked to without TLS"),
+            "Add ?sslmode=verify-full, or ?sslmode=disable where the network between is trusted.",
+        );
     }
 }
 

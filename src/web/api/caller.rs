@@ -13,7 +13,7 @@ use crate::domain::TraceParent;
 use crate::store::{Proof, RepeatKey, Site};
 use crate::web::AppState;
 use crate::web::api::signature::Signature;
-use crate::web::http::error::{Error, Result};
+use crate::web::http::error::{Error, Result, Unproved};
 
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;
@@ -66,7 +66,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
         let site = match (&signature, bearing) {
             (_, Some(site)) => site,
             (Some(signature), None) => signed(state, &name, signature, &bytes)?,
-            (None, None) => return Err(Error::Unauthorized),
+            (None, None) => return Err(Error::Unauthorized(Unproved::Nothing)),
         };
         must_be_json(&headers)?;
         let body = serde_json::from_slice(&bytes).map_err(|error| Error::not_this_shape(&error))?;
@@ -104,7 +104,7 @@ fn signed(state: &AppState, name: &str, signature: &Signature, body: &[u8]) -> R
     let (site, secret) = state
         .directory
         .site_of_secret(name, |secret| signature.is_by(secret, body))
-        .ok_or(Error::Unauthorized)?;
+        .ok_or(Error::Unauthorized(Unproved::Signature))?;
     state
         .last_used
         .note(Proof::Secret(secret), state.clock.now());
@@ -113,9 +113,11 @@ fn signed(state: &AppState, name: &str, signature: &Signature, body: &[u8]) -> R
 
 /// The site, if the token is one of its own. Without a token nobody learns which sites exist.
 fn bearing(state: &AppState, name: &str, headers: &HeaderMap) -> Result<Arc<Site>> {
-    let (allowed, token) = bearer(headers)
-        .and_then(|token| state.directory.site_of_token(token))
-        .ok_or(Error::Unauthorized)?;
+    let token = bearer(headers).ok_or(Error::Unauthorized(Unproved::Nothing))?;
+    let (allowed, token) = state
+        .directory
+        .site_of_token(token)
+        .ok_or(Error::Unauthorized(Unproved::Token))?;
     let site = state
         .directory
         .site(name)

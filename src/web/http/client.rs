@@ -21,7 +21,17 @@ impl ClientAddress {
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-        Self(client(peer, &parts.headers, &state.access.trusted_proxies))
+        let trusted = &state.access.trusted_proxies;
+        if let Some(proxy) = unbelieved(peer, &parts.headers, trusted)
+            && state.unbelieved_proxy.set(proxy).is_ok()
+        {
+            tracing::warn!(
+                %proxy,
+                "X-Forwarded-For comes from {proxy}, which TRUSTED_PROXIES does not name: all who come that way count as \
+                 one address, and one who guesses passwords locks out the others. If it is your proxy, name it there"
+            );
+        }
+        Self(client(peer, &parts.headers, trusted))
     }
 }
 
@@ -34,6 +44,19 @@ impl FromRequestParts<AppState> for ClientAddress {
     ) -> Result<Self, Self::Rejection> {
         Ok(Self::of(parts, state))
     }
+}
+
+/// The peer, if it looks like a proxy that the operator forgot: it forwards and is not believed.
+/// Where proxies are named, anybody on the internet may send the header, and means nothing by it.
+fn unbelieved(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = peer.to_canonical();
+    let is_near = match peer {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_loopback(),
+    };
+    let is_believed = trusted.iter().any(|network| network.contains(&peer));
+    let is_proxy = headers.contains_key("x-forwarded-for") && (is_near || trusted.is_empty());
+    (is_proxy && !is_believed).then_some(peer)
 }
 
 /// The right-most address that is not a trusted proxy's: each proxy appends the one it was called

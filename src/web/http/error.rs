@@ -28,7 +28,7 @@ pub(crate) enum Error {
         "Send `Authorization: Bearer` with a publish token of the site, or a Standard Webhooks signature; the settings \
          page makes new tokens and secrets."
     )]
-    Unauthorized,
+    Unauthorized(Unproved),
     #[error("Send `Authorization: Bearer` with the token of METRICS_TOKEN.")]
     NoMetricsToken,
     /// Metrics without a token, asked for from elsewhere.
@@ -82,9 +82,9 @@ pub(crate) enum Error {
     /// The one-time link was used, or is older than an hour.
     #[error("This link has expired.")]
     LinkExpired,
-    /// SkyCMS's token is not right.
+    /// SkyCMS's token is not right; why is for the log alone.
     #[error("The token of SkyCMS was refused.")]
-    TicketRefused,
+    TicketRefused(&'static str),
     /// The session of a frame is over.
     #[error("The session has ended.")]
     FrameEnded,
@@ -99,6 +99,17 @@ pub(crate) enum Error {
     /// A panic, or something that never said how it ended.
     #[error("{OURS}")]
     Internal,
+}
+
+/// What is wrong with the proof that a caller of the API brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unproved {
+    /// There is none.
+    Nothing,
+    /// No site has this token.
+    Token,
+    /// No secret of the site made this signature.
+    Signature,
 }
 
 const OURS: &str = "Something went wrong here; the log has the details. It is safe to try again.";
@@ -117,6 +128,7 @@ fn bad_items(errors: &[ItemError]) -> String {
 const fn told_of_store(error: &StoreError) -> &'static str {
     match error {
         StoreError::Database(_) => "The database is not responding right now. Try again.",
+        StoreError::Nul => "The text holds a NUL character, which cannot be stored. Take it out.",
         _ => OURS,
     }
 }
@@ -151,11 +163,11 @@ impl Error {
         use StatusCode as S;
         match self {
             Self::BadRequest(_) => (S::BAD_REQUEST, "bad-request", "Bad request"),
-            Self::Unauthorized
+            Self::Unauthorized(_)
             | Self::NoMetricsToken
             | Self::BadSignature(_)
             | Self::NotSignedIn
-            | Self::TicketRefused
+            | Self::TicketRefused(_)
             | Self::FrameEnded => (S::UNAUTHORIZED, "unauthorized", "Not authorised"),
             Self::NotLocal => (S::FORBIDDEN, "not-local", "Refused"),
             Self::CrossSite => (S::FORBIDDEN, "cross-site", "Refused"),
@@ -178,6 +190,7 @@ impl Error {
                 "Not declared as JSON",
             ),
             Self::BadItems(_) => (S::UNPROCESSABLE_ENTITY, "bad-items", "Bad items"),
+            Self::Store(StoreError::Nul) => (S::UNPROCESSABLE_ENTITY, "bad-text", "Bad text"),
             Self::KeyReused => (
                 S::UNPROCESSABLE_ENTITY,
                 "key-reused",
@@ -198,6 +211,24 @@ impl Error {
         }
     }
 
+    /// The kind of proof that was refused, as it is counted, and why, for the log; none: no proof
+    /// was.
+    pub(crate) const fn refused_proof(&self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::Unauthorized(Unproved::Nothing) => ("none", "there is none"),
+            Self::Unauthorized(Unproved::Token) => ("token", "no site has it"),
+            Self::Unauthorized(Unproved::Signature) => {
+                ("signature", "no secret of the site made it")
+            }
+            Self::BadSignature(why) => ("signature_headers", why),
+            Self::NoSuchSite(_) => ("other_site", "the token is of another site"),
+            Self::NoMetricsToken => ("metrics_token", "it is not METRICS_TOKEN"),
+            Self::LinkExpired => ("set_up_link", "it has expired, was used, or never existed"),
+            Self::TicketRefused(why) => ("skycms_token", why),
+            _ => return None,
+        })
+    }
+
     /// What people read of it.
     pub(crate) fn trouble(&self) -> Trouble {
         match self {
@@ -205,12 +236,13 @@ impl Error {
             Self::MethodNotAllowed => errors::NOT_THIS_WAY,
             Self::Forbidden => errors::FORBIDDEN,
             Self::LinkExpired => errors::LINK_ENDED,
-            Self::TicketRefused => errors::TICKET_REFUSED,
+            Self::TicketRefused(_) => errors::TICKET_REFUSED,
             Self::FrameEnded => errors::FRAME_ENDED,
             Self::CrossSite => errors::CROSS_SITE,
             Self::BadRequest(_) => errors::UNREADABLE,
             Self::Busy(_) => errors::BUSY,
             Self::Store(StoreError::Database(_)) | Self::Inbox(_) => errors::NO_DATABASE,
+            Self::Store(StoreError::Nul) => errors::NUL,
             Self::Store(StoreError::Seal(_)) => errors::SEALED,
             Self::Store(_) | Self::Template(_) | Self::Internal => errors::OURS,
             _ => Trouble {

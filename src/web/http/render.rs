@@ -36,11 +36,21 @@ pub(crate) async fn render(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_of_cloudfront = cloudfront::is_call(state.public.below(request.uri().path()));
+    let path = state.public.below(request.uri().path()).to_owned();
+    let is_of_cloudfront = cloudfront::is_call(&path);
     let browser = asks_for_html(request.headers()).then(|| request.headers().clone());
     let mut response = next.run(request).await;
     let error = response.extensions_mut().remove::<Arc<Error>>();
     let error = error.or_else(|| of_layer(&response).map(Arc::new));
+    let unproved = match &error {
+        Some(error) => error.refused_proof(),
+        None => cloudfront::refused_proof(&response),
+    };
+    if let Some((proof, why)) = unproved {
+        let ClientAddress(from) = client;
+        tracing::warn!(%from, path, proof, "a proof was refused: {why}");
+        state.metrics.proof_refused(proof);
+    }
     if is_of_cloudfront || cloudfront::has_fault(&response) {
         let refused = error.map(|error| cloudfront::refuse(&error));
         return cloudfront::finish(refused.unwrap_or(response), &state.clock);

@@ -175,18 +175,13 @@ pub(crate) async fn retry(
         .filter(|widened| items.contains(&widened.to))
         .collect();
     let fresh = state.clock.id();
-    // One press, one publish, however often the form is sent.
-    let key = format!("retry-of-{id}");
     let publish = NewPublish {
         site: visit.site.id,
         id: fresh,
         received_at: now,
         items,
         widened,
-        repeat_key: Some(RepeatKey {
-            body_hash: [0; 32],
-            key,
-        }),
+        repeat_key: Some(RepeatKey::of_retry(id)),
         traceparent: None,
     };
     let accepted = accept(&state, &visit.site, publish).await?;

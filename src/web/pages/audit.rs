@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::views::{AuditEntry, AuditPage, Nav, PAGE_SIZE, Paging};
 use super::visit::{Visitor, html};
+use super::words;
 use crate::store::AuditFilter;
 use crate::web::AppState;
 use crate::web::http::error::Result;
@@ -49,6 +50,7 @@ pub(crate) async fn list(
             .map(|record| AuditEntry {
                 at: record.at,
                 who: record.who,
+                by: record.source.map(words::account::signed_in_by),
                 what: record.what,
                 site: record
                     .site

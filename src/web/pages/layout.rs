@@ -17,6 +17,7 @@ pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
         // Its own links are about all sites.
         layout.base.clone_from(&layout.root);
     }
+    layout.banner = user.and_then(|user| proxy_banner(state, user));
     layout.sites.iter_mut().for_each(|site| site.here = false);
     layout
 }
@@ -24,7 +25,7 @@ pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
 /// The layout of a page about a site.
 pub(crate) fn layout_about(state: &AppState, user: &SignedIn, site: &Site, nav: Nav) -> Layout {
     Layout {
-        banner: banner(site),
+        banner: banner(site).or_else(|| proxy_banner(state, user)),
         ..at(
             state,
             Some(user),
@@ -94,6 +95,17 @@ fn at(
         address: None,
         pending: false,
     }
+}
+
+/// For whoever runs the service: a proxy's word is not believed.
+fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
+    let proxy = state.unbelieved_proxy.get()?;
+    user.session.manages_sites().then(|| Banner {
+        severity: Severity::Warning,
+        title: errors::UNBELIEVED_PROXY.into(),
+        text: errors::unbelieved_proxy(*proxy),
+        link: None,
+    })
 }
 
 /// What stands in the way of purging, or of knowing how far it is, on every page.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::layout::{layout, layout_about};
 use super::signed_in::SignedIn;
 use super::views::{Layout, Nav};
-use crate::admin::audit;
+use crate::admin::audit::{self, Actor};
 use crate::domain::AuditAction;
 use crate::store::{Site, SiteId};
 use crate::web::AppState;
@@ -53,9 +53,13 @@ impl Visitor {
         detail: Option<String>,
     ) -> Result<()> {
         let from = self.user.from.to_string();
-        let who = (self.user.session.user.as_str(), from.as_str());
+        let actor = Actor {
+            name: &self.user.session.user,
+            source: Some(self.user.session.source),
+            from: &from,
+        };
         let (store, clock) = (&self.state.store, &self.state.clock);
-        Ok(audit::record(store, clock, who, action, site, detail).await?)
+        Ok(audit::record(store, clock, actor, action, site, detail).await?)
     }
 }
 

@@ -140,7 +140,7 @@ async fn what_is_wrong_here_is_told_with_its_fix() {
     let mut other_key = good.clone();
     other_key.insert(
         "ENCRYPTION_KEY".into(),
-        "//////////////////////////////////////////8=".into(),
+        "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=".into(),
     );
     let said = check(&other_key).await;
     assert_found(
@@ -196,4 +196,29 @@ async fn the_embedded_database_is_not_made_and_not_disturbed() {
         replica.api.wait_until_ended(&id).await["state"],
         "completed"
     );
+}
+
+#[tokio::test]
+async fn a_database_elsewhere_is_named_when_its_connection_may_be_readable() {
+    let variables = |query: &str| -> Variables {
+        [
+            // Of a network that is for documentation: nobody answers.
+            (
+                "DATABASE_URL",
+                format!("postgres://skycms_cdn@192.0.2.1/skycms_cdn{query}"),
+            ),
+            (
+                "ENCRYPTION_KEY",
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
+            ),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    };
+    let said = run(&variables(""), &["check", "--json"]).await;
+    assert_found(&said, "encryption", "warn", &["192.0.2.1", "sslmode"]);
+    for chosen in ["?sslmode=disable", "?sslmode=verify-full"] {
+        let said = run(&variables(chosen), &["check", "--json"]).await;
+        assert!(!said.stdout.contains("encryption"), "{chosen}: {said:?}");
+    }
 }

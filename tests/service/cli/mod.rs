@@ -4,6 +4,7 @@
 mod canned;
 mod check;
 mod database;
+mod dotenv;
 mod help;
 mod import_skycms;
 mod prune;

@@ -407,6 +407,7 @@ pub(crate) fn audit() -> AuditPage {
     let entry = |seconds, what: &str, detail: Option<&str>| AuditEntry {
         at: ago(seconds),
         who: "admin".into(),
+        by: Some("by password"),
         what: what.into(),
         site: None,
         detail: detail.map(Into::into),

@@ -101,6 +101,18 @@ impl Fault {
         })
     }
 
+    /// The kind of proof that was refused, as it is counted.
+    fn refused_proof(&self) -> Option<&'static str> {
+        Some(match self.code {
+            "MissingAuthenticationToken" => "none",
+            "IncompleteSignature" | "RequestExpired" => "signature_headers",
+            "SignatureDoesNotMatch" => "signature",
+            "InvalidClientTokenId" => "key_pair",
+            "AccessDenied" => "other_site",
+            _ => return None,
+        })
+    }
+
     #[cfg(test)]
     pub(super) const fn code(&self) -> &'static str {
         self.code
@@ -122,6 +134,12 @@ impl IntoResponse for Fault {
         response.extensions_mut().insert(Arc::new(self));
         response
     }
+}
+
+/// The proof that a call lacks, if that is why it was refused, and why.
+pub(crate) fn refused_proof(response: &Response) -> Option<(&'static str, &'static str)> {
+    let fault = response.extensions().get::<Arc<Fault>>()?;
+    Some((fault.refused_proof()?, fault.code))
 }
 
 /// Writes the envelope of a fault, with the number by which the log has it too.

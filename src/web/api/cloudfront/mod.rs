@@ -23,7 +23,7 @@ use self::answers::{
 use self::batch::Batch;
 use self::call::Call;
 use self::fault::Fault;
-pub(crate) use self::fault::finish;
+pub(crate) use self::fault::{finish, refused_proof};
 pub(crate) use self::version::is_call;
 use crate::domain::{PublishState, canonicalize};
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};

@@ -10,7 +10,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::examples;
 use crate::web::api::signature;
-use crate::web::http::error::Error;
+use crate::web::http::error::{Error, Unproved};
 use crate::web::http::problem::{MEDIA_TYPE, Problem};
 
 type Responses = BTreeMap<String, RefOr<Response>>;
@@ -59,7 +59,7 @@ problems! {
 
 fn about_a_site() -> Vec<Error> {
     vec![
-        Error::Unauthorized,
+        Error::Unauthorized(Unproved::Nothing),
         Error::BadSignature(signature::TOO_OLD),
         Error::NoSuchSite("blog".into()),
         Error::database_away(),

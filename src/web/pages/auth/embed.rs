@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
-use crate::admin::audit;
+use crate::admin::audit::{self, Actor};
 use crate::domain::AuditAction;
 use crate::store::{Role, Session, SiteId, Source, hash};
 use crate::web::AppState;
@@ -43,6 +43,7 @@ struct Claims {
     jti: String,
     iat: i64,
     exp: i64,
+    nbf: Option<i64>,
     /// The sites that its holder sees; none: `default`.
     sites: Option<Vec<String>>,
 }
@@ -55,10 +56,7 @@ pub(crate) async fn sign_in(
     Query(ticket): Query<Ticket>,
 ) -> Result<Response> {
     let secret = state.access.embed_secret.as_ref().ok_or(Error::NotFound)?;
-    let refused = |why: &'static str| {
-        tracing::warn!(%from, why, "a token of SkyCMS was refused");
-        Error::TicketRefused
-    };
+    let refused = Error::TicketRefused;
     let (session, claims) = accept(secret, &ticket.token, state.clock.now()).map_err(refused)?;
     let expires_at =
         OffsetDateTime::from_unix_timestamp(claims.exp).map_err(|_| refused(ticket::TOO_LONG))?;
@@ -76,10 +74,14 @@ pub(crate) async fn sign_in(
         framed: !state.access.embed_origins.is_empty() && session::is_frame(&headers),
         ..session
     };
-    let who = (session.user.as_str(), &*from.to_string());
+    let actor = Actor {
+        name: &session.user,
+        source: Some(session.source),
+        from: &from.to_string(),
+    };
     let role = Some(words::came_as(session.role).into());
     let action = AuditAction::CameFromSkyCms;
-    audit::record(&state.store, &state.clock, who, action, None, role).await?;
+    audit::record(&state.store, &state.clock, actor, action, None, role).await?;
     let page = match session.role {
         Role::Admin => "/settings/cdn",
         Role::Editor => "/activity",
@@ -114,9 +116,18 @@ fn accept(
     // Times are compared below, with the clock that is handed in.
     rules.validate_exp = false;
     let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
-    let claims = jsonwebtoken::decode::<Claims>(token.expose_secret(), &key, &rules)
-        .map_err(|_| ticket::FORGED)?
-        .claims;
+    let TokenData { header, claims } =
+        jsonwebtoken::decode::<Claims>(token.expose_secret(), &key, &rules)
+            .map_err(|_| ticket::FORGED)?;
+    if header.crit.is_some() {
+        return Err(ticket::CRITICAL);
+    }
+    if header
+        .typ
+        .is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT"))
+    {
+        return Err(ticket::OTHER_TYPE);
+    }
     let now = now.unix_timestamp();
     if claims.exp <= now {
         return Err(ticket::EXPIRED);
@@ -124,7 +135,9 @@ fn accept(
     if claims.exp > now.saturating_add((LONGEST + SKEW).whole_seconds()) {
         return Err(ticket::TOO_LONG);
     }
-    if claims.iat > now.saturating_add(SKEW.whole_seconds())
+    let latest = now.saturating_add(SKEW.whole_seconds());
+    if claims.iat > latest
+        || claims.nbf.is_some_and(|nbf| nbf > latest)
         || claims.exp.saturating_sub(claims.iat) > LONGEST.whole_seconds()
     {
         return Err(ticket::NOT_YET);

@@ -90,7 +90,7 @@ pub(crate) async fn set_up(
     if !state.store.set_password(&hash, Some(&link), now).await? {
         return Err(Error::LinkExpired);
     }
-    note(&state, ADMIN, from, AuditAction::SetPassword).await?;
+    note(&state, from, AuditAction::SetPassword).await?;
     let page = see(&state, "/settings/cdn");
     session::begin(&state, &headers, &admin(), page).await
 }
@@ -153,7 +153,7 @@ pub(crate) async fn change(
             let hash = state.hasher.hash(&password).await?;
             let now = state.clock.now();
             state.store.set_password(&hash, None, now).await?;
-            note(&state, ADMIN, user.from, AuditAction::ChangedPassword).await?;
+            note(&state, user.from, AuditAction::ChangedPassword).await?;
             let page = see(&state, "/activity");
             return session::begin(&state, &headers, &admin(), page).await;
         }

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use time::Duration;
 
-use crate::admin::audit;
+use crate::admin::audit::{self, Actor};
 use crate::domain::AuditAction;
 use crate::domain::password::LONGEST;
 use crate::store::{ADMIN, Role, Session, Source, TryingClient};
@@ -78,12 +78,19 @@ pub(crate) async fn submit(
     let next = fields.next.filter(|next| is_ours(next));
     let (status, error, wait) = match check(&state, client, &username, fields.password).await? {
         Verdict::Right => {
-            note(&state, ADMIN, from, AuditAction::SignedIn).await?;
+            note(&state, from, AuditAction::SignedIn).await?;
             let page = see(&state, next.as_deref().unwrap_or("/activity"));
             return session::begin(&state, &headers, &admin(), page).await;
         }
         Verdict::Wrong => {
-            note(&state, words::SOMEBODY, from, AuditAction::FailedToSignIn).await?;
+            record(
+                &state,
+                words::SOMEBODY,
+                None,
+                from,
+                AuditAction::FailedToSignIn,
+            )
+            .await?;
             (StatusCode::UNAUTHORIZED, words::WRONG.to_owned(), None)
         }
         Verdict::Wait(wait) => {
@@ -128,15 +135,21 @@ pub(crate) async fn sign_out_everywhere(
     session::end(&state, &headers, see(&state, "/sign-in")).await
 }
 
-/// Writes down what somebody did who is not signed in yet.
-pub(crate) async fn note(
+/// Writes down what the owner of the password did, who may have no session yet.
+pub(crate) async fn note(state: &AppState, from: IpAddr, action: AuditAction) -> Result<()> {
+    record(state, ADMIN, Some(Source::Password), from, action).await
+}
+
+async fn record(
     state: &AppState,
-    who: &str,
+    name: &str,
+    source: Option<Source>,
     from: IpAddr,
     action: AuditAction,
 ) -> Result<()> {
-    let who = (who, &*from.to_string());
-    Ok(audit::record(&state.store, &state.clock, who, action, None, None).await?)
+    let from = &*from.to_string();
+    let actor = Actor { name, source, from };
+    Ok(audit::record(&state.store, &state.clock, actor, action, None, None).await?)
 }
 
 /// The admin, signed in here.

@@ -83,6 +83,8 @@ pub struct AuditEntry {
     pub at: OffsetDateTime,
     /// Who.
     pub who: String,
+    /// How they signed in: “by password”.
+    pub by: Option<&'static str>,
     /// What, in words: “Saved the CDN settings”.
     pub what: String,
     /// The site it was about, where there are several.

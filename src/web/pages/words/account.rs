@@ -1,7 +1,7 @@
 //! Signing in, and passwords.
 
 use crate::domain::password::PasswordError;
-use crate::store::Role;
+use crate::store::{Role, Source};
 
 /// A wrong user name or password; one sentence for both, so that nobody learns which.
 pub const WRONG: &str = "The user name or the password is wrong.";
@@ -30,6 +30,14 @@ pub const fn role(role: Role) -> &'static str {
     }
 }
 
+/// How somebody signed in.
+pub const fn signed_in_by(source: Source) -> &'static str {
+    match source {
+        Source::Password => "by password",
+        Source::SkyCms => "by SkyCMS",
+    }
+}
+
 /// For the audit: whom SkyCMS sent.
 pub const fn came_as(role: Role) -> &'static str {
     match role {
@@ -51,6 +59,10 @@ pub mod ticket {
     pub const TOO_LONG: &str = "it expires too far ahead";
     /// Its times cannot be right.
     pub const NOT_YET: &str = "it is made for the future or for more than five minutes";
+    /// Its header asks for rules that are not known here.
+    pub const CRITICAL: &str = "its header has `crit`, and nothing critical is understood here";
+    /// It was made for something else.
+    pub const OTHER_TYPE: &str = "its `typ` is not `JWT`";
     /// It names nobody.
     pub const NAMELESS: &str = "its `sub` or `jti` is empty or too long";
     /// It was used before.

@@ -1,6 +1,7 @@
 //! Error pages.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// What happened, why, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,24 @@ pub const NOT_THIS_WAY: Trouble = Trouble {
     title: "Nothing to see here",
     text: Cow::Borrowed("A form on another page is sent to this address."),
     fix: "Start from the activity page.",
+};
+
+/// A proxy that `TRUSTED_PROXIES` does not name.
+pub const UNBELIEVED_PROXY: &str = "A proxy is not trusted";
+
+/// What that leads to, and what to do.
+pub fn unbelieved_proxy(proxy: IpAddr) -> String {
+    format!(
+        "Requests come through {proxy} with X-Forwarded-For, which is not believed: everybody behind it counts as one \
+         address, and one who guesses passwords locks out the others. If it is your proxy, add it to TRUSTED_PROXIES."
+    )
+}
+
+/// A text that cannot be stored.
+pub const NUL: Trouble = Trouble {
+    title: "This text cannot be used",
+    text: Cow::Borrowed("It contains an invisible NUL character. Nothing was changed."),
+    fix: "Go back, type the text instead of pasting it, and try again.",
 };
 
 /// Not for this user.
