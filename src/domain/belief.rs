@@ -9,40 +9,13 @@
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::{Flow, Item, Limits, Room, Usage};
+use super::{Flow, Kind, Limits, Room, Usage};
 
 /// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
 /// last asked against it.
 pub const LONGEST_BELIEF: Duration = Duration::seconds(30);
 /// How long a refused size is not tried again.
 const REFUSED_FOR: Duration = Duration::minutes(10);
-
-/// The two kinds of item that CloudFront's quotas tell apart. Tags count as files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Paths without a wildcard, and tags.
-    Files,
-    /// Paths with a wildcard.
-    Wildcards,
-}
-
-impl Kind {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
-
-    /// How many of `usage` are of this kind.
-    pub const fn of(self, usage: Usage) -> u32 {
-        match self {
-            Self::Files => usage.files,
-            Self::Wildcards => usage.wildcards,
-        }
-    }
-
-    /// Whether the item is of this kind.
-    pub fn is_of(self, item: &Item) -> bool {
-        item.is_wildcard() == (self == Self::Wildcards)
-    }
-}
 
 /// What is believed of a distribution. Read and written whole, by whoever holds its lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
 use super::bucket::{TRAVEL, elapsed};
+use super::limits::whole;
 use super::{Limits, Room, Usage};
 
 /// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
@@ -132,12 +133,6 @@ impl Flow {
 /// One second's worth, and at least one.
 fn capacity(rate: f64) -> f64 {
     rate.max(1.0)
-}
-
-/// Whole tokens; sums of fractions fall short of whole numbers by a hair.
-pub(super) fn whole(tokens: f64) -> u32 {
-    // A cast of a number below zero or beyond `u32` gives the nearest one.
-    (tokens + 1e-9).floor() as u32
 }
 
 #[cfg(test)]

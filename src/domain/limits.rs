@@ -1,11 +1,9 @@
 //! CloudFront's quotas, rates and prices, all configurable: AWS has changed them before.
 
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
-use super::coverage::Cover;
-use super::flow::whole;
 use super::meter::Prices;
-use super::{Item, Kind, Room, Waiting};
+use super::{Kind, Room, Usage};
 
 /// How long an invalidation is presumed to be in progress: AWS's 95th percentile.
 pub const IN_PROGRESS: Duration = Duration::seconds(25);
@@ -102,24 +100,6 @@ impl Limits {
         Duration::saturating_seconds_f64(seconds.into_iter().fold(0.0, f64::max))
     }
 
-    /// Whether the quotas cannot clear what waits in good time: by reckoning, or because each call
-    /// since `backlog_since` has left something waiting.
-    pub fn is_overdue(
-        &self,
-        waiting: &[Waiting],
-        backlog_since: Option<OffsetDateTime>,
-        now: OffsetDateTime,
-    ) -> bool {
-        let asked: Cover<'_> = waiting.iter().flat_map(|publish| &publish.items).collect();
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
-        let need = Usage {
-            files: count(asked.need().files),
-            wildcards: count(asked.need().wildcards),
-        };
-        backlog_since.is_some_and(|since| now - since > self.max_backlog)
-            || self.clearing_time(need) > self.max_backlog
-    }
-
     /// What the quotas leave while `used` is in progress.
     pub const fn left(&self, used: Usage) -> Room {
         Room {
@@ -130,48 +110,10 @@ impl Limits {
     }
 }
 
-/// What counts against the quotas of a distribution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Files and tags.
-    pub files: u32,
-    /// Wildcard paths.
-    pub wildcards: u32,
-}
-
-impl Usage {
-    /// What a batch adds.
-    pub fn of(items: &[Item]) -> Self {
-        let wildcards = items.iter().filter(|item| item.is_wildcard()).count();
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
-        Self {
-            files: count(items.len() - wildcards),
-            wildcards: count(wildcards),
-        }
-    }
-
-    /// Whether there are some of both kinds.
-    pub const fn is_mixed(self) -> bool {
-        self.files > 0 && self.wildcards > 0
-    }
-
-    /// Without those of `other`.
-    pub const fn less(self, other: Self) -> Self {
-        Self {
-            files: self.files.saturating_sub(other.files),
-            wildcards: self.wildcards.saturating_sub(other.wildcards),
-        }
-    }
-
-    /// Both kinds.
-    pub const fn total(self) -> u64 {
-        self.files as u64 + self.wildcards as u64
-    }
-
-    /// Whether there is room for it.
-    pub const fn fits(self, room: Room) -> bool {
-        self.files <= room.files && self.wildcards <= room.wildcards
-    }
+/// Whole tokens; sums of fractions fall short of whole numbers by a hair.
+pub(super) fn whole(tokens: f64) -> u32 {
+    // A cast of a number below zero or beyond `u32` gives the nearest one.
+    (tokens + 1e-9).floor() as u32
 }
 
 #[cfg(test)]

@@ -43,10 +43,11 @@ pub mod state;
 pub mod tag;
 pub mod test_report;
 pub mod trace;
+pub mod usage;
 
 pub use advice::{Advice, AdviceContext, advise};
 pub use audit_action::AuditAction;
-pub use belief::{Belief, Beliefs, Kind};
+pub use belief::{Belief, Beliefs};
 pub use bucket::Bucket;
 pub use credentials::{AccessKeyId, Credentials, SecretAccessKey};
 pub use distribution::DistributionId;
@@ -62,14 +63,14 @@ pub use intake::{
 pub use invalidation::{CallerReference, InvalidationBatch, InvalidationId};
 pub use item::{Item, NotCanonical};
 pub use key_pair::{KeyPair, NewKeyPair, NotAKeyPair};
-pub use limits::{Limits, Usage};
+pub use limits::Limits;
 pub use meter::{MicroUsd, MonthlyLimit, PastLimit, Prices};
 pub use outcome::{AwsError, CreateOutcome, GetOutcome, Operation};
 pub use password::{NewPassword, PasswordError};
 pub use pasted::trim_pasted;
 pub use path::InvalidationPath;
 pub use pieces::Search;
-pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Room, Saved, Waiting, plan};
+pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Saved, Waiting, plan};
 pub use policy_document::policy_document;
 pub use region::{Partition, Region};
 pub use retry::{
@@ -83,3 +84,4 @@ pub use state::{InvalidationStatus, PublishState};
 pub use tag::CacheTag;
 pub use test_report::{Step, StepOutcome, StepReport, TestReport};
 pub use trace::TraceParent;
+pub use usage::{Kind, Room, Usage};

@@ -1,6 +1,6 @@
 //! Taking a refused batch apart: to make it smaller, or to find the item that it was refused for.
 
-use super::belief::Kind;
+use super::Kind;
 use super::{Item, Room, Usage};
 
 /// Refused calls after which a search gives up: what it has not found by then fails as a whole.

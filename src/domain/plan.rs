@@ -24,10 +24,11 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Item, Usage,
+    Item, Limits, Room, Usage,
     coverage::{Cover, Need},
     fold::{FoldGoal, KnownPaths, PLAIN_WEIGHT, fold},
 };
@@ -39,39 +40,6 @@ pub struct Waiting {
     pub publish: Uuid,
     /// What it asks for, canonical.
     pub items: Vec<Item>,
-}
-
-/// How much CloudFront takes: by quota, or at this moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// Paths without wildcard, and tags, that may be in progress.
-    pub files: u32,
-    /// Wildcard paths that may be in progress.
-    pub wildcards: u32,
-    /// Items that one `CreateInvalidation` may hold, of both kinds.
-    pub paths_per_request: u32,
-}
-
-impl Room {
-    /// What is left of it.
-    pub const fn less(self, usage: Usage) -> Self {
-        Self {
-            files: self.files.saturating_sub(usage.files),
-            wildcards: self.wildcards.saturating_sub(usage.wildcards),
-            ..self
-        }
-    }
-}
-
-impl Default for Room {
-    /// CloudFront's documented quotas for one distribution.
-    fn default() -> Self {
-        Self {
-            files: 3_000,
-            wildcards: 15,
-            paths_per_request: 3_000,
-        }
-    }
 }
 
 /// How much more than what was asked may be purged to save calls and money: the site owner's
@@ -240,8 +208,8 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
 /// The items that go, and why publishes that do not go wait: by index, ascending. Those after the
 /// last wait for quota.
 fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usize, Holdup)>) {
-    let room = Limits::of(input.room);
-    let quota = Limits::of(input.quota).at_least_one();
+    let room = input.room;
+    let quota = input.quota.at_least_one();
     let mut chosen = Cover::default();
     let mut reserved = Need::default();
     let mut waits = Vec::new();
@@ -260,15 +228,18 @@ fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usiz
             waits.push((i, Holdup::Budget));
             continue;
         }
-        let enough_room = room.allow(taken + reserved, need);
-        if enough_room && total <= room.request && taken.bytes + need.bytes <= MOST_BYTES {
+        let enough_room = room.allows(taken + reserved, need);
+        if enough_room
+            && total <= room.paths_per_request as usize
+            && taken.bytes + need.bytes <= MOST_BYTES
+        {
             chosen.extend(missing.items());
             continue;
         }
-        let would_wait_for_ever = !quota.allow(Need::default(), need)
-            || need.total() > quota.request
+        let would_wait_for_ever = !quota.allows(Need::default(), need)
+            || need.total() > quota.paths_per_request as usize
             || need.bytes > MOST_BYTES;
-        if would_wait_for_ever && reserved == Need::default() && room.allow_some(taken, need) {
+        if would_wait_for_ever && reserved == Need::default() && room.allows_some(taken, need) {
             chosen.extend(missing.items());
             break;
         }
@@ -285,8 +256,7 @@ fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usiz
 
 /// Spreads the items over batches, the first within `room`, each other within `quota`.
 fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
-    let room = Limits::of(room);
-    let quota = Limits::of(quota).at_least_one();
+    let quota = quota.at_least_one();
     let mut batches: Vec<(Need, Vec<&Item>)> = Vec::new();
     // Per kind, the first batch that may have room left: a full batch stays full.
     let mut first_open = [0, 0];
@@ -302,11 +272,11 @@ fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
             if *at == batches.len() {
                 batches.push((Need::default(), Vec::new()));
             }
-            let limits = if *at == 0 { room } else { quota };
+            let most = if *at == 0 { room } else { quota };
             let (taken, items) = &mut batches[*at];
-            let fits = taken.total() < limits.request
+            let fits = taken.total() < most.paths_per_request as usize
                 && (items.is_empty() || taken.bytes + need.bytes <= MOST_BYTES);
-            if limits.allow(*taken, need) && fits {
+            if most.allows(*taken, need) && fits {
                 *taken = *taken + need;
                 items.push(item);
                 break;
@@ -378,42 +348,46 @@ fn finish(
     plan
 }
 
-/// [`Room`] in the unit in which items are counted.
-#[derive(Clone, Copy)]
-struct Limits {
-    files: usize,
-    wildcards: usize,
-    request: usize,
+impl Limits {
+    /// Whether the quotas cannot clear what waits in good time: by reckoning, or because each call
+    /// since `backlog_since` has left something waiting.
+    pub fn is_overdue(
+        &self,
+        waiting: &[Waiting],
+        backlog_since: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> bool {
+        let asked: Cover<'_> = waiting.iter().flat_map(|publish| &publish.items).collect();
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        let need = Usage {
+            files: count(asked.need().files),
+            wildcards: count(asked.need().wildcards),
+        };
+        backlog_since.is_some_and(|since| now - since > self.max_backlog)
+            || self.clearing_time(need) > self.max_backlog
+    }
 }
 
-impl Limits {
-    fn of(room: Room) -> Self {
-        Self {
-            files: room.files as usize,
-            wildcards: room.wildcards as usize,
-            request: room.paths_per_request as usize,
-        }
-    }
-
+impl Room {
     fn at_least_one(self) -> Self {
         Self {
             files: self.files.max(1),
             wildcards: self.wildcards.max(1),
-            request: self.request.max(1),
+            paths_per_request: self.paths_per_request.max(1),
         }
     }
 
     /// Whether there is room for all of `need` besides what is taken. What needs none of a kind
     /// does not care for it.
-    fn allow(self, taken: Need, need: Need) -> bool {
-        (need.files == 0 || taken.files + need.files <= self.files)
-            && (need.wildcards == 0 || taken.wildcards + need.wildcards <= self.wildcards)
+    fn allows(self, taken: Need, need: Need) -> bool {
+        (need.files == 0 || taken.files + need.files <= self.files as usize)
+            && (need.wildcards == 0 || taken.wildcards + need.wildcards <= self.wildcards as usize)
     }
 
     /// Whether there is room for any of `need` besides what is taken.
-    fn allow_some(self, taken: Need, need: Need) -> bool {
-        taken.total() < self.request
-            && ((need.files > 0 && taken.files < self.files)
-                || (need.wildcards > 0 && taken.wildcards < self.wildcards))
+    fn allows_some(self, taken: Need, need: Need) -> bool {
+        taken.total() < self.paths_per_request as usize
+            && ((need.files > 0 && taken.files < self.files as usize)
+                || (need.wildcards > 0 && taken.wildcards < self.wildcards as usize))
     }
 }

@@ -6,9 +6,11 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
-use super::belief::{Belief, Beliefs, Kind};
 use super::pieces::{Search, Suspicion, fit, suspect};
-use super::{AwsError, CreateOutcome, GetOutcome, InvalidationId, Item, Limits, Room, Usage};
+use super::{
+    AwsError, Belief, Beliefs, CreateOutcome, GetOutcome, InvalidationId, Item, Kind, Limits, Room,
+    Usage,
+};
 
 /// How long calls without a usable answer are tried again, from the first of them.
 const PERSISTENCE: Duration = Duration::hours(24);

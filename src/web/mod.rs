@@ -1,10 +1,14 @@
-//! The web room: [`http`] is the edge, [`api`] answers programs, [`pages`] answer people.
+//! The web room: [`api`] answers programs, [`pages`] answer people, both with what is in [`http`];
+//! [`routes`] mounts them, [`layers`] are around them.
 
 mod api;
 mod hasher;
 mod http;
+mod layers;
 mod pages;
 mod recent_days;
+mod render;
+mod routes;
 mod state;
 
 use axum::Router;
@@ -12,15 +16,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::hasher::{Busy, Hasher};
-pub use self::http::routes::{Access, Route, routes};
 pub(crate) use self::pages::auth::session::fresh;
 pub use self::pages::{views, words};
 pub use self::recent_days::RecentDays;
+pub use self::routes::{Access, Route, routes};
 pub use self::state::{AppState, Shared};
 
 /// All routes and what is around them.
 pub fn router(state: &AppState) -> Router {
-    http::routes::mount(state)
+    routes::mount(state)
 }
 
 /// Serves until `stop`, then lets requests under way finish.

@@ -5,6 +5,7 @@ use askama::Template;
 use skycms_cdn::domain::AwsError;
 use skycms_cdn::store::Role;
 use skycms_cdn::web::views::*;
+use skycms_cdn::web::words::Severity;
 
 mod samples;
 #[path = "../support/snapshots.rs"]

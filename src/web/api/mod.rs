@@ -2,10 +2,11 @@
 
 mod caller;
 pub(crate) mod cloudfront;
+pub(crate) mod description;
 pub(crate) mod dry_run;
 pub(crate) mod health;
 pub(crate) mod invalidations;
 pub(crate) mod metrics;
-pub(crate) mod openapi;
+mod openapi;
 pub(crate) mod publishes;
 mod signature;

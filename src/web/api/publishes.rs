@@ -20,14 +20,11 @@ use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
 use crate::web::api::openapi::{
-    self, OfPublish, OfPublishing, PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader,
-    examples,
+    self, LONGEST_WAIT, OfPublish, OfPublishing, PreferWait, PublishPath, RepeatKeyHeader,
+    SitePath, TraceHeader, examples,
 };
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-
-/// The longest that `Prefer: wait` may hold an answer, in seconds.
-pub(crate) const LONGEST_WAIT: u64 = 60;
 
 /// A publish, and how far it is.
 #[derive(Serialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! Everything that is answered instead of what was asked for.
 //!
 //! Handlers return an [`Error`] with `?`. It becomes a bare status that carries the error along,
-//! and [`super::render`] gives it words: a page for people, a problem for programs.
+//! and `web::render` gives it words: a page for people, a problem for programs.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -14,7 +14,6 @@ use tower_http::timeout::TimeoutError;
 use crate::domain::ItemError;
 use crate::store::{InboxError, StoreError};
 use crate::web::hasher::Busy;
-use crate::web::pages::words::errors::{self, Trouble};
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -227,30 +226,6 @@ impl Error {
             Self::TicketRefused(why) => ("skycms_token", why),
             _ => return None,
         })
-    }
-
-    /// What people read of it.
-    pub(crate) fn trouble(&self) -> Trouble {
-        match self {
-            Self::NotFound | Self::NoSuchPublish(_) => errors::NOT_FOUND,
-            Self::MethodNotAllowed => errors::NOT_THIS_WAY,
-            Self::Forbidden => errors::FORBIDDEN,
-            Self::LinkExpired => errors::LINK_ENDED,
-            Self::TicketRefused(_) => errors::TICKET_REFUSED,
-            Self::FrameEnded => errors::FRAME_ENDED,
-            Self::CrossSite => errors::CROSS_SITE,
-            Self::BadRequest(_) => errors::UNREADABLE,
-            Self::Busy(_) => errors::BUSY,
-            Self::Store(StoreError::Database(_)) | Self::Inbox(_) => errors::NO_DATABASE,
-            Self::Store(StoreError::Nul) => errors::NUL,
-            Self::Store(StoreError::Seal(_)) => errors::SEALED,
-            Self::Store(_) | Self::Template(_) | Self::Internal => errors::OURS,
-            _ => Trouble {
-                title: self.kind().2,
-                text: self.to_string().into(),
-                fix: "",
-            },
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use serde_json::Value;
 
 use crate::web::AppState;
-use crate::web::api::openapi;
+use crate::web::api::description;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Result;
 use crate::web::pages::auth::session;
@@ -27,7 +27,7 @@ pub(crate) async fn show(
     // Whoever is signed in keeps the navigation; without a database nobody is.
     let user = session::signed_in(&state, &headers, client).await;
     let layout = layout(&state, user.ok().flatten().as_ref(), Nav::Elsewhere);
-    let document = openapi::document(&state)
+    let document = description::document(&state)
         .to_json()
         .ok()
         .and_then(|json| serde_json::from_str(&json).ok())

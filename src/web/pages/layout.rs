@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::signed_in::SignedIn;
-use super::views::{Banner, Layout, Link, Nav, Severity, SiteLink, User};
-use super::words::errors;
+use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
+use super::words::{Severity, errors};
 use crate::domain::DEFAULT_SITE;
 use crate::store::{Session, Site, Source};
 use crate::web::AppState;

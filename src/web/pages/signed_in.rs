@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::response::Response;
+
 use crate::store::{Session, Site, TokenHash};
 
 /// Proof that somebody is signed in. Pages get it from [`super::auth::session::require`].
@@ -16,4 +18,14 @@ pub(crate) struct SignedIn {
     pub(crate) from: IpAddr,
     /// The site in the address, or `default` where it names none; none: they do not see that.
     pub(crate) site: Option<Arc<Site>>,
+}
+
+/// Put into the answers of pages: who asked, if they are signed in.
+#[derive(Clone)]
+pub(crate) struct Reader(pub(crate) Option<SignedIn>);
+
+/// Marks the answers of pages for which nobody signs in.
+pub(crate) async fn mark_page(mut response: Response) -> Response {
+    response.extensions_mut().insert(Reader(None));
+    response
 }

@@ -313,7 +313,7 @@ pub(crate) fn publish_failed() -> PublishPage {
         can_retry: true,
         layout: Layout {
             banner: Some(Banner {
-                severity: Severity::Danger,
+                severity: words::Severity::Danger,
                 title: "Purging is paused".into(),
                 text: "AWS no longer accepts the access key. Three publishes wait.".into(),
                 link: Some(Link {

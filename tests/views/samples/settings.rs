@@ -4,6 +4,7 @@ use skycms_cdn::domain::{
     AwsError, DistributionId, Partition, PastLimit, PolicyName, Step, StepOutcome, StepReport,
 };
 use skycms_cdn::web::views::*;
+use skycms_cdn::web::words::Severity;
 
 use super::{ago, layout, meter};
 

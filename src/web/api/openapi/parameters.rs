@@ -5,7 +5,9 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::examples::PUBLISH;
-use crate::web::api::publishes::LONGEST_WAIT;
+
+/// The longest that `Prefer: wait` may hold an answer, in seconds. The words below say so too.
+pub(crate) const LONGEST_WAIT: u64 = 60;
 
 /// Of every address under `/api/sites/`.
 #[derive(IntoParams)]
@@ -64,5 +66,3 @@ pub(crate) struct TraceHeader {
     )]
     traceparent: Option<String>,
 }
-
-const _: () = assert!(LONGEST_WAIT == 60, "the words above say so");

@@ -18,8 +18,7 @@ use crate::store::{Role, Session, Source, TokenHash, hash};
 use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
-use crate::web::http::render::Reader;
-use crate::web::pages::signed_in::SignedIn;
+use crate::web::pages::signed_in::{Reader, SignedIn};
 use crate::web::pages::visit::see;
 
 /// The session of a page of its own.

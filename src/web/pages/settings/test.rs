@@ -14,7 +14,7 @@ use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::views::{Layout, Nav, Section, TestPart, TestResult, Tested};
 use crate::web::pages::visit::Visit;
-use crate::web::pages::words::settings as words;
+use crate::web::pages::words::{errors, settings as words};
 
 /// A test that is under way.
 pub(crate) struct Underway {
@@ -79,7 +79,9 @@ impl Underway {
             let event = match underway.news.recv().await? {
                 News::SoFar(report) => underway.part(Some(*report), None),
                 News::Ended(Ok(())) => return None,
-                News::Ended(Err(error)) => underway.part(None, Some(error.trouble().sentence())),
+                News::Ended(Err(error)) => {
+                    underway.part(None, Some(errors::trouble(&error).sentence()))
+                }
             };
             Some((event, underway))
         });

@@ -3,9 +3,9 @@ use std::mem;
 use strum::VariantArray;
 use time::OffsetDateTime;
 
-use super::parts::{Ago, Severity};
+use super::parts::Ago;
 use crate::store::Role;
-use crate::web::pages::words;
+use crate::web::pages::words::{self, Severity};
 
 /// What every page shares.
 #[derive(Clone, Debug)]
@@ -172,7 +172,12 @@ impl Section {
     }
 
     const fn name(self) -> &'static str {
-        words::settings::section(self)
+        match self {
+            Self::Connection => "Connection",
+            Self::Hook => "Publish hook",
+            Self::Publishing => "Publishing rules",
+            Self::Spending => "Paths and cost",
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub use docs::{
 };
 pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage};
-pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Severity, Span, Tone, Usd};
+pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use settings::{

@@ -5,46 +5,6 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::web::pages::words::{self, Look};
 
-/// How serious a banner or a flash is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// It went well.
-    Success,
-    /// Look at it.
-    Warning,
-    /// It is broken.
-    Danger,
-}
-
-/// A colour, by its meaning; displays as its CSS class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// Nothing to see.
-    Quiet,
-    /// Under way.
-    Info,
-    /// Well.
-    Good,
-    /// Look at it.
-    Warn,
-    /// Broken.
-    Bad,
-}
-
-impl fmt::Display for Tone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Quiet => "quiet",
-            Self::Info => "info",
-            Self::Good => "good",
-            Self::Warn => "warn",
-            Self::Bad => "bad",
-        })
-    }
-}
-
 /// A state as word, colour and shape.
 #[derive(Template)]
 #[template(
@@ -52,10 +12,17 @@ impl fmt::Display for Tone {
     ext = "html"
 )]
 pub struct Badge {
-    pub(crate) look: Look,
+    look: Look,
 }
 
 impl HtmlSafe for Badge {}
+
+impl Look {
+    /// As word, colour and shape.
+    pub const fn badge(self) -> Badge {
+        Badge { look: self }
+    }
+}
 
 /// A time as `<time>`, with the exact time on hover; the script puts it into the reader's zone.
 #[derive(Template)]

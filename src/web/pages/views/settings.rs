@@ -4,11 +4,11 @@ use time::OffsetDateTime;
 use super::{
     assets::VERSION,
     layout::Layout,
-    parts::{Aria, Count, Field, Tone},
+    parts::{Aria, Count, Field},
     settings_parts::IamPolicy,
 };
 use crate::domain::{StepOutcome, StepReport};
-use crate::web::pages::words;
+use crate::web::pages::words::{self, Tone};
 
 /// Settings → CDN: the connection to CloudFront. The parts that are `None` are not shown.
 #[derive(Template)]

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use crate::store::StoreError;
+use crate::web::http::error::Error;
+
 /// What happened, why, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
@@ -18,6 +21,30 @@ impl Trouble {
     /// All of it, where there is no room for a page.
     pub(crate) fn sentence(&self) -> String {
         format!("{}. {} {}", self.title, self.text, self.fix)
+    }
+}
+
+/// What people read of an error.
+pub(crate) fn trouble(error: &Error) -> Trouble {
+    match error {
+        Error::NotFound | Error::NoSuchPublish(_) => NOT_FOUND,
+        Error::MethodNotAllowed => NOT_THIS_WAY,
+        Error::Forbidden => FORBIDDEN,
+        Error::LinkExpired => LINK_ENDED,
+        Error::TicketRefused(_) => TICKET_REFUSED,
+        Error::FrameEnded => FRAME_ENDED,
+        Error::CrossSite => CROSS_SITE,
+        Error::BadRequest(_) => UNREADABLE,
+        Error::Busy(_) => BUSY,
+        Error::Store(StoreError::Database(_)) | Error::Inbox(_) => NO_DATABASE,
+        Error::Store(StoreError::Nul) => NUL,
+        Error::Store(StoreError::Seal(_)) => SEALED,
+        Error::Store(_) | Error::Template(_) | Error::Internal => OURS,
+        _ => Trouble {
+            title: error.kind().2,
+            text: error.to_string().into(),
+            fix: "",
+        },
     }
 }
 

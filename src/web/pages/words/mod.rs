@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod errors;
+mod look;
 pub mod purge;
 pub mod settings;
 pub mod sites;
@@ -13,29 +14,8 @@ use time::{Duration, OffsetDateTime, macros::format_description};
 
 use crate::domain::{InvalidationStatus, PublishState, Step, StepOutcome, WaitReason};
 
-use super::views::{Badge, Severity, Tone};
-
-/// How a state is shown: never by colour alone, always with a word and a shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
-    /// The word.
-    pub label: &'static str,
-    /// The colour.
-    pub tone: Tone,
-    /// The shape: the name of a symbol in `templates/icons.html`.
-    pub icon: &'static str,
-    /// What it means, in one sentence.
-    pub meaning: &'static str,
-}
-
-const fn look(label: &'static str, tone: Tone, icon: &'static str, meaning: &'static str) -> Look {
-    Look {
-        label,
-        tone,
-        icon,
-        meaning,
-    }
-}
+use self::look::look;
+pub use self::look::{Look, Severity, Tone};
 
 /// A question that is asked before something that cannot be taken back.
 #[derive(Clone, Debug)]
@@ -48,13 +28,6 @@ pub struct Question {
     pub consequences: &'static [&'static str],
     /// What the button says.
     pub action: &'static str,
-}
-
-impl Look {
-    /// As word, colour and shape.
-    pub const fn badge(self) -> Badge {
-        Badge { look: self }
-    }
 }
 
 /// A publish.

@@ -2,19 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Question, count};
+use super::{Question, Severity, count};
 use crate::domain::DistributionId;
-use crate::web::pages::views::{Section, Severity};
-
-/// What a section is called.
-pub const fn section(section: Section) -> &'static str {
-    match section {
-        Section::Connection => "Connection",
-        Section::Hook => "Publish hook",
-        Section::Publishing => "Publishing rules",
-        Section::Spending => "Paths and cost",
-    }
-}
 
 /// What was just done, by its name in the address.
 pub fn done(what: &str) -> Option<(Severity, &'static str)> {

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use super::Question;
-use crate::web::pages::views::Severity;
+use super::{Question, Severity};
 
 /// What was just done, by its name in the address.
 pub fn done(what: &str) -> Option<(Severity, &'static str)> {

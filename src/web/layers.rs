@@ -13,10 +13,10 @@ use tower_http::set_header::HeaderMetadata;
 use tower_http::set_header::response::SetMultipleResponseHeadersLayer;
 use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 
-use super::error::Error;
 use super::render::render;
 use crate::web::AppState;
 use crate::web::api::cloudfront;
+use crate::web::http::error::Error;
 
 /// The largest body of a publish, in bytes.
 const LARGEST_BODY: usize = 1 << 20;

@@ -9,25 +9,16 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 
-use super::client::ClientAddress;
-use super::error::Error;
-use super::problem::Problem;
 use crate::web::AppState;
 use crate::web::api::cloudfront;
+use crate::web::http::client::ClientAddress;
+use crate::web::http::error::Error;
+use crate::web::http::problem::Problem;
 use crate::web::pages::auth::session;
 use crate::web::pages::layout::layout;
-use crate::web::pages::signed_in::SignedIn;
+use crate::web::pages::signed_in::{Reader, SignedIn};
 use crate::web::pages::views::{ErrorPage, Nav};
-
-/// Put into the answers of pages: who asked, if they are signed in.
-#[derive(Clone)]
-pub(crate) struct Reader(pub(crate) Option<SignedIn>);
-
-/// Marks the answers of pages for which nobody signs in.
-pub(crate) async fn mark_page(mut response: Response) -> Response {
-    response.extensions_mut().insert(Reader(None));
-    response
-}
+use crate::web::pages::words::errors;
 
 /// The layer that gives errors their words.
 pub(crate) async fn render(
@@ -83,7 +74,7 @@ fn page(state: &AppState, user: Option<&SignedIn>, error: &Error) -> Response {
     let page = ErrorPage {
         layout: layout(state, user, Nav::Elsewhere),
         status: status.as_u16(),
-        trouble: error.trouble(),
+        trouble: errors::trouble(error),
     };
     match page.render() {
         Ok(html) => (status, Html(html)).into_response(),

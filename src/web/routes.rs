@@ -10,14 +10,14 @@ use axum::response::Response;
 use axum::routing::{self, MethodRouter};
 use tower_http::compression::CompressionLayer;
 
-use super::error::Error;
 use super::layers::{around, never_framed, same_origin};
-use super::render::mark_page;
 use crate::store::Role;
 use crate::web::AppState;
-use crate::web::api::{cloudfront, health, invalidations, metrics, openapi, publishes};
+use crate::web::api::{cloudfront, description, health, invalidations, metrics, publishes};
+use crate::web::http::error::Error;
 use crate::web::pages::auth::{embed, password, session, sign_in};
 use crate::web::pages::settings::{connection, hook, keys, publishing, spending, tokens};
+use crate::web::pages::signed_in::mark_page;
 use crate::web::pages::visit::{Visitor, see};
 use crate::web::pages::{activity, assets, audit, docs, events, layout, purge, sites};
 
@@ -69,7 +69,7 @@ pub fn routes() -> Vec<Route> {
         get("/static/icon.svg", Anyone, assets::icon),
 
         get("/metrics", Metrics, metrics::show),
-        get("/openapi.json", Anyone, openapi::describe),
+        get("/openapi.json", Anyone, description::describe),
         get("/docs", Anyone, docs::show),
 
         post("/api/sites/{site}/publishes", Hook, publishes::create),

@@ -1,0 +1,108 @@
+//! What CloudFront's quotas count: two kinds of item, how many of each there are, and how many
+//! there may be.
+
+use super::Item;
+
+/// The two kinds of item that CloudFront's quotas tell apart. Tags count as files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Paths without a wildcard, and tags.
+    Files,
+    /// Paths with a wildcard.
+    Wildcards,
+}
+
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
+
+    /// How many of `usage` are of this kind.
+    pub const fn of(self, usage: Usage) -> u32 {
+        match self {
+            Self::Files => usage.files,
+            Self::Wildcards => usage.wildcards,
+        }
+    }
+
+    /// Whether the item is of this kind.
+    pub fn is_of(self, item: &Item) -> bool {
+        item.is_wildcard() == (self == Self::Wildcards)
+    }
+}
+
+/// What counts against the quotas of a distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Files and tags.
+    pub files: u32,
+    /// Wildcard paths.
+    pub wildcards: u32,
+}
+
+impl Usage {
+    /// What a batch adds.
+    pub fn of(items: &[Item]) -> Self {
+        let wildcards = items.iter().filter(|item| item.is_wildcard()).count();
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            files: count(items.len() - wildcards),
+            wildcards: count(wildcards),
+        }
+    }
+
+    /// Whether there are some of both kinds.
+    pub const fn is_mixed(self) -> bool {
+        self.files > 0 && self.wildcards > 0
+    }
+
+    /// Without those of `other`.
+    pub const fn less(self, other: Self) -> Self {
+        Self {
+            files: self.files.saturating_sub(other.files),
+            wildcards: self.wildcards.saturating_sub(other.wildcards),
+        }
+    }
+
+    /// Both kinds.
+    pub const fn total(self) -> u64 {
+        self.files as u64 + self.wildcards as u64
+    }
+
+    /// Whether there is room for it.
+    pub const fn fits(self, room: Room) -> bool {
+        self.files <= room.files && self.wildcards <= room.wildcards
+    }
+}
+
+/// How much CloudFront takes: by quota, or at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Paths without wildcard, and tags, that may be in progress.
+    pub files: u32,
+    /// Wildcard paths that may be in progress.
+    pub wildcards: u32,
+    /// Items that one `CreateInvalidation` may hold, of both kinds.
+    pub paths_per_request: u32,
+}
+
+impl Room {
+    /// What is left of it.
+    pub const fn less(self, usage: Usage) -> Self {
+        Self {
+            files: self.files.saturating_sub(usage.files),
+            wildcards: self.wildcards.saturating_sub(usage.wildcards),
+            ..self
+        }
+    }
+}
+
+impl Default for Room {
+    /// CloudFront's documented quotas for one distribution.
+    fn default() -> Self {
+        Self {
+            files: 3_000,
+            wildcards: 15,
+            paths_per_request: 3_000,
+        }
+    }
+}

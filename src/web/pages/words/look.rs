@@ -1,0 +1,70 @@
+//! How states are shown.
+
+use std::fmt;
+
+/// How a state is shown: never by colour alone, always with a word and a shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The word.
+    pub label: &'static str,
+    /// The colour.
+    pub tone: Tone,
+    /// The shape: the name of a symbol in `templates/icons.html`.
+    pub icon: &'static str,
+    /// What it means, in one sentence.
+    pub meaning: &'static str,
+}
+
+pub(super) const fn look(
+    label: &'static str,
+    tone: Tone,
+    icon: &'static str,
+    meaning: &'static str,
+) -> Look {
+    Look {
+        label,
+        tone,
+        icon,
+        meaning,
+    }
+}
+
+/// How serious a banner or a flash is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// It went well.
+    Success,
+    /// Look at it.
+    Warning,
+    /// It is broken.
+    Danger,
+}
+
+/// A colour, by its meaning; displays as its CSS class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing to see.
+    Quiet,
+    /// Under way.
+    Info,
+    /// Well.
+    Good,
+    /// Look at it.
+    Warn,
+    /// Broken.
+    Bad,
+}
+
+impl fmt::Display for Tone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quiet => "quiet",
+            Self::Info => "info",
+            Self::Good => "good",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        })
+    }
+}
