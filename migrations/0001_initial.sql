@@ -11,7 +11,7 @@ CREATE TABLE site (
     name                text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
     created_at          timestamptz NOT NULL,
     publisher_hosts     text[] NOT NULL DEFAULT '{}',
-    companions          text[] NOT NULL DEFAULT '{}',
+    related             text[] NOT NULL DEFAULT '{}',
     directory_variants  boolean NOT NULL DEFAULT false,
     policy              text NOT NULL DEFAULT 'exact' CHECK (policy IN ('exact', 'economical', 'everything')),
     fold_threshold      integer NOT NULL DEFAULT 100 CHECK (fold_threshold > 0),
@@ -33,7 +33,7 @@ CREATE TABLE site (
 );
 COMMENT ON TABLE site IS 'A SkyCMS tenant. A fresh install has one, `default`.';
 COMMENT ON COLUMN site.publisher_hosts IS 'Hosts whose absolute URLs are accepted; none: any host.';
-COMMENT ON COLUMN site.companions IS 'Items that go with every publish of a page, canonical.';
+COMMENT ON COLUMN site.related IS 'Rules of what else a publish purges, canonical: `/blog/* => /blog/ /feed.xml`, or `/sitemap.xml` for every page.';
 COMMENT ON COLUMN site.directory_variants IS 'Whether /about also means /about/ and /about/index.html.';
 COMMENT ON COLUMN site.policy IS 'exact: only what was asked. economical: fold into wildcards. everything: each batch is /*.';
 COMMENT ON COLUMN site.fold_threshold IS 'Items in one batch above which the policy economical folds.';

@@ -17,7 +17,10 @@ fuzz_target!(|body: &[u8]| {
     };
     let rules = IntakeRules {
         publisher_hosts: vec!["www.example.com".parse().expect("a host name")],
-        companions: vec![Item::from_canonical("/sitemap.xml").expect("a path")],
+        related: vec![
+            "/sitemap.xml".parse().expect("a rule"),
+            "/blog/* => /blog/ /feed.xml".parse().expect("a rule"),
+        ],
         directory_variants: body.len() % 2 == 0,
         ..IntakeRules::default()
     };
@@ -44,7 +47,7 @@ fn stays_as_it_is(items: &[Item]) {
         everything: false,
     };
     let again = canonicalize(&again, &IntakeRules::default()).expect("items are canonical");
-    // Companions stand behind tags the first time only.
+    // Related pages stand behind tags the first time only.
     let in_order = |items: &[Item]| items.iter().cloned().collect::<BTreeSet<_>>();
     assert_eq!(in_order(&again.items), in_order(items));
     assert_eq!(again.items.len(), items.len());

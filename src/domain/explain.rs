@@ -12,6 +12,10 @@ pub struct Explanation {
     pub given: String,
     /// Why it is there.
     pub origin: Origin,
+    /// The rule of “Related pages” that added it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rule: Option<String>,
     /// What it means to CloudFront.
     pub items: Vec<Explained>,
 }
@@ -59,6 +63,7 @@ pub fn explain(asked: &Canonical, plan: &Plan) -> Vec<Explanation> {
         .map(|source| Explanation {
             given: source.given.clone(),
             origin: source.origin,
+            rule: source.rule.clone(),
             items: source.items.iter().map(explained).collect(),
         })
         .collect()

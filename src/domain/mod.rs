@@ -58,7 +58,7 @@ pub use hints::{Hint, hints};
 pub use hook_secret::{HookSecret, NotAHookSecret};
 pub use host::PublisherHost;
 pub use intake::{
-    Canonical, IntakeRules, ItemError, Origin, PublishRequest, Widened, canonicalize,
+    Canonical, IntakeRules, ItemError, Origin, PublishRequest, RelatedRule, Widened, canonicalize,
 };
 pub use invalidation::{CallerReference, InvalidationBatch, InvalidationId};
 pub use item::{Item, NotCanonical};

@@ -8,7 +8,7 @@ use super::plan::DEFAULT_THRESHOLD;
 use super::{Limits, Policy, Waiting};
 
 /// Items of a publish that is never folded because of what is in progress: a page with its lists,
-/// feeds and companions.
+/// feeds and related pages.
 const A_FEW: u32 = 10;
 
 /// The name of a [`Policy`]: what is chosen on the page.

@@ -13,9 +13,7 @@ use uuid::Uuid;
 use super::tokens::{self, TokenHash};
 use super::{SiteId, Store, StoreError};
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
-use crate::domain::{
-    AwsError, HookSecret, IntakeRules, Item, KeyPair, Partition, Region, SiteName,
-};
+use crate::domain::{AwsError, HookSecret, IntakeRules, KeyPair, Partition, Region, SiteName};
 
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +164,7 @@ impl Store {
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot = Snapshot::default();
         let rows = sqlx::query!(
-            r#"SELECT s.id, s.name, s.publisher_hosts, s.companions, s.directory_variants,
+            r#"SELECT s.id, s.name, s.publisher_hosts, s.related, s.directory_variants,
                       s.paused_at, s.pause_error, s.resume_at, s.poll_denied_at,
                       c.distribution_id as "distribution_id?", c.region as "region?"
                FROM site s
@@ -182,7 +180,7 @@ impl Store {
                 distribution_id: row.distribution_id,
                 intake: IntakeRules {
                     publisher_hosts: understood(&row.name, &row.publisher_hosts, str::parse),
-                    companions: understood(&row.name, &row.companions, Item::from_canonical),
+                    related: understood(&row.name, &row.related, str::parse),
                     directory_variants: row.directory_variants,
                     max_items: DEFAULT_MAX_ITEMS,
                     tags_allowed: region.is_none_or(|r| r.partition() != Partition::AwsCn),

@@ -7,7 +7,7 @@ use super::listen::announce_settings;
 use super::{SiteId, Store, StoreError};
 use crate::domain::spending::month_of;
 use crate::domain::{
-    Item, MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, Spending,
+    MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, RelatedRule, Spending,
 };
 
 impl Store {
@@ -44,17 +44,17 @@ impl Store {
         &self,
         site: SiteId,
         hosts: &[PublisherHost],
-        companions: &[Item],
+        related: &[RelatedRule],
         directory_variants: bool,
     ) -> Result<(), StoreError> {
         let hosts: Vec<&str> = hosts.iter().map(PublisherHost::as_str).collect();
-        let companions: Vec<&str> = companions.iter().map(Item::as_str).collect();
+        let related: Vec<String> = related.iter().map(ToString::to_string).collect();
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
-            "UPDATE site SET publisher_hosts = $2, companions = $3, directory_variants = $4 WHERE id = $1",
+            "UPDATE site SET publisher_hosts = $2, related = $3, directory_variants = $4 WHERE id = $1",
             site.0,
             &hosts as &[&str],
-            &companions as &[&str],
+            &related,
             directory_variants,
         )
         .execute(&mut *tx)

@@ -1,4 +1,4 @@
-//! Publishing hosts and companions, policy and limit: what is wrong is told at its field, and what
+//! Publishing hosts and related pages, policy and limit: what is wrong is told at its field, and what
 //! is saved holds.
 
 use serde_json::json;
@@ -24,12 +24,12 @@ async fn publishing(scripts: Scripts) {
     browser
         .fill("hosts", "www.example.com\nno host at all")
         .await;
-    browser.fill("companions", "/sitemap.xml\n/*").await;
+    browser.fill("related", "/sitemap.xml\n/*").await;
     browser.submit("Save the rules").await;
     assert_eq!(browser.status().await, 422);
     for (field, typed) in [
         ("hosts", "www.example.com\nno host at all"),
-        ("companions", "/sitemap.xml\n/*"),
+        ("related", "/sitemap.xml\n/*"),
     ] {
         assert_eq!(browser.value(field).await, typed);
         let css = format!("#{field}");
@@ -42,16 +42,23 @@ async fn publishing(scripts: Scripts) {
     }
     browser
         .assert_sees(
-            "#companions-error",
+            "#related-error",
             "would purge the whole site with every publish",
         )
         .await;
 
     browser.fill("hosts", "www.example.com").await;
-    browser.fill("companions", "/sitemap.xml\n/a*b").await;
+    browser.fill("related", "/sitemap.xml\n/a*b").await;
     browser.submit("Save the rules").await;
-    browser.assert_sees("#companions-error", "/a*b: ").await;
-    browser.fill("companions", "/sitemap.xml").await;
+    browser.assert_sees("#related-error", "/a*b: ").await;
+    browser
+        .fill("related", "/blog/* => /feed.xml\n/sitemap.xml")
+        .await;
+    browser.fill("try", "/blog/post-1").await;
+    browser.submit("Try").await;
+    browser
+        .assert_sees("#tried", "by the rule /blog/* => /feed.xml")
+        .await;
     browser
         .find("[name=directory_variants]")
         .await
@@ -66,7 +73,10 @@ async fn publishing(scripts: Scripts) {
         )
         .await;
     assert_eq!(browser.value("hosts").await, "www.example.com");
-    assert_eq!(browser.value("companions").await, "/sitemap.xml");
+    assert_eq!(
+        browser.value("related").await,
+        "/blog/* => /feed.xml\n/sitemap.xml"
+    );
     assert_eq!(browser.count("[name=directory_variants]:checked").await, 1);
 
     let other = r#"{"paths": ["https://other.example/about"]}"#;

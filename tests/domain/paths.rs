@@ -25,7 +25,7 @@ struct Case {
     tags: Vec<String>,
     everything: bool,
     publisher_hosts: Vec<String>,
-    companions: Vec<Item>,
+    related: Vec<String>,
     directory_variants: bool,
     tags_allowed: bool,
     max_items: usize,
@@ -41,7 +41,7 @@ impl Default for Case {
             tags: vec![],
             everything: false,
             publisher_hosts: vec![],
-            companions: vec![],
+            related: vec![],
             directory_variants: false,
             tags_allowed: true,
             max_items: 100,
@@ -76,7 +76,11 @@ fn check(rule: &str, case: &Case) {
             .iter()
             .map(|host| host.parse().unwrap())
             .collect(),
-        companions: case.companions.clone(),
+        related: case
+            .related
+            .iter()
+            .map(|rule| rule.parse().unwrap())
+            .collect(),
         directory_variants: case.directory_variants,
         tags_allowed: case.tags_allowed,
         max_items: case.max_items,

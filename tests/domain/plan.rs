@@ -326,7 +326,7 @@ fn an_explanation_tells_the_fate_of_each_item() {
         ..PublishRequest::default()
     };
     let rules = IntakeRules {
-        companions: vec![item("/toc.json")],
+        related: vec!["/toc.json".parse().unwrap()],
         ..IntakeRules::default()
     };
     let canonical = canonicalize(&request, &rules).unwrap();

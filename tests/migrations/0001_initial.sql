@@ -2,9 +2,9 @@
 -- Sealed under the key of the tests' ENCRYPTION_KEY. Times are relative, so that none of it is old enough to be pruned.
 
 INSERT INTO site (name, created_at) VALUES ('default', now() - interval '30 days');
-INSERT INTO site (name, created_at, publisher_hosts, companions, directory_variants, policy, fold_threshold, paused_at,
+INSERT INTO site (name, created_at, publisher_hosts, related, directory_variants, policy, fold_threshold, paused_at,
                   pause_error, resume_at)
-VALUES ('paused', now() - interval '20 days', '{www.example.com}', '{/sitemap.xml}', true, 'economical', 50,
+VALUES ('paused', now() - interval '20 days', '{www.example.com}', '{/sitemap.xml,"/blog/* => /blog/ /feed.xml"}', true, 'economical', 50,
         now() - interval '1 day',
         '{"code": "AccessDenied", "message": "Not authorized", "request_id": "r-paused", "http_status": 403}',
         now() + interval '1 day');

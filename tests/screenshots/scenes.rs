@@ -78,7 +78,12 @@ pub(crate) async fn at_work(camera: &Camera) {
     camera.take(browser, "settings-connected", Whole).await;
     browser.open("/settings/cdn/publishing").await;
     browser.fill("hosts", "www.example.com").await;
-    browser.fill("companions", "/sitemap.xml").await;
+    browser
+        .fill("related", "/blog/* => /blog/ /feed.xml\n/sitemap.xml")
+        .await;
+    browser.fill("try", "/blog/post-1").await;
+    browser.submit("Try").await;
+    camera.take(browser, "settings-related", Whole).await;
     browser.submit("Save the rules").await;
     camera.take(browser, "settings-publishing", Whole).await;
     browser.open("/settings/cdn/policy").await;

@@ -179,14 +179,20 @@ async fn publishing_spending_tokens_and_secrets_have_forms() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     let publishing = "/settings/cdn/publishing";
-    let wrong = [("hosts", "not a host"), ("companions", "/a*b")];
+    let wrong = [("hosts", "not a host"), ("related", "/blog/* => /a*b")];
     post(&mut admin, "publishing-with-mistakes", publishing, &wrong).await;
     let right = [
         ("hosts", "www.example.com\nexample.com"),
-        ("companions", "/sitemap.xml"),
+        ("related", "/blog/* => /blog/ /feed.xml\n/sitemap.xml"),
         ("directory_variants", "yes"),
     ];
     post(&mut admin, "publishing-saved", publishing, &right).await;
+    let tried = [
+        right[1],
+        ("action", "try"),
+        ("try", "/blog/post-1\n/logo.png"),
+    ];
+    post(&mut admin, "publishing-tried", publishing, &tried).await;
 
     let spending = "/settings/cdn/policy";
     let wrong = [

@@ -412,13 +412,13 @@ async fn a_dry_run_shows_what_would_be_sent_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn companions_go_with_pages_and_hosts_are_checked() {
+async fn related_pages_go_with_pages_and_hosts_are_checked() {
     let service = Stepped::start().await;
     let hosts: Vec<PublisherHost> = vec!["www.example.com".parse().unwrap()];
-    let companions = vec![Item::from_canonical("/sitemap.xml").unwrap()];
+    let related = ["/sitemap.xml", "/blog/* => /feed.xml"].map(|rule| rule.parse().unwrap());
     let store = &service.state.store;
     store
-        .save_publishing(service.site(), &hosts, &companions, true)
+        .save_publishing(service.site(), &hosts, &related, true)
         .await
         .unwrap();
     service.state.directory.refresh(store).await.unwrap();
@@ -431,6 +431,11 @@ async fn companions_go_with_pages_and_hosts_are_checked() {
         ["/about", "/about/", "/about/index.html", "/sitemap.xml"]
     );
     assert_eq!(items("/logo.png").await, ["/logo.png"]);
+    assert_eq!(
+        items("/blog/cat.png").await,
+        ["/blog/cat.png", "/feed.xml"],
+        "a rule holds for files too"
+    );
     let body = json!({ "paths": ["https://other.example.com/about"] });
     assert_eq!(service.api.post(&[], body.to_string()).await.status, 422);
 }

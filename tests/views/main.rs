@@ -103,7 +103,7 @@ fn settings_escape_what_was_typed_and_what_aws_said() {
 
     let mut page = samples::publishing();
     let form = &mut page.publishing;
-    (form.hosts, form.companions) = (hostile_field(), hostile_field());
+    (form.hosts, form.related) = (hostile_field(), hostile_field());
     assert_harmless("publishing", &page.render().unwrap());
 }
 

@@ -1,6 +1,7 @@
 //! Intake: from the body of the publish hook to canonical items.
 
 mod given;
+mod related;
 
 use std::{collections::HashSet, fmt};
 
@@ -11,6 +12,7 @@ use serde::{
 use utoipa::ToSchema;
 
 use self::given::read_path;
+pub use self::related::{MAX_RULES, RelatedRule, RelatedRuleError};
 use super::{
     CacheTag, InvalidationPath, Item, PublisherHost,
     path::{Reading, path_part},
@@ -78,8 +80,8 @@ where
 pub struct IntakeRules {
     /// Hosts whose absolute URLs are accepted; none means any.
     pub publisher_hosts: Vec<PublisherHost>,
-    /// Items that go with every publish of a page, such as `/sitemap.xml`.
-    pub companions: Vec<Item>,
+    /// What goes with a publish of certain pages, or of any.
+    pub related: Vec<RelatedRule>,
     /// Whether `/about` also means `/about/` and `/about/index.html`.
     pub directory_variants: bool,
     /// Whether CloudFront knows cache tags where the distribution is; false in China.
@@ -92,7 +94,7 @@ impl Default for IntakeRules {
     fn default() -> Self {
         Self {
             publisher_hosts: Vec::new(),
-            companions: Vec::new(),
+            related: Vec::new(),
             directory_variants: false,
             tags_allowed: true,
             max_items: DEFAULT_MAX_ITEMS,
@@ -124,10 +126,12 @@ pub struct Widened {
 /// One thing that was asked for, and what it means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Source {
-    /// As it was given; for a companion its canonical form.
+    /// As it was given; for a related page its canonical form.
     pub given: String,
     /// Why it is there.
     pub origin: Origin,
+    /// The rule that added it.
+    pub rule: Option<String>,
     /// What is purged for it.
     pub items: Vec<Item>,
 }
@@ -140,8 +144,8 @@ pub enum Origin {
     Asked,
     /// It was asked for, and can only be purged by purging more.
     Widened,
-    /// The site's rules added it.
-    Companion,
+    /// A rule of “Related pages” added it.
+    Related,
 }
 
 /// One fault in a publish request.
@@ -218,19 +222,7 @@ pub fn canonicalize(
     if !errors.is_empty() {
         return Err(errors);
     }
-    if canonical
-        .sources
-        .iter()
-        .any(|source| source.items.iter().any(is_page))
-    {
-        for companion in &rules.companions {
-            canonical.add(
-                companion.to_string(),
-                Origin::Companion,
-                vec![companion.clone()],
-            );
-        }
-    }
+    canonical.add_related(rules);
     canonical.gather();
     if canonical.items.len() > rules.max_items {
         return Err(vec![too_many(canonical.items.len(), rules.max_items)]);
@@ -249,22 +241,13 @@ impl Canonical {
         self.sources.push(Source {
             given,
             origin,
+            rule: None,
             items,
         });
     }
 
     fn add_path(&mut self, given: &str, Reading { path, widened }: Reading, rules: &IntakeRules) {
-        let variants = match path.as_str() {
-            "/" => spellings(""),
-            "/index.html" if rules.directory_variants => spellings(""),
-            path if rules.directory_variants => directory(path).map(spellings).unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        let mut items = vec![Item::Path(path)];
-        for variant in variants {
-            let variant = InvalidationPath::from_canonical(&variant).map(Item::Path);
-            items.extend(variant.filter(|variant| *variant != items[0]));
-        }
+        let items = with_variants(path, rules);
         if widened {
             self.widened.push(Widened {
                 from: given.to_owned(),
@@ -277,6 +260,31 @@ impl Canonical {
             Origin::Asked
         };
         self.add(given.to_owned(), origin, items);
+    }
+
+    /// Adds what the rules say goes with what was asked for. A page that two rules name is theirs
+    /// whose line comes first; what rules add brings in no further rules.
+    fn add_related(&mut self, rules: &IntakeRules) {
+        let asked = self.sources.len();
+        let mut seen = HashSet::new();
+        for rule in &rules.related {
+            let published = self.sources[..asked].iter().flat_map(|asked| &asked.items);
+            if !rule.applies(published) {
+                continue;
+            }
+            for item in rule.also().iter().filter(|&item| seen.insert(item)) {
+                let items = match item {
+                    Item::Path(path) => with_variants(path.clone(), rules),
+                    Item::Tag(_) => vec![item.clone()],
+                };
+                self.sources.push(Source {
+                    given: item.to_string(),
+                    origin: Origin::Related,
+                    rule: Some(rule.to_string()),
+                    items,
+                });
+            }
+        }
     }
 
     fn gather(&mut self) {
@@ -293,6 +301,22 @@ impl Canonical {
                 .collect()
         };
     }
+}
+
+/// A path, and the other spellings under which CloudFront caches the same page.
+fn with_variants(path: InvalidationPath, rules: &IntakeRules) -> Vec<Item> {
+    let variants = match path.as_str() {
+        "/" => spellings(""),
+        "/index.html" if rules.directory_variants => spellings(""),
+        path if rules.directory_variants => directory(path).map(spellings).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let mut items = vec![Item::Path(path)];
+    for variant in variants {
+        let variant = InvalidationPath::from_canonical(&variant).map(Item::Path);
+        items.extend(variant.filter(|variant| *variant != items[0]));
+    }
+    items
 }
 
 /// A page, as far as a path shows: without an extension, or HTML. `/logo.png` is none.

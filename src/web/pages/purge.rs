@@ -164,7 +164,8 @@ fn confirm_everything(visit: &Visit, text: String) -> ConfirmPage {
     }
 }
 
-fn preview(dry_run: &DryRun) -> Preview {
+/// What would be sent, a line an item.
+pub(crate) fn preview(dry_run: &DryRun) -> Preview {
     let mut items: Vec<PreviewItem> = Vec::new();
     for explanation in &dry_run.explanations {
         for explained in &explanation.items {

@@ -136,8 +136,10 @@ pub(crate) fn publishing() -> PublishingPage {
         layout: layout(Nav::Settings(Section::Publishing)),
         publishing: PublishingForm {
             hosts: Field::new("www.example.com\nexample.com"),
-            companions: Field::new("/sitemap.xml\n/toc.json"),
+            related: Field::new("/blog/* => /blog/ /feed.xml\n/sitemap.xml"),
             directory_variants: false,
+            tried: Field::default(),
+            preview: None,
         },
     }
 }

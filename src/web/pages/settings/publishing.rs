@@ -6,21 +6,29 @@ use serde::Deserialize;
 
 use super::page::{Notice, layout};
 use super::shown::publishing_form;
-use crate::domain::{AuditAction, IntakeRules, Item, PublishRequest, PublisherHost, canonicalize};
+use crate::domain::intake::MAX_RULES;
+use crate::domain::{
+    AuditAction, IntakeRules, PublishRequest, PublisherHost, RelatedRule, canonicalize,
+};
 use crate::web::AppState;
+use crate::web::api::dry_run::dry_run;
 use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
-use crate::web::pages::views::{Field, PublishingForm, PublishingPage, Section};
+use crate::web::pages::purge::preview;
+use crate::web::pages::views::{Field, Preview, PublishingForm, PublishingPage, Section};
 use crate::web::pages::visit::{Visit, html, refused};
-use crate::web::pages::words::settings as words;
+use crate::web::pages::words::{purge, settings as words};
 
 /// Fields of “Publishing”.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PublishingFields {
     hosts: String,
-    companions: String,
+    related: String,
     directory_variants: Option<String>,
+    /// Pages to try the rules on.
+    r#try: String,
+    action: String,
 }
 
 /// `GET /settings/cdn/publishing`.
@@ -36,39 +44,89 @@ fn page(visit: &Visit, notice: Option<&Notice>, publishing: PublishingForm) -> P
     }
 }
 
-/// `POST /settings/cdn/publishing`.
+/// `POST /settings/cdn/publishing`: saves, or with `action=try` shows what the rules as typed would
+/// add to a publish.
 pub(crate) async fn save(
     State(state): State<AppState>,
     visit: Visit,
     Form(fields): Form<PublishingFields>,
 ) -> Result<Response> {
     let directory_variants = fields.directory_variants.is_some();
-    let (hosts, companions) = (hosts(&fields.hosts), companions(&fields.companions));
-    let (hosts, companions) = match (hosts, companions) {
-        (Ok(hosts), Ok(companions)) => (hosts, companions),
-        (hosts, companions) => {
-            let typed = PublishingForm {
-                hosts: Field::typed(fields.hosts, hosts.err()),
-                companions: Field::typed(fields.companions, companions.err()),
-                directory_variants,
+    let is_try = fields.action == "try";
+    let (hosts, related) = (hosts(&fields.hosts), related(&fields.related));
+    let mut typed = PublishingForm {
+        hosts: Field::typed(fields.hosts, hosts.as_ref().err().cloned()),
+        related: Field::typed(fields.related, related.as_ref().err().cloned()),
+        directory_variants,
+        tried: Field::new(fields.r#try),
+        preview: None,
+    };
+    let (hosts, related) = match (hosts, related) {
+        (Ok(hosts), Ok(related)) if !is_try => (hosts, related),
+        (hosts, related) => {
+            if let (Ok(publisher_hosts), Ok(related)) = (hosts, related) {
+                let rules = IntakeRules {
+                    publisher_hosts,
+                    related,
+                    directory_variants,
+                    ..visit.site.intake.clone()
+                };
+                match attempt(&state, &visit, &typed.tried.value, &rules).await? {
+                    Ok(preview) => typed.preview = Some(preview),
+                    Err(why) => typed.tried.error = Some(why),
+                }
+            }
+            let is_right = typed.preview.is_some();
+            let page = page(&visit, None, typed);
+            return if is_right {
+                html(&page)
+            } else {
+                refused(&page)
             };
-            return refused(&page(&visit, None, typed));
         }
     };
     state
         .store
-        .save_publishing(visit.site.id, &hosts, &companions, directory_variants)
+        .save_publishing(visit.site.id, &hosts, &related, directory_variants)
         .await?;
     visit.audit(AuditAction::ChangedPublishing, None).await?;
     state.refresh_sites().await;
     Ok(visit.see("/settings/cdn/publishing?done=rules"))
 }
 
+/// What a publish of these lines would purge under the rules, or why it cannot be said.
+async fn attempt(
+    state: &AppState,
+    visit: &Visit,
+    text: &str,
+    rules: &IntakeRules,
+) -> Result<std::result::Result<Preview, String>> {
+    let request = PublishRequest {
+        paths: lines(text).map(str::to_owned).collect(),
+        ..PublishRequest::default()
+    };
+    if request.paths.is_empty() {
+        return Ok(Err(words::NOTHING_TO_TRY.into()));
+    }
+    let canonical = match canonicalize(&request, rules) {
+        Ok(canonical) => canonical,
+        Err(errors) => {
+            let first = errors.into_iter().next();
+            return Ok(Err(first.map(|error| error.detail).unwrap_or_default()));
+        }
+    };
+    let planned = dry_run(state, &visit.site, &canonical).await?;
+    Ok(planned
+        .as_ref()
+        .map(preview)
+        .ok_or_else(|| purge::NO_SETTINGS.to_owned()))
+}
+
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-fn hosts(text: &str) -> Result<Vec<PublisherHost>, String> {
+fn hosts(text: &str) -> std::result::Result<Vec<PublisherHost>, String> {
     let mut hosts: Vec<PublisherHost> = Vec::new();
     for line in lines(text) {
         let host = line
@@ -81,31 +139,15 @@ fn hosts(text: &str) -> Result<Vec<PublisherHost>, String> {
     Ok(hosts)
 }
 
-fn companions(text: &str) -> Result<Vec<Item>, String> {
-    let paths: Vec<String> = lines(text).map(str::to_owned).collect();
-    if paths.is_empty() {
-        return Ok(Vec::new());
+fn related(text: &str) -> std::result::Result<Vec<RelatedRule>, String> {
+    let rules = lines(text)
+        .map(|line| {
+            line.parse()
+                .map_err(|error| words::faulty_line(line, &error))
+        })
+        .collect::<std::result::Result<Vec<RelatedRule>, _>>()?;
+    if rules.len() > MAX_RULES {
+        return Err(words::too_many_rules(MAX_RULES));
     }
-    let request = PublishRequest {
-        paths: paths.clone(),
-        ..PublishRequest::default()
-    };
-    match canonicalize(&request, &IntakeRules::default()) {
-        Ok(canonical) if canonical.items.contains(&Item::everything()) => {
-            Err(words::COMPANION_IS_EVERYTHING.into())
-        }
-        Ok(canonical) => Ok(canonical.items),
-        Err(errors) => {
-            let first = errors.into_iter().next();
-            Err(first.map_or_else(String::new, |error| {
-                let line = error
-                    .pointer
-                    .rsplit('/')
-                    .next()
-                    .and_then(|index| index.parse::<usize>().ok())
-                    .and_then(|index| paths.get(index));
-                words::companion(line.map_or("", String::as_str), &error.detail)
-            }))
-        }
-    }
+    Ok(rules)
 }

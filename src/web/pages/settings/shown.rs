@@ -129,10 +129,12 @@ pub(crate) fn publishing_form(rules: &IntakeRules) -> PublishingForm {
                 .map(ToString::to_string)
                 .collect(),
         )),
-        companions: views::Field::new(join(
-            rules.companions.iter().map(ToString::to_string).collect(),
+        related: views::Field::new(join(
+            rules.related.iter().map(ToString::to_string).collect(),
         )),
         directory_variants: rules.directory_variants,
+        tried: views::Field::default(),
+        preview: None,
     }
 }
 

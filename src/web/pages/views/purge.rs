@@ -58,11 +58,11 @@ pub struct Preview {
 }
 
 impl Preview {
-    fn shown(&self) -> &[PreviewItem] {
+    pub(super) fn shown(&self) -> &[PreviewItem] {
         &self.items[..self.items.len().min(ITEMS_SHOWN)]
     }
 
-    fn more(&self) -> Option<Count> {
+    pub(super) fn more(&self) -> Option<Count> {
         (self.items.len() > ITEMS_SHOWN).then(|| Count((self.items.len() - ITEMS_SHOWN) as u64))
     }
 }

@@ -5,6 +5,7 @@ use super::{
     assets::VERSION,
     layout::Layout,
     parts::{Field, Meter},
+    purge::Preview,
 };
 use crate::domain::{DistributionId, Partition, PastLimit, PolicyName, policy_document};
 
@@ -122,10 +123,14 @@ pub struct PublishingPage {
 pub struct PublishingForm {
     /// `hosts`: publisher hosts, one per line.
     pub hosts: Field,
-    /// `companions`: paths that go with every publish, one per line.
-    pub companions: Field,
+    /// `related`: what else a publish purges, a rule per line.
+    pub related: Field,
     /// `directory_variants`: `/about` also means `/about/` and `/about/index.html`.
     pub directory_variants: bool,
+    /// `try`: pages to try the rules on, with `action=try`.
+    pub tried: Field,
+    /// What a publish of those would purge.
+    pub preview: Option<Preview>,
 }
 
 /// What may be spent, and what was.

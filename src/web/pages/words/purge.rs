@@ -18,7 +18,9 @@ pub fn fate(asked: &Explanation, item: &Explained) -> String {
         (Fate::Folded(by), _) => format!("folded into {by}, because of the site’s policy"),
         (Fate::Swallowed(by), _) => format!("covered by {by}"),
         (Fate::Waits, _) => "waits for room in CloudFront’s quota".to_owned(),
-        (Fate::Sent, Origin::Companion) => "purged with every publish of a page".to_owned(),
+        (Fate::Sent, Origin::Related) => {
+            format!("by the rule {}", asked.rule.as_deref().unwrap_or_default())
+        }
         (Fate::Sent, Origin::Widened) => format!(
             "for {}: CloudFront cannot match ~, so everything that starts this way is purged",
             asked.given

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Question, Severity, count};
 use crate::domain::DistributionId;
+use crate::domain::intake::RelatedRuleError;
 
 /// What was just done, by its name in the address.
 pub fn done(what: &str) -> Option<(Severity, &'static str)> {
@@ -81,14 +82,18 @@ pub const SECRET_ACCESS_KEY: &str = "Secret access key";
 /// A signing secret that is shown once.
 pub const SIGNING_SECRET: &str = "Signing secret";
 
-/// A companion that is everything.
-pub const COMPANION_IS_EVERYTHING: &str =
-    "/* would purge the whole site with every publish: choose the policy “Everything” instead.";
-
-/// A companion that cannot be sent.
-pub fn companion(line: &str, why: &str) -> String {
+/// A rule of “Related pages” that is none.
+pub fn faulty_line(line: &str, why: &RelatedRuleError) -> String {
     format!("{line}: {why}")
 }
+
+/// More rules than each publish can be held against.
+pub fn too_many_rules(most: usize) -> String {
+    format!("More than {most} rules: put several pages behind one =>, or use a wildcard.")
+}
+
+/// Nothing to try the rules on.
+pub const NOTHING_TO_TRY: &str = "Enter the address of a page, such as /blog/post-1.";
 
 /// A number that is not one, or too large.
 pub fn number(most: u32) -> String {

@@ -1,0 +1,131 @@
+//! Related pages: what else changes when a page does, such as the list that shows its headline.
+
+use std::{fmt, str::FromStr};
+
+use super::{IntakeRules, given::read_path, is_page};
+use crate::domain::{CacheTag, Item};
+
+/// The most rules of a site: each is tried on every item of every publish.
+pub const MAX_RULES: usize = 100;
+/// The most items on the right of a rule.
+const MAX_PAGES: usize = 50;
+/// Between what is published and what goes with it.
+const ARROW: &str = "=>";
+
+/// One line of “Related pages”: `/blog/* => /blog/ /feed.xml`, or `/sitemap.xml` for every page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelatedRule {
+    /// What has to be published; none: any page.
+    published: Option<Item>,
+    /// What is purged then.
+    also: Vec<Item>,
+}
+
+/// Why a line is no rule, and how to fix it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RelatedRuleError {
+    #[error("write what is purged behind =>, as in /blog/* => /blog/ /feed.xml")]
+    NothingFollows,
+    #[error(
+        "write what is published before =>, as in /blog/* => /blog/ /feed.xml, or leave => out to mean every page"
+    )]
+    NothingPrecedes,
+    #[error("=> may stand once in a line: write a line for each rule")]
+    TwoArrows,
+    #[error("a cache tag may only stand behind =>: begin with a path, such as /blog/*")]
+    TagPublished,
+    #[error(
+        "the path before => holds white space: write %20 for a space, and a line for each path"
+    )]
+    SeveralPublished,
+    #[error(
+        "/* would purge the whole site with every publish: choose the policy “Everything” instead"
+    )]
+    Everything,
+    #[error("more than {MAX_PAGES} pages follow: use a wildcard, such as /blog/*")]
+    TooManyPages,
+    /// An item that cannot be purged.
+    #[error("{0}")]
+    Item(String),
+}
+
+impl RelatedRule {
+    /// Whether it applies to a publish of these items.
+    pub(super) fn applies<'a>(&self, published: impl IntoIterator<Item = &'a Item>) -> bool {
+        published.into_iter().any(|item| match &self.published {
+            Some(rule) => matches!(item, Item::Path(_)) && rule.covers(item),
+            None => is_page(item),
+        })
+    }
+
+    /// What is purged when it applies.
+    pub(super) fn also(&self) -> &[Item] {
+        &self.also
+    }
+}
+
+impl FromStr for RelatedRule {
+    type Err = RelatedRuleError;
+
+    fn from_str(line: &str) -> Result<Self, RelatedRuleError> {
+        let (published, also) = match line.split_once(ARROW) {
+            Some((published, also)) => (Some(published.trim()), also.trim()),
+            None => (None, line.trim()),
+        };
+        if also.contains(ARROW) {
+            return Err(RelatedRuleError::TwoArrows);
+        }
+        if also.is_empty() {
+            return Err(RelatedRuleError::NothingFollows);
+        }
+        let published = published.map(read_published).transpose()?;
+        let also = also
+            .split_whitespace()
+            .map(read_item)
+            .collect::<Result<Vec<_>, _>>()?;
+        if also.len() > MAX_PAGES {
+            return Err(RelatedRuleError::TooManyPages);
+        }
+        let everything = Item::everything();
+        if also.contains(&everything) && published.as_ref().is_none_or(|item| *item == everything) {
+            return Err(RelatedRuleError::Everything);
+        }
+        Ok(Self { published, also })
+    }
+}
+
+fn read_published(given: &str) -> Result<Item, RelatedRuleError> {
+    if given.is_empty() {
+        return Err(RelatedRuleError::NothingPrecedes);
+    }
+    if given.starts_with('#') {
+        return Err(RelatedRuleError::TagPublished);
+    }
+    if given.contains(char::is_whitespace) {
+        return Err(RelatedRuleError::SeveralPublished);
+    }
+    read_item(given)
+}
+
+fn read_item(given: &str) -> Result<Item, RelatedRuleError> {
+    let refused = |error: &dyn fmt::Display| RelatedRuleError::Item(format!("{given}: {error}"));
+    if given.starts_with('#') {
+        return CacheTag::parse(given)
+            .map(Item::Tag)
+            .map_err(|error| refused(&error));
+    }
+    read_path(given, &IntakeRules::default())
+        .map(|reading| Item::Path(reading.path))
+        .map_err(|error| refused(&error))
+}
+
+/// As it is stored and shown: canonical, in one line.
+impl fmt::Display for RelatedRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(published) = &self.published {
+            write!(f, "{published} {ARROW} ")?;
+        }
+        let also: Vec<&str> = self.also.iter().map(Item::as_str).collect();
+        f.write_str(&also.join(" "))
+    }
+}
