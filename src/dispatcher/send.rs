@@ -119,7 +119,15 @@ impl Dispatcher {
             let bucket = match inputs.bucket.take(&self.limits) {
                 Ok(bucket) => bucket,
                 // Before anything is read and planned in vain.
-                Err(next) => return self.wait(&inputs, WaitReason::Rate, next, None, now).await,
+                Err(next) => {
+                    match self
+                        .wait(&inputs, WaitReason::Rate, next, None, now)
+                        .await?
+                    {
+                        Some(next) => return Ok(next),
+                        None => continue,
+                    }
+                }
             };
             let round = Round {
                 taking: Taking {
@@ -191,7 +199,9 @@ impl Dispatcher {
                             (WaitReason::Quota, until)
                         }
                     };
-                    self.store.hold_stored(stored, why, until).await?;
+                    if !self.store.hold_stored(inputs, stored, why, until).await? {
+                        return Ok(Some(None));
+                    }
                     continue;
                 }
             }
@@ -210,10 +220,7 @@ impl Dispatcher {
             return Ok(Some(Next::Nothing));
         }
         if let Some(until) = round.gathers_until() {
-            return self
-                .wait(inputs, WaitReason::Retry, until, None, now)
-                .await
-                .map(Some);
+            return self.wait(inputs, WaitReason::Retry, until, None, now).await;
         }
         let limits = &inputs.limits;
         let spending = &inputs.spending;
@@ -262,10 +269,7 @@ impl Dispatcher {
                     (WaitReason::Quota, until)
                 }
             };
-            return self
-                .wait(inputs, why, until, limited_until, now)
-                .await
-                .map(Some);
+            return self.wait(inputs, why, until, limited_until, now).await;
         }
         let ids = plan.batches.iter().map(|_| self.clock.id()).collect();
         let taking = Taking {
@@ -280,6 +284,7 @@ impl Dispatcher {
         Ok(claim.map(Next::call))
     }
 
+    /// None: something has moved.
     async fn wait(
         &self,
         inputs: &PlanInputs,
@@ -287,12 +292,13 @@ impl Dispatcher {
         until: OffsetDateTime,
         limited_until: Option<OffsetDateTime>,
         now: OffsetDateTime,
-    ) -> Result<Next, StoreError> {
+    ) -> Result<Option<Next>, StoreError> {
         let until = until.min(now + LONGEST_HOLD);
-        self.store
+        let noted = self
+            .store
             .wait(inputs, why, until, limited_until, now)
             .await?;
-        Ok(Next::Waits)
+        Ok(noted.then_some(Next::Waits))
     }
 
     async fn send(&self, claim: SendClaim) {

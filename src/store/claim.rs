@@ -154,7 +154,9 @@ impl Store {
         }
     }
 
-    /// Notes why a site can send nothing new now, and when it is looked at again unasked.
+    /// Notes why a site can send nothing new now, and when it is looked at again unasked. `false`:
+    /// something has ended there meanwhile, or the settings are others; nothing is noted, since
+    /// nobody would come back to say that there is room.
     pub async fn wait(
         &self,
         inputs: &PlanInputs,
@@ -162,23 +164,28 @@ impl Store {
         until: OffsetDateTime,
         limited_until: Option<OffsetDateTime>,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let (site, why) = (inputs.site.0, why.into_str());
-        sqlx::query!(
-            "UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3, limited_until = $4,
+        // The lock lets whoever makes room find the site waiting, or this find the room.
+        let done = sqlx::query!(
+            "WITH same AS (
+               SELECT FROM distribution WHERE id = $7 AND completed_at IS NOT DISTINCT FROM $8 FOR SHARE)
+             UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3, limited_until = $4,
                              backlog_since = CASE WHEN $2 = 'quota' THEN coalesce(backlog_since, $5)
                                                   ELSE backlog_since END
-             WHERE id = $1 AND settings_version = $6",
+             FROM same WHERE id = $1 AND settings_version = $6",
             site,
             why,
             until,
             limited_until,
             now,
             inputs.settings_version,
+            inputs.settings.distribution_id.as_str(),
+            inputs.completed_at,
         )
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Claims a stored invalidation; none: something has moved, and is to be read again.

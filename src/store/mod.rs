@@ -121,7 +121,9 @@ const OF_NUL: [&str; 2] = ["22021", "22P05"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         if code.is_some_and(|code| OF_NUL.contains(&&*code)) {
             Self::Nul
         } else {

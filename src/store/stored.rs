@@ -81,23 +81,29 @@ impl Store {
             .collect()
     }
 
-    /// Lets a stored invalidation wait that there is no room for.
+    /// Lets a stored invalidation wait that there is no room for. `false`: something has ended
+    /// there meanwhile, or somebody else has it; nothing is noted.
     pub async fn hold_stored(
         &self,
+        inputs: &PlanInputs,
         stored: &Stored,
         why: WaitReason,
         until: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "UPDATE invalidation SET waiting_for = $2, next_at = $3
-             WHERE id = $1 AND status = 'Queued' AND lease_token IS NULL",
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "WITH same AS (
+               SELECT FROM distribution WHERE id = $4 AND completed_at IS NOT DISTINCT FROM $5 FOR SHARE)
+             UPDATE invalidation SET waiting_for = $2, next_at = $3
+             FROM same WHERE id = $1 AND status = 'Queued' AND lease_token IS NULL",
             stored.id,
             why.into_str(),
             until,
+            inputs.settings.distribution_id.as_str(),
+            inputs.completed_at,
         )
         .execute(&self.pool)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 }
 

@@ -2,7 +2,8 @@
 //! another's trouble.
 
 use serde_json::{Value, json};
-use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
+use skycms_cdn::domain::{Limits, MonthlyLimit, PastLimit, PolicyName, Spending, WaitReason};
+use time::OffsetDateTime;
 
 use crate::faults::create;
 use crate::support::{DISTRIBUTION, KEY, Stepped, policy};
@@ -157,6 +158,25 @@ async fn what_a_lost_answer_may_have_filled_is_not_filled_again_at_once() {
     service.run().await;
     let calls = service.sandbox.calls("CreateInvalidation").await;
     assert_eq!(calls.len(), 1, "the quota may be full: {calls:?}");
+}
+
+#[tokio::test]
+async fn room_that_is_made_during_a_look_is_not_missed() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "1")]).await;
+    service.publish_and_run("/first").await;
+    let (store, limits) = (&service.state.store, &Limits::default());
+    let site = service.state.directory.site("default").unwrap().id;
+    let now = OffsetDateTime::now_utc();
+    let before = store.plan_inputs(site, limits, now).await.unwrap().unwrap();
+    service.pass(10).await;
+    let waits = store
+        .wait(&before, WaitReason::Quota, now, None, now)
+        .await
+        .unwrap();
+    assert!(!waits, "the first one has completed since");
+    let after = store.plan_inputs(site, limits, now).await.unwrap().unwrap();
+    let waits = store.wait(&after, WaitReason::Quota, now, None, now).await;
+    assert!(waits.unwrap());
 }
 
 #[tokio::test]
