@@ -91,7 +91,10 @@ need_packages() {
       || die "missing: ${missing[*]}; install with: apt-get install ${missing[*]}"
   fi
   if [[ $1 == tests ]]; then
-    need_promtool
+    fetch_tool caddy caddy
+    fetch_tool nginx nginx
+    # A package of its own since Debian 13.
+    fetch_tool promtool promtool prometheus
   fi
 }
 
@@ -101,22 +104,24 @@ no_main_cluster() {
   as_root mkdir -p "$dir" && echo 'create_main_cluster = false' | as_root tee "$dir/skycms-cdn.conf" >/dev/null
 }
 
-# Puts promtool, which checks the alert rules, into target/tools: the package that has it on Debian 12 also starts a server.
-need_promtool() {
-  local dir package=promtool
-  if command -v promtool >/dev/null || [[ -x target/tools/promtool ]]; then
+# fetch_tool COMMAND PACKAGE…: puts the command into target/tools, from the first of these packages that this Debian has. For
+# programs whose package would also start a server.
+fetch_tool() {
+  local dir package
+  if command -v "$1" >/dev/null || [[ -x target/tools/$1 ]]; then
     return
   fi
-  command -v apt-get >/dev/null || die "missing: promtool; install your system's Prometheus, then run this again"
-  echo "==> fetch promtool"
-  apt-cache show prometheus >/dev/null 2>&1 || as_root apt-get update -q
-  # A package of its own since Debian 13.
-  [[ -n $(apt-cache show --no-all-versions promtool 2>/dev/null) ]] || package=prometheus
-  dir=$(mktemp -d /tmp/skycms-cdn-promtool.XXXXXX)
+  command -v apt-get >/dev/null || die "missing: $1; install your system's package for it, then run this again"
+  echo "==> fetch $1"
+  apt-cache show "${@: -1}" >/dev/null 2>&1 || as_root apt-get update -q
+  for package in "${@:2}"; do
+    [[ -z $(apt-cache show --no-all-versions "$package" 2>/dev/null) ]] || break
+  done
+  dir=$(mktemp -d /tmp/skycms-cdn-tool.XXXXXX)
   (cd "$dir" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb --extract "${package}"_*.deb .) \
-    || die "promtool could not be fetched: put it into PATH; Debian's package $package has it"
+    || die "$1 could not be fetched: put it into PATH; Debian's package $package has it"
   mkdir -p target/tools
-  mv "$dir/usr/bin/promtool" target/tools/
+  mv "$dir"/usr/*bin/"$1" target/tools/
   rm -rf "$dir"
 }
 

@@ -91,6 +91,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("embedded_postgres", &["app", "cli"]),
     ("prometheus_client", &["metrics"]),
     ("quick_xml", &["web"]),
+    ("reqwest", &["web"]),
     ("sqlx", &["store", "app"]),
     ("tower", &["web"]),
     ("tower_http", &["web"]),

@@ -31,7 +31,7 @@ use crate::store::{
     self, Changes, DatabaseProblem, Directory, Inbox, LastUsed, LiveChanges, PublishNotifier,
     SealError, SiteId, StoreError,
 };
-use crate::web::{self, AppState, Busy, Hasher, RecentDays, Shared};
+use crate::web::{self, AppState, Busy, Hasher, NoClient, RecentDays, Shared, SkyCms};
 
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -78,6 +78,8 @@ pub enum AppError {
     /// CloudFront could not be known by its certificate.
     #[error(transparent)]
     Authorities(#[from] cloudfront::NoAuthorities),
+    #[error(transparent)]
+    SkyCms(#[from] NoClient),
     /// The address could not be listened on.
     #[error("LISTEN_ADDR: cannot listen on {address}: {source}")]
     Listen {
@@ -190,8 +192,13 @@ impl App {
             limits: config.limits,
             metrics: metrics.clone(),
         };
+        let skycms = config.access.skycms.clone();
+        let skycms = skycms
+            .map(|skycms| SkyCms::new(skycms, &public, clock.clone()))
+            .transpose()?;
         let state = AppState::new(Shared {
             tester,
+            skycms,
             access: Arc::new(config.access.clone()),
             unbelieved_proxy: OnceLock::new(),
             hasher,

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::{ConfigError, Variables, error};
+use super::{ConfigError, SkyCmsConfig, Variables, error};
 use crate::domain::{HookSecret, NewKeyPair, NewPassword, NotAKeyPair};
 
 /// Of the secret that SkyCMS shares with this service: at least as long as HS256's hash.
@@ -25,6 +25,8 @@ pub struct AccessConfig {
     pub key_pair: Option<NewKeyPair>,
     /// Shared with SkyCMS, whose tokens it signs; none: SkyCMS cannot sign anybody in.
     pub embed_secret: Option<SecretString>,
+    /// SkyCMS, whose own session signs people in; none: it does not.
+    pub skycms: Option<SkyCmsConfig>,
     /// Origins that may frame the pages.
     pub embed_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -49,6 +51,7 @@ impl AccessConfig {
             hook_secret,
             key_pair: key_pair(vars)?,
             embed_secret: vars.unguessable("EMBED_JWT_SECRET", EMBED_SECRET_LENGTHS)?,
+            skycms: SkyCmsConfig::read(vars)?,
             embed_origins: list(vars, "EMBED_ORIGINS", origin)?,
             trusted_proxies: list(vars, "TRUSTED_PROXIES", network)?,
         })

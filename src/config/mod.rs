@@ -9,6 +9,7 @@ mod client;
 mod limits;
 mod public_url;
 mod serve;
+mod skycms;
 mod variables;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ pub use access::AccessConfig;
 pub use client::ClientConfig;
 pub use public_url::PublicUrl;
 pub use serve::ServeOptions;
+pub use skycms::SkyCmsConfig;
 
 use self::variables::{Variables, encryption_keys, public_url};
 use crate::domain::{Limits, SettingsForm};

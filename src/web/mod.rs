@@ -9,6 +9,7 @@ mod pages;
 mod recent_days;
 mod render;
 mod routes;
+mod skycms;
 mod state;
 
 use axum::Router;
@@ -20,6 +21,7 @@ pub(crate) use self::pages::auth::session::fresh;
 pub use self::pages::{views, words};
 pub use self::recent_days::RecentDays;
 pub use self::routes::{Access, Route, routes};
+pub use self::skycms::{NoClient, SkyCms};
 pub use self::state::{AppState, Shared};
 
 /// All routes and what is around them.

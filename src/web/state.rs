@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hasher::Hasher;
 use super::recent_days::RecentDays;
+use super::skycms::SkyCms;
 use crate::admin::Tester;
 use crate::clock::Clock;
 use crate::config::{AccessConfig, PublicUrl, ServeOptions};
@@ -73,6 +74,8 @@ pub struct Shared {
     pub days: RecentDays,
     /// Who is let in, and from where.
     pub access: Arc<AccessConfig>,
+    /// SkyCMS, whose own session signs people in; none: it does not.
+    pub skycms: Option<SkyCms>,
     /// Hashes passwords.
     pub hasher: Hasher,
     /// Notes when tokens and secrets were used.

@@ -30,5 +30,6 @@ mod rules;
 mod settings;
 mod sign_in;
 mod sites;
+mod skycms;
 mod times;
 mod tokens;

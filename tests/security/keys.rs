@@ -112,6 +112,8 @@ fn refuses_to_start_insecurely() {
         ("EMBED_ORIGINS", "*"),
         ("EMBED_ORIGINS", "https://a.example.com; script-src *"),
         ("TRUSTED_PROXIES", "everybody"),
+        ("SKYCMS_URL", "localhost:4000"),
+        ("SKYCMS_URL", "http://user@localhost:4000"),
         ("PUBLISH_HOOK_SECRET", "whsec_AAAA"),
         ("PUBLISH_HOOK_SECRET", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ("ALLOW_INSECURE_HTTP", "perhaps"),

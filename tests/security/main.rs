@@ -22,3 +22,4 @@ mod routes;
 mod sessions;
 mod set_up;
 mod sites;
+mod skycms;

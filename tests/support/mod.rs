@@ -10,17 +10,21 @@
 
 mod browser;
 mod database;
+mod front;
 mod http;
 mod replica;
 mod sandbox;
+mod skycms;
 mod snapshots;
 mod stepped;
 
 pub(crate) use browser::Browser;
 pub(crate) use database::{Database, url_of};
+pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, has_ended, send, try_send};
 pub(crate) use replica::{Replica, refusal};
 pub(crate) use sandbox::{Sandbox, policy};
+pub(crate) use skycms::{Mood as SkyCmsMood, SkyCms};
 pub(crate) use snapshots::{assert_shown, readable};
 pub(crate) use stepped::{Stepped, settings};
 

@@ -61,6 +61,7 @@ fn hostile_layout(mut layout: Layout) -> Layout {
         name: HOSTILE.into(),
         role: Role::Admin,
         has_password: true,
+        signs_out_here: true,
     });
     layout
 }

@@ -88,6 +88,7 @@ fn at(
             name: user.session.user.clone(),
             role: user.session.role,
             has_password: user.session.source == Source::Password,
+            signs_out_here: user.token.is_some(),
         }),
         banner: None,
         flash: None,

@@ -12,8 +12,8 @@ use crate::store::{Session, Site, TokenHash};
 pub(crate) struct SignedIn {
     /// Who, and what they may do.
     pub(crate) session: Session,
-    /// The session's key in the database.
-    pub(crate) token: TokenHash,
+    /// The session's key in the database; none: the session is SkyCMS's own, and is not stored.
+    pub(crate) token: Option<TokenHash>,
     /// From where.
     pub(crate) from: IpAddr,
     /// The site in the address, or `default` where it names none; none: they do not see that.

@@ -59,6 +59,7 @@ fn layout(nav: Nav) -> Layout {
             name: "admin".into(),
             role: Role::Admin,
             has_password: true,
+            signs_out_here: true,
         }),
         banner: None,
         flash: None,
@@ -383,6 +384,7 @@ pub(crate) fn sign_in() -> SignInPage {
         username: "admin".into(),
         error: Some("User name or password is wrong.".into()),
         next: Some("/activity".into()),
+        by_skycms: false,
     }
 }
 

@@ -116,16 +116,19 @@ fn set_up_page(state: &AppState, troubles: FieldTroubles) -> SetUpPage {
 }
 
 /// Somebody who signed in with the password. Whom SkyCMS signed in has none here.
-pub(crate) struct Owner(Visitor);
+pub(crate) struct Owner {
+    visitor: Visitor,
+    session: TokenHash,
+}
 
 impl FromRequestParts<AppState> for Owner {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let visitor = Visitor::from_request_parts(parts, state).await?;
-        match visitor.user.session.source {
-            Source::Password => Ok(Self(visitor)),
-            Source::SkyCms => Err(Error::Forbidden),
+        match (visitor.user.session.source, visitor.user.token) {
+            (Source::Password, Some(session)) => Ok(Self { visitor, session }),
+            _ => Err(Error::Forbidden),
         }
     }
 }
@@ -146,14 +149,18 @@ pub(crate) async fn change(
         Ok(password) => password,
         Err(troubles) => return refused(&change_page(&owner, troubles)),
     };
-    let user = &owner.0.user;
-    let client = TryingClient::Session(user.token);
+    let client = TryingClient::Session(owner.session);
     let (status, trouble) = match check(&state, client, ADMIN, fields.current_password).await? {
         Verdict::Right => {
             let hash = state.hasher.hash(&password).await?;
             let now = state.clock.now();
             state.store.set_password(&hash, None, now).await?;
-            note(&state, user.from, AuditAction::ChangedPassword).await?;
+            note(
+                &state,
+                owner.visitor.user.from,
+                AuditAction::ChangedPassword,
+            )
+            .await?;
             let page = see(&state, "/activity");
             return session::begin(&state, &headers, &admin(), page).await;
         }
@@ -172,7 +179,7 @@ pub(crate) async fn change(
 
 fn change_page(owner: &Owner, troubles: FieldTroubles) -> PasswordPage {
     PasswordPage {
-        layout: owner.0.layout(Nav::Elsewhere),
+        layout: owner.visitor.layout(Nav::Elsewhere),
         current_error: troubles.current,
         new_error: troubles.new,
         repeat_error: troubles.repeat,

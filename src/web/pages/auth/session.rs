@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::{Cookie, SameSite};
@@ -20,6 +20,8 @@ use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::signed_in::{Reader, SignedIn};
 use crate::web::pages::visit::see;
+use crate::web::pages::words::account as words;
+use crate::web::skycms::Word;
 
 /// The session of a page of its own.
 const SESSION: &str = "session";
@@ -41,13 +43,31 @@ pub(crate) async fn signed_in(
         if let Some(session) = state.store.use_session(&token, state.clock.now()).await? {
             return Ok(Some(SignedIn {
                 session,
-                token,
+                token: Some(token),
                 from,
                 site: None,
             }));
         }
     }
-    Ok(None)
+    let Some(skycms) = &state.skycms else {
+        return Ok(None);
+    };
+    let Word::Is(role) = skycms.word(headers).await else {
+        return Ok(None);
+    };
+    let session = Session {
+        user: words::somebody_of_skycms(role).to_owned(),
+        role,
+        source: Source::SkyCms,
+        framed: !state.access.embed_origins.is_empty() && is_frame(headers),
+        sites: None,
+    };
+    Ok(Some(SignedIn {
+        session,
+        token: None,
+        from,
+        site: None,
+    }))
 }
 
 /// Lets through who is signed in and may do what `needed` may, and marks the answer as theirs.
@@ -60,7 +80,7 @@ pub(crate) async fn require(
     let client = ClientAddress::of(&parts, &state);
     let (user, answer) = match signed_in(&state, &parts.headers, client).await {
         Err(error) => (None, error.into_response()),
-        Ok(None) => (None, ask_to_sign_in(&state, &parts)),
+        Ok(None) => (None, ask_to_sign_in(&state, &parts).await),
         Ok(Some(mut user)) => match let_in(&state, &mut parts, needed, &mut user).await {
             Err(error) => (Some(user), error.into_response()),
             Ok(()) => {
@@ -102,7 +122,7 @@ async fn site_in_address(parts: &mut Parts) -> Option<String> {
 }
 
 /// A page leads to the sign-in and back; a frame is SkyCMS's to open again.
-fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
+async fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
     if asks_for_events(&parts.headers) {
         return Error::NotSignedIn.into_response();
     }
@@ -110,15 +130,32 @@ fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
         return Error::FrameEnded.into_response();
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let path = path.strip_prefix(&state.public.prefix).unwrap_or(path);
-    if parts.method == Method::GET && path.len() > 1 {
-        let query: String = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("next", path)
-            .finish();
-        see(state, &format!("/sign-in?{query}"))
-    } else {
-        see(state, "/sign-in")
+    let path = match parts.method {
+        Method::GET => state.public.below(path),
+        _ => "/",
+    };
+    let mut why_not = None;
+    if let Some(skycms) = &state.skycms {
+        why_not = Some(match skycms.word(&parts.headers).await {
+            Word::Leads(address) => {
+                let next = format!("{}{path}", state.public.prefix);
+                return Redirect::to(&skycms.way_in(&address, &next)).into_response();
+            }
+            Word::IsSilent => words::WhyNot::Silent,
+            Word::ProvesNothing => words::WhyNot::ProvesNothing,
+            Word::Is(_) | Word::Refuses => words::WhyNot::Refused,
+        });
     }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if path.len() > 1 {
+        query.append_pair("next", path);
+    }
+    if let Some(why_not) = why_not {
+        query.append_pair("skycms", why_not.into());
+    }
+    let query = query.finish();
+    let mark = if query.is_empty() { "" } else { "?" };
+    see(state, &format!("/sign-in{mark}{query}"))
 }
 
 /// Whether a script asks, which reads server-sent events.

@@ -37,10 +37,11 @@ pub(crate) enum Verdict {
     Wait(Duration),
 }
 
-/// Where to go afterwards.
+/// Where to go afterwards, and why SkyCMS's session does not do.
 #[derive(Deserialize)]
 pub(crate) struct Onward {
     next: Option<String>,
+    skycms: Option<String>,
 }
 
 /// The fields of the form.
@@ -57,11 +58,13 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     Query(onward): Query<Onward>,
 ) -> Result<Response> {
+    let why_not: Option<words::WhyNot> = onward.skycms.and_then(|why| why.parse().ok());
     html(&SignInPage {
         layout: layout(&state, None, Nav::Elsewhere),
         username: String::new(),
-        error: None,
+        error: why_not.map(|why| words::not_by_skycms(why).to_owned()),
         next: onward.next.filter(|next| is_ours(next)),
+        by_skycms: state.skycms.is_some(),
     })
 }
 
@@ -103,6 +106,7 @@ pub(crate) async fn submit(
         username,
         error: Some(error),
         next,
+        by_skycms: state.skycms.is_some(),
     })?;
     let mut response = (status, page).into_response();
     if let Some(seconds) = wait {

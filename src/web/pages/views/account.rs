@@ -11,10 +11,12 @@ pub struct SignInPage {
     pub layout: Layout,
     /// `username` as typed.
     pub username: String,
-    /// Why it failed; one sentence for all reasons.
+    /// Why it failed, one sentence for all reasons; or why SkyCMS's session does not do.
     pub error: Option<String>,
     /// `next`: the path to go to afterwards, below the base.
     pub next: Option<String>,
+    /// Whoever is signed in to SkyCMS is signed in here.
+    pub by_skycms: bool,
 }
 
 /// Choosing the admin's password by the one-time link. The form posts to the address it was opened

@@ -190,6 +190,8 @@ pub struct User {
     pub role: Role,
     /// It has a password here that it can change; false when SkyCMS signed it in.
     pub has_password: bool,
+    /// The session is ours to end; false when it is SkyCMS's own.
+    pub signs_out_here: bool,
 }
 
 impl User {

@@ -1,5 +1,7 @@
 //! Signing in, and passwords.
 
+use strum::{EnumString, IntoStaticStr};
+
 use crate::domain::password::PasswordError;
 use crate::store::{Role, Source};
 
@@ -35,6 +37,41 @@ pub const fn signed_in_by(source: Source) -> &'static str {
     match source {
         Source::Password => "by password",
         Source::SkyCms => "by SkyCMS",
+    }
+}
+
+/// Whom SkyCMS's own session signs in: it says what they may do, and not who they are.
+pub const fn somebody_of_skycms(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "SkyCMS administrator",
+        Role::Editor => "SkyCMS editor",
+    }
+}
+
+/// Why nobody is signed in by SkyCMS's own session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub(crate) enum WhyNot {
+    /// It does not answer.
+    Silent,
+    /// It opens neither page to them.
+    Refused,
+    /// It opens a page to everybody.
+    ProvesNothing,
+}
+
+/// Why SkyCMS's own session signs nobody in.
+pub(crate) const fn not_by_skycms(why: WhyNot) -> &'static str {
+    match why {
+        WhyNot::Silent => {
+            "SkyCMS is not answering, so nobody can be signed in by it right now. Try again in a moment."
+        }
+        WhyNot::Refused => {
+            "SkyCMS opens neither its settings nor its templates to you, so you are not signed in here. An administrator of SkyCMS can give you the role Editors."
+        }
+        WhyNot::ProvesNothing => {
+            "SkyCMS opens its settings or its templates to everybody, so nobody is signed in by it. Whoever runs this service has to correct SKYCMS_ADMIN_PAGE or SKYCMS_EDITOR_PAGE."
+        }
     }
 }
 

@@ -1,0 +1,296 @@
+//! Who somebody is by SkyCMS's own session: its cookie is passed on to two pages, one that SkyCMS
+//! opens to administrators alone and one that it opens to editors too.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use cookie::Cookie;
+use reqwest::redirect::Policy;
+use time::{Duration, OffsetDateTime};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::config::{PublicUrl, SkyCmsConfig};
+use crate::store::{Role, TokenHash, hash};
+
+/// How long SkyCMS's word about a session counts.
+const GOOD_FOR: Duration = Duration::minutes(1);
+/// How long SkyCMS is left alone after it did not answer.
+const PAUSE: Duration = Duration::seconds(5);
+/// How long it may take, for both pages.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// How many sessions are asked about at once.
+const AT_ONCE: usize = 16;
+/// How many sessions are remembered.
+const MOST: usize = 4_096;
+/// The longest cookies that are passed on, in bytes: as much as SkyCMS's own server takes.
+const LONGEST: usize = 32 << 10;
+
+/// For the log.
+const SEE: &str = "see SKYCMS_ADMIN_PAGE and SKYCMS_EDITOR_PAGE";
+const SO: &str = "so its users are not signed in here";
+
+/// There is no way to call SkyCMS.
+#[derive(Debug, thiserror::Error)]
+#[error("SKYCMS_URL: {0}")]
+pub struct NoClient(#[from] reqwest::Error);
+
+/// What SkyCMS says of a session.
+#[derive(Clone, Debug)]
+pub(crate) enum Word {
+    /// It opens the pages of this role.
+    Is(Role),
+    /// It opens neither, and leads to this address: its sign-in, or “access denied”.
+    Leads(Url),
+    /// It opens neither, and leads nowhere.
+    Refuses,
+    /// It opens a page to somebody who shows no session, so that the page proves nothing.
+    ProvesNothing,
+    /// It gave no usable answer.
+    IsSilent,
+}
+
+impl Word {
+    const fn good_for(&self) -> Duration {
+        match self {
+            Self::IsSilent => PAUSE,
+            _ => GOOD_FOR,
+        }
+    }
+}
+
+/// What was said of a session, and until when that counts. Whoever holds the lock asks; the others wait.
+type Known = Arc<tokio::sync::Mutex<Option<(OffsetDateTime, Word)>>>;
+
+/// SkyCMS, and what it said of whom within the last minute. Cookies themselves are not kept.
+#[derive(Debug)]
+pub struct SkyCms {
+    config: SkyCmsConfig,
+    public_host: String,
+    http: reqwest::Client,
+    clock: Clock,
+    turns: Semaphore,
+    known: Mutex<HashMap<TokenHash, Known>>,
+}
+
+impl SkyCms {
+    /// Connects to nothing yet.
+    pub fn new(config: SkyCmsConfig, public: &PublicUrl, clock: Clock) -> Result<Self, NoClient> {
+        let origin = Url::parse(&public.origin).ok();
+        let host = origin.as_ref().and_then(Url::host_str).unwrap_or_default();
+        // What a proxy on the public host says, so that SkyCMS takes the request for one of its own
+        // site: it neither leads to https:// first nor to another tenant.
+        let said = [
+            (
+                "x-forwarded-proto",
+                if public.is_https() { "https" } else { "http" },
+            ),
+            ("x-forwarded-host", host),
+            ("x-origin-hostname", host),
+        ];
+        let headers = said.into_iter().filter_map(|(name, value)| {
+            let name = header::HeaderName::from_static(name);
+            Some((name, HeaderValue::from_str(value).ok()?))
+        });
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("skycms-cdn/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers.collect())
+            // The cookie goes to this address, and nowhere else.
+            .redirect(Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            public_host: host.to_owned(),
+            config,
+            http,
+            clock,
+            turns: Semaphore::new(AT_ONCE),
+            known: Mutex::default(),
+        })
+    }
+
+    /// What SkyCMS says of whoever sent these headers.
+    pub(crate) async fn word(&self, headers: &HeaderMap) -> Word {
+        match self.cookies(headers) {
+            None => self.word_about("").await,
+            Some(cookies) => match self.word_about(&cookies).await {
+                Word::Is(role) => match self.word_about("").await {
+                    word @ (Word::ProvesNothing | Word::IsSilent) => word,
+                    _ => Word::Is(role),
+                },
+                word => word,
+            },
+        }
+    }
+
+    /// SkyCMS's session among the cookies. ASP.NET cuts a long one into pieces whose names end in
+    /// `C1`, `C2` and so on.
+    fn cookies(&self, headers: &HeaderMap) -> Option<String> {
+        let is_of_session = |cookie: &Cookie<'_>| {
+            let rest = cookie.name().strip_prefix(self.config.cookie.as_str());
+            rest.is_some_and(|rest| {
+                let piece = rest.strip_prefix('C').unwrap_or("none");
+                rest.is_empty() || (!piece.is_empty() && piece.bytes().all(|b| b.is_ascii_digit()))
+            })
+        };
+        let sent = headers.get_all(header::COOKIE).iter();
+        let cookies: Vec<String> = sent
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(Cookie::split_parse)
+            .filter_map(Result::ok)
+            .filter(is_of_session)
+            .map(|cookie| format!("{}={}", cookie.name(), cookie.value()))
+            .collect();
+        let cookies = cookies.join("; ");
+        (!cookies.is_empty() && cookies.len() <= LONGEST).then_some(cookies)
+    }
+
+    async fn word_about(&self, cookies: &str) -> Word {
+        let known = self.known(hash(cookies));
+        let mut known = known.lock().await;
+        let now = self.clock.now();
+        if let Some((until, word)) = &*known
+            && now < *until
+        {
+            return word.clone();
+        }
+        let word = tokio::time::timeout(PATIENCE, self.ask(cookies))
+            .await
+            .unwrap_or_else(|_| {
+                tracing::warn!(skycms = %self.config.url, "SkyCMS did not answer in time, {SO}");
+                Word::IsSilent
+            });
+        *known = Some((now + word.good_for(), word.clone()));
+        word
+    }
+
+    fn known(&self, session: TokenHash) -> Known {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST && !known.contains_key(&session) {
+            let now = self.clock.now();
+            // Somebody is being asked about where it is locked.
+            known.retain(|_, known| {
+                known.try_lock().map_or(true, |known| {
+                    known.as_ref().is_some_and(|(until, _)| now < *until)
+                })
+            });
+            // Nobody has so many users: somebody is making sessions up.
+            if known.len() >= MOST {
+                known.clear();
+            }
+        }
+        Arc::clone(known.entry(session).or_default())
+    }
+
+    async fn ask(&self, cookies: &str) -> Word {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return Word::IsSilent;
+        };
+        let pages = [
+            (&self.config.admin_page, Role::Admin),
+            (&self.config.editor_page, Role::Editor),
+        ];
+        let mut word = Word::Refuses;
+        for (page, role) in pages {
+            word = self.open(page, role, cookies).await;
+            match word {
+                Word::Is(_) if cookies.is_empty() => {
+                    tracing::error!(%page, "SkyCMS opens this page to everybody, so it proves nothing: {SEE}");
+                    return Word::ProvesNothing;
+                }
+                Word::Is(_) | Word::IsSilent => return word,
+                _ => {}
+            }
+        }
+        word
+    }
+
+    /// Opens the page of a role.
+    async fn open(&self, page: &Url, role: Role, cookies: &str) -> Word {
+        let mut request = self.http.get(page.clone());
+        if let Ok(mut value) = HeaderValue::from_str(cookies)
+            && !cookies.is_empty()
+        {
+            value.set_sensitive(true);
+            request = request.header(header::COOKIE, value);
+        }
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                tracing::warn!(%error, cause, "SkyCMS did not answer, {SO}");
+                return Word::IsSilent;
+            }
+        };
+        let status = answer.status();
+        match status {
+            StatusCode::OK => Word::Is(role),
+            status if status.is_redirection() => answer
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|location| page.join(location.to_str().ok()?).ok())
+                .map_or(Word::Refuses, Word::Leads),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Word::Refuses,
+            status if status.is_client_error() => {
+                tracing::warn!(%page, %status, "SkyCMS has no such page: {SEE}");
+                Word::Refuses
+            }
+            status => {
+                tracing::warn!(%page, %status, "SkyCMS gave no usable answer, {SO}");
+                Word::IsSilent
+            }
+        }
+    }
+
+    /// Where somebody signs in to SkyCMS who then wants to see `next`, as a path on its public host.
+    /// `leads` is what SkyCMS itself answered, with its own page as the way back.
+    pub(crate) fn way_in(&self, leads: &Url, next: &str) -> String {
+        let pages = [&self.config.admin_page, &self.config.editor_page];
+        let host = leads.host_str();
+        let is_skycms = host == self.config.url.host_str() || host == Some(&self.public_host);
+        if !is_skycms || leads.path().starts_with("//") {
+            // An identity provider wants to be led to by SkyCMS itself.
+            return self.config.editor_page.path().to_owned();
+        }
+        let mut way = leads.clone();
+        if leads.query().is_some() {
+            let pairs = leads.query_pairs().map(|(name, value)| {
+                let is_way_back = pages.iter().any(|page| value == page.path());
+                let value = if is_way_back { next.into() } else { value };
+                (name, value)
+            });
+            let pairs: Vec<_> = pairs.collect();
+            way.query_pairs_mut().clear().extend_pairs(pairs);
+        }
+        way[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn made_up_sessions_are_forgotten() {
+        let page = |path: &str| format!("http://127.0.0.1:9{path}").parse().expect("a URL");
+        let config = SkyCmsConfig {
+            url: page(""),
+            cookie: "CosmosAuthCookie".into(),
+            admin_page: page("/admin"),
+            editor_page: page("/editor"),
+        };
+        let public = PublicUrl::new(None, ([127, 0, 0, 1], 80).into());
+        let skycms = SkyCms::new(config, &public, Clock::system()).expect("a client");
+        let counted = || skycms.known.lock().expect("not poisoned").len();
+        let asked = skycms.known(hash("somebody"));
+        let _asking = asked.lock().await;
+        for session in 0..MOST + 10 {
+            skycms.known(hash(&session.to_string()));
+            assert!(counted() <= MOST);
+        }
+        // Whoever is being asked about is not asked about twice.
+        assert!(Arc::ptr_eq(&asked, &skycms.known(hash("somebody"))));
+    }
+}

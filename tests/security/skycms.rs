@@ -1,0 +1,228 @@
+//! Whoever is signed in to SkyCMS is signed in here, and nobody else is.
+
+use http::StatusCode;
+use time::Duration;
+
+use crate::harness::{Browser, LOG, PASSWORD, Service, dump};
+use crate::support::{SkyCms, SkyCmsMood as Mood};
+
+const PUBLIC_URL: &str = "https://editor.example.com/cdn";
+
+async fn service(skycms: &SkyCms) -> Service {
+    service_with(skycms, &[]).await
+}
+
+async fn service_with(skycms: &SkyCms, more: &[(&str, &str)]) -> Service {
+    let variables = [("PUBLIC_URL", PUBLIC_URL), ("SKYCMS_URL", &skycms.url)];
+    Service::start_with(&[&variables, more].concat()).await
+}
+
+fn signed_in<'a>(service: &'a Service, session: &str) -> Browser<'a> {
+    let mut browser = service.browser();
+    browser.cookies = [
+        ("CosmosAuthCookie".into(), session.into()),
+        ("another-cookie".into(), "of-somebody-else".into()),
+    ]
+    .into();
+    browser
+}
+
+#[tokio::test]
+async fn roles_are_skycms_s() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+
+    let mut administrator = signed_in(&service, &skycms.session("Administrators"));
+    let page = administrator.get("/cdn/settings/cdn").await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("SkyCMS administrator"), "{}", page.body);
+    assert!(!page.body.contains("/sign-out"), "the session is SkyCMS's");
+    let saved = administrator.post("/cdn/settings/cdn/tokens", &[]).await;
+    assert_eq!(saved.status, 200, "{}", saved.body);
+    let audit = administrator.get("/cdn/audit").await;
+    assert!(audit.body.contains("SkyCMS administrator"));
+    for path in ["/cdn/password", "/cdn/sites"] {
+        let status = administrator.get(path).await.status;
+        assert_eq!(status, 403, "{path} is for the admin of this service");
+    }
+
+    let mut editor = signed_in(&service, &skycms.session("Editors"));
+    assert_eq!(editor.get("/cdn/activity").await.status, 200);
+    assert_eq!(editor.get("/cdn/purge").await.status, 200);
+    assert_eq!(editor.get("/cdn/settings/cdn").await.status, 403);
+
+    let mut author = signed_in(&service, &skycms.session("Authors"));
+    let answer = author.get("/cdn/activity").await;
+    let denied = "/Identity/Account/AccessDenied?ReturnUrl=%2Fcdn%2Factivity";
+    assert_eq!((answer.status, answer.location()), (303, denied));
+}
+
+#[tokio::test]
+async fn strangers_get_skycms_s_sign_in_and_come_back() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    let mut strangers = [
+        service.browser(),
+        signed_in(&service, "made-up"),
+        signed_in(&service, ""),
+        signed_in(&service, &"x".repeat(40_000)),
+    ];
+    for stranger in &mut strangers {
+        let answer = stranger.get("/cdn/activity?state=failed&x=%C3%A9").await;
+        let way =
+            "/Identity/Account/Login?ReturnUrl=%2Fcdn%2Factivity%3Fstate%3Dfailed%26x%3D%25C3%25A9";
+        assert_eq!((answer.status, answer.location()), (303, way));
+        let answer = stranger.post("/cdn/purge", &[("paths", "/")]).await;
+        let way = "/Identity/Account/Login?ReturnUrl=%2Fcdn%2F";
+        assert_eq!((answer.status, answer.location()), (303, way));
+    }
+    // The way in for operators stays.
+    let mut operator = service.browser();
+    assert!(
+        operator
+            .get("/cdn/sign-in")
+            .await
+            .body
+            .contains("operators")
+    );
+    assert_eq!(operator.sign_in(PASSWORD).await.status, 303);
+    assert_eq!(operator.get("/cdn/sites").await.status, 200);
+}
+
+#[tokio::test]
+async fn skycms_is_asked_once_a_minute_and_a_sign_out_there_is_one_here() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    let session = skycms.session("Administrators");
+    let browser = signed_in(&service, &session);
+    let pages = (0..4).map(|_| {
+        let mut browser = browser.clone();
+        async move { browser.get("/cdn/activity").await.status }
+    });
+    let statuses = futures_util::future::join_all(pages).await;
+    assert_eq!(statuses, [200; 4]);
+    let asked_with_session = || {
+        let asked = skycms.asked().into_iter();
+        asked
+            .filter(|(_, headers)| headers.contains_key("cookie"))
+            .count()
+    };
+    assert_eq!(asked_with_session(), 1);
+
+    skycms.end(&session);
+    service.time.advance(Duration::seconds(59));
+    assert_eq!(browser.clone().get("/cdn/activity").await.status, 200);
+    assert_eq!(asked_with_session(), 0);
+    service.time.advance(Duration::seconds(1));
+    let answer = browser.clone().get("/cdn/activity").await;
+    assert!(answer.location().starts_with("/Identity/Account/Login"));
+}
+
+#[tokio::test]
+async fn the_cookie_goes_to_skycms_alone_and_is_written_down_nowhere() {
+    let (skycms, elsewhere) = (SkyCms::start().await, SkyCms::start().await);
+    let service = service(&skycms).await;
+    let session = skycms.session("Editors");
+    signed_in(&service, &session).get("/cdn/settings/cdn").await;
+    let asked = skycms.asked();
+    let (page, headers) = &asked[0];
+    assert_eq!(page, "/Cosmos___Settings/CDN");
+    assert_eq!(headers["cookie"], format!("CosmosAuthCookie={session}"));
+    assert_eq!(headers["x-origin-hostname"], "editor.example.com");
+    assert_eq!(headers["x-forwarded-proto"], "https");
+    assert!(!LOG.text().contains(&session));
+    assert!(!dump(&service.database).await.contains(&session));
+
+    // Not where SkyCMS leads either.
+    skycms.leads_to(&elsewhere.url);
+    let answer = signed_in(&service, "another-session")
+        .get("/cdn/activity")
+        .await;
+    assert_eq!((answer.status, answer.location()), (303, "/Templates"));
+    assert!(elsewhere.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_long_cookie_comes_in_pieces() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    let session = skycms.session("Editors");
+    let (first, second) = session.split_at(10);
+    let mut browser = service.browser();
+    browser.cookies = [
+        ("CosmosAuthCookie".into(), "chunks-2".into()),
+        ("CosmosAuthCookieC1".into(), first.into()),
+        ("CosmosAuthCookieC2".into(), second.into()),
+        ("CosmosAuthCookieConsent".into(), "yes".into()),
+    ]
+    .into();
+    assert_eq!(browser.get("/cdn/activity").await.status, 200);
+    let asked = skycms.asked();
+    let sent = asked[0].1["cookie"].to_str().unwrap();
+    assert_eq!(sent.matches('=').count(), 3, "{sent}");
+}
+
+#[tokio::test]
+async fn a_skycms_that_does_not_answer_signs_nobody_in() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    let session = skycms.session("Administrators");
+    for (mood, why) in [
+        (Mood::Broken, "silent"),
+        (Mood::Silent, "silent"),
+        (Mood::Open, "proves-nothing"),
+        (Mood::Bare(StatusCode::UNAUTHORIZED), "refused"),
+        (Mood::Bare(StatusCode::NOT_FOUND), "refused"),
+    ] {
+        service.time.advance(Duration::minutes(1));
+        skycms.is(mood);
+        let who = if why == "refused" {
+            "somebody"
+        } else {
+            &session
+        };
+        let mut browser = signed_in(&service, who);
+        let answer = browser.get("/cdn/activity").await;
+        let way = format!("/cdn/sign-in?next=%2Factivity&skycms={why}");
+        assert_eq!(
+            (answer.status, answer.location()),
+            (303, way.as_str()),
+            "{mood:?}"
+        );
+        let page = browser.get(&way).await;
+        assert!(page.body.contains("role=\"alert\""), "{}", page.body);
+        assert_eq!(browser.sign_in(PASSWORD).await.status, 303);
+    }
+    // It is asked again soon, not only after a minute.
+    service.time.advance(Duration::minutes(1));
+    skycms.is(Mood::Broken);
+    let mut browser = signed_in(&service, &session);
+    assert_eq!(browser.get("/cdn/activity").await.status, 303);
+    skycms.is(Mood::Well);
+    assert_eq!(browser.get("/cdn/activity").await.status, 303);
+    service.time.advance(Duration::seconds(5));
+    assert_eq!(browser.get("/cdn/activity").await.status, 200);
+
+    let nobody = [("SKYCMS_URL", "http://127.0.0.1:9")];
+    let service = service_with(&skycms, &nobody).await;
+    let answer = signed_in(&service, &session).get("/cdn/activity").await;
+    assert!(answer.location().ends_with("skycms=silent"));
+}
+
+#[tokio::test]
+async fn other_versions_have_other_pages() {
+    let skycms = SkyCms::start().await;
+    let pages = [
+        ("SKYCMS_ADMIN_PAGE", "/Templates"),
+        ("SKYCMS_COOKIE", "AnotherCookie"),
+    ];
+    let service = service_with(&skycms, &pages).await;
+    let mut browser = signed_in(&service, &skycms.session("Editors"));
+    assert_eq!(browser.get("/cdn/settings/cdn").await.status, 303);
+    assert!(
+        skycms
+            .asked()
+            .iter()
+            .all(|(_, headers)| !headers.contains_key("cookie"))
+    );
+}
