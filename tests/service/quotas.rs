@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    Item, MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, Spending,
+    MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, Spending,
 };
 use time::OffsetDateTime;
 
