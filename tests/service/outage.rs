@@ -1,5 +1,7 @@
 //! PostgreSQL goes away and comes back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use embedded_postgres::Embedded;
@@ -93,13 +95,8 @@ async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
     assert!(health.contains("is not ready"), "{health}");
 
     // A publish that comes shortly before the database is back is accepted.
-    let waiting = {
-        let api = api.clone();
-        tokio::spawn(async move { api.post(&[], r#"{"paths": ["/while"]}"#).await })
-    };
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    bench.start_postgres().await;
-    let accepted = waiting.await.unwrap();
+    let publish = api.post(&[], r#"{"paths": ["/while"]}"#);
+    let (accepted, ()) = tokio::join!(publish, bench.start_postgres());
     assert_eq!(accepted.status, 202, "{}", accepted.json());
     eventually("the service to be ready again", || async {
         (status(&api, "/health/ready").await == 200).then_some(())
@@ -149,7 +146,11 @@ async fn an_answer_of_cloudfronts_outlives_an_outage_of_the_database() {
     })
     .await;
     bench.stop_postgres().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    eventually("the answer to find no database", || async {
+        let missed = bench.replica.has_logged("could not be recorded yet");
+        missed.then_some(())
+    })
+    .await;
     bench.start_postgres().await;
     assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
     assert_eq!(
@@ -163,33 +164,29 @@ async fn an_answer_of_cloudfronts_outlives_an_outage_of_the_database() {
 async fn publishes_flow_through_restarts_of_the_database() {
     let mut bench = Bench::start().await;
     let api = bench.replica.api.clone();
-    let publishing: Vec<_> = (0..30)
-        .map(|n| {
-            let api = api.clone();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let publishing: Vec<_> = (0..3)
+        .map(|sender| {
+            let (api, accepted) = (api.clone(), Arc::clone(&accepted));
             tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(100 * n)).await;
-                let key = format!("key-{n}");
-                let body = json!({ "paths": [format!("/{n}")] }).to_string();
-                // As a real sender would: again until it is accepted.
-                loop {
-                    let answer = api.post(&[("idempotency-key", &key)], body.clone()).await;
-                    match answer.status {
-                        202 => return answer.json()["id"].as_str().unwrap().to_owned(),
-                        503 => tokio::time::sleep(Duration::from_millis(200)).await,
-                        _ => panic!("{}", answer.json()),
-                    }
+                for n in 0..10 {
+                    let id = publish_until_accepted(&api, &format!("{sender}-{n}")).await;
+                    accepted.fetch_add(1, Ordering::Relaxed);
+                    assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
                 }
             })
         })
         .collect();
-    for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+    for enough in [5, 12, 19] {
+        eventually("publishes to be accepted", || async {
+            (accepted.load(Ordering::Relaxed) >= enough).then_some(())
+        })
+        .await;
         bench.stop_postgres().await;
         bench.start_postgres().await;
     }
-    for publish in publishing {
-        let id = publish.await.unwrap();
-        assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
+    for sender in publishing {
+        sender.await.unwrap();
     }
     let billed: u64 = bench
         .sandbox
@@ -200,4 +197,18 @@ async fn publishes_flow_through_restarts_of_the_database() {
         .map(|call| call["paths"].as_u64().unwrap())
         .sum();
     assert_eq!(billed, 30);
+}
+
+/// As a real sender would: again until it is accepted.
+async fn publish_until_accepted(api: &Api, name: &str) -> String {
+    let body = json!({ "paths": [format!("/{name}")] }).to_string();
+    eventually("a publish to be accepted", || async {
+        let answer = api.post(&[("idempotency-key", name)], body.clone()).await;
+        match answer.status {
+            202 => Some(answer.json()["id"].as_str().unwrap().to_owned()),
+            503 => None,
+            _ => panic!("{}", answer.json()),
+        }
+    })
+    .await
 }
