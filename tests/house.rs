@@ -96,6 +96,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower", &["web"]),
     ("tower_http", &["web"]),
     ("tracing_subscriber", &["logging"]),
+    ("utoipa_axum", &["web"]),
 ];
 
 type Module = Vec<String>;

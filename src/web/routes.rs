@@ -1,19 +1,25 @@
 //! All routes on one screen, each with the rule that says whom it answers. A route cannot be
 //! mounted without one.
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{self, MethodRouter};
+use axum::{Extension, Router};
 use tower_http::compression::CompressionLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::UtoipaMethodRouter;
+use utoipa_axum::routes;
 
 use super::layers::{around, never_framed, same_origin};
 use crate::store::Role;
 use crate::web::AppState;
-use crate::web::api::{cloudfront, description, health, invalidations, metrics, publishes};
+use crate::web::api::description::{self, Operation};
+use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::error::Error;
 use crate::web::pages::auth::{embed, password, session, sign_in};
 use crate::web::pages::settings::{connection, hook, keys, publishing, spending, tokens};
@@ -55,6 +61,8 @@ pub struct Route {
     /// Whom it answers.
     pub access: Access,
     handler: MethodRouter<AppState>,
+    /// How it is described to programs, if it is for them.
+    operation: Option<Operation>,
 }
 
 /// All routes but the answers to unknown addresses.
@@ -62,19 +70,19 @@ pub struct Route {
 pub fn routes() -> Vec<Route> {
     use Access::{Admin, Anyone, Editor, Hook, KeyPair, Metrics, SkyCms, Stranger};
     let mut routes = vec![
-        get("/health/live", Anyone, health::live),
-        get("/health/ready", Anyone, health::ready),
+        described(Anyone, routes!(health::live)),
+        described(Anyone, routes!(health::ready)),
         get("/static/style.css", Anyone, assets::style),
         get("/static/app.js", Anyone, assets::script),
         get("/static/icon.svg", Anyone, assets::icon),
 
-        get("/metrics", Metrics, metrics::show),
-        get("/openapi.json", Anyone, description::describe),
+        described(Metrics, routes!(metrics::show)),
+        described(Anyone, routes!(description::describe)),
         get("/docs", Anyone, docs::show),
 
-        post("/api/sites/{site}/publishes", Hook, publishes::create),
-        get("/api/sites/{site}/publishes/{id}", Hook, publishes::show),
-        get("/api/sites/{site}/invalidations", Hook, invalidations::list),
+        described(Hook, routes!(publishes::create)),
+        described(Hook, routes!(publishes::show)),
+        described(Hook, routes!(invalidations::list)),
 
         post("/{date}/distribution/{id}/invalidation", KeyPair, cloudfront::create),
         get("/{date}/distribution/{id}/invalidation", KeyPair, cloudfront::list),
@@ -147,6 +155,7 @@ fn get<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler:
         path: path.to_owned(),
         access,
         handler: routing::get(handler),
+        operation: None,
     }
 }
 
@@ -156,12 +165,27 @@ fn post<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler
         path: path.to_owned(),
         access,
         handler: routing::post(handler),
+        operation: None,
+    }
+}
+
+/// A route for programs: its method and its path are those of its description.
+fn described(access: Access, route: UtoipaMethodRouter<AppState>) -> Route {
+    let (schemas, paths, handler) = route;
+    let operation = Operation { schemas, paths };
+    let (method, path) = operation.address();
+    Route {
+        method,
+        path,
+        access,
+        handler,
+        operation: Some(operation),
     }
 }
 
 impl Route {
     /// The handler behind its rule.
-    fn guarded(self, state: &AppState) -> MethodRouter<AppState> {
+    fn guarded(self, state: &AppState, description: &Arc<OpenApi>) -> MethodRouter<AppState> {
         // A later layer is around the earlier ones.
         let page = |handler: MethodRouter<AppState>| {
             handler
@@ -171,7 +195,10 @@ impl Route {
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
         match self.access {
             // Only what is no secret is compressed: its length then tells nothing.
-            Access::Anyone => self.handler.route_layer(CompressionLayer::new()),
+            Access::Anyone => self
+                .handler
+                .route_layer(Extension(Arc::clone(description)))
+                .route_layer(CompressionLayer::new()),
             Access::Metrics | Access::Hook | Access::KeyPair => self.handler,
             Access::Stranger => page(self.handler)
                 .route_layer(map_response(mark_page))
@@ -189,9 +216,12 @@ impl Route {
 /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix
 /// or leave it.
 pub(crate) fn mount(state: &AppState) -> Router {
-    let mounted = routes().into_iter().fold(Router::new(), |router, route| {
+    let mut routes = routes();
+    let operations = routes.iter_mut().filter_map(|route| route.operation.take());
+    let description = Arc::new(description::document(operations, &state.public));
+    let mounted = routes.into_iter().fold(Router::new(), |router, route| {
         let path = route.path.clone();
-        router.route(&path, route.guarded(state))
+        router.route(&path, route.guarded(state, &description))
     });
     let mounted = mounted
         .fallback(async || Error::NotFound)
@@ -209,4 +239,53 @@ pub(crate) fn mount(state: &AppState) -> Router {
 async fn home(State(state): State<AppState>, visitor: Visitor) -> Response {
     let home = layout::home(&state, &visitor.user.session);
     see(&state, &format!("{home}/activity"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PublicUrl;
+
+    /// Pages, what they load, and the sign-in from SkyCMS; and CloudFront's own API, which AWS
+    /// describes.
+    fn is_described_elsewhere(path: &str, access: Access) -> bool {
+        use Access::{Admin, Editor, KeyPair, SkyCms, Stranger};
+        matches!(access, Admin | Editor | KeyPair | SkyCms | Stranger)
+            || path.starts_with("/static/")
+            || path == "/docs"
+    }
+
+    #[test]
+    fn every_route_for_programs_is_described_and_nothing_else() {
+        for route in routes() {
+            let elsewhere = is_described_elsewhere(&route.path, route.access);
+            assert_ne!(route.operation.is_some(), elsewhere, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn every_operation_has_a_summary_an_example_and_a_group() {
+        let public = PublicUrl::new(None, ([127, 0, 0, 1], 8080).into());
+        let operations = routes().into_iter().filter_map(|route| route.operation);
+        let document = description::document(operations, &public);
+        let document = serde_json::to_value(document).expect("a document");
+        assert_eq!(document["openapi"], "3.1.0");
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                let name = format!("{method} {path}");
+                assert!(operation["summary"].is_string(), "{name}: {operation}");
+                assert!(operation["tags"][0].is_string(), "{name}");
+                for (status, answer) in operation["responses"].as_object().expect("answers") {
+                    assert!(answer["description"].is_string(), "{name}: {status}");
+                    let examples = answer["content"]
+                        .as_object()
+                        .into_iter()
+                        .flat_map(|content| content.values())
+                        .any(|media| media["example"].is_object() || media["examples"].is_object());
+                    let is_json = !path.ends_with("/metrics") && !path.ends_with(".json");
+                    assert!(examples || status == "200" && !is_json, "{name}: {status}");
+                }
+            }
+        }
+    }
 }

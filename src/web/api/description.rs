@@ -2,17 +2,19 @@
 //! in the shapes that it reads and writes and the words of [`super::openapi`]; this puts it together
 //! and says what holds for all of it.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::State;
+use axum::http::Method;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use utoipa::openapi::path::Paths;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi as Document, Server};
+use utoipa::openapi::{OpenApi as Document, RefOr, Server};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::AppState;
+use crate::config::PublicUrl;
 use crate::web::api::openapi::{OPERATIONS, PUBLISHING};
-use crate::web::api::{health, invalidations, metrics, publishes};
 use crate::web::http::problem::Problem;
 
 #[derive(OpenApi)]
@@ -23,15 +25,6 @@ use crate::web::http::problem::Problem;
             A call carries a publish token of its site, or a Standard Webhooks signature; administrators make both \
             under Settings → CDN. Times are RFC 3339 in UTC. Errors are RFC 9457 problems: `type` tells programs what it \
             is, `detail` tells people how to fix it. Members may be added to any answer; ignore those you do not know."
-    ),
-    paths(
-        publishes::create,
-        publishes::show,
-        invalidations::list,
-        health::live,
-        health::ready,
-        metrics::show,
-        describe,
     ),
     // Only answers that are made of problems refer to it.
     components(schemas(Problem)),
@@ -45,7 +38,7 @@ use crate::web::http::problem::Problem;
     ),
     modifiers(&Schemes)
 )]
-struct Described;
+struct Frame;
 
 struct Schemes;
 
@@ -96,11 +89,42 @@ impl Modify for Schemes {
     }
 }
 
-/// The description, for a service that is reached at the address of `PUBLIC_URL`.
-pub(crate) fn document(state: &AppState) -> Document {
-    static DOCUMENT: LazyLock<Document> = LazyLock::new(Described::openapi);
-    let mut document = DOCUMENT.clone();
-    document.servers = Some(vec![Server::new(state.public.to_string())]);
+/// What [`utoipa_axum::routes!`] says of one route.
+pub(crate) struct Operation {
+    pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
+    pub(crate) paths: Paths,
+}
+
+impl Operation {
+    /// Its method and its path.
+    pub(crate) fn address(&self) -> (Method, String) {
+        let (path, item) = self
+            .paths
+            .paths
+            .iter()
+            .next()
+            .expect("`routes!` describes a handler");
+        let method = if item.post.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
+        (method, path.clone())
+    }
+}
+
+/// The description, for a service that is reached at `public`.
+pub(crate) fn document(
+    operations: impl IntoIterator<Item = Operation>,
+    public: &PublicUrl,
+) -> Document {
+    let mut document = Frame::openapi();
+    document.servers = Some(vec![Server::new(public.to_string())]);
+    for operation in operations {
+        let components = document.components.get_or_insert_default();
+        components.schemas.extend(operation.schemas);
+        document.paths.merge(operation.paths);
+    }
     document
 }
 
@@ -114,66 +138,6 @@ pub(crate) fn document(state: &AppState) -> Document {
     responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")),
     security(())
 )]
-pub(crate) async fn describe(State(state): State<AppState>) -> Json<Document> {
-    Json(document(&state))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::web::{Access, routes};
-
-    /// Pages, what they load, and the sign-in from SkyCMS; and CloudFront's own API, which AWS
-    /// describes.
-    fn is_described_elsewhere(path: &str, access: Access) -> bool {
-        use Access::{Admin, Editor, KeyPair, SkyCms, Stranger};
-        matches!(access, Admin | Editor | KeyPair | SkyCms | Stranger)
-            || path.starts_with("/static/")
-            || path == "/docs"
-    }
-
-    #[test]
-    fn every_route_for_programs_is_described_and_nothing_else() {
-        let routes: BTreeSet<String> = routes()
-            .iter()
-            .filter(|route| !is_described_elsewhere(&route.path, route.access))
-            .map(|route| format!("{} {}", route.method, route.path))
-            .collect();
-        let document = serde_json::to_value(Described::openapi()).expect("a document");
-        let described: BTreeSet<String> = document["paths"]
-            .as_object()
-            .expect("paths")
-            .iter()
-            .flat_map(|(path, item)| {
-                let methods = item.as_object().expect("operations").keys();
-                methods.map(move |method| format!("{} {path}", method.to_uppercase()))
-            })
-            .collect();
-        assert_eq!(described, routes);
-    }
-
-    #[test]
-    fn every_operation_has_a_summary_an_example_and_a_group() {
-        let document = serde_json::to_value(Described::openapi()).expect("a document");
-        assert_eq!(document["openapi"], "3.1.0");
-        for (path, item) in document["paths"].as_object().expect("paths") {
-            for (method, operation) in item.as_object().expect("operations") {
-                let name = format!("{method} {path}");
-                assert!(operation["summary"].is_string(), "{name}: {operation}");
-                assert!(operation["tags"][0].is_string(), "{name}");
-                for (status, answer) in operation["responses"].as_object().expect("answers") {
-                    assert!(answer["description"].is_string(), "{name}: {status}");
-                    let examples = answer["content"]
-                        .as_object()
-                        .into_iter()
-                        .flat_map(|content| content.values())
-                        .any(|media| media["example"].is_object() || media["examples"].is_object());
-                    let is_json = !path.ends_with("/metrics") && !path.ends_with(".json");
-                    assert!(examples || status == "200" && !is_json, "{name}: {status}");
-                }
-            }
-        }
-    }
+pub(crate) async fn describe(Extension(document): Extension<Arc<Document>>) -> Response {
+    Json(&*document).into_response()
 }

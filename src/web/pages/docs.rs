@@ -1,12 +1,15 @@
 //! `GET /docs`: the description of the API, for people. Read from the same document as
 //! `/openapi.json`.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::Value;
+use utoipa::openapi::OpenApi;
 
 use crate::web::AppState;
-use crate::web::api::description;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Result;
 use crate::web::pages::auth::session;
@@ -23,11 +26,12 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     client: ClientAddress,
     headers: HeaderMap,
+    Extension(description): Extension<Arc<OpenApi>>,
 ) -> Result<Response> {
     // Whoever is signed in keeps the navigation; without a database nobody is.
     let user = session::signed_in(&state, &headers, client).await;
     let layout = layout(&state, user.ok().flatten().as_ref(), Nav::Elsewhere);
-    let document = description::document(&state)
+    let document = description
         .to_json()
         .ok()
         .and_then(|json| serde_json::from_str(&json).ok())
