@@ -13,6 +13,7 @@ CREATE TABLE site (
     publisher_hosts     text[] NOT NULL DEFAULT '{}',
     related             text[] NOT NULL DEFAULT '{}',
     directory_variants  boolean NOT NULL DEFAULT false,
+    public_address      text,
     policy              text NOT NULL DEFAULT 'exact' CHECK (policy IN ('exact', 'economical', 'everything')),
     fold_threshold      integer NOT NULL DEFAULT 100 CHECK (fold_threshold > 0),
     paused_at           timestamptz,
@@ -35,6 +36,7 @@ COMMENT ON TABLE site IS 'A SkyCMS tenant. A fresh install has one, `default`.';
 COMMENT ON COLUMN site.publisher_hosts IS 'Hosts whose absolute URLs are accepted; none: any host.';
 COMMENT ON COLUMN site.related IS 'Rules of what else a publish purges, canonical: `/blog/* => /blog/ /feed.xml`, or `/sitemap.xml` for every page.';
 COMMENT ON COLUMN site.directory_variants IS 'Whether /about also means /about/ and /about/index.html.';
+COMMENT ON COLUMN site.public_address IS 'Where readers find it: https://www.example.com. NULL: its pages are not looked at.';
 COMMENT ON COLUMN site.policy IS 'exact: only what was asked. economical: fold into wildcards. everything: each batch is /*.';
 COMMENT ON COLUMN site.fold_threshold IS 'Items in one batch above which the policy economical folds.';
 COMMENT ON COLUMN site.paused_at IS 'Since when AWS has been rejecting the settings in force; its publishes wait.';
@@ -265,6 +267,43 @@ CREATE TABLE coverage (
 COMMENT ON TABLE coverage IS
     'Which invalidations cover the items of a publish, together all of them. Both ends are made and deleted in the same transaction as the row; foreign keys would lock each publish once more.';
 CREATE INDEX coverage_of_invalidation ON coverage (invalidation_id);
+
+CREATE TABLE edge_check (
+    site_id      integer NOT NULL,
+    publish_id   uuid NOT NULL,
+    attempt      smallint NOT NULL DEFAULT 0,
+    checks       jsonb NOT NULL DEFAULT '[]',
+    worst        text CHECK (worst IN ('fresh', 'stale', 'not_cloudfront', 'unreachable')),
+    checked_at   timestamptz,
+    next_at      timestamptz,
+    lease_token  uuid,
+    PRIMARY KEY (site_id, publish_id)
+);
+COMMENT ON TABLE edge_check IS
+    'What readers get of a completed publish''s pages. Made with the completion and deleted with the publish; foreign keys would lock both once more.';
+COMMENT ON COLUMN edge_check.attempt IS 'How many looks there were.';
+COMMENT ON COLUMN edge_check.checks IS 'What the last look found, a page each.';
+COMMENT ON COLUMN edge_check.next_at IS 'When to look, or while somebody looks, when their lease ends; NULL: never again.';
+COMMENT ON COLUMN edge_check.lease_token IS 'Whoever notes what was found must show it.';
+CREATE INDEX edge_check_due ON edge_check (site_id, next_at) WHERE next_at IS NOT NULL;
+
+CREATE TABLE refused_call (
+    id        uuid PRIMARY KEY,
+    at        timestamptz NOT NULL,
+    site_id   integer REFERENCES site ON DELETE CASCADE,
+    proved    boolean NOT NULL,
+    endpoint  text NOT NULL CHECK (endpoint IN ('hook', 'cloudfront')),
+    status    smallint NOT NULL,
+    reason    text NOT NULL,
+    item      text,
+    address   text NOT NULL
+);
+COMMENT ON TABLE refused_call IS
+    'The latest calls of publishers that were refused: a hundred that proved a site and a hundred that did not, for each site.';
+COMMENT ON COLUMN refused_call.site_id IS 'The site that was proved or, failing that, named; NULL: none that exists.';
+COMMENT ON COLUMN refused_call.proved IS 'Whether the caller had a valid token, secret or key pair of the site.';
+COMMENT ON COLUMN refused_call.item IS 'What is wrong with the first bad item.';
+CREATE INDEX refused_call_of_site ON refused_call (site_id, proved, id);
 
 CREATE TABLE distribution (
     id            text PRIMARY KEY,

@@ -12,6 +12,7 @@ pub mod cloudfront;
 pub mod config;
 pub mod dispatcher;
 pub mod domain;
+pub mod edge;
 pub mod janitor;
 pub mod logging;
 pub mod metrics;

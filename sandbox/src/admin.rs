@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
+use crate::edge;
 use crate::faults::Rule;
 use crate::invalidations::{InvalidationView, Load};
 use crate::ledger::{Counters, Entry};
@@ -34,6 +35,7 @@ pub(crate) fn router() -> Router<App> {
             "/sandbox/faults",
             get(read_faults).post(add_faults).delete(clear_faults),
         )
+        .route("/sandbox/edge", get(read_edge).put(put_edge))
         .route("/sandbox/complete", post(complete))
         .route("/sandbox/reset", post(reset))
         .route("/sandbox/{*rest}", any(unknown))
@@ -71,6 +73,17 @@ impl IntoResponse for Refusal {
         let body = json!({ "error": self.error, "fix": self.fix });
         (self.status, Json(body)).into_response()
     }
+}
+
+async fn read_edge(State(app): State<App>) -> Json<edge::Settings> {
+    Json(app.state().edge.settings.clone())
+}
+
+async fn put_edge(State(app): State<App>, body: Bytes) -> Result<StatusCode, Refusal> {
+    let settings = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::bad(&error, "sandbox/README.md lists the fields of the edge"))?;
+    app.state().edge.settings = settings;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn unknown() -> Refusal {

@@ -9,6 +9,7 @@ mod admin;
 mod api;
 mod app;
 mod batch;
+mod edge;
 mod error;
 mod faults;
 mod iam;
@@ -41,6 +42,9 @@ struct Arguments {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, env = "SANDBOX_LISTEN", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Where readers of the site are answered; port 0 picks a free one.
+    #[arg(long, env = "SANDBOX_EDGE_LISTEN", default_value = "127.0.0.1:0")]
+    edge_listen: SocketAddr,
     /// The distribution that exists from the start.
     #[arg(
         long,
@@ -108,12 +112,18 @@ async fn main() -> io::Result<()> {
     let router = page::router()
         .merge(admin::router())
         .merge(api::router())
-        .with_state(app);
+        .with_state(app.clone());
+    let edge = edge::router().with_state(app);
 
     let listener = TcpListener::bind(arguments.listen).await?;
     let address = listener.local_addr()?;
+    let edge_listener = TcpListener::bind(arguments.edge_listen).await?;
+    let edge_address = edge_listener.local_addr()?;
     let mut stdout = io::stdout();
-    writeln!(stdout, "cloudfront-sandbox listening on http://{address}")?;
+    writeln!(
+        stdout,
+        "cloudfront-sandbox listening on http://{address} with an edge on http://{edge_address}"
+    )?;
     stdout.flush()?;
 
     let stop = CancellationToken::new();
@@ -127,6 +137,9 @@ async fn main() -> io::Result<()> {
         }
         stopper.cancel();
     });
-    server::serve(listener, router, stop).await;
+    tokio::join!(
+        server::serve(listener, router, stop.clone()),
+        server::serve(edge_listener, edge, stop),
+    );
     Ok(())
 }

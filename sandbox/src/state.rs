@@ -7,6 +7,7 @@ use axum::http::Request;
 use time::{Duration, OffsetDateTime};
 
 use crate::batch::{self, Rules};
+use crate::edge::Edge;
 use crate::error::ApiError;
 use crate::faults::{Faults, Injected, Operation};
 use crate::iam::Policy;
@@ -68,6 +69,7 @@ pub(crate) struct State {
     pub(crate) invalidations: Invalidations,
     pub(crate) ledger: Ledger,
     pub(crate) faults: Faults,
+    pub(crate) edge: Edge,
     request_rates: BTreeMap<Account, TokenBucket>,
     rates: BTreeMap<String, Rates>,
     /// For identifiers only; faults have a seeded source of their own.
@@ -92,6 +94,7 @@ impl State {
             invalidations: Invalidations::default(),
             ledger: Ledger::default(),
             faults: Faults::new(0),
+            edge: Edge::default(),
             request_rates: BTreeMap::new(),
             rates: BTreeMap::new(),
             random,

@@ -25,11 +25,12 @@ use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, PublicUrl};
 use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::FieldErrors;
+use crate::edge::{EdgeChecker, Fetcher};
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::store::{
     self, Changes, DatabaseProblem, Directory, Inbox, LastUsed, LiveChanges, PublishNotifier,
-    SealError, SiteId, StoreError,
+    RefusedCalls, SealError, SiteId, StoreError,
 };
 use crate::web::{self, AppState, Busy, Hasher, NoClient, RecentDays, Shared, SkyCms};
 
@@ -130,6 +131,7 @@ pub struct App {
     listener: TcpListener,
     state: AppState,
     dispatcher: Dispatcher,
+    edge: EdgeChecker,
     notifier: PublishNotifier,
     tasks: TaskTracker,
     history_days: u16,
@@ -175,6 +177,8 @@ impl App {
             wake.clone(),
         )
         .counting(metrics.clone());
+        let fetcher = Fetcher::new(config.allow_private_targets)?;
+        let edge = EdgeChecker::new(store.clone(), fetcher, clock.clone(), metrics.clone());
         let notifier = PublishNotifier::default();
         let inbox = Inbox::start(store.clone(), &tasks, {
             let (wake, notifier) = (wake.clone(), notifier.clone());
@@ -203,6 +207,8 @@ impl App {
             unbelieved_proxy: OnceLock::new(),
             hasher,
             last_used: LastUsed::new(store.clone(), tasks.clone()),
+            refused: RefusedCalls::new(store.clone(), tasks.clone()),
+            allow_private_targets: config.allow_private_targets,
             directory: Directory::load(&store).await?,
             store,
             inbox,
@@ -221,6 +227,7 @@ impl App {
             listener,
             state,
             dispatcher,
+            edge,
             notifier,
             tasks,
             history_days: config.history_days,
@@ -244,6 +251,7 @@ impl App {
             listener,
             state,
             dispatcher,
+            edge,
             notifier,
             tasks,
             history_days,
@@ -265,6 +273,7 @@ impl App {
                 notifier.run(&store, replica, here).await;
             }
         }));
+        tasks.spawn(edge.run(stop.clone()));
         tasks.spawn(janitor::run(
             store.clone(),
             state.clock.clone(),

@@ -27,6 +27,25 @@ pub(super) struct Published {
     pub(super) widened: Vec<Widened>,
     #[serde(default)]
     invalidations: Vec<Invalidation>,
+    #[serde(default)]
+    edge: Vec<EdgeCheck>,
+}
+
+/// What readers get of a page.
+#[derive(Deserialize)]
+struct EdgeCheck {
+    url: String,
+    state: String,
+    detail: Option<String>,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// That the publish has ended.
+    Ended,
+    /// That readers get its pages as they are now, too.
+    Fresh,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +99,16 @@ impl Published {
         !matches!(self.state.as_str(), "queued" | "in_progress")
     }
 
+    /// Whether nothing better is to come.
+    fn has_reached(&self, goal: Goal) -> bool {
+        let is_seen = goal == Goal::Ended || self.state != "completed" || self.is_fresh();
+        self.has_ended() && is_seen
+    }
+
+    fn is_fresh(&self) -> bool {
+        !self.edge.is_empty() && self.edge.iter().all(|check| check.state == "fresh")
+    }
+
     /// The state, and why it is held.
     fn standing(&self) -> String {
         let held = self.waiting_for.as_ref().or_else(|| {
@@ -112,11 +141,12 @@ impl Published {
     }
 }
 
-/// The publish as soon as it has ended, or as it is after `wait`. That the service does not answer
+/// The publish as soon as it has reached the goal, or as it is after `wait`. That the service does not answer
 /// for a while ends nothing: the publish goes on.
 pub(super) async fn follow(
     service: &Service,
     publish: Value,
+    goal: Goal,
     wait: Duration,
 ) -> Result<Value, CliError> {
     let (progress, clock) = (Progress::new(), Clock::system());
@@ -131,7 +161,7 @@ pub(super) async fn follow(
         let published = Published::read(&latest)?;
         let waited = (clock.now() - began).unsigned_abs();
         let left = wait.saturating_sub(waited);
-        if published.has_ended() || left.is_zero() {
+        if published.has_reached(goal) || left.is_zero() {
             return Ok(latest);
         }
         progress.tell(format_args!(
@@ -152,7 +182,7 @@ pub(super) async fn follow(
             Ok(Err(trouble)) => return Err(trouble.into()),
             Err(_) => return Ok(latest),
         }
-        if !Published::read(&latest)?.has_ended() {
+        if !Published::read(&latest)?.has_reached(goal) {
             tokio::time::sleep(PAUSE.min(left)).await;
         }
     }
@@ -194,4 +224,28 @@ pub(super) fn tell(
             published.reasons()
         ))),
     }
+}
+
+/// Says what is wrong if readers do not get the pages of a completed publish as they are now.
+pub(super) fn must_be_fresh(publish: &Value, waited: Duration) -> Result<(), CliError> {
+    let published = Published::read(publish)?;
+    let (id, seconds) = (&published.id, waited.as_secs());
+    if published.is_fresh() {
+        return Ok(());
+    }
+    if published.edge.is_empty() {
+        return Err(CliError::Failed(format!(
+            "publish {id} is completed, but what readers get was not looked at within {seconds} s. That takes a public \
+             address (Settings → CDN → Publishing rules), and a publish that names a page"
+        )));
+    }
+    let bad = published.edge.iter().filter(|check| check.state != "fresh");
+    let lines = bad.map(|check| {
+        let detail = check.detail.as_deref().unwrap_or_default();
+        format!("\n  {} is {}. {detail}", check.url, check.state)
+    });
+    Err(CliError::Failed(format!(
+        "publish {id} is completed, but readers do not get all of it after {seconds} s:{}",
+        lines.collect::<String>()
+    )))
 }

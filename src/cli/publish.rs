@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::follow::{Published, follow, tell};
+use super::follow::{Goal, Published, follow, must_be_fresh, tell};
 use super::output::{Progress, note, say};
 use super::service::{Service, Trouble};
 use super::{CliError, SITE_HELP};
@@ -22,10 +22,11 @@ Examples:
   skycms-cdn publish /about /blog/post-1
   skycms-cdn publish --wait --everything
   skycms-cdn publish --wait=60 --tag article:42 && echo purged
+  skycms-cdn publish --wait=60 --fresh /about && echo 'readers have it'
   skycms-cdn publish --dry-run '/docs/*'
   skycms-cdn publish --idempotency-key \"$CI_PIPELINE_ID\" root
 
-Exit status: 0 accepted, and with --wait completed; 1 failed, unconfirmed or not in time;
+Exit status: 0 accepted, and with --wait completed; 1 failed, unconfirmed, not in time, or with --fresh stale;
 2 wrong use: arguments, token, site, or items that cannot be purged. Nothing was queued then.
 
 Environment:
@@ -50,6 +51,9 @@ pub struct Publish {
     /// Wait until CloudFront has completed it, at most so long [without a number: 900]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "900")]
     wait: Option<u64>,
+    /// Wait also until readers get the new pages at the site's public address
+    #[arg(long, requires = "wait")]
+    fresh: bool,
     /// Only say what would be sent, and for how much
     #[arg(long, conflicts_with_all = ["wait", "idempotency_key"])]
     dry_run: bool,
@@ -92,11 +96,13 @@ impl Publish {
             return tell(&accepted, self.json, None);
         };
         let wait = Duration::from_secs(seconds);
-        tell(
-            &follow(&service, accepted, wait).await?,
-            self.json,
-            Some(wait),
-        )
+        let goal = if self.fresh { Goal::Fresh } else { Goal::Ended };
+        let followed = follow(&service, accepted, goal, wait).await?;
+        tell(&followed, self.json, Some(wait))?;
+        if self.fresh {
+            must_be_fresh(&followed, wait)?;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::follow::{follow, tell};
+use super::follow::{Goal, follow, tell};
 use super::service::Service;
 use super::{CliError, SITE_HELP};
 use crate::domain::DEFAULT_SITE;
@@ -45,7 +45,7 @@ impl Status {
         };
         let wait = Duration::from_secs(seconds);
         tell(
-            &follow(&service, publish, wait).await?,
+            &follow(&service, publish, Goal::Ended, wait).await?,
             self.json,
             Some(wait),
         )

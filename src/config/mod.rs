@@ -85,6 +85,8 @@ pub struct Config {
     pub limits: Limits,
     /// How connections are served.
     pub serve: ServeOptions,
+    /// Whether edge checks may go to private addresses and plain http, for trials and tests.
+    pub allow_private_targets: bool,
     /// Bearer token for `/metrics`; none: only loopback is answered.
     pub metrics_token: Option<SecretString>,
     /// Days that ended publishes are kept.
@@ -130,6 +132,7 @@ impl Config {
             cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
             serve: vars.serve()?,
+            allow_private_targets: vars.flag("ALLOW_PRIVATE_TARGETS")?.unwrap_or(false),
             metrics_token: vars.unguessable("METRICS_TOKEN", 16..=256)?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),
             log_format: match vars.text("LOG_FORMAT")?.as_deref() {

@@ -14,6 +14,7 @@ pub mod bucket;
 pub mod coverage;
 pub mod credentials;
 pub mod distribution;
+pub mod edge;
 pub mod explain;
 pub mod flow;
 pub mod fold;

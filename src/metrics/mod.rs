@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use strum::{VariantArray as _, VariantNames as _};
 use time::Duration;
 
+use crate::domain::edge::EdgeState;
 use crate::domain::{CreateOutcome, GetOutcome, InvalidationStatus, Operation};
 use crate::store::Standing;
 
@@ -72,6 +73,8 @@ struct Inner {
     complete: Histogram,
     requests: Family<Labels<2>, Counter>,
     billed: Counter,
+    edge: Family<Labels<1>, Counter>,
+    fresh: Histogram,
 }
 
 impl Default for Metrics {
@@ -87,12 +90,17 @@ impl Default for Metrics {
             complete: Histogram::new(COMPLETE_BUCKETS),
             requests: Family::default(),
             billed: Counter::default(),
+            edge: Family::default(),
+            fresh: Histogram::new(COMPLETE_BUCKETS),
         };
         // Counters that begin at zero, so that the first event is seen as an increase.
         for status in InvalidationStatus::VARIANTS.iter().copied() {
             if status != InvalidationStatus::Queued {
                 let _ = inner.invalidations.get_or_create(&status_label(status));
             }
+        }
+        for state in EdgeState::VARIANTS {
+            let _ = inner.edge.get_or_create(&[("state", state.into_str())]);
         }
         for status in REFUSALS {
             let _ = inner.refusals.get_or_create(&[("status", status)]);
@@ -162,6 +170,17 @@ impl Default for Metrics {
             inner.billed.clone(),
         );
         registry.register(
+            "edge_checks",
+            "Pages that were fetched after a purge, by what readers get",
+            inner.edge.clone(),
+        );
+        registry.register_with_unit(
+            "publish_fresh",
+            "From a publish's arrival until its pages were seen to be fresh",
+            Unit::Seconds,
+            inner.fresh.clone(),
+        );
+        registry.register(
             "build",
             "The version of the service that runs here",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
@@ -220,6 +239,19 @@ impl Metrics {
         self.0.complete.observe(seconds(after));
     }
 
+    /// A page was fetched after a purge.
+    pub fn edge_checked(&self, state: EdgeState) {
+        self.0
+            .edge
+            .get_or_create(&[("state", state.into_str())])
+            .inc();
+    }
+
+    /// All pages of a publish were fresh so long after it arrived.
+    pub fn seen_fresh(&self, after: Duration) {
+        self.0.fresh.observe(seconds(after));
+    }
+
     /// Everything, in [`CONTENT_TYPE`]; without a standing if the database does not answer.
     pub fn encode(&self, standing: Option<&Standing>) -> String {
         let mut text = String::new();
@@ -276,6 +308,8 @@ mod tests {
         metrics.publish_submitted(Duration::milliseconds(300));
         metrics.invalidation_completed(Duration::seconds(-1));
         metrics.api_refused(503);
+        metrics.edge_checked(EdgeState::Stale);
+        metrics.seen_fresh(Duration::seconds(12));
         let site = |name: &str, paused, month_limit| SiteStanding {
             name: name.into(),
             paused,
@@ -317,6 +351,9 @@ mod tests {
             ("skycms_cdn_api_refusals_total{status=\"503\"}", 1.0),
             ("skycms_cdn_api_refusals_total{status=\"401\"}", 0.0),
             ("skycms_cdn_queue_oldest_seconds", 1.5),
+            ("skycms_cdn_edge_checks_total{state=\"stale\"}", 1.0),
+            ("skycms_cdn_edge_checks_total{state=\"fresh\"}", 0.0),
+            ("skycms_cdn_publish_fresh_seconds_sum", 12.0),
             ("skycms_cdn_database_up", 1.0),
             ("skycms_cdn_site_paused{site=\"blog\"}", 1.0),
             ("skycms_cdn_site_paused{site=\"shop\"}", 0.0),

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Page, SiteId, Store, StoreError};
+use crate::domain::edge::EdgeState;
 use crate::domain::{PublishState, WaitReason};
 
 /// Publishes that are looked through to find when the queue was last empty: some, and more only if
@@ -54,6 +55,8 @@ pub struct PublishSummary {
     pub ended_invalidations: u64,
     /// AWS's code for why one of them failed.
     pub error: Option<String>,
+    /// The worst that readers get of its pages, once that was looked at.
+    pub edge: Option<EdgeState>,
 }
 
 /// What is being worked off: the publishes that were accepted since the queue was last empty. When
@@ -211,7 +214,9 @@ impl Store {
             r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
                       p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
                       c.total as "total!", c.ended as "ended!",
-                      c.waiting_for as "waiting_for: WaitReason", c.error
+                      c.waiting_for as "waiting_for: WaitReason", c.error,
+                      (SELECT e.worst FROM edge_check e
+                       WHERE e.site_id = p.site_id AND e.publish_id = p.id) as "edge: EdgeState"
                FROM publish p CROSS JOIN LATERAL (
                  SELECT count(*) AS total, count(i.ended_at) AS ended, min(i.waiting_for) AS waiting_for,
                         min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
@@ -242,6 +247,7 @@ impl Store {
                 invalidations: unsigned(row.total),
                 ended_invalidations: unsigned(row.ended),
                 error: row.error,
+                edge: row.edge,
             })
             .collect())
     }

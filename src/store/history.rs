@@ -68,7 +68,9 @@ impl Store {
                    SELECT ctid FROM publish WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))
                  RETURNING site_id, id),
                uncovered AS (
-                 DELETE FROM coverage c USING forgotten f WHERE c.site_id = f.site_id AND c.publish_id = f.id)
+                 DELETE FROM coverage c USING forgotten f WHERE c.site_id = f.site_id AND c.publish_id = f.id),
+               unseen AS (
+                 DELETE FROM edge_check e USING forgotten f WHERE e.site_id = f.site_id AND e.publish_id = f.id)
                SELECT count(*) as "count!" FROM forgotten"#,
             before,
             STEP,

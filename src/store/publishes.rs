@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{SiteId, Store, StoreError};
+use crate::domain::edge::EdgeCheck;
 use crate::domain::{
     AwsError, HeldNote, InvalidationStatus, PolicyName, PublishState, WaitReason, Widened,
 };
@@ -32,6 +33,10 @@ pub struct Publish {
     pub note: Option<HeldNote>,
     /// The invalidations that cover it.
     pub invalidations: Vec<Invalidation>,
+    /// What readers get of its pages, once that was looked at.
+    pub edge: Vec<EdgeCheck>,
+    /// Whether its pages will be looked at, or looked at again.
+    pub edge_is_due: bool,
 }
 
 /// One CloudFront invalidation.
@@ -143,6 +148,10 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
+        let (edge, edge_is_due) = match row.state {
+            PublishState::Completed => self.edge(site, id).await?,
+            _ => Default::default(),
+        };
         Ok(Some(Publish {
             id,
             state: row.state,
@@ -154,6 +163,8 @@ impl Store {
             waiting_for: held.map(|(why, _)| why),
             note: held.and_then(|(_, note)| note),
             invalidations: self.invalidations_by_id(&covering).await?,
+            edge,
+            edge_is_due,
         }))
     }
 

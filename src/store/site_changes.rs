@@ -143,7 +143,9 @@ async fn delete_some(
                SELECT id FROM publish WHERE site_id = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED))
              RETURNING id),
            uncovered AS (
-             DELETE FROM coverage WHERE site_id = $1 AND publish_id IN (SELECT id FROM gone))
+             DELETE FROM coverage WHERE site_id = $1 AND publish_id IN (SELECT id FROM gone)),
+           unseen AS (
+             DELETE FROM edge_check WHERE site_id = $1 AND publish_id IN (SELECT id FROM gone))
            SELECT count(*) as "count!" FROM gone"#,
         site,
         STEP,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::tokens::{self, TokenHash};
 use super::{SiteId, Store, StoreError};
+use crate::domain::edge::PublicAddress;
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
 use crate::domain::{AwsError, HookSecret, IntakeRules, KeyPair, Partition, Region, SiteName};
 
@@ -37,6 +38,8 @@ pub struct Site {
     pub distribution_id: Option<String>,
     /// What its publishers may send.
     pub intake: IntakeRules,
+    /// Where readers find it, if its pages are looked at there.
+    pub public_address: Option<PublicAddress>,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
     /// Since when its key may send, but not ask how far that is: `cloudfront:GetInvalidation` is
@@ -164,7 +167,7 @@ impl Store {
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot = Snapshot::default();
         let rows = sqlx::query!(
-            r#"SELECT s.id, s.name, s.publisher_hosts, s.related, s.directory_variants,
+            r#"SELECT s.id, s.name, s.publisher_hosts, s.related, s.directory_variants, s.public_address,
                       s.paused_at, s.pause_error, s.resume_at, s.poll_denied_at,
                       c.distribution_id as "distribution_id?", c.region as "region?"
                FROM site s
@@ -185,6 +188,9 @@ impl Store {
                     max_items: DEFAULT_MAX_ITEMS,
                     tags_allowed: region.is_none_or(|r| r.partition() != Partition::AwsCn),
                 },
+                public_address: row
+                    .public_address
+                    .and_then(|text| PublicAddress::parse(&text, true).ok()),
                 pause: pause(row.paused_at, row.resume_at, row.pause_error),
                 poll_denied_since: row.poll_denied_at,
                 name: row.name,

@@ -11,6 +11,7 @@ use sqlx::types::{Json, Type};
 
 use super::sessions::{Role, Source};
 use super::settings::Slot;
+use crate::domain::edge::EdgeState;
 use crate::domain::{
     AccessKeyId, AwsError, CallerReference, DistributionId, InvalidationId, InvalidationStatus,
     PastLimit, PolicyName, PublishState, Region, TestReport, WaitReason,
@@ -61,6 +62,7 @@ text! {
     AccessKeyId: AccessKeyId::parse,
     CallerReference: CallerReference::parse,
     DistributionId: DistributionId::parse,
+    EdgeState: str::parse::<Self>,
     InvalidationId: InvalidationId::parse,
     InvalidationStatus: str::parse::<Self>,
     PastLimit: str::parse::<Self>,

@@ -54,12 +54,25 @@ pub(super) async fn move_publishes(
            JOIN coverage c ON c.site_id = mine.site_id AND c.publish_id = mine.publish_id
            JOIN invalidation i ON i.id = c.invalidation_id
            WHERE mine.invalidation_id = ANY($1) AND NOT i.set_aside
-           GROUP BY c.site_id, c.publish_id)
-         UPDATE publish p SET state = o.state, submitted_at = o.submitted_at, ended_at = o.ended_at
-         FROM outcome o
-         WHERE p.site_id = o.site_id AND p.id = o.publish_id AND p.planned
-           AND (p.state, p.submitted_at, p.ended_at) IS DISTINCT FROM (o.state, o.submitted_at, o.ended_at)",
+           GROUP BY c.site_id, c.publish_id),
+         moved AS (
+           UPDATE publish p SET state = o.state, submitted_at = o.submitted_at, ended_at = o.ended_at
+           FROM outcome o
+           WHERE p.site_id = o.site_id AND p.id = o.publish_id AND p.planned
+             AND (p.state, p.submitted_at, p.ended_at) IS DISTINCT FROM (o.state, o.submitted_at, o.ended_at)
+           RETURNING p.site_id, p.id, p.state, p.items, p.ended_at)
+         -- Readers' copies are looked at next; of a storm the latest publishes only.
+         INSERT INTO edge_check (site_id, publish_id, next_at)
+         SELECT m.site_id, m.id, m.ended_at FROM moved m
+         WHERE m.state = 'completed'
+           AND (SELECT s.public_address IS NOT NULL FROM site s WHERE s.id = $2)
+           AND EXISTS (SELECT FROM unnest(m.items) AS item WHERE left(item, 1) = '/' AND right(item, 1) <> '*')
+         ORDER BY m.id DESC
+         LIMIT greatest(0, 100 - (SELECT count(*) FROM (
+           SELECT FROM edge_check e WHERE e.site_id = $2 AND e.next_at IS NOT NULL LIMIT 100) waiting))
+         ON CONFLICT DO NOTHING",
         invalidations,
+        site.0,
     )
     .execute(connection)
     .await?;

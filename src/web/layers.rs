@@ -15,7 +15,7 @@ use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 
 use super::render::render;
 use crate::web::AppState;
-use crate::web::api::cloudfront;
+use crate::web::api::{cloudfront, refused};
 use crate::web::http::error::Error;
 
 /// The largest body of a publish, in bytes.
@@ -43,6 +43,7 @@ pub(crate) fn around(routes: Router, state: &AppState) -> Router {
             state,
         )))
         .layer(from_fn_with_state(state.clone(), render))
+        .layer(from_fn_with_state(state.clone(), refused::note))
         .layer(CatchPanicLayer::custom(|_| Error::Internal.into_response()))
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
         .layer(RequestBodyDeadlineLayer::new(options.body))

@@ -22,7 +22,7 @@ use crate::web::api::description::{self, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::error::Error;
 use crate::web::pages::auth::{embed, password, session, sign_in};
-use crate::web::pages::settings::{connection, hook, keys, publishing, spending, tokens};
+use crate::web::pages::settings::{connection, hook, keys, publishing, refused, spending, tokens};
 use crate::web::pages::signed_in::mark_page;
 use crate::web::pages::visit::{Visitor, see};
 use crate::web::pages::{activity, assets, audit, docs, events, layout, purge, sites};
@@ -131,6 +131,7 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         get("/settings/cdn/hook", Admin, hook::show),
         get("/settings/cdn/publishing", Admin, publishing::show),
         post("/settings/cdn/publishing", Admin, publishing::save),
+        get("/settings/cdn/refused", Admin, refused::show),
         get("/settings/cdn/policy", Admin, spending::show),
         post("/settings/cdn/policy", Admin, spending::save),
         post("/settings/cdn/tokens", Admin, tokens::create_token),

@@ -16,7 +16,7 @@ use crate::config::{AccessConfig, PublicUrl, ServeOptions};
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Directory, Inbox, LastUsed, LiveChanges, Site, Store};
+use crate::store::{Directory, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, Store};
 
 /// What handlers share, in one piece: it is cloned several times a request.
 #[derive(Clone)]
@@ -82,6 +82,10 @@ pub struct Shared {
     pub last_used: LastUsed,
     /// A proxy whose `X-Forwarded-For` is not believed, once one was seen.
     pub unbelieved_proxy: OnceLock<IpAddr>,
+    /// Notes calls of publishers that are refused.
+    pub refused: RefusedCalls,
+    /// Whether a public address may be plain http and private, for trials.
+    pub allow_private_targets: bool,
     /// The address users see.
     pub public: PublicUrl,
     /// What this replica counts.

@@ -122,3 +122,14 @@ INSERT INTO site (name, created_at, removed_at)
 VALUES ('removed-3f0c5b1e8a7d4c2fb6a19e0d7c5b4a38', now() - interval '9 days', now() - interval '1 day');
 UPDATE session SET site_ids = '{1}';
 UPDATE audit SET site_id = 1, source = 'password';
+UPDATE site SET public_address = 'https://www.example.com' WHERE name = 'paused';
+INSERT INTO edge_check (site_id, publish_id, attempt, checks, worst, checked_at)
+SELECT site_id, id, 1,
+       '[{"url": "https://www.example.com/completed", "state": "fresh", "checked_at": "2026-11-23T12:00:12Z",
+          "http_status": 200, "age": 0, "x_cache": "Miss from cloudfront", "pop": "FRA56-P1", "detail": null}]',
+       'fresh', now() - interval '1 hour'
+FROM publish WHERE state = 'completed' LIMIT 1;
+INSERT INTO refused_call (id, at, site_id, proved, endpoint, status, reason, item, address) VALUES
+  ('01a209ba-d345-7216-9ce4-62084b7389d8', now() - interval '1 hour', 1, true, 'hook', 422,
+   'One item cannot be purged; nothing was queued. It is listed under `errors`.', '/paths/0: the path is empty', '127.0.0.1');
+UPDATE edge_check SET lease_token = '01a209ba-d345-7216-9ce4-62084b7389d9', next_at = now() + interval '20 seconds';

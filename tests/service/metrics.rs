@@ -89,7 +89,7 @@ async fn metrics(service: &Stepped) -> BTreeMap<String, Family> {
     parse(std::str::from_utf8(&answer.body).unwrap())
 }
 
-const NAMES: [(&str, &str); 14] = [
+const NAMES: [(&str, &str); 16] = [
     ("build", "info"),
     ("database_up", "gauge"),
     ("site_paused", "gauge"),
@@ -104,14 +104,20 @@ const NAMES: [(&str, &str); 14] = [
     ("invalidation_complete_seconds", "histogram"),
     ("cloudfront_requests", "counter"),
     ("billed_paths", "counter"),
+    ("edge_checks", "counter"),
+    ("publish_fresh_seconds", "histogram"),
 ];
 
 #[tokio::test]
 async fn every_metric_has_its_type_help_and_unit_and_counts() {
-    let service = Stepped::start().await;
+    let service = Stepped::start_with(&[("ALLOW_PRIVATE_TARGETS", "true")]).await;
+    service
+        .set_public_address(&service.sandbox.edge.clone())
+        .await;
     let before = metrics(&service).await;
     let id = service.publish_and_run("/about").await;
     service.run_until_ended(&id).await;
+    service.edge.check_due().await.unwrap();
     service.api.publish_path("/waits").await;
     let after = metrics(&service).await;
 

@@ -14,7 +14,10 @@ struct Described {
 
 impl Described {
     async fn start() -> Self {
-        let service = Stepped::start().await;
+        let service = Stepped::start_with(&[("ALLOW_PRIVATE_TARGETS", "true")]).await;
+        service
+            .set_public_address(&service.sandbox.edge.clone())
+            .await;
         let answer = service
             .api
             .get("/openapi.json", &[("authorization", "")])
@@ -119,6 +122,7 @@ async fn successes_have_the_shape_of_their_examples() {
     );
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     service.run_until_ended(&id).await;
+    service.edge.check_due().await.unwrap();
     let answer = service
         .api
         .get(&format!("/api/sites/default/publishes/{id}"), &[])

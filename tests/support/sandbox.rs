@@ -13,6 +13,8 @@ use super::{KEY, SECRET, send};
 /// A running sandbox, killed when dropped.
 pub(crate) struct Sandbox {
     pub(crate) url: String,
+    /// Where readers of the site are answered.
+    pub(crate) edge: String,
     child: Child,
 }
 
@@ -41,12 +43,15 @@ impl Sandbox {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("cloudfront-sandbox listening on ")
-            .expect(&line)
-            .to_owned();
-        let sandbox = Self { url, child };
+        let mut words = line
+            .split_whitespace()
+            .filter(|word| word.starts_with("http://"));
+        let (url, edge) = words.next().zip(words.next()).expect(&line);
+        let sandbox = Self {
+            url: url.to_owned(),
+            edge: edge.to_owned(),
+            child,
+        };
         sandbox.config(json!({ "rate": null })).await;
         sandbox
     }
@@ -70,6 +75,11 @@ impl Sandbox {
 
     pub(crate) async fn config(&self, change: Value) {
         self.admin("PATCH", "config", change).await;
+    }
+
+    /// Steers what readers get.
+    pub(crate) async fn steer_edge(&self, settings: Value) {
+        self.admin("PUT", "edge", settings).await;
     }
 
     /// Adds a rule for faults.

@@ -10,7 +10,9 @@ use skycms_cdn::clock::{Clock, ManualClock};
 use skycms_cdn::cloudfront::{CloudFront, Options};
 use skycms_cdn::config::Config;
 use skycms_cdn::dispatcher::Dispatcher;
+use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Settings, SettingsForm};
+use skycms_cdn::edge::{EdgeChecker, Fetcher};
 use skycms_cdn::store::{SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
@@ -26,6 +28,7 @@ pub(crate) struct Stepped {
     pub(crate) api: Api,
     pub(crate) state: AppState,
     pub(crate) dispatcher: Dispatcher,
+    pub(crate) edge: EdgeChecker,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) database: Database,
     time: ManualClock,
@@ -90,10 +93,17 @@ impl Stepped {
             state.wake.clone(),
         )
         .counting(state.metrics.clone());
+        let edge = EdgeChecker::new(
+            state.store.clone(),
+            Fetcher::new(config.allow_private_targets).unwrap(),
+            state.clock.clone(),
+            state.metrics.clone(),
+        );
         Self {
             api: Api::new(base),
             state,
             dispatcher,
+            edge,
             sandbox,
             database,
             time,
@@ -147,6 +157,17 @@ impl Stepped {
         let store = &self.state.store;
         store
             .save_settings(site, Slot::Active, &settings, None, now)
+            .await
+            .unwrap();
+        self.state.directory.refresh(store).await.unwrap();
+    }
+
+    /// Says where readers find site `default`.
+    pub(crate) async fn set_public_address(&self, address: &str) {
+        let address = PublicAddress::parse(address, true).unwrap();
+        let store = &self.state.store;
+        store
+            .save_public_address(self.site(), Some(&address))
             .await
             .unwrap();
         self.state.directory.refresh(store).await.unwrap();

@@ -49,6 +49,7 @@ impl Sandbox {
         let url = line
             .trim()
             .strip_prefix("cloudfront-sandbox listening on ")
+            .and_then(|rest| rest.split(' ').next())
             .unwrap()
             .to_owned();
         Self { child, url }

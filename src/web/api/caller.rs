@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::domain::TraceParent;
 use crate::store::{Proof, RepeatKey, Site};
 use crate::web::AppState;
+use crate::web::api::proved::ProvedSite;
 use crate::web::api::signature::Signature;
 use crate::web::http::error::{Error, Result, Unproved};
 
@@ -30,7 +31,7 @@ impl FromRequestParts<AppState> for Caller {
         let name = site_name(parts, state).await?;
         let site = match Signature::claimed(&parts.headers, state.clock.now())? {
             Some(signature) => signed(state, &name, &signature, &[])?,
-            None => bearing(state, &name, &parts.headers)?,
+            None => bearing(state, &name, &parts.headers, &ProvedSite::default())?,
         };
         Ok(Self { site })
     }
@@ -51,13 +52,14 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
     async fn from_request(request: Request, state: &AppState) -> Result<Self> {
         let (mut parts, body) = request.into_parts();
         let name = site_name(&mut parts, state).await?;
+        let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
         let headers = parts.headers;
         let signature = Signature::claimed(&headers, state.clock.now())?;
         // A token is proof before the body is read, a signature only with it.
         let bearing = match &signature {
             Some(_) => None,
             None => {
-                let site = bearing(state, &name, &headers)?;
+                let site = bearing(state, &name, &headers, &proved)?;
                 must_be_json(&headers)?;
                 Some(site)
             }
@@ -68,6 +70,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
             (Some(signature), None) => signed(state, &name, signature, &bytes)?,
             (None, None) => return Err(Error::Unauthorized(Unproved::Nothing)),
         };
+        proved.mark(site.id);
         must_be_json(&headers)?;
         let body = serde_json::from_slice(&bytes).map_err(|error| Error::not_this_shape(&error))?;
         let key = match signature {
@@ -112,12 +115,18 @@ fn signed(state: &AppState, name: &str, signature: &Signature, body: &[u8]) -> R
 }
 
 /// The site, if the token is one of its own. Without a token nobody learns which sites exist.
-fn bearing(state: &AppState, name: &str, headers: &HeaderMap) -> Result<Arc<Site>> {
+fn bearing(
+    state: &AppState,
+    name: &str,
+    headers: &HeaderMap,
+    proved: &ProvedSite,
+) -> Result<Arc<Site>> {
     let token = bearer(headers).ok_or(Error::Unauthorized(Unproved::Nothing))?;
     let (allowed, token) = state
         .directory
         .site_of_token(token)
         .ok_or(Error::Unauthorized(Unproved::Token))?;
+    proved.mark(allowed);
     let site = state
         .directory
         .site(name)

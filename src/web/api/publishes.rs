@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::edge::EdgeCheck;
 use crate::domain::{
     Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened, canonicalize,
 };
@@ -54,6 +55,9 @@ struct PublishBody {
     note: Option<String>,
     /// The invalidations that cover it. Publishes that come together share them.
     invalidations: Vec<InvalidationBody>,
+    /// What readers get of its pages, fetched at the site's public address after it completed. Empty
+    /// while nothing was looked at.
+    edge: Vec<EdgeCheck>,
 }
 
 impl PublishBody {
@@ -73,6 +77,7 @@ impl PublishBody {
                 .into_iter()
                 .map(InvalidationBody::of)
                 .collect(),
+            edge: view.edge,
         }
     }
 }
@@ -164,6 +169,7 @@ pub(crate) async fn create(
         waiting_for: None,
         note: None,
         invalidations: Vec::new(),
+        edge: Vec::new(),
     };
     let accepted = match acceptance {
         Acceptance::Stored => accepted,

@@ -102,6 +102,7 @@ fn row(publish: PublishSummary) -> PublishRow {
         items: publish.items,
         items_total: publish.items_total,
         error: publish.error,
+        edge: publish.edge,
     }
 }
 
@@ -128,7 +129,7 @@ pub(crate) async fn show(
         .region_in_force(visit.site.id)
         .await?
         .unwrap_or(Region::RECOMMENDED);
-    layout.pending = !publish.state.has_ended();
+    layout.pending = !publish.state.has_ended() || publish.edge_is_due;
     let ended = publish
         .invalidations
         .iter()
@@ -149,6 +150,8 @@ pub(crate) async fn show(
             .into_iter()
             .map(|i| invalidation(i, region))
             .collect(),
+        edge: publish.edge,
+        edge_is_due: publish.edge_is_due,
         can_retry: publish.state == PublishState::Failed,
         layout,
     })

@@ -2,6 +2,7 @@
 //! the cause is fixed.
 
 use serde_json::json;
+use skycms_cdn::domain::edge::EdgeState;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, Spending};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -239,6 +240,24 @@ async fn a_cloudfront_that_does_not_answer() {
 
     watch.service.sandbox.clear_faults().await;
     watch.minutes(3).await;
+    watch.history.fire(&[]);
+    watch.history.verify();
+}
+
+#[tokio::test]
+async fn readers_who_keep_getting_old_pages() {
+    let mut watch = Watch::start().await;
+    watch.service.state.metrics.edge_checked(EdgeState::Stale);
+    watch.minutes(1).await;
+    watch.history.fire(&[]);
+    for _ in 0..7 {
+        watch.service.state.metrics.edge_checked(EdgeState::Stale);
+    }
+    watch.minutes(1).await;
+    watch
+        .history
+        .fire(&["SkycmsCdnReadersGetOldPages warning job=skycms-cdn"]);
+    watch.minutes(16).await;
     watch.history.fire(&[]);
     watch.history.verify();
 }

@@ -299,3 +299,43 @@ async fn a_terminal_is_shown_how_far_it_is() {
     assert_eq!(status.code(), Some(0), "{shown}");
     assert!(shown.trim_end().ends_with(" completed"), "{shown:?}");
 }
+
+#[tokio::test]
+async fn readers_are_waited_for_too() {
+    let publish = |state: &str, edge: serde_json::Value| {
+        let publish =
+            json!({ "id": "0199f0c2-7d1e-7000-8000-000000000004", "state": state, "edge": edge });
+        publish.to_string()
+    };
+    let page = |state: &str, detail: Option<&str>| json!([{ "url": "https://www.example.com/about", "state": state, "detail": detail }]);
+    let service = Canned::start(vec![
+        answer("202 Accepted", "", &publish("queued", json!([]))),
+        answer("200 OK", "", &publish("completed", json!([]))),
+        answer(
+            "200 OK",
+            "",
+            &publish("completed", page("stale", Some("It is a day old."))),
+        ),
+        answer("200 OK", "", &publish("completed", page("fresh", None))),
+    ])
+    .await;
+    let arguments = ["publish", "--wait=60", "--fresh", "/about"];
+    let said = run(&publisher(&service.url, TOKEN), &arguments).await;
+    said.assert_ok();
+    assert_eq!(service.requests().len(), 4);
+
+    let service = Canned::start(vec![
+        answer("202 Accepted", "", &publish("completed", json!([]))),
+        answer(
+            "200 OK",
+            "",
+            &publish("completed", page("stale", Some("It is a day old."))),
+        ),
+    ])
+    .await;
+    let arguments = ["publish", "--wait=1", "--fresh", "/about"];
+    let said = run(&publisher(&service.url, TOKEN), &arguments).await;
+    assert_eq!(said.code(), 1);
+    let words = "https://www.example.com/about is stale. It is a day old.";
+    assert!(said.stderr.contains(words), "{}", said.stderr);
+}

@@ -1,6 +1,7 @@
 //! Sample data for every page.
 
 use askama::Template;
+use skycms_cdn::domain::edge::{EdgeCheck, EdgeState};
 use skycms_cdn::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
 use skycms_cdn::store::Role;
 use skycms_cdn::web::{views::*, words};
@@ -101,6 +102,11 @@ fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64)
         waiting_for: None,
         progress: None,
         error: None,
+        edge: (id % 5 == 1 && state == PublishState::Completed).then_some(if id % 2 == 0 {
+            EdgeState::Stale
+        } else {
+            EdgeState::Fresh
+        }),
     }
 }
 
@@ -282,6 +288,32 @@ pub(crate) fn publish() -> PublishPage {
                 fix: None,
             },
         ],
+        edge: vec![
+            EdgeCheck {
+                url: "https://www.example.com/news/2026/11/harbour-bridge-opens".into(),
+                state: EdgeState::Fresh,
+                checked_at: ago(4),
+                http_status: Some(200),
+                age: Some(2),
+                x_cache: Some("Hit from cloudfront".into()),
+                pop: Some("OSL50-P1".into()),
+                detail: None,
+            },
+            EdgeCheck {
+                url: "https://www.example.com/".into(),
+                state: EdgeState::Stale,
+                checked_at: ago(4),
+                http_status: Some(200),
+                age: Some(86_400),
+                x_cache: Some("Hit from cloudfront".into()),
+                pop: Some("OSL50-P1".into()),
+                detail: Some(
+                    "The copy is 24 hours old. Compare the distribution’s alternate domain names."
+                        .into(),
+                ),
+            },
+        ],
+        edge_is_due: true,
         can_retry: false,
     }
 }
@@ -311,6 +343,8 @@ pub(crate) fn publish_failed() -> PublishPage {
             fix: Some("Rename the file, or purge its folder with /files/*.".into()),
             ..publish().invalidations.remove(1)
         }],
+        edge: Vec::new(),
+        edge_is_due: false,
         can_retry: true,
         layout: Layout {
             banner: Some(Banner {

@@ -12,6 +12,7 @@ use super::signature::{Claim, Signed};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
 use crate::web::AppState;
+use crate::web::api::proved::ProvedSite;
 use crate::web::http::error::Error;
 
 /// A verified call for a site's distribution.
@@ -44,6 +45,9 @@ impl FromRequest<AppState> for Call {
         };
         claim.verify(&key_pair, &signed)?;
         state.last_used.note(Proof::KeyPair(key_pair.id), now);
+        if let Some(proved) = parts.extensions.get::<ProvedSite>() {
+            proved.mark(site.id);
+        }
         may_invalidate(&site, &key_pair, &distribution)?;
         Ok(Self {
             site,

@@ -16,7 +16,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const EXCERPT: usize = 200;
 
 /// Why a call was not answered as asked.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{code}: {message}")]
 pub(crate) struct Fault {
     status: StatusCode,
     code: &'static str,

@@ -45,6 +45,12 @@ pub(crate) fn has_fault(response: &Response) -> bool {
     response.extensions().get::<Arc<Fault>>().is_some()
 }
 
+/// What a fault says that [`finish`] has not written yet.
+pub(crate) fn fault_message(response: &Response) -> Option<String> {
+    let fault = response.extensions().get::<Arc<Fault>>()?;
+    Some(fault.to_string())
+}
+
 /// `POST /{date}/distribution/{id}/invalidation`.
 pub(crate) async fn create(
     State(state): State<AppState>,

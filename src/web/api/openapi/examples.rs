@@ -24,7 +24,18 @@ pub(crate) fn accepted() -> Value {
 
 /// That publish at its end.
 pub(crate) fn completed() -> Value {
-    publish("completed", &[invalidation()])
+    let mut completed = publish("completed", &[invalidation()]);
+    completed["edge"] = json!([{
+        "url": "https://www.example.com/about",
+        "state": "fresh",
+        "checked_at": "2026-11-23T12:00:12.601442Z",
+        "http_status": 200,
+        "age": 0,
+        "x_cache": "Miss from cloudfront",
+        "pop": "FRA56-P1",
+        "detail": null,
+    }]);
+    completed
 }
 
 fn publish(state: &str, invalidations: &[Value]) -> Value {
@@ -35,6 +46,7 @@ fn publish(state: &str, invalidations: &[Value]) -> Value {
         "received_at": "2026-11-23T12:00:00.120482Z",
         "items": ["/about", "/blog/post-1", "/", "/index.html", "/docs/*", "#article:42"],
         "invalidations": invalidations,
+        "edge": [],
     })
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod hook;
 pub(crate) mod keys;
 mod page;
 pub(crate) mod publishing;
+pub(crate) mod refused;
 mod shown;
 pub(crate) mod spending;
 mod test;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::page::{Notice, layout};
 use super::shown::publishing_form;
+use crate::domain::edge::PublicAddress;
 use crate::domain::intake::MAX_RULES;
 use crate::domain::{
     AuditAction, IntakeRules, PublishRequest, PublisherHost, RelatedRule, canonicalize,
@@ -23,6 +24,7 @@ use crate::web::pages::words::{purge, settings as words};
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PublishingFields {
+    public_address: String,
     hosts: String,
     related: String,
     directory_variants: Option<String>,
@@ -33,7 +35,7 @@ pub(crate) struct PublishingFields {
 
 /// `GET /settings/cdn/publishing`.
 pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
-    let stored = publishing_form(&visit.site.intake);
+    let stored = publishing_form(&visit.site);
     html(&page(&visit, Some(&notice), stored))
 }
 
@@ -54,17 +56,19 @@ pub(crate) async fn save(
     let directory_variants = fields.directory_variants.is_some();
     let is_try = fields.action == "try";
     let (hosts, related) = (hosts(&fields.hosts), related(&fields.related));
+    let address = public_address(&fields.public_address, state.allow_private_targets);
     let mut typed = PublishingForm {
+        public_address: Field::typed(fields.public_address, address.as_ref().err().cloned()),
         hosts: Field::typed(fields.hosts, hosts.as_ref().err().cloned()),
         related: Field::typed(fields.related, related.as_ref().err().cloned()),
         directory_variants,
         tried: Field::new(fields.r#try),
         preview: None,
     };
-    let (hosts, related) = match (hosts, related) {
-        (Ok(hosts), Ok(related)) if !is_try => (hosts, related),
-        (hosts, related) => {
-            if let (Ok(publisher_hosts), Ok(related)) = (hosts, related) {
+    let (address, hosts, related) = match (address, hosts, related) {
+        (Ok(address), Ok(hosts), Ok(related)) if !is_try => (address, hosts, related),
+        (_, hosts, related) => {
+            if let (true, Ok(publisher_hosts), Ok(related)) = (is_try, hosts, related) {
                 let rules = IntakeRules {
                     publisher_hosts,
                     related,
@@ -88,6 +92,10 @@ pub(crate) async fn save(
     state
         .store
         .save_publishing(visit.site.id, &hosts, &related, directory_variants)
+        .await?;
+    state
+        .store
+        .save_public_address(visit.site.id, address.as_ref())
         .await?;
     visit.audit(AuditAction::ChangedPublishing, None).await?;
     state.refresh_sites().await;
@@ -120,6 +128,19 @@ async fn attempt(
         .as_ref()
         .map(preview)
         .ok_or_else(|| purge::NO_SETTINGS.to_owned()))
+}
+
+/// The address of the form; none: pages are not looked at.
+fn public_address(
+    text: &str,
+    allow_http: bool,
+) -> std::result::Result<Option<PublicAddress>, String> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    PublicAddress::parse(text, allow_http)
+        .map(Some)
+        .map_err(|error| error.to_string())
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {

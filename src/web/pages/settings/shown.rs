@@ -3,10 +3,9 @@
 use strum::VariantArray as _;
 
 use crate::domain::{
-    Credentials, Field, FieldErrors, IntakeRules, Partition, Region, Settings, SettingsForm,
-    Spending,
+    Credentials, Field, FieldErrors, Partition, Region, Settings, SettingsForm, Spending,
 };
-use crate::store::{SavedSettings, Slot};
+use crate::store::{SavedSettings, Site, Slot};
 use crate::web::pages::views::{
     self, ActiveSettings, CredentialsKind, DraftSettings, PublishingForm, RegionGroup,
     SpendingForm, TestResult, Tested,
@@ -119,9 +118,12 @@ pub(crate) fn test_result(saved: &SavedSettings) -> Option<TestResult> {
 }
 
 /// “Publishing” as stored.
-pub(crate) fn publishing_form(rules: &IntakeRules) -> PublishingForm {
+pub(crate) fn publishing_form(site: &Site) -> PublishingForm {
+    let rules = &site.intake;
     let join = |lines: Vec<String>| lines.join("\n");
+    let address = site.public_address.as_ref().map(ToString::to_string);
     PublishingForm {
+        public_address: views::Field::new(address.unwrap_or_default()),
         hosts: views::Field::new(join(
             rules
                 .publisher_hosts

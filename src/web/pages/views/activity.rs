@@ -9,6 +9,7 @@ use super::{
     layout::Layout,
     parts::{Count, Meter, Progress, Span},
 };
+use crate::domain::edge::EdgeState;
 use crate::domain::{PublishState, WaitReason};
 use crate::store::Page;
 use crate::web::pages::words;
@@ -99,6 +100,8 @@ pub struct PublishRow {
     pub progress: Option<Progress>,
     /// Why it failed, in a few words.
     pub error: Option<String>,
+    /// The worst that readers get of its pages, once that was looked at.
+    pub edge: Option<EdgeState>,
 }
 
 impl PublishRow {

@@ -45,7 +45,7 @@ impl Layout {
     }
 
     /// It may make, rename and remove sites.
-    pub(super) fn manages_sites(&self) -> bool {
+    pub(crate) fn manages_sites(&self) -> bool {
         self.is_admin() && self.user.as_ref().is_some_and(|user| user.has_password)
     }
 
@@ -158,6 +158,8 @@ pub enum Section {
     Publishing,
     /// What may be spent.
     Spending,
+    /// The calls of publishers that were refused.
+    Refused,
 }
 
 impl Section {
@@ -168,6 +170,7 @@ impl Section {
             Self::Hook => "/settings/cdn/hook",
             Self::Publishing => "/settings/cdn/publishing",
             Self::Spending => "/settings/cdn/policy",
+            Self::Refused => "/settings/cdn/refused",
         }
     }
 
@@ -177,6 +180,7 @@ impl Section {
             Self::Hook => "Publish hook",
             Self::Publishing => "Publishing rules",
             Self::Spending => "Paths and cost",
+            Self::Refused => "Refused calls",
         }
     }
 }

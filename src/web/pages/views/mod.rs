@@ -15,6 +15,7 @@ mod notice;
 mod parts;
 mod publish;
 mod purge;
+mod refused;
 mod settings;
 mod settings_parts;
 mod sites;
@@ -31,6 +32,7 @@ pub use notice::{ConfirmPage, ErrorPage};
 pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
+pub use refused::{RefusedPage, RefusedRow};
 pub use settings::{
     ActiveSettings, Connection, ConnectionPage, CredentialsKind, DraftSettings, Region,
     RegionGroup, SettingsForm, TestPart, TestResult, Tested,

@@ -1,5 +1,5 @@
 use askama::Template;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::{
     ITEMS_SHOWN,
@@ -7,6 +7,7 @@ use super::{
     layout::Layout,
     parts::{Count, Progress, Span},
 };
+use crate::domain::edge::{EdgeCheck, EdgeState};
 use crate::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
 use crate::web::pages::words;
 
@@ -36,6 +37,10 @@ pub struct PublishPage {
     pub items_total: u64,
     /// Its invalidations.
     pub invalidations: Vec<InvalidationView>,
+    /// What readers get of its pages.
+    pub edge: Vec<EdgeCheck>,
+    /// Its pages will be looked at, or looked at again.
+    pub edge_is_due: bool,
     /// “Try again” is possible.
     pub can_retry: bool,
 }
@@ -62,6 +67,11 @@ impl PublishPage {
         Some(Span(
             self.ended_at? - self.sent_at.unwrap_or(self.received_at),
         ))
+    }
+
+    fn age_of(&self, check: &EdgeCheck) -> Option<Span> {
+        let seconds = i64::try_from(check.age?).ok()?;
+        (seconds > 0).then(|| Span(Duration::seconds(seconds)))
     }
 
     fn title(&self) -> &str {

@@ -121,6 +121,8 @@ pub struct PublishingPage {
 /// `POST …/settings/cdn/publishing`.
 #[derive(Clone, Debug)]
 pub struct PublishingForm {
+    /// `public_address`: where readers find the site.
+    pub public_address: Field,
     /// `hosts`: publisher hosts, one per line.
     pub hosts: Field,
     /// `related`: what else a publish purges, a rule per line.

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 
 use time::{Duration, OffsetDateTime, macros::format_description};
 
+use crate::domain::edge::EdgeState;
 use crate::domain::{InvalidationStatus, PublishState, Step, StepOutcome, WaitReason};
 
 use self::look::look;
@@ -70,6 +71,36 @@ pub const fn status(status: &InvalidationStatus) -> Look {
         InvalidationStatus::Unconfirmed => &PublishState::Unconfirmed,
         InvalidationStatus::Failed => &PublishState::Failed,
     })
+}
+
+/// What readers get of a page.
+pub const fn edge(state: &EdgeState) -> Look {
+    match state {
+        EdgeState::Fresh => look(
+            "Fresh",
+            Tone::Good,
+            "check",
+            "Readers get a copy that was fetched after the purge.",
+        ),
+        EdgeState::Stale => look(
+            "Stale",
+            Tone::Warn,
+            "warning",
+            "Readers still get an older copy.",
+        ),
+        EdgeState::NotCloudfront => look(
+            "Not CloudFront",
+            Tone::Warn,
+            "question",
+            "The page did not come through CloudFront.",
+        ),
+        EdgeState::Unreachable => look(
+            "Unreachable",
+            Tone::Warn,
+            "question",
+            "The page could not be fetched from here.",
+        ),
+    }
 }
 
 /// A step of the settings test.

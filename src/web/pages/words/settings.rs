@@ -6,6 +6,19 @@ use super::{Question, Severity, count};
 use crate::domain::DistributionId;
 use crate::domain::intake::RelatedRuleError;
 
+/// What publishers call.
+pub const HOOK: &str = "publish hook";
+pub const CLOUDFRONT_API: &str = "CloudFront’s API";
+
+/// What is known of who made a call that was refused.
+pub const fn caller(proved: bool, named: bool) -> &'static str {
+    match (proved, named) {
+        (true, _) => "proved to be this site’s",
+        (false, true) => "not proved to be this site’s",
+        (false, false) => "named no site of this service",
+    }
+}
+
 /// What was just done, by its name in the address.
 pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     Some(match what {

@@ -1,0 +1,62 @@
+//! Where readers find the site.
+
+use std::fmt;
+
+use url::{Host, Position, Url};
+
+/// Scheme, host and perhaps a port: `https://www.example.com`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicAddress(Url);
+
+/// Why a text is no public address, and how to fix it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAPublicAddress {
+    #[error("Enter the address of the site as readers know it, such as https://www.example.com.")]
+    NotAnAddress,
+    #[error("Leave out everything behind the host name: only {0} is needed.")]
+    MoreThanHost(String),
+    #[error("Begin with https://, which readers use too.")]
+    NotHttps,
+}
+
+impl PublicAddress {
+    /// Reads what somebody typed. Plain http is for trials on one machine.
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, NotAPublicAddress> {
+        let text = text.trim();
+        let url = if text.contains("://") {
+            Url::parse(text)
+        } else {
+            Url::parse(&format!("https://{text}"))
+        };
+        let url = url.map_err(|_| NotAPublicAddress::NotAnAddress)?;
+        let is_named = url.host_str().is_some_and(|host| !host.is_empty());
+        if !matches!(url.scheme(), "http" | "https") || !is_named {
+            return Err(NotAPublicAddress::NotAnAddress);
+        }
+        if url.scheme() == "http" && !allow_http {
+            return Err(NotAPublicAddress::NotHttps);
+        }
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || has_user {
+            let origin = url.origin().ascii_serialization();
+            return Err(NotAPublicAddress::MoreThanHost(origin));
+        }
+        Ok(Self(url))
+    }
+
+    /// The address of a canonical path.
+    pub fn url(&self, path: &str) -> String {
+        format!("{self}{path}")
+    }
+
+    /// The host name, or an address of IPv4 or IPv6.
+    pub fn host(&self) -> Option<Host<&str>> {
+        self.0.host()
+    }
+}
+
+impl fmt::Display for PublicAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0[..Position::BeforePath])
+    }
+}

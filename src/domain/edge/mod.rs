@@ -1,0 +1,189 @@
+//! Edge proof: what readers get of a page after its invalidation, judged by the headers of the
+//! answer. It never changes what is said about the publish.
+
+mod address;
+mod answer;
+mod words;
+
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+
+pub use self::address::{NotAPublicAddress, PublicAddress};
+pub use self::answer::EdgeAnswer;
+use super::Item;
+
+/// The most pages of a publish that are looked at.
+pub const MAX_PAGES: usize = 20;
+
+/// Ten years, in seconds: older is as old.
+const OLDEST: u64 = 315_360_000;
+
+/// What readers get.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    EnumString,
+    VariantArray,
+    ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum EdgeState {
+    /// The copy was fetched from the origin after CloudFront accepted the invalidation.
+    Fresh,
+    /// An older copy.
+    Stale,
+    /// The answer did not come through CloudFront.
+    NotCloudfront,
+    /// There was no answer.
+    Unreachable,
+}
+
+/// What readers get of one page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EdgeCheck {
+    /// What was fetched.
+    #[schema(format = "uri")]
+    pub url: String,
+    pub state: EdgeState,
+    #[serde(with = "time::serde::rfc3339")]
+    pub checked_at: OffsetDateTime,
+    #[schema(required)]
+    pub http_status: Option<u16>,
+    /// How old the copy is, in seconds, as the answer says.
+    #[schema(required)]
+    pub age: Option<u64>,
+    /// CloudFront's own word for where the answer came from.
+    #[schema(required)]
+    pub x_cache: Option<String>,
+    /// The edge location.
+    #[schema(required)]
+    pub pop: Option<String>,
+    /// The likely cause and what to do, where there is something to say.
+    #[schema(required)]
+    pub detail: Option<String>,
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EdgeTrouble {
+    #[error("the host name has no address")]
+    NoAddress,
+    #[error("the host name leads to a private address, which this service does not call")]
+    PrivateAddress,
+    #[error("no connection could be made: {0}")]
+    NoConnection(String),
+    #[error("the answer broke off: {0}")]
+    Broken(String),
+    #[error("there was no answer within {0} s")]
+    TooSlow(u64),
+}
+
+/// The publish whose pages are looked at.
+#[derive(Debug, Clone)]
+pub struct CheckedPublish {
+    pub address: PublicAddress,
+    pub items: Vec<Item>,
+    pub received_at: OffsetDateTime,
+    /// When CloudFront had accepted all of it.
+    pub accepted_at: OffsetDateTime,
+}
+
+impl CheckedPublish {
+    /// The pages that it names, as paths: no wildcards and no tags, and not too many.
+    pub fn pages(&self) -> impl Iterator<Item = &str> {
+        self.items
+            .iter()
+            .filter(|item| matches!(item, Item::Path(_)) && !item.is_wildcard())
+            .map(Item::as_str)
+            .take(MAX_PAGES)
+    }
+
+    /// What readers get of the page at `path`.
+    pub fn judge(
+        &self,
+        path: &str,
+        answer: Result<&EdgeAnswer, &EdgeTrouble>,
+        now: OffsetDateTime,
+    ) -> EdgeCheck {
+        let url = self.address.url(path);
+        match answer {
+            Ok(answer) => {
+                let state = self.state(answer, now);
+                EdgeCheck {
+                    url,
+                    state,
+                    checked_at: now,
+                    http_status: Some(answer.http_status),
+                    age: answer.age_of_copy(),
+                    x_cache: answer.x_cache.clone(),
+                    pop: answer.pop.clone(),
+                    detail: words::detail(self, path, state, answer),
+                }
+            }
+            Err(trouble) => EdgeCheck {
+                url,
+                state: EdgeState::Unreachable,
+                checked_at: now,
+                http_status: None,
+                age: None,
+                x_cache: None,
+                pop: None,
+                detail: Some(words::unreachable(&self.address, trouble)),
+            },
+        }
+    }
+
+    /// `Age` tells when the copy left the origin, also where CloudFront's regional cache or one
+    /// behind it gave it: `X-Cache` speaks of the nearest edge alone. Without `Age`, the time of the
+    /// origin's answer does.
+    fn state(&self, answer: &EdgeAnswer, now: OffsetDateTime) -> EdgeState {
+        if !answer.is_of_cloudfront() {
+            return EdgeState::NotCloudfront;
+        }
+        let fetched_at = match answer.age {
+            Some(age) => now - Duration::seconds(age.min(OLDEST).cast_signed()),
+            None if answer.is_hit() => answer.date.unwrap_or(now),
+            None => now,
+        };
+        // Both headers are whole seconds.
+        if fetched_at + Duration::SECOND > self.accepted_at {
+            EdgeState::Fresh
+        } else {
+            EdgeState::Stale
+        }
+    }
+}
+
+/// What “Save and test” finds at the public address: whether it is served through CloudFront, and
+/// the reason if it is not.
+pub fn is_served(
+    address: &PublicAddress,
+    answer: Result<&EdgeAnswer, &EdgeTrouble>,
+) -> Result<String, String> {
+    match answer {
+        Ok(answer) if answer.is_of_cloudfront() => Ok(words::served(address, answer)),
+        Ok(answer) => Err(words::not_cloudfront(address, answer)),
+        Err(trouble) => Err(words::unreachable(address, trouble)),
+    }
+}
+
+/// When a page is looked at again that was stale at the `attempt`th look, which counts from 0.
+pub fn look_again(attempt: i16) -> Option<Duration> {
+    [5, 20, 60]
+        .get(usize::try_from(attempt).ok()?)
+        .map(|seconds| Duration::seconds(*seconds))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The likely cause of what was found at the edge, and what to do.
+
+use time::{Duration, OffsetDateTime};
+
+use super::{CheckedPublish, EdgeAnswer, EdgeState, EdgeTrouble, PublicAddress};
+use crate::domain::Item;
+
+/// From how many seconds on it is worth a word that browsers keep a copy.
+const KEPT_BY_BROWSERS: u64 = 60;
+/// A page that was changed this long before its publish was not changed for it. What writes a page
+/// does so shortly before it publishes.
+const LONG_BEFORE: Duration = Duration::minutes(10);
+
+pub(super) fn detail(
+    publish: &CheckedPublish,
+    path: &str,
+    state: EdgeState,
+    answer: &EdgeAnswer,
+) -> Option<String> {
+    match state {
+        EdgeState::Fresh => fresh(publish, path, answer),
+        EdgeState::Stale => Some(stale(publish, path, answer)),
+        EdgeState::NotCloudfront => Some(not_cloudfront(&publish.address, answer)),
+        EdgeState::Unreachable => None,
+    }
+}
+
+/// Nothing is wrong with the copy, and readers may still see an old page.
+fn fresh(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> Option<String> {
+    if answer.is_redirect() {
+        return Some(redirect(publish, path, answer));
+    }
+    if answer.http_status >= 400 {
+        return Some(format!(
+            "The origin answers with status {}, and that is what readers get. Look at the page, and at the origin's \
+             log.",
+            answer.http_status
+        ));
+    }
+    if let Some(modified) = answer
+        .last_modified
+        .filter(|at| *at + LONG_BEFORE < publish.received_at)
+    {
+        return Some(format!(
+            "The origin says that the page was last changed on {}, before it was published. If readers should see a \
+             change, the origin itself still has the old page: look whether SkyCMS has written it there.",
+            day_and_time(modified)
+        ));
+    }
+    answer
+        .max_age
+        .filter(|seconds| *seconds >= KEPT_BY_BROWSERS)
+        .map(|seconds| {
+            format!(
+                "Browsers that have the page keep showing their own copy for up to {} (Cache-Control: max-age={seconds}), \
+                 which no purge reaches. Send max-age=0 with a longer s-maxage to let only CloudFront keep it.",
+                span(seconds)
+            )
+        })
+}
+
+fn stale(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String {
+    let age = match answer.age {
+        Some(age) => format!("The copy is {} old", span(age)),
+        None => "The copy is older than the purge".to_owned(),
+    };
+    let from = match &answer.pop {
+        Some(pop) => format!(" at edge location {pop}"),
+        None => String::new(),
+    };
+    let cause = if answer.is_redirect() {
+        redirect(publish, path, answer)
+    } else if !answer.is_hit() {
+        "CloudFront has just fetched it, so that an older copy comes from a cache between CloudFront and the origin, such \
+         as another distribution: purge that one too, or let it not cache pages."
+            .to_owned()
+    } else if publish
+        .items
+        .iter()
+        .any(|item| matches!(item, Item::Tag(_)))
+    {
+        format!(
+            "Tags were purged too, which removes nothing where the distribution names no cache tag header. But this page \
+             was purged by its path, so that {} is more likely served by another distribution than the one in the \
+             settings. Compare the distribution's alternate domain names.",
+            publish.address
+        )
+    } else {
+        format!(
+            "CloudFront said that the purge is completed, so that {} is most likely served by another distribution than \
+             the one in the settings. Compare the distribution's alternate domain names with the host name.",
+            publish.address
+        )
+    };
+    format!("{age}{from}. {cause}")
+}
+
+fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String {
+    let Some(location) = &answer.location else {
+        return format!(
+            "Readers are redirected (status {}), and the answer does not say where to.",
+            answer.http_status
+        );
+    };
+    let target = location
+        .strip_prefix(&publish.address.to_string())
+        .unwrap_or(location);
+    let is_here = target.starts_with('/');
+    let was_purged = || {
+        Item::from_canonical(target)
+            .is_ok_and(|target| publish.items.iter().any(|item| item.covers(&target)))
+    };
+    let advice = if !is_here {
+        "The page itself is elsewhere: check the public address in the settings."
+    } else if was_purged() {
+        "That page was purged too."
+    } else if target.trim_end_matches('/') == path.trim_end_matches('/') {
+        "The two differ by a slash, are two objects to CloudFront, and only the one that redirects was purged: publish the \
+         other, or let “A page is also its directory” purge both."
+    } else {
+        "That page was not purged: publish its address instead."
+    };
+    format!(
+        "Readers are redirected to {location} (status {}). {advice}",
+        answer.http_status
+    )
+}
+
+pub(super) fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> String {
+    if answer.is_redirect()
+        && let Some(location) = &answer.location
+    {
+        return format!(
+            "{address} redirects to {location}, and not through CloudFront. If readers use that address, enter it as the \
+             public address."
+        );
+    }
+    format!(
+        "The answer carries none of CloudFront's headers, so that {address} is not served through CloudFront, or a proxy \
+         in front of it takes them away. Let the host name's DNS record lead to the distribution."
+    )
+}
+
+pub(super) fn unreachable(address: &PublicAddress, trouble: &EdgeTrouble) -> String {
+    let fix = match trouble {
+        EdgeTrouble::NoAddress => {
+            "Check the public address in the settings, and the host name's DNS record."
+        }
+        EdgeTrouble::PrivateAddress => {
+            "Enter the address that readers use. Whoever runs this service can allow private addresses with \
+             ALLOW_PRIVATE_TARGETS=true."
+        }
+        EdgeTrouble::NoConnection(_) | EdgeTrouble::Broken(_) | EdgeTrouble::TooSlow(_) => {
+            "Open the page in a browser. If it works there, look whether this machine may call the internet."
+        }
+    };
+    format!("{address} could not be fetched from here: {trouble}. {fix}")
+}
+
+pub(super) fn served(address: &PublicAddress, answer: &EdgeAnswer) -> String {
+    let from = match &answer.pop {
+        Some(pop) => format!(", here from edge location {pop}"),
+        None => String::new(),
+    };
+    format!("{address} is served through CloudFront{from}.")
+}
+
+fn day_and_time(at: OffsetDateTime) -> String {
+    format!(
+        "{} {} {} at {:02}:{:02} UTC",
+        at.day(),
+        at.month(),
+        at.year(),
+        at.hour(),
+        at.minute()
+    )
+}
+
+fn span(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}

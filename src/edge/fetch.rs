@@ -1,0 +1,241 @@
+//! Fetches one page as a reader would. Whom it calls, somebody typed into a form: so never a private
+//! address, unless that is allowed, and never anything but the host of that form.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioExecutor;
+use tower::util::BoxCloneSyncService;
+use url::Host;
+
+use crate::domain::edge::{EdgeAnswer, EdgeTrouble, PublicAddress};
+
+/// How long one page may take, all in all.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How much of a page is read.
+const LARGEST_PAGE: usize = 1 << 20;
+const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (edge check)");
+
+type Resolver = BoxCloneSyncService<Name, std::vec::IntoIter<SocketAddr>, NotCalled>;
+
+/// Fetches pages. Clones share the client.
+#[derive(Clone)]
+pub struct Fetcher {
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>,
+    allow_private: bool,
+}
+
+/// Why a host is not called.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum NotCalled {
+    #[error("it has no address")]
+    NoAddress,
+    #[error("its address is private")]
+    Private,
+}
+
+impl Fetcher {
+    /// With `allow_private`, private addresses and plain http are called too.
+    ///
+    /// # Errors
+    /// If this machine's certificate authorities cannot be read.
+    pub fn new(allow_private: bool) -> std::io::Result<Self> {
+        let resolver = tower::service_fn(move |name: Name| resolve(name, allow_private));
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::new(resolver));
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(PATIENCE));
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            // A connection of its own each time: what it is pinned to was looked up just now.
+            .pool_max_idle_per_host(0)
+            .build(connector);
+        Ok(Self {
+            client,
+            allow_private,
+        })
+    }
+
+    /// What the page's answer says about where it came from. The page is read, so that the copy at
+    /// the edge is warm for the next reader, but not followed if it leads elsewhere.
+    pub async fn fetch(
+        &self,
+        address: &PublicAddress,
+        path: &str,
+    ) -> Result<EdgeAnswer, EdgeTrouble> {
+        // Only names are resolved.
+        let literal = match address.host() {
+            Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+            Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+            _ => None,
+        };
+        if !self.allow_private && literal.is_some_and(|ip| !is_public(ip)) {
+            return Err(EdgeTrouble::PrivateAddress);
+        }
+        tokio::time::timeout(PATIENCE, self.answer(address.url(path)))
+            .await
+            .unwrap_or(Err(EdgeTrouble::TooSlow(PATIENCE.as_secs())))
+    }
+
+    async fn answer(&self, url: String) -> Result<EdgeAnswer, EdgeTrouble> {
+        let request = Request::get(url)
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT, "text/html,*/*")
+            // As browsers ask, since CloudFront keeps a copy for each encoding.
+            .header(header::ACCEPT_ENCODING, "gzip, br")
+            .body(Empty::new())
+            .map_err(|error| EdgeTrouble::NoConnection(error.to_string()))?;
+        let response = self.client.request(request).await.map_err(|error| {
+            let cause = root(&error);
+            match cause.downcast_ref::<NotCalled>() {
+                Some(NotCalled::NoAddress) => EdgeTrouble::NoAddress,
+                Some(NotCalled::Private) => EdgeTrouble::PrivateAddress,
+                None if error.is_connect() => EdgeTrouble::NoConnection(cause.to_string()),
+                None => EdgeTrouble::Broken(cause.to_string()),
+            }
+        })?;
+        let (parts, body) = response.into_parts();
+        let answer = EdgeAnswer::read(parts.status.as_u16(), |name| {
+            parts.headers.get(name)?.to_str().ok()
+        });
+        // What is longer has been warmed by its beginning, or will be by a reader.
+        let mut body = Limited::new(body, LARGEST_PAGE);
+        while let Some(Ok(_)) = body.frame().await {}
+        Ok(answer)
+    }
+}
+
+/// What is at the bottom of an error.
+fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause
+}
+
+/// The addresses that may be called. The connection is made to one of these, so that a name cannot
+/// lead elsewhere the second time it is looked up.
+async fn resolve(
+    name: Name,
+    allow_private: bool,
+) -> Result<std::vec::IntoIter<SocketAddr>, NotCalled> {
+    let found = tokio::net::lookup_host((name.as_str(), 0))
+        .await
+        .map_err(|_| NotCalled::NoAddress)?;
+    let mut found: Vec<SocketAddr> = found.collect();
+    if found.is_empty() {
+        return Err(NotCalled::NoAddress);
+    }
+    found.retain(|address| allow_private || is_public(address.ip()));
+    if found.is_empty() {
+        return Err(NotCalled::Private);
+    }
+    Ok(found.into_iter())
+}
+
+/// Whether an address is one of the internet's: neither this machine's, nor a private network's,
+/// nor a cloud's own, in whatever notation.
+fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let is_shared = a == 100 && (64..128).contains(&b);
+    let is_of_protocols = a == 192 && b == 0 && c == 0;
+    let is_of_benchmarks = a == 198 && (18..20).contains(&b);
+    let is_reserved = a >= 240;
+    !(ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_multicast()
+        || ip.is_documentation()
+        || a == 0
+        || is_shared
+        || is_of_protocols
+        || is_of_benchmarks
+        || is_reserved)
+}
+
+/// Only global unicast, and of it nothing that holds an address of IPv4 within.
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let [first, second, ..] = ip.segments();
+    let is_global = first & 0xe000 == 0x2000;
+    let is_6to4 = first == 0x2002;
+    let is_teredo_or_other_protocol = first == 0x2001 && second < 0x0200;
+    let is_documentation = (first == 0x2001 && second == 0x0db8) || first & 0xfff0 == 0x3ff0;
+    is_global && !(is_6to4 || is_teredo_or_other_protocol || is_documentation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_the_internet_are_public() {
+        for public in ["13.32.1.1", "8.8.8.8", "2600:9000:2000::1", "2a00:1450::1"] {
+            assert!(is_public(public.parse().expect("an address")), "{public}");
+        }
+        for private in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "192.0.0.170",
+            "198.18.0.1",
+            "192.0.2.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fd00:ec2::254",
+            "fec0::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001::1",
+            "2001:db8::1",
+        ] {
+            assert!(
+                !is_public(private.parse().expect("an address")),
+                "{private}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_private_address_is_not_called_by_name_or_number() {
+        let fetcher = Fetcher::new(false).expect("certificates");
+        for address in [
+            "http://127.0.0.1:9",
+            "http://localhost:9",
+            "http://[::1]:9",
+            "http://0x7f.1:9",
+        ] {
+            let address = PublicAddress::parse(address, true).expect("an address");
+            let answer = fetcher.fetch(&address, "/").await;
+            assert_eq!(answer, Err(EdgeTrouble::PrivateAddress), "{address}");
+        }
+    }
+}

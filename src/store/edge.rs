@@ -1,0 +1,165 @@
+//! What readers get of published pages: work that a completed publish brings, and what was found.
+
+use sqlx::types::Json;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::listen::{CHANGE, announce_settings};
+use super::{SiteId, Store, StoreError, parse_items};
+use crate::domain::edge::{CheckedPublish, EdgeCheck, PublicAddress};
+
+/// How long a look may take, with all its pages hanging.
+const LEASE: Duration = Duration::seconds(30);
+
+/// The right to look at one publish's pages and to note what was found.
+#[derive(Clone, Debug)]
+pub struct EdgeClaim {
+    pub site: SiteId,
+    pub id: Uuid,
+    pub publish: CheckedPublish,
+    /// How many looks there were before.
+    pub attempt: i16,
+    /// What the last one found.
+    pub checks: Vec<EdgeCheck>,
+    pub claimed_at: OffsetDateTime,
+    token: Uuid,
+}
+
+impl Store {
+    /// Claims publishes whose pages are due to be looked at: at most so many, and one per site, so
+    /// that all replicas together keep a site's rate.
+    pub async fn claim_edge(
+        &self,
+        most: usize,
+        token: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<Vec<EdgeClaim>, StoreError> {
+        let rows = sqlx::query!(
+            r#"WITH due AS (
+                 SELECT site_id, publish_id FROM (
+                   SELECT DISTINCT ON (site_id) site_id, publish_id, next_at FROM edge_check e
+                   WHERE next_at <= $2
+                     AND NOT EXISTS (SELECT FROM edge_check o WHERE o.site_id = e.site_id AND o.next_at > $2
+                                       AND o.lease_token IS NOT NULL)
+                   ORDER BY site_id, next_at, publish_id) first_of_site
+                 ORDER BY next_at LIMIT $4)
+               UPDATE edge_check e SET lease_token = $1, next_at = $3
+               FROM due d, publish p, site s
+               WHERE e.site_id = d.site_id AND e.publish_id = d.publish_id AND e.next_at <= $2
+                 AND p.site_id = e.site_id AND p.id = e.publish_id AND s.id = e.site_id
+               RETURNING e.site_id, e.publish_id, e.attempt, e.checks as "checks: Json<Vec<EdgeCheck>>",
+                         p.items, p.received_at, p.submitted_at, s.public_address"#,
+            token,
+            now,
+            now + LEASE,
+            i64::try_from(most).unwrap_or(i64::MAX),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut claims = Vec::with_capacity(rows.len());
+        for row in rows {
+            let address = row.public_address.unwrap_or_default();
+            let (Ok(address), Ok(items)) =
+                (PublicAddress::parse(&address, true), parse_items(row.items))
+            else {
+                tracing::error!(publish = %row.publish_id, "its pages cannot be looked at");
+                continue;
+            };
+            claims.push(EdgeClaim {
+                site: SiteId(row.site_id),
+                id: row.publish_id,
+                publish: CheckedPublish {
+                    address,
+                    items,
+                    received_at: row.received_at,
+                    accepted_at: row.submitted_at.unwrap_or(row.received_at),
+                },
+                attempt: row.attempt,
+                checks: row.checks.0,
+                claimed_at: now,
+                token,
+            });
+        }
+        Ok(claims)
+    }
+
+    /// Notes what was found, and when to look again. `false`: the claim was not ours any more, and
+    /// nothing changed.
+    pub async fn record_edge(
+        &self,
+        claim: &EdgeClaim,
+        checks: &[EdgeCheck],
+        next_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let worst = checks.iter().map(|check| check.state).max();
+        let mut tx = self.pool.begin().await?;
+        let done = sqlx::query!(
+            "UPDATE edge_check SET attempt = attempt + 1, checks = $4, worst = $5, next_at = $6, checked_at = $7,
+                                   lease_token = NULL
+             WHERE site_id = $1 AND publish_id = $2 AND lease_token = $3",
+            claim.site.0,
+            claim.id,
+            claim.token,
+            Json(checks) as _,
+            worst.map(|state| state.into_str()),
+            next_at,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        sqlx::query("SELECT pg_notify($1, $2)")
+            .bind(CHANGE)
+            .bind(claim.site.0.to_string())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done > 0)
+    }
+
+    /// What was found of a publish's pages, and whether they will be looked at, or looked at again.
+    pub async fn edge(
+        &self,
+        site: SiteId,
+        publish: Uuid,
+    ) -> Result<(Vec<EdgeCheck>, bool), StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT checks as "checks: Json<Vec<EdgeCheck>>", next_at IS NOT NULL as "is_due!"
+               FROM edge_check WHERE site_id = $1 AND publish_id = $2"#,
+            site.0,
+            publish,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map_or_else(Default::default, |row| (row.checks.0, row.is_due)))
+    }
+
+    /// Changes where readers find the site. What waits to be looked at goes with the old address.
+    pub async fn save_public_address(
+        &self,
+        site: SiteId,
+        address: Option<&PublicAddress>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let changed = sqlx::query!(
+            "UPDATE site SET public_address = $2 WHERE id = $1 AND public_address IS DISTINCT FROM $2",
+            site.0,
+            address.map(ToString::to_string),
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if changed > 0 {
+            sqlx::query!(
+                "UPDATE edge_check SET next_at = NULL, lease_token = NULL
+                 WHERE site_id = $1 AND next_at IS NOT NULL",
+                site.0,
+            )
+            .execute(&mut *tx)
+            .await?;
+            announce_settings(&mut tx, site).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}

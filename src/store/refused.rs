@@ -1,0 +1,187 @@
+//! The calls of publishers that were refused, so that whoever connects SkyCMS sees why nothing
+//! arrives. Bounded on the way in, by a short list in memory that is written at most once a second,
+//! and in the database, by how many are kept.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use strum::{EnumString, IntoStaticStr};
+use time::OffsetDateTime;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::{SiteId, Store, StoreError};
+
+/// How many are kept of each site: as many that proved it as not, so that strangers do not push out
+/// what its own publisher did wrong.
+const KEPT: i64 = 100;
+/// The most that wait to be written. In a flood the older ones are dropped.
+const WAITING: usize = 100;
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// What was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, EnumString)]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum Endpoint {
+    /// The publish hook.
+    Hook,
+    /// CloudFront's own API.
+    Cloudfront,
+}
+
+/// A call that was refused.
+#[derive(Clone, Debug)]
+pub struct RefusedCall {
+    pub id: Uuid,
+    pub at: OffsetDateTime,
+    /// The site that was proved or, failing that, named.
+    pub site: Option<SiteId>,
+    /// Whether the caller proved it.
+    pub proved: bool,
+    pub endpoint: Endpoint,
+    pub status: u16,
+    pub reason: String,
+    /// What is wrong with the first bad item.
+    pub item: Option<String>,
+    /// Where it came from.
+    pub address: String,
+}
+
+/// Notes refused calls. Clones share the list.
+#[derive(Clone)]
+pub struct RefusedCalls {
+    store: Store,
+    tasks: TaskTracker,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    calls: VecDeque<RefusedCall>,
+    is_written: bool,
+}
+
+impl RefusedCalls {
+    /// Writes into `store` from tasks of `tasks`.
+    pub fn new(store: Store, tasks: TaskTracker) -> Self {
+        Self {
+            store,
+            tasks,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Notes a call, without waiting for it to be written.
+    pub fn note(&self, call: RefusedCall) {
+        let mut waiting = self.waiting();
+        if waiting.calls.len() == WAITING {
+            waiting.calls.pop_front();
+        }
+        waiting.calls.push_back(call);
+        if !std::mem::replace(&mut waiting.is_written, true) {
+            self.tasks.spawn(self.clone().write());
+        }
+    }
+
+    async fn write(self) {
+        loop {
+            let calls: Vec<RefusedCall> = {
+                let mut waiting = self.waiting();
+                let calls = waiting.calls.drain(..).collect::<Vec<_>>();
+                waiting.is_written = !calls.is_empty();
+                calls
+            };
+            if calls.is_empty() {
+                return;
+            }
+            if let Err(error) = self.store.add_refused(&calls).await {
+                tracing::warn!(%error, "refused calls could not be noted");
+            }
+            tokio::time::sleep(WRITE_EVERY).await;
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    async fn add_refused(&self, calls: &[RefusedCall]) -> Result<(), StoreError> {
+        let column = |of: fn(&RefusedCall) -> String| calls.iter().map(of).collect::<Vec<_>>();
+        let ids: Vec<Uuid> = calls.iter().map(|call| call.id).collect();
+        let at: Vec<OffsetDateTime> = calls.iter().map(|call| call.at).collect();
+        let sites: Vec<Option<i32>> = calls.iter().map(|call| call.site.map(|id| id.0)).collect();
+        let proved: Vec<bool> = calls.iter().map(|call| call.proved).collect();
+        let statuses: Vec<i16> = calls.iter().map(|call| call.status.cast_signed()).collect();
+        let items: Vec<Option<String>> = calls.iter().map(|call| call.item.clone()).collect();
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "INSERT INTO refused_call (id, at, site_id, proved, endpoint, status, reason, item, address)
+             SELECT c.id, c.at, s.id, c.proved, c.endpoint, c.status, c.reason, c.item, c.address
+             FROM unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::bool[], $5::text[], $6::smallint[], $7::text[],
+                         $8::text[], $9::text[])
+               AS c (id, at, site_id, proved, endpoint, status, reason, item, address)
+             LEFT JOIN site s ON s.id = c.site_id",
+            &ids,
+            &at,
+            &sites as &[Option<i32>],
+            &proved,
+            &column(|call| call.endpoint.into_str().to_owned()),
+            &statuses,
+            &column(|call| call.reason.clone()),
+            &items as &[Option<String>],
+            &column(|call| call.address.clone()),
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM refused_call WHERE id IN (
+               SELECT id FROM (
+                 SELECT id, row_number() OVER (PARTITION BY site_id, proved ORDER BY id DESC) AS place
+                 FROM refused_call WHERE site_id = ANY($1) OR site_id IS NULL) ranked
+               WHERE place > $2)",
+            &sites as &[Option<i32>],
+            KEPT,
+        )
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The latest calls that were refused for a site, newest first; with `unnamed` also those that
+    /// named no site that exists.
+    pub async fn refused_calls(
+        &self,
+        site: SiteId,
+        unnamed: bool,
+    ) -> Result<Vec<RefusedCall>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT id, at, site_id, proved, endpoint, status, reason, item, address FROM refused_call
+             WHERE site_id = $1 OR $2 AND site_id IS NULL ORDER BY id DESC LIMIT 200",
+            site.0,
+            unnamed,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(RefusedCall {
+                    id: row.id,
+                    at: row.at,
+                    site: row.site_id.map(SiteId),
+                    proved: row.proved,
+                    endpoint: row
+                        .endpoint
+                        .parse()
+                        .map_err(|_| StoreError::unknown("endpoint", &row.endpoint))?,
+                    status: row.status.cast_unsigned(),
+                    reason: row.reason,
+                    item: row.item,
+                    address: row.address,
+                })
+            })
+            .collect()
+    }
+}

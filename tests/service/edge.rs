@@ -1,0 +1,238 @@
+//! After `Completed`: what readers get of a publish's pages, each state and cause.
+
+use http::Request;
+use serde_json::{Value, json};
+
+use crate::support::{Stepped, send};
+
+const PRIVATE: &[(&str, &str)] = &[("ALLOW_PRIVATE_TARGETS", "true")];
+
+async fn service() -> Stepped {
+    let service = Stepped::start_with(PRIVATE).await;
+    service
+        .set_public_address(&service.sandbox.edge.clone())
+        .await;
+    service
+}
+
+/// Reads a page as somebody else, so that the edge has a copy.
+async fn read(service: &Stepped, path: &str) -> String {
+    let url = format!("{}{path}", service.sandbox.edge);
+    let request = Request::get(url).body(axum::body::Body::empty()).unwrap();
+    let answer = send(request).await;
+    answer.headers["x-cache"].to_str().unwrap().to_owned()
+}
+
+/// Publishes, lets CloudFront complete, looks at the pages, and gives what was found.
+async fn published(service: &Stepped, body: Value) -> Value {
+    let publish = service.api.publish(body).await;
+    let id = publish["id"].as_str().unwrap().to_owned();
+    assert_eq!(publish["edge"], json!([]));
+    service.run().await;
+    service.run_until_ended(&id).await;
+    service.edge.check_due().await.unwrap();
+    service.api.get_publish(&id).await
+}
+
+#[tokio::test]
+async fn a_purged_page_is_fresh_and_warm_for_the_next_reader() {
+    let service = service().await;
+    assert_eq!(read(&service, "/about").await, "Miss from cloudfront");
+    assert_eq!(read(&service, "/about").await, "Hit from cloudfront");
+    let publish = published(
+        &service,
+        json!({ "paths": ["/about", "/blog/*"], "tags": ["t"] }),
+    )
+    .await;
+    let edge = publish["edge"].as_array().unwrap();
+    assert_eq!(edge.len(), 1, "only the page has an address: {publish:#}");
+    assert_eq!(edge[0]["url"], format!("{}/about", service.sandbox.edge));
+    assert_eq!(edge[0]["state"], "fresh");
+    assert_eq!(edge[0]["http_status"], 200);
+    assert_eq!(edge[0]["x_cache"], "Miss from cloudfront");
+    assert_eq!(edge[0]["pop"], "SBX50-P1");
+    assert_eq!(edge[0]["detail"], Value::Null);
+    assert_eq!(publish["state"], "completed");
+    assert_eq!(read(&service, "/about").await, "Hit from cloudfront");
+    let metrics = service.state.metrics.encode(None);
+    assert!(metrics.contains("skycms_cdn_edge_checks_total{state=\"fresh\"} 1\n"));
+    assert!(metrics.contains("skycms_cdn_publish_fresh_seconds_count 1\n"));
+}
+
+#[tokio::test]
+async fn a_stale_page_is_looked_at_again_after_5_20_and_60_seconds() {
+    let service = service().await;
+    service
+        .sandbox
+        .steer_edge(json!({ "stuck": ["/about"] }))
+        .await;
+    let publish = published(&service, json!({ "paths": ["/about", "/news"] })).await;
+    let id = publish["id"].as_str().unwrap();
+    let states = |publish: &Value| -> Vec<String> {
+        let edge = publish["edge"].as_array().unwrap().iter();
+        edge.map(|check| check["state"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(states(&publish), ["stale", "fresh"]);
+    let detail = publish["edge"][0]["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("served by another distribution"),
+        "{detail}"
+    );
+    let looks = |state: &str| {
+        let series = format!("skycms_cdn_edge_checks_total{{state=\"{state}\"}} ");
+        let metrics = service.state.metrics.encode(None);
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
+        line.unwrap().parse::<u32>().unwrap()
+    };
+    for (pause, looked) in [(4, 1), (1, 2), (19, 2), (1, 3), (59, 3)] {
+        service.advance(time::Duration::seconds(pause));
+        service.edge.check_due().await.unwrap();
+        assert_eq!(looks("stale"), looked, "after {pause} s");
+    }
+    assert_eq!(looks("fresh"), 1, "what is fresh is left alone");
+
+    service.sandbox.steer_edge(json!({})).await;
+    service.advance(time::Duration::seconds(1));
+    service.edge.check_due().await.unwrap();
+    let publish = service.api.get_publish(id).await;
+    assert_eq!(states(&publish), ["fresh", "fresh"]);
+
+    service
+        .sandbox
+        .steer_edge(json!({ "stuck": ["/news"] }))
+        .await;
+    service.advance(time::Duration::minutes(10));
+    service.edge.check_due().await.unwrap();
+    assert_eq!(
+        states(&service.api.get_publish(id).await),
+        ["fresh", "fresh"]
+    );
+}
+
+#[tokio::test]
+async fn each_cause_is_found_and_told() {
+    let service = service().await;
+    let old = "2020-01-01T08:00:00Z";
+    for (settings, state, words) in [
+        (
+            json!({ "bypassed": true }),
+            "not_cloudfront",
+            "none of CloudFront's headers",
+        ),
+        (
+            json!({ "origin_modified": old }),
+            "fresh",
+            "last changed on 1 January 2020",
+        ),
+        (json!({ "max_age": 600 }), "fresh", "for up to 10 minutes"),
+        (
+            json!({ "redirects": { "/about": "/about/" } }),
+            "fresh",
+            "differ by a slash",
+        ),
+        (
+            json!({ "stuck": ["/about"] }),
+            "stale",
+            "The copy is 24 hours old at edge location SBX50-P1",
+        ),
+    ] {
+        service.sandbox.steer_edge(settings.clone()).await;
+        let publish = published(&service, json!({ "paths": ["/about"] })).await;
+        let check = &publish["edge"][0];
+        assert_eq!(check["state"], state, "{settings}: {check:#}");
+        let detail = check["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(words), "{settings}: {detail}");
+        // Its looks to come would take their turns with the next publish's.
+        service.set_public_address("http://127.0.0.1:9").await;
+        service
+            .set_public_address(&service.sandbox.edge.clone())
+            .await;
+    }
+    service.set_public_address("http://127.0.0.1:9").await;
+    let publish = published(&service, json!({ "paths": ["/about"] })).await;
+    assert_eq!(publish["edge"][0]["state"], "unreachable");
+    assert_eq!(publish["edge"][0]["http_status"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_private_address_is_never_called() {
+    let service = Stepped::start().await;
+    service
+        .set_public_address(&service.sandbox.edge.clone())
+        .await;
+    let publish = published(&service, json!({ "paths": ["/about"] })).await;
+    let detail = publish["edge"][0]["detail"].as_str().unwrap();
+    assert_eq!(publish["edge"][0]["state"], "unreachable");
+    assert!(detail.contains("private address"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_site_without_an_address_and_a_publish_without_pages_are_left_alone() {
+    let service = Stepped::start_with(PRIVATE).await;
+    let publish = published(&service, json!({ "paths": ["/about"] })).await;
+    assert_eq!(publish["edge"], json!([]));
+    service
+        .set_public_address(&service.sandbox.edge.clone())
+        .await;
+    published(&service, json!({ "paths": ["/blog/*"], "tags": ["t"] })).await;
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM edge_check")
+        .fetch_one(&mut service.database.connect().await)
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test]
+async fn of_a_storm_the_latest_hundred_are_looked_at() {
+    let service = service().await;
+    for page in 0..130 {
+        service.api.publish_path(&format!("/{page}")).await;
+    }
+    for _ in 0..20 {
+        service.pass(1).await;
+    }
+    let mut database = service.database.connect().await;
+    let waiting: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM edge_check WHERE next_at IS NOT NULL")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+    let completed: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM publish WHERE state = 'completed'")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+    assert_eq!((waiting, completed), (100, 130));
+}
+
+#[tokio::test]
+async fn two_replicas_look_at_a_site_one_after_the_other_and_take_over_from_each_other() {
+    let service = service().await;
+    let first = service.api.publish_path("/a").await;
+    service.run().await;
+    service.run_until_ended(&first).await;
+    let second = service.api.publish_path("/b").await;
+    service.run().await;
+    service.run_until_ended(&second).await;
+    let store = &service.state.store;
+    let now = || service.state.clock.now();
+    let claim = async || {
+        store
+            .claim_edge(10, service.state.clock.id(), now())
+            .await
+            .unwrap()
+    };
+    let held = claim().await;
+    assert_eq!(held.len(), 1, "one per site");
+    assert!(claim().await.is_empty(), "while it is looked at");
+
+    service.advance(time::Duration::seconds(31));
+    service.edge.check_due().await.unwrap();
+    for id in [&first, &second] {
+        let publish = service.api.get_publish(id).await;
+        assert_eq!(publish["edge"][0]["state"], "fresh", "{publish:#}");
+    }
+    let late = store.record_edge(&held[0], &[], None, now()).await.unwrap();
+    assert!(!late, "whose lease has run out changes nothing");
+}
