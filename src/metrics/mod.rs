@@ -378,7 +378,8 @@ mod tests {
     fn what_the_database_does_not_tell_is_left_out() {
         let text = Metrics::default().encode(None);
         assert!(text.contains("skycms_cdn_database_up 0\n"), "{text}");
-        assert!(!text.contains("queue") && !text.contains("site"), "{text}");
+        assert!(!text.contains("skycms_cdn_queue"), "{text}");
+        assert!(!text.contains("skycms_cdn_site"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
 }

@@ -179,7 +179,7 @@ impl Section {
             Self::Connection => "Connection",
             Self::Hook => "Publish hook",
             Self::Publishing => "Publishing rules",
-            Self::Spending => "Paths and cost",
+            Self::Spending => words::settings::SPENDING,
             Self::Refused => "Refused calls",
         }
     }

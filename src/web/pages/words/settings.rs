@@ -6,6 +6,9 @@ use super::{Question, Severity, count};
 use crate::domain::DistributionId;
 use crate::domain::intake::RelatedRuleError;
 
+/// The section of what may be spent.
+pub const SPENDING: &str = "Paths and cost";
+
 /// What publishers call.
 pub const HOOK: &str = "publish hook";
 pub const CLOUDFRONT_API: &str = "CloudFront’s API";
