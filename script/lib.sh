@@ -54,8 +54,13 @@ package_of() {
   command -v "$1" >/dev/null || missing+=("${@:2}")
 }
 
-# need_packages service|audit|tests: installs what is missing to build and run the service, and for the others what they
-# need too.
+# Sets the clocks of replicas in chaos.
+faketime_library() {
+  find /usr/lib /usr/lib64 /usr/local/lib /opt/homebrew/lib -name 'libfaketimeMT.so.1' -print -quit 2>/dev/null | grep .
+}
+
+# need_packages service|audit|chaos|tests: installs what is missing to build and run the service, and for the others what
+# they need too.
 # Every command that the scripts call is named here, for Debian 12 and 13; the rest comes with every Debian (dpkg,
 # coreutils, findutils, grep, sed, util-linux).
 need_packages() {
@@ -66,7 +71,8 @@ need_packages() {
   package_of awk mawk
   package_of cmp diffutils
   package_of make make
-  [[ $1 == service ]] || has_venv || missing+=(python3-venv)
+  [[ $1 != chaos && $1 != tests ]] || faketime_library >/dev/null || missing+=(libfaketime)
+  [[ $1 == service || $1 == chaos ]] || has_venv || missing+=(python3-venv)
   if [[ $1 == tests ]]; then
     has_chromium || missing+=(chromium chromium-driver)
     package_of curl curl

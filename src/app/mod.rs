@@ -29,7 +29,7 @@ use crate::edge::{EdgeChecker, Fetcher};
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::store::{
-    self, Changes, DatabaseProblem, Directory, Inbox, LastUsed, LiveChanges, PublishNotifier,
+    self, Changes, DatabaseProblem, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier,
     RefusedCalls, SealError, SiteId, StoreError,
 };
 use crate::web::{self, AppState, Busy, Hasher, NoClient, RecentDays, Shared, SkyCms};
@@ -215,6 +215,7 @@ impl App {
             clock,
             limits: config.limits,
             changes: LiveChanges::default(),
+            ends: Ends::default(),
             days: RecentDays::default(),
             wake,
             public,
@@ -266,6 +267,11 @@ impl App {
             stop.clone()
                 .run_until_cancelled_owned(follow(state.clone(), replica)),
         );
+        tasks.spawn(stop.clone().run_until_cancelled_owned({
+            let (store, ends) = (store.clone(), state.ends.clone());
+            let changes = state.changes.subscribe();
+            async move { ends.follow(&store, changes).await }
+        }));
         tasks.spawn(stop.clone().run_until_cancelled_owned({
             let (store, changes) = (store.clone(), state.changes.clone());
             async move {

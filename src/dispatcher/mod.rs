@@ -64,8 +64,7 @@ pub struct Dispatcher {
     polls: Arc<Semaphore>,
     /// How long a site that may not send is left alone.
     quiet: Duration,
-    /// When clocks were last looked after.
-    healed_at: Arc<Mutex<Option<OffsetDateTime>>>,
+    watch: Arc<Mutex<Watch>>,
     /// Closed when no new call is to begin.
     claims: Arc<Semaphore>,
     /// Cancelled when calls under way are to be given up.
@@ -91,7 +90,7 @@ impl Dispatcher {
             sends: Arc::new(Semaphore::new(CALLS)),
             polls: Arc::new(Semaphore::new(CALLS)),
             quiet: Duration::ZERO,
-            healed_at: Arc::default(),
+            watch: Arc::default(),
             claims: Arc::new(Semaphore::new(CLAIMS)),
             give_up: CancellationToken::new(),
         }
@@ -198,19 +197,12 @@ impl Dispatcher {
         self.start_polls(tasks).await
     }
 
-    /// A clock that was set back must not put off for hours what was due by the old one.
+    /// A clock that was set back must not put off what was due by the old one.
     async fn heal_clock(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let is_due = {
-            let mut last = self
-                .healed_at
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let is_due = last.is_none_or(|at| (now - at).abs() >= HEAL_EVERY || now < at);
-            if is_due {
-                *last = Some(now);
-            }
-            is_due
+            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            watch.is_due(now)
         };
         if is_due {
             self.store.heal_clock(now).await?;
@@ -248,6 +240,27 @@ impl Dispatcher {
                 }
             }
         }
+    }
+}
+
+/// When the clock was read, to notice that it was set back.
+#[derive(Debug, Default)]
+struct Watch {
+    seen_at: Option<OffsetDateTime>,
+    healed_at: Option<OffsetDateTime>,
+}
+
+impl Watch {
+    /// Whether to make sure that nothing is far in the future: after the clock was set back, and
+    /// now and then, since another replica's may have been.
+    fn is_due(&mut self, now: OffsetDateTime) -> bool {
+        let set_back = self.seen_at.is_some_and(|seen| now < seen);
+        self.seen_at = Some(now);
+        let is_due = set_back || self.healed_at.is_none_or(|at| now - at >= HEAL_EVERY);
+        if is_due {
+            self.healed_at = Some(now);
+        }
+        is_due
     }
 }
 

@@ -190,20 +190,25 @@ impl Dispatcher {
                     self.store.cut(inputs, stored, &pieces, &ids, now).await?;
                     return Ok(Some(None));
                 }
-                if !stored.usage.fits(room) {
-                    let flow = inputs.beliefs.flow(limits, now);
-                    let (why, until) = match flow.admits(stored.usage, limits) {
-                        Err(next) => (WaitReason::Rate, next),
-                        Ok(()) => {
-                            let until = inputs.beliefs.ask_again_at(stored.usage, now);
-                            (WaitReason::Quota, until)
-                        }
-                    };
-                    if !self.store.hold_stored(inputs, stored, why, until).await? {
-                        return Ok(Some(None));
+            }
+            // One that may have been accepted is not cut, and may be larger than what is believed.
+            if !stored.needs(now).at_most(limits.quota()).fits(room) {
+                let flow = inputs.beliefs.flow(limits, now);
+                let (why, until) = match flow.admits(stored.usage, limits) {
+                    Err(next) => (WaitReason::Rate, next),
+                    Ok(()) => {
+                        let until = inputs.beliefs.ask_again_at(stored.usage, now);
+                        (WaitReason::Quota, until)
                     }
-                    continue;
+                };
+                let held = self
+                    .store
+                    .hold_stored(inputs, stored, why, until, now)
+                    .await?;
+                if !held {
+                    return Ok(Some(None));
                 }
+                continue;
             }
             let claim = self.store.claim_stored(inputs, stored, *taking).await?;
             return Ok(Some(claim.map(Next::call)));

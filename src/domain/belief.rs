@@ -14,8 +14,12 @@ use super::{Flow, Kind, Limits, Room, Usage};
 /// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
 /// last asked against it.
 pub const LONGEST_BELIEF: Duration = Duration::seconds(30);
-/// How long a refused size is not tried again.
-const REFUSED_FOR: Duration = Duration::minutes(10);
+/// How long a refused size is not tried again: at first, since it may have been chance, and after
+/// it was refused again and again.
+const REFUSED_FOR: Duration = Duration::seconds(30);
+const LONGEST_REFUSED: Duration = Duration::minutes(10);
+/// Refusals that are farther apart have nothing to do with each other.
+const LATELY: Duration = Duration::HOUR;
 
 /// What is believed of a distribution. Read and written whole, by whoever holds its lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,8 +46,13 @@ pub struct Belief {
     pub most: Option<u32>,
     /// How many were refused, and are not tried again for a while.
     pub refused: Option<u32>,
+    /// How often a size was refused lately, with time in between.
+    pub refusals: u8,
     /// The most that were accepted in one call, until as many are refused.
     pub accepted: u32,
+    /// When a size was last refused.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub refused_at: Option<OffsetDateTime>,
     /// When `most` last changed.
     #[serde(with = "time::serde::rfc3339::option")]
     pub learned_at: Option<OffsetDateTime>,
@@ -228,9 +237,17 @@ impl Belief {
         if self.accepted >= held {
             self.accepted = 0;
         }
+        if self.refused.is_none() {
+            let lately = self.refused_at.is_some_and(|at| (now - at).abs() < LATELY);
+            self.refusals = if lately {
+                self.refusals.saturating_add(1)
+            } else {
+                1
+            };
+        }
         self.most = Some((held / 2).max(self.accepted).max(1));
         self.refused = Some(held);
-        self.learned_at = Some(now);
+        (self.refused_at, self.learned_at) = (Some(now), Some(now));
     }
 
     /// Even one alone is refused: if nothing was accepted since, size was not the reason.
@@ -245,25 +262,33 @@ impl Belief {
         let (Some(most), Some(learned_at)) = (self.most, self.learned_at) else {
             return;
         };
+        let again = i32::from(self.refusals.clamp(1, 8) - 1);
+        let refused_for = LONGEST_REFUSED.min(REFUSED_FOR * (1 << again));
+        let is_recent = (now - learned_at).abs() < refused_for;
         let next = match self.refused {
             // Halfway to what was refused, until the two are close.
-            Some(refused) if (now - learned_at).abs() < REFUSED_FOR => {
+            Some(refused) if is_recent => {
                 let gap = refused.saturating_sub(most);
                 if held < most || gap <= most / 8 || gap < 2 {
                     return;
                 }
                 most + gap / 2
             }
-            _ if (now - learned_at).abs() < REFUSED_FOR => return,
+            // More than was refused: that was chance, or CloudFront takes more by now.
+            None if held >= most => {
+                self.refusals = 0;
+                most.saturating_mul(2)
+            }
+            None if is_recent => return,
             _ => {
                 self.refused = None;
                 most.saturating_add((most / 4).max(1))
             }
         };
-        if next >= configured {
-            (self.most, self.refused, self.learned_at, self.accepted) = (None, None, None, 0);
-        } else {
-            (self.most, self.learned_at) = (Some(next), Some(now));
+        self.learned_at = Some(now);
+        self.most = Some(next).filter(|next| *next < configured);
+        if self.most.is_none() {
+            (self.refused, self.accepted) = (None, 0);
         }
     }
 }
@@ -284,8 +309,8 @@ mod tests {
         }
     }
 
-    /// Sends as much as is believed to go to a distribution that takes `real` at once, and gives
-    /// how many calls were refused before what is believed has settled.
+    /// Sends as much as is believed to go to a distribution that takes `real` at once, for two
+    /// minutes, and gives how many calls were refused.
     fn learn(real: u32) -> (u32, u32) {
         let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
         let (mut now, mut refused, mut last) = (START, 0, 0);
@@ -307,7 +332,7 @@ mod tests {
     fn the_size_of_a_call_is_found_with_few_refusals() {
         for real in [1, 2, 7, 20, 150, 1_000, 2_999, 3_000] {
             let (refused, last) = learn(real);
-            assert!(refused <= 12, "{real}: {refused} refused");
+            assert!(refused <= 14, "{real}: {refused} refused");
             assert!(
                 last >= real - real / 8 - 1 && last <= real,
                 "{real}: {last}"
@@ -334,6 +359,32 @@ mod tests {
             steps += 1;
         }
         assert!(steps > 5 && steps < 40, "{steps}");
+    }
+
+    #[test]
+    fn a_refusal_by_chance_is_forgotten_in_a_minute_and_a_steady_one_is_seldom_tried() {
+        let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+        beliefs.files.lower(2, START);
+        let mut now = START;
+        while let Some(most) = beliefs.files.most {
+            now += Duration::SECOND;
+            beliefs.accepted(files(most), &limits, now);
+        }
+        assert!(now - START < Duration::MINUTE, "{}", now - START);
+
+        let (mut tries, mut now) = (0, START);
+        beliefs.files.lower(2, now);
+        while now < START + Duration::HOUR {
+            now += Duration::SECOND;
+            match beliefs.files.most {
+                Some(1) => beliefs.accepted(files(1), &limits, now),
+                _ => {
+                    tries += 1;
+                    beliefs.files.lower(2, now);
+                }
+            }
+        }
+        assert!((6..=12).contains(&tries), "{tries}");
     }
 
     #[test]

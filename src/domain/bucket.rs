@@ -3,6 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::Limits;
+use super::limits::SKEW;
 
 /// The slowest that throttling can make us, as a share of the configured rate.
 const SLOWEST: f64 = 1.0 / 16.0;
@@ -11,9 +12,6 @@ const RECOVERY: f64 = 1.1;
 /// How much longer the first calls after a pause may travel, connections being made, than those
 /// after them. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
-
-/// By how much clocks of replicas may differ.
-const SKEW: Duration = Duration::seconds(5);
 
 /// Calls that may be made now, and how fast they come back.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,12 +1,20 @@
 //! CloudFront's quotas, rates and prices, all configurable: AWS has changed them before.
 
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use super::meter::Prices;
 use super::{Kind, Room, Usage};
 
+/// By how much clocks of replicas may differ.
+pub const SKEW: Duration = Duration::seconds(5);
 /// How long an invalidation is presumed to be in progress: AWS's 95th percentile.
 pub const IN_PROGRESS: Duration = Duration::seconds(25);
+
+/// Whether what has been so since `since` still is. A clock that was ahead then, and was set back
+/// since, must not make it last.
+pub fn is_in_progress(since: OffsetDateTime, now: OffsetDateTime) -> bool {
+    now - since < IN_PROGRESS && since - now < SKEW
+}
 
 /// What CloudFront is believed to allow. A refusal by CloudFront always overrules it.
 ///

@@ -23,6 +23,9 @@ const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
 /// For how long a batch of a size that was never accepted is sent again as a whole, although it is
 /// throttled, when an earlier attempt may have been accepted.
 const SPLIT_ANYWAY: Duration = Duration::minutes(10);
+/// After how long a batch for which there is no room goes in pieces, although others are in
+/// progress.
+const WAITED_LONG: Duration = Duration::seconds(30);
 /// How long a key may be denied `GetInvalidation` while the site works.
 const DENIED_FOR: Duration = Duration::MINUTE;
 /// How long questions may be refused in words that nobody knows.
@@ -212,8 +215,13 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             let little = Kind::ALL
                 .into_iter()
                 .all(|kind| kind.of(sent.others) <= kind.of(held) / 2);
+            // It has waited for longer than the others take to complete: perhaps some never do.
+            let long = (now - sent.planned_at).abs() > WAITED_LONG;
             if sent.items.len() > 1 && (little || held.is_mixed()) {
                 smaller(error, sent, held, &mut beliefs)
+            } else if sent.items.len() > 1 && long {
+                // Which says nothing about what one call may hold.
+                smaller(error, sent, held, &mut beliefs.clone())
             } else {
                 one_alone(held, &mut beliefs);
                 beliefs.full(held, sent.others, now);

@@ -63,6 +63,14 @@ impl Usage {
         }
     }
 
+    /// No more of each kind than there is room for.
+    pub fn at_most(self, room: Room) -> Self {
+        Self {
+            files: self.files.min(room.files),
+            wildcards: self.wildcards.min(room.wildcards),
+        }
+    }
+
     /// Both kinds.
     pub const fn total(self) -> u64 {
         self.files as u64 + self.wildcards as u64

@@ -199,11 +199,7 @@ impl Store {
             Some(search) => Some(self.search(search).await?),
             None => None,
         };
-        let usage = match stored.maybe_accepted {
-            // It may be in progress already, and was counted when it was first sent.
-            true => Usage::default(),
-            false => stored.usage,
-        };
+        let usage = stored.needs(taking.now);
         let mut tx = self.pool.begin().await?;
         if !self.take_lease(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
@@ -230,10 +226,7 @@ impl Store {
         tx.commit().await?;
         Ok(Some(SendClaim {
             earlier_unknown: stored.maybe_accepted,
-            others: inputs.used.less(match stored.counts(taking.now) {
-                true => stored.usage,
-                false => Usage::default(),
-            }),
+            others: inputs.used.less(stored.usage.less(usage)),
             unanswered_since: stored.unanswered_since.unwrap_or(taking.now),
             search,
             search_id: stored.search,

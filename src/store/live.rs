@@ -1,6 +1,4 @@
-//! What changed, for answers that are held until something did.
-
-use std::time::Duration;
+//! What changed, for those who wait until something did.
 
 use tokio::sync::broadcast;
 
@@ -8,8 +6,6 @@ use super::{Changes, SiteId};
 
 /// Changes that a slow reader may lag behind; past this it looks for itself.
 const BACKLOG: usize = 256;
-/// How long a reader waits at most before it looks for itself: what a lost notification costs.
-const FALLBACK: Duration = Duration::from_secs(2);
 
 /// Announces changes to readers. Clones share the readers.
 #[derive(Clone, Debug)]
@@ -39,9 +35,9 @@ impl LiveChanges {
 pub struct ChangeReader(broadcast::Receiver<Changes>);
 
 impl ChangeReader {
-    /// Waits until something may have changed at the site, but not for ever.
-    pub async fn changed(&mut self, site: SiteId) {
-        let _ = tokio::time::timeout(FALLBACK, self.heard(site)).await;
+    /// Waits until the state of something may have changed, at any site.
+    pub async fn any_state(&mut self) {
+        while let Ok(Changes::Work(_)) = self.0.recv().await {}
     }
 
     /// Waits until sites, their settings or their tokens may have changed.

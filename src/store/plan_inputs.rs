@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::settings::Slot;
 use super::spending::month_usage;
 use super::{SiteId, Store, StoreError, known_paths};
-use crate::domain::limits::IN_PROGRESS;
+use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
     AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KnownPaths, Limits, MonthUsage,
     MonthlyLimit, PastLimit, PolicyName, Region, Room, Settings, Spending, Usage,
@@ -113,7 +113,7 @@ impl Store {
                  SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards,
                         sum(c.files + c.wildcards + c.folded) FILTER (WHERE c.site_id = s.id) AS own
                  FROM counted c
-                 WHERE c.distribution_id = d.id AND (c.since IS NULL OR c.since > $3)) c
+                 WHERE c.distribution_id = d.id AND (c.since IS NULL OR c.since > $3 AND c.since < $4)) c
                CROSS JOIN LATERAL (
                  SELECT count(*) AS stored, count(*) FILTER (WHERE i.next_at <= $2) AS due,
                         count(*) FILTER (WHERE i.waiting_for = 'retry') AS retrying,
@@ -128,6 +128,7 @@ impl Store {
             site.0,
             now,
             now - IN_PROGRESS,
+            now + SKEW,
         )
         .fetch_optional(&mut *connection)
         .await?;
@@ -208,9 +209,10 @@ impl Store {
     ) -> Result<Usage, StoreError> {
         let sum = sqlx::query!(
             r#"SELECT coalesce(sum(files), 0) as "files!", coalesce(sum(wildcards), 0) as "wildcards!"
-               FROM counted WHERE distribution_id = $1 AND (since IS NULL OR since > $2)"#,
+               FROM counted WHERE distribution_id = $1 AND (since IS NULL OR since > $2 AND since < $3)"#,
             distribution.as_str(),
             now - IN_PROGRESS,
+            now + SKEW,
         )
         .fetch_one(&self.pool)
         .await?;

@@ -10,10 +10,13 @@ use uuid::Uuid;
 use super::stored::LEASE;
 use super::transitions::{announce_change, announce_sites, move_publishes};
 use super::{SiteId, Store, StoreError};
+use crate::domain::limits::SKEW;
 use crate::domain::{AfterGet, AwsError, DistributionId, InvalidationId, Settings, WaitReason};
 
-/// Farther into the future nothing is ever put off.
-const FAR: Duration = Duration::minutes(15);
+/// The farthest into the future that a clock which is right puts off a question, a look at a site
+/// and a try of settings.
+const FAR: Duration = Duration::MINUTE;
+const FAR_PAUSE: Duration = Duration::minutes(10);
 
 /// The right to ask about one invalidation and to record the answer.
 #[derive(Clone, Debug)]
@@ -170,27 +173,34 @@ impl Store {
 
     /// Brings forward what a clock that was set back since has put far into the future.
     pub async fn heal_clock(&self, now: OffsetDateTime) -> Result<(), StoreError> {
-        let far = now + FAR;
-        let held_until: OffsetDateTime = now + LEASE + LEASE;
+        let skewed = now + SKEW;
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
             "UPDATE distribution SET lease_token = NULL, lease_until = NULL WHERE lease_until > $1",
-            held_until,
+            skewed + LEASE,
         )
         .execute(&mut *tx)
         .await?;
         sqlx::query!(
-            "UPDATE site SET resume_at = CASE WHEN resume_at > $1 THEN $2::timestamptz ELSE resume_at END,
-                             waits_until = CASE WHEN waits_until > $1 THEN $2::timestamptz ELSE waits_until END
-             WHERE resume_at > $1 OR waits_until > $1",
-            far,
+            "UPDATE site SET waits_until = $2 WHERE waits_until > $1",
+            skewed + FAR,
             now,
         )
         .execute(&mut *tx)
         .await?;
         sqlx::query!(
-            "UPDATE invalidation SET next_at = $2 WHERE ended_at IS NULL AND next_at > $1",
-            far,
+            "UPDATE site SET resume_at = $3 WHERE resume_at > $1 OR paused_at > $2 AND resume_at > $3",
+            skewed + FAR_PAUSE,
+            skewed,
+            now,
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE invalidation SET next_at = $3
+             WHERE ended_at IS NULL AND next_at > CASE status WHEN 'Queued' THEN $1::timestamptz ELSE $2 END",
+            skewed + LEASE,
+            skewed + FAR,
             now,
         )
         .execute(&mut *tx)

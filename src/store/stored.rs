@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::plan_inputs::count;
 use super::{PlanInputs, Store, StoreError};
-use crate::domain::limits::IN_PROGRESS;
+use crate::domain::limits::is_in_progress;
 use crate::domain::{CallerReference, Item, Usage, WaitReason};
 
 /// How long a claim holds. A call begins in its first half and ends within the second; after it
@@ -35,8 +35,17 @@ pub struct Stored {
 impl Stored {
     /// Whether it is among what counts against the quota.
     pub(super) fn counts(&self, now: OffsetDateTime) -> bool {
-        let recent = |since| since > now - IN_PROGRESS;
+        let recent = |since| is_in_progress(since, now);
         self.maybe_accepted && self.unanswered_since.is_some_and(recent)
+    }
+
+    /// The room that it takes beyond what is counted already. When an attempt without an answer
+    /// counts no longer, others may have filled its place.
+    pub fn needs(&self, now: OffsetDateTime) -> Usage {
+        match self.counts(now) {
+            true => Usage::default(),
+            false => self.usage,
+        }
     }
 }
 
@@ -89,17 +98,19 @@ impl Store {
         stored: &Stored,
         why: WaitReason,
         until: OffsetDateTime,
+        now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "WITH same AS (
                SELECT FROM distribution WHERE id = $4 AND completed_at IS NOT DISTINCT FROM $5 FOR SHARE)
              UPDATE invalidation SET waiting_for = $2, next_at = $3
-             FROM same WHERE id = $1 AND status = 'Queued' AND lease_token IS NULL",
+             FROM same WHERE id = $1 AND status = 'Queued' AND next_at <= $6",
             stored.id,
             why.into_str(),
             until,
             inputs.settings.distribution_id.as_str(),
             inputs.completed_at,
+            now,
         )
         .execute(&self.pool)
         .await?;

@@ -16,7 +16,7 @@ use crate::config::{AccessConfig, PublicUrl, ServeOptions};
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Directory, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, Store};
+use crate::store::{Directory, Ends, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, Store};
 
 /// What handlers share, in one piece: it is cloned several times a request.
 #[derive(Clone)]
@@ -68,6 +68,8 @@ pub struct Shared {
     pub limits: Limits,
     /// What changed, here or on another replica.
     pub changes: LiveChanges,
+    /// Publishes whose end held answers wait for.
+    pub ends: Ends,
     /// Wakes this replica's dispatcher.
     pub wake: Wake,
     /// The last day of each site, kept for some seconds.

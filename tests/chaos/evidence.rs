@@ -234,6 +234,11 @@ async fn ask(
 }
 
 impl Invalidation {
+    /// Whether its answer was lost, and nobody may ask again: its site moved elsewhere, or is gone.
+    pub(crate) fn is_set_aside(&self) -> bool {
+        self.row["set_aside"] == true && self.status == "Failed"
+    }
+
     fn of(row: Value) -> Self {
         Self {
             distribution: text(&row["distribution_id"]),

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use time::OffsetDateTime;
 
+use crate::clocks::Wrong;
+
 /// Clones write into the same one.
 #[derive(Clone, Default)]
 pub(crate) struct Journal(Arc<Mutex<Pages>>);
@@ -14,12 +16,14 @@ struct Pages {
     events: Vec<(OffsetDateTime, String)>,
     counts: BTreeMap<&'static str, u64>,
     breaches: Vec<String>,
-    calms: Vec<Calm>,
+    calms: Vec<Stretch>,
+    wrong_clocks: Vec<Wrong>,
+    removals: Vec<Stretch>,
 }
 
-/// A stretch of time in which everything worked.
+/// A stretch of time.
 #[derive(Clone, Copy)]
-pub(crate) struct Calm {
+pub(crate) struct Stretch {
     pub(crate) from: OffsetDateTime,
     pub(crate) to: OffsetDateTime,
 }
@@ -41,11 +45,29 @@ impl Journal {
 
     /// Everything worked all this time.
     pub(crate) fn calm(&self, from: OffsetDateTime, to: OffsetDateTime) {
-        self.0.lock().unwrap().calms.push(Calm { from, to });
+        self.0.lock().unwrap().calms.push(Stretch { from, to });
     }
 
-    pub(crate) fn calms(&self) -> Vec<Calm> {
+    pub(crate) fn calms(&self) -> Vec<Stretch> {
         self.0.lock().unwrap().calms.clone()
+    }
+
+    /// Clocks were wrong all this time.
+    pub(crate) fn wrong_clocks(&self, wrong: Wrong) {
+        self.0.lock().unwrap().wrong_clocks.push(wrong);
+    }
+
+    pub(crate) fn clocks(&self) -> Vec<Wrong> {
+        self.0.lock().unwrap().wrong_clocks.clone()
+    }
+
+    /// A site did not exist all this time.
+    pub(crate) fn removed(&self, from: OffsetDateTime, to: OffsetDateTime) {
+        self.0.lock().unwrap().removals.push(Stretch { from, to });
+    }
+
+    pub(crate) fn removals(&self) -> Vec<Stretch> {
+        self.0.lock().unwrap().removals.clone()
     }
 
     pub(crate) fn breaches(&self) -> Vec<String> {

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clocks;
 mod evidence;
 mod findings;
 mod journal;
@@ -35,6 +36,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use clocks::Clocks;
 use evidence::Evidence;
 use journal::Journal;
 use postgres::Postgres;
@@ -56,6 +58,8 @@ struct Options {
     seed: u64,
     /// Where `initdb` and `postgres` are.
     programs: PathBuf,
+    /// libfaketime, with which clocks are set.
+    faketime: PathBuf,
 }
 
 impl Options {
@@ -64,6 +68,7 @@ impl Options {
             seconds: 120,
             seed: fastrand::u64(0..1_000_000),
             programs: PathBuf::new(),
+            faketime: PathBuf::new(),
         };
         while let Some(word) = words.next() {
             let value = words.next()?;
@@ -71,10 +76,11 @@ impl Options {
                 "--seconds" => options.seconds = value.parse().ok().filter(|s| *s >= 10)?,
                 "--seed" => options.seed = value.parse().ok()?,
                 "--postgres" => options.programs = value.into(),
+                "--faketime" => options.faketime = value.into(),
                 _ => return None,
             }
         }
-        options.programs.is_dir().then_some(options)
+        (options.programs.is_dir() && options.faketime.is_file()).then_some(options)
     }
 }
 
@@ -119,7 +125,8 @@ async fn run(options: &Options) -> ExitCode {
 
     let mut postgres = Postgres::start(&dir.join("postgres"), &options.programs).await;
     let sandbox = start_sandbox(options.seed).await;
-    let (variables, apis) = environment(&postgres, &sandbox);
+    let clocks = Clocks::new(dir, &options.faketime);
+    let (mut variables, apis) = environment(&postgres, &sandbox);
     let store = sites::store(&variables[0]);
     store.migrate().await.unwrap();
     for site in &SITES {
@@ -132,11 +139,15 @@ async fn run(options: &Options) -> ExitCode {
         sandbox: &sandbox,
         store,
         journal: &journal,
+        clocks,
         seed: options.seed,
     };
 
     let (start, began) = (Instant::now(), OffsetDateTime::now_utc());
     let end = start + length;
+    for (replica, variables) in variables.iter_mut().enumerate() {
+        variables.extend(world.clocks.variables(replica));
+    }
     let [one, two] = variables;
     let [first, second] = schedule.replicas;
     let replicas = [

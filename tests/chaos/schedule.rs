@@ -55,16 +55,22 @@ pub(crate) enum Mishap {
     SettingsMove,
     /// A site is removed; afterwards one of its name is added.
     SiteRemoved,
+    /// The clocks of both replicas are set forward or back.
+    ClocksStep,
+    /// One replica's clock is a little ahead.
+    ClockAhead,
 }
 
 impl Mishap {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::KeyOff,
         Self::KeyMayNotAsk,
         Self::KeyMayNotCreate,
         Self::PollsFail,
         Self::SettingsMove,
         Self::SiteRemoved,
+        Self::ClocksStep,
+        Self::ClockAhead,
     ];
 
     /// As the report counts it.
@@ -75,6 +81,8 @@ impl Mishap {
             Self::PollsFail => "polls fail",
             Self::SettingsMove => "settings moved",
             Self::SiteRemoved => "sites removed",
+            Self::ClocksStep => "clocks stepped",
+            Self::ClockAhead => "clocks ahead",
         }
     }
 }

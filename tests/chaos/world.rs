@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use fastrand::Rng;
 use serde_json::json;
 use skycms_cdn::store::{Store, StoreError};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use crate::clocks::{Clocks, Wrong};
 use crate::journal::Journal;
 use crate::schedule::{Mishap, Step};
 use crate::sites::{self, ELSEWHERE, site};
@@ -17,6 +19,7 @@ pub(crate) struct World<'a> {
     pub(crate) sandbox: &'a Sandbox,
     pub(crate) store: Store,
     pub(crate) journal: &'a Journal,
+    pub(crate) clocks: Clocks,
     pub(crate) seed: u64,
 }
 
@@ -26,17 +29,28 @@ impl World<'_> {
         for (number, step) in steps.into_iter().enumerate() {
             tokio::time::sleep_until(start + step.at).await;
             let mishap = step.what;
+            let mut rng = Rng::with_seed(self.seed.wrapping_add(number as u64));
             let what = format!("{mishap:?} for {:?}", step.lasts);
             self.journal.note(mishap.kind(), what);
-            self.begin(mishap).await;
+            let from = OffsetDateTime::now_utc();
+            let offsets = self.begin(mishap, &mut rng).await;
             tokio::time::sleep(step.lasts).await;
-            self.end(mishap, number as u64).await;
+            self.end(mishap, &mut rng).await;
+            let to = OffsetDateTime::now_utc();
             self.journal.note("", format!("{mishap:?} is over"));
+            match mishap {
+                Mishap::SiteRemoved => self.journal.removed(from, to),
+                Mishap::ClocksStep | Mishap::ClockAhead => {
+                    self.journal.wrong_clocks(Wrong { from, to, offsets });
+                }
+                _ => {}
+            }
         }
         tokio::time::sleep_until(end).await;
     }
 
-    async fn begin(&self, mishap: Mishap) {
+    /// Says by how many seconds clocks are off now.
+    async fn begin(&self, mishap: Mishap, rng: &mut Rng) -> Vec<i64> {
         let key = site("fragile").key;
         match mishap {
             Mishap::KeyOff => self.sandbox.set_key(key, json!({ "enabled": false })).await,
@@ -55,23 +69,27 @@ impl World<'_> {
                 persist(|| sites::point_at(&self.store, site("mover"), ELSEWHERE)).await;
             }
             Mishap::SiteRemoved => persist(|| sites::remove(&self.store, site("guest"))).await,
+            Mishap::ClocksStep => return self.clocks.step(rng),
+            Mishap::ClockAhead => return self.clocks.put_one_ahead(rng),
         }
+        Vec::new()
     }
 
-    async fn end(&self, mishap: Mishap, number: u64) {
+    async fn end(&self, mishap: Mishap, rng: &mut Rng) {
         match mishap {
             Mishap::KeyOff | Mishap::KeyMayNotAsk | Mishap::KeyMayNotCreate => {
                 sites::repair_key(self.sandbox, site("fragile").key).await;
             }
             Mishap::PollsFail => {
                 self.sandbox.clear_faults().await;
-                faults(self.sandbox, self.seed.wrapping_add(number)).await;
+                faults(self.sandbox, rng.u64(..)).await;
             }
             Mishap::SettingsMove => {
                 let mover = site("mover");
                 persist(|| sites::point_at(&self.store, mover, mover.distribution)).await;
             }
             Mishap::SiteRemoved => persist(|| sites::add(&self.store, site("guest"))).await,
+            Mishap::ClocksStep | Mishap::ClockAhead => self.clocks.mend(),
         }
     }
 

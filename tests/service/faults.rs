@@ -368,6 +368,25 @@ async fn one_bad_item_among_many_fails_alone() {
 }
 
 #[tokio::test]
+async fn a_batch_that_is_refused_in_unknown_words_is_searched() {
+    for code in ["MalformedInput", "SomethingNew"] {
+        let service = Stepped::start().await;
+        let refusal = json!({ "kind": "error", "code": code, "status": 400 });
+        service
+            .sandbox
+            .fault(json!({ "operation": "create", "at_least": 2, "fault": refusal }))
+            .await;
+        let paths: Vec<_> = (0..5).map(|n| format!("/{n}")).collect();
+        let publish = service.api.publish(json!({ "paths": paths })).await;
+        let publish = service
+            .run_until_ended(publish["id"].as_str().unwrap())
+            .await;
+        assert_eq!(publish["state"], "completed", "{publish:#}");
+        assert_eq!(service.sandbox.accepted().await.len(), 5, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_batch_that_is_too_large_is_sent_in_parts() {
     let service = Stepped::start().await;
     service

@@ -69,6 +69,25 @@ async fn a_question_without_an_answer_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_refused_in_unknown_words_is_not_asked_for_ever() {
+    let service = Stepped::start().await;
+    let refusal = json!({ "kind": "error", "code": "SomethingNew", "status": 400 });
+    service
+        .sandbox
+        .fault(json!({ "operation": "get", "fault": refusal }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    for _ in 0..9 {
+        service.pass(60).await;
+    }
+    assert_eq!(service.api.get_publish(&id).await["state"], "in_progress");
+    service.pass(61).await;
+    let publish = service.run_until_ended(&id).await;
+    assert_shows(&publish, "unconfirmed", "Unconfirmed", Value::Null, 1);
+    assert_eq!(only(&publish)["error"]["code"], "SomethingNew");
+}
+
+#[tokio::test]
 async fn a_question_that_the_policy_forbids_waits_for_settings() {
     let service = Stepped::start().await;
     service

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use tokio::task::JoinSet;
 
-use crate::support::{Database, Replica, Sandbox, Stepped};
+use crate::support::{Database, Replica, Sandbox, Stepped, eventually};
 
 const BODY: &str = r#"{"paths": ["/about"]}"#;
 
@@ -51,6 +53,52 @@ async fn a_held_answer_comes_after_n_seconds_at_the_latest() {
         took >= Duration::from_secs(1) && took < Duration::from_secs(8),
         "{took:?}"
     );
+}
+
+#[tokio::test]
+async fn however_many_wait_the_database_is_asked_once_for_all() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);
+    let mut replica = Replica::start(&database, &sandbox).await;
+    let mut db = database.connect().await;
+    let before = transactions(&mut db).await;
+    let id = replica.api.publish_path("/about").await;
+    let mut held = JoinSet::new();
+    for _ in 0..400 {
+        let (api, id) = (replica.api.clone(), id.clone());
+        held.spawn(async move {
+            let path = format!("/api/sites/default/publishes/{id}");
+            api.get(&path, &[("prefer", "wait=60")]).await.status
+        });
+    }
+    let mut last = String::new();
+    for n in 0..40 {
+        last = replica.api.publish_path(&format!("/{n}")).await;
+    }
+    let accepted = |publish: &Value| publish["state"] == "in_progress";
+    replica.api.wait_until(&last, "CloudFront", accepted).await;
+    assert!(replica.terminate().await.success());
+    assert!(held.join_all().await.iter().all(|status| *status == 200));
+
+    // Connections count what they did when they end.
+    eventually("the connections' end", || async {
+        let mut db = database.connect().await;
+        let left: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'skycms-cdn'",
+        )
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+    let made = transactions(&mut db).await - before;
+    assert!(made < 5_000, "{made} transactions");
+}
+
+async fn transactions(db: &mut PgConnection) -> i64 {
+    let count = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+    sqlx::query_scalar(count).fetch_one(db).await.unwrap()
 }
 
 #[tokio::test]

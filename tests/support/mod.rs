@@ -29,6 +29,7 @@ pub(crate) use snapshots::{assert_shown, readable};
 pub(crate) use stepped::{Stepped, settings};
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The sandbox's distribution, and the key that may invalidate it.
@@ -42,6 +43,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The environment of a service.
 pub(crate) type Variables = BTreeMap<String, String>;
+
+/// A binary of this build, or of the one in `BIN_DIR`.
+pub(crate) fn program(name: &str) -> PathBuf {
+    match std::env::var_os("BIN_DIR") {
+        Some(dir) => std::path::absolute(Path::new(&dir).join(name)).unwrap(),
+        None => Path::new(env!("CARGO_BIN_EXE_skycms-cdn")).with_file_name(name),
+    }
+}
 
 /// The environment of a service that works, with a request rate that gets in no test's way.
 pub(crate) fn variables(database: &Database, sandbox: &Sandbox) -> Variables {

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{Api, Database, PATIENCE, Sandbox, Variables, eventually, variables};
+use super::{Api, Database, PATIENCE, Sandbox, Variables, eventually, program, variables};
 
 /// A running service, killed when dropped.
 pub(crate) struct Replica {
@@ -140,7 +140,7 @@ pub(crate) async fn refusal(variables: &Variables) -> String {
 }
 
 fn command(variables: &Variables, directory: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skycms-cdn"));
+    let mut command = Command::new(program("skycms-cdn"));
     command
         .env_clear()
         .envs(variables.iter().filter(|(_, value)| !value.is_empty()))

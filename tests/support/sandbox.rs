@@ -1,14 +1,13 @@
 //! The sandbox in CloudFront's place, as a process of its own.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
-use super::{KEY, SECRET, send};
+use super::{KEY, SECRET, program, send};
 
 /// A running sandbox, killed when dropped.
 pub(crate) struct Sandbox {
@@ -25,8 +24,7 @@ impl Sandbox {
     }
 
     pub(crate) async fn start_with(in_progress_ms: u64) -> Self {
-        let program =
-            Path::new(env!("CARGO_BIN_EXE_skycms-cdn")).with_file_name("cloudfront-sandbox");
+        let program = program("cloudfront-sandbox");
         assert!(
             program.exists(),
             "{} is missing: run `cargo build --workspace` first",

@@ -276,25 +276,24 @@ async fn ended_or_waited(
     id: Uuid,
     wait: Duration,
 ) -> Result<Publish> {
-    let mut changes = state.changes.subscribe();
-    let sleep = tokio::time::sleep(wait);
-    tokio::pin!(sleep);
-    let mut waited = wait.is_zero();
-    loop {
-        let view = state
-            .store
-            .publish(site.id, id, state.clock.now())
-            .await?
-            .ok_or_else(|| Error::NoSuchPublish(id.to_string()))?;
-        if waited || view.state.has_ended() {
-            return Ok(view);
-        }
-        tokio::select! {
-            () = &mut sleep => waited = true,
-            () = state.stop.cancelled() => waited = true,
-            () = changes.changed(site.id) => {}
-        }
+    let look = || async {
+        let view = state.store.publish(site.id, id, state.clock.now()).await?;
+        view.ok_or_else(|| Error::NoSuchPublish(id.to_string()))
+    };
+    if wait.is_zero() {
+        return look().await;
     }
+    let ended = state.ends.of(site.id, id);
+    let view = look().await?;
+    if view.state.has_ended() {
+        return Ok(view);
+    }
+    tokio::select! {
+        _ = ended => {}
+        () = tokio::time::sleep(wait) => {}
+        () = state.stop.cancelled() => {}
+    }
+    look().await
 }
 
 /// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored,

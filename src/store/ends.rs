@@ -1,0 +1,101 @@
+//! Answers that are held until a publish has ended. However many are, one question to the database
+//! at a time asks for all of them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
+
+use super::{ChangeReader, SiteId, Store, StoreError};
+
+/// The shortest time between two questions.
+const PACE: Duration = Duration::from_millis(100);
+/// The longest: what a lost notification costs.
+const FALLBACK: Duration = Duration::from_secs(2);
+
+/// The ends of publishes that somebody waits for. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Ends(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiters: Mutex<Vec<Waiter>>,
+    /// Somebody has begun to wait.
+    came: Notify,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    site: SiteId,
+    publish: Uuid,
+    told: oneshot::Sender<()>,
+}
+
+impl Ends {
+    /// Resolves when the publish has ended or is gone. Whether it had before, the caller looks
+    /// after this.
+    pub fn of(&self, site: SiteId, publish: Uuid) -> oneshot::Receiver<()> {
+        let (told, ended) = oneshot::channel();
+        self.waiters().push(Waiter {
+            site,
+            publish,
+            told,
+        });
+        self.0.came.notify_one();
+        ended
+    }
+
+    /// Follows those that somebody waits for, for ever.
+    pub async fn follow(&self, store: &Store, mut changes: ChangeReader) {
+        loop {
+            if self.awaited().is_empty() {
+                self.0.came.notified().await;
+            }
+            // What changed before is found by looking.
+            changes.catch_up();
+            if let Err(error) = self.look(store).await {
+                tracing::debug!(%error, "held answers wait for the database");
+            }
+            tokio::time::sleep(PACE).await;
+            let _ = tokio::time::timeout(FALLBACK, changes.any_state()).await;
+        }
+    }
+
+    async fn look(&self, store: &Store) -> Result<(), StoreError> {
+        let (sites, publishes): (Vec<i32>, Vec<Uuid>) = self.awaited().into_iter().unzip();
+        let ended = sqlx::query_scalar!(
+            r#"SELECT w.publish as "publish!" FROM unnest($1::int[], $2::uuid[]) AS w (site, publish)
+               LEFT JOIN publish p ON p.site_id = w.site AND p.id = w.publish
+               WHERE p.id IS NULL OR p.ended_at IS NOT NULL"#,
+            &sites,
+            &publishes,
+        )
+        .fetch_all(&store.pool)
+        .await?;
+        let mut waiters = self.waiters();
+        let (told, waiting): (Vec<_>, Vec<_>) = waiters
+            .drain(..)
+            .partition(|waiter| ended.contains(&waiter.publish));
+        *waiters = waiting;
+        for waiter in told {
+            // It may have waited for long enough meanwhile.
+            let _: Result<(), ()> = waiter.told.send(());
+        }
+        Ok(())
+    }
+
+    /// Without those who wait no longer.
+    fn awaited(&self) -> Vec<(i32, Uuid)> {
+        let mut waiters = self.waiters();
+        waiters.retain(|waiter| !waiter.told.is_closed());
+        waiters.iter().map(|w| (w.site.0, w.publish)).collect()
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Vec<Waiter>> {
+        self.0
+            .waiters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,123 @@
+//! Clocks that jump: a machine that slept, a clock that was set back, a day without a call.
+
+use serde_json::{Value, json};
+use time::Duration;
+
+use crate::faults::create;
+use crate::support::{KEY, Stepped, eventually};
+
+const OTHER_KEY: &str = "AKIAOTHER00000000001";
+
+fn unavailable() -> Value {
+    json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 })
+}
+
+#[tokio::test]
+async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .set_key(KEY, json!({ "enabled": false }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    service.pass(86_400 + 60).await;
+    service
+        .sandbox
+        .set_key(KEY, json!({ "enabled": true }))
+        .await;
+    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    service.sandbox.fault(create(1, unavailable)).await;
+    service.pass(601).await;
+    assert_eq!(service.state_of(&id).await, "queued");
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}
+
+/// The machine sleeps between claim and call.
+#[tokio::test]
+async fn a_machine_that_slept_for_a_day_sends_what_it_had_claimed() {
+    let service = Stepped::start().await;
+    let id = service.api.publish_path("/about").await;
+    let mut db = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE coverage IN EXCLUSIVE MODE")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let dispatcher = service.dispatcher.clone();
+    let claiming = tokio::spawn(async move { dispatcher.run_pending().await });
+    eventually("the claim to wait", || async {
+        let mut other = service.database.connect().await;
+        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            .fetch_one(&mut other)
+            .await
+            .unwrap();
+        (waiting > 0).then_some(())
+    })
+    .await;
+    service.advance(Duration::DAY);
+    service.sandbox.fault(create(1, unavailable())).await;
+    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    claiming.await.unwrap().unwrap();
+    assert!(
+        service.sandbox.creates().await.is_empty(),
+        "its lease had run out"
+    );
+    service.pass(2).await;
+    assert_eq!(service.sandbox.creates().await.len(), 1);
+    assert_eq!(
+        service.state_of(&id).await,
+        "queued",
+        "one call had no answer"
+    );
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_nothing() {
+    for step in [Duration::seconds(45), Duration::minutes(2), Duration::HOUR] {
+        let service = Stepped::start().await;
+        service
+            .sandbox
+            .config(json!({ "in_progress_ms": 600_000 }))
+            .await;
+        let paused = service
+            .add_site("paused", "E2PAUSED000001", OTHER_KEY)
+            .await;
+        service
+            .sandbox
+            .set_key(OTHER_KEY, json!({ "enabled": false }))
+            .await;
+        service.advance(step);
+        let accepted = service.publish_and_run("/accepted").await;
+        let held = paused.publish_path("/held").await;
+        service.run().await;
+        // It counts by the clock of its time, for 25 seconds.
+        service.sandbox.fault(create(1, unavailable())).await;
+        service
+            .publish_paths((0..15).map(|n| format!("/{n}/*")))
+            .await;
+        service.run().await;
+        let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
+        service.sandbox.fault(create(1, throttling)).await;
+        let throttled = service.publish_and_run("/throttled").await;
+        service.advance(-step);
+        service
+            .sandbox
+            .set_key(OTHER_KEY, json!({ "enabled": true }))
+            .await;
+        service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+        service.sandbox.complete().await;
+        for _ in 0..60 {
+            service.pass(1).await;
+        }
+        assert_eq!(
+            service.states(&[accepted, throttled]).await,
+            ["completed", "completed"],
+            "{step}"
+        );
+        assert_eq!(
+            paused.get_publish(&held).await["state"],
+            "completed",
+            "{step}"
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! Nobody waits for another's trouble: sites that share a distribution, and sites beside one that
+//! cannot be read.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use skycms_cdn::domain::{PolicyName, Spending};
+use time::Duration;
+
+use crate::faults::create;
+use crate::support::{DISTRIBUTION, Database, Stepped, eventually};
+
+const SLOW: u64 = 3_600_000;
+const OTHER_KEY: &str = "AKIAOTHER00000000001";
+
+fn unavailable() -> Value {
+    json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 })
+}
+
+#[tokio::test]
+async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    service.sandbox.fault(create(1, unavailable)).await;
+    other
+        .publish(json!({ "paths": (0..3_000).map(|n| format!("/{n}")).collect::<Vec<_>>() }))
+        .await;
+    service.run().await;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let site = store
+        .site_id(&"other".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(store.remove_site(site, now).await.unwrap());
+    assert_eq!(store.next_due(&[]).await.unwrap(), None);
+    let path = service.publish_and_run("/path").await;
+    assert_eq!(service.state_of(&path).await, "in_progress");
+}
+
+#[tokio::test]
+async fn a_neighbours_files_fold_nothing_here() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW }))
+        .await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let pages: Vec<_> = (0..200).map(|n| format!("/theirs/{n}")).collect();
+    other.publish(json!({ "paths": pages })).await;
+    service.run().await;
+    let economical = Spending {
+        policy: PolicyName::Economical,
+        ..Spending::default()
+    };
+    service
+        .state
+        .store
+        .save_spending(service.site(), &economical)
+        .await
+        .unwrap();
+    service
+        .publish_paths((0..12).map(|n| format!("/ours/{n}")))
+        .await;
+    service.run().await;
+    let newest = service.sandbox.accepted().await.remove(0);
+    assert_eq!(newest["paths"].as_array().unwrap().len(), 12);
+}
+
+#[tokio::test]
+async fn a_site_that_cannot_be_read_stops_only_itself() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", "E2OTHER0000001", OTHER_KEY).await;
+    let theirs = other.publish_path("/theirs").await;
+    let ours = service.publish_and_run("/ours").await;
+    let mut db = service.database.connect().await;
+    sqlx::query("UPDATE cdn_settings SET region = 'moon-1' WHERE distribution_id = $1")
+        .bind(DISTRIBUTION)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let waiting = service.api.publish_path("/waiting").await;
+    service.pass(3).await;
+    assert_eq!(other.get_publish(&theirs).await["state"], "completed");
+    assert_eq!(
+        service.states(&[ours, waiting]).await,
+        ["in_progress", "queued"]
+    );
+    service
+        .state
+        .directory
+        .refresh(&service.state.store)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_neighbours_batch_without_an_answer_holds_nobody() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "at_least": 2, "fault": unavailable() }))
+        .await;
+    let theirs: Vec<_> = (0..3_000).map(|n| format!("/{n}")).collect();
+    let theirs = other.publish(json!({ "paths": theirs })).await;
+    service.run().await;
+    let ours = service.publish_and_run("/ours").await;
+    for _ in 0..6 {
+        service.pass(5).await;
+    }
+    assert_ne!(service.state_of(&ours).await, "queued");
+
+    let off = json!({ "enabled": false });
+    service.sandbox.set_key(OTHER_KEY, off).await;
+    service.sandbox.clear_faults().await;
+    service.pass(31).await;
+    let id = theirs["id"].as_str().unwrap();
+    let held = other.get_publish(id).await;
+    assert_eq!(held["invalidations"][0]["waiting_for"], "settings");
+    let next = service.publish_and_run("/next").await;
+    assert_ne!(service.state_of(&next).await, "queued", "they are paused");
+}
+
+#[tokio::test]
+async fn a_neighbours_calls_neither_clear_nor_age_a_backlog() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
+        ("MAX_BACKLOG_SECONDS", "60"),
+    ])
+    .await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW, "wildcards_in_progress": 1 }))
+        .await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let economical = Spending {
+        policy: PolicyName::Economical,
+        ..Spending::default()
+    };
+    let store = &service.state.store;
+    store
+        .save_spending(service.site(), &economical)
+        .await
+        .unwrap();
+    service.publish_and_run("/first/*").await;
+    let mut theirs = String::new();
+    for n in 0..3 {
+        theirs = other.publish_path(&format!("/theirs/{n}/*")).await;
+        service.run().await;
+    }
+    service.pass(61).await;
+    service
+        .publish_paths((0..3).map(|n| format!("/ours/{n}")))
+        .await;
+    service.run().await;
+    let newest = service.sandbox.accepted().await.remove(0);
+    assert_eq!(
+        newest["paths"],
+        json!(["/ours/0", "/ours/1", "/ours/2"]),
+        "their backlog is not ours"
+    );
+    let held = other.get_publish(&theirs).await;
+    assert_eq!(held["waiting_for"], "quota");
+    assert!(held["note"].is_string(), "still their backlog: {held:#}");
+}
+
+#[tokio::test]
+async fn settings_that_move_during_a_call_leave_no_lease() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let slow = json!({ "kind": "slow", "ms": 1_000 });
+    service.sandbox.fault(create(1, slow)).await;
+    let ours = service.api.publish_path("/ours").await;
+    let dispatcher = service.dispatcher.clone();
+    let calling = tokio::spawn(async move { dispatcher.run_pending().await });
+    eventually("the call to arrive", || async {
+        (service.sandbox.creates().await.len() == 1).then_some(())
+    })
+    .await;
+    let elsewhere = "E2ELSEWHERE001";
+    service
+        .sandbox
+        .add_tenant(elsewhere, "AKIAMOVED00000000001")
+        .await;
+    service
+        .activate(service.site(), elsewhere, "AKIAMOVED00000000001")
+        .await;
+    calling.await.unwrap().unwrap();
+    let theirs = other.publish_path("/theirs").await;
+    service.run().await;
+    assert_ne!(other.get_publish(&theirs).await["state"], "queued");
+    assert_eq!(service.run_until_ended(&ours).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn an_entry_of_a_site_that_cannot_be_read_stops_no_start() {
+    let service = Stepped::start().await;
+    let mut db = service.database.connect().await;
+    sqlx::query("UPDATE site SET publisher_hosts = '{not a host/, www.example.com}'")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let again = Database::at(service.database.url.clone());
+    let sandbox = Arc::clone(&service.sandbox);
+    let service = Stepped::start_on(again, sandbox, &[], Duration::ZERO).await;
+    let id = service.publish_and_run("/about").await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    let site = service.state.directory.site("default").unwrap();
+    assert_eq!(site.intake.publisher_hosts.len(), 1);
+}
