@@ -102,11 +102,13 @@ fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64)
         waiting_for: None,
         progress: None,
         error: None,
-        edge: (id % 5 == 1 && state == PublishState::Completed).then_some(if id % 2 == 0 {
-            EdgeState::Stale
-        } else {
-            EdgeState::Fresh
-        }),
+        edge: (id % 5 == 1 && state == PublishState::Completed).then_some(
+            if id.is_multiple_of(2) {
+                EdgeState::Stale
+            } else {
+                EdgeState::Fresh
+            },
+        ),
     }
 }
 
