@@ -47,13 +47,14 @@ async fn everything_works_below_a_path_prefix() {
             .await
             .unwrap()
     );
+    browser.open("/settings/cdn/hook").await;
     browser
         .assert_sees(
             "#hook-url",
             &format!("http://127.0.0.1:{port}/cdn/api/sites/default/publishes"),
         )
         .await;
-
+    browser.open("/settings/cdn").await;
     fill(browser, DISTRIBUTION, KEY, SECRET).await;
     browser.save_and_test().await;
     assert_eq!(outcomes(browser).await[4], "waiting");
