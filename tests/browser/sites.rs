@@ -37,10 +37,16 @@ async fn sites_come_and_go_on_a_page() {
         .unwrap();
     browser.wait_for(".notice", "The site was added").await;
     browser.assert_sees(".site summary", "shop-de").await;
-    browser
-        .assert_sees("#hook", "/api/sites/shop-de/publishes")
-        .await;
     inspect(browser, "the settings of a new site").await;
+    browser
+        .find("a[href$='/settings/cdn/hook']")
+        .await
+        .click()
+        .await
+        .unwrap();
+    browser
+        .wait_for("#hook", "/api/sites/shop-de/publishes")
+        .await;
 
     // To the other site and its same page, with the keyboard.
     let summary = browser.find(".site summary").await;

@@ -58,7 +58,7 @@ async fn an_accepted_publish_has_the_documented_shape() {
         json!({
             "id": id, "site": "default", "state": "queued", "received_at": received_at,
             "items": ["/about", "/blog/post-1", "/", "/index.html", "/docs/*", "#article:42"],
-            "invalidations": [],
+            "invalidations": [], "edge": [],
         })
     );
     assert_eq!(service.api.get_publish(id).await, told, "it is durable");
