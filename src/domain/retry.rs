@@ -6,6 +6,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
+use super::limits::IN_PROGRESS;
 use super::pieces::{Search, Suspicion, fit, suspect};
 use super::{
     AwsError, Belief, Beliefs, CreateOutcome, GetOutcome, InvalidationId, Item, Kind, Limits, Room,
@@ -23,9 +24,6 @@ const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
 /// For how long a batch of a size that was never accepted is sent again as a whole, although it is
 /// throttled, when an earlier attempt may have been accepted.
 const SPLIT_ANYWAY: Duration = Duration::minutes(10);
-/// After how long a batch for which there is no room goes in pieces, although others are in
-/// progress.
-const WAITED_LONG: Duration = Duration::seconds(30);
 /// How long a key may be denied `GetInvalidation` while the site works.
 const DENIED_FOR: Duration = Duration::MINUTE;
 /// How long questions may be refused in words that nobody knows.
@@ -216,7 +214,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
                 .into_iter()
                 .all(|kind| kind.of(sent.others) <= kind.of(held) / 2);
             // It has waited for longer than the others take to complete: perhaps some never do.
-            let long = (now - sent.planned_at).abs() > WAITED_LONG;
+            let long = (now - sent.planned_at).abs() > IN_PROGRESS;
             if sent.items.len() > 1 && (little || held.is_mixed()) {
                 smaller(error, sent, held, &mut beliefs)
             } else if sent.items.len() > 1 && long {
