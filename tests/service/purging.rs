@@ -159,6 +159,36 @@ async fn what_a_lost_answer_may_have_filled_is_not_filled_again_at_once() {
     assert_eq!(calls.len(), 1, "the quota may be full: {calls:?}");
 }
 
+/// What is in progress may stay so: then the room beside it is all there is.
+#[tokio::test]
+async fn a_batch_that_does_not_fit_beside_what_never_completes_goes_in_pieces() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW, "files_in_progress": 20 }))
+        .await;
+    service
+        .publish_paths((0..12).map(|n| format!("/{n}")))
+        .await;
+    service.run().await;
+    let id = service
+        .publish_paths((20..35).map(|n| format!("/{n}")))
+        .await;
+    service.run().await;
+    assert_eq!(service.state_of(&id).await, "queued");
+    for _ in 0..60 {
+        service.pass(1).await;
+    }
+    assert_ne!(service.state_of(&id).await, "queued", "there is room for 8");
+    let mut db = service.database.connect().await;
+    let most: Option<i32> =
+        sqlx::query_scalar("SELECT (beliefs #>> '{files,most}')::int FROM distribution")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+    assert_eq!(most, None, "which says nothing about the size of a call");
+}
+
 /// After 25 seconds others may take its place, and it has to wait for one.
 #[tokio::test]
 async fn what_counts_no_longer_needs_room_again() {
