@@ -4,7 +4,8 @@ use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::listen::{CHANGE, announce_settings};
+use super::listen::announce_settings;
+use super::transitions::announce_change;
 use super::{SiteId, Store, StoreError, parse_items};
 use crate::domain::edge::{CheckedPublish, EdgeCheck, PublicAddress};
 
@@ -57,12 +58,14 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let mut claims = Vec::with_capacity(rows.len());
+        let mut unreadable = Vec::new();
         for row in rows {
             let address = row.public_address.unwrap_or_default();
             let (Ok(address), Ok(items)) =
                 (PublicAddress::parse(&address, true), parse_items(row.items))
             else {
                 tracing::error!(publish = %row.publish_id, "its pages cannot be looked at");
+                unreadable.push(row.publish_id);
                 continue;
             };
             claims.push(EdgeClaim {
@@ -79,6 +82,17 @@ impl Store {
                 claimed_at: now,
                 token,
             });
+        }
+        if !unreadable.is_empty() {
+            // Otherwise each would come again for ever, before others of its site.
+            sqlx::query!(
+                "UPDATE edge_check SET next_at = NULL, lease_token = NULL
+                 WHERE lease_token = $1 AND publish_id = ANY($2)",
+                token,
+                &unreadable,
+            )
+            .execute(&self.pool)
+            .await?;
         }
         Ok(claims)
     }
@@ -109,13 +123,12 @@ impl Store {
         .execute(&mut *tx)
         .await?
         .rows_affected();
-        sqlx::query("SELECT pg_notify($1, $2)")
-            .bind(CHANGE)
-            .bind(claim.site.0.to_string())
-            .execute(&mut *tx)
-            .await?;
+        if done == 0 {
+            return Ok(false);
+        }
+        announce_change(&mut tx, claim.site).await?;
         tx.commit().await?;
-        Ok(done > 0)
+        Ok(true)
     }
 
     /// What was found of a publish's pages, and whether they will be looked at, or looked at again.

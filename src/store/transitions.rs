@@ -61,7 +61,7 @@ pub(super) async fn move_publishes(
            WHERE p.site_id = o.site_id AND p.id = o.publish_id AND p.planned
              AND (p.state, p.submitted_at, p.ended_at) IS DISTINCT FROM (o.state, o.submitted_at, o.ended_at)
            RETURNING p.site_id, p.id, p.state, p.items, p.ended_at)
-         -- Readers' copies are looked at next; of a storm the latest publishes only.
+         -- Readers' copies are looked at next; in a storm, of at most a hundred publishes.
          INSERT INTO edge_check (site_id, publish_id, next_at)
          SELECT m.site_id, m.id, m.ended_at FROM moved m
          WHERE m.state = 'completed'

@@ -184,7 +184,7 @@ async fn a_site_without_an_address_and_a_publish_without_pages_are_left_alone() 
 }
 
 #[tokio::test]
-async fn of_a_storm_the_latest_hundred_are_looked_at() {
+async fn of_a_storm_a_hundred_are_looked_at() {
     let service = service().await;
     for page in 0..130 {
         service.api.publish_path(&format!("/{page}")).await;
@@ -235,4 +235,34 @@ async fn two_replicas_look_at_a_site_one_after_the_other_and_take_over_from_each
     }
     let late = store.record_edge(&held[0], &[], None, now()).await.unwrap();
     assert!(!late, "whose lease has run out changes nothing");
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_is_given_up_and_holds_no_other() {
+    let service = service().await;
+    let mut ids = Vec::new();
+    for path in ["/broken", "/about"] {
+        let id = service.api.publish_path(path).await;
+        service.run().await;
+        service.run_until_ended(&id).await;
+        ids.push(id);
+    }
+    let mut database = service.database.connect().await;
+    sqlx::query("UPDATE publish SET items = '{relative}' WHERE id = $1::uuid")
+        .bind(&ids[0])
+        .execute(&mut database)
+        .await
+        .unwrap();
+    // The first look meets it, the second does not.
+    for _ in 0..2 {
+        service.edge.check_due().await.unwrap();
+    }
+    let publish = service.api.get_publish(&ids[1]).await;
+    assert_eq!(publish["edge"][0]["state"], "fresh", "{publish:#}");
+    let waiting: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM edge_check WHERE next_at IS NOT NULL")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+    assert_eq!(waiting, 0);
 }
