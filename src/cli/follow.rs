@@ -101,8 +101,13 @@ impl Published {
 
     /// Whether nothing better is to come.
     fn has_reached(&self, goal: Goal) -> bool {
-        let is_seen = goal == Goal::Ended || self.state != "completed" || self.is_fresh();
+        let is_seen = goal == Goal::Ended || self.state != "completed" || self.is_judged();
         self.has_ended() && is_seen
+    }
+
+    /// Only what is stale is looked at again.
+    fn is_judged(&self) -> bool {
+        !self.edge.is_empty() && self.edge.iter().all(|check| check.state != "stale")
     }
 
     fn is_fresh(&self) -> bool {
@@ -141,8 +146,8 @@ impl Published {
     }
 }
 
-/// The publish as soon as it has reached the goal, or as it is after `wait`. That the service does not answer
-/// for a while ends nothing: the publish goes on.
+/// The publish as soon as it has reached the goal, or as it is after `wait`. That the service does
+/// not answer for a while ends nothing: the publish goes on.
 pub(super) async fn follow(
     service: &Service,
     publish: Value,
@@ -245,7 +250,7 @@ pub(super) fn must_be_fresh(publish: &Value, waited: Duration) -> Result<(), Cli
         format!("\n  {} is {}. {detail}", check.url, check.state)
     });
     Err(CliError::Failed(format!(
-        "publish {id} is completed, but readers do not get all of it after {seconds} s:{}",
+        "publish {id} is completed, but readers do not get all of it:{}",
         lines.collect::<String>()
     )))
 }

@@ -338,4 +338,19 @@ async fn readers_are_waited_for_too() {
     assert_eq!(said.code(), 1);
     let words = "https://www.example.com/about is stale. It is a day old.";
     assert!(said.stderr.contains(words), "{}", said.stderr);
+
+    // It is not looked at again, so that nothing is left to wait for.
+    let service = Canned::start(vec![
+        answer("202 Accepted", "", &publish("completed", json!([]))),
+        answer(
+            "200 OK",
+            "",
+            &publish("completed", page("unreachable", Some("No answer."))),
+        ),
+    ])
+    .await;
+    let arguments = ["publish", "--wait=60", "--fresh", "/about"];
+    let said = run(&publisher(&service.url, TOKEN), &arguments).await;
+    assert_eq!(said.code(), 1);
+    assert_eq!(service.requests().len(), 2);
 }
