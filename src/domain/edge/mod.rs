@@ -165,19 +165,6 @@ impl CheckedPublish {
     }
 }
 
-/// What “Save and test” finds at the public address: whether it is served through CloudFront, and
-/// the reason if it is not.
-pub fn is_served(
-    address: &PublicAddress,
-    answer: Result<&EdgeAnswer, &EdgeTrouble>,
-) -> Result<String, String> {
-    match answer {
-        Ok(answer) if answer.is_of_cloudfront() => Ok(words::served(address, answer)),
-        Ok(answer) => Err(words::not_cloudfront(address, answer)),
-        Err(trouble) => Err(words::unreachable(address, trouble)),
-    }
-}
-
 /// When a page is looked at again that was stale at the `attempt`th look, which counts from 0.
 pub fn look_again(attempt: i16) -> Option<Duration> {
     [5, 20, 60]

@@ -126,7 +126,7 @@ fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String
     )
 }
 
-pub(super) fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> String {
+fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> String {
     if answer.is_redirect()
         && let Some(location) = &answer.location
     {
@@ -155,14 +155,6 @@ pub(super) fn unreachable(address: &PublicAddress, trouble: &EdgeTrouble) -> Str
         }
     };
     format!("{address} could not be fetched from here: {trouble}. {fix}")
-}
-
-pub(super) fn served(address: &PublicAddress, answer: &EdgeAnswer) -> String {
-    let from = match &answer.pop {
-        Some(pop) => format!(", here from edge location {pop}"),
-        None => String::new(),
-    };
-    format!("{address} is served through CloudFront{from}.")
 }
 
 fn day_and_time(at: OffsetDateTime) -> String {
