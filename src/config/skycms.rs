@@ -22,10 +22,11 @@ impl SkyCmsConfig {
         let Some(url) = vars.endpoint("SKYCMS_URL")? else {
             return Ok(None);
         };
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if url.query().is_some() || url.fragment().is_some() || has_user {
             return Err(error(
                 "SKYCMS_URL",
-                "must have neither a query, nor a fragment, nor a user name",
+                "must have neither a query, nor a fragment, nor a user name or password",
             ));
         }
         let cookie = vars.text("SKYCMS_COOKIE")?;
