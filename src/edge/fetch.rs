@@ -18,7 +18,7 @@ use url::Host;
 use crate::domain::edge::{EdgeAnswer, EdgeTrouble, PublicAddress};
 
 /// How long one page may take, all in all.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of a page is read.
 const LARGEST_PAGE: usize = 1 << 20;
 const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (edge check)");
@@ -50,7 +50,7 @@ impl Fetcher {
         let resolver = tower::service_fn(move |name: Name| resolve(name, allow_private));
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new(resolver));
         tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(PATIENCE));
+        tcp.set_connect_timeout(Some(TIMEOUT));
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()?
             .https_or_http()
@@ -82,9 +82,9 @@ impl Fetcher {
         if !self.allow_private && literal.is_some_and(|ip| !is_public(ip)) {
             return Err(EdgeTrouble::PrivateAddress);
         }
-        tokio::time::timeout(PATIENCE, self.answer(address.url(path)))
+        tokio::time::timeout(TIMEOUT, self.answer(address.url(path)))
             .await
-            .unwrap_or(Err(EdgeTrouble::TooSlow(PATIENCE.as_secs())))
+            .unwrap_or(Err(EdgeTrouble::TooSlow(TIMEOUT.as_secs())))
     }
 
     async fn answer(&self, url: String) -> Result<EdgeAnswer, EdgeTrouble> {

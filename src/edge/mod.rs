@@ -51,7 +51,6 @@ impl EdgeChecker {
     }
 
     /// Without a pause between requests, for tests.
-    #[must_use]
     pub fn unhurried_by_rate(self) -> Self {
         Self {
             between: Duration::ZERO,

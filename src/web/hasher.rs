@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::domain::NewPassword;
 
 /// How long a hash may wait for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whose password is hashed. Each kind has a place of its own, so that a storm of strangers holds
 /// nobody else up.
@@ -59,7 +59,7 @@ impl Hasher {
             Place::Known => &self.known,
             Place::Stranger => &self.strangers,
         };
-        tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned())
+        tokio::time::timeout(TIMEOUT, Arc::clone(places).acquire_owned())
             .await
             .map_err(|_| Busy)?
             .map(Turn)

@@ -20,7 +20,7 @@ const GOOD_FOR: Duration = Duration::minutes(1);
 /// How long SkyCMS is left alone after it did not answer.
 const PAUSE: Duration = Duration::seconds(5);
 /// How long it may take, for both pages.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// How many sessions are asked about at once.
 const AT_ONCE: usize = 16;
 /// How many sessions are remembered.
@@ -156,7 +156,7 @@ impl SkyCms {
         {
             return word.clone();
         }
-        let word = tokio::time::timeout(PATIENCE, self.ask(cookies))
+        let word = tokio::time::timeout(TIMEOUT, self.ask(cookies))
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(skycms = %self.config.url, "SkyCMS did not answer in time, {SO}");

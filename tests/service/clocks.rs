@@ -1,16 +1,12 @@
 //! Clocks that jump: a machine that slept, a clock that was set back, a day without a call.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use time::Duration;
 
-use crate::faults::create;
+use crate::faults::{create, unavailable};
 use crate::support::{KEY, Stepped, eventually};
 
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
-
-fn unavailable() -> Value {
-    json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 })
-}
 
 #[tokio::test]
 async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {

@@ -50,6 +50,11 @@ pub(crate) fn create(times: u32, fault: Value) -> Value {
     json!({ "operation": "create", "times": times, "fault": fault })
 }
 
+/// An answer from which nobody can tell what became of the call.
+pub(crate) fn unavailable() -> Value {
+    json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 })
+}
+
 /// Has the next `CreateInvalidation` accepted and its answer lost, in a way that a repeat does not
 /// bring back.
 pub(crate) async fn lose_answer(sandbox: &Sandbox) {

@@ -3,19 +3,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use skycms_cdn::domain::{PolicyName, Spending};
 use time::Duration;
 
-use crate::faults::create;
+use crate::faults::{create, unavailable};
 use crate::support::{DISTRIBUTION, Database, Stepped, eventually};
 
 const SLOW: u64 = 3_600_000;
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
-
-fn unavailable() -> Value {
-    json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 })
-}
 
 #[tokio::test]
 async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {

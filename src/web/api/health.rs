@@ -13,7 +13,7 @@ use crate::web::AppState;
 use crate::web::api::openapi::OPERATIONS;
 
 /// How long the database may take to give a sign of life: less than common probes wait.
-const PATIENCE: Duration = Duration::from_millis(800);
+const TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Whether it is well.
 #[derive(Serialize, ToSchema)]
@@ -69,7 +69,7 @@ pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<He
 
 async fn answers(state: &AppState) -> bool {
     matches!(
-        tokio::time::timeout(PATIENCE, state.store.ping()).await,
+        tokio::time::timeout(TIMEOUT, state.store.ping()).await,
         Ok(Ok(()))
     )
 }

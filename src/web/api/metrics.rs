@@ -17,7 +17,7 @@ use crate::web::api::openapi::{OPERATIONS, OfMetrics};
 use crate::web::http::error::{Error, Result};
 
 /// How long the database may take. A scrape is worth more without what it tells than too late.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// What proxies add: behind one, the peer is not the caller.
 const OF_PROXIES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
@@ -52,7 +52,7 @@ pub(crate) async fn show(
         None if !is_local(peer, &headers) => return Err(Error::NotLocal),
         _ => {}
     }
-    let standing = tokio::time::timeout(PATIENCE, state.store.standing(state.clock.now())).await;
+    let standing = tokio::time::timeout(TIMEOUT, state.store.standing(state.clock.now())).await;
     let text = state
         .metrics
         .encode(standing.ok().and_then(Result::ok).as_ref());
