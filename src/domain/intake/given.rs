@@ -28,7 +28,7 @@ pub(super) enum GivenPathError {
     Url(String),
     #[error(
         "the host {host} is not one of this site's publisher hosts ({accepted}): send the path alone, or add the \
-         host in Settings → CDN → Publishing"
+         host in Settings → CDN → Publishing rules"
     )]
     Host {
         host: PublisherHost,
