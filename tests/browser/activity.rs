@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use crate::driver::Scripts;
+use crate::everywhere::inspect;
 use crate::stage::Stage;
 use crate::support::{DISTRIBUTION, KEY, TOKEN};
 
@@ -35,6 +36,34 @@ async fn a_publish_appears_and_completes_before_the_eyes() {
     browser.wait_for(&row, "Completed").await;
     browser.assert_sees(&row, "completed in ").await;
     browser.assert_was_not_reloaded().await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn readers_are_seen_to_get_the_new_page() {
+    let stage = Stage::with(Scripts::On, |variables| {
+        variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
+    })
+    .await;
+    stage
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn/publishing").await;
+    browser.fill("public_address", &stage.sandbox.edge).await;
+    browser.submit("Save the rules").await;
+    let path = "/news/2026/the-market-square-reopens-after-two-years-of-rebuilding";
+    let id = stage.api().publish_path(path).await;
+    browser.open(&format!("/activity/{id}")).await;
+    browser.wait_for(".invalidation", "In progress").await;
+    browser.mark().await;
+    stage.sandbox.complete().await;
+    browser.wait_for("#edge", "Fresh").await;
+    browser.assert_was_not_reloaded().await;
+    inspect(browser, "a publish that readers get").await;
+    browser.open("/activity").await;
+    browser.assert_sees(&format!("#p-{id}"), "Fresh").await;
     stage.finish().await;
 }
 

@@ -56,7 +56,10 @@ pub(crate) async fn fresh(camera: &Camera) {
 pub(crate) async fn at_work(camera: &Camera) {
     let database = Database::fresh().await;
     let past = day::live_through(&database).await;
-    let stage = Stage::on(Scripts::On, database, past.sandbox, |_| {}).await;
+    let stage = Stage::on(Scripts::On, database, past.sandbox, |variables| {
+        variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
+    })
+    .await;
     let (browser, sandbox, api) = (&stage.browser, &stage.sandbox, stage.api());
 
     browser.open("/activity").await;
@@ -77,6 +80,7 @@ pub(crate) async fn at_work(camera: &Camera) {
     browser.open("/settings/cdn").await;
     camera.take(browser, "settings-connected", Whole).await;
     browser.open("/settings/cdn/publishing").await;
+    browser.fill("public_address", &sandbox.edge).await;
     browser.fill("hosts", "www.example.com").await;
     browser
         .fill("related", "/blog/* => /blog/ /feed.xml\n/sitemap.xml")
@@ -86,12 +90,20 @@ pub(crate) async fn at_work(camera: &Camera) {
     camera.take(browser, "settings-related", Whole).await;
     browser.submit("Save the rules").await;
     camera.take(browser, "settings-publishing", Whole).await;
+    for body in [
+        json!({ "paths": ["https://preview.example.com/about"] }),
+        json!({ "paths": ["/about", "/news/*/today"] }),
+    ] {
+        api.post(&[], body.to_string()).await;
+    }
     browser.open("/settings/cdn/policy").await;
     camera.take(browser, "settings-cost", Whole).await;
     browser.open("/settings/cdn/hook").await;
     browser.fill("token-name", "GitHub Actions").await;
     browser.submit("Create a new token").await;
     camera.take(browser, "settings-token", Whole).await;
+    browser.open("/settings/cdn/refused").await;
+    camera.take(browser, "settings-refused", Whole).await;
 
     browser.open("/purge").await;
     camera.take(browser, "purge", Whole).await;
@@ -131,6 +143,12 @@ pub(crate) async fn at_work(camera: &Camera) {
     sandbox.config(json!({ "in_progress_ms": 600_000 })).await;
     browser.open(&format!("/activity/{id}")).await;
     camera.take(browser, "publish-completed", Top).await;
+    let id = api.publish_path("/news/market-square-reopens").await;
+    browser.open(&format!("/activity/{id}")).await;
+    browser.wait_for(".invalidation", "In progress").await;
+    sandbox.complete().await;
+    browser.wait_for("#edge", "Fresh").await;
+    camera.take(browser, "publish-fresh", Whole).await;
 
     // A rebuild of one page at a time, between its first and its second batch.
     browser.open("/activity").await;
