@@ -18,7 +18,7 @@ const answer = await client.send(
 );
 const id = answer.Invalidation.Id;
 await waitUntilInvalidationCompleted(
-  { client, maxWaitTime: 60, minDelay: 1, maxDelay: 2 },
+  { client, maxWaitTime: Number(process.env.WAIT_SECONDS), minDelay: 1, maxDelay: 2 },
   { DistributionId: distribution, Id: id },
 );
 console.log(id);

@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::proxy::{Prefix, Proxy};
-use crate::support::{DISTRIBUTION, Database, PATIENCE, Replica, Sandbox, variables};
+use crate::support::{
+    DISTRIBUTION, Database, Front, PATIENCE, Replica, Sandbox, eventually, free_port, variables,
+};
 
 const ACCESS_KEY: &str = "SKYCSENDERSKEY000001";
 const SECRET_KEY: &str = "a/secret/of/a/key/pair/of/this/service/1";
@@ -28,8 +30,9 @@ const SECRET_KEY: &str = "a/secret/of/a/key/pair/of/this/service/1";
 struct Bench {
     replica: Replica,
     endpoint: String,
+    /// The port of a TLS proxy, and the certificate of its authority.
+    tls: Option<(u16, PathBuf)>,
     proxy: Option<Proxy>,
-    #[expect(dead_code, reason = "it lives as long as the service")]
     sandbox: Sandbox,
     #[expect(dead_code, reason = "it lives as long as the service")]
     database: Database,
@@ -59,6 +62,7 @@ impl Bench {
         let mut bench = Self {
             endpoint: replica.api.base.clone(),
             replica,
+            tls: None,
             proxy: None,
             sandbox,
             database,
@@ -66,6 +70,7 @@ impl Bench {
         if let Some(prefix) = prefix {
             let proxy = Proxy::start(address.parse().unwrap(), prefix).await;
             bench.endpoint = format!("https://localhost:{}/cdn", proxy.port);
+            bench.tls = Some((proxy.port, proxy.authority.path().to_owned()));
             bench.proxy = Some(proxy);
         }
         bench
@@ -81,6 +86,7 @@ impl Bench {
             .env("HOME", "/nonexistent")
             // It warns that Node is old.
             .env("NODE_NO_WARNINGS", "1")
+            .env("WAIT_SECONDS", "30")
             .env("AWS_ENDPOINT_URL_CLOUDFRONT", &self.endpoint)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
@@ -89,11 +95,11 @@ impl Bench {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        if let Some(proxy) = &self.proxy {
+        if let Some((port, authority)) = &self.tls {
             command
-                .env("AWS_CA_BUNDLE", proxy.authority.path())
-                .env("NODE_EXTRA_CA_CERTS", proxy.authority.path())
-                .env("PROXY_PORT", proxy.port.to_string());
+                .env("AWS_CA_BUNDLE", authority)
+                .env("NODE_EXTRA_CA_CERTS", authority)
+                .env("PROXY_PORT", port.to_string());
         }
         let output = tokio::time::timeout(PATIENCE, command.output())
             .await
@@ -209,7 +215,7 @@ async fn wagtail_purges() {
         bench.python("purge_wagtail.py", &arguments).await.unwrap(),
         ""
     );
-    let sent = support::eventually("the purge to be sent", || async {
+    let sent = eventually("the purge to be sent", || async {
         bench.published().await.into_iter().next()
     })
     .await;
@@ -234,6 +240,61 @@ async fn skycms_publishes_pages_and_its_home_page() {
         let id = bench.python("skycms.py", &arguments).await.unwrap();
         assert_eq!(bench.replica.api.get_publish(&id).await["items"], items);
     }
+}
+
+/// As docs/SKYCMS.md sets it up: Caddy with its own authority answers for CloudFront's host.
+#[tokio::test]
+async fn skycms_publishes_through_caddy_in_cloudfronts_place() {
+    let mut bench = Bench::start().await;
+    let port = free_port();
+    let recipe = std::fs::read_to_string("deploy/proxy/Caddyfile").unwrap();
+    let (_, host) = recipe.split_once("cloudfront.amazonaws.com {").unwrap();
+    let service = bench.endpoint.trim_start_matches("http://");
+    let host = host.replace("127.0.0.1:8080", service);
+    let caddy = Front::caddy_with(port, &format!("cloudfront.amazonaws.com:{port} {{{host}")).await;
+    let authority = ".local/share/caddy/pki/authorities/local/root.crt";
+    let authority = caddy.directory.path().join(authority);
+    eventually("Caddy's authority", || async {
+        authority.exists().then_some(())
+    })
+    .await;
+    bench.tls = Some((port, authority));
+    let url = "https://www.example.com/about";
+    // Caddy makes the certificate while it listens already.
+    let id = eventually("SkyCMS's publish", || async {
+        bench.python("skycms.py", &[DISTRIBUTION, url]).await.ok()
+    })
+    .await;
+    let publish = bench.replica.api.get_publish(&id).await;
+    assert_eq!(publish["items"], json!(["/about"]));
+}
+
+/// boto3's waiter stops at once; that of JavaScript takes any error for “not yet”.
+#[tokio::test]
+async fn waiters_learn_why_a_publish_failed() {
+    let bench = Bench::start().await;
+    let fault = json!({
+        "kind": "error", "code": "InvalidArgument", "message": "That path again.",
+    });
+    let refuse = json!({ "operation": "create", "fault": fault });
+    bench.sandbox.fault(refuse.clone()).await;
+    let boto = bench.python("boto.py", &[DISTRIBUTION, "boto", "/boto"]);
+    let said = boto.await.unwrap_err();
+    assert!(
+        said.contains("WaiterError") && said.contains("InvalidationFailed"),
+        "{said}"
+    );
+    assert!(said.contains("That path again."), "{said}");
+
+    bench.sandbox.fault(refuse).await;
+    let said = bench
+        .node(&[DISTRIBUTION, "javascript", "/javascript"])
+        .await
+        .unwrap_err();
+    assert!(
+        said.contains("TimeoutError") && said.contains("That path again."),
+        "{said}"
+    );
 }
 
 #[tokio::test]
