@@ -25,7 +25,7 @@ use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, PublicUrl};
 use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::FieldErrors;
-use crate::edge::{EdgeChecker, Fetcher};
+use crate::edge::{EdgeChecker, Fetcher, NoFetcher};
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::store::{
@@ -81,6 +81,8 @@ pub enum AppError {
     Authorities(#[from] cloudfront::NoAuthorities),
     #[error(transparent)]
     SkyCms(#[from] NoClient),
+    #[error(transparent)]
+    Edge(#[from] NoFetcher),
     /// The address could not be listened on.
     #[error("LISTEN_ADDR: cannot listen on {address}: {source}")]
     Listen {

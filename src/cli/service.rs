@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use reqwest::header::{self, HeaderValue};
+use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,19 +12,16 @@ use super::CliError;
 use crate::config::ClientConfig;
 use crate::domain::SiteName;
 
-/// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take beyond the time that it was asked to wait.
+/// For an answer, beyond the time that the service was asked to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-/// The longest answer that is read.
-const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// One site of the service.
 pub(super) struct Service {
-    /// The site's publishes.
+    /// The address of the site's publishes.
     publishes: String,
     authorization: HeaderValue,
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Client,
 }
 
 /// Why there is no good answer.
@@ -73,8 +65,18 @@ struct ItemProblem {
     detail: String,
 }
 
+impl Problem {
+    fn words(self) -> String {
+        let items = self
+            .errors
+            .iter()
+            .map(|item| format!("\n  {}: {}", item.pointer, item.detail));
+        self.detail + &items.collect::<String>()
+    }
+}
+
 impl Service {
-    /// Reads who to call, and with which token. Connects to nothing yet.
+    /// Reads whom to call, and with which token. Connects to nothing yet.
     pub(super) fn from_environment(site: &SiteName) -> Result<Self, CliError> {
         let config = ClientConfig::from_environment()
             .map_err(|error| CliError::WrongUse(error.to_string()))?;
@@ -83,20 +85,16 @@ impl Service {
             CliError::WrongUse("PUBLISH_TOKEN: holds characters that no token has".into())
         })?;
         authorization.set_sensitive(true);
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        // The certificates of this machine, or where it has none, Mozilla's.
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .unwrap_or_else(|_| HttpsConnectorBuilder::new().with_webpki_roots())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        // A redirect would lose the body of a publish: it is reported instead.
+        let http = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| CliError::Failed(causes(&error)))?;
         Ok(Self {
             publishes: format!("{}/api/sites/{site}/publishes", config.url),
             authorization,
-            http: Client::builder(TokioExecutor::new()).build(connector),
+            http,
         })
     }
 
@@ -105,118 +103,79 @@ impl Service {
         let key = HeaderValue::try_from(key).map_err(|_| {
             Trouble::Refused("--idempotency-key: must be visible ASCII characters".into())
         })?;
-        let headers = [(HeaderName::from_static("idempotency-key"), key)];
-        let uri = self.publishes.clone();
-        self.ask(Method::POST, uri, headers, body.to_string(), Duration::ZERO)
-            .await
+        let request = self.http.post(&self.publishes);
+        let request = request.header("idempotency-key", key).json(body);
+        self.ask(request, Duration::ZERO).await
     }
 
     /// What would be sent.
     pub(super) async fn dry_run(&self, body: &Value) -> Result<Value, Trouble> {
-        let uri = format!("{}?dry_run=true", self.publishes);
-        self.ask(Method::POST, uri, [], body.to_string(), Duration::ZERO)
-            .await
+        let request = self.http.post(format!("{}?dry_run=true", self.publishes));
+        self.ask(request.json(body), Duration::ZERO).await
     }
 
     /// A publish as soon as it has ended, or as it is after `wait`.
     pub(super) async fn show(&self, id: &str, wait: Duration) -> Result<Value, Trouble> {
-        let prefer = HeaderValue::try_from(format!("wait={}", wait.as_secs()))
-            .map_err(|error| Trouble::Failed(error.to_string()))?;
-        let headers = [(HeaderName::from_static("prefer"), prefer)];
-        let uri = format!("{}/{id}", self.publishes);
-        self.ask(Method::GET, uri, headers, String::new(), wait)
-            .await
+        let request = self.http.get(format!("{}/{id}", self.publishes));
+        let request = request.header("prefer", format!("wait={}", wait.as_secs()));
+        self.ask(request, wait).await
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        uri: String,
-        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
-        body: String,
-        wait: Duration,
-    ) -> Result<Value, Trouble> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(&uri)
+    async fn ask(&self, request: RequestBuilder, wait: Duration) -> Result<Value, Trouble> {
+        let limit = wait + ANSWER_TIMEOUT;
+        let no_answer = |error: reqwest::Error| {
+            let why = match error.is_timeout() && !error.is_connect() {
+                true => format!("not within {} s", limit.as_secs()),
+                false => causes(&error.without_url()),
+            };
+            Trouble::ForNow {
+                words: format!("no answer from {}: {why}", self.publishes),
+                again_after: None,
+            }
+        };
+        let answer = request
             .header(header::AUTHORIZATION, self.authorization.clone())
-            .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
-            .body(Full::from(body))
-            .map_err(|error| Trouble::Refused(format!("SKYCMS_CDN_URL: {uri}: {error}")))?;
-        request.headers_mut().extend(headers);
-        let no_answer = |why: String| Trouble::ForNow {
-            words: format!("no answer from {uri}: {why}"),
-            again_after: None,
-        };
-        let asking = async {
-            let answer = self
-                .http
-                .request(request)
-                .await
-                .map_err(|e| no_answer(causes(&e)))?;
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, LONGEST_ANSWER)
-                .collect()
-                .await
-                .map_err(|e| no_answer(causes(e.as_ref())))?
-                .to_bytes();
-            read(&uri, parts.status, &parts.headers, &body)
-        };
-        tokio::time::timeout(wait + ANSWER_TIMEOUT, asking)
+            .timeout(limit)
+            .send()
             .await
-            .unwrap_or_else(|_| {
-                Err(no_answer(format!(
-                    "not within {} s",
-                    (wait + ANSWER_TIMEOUT).as_secs()
-                )))
-            })
-    }
-}
-
-/// The JSON of a good answer, or what a bad one means.
-fn read(
-    uri: &str,
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Value, Trouble> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if status.is_success() {
-        return serde_json::from_slice(body).map_err(|_| {
-            Trouble::Failed(format!("{uri} answered {status} without JSON: is SKYCMS_CDN_URL the address of the service?"))
-        });
-    }
-    let words = match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) if !problem.detail.is_empty() => {
-            let items = problem
-                .errors
-                .iter()
-                .map(|item| format!("\n  {}: {}", item.pointer, item.detail));
-            problem.detail + &items.collect::<String>()
+            .map_err(no_answer)?;
+        let (uri, status) = (answer.url().to_string(), answer.status());
+        let headers = answer.headers().clone();
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let body = answer.bytes().await.map_err(no_answer)?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|_| {
+                Trouble::Failed(format!(
+                    "{uri} answered {status} without JSON: is SKYCMS_CDN_URL the address of the service?"
+                ))
+            });
         }
-        _ if status.is_redirection() => format!(
-            "{uri} leads to {}; set SKYCMS_CDN_URL to where it ends",
-            text(header::LOCATION).unwrap_or("another address")
-        ),
-        _ => format!("{uri} answered {status}: is SKYCMS_CDN_URL the address of the service?"),
-    };
-    Err(match status {
-        StatusCode::REQUEST_TIMEOUT
-        | StatusCode::TOO_MANY_REQUESTS
-        | StatusCode::BAD_GATEWAY
-        | StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::GATEWAY_TIMEOUT => Trouble::ForNow {
-            words,
-            again_after: text(header::RETRY_AFTER)
-                .and_then(|seconds| seconds.parse().ok())
-                .map(Duration::from_secs),
-        },
-        // Somebody has to enter settings first; what was asked for is right.
-        StatusCode::CONFLICT => Trouble::Failed(words),
-        status if status.is_client_error() => Trouble::Refused(words),
-        _ => Trouble::Failed(words),
-    })
+        let words = match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) if !problem.detail.is_empty() => problem.words(),
+            _ if status.is_redirection() => format!(
+                "{uri} redirects to {}; set SKYCMS_CDN_URL to where that ends",
+                text(header::LOCATION).unwrap_or("another address")
+            ),
+            _ => format!("{uri} answered {status}: is SKYCMS_CDN_URL the address of the service?"),
+        };
+        Err(match status {
+            StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Trouble::ForNow {
+                words,
+                again_after: text(header::RETRY_AFTER)
+                    .and_then(|seconds| seconds.parse().ok())
+                    .map(Duration::from_secs),
+            },
+            // The request is right: somebody has to enter settings first.
+            StatusCode::CONFLICT => Trouble::Failed(words),
+            status if status.is_client_error() => Trouble::Refused(words),
+            _ => Trouble::Failed(words),
+        })
+    }
 }
 
 /// An error with what it comes from: “client error (Connect)” alone helps nobody.

@@ -4,15 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use http::{Request, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Bytes;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::TokioExecutor;
-use tower::util::BoxCloneSyncService;
+use reqwest::dns::{Name, Resolve, Resolving};
+use reqwest::{Client, header, redirect};
 use url::Host;
 
 use crate::domain::edge::{EdgeAnswer, EdgeTrouble, PublicAddress};
@@ -23,14 +16,17 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LARGEST_PAGE: usize = 1 << 20;
 const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (edge check)");
 
-type Resolver = BoxCloneSyncService<Name, std::vec::IntoIter<SocketAddr>, NotCalled>;
-
 /// Fetches pages. Clones share the client.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>,
+    client: Client,
     allow_private: bool,
 }
+
+/// Pages cannot be fetched.
+#[derive(Debug, thiserror::Error)]
+#[error("no client for edge checks: {0}")]
+pub struct NoFetcher(#[from] reqwest::Error);
 
 /// Why a host is not called.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -46,20 +42,16 @@ impl Fetcher {
     ///
     /// # Errors
     /// If this machine's certificate authorities cannot be read.
-    pub fn new(allow_private: bool) -> std::io::Result<Self> {
-        let resolver = tower::service_fn(move |name: Name| resolve(name, allow_private));
-        let mut tcp = HttpConnector::new_with_resolver(Resolver::new(resolver));
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(TIMEOUT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
+    pub fn new(allow_private: bool) -> Result<Self, NoFetcher> {
+        let client = Client::builder()
+            .user_agent(USER_AGENT)
+            .timeout(TIMEOUT)
+            .dns_resolver(Resolver { allow_private })
+            .redirect(redirect::Policy::none())
+            .no_proxy()
             // A connection of its own each time: what it is pinned to was looked up just now.
             .pool_max_idle_per_host(0)
-            .build(connector);
+            .build()?;
         Ok(Self {
             client,
             allow_private,
@@ -82,35 +74,37 @@ impl Fetcher {
         if !self.allow_private && literal.is_some_and(|ip| !is_public(ip)) {
             return Err(EdgeTrouble::PrivateAddress);
         }
-        tokio::time::timeout(TIMEOUT, self.answer(address.url(path)))
-            .await
-            .unwrap_or(Err(EdgeTrouble::TooSlow(TIMEOUT.as_secs())))
-    }
-
-    async fn answer(&self, url: String) -> Result<EdgeAnswer, EdgeTrouble> {
-        let request = Request::get(url)
-            .header(header::USER_AGENT, USER_AGENT)
+        let request = self
+            .client
+            .get(address.url(path))
             .header(header::ACCEPT, "text/html,*/*")
             // As browsers ask, since CloudFront keeps a copy for each encoding.
-            .header(header::ACCEPT_ENCODING, "gzip, br")
-            .body(Empty::new())
-            .map_err(|error| EdgeTrouble::NoConnection(error.to_string()))?;
-        let response = self.client.request(request).await.map_err(|error| {
+            .header(header::ACCEPT_ENCODING, "gzip, br");
+        let mut response = request.send().await.map_err(|error| {
             let cause = root(&error);
             match cause.downcast_ref::<NotCalled>() {
                 Some(NotCalled::NoAddress) => EdgeTrouble::NoAddress,
                 Some(NotCalled::Private) => EdgeTrouble::PrivateAddress,
+                None if error.is_timeout() => EdgeTrouble::TooSlow(TIMEOUT.as_secs()),
                 None if error.is_connect() => EdgeTrouble::NoConnection(cause.to_string()),
                 None => EdgeTrouble::Broken(cause.to_string()),
             }
         })?;
-        let (parts, body) = response.into_parts();
-        let answer = EdgeAnswer::read(parts.status.as_u16(), |name| {
-            parts.headers.get(name)?.to_str().ok()
+        let answer = EdgeAnswer::read(response.status().as_u16(), |name| {
+            response.headers().get(name)?.to_str().ok()
         });
         // What is longer has been warmed by its beginning, or will be by a reader.
-        let mut body = Limited::new(body, LARGEST_PAGE);
-        while let Some(Ok(_)) = body.frame().await {}
+        let mut read = 0;
+        while read < LARGEST_PAGE {
+            match response.chunk().await {
+                Ok(Some(chunk)) => read += chunk.len(),
+                Ok(None) => break,
+                Err(error) if error.is_timeout() => {
+                    return Err(EdgeTrouble::TooSlow(TIMEOUT.as_secs()));
+                }
+                Err(_) => break,
+            }
+        }
         Ok(answer)
     }
 }
@@ -124,24 +118,30 @@ fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error
     cause
 }
 
-/// The addresses that may be called. The connection is made to one of these, so that a name cannot
-/// lead elsewhere the second time it is looked up.
-async fn resolve(
-    name: Name,
+/// Finds the addresses that may be called. The connection is made to one of these, so that a name
+/// cannot lead elsewhere the second time it is looked up.
+struct Resolver {
     allow_private: bool,
-) -> Result<std::vec::IntoIter<SocketAddr>, NotCalled> {
-    let found = tokio::net::lookup_host((name.as_str(), 0))
-        .await
-        .map_err(|_| NotCalled::NoAddress)?;
-    let mut found: Vec<SocketAddr> = found.collect();
-    if found.is_empty() {
-        return Err(NotCalled::NoAddress);
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0))
+                .await
+                .map_err(|_| NotCalled::NoAddress)?;
+            let mut found: Vec<SocketAddr> = found.collect();
+            if found.is_empty() {
+                return Err(NotCalled::NoAddress.into());
+            }
+            found.retain(|address| allow_private || is_public(address.ip()));
+            if found.is_empty() {
+                return Err(NotCalled::Private.into());
+            }
+            Ok(Box::new(found.into_iter()) as Box<_>)
+        })
     }
-    found.retain(|address| allow_private || is_public(address.ip()));
-    if found.is_empty() {
-        return Err(NotCalled::Private);
-    }
-    Ok(found.into_iter())
 }
 
 /// Whether an address is one of the internet's: neither this machine's, nor a private network's,

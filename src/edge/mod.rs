@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use self::fetch::Fetcher;
+pub use self::fetch::{Fetcher, NoFetcher};
 
 use crate::clock::Clock;
 use crate::domain::edge::{EdgeCheck, EdgeState, look_again};
