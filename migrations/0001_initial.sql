@@ -14,6 +14,7 @@ CREATE TABLE site (
     related             text[] NOT NULL DEFAULT '{}',
     directory_variants  boolean NOT NULL DEFAULT false,
     public_address      text,
+    origin_path         text NOT NULL DEFAULT '',
     policy              text NOT NULL DEFAULT 'exact' CHECK (policy IN ('exact', 'economical', 'everything')),
     fold_threshold      integer NOT NULL DEFAULT 100 CHECK (fold_threshold > 0),
     paused_at           timestamptz,
@@ -37,6 +38,7 @@ COMMENT ON COLUMN site.publisher_hosts IS 'Hosts whose absolute URLs are accepte
 COMMENT ON COLUMN site.related IS 'Rules of what else a publish purges, canonical: `/blog/* => /blog/ /feed.xml`, or `/sitemap.xml` for every page.';
 COMMENT ON COLUMN site.directory_variants IS 'Whether /about also means /about/ and /about/index.html.';
 COMMENT ON COLUMN site.public_address IS 'Where readers find it: https://www.example.com. NULL: its pages are not looked at.';
+COMMENT ON COLUMN site.origin_path IS 'The folder of its origin at which the distribution begins, such as /live, as typed; repeated to senders that ask for the distribution.';
 COMMENT ON COLUMN site.policy IS 'exact: only what was asked. economical: fold into wildcards. everything: each batch is /*.';
 COMMENT ON COLUMN site.fold_threshold IS 'Items in one batch above which the policy economical folds.';
 COMMENT ON COLUMN site.paused_at IS 'Since when AWS has been rejecting the settings in force; its publishes wait.';

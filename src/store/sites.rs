@@ -14,7 +14,9 @@ use super::tokens::{self, TokenHash};
 use super::{SiteId, Store, StoreError};
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
-use crate::domain::{AwsError, HookSecret, IntakeRules, KeyPair, Partition, Region, SiteName};
+use crate::domain::{
+    AwsError, HookSecret, IntakeRules, KeyPair, OriginPath, Partition, Region, SiteName,
+};
 
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Site {
     pub intake: IntakeRules,
     /// Where readers find it, if its pages are looked at there.
     pub public_address: Option<PublicAddress>,
+    /// Where in its origin the distribution begins.
+    pub origin_path: OriginPath,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
     /// Since when its key may send, but not ask how far that is: `cloudfront:GetInvalidation` is
@@ -168,6 +172,7 @@ impl Store {
         let mut snapshot = Snapshot::default();
         let rows = sqlx::query!(
             r#"SELECT s.id, s.name, s.publisher_hosts, s.related, s.directory_variants, s.public_address,
+                      s.origin_path,
                       s.paused_at, s.pause_error, s.resume_at, s.poll_denied_at,
                       c.distribution_id as "distribution_id?", c.region as "region?"
                FROM site s
@@ -191,6 +196,7 @@ impl Store {
                 public_address: row
                     .public_address
                     .and_then(|text| PublicAddress::parse(&text, true).ok()),
+                origin_path: row.origin_path.parse().unwrap_or_default(),
                 pause: pause(row.paused_at, row.resume_at, row.pause_error),
                 poll_denied_since: row.poll_denied_at,
                 name: row.name,

@@ -7,7 +7,8 @@ use super::listen::announce_settings;
 use super::{SiteId, Store, StoreError};
 use crate::domain::spending::month_of;
 use crate::domain::{
-    MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, RelatedRule, Spending,
+    MonthUsage, MonthlyLimit, OriginPath, PastLimit, PolicyName, PublisherHost, RelatedRule,
+    Spending,
 };
 
 impl Store {
@@ -38,24 +39,27 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Changes what publishers may send and what goes with it. It holds for publishes that arrive
-    /// from now on.
+    /// Changes what publishers may send, what goes with it, and what they are told of the
+    /// distribution. It holds for calls that arrive from now on.
     pub async fn save_publishing(
         &self,
         site: SiteId,
         hosts: &[PublisherHost],
         related: &[RelatedRule],
         directory_variants: bool,
+        origin_path: &OriginPath,
     ) -> Result<(), StoreError> {
         let hosts: Vec<&str> = hosts.iter().map(PublisherHost::as_str).collect();
         let related: Vec<String> = related.iter().map(ToString::to_string).collect();
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
-            "UPDATE site SET publisher_hosts = $2, related = $3, directory_variants = $4 WHERE id = $1",
+            "UPDATE site SET publisher_hosts = $2, related = $3, directory_variants = $4, origin_path = $5
+             WHERE id = $1",
             site.0,
             &hosts as &[&str],
             &related,
             directory_variants,
+            origin_path.to_string(),
         )
         .execute(&mut *tx)
         .await?;

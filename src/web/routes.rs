@@ -84,6 +84,7 @@ pub fn routes() -> Vec<Route> {
         described(Hook, routes!(publishes::show)),
         described(Hook, routes!(invalidations::list)),
 
+        get("/{date}/distribution/{id}", KeyPair, cloudfront::distribution),
         post("/{date}/distribution/{id}/invalidation", KeyPair, cloudfront::create),
         get("/{date}/distribution/{id}/invalidation", KeyPair, cloudfront::list),
         get("/{date}/distribution/{id}/invalidation/{invalidation}", KeyPair, cloudfront::show),

@@ -122,7 +122,7 @@ INSERT INTO site (name, created_at, removed_at)
 VALUES ('removed-3f0c5b1e8a7d4c2fb6a19e0d7c5b4a38', now() - interval '9 days', now() - interval '1 day');
 UPDATE session SET site_ids = '{1}';
 UPDATE audit SET site_id = 1, source = 'password';
-UPDATE site SET public_address = 'https://www.example.com' WHERE name = 'paused';
+UPDATE site SET public_address = 'https://www.example.com', origin_path = '/live' WHERE name = 'paused';
 INSERT INTO edge_check (site_id, publish_id, attempt, checks, worst, checked_at)
 SELECT site_id, id, 1,
        '[{"url": "https://www.example.com/completed", "state": "fresh", "checked_at": "2026-11-23T12:00:12Z",

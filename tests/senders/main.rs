@@ -308,6 +308,13 @@ async fn senders_say_what_is_wrong() {
         said.contains("InvalidArgument") && said.contains("/a*b"),
         "{said}"
     );
+    // What s3deploy asks for first.
+    let origin_path = "Distribution.[Id, DistributionConfig.Origins.Items[0].OriginPath]";
+    let get = ["cloudfront", "get-distribution", "--id", "default"];
+    let only = ["--query", origin_path, "--output", "json"];
+    let told = bench.aws(&[get, only].concat()).await.unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told, json!([DISTRIBUTION, ""]));
     let said = bench
         .aws(&["cloudfront", "list-distributions"])
         .await

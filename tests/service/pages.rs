@@ -179,12 +179,17 @@ async fn publishing_spending_tokens_and_secrets_have_forms() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     let publishing = "/settings/cdn/publishing";
-    let wrong = [("hosts", "not a host"), ("related", "/blog/* => /a*b")];
+    let wrong = [
+        ("hosts", "not a host"),
+        ("origin_path", "/a b"),
+        ("related", "/blog/* => /a*b"),
+    ];
     post(&mut admin, "publishing-with-mistakes", publishing, &wrong).await;
     let right = [
         ("hosts", "www.example.com\nexample.com"),
         ("related", "/blog/* => /blog/ /feed.xml\n/sitemap.xml"),
         ("directory_variants", "yes"),
+        ("origin_path", "live/"),
     ];
     post(&mut admin, "publishing-saved", publishing, &right).await;
     let tried = [

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, Spending,
+    MonthUsage, MonthlyLimit, OriginPath, PastLimit, PolicyName, PublisherHost, Spending,
 };
 use time::OffsetDateTime;
 
@@ -418,7 +418,13 @@ async fn related_pages_go_with_pages_and_hosts_are_checked() {
     let related = ["/sitemap.xml", "/blog/* => /feed.xml"].map(|rule| rule.parse().unwrap());
     let store = &service.state.store;
     store
-        .save_publishing(service.site(), &hosts, &related, true)
+        .save_publishing(
+            service.site(),
+            &hosts,
+            &related,
+            true,
+            &OriginPath::default(),
+        )
         .await
         .unwrap();
     service.state.directory.refresh(store).await.unwrap();

@@ -7,6 +7,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::domain::edge::PublicAddress;
+use crate::store::Site;
+
 pub(super) const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
 const DECLARATION: &str = "<?xml version=\"1.0\"?>\n";
 const TYPE: (HeaderName, HeaderValue) =
@@ -94,6 +97,67 @@ impl InvalidationSummary {
             id: id.to_string(),
             create_time: timestamp(created_at),
             status,
+        }
+    }
+}
+
+/// What is known here of a distribution: CloudFront's own answer has much more.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Distribution {
+    #[serde(rename = "@xmlns")]
+    xmlns: &'static str,
+    id: String,
+    /// Where readers find the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain_name: Option<String>,
+    distribution_config: DistributionConfig,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DistributionConfig {
+    origins: Origins,
+    comment: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Origins {
+    quantity: usize,
+    items: OriginItems,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct OriginItems {
+    origin: [Origin; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Origin {
+    origin_path: String,
+}
+
+impl Distribution {
+    pub(super) fn of(site: &Site, id: String) -> Self {
+        let host = site.public_address.as_ref().and_then(PublicAddress::host);
+        let origin = Origin {
+            origin_path: site.origin_path.to_string(),
+        };
+        Self {
+            xmlns: NAMESPACE,
+            id,
+            domain_name: host.map(|host| host.to_string()),
+            distribution_config: DistributionConfig {
+                origins: Origins {
+                    quantity: 1,
+                    items: OriginItems { origin: [origin] },
+                },
+                comment: "Of the distribution, skycms-cdn knows its id, and the domain and the origin path that \
+                          its settings name",
+            },
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::web::http::error::Error;
 pub(crate) struct Call {
     pub(super) site: Arc<Site>,
     pub(super) key_pair: Arc<KeyPair>,
+    /// The distribution in force, however the caller named it.
+    pub(super) distribution: String,
     pub(super) body: Bytes,
 }
 
@@ -48,10 +50,11 @@ impl FromRequest<AppState> for Call {
         if let Some(proved) = parts.extensions.get::<ProvedSite>() {
             proved.mark(site.id);
         }
-        may_invalidate(&site, &key_pair, &distribution)?;
+        let distribution = in_force(&site, &key_pair, &distribution)?.to_owned();
         Ok(Self {
             site,
             key_pair,
+            distribution,
             body,
         })
     }
@@ -111,7 +114,8 @@ fn paths(parts: &Parts, state: &AppState) -> Vec<String> {
     vec![received, other]
 }
 
-fn may_invalidate(site: &Site, key_pair: &KeyPair, given: &str) -> Result<(), Fault> {
+/// The site's distribution, if that is the one that was called.
+fn in_force<'a>(site: &'a Site, key_pair: &KeyPair, given: &str) -> Result<&'a str, Fault> {
     let Some(distribution) = &site.distribution_id else {
         return Err(Fault::new(
             StatusCode::NOT_FOUND,
@@ -124,7 +128,7 @@ fn may_invalidate(site: &Site, key_pair: &KeyPair, given: &str) -> Result<(), Fa
         ));
     };
     if given == distribution || given == site.name {
-        return Ok(());
+        return Ok(distribution);
     }
     Err(Fault::forbidden(
         "AccessDenied",

@@ -76,8 +76,8 @@ impl Fault {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
             "NotImplemented",
-            "This service answers CreateInvalidation, GetInvalidation and ListInvalidations; for everything else, \
-             call CloudFront itself",
+            "This service answers CreateInvalidation, GetInvalidation, ListInvalidations and, as far as it knows the \
+             distribution, GetDistribution; for everything else, call CloudFront itself",
         )
     }
 

@@ -18,7 +18,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use self::answers::{
-    Invalidation, InvalidationBatch, InvalidationList, InvalidationSummary, Items, Paths, Summaries,
+    Distribution, Invalidation, InvalidationBatch, InvalidationList, InvalidationSummary, Items,
+    Paths, Summaries,
 };
 use self::batch::Batch;
 use self::call::Call;
@@ -49,6 +50,12 @@ pub(crate) fn has_fault(response: &Response) -> bool {
 pub(crate) fn fault_message(response: &Response) -> Option<String> {
     let fault = response.extensions().get::<Arc<Fault>>()?;
     Some(fault.to_string())
+}
+
+/// `GET /{date}/distribution/{id}`: as much as is known here, which is what s3deploy needs.
+pub(crate) async fn distribution(call: Call) -> Result<Response, Fault> {
+    let distribution = Distribution::of(&call.site, call.distribution);
+    Ok(answers::document(&distribution)?.into_response())
 }
 
 /// `POST /{date}/distribution/{id}/invalidation`.

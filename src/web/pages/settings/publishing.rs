@@ -9,7 +9,7 @@ use super::shown::publishing_form;
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::MAX_RULES;
 use crate::domain::{
-    AuditAction, IntakeRules, PublishRequest, PublisherHost, RelatedRule, canonicalize,
+    AuditAction, IntakeRules, OriginPath, PublishRequest, PublisherHost, RelatedRule, canonicalize,
 };
 use crate::web::AppState;
 use crate::web::api::dry_run::dry_run;
@@ -25,6 +25,7 @@ use crate::web::pages::words::{purge, settings as words};
 #[serde(default)]
 pub(crate) struct PublishingFields {
     public_address: String,
+    origin_path: String,
     hosts: String,
     related: String,
     directory_variants: Option<String>,
@@ -57,17 +58,24 @@ pub(crate) async fn save(
     let is_try = fields.action == "try";
     let (hosts, related) = (hosts(&fields.hosts), related(&fields.related));
     let address = public_address(&fields.public_address, state.allow_private_targets);
+    let origin_path = fields
+        .origin_path
+        .parse::<OriginPath>()
+        .map_err(|error| error.to_string());
     let mut typed = PublishingForm {
         public_address: Field::typed(fields.public_address, address.as_ref().err().cloned()),
+        origin_path: Field::typed(fields.origin_path, origin_path.as_ref().err().cloned()),
         hosts: Field::typed(fields.hosts, hosts.as_ref().err().cloned()),
         related: Field::typed(fields.related, related.as_ref().err().cloned()),
         directory_variants,
         tried: Field::new(fields.r#try),
         preview: None,
     };
-    let (address, hosts, related) = match (address, hosts, related) {
-        (Ok(address), Ok(hosts), Ok(related)) if !is_try => (address, hosts, related),
-        (_, hosts, related) => {
+    let (address, origin_path, hosts, related) = match (address, origin_path, hosts, related) {
+        (Ok(address), Ok(path), Ok(hosts), Ok(related)) if !is_try => {
+            (address, path, hosts, related)
+        }
+        (_, _, hosts, related) => {
             if let (true, Ok(publisher_hosts), Ok(related)) = (is_try, hosts, related) {
                 let rules = IntakeRules {
                     publisher_hosts,
@@ -91,7 +99,13 @@ pub(crate) async fn save(
     };
     state
         .store
-        .save_publishing(visit.site.id, &hosts, &related, directory_variants)
+        .save_publishing(
+            visit.site.id,
+            &hosts,
+            &related,
+            directory_variants,
+            &origin_path,
+        )
         .await?;
     state
         .store

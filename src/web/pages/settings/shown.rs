@@ -124,6 +124,7 @@ pub(crate) fn publishing_form(site: &Site) -> PublishingForm {
     let address = site.public_address.as_ref().map(ToString::to_string);
     PublishingForm {
         public_address: views::Field::new(address.unwrap_or_default()),
+        origin_path: views::Field::new(site.origin_path.to_string()),
         hosts: views::Field::new(join(
             rules
                 .publisher_hosts

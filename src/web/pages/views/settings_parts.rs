@@ -123,6 +123,8 @@ pub struct PublishingPage {
 pub struct PublishingForm {
     /// `public_address`: where readers find the site.
     pub public_address: Field,
+    /// `origin_path`: the folder of the origin at which the distribution begins.
+    pub origin_path: Field,
     /// `hosts`: publisher hosts, one per line.
     pub hosts: Field,
     /// `related`: what else a publish purges, a rule per line.

@@ -1,0 +1,60 @@
+//! The folder of its origin at which a distribution begins: CloudFront's “Origin path”.
+
+use std::{fmt, str::FromStr};
+
+/// CloudFront's own limit.
+const LONGEST: usize = 255;
+
+/// Empty, or like `/live`: a slash first, none at the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OriginPath(String);
+
+/// Why a text is no origin path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Enter the folder as CloudFront has it under “Origin path”, such as /live.")]
+pub struct NotAnOriginPath;
+
+impl FromStr for OriginPath {
+    type Err = NotAnOriginPath;
+
+    fn from_str(text: &str) -> Result<Self, NotAnOriginPath> {
+        let folder = text.trim().trim_matches('/');
+        if folder.is_empty() {
+            return Ok(Self::default());
+        }
+        let is_stray = |c: char| !c.is_ascii_graphic() || matches!(c, '*' | '?' | '#' | '\\');
+        if folder.contains(is_stray) || folder.contains("//") || folder.len() >= LONGEST {
+            return Err(NotAnOriginPath);
+        }
+        Ok(Self(format!("/{folder}")))
+    }
+}
+
+impl fmt::Display for OriginPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_a_slash_first_and_none_at_the_end() {
+        let read = |text: &str| text.parse::<OriginPath>().map(|path| path.to_string());
+        for (typed, path) in [
+            ("", ""),
+            (" / ", ""),
+            ("/live", "/live"),
+            ("live/", "/live"),
+            ("/sites/shop/", "/sites/shop"),
+        ] {
+            assert_eq!(read(typed).as_deref(), Ok(path), "{typed:?}");
+        }
+        for typed in ["/a b", "https://www.example.com", "/a/*", "/café", "/a?b"] {
+            assert_eq!(read(typed), Err(NotAnOriginPath), "{typed:?}");
+        }
+        assert!(read(&"a".repeat(255)).is_err());
+    }
+}
