@@ -47,7 +47,7 @@ const REFUSALS: [u16; 9] = [400, 401, 404, 408, 409, 413, 415, 422, 503];
 const PROOFS: [&str; 9] = [
     "none",
     "token",
-    "other_site",
+    "foreign_token",
     "signature",
     "signature_headers",
     "key_pair",

@@ -113,7 +113,7 @@ async fn each_refused_proof_is_logged_once_and_counted() {
     let log = LOG.text();
     for proof in [
         "token",
-        "other_site",
+        "foreign_token",
         "signature_headers",
         "set_up_link",
         "skycms_token",

@@ -220,7 +220,7 @@ impl Error {
                 ("signature", "no secret of the site made it")
             }
             Self::BadSignature(why) => ("signature_headers", why),
-            Self::NoSuchSite(_) => ("other_site", "the token is of another site"),
+            Self::NoSuchSite(_) => ("foreign_token", "the token is of another site"),
             Self::NoMetricsToken => ("metrics_token", "it is not METRICS_TOKEN"),
             Self::LinkExpired => ("set_up_link", "it has expired, was used, or never existed"),
             Self::TicketRefused(why) => ("skycms_token", why),

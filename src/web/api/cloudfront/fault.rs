@@ -109,7 +109,7 @@ impl Fault {
             "IncompleteSignature" | "RequestExpired" => "signature_headers",
             "SignatureDoesNotMatch" => "signature",
             "InvalidClientTokenId" => "key_pair",
-            "AccessDenied" => "other_site",
+            "AccessDenied" => "foreign_token",
             _ => return None,
         })
     }
