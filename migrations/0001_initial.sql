@@ -68,6 +68,7 @@ CREATE TABLE cdn_settings (
     tested_at          timestamptz,
     test_report        jsonb,
     test_invalidation  uuid,
+    proven_at          timestamptz,
     PRIMARY KEY (site_id, slot),
     CHECK ((access_key_id IS NULL) = (secret_access_key IS NULL))
 );
@@ -80,12 +81,32 @@ COMMENT ON COLUMN cdn_settings.saved_at IS 'When this row''s values were saved; 
 COMMENT ON COLUMN cdn_settings.test_report IS 'Steps of the last “Save and test”; NULL: saved without a test.';
 COMMENT ON COLUMN cdn_settings.test_invalidation IS 'The test''s invalidation, which shows when its last step completes.';
 
+COMMENT ON COLUMN cdn_settings.proven_at IS
+    'When AWS accepted a signature with this access key from this site; NULL: not since it was saved. Anybody can type the ID of another''s key: only a proof lets the site share its rate and its free paths.';
+
+CREATE TABLE default_grant (
+    site_id          integer NOT NULL REFERENCES site ON DELETE CASCADE,
+    distribution_id  text NOT NULL,
+    origin           text NOT NULL CHECK (origin IN ('environment', 'operator')),
+    PRIMARY KEY (site_id, distribution_id, origin)
+);
+COMMENT ON TABLE default_grant IS
+    'Which sites may use the AWS default credentials of the process, and for which distributions: they reach whatever the machine''s role reaches, so that only the operator gives them.';
+COMMENT ON COLUMN default_grant.origin IS 'environment: from AWS_DEFAULT_CREDENTIALS_FOR, as of the last start. operator: on the page or by a command.';
+
 CREATE VIEW settings_in_force AS
-SELECT c.* FROM cdn_settings c
+SELECT c.*,
+       CASE WHEN c.access_key_id IS NULL THEN 'default'
+            WHEN c.proven_at IS NULL THEN c.access_key_id || ' of site ' || c.site_id
+            ELSE c.access_key_id END AS rate_key,
+       c.access_key_id IS NOT NULL OR EXISTS (
+         SELECT FROM default_grant g WHERE g.site_id = c.site_id AND g.distribution_id = c.distribution_id) AS granted
+FROM cdn_settings c
 WHERE c.slot = 'active'
    OR c.slot = 'environment' AND NOT EXISTS (
      SELECT FROM cdn_settings a WHERE a.site_id = c.site_id AND a.slot = 'active');
-COMMENT ON VIEW settings_in_force IS 'What each site is served with: what was saved, else what the environment gives.';
+COMMENT ON VIEW settings_in_force IS
+    'What each site is served with: what was saved, else what the environment gives. `rate_key` is the row of access_key that it goes by; without `granted` it may not call AWS.';
 
 CREATE TABLE publish_token (
     id            uuid PRIMARY KEY,
@@ -347,7 +368,8 @@ CREATE TABLE access_key (
     refilled_at  timestamptz NOT NULL
 );
 COMMENT ON TABLE access_key IS 'The request rate AWS grants each access key, as a token bucket that all replicas share.';
-COMMENT ON COLUMN access_key.id IS 'The access key ID, or `default` for the AWS default credentials.';
+COMMENT ON COLUMN access_key.id IS
+    'The access key ID, or `default` for the AWS default credentials, both shared by all sites that proved them; `… of site …` for a site that did not; `tests of site …` for how often a site may test its settings.';
 COMMENT ON COLUMN access_key.rate IS 'CreateInvalidation calls a second: as configured, less after AWS has throttled.';
 
 CREATE TABLE usage (
@@ -380,9 +402,14 @@ CREATE INDEX known_path_age ON known_path (site_id, last_published);
 CREATE TABLE account (
     name           text PRIMARY KEY,
     password_hash  text NOT NULL,
-    changed_at     timestamptz NOT NULL
+    changed_at     timestamptz NOT NULL,
+    second_step    bytea,
+    code_used      bigint
 );
 COMMENT ON TABLE account IS 'Users with a password here. There is one, `admin`, as soon as its password is set.';
+COMMENT ON COLUMN account.second_step IS
+    'The sealed secret that an authenticator app shares (TOTP), with the account as associated data; NULL: the password is enough.';
+COMMENT ON COLUMN account.code_used IS 'The half-minute of the last code that was used: none works twice.';
 COMMENT ON COLUMN account.password_hash IS 'argon2id, as a PHC string.';
 
 CREATE TABLE set_up_link (
@@ -399,7 +426,12 @@ CREATE TABLE session (
     framed      boolean NOT NULL,
     used_at     timestamptz NOT NULL,
     ends_at     timestamptz NOT NULL,
-    site_ids    integer[]
+    site_ids    integer[],
+    id          uuid NOT NULL UNIQUE,
+    began_at    timestamptz NOT NULL,
+    address     text NOT NULL,
+    issuer      bytea,
+    CHECK ((issuer IS NULL) = (source = 'password'))
 );
 COMMENT ON TABLE session IS 'Who is signed in.';
 COMMENT ON COLUMN session.source IS 'password: signed in here. skycms: sent by SkyCMS with a token.';
@@ -408,6 +440,10 @@ COMMENT ON COLUMN session.used_at IS 'To the minute. A session that has not been
 COMMENT ON COLUMN session.ends_at IS 'When it is over in any case.';
 COMMENT ON COLUMN session.site_ids IS
     'Sites that SkyCMS''s token named. NULL: it named none, which means `default`. Whoever signed in with a password sees all.';
+COMMENT ON COLUMN session.id IS 'Its name on the page that lists sessions.';
+COMMENT ON COLUMN session.address IS 'Where it began.';
+COMMENT ON COLUMN session.issuer IS
+    'skycms: a hash of the secret that its token was signed with. A session ends with the secret that vouched for it.';
 CREATE INDEX session_of_user ON session (user_name);
 
 CREATE TABLE known_device (

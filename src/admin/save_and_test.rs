@@ -24,7 +24,7 @@ impl Tester {
     /// `progress` hears how far it is, before each.
     pub(crate) async fn test(
         &self,
-        site: &str,
+        (site_id, site): (SiteId, &str),
         settings: &Settings,
         progress: impl FnMut(&TestReport),
     ) -> TestRun {
@@ -50,7 +50,7 @@ impl Tester {
         if report.caller_reference.is_some()
             && let Err(error) = self
                 .store
-                .count_forced_call(settings, &self.limits, now)
+                .count_forced_call(site_id, settings, report.proves_key(), &self.limits, now)
                 .await
         {
             tracing::warn!(%error, "the test's call was not counted against the request rate");
@@ -80,7 +80,7 @@ impl Tester {
         settings: &Settings,
         progress: impl FnMut(&TestReport),
     ) -> Result<TestRun, StoreError> {
-        let test = self.test(name, settings, progress).await;
+        let test = self.test((site, name), settings, progress).await;
         let now = self.clock.now();
         let slot = if test.report.passed() {
             Slot::Active

@@ -92,6 +92,11 @@ async fn changeable(store: &Store, name: &SiteName) -> Result<SiteId, SiteError>
     if name.as_str() == DEFAULT_SITE {
         return Err(SiteError::Default);
     }
+    find(store, name).await
+}
+
+/// The number of a site.
+pub(crate) async fn find(store: &Store, name: &SiteName) -> Result<SiteId, SiteError> {
     store
         .site_id(name)
         .await?

@@ -117,6 +117,15 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
         .map(|form| Settings::parse(form, &[]))
         .transpose()
         .map_err(AppError::CloudFront)?;
+    let unknown = store
+        .set_environment_grants(&config.default_credentials_for)
+        .await?;
+    for site in unknown {
+        tracing::warn!(
+            site,
+            "AWS_DEFAULT_CREDENTIALS_FOR names a site that is not there"
+        );
+    }
     store.set_environment(site, settings.as_ref(), now).await?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use embedded_postgres::Embedded;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -32,7 +33,9 @@ use crate::store::{
     self, Changes, DatabaseProblem, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier,
     RefusedCalls, SealError, SiteId, StoreError,
 };
-use crate::web::{self, AppState, Busy, Hasher, NoClient, RecentDays, Shared, SkyCms};
+use crate::web::{
+    self, AppState, Bodies, Busy, Hasher, NoClient, Places, RecentDays, Shared, SkyCms,
+};
 
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
@@ -84,8 +87,10 @@ pub enum AppError {
     #[error(transparent)]
     Edge(#[from] NoFetcher),
     /// The address could not be listened on.
-    #[error("LISTEN_ADDR: cannot listen on {address}: {source}")]
+    #[error("{variable}: cannot listen on {address}: {source}")]
     Listen {
+        /// Which variable names it.
+        variable: &'static str,
         /// Which address.
         address: SocketAddr,
         /// Why.
@@ -131,6 +136,8 @@ const fn instead(error: &embedded_postgres::Error) -> &'static str {
 /// A service that is ready to serve.
 pub struct App {
     listener: TcpListener,
+    /// Where operators ask, if not there as well.
+    operations: Option<TcpListener>,
     state: AppState,
     dispatcher: Dispatcher,
     edge: EdgeChecker,
@@ -153,12 +160,11 @@ impl App {
         store.check_keys().await.map_err(AppError::of_keys)?;
         first_start::seed(&store, config, &clock).await?;
 
-        let listener = TcpListener::bind(config.listen_addr)
-            .await
-            .map_err(|source| AppError::Listen {
-                address: config.listen_addr,
-                source,
-            })?;
+        let listener = bind("LISTEN_ADDR", config.listen_addr).await?;
+        let operations = match config.ops_listen_addr {
+            Some(address) => Some(bind("OPS_LISTEN_ADDR", address).await?),
+            None => None,
+        };
         let public = PublicUrl::new(config.public_url.as_ref(), listener.local_addr()?);
         cloudfront::authorities_are_known()?;
         let cloudfront = CloudFront::new(cloudfront::Options {
@@ -221,6 +227,9 @@ impl App {
             days: RecentDays::default(),
             wake,
             public,
+            bodies: Bodies::default(),
+            heavy: Arc::new(Semaphore::new(1)),
+            places: Places::of(config.serve.connections),
             metrics,
             metrics_token: config.metrics_token.clone().map(Arc::new),
             serve: config.serve,
@@ -228,6 +237,7 @@ impl App {
         });
         Ok(Self {
             listener,
+            operations,
             state,
             dispatcher,
             edge,
@@ -252,6 +262,7 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         let Self {
             listener,
+            operations,
             state,
             dispatcher,
             edge,
@@ -261,6 +272,9 @@ impl App {
             embedded,
         } = self;
         let stop = state.stop.clone();
+        if let Some(operations) = &operations {
+            tracing::info!(operations = %operations.local_addr()?, "health and metrics have a listener of their own");
+        }
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let store = state.store.clone();
         let replica = state.clock.id();
@@ -295,6 +309,13 @@ impl App {
             state.changes.subscribe(),
             stop.clone(),
         ));
+        if let Some(operations) = operations {
+            tasks.spawn(web::serve_operations(
+                operations,
+                state.clone(),
+                stop.clone(),
+            ));
+        }
         let mut serving = tokio::spawn(web::serve(listener, state, stop.clone()));
         let ended = tokio::select! {
             () = shutdown => None,
@@ -332,6 +353,16 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+async fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| AppError::Listen {
+            variable,
+            address,
+            source,
+        })
 }
 
 /// Follows what other replicas announce, for ever.

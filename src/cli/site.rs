@@ -10,9 +10,9 @@ use crate::admin::sites::{self, SiteError};
 use crate::app::Database;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::{AuditAction, SiteName};
+use crate::domain::{AuditAction, DistributionId, SiteName};
 use crate::janitor;
-use crate::store::{Directory, Store};
+use crate::store::{Directory, SiteId, Store};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +20,7 @@ Examples:
   skycms-cdn site create shop-de          # prints its publish token, this once
   skycms-cdn site rename shop-de shop
   skycms-cdn site remove shop --yes
+  skycms-cdn site allow-default-credentials shop E2QWRUHAPOMQZL
 
 Its settings are entered under Sites, or with `skycms-cdn import-skycms --site shop-de`. A running service sees each
 change at once.";
@@ -51,6 +52,20 @@ enum SiteCommand {
         name: SiteName,
         /// What it shall be called
         new_name: SiteName,
+    },
+    /// Let a site use the AWS default credentials of the service for a distribution
+    AllowDefaultCredentials {
+        /// Which site
+        name: SiteName,
+        /// Its distribution's ID
+        distribution: String,
+    },
+    /// Take that back
+    ForbidDefaultCredentials {
+        /// Which site
+        name: SiteName,
+        /// Its distribution's ID
+        distribution: String,
     },
     /// Remove a site with its settings, tokens, secrets and history
     Remove {
@@ -112,6 +127,35 @@ impl SiteCommand {
                 ));
                 Ok(())
             }
+            Self::AllowDefaultCredentials { name, distribution } => {
+                let (site, distribution) = named(store, &name, &distribution).await?;
+                store
+                    .grant_default(site, &distribution, clock.now())
+                    .await?;
+                let action = AuditAction::AllowedDefault;
+                audit::write(store, &clock, action, Some(site), distribution.as_str()).await?;
+                say(format_args!(
+                    "{name} may use the AWS default credentials for {distribution}."
+                ));
+                Ok(())
+            }
+            Self::ForbidDefaultCredentials { name, distribution } => {
+                let (site, distribution) = named(store, &name, &distribution).await?;
+                if !store
+                    .revoke_default(site, &distribution, clock.now())
+                    .await?
+                {
+                    return Err(CliError::WrongUse(format!(
+                        "{name} could not use the AWS default credentials for {distribution} before"
+                    )));
+                }
+                let action = AuditAction::ForbadeDefault;
+                audit::write(store, &clock, action, Some(site), distribution.as_str()).await?;
+                say(format_args!(
+                    "{name} can no longer use the AWS default credentials for {distribution}."
+                ));
+                Ok(())
+            }
             Self::Remove { name, yes } => {
                 if !yes {
                     return Err(CliError::WrongUse(format!(
@@ -136,6 +180,17 @@ impl SiteCommand {
             }
         }
     }
+}
+
+/// The site and the distribution of these names.
+async fn named(
+    store: &Store,
+    name: &SiteName,
+    distribution: &str,
+) -> Result<(SiteId, DistributionId), CliError> {
+    let distribution = DistributionId::recognise(distribution)
+        .map_err(|error| CliError::WrongUse(error.to_string()))?;
+    Ok((sites::find(store, name).await?, distribution.id))
 }
 
 async fn list(store: &Store, as_json: bool) -> Result<(), CliError> {

@@ -24,7 +24,7 @@ impl Answer {
         invalidation: Option<&types::Invalidation>,
     ) -> Self {
         Self {
-            request_id: request_id.map(ToOwned::to_owned),
+            request_id: request_id.map(clean),
             invalidation: invalidation.and_then(|invalidation| {
                 let id = InvalidationId::parse(invalidation.id()).ok()?;
                 Some((id, invalidation.status() == "Completed"))
@@ -85,7 +85,7 @@ impl Failure {
         let said = |code: &str| AwsError {
             code: code.to_owned(),
             message: words(error),
-            request_id: error.request_id().map(ToOwned::to_owned),
+            request_id: error.request_id().map(clean),
             http_status: error.raw_response().map(|raw| raw.status().as_u16()),
         };
         match error {
@@ -134,7 +134,7 @@ impl Failure {
             };
         };
         Self::Refused(AwsError {
-            code: code.to_owned(),
+            code: clean(code),
             message: clean(meta.message().unwrap_or_default()),
             ..bare
         })
@@ -212,13 +212,19 @@ fn words(error: &(dyn Error + 'static)) -> String {
     clean(&all)
 }
 
-/// One line of at most 2,000 characters, fit for a page, a log and the database.
+/// The longest text from outside that is kept, in bytes.
+const LONGEST_TEXT: usize = 1_024;
+
+/// One line of at most [`LONGEST_TEXT`], fit for a page, a log and the database.
 fn clean(text: &str) -> String {
-    text.split(|c: char| c.is_whitespace() || c.is_control())
+    let text = text
+        .get(..text.floor_char_boundary(4 * LONGEST_TEXT))
+        .unwrap_or_default();
+    let mut line = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(2_000)
-        .collect()
+        .join(" ");
+    line.truncate(line.floor_char_boundary(LONGEST_TEXT));
+    line
 }

@@ -26,7 +26,7 @@ pub use serve::ServeOptions;
 pub use skycms::SkyCmsConfig;
 
 use self::variables::{Variables, encryption_keys, public_url};
-use crate::domain::{Limits, SettingsForm};
+use crate::domain::{DistributionId, Limits, SettingsForm};
 
 /// What is wrong with which variable, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,8 @@ pub type EncryptionKey = SecretBox<[u8; 32]>;
 pub struct Config {
     /// Where to listen; port 0 picks a free one.
     pub listen_addr: SocketAddr,
+    /// Where health and metrics are answered as well, however crowded the other listener is.
+    pub ops_listen_addr: Option<SocketAddr>,
     /// The address users see, with any path prefix and without a trailing slash; none: from the
     /// listener.
     pub public_url: Option<Url>,
@@ -79,6 +81,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// Settings of site `default` while none are saved.
     pub cloudfront: Option<SettingsForm>,
+    /// Sites that may use the AWS default credentials, each with a distribution.
+    pub default_credentials_for: Vec<(String, DistributionId)>,
     /// Another CloudFront endpoint.
     pub cloudfront_endpoint: Option<Url>,
     /// CloudFront's quotas, rates and prices.
@@ -113,6 +117,10 @@ impl Config {
             listen_addr: vars
                 .parse("LISTEN_ADDR", "an address and port such as 127.0.0.1:8080")?
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            ops_listen_addr: vars.parse(
+                "OPS_LISTEN_ADDR",
+                "an address and port such as 127.0.0.1:8081",
+            )?,
             public_url: vars
                 .text("PUBLIC_URL")?
                 .map(|text| public_url(&text).map_err(|problem| error("PUBLIC_URL", problem)))
@@ -129,6 +137,7 @@ impl Config {
             publish_token: vars.unguessable("PUBLISH_TOKEN", 16..=256)?,
             access: AccessConfig::read(&vars)?,
             cloudfront: vars.cloudfront()?,
+            default_credentials_for: vars.grants("AWS_DEFAULT_CREDENTIALS_FOR")?,
             cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
             serve: vars.serve()?,

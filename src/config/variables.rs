@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use url::Url;
 
 use super::{ConfigError, EncryptionKey, error};
-use crate::domain::SettingsForm;
 use crate::domain::password::is_soon_guessed;
+use crate::domain::{DistributionId, SettingsForm, SiteName};
 
 /// The variables of the process, or of a test.
 pub(super) struct Variables<'a> {
@@ -146,6 +146,24 @@ impl Variables<'_> {
             Some(value) if !value.is_finite() => Err(error(name, "is not a finite number")),
             value => Ok(value),
         }
+    }
+
+    /// Sites with a distribution each, comma-separated: `shop=E2QWRUHAPOMQZL`.
+    pub(super) fn grants(&self, name: &str) -> Result<Vec<(String, DistributionId)>, ConfigError> {
+        let text = self.text(name)?.unwrap_or_default();
+        text.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| {
+                let grant = part.split_once('=').and_then(|(site, distribution)| {
+                    let site: SiteName = site.trim().parse().ok()?;
+                    let distribution = DistributionId::recognise(distribution).ok()?;
+                    Some((site.as_str().to_owned(), distribution.id))
+                });
+                let wanted = "is not a site and a distribution such as shop=E2QWRUHAPOMQZL";
+                grant.ok_or_else(|| error(name, format!("`{part}` {wanted}")))
+            })
+            .collect()
     }
 
     pub(super) fn cloudfront(&self) -> Result<Option<SettingsForm>, ConfigError> {

@@ -97,7 +97,10 @@ impl Dispatcher {
         match self.store.plan_inputs(site, &self.limits, now).await {
             Err(error) if error.is_about_a_row() => {
                 tracing::error!(%site, %error, "paused");
-                let error = AwsError::unreadable_secret(&error.to_string());
+                let error = match error {
+                    StoreError::NotGranted => AwsError::not_granted(),
+                    error => AwsError::unreadable_secret(&error.to_string()),
+                };
                 let until = now + UNREADABLE_WAIT;
                 self.store.pause(site, &error, until, now).await?;
                 Ok(None)

@@ -14,6 +14,14 @@ pub enum AuditAction {
     CameFromSkyCms,
     #[strum(serialize = "Signed out")]
     SignedOut,
+    #[strum(serialize = "Turned the second step on")]
+    TurnedSecondStepOn,
+    #[strum(serialize = "Turned the second step off")]
+    TurnedSecondStepOff,
+    #[strum(serialize = "Ended a session")]
+    EndedSession,
+    #[strum(serialize = "Ended all other sessions")]
+    EndedOtherSessions,
     #[strum(serialize = "Signed out everywhere")]
     SignedOutEverywhere,
     #[strum(serialize = "Set the password by a one-time link")]
@@ -24,6 +32,10 @@ pub enum AuditAction {
     SavedSettings,
     #[strum(serialize = "Tested the CDN settings")]
     TestedSettings,
+    #[strum(serialize = "Allowed AWS default credentials")]
+    AllowedDefault,
+    #[strum(serialize = "Forbade AWS default credentials")]
+    ForbadeDefault,
     #[strum(serialize = "Removed the CDN settings")]
     RemovedSettings,
     #[strum(serialize = "Changed the publishing rules")]

@@ -37,6 +37,7 @@ pub mod plan;
 pub mod policy_document;
 pub mod region;
 pub mod retry;
+pub mod second_step;
 pub mod settings;
 pub mod site_name;
 pub mod slow_down;
@@ -80,6 +81,7 @@ pub use retry::{
     AfterCreate, AfterGet, Asked, Attempt, RateLesson, Sent, Verdict, WaitReason, after_create,
     after_get, poll_interval,
 };
+pub use second_step::SecondStep;
 pub use settings::{Field, FieldError, FieldErrors, Settings, SettingsForm};
 pub use site_name::{DEFAULT_SITE, NotASiteName, SiteName};
 pub use spending::{HeldNote, InFlight, MeterReading, MonthUsage, PolicyName, Spending, Terms};

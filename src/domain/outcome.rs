@@ -60,6 +60,8 @@ impl AwsError {
     /// There are no settings to ask with.
     pub const NO_SETTINGS: &'static str = "NoSettings";
 
+    /// The site may not use the AWS default credentials for its distribution.
+    pub const NOT_GRANTED: &'static str = "DefaultCredentialsNotAllowed";
     /// The stored secret does not open.
     pub const UNREADABLE_SECRET: &'static str = "UnreadableSecret";
     /// The service was held up for so long that it was too late to make the call.
@@ -84,6 +86,7 @@ impl AwsError {
                     | Self::TOO_LATE
                     | Self::NO_SETTINGS
                     | Self::UNREADABLE_SECRET
+                    | Self::NOT_GRANTED
             )
     }
 
@@ -108,6 +111,14 @@ impl AwsError {
     /// The stored secret does not open, for this reason.
     pub fn unreadable_secret(reason: &str) -> Self {
         Self::ours(Self::UNREADABLE_SECRET, reason)
+    }
+
+    /// The site may not use the AWS default credentials for its distribution.
+    pub fn not_granted() -> Self {
+        Self::ours(
+            Self::NOT_GRANTED,
+            "the operator has not allowed AWS default credentials for this distribution",
+        )
     }
 
     fn ours(code: &str, message: &str) -> Self {

@@ -1,5 +1,6 @@
 //! The built-in account: its password's hash, the links that set it, and the browsers that know it.
 
+use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 
 use super::tokens::TokenHash;
@@ -7,6 +8,8 @@ use super::{Store, StoreError};
 
 /// The built-in account.
 pub const ADMIN: &str = "admin";
+/// Where what the authenticator app shares is sealed for.
+pub(super) const SECOND_STEP: &str = "account/admin/second_step";
 /// How long a set-up link works.
 const LINK_LIFETIME: Duration = Duration::hours(1);
 /// How long a browser is known without signing in again.
@@ -40,7 +43,8 @@ impl Store {
     }
 
     /// Sets the admin's password and ends its sessions. With `link`, only if that link works, which
-    /// it then does no more. Tells whether it was done.
+    /// is then used up: whoever has it may also have lost their authenticator app, so that the
+    /// password is enough again. Tells whether it was done.
     pub async fn set_password(
         &self,
         hash: &str,
@@ -65,10 +69,12 @@ impl Store {
             .await?;
         sqlx::query!(
             "INSERT INTO account (name, password_hash, changed_at) VALUES ($1, $2, $3)
-             ON CONFLICT (name) DO UPDATE SET password_hash = EXCLUDED.password_hash, changed_at = EXCLUDED.changed_at",
+             ON CONFLICT (name) DO UPDATE SET password_hash = EXCLUDED.password_hash, changed_at = EXCLUDED.changed_at,
+               second_step = CASE WHEN $4 THEN NULL ELSE account.second_step END",
             ADMIN,
             hash,
             now,
+            link.is_some(),
         )
         .execute(&mut *tx)
         .await?;
@@ -80,6 +86,48 @@ impl Store {
         .await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// What the admin's authenticator app shares; none: the password is enough.
+    pub async fn second_step(&self) -> Result<Option<SecretString>, StoreError> {
+        let sealed = sqlx::query_scalar!("SELECT second_step FROM account WHERE name = $1", ADMIN)
+            .fetch_optional(&self.pool)
+            .await?
+            .flatten();
+        let open = |sealed: Vec<u8>| self.sealer.open(SECOND_STEP, &sealed);
+        Ok(sealed.map(open).transpose()?)
+    }
+
+    /// Asks for codes of that app from now on, the first after `code`; none: for none.
+    pub async fn set_second_step(
+        &self,
+        secret: Option<&SecretString>,
+        code: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let seal = |secret| self.sealer.seal(SECOND_STEP, secret);
+        let sealed = secret.map(seal).transpose()?;
+        sqlx::query!(
+            "UPDATE account SET second_step = $2, code_used = $3 WHERE name = $1",
+            ADMIN,
+            sealed,
+            code,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Uses up the code of that half-minute. Tells whether neither it nor a later one was used
+    /// before.
+    pub async fn use_code(&self, code: i64) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "UPDATE account SET code_used = $2 WHERE name = $1 AND (code_used IS NULL OR code_used < $2)",
+            ADMIN,
+            code,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Stores a link that sets the admin's password, once, within an hour.
@@ -146,7 +194,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes sessions, links, tries and tokens whose time is over.
+    /// Deletes sessions, links, tries, tokens and rates whose time is over.
     pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
             .execute(&self.pool)
@@ -163,6 +211,7 @@ impl Store {
         )
         .execute(&self.pool)
         .await?;
+        self.forget_rates(now).await?;
         sqlx::query!(
             "DELETE FROM sign_in_tries WHERE last_at < $1",
             now - crate::domain::slow_down::LONGEST_MEMORY,

@@ -48,6 +48,10 @@ pub struct SendClaim {
     pub others: Usage,
     /// Whether the access key's rate leaves another call.
     pub spare_call: bool,
+    /// Whose rate the call was taken from.
+    pub(super) rate_key: String,
+    /// Whether AWS has accepted a signature with the access key from this site.
+    pub(super) is_proven: bool,
     /// The access key's rate is lower than configured.
     pub(super) is_slowed: bool,
     /// What is believed of the distribution.
@@ -362,6 +366,8 @@ impl SendClaim {
             earlier_unknown: false,
             others: inputs.used,
             spare_call: taking.bucket.next_call().is_none(),
+            rate_key: inputs.rate_key.clone(),
+            is_proven: inputs.is_proven(),
             is_slowed: taking.bucket.rate < inputs.limits.requests_per_second,
             beliefs: spent(inputs, usage, taking.now),
             search: None,
@@ -394,7 +400,7 @@ async fn take_call(
         "INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (id) DO UPDATE SET tokens = EXCLUDED.tokens, rate = EXCLUDED.rate, refilled_at = EXCLUDED.refilled_at
          WHERE (access_key.tokens, access_key.rate, access_key.refilled_at) = ($5, $6, $7)",
-        inputs.settings.access_key_name(),
+        inputs.rate_key,
         taken.tokens,
         taken.rate,
         taken.refilled_at,

@@ -7,6 +7,7 @@ mod activity;
 mod audit;
 mod calls;
 mod claim;
+mod default_grants;
 mod edge;
 mod ends;
 mod history;
@@ -74,7 +75,7 @@ pub use refused::{Endpoint, RefusedCall, RefusedCalls};
 pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
-pub use sessions::{Role, Session, Source};
+pub use sessions::{Beginning, ListedSession, Role, Session, Source};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
 pub use site_id::SiteId;
 pub use sites::{Directory, Pause, Site};
@@ -103,6 +104,9 @@ pub enum StoreError {
     /// PostgreSQL could not be reached or refused.
     #[error("the database did not do it: {0}")]
     Database(sqlx::Error),
+    /// The site is not one that may use the AWS default credentials for its distribution.
+    #[error("the operator has not allowed AWS default credentials for this distribution")]
+    NotGranted,
     /// A text that somebody gave holds a NUL, which PostgreSQL cannot store or look for.
     #[error("the text holds a NUL character")]
     Nul,
@@ -147,7 +151,7 @@ impl StoreError {
     /// Whether a stored row is at fault, and what else is stored can be read.
     pub fn is_about_a_row(&self) -> bool {
         match self {
-            Self::Seal(_) | Self::Unknown { .. } => true,
+            Self::Seal(_) | Self::Unknown { .. } | Self::NotGranted => true,
             Self::Database(error) => {
                 matches!(
                     error,

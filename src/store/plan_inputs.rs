@@ -33,7 +33,10 @@ pub struct PlanInputs {
     pub limits: Limits,
     /// What is believed of the distribution.
     pub beliefs: Beliefs,
-    /// The access key's rate, as it is now.
+    /// Whose rate that is: the access key's, or until AWS has accepted a signature with it the site's
+    /// own.
+    pub(super) rate_key: String,
+    /// The rate, as it is now.
     pub bucket: Bucket,
     /// When something last ended at the distribution.
     pub completed_at: Option<OffsetDateTime>,
@@ -60,6 +63,11 @@ pub struct PlanInputs {
 }
 
 impl PlanInputs {
+    /// Whether AWS has accepted a signature with the access key from this site.
+    pub(super) fn is_proven(&self) -> bool {
+        self.rate_key == self.settings.access_key_name()
+    }
+
     /// What may be sent now.
     pub fn room(&self, now: OffsetDateTime) -> Room {
         self.beliefs
@@ -94,7 +102,7 @@ impl Store {
         let row = sqlx::query!(
             r#"SELECT f.slot as "slot!: Slot", f.distribution_id as "distribution_id!: DistributionId",
                       f.access_key_id as "access_key_id: AccessKeyId", f.secret_access_key,
-                      f.region as "region!: Region",
+                      f.region as "region!: Region", f.rate_key as "rate_key!", f.granted as "granted!",
                       s.policy as "policy: PolicyName", s.fold_threshold, s.monthly_limit,
                       s.past_limit as "past_limit: PastLimit", s.backlog_since, s.paused_at, s.settings_version,
                       s.waits_for IS NOT NULL OR s.limited_until IS NOT NULL OR s.backlog_since IS NOT NULL as "is_marked!",
@@ -108,7 +116,7 @@ impl Store {
                FROM site s
                JOIN settings_in_force f ON f.site_id = s.id
                JOIN distribution d ON d.id = f.distribution_id
-               LEFT JOIN access_key k ON k.id = coalesce(f.access_key_id, 'default')
+               LEFT JOIN access_key k ON k.id = f.rate_key
                CROSS JOIN LATERAL (
                  SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards,
                         sum(c.files + c.wildcards + c.folded) FILTER (WHERE c.site_id = s.id) AS own
@@ -133,6 +141,9 @@ impl Store {
         .fetch_optional(&mut *connection)
         .await?;
         let Some(row) = row else { return Ok(None) };
+        if !row.granted {
+            return Err(StoreError::NotGranted);
+        }
         let settings = Settings {
             credentials: self.credentials(
                 site,
@@ -143,8 +154,8 @@ impl Store {
             distribution_id: row.distribution_id,
             region: row.region,
         };
-        let key = settings.access_key_name();
-        let month = month_usage(connection, site, Some(key), now).await?;
+        let shared = Some(settings.access_key_name()).filter(|key| *key == row.rate_key);
+        let month = month_usage(connection, site, shared, now).await?;
         // Of another version, perhaps: then nothing is believed yet.
         let beliefs: Beliefs = serde_json::from_value(row.beliefs).unwrap_or_default();
         let stored_bucket = match (row.tokens, row.rate, row.refilled_at) {
@@ -174,6 +185,7 @@ impl Store {
             },
             used: usage(row.files, row.wildcards),
             reserved: usage(row.reserved_files, row.reserved_wildcards),
+            rate_key: row.rate_key,
             limits: beliefs.narrow(limits),
             beliefs,
             bucket: stored_bucket.map_or_else(

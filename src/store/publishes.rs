@@ -10,6 +10,9 @@ use crate::domain::{
     AwsError, HeldNote, InvalidationStatus, PolicyName, PublishState, WaitReason, Widened,
 };
 
+/// What the items of a page of invalidations may weigh together, in bytes.
+const PAGE_BYTES: i64 = 1 << 20;
+
 /// A publish with its invalidations.
 #[derive(Clone, Debug)]
 pub struct Publish {
@@ -228,6 +231,8 @@ impl Store {
                 .await?
             }
         };
+        let fitting = self.fitting(&ids).await?;
+        let limit = limit.min(u16::try_from(fitting).unwrap_or(u16::MAX));
         let page = Page::cut(ids, limit, filter.before, None, |id| *id);
         let mut items = self.invalidations_by_id(&page.items).await?;
         items.reverse();
@@ -236,6 +241,21 @@ impl Store {
             next: page.next,
             previous: page.previous,
         })
+    }
+
+    /// How many of these invalidations, from the first on, fit on a page together: one does.
+    async fn fitting(&self, ids: &[Uuid]) -> Result<usize, StoreError> {
+        let fitting = sqlx::query_scalar!(
+            r#"SELECT count(*) as "count!" FROM (
+                 SELECT (sum(octet_length(array_to_string(i.items, ' '))) OVER (ORDER BY i.id DESC))::bigint AS bytes
+                 FROM invalidation i WHERE i.id = ANY($1)) page
+               WHERE bytes <= $2"#,
+            ids,
+            PAGE_BYTES,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(usize::try_from(fitting).unwrap_or_default().max(1))
     }
 
     /// Oldest first.

@@ -1,24 +1,74 @@
 //! The rate of calls of each access key, which all replicas share.
 
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use super::{Store, StoreError};
+use super::{SiteId, Store, StoreError};
 use crate::domain::{Bucket, Limits, Settings};
 
+/// How many tests a site may make at once, and how fast more come: each is a call that counts
+/// against AWS's limits, of whichever key was typed.
+const TESTS: u32 = 10;
+const TESTS_PER_SECOND: f64 = 1.0 / 6.0;
+/// After how long a rate is forgotten.
+const UNUSED: Duration = Duration::days(1);
+
 impl Store {
-    /// Counts a call of `CreateInvalidation` that is made without asking, as a test of settings is.
+    /// Counts a call of `CreateInvalidation` that a test made without asking: against the access
+    /// key's rate if AWS accepted the signature, and else against the site's own.
     pub async fn count_forced_call(
         &self,
+        site: SiteId,
         settings: &Settings,
+        is_proven: bool,
         limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
         let key = settings.access_key_name();
-        let bucket = lock_bucket(&mut tx, key, limits, now).await?;
-        store_bucket(&mut tx, key, bucket.forced(limits)).await?;
+        let key = match is_proven {
+            true => key.to_owned(),
+            false => format!("{key} of site {}", site.0),
+        };
+        let mut tx = self.pool.begin().await?;
+        let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
+        store_bucket(&mut tx, &key, bucket.forced(limits)).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Takes one of the tests of settings that a site may make, or returns when the next may be
+    /// made.
+    pub async fn take_test(
+        &self,
+        site: SiteId,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Result<(), OffsetDateTime>, StoreError> {
+        let limits = &Limits {
+            request_burst: TESTS,
+            requests_per_second: TESTS_PER_SECOND,
+            ..*limits
+        };
+        let key = format!("tests of site {}", site.0);
+        let mut tx = self.pool.begin().await?;
+        let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
+        let bucket = match bucket.take(limits) {
+            Ok(bucket) => bucket,
+            Err(next) => return Ok(Err(next)),
+        };
+        store_bucket(&mut tx, &key, bucket).await?;
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Forgets rates that nobody has used for a day: by then they would be as configured again.
+    pub(super) async fn forget_rates(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        sqlx::query!(
+            "DELETE FROM access_key WHERE refilled_at < $1",
+            now - UNUSED
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 }
 

@@ -61,9 +61,16 @@ impl Store {
     ) -> Result<Recorded, StoreError> {
         let verdict = &record.verdict;
         let mut tx = self.pool.begin().await?;
+        let proves = !claim.is_proven && verdict.after.shows_working_settings();
+        if proves {
+            prove(&mut tx, claim, now).await?;
+        }
         release_distribution(&mut tx, claim, verdict).await?;
         let try_again = pause_or_resume(&mut tx, claim, &verdict.after, now).await?;
         let next_call = adjust_rate(&mut tx, claim, verdict.rate, limits, now).await?;
+        if proves {
+            share_rate(&mut tx, claim).await?;
+        }
         let fix = record.fix.as_deref();
         let mut changed = vec![claim.invalidation];
         let ours = match &verdict.after {
@@ -124,6 +131,38 @@ impl Store {
         tx.commit().await?;
         Ok(recorded)
     }
+}
+
+/// Notes that AWS accepted the site's signature, unless the settings were replaced since.
+async fn prove(
+    connection: &mut PgConnection,
+    claim: &SendClaim,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE cdn_settings SET proven_at = $2
+         WHERE site_id = $1 AND slot <> 'draft' AND saved_at <= $3 AND access_key_id = $4",
+        claim.site.0,
+        now,
+        claim.claimed_at,
+        claim.settings.access_key_name(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The site's own rate becomes the access key's, unless another site has proved the key before.
+async fn share_rate(connection: &mut PgConnection, claim: &SendClaim) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE access_key SET id = $2
+         WHERE id = $1 AND NOT EXISTS (SELECT FROM access_key WHERE id = $2)",
+        claim.rate_key,
+        claim.settings.access_key_name(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn release_distribution(
@@ -215,7 +254,7 @@ async fn adjust_rate(
     limits: &Limits,
     now: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>, StoreError> {
-    let key = claim.settings.access_key_name();
+    let key = &claim.rate_key;
     match lesson {
         None => return Ok(None),
         Some(RateLesson::Accepted) if !claim.is_slowed => return Ok(None),

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    SealError, SiteId, Slot, Store, StoreError, hook_secrets, key_pairs, settings, tokens,
+    SealError, SiteId, Slot, Store, StoreError, accounts, hook_secrets, key_pairs, settings, tokens,
 };
 
 /// What [`Store::reseal`] did.
@@ -16,6 +16,9 @@ pub struct Resealed {
     pub removed: usize,
 }
 
+/// The number of no site.
+const OF_NO_SITE: SiteId = SiteId(0);
+
 /// A row with a sealed secret.
 #[derive(Clone, Copy, Debug)]
 enum Holder {
@@ -23,6 +26,7 @@ enum Holder {
     Token(Uuid),
     HookSecret(Uuid),
     KeyPair(Uuid),
+    SecondStep,
 }
 
 struct SealedRow {
@@ -38,6 +42,7 @@ impl SealedRow {
             Holder::Token(id) => tokens::place(self.site, id),
             Holder::HookSecret(id) => hook_secrets::place(self.site, id),
             Holder::KeyPair(id) => key_pairs::place(self.site, id),
+            Holder::SecondStep => accounts::SECOND_STEP.to_owned(),
         }
     }
 
@@ -64,6 +69,7 @@ impl SealedRow {
             Holder::KeyPair(id) => {
                 sqlx::query!("UPDATE key_pair SET secret = $2 WHERE id = $1", id, sealed)
             }
+            Holder::SecondStep => sqlx::query!("UPDATE account SET second_step = $1", sealed),
         }
         .execute(connection)
         .await?;
@@ -86,6 +92,7 @@ impl SealedRow {
             }
             Holder::HookSecret(id) => sqlx::query!("DELETE FROM hook_secret WHERE id = $1", id),
             Holder::KeyPair(id) => sqlx::query!("DELETE FROM key_pair WHERE id = $1", id),
+            Holder::SecondStep => sqlx::query!("UPDATE account SET second_step = NULL"),
         }
         .execute(connection)
         .await?;
@@ -175,13 +182,25 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, St
         });
     }
     for row in sqlx::query!("SELECT site_id, id, secret FROM key_pair ORDER BY id FOR UPDATE")
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?
     {
         rows.push(SealedRow {
             site: SiteId(row.site_id),
             holder: Holder::KeyPair(row.id),
             sealed: row.secret,
+        });
+    }
+    for sealed in sqlx::query_scalar!(
+        r#"SELECT second_step as "sealed!" FROM account WHERE second_step IS NOT NULL FOR UPDATE"#
+    )
+    .fetch_all(connection)
+    .await?
+    {
+        rows.push(SealedRow {
+            site: OF_NO_SITE,
+            holder: Holder::SecondStep,
+            sealed,
         });
     }
     Ok(rows)

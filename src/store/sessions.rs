@@ -1,7 +1,10 @@
 //! Who is signed in. The token is the browser's; here is only its SHA-256.
 
+use std::net::IpAddr;
+
 use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::tokens::TokenHash;
 use super::{Site, SiteId, Store, StoreError};
@@ -74,21 +77,49 @@ impl Session {
     }
 }
 
+/// What is noted of a session as it begins.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Its name on the page that lists sessions.
+    pub id: Uuid,
+    /// From where.
+    pub address: IpAddr,
+    /// What SkyCMS's token was signed with, as a hash: a session ends with it. None of a password's.
+    pub issuer: Option<TokenHash>,
+    pub at: OffsetDateTime,
+}
+
+/// A session in a list.
+#[derive(Clone, Debug)]
+pub struct ListedSession {
+    pub id: Uuid,
+    pub user: String,
+    pub role: Role,
+    pub source: Source,
+    pub began_at: OffsetDateTime,
+    pub used_at: OffsetDateTime,
+    pub address: String,
+    /// It is the one of that token.
+    pub is_own: bool,
+}
+
 impl Store {
     /// Begins a session.
     pub async fn add_session(
         &self,
         token: &TokenHash,
         session: &Session,
-        now: OffsetDateTime,
+        beginning: &Beginning,
     ) -> Result<(), StoreError> {
+        let now = beginning.at;
         let sites: Option<Vec<i32>> = session
             .sites
             .as_ref()
             .map(|sites| sites.iter().map(|site| site.0).collect());
         sqlx::query!(
-            "INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, site_ids)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, site_ids,
+                                  id, began_at, address, issuer)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $6, $10, $11)",
             token.as_slice(),
             session.user,
             session.role.into_str(),
@@ -97,25 +128,32 @@ impl Store {
             now,
             now + session.source.lifetime(),
             sites.as_deref(),
+            beginning.id,
+            beginning.address.to_string(),
+            beginning.issuer.as_ref().map(|issuer| &issuer[..]),
         )
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 
-    /// The session of that token, which is thereby used.
+    /// The session of that token, which is thereby used. One that SkyCMS vouched for is over when the
+    /// secret in force is not `issuer` any more.
     pub async fn use_session(
         &self,
         token: &TokenHash,
+        issuer: Option<&TokenHash>,
         now: OffsetDateTime,
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query!(
             r#"SELECT user_name, role as "role: Role", source as "source: Source", framed, used_at,
                       site_ids
-               FROM session WHERE token_hash = $1 AND ends_at > $2 AND used_at > $3"#,
+               FROM session WHERE token_hash = $1 AND ends_at > $2 AND used_at > $3
+                              AND (source = 'password' OR issuer = $4)"#,
             token.as_slice(),
             now,
             now - IDLE,
+            issuer.map(|issuer| &issuer[..]),
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -161,6 +199,55 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Sessions that have not ended, the latest first: all, or those of one user.
+    pub async fn sessions(
+        &self,
+        of: Option<(&str, Source)>,
+        own: Option<&TokenHash>,
+        issuer: Option<&TokenHash>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        Ok(sqlx::query_as!(
+            ListedSession,
+            r#"SELECT id, user_name as "user", role as "role: Role", source as "source: Source", began_at, used_at,
+                      address, coalesce(token_hash = $1, false) as "is_own!"
+               FROM session
+               WHERE ends_at > $2 AND used_at > $3 AND (source = 'password' OR issuer = $4)
+                 AND ($5::text IS NULL OR user_name = $5 AND source = $6)
+               ORDER BY used_at DESC LIMIT 500"#,
+            own.map(|own| &own[..]),
+            now,
+            now - IDLE,
+            issuer.map(|issuer| &issuer[..]),
+            of.map(|(user, _)| user),
+            of.map(|(_, source)| source.into_str()),
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Ends one session, or without `id` all but `own`; with `of` only those of one user. Returns
+    /// how many that were.
+    pub async fn end_sessions(
+        &self,
+        id: Option<Uuid>,
+        of: Option<(&str, Source)>,
+        own: Option<&TokenHash>,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            "DELETE FROM session
+             WHERE CASE WHEN $1::uuid IS NULL THEN token_hash IS DISTINCT FROM $2 ELSE id = $1 END
+               AND ($3::text IS NULL OR user_name = $3 AND source = $4)",
+            id,
+            own.map(|own| &own[..]),
+            of.map(|(user, _)| user),
+            of.map(|(_, source)| source.into_str()),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
     }
 
     /// Uses up a token of SkyCMS. Tells whether it was still unused.

@@ -117,7 +117,7 @@ impl Store {
         .await?)
     }
 
-    /// The settings in force.
+    /// The settings in force, if AWS may be called with them.
     pub(super) async fn settings_in_force(
         &self,
         connection: &mut PgConnection,
@@ -130,7 +130,7 @@ impl Store {
                       region as "region!: Region", saved_at as "saved_at!", tested_at,
                       test_report as "test_report: TestReport",
                       NULL as "test_status?: InvalidationStatus"
-               FROM settings_in_force WHERE site_id = $1"#,
+               FROM settings_in_force WHERE site_id = $1 AND granted"#,
             site.0,
         )
         .fetch_optional(connection)
@@ -273,6 +273,34 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
+    /// When AWS accepted a signature with these very credentials, should they be saved already.
+    async fn kept_proof(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        slot: Slot,
+        settings: &Settings,
+    ) -> Result<Option<OffsetDateTime>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT access_key_id as "access_key_id: AccessKeyId", secret_access_key, proven_at
+               FROM cdn_settings WHERE site_id = $1 AND slot = $2"#,
+            site.0,
+            slot.into_str(),
+        )
+        .fetch_optional(connection)
+        .await?;
+        Ok(row.and_then(|row| {
+            let saved = self.credentials(
+                site,
+                slot,
+                row.access_key_id,
+                row.secret_access_key.as_deref(),
+            );
+            row.proven_at
+                .filter(|_| saved.is_ok_and(|saved| saved.is_same(&settings.credentials)))
+        }))
+    }
+
     async fn write_settings(
         &self,
         connection: &mut PgConnection,
@@ -293,15 +321,20 @@ impl Store {
             Credentials::AwsDefault => (None, None),
         };
         let report = test.map(|t| serde_json::json!(t.report));
+        let proven_at = match test.is_some_and(|t| t.report.proves_key()) {
+            true => Some(now),
+            false => self.kept_proof(connection, site, slot, settings).await?,
+        };
         sqlx::query!(
             "INSERT INTO cdn_settings (site_id, slot, distribution_id, access_key_id, secret_access_key, region,
-                                       saved_at, tested_at, test_report, test_invalidation)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                       saved_at, tested_at, test_report, test_invalidation, proven_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (site_id, slot) DO UPDATE SET
                distribution_id = EXCLUDED.distribution_id, access_key_id = EXCLUDED.access_key_id,
                secret_access_key = EXCLUDED.secret_access_key, region = EXCLUDED.region,
                saved_at = EXCLUDED.saved_at, tested_at = EXCLUDED.tested_at,
-               test_report = EXCLUDED.test_report, test_invalidation = EXCLUDED.test_invalidation",
+               test_report = EXCLUDED.test_report, test_invalidation = EXCLUDED.test_invalidation,
+               proven_at = EXCLUDED.proven_at",
             site.0,
             slot.into_str(),
             settings.distribution_id.as_str(),
@@ -312,6 +345,7 @@ impl Store {
             test.map(|_| now),
             report,
             test.and_then(|t| t.invalidation.as_ref()).map(|i| i.id),
+            proven_at,
         )
         .execute(connection)
         .await?;
@@ -349,7 +383,7 @@ async fn store_test(
 
 /// After a change of the settings in force: the site is no longer paused, and what it has not
 /// sent yet to another distribution is planned again for this one.
-async fn take_effect(
+pub(super) async fn take_effect(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,

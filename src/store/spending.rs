@@ -67,18 +67,21 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// What this month has taken. Without settings in force no access key is counted, and
-    /// `key_paths` is the site's.
+    /// What this month has taken. Before AWS has accepted a signature with the site's access key,
+    /// `key_paths` is the site's own.
     pub async fn month_usage(
         &self,
         site: SiteId,
         now: OffsetDateTime,
     ) -> Result<MonthUsage, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let key = self
-            .settings_in_force(&mut connection, site)
-            .await?
-            .map(|settings| settings.access_key_name().to_owned());
+        let key = sqlx::query_scalar!(
+            r#"SELECT rate_key as "rate_key!" FROM settings_in_force
+               WHERE site_id = $1 AND rate_key = coalesce(access_key_id, 'default')"#,
+            site.0,
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
         month_usage(&mut connection, site, key.as_deref(), now).await
     }
 }
@@ -115,7 +118,7 @@ pub(super) async fn month_usage(
         r#"WITH keys_sites AS (
              SELECT $2::int AS id
              UNION
-             SELECT site_id FROM settings_in_force WHERE coalesce(access_key_id, 'default') = $3)
+             SELECT site_id FROM settings_in_force WHERE rate_key = $3)
            SELECT coalesce(sum(requests) FILTER (WHERE site_id = $2), 0)::bigint as "site_requests!",
                   coalesce(sum(paths) FILTER (WHERE site_id = $2), 0)::bigint as "site_paths!",
                   coalesce(sum(asked) FILTER (WHERE site_id = $2), 0)::bigint as "site_asked!",

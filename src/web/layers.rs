@@ -45,6 +45,7 @@ pub(crate) fn around(routes: Router, state: &AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), render))
         .layer(from_fn_with_state(state.clone(), refused::note))
         .layer(CatchPanicLayer::custom(|_| Error::Internal.into_response()))
+        .layer(from_fn_with_state(state.clone(), bounded))
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
         .layer(RequestBodyDeadlineLayer::new(options.body))
         .layer(patience);
@@ -109,6 +110,15 @@ pub(crate) fn same_origin(
             tracing::warn!(%error, "refused a form from another site");
             Error::CrossSite.into_response()
         })
+}
+
+/// Keeps what is held of bodies within bounds, until each is answered.
+async fn bounded(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let (body, share) = state.bodies.count(body);
+    let response = next.run(Request::from_parts(parts, body)).await;
+    drop(share);
+    response
 }
 
 async fn count_refusals(State(state): State<AppState>, request: Request, next: Next) -> Response {

@@ -2,10 +2,12 @@
 //! [`routes`] mounts them, [`layers`] are around them.
 
 mod api;
+mod bodies;
 mod hasher;
 mod http;
 mod layers;
 mod pages;
+mod places;
 mod recent_days;
 mod render;
 mod routes;
@@ -16,17 +18,34 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::ServeOptions;
+
+pub use self::bodies::Bodies;
 pub use self::hasher::{Busy, Hasher};
 pub(crate) use self::pages::auth::session::fresh;
 pub use self::pages::{views, words};
+pub use self::places::Places;
 pub use self::recent_days::RecentDays;
 pub use self::routes::{Access, Route, routes};
 pub use self::skycms::{NoClient, SkyCms};
 pub use self::state::{AppState, Shared};
 
+/// Connections at once of those who watch the service.
+const OPERATORS: usize = 64;
+
 /// All routes and what is around them.
 pub fn router(state: &AppState) -> Router {
     routes::mount(state)
+}
+
+/// Serves what operators ask until `stop`, on a listener of its own.
+pub async fn serve_operations(listener: TcpListener, state: AppState, stop: CancellationToken) {
+    let options = ServeOptions {
+        connections: OPERATORS,
+        ..state.serve
+    };
+    let router = routes::mount_operations(&state);
+    http::serve::serve(listener, router, options, stop).await;
 }
 
 /// Serves until `stop`, then lets requests under way finish.

@@ -21,14 +21,16 @@ use crate::web::AppState;
 use crate::web::api::description::{self, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::error::Error;
-use crate::web::pages::auth::{embed, password, session, sign_in};
+use crate::web::pages::auth::{embed, password, second_step, session, sessions, sign_in};
 use crate::web::pages::settings::{connection, hook, keys, publishing, refused, spending, tokens};
 use crate::web::pages::signed_in::mark_page;
 use crate::web::pages::visit::{Visitor, see};
 use crate::web::pages::{activity, assets, audit, docs, events, layout, purge, sites};
 
-/// The largest form of a page, in bytes: thousands of paths to purge by hand.
-const LARGEST_FORM: usize = 256 << 10;
+/// The largest form of a page, in bytes.
+const LARGEST_FORM: usize = 16 << 10;
+/// That of one with paths: thousands of them.
+const LARGEST_FORM_OF_PATHS: usize = 256 << 10;
 
 /// Whom a route answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub struct Route {
     pub path: String,
     /// Whom it answers.
     pub access: Access,
+    largest_form: usize,
     handler: MethodRouter<AppState>,
     /// How it is described to programs, if it is for them.
     operation: Option<Operation>,
@@ -94,12 +97,19 @@ pub fn routes() -> Vec<Route> {
         get("/set-up", Stranger, password::show_set_up),
         post("/set-up", Stranger, password::set_up),
         get("/embed", SkyCms, embed::sign_in),
+        post("/embed", Stranger, embed::change_user),
 
         get("/", Editor, home),
         post("/sign-out", Editor, sign_in::sign_out),
         post("/sign-out-everywhere", Editor, sign_in::sign_out_everywhere),
         get("/password", Admin, password::show_change),
         post("/password", Admin, password::change),
+        get("/password/second-step", Admin, second_step::show),
+        post("/password/second-step", Admin, second_step::turn_on),
+        post("/password/second-step/remove", Admin, second_step::turn_off),
+        get("/sessions", Admin, sessions::show),
+        post("/sessions/end-others", Admin, sessions::end_others),
+        post("/sessions/{id}/end", Admin, sessions::end),
         get("/audit", Admin, audit::list),
 
         get("/sites", Admin, sites::show),
@@ -123,7 +133,7 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         get("/activity/{publish}", Editor, activity::show),
         post("/activity/{publish}/retry", Editor, activity::retry),
         get("/purge", Editor, purge::show),
-        post("/purge", Editor, purge::act),
+        post("/purge", Editor, purge::act).of_paths(),
         get("/events", Editor, events::events),
 
         get("/settings/cdn", Admin, connection::show),
@@ -131,7 +141,7 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         post("/settings/cdn/remove", Admin, connection::remove),
         get("/settings/cdn/hook", Admin, hook::show),
         get("/settings/cdn/publishing", Admin, publishing::show),
-        post("/settings/cdn/publishing", Admin, publishing::save),
+        post("/settings/cdn/publishing", Admin, publishing::save).of_paths(),
         get("/settings/cdn/refused", Admin, refused::show),
         get("/settings/cdn/policy", Admin, spending::show),
         post("/settings/cdn/policy", Admin, spending::save),
@@ -156,6 +166,7 @@ fn get<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler:
         method: Method::GET,
         path: path.to_owned(),
         access,
+        largest_form: LARGEST_FORM,
         handler: routing::get(handler),
         operation: None,
     }
@@ -166,6 +177,7 @@ fn post<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler
         method: Method::POST,
         path: path.to_owned(),
         access,
+        largest_form: LARGEST_FORM,
         handler: routing::post(handler),
         operation: None,
     }
@@ -180,18 +192,25 @@ fn described(access: Access, route: UtoipaMethodRouter<AppState>) -> Route {
         method,
         path,
         access,
+        largest_form: LARGEST_FORM,
         handler,
         operation: Some(operation),
     }
 }
 
 impl Route {
+    fn of_paths(mut self) -> Self {
+        self.largest_form = LARGEST_FORM_OF_PATHS;
+        self
+    }
+
     /// The handler behind its rule.
     fn guarded(self, state: &AppState, description: &Arc<OpenApi>) -> MethodRouter<AppState> {
         // A later layer is around the earlier ones.
+        let largest_form = DefaultBodyLimit::max(self.largest_form);
         let page = |handler: MethodRouter<AppState>| {
             handler
-                .route_layer(DefaultBodyLimit::max(LARGEST_FORM))
+                .route_layer(largest_form)
                 .route_layer(same_origin(state))
         };
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
@@ -235,6 +254,25 @@ pub(crate) fn mount(state: &AppState) -> Router {
     } else {
         Router::new().nest(prefix, mounted.clone()).merge(mounted)
     };
+    around(mounted, state)
+}
+
+/// What operators ask.
+const OPERATIONS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+
+/// The same, on a listener of its own: it answers however crowded the other one is.
+pub(crate) fn mount_operations(state: &AppState) -> Router {
+    let mut routes = routes();
+    let operations = routes.iter_mut().filter_map(|route| route.operation.take());
+    let description = Arc::new(description::document(operations, &state.public));
+    routes.retain(|route| OPERATIONS.contains(&route.path.as_str()));
+    let mounted = routes.into_iter().fold(Router::new(), |router, route| {
+        let path = route.path.clone();
+        router.route(&path, route.guarded(state, &description))
+    });
+    let mounted = mounted
+        .fallback(async || Error::NotFound)
+        .with_state(state.clone());
     around(mounted, state)
 }
 

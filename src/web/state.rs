@@ -4,10 +4,13 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::bodies::Bodies;
 use super::hasher::Hasher;
+use super::places::Places;
 use super::recent_days::RecentDays;
 use super::skycms::SkyCms;
 use crate::admin::Tester;
@@ -16,7 +19,9 @@ use crate::config::{AccessConfig, PublicUrl, ServeOptions};
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Directory, Ends, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, Store};
+use crate::store::{
+    Directory, Ends, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, Store, TokenHash, hash,
+};
 
 /// What handlers share, in one piece: it is cloned several times a request.
 #[derive(Clone)]
@@ -30,6 +35,15 @@ impl AppState {
 }
 
 impl AppState {
+    /// A hash of the secret that SkyCMS's tokens are signed with: sessions end with it.
+    pub fn issuer(&self) -> Option<TokenHash> {
+        let secret = self.access.embed_secret.as_ref()?;
+        Some(hash(&format!(
+            "issuer of sessions: {}",
+            secret.expose_secret()
+        )))
+    }
+
     /// The address that a site's publishers call.
     pub(crate) fn hook_url(&self, site: &Site) -> String {
         format!("{}/api/sites/{}/publishes", self.public, site.name)
@@ -90,6 +104,12 @@ pub struct Shared {
     pub allow_private_targets: bool,
     /// The address users see.
     pub public: PublicUrl,
+    /// What is held in memory of bodies.
+    pub bodies: Bodies,
+    /// The turn to compute something that takes a core for a while.
+    pub heavy: Arc<Semaphore>,
+    /// Answers that are held open.
+    pub places: Places,
     /// What this replica counts.
     pub metrics: Metrics,
     /// Who may read that; none: loopback alone.

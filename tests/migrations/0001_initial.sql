@@ -99,8 +99,9 @@ INSERT INTO account (name, password_hash, changed_at) VALUES
   ('admin', '$argon2id$v=19$m=19456,t=2,p=1$Oj5SDI2TVX5L0odMohpcMw$8KVs1KcjkgBZsqHwHjs0z1dbOH5VX27Qg6J0mWZoxoM',
    now() - interval '3 days');
 INSERT INTO set_up_link (token_hash, expires_at) VALUES (sha256('link'), now() + interval '1 hour');
-INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at)
-VALUES (sha256('session'), 'admin', 'admin', 'password', false, now() - interval '1 hour', now() + interval '7 days');
+INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, id, began_at, address)
+VALUES (sha256('session'), 'admin', 'admin', 'password', false, now() - interval '1 hour', now() + interval '7 days',
+  '01a209ba-d345-7216-9ce4-62084b7389d8', now() - interval '1 day', '127.0.0.1');
 INSERT INTO known_device (token_hash, account, used_at) VALUES (sha256('device'), 'admin', now() - interval '1 hour');
 INSERT INTO sign_in_tries (key, failures, last_at) VALUES ('strangers admin', 1, now() - interval '1 hour');
 INSERT INTO embed_token (jti_hash, expires_at) VALUES (sha256('jti'), now() + interval '1 hour');
@@ -133,3 +134,13 @@ INSERT INTO refused_call (id, at, site_id, proved, endpoint, status, reason, ite
   ('01a209ba-d345-7216-9ce4-62084b7389d8', now() - interval '1 hour', 1, true, 'hook', 422,
    'One item cannot be purged; nothing was queued. It is listed under `errors`.', '/paths/0: the path is empty', '127.0.0.1');
 UPDATE edge_check SET lease_token = '01a209ba-d345-7216-9ce4-62084b7389d9', next_at = now() + interval '20 seconds';
+UPDATE cdn_settings SET proven_at = saved_at WHERE site_id = 1;
+INSERT INTO default_grant (site_id, distribution_id, origin) VALUES (1, 'E2SANDBOX0CDN1', 'operator');
+INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, id, began_at, address, issuer, site_ids)
+VALUES (sha256('session of SkyCMS'), 'ada@example.com', 'editor', 'skycms', true, now() - interval '1 hour',
+  now() + interval '7 hours', '01a209ba-d345-7216-9ce4-62084b7389d9', now() - interval '2 hours', '127.0.0.1',
+  sha256('issuer'), '{1}');
+-- `GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ`
+INSERT INTO account (name, password_hash, changed_at, second_step, code_used) VALUES
+  ('somebody', 'no hash', now() - interval '1 day',
+   '\x016465666768696a6b6c6d6e6f0f5e84223ea714c8793b6cbc8b2a20ac05875c4ecc22b124e0889f1caaecef1974eec55b4d277dbd99be7c94d1d0e558', 59000000);

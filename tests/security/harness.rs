@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, header};
 use skycms_cdn::app::App;
 use skycms_cdn::clock::{Clock, ManualClock};
 use skycms_cdn::config::Config;
-use skycms_cdn::store::{Role, Session, Source, hash};
+use skycms_cdn::store::{Beginning, Role, Session, Source, hash};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
 
@@ -154,10 +154,18 @@ impl Service {
             framed: false,
             sites: None,
         };
-        let now = self.state.clock.now();
+        let beginning = Beginning {
+            id: self.state.clock.id(),
+            address: HOME.parse().unwrap(),
+            issuer: match source {
+                Source::Password => None,
+                Source::SkyCms => self.state.issuer(),
+            },
+            at: self.state.clock.now(),
+        };
         let store = &self.state.store;
         store
-            .add_session(&hash(&token), &session, now)
+            .add_session(&hash(&token), &session, &beginning)
             .await
             .unwrap();
         let mut browser = self.browser();

@@ -2,7 +2,9 @@
 
 use time::Duration;
 
-use crate::harness::{PASSWORD, Service};
+use crate::embed::{claims, open, token};
+use crate::harness::{Browser, EMBED_SECRET, PASSWORD, Service};
+use crate::support::Database;
 
 #[tokio::test]
 async fn signs_in_and_out() {
@@ -180,4 +182,114 @@ async fn the_way_back_leads_nowhere_else() {
         .get("/cdn/sign-in?next=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
         .await;
     assert!(!page.body.contains("<script>alert"), "{}", page.body);
+}
+
+/// A service on the database of another, as after a restart with other variables.
+async fn restarted(service: &Service, more: &[(&str, &str)]) -> Service {
+    let database = Database::at(service.database.url.clone());
+    Service::start_on(database, more).await
+}
+
+#[tokio::test]
+async fn a_session_of_skycms_ends_with_the_secret_that_vouched_for_it() {
+    let service = Service::start().await;
+    let mut sent = service.browser();
+    open(&mut sent, &token(&claims(&service, "Administrators"))).await;
+    let mut owner = service.browser();
+    owner.sign_in(PASSWORD).await;
+    for (secret, status) in [
+        (EMBED_SECRET, 200),
+        ("another secret of the embedding site", 303),
+        ("", 303),
+    ] {
+        let again = restarted(&service, &[("EMBED_JWT_SECRET", secret)]).await;
+        let on = |browser: &Browser<'_>| {
+            let mut there = again.browser();
+            there.cookies = browser.cookies.clone();
+            there
+        };
+        assert_eq!(on(&sent).get("/audit").await.status, status, "{secret:?}");
+        let mut owner = on(&owner);
+        assert_eq!(owner.get("/audit").await.status, 200);
+        let listed = owner.get("/sessions").await.body.contains("by SkyCMS");
+        assert_eq!(listed, status == 200, "{secret:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_owner_lists_and_ends_every_session() {
+    let service = Service::start().await;
+    let mut sent = service.browser_at("198.51.100.4");
+    open(&mut sent, &token(&claims(&service, "Administrators"))).await;
+    let mut owner = service.browser();
+    owner.sign_in(PASSWORD).await;
+    let mut elsewhere = service.browser_at("198.51.100.5");
+    elsewhere.sign_in(PASSWORD).await;
+
+    let page = owner.get("/sessions").await.body;
+    for told in [
+        "ada@example.com",
+        "198.51.100.4",
+        "198.51.100.5",
+        "This one",
+    ] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    let (_, link) = page.split_once("/sessions/").unwrap();
+    let (id, _) = link.split_once("/end").unwrap();
+    let answer = owner.post(&format!("/sessions/{id}/end"), &[]).await;
+    assert_eq!(answer.location(), "/sessions?done=ended");
+    let answer = owner.post("/sessions/end-others", &[]).await;
+    assert_eq!(answer.location(), "/sessions?done=ended");
+    assert_eq!(owner.get("/sessions").await.status, 200);
+    assert_eq!(sent.get("/audit").await.status, 303);
+    assert_eq!(elsewhere.get("/audit").await.status, 303);
+}
+
+#[tokio::test]
+async fn whom_skycms_sent_sees_and_ends_their_own_sessions_only() {
+    let service = Service::start().await;
+    let mut owner = service.browser_at("198.51.100.6");
+    owner.sign_in(PASSWORD).await;
+    let mut own = service.browser();
+    open(&mut own, &token(&claims(&service, "Administrators"))).await;
+    let mut twin = service.browser_at("198.51.100.7");
+    open(&mut twin, &token(&claims(&service, "Administrators"))).await;
+    let page = own.get("/sessions").await.body;
+    assert!(page.contains("198.51.100.7") && !page.contains("198.51.100.6"));
+    let owners = owner.get("/sessions").await.body;
+    let (before, _) = owners.split_once("This one").unwrap();
+    assert!(before.contains("198.51.100.6"));
+    own.post("/sessions/end-others", &[]).await;
+    assert_eq!(twin.get("/audit").await.status, 303);
+    assert_eq!(owner.get("/audit").await.status, 200);
+    let mut database = service.database.connect().await;
+    let owners: uuid::Uuid = sqlx::query_scalar("SELECT id FROM session WHERE source = 'password'")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    let answer = own.post(&format!("/sessions/{owners}/end"), &[]).await;
+    assert_eq!(answer.status, 404);
+}
+
+#[tokio::test]
+async fn a_link_that_signs_in_somebody_else_asks_first() {
+    let service = Service::start().await;
+    let mut owner = service.browser();
+    owner.sign_in(PASSWORD).await;
+    let ticket = token(&claims(&service, "Editors"));
+    let asked = open(&mut owner, &ticket).await;
+    assert_eq!(asked.status, 200);
+    assert!(asked.body.contains("ada@example.com"), "{}", asked.body);
+    assert_eq!(owner.get("/password").await.status, 200, "still the owner");
+    let forged = [("sec-fetch-site", "cross-site")];
+    let answer = owner
+        .post_with("/embed", &forged, &[("token", &ticket)])
+        .await;
+    assert_eq!(answer.status, 403);
+    let answer = owner.post("/embed", &[("token", &ticket)]).await;
+    assert_eq!(answer.location(), "/activity");
+    assert_eq!(owner.get("/password").await.status, 403, "now the editor");
+    let again = token(&claims(&service, "Editors"));
+    assert_eq!(open(&mut owner, &again).await.status, 303, "the same user");
 }

@@ -220,3 +220,30 @@ async fn publishes_are_listed_by_state() {
     assert_eq!(page.items[0].items, ["/nail"]);
     assert_eq!(page.previous, None);
 }
+
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes() {
+    let service = Stepped::start().await;
+    for batch in 0..4 {
+        let paths: Vec<String> = (0..1_000).map(|n| format!("/{batch}/{n:0>390}")).collect();
+        service
+            .api
+            .publish(serde_json::json!({ "paths": paths }))
+            .await;
+        service.run().await;
+        service.pass(30).await;
+    }
+    let (mut query, mut pages, mut seen) = ("?limit=500".to_owned(), 0, 0);
+    loop {
+        let answer = service.api.invalidations(&query).await;
+        assert!(answer.body.len() < 2 << 20, "{} bytes", answer.body.len());
+        let page = answer.json();
+        seen += page["items"].as_array().unwrap().len();
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => query = format!("?limit=500&before={next}"),
+            None => break,
+        }
+    }
+    assert_eq!((pages, seen), (2, 4));
+}

@@ -458,7 +458,7 @@ async fn a_test_of_settings_takes_from_the_keys_rate() {
     service
         .state
         .store
-        .count_forced_call(&tested, &service.state.limits, now)
+        .count_forced_call(service.site(), &tested, false, &service.state.limits, now)
         .await
         .unwrap();
     let id = service.publish_and_run("/about").await;

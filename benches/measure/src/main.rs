@@ -10,6 +10,7 @@ mod cpu;
 mod history;
 mod http;
 mod idle;
+mod isolation;
 mod latency;
 mod load;
 mod lone;
@@ -50,6 +51,8 @@ enum What {
     History(history::Options),
     /// What one site's storm does to another's lone publish
     Sites(sites::Options),
+    /// What one site does to another in each of the ways that it can disturb
+    Isolation(isolation::Options),
     /// What the service takes with nothing to do, and how soon it is ready
     Idle(idle::Options),
     /// Memory and health of a service with the worst queue
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         What::Latency(options) => latency::run(&machine, &options),
         What::History(options) => history::run(&machine, &options),
         What::Sites(options) => sites::run(&machine, &options),
+        What::Isolation(options) => isolation::run(&machine, &options),
         What::Idle(options) => idle::run(&machine, &options),
         What::Queue(options) => queue::run(&machine, &options),
         What::Nothing => nothing::serve(),

@@ -152,6 +152,8 @@ fn add_sites(
              INSERT INTO cdn_settings (site_id, slot, distribution_id, region, saved_at)
              SELECT id, 'active', 'E2SITE' || lpad(id::text, 8, '0'), 'us-east-1', now()
              FROM site WHERE name LIKE 'site-%';
+             INSERT INTO default_grant (site_id, distribution_id, origin)
+             SELECT site_id, distribution_id, 'operator' FROM cdn_settings WHERE access_key_id IS NULL;
              INSERT INTO distribution (id) SELECT distribution_id FROM cdn_settings ON CONFLICT DO NOTHING;
              INSERT INTO publish_token (id, site_id, name, token_hash, created_at)
              SELECT gen_random_uuid(), id, 'bench', sha256(('{token}' || name)::bytea), now()

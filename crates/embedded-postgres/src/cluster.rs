@@ -1,6 +1,7 @@
 //! The cluster in the data directory's `postgres`, and how its server is started.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{error, info};
 
 use super::Error;
-use super::data_dir::{Account, DataDir};
+use super::data_dir::{Account, DataDir, open_own, read_theirs};
 use super::error::DataDirContext;
 use super::installation::Installation;
 use super::postmaster::Postmaster;
@@ -84,6 +85,7 @@ impl Cluster {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).context("remove", &unfinished)?;
         }
+        self.data_dir.give_directory(&unfinished)?;
         let output = self
             .command("initdb")
             .arg("--pgdata")
@@ -112,8 +114,9 @@ impl Cluster {
             if self.try_lock()?.is_some() {
                 return Ok(());
             }
-            // Only PostgreSQL's own processes hold the lock, so the number in the file is theirs.
-            if let Some(pid) = self.recorded_pid() {
+            // Only PostgreSQL's own processes hold the lock, so the number in the file is theirs; but
+            // their account writes the file, and root must not end others for it.
+            if let Some(pid) = self.recorded_pid().filter(|pid| self.is_theirs(*pid)) {
                 info!(%pid, "stopping the PostgreSQL that an earlier run left behind");
                 let _ = kill(pid, signal);
             }
@@ -128,10 +131,7 @@ impl Cluster {
     /// log first.
     pub(super) async fn launch(&self) -> Result<Postmaster, Error> {
         let lock = self.lock().await?;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log())
+        let log = open_own(File::options().create(true).append(true), &self.log())
             .context("write", self.log())?;
         let offset = log.metadata().context("read", self.log())?.len();
 
@@ -226,15 +226,23 @@ impl Cluster {
 
     /// The process in `postmaster.pid`, PostgreSQL's own lock file, which outlives a crash.
     fn recorded_pid(&self) -> Option<Pid> {
-        let file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        let file = read_theirs(&self.data().join("postmaster.pid")).ok()?;
         let pid: i32 = file.lines().next()?.parse().ok()?;
         (pid > 0).then(|| Pid::from_raw(pid))
+    }
+
+    /// Whether a process may be one of the account's.
+    fn is_theirs(&self, pid: Pid) -> bool {
+        self.data_dir.account.is_none_or(|account| {
+            fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == account.uid)
+        })
     }
 
     /// The lock that PostgreSQL's processes hold, or `None` while any of them lives.
     fn try_lock(&self) -> Result<Option<File>, Error> {
         let path = self.data_dir.path().join("postgres.lock");
-        let file = File::create(&path).context("write", &path)?;
+        let file =
+            open_own(File::options().create(true).write(true), &path).context("write", &path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),

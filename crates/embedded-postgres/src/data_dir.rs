@@ -1,9 +1,11 @@
 //! The data directory: who owns it, who may enter it, and that one process at a time uses it.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use nix::unistd::{Uid, User};
 
 use super::Error;
@@ -26,8 +28,9 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Creates `path` if it is missing, locks it, and gives it to PostgreSQL's account with mode
-    /// 0700.
+    /// Creates `path` if it is missing, and locks it. As root it stays root's, and PostgreSQL's account
+    /// may only pass through: in a directory of its own it could put links in the place of files
+    /// that root opens.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         if !path.exists() {
             let parent = path.parent().unwrap_or(path);
@@ -43,7 +46,8 @@ impl DataDir {
         if !lock_file.exists() && !is_empty(&path)? {
             return Err(Error::Foreign(path));
         }
-        let lock = File::create(&lock_file).context("write", &lock_file)?;
+        let lock = open_own(OpenOptions::new().create(true).write(true), &lock_file)
+            .context("write", &lock_file)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(path)),
@@ -51,13 +55,15 @@ impl DataDir {
         }
 
         let account = account(&path)?;
+        let mut mode = 0o700;
         if let Some(Account { uid, gid }) = account {
             if let Some(parent) = closed_parent(&path, uid, gid) {
                 return Err(Error::Unreachable { parent, uid });
             }
-            chown(&path, Some(uid), Some(gid)).context("chown", &path)?;
+            chown(&path, Some(0), Some(gid)).context("chown", &path)?;
+            mode = 0o710;
         }
-        fs::set_permissions(&path, Permissions::from_mode(0o700)).context("chmod", &path)?;
+        fs::set_permissions(&path, Permissions::from_mode(mode)).context("chmod", &path)?;
         Ok(Self {
             path,
             account,
@@ -69,9 +75,45 @@ impl DataDir {
         &self.path
     }
 
+    /// Makes an empty directory for PostgreSQL's account.
+    pub(super) fn give_directory(&self, path: &Path) -> Result<(), Error> {
+        DirBuilder::new()
+            .mode(0o700)
+            .create(path)
+            .context("create", path)?;
+        match self.account {
+            Some(Account { uid, gid }) => chown(path, Some(uid), Some(gid)).context("chown", path),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn postgres(&self) -> PathBuf {
         self.path.join("postgres")
     }
+}
+
+/// Opens a file of our own, which is no link to somebody else's.
+pub(super) fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options
+        .truncate(false)
+        .custom_flags(libc::O_NOFOLLOW)
+        .mode(0o600)
+        .open(path)
+}
+
+/// The beginning of a small file that PostgreSQL's account may have replaced by anything: a link
+/// is not followed, and nothing is waited for.
+pub(super) fn read_theirs(path: &Path) -> io::Result<String> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut text = String::new();
+    file.take(4_096).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// A fresh volume counts as empty: it has `lost+found`.
@@ -92,7 +134,8 @@ fn account(data_dir: &Path) -> Result<Option<Account>, Error> {
     if !Uid::effective().is_root() {
         return Ok(None);
     }
-    if let Ok(cluster) = fs::metadata(data_dir.join("postgres"))
+    if let Ok(cluster) = fs::symlink_metadata(data_dir.join("postgres"))
+        && cluster.is_dir()
         && cluster.uid() != 0
     {
         return Ok(Some(Account {

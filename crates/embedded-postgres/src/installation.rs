@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Error;
+use super::data_dir::read_theirs;
 
 const OLDEST_MAJOR: u32 = 14;
 
@@ -51,7 +52,7 @@ impl Installation {
     /// new cluster the first that is new enough.
     pub(super) fn choose(candidates: &[PathBuf], data: &Path) -> Result<Self, Error> {
         let installed = || candidates.iter().cloned().filter_map(Self::open);
-        let cluster = fs::read_to_string(data.join("PG_VERSION"))
+        let cluster = read_theirs(&data.join("PG_VERSION"))
             .ok()
             .and_then(|version| version.trim().parse().ok());
         let chosen = match cluster {

@@ -9,7 +9,10 @@
 //! - `postgres/`, the cluster and its socket; `postgres.log`, the server's log, and
 //!   `postgres.log.1`, the log of the run before.
 //!
-//! The socket is reachable only through directories of mode 0700, so whoever can open it may
+//! Run as root, the data directory stays root's, and only the cluster's folder is given away: the
+//! account that PostgreSQL runs as may enter the data directory, and change nothing in it.
+//!
+//! The socket is reachable only through a directory of mode 0700, so whoever can open it may
 //! connect. `peer` authentication would turn root away, whose server runs as another account.
 
 mod cluster;

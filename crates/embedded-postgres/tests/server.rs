@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -78,9 +79,17 @@ async fn a_cold_start_is_private_durable_and_utf8() {
 
     let cluster = fs::metadata(dir.path().join("postgres")).unwrap();
     assert_ne!(cluster.uid(), 0, "PostgreSQL never runs as root");
-    for path in ["", "postgres"] {
-        let mode = fs::metadata(dir.path().join(path)).unwrap().mode();
-        assert_eq!(mode & 0o777, 0o700, "mode of {path:?}");
+    let mode = |path| fs::metadata(dir.path().join(path)).unwrap().mode() & 0o777;
+    assert_eq!(mode("postgres"), 0o700);
+    if Uid::effective().is_root() {
+        let own = fs::metadata(dir.path()).unwrap();
+        assert_eq!(
+            (own.uid(), mode("")),
+            (0, 0o710),
+            "PostgreSQL passes through"
+        );
+    } else {
+        assert_eq!(mode(""), 0o700);
     }
     embedded.stop().await;
 }
@@ -424,4 +433,49 @@ async fn a_server_that_cannot_start_says_why() {
         .to_string();
     assert!(refused.contains("FATAL:  configuration file"), "{refused}");
     assert!(refused.contains("postgres.log"), "{refused}");
+}
+
+/// What PostgreSQL's account may do, somebody who took it over does.
+#[tokio::test]
+async fn links_in_the_place_of_files_are_not_followed() {
+    let dir = data_dir();
+    Embedded::start(dir.path(), NAME)
+        .await
+        .unwrap()
+        .stop()
+        .await;
+    let victim = dir.path().join("victim");
+    for name in ["postgres.log", "postgres.lock", "lock"] {
+        fs::write(&victim, "of somebody else").unwrap();
+        let file = dir.path().join(name);
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&victim, &file).unwrap();
+        let started = Embedded::start(dir.path(), NAME).await;
+        // The log of the run before is set aside, link and all.
+        assert_eq!(started.is_ok(), name == "postgres.log", "{name}");
+        if let Ok(embedded) = started {
+            embedded.stop().await;
+        }
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "of somebody else");
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, "").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn postgresqls_account_cannot_write_beside_its_cluster() {
+    if !Uid::effective().is_root() {
+        return; // then everything here belongs to one account
+    }
+    let dir = data_dir();
+    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let uid = fs::metadata(dir.path().join("postgres")).unwrap().uid();
+    let touched = Command::new("touch")
+        .arg(dir.path().join("planted"))
+        .uid(uid)
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(!touched.success());
+    embedded.stop().await;
 }

@@ -292,7 +292,7 @@ async fn settings(
         limits: config.limits,
         metrics: Metrics::default(),
     }
-    .test(&site.name, &settings, |_| {})
+    .test((site.id, &site.name), &settings, |_| {})
     .await;
     if let Err(error) = store
         .record_test(site.id, &settings, &test, outside.clock.now())

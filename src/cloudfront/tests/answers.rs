@@ -260,3 +260,31 @@ async fn a_test_creates_and_gets() {
         )
     );
 }
+
+#[tokio::test]
+async fn what_answers_in_its_place_is_kept_short_and_clean() {
+    let long = "x".repeat(5_000);
+    let outcome = create(error(
+        400,
+        &format!("Bad&#1;Code{long}"),
+        &format!("a&#27;[31m {long}"),
+    ))
+    .await;
+    let said = outcome.error().unwrap();
+    for text in [&said.code, &said.message] {
+        assert!(text.len() <= 1_024, "{} bytes", text.len());
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read() {
+    let filler = "<!-- -->".repeat(200_000);
+    let long = format!(
+        "<Invalidation>{filler}<Id>I2J0I21PCUYOIK</Id><Status>InProgress</Status></Invalidation>"
+    );
+    let outcome = create(Reply::http(201, &long)).await;
+    assert_eq!(outcome.into_str(), "unknown", "{outcome:?}");
+    let said = &outcome.error().unwrap().message;
+    assert!(said.contains("length limit"), "{said}");
+}

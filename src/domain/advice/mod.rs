@@ -104,6 +104,13 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
              (ECS, EKS) and the instance's role (EC2).",
             "Give the machine or container a role that may invalidate, or enter an access key.",
         ),
+        AwsError::NOT_GRANTED => advice(
+            format!(
+                "AWS default credentials are chosen, which this site may not use for {distribution}."
+            ),
+            "Enter an access key, or ask whoever runs this service to allow it: `skycms-cdn site \
+             allow-default-credentials`.",
+        ),
         "NoSuchDistribution" => advice(
             format!(
                 "CloudFront knows no distribution {distribution} in the AWS account of {}.",

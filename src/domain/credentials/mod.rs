@@ -261,6 +261,21 @@ impl Credentials {
             Self::AwsDefault => None,
         }
     }
+
+    /// Whether they are the very same, secret and all.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::AccessKey { id, secret },
+                Self::AccessKey {
+                    id: other_id,
+                    secret: other_secret,
+                },
+            ) => id == other_id && secret.expose() == other_secret.expose(),
+            (Self::AwsDefault, Self::AwsDefault) => true,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

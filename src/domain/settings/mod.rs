@@ -113,6 +113,13 @@ pub struct FieldError {
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
+    /// That one field is wrong.
+    pub fn one(field: Field, message: impl fmt::Display) -> Self {
+        let mut errors = Self::default();
+        errors.add(field, message);
+        errors
+    }
+
     fn add(&mut self, field: Field, message: impl fmt::Display) {
         self.0.push(FieldError {
             field,

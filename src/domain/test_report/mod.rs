@@ -237,6 +237,11 @@ impl TestReport {
             && last.outcome != StepOutcome::Failed
     }
 
+    /// Whether AWS accepted the signature.
+    pub fn proves_key(&self) -> bool {
+        self.step(Step::Credentials).outcome == StepOutcome::Passed
+    }
+
     /// Whether CloudFront is still to be asked whether the invalidation has completed.
     pub fn is_waiting(&self) -> bool {
         self.step(Step::Completed).outcome == StepOutcome::Waiting

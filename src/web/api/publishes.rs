@@ -1,5 +1,6 @@
 //! The publish hook, and what became of a publish.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,12 +13,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::edge::EdgeCheck;
-use crate::domain::{
-    Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened, canonicalize,
-};
+use crate::domain::{Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened};
 use crate::store::{Acceptance, NewPublish, Publish, Site};
 use crate::web::AppState;
 use crate::web::api::caller::{Call, Caller};
+use crate::web::api::canonical::canonical;
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
 use crate::web::api::openapi::{
@@ -26,6 +26,7 @@ use crate::web::api::openapi::{
 };
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
+use crate::web::places::Holder;
 
 /// A publish, and how far it is.
 #[derive(Serialize, ToSchema)]
@@ -141,7 +142,9 @@ pub(crate) async fn create(
     if site.distribution_id.is_none() {
         return Err(Error::NoSettings);
     }
-    let canonical = canonicalize(&call.body, &site.intake).map_err(Error::BadItems)?;
+    let canonical = canonical(&state, site, &Arc::new(call.body))
+        .await
+        .map_err(Error::BadItems)?;
     if options.dry_run {
         // Boxed, as below: the future of every publish is as large as the largest thing it may wait
         // for.
@@ -283,6 +286,10 @@ async fn ended_or_waited(
     if wait.is_zero() {
         return look().await;
     }
+    // Beyond its share, a site's publishers are answered at once: `wait` is a preference.
+    let Some(_place) = state.places.take(Holder::Publishers(site.id), None) else {
+        return look().await;
+    };
     let ended = state.ends.of(site.id, id);
     let view = look().await?;
     if view.state.has_ended() {

@@ -7,12 +7,14 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use time::Duration;
 use tower_http::timeout::TimeoutError;
 
 use crate::domain::ItemError;
 use crate::store::{InboxError, StoreError};
+use crate::web::bodies::NoRoom;
 use crate::web::hasher::Busy;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -58,6 +60,8 @@ pub(crate) enum Error {
     NoSettings,
     #[error("The body is larger than 1 MiB. Send the paths in several publishes.")]
     TooLarge,
+    #[error("Too many bodies are under way; nothing was queued. Try again.")]
+    Crowded,
     #[error("The body did not arrive in time; nothing was queued. Send it again.")]
     BodyTooSlow,
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
@@ -70,6 +74,9 @@ pub(crate) enum Error {
         "This Idempotency-Key or webhook-id was used before with another body. Use a new key for each publish, and the same one only to repeat it."
     )]
     KeyReused,
+    /// More than one site, session or address may have, with how long to wait.
+    #[error("{0}")]
+    TooMany(&'static str, Duration),
     /// Not ready in time. Unlike 503, it does not say that nothing was accepted.
     #[error(
         "The answer was not ready in time, and what was asked for may still happen. A publish with an Idempotency-Key can be sent again safely."
@@ -137,6 +144,9 @@ const fn told_of_inbox(error: &InboxError) -> &'static str {
         InboxError::Full => {
             "Too many publishes are waiting to be stored; nothing was queued. Try again."
         }
+        InboxError::ShareFull => {
+            "Too many publishes of this site are waiting to be stored; nothing was queued. Try again, and send fewer at a time."
+        }
         InboxError::Unavailable => {
             "The database cannot store it right now; nothing was queued. Try again."
         }
@@ -195,7 +205,11 @@ impl Error {
                 "key-reused",
                 "Idempotency key reused",
             ),
+            Self::TooMany(..) | Self::Inbox(InboxError::ShareFull) => {
+                (S::TOO_MANY_REQUESTS, "too-many", "Too many")
+            }
             Self::TookTooLong => (S::GATEWAY_TIMEOUT, "took-too-long", "Took too long"),
+            Self::Crowded => (S::SERVICE_UNAVAILABLE, "crowded", "Too much at once"),
             Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy", "Too busy"),
             Self::Store(StoreError::Database(_))
             | Self::Inbox(InboxError::Full | InboxError::Unavailable) => (
@@ -207,6 +221,16 @@ impl Error {
             | Self::Inbox(InboxError::Refused)
             | Self::Template(_)
             | Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        }
+    }
+
+    /// In how many seconds it may be tried again, where that is known.
+    pub(crate) fn retry_after(&self) -> Option<i64> {
+        match self {
+            Self::TooMany(_, wait) => Some(wait.whole_seconds().max(0) + 1),
+            Self::Inbox(InboxError::ShareFull) => Some(1),
+            error if error.kind().0 == StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            _ => None,
         }
     }
 
@@ -231,9 +255,11 @@ impl Error {
 
 /// A body that did not arrive as it should.
 fn of_body(rejection: &BytesRejection) -> Error {
-    let timed_out = std::iter::successors(rejection.source(), |&cause| cause.source())
-        .any(<dyn std::error::Error>::is::<TimeoutError>);
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+    let causes = || std::iter::successors(rejection.source(), |&cause| cause.source());
+    let timed_out = causes().any(<dyn std::error::Error>::is::<TimeoutError>);
+    if causes().any(<dyn std::error::Error>::is::<NoRoom>) {
+        Error::Crowded
+    } else if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Error::TooLarge
     } else if timed_out {
         Error::BodyTooSlow
@@ -249,6 +275,10 @@ impl IntoResponse for Error {
             tracing::error!(cause, "{}", self.kind().2);
         }
         let mut response = self.kind().0.into_response();
+        if let Some(seconds) = self.retry_after() {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response.extensions_mut().insert(Arc::new(self));
         response
     }

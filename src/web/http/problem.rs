@@ -28,6 +28,9 @@ pub(crate) struct Problem {
     /// The items at fault, where items are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
+    /// In how many seconds it may be tried again.
+    #[serde(skip)]
+    retry_after: Option<i64>,
 }
 
 /// One thing at fault.
@@ -56,6 +59,7 @@ impl Problem {
             status: status.as_u16(),
             detail: error.to_string(),
             errors: errors.collect(),
+            retry_after: error.retry_after(),
         }
     }
 
@@ -66,11 +70,11 @@ impl Problem {
 
     /// What goes into a header as well.
     pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        match self.status {
-            401 => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            503 => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
-            _ => None,
+        if self.status == 401 {
+            return Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
+        let seconds = self.retry_after?;
+        Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
     }
 }
 

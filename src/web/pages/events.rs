@@ -9,8 +9,13 @@ use futures_util::Stream;
 use futures_util::stream;
 
 use crate::web::AppState;
+use crate::web::http::error::Error;
 use crate::web::pages::visit::Visit;
+use crate::web::pages::words::errors;
+use crate::web::places::Holder;
 
+/// When a stream too many may be tried again.
+const LATER: time::Duration = time::Duration::seconds(10);
 /// The shortest time between two events.
 const PACE: Duration = Duration::from_millis(250);
 
@@ -18,27 +23,37 @@ const PACE: Duration = Duration::from_millis(250);
 pub(crate) async fn events(
     State(state): State<AppState>,
     visit: Visit,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
     let site = visit.site.id;
+    let user = &visit.visitor.user;
+    let holder = user.token.map_or(Holder::All, Holder::Session);
+    let place = state
+        .places
+        .take(holder, Some(user.from))
+        .ok_or(Error::TooMany(errors::TOO_MANY_STREAMS, LATER))?;
     let reader = state.changes.subscribe();
-    let start = (reader, state.stop.clone(), state.directory.clone());
-    let changes = stream::unfold(start, move |(mut reader, stop, directory)| async move {
-        let news = async {
-            reader.heard(site).await;
-            // A storm is told at a bearable pace; what comes meanwhile is told with it.
-            tokio::time::sleep(PACE).await;
-            reader.catch_up();
-        };
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = news => {}
-        }
-        // Of a site that is gone nothing is told; its pages find out when they connect again.
-        directory.sites().iter().find(|other| other.id == site)?;
-        Some((
-            Ok(Event::default().data("changed")),
-            (reader, stop, directory),
-        ))
-    });
-    Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+    let start = (reader, state.stop.clone(), state.directory.clone(), place);
+    let changes = stream::unfold(
+        start,
+        move |(mut reader, stop, directory, place)| async move {
+            let news = async {
+                reader.heard(site).await;
+                // A storm is told at a bearable pace; what comes meanwhile is told with it.
+                tokio::time::sleep(PACE).await;
+                reader.catch_up();
+            };
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = news => {}
+            }
+            // Of a site that is gone nothing is told; its pages find out when they connect again.
+            directory.sites().iter().find(|other| other.id == site)?;
+            Some((
+                Ok(Event::default().data("changed")),
+                (reader, stop, directory, place),
+            ))
+        },
+    );
+    let alive = KeepAlive::new().interval(Duration::from_secs(15));
+    Ok(Sse::new(changes).keep_alive(alive))
 }

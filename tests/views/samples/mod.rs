@@ -32,6 +32,8 @@ pub(crate) fn pages() -> Vec<(&'static str, askama::Result<String>)> {
         ("sign-in", sign_in().render()),
         ("set-up", set_up().render()),
         ("password", password().render()),
+        ("second-step", second_step().render()),
+        ("sessions", sessions().render()),
         ("audit", audit().render()),
         ("sites", sites().render()),
         ("error", error().render()),
@@ -421,6 +423,7 @@ pub(crate) fn sign_in() -> SignInPage {
         error: Some("User name or password is wrong.".into()),
         next: Some("/activity".into()),
         by_skycms: false,
+        asks_for_code: false,
     }
 }
 
@@ -438,6 +441,44 @@ pub(crate) fn password() -> PasswordPage {
         current_error: None,
         new_error: Some("This password is on every attacker’s list. Take another.".into()),
         repeat_error: None,
+    }
+}
+
+pub(crate) fn second_step() -> SecondStepPage {
+    SecondStepPage {
+        layout: layout(Nav::Elsewhere),
+        new: Some(NewSecondStep {
+            secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".into(),
+            address: "otpauth://totp/skycms-cdn:admin?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=skycms-cdn".into(),
+        }),
+        error: Some("The password or the code is wrong. Each code works once.".into()),
+    }
+}
+
+pub(crate) fn sessions() -> SessionsPage {
+    let session = |user: &str, by, from: &str, used, is_own| SessionRow {
+        id: "0199a3c0-0000-7000-8000-000000000001".into(),
+        user: user.into(),
+        role: "Administrator",
+        by,
+        began_at: ago(used + 7_200),
+        used_at: ago(used),
+        from: from.into(),
+        is_own,
+    };
+    SessionsPage {
+        layout: layout(Nav::Elsewhere),
+        sessions: vec![
+            session("admin", "by password", "203.0.113.7", 20, true),
+            session(
+                "ada@example.com",
+                "by SkyCMS",
+                "2001:db8:85a3::8a2e:370:7334",
+                4_000,
+                false,
+            ),
+        ],
+        has_others: true,
     }
 }
 

@@ -26,9 +26,10 @@ use self::call::Call;
 use self::fault::Fault;
 pub(crate) use self::fault::{finish, refused_proof};
 pub(crate) use self::version::is_call;
-use crate::domain::{PublishState, canonicalize};
+use crate::domain::PublishState;
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
 use crate::web::AppState;
+use crate::web::api::canonical::canonical;
 use crate::web::api::publishes::accept;
 use crate::web::http::error::Error;
 
@@ -65,8 +66,9 @@ pub(crate) async fn create(
     call: Call,
 ) -> Result<Response, Fault> {
     let batch = Batch::read(&call.body)?;
-    let request = batch.request(call.key_pair.everything_is_home);
-    let canonical = canonicalize(&request, &call.site.intake)
+    let request = Arc::new(batch.request(call.key_pair.everything_is_home));
+    let canonical = canonical(&state, &call.site, &request)
+        .await
         .map_err(|errors| Fault::invalid_paths(&request, errors))?;
     let (id, received_at) = (state.clock.id(), state.clock.now());
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();

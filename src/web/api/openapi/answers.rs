@@ -9,6 +9,7 @@ use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Response, ResponseBuil
 use utoipa::{IntoResponses, ToSchema};
 
 use super::examples;
+use crate::store::InboxError;
 use crate::web::api::signature;
 use crate::web::http::error::{Error, Unproved};
 use crate::web::http::problem::{MEDIA_TYPE, Problem};
@@ -50,6 +51,8 @@ problems! {
         Error::NotJson,
         examples::bad_items(),
         Error::KeyReused,
+        Error::Inbox(InboxError::ShareFull),
+        Error::Crowded,
     ])
 }
 problems! {

@@ -9,33 +9,43 @@
 //! 3. Answers under way are finished, until [`ServeOptions::finish`] after the stop. Then the rest
 //!    is cut.
 //!
-//! Beyond [`ServeOptions::connections`], clients wait in the kernel's accept queue. A client that
-//! does not read its answer keeps its connection; a proxy in front has a time limit for that.
+//! Beyond [`ServeOptions::connections`], a connection that waits for its client gives way to the
+//! next one (`seats`); where all are being answered, clients wait in the kernel's accept queue. A
+//! client that does not read its answer keeps its connection; a proxy in front has a time limit for
+//! that.
 
+mod seats;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Layer as _;
+use tower::Service as _;
 
+use self::seats::{Seat, Seats};
 use crate::config::ServeOptions;
 
 /// Room for a request's head, and for what is read of a body at a time.
 const BUFFER: usize = 64 << 10;
+/// While there is no room, how often a connection has to give way.
+const CROWDED_PAUSE: Duration = Duration::from_millis(50);
 /// Pause after the machine could not give a connection, as when all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -47,6 +57,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(options.connections));
+    let seats = Seats::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(options.head)
@@ -58,20 +69,32 @@ pub(crate) async fn serve(
         tokio::time::sleep(options.grace).await;
     };
     tokio::pin!(graced);
+    let mut waiting = None;
     loop {
-        let (stream, peer, slot) = tokio::select! {
+        let slot = tokio::select! {
             () = &mut graced => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listener), if waiting.is_none() => {
+                waiting = Some(accepted);
+                continue;
+            }
+            slot = room(&slots, &seats), if waiting.is_some() => slot,
         };
-        let service = Extension(ConnectInfo(peer)).layer(router.clone());
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let Some((stream, peer)) = waiting.take() else {
+            continue;
+        };
+        let seat = seats.take(peer.ip().to_canonical());
+        let service = answering(router.clone(), peer, Arc::clone(&seat));
+        let connection = http.serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection);
         connections.spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(%peer, %error, "a connection ended");
+            tokio::select! {
+                ended = watched => if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "a connection ended");
+                },
+                () = seat.cut.cancelled() => tracing::debug!(%peer, "a connection gave way"),
             }
+            seat.give_up();
             drop(slot);
         });
     }
@@ -86,21 +109,46 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
-/// Waits for a free slot, then for a client.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .expect("nobody closes the semaphore");
+/// Answers requests, with an eye to whose turn it is.
+fn answering(
+    router: Router,
+    peer: SocketAddr,
+    seat: Arc<Seat>,
+) -> impl hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+{
+    service_fn(move |request: Request<Incoming>| {
+        let (mut router, seat) = (router.clone(), Arc::clone(&seat));
+        let mut request = request.map(|body| seat.receiving(body));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        async move {
+            let answer = router.call(request).await?;
+            Ok(answer.map(|body| seat.sending(body)))
+        }
+    })
+}
+
+/// Waits for a free slot, for which others may have to give way.
+async fn room(slots: &Arc<Semaphore>, seats: &Seats) -> OwnedSemaphorePermit {
+    loop {
+        if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+            return slot;
+        }
+        seats.make_room();
+        let free = Arc::clone(slots).acquire_owned();
+        if let Ok(Ok(slot)) = tokio::time::timeout(CROWDED_PAUSE, free).await {
+            return slot;
+        }
+    }
+}
+
+/// Waits for a client.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // A socket that refuses this only answers a little later.
                 let _ = stream.set_nodelay(true);
-                return (stream, peer, slot);
+                return (stream, peer);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

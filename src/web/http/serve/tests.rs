@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -35,6 +35,7 @@ fn router() -> Router {
             "/peer",
             get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()),
         )
+        .route("/", post(async |_: Bytes| "received"))
         .route(
             "/sleep/{ms}",
             get(async |axum::extract::Path(ms): axum::extract::Path<u64>| {
@@ -181,6 +182,31 @@ async fn beyond_the_limit_connections_wait() {
     // Answered when the first is closed for its idleness.
     assert!(second.answer().await.ends_with("hello"));
     assert!(first.is_closed_within(100).await);
+}
+
+#[tokio::test]
+async fn whoever_is_slow_gives_way_while_there_is_no_room() {
+    let service = Service::start_with(ServeOptions {
+        head: Duration::from_secs(60),
+        ..options()
+    })
+    .await;
+    let mut busy = service.connect().await;
+    busy.get("/sleep/2500").await;
+    let mut slow = Vec::new();
+    for _ in 0..7 {
+        let mut client = service.connect().await;
+        client
+            .send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx")
+            .await;
+        slow.push(client);
+    }
+    for _ in 0..3 {
+        let mut client = service.connect().await;
+        client.get("/").await;
+        assert!(client.answer().await.ends_with("hello"));
+    }
+    assert!(busy.answer().await.ends_with("slept"), "it was cut");
 }
 
 #[tokio::test]

@@ -13,10 +13,11 @@ use crate::store::{Role, Session, SiteId, Source, hash};
 use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
-use crate::web::http::extract::Query;
+use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session;
-use crate::web::pages::layout::home;
-use crate::web::pages::visit::see;
+use crate::web::pages::layout::{home, layout};
+use crate::web::pages::views::{ConfirmPage, Nav};
+use crate::web::pages::visit::{html, see};
 use crate::web::pages::words::account::{self as words, ticket};
 use axum::response::Response;
 
@@ -48,16 +49,64 @@ struct Claims {
     sites: Option<Vec<String>>,
 }
 
-/// `GET /embed?token=<JWT>`.
+/// `GET /embed?token=<JWT>`: signs in, unless somebody else is signed in here. Any page may lead a
+/// browser to this address, and whoever reads it has to notice that they are somebody else now.
 pub(crate) async fn sign_in(
     State(state): State<AppState>,
-    ClientAddress(from): ClientAddress,
+    client: ClientAddress,
     headers: HeaderMap,
     Query(ticket): Query<Ticket>,
 ) -> Result<Response> {
+    let (session, claims) = read(&state, &headers, &ticket)?;
+    let here = session::signed_in(&state, &headers, client).await?;
+    match here {
+        Some(here)
+            if here.token.is_some() && !session.framed && !is_same(&here.session, &session) =>
+        {
+            html(&ConfirmPage {
+                layout: layout(&state, Some(&here), Nav::Elsewhere),
+                question: words::change_user(&here.session.user, &session.user),
+                path: "/embed".into(),
+                fields: vec![("token", ticket.token.expose_secret().to_owned())],
+                cancel: "/activity",
+            })
+        }
+        _ => enter(&state, client, &headers, session, &claims).await,
+    }
+}
+
+/// `POST /embed`: signs in, whoever was signed in before.
+pub(crate) async fn change_user(
+    State(state): State<AppState>,
+    client: ClientAddress,
+    headers: HeaderMap,
+    Form(ticket): Form<Ticket>,
+) -> Result<Response> {
+    let (session, claims) = read(&state, &headers, &ticket)?;
+    enter(&state, client, &headers, session, &claims).await
+}
+
+fn is_same(here: &Session, coming: &Session) -> bool {
+    (&here.user, here.source) == (&coming.user, coming.source)
+}
+
+/// Whom the token signs in, if it is right.
+fn read(state: &AppState, headers: &HeaderMap, ticket: &Ticket) -> Result<(Session, Claims)> {
     let secret = state.access.embed_secret.as_ref().ok_or(Error::NotFound)?;
+    let (session, claims) =
+        accept(secret, &ticket.token, state.clock.now()).map_err(Error::TicketRefused)?;
+    let framed = !state.access.embed_origins.is_empty() && session::is_frame(headers);
+    Ok((Session { framed, ..session }, claims))
+}
+
+async fn enter(
+    state: &AppState,
+    ClientAddress(from): ClientAddress,
+    headers: &HeaderMap,
+    session: Session,
+    claims: &Claims,
+) -> Result<Response> {
     let refused = Error::TicketRefused;
-    let (session, claims) = accept(secret, &ticket.token, state.clock.now()).map_err(refused)?;
     let expires_at =
         OffsetDateTime::from_unix_timestamp(claims.exp).map_err(|_| refused(ticket::TOO_LONG))?;
     let token = hash(&claims.jti);
@@ -65,15 +114,11 @@ pub(crate) async fn sign_in(
         return Err(refused(ticket::USED));
     }
     let sites = claims.sites.as_ref();
-    let sites = sites.map(|names| known_sites(&state, names));
+    let sites = sites.map(|names| known_sites(state, names));
     if sites.as_ref().is_some_and(Vec::is_empty) {
         return Err(refused(ticket::NO_SITE));
     }
-    let session = Session {
-        sites,
-        framed: !state.access.embed_origins.is_empty() && session::is_frame(&headers),
-        ..session
-    };
+    let session = Session { sites, ..session };
     let actor = Actor {
         name: &session.user,
         source: Some(session.source),
@@ -86,8 +131,8 @@ pub(crate) async fn sign_in(
         Role::Admin => "/settings/cdn",
         Role::Editor => "/activity",
     };
-    let page = see(&state, &format!("{}{page}", home(&state, &session)));
-    session::begin(&state, &headers, &session, page).await
+    let page = see(state, &format!("{}{page}", home(state, &session)));
+    session::begin(state, headers, from, &session, page).await
 }
 
 /// The token is used up; still, it is nobody's business.

@@ -2,5 +2,7 @@
 
 pub(crate) mod embed;
 pub(crate) mod password;
+pub(crate) mod second_step;
 pub(crate) mod session;
+pub(crate) mod sessions;
 pub(crate) mod sign_in;

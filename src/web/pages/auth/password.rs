@@ -92,7 +92,7 @@ pub(crate) async fn set_up(
     }
     note(&state, from, AuditAction::SetPassword).await?;
     let page = see(&state, "/settings/cdn");
-    session::begin(&state, &headers, &admin(), page).await
+    session::begin(&state, &headers, from, &admin(), page).await
 }
 
 async fn must_work(state: &AppState, link: &TokenHash) -> Result<()> {
@@ -133,6 +133,17 @@ impl FromRequestParts<AppState> for Owner {
     }
 }
 
+impl Owner {
+    pub(super) const fn visitor(&self) -> &Visitor {
+        &self.visitor
+    }
+
+    /// The session's key in the database.
+    pub(super) const fn session(&self) -> TokenHash {
+        self.session
+    }
+}
+
 /// `GET /password`.
 pub(crate) async fn show_change(owner: Owner) -> Result<Response> {
     html(&change_page(&owner, FieldTroubles::default()))
@@ -149,27 +160,24 @@ pub(crate) async fn change(
         Ok(password) => password,
         Err(troubles) => return refused(&change_page(&owner, troubles)),
     };
+    let user = &owner.visitor.user;
     let client = TryingClient::Session(owner.session);
-    let (status, trouble) = match check(&state, client, ADMIN, fields.current_password).await? {
-        Verdict::Right => {
-            let hash = state.hasher.hash(&password).await?;
-            let now = state.clock.now();
-            state.store.set_password(&hash, None, now).await?;
-            note(
-                &state,
-                owner.visitor.user.from,
-                AuditAction::ChangedPassword,
-            )
-            .await?;
-            let page = see(&state, "/activity");
-            return session::begin(&state, &headers, &admin(), page).await;
-        }
-        Verdict::Wrong => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            words::NOT_CURRENT.to_owned(),
-        ),
-        Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
-    };
+    let (status, trouble) =
+        match check(&state, client, ADMIN, fields.current_password, None).await? {
+            Verdict::Right => {
+                let hash = state.hasher.hash(&password).await?;
+                let now = state.clock.now();
+                state.store.set_password(&hash, None, now).await?;
+                note(&state, user.from, AuditAction::ChangedPassword).await?;
+                let page = see(&state, "/activity");
+                return session::begin(&state, &headers, user.from, &admin(), page).await;
+            }
+            Verdict::Wrong => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                words::NOT_CURRENT.to_owned(),
+            ),
+            Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
+        };
     let troubles = FieldTroubles {
         current: Some(trouble),
         ..FieldTroubles::default()

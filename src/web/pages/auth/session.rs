@@ -1,6 +1,7 @@
 //! Who is signed in: the cookies, and the proof that each page asks for.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use axum::Extension;
 use axum::extract::{FromRequestParts as _, Path, Request, State};
@@ -14,7 +15,7 @@ use cookie::{Cookie, SameSite};
 
 use crate::clock::Clock;
 use crate::domain::DEFAULT_SITE;
-use crate::store::{Role, Session, Source, TokenHash, hash};
+use crate::store::{Beginning, Role, Session, Source, TokenHash, hash};
 use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
@@ -40,7 +41,12 @@ pub(crate) async fn signed_in(
         let Some(token) = cookie(state, headers, name) else {
             continue;
         };
-        if let Some(session) = state.store.use_session(&token, state.clock.now()).await? {
+        let (issuer, now) = (state.issuer(), state.clock.now());
+        if let Some(session) = state
+            .store
+            .use_session(&token, issuer.as_ref(), now)
+            .await?
+        {
             return Ok(Some(SignedIn {
                 session,
                 token: Some(token),
@@ -176,14 +182,24 @@ pub(crate) fn is_frame(headers: &HeaderMap) -> bool {
 pub(crate) async fn begin(
     state: &AppState,
     headers: &HeaderMap,
+    from: IpAddr,
     session: &Session,
     mut response: Response,
 ) -> Result<Response> {
     end_presented(state, headers).await?;
     let (token, stored) = fresh(&state.clock);
+    let beginning = Beginning {
+        id: state.clock.id(),
+        address: from,
+        issuer: match session.source {
+            Source::Password => None,
+            Source::SkyCms => state.issuer(),
+        },
+        at: state.clock.now(),
+    };
     state
         .store
-        .add_session(&stored, session, state.clock.now())
+        .add_session(&stored, session, &beginning)
         .await?;
     let lifetime = session.source.lifetime();
     if session.framed {

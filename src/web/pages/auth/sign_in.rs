@@ -7,13 +7,13 @@ use serde::Deserialize;
 use time::Duration;
 
 use crate::admin::audit::{self, Actor};
-use crate::domain::AuditAction;
 use crate::domain::password::LONGEST;
+use crate::domain::{AuditAction, SecondStep};
 use crate::store::{ADMIN, Role, Session, Source, TryingClient};
 use crate::web::AppState;
 use crate::web::hasher::Place;
 use crate::web::http::client::ClientAddress;
-use crate::web::http::error::Result;
+use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session;
 use crate::web::pages::layout::layout;
@@ -50,6 +50,8 @@ pub(crate) struct Fields {
     #[serde(default)]
     username: String,
     password: SecretString,
+    #[serde(default)]
+    code: SecretString,
     next: Option<String>,
 }
 
@@ -65,6 +67,7 @@ pub(crate) async fn show(
         error: why_not.map(|why| words::not_by_skycms(why).to_owned()),
         next: onward.next.filter(|next| is_ours(next)),
         by_skycms: state.skycms.is_some(),
+        asks_for_code: state.store.second_step().await?.is_some(),
     })
 }
 
@@ -79,11 +82,19 @@ pub(crate) async fn submit(
     let client = device.map_or(TryingClient::Stranger(from), TryingClient::Device);
     let username = fields.username.trim().to_owned();
     let next = fields.next.filter(|next| is_ours(next));
-    let (status, error, wait) = match check(&state, client, &username, fields.password).await? {
+    let (status, error, wait) = match check(
+        &state,
+        client,
+        &username,
+        fields.password,
+        Some(&fields.code),
+    )
+    .await?
+    {
         Verdict::Right => {
             note(&state, from, AuditAction::SignedIn).await?;
             let page = see(&state, next.as_deref().unwrap_or("/activity"));
-            return session::begin(&state, &headers, &admin(), page).await;
+            return session::begin(&state, &headers, from, &admin(), page).await;
         }
         Verdict::Wrong => {
             record(
@@ -94,7 +105,11 @@ pub(crate) async fn submit(
                 AuditAction::FailedToSignIn,
             )
             .await?;
-            (StatusCode::UNAUTHORIZED, words::WRONG.to_owned(), None)
+            let wrong = match state.store.second_step().await? {
+                Some(_) => words::WRONG_WITH_CODE,
+                None => words::WRONG,
+            };
+            (StatusCode::UNAUTHORIZED, wrong.to_owned(), None)
         }
         Verdict::Wait(wait) => {
             let (told, seconds) = wait_words(wait);
@@ -107,6 +122,7 @@ pub(crate) async fn submit(
         error: Some(error),
         next,
         by_skycms: state.skycms.is_some(),
+        asks_for_code: state.store.second_step().await?.is_some(),
     })?;
     let mut response = (status, page).into_response();
     if let Some(seconds) = wait {
@@ -167,12 +183,14 @@ pub(crate) fn admin() -> Session {
     }
 }
 
-/// Checks a password, unless the client has to wait. One that cannot be right takes as long as one that is wrong.
+/// Checks a password, and with `code` the second step where there is one, unless the client has to wait. One that cannot
+/// be right takes as long as one that is wrong.
 pub(crate) async fn check(
     state: &AppState,
     client: TryingClient,
     username: &str,
     password: SecretString,
+    code: Option<&SecretString>,
 ) -> Result<Verdict> {
     let now = state.clock.now();
     let wait = state.store.wait_before_try(client, now).await?;
@@ -198,11 +216,28 @@ pub(crate) async fn check(
     } else {
         SecretString::from("")
     };
-    if turn.checks(password, hash).await? {
+    let is_right = turn.checks(password, hash).await?
+        && match code {
+            Some(code) => passes_second_step(state, code).await?,
+            None => true,
+        };
+    if is_right {
         state.store.try_succeeded(client).await?;
         Ok(Verdict::Right)
     } else {
         Ok(Verdict::Wrong)
+    }
+}
+
+/// Whether the code is right, or none is needed. Each is used up.
+async fn passes_second_step(state: &AppState, code: &SecretString) -> Result<bool> {
+    let Some(secret) = state.store.second_step().await? else {
+        return Ok(true);
+    };
+    let step = SecondStep::parse(ADMIN, &secret).map_err(|_| Error::Internal)?;
+    match step.check(code.expose_secret(), state.clock.now()) {
+        Some(used) => Ok(state.store.use_code(used).await?),
+        None => Ok(false),
     }
 }
 

@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use super::page::{Notice, page};
 use super::test;
-use crate::domain::{AuditAction, Settings, SettingsForm};
+use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
 use crate::store::Slot;
 use crate::web::AppState;
-use crate::web::http::error::Result;
+use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session::asks_for_events;
 use crate::web::pages::views::{ConfirmPage, Nav, Section};
@@ -77,6 +77,11 @@ pub(crate) async fn save(
             return refused(&page(&state, &visit, None, Some((form, errors))).await?);
         }
     };
+    if !may_sign(&state, &visit, &settings).await? {
+        let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
+        let errors = FieldErrors::one(Field::DistributionId, problem);
+        return refused(&page(&state, &visit, None, Some((form, errors))).await?);
+    }
     if fields.action == "save" {
         let now = state.clock.now();
         state
@@ -90,12 +95,35 @@ pub(crate) async fn save(
         state.refresh_sites().await;
         return Ok(visit.see("/settings/cdn?done=saved"));
     }
+    let now = state.clock.now();
+    if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
+        return Err(Error::TooMany(words::TOO_MANY_TESTS, next - now));
+    }
     let underway = test::begin(&state, &visit, settings);
     if asks_for_events(&headers) {
         return Ok(underway.told());
     }
     underway.ended().await?;
     Ok(visit.see("/settings/cdn#test"))
+}
+
+/// Whether the site may use these credentials. The AWS default ones are the operator's to give, who
+/// gives them by choosing them here.
+async fn may_sign(state: &AppState, visit: &Visit, settings: &Settings) -> Result<bool> {
+    let (site, distribution) = (visit.site.id, &settings.distribution_id);
+    if !matches!(settings.credentials, Credentials::AwsDefault)
+        || state.store.may_use_default(site, distribution).await?
+    {
+        return Ok(true);
+    }
+    if !visit.visitor.user.session.manages_sites() {
+        return Ok(false);
+    }
+    let now = state.clock.now();
+    state.store.grant_default(site, distribution, now).await?;
+    let detail = Some(distribution.to_string());
+    visit.audit(AuditAction::AllowedDefault, detail).await?;
+    Ok(true)
 }
 
 /// `POST /settings/cdn/remove`: asks first, so that it works without scripts.

@@ -13,6 +13,8 @@ pub struct SignInPage {
     pub username: String,
     /// Why it failed, one sentence for all reasons; or why SkyCMS's session does not do.
     pub error: Option<String>,
+    /// `code` of an authenticator app is asked for too.
+    pub asks_for_code: bool,
     /// `next`: the path to go to afterwards, below the base.
     pub next: Option<String>,
     /// Whoever is signed in to SkyCMS is signed in here.
@@ -62,6 +64,60 @@ impl PasswordPage {
     fn username(&self) -> &str {
         self.layout.user.as_ref().map_or("admin", |user| &user.name)
     }
+}
+
+/// The second step of signing in. Forms: `POST …/password/second-step` with `secret`, `current_password` and `code`
+/// turns it on, and `POST …/password/second-step/remove` with `current_password` and `code` off.
+#[derive(Template)]
+#[template(path = "second_step.html")]
+pub struct SecondStepPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// What an authenticator app would share; none: one does already.
+    pub new: Option<NewSecondStep>,
+    /// Why it was not turned on or off.
+    pub error: Option<String>,
+}
+
+/// A secret that an authenticator app is to share.
+pub struct NewSecondStep {
+    /// In Base32.
+    pub secret: String,
+    /// The address that opens an app with it.
+    pub address: String,
+}
+
+/// Who is signed in. Forms: `POST …/sessions/{id}/end` and `POST …/sessions/end-others`.
+#[derive(Template)]
+#[template(path = "sessions.html")]
+pub struct SessionsPage {
+    /// What every page shares.
+    pub layout: Layout,
+    /// The sessions, the latest used first.
+    pub sessions: Vec<SessionRow>,
+    /// There are others than the reader's.
+    pub has_others: bool,
+}
+
+/// A session.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// Its name in addresses.
+    pub id: String,
+    /// Who.
+    pub user: String,
+    /// What they may do.
+    pub role: &'static str,
+    /// How they signed in: “by password”.
+    pub by: &'static str,
+    /// When they signed in.
+    pub began_at: OffsetDateTime,
+    /// When it was last used.
+    pub used_at: OffsetDateTime,
+    /// From where they signed in.
+    pub from: String,
+    /// It is the reader's own.
+    pub is_own: bool,
 }
 
 /// Who changed, tested, removed or revealed what.

@@ -20,7 +20,10 @@ mod settings;
 mod settings_parts;
 mod sites;
 
-pub use account::{AuditEntry, AuditPage, PasswordPage, SetUpPage, SignInPage};
+pub use account::{
+    AuditEntry, AuditPage, NewSecondStep, PasswordPage, SecondStepPage, SessionRow, SessionsPage,
+    SetUpPage, SignInPage,
+};
 pub use activity::{ActivityPage, Filter, Overview, Paging, PublishRow, QuotaUse, Work};
 pub use assets::{ICON, SCRIPT, STYLE, VERSION};
 pub use chart::{Chart, Hour};

@@ -1,12 +1,19 @@
 //! Signing in, and passwords.
 
+use std::borrow::Cow;
+
 use strum::{EnumString, IntoStaticStr};
 
+use super::{Question, Severity};
 use crate::domain::password::PasswordError;
 use crate::store::{Role, Source};
 
 /// A wrong user name or password; one sentence for both, so that nobody learns which.
 pub const WRONG: &str = "The user name or the password is wrong.";
+
+/// The same, where a code is asked for too.
+pub const WRONG_WITH_CODE: &str =
+    "The user name, the password or the code is wrong. Each code works once.";
 
 /// Too many wrong passwords.
 pub fn wait(seconds: i64) -> String {
@@ -20,6 +27,13 @@ pub fn bad_password(why: &PasswordError) -> String {
 
 /// The password in force was not typed right.
 pub const NOT_CURRENT: &str = "This is not the current password.";
+
+/// The code of the second step is not right.
+pub const WRONG_CODE: &str =
+    "This is not the code that the app shows now. Check the clock of the device it runs on.";
+
+/// The password in force or the code is not right.
+pub const NOT_BOTH: &str = "The password or the code is wrong. Each code works once.";
 
 /// The new password was typed in two ways.
 pub const NOT_THE_SAME: &str = "This is not the same as above.";
@@ -85,6 +99,24 @@ pub const fn came_as(role: Role) -> &'static str {
 
 /// For the audit: who failed to sign in. What they typed may be a password.
 pub const SOMEBODY: &str = "somebody";
+
+/// Before SkyCMS signs in another user than the one who is signed in here.
+pub fn change_user(here: &str, coming: &str) -> Question {
+    Question {
+        title: Cow::Owned(format!("You are {here}. Continue as {coming}?")),
+        text: "A link wants to sign somebody else in here, for SkyCMS. If you did not expect that, cancel.",
+        consequences: &["The session that is open in this browser ends."],
+        action: "Continue",
+    }
+}
+
+/// Sessions that were ended.
+pub fn ended(what: &str) -> Option<(Severity, &'static str)> {
+    (what == "ended").then_some((
+        Severity::Success,
+        "Ended. Whoever used it has to sign in again.",
+    ))
+}
 
 /// For the log: why a token of SkyCMS was refused. The page says only that it was.
 pub mod ticket {

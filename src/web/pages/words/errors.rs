@@ -75,6 +75,9 @@ pub fn unbelieved_proxy(proxy: IpAddr) -> String {
     )
 }
 
+/// More live pages than one session or address may have.
+pub const TOO_MANY_STREAMS: &str = "Too many live pages are open here. Close some of them.";
+
 /// A text that cannot be stored.
 pub const NUL: Trouble = Trouble {
     title: "This text cannot be used",

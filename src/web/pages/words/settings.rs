@@ -51,6 +51,18 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     })
 }
 
+/// The site chose AWS default credentials, which it may not use.
+pub fn default_not_allowed(site: &str, distribution: &DistributionId) -> String {
+    format!(
+        "This site may not use AWS default credentials for {distribution}. Enter an access key, or ask whoever runs this \
+         service to allow it: skycms-cdn site allow-default-credentials {site} {distribution}"
+    )
+}
+
+/// The settings were tested too often.
+pub const TOO_MANY_TESTS: &str =
+    "These settings were tested too often in a short time. Wait a moment, then test them again.";
+
 /// Before the settings are removed.
 pub const REMOVE: Question = Question {
     title: Cow::Borrowed("Remove the CDN settings?"),

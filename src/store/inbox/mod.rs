@@ -1,8 +1,11 @@
 //! Accepting publishes: those that wait together are written in one transaction, and each is
 //! answered when it is durable. A lone publish is written at once; a storm gathers by itself while
-//! the last write is under way.
+//! the last write is under way. Sites take turns, and huge publishes have a writer of their own.
+
+mod queue;
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -13,15 +16,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::queue::{Queue, Weighed};
 use super::{FRESH, SiteId, Store};
 use crate::domain::{Item, TraceParent, Widened};
 
-/// Publishes that may wait to be written; past this the hook answers 503.
-const WAITING: usize = 2_048;
-/// Publishes written in one statement.
-const BATCH: usize = 512;
-/// Bytes of items written in one statement, so that a few huge publishes do not make one huge one.
-const BATCH_BYTES: usize = 4 << 20;
+/// A publish of more bytes is written by a writer of its own, so that small ones never wait for it.
+const HEAVY: usize = 32 << 10;
 /// How long a publish may wait to become durable, from when it came.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the database may take to answer one try. Past it the connection is taken for dead: a
@@ -87,6 +87,9 @@ pub enum InboxError {
     /// Too many publishes wait to be written. It was not stored.
     #[error("too many publishes are waiting to be stored")]
     Full,
+    /// Too many publishes of its site wait to be written. It was not stored.
+    #[error("too many publishes of the site are waiting to be stored")]
+    ShareFull,
     /// The database did not answer in time. Where a commit's answer was lost it may be stored all
     /// the same: the same key then answers with that publish.
     #[error("the database cannot store it right now")]
@@ -96,40 +99,77 @@ pub enum InboxError {
     Refused,
 }
 
+#[derive(Debug)]
 struct Entry {
     publish: NewPublish,
     answer: oneshot::Sender<Result<Acceptance, InboxError>>,
 }
 
-/// The way in. Clones lead to the same writer.
-#[derive(Clone, Debug)]
-pub struct Inbox {
-    entries: mpsc::Sender<Entry>,
+impl Weighed for Entry {
+    fn publish(&self) -> &NewPublish {
+        &self.publish
+    }
 }
 
-impl Inbox {
-    /// Starts the writer on `tasks`. After each transaction it calls `stored` with the sites at which
-    /// something was published, and ends when the last [`Inbox`] is gone.
-    pub fn start(
+/// The way in. Clones lead to the same writers.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    light: Lane,
+    heavy: Lane,
+}
+
+/// What leads to one writer.
+#[derive(Clone, Debug)]
+struct Lane {
+    waiting: Arc<Queue<Entry>>,
+    /// Tells the writer that something waits; closed when nothing can come any more.
+    news: mpsc::Sender<()>,
+}
+
+impl Lane {
+    fn start(
         store: Store,
         tasks: &TaskTracker,
-        stored: impl Fn(BTreeSet<SiteId>) + Send + 'static,
+        stored: Arc<impl Fn(BTreeSet<SiteId>) + Send + Sync + 'static>,
     ) -> Self {
-        let (entries, waiting) = mpsc::channel(WAITING);
+        let (news, heard) = mpsc::channel(1);
+        let waiting = Arc::new(Queue::default());
         let writer = Writer {
             store,
             connection: None,
+            waiting: Arc::clone(&waiting),
         };
-        tasks.spawn(writer.run(waiting, stored));
-        Self { entries }
+        tasks.spawn(async move { writer.run(heard, &*stored).await });
+        Self { waiting, news }
+    }
+}
+
+impl Inbox {
+    /// Starts the writers on `tasks`. After each transaction they call `stored` with the sites at
+    /// which something was published, and end when the last [`Inbox`] is gone.
+    pub fn start(
+        store: Store,
+        tasks: &TaskTracker,
+        stored: impl Fn(BTreeSet<SiteId>) + Send + Sync + 'static,
+    ) -> Self {
+        let stored = Arc::new(stored);
+        Self {
+            light: Lane::start(store.clone(), tasks, Arc::clone(&stored)),
+            heavy: Lane::start(store, tasks, stored),
+        }
     }
 
     /// Stores a publish and returns when it is durable.
     pub async fn accept(&self, publish: NewPublish) -> Result<Acceptance, InboxError> {
         let (answer, answered) = oneshot::channel();
-        self.entries
-            .try_send(Entry { publish, answer })
-            .map_err(|_| InboxError::Full)?;
+        let entry = Entry { publish, answer };
+        let lane = match entry.weight() {
+            ..=HEAVY => &self.light,
+            _ => &self.heavy,
+        };
+        lane.waiting.add(entry)?;
+        // Full: the writer has not yet heard of an earlier one, and finds this one too.
+        let _ = lane.news.try_send(());
         match tokio::time::timeout(ACCEPT_TIMEOUT, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(InboxError::Unavailable),
@@ -142,25 +182,25 @@ struct Writer {
     /// Kept while publishes keep coming: each time the pool gets one back, it makes sure by a round
     /// trip that it works.
     connection: Option<PoolConnection<Postgres>>,
+    waiting: Arc<Queue<Entry>>,
 }
 
 impl Writer {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Entry>, stored: impl Fn(BTreeSet<SiteId>)) {
+    async fn run(mut self, mut news: mpsc::Receiver<()>, stored: impl Fn(BTreeSet<SiteId>)) {
         loop {
-            let first = match tokio::time::timeout(FRESH, waiting.recv()).await {
-                Ok(first) => first,
-                Err(_) => {
-                    self.connection = None;
-                    waiting.recv().await
+            let batch = self.waiting.take();
+            if batch.is_empty() {
+                let heard = match tokio::time::timeout(FRESH, news.recv()).await {
+                    Ok(heard) => heard,
+                    Err(_) => {
+                        self.connection = None;
+                        news.recv().await
+                    }
+                };
+                match heard {
+                    Some(()) => continue,
+                    None => return,
                 }
-            };
-            let Some(first) = first else { return };
-            let mut bytes = first.publish.weight();
-            let mut batch = vec![first];
-            while batch.len() < BATCH && bytes < BATCH_BYTES {
-                let Ok(entry) = waiting.try_recv() else { break };
-                bytes += entry.publish.weight();
-                batch.push(entry);
             }
             let sites = batch.iter().map(|entry| entry.publish.site).collect();
             self.write(batch).await;
@@ -257,10 +297,6 @@ fn is_refusal(error: &sqlx::Error) -> bool {
 }
 
 impl NewPublish {
-    fn weight(&self) -> usize {
-        self.items.iter().map(|item| item.as_str().len()).sum()
-    }
-
     fn widened_json(&self) -> Option<serde_json::Value> {
         (!self.widened.is_empty()).then(|| serde_json::json!(self.widened))
     }

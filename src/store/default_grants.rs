@@ -1,0 +1,100 @@
+//! Who may use the AWS default credentials of the process, and for which distributions.
+
+use time::OffsetDateTime;
+
+use super::settings::take_effect;
+use super::{SiteId, Store, StoreError};
+use crate::domain::DistributionId;
+
+impl Store {
+    /// Whether a site may use them for a distribution.
+    pub async fn may_use_default(
+        &self,
+        site: SiteId,
+        distribution: &DistributionId,
+    ) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM default_grant
+                              WHERE site_id = $1 AND distribution_id = $2) as "granted!""#,
+            site.0,
+            distribution.as_str(),
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// Lets a site use them for a distribution.
+    pub async fn grant_default(
+        &self,
+        site: SiteId,
+        distribution: &DistributionId,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "INSERT INTO default_grant (site_id, distribution_id, origin) VALUES ($1, $2, 'operator')
+             ON CONFLICT DO NOTHING",
+            site.0,
+            distribution.as_str(),
+        )
+        .execute(&mut *tx)
+        .await?;
+        // What waited for it goes at once.
+        take_effect(&mut tx, site, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes that back, and returns whether there was something to take. What the environment
+    /// grants it grants again at the next start.
+    pub async fn revoke_default(
+        &self,
+        site: SiteId,
+        distribution: &DistributionId,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let done = sqlx::query!(
+            "DELETE FROM default_grant WHERE site_id = $1 AND distribution_id = $2",
+            site.0,
+            distribution.as_str(),
+        )
+        .execute(&mut *tx)
+        .await?;
+        take_effect(&mut tx, site, now).await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Makes the grants of the environment these: sites by name, each with a distribution. Returns
+    /// the names of sites that are not there.
+    pub async fn set_environment_grants(
+        &self,
+        grants: &[(String, DistributionId)],
+    ) -> Result<Vec<String>, StoreError> {
+        let sites: Vec<&str> = grants.iter().map(|(site, _)| site.as_str()).collect();
+        let distributions: Vec<&str> = grants.iter().map(|(_, id)| id.as_str()).collect();
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!("DELETE FROM default_grant WHERE origin = 'environment'")
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query!(
+            "INSERT INTO default_grant (site_id, distribution_id, origin)
+             SELECT s.id, g.distribution_id, 'environment'
+             FROM unnest($1::text[], $2::text[]) AS g (site, distribution_id) JOIN site s ON s.name = g.site
+             ON CONFLICT DO NOTHING",
+            &sites as &[&str],
+            &distributions as &[&str],
+        )
+        .execute(&mut *tx)
+        .await?;
+        let unknown = sqlx::query_scalar!(
+            r#"SELECT DISTINCT name as "name!" FROM unnest($1::text[]) AS g (name)
+               WHERE NOT EXISTS (SELECT FROM site s WHERE s.name = g.name)"#,
+            &sites as &[&str],
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(unknown)
+    }
+}

@@ -1,0 +1,179 @@
+//! Whose turn it is on each connection. When all are taken, one that waits for its client gives way:
+//! slow bodies and idle connections hold up nobody while there is no room.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long a client may take, even while there is no room.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// All connections.
+#[derive(Clone)]
+pub(super) struct Seats(Arc<Shared>);
+
+struct Shared {
+    began: Instant,
+    taken: Mutex<HashMap<u64, Arc<Seat>>>,
+    next: AtomicU64,
+}
+
+/// One connection.
+pub(super) struct Seat {
+    seats: Seats,
+    number: u64,
+    address: IpAddr,
+    /// Since when its client is to send something, in milliseconds since [`Shared::began`]; 0: it is
+    /// being answered.
+    waits_since: AtomicU64,
+    /// Cancelled when it has to give way.
+    pub(super) cut: CancellationToken,
+}
+
+impl Seats {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a client keeps still is no time of day: a clock that is set must not cut it"
+    )]
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared {
+            began: Instant::now(),
+            taken: Mutex::default(),
+            next: AtomicU64::new(0),
+        }))
+    }
+
+    pub(super) fn take(&self, address: IpAddr) -> Arc<Seat> {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let seat = Arc::new(Seat {
+            seats: self.clone(),
+            number,
+            address,
+            waits_since: AtomicU64::new(self.now()),
+            cut: CancellationToken::new(),
+        });
+        let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.insert(number, Arc::clone(&seat));
+        seat
+    }
+
+    /// Of the clients that have kept their connection waiting, the one with the most connections
+    /// loses its slowest. Returns whether there was one.
+    pub(super) fn make_room(&self) -> bool {
+        let patient_until = self
+            .now()
+            .saturating_sub(u64::try_from(PATIENCE.as_millis()).unwrap_or_default());
+        let taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of_address = HashMap::<IpAddr, usize>::new();
+        for seat in taken.values() {
+            *of_address.entry(seat.address).or_default() += 1;
+        }
+        let slowest = taken
+            .values()
+            .filter(|seat| !seat.cut.is_cancelled())
+            .map(|seat| (seat, seat.waits_since.load(Ordering::Relaxed)))
+            .filter(|(_, since)| (1..=patient_until).contains(since))
+            .max_by_key(|(seat, since)| {
+                let others = of_address.get(&seat.address).copied();
+                (others, u64::MAX - since)
+            });
+        if let Some((seat, _)) = slowest {
+            seat.cut.cancel();
+        }
+        slowest.is_some()
+    }
+
+    /// Never 0, which stands for a connection that is being answered.
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+}
+
+impl Seat {
+    fn is_answered(&self) {
+        self.waits_since.store(0, Ordering::Relaxed);
+    }
+
+    fn waits_for_its_client(&self) {
+        self.waits_since.store(self.seats.now(), Ordering::Relaxed);
+    }
+
+    pub(super) fn give_up(&self) {
+        let taken = &self.seats.0.taken;
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.remove(&self.number);
+    }
+
+    /// The request's body: when it has come, the service is to answer.
+    pub(super) fn receiving(
+        self: &Arc<Self>,
+        body: impl HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    ) -> Body {
+        if body.is_end_stream() {
+            self.is_answered();
+        }
+        Body::new(Watched {
+            body: Box::pin(body),
+            seat: Arc::clone(self),
+            is_answer: false,
+        })
+    }
+
+    /// The answer's body: when it has gone, the client may ask again.
+    pub(super) fn sending(self: &Arc<Self>, body: Body) -> Body {
+        self.is_answered();
+        Body::new(Watched {
+            body: Box::pin(body),
+            seat: Arc::clone(self),
+            is_answer: true,
+        })
+    }
+}
+
+/// A body, and what its end means for the seat.
+struct Watched<B> {
+    body: Pin<Box<B>>,
+    seat: Arc<Seat>,
+    is_answer: bool,
+}
+
+impl<B: HttpBody<Data = Bytes>> HttpBody for Watched<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = self.body.as_mut().poll_frame(context);
+        if !self.is_answer && (matches!(polled, Poll::Ready(None)) || self.body.is_end_stream()) {
+            self.seat.is_answered();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Watched<B> {
+    fn drop(&mut self) {
+        if self.is_answer {
+            self.seat.waits_for_its_client();
+        }
+    }
+}

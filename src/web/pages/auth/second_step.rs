@@ -1,0 +1,132 @@
+//! The optional second step of signing in: a code of an authenticator app, turned on and off by whoever
+//! knows the password.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use super::password::Owner;
+use super::sign_in::{Verdict, check, wait_words};
+use crate::domain::{AuditAction, SecondStep};
+use crate::store::{ADMIN, TryingClient};
+use crate::web::AppState;
+use crate::web::http::error::{Error, Result};
+use crate::web::http::extract::Form;
+use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
+use crate::web::pages::visit::{html, see};
+use crate::web::pages::words::account as words;
+
+/// What turns it on or off.
+#[derive(Deserialize)]
+pub(crate) struct Fields {
+    #[serde(default)]
+    secret: SecretString,
+    current_password: SecretString,
+    code: SecretString,
+}
+
+/// `GET /password/second-step`.
+pub(crate) async fn show(State(state): State<AppState>, owner: Owner) -> Result<Response> {
+    let new = match state.store.second_step().await? {
+        Some(_) => None,
+        None => Some(SecondStep::new(ADMIN, *state.clock.random())),
+    };
+    html(&page(
+        &owner,
+        new.transpose().map_err(|_| Error::Internal)?,
+        None,
+    )?)
+}
+
+/// `POST /password/second-step`: turns it on, if the app shows the right code.
+pub(crate) async fn turn_on(
+    State(state): State<AppState>,
+    owner: Owner,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    if state.store.second_step().await?.is_some() {
+        return Ok(see(&state, "/password/second-step"));
+    }
+    let step = SecondStep::parse(ADMIN, &fields.secret)
+        .map_err(|problem| Error::BadRequest(problem.to_string()))?;
+    let used = step.check(fields.code.expose_secret(), state.clock.now());
+    let Some(used) = used else {
+        let error = (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            words::WRONG_CODE.to_owned(),
+        );
+        return refuse(&owner, Some(step), error);
+    };
+    if let Some(error) = refusal(&state, &owner, fields.current_password, None).await? {
+        return refuse(&owner, Some(step), error);
+    }
+    let secret = step.secret();
+    state
+        .store
+        .set_second_step(Some(&secret), Some(used))
+        .await?;
+    let action = AuditAction::TurnedSecondStepOn;
+    owner.visitor().audit(action, None, None).await?;
+    Ok(see(&state, "/password/second-step"))
+}
+
+/// `POST /password/second-step/remove`: turns it off.
+pub(crate) async fn turn_off(
+    State(state): State<AppState>,
+    owner: Owner,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let code = Some(&fields.code);
+    if let Some(error) = refusal(&state, &owner, fields.current_password, code).await? {
+        return refuse(&owner, None, error);
+    }
+    state.store.set_second_step(None, None).await?;
+    let action = AuditAction::TurnedSecondStepOff;
+    owner.visitor().audit(action, None, None).await?;
+    Ok(see(&state, "/password/second-step"))
+}
+
+/// Why it is not done: without the password, a session that was left open does not change how one
+/// signs in.
+async fn refusal(
+    state: &AppState,
+    owner: &Owner,
+    password: SecretString,
+    code: Option<&SecretString>,
+) -> Result<Option<(StatusCode, String)>> {
+    let client = TryingClient::Session(owner.session());
+    Ok(match check(state, client, ADMIN, password, code).await? {
+        Verdict::Right => None,
+        Verdict::Wrong => {
+            let words = words::NOT_BOTH.to_owned();
+            Some((StatusCode::UNPROCESSABLE_ENTITY, words))
+        }
+        Verdict::Wait(wait) => Some((StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0)),
+    })
+}
+
+fn refuse(
+    owner: &Owner,
+    new: Option<SecondStep>,
+    (status, error): (StatusCode, String),
+) -> Result<Response> {
+    Ok((status, html(&page(owner, new, Some(error))?)?).into_response())
+}
+
+fn page(owner: &Owner, new: Option<SecondStep>, error: Option<String>) -> Result<SecondStepPage> {
+    let new = new.map(|step| {
+        Ok(NewSecondStep {
+            secret: step.secret().expose_secret().to_owned(),
+            address: step.address()?.expose_secret().to_owned(),
+        })
+    });
+    Ok(SecondStepPage {
+        layout: owner.visitor().layout(Nav::Elsewhere),
+        new: new
+            .transpose()
+            .map_err(|_: crate::domain::second_step::NotASecondStep| Error::Internal)?,
+        error,
+    })
+}

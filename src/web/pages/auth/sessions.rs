@@ -1,0 +1,96 @@
+//! Who is signed in, and where: the owner of the password sees and ends all sessions, whom SkyCMS
+//! sent those of the same name.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::domain::AuditAction;
+use crate::store::Source;
+use crate::web::AppState;
+use crate::web::http::error::{Error, Result};
+use crate::web::http::extract::{Path, Query};
+use crate::web::pages::views::{Flash, Nav, SessionRow, SessionsPage};
+use crate::web::pages::visit::{Visitor, html, see};
+use crate::web::pages::words::account as words;
+
+/// What was just done, told once after a redirect.
+#[derive(Deserialize)]
+pub(crate) struct Notice {
+    done: Option<String>,
+}
+
+/// The session in the address.
+#[derive(Deserialize)]
+pub(crate) struct Numbered {
+    id: Uuid,
+}
+
+/// Whose sessions somebody may see and end; none: everybody's.
+fn own_only(visitor: &Visitor) -> Option<(&str, Source)> {
+    let session = &visitor.user.session;
+    (session.source != Source::Password).then_some((session.user.as_str(), session.source))
+}
+
+/// `GET /sessions`.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    Query(notice): Query<Notice>,
+) -> Result<Response> {
+    let (issuer, now) = (state.issuer(), state.clock.now());
+    let (of, own) = (own_only(&visitor), visitor.user.token.as_ref());
+    let found = state.store.sessions(of, own, issuer.as_ref(), now).await?;
+    let mut layout = visitor.layout(Nav::Elsewhere);
+    let done = notice.done.as_deref();
+    layout.flash = done.and_then(words::ended).map(Flash::from);
+    html(&SessionsPage {
+        has_others: found.iter().any(|session| !session.is_own),
+        sessions: found
+            .into_iter()
+            .map(|session| SessionRow {
+                id: session.id.to_string(),
+                user: session.user,
+                role: words::role(session.role),
+                by: words::signed_in_by(session.source),
+                began_at: session.began_at,
+                used_at: session.used_at,
+                from: session.address,
+                is_own: session.is_own,
+            })
+            .collect(),
+        layout,
+    })
+}
+
+/// `POST /sessions/{id}/end`.
+pub(crate) async fn end(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    Path(Numbered { id }): Path<Numbered>,
+) -> Result<Response> {
+    let of = own_only(&visitor);
+    if state.store.end_sessions(Some(id), of, None).await? == 0 {
+        return Err(Error::NotFound);
+    }
+    let detail = Some(id.to_string());
+    visitor
+        .audit(AuditAction::EndedSession, None, detail)
+        .await?;
+    Ok(see(&state, "/sessions?done=ended"))
+}
+
+/// `POST /sessions/end-others`.
+pub(crate) async fn end_others(
+    State(state): State<AppState>,
+    visitor: Visitor,
+) -> Result<Response> {
+    let (of, own) = (own_only(&visitor), visitor.user.token.as_ref());
+    let ended = state.store.end_sessions(None, of, own).await?;
+    let detail = Some(ended.to_string());
+    visitor
+        .audit(AuditAction::EndedOtherSessions, None, detail)
+        .await?;
+    Ok(see(&state, "/sessions?done=ended"))
+}

@@ -1,0 +1,145 @@
+//! Memory, connections and tries that one caller may take, and what is left for the others.
+
+use axum::body::Body;
+use http::Request;
+use skycms_cdn::store::Role;
+
+use crate::embed::{claims, open, token};
+use crate::harness::{Browser, PASSWORD, Service, TOKEN};
+use crate::support::eventually;
+
+#[tokio::test]
+async fn a_form_has_sixteen_kilobytes_and_one_of_paths_more() {
+    let service = Service::start().await;
+    let long = "x".repeat(17 << 10);
+    let mut stranger = service.browser();
+    let answer = stranger.sign_in(&long).await;
+    assert_eq!(answer.status, 413);
+    let mut admin = service.signed_in(Role::Admin).await;
+    let answer = admin.post("/settings/cdn/tokens", &[("name", &long)]).await;
+    assert_eq!(answer.status, 413);
+    let paths: Vec<String> = (0..3_000).map(|n| format!("/page/{n}")).collect();
+    let answer = admin.post("/purge", &[("items", &paths.join("\n"))]).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_session_holds_sixteen_live_pages() {
+    let service = Service::start().await;
+    let browser = service.signed_in(Role::Editor).await;
+    let (name, value) = browser.cookies.iter().next().unwrap();
+    let ask = async || {
+        let request = Request::get("/events")
+            .header("cookie", format!("{name}={value}"))
+            .body(Body::empty())
+            .unwrap();
+        service.answer(request).await
+    };
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        let answer = ask().await;
+        assert_eq!(answer.status(), 200);
+        held.push(answer);
+    }
+    let refused = ask().await;
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    held.clear();
+    assert_eq!(ask().await.status(), 200, "they were given back");
+}
+
+/// `Prefer: wait` is a preference: what there is no room for is answered at once.
+#[tokio::test]
+async fn publishers_that_wait_leave_room_for_others() {
+    let service = Service::start_with(&[("MAX_CONNECTIONS", "8")]).await;
+    let publish = || {
+        let request = Request::post("/api/sites/default/publishes")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("content-type", "application/json")
+            .header("prefer", "wait=60")
+            .body(Body::from(r#"{"paths": ["/about"]}"#))
+            .unwrap();
+        let router = service.router.clone();
+        tokio::spawn(async move { tower::ServiceExt::oneshot(router, request).await.unwrap() })
+    };
+    // Nothing is sent in this test: whoever waits, waits for a minute.
+    let mut held: Vec<_> = (0..3).map(|_| publish()).collect();
+    let answered = eventually("an answer", || async {
+        held.iter().position(tokio::task::JoinHandle::is_finished)
+    })
+    .await;
+    assert_eq!(held.swap_remove(answered).await.unwrap().status(), 202);
+    for waiting in held {
+        assert!(!waiting.is_finished());
+        waiting.abort();
+    }
+}
+
+fn defaults(distribution: &str) -> [(&'static str, &str); 4] {
+    [
+        ("distribution_id", distribution),
+        ("credentials", "aws_default"),
+        ("region", "us-east-1"),
+        ("action", "save"),
+    ]
+}
+
+/// They reach whatever the machine's role reaches.
+#[tokio::test]
+async fn default_credentials_are_the_operators_to_give() {
+    let service = Service::start_with(&[(
+        "AWS_DEFAULT_CREDENTIALS_FOR",
+        "default=E2GRANTED00000, elsewhere=E2GRANTED00000",
+    )])
+    .await;
+    let mut sent = service.browser();
+    open(&mut sent, &token(&claims(&service, "Administrators"))).await;
+    let save = async |browser: &mut Browser<'_>, distribution: &str| {
+        let answer = browser.post("/settings/cdn", &defaults(distribution)).await;
+        (
+            answer.status,
+            answer.body.contains("may not use AWS default credentials"),
+        )
+    };
+    assert_eq!(save(&mut sent, "E2OTHER0000000").await, (422, true));
+    assert_eq!(save(&mut sent, "E2GRANTED00000").await, (303, false));
+    let mut owner = service.browser();
+    owner.sign_in(PASSWORD).await;
+    assert_eq!(save(&mut owner, "E2OTHER0000000").await, (303, false));
+    let audit = owner.get("/audit?search=Allowed").await.body;
+    assert!(audit.contains("E2OTHER0000000"), "{audit}");
+    assert_eq!(
+        save(&mut sent, "E2OTHER0000000").await,
+        (303, false),
+        "allowed now"
+    );
+}
+
+/// Each is a call to AWS, with whatever key was typed.
+#[tokio::test]
+async fn settings_are_tested_now_and_then_and_not_forty_times() {
+    let service = Service::start().await;
+    let mut admin = service.signed_in(Role::Admin).await;
+    let form = [
+        ("distribution_id", "E2SANDBOX0CDN1"),
+        ("access_key_id", "AKIASANDBOX000000001"),
+        (
+            "secret_access_key",
+            "wRong/secret+typed/in+the/form0123456789",
+        ),
+        ("region", "us-east-1"),
+        ("action", "save_and_test"),
+    ];
+    let mut tested = 0;
+    let refused = loop {
+        let answer = admin.post("/settings/cdn", &form).await;
+        if answer.status != 303 {
+            break answer;
+        }
+        tested += 1;
+        assert!(tested <= 10);
+    };
+    // The first call of a pause counts a little more.
+    assert_eq!((tested, refused.status), (9, 429));
+    assert_eq!(refused.header("retry-after"), "1");
+}

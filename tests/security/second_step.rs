@@ -1,0 +1,102 @@
+//! The second step: codes of an authenticator app.
+
+use aws_lc_rs::hmac;
+use secrecy::{ExposeSecret as _, SecretString};
+use time::Duration;
+
+use crate::harness::{Answer, Browser, PASSWORD, Service, dump};
+
+/// The secret that the page offers.
+async fn offered(owner: &mut Browser<'_>) -> SecretString {
+    let page = owner.get("/password/second-step").await.body;
+    let (_, rest) = page.split_once("name=\"secret\" value=\"").unwrap();
+    SecretString::from(rest.split_once('"').unwrap().0)
+}
+
+/// The code that an app shows, worked out as RFC 6238 says.
+fn code(service: &Service, secret: &SecretString) -> String {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let digits = secret.expose_secret().bytes();
+    let digits = digits.map(|byte| letters.iter().position(|letter| *letter == byte).unwrap());
+    let bits: Vec<usize> = digits
+        .flat_map(|digit| (0..5).rev().map(move |bit| digit >> bit & 1))
+        .collect();
+    let key: Vec<u8> = bits
+        .chunks_exact(8)
+        .map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | *bit as u8))
+        .collect();
+    let half_minute = (service.state.clock.now().unix_timestamp() / 30).to_be_bytes();
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
+    let tag = hmac::sign(&key, &half_minute);
+    let at = usize::from(tag.as_ref()[19] & 15);
+    let number = u32::from_be_bytes(tag.as_ref()[at..at + 4].try_into().unwrap());
+    format!("{:06}", (number & 0x7fff_ffff) % 1_000_000)
+}
+
+async fn sign_in(browser: &mut Browser<'_>, code: &str) -> Answer {
+    let fields = [
+        ("username", "admin"),
+        ("password", PASSWORD),
+        ("code", code),
+    ];
+    browser.post("/sign-in", &fields).await
+}
+
+#[tokio::test]
+async fn a_code_is_asked_for_and_works_once() {
+    let service = Service::start().await;
+    let mut owner = service.browser();
+    assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
+    let secret = offered(&mut owner).await;
+    let first = code(&service, &secret);
+    let on = async |owner: &mut Browser<'_>, password: &str, code: &str| {
+        let fields = [
+            ("secret", secret.expose_secret()),
+            ("current_password", password),
+            ("code", code),
+        ];
+        owner.post("/password/second-step", &fields).await.status
+    };
+    assert_eq!(on(&mut owner, PASSWORD, "000").await, 422);
+    assert_eq!(on(&mut owner, "not the password", &first).await, 422);
+    assert_eq!(on(&mut owner, PASSWORD, &first).await, 303);
+    assert!(
+        !dump(&service.database)
+            .await
+            .contains(secret.expose_secret())
+    );
+
+    let mut elsewhere = service.browser_at("198.51.100.21");
+    assert!(
+        elsewhere
+            .get("/sign-in")
+            .await
+            .body
+            .contains("one-time-code")
+    );
+    assert_eq!(elsewhere.sign_in(PASSWORD).await.status, 401);
+    assert_eq!(sign_in(&mut elsewhere, "000000").await.status, 401);
+    assert_eq!(
+        sign_in(&mut elsewhere, &first).await.status,
+        401,
+        "it was used"
+    );
+    service.time.advance(Duration::seconds(60));
+    let next = code(&service, &secret);
+    assert_eq!(sign_in(&mut elsewhere, &next).await.status, 303);
+    let mut thief = service.browser_at("198.51.100.22");
+    assert_eq!(sign_in(&mut thief, &next).await.status, 401, "it was used");
+
+    service.time.advance(Duration::seconds(60));
+    let off = [("current_password", PASSWORD), ("code", "000000")];
+    let path = "/password/second-step/remove";
+    assert_eq!(elsewhere.post(path, &off).await.status, 422);
+    let last = code(&service, &secret);
+    let off = [("current_password", PASSWORD), ("code", last.as_str())];
+    assert_eq!(elsewhere.post(path, &off).await.status, 303);
+    assert_eq!(
+        thief.sign_in(PASSWORD).await.status,
+        303,
+        "the password is enough"
+    );
+}

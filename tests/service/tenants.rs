@@ -1,0 +1,244 @@
+//! Several sites on one installation: what one of them types, tests or is refused costs no other
+//! anything.
+
+use skycms_cdn::domain::{Credentials, Settings, SettingsForm};
+use skycms_cdn::store::{SiteId, Slot};
+
+use crate::support::{Api, DISTRIBUTION, KEY, Stepped, policy, settings};
+
+const SHOPS_DISTRIBUTION: &str = "E2SHOP00000000";
+const SHOPS_KEY: &str = "AKIASHOP000000000001";
+/// As AWS grants it: five at once, one more every two seconds.
+const AS_AWS: [(&str, &str); 2] = [
+    ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+    ("CLOUDFRONT_REQUEST_BURST", "5"),
+];
+
+/// A site `default`, which has proved its key, and a site `shop`.
+async fn neighbours() -> (Stepped, Api, SiteId) {
+    let service = Stepped::start_with(&AS_AWS).await;
+    let shop = service
+        .add_site("shop", SHOPS_DISTRIBUTION, SHOPS_KEY)
+        .await;
+    let id = service.state.directory.site("shop").unwrap().id;
+    let first = service.publish_and_run("/first").await;
+    service.run_until_ended(&first).await;
+    service.pass(60).await;
+    (service, shop, id)
+}
+
+fn with_wrong_secret(distribution: &str, key: &str) -> Settings {
+    let form = SettingsForm {
+        distribution_id: distribution.into(),
+        access_key_id: key.into(),
+        secret_access_key: "wrong/secret/of/cloudfront/0000000000001".into(),
+        region: "us-east-1".into(),
+        aws_default: false,
+    };
+    Settings::parse(&form, &[]).unwrap()
+}
+
+impl Stepped {
+    async fn save(&self, site: SiteId, settings: &Settings) {
+        let (store, now) = (&self.state.store, self.state.clock.now());
+        store
+            .save_settings(site, Slot::Active, settings, None, now)
+            .await
+            .unwrap();
+    }
+
+    /// Whether a publish of `default` goes to CloudFront at once.
+    async fn goes_at_once(&self, path: &str) {
+        let before = self.sandbox.accepted().await.len();
+        self.publish_and_run(path).await;
+        let after = self.sandbox.accepted().await.len();
+        assert_eq!(after, before + 1, "{path} waits");
+    }
+}
+
+#[tokio::test]
+async fn whoever_types_a_neighbours_key_takes_none_of_its_rate() {
+    let (service, _, shop) = neighbours().await;
+    let (store, limits) = (&service.state.store, service.state.limits);
+    let typed = with_wrong_secret(SHOPS_DISTRIBUTION, KEY);
+    for _ in 0..40 {
+        let now = service.state.clock.now();
+        store
+            .count_forced_call(shop, &typed, false, &limits, now)
+            .await
+            .unwrap();
+    }
+    service.goes_at_once("/about").await;
+}
+
+#[tokio::test]
+async fn a_site_may_test_now_and_then() {
+    let (service, _, shop) = neighbours().await;
+    let (store, limits) = (&service.state.store, service.state.limits);
+    let take = async |site: SiteId| {
+        let now = service.state.clock.now();
+        store.take_test(site, &limits, now).await.unwrap().is_ok()
+    };
+    let mut taken = 0;
+    while take(shop).await {
+        taken += 1;
+    }
+    assert_eq!(taken, 9, "the first of a pause counts a little more");
+    assert!(take(service.site()).await, "tests of one site cost another");
+    service.advance(time::Duration::seconds(1));
+    assert!(take(shop).await && !take(shop).await);
+}
+
+#[tokio::test]
+async fn a_rate_is_shared_by_those_who_proved_the_key() {
+    let (service, shop, id) = neighbours().await;
+    service.activate(id, SHOPS_DISTRIBUTION, KEY).await;
+    service.sandbox.set_policy(policy("*")).await;
+    let usage = async || {
+        let now = service.state.clock.now();
+        let store = &service.state.store;
+        store.month_usage(id, now).await.unwrap().key_paths
+    };
+    assert_eq!(usage().await, 0, "the neighbour's paths are not shown");
+    shop.publish_path("/proof").await;
+    service.run().await;
+    assert_eq!(usage().await, 2, "both have proved the key");
+}
+
+#[tokio::test]
+async fn a_typed_key_shows_and_costs_nothing_of_its_owners_month() {
+    let (service, _, shop) = neighbours().await;
+    let month = async |site| {
+        let now = service.state.clock.now();
+        service.state.store.month_usage(site, now).await.unwrap()
+    };
+    let before = month(service.site()).await.key_paths;
+    service
+        .save(shop, &with_wrong_secret(SHOPS_DISTRIBUTION, KEY))
+        .await;
+    assert_eq!(month(shop).await.key_paths, 0);
+    assert_eq!(month(service.site()).await.key_paths, before);
+}
+
+/// Whoever saves the same again goes on where they were, also by a restart.
+#[tokio::test]
+async fn a_proof_lasts_as_long_as_the_secret() {
+    let (service, _, _) = neighbours().await;
+    let proved = async || {
+        let mut database = service.database.connect().await;
+        let proved: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM settings_in_force WHERE proven_at IS NOT NULL AND access_key_id = $1",
+        )
+        .bind(KEY)
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+        proved
+    };
+    let site = service.site();
+    assert_eq!(proved().await, 1);
+    service.activate(site, DISTRIBUTION, KEY).await;
+    assert_eq!(proved().await, 0, "typed in another place");
+    service.publish_and_run("/proof").await;
+    assert_eq!(proved().await, 1);
+    service.activate(site, DISTRIBUTION, KEY).await;
+    assert_eq!(proved().await, 1);
+    service
+        .save(site, &with_wrong_secret(DISTRIBUTION, KEY))
+        .await;
+    assert_eq!(proved().await, 0);
+}
+
+#[tokio::test]
+async fn a_refusal_of_one_sites_key_holds_that_site_alone() {
+    let (service, shop, id) = neighbours().await;
+    for path in ["/1", "/2", "/3"] {
+        service
+            .save(id, &with_wrong_secret(DISTRIBUTION, KEY))
+            .await;
+        shop.publish_path(path).await;
+        service.run().await;
+        service.goes_at_once(path).await;
+        service.pass(10).await;
+    }
+}
+
+/// They reach whatever the machine's role reaches.
+#[tokio::test]
+async fn default_credentials_are_the_operators_to_give() {
+    let (service, shop, id) = neighbours().await;
+    let by_default = Settings {
+        credentials: Credentials::AwsDefault,
+        ..settings(DISTRIBUTION, KEY)
+    };
+    let (store, distribution) = (&service.state.store, &by_default.distribution_id);
+    service.save(id, &by_default).await;
+    let before = service.sandbox.creates().await.len();
+    let publish = shop.publish_path("/*").await;
+    service.run().await;
+    assert_eq!(service.sandbox.creates().await.len(), before);
+    assert_eq!(shop.get_publish(&publish).await["waiting_for"], "settings");
+
+    let now = service.state.clock.now();
+    store.grant_default(id, distribution, now).await.unwrap();
+    assert!(store.may_use_default(id, distribution).await.unwrap());
+    assert!(
+        !store
+            .may_use_default(service.site(), distribution)
+            .await
+            .unwrap()
+    );
+    assert!(store.revoke_default(id, distribution, now).await.unwrap());
+    service.run().await;
+    assert_eq!(service.sandbox.creates().await.len(), before);
+}
+
+/// While the database writes nothing, what a site may have waiting is bounded.
+#[tokio::test]
+async fn a_sites_share_of_what_waits_leaves_room_for_others() {
+    let (service, shop, _) = neighbours().await;
+    let mut database = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE publish IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let paths: Vec<String> = (0..2_000).map(|n| format!("/{n:0>400}")).collect();
+    let body = serde_json::json!({ "paths": paths }).to_string();
+    let huge: Vec<_> = (0..12)
+        .map(|_| {
+            let (shop, body) = (shop.clone(), body.clone());
+            tokio::spawn(async move { shop.post(&[], body).await })
+        })
+        .collect();
+    let refused = crate::support::eventually("a refusal", || async {
+        huge.iter()
+            .filter(|task| task.is_finished())
+            .count()
+            .checked_sub(1)
+    })
+    .await;
+    assert!(refused < 12);
+    let neighbour = service.api.clone();
+    let neighbour = tokio::spawn(async move { neighbour.publish_path("/about").await });
+    sqlx::raw_sql("COMMIT")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    neighbour.await.unwrap();
+    let mut statuses = Vec::new();
+    for task in huge {
+        let answer = task.await.unwrap();
+        if answer.status == 429 {
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        statuses.push(answer.status);
+    }
+    assert!(
+        statuses.contains(&429) && statuses.contains(&202),
+        "{statuses:?}"
+    );
+    assert!(
+        statuses.iter().all(|status| [202, 429].contains(status)),
+        "{statuses:?}"
+    );
+}
