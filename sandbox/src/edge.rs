@@ -3,15 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::Router;
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::app::App;
 use crate::invalidations::{Invalidation, Invalidations};
 
 /// How many copies are kept. The first by name is forgotten first.
@@ -35,7 +32,7 @@ pub(crate) struct Settings {
     /// How long browsers may keep a page, in seconds.
     max_age: u64,
     /// Requests are never answered.
-    hangs: bool,
+    pub(crate) hangs: bool,
 }
 
 /// The edge's copies, and how it behaves.
@@ -78,7 +75,7 @@ impl Edge {
         }
     }
 
-    fn answer(
+    pub(crate) fn answer(
         &mut self,
         path: &str,
         invalidations: &Invalidations,
@@ -147,25 +144,4 @@ fn is_purged(path: &str, fetched_at: OffsetDateTime, invalidations: &Invalidatio
 fn imf(at: OffsetDateTime) -> String {
     let text = at.to_offset(time::UtcOffset::UTC).format(&Rfc2822);
     text.unwrap_or_default().replace("+0000", "GMT")
-}
-
-/// Every path is a page of the site.
-pub(crate) fn router() -> Router<App> {
-    Router::new().fallback(answer)
-}
-
-async fn answer(State(app): State<App>, request: Request) -> Response {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
-    let now = app.now();
-    let answer = {
-        let state = &mut *app.state();
-        (!state.edge.settings.hangs).then(|| state.edge.answer(path, &state.invalidations, now))
-    };
-    match answer {
-        Some(answer) => answer,
-        None => std::future::pending().await,
-    }
 }

@@ -17,6 +17,7 @@ mod invalidations;
 mod ledger;
 mod page;
 mod quota;
+mod readers;
 mod server;
 mod settings;
 mod sigv4;
@@ -113,7 +114,7 @@ async fn main() -> io::Result<()> {
         .merge(admin::router())
         .merge(api::router())
         .with_state(app.clone());
-    let edge = edge::router().with_state(app);
+    let edge = readers::router().with_state(app);
 
     let listener = TcpListener::bind(arguments.listen).await?;
     let address = listener.local_addr()?;
