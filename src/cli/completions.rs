@@ -1,6 +1,6 @@
 //! `completions`: what shells need to complete commands and options.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
 use super::output::say;
@@ -16,30 +16,14 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Completions {
     /// Which shell
-    shell: KnownShell,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum KnownShell {
-    Bash,
-    Zsh,
-    Fish,
+    shell: Shell,
 }
 
 impl Completions {
     pub(super) fn run(self) {
-        let shell = match self.shell {
-            KnownShell::Bash => Shell::Bash,
-            KnownShell::Zsh => Shell::Zsh,
-            KnownShell::Fish => Shell::Fish,
-        };
         let mut script = Vec::new();
-        generate(
-            shell,
-            &mut <super::Arguments as clap::CommandFactory>::command(),
-            "skycms-cdn",
-            &mut script,
-        );
+        let mut command = <super::Arguments as CommandFactory>::command();
+        generate(self.shell, &mut command, "skycms-cdn", &mut script);
         say(String::from_utf8_lossy(&script).trim_end());
     }
 }
