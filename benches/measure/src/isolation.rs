@@ -217,7 +217,7 @@ impl Neighbour {
         let path = format!("/sites/{QUIET}/settings/cdn");
         self.post(
             &path,
-            &settings(QUIETS_DISTRIBUTION, QUIETS_KEY, SECRET, "save_and_test"),
+            &settings(QUIETS_DISTRIBUTION, QUIETS_KEY, SECRET, "save"),
         )?;
         postgres.query(
             database,
