@@ -34,7 +34,10 @@ impl Sandbox {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        let address = line.trim().rsplit_once("//").map(|(_, address)| address);
+        // The address of its edge follows.
+        let address = line
+            .split_once("//")
+            .and_then(|(_, rest)| rest.split_whitespace().next());
         Ok(Self {
             address: address
                 .ok_or("the sandbox did not print its address")?
