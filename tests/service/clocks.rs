@@ -28,6 +28,33 @@ async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
 }
 
+/// The day without an answer begins again with whatever CloudFront answers.
+#[tokio::test]
+async fn any_answer_begins_the_day_without_one_again() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "fault": unavailable() }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    service.pass(23 * 3_600).await;
+    service.sandbox.clear_faults().await;
+    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
+    service.sandbox.fault(create(1, throttling)).await;
+    service.pass(60).await;
+    let held = service.api.get_publish(&id).await;
+    assert_eq!(held["invalidations"][0]["waiting_for"], "rate");
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "fault": unavailable() }))
+        .await;
+    service.pass(2 * 3_600).await;
+    service.pass(22 * 3_600).await;
+    assert_eq!(service.state_of(&id).await, "queued");
+    service.pass(3 * 3_600).await;
+    assert_eq!(service.state_of(&id).await, "failed", "a day without any");
+}
+
 /// The machine sleeps between claim and call.
 #[tokio::test]
 async fn a_machine_that_slept_for_a_day_sends_what_it_had_claimed() {

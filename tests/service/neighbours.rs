@@ -191,6 +191,27 @@ async fn settings_that_move_during_a_call_leave_no_lease() {
 }
 
 #[tokio::test]
+async fn a_site_that_is_removed_during_a_call_leaves_no_lease() {
+    let service = Stepped::start().await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let slow = json!({ "kind": "slow", "ms": 1_000 });
+    service.sandbox.fault(create(1, slow)).await;
+    other.publish_path("/theirs").await;
+    let dispatcher = service.dispatcher.clone();
+    let calling = tokio::spawn(async move { dispatcher.run_pending().await });
+    eventually("the call to arrive", || async {
+        (service.sandbox.creates().await.len() == 1).then_some(())
+    })
+    .await;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let site = store.site_id(&"other".parse().unwrap()).await.unwrap();
+    assert!(store.remove_site(site.unwrap(), now).await.unwrap());
+    calling.await.unwrap().unwrap();
+    let ours = service.publish_and_run("/ours").await;
+    assert_eq!(service.state_of(&ours).await, "in_progress");
+}
+
+#[tokio::test]
 async fn an_entry_of_a_site_that_cannot_be_read_stops_no_start() {
     let service = Stepped::start().await;
     let mut db = service.database.connect().await;

@@ -37,23 +37,35 @@ fn may(actions: &[&str]) -> Value {
     policy
 }
 
+fn wildcards() -> Vec<String> {
+    (0..15).map(|n| format!("/{n}/*")).collect()
+}
+
+/// The quota of each kind, and one more that waits, and one of the other kind.
+fn full_kinds() -> [(Vec<String>, &'static str, &'static str); 2] {
+    let files = (0..3_000).map(|n| format!("/{n}")).collect();
+    [
+        (wildcards(), "/16/*", "/path"),
+        (files, "/one-more", "/all/*"),
+    ]
+}
+
 #[tokio::test]
-async fn a_wildcard_that_waits_does_not_hold_up_a_plain_path() {
-    let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": SLOW }))
-        .await;
-    service
-        .publish_paths((0..15).map(|n| format!("/{n}/*")))
-        .await;
-    service.run().await;
-    let wildcard = service.publish_and_run("/16/*").await;
-    let path = service.publish_and_run("/path").await;
-    assert_eq!(
-        service.states(&[wildcard, path]).await,
-        ["queued", "in_progress"]
-    );
+async fn a_kind_that_is_full_does_not_hold_up_the_other() {
+    for (quota, waits, goes) in full_kinds() {
+        let service = Stepped::start().await;
+        service
+            .sandbox
+            .config(json!({ "in_progress_ms": SLOW }))
+            .await;
+        service.publish_paths(quota).await;
+        service.run().await;
+        let ids = [
+            service.publish_and_run(waits).await,
+            service.publish_and_run(goes).await,
+        ];
+        assert_eq!(service.states(&ids).await, ["queued", "in_progress"]);
+    }
 }
 
 #[tokio::test]
@@ -63,8 +75,7 @@ async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
         .sandbox
         .set_policy(may(&["cloudfront:CreateInvalidation"]))
         .await;
-    let paths = (0..15).map(|n| format!("/{n}/*"));
-    let first = service.publish_paths(paths).await;
+    let first = service.publish_paths(wildcards()).await;
     service.run().await;
     let next = service.publish_and_run("/next/*").await;
     service.pass(5).await;
@@ -100,6 +111,24 @@ async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
     assert_eq!(site(&service).poll_denied_since, None);
 }
 
+/// The same for files: what is counted needs no answer to end.
+#[tokio::test]
+async fn files_that_may_not_be_asked_about_make_room_by_themselves() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .set_policy(may(&["cloudfront:CreateInvalidation"]))
+        .await;
+    let [_, (quota, next, _)] = full_kinds();
+    service.publish_paths(quota).await;
+    service.run().await;
+    let next = service.publish_and_run(next).await;
+    assert_eq!(service.state_of(&next).await, "queued");
+    service.pass(5).await;
+    service.pass(26).await;
+    assert_eq!(service.state_of(&next).await, "in_progress");
+}
+
 #[tokio::test]
 async fn questions_that_are_not_answered_hold_nothing_for_long() {
     let service = Stepped::start().await;
@@ -108,9 +137,7 @@ async fn questions_that_are_not_answered_hold_nothing_for_long() {
         .fault(json!({ "operation": "get",
         "fault": { "kind": "error", "code": "ServiceUnavailable", "status": 503 } }))
         .await;
-    service
-        .publish_paths((0..15).map(|n| format!("/{n}/*")))
-        .await;
+    service.publish_paths(wildcards()).await;
     service.run().await;
     let next = service.publish_and_run("/next/*").await;
     for _ in 0..7 {
@@ -126,9 +153,7 @@ async fn one_that_never_completes_delays_for_thirty_seconds() {
         .sandbox
         .config(json!({ "in_progress_ms": SLOW, "wildcards_in_progress": 100 }))
         .await;
-    service
-        .publish_paths((0..15).map(|n| format!("/{n}/*")))
-        .await;
+    service.publish_paths(wildcards()).await;
     service.run().await;
     let next = service.publish_and_run("/next/*").await;
     service.pass(20).await;

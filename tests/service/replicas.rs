@@ -1,12 +1,11 @@
 //! Crashes at every stage, several replicas, and one that slept for longer than its lease.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Api, Database, Replica, Sandbox, Stepped, eventually, variables};
+use crate::support::{Database, Replica, Sandbox, Stepped, eventually, variables};
 
 /// Somewhat longer than a lease.
 const LEASE: time::Duration = time::Duration::seconds(31);
@@ -135,17 +134,21 @@ async fn two_replicas_send_one_call_at_a_time_and_nothing_twice() {
     sandbox.config(json!({ "latency_ms": 100 })).await;
     let one = Replica::start(&database, &sandbox).await;
     let two = Replica::start(&database, &sandbox).await;
-    let publishing: Vec<_> = (0..60)
-        .map(|n| {
-            let api: Api = if n % 2 == 0 { &one } else { &two }.api.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(n * 25)).await;
-                api.publish_path(&format!("/{n}")).await
-            })
-        })
-        .collect();
-    for publish in publishing {
-        let id = publish.await.unwrap();
+    let mut ids = Vec::new();
+    for n in 0..60 {
+        let (api, other) = if n % 2 == 0 {
+            (&one.api, &two.api)
+        } else {
+            (&two.api, &one.api)
+        };
+        ids.push(api.publish_path(&format!("/{n}")).await);
+        if n % 10 == 9 {
+            // What comes next is planned while what came before is under way or done.
+            let sent = |publish: &Value| publish["state"] != "queued";
+            other.wait_until(&ids[n - 5], "its call", sent).await;
+        }
+    }
+    for id in ids {
         // Either replica tells of the other's publishes.
         assert_eq!(two.api.wait_until_ended(&id).await["state"], "completed");
     }

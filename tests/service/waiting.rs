@@ -144,7 +144,17 @@ async fn a_stop_ends_held_answers_and_unreadies_the_service() {
         let path = format!("/api/sites/default/publishes/{id}");
         api.get(&path, &[("prefer", "wait=60")]).await
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    eventually("the question that is asked for those who wait", || async {
+        let asked: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+             AND query LIKE '%unnest($1::int[], $2::uuid[]) AS w%' AND pid <> pg_backend_pid()",
+        )
+        .fetch_one(&mut database.connect().await)
+        .await
+        .unwrap();
+        (asked > 0).then_some(())
+    })
+    .await;
     let began = Instant::now();
     assert!(replica.terminate().await.success());
     assert!(
