@@ -22,6 +22,7 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// The machine's clock.
     pub fn system() -> Self {
         Self::from_source(OffsetDateTime::now_utc)
     }
@@ -81,6 +82,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         *self.hand.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }

@@ -77,9 +77,6 @@ impl Keys {
             .site_id(&self.site)
             .await?
             .ok_or_else(|| CliError::WrongUse(format!("there is no site `{}`", self.site)))?;
-        let record = async |action, detail: &str| {
-            audit::write(store, clock, action, Some(site), detail).await
-        };
         match self.command {
             KeyCommand::List { json } => list(store, site, json).await,
             KeyCommand::Create { name, home } => {
@@ -88,7 +85,14 @@ impl Keys {
                     .add_key_pair(site, clock.id(), &name, &pair, home, clock.now())
                     .await?;
                 let detail = format!("{}, {name}", pair.access_key_id);
-                record(AuditAction::CreatedKeyPair, &detail).await?;
+                audit::write(
+                    store,
+                    clock,
+                    AuditAction::CreatedKeyPair,
+                    Some(site),
+                    detail,
+                )
+                .await?;
                 print(&pair);
                 Ok(())
             }
@@ -98,7 +102,15 @@ impl Keys {
                 store
                     .rotate_key_pair(site, known.id, &secret, clock.now())
                     .await?;
-                record(AuditAction::RotatedKeyPair, &access_key_id).await?;
+                let detail = access_key_id.as_str();
+                audit::write(
+                    store,
+                    clock,
+                    AuditAction::RotatedKeyPair,
+                    Some(site),
+                    detail,
+                )
+                .await?;
                 print(&NewKeyPair {
                     access_key_id,
                     secret,
@@ -108,7 +120,15 @@ impl Keys {
             KeyCommand::Revoke { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 store.revoke_key_pair(site, known.id).await?;
-                record(AuditAction::RevokedKeyPair, &access_key_id).await?;
+                let detail = access_key_id.as_str();
+                audit::write(
+                    store,
+                    clock,
+                    AuditAction::RevokedKeyPair,
+                    Some(site),
+                    detail,
+                )
+                .await?;
                 say(format_args!("{access_key_id} was revoked."));
                 Ok(())
             }

@@ -69,6 +69,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// What is to be done.
     pub fn command(self) -> Command {
         self.command.unwrap_or(Command::Serve)
     }

@@ -41,6 +41,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Turn {
     wake: Wake,
+    /// Whose turn it is.
     pub(super) site: SiteId,
 }
 

@@ -7,7 +7,9 @@
 //! distribution takes a second, so that rates of paths and sizes of calls are one case.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
 
 use super::{Flow, Kind, Limits, Room, Usage};
 
@@ -50,9 +52,8 @@ pub struct Belief {
     pub refusals: u8,
     /// The most that were accepted in one call, until as many are refused.
     pub accepted: u32,
-    /// When a size was last refused.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub refused_at: Option<OffsetDateTime>,
+    /// The last size that was refused.
+    pub refusal: Option<Refusal>,
     /// When `most` last changed.
     #[serde(with = "time::serde::rfc3339::option")]
     pub learned_at: Option<OffsetDateTime>,
@@ -67,6 +68,32 @@ pub struct Belief {
     pub full_at: Option<OffsetDateTime>,
     /// For how many seconds that is believed.
     pub full_for: u8,
+}
+
+/// A size that CloudFront refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refusal {
+    /// How many items the call held.
+    pub items: u32,
+    /// What it was refused for.
+    #[serde(rename = "for")]
+    pub why: RefusedFor,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// What CloudFront refuses a size for, under whichever code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum RefusedFor {
+    /// The quota of what may be in progress.
+    Quota,
+    /// A rate, of paths or of calls.
+    Rate,
+    /// The size of the call.
+    Size,
 }
 
 impl Beliefs {
@@ -214,18 +241,26 @@ enum Say {
 
 impl Belief {
     fn says(&self, completed_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Say {
-        // A clock that was set back must not make a belief last: hence `abs`.
-        let within = |at: OffsetDateTime, long: Duration| (now - at).abs() < long;
-        if let Some(at) = self.full_at
-            && within(at, Duration::seconds(self.full_for.into()))
-            && completed_at.is_none_or(|completed| completed < at)
-        {
+        if self.full_since(completed_at, now).is_some() {
             return Say::Full;
         }
         match self.counts_since() {
-            Some(at) if within(at, LONGEST_BELIEF) => Say::Count,
+            // A clock that was set back must not make a belief last: hence `abs`, here and below.
+            Some(at) if (now - at).abs() < LONGEST_BELIEF => Say::Count,
             _ => Say::Ask,
         }
+    }
+
+    /// When CloudFront said that the quota is full, while that is believed.
+    pub(super) fn full_since(
+        &self,
+        completed_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Option<OffsetDateTime> {
+        let long = Duration::seconds(self.full_for.into());
+        self.full_at.filter(|at| {
+            (now - *at).abs() < long && completed_at.is_none_or(|completed| completed < *at)
+        })
     }
 
     fn counts_since(&self) -> Option<OffsetDateTime> {
@@ -233,12 +268,14 @@ impl Belief {
     }
 
     /// A call that held so many was too large.
-    pub fn lower(&mut self, held: u32, now: OffsetDateTime) {
+    pub fn lower(&mut self, held: u32, why: RefusedFor, now: OffsetDateTime) {
         if self.accepted >= held {
             self.accepted = 0;
         }
         if self.refused.is_none() {
-            let lately = self.refused_at.is_some_and(|at| (now - at).abs() < LATELY);
+            let lately = self
+                .refusal
+                .is_some_and(|last| (now - last.at).abs() < LATELY);
             self.refusals = if lately {
                 self.refusals.saturating_add(1)
             } else {
@@ -247,7 +284,12 @@ impl Belief {
         }
         self.most = Some((held / 2).max(self.accepted).max(1));
         self.refused = Some(held);
-        (self.refused_at, self.learned_at) = (Some(now), Some(now));
+        self.refusal = Some(Refusal {
+            items: held,
+            why,
+            at: now,
+        });
+        self.learned_at = Some(now);
     }
 
     /// Even one alone is refused: if nothing was accepted since, size was not the reason.
@@ -319,7 +361,7 @@ mod tests {
             let held = beliefs.narrow(&limits).quota().files;
             if held > real {
                 refused += 1;
-                beliefs.files.lower(held, now);
+                beliefs.files.lower(held, RefusedFor::Rate, now);
             } else {
                 beliefs.accepted(files(held), &limits, now);
                 last = held;
@@ -344,7 +386,7 @@ mod tests {
     #[test]
     fn what_was_learned_is_raised_step_by_step_until_it_is_forgotten() {
         let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-        beliefs.files.lower(40, START);
+        beliefs.files.lower(40, RefusedFor::Rate, START);
         let mut now = START;
         let mut steps = 0;
         while let Some(most) = beliefs.files.most {
@@ -364,7 +406,7 @@ mod tests {
     #[test]
     fn a_refusal_by_chance_is_forgotten_in_a_minute_and_a_steady_one_is_seldom_tried() {
         let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-        beliefs.files.lower(2, START);
+        beliefs.files.lower(2, RefusedFor::Rate, START);
         let mut now = START;
         while let Some(most) = beliefs.files.most {
             now += Duration::SECOND;
@@ -373,14 +415,14 @@ mod tests {
         assert!(now - START < Duration::MINUTE, "{}", now - START);
 
         let (mut tries, mut now) = (0, START);
-        beliefs.files.lower(2, now);
+        beliefs.files.lower(2, RefusedFor::Rate, now);
         while now < START + Duration::HOUR {
             now += Duration::SECOND;
             match beliefs.files.most {
                 Some(1) => beliefs.accepted(files(1), &limits, now),
                 _ => {
                     tries += 1;
-                    beliefs.files.lower(2, now);
+                    beliefs.files.lower(2, RefusedFor::Rate, now);
                 }
             }
         }
@@ -390,11 +432,11 @@ mod tests {
     #[test]
     fn one_item_that_is_refused_too_shows_that_size_was_not_the_reason() {
         let mut belief = Belief::default();
-        belief.lower(4, START);
-        belief.lower(2, START);
+        belief.lower(4, RefusedFor::Rate, START);
+        belief.lower(2, RefusedFor::Rate, START);
         belief.forget_unproven();
         assert_eq!(belief.most, None);
-        belief.lower(4, START);
+        belief.lower(4, RefusedFor::Rate, START);
         belief.raise(2, 3_000, START);
         belief.forget_unproven();
         assert!(belief.most.is_some(), "two were accepted");

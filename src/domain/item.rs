@@ -12,6 +12,7 @@ use super::{CacheTag, InvalidationPath};
 pub enum Item {
     /// A path, perhaps with a wildcard at its end.
     Path(InvalidationPath),
+    /// A cache tag.
     Tag(CacheTag),
 }
 

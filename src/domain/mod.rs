@@ -35,6 +35,7 @@ pub mod path;
 pub mod pieces;
 pub mod plan;
 pub mod policy_document;
+pub mod quota;
 pub mod region;
 pub mod retry;
 pub mod second_step;
@@ -50,7 +51,7 @@ pub mod usage;
 
 pub use advice::{Advice, AdviceContext, advise};
 pub use audit_action::AuditAction;
-pub use belief::{Belief, Beliefs};
+pub use belief::{Belief, Beliefs, Refusal, RefusedFor};
 pub use bucket::Bucket;
 pub use credentials::{AccessKeyId, Credentials, SecretAccessKey};
 pub use distribution::DistributionId;
@@ -76,6 +77,7 @@ pub use path::InvalidationPath;
 pub use pieces::Search;
 pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Saved, Waiting, plan};
 pub use policy_document::policy_document;
+pub use quota::{Counts, Learned, Quota, Quotas};
 pub use region::{Partition, Region};
 pub use retry::{
     AfterCreate, AfterGet, Asked, Attempt, RateLesson, Sent, Verdict, WaitReason, after_create,

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::limits::IN_PROGRESS;
 use super::pieces::{Search, Suspicion, fit, suspect};
 use super::{
-    AwsError, Belief, Beliefs, CreateOutcome, GetOutcome, InvalidationId, Item, Kind, Limits, Room,
-    Usage,
+    AwsError, Belief, Beliefs, CreateOutcome, GetOutcome, InvalidationId, Item, Kind, Limits,
+    RefusedFor, Room, Usage,
 };
 
 /// How long calls without a usable answer are tried again, from the first of them.
@@ -216,10 +216,10 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             // It has waited for longer than the others take to complete: perhaps some never do.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
             if sent.items.len() > 1 && (little || held.is_mixed()) {
-                smaller(error, sent, held, &mut beliefs)
+                smaller(error, RefusedFor::Quota, sent, &mut beliefs)
             } else if sent.items.len() > 1 && long {
                 // Which says nothing about what one call may hold.
-                smaller(error, sent, held, &mut beliefs.clone())
+                smaller(error, RefusedFor::Quota, sent, &mut beliefs.clone())
             } else {
                 one_alone(held, &mut beliefs);
                 beliefs.full(held, sent.others, now);
@@ -232,7 +232,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             beliefs.throttled += 1;
             beliefs.answered_at = Some(now);
             if too_large {
-                smaller(error, sent, held, &mut beliefs)
+                smaller(error, RefusedFor::Rate, sent, &mut beliefs)
             } else {
                 one_alone(held, &mut beliefs);
                 // With a call to spare it is chance, unless it happens again.
@@ -250,7 +250,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         }
         CreateOutcome::BatchTooLarge(error) if sent.items.len() > 1 => {
             beliefs.answered(held, now);
-            smaller(error, sent, held, &mut beliefs)
+            smaller(error, RefusedFor::Size, sent, &mut beliefs)
         }
         CreateOutcome::BatchTooLarge(error) | CreateOutcome::BatchRefused(error) => {
             beliefs.answered(held, now);
@@ -317,7 +317,13 @@ impl Sent<'_> {
 
 /// The call held too much: what it held goes in pieces that hold less. One of both kinds goes as
 /// two first, so that what is learned is about one.
-fn smaller(error: AwsError, sent: &Sent<'_>, held: Usage, beliefs: &mut Beliefs) -> AfterCreate {
+fn smaller(
+    error: AwsError,
+    why: RefusedFor,
+    sent: &Sent<'_>,
+    beliefs: &mut Beliefs,
+) -> AfterCreate {
+    let held = Usage::of(sent.items);
     let mut room = Room {
         files: held.files,
         wildcards: held.wildcards,
@@ -330,7 +336,7 @@ fn smaller(error: AwsError, sent: &Sent<'_>, held: Usage, beliefs: &mut Beliefs)
             if held == 0 {
                 continue;
             }
-            belief.lower(held, sent.now);
+            belief.lower(held, why, sent.now);
             room.paths_per_request = belief.most.unwrap_or(1);
             // What is configured is known: nothing is remembered against it.
             if !sent.limits.is_known(kind) {

@@ -1,10 +1,13 @@
 //! What CloudFront's quotas count: two kinds of item, how many of each there are, and how many
 //! there may be.
 
+use strum::IntoStaticStr;
+
 use super::Item;
 
 /// The two kinds of item that CloudFront's quotas tell apart. Tags count as files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Kind {
     /// Paths without a wildcard, and tags.
     Files,

@@ -288,7 +288,10 @@ fn seconds(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use time::OffsetDateTime;
+
     use super::*;
+    use crate::domain::{Beliefs, Counts, Limits, Quotas, RefusedFor, Usage, WaitReason};
     use crate::store::{Queue, SiteStanding};
 
     fn value(text: &str, series: &str) -> f64 {
@@ -313,16 +316,35 @@ mod tests {
         let site = |name: &str, paused, month_limit| SiteStanding {
             name: name.into(),
             paused,
+            waits_for: Some(WaitReason::Rate),
             month_paths: 12,
             month_limit,
         };
+        let (mut beliefs, now) = (Beliefs::default(), OffsetDateTime::UNIX_EPOCH);
+        beliefs.files.lower(300, RefusedFor::Rate, now);
+        let counts = Counts {
+            used: Usage {
+                files: 40,
+                wildcards: 2,
+            },
+            unconfirmed: Usage {
+                files: 7,
+                wildcards: 0,
+            },
+            completed_at: None,
+        };
+        let quotas = Quotas::new(&beliefs, &Limits::default(), &counts, now);
         let text = metrics.encode(Some(&Standing {
             queue: Queue {
                 items: 7,
                 oldest: Duration::milliseconds(1_500),
             },
             sites: vec![site("blog", true, Some(50)), site("shop", false, None)],
+            distributions: vec![("E1".into(), quotas)],
         }));
+        let of = |name: &str, kind: &str| {
+            format!("skycms_cdn_distribution_{name}{{distribution=\"E1\",kind=\"{kind}\"}}")
+        };
         for (series, expected) in [
             ("skycms_cdn_publishes_total", 1.0),
             ("skycms_cdn_publish_accept_seconds_count", 1.0),
@@ -359,6 +381,19 @@ mod tests {
             ("skycms_cdn_site_paused{site=\"shop\"}", 0.0),
             ("skycms_cdn_site_month_paths{site=\"shop\"}", 12.0),
             ("skycms_cdn_site_month_limit_paths{site=\"blog\"}", 50.0),
+            ("skycms_cdn_site_waits{site=\"blog\",for=\"rate\"}", 1.0),
+            ("skycms_cdn_site_waits{site=\"blog\",for=\"quota\"}", 0.0),
+            (&of("in_progress", "files"), 40.0),
+            (&of("unconfirmed", "files"), 7.0),
+            (&of("quota", "wildcards"), 15.0),
+            (&of("call_items", "files"), 150.0),
+            (&of("call_items", "wildcards"), 15.0),
+            (&of("full", "files"), 0.0),
+            (
+                "skycms_cdn_distribution_learned_timestamp_seconds{distribution=\"E1\",kind=\"files\",\
+                 refused_for=\"rate\"}",
+                0.0,
+            ),
         ] {
             let told = value(&text, series);
             assert!(

@@ -8,9 +8,10 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{PREFIX, seconds};
-use crate::store::Standing;
+use crate::domain::{Kind, Quotas, WaitReason};
+use crate::store::{SiteStanding, Standing};
 
-type OfSite = Family<[(&'static str, String); 1], Gauge>;
+type Gauges<const N: usize> = Family<[(&'static str, String); N], Gauge>;
 
 /// Writes how things stand, or only that the database does not answer.
 pub(super) fn write(text: &mut String, standing: Option<&Standing>) -> fmt::Result {
@@ -38,15 +39,32 @@ fn register(registry: &mut Registry, standing: &Standing) {
         Unit::Seconds,
         ConstGauge::new(seconds(standing.queue.oldest)),
     );
-    let (paused, paths, limits) = (OfSite::default(), OfSite::default(), OfSite::default());
-    for site in &standing.sites {
+    register_sites(registry, &standing.sites);
+    register_quotas(registry, &standing.distributions);
+}
+
+fn register_sites(registry: &mut Registry, sites: &[SiteStanding]) {
+    let (paused, paths, limits) = (Gauges::default(), Gauges::default(), Gauges::default());
+    let waits = Gauges::default();
+    for site in sites {
         let label = [("site", site.name.clone())];
         paused.get_or_create(&label).set(i64::from(site.paused));
+        for why in [WaitReason::Quota, WaitReason::Rate, WaitReason::Retry] {
+            let [site_label] = label.clone();
+            waits
+                .get_or_create(&[site_label, ("for", why.into_str().to_owned())])
+                .set(i64::from(site.waits_for == Some(why)));
+        }
         paths.get_or_create(&label).set(site.month_paths);
         if let Some(limit) = site.month_limit {
             limits.get_or_create(&label).set(limit);
         }
     }
+    registry.register(
+        "site_waits",
+        "Why the site could send nothing new when it was last looked at: 1 for the reason",
+        waits,
+    );
     let unit = || Unit::Other("paths".into());
     registry.register(
         "site_paused",
@@ -64,5 +82,66 @@ fn register(registry: &mut Registry, standing: &Standing) {
         "Paths and tags a month that the site's owner allows; absent where there is no limit",
         unit(),
         limits,
+    );
+}
+
+fn register_quotas(registry: &mut Registry, distributions: &[(String, Quotas)]) {
+    let gauges = || Gauges::<2>::default();
+    let (used, unconfirmed, quota, call) = (gauges(), gauges(), gauges(), gauges());
+    let (full, learned) = (gauges(), Gauges::default());
+    for (distribution, quotas) in distributions {
+        for kind in Kind::ALL {
+            let believed = quotas.of(kind);
+            let labels = [
+                ("distribution", distribution.clone()),
+                ("kind", kind.into_str().to_owned()),
+            ];
+            let set = |gauge: &Gauges<2>, value: u32| {
+                gauge.get_or_create(&labels).set(value.into());
+            };
+            set(&used, believed.in_progress);
+            set(&unconfirmed, believed.unconfirmed);
+            set(&quota, believed.quota);
+            set(&call, believed.per_call);
+            set(&full, believed.full_since.is_some().into());
+            if let Some(known) = believed.learned {
+                let [distribution, kind] = labels;
+                let after = ("refused_for", known.refused.why.into_str().to_owned());
+                learned
+                    .get_or_create(&[distribution, kind, after])
+                    .set(known.at.unix_timestamp());
+            }
+        }
+    }
+    registry.register(
+        "distribution_in_progress",
+        "Items that count as in progress at CloudFront",
+        used,
+    );
+    registry.register(
+        "distribution_unconfirmed",
+        "How many of these are counted in case: CloudFront has not said that they are in progress",
+        unconfirmed,
+    );
+    registry.register(
+        "distribution_quota",
+        "Items that may be in progress at CloudFront, as far as is known",
+        quota,
+    );
+    registry.register(
+        "distribution_call_items",
+        "Items that one call may hold now: as configured, or as learned from refusals",
+        call,
+    );
+    registry.register(
+        "distribution_full",
+        "Whether CloudFront said that its quota is full, and that is believed: 1 if so",
+        full,
+    );
+    registry.register_with_unit(
+        "distribution_learned_timestamp",
+        "When what one call may hold last changed after a refusal; absent where it is as configured",
+        Unit::Seconds,
+        learned,
     );
 }

@@ -21,6 +21,7 @@ pub struct Ends(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     waiters: Mutex<Vec<Waiter>>,
+    /// Somebody has begun to wait.
     came: Notify,
 }
 

@@ -18,6 +18,7 @@ impl Default for LiveChanges {
 }
 
 impl LiveChanges {
+    /// Announces to every reader.
     pub fn announce(&self, change: Changes) {
         // Nobody may be reading.
         let _ = self.0.send(change);
@@ -29,6 +30,7 @@ impl LiveChanges {
     }
 }
 
+/// Reads changes as they come.
 #[derive(Debug)]
 pub struct ChangeReader(broadcast::Receiver<Changes>);
 

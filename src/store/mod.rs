@@ -25,6 +25,7 @@ mod polls;
 mod publish_notifier;
 mod publishes;
 mod queue;
+mod quotas;
 mod rates;
 mod record;
 mod refused;

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::plan_inputs::count;
 use super::{SiteId, Store, StoreError};
-use crate::domain::{DistributionId, Usage};
 
 /// Publishes and times of one hour, or of the whole day.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,8 +34,6 @@ pub struct Underway {
     pub items: u64,
     /// Since when the oldest waits.
     pub oldest: Option<OffsetDateTime>,
-    /// What counts against the distribution's quotas.
-    pub in_progress: Usage,
 }
 
 impl Store {
@@ -86,17 +83,7 @@ impl Store {
     }
 
     /// What is on its way now.
-    pub async fn underway(
-        &self,
-        site: SiteId,
-        distribution: Option<&DistributionId>,
-        now: OffsetDateTime,
-    ) -> Result<Underway, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let in_progress = match distribution {
-            Some(distribution) => self.in_progress(distribution, now).await?,
-            None => Usage::default(),
-        };
+    pub async fn underway(&self, site: SiteId) -> Result<Underway, StoreError> {
         let waiting = sqlx::query!(
             r#"SELECT sum(items)::bigint as items, min(since) as since FROM (
                  SELECT cardinality(items) AS items, received_at AS since FROM publish
@@ -106,12 +93,11 @@ impl Store {
                  WHERE site_id = $1 AND ended_at IS NULL AND status = 'Queued') waiting"#,
             site.0,
         )
-        .fetch_one(&mut *connection)
+        .fetch_one(&self.pool)
         .await?;
         Ok(Underway {
             items: u64::from(count(waiting.items.unwrap_or_default())),
             oldest: waiting.since,
-            in_progress,
         })
     }
 }

@@ -212,27 +212,9 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         known_paths::load(&mut connection, site).await
     }
-
-    /// What counts against a distribution's quotas.
-    pub(super) async fn in_progress(
-        &self,
-        distribution: &DistributionId,
-        now: OffsetDateTime,
-    ) -> Result<Usage, StoreError> {
-        let sum = sqlx::query!(
-            r#"SELECT coalesce(sum(files), 0) as "files!", coalesce(sum(wildcards), 0) as "wildcards!"
-               FROM counted WHERE distribution_id = $1 AND (since IS NULL OR since > $2 AND since < $3)"#,
-            distribution.as_str(),
-            now - IN_PROGRESS,
-            now + SKEW,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(usage(sum.files, sum.wildcards))
-    }
 }
 
-fn usage(files: i64, wildcards: i64) -> Usage {
+pub(super) fn usage(files: i64, wildcards: i64) -> Usage {
     Usage {
         files: count(files),
         wildcards: count(wildcards),

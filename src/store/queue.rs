@@ -4,14 +4,16 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::TraceParent;
 use crate::domain::spending::month_of;
+use crate::domain::{Limits, Quotas, TraceParent, WaitReason};
 
 /// How the service and its sites stand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     pub queue: Queue,
     pub sites: Vec<SiteStanding>,
+    /// What is believed of each distribution's quotas.
+    pub distributions: Vec<(String, Quotas)>,
 }
 
 /// What waits to be accepted by CloudFront.
@@ -28,6 +30,8 @@ pub struct SiteStanding {
     pub name: String,
     /// Whether AWS rejects its settings.
     pub paused: bool,
+    /// Why it could send nothing new when it was last looked at; none: it could.
+    pub waits_for: Option<WaitReason>,
     /// Paths and tags that CloudFront accepted this month.
     pub month_paths: i64,
     /// The most its owner allows a month; none: any number.
@@ -58,7 +62,12 @@ pub struct CoveredPublish {
 
 impl Store {
     /// How the service and each site stand.
-    pub async fn standing(&self, now: OffsetDateTime) -> Result<Standing, StoreError> {
+    pub async fn standing(
+        &self,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Standing, StoreError> {
+        let distributions = self.all_quotas(limits, now).await?;
         let mut connection = self.pool.acquire().await?;
         let queue = sqlx::query!(
             r#"SELECT coalesce(sum(cardinality(items)), 0) as "items!", min(received_at) as oldest
@@ -68,7 +77,8 @@ impl Store {
         .await?;
         let sites = sqlx::query_as!(
             SiteStanding,
-            r#"SELECT s.name, s.paused_at IS NOT NULL as "paused!", s.monthly_limit as month_limit,
+            r#"SELECT s.name, s.paused_at IS NOT NULL as "paused!",
+                      s.waits_for as "waits_for: WaitReason", s.monthly_limit as month_limit,
                       coalesce((SELECT sum(u.paths) FROM usage u WHERE u.month = $1 AND u.site_id = s.id), 0)::bigint
                         as "month_paths!"
                FROM site s WHERE s.removed_at IS NULL"#,
@@ -82,6 +92,7 @@ impl Store {
                 oldest: queue.oldest.map_or(time::Duration::ZERO, |at| now - at),
             },
             sites,
+            distributions,
         })
     }
 

@@ -53,6 +53,7 @@ pub enum DatabaseProblem {
 }
 
 impl DatabaseProblem {
+    /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
             Self::Unreachable { fix, .. } => fix.clone(),

@@ -14,6 +14,7 @@ mod support;
 
 mod alerts;
 mod answers;
+mod believed;
 mod cli;
 mod clocks;
 mod cloudfront_api;

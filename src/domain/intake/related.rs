@@ -17,6 +17,7 @@ const ARROW: &str = "=>";
 pub struct RelatedRule {
     /// What has to be published; none: any page.
     published: Option<Item>,
+    /// What is purged then.
     also: Vec<Item>,
 }
 

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    Canonical, Explanation, HeldNote, Hint, Item, MicroUsd, Plan, PlanInput, Usage, WaitReason,
-    Waiting, Widened, explain, hints, plan,
+    Canonical, Explanation, HeldNote, Hint, Item, MicroUsd, Plan, PlanInput, Quotas, Usage,
+    WaitReason, Waiting, Widened, explain, hints, plan,
 };
 use crate::store::Site;
 use crate::web::AppState;
@@ -32,6 +32,8 @@ pub(crate) struct DryRun {
     pub(crate) waiting_for: Option<WaitReason>,
     /// More about why.
     pub(crate) note: Option<HeldNote>,
+    /// What is believed of the distribution's quotas.
+    pub(crate) quotas: Option<Quotas>,
 }
 
 /// Plans a publish as the dispatcher would; none: the site has no CDN settings.
@@ -45,6 +47,10 @@ pub(crate) async fn dry_run(
     let Some(inputs) = state.store.plan_inputs(site.id, limits, now).await? else {
         return Ok(None);
     };
+    let quotas = state
+        .store
+        .quotas(&inputs.settings.distribution_id, limits, now)
+        .await?;
     let limits = &inputs.limits;
     let terms = inputs
         .spending
@@ -99,6 +105,7 @@ pub(crate) async fn dry_run(
         free_paths_left: limits.prices.free_left(used),
         waiting_for,
         note,
+        quotas,
     }))
 }
 
@@ -136,6 +143,10 @@ pub(crate) struct DryRunBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     note: Option<String>,
+    /// What counts as in progress at the distribution, and what is believed of CloudFront's quotas and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    quotas: Option<Quotas>,
 }
 
 /// One call of `CreateInvalidation` that would be made.
@@ -173,6 +184,7 @@ pub(crate) async fn answer(state: &AppState, site: &Site, asked: &Canonical) -> 
         note: dry_run
             .note
             .and_then(|note| note.sentence(state.clock.now(), &state.limits)),
+        quotas: dry_run.quotas,
     };
     Ok(Json(body).into_response())
 }

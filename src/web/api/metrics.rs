@@ -52,7 +52,8 @@ pub(crate) async fn show(
         None if !is_local(peer, &headers) => return Err(Error::NotLocal),
         _ => {}
     }
-    let standing = tokio::time::timeout(TIMEOUT, state.store.standing(state.clock.now())).await;
+    let standing = state.store.standing(&state.limits, state.clock.now());
+    let standing = tokio::time::timeout(TIMEOUT, standing).await;
     let text = state
         .metrics
         .encode(standing.ok().and_then(Result::ok).as_ref());

@@ -9,7 +9,7 @@ use crate::store::Site;
 use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
-    Chart, Count, Hour, Meter, Overview, Progress, QuotaUse, Span, Usd, Work,
+    Chart, Count, Held, Hour, Meter, Overview, Progress, Span, Usd, Work,
 };
 
 /// Reads what the overview shows.
@@ -26,10 +26,15 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
         .distribution_id
         .as_deref()
         .and_then(|id| DistributionId::parse(id).ok());
-    let underway = state
-        .store
-        .underway(site.id, distribution.as_ref(), now)
-        .await?;
+    let quotas = match &distribution {
+        Some(distribution) => state.store.quotas(distribution, &state.limits, now).await?,
+        None => None,
+    };
+    let underway = state.store.underway(site.id).await?;
+    let held = match underway.items {
+        0 => None,
+        _ => state.store.held(site.id, now).await?,
+    };
     let work = state.store.workload(site.id).await?.map(|load| Work {
         progress: Progress {
             done: load.ended,
@@ -50,20 +55,16 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
             p95: pace.p95,
         })
         .collect();
-    let used = |used: u32, quota: u32| QuotaUse {
-        used: Count(u64::from(used)),
-        quota: Count(u64::from(quota)),
-    };
     Ok(Overview {
         chart: Chart::new(&hours, day.whole.median, day.whole.p95),
         work,
         queued: Count(underway.items),
         oldest: underway.oldest.map(|since| Span(now - since)),
-        files: used(underway.in_progress.files, state.limits.files_in_progress),
-        wildcards: used(
-            underway.in_progress.wildcards,
-            state.limits.wildcards_in_progress,
-        ),
+        held: held.map(|(why, note)| Held {
+            why,
+            note: note.and_then(|note| note.sentence(now, &state.limits)),
+        }),
+        quotas,
         meter: Some(meter(state, site, now).await?),
     })
 }

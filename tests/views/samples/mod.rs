@@ -2,7 +2,10 @@
 
 use askama::Template;
 use skycms_cdn::domain::edge::{EdgeCheck, EdgeState};
-use skycms_cdn::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
+use skycms_cdn::domain::{
+    AwsError, InvalidationStatus, Learned, PublishState, Quota, Quotas, Refusal, RefusedFor,
+    WaitReason,
+};
 use skycms_cdn::store::Role;
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -206,14 +209,11 @@ pub(crate) fn activity() -> ActivityPage {
             }),
             queued: Count(4),
             oldest: span(4_200),
-            files: QuotaUse {
-                used: Count(412),
-                quota: Count(3_000),
-            },
-            wildcards: QuotaUse {
-                used: Count(3),
-                quota: Count(15),
-            },
+            held: Some(Held {
+                why: WaitReason::Rate,
+                note: None,
+            }),
+            quotas: Some(quotas()),
             meter: Some(meter()),
         }),
         filter: Filter::default(),
@@ -225,6 +225,34 @@ pub(crate) fn activity() -> ActivityPage {
         set_up: true,
         hook_url: hook().url,
     }
+}
+
+/// CloudFront refused 150 files at once, and said that it takes no more wildcards.
+fn quotas() -> Quotas {
+    let files = Quota {
+        in_progress: 412,
+        unconfirmed: 40,
+        quota: 3_000,
+        per_call: 94,
+        learned: Some(Learned {
+            at: ago(61),
+            refused: Refusal {
+                items: 150,
+                why: RefusedFor::Rate,
+                at: ago(125),
+            },
+        }),
+        full_since: None,
+    };
+    let wildcards = Quota {
+        in_progress: 15,
+        unconfirmed: 0,
+        quota: 15,
+        per_call: 15,
+        learned: None,
+        full_since: Some(ago(12)),
+    };
+    Quotas { files, wildcards }
 }
 
 pub(crate) fn activity_empty() -> ActivityPage {

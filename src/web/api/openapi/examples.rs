@@ -118,6 +118,24 @@ pub(crate) fn dry_run() -> Value {
         "price_usd": "0.000",
         "free_paths_left": 1000,
         "waiting_for": null,
+        "quotas": {
+            "files": {
+                "in_progress": 40,
+                "unconfirmed": 0,
+                "quota": 3000,
+                "per_call": 3000,
+                "learned": null,
+                "full_since": null,
+            },
+            "wildcards": {
+                "in_progress": 1,
+                "unconfirmed": 0,
+                "quota": 15,
+                "per_call": 15,
+                "learned": null,
+                "full_since": null,
+            },
+        },
     })
 }
 

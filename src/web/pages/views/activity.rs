@@ -10,7 +10,7 @@ use super::{
     parts::{Count, Meter, Progress, Span},
 };
 use crate::domain::edge::EdgeState;
-use crate::domain::{PublishState, WaitReason};
+use crate::domain::{PublishState, Quota, Quotas, WaitReason};
 use crate::store::Page;
 use crate::web::pages::words;
 
@@ -128,10 +128,10 @@ pub struct Overview {
     pub queued: Count,
     /// How long the oldest has waited.
     pub oldest: Option<Span>,
-    /// Files in progress at CloudFront.
-    pub files: QuotaUse,
-    /// Wildcards in progress at CloudFront.
-    pub wildcards: QuotaUse,
+    /// Why what waits is held.
+    pub held: Option<Held>,
+    /// What is in progress at CloudFront, and what is believed of its quotas.
+    pub quotas: Option<Quotas>,
     /// This month.
     pub meter: Option<Meter>,
 }
@@ -165,17 +165,22 @@ impl Work {
     }
 }
 
-/// How much of a quota is in use.
-#[derive(Clone, Copy, Debug)]
-pub struct QuotaUse {
-    /// In use.
-    pub used: Count,
-    /// All there is.
-    pub quota: Count,
+/// Why what waits is held.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// In a word.
+    pub why: WaitReason,
+    /// More about it.
+    pub note: Option<String>,
 }
 
-impl QuotaUse {
-    fn percent(&self) -> u64 {
-        (self.used.0.saturating_mul(100) / self.quota.0.max(1)).min(100)
-    }
+/// How much of a quota is in use.
+const fn percent(quota: &Quota) -> u64 {
+    let (used, all) = (quota.in_progress as u64, quota.quota as u64);
+    let percent = used * 100 / if all == 0 { 1 } else { all };
+    if percent > 100 { 100 } else { percent }
+}
+
+const fn count(n: &u32) -> Count {
+    Count(*n as u64)
 }

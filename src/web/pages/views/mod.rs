@@ -24,7 +24,7 @@ pub use account::{
     AuditEntry, AuditPage, NewSecondStep, PasswordPage, SecondStepPage, SessionRow, SessionsPage,
     SetUpPage, SignInPage,
 };
-pub use activity::{ActivityPage, Filter, Overview, Paging, PublishRow, QuotaUse, Work};
+pub use activity::{ActivityPage, Filter, Held, Overview, Paging, PublishRow, Work};
 pub use assets::{ICON, SCRIPT, STYLE, VERSION};
 pub use chart::{Chart, Hour};
 pub use docs::{

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use time::{Duration, OffsetDateTime, macros::format_description};
 
 use crate::domain::edge::EdgeState;
-use crate::domain::{InvalidationStatus, PublishState, Step, StepOutcome, WaitReason};
+use crate::domain::{InvalidationStatus, PublishState, RefusedFor, Step, StepOutcome, WaitReason};
 
 use self::look::look;
 pub use self::look::{Look, Severity, Tone};
@@ -146,6 +146,15 @@ pub const fn waiting_for(why: &WaitReason) -> &'static str {
         WaitReason::Rate => "waiting for its turn in the request rate",
         WaitReason::Retry => "waiting to try again",
         WaitReason::Settings => "waiting for working CDN settings",
+    }
+}
+
+/// What a call of that size was refused for.
+pub const fn refused_for(why: &RefusedFor) -> &'static str {
+    match why {
+        RefusedFor::Quota => "the quota",
+        RefusedFor::Rate => "the rate",
+        RefusedFor::Size => "the size of the call",
     }
 }
 

@@ -1,0 +1,71 @@
+//! What is believed of distributions' quotas, for pages, programs and metrics.
+
+use time::OffsetDateTime;
+
+use super::plan_inputs::usage;
+use super::{Store, StoreError};
+use crate::domain::limits::{IN_PROGRESS, SKEW};
+use crate::domain::{Counts, DistributionId, Limits, Quotas};
+
+impl Store {
+    /// What is believed of a distribution's quotas; none: nobody has settings for it.
+    pub async fn quotas(
+        &self,
+        distribution: &DistributionId,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Option<Quotas>, StoreError> {
+        let mut found = self
+            .believed(Some(distribution.as_str()), limits, now)
+            .await?;
+        Ok(found.pop().map(|(_, quotas)| quotas))
+    }
+
+    /// What is believed of the quotas of all distributions that sites have settings for.
+    pub(super) async fn all_quotas(
+        &self,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Vec<(String, Quotas)>, StoreError> {
+        self.believed(None, limits, now).await
+    }
+
+    async fn believed(
+        &self,
+        only: Option<&str>,
+        limits: &Limits,
+        now: OffsetDateTime,
+    ) -> Result<Vec<(String, Quotas)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT d.id, d.beliefs, d.completed_at,
+                      coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
+                      coalesce(c.doubtful_files, 0) as "doubtful_files!",
+                      coalesce(c.doubtful_wildcards, 0) as "doubtful_wildcards!"
+               FROM distribution d
+               CROSS JOIN LATERAL (
+                 SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards,
+                        sum(c.files) FILTER (WHERE c.since IS NOT NULL) AS doubtful_files,
+                        sum(c.wildcards) FILTER (WHERE c.since IS NOT NULL) AS doubtful_wildcards
+                 FROM counted c
+                 WHERE c.distribution_id = d.id AND (c.since IS NULL OR c.since > $2 AND c.since < $3)) c
+               WHERE d.id = $1
+                  OR $1::text IS NULL AND d.id IN (SELECT distribution_id FROM settings_in_force)"#,
+            only,
+            now - IN_PROGRESS,
+            now + SKEW,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let quotas = rows.into_iter().map(|row| {
+            let counts = Counts {
+                used: usage(row.files, row.wildcards),
+                unconfirmed: usage(row.doubtful_files, row.doubtful_wildcards),
+                completed_at: row.completed_at,
+            };
+            // Of another version, perhaps: then nothing is believed yet.
+            let beliefs = serde_json::from_value(row.beliefs).unwrap_or_default();
+            (row.id, Quotas::new(&beliefs, limits, &counts, now))
+        });
+        Ok(quotas.collect())
+    }
+}
