@@ -310,6 +310,71 @@ COMMENT ON COLUMN edge_check.next_at IS 'When to look, or while somebody looks, 
 COMMENT ON COLUMN edge_check.lease_token IS 'Whoever notes what was found must show it.';
 CREATE INDEX edge_check_due ON edge_check (site_id, next_at) WHERE next_at IS NOT NULL;
 
+CREATE TABLE endpoint (
+    id             uuid PRIMARY KEY,
+    site_id        integer NOT NULL REFERENCES site ON DELETE CASCADE,
+    kind           text NOT NULL CHECK (kind IN ('standard', 'slack')),
+    url            bytea NOT NULL,
+    shown          text NOT NULL,
+    secret         bytea,
+    events         text[] NOT NULL,
+    created_at     timestamptz NOT NULL,
+    failures       integer NOT NULL DEFAULT 0,
+    failing_since  timestamptz,
+    next_at        timestamptz NOT NULL,
+    storm_until    timestamptz,
+    off_at         timestamptz,
+    lease_token    uuid,
+    lease_until    timestamptz,
+    CHECK ((kind = 'standard') = (secret IS NOT NULL)),
+    CHECK ((failures = 0) = (failing_since IS NULL))
+);
+COMMENT ON TABLE endpoint IS 'Where a site''s notifications go.';
+COMMENT ON COLUMN endpoint.url IS 'Sealed, with site and id as associated data: who knows it may often post there.';
+COMMENT ON COLUMN endpoint.shown IS 'As much of the address as pages show.';
+COMMENT ON COLUMN endpoint.secret IS 'Signs what is sent (Standard Webhooks). Sealed like the address. NULL: Slack takes no signature.';
+COMMENT ON COLUMN endpoint.events IS 'What it wants to hear of.';
+COMMENT ON COLUMN endpoint.failures IS 'Attempts that failed since the last one that did not.';
+COMMENT ON COLUMN endpoint.next_at IS 'Nothing is sent before, since it has just failed.';
+COMMENT ON COLUMN endpoint.storm_until IS 'Until when completed publishes gather, to be told in one message.';
+COMMENT ON COLUMN endpoint.off_at IS 'When it was switched off, having failed for a day; NULL: it is on.';
+COMMENT ON COLUMN endpoint.lease_token IS 'Whoever notes how a delivery ended must show it: one at a time.';
+CREATE INDEX endpoint_of_site ON endpoint (site_id, id);
+
+CREATE TABLE delivery (
+    id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    seq          bigint GENERATED ALWAYS AS IDENTITY,
+    endpoint_id  uuid NOT NULL REFERENCES endpoint ON DELETE CASCADE,
+    event        text NOT NULL,
+    happened_at  timestamptz NOT NULL,
+    publish_id   uuid,
+    publishes    integer NOT NULL DEFAULT 0,
+    reason       text,
+    once         text,
+    body         text,
+    state        text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'given_up')),
+    attempts     integer NOT NULL DEFAULT 0,
+    tries        jsonb NOT NULL DEFAULT '[]',
+    next_at      timestamptz,
+    ended_at     timestamptz,
+    CHECK ((state = 'waiting') = (next_at IS NOT NULL) AND (state = 'waiting') = (ended_at IS NULL))
+);
+COMMENT ON TABLE delivery IS
+    'The outbox of notifications and its history: a message to an endpoint, stored with the change that causes it.';
+COMMENT ON COLUMN delivery.id IS 'With `msg_` before it the `webhook-id`, the same at each attempt.';
+COMMENT ON COLUMN delivery.seq IS 'The order of events.';
+COMMENT ON COLUMN delivery.publish_id IS 'The publish that it is about; NULL: none, or several.';
+COMMENT ON COLUMN delivery.publishes IS 'How many publishes it is about.';
+COMMENT ON COLUMN delivery.once IS 'What an endpoint hears of only once, such as a month''s limit.';
+COMMENT ON COLUMN delivery.body IS 'What is posted. NULL before the first attempt: until then messages of the same event are put into one.';
+COMMENT ON COLUMN delivery.attempts IS 'Attempts that were begun since it was stored, or ordered again.';
+COMMENT ON COLUMN delivery.tries IS 'The latest attempts, oldest first: {at, took_ms, status, body, trouble}.';
+COMMENT ON COLUMN delivery.next_at IS 'When to send it.';
+CREATE INDEX delivery_waiting ON delivery (endpoint_id, seq) WHERE next_at IS NOT NULL;
+CREATE INDEX delivery_of_endpoint ON delivery (endpoint_id, seq);
+CREATE INDEX delivery_once ON delivery (endpoint_id, once) WHERE once IS NOT NULL;
+CREATE INDEX delivery_ended ON delivery (ended_at) WHERE ended_at IS NOT NULL;
+
 CREATE TABLE refused_call (
     id        uuid PRIMARY KEY,
     at        timestamptz NOT NULL,

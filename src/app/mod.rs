@@ -26,9 +26,9 @@ use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, PublicUrl};
 use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::FieldErrors;
-use crate::edge::{EdgeChecker, Fetcher, NoFetcher};
 use crate::janitor;
 use crate::metrics::Metrics;
+use crate::readers::{EdgeChecker, NoOutside, Notifier, Outside};
 use crate::store::{
     self, Changes, DatabaseProblem, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier,
     RefusedCalls, SealError, SiteId, StoreError,
@@ -85,7 +85,7 @@ pub enum AppError {
     #[error(transparent)]
     SkyCms(#[from] NoClient),
     #[error(transparent)]
-    Edge(#[from] NoFetcher),
+    Outside(#[from] NoOutside),
     /// The address could not be listened on.
     #[error("{variable}: cannot listen on {address}: {source}")]
     Listen {
@@ -141,7 +141,8 @@ pub struct App {
     state: AppState,
     dispatcher: Dispatcher,
     edge: EdgeChecker,
-    notifier: PublishNotifier,
+    notifier: Notifier,
+    publish_notifier: PublishNotifier,
     tasks: TaskTracker,
     history_days: u16,
     embedded: Option<Embedded>,
@@ -185,11 +186,23 @@ impl App {
             wake.clone(),
         )
         .counting(metrics.clone());
-        let fetcher = Fetcher::new(config.allow_private_targets)?;
-        let edge = EdgeChecker::new(store.clone(), fetcher, clock.clone(), metrics.clone());
-        let notifier = PublishNotifier::default();
+        let outside = Outside::new(config.allow_private_targets)?;
+        let edge = EdgeChecker::new(
+            store.clone(),
+            outside.clone(),
+            clock.clone(),
+            metrics.clone(),
+        );
+        let notifier = Notifier::new(
+            store.clone(),
+            outside,
+            clock.clone(),
+            metrics.clone(),
+            &public.to_string(),
+        );
+        let publish_notifier = PublishNotifier::default();
         let inbox = Inbox::start(store.clone(), &tasks, {
-            let (wake, notifier) = (wake.clone(), notifier.clone());
+            let (wake, notifier) = (wake.clone(), publish_notifier.clone());
             move |sites| {
                 wake.published(sites.iter().copied());
                 notifier.published(sites);
@@ -242,6 +255,7 @@ impl App {
             dispatcher,
             edge,
             notifier,
+            publish_notifier,
             tasks,
             history_days: config.history_days,
             embedded,
@@ -267,6 +281,7 @@ impl App {
             dispatcher,
             edge,
             notifier,
+            publish_notifier,
             tasks,
             history_days,
             embedded,
@@ -292,10 +307,11 @@ impl App {
             let (store, changes) = (store.clone(), state.changes.clone());
             async move {
                 let here = |site: SiteId| changes.announce(Changes::Work(site.0));
-                notifier.run(&store, replica, here).await;
+                publish_notifier.run(&store, replica, here).await;
             }
         }));
         tasks.spawn(edge.run(stop.clone()));
+        tasks.spawn(notifier.run(stop.clone()));
         tasks.spawn(janitor::run(
             store.clone(),
             state.clock.clone(),

@@ -64,6 +64,20 @@ pub enum AuditAction {
     RotatedKeyPair,
     #[strum(serialize = "Revoked a key pair")]
     RevokedKeyPair,
+    #[strum(serialize = "Added an endpoint for notifications")]
+    AddedEndpoint,
+    #[strum(serialize = "Changed what an endpoint hears of")]
+    ChangedEndpoint,
+    #[strum(serialize = "Gave an endpoint another signing secret")]
+    RotatedEndpointSecret,
+    #[strum(serialize = "Sent a test to an endpoint")]
+    TestedEndpoint,
+    #[strum(serialize = "Sent a notification again")]
+    SentAgain,
+    #[strum(serialize = "Switched an endpoint on again")]
+    SwitchedOnEndpoint,
+    #[strum(serialize = "Removed an endpoint for notifications")]
+    RemovedEndpoint,
     #[strum(serialize = "Created a site")]
     CreatedSite,
     #[strum(serialize = "Renamed a site")]

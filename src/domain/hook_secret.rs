@@ -1,5 +1,5 @@
-//! Signing secrets of the publish hook, as Standard Webhooks writes them: `whsec_` and the base64
-//! of 24 to 64 bytes.
+//! Signing secrets of the publish hook and of notifications, as Standard Webhooks writes them:
+//! `whsec_` and the base64 of 24 to 64 bytes.
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine as _;
@@ -17,7 +17,7 @@ const PREFIX: &str = "whsec_";
 )]
 pub struct NotAHookSecret;
 
-/// A signing secret in force, ready to check signatures with.
+/// A signing secret in force, ready to sign with and to check signatures.
 #[derive(Debug)]
 pub struct HookSecret {
     id: Uuid,
@@ -61,16 +61,25 @@ impl HookSecret {
         self.id
     }
 
+    /// The signature of the concatenation of `parts`, as Standard Webhooks writes it.
+    pub fn sign(&self, parts: &[&[u8]]) -> String {
+        format!("v1,{}", STANDARD.encode(self.hmac(parts)))
+    }
+
     /// Whether one of `signatures` is HMAC-SHA256 over the concatenation of `parts`. Takes the same
     /// time for any wrong signature.
     pub fn has_signed(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+        let expected = self.hmac(parts);
+        signatures
+            .iter()
+            .any(|given| constant_time::verify_slices_are_equal(expected.as_ref(), given).is_ok())
+    }
+
+    fn hmac(&self, parts: &[&[u8]]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
             context.update(part);
         }
-        let expected = context.sign();
-        signatures
-            .iter()
-            .any(|given| constant_time::verify_slices_are_equal(expected.as_ref(), given).is_ok())
+        context.sign()
     }
 }

@@ -11,6 +11,16 @@ pub const DEFAULT_SITE: &str = "default";
 /// The longest name, as of a label in a host name.
 const LONGEST: usize = 63;
 
+/// Where the pages of the site of that name are, below `PUBLIC_URL`: those of `default` are where
+/// those of the only site are.
+pub fn pages_of(site: &str) -> String {
+    if site == DEFAULT_SITE {
+        String::new()
+    } else {
+        format!("/sites/{site}")
+    }
+}
+
 /// A name that a site can have: lower-case letters, digits and hyphens, such as `shop-de`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]

@@ -43,6 +43,9 @@ const COMPLETE_BUCKETS: [f64; 12] = [
 /// What the API refuses with. Others are counted from the first time on.
 const REFUSALS: [u16; 9] = [400, 401, 404, 408, 409, 413, 415, 422, 503];
 
+/// What an attempt to deliver a notification comes to.
+const DELIVERIES: [&str; 3] = ["delivered", "failed", "given_up"];
+
 /// The kinds of proof that may be refused.
 const PROOFS: [&str; 9] = [
     "none",
@@ -75,6 +78,8 @@ struct Inner {
     billed: Counter,
     edge: Family<Labels<1>, Counter>,
     fresh: Histogram,
+    deliveries: Family<Labels<1>, Counter>,
+    switched_off: Counter,
 }
 
 impl Default for Metrics {
@@ -92,6 +97,8 @@ impl Default for Metrics {
             billed: Counter::default(),
             edge: Family::default(),
             fresh: Histogram::new(COMPLETE_BUCKETS),
+            deliveries: Family::default(),
+            switched_off: Counter::default(),
         };
         // Counters that begin at zero, so that the first event is seen as an increase.
         for status in InvalidationStatus::VARIANTS.iter().copied() {
@@ -101,6 +108,9 @@ impl Default for Metrics {
         }
         for state in EdgeState::VARIANTS {
             let _ = inner.edge.get_or_create(&[("state", state.into_str())]);
+        }
+        for outcome in DELIVERIES {
+            let _ = inner.deliveries.get_or_create(&[("outcome", outcome)]);
         }
         for status in REFUSALS {
             let _ = inner.refusals.get_or_create(&[("status", status)]);
@@ -181,6 +191,16 @@ impl Default for Metrics {
             inner.fresh.clone(),
         );
         registry.register(
+            "notification_deliveries",
+            "Attempts to deliver a notification, by what they came to",
+            inner.deliveries.clone(),
+        );
+        registry.register(
+            "notification_endpoints_switched_off",
+            "Endpoints that were switched off, having failed for a day",
+            inner.switched_off.clone(),
+        );
+        registry.register(
             "build",
             "The version of the service that runs here",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
@@ -252,6 +272,19 @@ impl Metrics {
         self.0.fresh.observe(seconds(after));
     }
 
+    /// An attempt to deliver a notification came to an end.
+    pub fn delivery(&self, outcome: &'static str) {
+        self.0
+            .deliveries
+            .get_or_create(&[("outcome", outcome)])
+            .inc();
+    }
+
+    /// An endpoint of notifications was given up.
+    pub fn endpoint_switched_off(&self) {
+        self.0.switched_off.inc();
+    }
+
     /// Everything, in [`CONTENT_TYPE`]; without a standing if the database does not answer.
     pub fn encode(&self, standing: Option<&Standing>) -> String {
         let mut text = String::new();
@@ -313,6 +346,8 @@ mod tests {
         metrics.api_refused(503);
         metrics.edge_checked(EdgeState::Stale);
         metrics.seen_fresh(Duration::seconds(12));
+        metrics.delivery("delivered");
+        metrics.endpoint_switched_off();
         let site = |name: &str, paused, month_limit| SiteStanding {
             name: name.into(),
             paused,
@@ -376,6 +411,15 @@ mod tests {
             ("skycms_cdn_edge_checks_total{state=\"stale\"}", 1.0),
             ("skycms_cdn_edge_checks_total{state=\"fresh\"}", 0.0),
             ("skycms_cdn_publish_fresh_seconds_sum", 12.0),
+            (
+                "skycms_cdn_notification_deliveries_total{outcome=\"delivered\"}",
+                1.0,
+            ),
+            (
+                "skycms_cdn_notification_deliveries_total{outcome=\"given_up\"}",
+                0.0,
+            ),
+            ("skycms_cdn_notification_endpoints_switched_off_total", 1.0),
             ("skycms_cdn_database_up", 1.0),
             ("skycms_cdn_site_paused{site=\"blog\"}", 1.0),
             ("skycms_cdn_site_paused{site=\"shop\"}", 0.0),

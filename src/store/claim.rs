@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored, parse_items};
-use super::{PlanInputs, SiteId, Store, StoreError, known_paths};
+use super::{PlanInputs, SiteId, Store, StoreError, known_paths, outbox};
 use crate::domain::{
     Beliefs, Bucket, CallerReference, Flow, InvalidationBatch, Item, Plan, Search, Settings,
     TraceParent, Usage, WaitReason, Waiting,
@@ -170,6 +170,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let (site, why) = (inputs.site.0, why.into_str());
+        let mut tx = self.pool.begin().await?;
         // The lock lets whoever makes room find the site waiting, or this find the room.
         let done = sqlx::query!(
             "WITH same AS (
@@ -187,9 +188,14 @@ impl Store {
             inputs.settings.distribution_id.as_str(),
             inputs.completed_at,
         )
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if done == 1 && limited_until.is_some() {
+            outbox::tell_limited(&mut tx, inputs.site, now).await?;
+        }
+        tx.commit().await?;
+        Ok(done == 1)
     }
 
     /// Claims a stored invalidation; none: something has moved, and is to be read again.
@@ -428,7 +434,10 @@ async fn mark(
         taking.has_backlog,
         taking.now,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    if taking.limited_until.is_some() {
+        outbox::tell_limited(connection, site, taking.now).await?;
+    }
     Ok(())
 }

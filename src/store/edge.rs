@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::listen::announce_settings;
 use super::transitions::announce_change;
-use super::{SiteId, Store, StoreError, parse_items};
-use crate::domain::edge::{CheckedPublish, EdgeCheck, PublicAddress};
+use super::{SiteId, Store, StoreError, outbox, parse_items};
+use crate::domain::edge::{CheckedPublish, EdgeCheck, EdgeState, PublicAddress};
 
 /// How long a look may take, with all its pages hanging.
 const LEASE: Duration = Duration::seconds(30);
@@ -125,6 +125,10 @@ impl Store {
         .rows_affected();
         if done == 0 {
             return Ok(false);
+        }
+        let stale = checks.iter().find(|check| check.state == EdgeState::Stale);
+        if let (Some(check), None) = (stale, next_at) {
+            outbox::tell_stale(&mut tx, claim.site, claim.id, check, now).await?;
         }
         announce_change(&mut tx, claim.site).await?;
         tx.commit().await?;

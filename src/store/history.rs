@@ -13,7 +13,7 @@ const LOCK: i64 = 0x70_72_75_6e_65;
 /// What a step of pruning came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PruneStep {
-    /// Deleted so many publishes and invalidations; none: all is done.
+    /// Deleted so many publishes, invalidations and notifications; none: all is done.
     Deleted(u64),
     /// Another replica is pruning.
     Busy,
@@ -85,8 +85,9 @@ impl Store {
         } else {
             0
         };
+        let deliveries = delete_deliveries(&mut tx, before).await?;
         tx.commit().await?;
-        Ok(PruneStep::Deleted(publishes + invalidations))
+        Ok(PruneStep::Deleted(publishes + invalidations + deliveries))
     }
 }
 
@@ -102,6 +103,21 @@ async fn delete_invalidations(
                  AND NOT EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = i.id)
                  AND NOT EXISTS (SELECT FROM cdn_settings s WHERE s.test_invalidation = i.id)
                ORDER BY i.ended_at LIMIT $2 FOR UPDATE OF i SKIP LOCKED))",
+        before,
+        STEP,
+    )
+    .execute(connection)
+    .await?;
+    Ok(deleted.rows_affected())
+}
+
+async fn delete_deliveries(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+) -> Result<u64, StoreError> {
+    let deleted = sqlx::query!(
+        "DELETE FROM delivery WHERE ctid = ANY(ARRAY(
+           SELECT ctid FROM delivery WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
         before,
         STEP,
     )

@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::pieces::store_pieces;
 use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{announce_change, announce_sites, count_usage, move_publishes};
-use super::{SendClaim, SiteId, Store, StoreError};
+use super::{SendClaim, SiteId, Store, StoreError, outbox};
 use crate::domain::advice::SPLIT;
+use crate::domain::notification::{Event, in_words};
 use crate::domain::{
     AfterCreate, Attempt, AwsError, Item, Limits, RateLesson, Verdict, WaitReason,
 };
@@ -209,6 +210,7 @@ async fn pause_or_resume(
             )
             .execute(&mut *connection)
             .await?;
+            outbox::tell(connection, claim.site, Event::SiteResumed, None, now).await?;
             announce_sites(connection).await?;
         }
         _ => {}
@@ -225,21 +227,27 @@ async fn pause(
     known_since: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
-    let paused = sqlx::query!(
-        "UPDATE site SET paused_at = coalesce(paused_at, $2), pause_error = $3, resume_at = $4
-         WHERE id = $1 AND NOT EXISTS (
-           SELECT FROM cdn_settings
-           WHERE site_id = $1 AND slot <> 'draft' AND saved_at > $5)",
+    let was_paused = sqlx::query_scalar!(
+        r#"UPDATE site s SET paused_at = coalesce(s.paused_at, $2), pause_error = $3, resume_at = $4
+           FROM (SELECT paused_at FROM site WHERE id = $1 FOR NO KEY UPDATE) before
+           WHERE s.id = $1 AND NOT EXISTS (
+             SELECT FROM cdn_settings
+             WHERE site_id = $1 AND slot <> 'draft' AND saved_at > $5)
+           RETURNING before.paused_at IS NOT NULL as "was_paused!""#,
         site.0,
         now,
         serde_json::json!(error),
         until,
         known_since,
     )
-    .execute(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    if paused.rows_affected() == 0 {
+    let Some(was_paused) = was_paused else {
         return Ok(false);
+    };
+    if !was_paused {
+        let reason = Some(in_words(error));
+        outbox::tell(connection, site, Event::SitePaused, reason, now).await?;
     }
     announce_sites(connection).await?;
     Ok(true)

@@ -4,7 +4,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    SealError, SiteId, Slot, Store, StoreError, accounts, hook_secrets, key_pairs, settings, tokens,
+    SealError, SiteId, Slot, Store, StoreError, accounts, endpoints, hook_secrets, key_pairs,
+    settings, tokens,
 };
 
 /// What [`Store::reseal`] did.
@@ -27,6 +28,8 @@ enum Holder {
     HookSecret(Uuid),
     KeyPair(Uuid),
     SecondStep,
+    EndpointUrl(Uuid),
+    EndpointSecret(Uuid),
 }
 
 struct SealedRow {
@@ -43,6 +46,8 @@ impl SealedRow {
             Holder::HookSecret(id) => hook_secrets::place(self.site, id),
             Holder::KeyPair(id) => key_pairs::place(self.site, id),
             Holder::SecondStep => accounts::SECOND_STEP.to_owned(),
+            Holder::EndpointUrl(id) => endpoints::place_of_url(self.site, id),
+            Holder::EndpointSecret(id) => endpoints::place_of_secret(self.site, id),
         }
     }
 
@@ -70,6 +75,12 @@ impl SealedRow {
                 sqlx::query!("UPDATE key_pair SET secret = $2 WHERE id = $1", id, sealed)
             }
             Holder::SecondStep => sqlx::query!("UPDATE account SET second_step = $1", sealed),
+            Holder::EndpointUrl(id) => {
+                sqlx::query!("UPDATE endpoint SET url = $2 WHERE id = $1", id, sealed)
+            }
+            Holder::EndpointSecret(id) => {
+                sqlx::query!("UPDATE endpoint SET secret = $2 WHERE id = $1", id, sealed)
+            }
         }
         .execute(connection)
         .await?;
@@ -93,6 +104,9 @@ impl SealedRow {
             Holder::HookSecret(id) => sqlx::query!("DELETE FROM hook_secret WHERE id = $1", id),
             Holder::KeyPair(id) => sqlx::query!("DELETE FROM key_pair WHERE id = $1", id),
             Holder::SecondStep => sqlx::query!("UPDATE account SET second_step = NULL"),
+            Holder::EndpointUrl(id) | Holder::EndpointSecret(id) => {
+                sqlx::query!("DELETE FROM endpoint WHERE id = $1", id)
+            }
         }
         .execute(connection)
         .await?;
@@ -194,7 +208,7 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, St
     for sealed in sqlx::query_scalar!(
         r#"SELECT second_step as "sealed!" FROM account WHERE second_step IS NOT NULL FOR UPDATE"#
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?
     {
         rows.push(SealedRow {
@@ -202,6 +216,22 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, St
             holder: Holder::SecondStep,
             sealed,
         });
+    }
+    for row in sqlx::query!("SELECT site_id, id, url, secret FROM endpoint ORDER BY id FOR UPDATE")
+        .fetch_all(connection)
+        .await?
+    {
+        let site = SiteId(row.site_id);
+        rows.push(SealedRow {
+            site,
+            holder: Holder::EndpointUrl(row.id),
+            sealed: row.url,
+        });
+        rows.extend(row.secret.map(|sealed| SealedRow {
+            site,
+            holder: Holder::EndpointSecret(row.id),
+            sealed,
+        }));
     }
     Ok(rows)
 }

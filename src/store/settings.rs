@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::announce_settings;
-use super::{SealError, SiteId, Store, StoreError};
+use super::{SealError, SiteId, Store, StoreError, outbox};
+use crate::domain::notification::Event;
 use crate::domain::{
     AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, SecretAccessKey,
     Settings, TestReport,
@@ -388,14 +389,21 @@ pub(super) async fn take_effect(
     site: SiteId,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL, waits_for = NULL, waits_since = NULL, waits_until = NULL,
-                         poll_denied_at = NULL, settings_version = settings_version + 1
-         WHERE id = $1",
+    let goes_on = sqlx::query_scalar!(
+        r#"UPDATE site s SET paused_at = NULL, pause_error = NULL, resume_at = NULL,
+                             waits_for = NULL, waits_since = NULL, waits_until = NULL,
+                             poll_denied_at = NULL, settings_version = s.settings_version + 1
+           FROM (SELECT paused_at FROM site WHERE id = $1 FOR NO KEY UPDATE) before
+           WHERE s.id = $1
+           RETURNING before.paused_at IS NOT NULL
+                     AND EXISTS (SELECT FROM settings_in_force WHERE site_id = $1) as "goes_on!""#,
         site.0
     )
-    .execute(&mut *connection)
+    .fetch_one(&mut *connection)
     .await?;
+    if goes_on {
+        outbox::tell(connection, site, Event::SiteResumed, None, now).await?;
+    }
     sqlx::query!(
         "INSERT INTO distribution (id)
          SELECT distribution_id FROM settings_in_force WHERE site_id = $1 ON CONFLICT DO NOTHING",

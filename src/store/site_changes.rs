@@ -81,6 +81,9 @@ impl Store {
         sqlx::query!("DELETE FROM key_pair WHERE site_id = $1", site.0)
             .execute(&mut *tx)
             .await?;
+        sqlx::query!("DELETE FROM endpoint WHERE site_id = $1", site.0)
+            .execute(&mut *tx)
+            .await?;
         // The hashes stay, so that its publishers are told that it is gone.
         sqlx::query!(
             "UPDATE publish_token SET unrevealed = NULL WHERE site_id = $1",

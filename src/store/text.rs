@@ -9,9 +9,11 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueRef, Postgres};
 use sqlx::types::{Json, Type};
 
+use super::deliveries::DeliveryState;
 use super::sessions::{Role, Source};
 use super::settings::Slot;
 use crate::domain::edge::EdgeState;
+use crate::domain::notification::{EndpointKind, Event};
 use crate::domain::{
     AccessKeyId, AwsError, CallerReference, DistributionId, InvalidationId, InvalidationStatus,
     PastLimit, PolicyName, PublishState, Region, TestReport, WaitReason,
@@ -61,8 +63,11 @@ macro_rules! json {
 text! {
     AccessKeyId: AccessKeyId::parse,
     CallerReference: CallerReference::parse,
+    DeliveryState: str::parse::<Self>,
     DistributionId: DistributionId::parse,
     EdgeState: str::parse::<Self>,
+    EndpointKind: str::parse::<Self>,
+    Event: str::parse::<Self>,
     InvalidationId: InvalidationId::parse,
     InvalidationStatus: str::parse::<Self>,
     PastLimit: str::parse::<Self>,

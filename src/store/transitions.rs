@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::{CHANGE, SITES};
-use super::{SiteId, StoreError};
+use super::{SiteId, StoreError, outbox};
 use crate::domain::advice::SUPERSEDED;
 
 /// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in
@@ -60,7 +60,15 @@ pub(super) async fn move_publishes(
            FROM outcome o
            WHERE p.site_id = o.site_id AND p.id = o.publish_id AND p.planned
              AND (p.state, p.submitted_at, p.ended_at) IS DISTINCT FROM (o.state, o.submitted_at, o.ended_at)
-           RETURNING p.site_id, p.id, p.state, p.items, p.ended_at)
+           RETURNING p.site_id, p.id, p.state, p.items, p.ended_at),
+         -- One message for all that ended the same way at this moment.
+         told AS (
+           INSERT INTO delivery (endpoint_id, event, happened_at, publish_id, publishes, next_at)
+           SELECT e.id, 'publish.' || m.state, max(m.ended_at),
+                  CASE WHEN count(*) = 1 THEN (array_agg(m.id))[1] END, count(*), max(m.ended_at)
+           FROM moved m JOIN endpoint e ON e.site_id = m.site_id
+           WHERE m.ended_at IS NOT NULL AND e.off_at IS NULL AND 'publish.' || m.state = ANY(e.events)
+           GROUP BY e.id, m.state)
          -- Readers' copies are looked at next; in a storm, of at most a hundred publishes.
          INSERT INTO edge_check (site_id, publish_id, next_at)
          SELECT m.site_id, m.id, m.ended_at FROM moved m
@@ -86,19 +94,20 @@ pub(super) async fn count_usage(
     access_key: &str,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
+    let site = sqlx::query_scalar!(
         "INSERT INTO usage (month, site_id, access_key_id, requests, paths, asked)
          SELECT date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date, site_id, $2, 1, cardinality(items), asked
          FROM invalidation WHERE id = $1
          ON CONFLICT (month, site_id, access_key_id) DO UPDATE SET
-           requests = usage.requests + 1, paths = usage.paths + EXCLUDED.paths, asked = usage.asked + EXCLUDED.asked",
+           requests = usage.requests + 1, paths = usage.paths + EXCLUDED.paths, asked = usage.asked + EXCLUDED.asked
+         RETURNING site_id",
         invalidation,
         access_key,
         now,
     )
-    .execute(connection)
+    .fetch_one(&mut *connection)
     .await?;
-    Ok(())
+    outbox::tell_month(connection, SiteId(site), now).await
 }
 
 /// Gives up what a site has not got accepted by a distribution that is not the one in force any

@@ -144,3 +144,21 @@ VALUES (sha256('session of SkyCMS'), 'ada@example.com', 'editor', 'skycms', true
 INSERT INTO account (name, password_hash, changed_at, second_step, code_used) VALUES
   ('somebody', 'no hash', now() - interval '1 day',
    '\x016465666768696a6b6c6d6e6f0f5e84223ea714c8793b6cbc8b2a20ac05875c4ecc22b124e0889f1caaecef1974eec55b4d277dbd99be7c94d1d0e558', 59000000);
+-- `https://hooks.example.com/services/of/the/sample`, and the secret of the hook
+INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, failures, failing_since, next_at,
+                      storm_until, off_at, lease_token, lease_until) VALUES
+  ('01a209ba-cbd9-746c-bedf-50fc27228bdc', 1, 'standard',
+   '\x01101112131415161718191a1b158aec663af3159ca21a67767c570c2bb63d3e627eec34de8ad691022c223db8359a786c93891a871b19e130e7e87f7eb6ef7edde2274de77f5ad4fb1080d857',
+   'https://hooks.example.com/…mple',
+   '\x01202122232425262728292a2ba552d5150fc75b4f5f3f03b9905eb69eb300afcde8cc27af5cb9286a08d81b6138dba356d77d72987f9c29ea2f6d57a0da17620b82b1b7731f06115c1847e796cbb0',
+   '{publish.failed,month.near}', now() - interval '3 days', 2, now() - interval '2 hours', now() - interval '1 hour',
+   now() - interval '1 hour', now() - interval '1 hour', '01a209ba-d345-7216-9ce4-62084b7389da',
+   now() - interval '1 hour');
+INSERT INTO delivery (endpoint_id, event, happened_at, publish_id, publishes, reason, once, body, state, attempts, tries,
+                      next_at, ended_at) VALUES
+  ('01a209ba-cbd9-746c-bedf-50fc27228bdc', 'publish.failed', now() - interval '2 hours',
+   '01a209ba-d345-7216-9ce4-62084b7389db', 1, 'InvalidArgument: A bad path', NULL, '{"type": "publish.failed"}', 'given_up',
+   2, '[{"at": "2026-11-25T12:00:00Z", "took_ms": 12, "status": 500, "body": "so it was", "trouble": null}]', NULL,
+   now() - interval '1 hour'),
+  ('01a209ba-cbd9-746c-bedf-50fc27228bdc', 'month.near', now() - interval '2 hours', NULL, 0, 'Some of it is used.',
+   'month.near 2026-11 5', NULL, 'waiting', 0, '[]', now() - interval '1 hour', NULL);

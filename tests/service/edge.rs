@@ -3,9 +3,7 @@
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::support::{Stepped, send};
-
-const PRIVATE: &[(&str, &str)] = &[("ALLOW_PRIVATE_TARGETS", "true")];
+use crate::support::{PRIVATE, Stepped, send};
 
 async fn service() -> Stepped {
     let service = Stepped::start_with(PRIVATE).await;

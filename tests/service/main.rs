@@ -29,6 +29,7 @@ mod logs;
 mod metrics;
 mod migrations;
 mod neighbours;
+mod notifications;
 mod openapi;
 mod operations;
 mod outage;

@@ -12,6 +12,7 @@ mod browser;
 mod database;
 mod front;
 mod http;
+mod receiver;
 mod replica;
 mod sandbox;
 mod skycms;
@@ -22,6 +23,7 @@ pub(crate) use browser::Browser;
 pub(crate) use database::{Database, url_of};
 pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, has_ended, send, try_send};
+pub(crate) use receiver::{Mood, Received, Receiver};
 pub(crate) use replica::{Replica, refusal};
 pub(crate) use sandbox::{Sandbox, policy};
 pub(crate) use skycms::{Mood as SkyCmsMood, SkyCms};
@@ -38,6 +40,8 @@ pub(crate) const KEY: &str = "AKIASANDBOX000000001";
 pub(crate) const SECRET: &str = "sandbox/demo/secret/of/cloudfront/000001";
 /// The publish token of site `default`.
 pub(crate) const TOKEN: &str = "skycdn_test_token_of_site_default";
+/// Lets edge checks and notifications go to this machine.
+pub(crate) const PRIVATE: &[(&str, &str)] = &[("ALLOW_PRIVATE_TARGETS", "true")];
 /// How long a test waits for something that is sure to come: more than twice a lease.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 

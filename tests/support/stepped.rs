@@ -12,7 +12,7 @@ use skycms_cdn::config::Config;
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Settings, SettingsForm};
-use skycms_cdn::edge::{EdgeChecker, Fetcher};
+use skycms_cdn::readers::{EdgeChecker, Notifier, Outside};
 use skycms_cdn::store::{SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
@@ -29,6 +29,7 @@ pub(crate) struct Stepped {
     pub(crate) state: AppState,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) edge: EdgeChecker,
+    pub(crate) notifier: Notifier,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) database: Database,
     time: ManualClock,
@@ -93,17 +94,26 @@ impl Stepped {
             state.wake.clone(),
         )
         .counting(state.metrics.clone());
+        let outside = Outside::new(config.allow_private_targets).unwrap();
         let edge = EdgeChecker::new(
             state.store.clone(),
-            Fetcher::new(config.allow_private_targets).unwrap(),
+            outside.clone(),
             state.clock.clone(),
             state.metrics.clone(),
+        );
+        let notifier = Notifier::new(
+            state.store.clone(),
+            outside,
+            state.clock.clone(),
+            state.metrics.clone(),
+            &base,
         );
         Self {
             api: Api::new(base),
             state,
             dispatcher,
             edge,
+            notifier,
             sandbox,
             database,
             time,

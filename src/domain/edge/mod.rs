@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 pub use self::address::{NotAPublicAddress, PublicAddress};
 pub use self::answer::EdgeAnswer;
-use super::Item;
+use super::{Item, NoAnswer};
 
 /// The most pages of a publish that are looked at.
 pub const MAX_PAGES: usize = 20;
@@ -74,21 +74,6 @@ pub struct EdgeCheck {
     pub detail: Option<String>,
 }
 
-/// Why there was no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EdgeTrouble {
-    #[error("the host name has no address")]
-    NoAddress,
-    #[error("the host name leads to a private address, which this service does not call")]
-    PrivateAddress,
-    #[error("no connection could be made: {0}")]
-    NoConnection(String),
-    #[error("the answer broke off: {0}")]
-    Broken(String),
-    #[error("there was no answer within {0} s")]
-    TooSlow(u64),
-}
-
 /// The publish whose pages are looked at.
 #[derive(Debug, Clone)]
 pub struct CheckedPublish {
@@ -113,7 +98,7 @@ impl CheckedPublish {
     pub fn judge(
         &self,
         path: &str,
-        answer: Result<&EdgeAnswer, &EdgeTrouble>,
+        answer: Result<&EdgeAnswer, &NoAnswer>,
         now: OffsetDateTime,
     ) -> EdgeCheck {
         let url = self.address.url(path);

@@ -2,8 +2,8 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{CheckedPublish, EdgeAnswer, EdgeState, EdgeTrouble, PublicAddress};
-use crate::domain::Item;
+use super::{CheckedPublish, EdgeAnswer, EdgeState, PublicAddress};
+use crate::domain::{Item, NoAnswer};
 
 /// From how many seconds on it is worth a word that browsers keep a copy.
 const KEPT_BY_BROWSERS: u64 = 60;
@@ -141,16 +141,16 @@ fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> String {
     )
 }
 
-pub(super) fn unreachable(address: &PublicAddress, trouble: &EdgeTrouble) -> String {
+pub(super) fn unreachable(address: &PublicAddress, trouble: &NoAnswer) -> String {
     let fix = match trouble {
-        EdgeTrouble::NoAddress => {
+        NoAnswer::NoAddress => {
             "Check the public address in the settings, and the host name's DNS record."
         }
-        EdgeTrouble::PrivateAddress => {
+        NoAnswer::PrivateAddress => {
             "Enter the address that readers use. Whoever runs this service can allow private addresses with \
              ALLOW_PRIVATE_TARGETS=true."
         }
-        EdgeTrouble::NoConnection(_) | EdgeTrouble::Broken(_) | EdgeTrouble::TooSlow(_) => {
+        NoAnswer::NoConnection(_) | NoAnswer::Broken(_) | NoAnswer::TooSlow(_) => {
             "Open the page in a browser. If it works there, look whether this machine may call the internet."
         }
     };

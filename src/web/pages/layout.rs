@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::signed_in::SignedIn;
 use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
 use super::words::{Severity, errors};
-use crate::domain::DEFAULT_SITE;
+use crate::domain::{DEFAULT_SITE, site_name};
 use crate::store::{Session, Site, Source};
 use crate::web::AppState;
 
@@ -42,14 +42,9 @@ pub(crate) fn home(state: &AppState, session: &Session) -> String {
     first(&sites).map(path_of).unwrap_or_default()
 }
 
-/// Where a site's pages are, below the prefix of `PUBLIC_URL`: those of `default` are where those
-/// of the only site are.
+/// Where a site's pages are, below the prefix of `PUBLIC_URL`.
 pub(crate) fn path_of(site: &Site) -> String {
-    if site.name == DEFAULT_SITE {
-        String::new()
-    } else {
-        format!("/sites/{}", site.name)
-    }
+    site_name::pages_of(&site.name)
 }
 
 /// The sites that somebody sees, by name.

@@ -1,32 +1,47 @@
-//! Fetches one page as a reader would. Whom it calls, somebody typed into a form: so never a private
-//! address, unless that is allowed, and never anything but the host of that form.
+//! The client for addresses that somebody typed into a form: it never calls a private one, unless
+//! that is allowed, and never follows a redirect.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::dns::{Name, Resolve, Resolving};
-use reqwest::{Client, header, redirect};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, RequestBuilder, Response, redirect};
 use url::Host;
 
-use crate::domain::edge::{EdgeAnswer, EdgeTrouble, PublicAddress};
+use crate::domain::NoAnswer;
 
-/// How long one page may take, all in all.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of a page is read.
-const LARGEST_PAGE: usize = 1 << 20;
-const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (edge check)");
-
-/// Fetches pages. Clones share the client.
+/// Calls addresses of the internet. Clones share the client.
 #[derive(Clone)]
-pub struct Fetcher {
+pub struct Outside {
     client: Client,
     allow_private: bool,
 }
 
-/// Pages cannot be fetched.
+/// The internet cannot be called.
 #[derive(Debug, thiserror::Error)]
-#[error("no client for edge checks: {0}")]
-pub struct NoFetcher(#[from] reqwest::Error);
+#[error("no client for edge checks and notifications: {0}")]
+pub struct NoOutside(#[from] reqwest::Error);
+
+/// How far a call may go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// How long it may take, all in all.
+    pub(super) within: Duration,
+    /// How much of the answer is read.
+    pub(super) read: usize,
+    /// How much of that is kept.
+    pub(super) kept: usize,
+}
+
+/// What an address answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    /// The beginning of its body.
+    pub(super) body: Vec<u8>,
+}
 
 /// Why a host is not called.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -37,15 +52,13 @@ enum NotCalled {
     Private,
 }
 
-impl Fetcher {
-    /// With `allow_private`, private addresses and plain http are called too.
+impl Outside {
+    /// With `allow_private`, private addresses are called too.
     ///
     /// # Errors
     /// If this machine's certificate authorities cannot be read.
-    pub fn new(allow_private: bool) -> Result<Self, NoFetcher> {
+    pub fn new(allow_private: bool) -> Result<Self, NoOutside> {
         let client = Client::builder()
-            .user_agent(USER_AGENT)
-            .timeout(TIMEOUT)
             .dns_resolver(Resolver { allow_private })
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -58,55 +71,68 @@ impl Fetcher {
         })
     }
 
-    /// What the page's answer says about where it came from. The page is read, so that the copy at
-    /// the edge is warm for the next reader, but not followed if it leads elsewhere.
-    pub async fn fetch(
+    pub(super) fn get(&self, url: &str) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    pub(super) fn post(&self, url: &str) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// What comes back, redirects as they are.
+    pub(super) async fn call(
         &self,
-        address: &PublicAddress,
-        path: &str,
-    ) -> Result<EdgeAnswer, EdgeTrouble> {
+        request: RequestBuilder,
+        bounds: Bounds,
+    ) -> Result<Answer, NoAnswer> {
+        let no_answer = |error: reqwest::Error| {
+            let cause = root(&error);
+            match cause.downcast_ref::<NotCalled>() {
+                Some(NotCalled::NoAddress) => NoAnswer::NoAddress,
+                Some(NotCalled::Private) => NoAnswer::PrivateAddress,
+                None if error.is_timeout() => NoAnswer::TooSlow(bounds.within.as_secs()),
+                None if error.is_connect() => NoAnswer::NoConnection(cause.to_string()),
+                None => NoAnswer::Broken(cause.to_string()),
+            }
+        };
+        let request = request.timeout(bounds.within).build().map_err(no_answer)?;
         // Only names are resolved.
-        let literal = match address.host() {
+        let literal = match request.url().host() {
             Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
             Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
             _ => None,
         };
         if !self.allow_private && literal.is_some_and(|ip| !is_public(ip)) {
-            return Err(EdgeTrouble::PrivateAddress);
+            return Err(NoAnswer::PrivateAddress);
         }
-        let request = self
-            .client
-            .get(address.url(path))
-            .header(header::ACCEPT, "text/html,*/*")
-            // As browsers ask, since CloudFront keeps a copy for each encoding.
-            .header(header::ACCEPT_ENCODING, "gzip, br");
-        let mut response = request.send().await.map_err(|error| {
-            let cause = root(&error);
-            match cause.downcast_ref::<NotCalled>() {
-                Some(NotCalled::NoAddress) => EdgeTrouble::NoAddress,
-                Some(NotCalled::Private) => EdgeTrouble::PrivateAddress,
-                None if error.is_timeout() => EdgeTrouble::TooSlow(TIMEOUT.as_secs()),
-                None if error.is_connect() => EdgeTrouble::NoConnection(cause.to_string()),
-                None => EdgeTrouble::Broken(cause.to_string()),
-            }
-        })?;
-        let answer = EdgeAnswer::read(response.status().as_u16(), |name| {
-            response.headers().get(name)?.to_str().ok()
-        });
-        // What is longer has been warmed by its beginning, or will be by a reader.
-        let mut read = 0;
-        while read < LARGEST_PAGE {
-            match response.chunk().await {
-                Ok(Some(chunk)) => read += chunk.len(),
-                Ok(None) => break,
-                Err(error) if error.is_timeout() => {
-                    return Err(EdgeTrouble::TooSlow(TIMEOUT.as_secs()));
-                }
-                Err(_) => break,
-            }
-        }
-        Ok(answer)
+        let mut response = self.client.execute(request).await.map_err(no_answer)?;
+        let body = read(&mut response, bounds).await.map_err(no_answer)?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
+        })
     }
+}
+
+/// Reads an answer as far as it may go. One that breaks off has said enough by then.
+///
+/// # Errors
+/// Those of time limits.
+async fn read(response: &mut Response, bounds: Bounds) -> Result<Vec<u8>, reqwest::Error> {
+    let (mut read, mut kept) = (0, Vec::new());
+    while read < bounds.read {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                read += chunk.len();
+                let room = bounds.kept - kept.len();
+                kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            }
+            Err(error) if error.is_timeout() => return Err(error),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    Ok(kept)
 }
 
 /// What is at the bottom of an error.
@@ -226,16 +252,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_private_address_is_not_called_by_name_or_number() {
-        let fetcher = Fetcher::new(false).expect("certificates");
+        let outside = Outside::new(false).expect("certificates");
+        let bounds = Bounds {
+            within: Duration::from_secs(5),
+            read: 0,
+            kept: 0,
+        };
         for address in [
             "http://127.0.0.1:9",
             "http://localhost:9",
             "http://[::1]:9",
             "http://0x7f.1:9",
         ] {
-            let address = PublicAddress::parse(address, true).expect("an address");
-            let answer = fetcher.fetch(&address, "/").await;
-            assert_eq!(answer, Err(EdgeTrouble::PrivateAddress), "{address}");
+            let answer = outside.call(outside.get(address), bounds).await;
+            assert_eq!(answer.err(), Some(NoAnswer::PrivateAddress), "{address}");
         }
     }
 }

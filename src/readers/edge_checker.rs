@@ -1,23 +1,28 @@
-//! After `Completed`: looks at a publish's pages where readers get them, and notes what it finds.
-//! Never in the way of a purge: its own tasks, its own leases, nothing that waits for it.
-
-mod fetch;
+//! Looks at a publish's pages where readers get them, and notes what it finds.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use self::fetch::{Fetcher, NoFetcher};
-
+use super::outside::{Bounds, Outside};
 use crate::clock::Clock;
-use crate::domain::edge::{EdgeCheck, EdgeState, look_again};
+use crate::domain::NoAnswer;
+use crate::domain::edge::{EdgeAnswer, EdgeCheck, EdgeState, look_again};
 use crate::metrics::Metrics;
 use crate::store::{EdgeClaim, Store, StoreError};
 
+/// How far one page is read: what is longer has been warmed by its beginning, or will be by a reader.
+const BOUNDS: Bounds = Bounds {
+    within: Duration::from_secs(5),
+    read: 1 << 20,
+    kept: 0,
+};
+const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (edge check)");
 /// From one look for due work to the next.
 const TICK: Duration = Duration::from_secs(1);
 /// Publishes that are looked at at once, one per site: those whose edge hangs for all of its pages
@@ -30,31 +35,21 @@ const BETWEEN_REQUESTS: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct EdgeChecker {
     store: Store,
-    fetcher: Fetcher,
+    outside: Outside,
     clock: Clock,
     metrics: Metrics,
-    between: Duration,
     places: Arc<Semaphore>,
 }
 
 impl EdgeChecker {
     /// One that has not begun.
-    pub fn new(store: Store, fetcher: Fetcher, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(store: Store, outside: Outside, clock: Clock, metrics: Metrics) -> Self {
         Self {
             store,
-            fetcher,
+            outside,
             clock,
             metrics,
-            between: BETWEEN_REQUESTS,
             places: Arc::new(Semaphore::new(AT_ONCE)),
-        }
-    }
-
-    /// Without a pause between requests, for tests.
-    pub fn unhurried_by_rate(self) -> Self {
-        Self {
-            between: Duration::ZERO,
-            ..self
         }
     }
 
@@ -133,12 +128,11 @@ impl EdgeChecker {
                 continue;
             }
             if !tasks.is_empty() {
-                tokio::time::sleep(self.between).await;
+                tokio::time::sleep(BETWEEN_REQUESTS).await;
             }
-            let (fetcher, path) = (self.fetcher.clone(), path.to_owned());
-            let address = publish.address.clone();
+            let (outside, path) = (self.outside.clone(), path.to_owned());
             tasks.spawn(async move {
-                let answer = fetcher.fetch(&address, &path).await;
+                let answer = fetch_page(&outside, &url).await;
                 (index, path, answer)
             });
         }
@@ -166,4 +160,19 @@ impl EdgeChecker {
             tracing::info!(site = %claim.site, publish = %claim.id, worst, "looked at the edge");
         }
     }
+}
+
+/// Fetches one page as a reader would, and gives what the answer says about where it came from. The
+/// page is read, so that the copy at the edge is warm for the next reader.
+pub async fn fetch_page(outside: &Outside, url: &str) -> Result<EdgeAnswer, NoAnswer> {
+    let request = outside
+        .get(url)
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, "text/html,*/*")
+        // As browsers ask, since CloudFront keeps a copy for each encoding.
+        .header(header::ACCEPT_ENCODING, "gzip, br");
+    let answer = outside.call(request, BOUNDS).await?;
+    Ok(EdgeAnswer::read(answer.status, |name| {
+        answer.headers.get(name)?.to_str().ok()
+    }))
 }

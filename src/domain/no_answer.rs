@@ -1,0 +1,16 @@
+//! Why an address that somebody typed into a form gave no answer.
+
+/// What came instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    #[error("the host name has no address")]
+    NoAddress,
+    #[error("the host name leads to a private address, which this service does not call")]
+    PrivateAddress,
+    #[error("no connection could be made: {0}")]
+    NoConnection(String),
+    #[error("the answer broke off: {0}")]
+    Broken(String),
+    #[error("there was no answer within {0} s")]
+    TooSlow(u64),
+}

@@ -1,0 +1,81 @@
+//! Where notifications go.
+
+use std::fmt;
+
+use strum::{EnumString, IntoStaticStr};
+use url::{Position, Url};
+
+const LONGEST: usize = 2_000;
+/// A path of up to this many characters tells endpoints apart and is no secret.
+const SHORT_PATH: usize = 16;
+
+/// How an endpoint wants to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum EndpointKind {
+    /// JSON, signed as Standard Webhooks says.
+    #[default]
+    Standard,
+    /// A text, as Slack's incoming webhooks take it, and those of others in its form.
+    Slack,
+}
+
+/// The address of an endpoint. Who knows it may often post there, so it is kept like a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointUrl(Url);
+
+/// Why a text is no address of an endpoint, and how to fix it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnEndpoint {
+    #[error("Enter the address to post to, such as https://hooks.example.com/cdn.")]
+    NotAnAddress,
+    #[error("Begin with https://, so that nobody reads along.")]
+    NotHttps,
+    #[error("Leave out user name and password: the signature proves who calls.")]
+    HasUser,
+}
+
+impl EndpointUrl {
+    /// Reads what somebody typed. Plain http is for trials on one machine.
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, NotAnEndpoint> {
+        let text = text.trim();
+        let mut url = Url::parse(text).map_err(|_| NotAnEndpoint::NotAnAddress)?;
+        let has_host = url.host_str().is_some_and(|host| !host.is_empty());
+        if text.len() > LONGEST || !matches!(url.scheme(), "http" | "https") || !has_host {
+            return Err(NotAnEndpoint::NotAnAddress);
+        }
+        if url.scheme() == "http" && !allow_http {
+            return Err(NotAnEndpoint::NotHttps);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(NotAnEndpoint::HasUser);
+        }
+        url.set_fragment(None);
+        Ok(Self(url))
+    }
+
+    /// All of it.
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// As much of it as may be shown: the host, and of a long path only the end.
+    pub fn shown(&self) -> String {
+        let origin = &self.0[..Position::BeforePath];
+        let rest = &self.0[Position::BeforePath..];
+        if rest == "/" {
+            return origin.to_owned();
+        }
+        if rest.len() <= SHORT_PATH && self.0.query().is_none() {
+            return format!("{origin}{rest}");
+        }
+        // It is all ASCII.
+        format!("{origin}/…{}", &rest[rest.len().saturating_sub(4)..])
+    }
+}
+
+impl fmt::Debug for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}

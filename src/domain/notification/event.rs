@@ -1,0 +1,50 @@
+//! What an endpoint can hear of. The names are those of messages and of the database.
+
+use strum::{EnumString, IntoStaticStr};
+
+/// Something that happened at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
+#[strum(const_into_str)]
+pub enum Event {
+    #[strum(serialize = "publish.completed")]
+    PublishCompleted,
+    #[strum(serialize = "publish.failed")]
+    PublishFailed,
+    #[strum(serialize = "publish.unconfirmed")]
+    PublishUnconfirmed,
+    /// Readers got an old copy of a page to the last, although its purge is completed.
+    #[strum(serialize = "publish.stale")]
+    PublishStale,
+    /// AWS rejects the settings.
+    #[strum(serialize = "site.paused")]
+    SitePaused,
+    #[strum(serialize = "site.resumed")]
+    SiteResumed,
+    /// Four fifths of the site's monthly limit are used.
+    #[strum(serialize = "month.near")]
+    MonthNear,
+    #[strum(serialize = "month.reached")]
+    MonthReached,
+    /// Somebody pressed “Send a test”.
+    #[strum(serialize = "test")]
+    Test,
+}
+
+impl Event {
+    /// Those that an endpoint can ask for.
+    pub const CHOICE: [Self; 8] = [
+        Self::PublishCompleted,
+        Self::PublishFailed,
+        Self::PublishUnconfirmed,
+        Self::PublishStale,
+        Self::SitePaused,
+        Self::SiteResumed,
+        Self::MonthNear,
+        Self::MonthReached,
+    ];
+
+    /// Whether somebody should look: what a new endpoint asks for unless told otherwise.
+    pub const fn is_trouble(self) -> bool {
+        !matches!(self, Self::PublishCompleted | Self::Test)
+    }
+}

@@ -1,0 +1,162 @@
+//! How a notification is put, and how it is signed.
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{EndpointKind, Event};
+use crate::domain::{AwsError, HookSecret, site_name};
+
+/// The headers of Standard Webhooks, in the order that [`sign`] gives their values.
+pub const SIGNED_HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+
+/// What an endpoint is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    pub event: Event,
+    /// The name of the site.
+    pub site: String,
+    /// When it happened; of several, the last.
+    pub at: OffsetDateTime,
+    /// The publish, if it is about one alone.
+    pub publish: Option<Uuid>,
+    /// How many publishes it is about.
+    pub publishes: u32,
+    /// What went wrong, or what there is to know.
+    pub reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    r#type: &'static str,
+    #[serde(with = "time::serde::rfc3339")]
+    timestamp: OffsetDateTime,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    site: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publish: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publishes: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    url: String,
+}
+
+#[derive(Serialize)]
+struct SlackMessage {
+    text: String,
+}
+
+impl Notification {
+    /// The body to post, for a service at the address `base`.
+    pub fn body(&self, kind: EndpointKind, base: &str) -> String {
+        let (several, url) = (self.several(), self.url(base));
+        let body = match kind {
+            EndpointKind::Standard => serde_json::to_string(&Message {
+                r#type: self.event.into_str(),
+                timestamp: self.at,
+                data: Data {
+                    site: &self.site,
+                    publish: self.publish,
+                    publishes: several.is_some().then_some(self.publishes),
+                    reason: several.as_deref().or(self.reason.as_deref()),
+                    url,
+                },
+            }),
+            EndpointKind::Slack => serde_json::to_string(&SlackMessage {
+                text: format!(
+                    "*{}*: {} <{url}|See it>",
+                    escaped(&self.site),
+                    escaped(&self.sentence())
+                ),
+            }),
+        };
+        // Strings, numbers and a time of our own: there is nothing that JSON cannot say.
+        body.unwrap_or_default()
+    }
+
+    /// In one sentence or two.
+    pub fn sentence(&self) -> String {
+        if let Some(several) = self.several() {
+            return format!("{several}.");
+        }
+        let what = match self.event {
+            Event::PublishCompleted => "A publish is completed.",
+            Event::PublishFailed => "A publish failed.",
+            Event::PublishUnconfirmed => {
+                "CloudFront accepted a publish, but cannot be asked whether it is completed."
+            }
+            Event::PublishStale => "Readers still get an old page after a purge.",
+            Event::SitePaused => "Purging is paused.",
+            Event::SiteResumed => "Purging goes on.",
+            Event::MonthNear => "The monthly limit is near.",
+            Event::MonthReached => "The monthly limit is reached.",
+            Event::Test => "This is a test: notifications arrive here.",
+        };
+        match &self.reason {
+            Some(reason) => format!("{what} {reason}"),
+            None => what.to_owned(),
+        }
+    }
+
+    /// What to say of several publishes: “312 publishes completed”.
+    fn several(&self) -> Option<String> {
+        if self.publishes < 2 {
+            return None;
+        }
+        let count = self.publishes;
+        Some(match self.event {
+            Event::PublishFailed => format!("{count} publishes failed"),
+            Event::PublishUnconfirmed => format!("{count} publishes are unconfirmed"),
+            Event::PublishStale => {
+                format!("Readers still get old pages after {count} publishes")
+            }
+            _ => format!("{count} publishes completed"),
+        })
+    }
+
+    /// The page to look at.
+    fn url(&self, base: &str) -> String {
+        let pages = format!("{base}{}", site_name::pages_of(&self.site));
+        match (self.event, self.publish) {
+            (_, Some(publish)) => format!("{pages}/activity/{publish}"),
+            (Event::PublishFailed, None) => format!("{pages}/activity?state=failed"),
+            (Event::PublishUnconfirmed, None) => format!("{pages}/activity?state=unconfirmed"),
+            (Event::PublishCompleted | Event::PublishStale, None) => format!("{pages}/activity"),
+            (Event::SitePaused | Event::SiteResumed, None) => format!("{pages}/settings/cdn"),
+            (Event::MonthNear | Event::MonthReached, None) => {
+                format!("{pages}/settings/cdn/policy")
+            }
+            (Event::Test, None) => format!("{pages}/settings/cdn/notifications"),
+        }
+    }
+}
+
+/// The values of [`SIGNED_HEADERS`] for an attempt at `now`.
+pub fn sign(secret: &HookSecret, id: &str, body: &str, now: OffsetDateTime) -> [String; 3] {
+    let timestamp = now.unix_timestamp().to_string();
+    let signature = secret.sign(&[
+        id.as_bytes(),
+        b".",
+        timestamp.as_bytes(),
+        b".",
+        body.as_bytes(),
+    ]);
+    [id.to_owned(), timestamp, signature]
+}
+
+/// AWS's own words as a reason.
+pub fn in_words(error: &AwsError) -> String {
+    format!("{}: {}", error.code, error.message)
+}
+
+/// For Slack's markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

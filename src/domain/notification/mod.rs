@@ -1,0 +1,18 @@
+//! Notifications: what a site's endpoints hear of, how it is put, and when it is sent again.
+
+mod endpoint;
+mod event;
+mod message;
+mod month;
+mod schedule;
+
+pub use self::endpoint::{EndpointKind, EndpointUrl, NotAnEndpoint};
+pub use self::event::Event;
+pub use self::message::{Notification, SIGNED_HEADERS, in_words, sign};
+pub use self::month::{of_month, used_of};
+pub use self::schedule::{
+    AfterDelivery, EndpointAfter, Health, Next, Reply, Tried, after_delivery,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! After `Completed`: what readers get of published pages, and telling whoever wants to know. Never
+//! in the way of a purge: its own tasks, its own leases, nothing that waits for it. It calls
+//! addresses that somebody typed into a form, all of them through one client.
+
+mod edge_checker;
+mod notifier;
+mod outside;
+
+pub use self::edge_checker::{EdgeChecker, fetch_page};
+pub use self::notifier::Notifier;
+pub use self::outside::{NoOutside, Outside};

@@ -1,0 +1,470 @@
+//! Messages to endpoints: claiming, recording how an attempt ended, and their history.
+
+use secrecy::SecretString;
+use sqlx::types::Json;
+use sqlx::{PgConnection, Postgres, Transaction};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::endpoints::{place_of_secret, place_of_url};
+use super::transitions::announce_change;
+use super::{SealError, SiteId, Store, StoreError};
+use crate::domain::notification::{
+    AfterDelivery, EndpointAfter, EndpointKind, EndpointUrl, Event, Health, Next, Notification,
+    Tried, in_words,
+};
+use crate::domain::{AwsError, HookSecret};
+
+/// How long an attempt may take.
+const LEASE: Duration = Duration::seconds(30);
+/// Publishes that complete within this are told in one message.
+const STORM: Duration = Duration::MINUTE;
+/// Attempts of a message that are remembered.
+const REMEMBERED: i32 = 20;
+/// Messages of an endpoint that are listed.
+const LISTED: i64 = 50;
+
+/// The right to send one message to its endpoint, and to record how that ended.
+#[derive(Debug)]
+pub struct DeliveryClaim {
+    pub id: Uuid,
+    pub site: SiteId,
+    pub endpoint: Uuid,
+    pub event: Event,
+    pub url: EndpointUrl,
+    /// Signs the message; none: nothing does.
+    pub secret: Option<HookSecret>,
+    pub body: String,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+    pub health: Health,
+    token: Uuid,
+}
+
+impl DeliveryClaim {
+    /// The same at each attempt.
+    pub fn webhook_id(&self) -> String {
+        webhook_id(self.id)
+    }
+}
+
+fn webhook_id(id: Uuid) -> String {
+    format!("msg_{}", id.simple())
+}
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum DeliveryState {
+    Waiting,
+    Delivered,
+    GivenUp,
+}
+
+/// A message as the page shows it.
+#[derive(Clone, Debug)]
+pub struct DeliveryView {
+    pub id: Uuid,
+    pub endpoint: Uuid,
+    pub webhook_id: String,
+    pub event: Event,
+    pub happened_at: OffsetDateTime,
+    pub state: DeliveryState,
+    /// None: it has not been put into words yet, since more may come to it.
+    pub body: Option<String>,
+    pub tries: Vec<Tried>,
+    pub next_at: Option<OffsetDateTime>,
+}
+
+impl Store {
+    /// Claims messages that are due, at most so many and one per endpoint. `base` is where their
+    /// links lead.
+    pub async fn claim_deliveries(
+        &self,
+        most: usize,
+        base: &str,
+        token: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<Vec<DeliveryClaim>, StoreError> {
+        // What ends a publish goes in any order; what is told of it later, after that.
+        let due = sqlx::query!(
+            r#"WITH due AS (
+                 SELECT e.id, next.id AS delivery FROM endpoint e CROSS JOIN LATERAL (
+                   SELECT d.id FROM delivery d
+                   WHERE d.endpoint_id = e.id AND d.next_at <= $1
+                     AND (d.event <> 'publish.completed' OR d.body IS NOT NULL OR e.storm_until IS NULL
+                          OR e.storm_until <= $1)
+                     AND NOT EXISTS (
+                       SELECT FROM delivery o
+                       WHERE o.endpoint_id = d.endpoint_id AND o.next_at IS NOT NULL AND o.seq < d.seq
+                         AND CASE WHEN d.event = 'publish.stale'
+                                  THEN o.event LIKE 'publish.%' AND (o.publish_id IS NULL OR o.publish_id = d.publish_id)
+                                  WHEN d.event LIKE 'publish.%' THEN false
+                                  ELSE split_part(o.event, '.', 1) = split_part(d.event, '.', 1) END)
+                   ORDER BY d.seq LIMIT 1) next
+                 WHERE e.off_at IS NULL AND e.next_at <= $1 AND (e.lease_until IS NULL OR e.lease_until <= $1)
+                 ORDER BY e.next_at LIMIT $4 FOR UPDATE OF e SKIP LOCKED)
+               UPDATE endpoint e SET lease_token = $2, lease_until = $3 FROM due
+               WHERE e.id = due.id RETURNING e.id, due.delivery"#,
+            now,
+            token,
+            now + LEASE,
+            i64::try_from(most).unwrap_or(i64::MAX),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut claims = Vec::with_capacity(due.len());
+        for due in due {
+            match self.claim(due.id, due.delivery, base, token, now).await {
+                Ok(claim) => claims.extend(claim),
+                // Tried again when the lease ends; other endpoints are not held up.
+                Err(error) if error.is_about_a_row() => {
+                    tracing::error!(endpoint = %due.id, %error, "cannot be notified");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(claims)
+    }
+
+    /// Claims a message to an endpoint that is leased. From now on what it says is fixed.
+    async fn claim(
+        &self,
+        endpoint: Uuid,
+        delivery: Uuid,
+        base: &str,
+        token: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<Option<DeliveryClaim>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let row = sqlx::query!(
+            r#"SELECT e.site_id, e.kind as "kind: EndpointKind", e.url, e.secret, e.failures, e.failing_since,
+                      d.event as "event: Event", d.happened_at, d.publish_id, d.publishes, d.reason, d.body, d.attempts,
+                      s.name
+               FROM endpoint e JOIN delivery d ON d.endpoint_id = e.id JOIN site s ON s.id = e.site_id
+               WHERE e.id = $1 AND d.id = $2 AND e.lease_token = $3 AND d.next_at IS NOT NULL
+               FOR UPDATE OF d"#,
+            endpoint,
+            delivery,
+            token,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let site = SiteId(row.site_id);
+        let body = match row.body {
+            Some(body) => body,
+            None => {
+                let mut notification = Notification {
+                    event: row.event,
+                    site: row.name,
+                    at: row.happened_at,
+                    publish: row.publish_id,
+                    publishes: row.publishes.unsigned_abs(),
+                    reason: row.reason,
+                };
+                gather(&mut tx, endpoint, delivery, &mut notification).await?;
+                if notification.reason.is_none() {
+                    notification.reason = reason(&mut tx, site, &notification).await?;
+                }
+                let body = notification.body(row.kind, base);
+                fix(&mut tx, delivery, &notification, &body).await?;
+                body
+            }
+        };
+        sqlx::query!(
+            "UPDATE delivery SET attempts = attempts + 1 WHERE id = $1",
+            delivery
+        )
+        .execute(&mut *tx)
+        .await?;
+        if row.event == Event::PublishCompleted {
+            sqlx::query!(
+                "UPDATE endpoint SET storm_until = $2 WHERE id = $1",
+                endpoint,
+                now + STORM,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        let url = self.sealer.open(&place_of_url(site, endpoint), &row.url)?;
+        let secret = row
+            .secret
+            .map(|sealed| self.sealer.open(&place_of_secret(site, endpoint), &sealed))
+            .transpose()?;
+        let claim = DeliveryClaim {
+            id: delivery,
+            site,
+            endpoint,
+            event: row.event,
+            url: url_of(&url)?,
+            secret: secret
+                .map(|text| HookSecret::parse(endpoint, &text).map_err(|_| SealError::Unreadable))
+                .transpose()?,
+            body,
+            attempt: row.attempts.unsigned_abs() + 1,
+            health: Health {
+                failures: row.failures.unsigned_abs(),
+                failing_since: row.failing_since,
+            },
+            token,
+        };
+        tx.commit().await?;
+        Ok(Some(claim))
+    }
+
+    /// Records how an attempt ended. `false`: the claim was not ours any more, and nothing changed.
+    pub async fn record_delivery(
+        &self,
+        claim: &DeliveryClaim,
+        tried: &Tried,
+        after: &AfterDelivery,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        if !self
+            .record_endpoint(&mut tx, claim, after.endpoint, now)
+            .await?
+        {
+            return Ok(false);
+        }
+        let (state, next_at) = match after.next {
+            Next::Delivered => ("delivered", None),
+            Next::Again(at) => ("waiting", Some(at)),
+            Next::GivenUp => ("given_up", None),
+        };
+        sqlx::query!(
+            "UPDATE delivery SET state = $2, next_at = $3, ended_at = CASE WHEN $3::timestamptz IS NULL THEN $4::timestamptz END,
+                                 tries = CASE WHEN jsonb_array_length(tries) >= $6 THEN tries - 0 ELSE tries END || $5
+             WHERE id = $1",
+            claim.id,
+            state,
+            next_at,
+            now,
+            Json(tried) as _,
+            REMEMBERED,
+        )
+        .execute(&mut *tx)
+        .await?;
+        match after.endpoint {
+            EndpointAfter::Works { recovered: true } => {
+                sqlx::query!(
+                    "UPDATE delivery SET next_at = $2 WHERE endpoint_id = $1 AND next_at > $2",
+                    claim.endpoint,
+                    now,
+                )
+                .execute(&mut *tx)
+                .await?;
+            }
+            EndpointAfter::SwitchedOff => {
+                sqlx::query!(
+                    "UPDATE delivery SET state = 'given_up', next_at = NULL, ended_at = $2
+                     WHERE endpoint_id = $1 AND next_at IS NOT NULL",
+                    claim.endpoint,
+                    now,
+                )
+                .execute(&mut *tx)
+                .await?;
+            }
+            EndpointAfter::Works { .. } | EndpointAfter::Failing { .. } => {}
+        }
+        announce_change(&mut tx, claim.site).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn record_endpoint(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        claim: &DeliveryClaim,
+        after: EndpointAfter,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let (health, next_at, off_at) = match after {
+            EndpointAfter::Works { .. } => (Health::default(), now, None),
+            EndpointAfter::Failing { health, until } => (health, until, None),
+            EndpointAfter::SwitchedOff => (claim.health, now, Some(now)),
+        };
+        let done = sqlx::query!(
+            "UPDATE endpoint SET failures = $3, failing_since = $4, next_at = $5, off_at = $6,
+                                 lease_token = NULL, lease_until = NULL
+             WHERE id = $1 AND lease_token = $2",
+            claim.endpoint,
+            claim.token,
+            i32::try_from(health.failures).unwrap_or(i32::MAX),
+            health.failing_since,
+            next_at,
+            off_at,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Orders a message that says that notifications arrive. `false`: there is no such endpoint, or
+    /// it is switched off.
+    pub async fn send_test(
+        &self,
+        site: SiteId,
+        endpoint: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        // Somebody waits for it: that the endpoint has failed before does not count.
+        let done = sqlx::query!(
+            "WITH target AS (
+               UPDATE endpoint SET next_at = $3 WHERE site_id = $1 AND id = $2 AND off_at IS NULL RETURNING id)
+             INSERT INTO delivery (endpoint_id, event, happened_at, next_at) SELECT id, $4, $3, $3 FROM target",
+            site.0,
+            endpoint,
+            now,
+            Event::Test.into_str(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Orders a message again, as it was and under the same `webhook-id`. `false`: there is no such
+    /// message that has been sent, or its endpoint is switched off.
+    pub async fn send_again(
+        &self,
+        site: SiteId,
+        delivery: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "WITH target AS (
+               UPDATE endpoint SET next_at = $3 WHERE site_id = $1 AND off_at IS NULL
+                 AND id = (SELECT endpoint_id FROM delivery WHERE id = $2) RETURNING id)
+             UPDATE delivery SET state = 'waiting', attempts = 0, next_at = $3, ended_at = NULL
+             FROM target WHERE delivery.id = $2 AND endpoint_id = target.id AND body IS NOT NULL",
+            site.0,
+            delivery,
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The latest messages to a site's endpoints, newest first.
+    pub async fn deliveries(&self, site: SiteId) -> Result<Vec<DeliveryView>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT d.id, d.endpoint_id, d.event as "event: Event", d.happened_at, d.body,
+                      d.state as "state: DeliveryState", d.tries as "tries: Json<Vec<Tried>>", d.next_at
+               FROM endpoint e CROSS JOIN LATERAL (
+                 SELECT * FROM delivery d WHERE d.endpoint_id = e.id ORDER BY d.seq DESC LIMIT $2) d
+               WHERE e.site_id = $1 ORDER BY d.seq DESC"#,
+            site.0,
+            LISTED,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let view = rows.into_iter().map(|row| DeliveryView {
+            webhook_id: webhook_id(row.id),
+            id: row.id,
+            endpoint: row.endpoint_id,
+            event: row.event,
+            happened_at: row.happened_at,
+            state: row.state,
+            body: row.body,
+            tries: row.tries.0,
+            next_at: row.next_at,
+        });
+        Ok(view.collect())
+    }
+}
+
+fn url_of(text: &SecretString) -> Result<EndpointUrl, SealError> {
+    use secrecy::ExposeSecret as _;
+    EndpointUrl::parse(text.expose_secret(), true).map_err(|_| SealError::Unreadable)
+}
+
+/// Takes what else waits to say the same of other publishes into one message.
+async fn gather(
+    connection: &mut PgConnection,
+    endpoint: Uuid,
+    delivery: Uuid,
+    notification: &mut Notification,
+) -> Result<(), StoreError> {
+    if notification.publishes == 0 {
+        return Ok(());
+    }
+    let others = sqlx::query!(
+        r#"WITH other AS (
+             DELETE FROM delivery d
+             WHERE d.endpoint_id = $1 AND d.id <> $2 AND d.event = $3 AND d.body IS NULL AND d.next_at IS NOT NULL
+               AND (d.event <> 'publish.stale' OR NOT EXISTS (
+                 SELECT FROM delivery o WHERE o.endpoint_id = $1 AND o.next_at IS NOT NULL AND o.seq < d.seq
+                   AND o.event LIKE 'publish.%' AND o.event <> 'publish.stale'))
+             RETURNING d.publishes, d.happened_at)
+           SELECT coalesce(sum(publishes), 0) as "publishes!", max(happened_at) as at FROM other"#,
+        endpoint,
+        delivery,
+        notification.event.into_str(),
+    )
+    .fetch_one(connection)
+    .await?;
+    let Some(at) = others.at else {
+        return Ok(());
+    };
+    let others = u32::try_from(others.publishes).unwrap_or(u32::MAX);
+    notification.publishes = notification.publishes.saturating_add(others);
+    notification.at = notification.at.max(at);
+    notification.publish = None;
+    notification.reason = None;
+    Ok(())
+}
+
+/// Why a publish did not complete, in AWS's words and ours.
+async fn reason(
+    connection: &mut PgConnection,
+    site: SiteId,
+    notification: &Notification,
+) -> Result<Option<String>, StoreError> {
+    let is_told = matches!(
+        notification.event,
+        Event::PublishFailed | Event::PublishUnconfirmed
+    );
+    let Some(publish) = notification.publish.filter(|_| is_told) else {
+        return Ok(None);
+    };
+    let row = sqlx::query!(
+        r#"SELECT i.error as "error: Json<AwsError>", i.fix FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+           WHERE c.site_id = $1 AND c.publish_id = $2 AND i.status IN ('Failed', 'Unconfirmed')
+           ORDER BY i.status, i.id LIMIT 1"#,
+        site.0,
+        publish,
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let error = row.error.map(|error| in_words(&error));
+    let words: Vec<String> = error.into_iter().chain(row.fix).collect();
+    Ok((!words.is_empty()).then(|| words.join(" ")))
+}
+
+/// Writes down what a message says.
+async fn fix(
+    connection: &mut PgConnection,
+    delivery: Uuid,
+    notification: &Notification,
+    body: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE delivery SET body = $2, happened_at = $3, publish_id = $4, publishes = $5, reason = $6 WHERE id = $1",
+        delivery,
+        body,
+        notification.at,
+        notification.publish,
+        i32::try_from(notification.publishes).unwrap_or(i32::MAX),
+        notification.reason,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Where a site's notifications go: addresses and signing secrets, sealed.
+
+use secrecy::SecretString;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::transitions::announce_change;
+use super::{SiteId, Store, StoreError};
+use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
+
+/// The most endpoints of a site.
+pub const MAX_ENDPOINTS: usize = 10;
+
+/// A new endpoint.
+#[derive(Debug)]
+pub struct NewEndpoint {
+    pub id: Uuid,
+    pub kind: EndpointKind,
+    pub url: EndpointUrl,
+    /// None: nothing is signed.
+    pub secret: Option<SecretString>,
+    pub events: Vec<Event>,
+}
+
+/// An endpoint as the page shows it.
+#[derive(Clone, Debug)]
+pub struct EndpointView {
+    pub id: Uuid,
+    pub kind: EndpointKind,
+    /// As much of its address as may be shown.
+    pub shown: String,
+    pub events: Vec<Event>,
+    pub created_at: OffsetDateTime,
+    /// Since when it has been failing.
+    pub failing_since: Option<OffsetDateTime>,
+    /// When it was switched off.
+    pub off_at: Option<OffsetDateTime>,
+    /// How many messages wait for it.
+    pub waiting: u64,
+    /// When a message last reached it.
+    pub last_delivered: Option<OffsetDateTime>,
+}
+
+pub(super) fn place_of_url(site: SiteId, id: Uuid) -> String {
+    format!("site/{}/endpoint/{id}/url", site.0)
+}
+
+pub(super) fn place_of_secret(site: SiteId, id: Uuid) -> String {
+    format!("site/{}/endpoint/{id}/secret", site.0)
+}
+
+pub(super) fn event_names(events: &[Event]) -> Vec<&'static str> {
+    events.iter().map(Event::into_str).collect()
+}
+
+fn parse_events(names: &[String]) -> Result<Vec<Event>, StoreError> {
+    names
+        .iter()
+        .map(|name| name.parse().map_err(|_| StoreError::unknown("event", name)))
+        .collect()
+}
+
+impl Store {
+    /// Adds an endpoint. `false`: the site has as many as it may.
+    pub async fn add_endpoint(
+        &self,
+        site: SiteId,
+        new: &NewEndpoint,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let url = SecretString::from(new.url.expose());
+        let url = self.sealer.seal(&place_of_url(site, new.id), &url)?;
+        let secret = new.secret.as_ref();
+        let secret = secret
+            .map(|secret| self.sealer.seal(&place_of_secret(site, new.id), secret))
+            .transpose()?;
+        let added = sqlx::query!(
+            "INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, next_at)
+             SELECT $1, s.id, $3, $4, $5, $6, $7, $8, $8 FROM site s
+             WHERE s.id = $2 AND s.removed_at IS NULL AND (SELECT count(*) FROM endpoint e WHERE e.site_id = $2) < $9",
+            new.id,
+            site.0,
+            new.kind.into_str(),
+            url,
+            new.url.shown(),
+            secret,
+            &event_names(&new.events) as &[&str],
+            now,
+            i64::try_from(MAX_ENDPOINTS).unwrap_or(i64::MAX),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(added.rows_affected() == 1)
+    }
+
+    /// The endpoints of a site, oldest first.
+    pub async fn endpoints(&self, site: SiteId) -> Result<Vec<EndpointView>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT e.id, e.kind as "kind: EndpointKind", e.shown, e.events, e.created_at, e.failing_since, e.off_at,
+                      (SELECT count(*) FROM delivery d WHERE d.endpoint_id = e.id AND d.next_at IS NOT NULL) as "waiting!",
+                      (SELECT max(d.ended_at) FROM delivery d
+                       WHERE d.endpoint_id = e.id AND d.state = 'delivered') as last_delivered
+               FROM endpoint e WHERE e.site_id = $1 ORDER BY e.id"#,
+            site.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(EndpointView {
+                    id: row.id,
+                    kind: row.kind,
+                    shown: row.shown,
+                    events: parse_events(&row.events)?,
+                    created_at: row.created_at,
+                    failing_since: row.failing_since,
+                    off_at: row.off_at,
+                    waiting: row.waiting.unsigned_abs(),
+                    last_delivered: row.last_delivered,
+                })
+            })
+            .collect()
+    }
+
+    /// Changes what an endpoint wants to hear of. Gives the part of its address that may be shown;
+    /// none: there is no such endpoint.
+    pub async fn choose_events(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        events: &[Event],
+    ) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "UPDATE endpoint SET events = $3 WHERE site_id = $1 AND id = $2 RETURNING shown",
+            site.0,
+            id,
+            &event_names(events) as &[&str],
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Gives an endpoint another signing secret, which holds at once. None: there is no such
+    /// endpoint, or it takes no signature.
+    pub async fn rotate_endpoint_secret(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        secret: &SecretString,
+    ) -> Result<Option<String>, StoreError> {
+        let sealed = self.sealer.seal(&place_of_secret(site, id), secret)?;
+        Ok(sqlx::query_scalar!(
+            "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL RETURNING shown",
+            site.0,
+            id,
+            sealed,
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Switches an endpoint on again, as if it had never failed.
+    pub async fn switch_on_endpoint(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<Option<String>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let shown = sqlx::query_scalar!(
+            "UPDATE endpoint SET off_at = NULL, failures = 0, failing_since = NULL, next_at = $3
+             WHERE site_id = $1 AND id = $2 RETURNING shown",
+            site.0,
+            id,
+            now,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        announce_change(&mut tx, site).await?;
+        tx.commit().await?;
+        Ok(shown)
+    }
+
+    /// Removes an endpoint, with what waits for it and its history.
+    pub async fn remove_endpoint(
+        &self,
+        site: SiteId,
+        id: Uuid,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "DELETE FROM endpoint WHERE site_id = $1 AND id = $2 RETURNING shown",
+            site.0,
+            id,
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+}

@@ -1,0 +1,128 @@
+//! What a site's endpoints are told, stored in the transaction of the change that causes it. How
+//! publishes ended is told where they are moved ([`super::transitions`]).
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{SiteId, StoreError};
+use crate::domain::edge::EdgeCheck;
+use crate::domain::notification::{Event, of_month, used_of};
+use crate::domain::spending::month_of;
+
+/// Tells of something that happened to the site as a whole.
+pub(super) async fn tell(
+    connection: &mut PgConnection,
+    site: SiteId,
+    event: Event,
+    reason: Option<String>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO delivery (endpoint_id, event, happened_at, reason, next_at)
+         SELECT id, $2, $4, $3, $4 FROM endpoint WHERE site_id = $1 AND off_at IS NULL AND $2 = ANY(events)",
+        site.0,
+        event.into_str(),
+        reason,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Tells that readers go on getting an old copy of a publish's page.
+pub(super) async fn tell_stale(
+    connection: &mut PgConnection,
+    site: SiteId,
+    publish: Uuid,
+    check: &EdgeCheck,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let detail = check.detail.as_deref().unwrap_or_default();
+    sqlx::query!(
+        "INSERT INTO delivery (endpoint_id, event, happened_at, publish_id, publishes, reason, next_at)
+         SELECT id, $2, $5, $3, 1, $4, $5 FROM endpoint WHERE site_id = $1 AND off_at IS NULL AND $2 = ANY(events)",
+        site.0,
+        Event::PublishStale.into_str(),
+        publish,
+        format!("{}: {detail}", check.url),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Tells how much of the monthly limit is used, where that is worth telling: once for each month and
+/// limit.
+pub(super) async fn tell_month(
+    connection: &mut PgConnection,
+    site: SiteId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let Some((used, limit)) = month(connection, site, now).await? else {
+        return Ok(());
+    };
+    match of_month(used, limit) {
+        Some(event) => tell_once(connection, site, event, (used, limit), now).await,
+        None => Ok(()),
+    }
+}
+
+/// Tells that publishes wait since the monthly limit leaves no room for them, as [`tell_month`] does.
+pub(super) async fn tell_limited(
+    connection: &mut PgConnection,
+    site: SiteId,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    match month(connection, site, now).await? {
+        Some(month) => tell_once(connection, site, Event::MonthReached, month, now).await,
+        None => Ok(()),
+    }
+}
+
+/// The paths that the site has used of its monthly limit; none: it has none, or nobody would hear.
+async fn month(
+    connection: &mut PgConnection,
+    site: SiteId,
+    now: OffsetDateTime,
+) -> Result<Option<(u64, u64)>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT s.monthly_limit as "limit!",
+                  (SELECT coalesce(sum(u.paths), 0)::bigint FROM usage u
+                   WHERE u.site_id = s.id AND u.month = $2) as "used!"
+           FROM site s
+           WHERE s.id = $1 AND s.monthly_limit IS NOT NULL
+             AND EXISTS (SELECT FROM endpoint e WHERE e.site_id = s.id AND e.off_at IS NULL)"#,
+        site.0,
+        month_of(now),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| (row.used.unsigned_abs(), row.limit.unsigned_abs())))
+}
+
+async fn tell_once(
+    connection: &mut PgConnection,
+    site: SiteId,
+    event: Event,
+    (used, limit): (u64, u64),
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let event = event.into_str();
+    sqlx::query!(
+        "INSERT INTO delivery (endpoint_id, event, happened_at, reason, once, next_at)
+         SELECT e.id, $2, $5, $3, $4, $5 FROM endpoint e
+         WHERE e.site_id = $1 AND e.off_at IS NULL AND $2 = ANY(e.events)
+           AND NOT EXISTS (SELECT FROM delivery d WHERE d.endpoint_id = e.id AND d.once = $4)",
+        site.0,
+        event,
+        used_of(used, limit),
+        format!("{event} {} {limit}", month_of(now)),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

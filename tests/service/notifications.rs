@@ -1,0 +1,428 @@
+//! Notifications: what endpoints are told of what happened, in which order, and what becomes of
+//! those that do not answer.
+
+use secrecy::SecretString;
+use serde_json::json;
+use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
+use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
+use skycms_cdn::store::{DeliveryState, EndpointView, NewEndpoint, SiteId};
+use time::Duration;
+use uuid::Uuid;
+
+use crate::faults::create;
+use crate::support::{KEY, Mood, PRIVATE, Received, Receiver, Stepped};
+
+const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+async fn service() -> (Stepped, Receiver, Uuid) {
+    let service = Stepped::start_with(PRIVATE).await;
+    let receiver = Receiver::start().await;
+    let id = add(&service, &receiver.url, EndpointKind::Standard).await;
+    (service, receiver, id)
+}
+
+/// Adds an endpoint that hears of everything.
+async fn add(service: &Stepped, url: &str, kind: EndpointKind) -> Uuid {
+    let (state, id) = (&service.state, service.state.clock.id());
+    let endpoint = NewEndpoint {
+        id,
+        kind,
+        url: EndpointUrl::parse(url, true).unwrap(),
+        secret: (kind == EndpointKind::Standard).then(|| SecretString::from(SECRET)),
+        events: Event::CHOICE.to_vec(),
+    };
+    let now = state.clock.now();
+    let added = state
+        .store
+        .add_endpoint(service.site(), &endpoint, now)
+        .await;
+    assert!(added.unwrap());
+    id
+}
+
+async fn notify(service: &Stepped) {
+    service.notifier.notify_due().await.unwrap();
+}
+
+/// Publishes and lets CloudFront complete it.
+async fn completed(service: &Stepped, path: &str) -> String {
+    let id = service.publish_and_run(path).await;
+    service.run_until_ended(&id).await;
+    id
+}
+
+async fn only(service: &Stepped) -> EndpointView {
+    let endpoints = service.state.store.endpoints(service.site()).await.unwrap();
+    assert_eq!(endpoints.len(), 1);
+    endpoints.into_iter().next().unwrap()
+}
+
+fn events(receiver: &Receiver) -> Vec<String> {
+    receiver.take().iter().map(Received::event).collect()
+}
+
+#[tokio::test]
+async fn a_completed_publish_is_told_at_once_and_signed() {
+    let (service, receiver, _) = service().await;
+    let id = completed(&service, "/about").await;
+    notify(&service).await;
+    let received = receiver.take();
+    assert_eq!(received.len(), 1);
+    let (message, publish) = (received[0].json(), service.api.get_publish(&id).await);
+    assert_eq!(publish["state"], "completed");
+    let ended = &publish["invalidations"][0]["completed_at"];
+    assert_eq!(
+        message,
+        json!({
+            "type": "publish.completed", "timestamp": ended,
+            "data": { "site": "default", "publish": id, "url": format!("{}/activity/{id}", service.api.base) }
+        })
+    );
+    assert!(received[0].is_signed_by(SECRET));
+    assert!(!received[0].is_signed_by("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHhA="));
+    let sent: i64 = received[0].header("webhook-timestamp").parse().unwrap();
+    assert_eq!(sent, service.state.clock.now().unix_timestamp());
+    assert_eq!(received[0].header("content-type"), "application/json");
+    let metrics = service.state.metrics.encode(None);
+    assert!(
+        metrics.contains("skycms_cdn_notification_deliveries_total{outcome=\"delivered\"} 1\n")
+    );
+}
+
+#[tokio::test]
+async fn a_storm_is_one_message_a_minute_and_a_failure_is_told_at_once() {
+    let (service, receiver, _) = service().await;
+    completed(&service, "/first").await;
+    notify(&service).await;
+    assert_eq!(events(&receiver), ["publish.completed"]);
+    for page in 0..12 {
+        completed(&service, &format!("/{page}")).await;
+        notify(&service).await;
+        assert_eq!(events(&receiver), [""; 0], "it gathers");
+    }
+    let refusal = json!({ "kind": "error", "code": "InvalidArgument", "status": 400, "message": "A bad path" });
+    service.sandbox.fault(create(1, refusal)).await;
+    let failed = service.publish_and_run("/bad").await;
+    notify(&service).await;
+    let received = receiver.take();
+    assert_eq!(received.len(), 1, "{received:#?}");
+    let data = &received[0].json()["data"];
+    assert_eq!(received[0].event(), "publish.failed");
+    assert_eq!(data["publish"], json!(failed));
+    let reason = data["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("InvalidArgument: A bad path "),
+        "{reason}"
+    );
+
+    service.advance(Duration::MINUTE);
+    notify(&service).await;
+    let received = receiver.take();
+    assert_eq!(received.len(), 1);
+    let data = &received[0].json()["data"];
+    assert_eq!(data["publishes"], 12);
+    assert_eq!(data["reason"], "12 publishes completed");
+    assert_eq!(data.get("publish"), None);
+    assert_eq!(receiver.most_open(), 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_comes_again_as_it_was_until_it_is_taken() {
+    let (service, receiver, endpoint) = service().await;
+    receiver.be(Mood::Answers(500));
+    completed(&service, "/about").await;
+    notify(&service).await;
+    let mut received = receiver.take();
+    for pause in [5, 30, 120] {
+        service.advance(Duration::seconds(pause - 1));
+        notify(&service).await;
+        assert_eq!(receiver.take().len(), 0, "not before its time");
+        service.advance(Duration::SECOND);
+        notify(&service).await;
+        received.extend(receiver.take());
+    }
+    assert_eq!(received.len(), 4);
+    // What happens meanwhile waits with it.
+    completed(&service, "/later").await;
+    assert!(only(&service).await.failing_since.is_some());
+
+    receiver.be(Mood::Answers(204));
+    service.advance(Duration::minutes(10));
+    notify(&service).await;
+    let taken = receiver.take();
+    let ids: Vec<_> = taken.iter().map(|it| it.header("webhook-id")).collect();
+    assert_eq!(ids.len(), 2, "{taken:#?}");
+    assert_ne!(ids[0], ids[1]);
+    for attempt in &received {
+        assert_eq!(attempt.header("webhook-id"), ids[0]);
+        assert_eq!(attempt.body, taken[0].body);
+        assert!(attempt.is_signed_by(SECRET));
+    }
+    let site = service.site();
+    let store = &service.state.store;
+    let deliveries = store.deliveries(site).await.unwrap();
+    let first = deliveries.last().unwrap();
+    assert_eq!(
+        (first.endpoint, first.state),
+        (endpoint, DeliveryState::Delivered)
+    );
+    let statuses: Vec<_> = first.tries.iter().map(|it| it.status).collect();
+    assert_eq!(statuses, [500, 500, 500, 500, 204].map(Some));
+    assert_eq!(first.tries[0].body, "so says the receiver");
+    assert_eq!(only(&service).await.failing_since, None);
+
+    // And again because somebody wants it.
+    let now = service.state.clock.now();
+    assert!(store.send_again(site, first.id, now).await.unwrap());
+    assert!(!store.send_again(SiteId(99), first.id, now).await.unwrap());
+    notify(&service).await;
+    let again = receiver.take();
+    assert_eq!(again[0].header("webhook-id"), ids[0]);
+    assert_eq!(again[0].body, taken[0].body);
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_holds_up_no_other_and_is_switched_off_after_a_day() {
+    let (service, receiver, dead) = service().await;
+    receiver.be(Mood::Answers(503));
+    let alive = Receiver::start().await;
+    add(&service, &alive.url, EndpointKind::Standard).await;
+    for hour in 0..26 {
+        completed(&service, &format!("/{hour}")).await;
+        notify(&service).await;
+        assert_eq!(events(&alive), ["publish.completed"], "hour {hour}");
+        service.advance(Duration::HOUR);
+    }
+    let attempts = receiver.take().len();
+    assert!((20..40).contains(&attempts), "{attempts}");
+    let (store, site) = (&service.state.store, service.site());
+    let endpoint = |endpoints: Vec<EndpointView>| {
+        let mut endpoints = endpoints.into_iter();
+        endpoints.find(|endpoint| endpoint.id == dead).unwrap()
+    };
+    let shown = endpoint(store.endpoints(site).await.unwrap());
+    assert!(shown.off_at.is_some(), "{shown:?}");
+    assert_eq!(shown.waiting, 0);
+    let now = service.state.clock.now();
+    assert!(!store.send_test(site, dead, now).await.unwrap());
+
+    receiver.be(Mood::Answers(200));
+    store.switch_on_endpoint(site, dead, now).await.unwrap();
+    assert!(store.send_test(site, dead, now).await.unwrap());
+    notify(&service).await;
+    assert_eq!(events(&receiver), ["test"], "what it missed is given up");
+    let metrics = service.state.metrics.encode(None);
+    assert!(metrics.contains("skycms_cdn_notification_endpoints_switched_off_total 1\n"));
+}
+
+#[tokio::test]
+async fn who_is_gone_or_busy_is_left_alone() {
+    let (service, receiver, _) = service().await;
+    receiver.be(Mood::Busy(600));
+    completed(&service, "/about").await;
+    notify(&service).await;
+    service.advance(Duration::minutes(9));
+    notify(&service).await;
+    assert_eq!(receiver.take().len(), 1);
+    receiver.be(Mood::Answers(410));
+    service.advance(Duration::MINUTE);
+    notify(&service).await;
+    assert_eq!(receiver.take().len(), 1);
+    assert!(only(&service).await.off_at.is_some());
+}
+
+#[tokio::test]
+async fn a_site_that_pauses_and_goes_on_is_told_in_that_order() {
+    let (service, receiver, _) = service().await;
+    service
+        .sandbox
+        .set_key(KEY, json!({ "enabled": false }))
+        .await;
+    service.publish_and_run("/about").await;
+    for _ in 0..5 {
+        service.pass(60).await; // it is tried again, and told once
+    }
+    service
+        .sandbox
+        .set_key(KEY, json!({ "enabled": true }))
+        .await;
+    service.pass(600).await;
+    service.pass(60).await;
+    receiver.be(Mood::Answers(500));
+    notify(&service).await;
+    receiver.be(Mood::Answers(200));
+    receiver.take();
+    for _ in 0..3 {
+        service.advance(Duration::minutes(10));
+        notify(&service).await;
+    }
+    let received = receiver.take();
+    let told: Vec<_> = received.iter().map(Received::event).collect();
+    let of_site: Vec<_> = told.iter().filter(|it| it.starts_with("site")).collect();
+    assert_eq!(of_site, ["site.paused", "site.resumed"]);
+    assert!(told.contains(&"publish.completed".to_owned()), "{told:?}");
+    let paused = received.iter().find(|it| it.event() == "site.paused");
+    let reason = paused.unwrap().json()["data"]["reason"].to_string();
+    assert!(reason.contains("InvalidClientTokenId"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_monthly_limit_is_told_once_when_it_is_near_and_once_when_it_is_reached() {
+    let (service, receiver, _) = service().await;
+    let (store, site) = (&service.state.store, service.site());
+    let limit = async |paths| {
+        let spending = Spending {
+            policy: PolicyName::Exact,
+            monthly_limit: Some(MonthlyLimit {
+                paths,
+                then: PastLimit::Hold,
+            }),
+            ..Spending::default()
+        };
+        store.save_spending(site, &spending).await.unwrap();
+    };
+    limit(5).await;
+    let mut told = Vec::new();
+    for page in 0..7 {
+        service.publish_and_run(&format!("/{page}")).await;
+        for _ in 0..3 {
+            service.pass(20).await;
+        }
+        notify(&service).await;
+        let events = events(&receiver);
+        told.extend(events.into_iter().filter(|it| it.starts_with("month")));
+    }
+    assert_eq!(told, ["month.near", "month.reached"]);
+    limit(6).await;
+    service.pass(60).await;
+    notify(&service).await;
+    let events = events(&receiver);
+    assert!(events.contains(&"month.reached".to_owned()), "{events:?}");
+}
+
+#[tokio::test]
+async fn an_old_page_is_told_after_its_publish_and_not_before_that_was_taken() {
+    let (service, receiver, _) = service().await;
+    service
+        .set_public_address(&service.sandbox.edge.clone())
+        .await;
+    service
+        .sandbox
+        .steer_edge(json!({ "stuck": ["/about"] }))
+        .await;
+    let id = completed(&service, "/about").await;
+    receiver.be(Mood::Answers(500));
+    notify(&service).await;
+    for pause in [0, 5, 20, 60] {
+        service.advance(Duration::seconds(pause));
+        service.edge.check_due().await.unwrap();
+    }
+    notify(&service).await;
+    receiver.take();
+    receiver.be(Mood::Answers(200));
+    service.advance(Duration::minutes(10));
+    notify(&service).await;
+    let received = receiver.take();
+    let told: Vec<_> = received.iter().map(Received::event).collect();
+    assert_eq!(told, ["publish.completed", "publish.stale"]);
+    let data = &received[1].json()["data"];
+    assert_eq!(data["publish"], json!(id));
+    let reason = data["reason"].as_str().unwrap();
+    assert!(reason.contains("/about: The copy is"), "{reason}");
+}
+
+#[tokio::test]
+async fn slack_is_told_a_text_without_a_signature() {
+    let service = Stepped::start_with(PRIVATE).await;
+    let receiver = Receiver::start().await;
+    add(&service, &receiver.url, EndpointKind::Slack).await;
+    let id = completed(&service, "/about").await;
+    notify(&service).await;
+    let received = receiver.take();
+    let base = &service.api.base;
+    assert_eq!(
+        received[0].json(),
+        json!({ "text": format!("*default*: A publish is completed. <{base}/activity/{id}|See it>") })
+    );
+    assert_eq!(received[0].headers.get("webhook-signature"), None);
+}
+
+#[tokio::test]
+async fn a_private_address_is_not_called() {
+    let service = Stepped::start().await;
+    let receiver = Receiver::start().await;
+    add(&service, &receiver.url, EndpointKind::Standard).await;
+    completed(&service, "/about").await;
+    notify(&service).await;
+    assert_eq!(receiver.take().len(), 0);
+    let deliveries = service.state.store.deliveries(service.site()).await;
+    let trouble = deliveries.unwrap()[0].tries[0].trouble.clone().unwrap();
+    assert!(trouble.contains("private address"), "{trouble}");
+}
+
+#[tokio::test]
+async fn two_replicas_send_one_after_the_other_and_take_over_from_each_other() {
+    let (service, receiver, _) = service().await;
+    completed(&service, "/about").await;
+    let (store, clock) = (&service.state.store, &service.state.clock);
+    let claim = async || {
+        let claims = store.claim_deliveries(9, "http://base", clock.id(), clock.now());
+        claims.await.unwrap()
+    };
+    let held = claim().await;
+    assert_eq!(held.len(), 1);
+    assert!(claim().await.is_empty(), "while it is being sent");
+
+    service.advance(Duration::seconds(31));
+    notify(&service).await;
+    let received = receiver.take();
+    assert_eq!(received[0].header("webhook-id"), held[0].webhook_id());
+    assert_eq!(received[0].body, held[0].body);
+    let answer = Ok(skycms_cdn::domain::notification::Reply {
+        status: 500,
+        retry_after: None,
+        body: String::new(),
+    });
+    let now = clock.now();
+    let tried = skycms_cdn::domain::notification::Tried::new(&answer, now, now);
+    let after = skycms_cdn::domain::notification::after_delivery(1, held[0].health, &answer, now);
+    let late = store.record_delivery(&held[0], &tried, &after, now).await;
+    assert!(!late.unwrap(), "whose lease has run out changes nothing");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_does_not_keep_a_purge_or_another_waiting() {
+    let (service, hanging, _) = service().await;
+    hanging.be(Mood::Hangs);
+    let alive = Receiver::start().await;
+    add(&service, &alive.url, EndpointKind::Standard).await;
+    completed(&service, "/first").await;
+    let notifier = service.notifier.clone();
+    let sending = tokio::spawn(async move { notifier.notify_due().await });
+    crate::support::eventually("the message to the other", async || {
+        (alive.received().len() == 1).then_some(())
+    })
+    .await;
+    completed(&service, "/second").await;
+    assert!(!sending.is_finished(), "the other still hangs");
+    sending.abort();
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_is_forgotten_and_so_is_what_a_removed_site_had() {
+    let (service, _receiver, _) = service().await;
+    completed(&service, "/about").await;
+    notify(&service).await;
+    let (store, site) = (&service.state.store, service.site());
+    let now = service.state.clock.now();
+    store.prune_step(now).await.unwrap();
+    assert_eq!(
+        store.deliveries(site).await.unwrap().len(),
+        1,
+        "it is not before now"
+    );
+    store.prune_step(now + Duration::SECOND).await.unwrap();
+    assert_eq!(store.deliveries(site).await.unwrap().len(), 0);
+    store.remove_site(site, now).await.unwrap();
+    assert_eq!(store.endpoints(site).await.unwrap().len(), 0);
+}
