@@ -10,8 +10,8 @@ use super::endpoints::{place_of_secret, place_of_url};
 use super::transitions::announce_change;
 use super::{SealError, SiteId, Store, StoreError};
 use crate::domain::notification::{
-    AfterDelivery, EndpointAfter, EndpointKind, EndpointUrl, Event, Health, Next, Notification,
-    Tried, in_words,
+    AfterDelivery, EndpointAfter, EndpointKind, EndpointUrl, Event, Health, LONGEST_PAUSE,
+    LONGEST_WAIT, Next, Notification, Tried, in_words,
 };
 use crate::domain::{AwsError, HookSecret};
 
@@ -375,6 +375,35 @@ impl Store {
         });
         Ok(view.collect())
     }
+}
+
+/// Brings forward what a clock that was set back since has put far into the future.
+pub(super) async fn heal(
+    connection: &mut PgConnection,
+    skewed: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE endpoint SET storm_until = NULL, next_at = least(next_at, $4), lease_token = NULL, lease_until = NULL
+         WHERE storm_until > $1 OR next_at > $2 OR lease_until > $3",
+        skewed + STORM,
+        skewed + LONGEST_PAUSE,
+        skewed + LEASE,
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    // One that was never tried waits for no pause.
+    sqlx::query!(
+        "UPDATE delivery SET next_at = $3
+         WHERE next_at IS NOT NULL AND next_at > CASE WHEN body IS NULL THEN $1::timestamptz ELSE $2 END",
+        skewed,
+        skewed + LONGEST_WAIT,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 fn url_of(text: &SecretString) -> Result<EndpointUrl, SealError> {

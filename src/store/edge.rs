@@ -1,5 +1,6 @@
 //! What readers get of published pages: work that a completed publish brings, and what was found.
 
+use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -11,6 +12,9 @@ use crate::domain::edge::{CheckedPublish, EdgeCheck, EdgeState, PublicAddress};
 
 /// How long a look may take, with all its pages hanging.
 const LEASE: Duration = Duration::seconds(30);
+
+/// The longest wait for another look.
+const LONGEST_PAUSE: Duration = Duration::MINUTE;
 
 /// The right to look at one publish's pages and to note what was found.
 #[derive(Clone, Debug)]
@@ -179,4 +183,20 @@ impl Store {
         }
         Ok(tx.commit().await?)
     }
+}
+
+/// Brings forward what a clock that was set back since has put far into the future.
+pub(super) async fn heal(
+    connection: &mut PgConnection,
+    skewed: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE edge_check SET next_at = $2 WHERE next_at > $1",
+        skewed + LONGEST_PAUSE,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::stored::LEASE;
 use super::transitions::{announce_change, announce_sites, move_publishes};
-use super::{SiteId, Store, StoreError};
+use super::{SiteId, Store, StoreError, deliveries, edge};
 use crate::domain::limits::SKEW;
 use crate::domain::{AfterGet, AwsError, DistributionId, InvalidationId, Settings, WaitReason};
 
@@ -205,6 +205,8 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        edge::heal(&mut tx, skewed, now).await?;
+        deliveries::heal(&mut tx, skewed, now).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -22,7 +22,9 @@ use crate::web::api::description::{self, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::error::Error;
 use crate::web::pages::auth::{embed, password, second_step, session, sessions, sign_in};
-use crate::web::pages::settings::{connection, hook, keys, publishing, refused, spending, tokens};
+use crate::web::pages::settings::{
+    connection, hook, keys, notifications, publishing, refused, spending, tokens,
+};
 use crate::web::pages::signed_in::mark_page;
 use crate::web::pages::visit::{Visitor, see};
 use crate::web::pages::{activity, assets, audit, docs, events, layout, purge, sites};
@@ -142,6 +144,14 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         get("/settings/cdn/hook", Admin, hook::show),
         get("/settings/cdn/publishing", Admin, publishing::show),
         post("/settings/cdn/publishing", Admin, publishing::save).of_paths(),
+        get("/settings/cdn/notifications", Admin, notifications::show),
+        post("/settings/cdn/notifications", Admin, notifications::create),
+        post("/settings/cdn/notifications/{id}", Admin, notifications::choose),
+        post("/settings/cdn/notifications/{id}/test", Admin, notifications::test),
+        post("/settings/cdn/notifications/{id}/rotate", Admin, notifications::rotate),
+        post("/settings/cdn/notifications/{id}/switch-on", Admin, notifications::switch_on),
+        post("/settings/cdn/notifications/{id}/remove", Admin, notifications::remove),
+        post("/settings/cdn/deliveries/{id}/again", Admin, notifications::again),
         get("/settings/cdn/refused", Admin, refused::show),
         get("/settings/cdn/policy", Admin, spending::show),
         post("/settings/cdn/policy", Admin, spending::save),

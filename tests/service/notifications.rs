@@ -426,3 +426,45 @@ async fn what_ended_long_ago_is_forgotten_and_so_is_what_a_removed_site_had() {
     store.remove_site(site, now).await.unwrap();
     assert_eq!(store.endpoints(site).await.unwrap().len(), 0);
 }
+
+/// The example of docs/NOTIFICATIONS.md, in the hands of somebody who copies it.
+#[tokio::test]
+async fn the_example_for_receivers_tells_the_genuine_from_the_rest() {
+    let (service, receiver, _) = service().await;
+    completed(&service, "/about").await;
+    // The example goes by the time of day.
+    let behind = time::OffsetDateTime::now_utc() - service.state.clock.now();
+    service.advance(behind);
+    notify(&service).await;
+    let received = receiver.take().remove(0);
+    let (_, example) = include_str!("../../docs/NOTIFICATIONS.md")
+        .split_once("<!-- example: verify.py -->\n```python\n")
+        .unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let verdict = async |secret: &str, body: &str| {
+        let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+        let headers: serde_json::Map<_, _> = headers
+            .into_iter()
+            .map(|name| (name.to_owned(), json!(received.header(name))))
+            .collect();
+        let script = format!(
+            "{example}\nimport json, sys\n\
+             print(is_genuine(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3].encode()))"
+        );
+        let output = tokio::process::Command::new("python3")
+            .args(["-c", &script, secret, &json!(headers).to_string(), body])
+            .output()
+            .await
+            .unwrap();
+        let (out, err) = (output.stdout, output.stderr);
+        assert!(err.is_empty(), "{}", String::from_utf8(err).unwrap());
+        String::from_utf8(out).unwrap().trim().to_owned()
+    };
+    assert_eq!(verdict(SECRET, &received.body).await, "True");
+    assert_eq!(
+        verdict(SECRET, &received.body.replace("default", "shop")).await,
+        "False"
+    );
+    let other = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHhA=";
+    assert_eq!(verdict(other, &received.body).await, "False");
+}

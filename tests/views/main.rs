@@ -102,6 +102,13 @@ fn settings_escape_what_was_typed_and_what_aws_said() {
     page.tokens[0].name = HOSTILE.into();
     assert_harmless("hook", &page.render().unwrap());
 
+    let mut page = samples::notifications();
+    page.endpoints[0].shown = HOSTILE.into();
+    page.form.url = hostile_field();
+    page.deliveries[0].body = Some(HOSTILE.into());
+    page.deliveries[0].tries[0].body = HOSTILE.into();
+    assert_harmless("notifications", &page.render().unwrap());
+
     let mut page = samples::publishing();
     let form = &mut page.publishing;
     (form.hosts, form.related) = (hostile_field(), hostile_field());

@@ -11,7 +11,8 @@ pub use self::event::Event;
 pub use self::message::{Notification, SIGNED_HEADERS, in_words, sign};
 pub use self::month::{of_month, used_of};
 pub use self::schedule::{
-    AfterDelivery, EndpointAfter, Health, Next, Reply, Tried, after_delivery,
+    AfterDelivery, EndpointAfter, Health, LONGEST_PAUSE, LONGEST_WAIT, Next, Reply, Tried,
+    after_delivery,
 };
 
 #[cfg(test)]

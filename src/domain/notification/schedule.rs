@@ -21,7 +21,9 @@ const PAUSES: [Duration; 10] = [
 ];
 /// An endpoint that failed is tried again after this at the latest, with whatever waits for it, and
 /// one that asks for more time gets no more.
-const LONGEST_PAUSE: Duration = Duration::hours(1);
+pub const LONGEST_PAUSE: Duration = Duration::hours(1);
+/// The longest pause of a message.
+pub const LONGEST_WAIT: Duration = PAUSES[PAUSES.len() - 1];
 /// An endpoint that fails for this long is switched off.
 const DEAD_AFTER: Duration = Duration::DAY;
 /// From so many failures in a row on the endpoint was at fault, and not one message: once it works

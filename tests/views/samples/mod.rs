@@ -26,6 +26,7 @@ pub(crate) fn pages() -> Vec<(&'static str, askama::Result<String>)> {
         ("settings-hook-revealed", hook_revealed().render()),
         ("settings-publishing", publishing().render()),
         ("settings-spending", spending().render()),
+        ("settings-notifications", notifications().render()),
         ("activity", activity().render()),
         ("activity-empty", activity_empty().render()),
         ("publish", publish().render()),

@@ -1,10 +1,13 @@
 //! Sample data for Settings → CDN.
 
+use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{
     AwsError, DistributionId, Partition, PastLimit, PolicyName, Step, StepOutcome, StepReport,
 };
+use skycms_cdn::store::DeliveryState;
 use skycms_cdn::web::views::*;
-use skycms_cdn::web::words::Severity;
+use skycms_cdn::web::words::{self, Severity};
+use time::Duration;
 
 use super::{ago, layout, meter};
 
@@ -308,5 +311,91 @@ pub(crate) fn settings_errors() -> ConnectionPage {
     ConnectionPage {
         form,
         ..settings_new()
+    }
+}
+
+pub(crate) fn notifications() -> NotificationsPage {
+    let choices = |chosen: &[&str]| {
+        let events = [
+            ("publish.completed", "A publish is completed"),
+            ("publish.failed", "A publish failed"),
+            ("site.paused", "Purging is paused"),
+        ];
+        let choice = |(name, label): (&'static str, &'static str)| EventChoice {
+            name,
+            label,
+            chosen: chosen.contains(&name),
+        };
+        events.map(choice).to_vec()
+    };
+    let endpoint = |id: &str, kind, shown: &str, off_at| EndpointRow {
+        id: id.into(),
+        kind,
+        shown: shown.into(),
+        events: choices(&["publish.failed"]),
+        signed: kind != "Slack",
+        last_delivered: Some(ago(7_200)),
+        waiting: 2,
+        failing_since: Some(ago(3_600)),
+        off_at,
+    };
+    let body =
+        r#"{ "type": "publish.failed", "data": { "site": "default", "reason": "“Too” <long>" } }"#;
+    let tried = |seconds, answer: &str, body: &str| TryRow {
+        at: ago(seconds),
+        answer: answer.into(),
+        took: Span(Duration::milliseconds(87)),
+        body: body.into(),
+    };
+    NotificationsPage {
+        layout: layout(Nav::Settings(Section::Notifications)),
+        revealed: vec![Revealed {
+            name: "Signing secret of the endpoint".into(),
+            value: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
+        }],
+        endpoints: vec![
+            endpoint("1", "Standard Webhooks", "https://example.com/hook", None),
+            endpoint(
+                "2",
+                "Slack",
+                "https://hooks.slack.com/…k3Xz",
+                Some(ago(600)),
+            ),
+        ],
+        form: EndpointForm {
+            url: Field::typed("http://example.com", Some("Begin with https://.".into())),
+            kind: EndpointKind::Slack,
+            events: choices(&[]),
+            events_error: Some("Choose at least one.".into()),
+        },
+        deliveries: vec![
+            DeliveryRow {
+                id: "3".into(),
+                webhook_id: "msg_01a209ba".into(),
+                event: "publish.failed",
+                to: "https://example.com/hook".into(),
+                happened_at: ago(300),
+                look: words::notifications::delivery(DeliveryState::Waiting, true),
+                body: Some(body.into()),
+                tries: vec![
+                    tried(200, "answered 500", "<html>no</html>"),
+                    tried(290, "there was no answer within 10 s", ""),
+                ],
+                next_at: Some(ago(-60)),
+                repeatable: true,
+            },
+            DeliveryRow {
+                id: "4".into(),
+                webhook_id: "msg_01a209bb".into(),
+                event: "publish.completed",
+                to: "https://example.com/hook".into(),
+                happened_at: ago(20),
+                look: words::notifications::delivery(DeliveryState::Waiting, false),
+                body: None,
+                tries: Vec::new(),
+                next_at: Some(ago(-40)),
+                repeatable: false,
+            },
+        ],
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod connection;
 pub(crate) mod hook;
 pub(crate) mod keys;
+pub(crate) mod notifications;
 mod page;
 pub(crate) mod publishing;
 pub(crate) mod refused;

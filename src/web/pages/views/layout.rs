@@ -158,6 +158,8 @@ pub enum Section {
     Publishing,
     /// What may be spent.
     Spending,
+    /// Who is told of what happens.
+    Notifications,
     /// The calls of publishers that were refused.
     Refused,
 }
@@ -170,6 +172,7 @@ impl Section {
             Self::Hook => "/settings/cdn/hook",
             Self::Publishing => "/settings/cdn/publishing",
             Self::Spending => "/settings/cdn/policy",
+            Self::Notifications => "/settings/cdn/notifications",
             Self::Refused => "/settings/cdn/refused",
         }
     }
@@ -180,6 +183,7 @@ impl Section {
             Self::Hook => "Publish hook",
             Self::Publishing => "Publishing rules",
             Self::Spending => words::settings::SPENDING,
+            Self::Notifications => "Notifications",
             Self::Refused => "Refused calls",
         }
     }

@@ -12,6 +12,7 @@ mod chart;
 mod docs;
 mod layout;
 mod notice;
+mod notifications;
 mod parts;
 mod publish;
 mod purge;
@@ -32,6 +33,9 @@ pub use docs::{
 };
 pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage};
+pub use notifications::{
+    DeliveryRow, EndpointForm, EndpointRow, EventChoice, NotificationsPage, TryRow,
+};
 pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};

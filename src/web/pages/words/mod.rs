@@ -4,6 +4,7 @@
 pub mod account;
 pub mod errors;
 mod look;
+pub mod notifications;
 pub mod purge;
 pub mod settings;
 pub mod sites;

@@ -46,6 +46,30 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
             Severity::Success,
             "The site was added. Enter its distribution below. Its publish token is under “Publish hook”.",
         ),
+        "endpoint" => (
+            Severity::Success,
+            "Saved. This applies to what happens from now on.",
+        ),
+        "no-events" => (
+            Severity::Warning,
+            "Not saved: an endpoint has to hear of something. Remove it instead.",
+        ),
+        "test-sent" => (
+            Severity::Info,
+            "A test is on its way. How it ends is shown under “Deliveries”.",
+        ),
+        "sent-again" => (
+            Severity::Info,
+            "It is on its way again. How that ends is shown under “Deliveries”.",
+        ),
+        "switched-on" => (
+            Severity::Success,
+            "Switched on. What happened meanwhile is not sent; “Send again” sends it.",
+        ),
+        "endpoint-removed" => (
+            Severity::Info,
+            "The endpoint was removed, with what waited for it.",
+        ),
         "discarded" => (Severity::Info, "The draft was thrown away."),
         _ => return None,
     })
