@@ -149,6 +149,8 @@ async fn what_is_refused_comes_again_as_it_was_until_it_is_taken() {
     receiver.be(Mood::Answers(204));
     service.advance(Duration::minutes(10));
     notify(&service).await;
+    service.advance(Duration::MINUTE);
+    notify(&service).await;
     let taken = receiver.take();
     let ids: Vec<_> = taken.iter().map(|it| it.header("webhook-id")).collect();
     assert_eq!(ids.len(), 2, "{taken:#?}");
@@ -430,11 +432,13 @@ async fn what_ended_long_ago_is_forgotten_and_so_is_what_a_removed_site_had() {
 /// The example of docs/NOTIFICATIONS.md, in the hands of somebody who copies it.
 #[tokio::test]
 async fn the_example_for_receivers_tells_the_genuine_from_the_rest() {
-    let (service, receiver, _) = service().await;
-    completed(&service, "/about").await;
+    let (service, receiver, endpoint) = service().await;
     // The example goes by the time of day.
     let behind = time::OffsetDateTime::now_utc() - service.state.clock.now();
     service.advance(behind);
+    let (site, now) = (service.site(), service.state.clock.now());
+    let sent = service.state.store.send_test(site, endpoint, now).await;
+    assert!(sent.unwrap());
     notify(&service).await;
     let received = receiver.take().remove(0);
     let (_, example) = include_str!("../../docs/NOTIFICATIONS.md")

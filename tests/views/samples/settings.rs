@@ -363,7 +363,11 @@ pub(crate) fn notifications() -> NotificationsPage {
             ),
         ],
         form: EndpointForm {
-            url: Field::typed("http://example.com", Some("Begin with https://.".into())),
+            url: Field {
+                value: "http://example.com".into(),
+                error: Some("Begin with https://.".into()),
+                note: None,
+            },
             kind: EndpointKind::Slack,
             events: choices(&[]),
             events_error: Some("Choose at least one.".into()),

@@ -45,10 +45,7 @@ pub(crate) async fn create(
     let kind = text("kind").parse().unwrap_or_default();
     let events = chosen(&fields);
     let mut typed = EndpointForm {
-        url: Field::typed(
-            text("url"),
-            url.as_ref().err().map(|error| error.to_string()),
-        ),
+        url: Field::typed(text("url"), url.as_ref().err().map(ToString::to_string)),
         kind,
         events: choices(&events),
         events_error: events.is_empty().then(|| words::NO_EVENTS.to_owned()),
