@@ -38,12 +38,12 @@ namespace Sky.Editor.Services.CDN
         private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
         private static readonly HttpClient Http = new HttpClient { Timeout = Timeout.InfiniteTimeSpan };
 
-        private readonly SkyCdnConfig config;
+        private readonly CdnSetting setting;
         private readonly ILogger logger;
 
         public SkyCdnDriver(CdnSetting setting, ILogger logger)
         {
-            config = JsonConvert.DeserializeObject<SkyCdnConfig>(setting.Value);
+            this.setting = setting;
             this.logger = logger;
         }
 
@@ -54,7 +54,7 @@ namespace Sky.Editor.Services.CDN
 
         public Task<List<CdnResult>> PurgeCdn()
         {
-            return Publish("{\"everything\":true}");
+            return Publish(new { everything = true });
         }
 
         public Task<List<CdnResult>> PurgeCdn(List<string> purgeUrls)
@@ -66,11 +66,10 @@ namespace Sky.Editor.Services.CDN
             }
 
             // The home page is a page here, and not the whole site.
-            var paths = purgeUrls.Select(url => Quote(url == "/" ? "root" : url));
-            return Publish("{\"paths\":[" + string.Join(",", paths) + "]}");
+            return Publish(new { paths = purgeUrls.Select(url => url == "/" ? "root" : url ?? string.Empty) });
         }
 
-        private async Task<List<CdnResult>> Publish(string body)
+        private async Task<List<CdnResult>> Publish(object publish)
         {
             var result = new CdnResult
             {
@@ -81,14 +80,17 @@ namespace Sky.Editor.Services.CDN
             // The same key for each try: however often it is sent, it is one publish.
             var key = Guid.NewGuid().ToString();
             result.ClientRequestId = key;
+            var until = DateTimeOffset.UtcNow + Patience;
             using (var patience = new CancellationTokenSource(Patience))
             {
                 try
                 {
+                    var config = JsonConvert.DeserializeObject<SkyCdnConfig>(setting.Value);
+                    var body = JsonConvert.SerializeObject(publish);
                     while (true)
                     {
-                        var pause = await Try(result, key, body, patience.Token).ConfigureAwait(false);
-                        if (pause == null)
+                        var pause = await Try(result, config, key, body, patience.Token).ConfigureAwait(false);
+                        if (pause == null || DateTimeOffset.UtcNow + pause > until)
                         {
                             break;
                         }
@@ -102,7 +104,7 @@ namespace Sky.Editor.Services.CDN
                 }
                 catch (Exception error)
                 {
-                    result.Message = error.Message;
+                    result.Message = "The settings of skycms-cdn cannot be used: " + error.Message;
                 }
             }
 
@@ -120,7 +122,8 @@ namespace Sky.Editor.Services.CDN
         }
 
         /// <summary>Sends it once. Returns how long to wait before it is sent again; null: not at all.</summary>
-        private async Task<TimeSpan?> Try(CdnResult result, string key, string body, CancellationToken patience)
+        private static async Task<TimeSpan?> Try(
+            CdnResult result, SkyCdnConfig config, string key, string body, CancellationToken patience)
         {
             var site = string.IsNullOrEmpty(config.Site) ? "default" : config.Site;
             var address = config.Endpoint.TrimEnd('/') + "/api/sites/" + Uri.EscapeDataString(site) + "/publishes";
@@ -147,7 +150,7 @@ namespace Sky.Editor.Services.CDN
                     result.IsSuccessStatusCode = answer.StatusCode == HttpStatusCode.Accepted;
                     if (result.IsSuccessStatusCode)
                     {
-                        result.Id = answer.Headers.Location.OriginalString.Split('/').Last();
+                        result.Id = answer.Headers.Location?.OriginalString.Split('/').Last();
                         result.Message = "Stored as publish " + result.Id + ".";
                         return null;
                     }
@@ -162,29 +165,8 @@ namespace Sky.Editor.Services.CDN
         private static TimeSpan RetryAfter(HttpResponseMessage answer)
         {
             var retryAfter = answer.Headers.RetryAfter;
-            return retryAfter != null && retryAfter.Delta.HasValue ? retryAfter.Delta.Value : Pause;
-        }
-
-        private static string Quote(string text)
-        {
-            var json = new StringBuilder("\"");
-            foreach (var c in text)
-            {
-                if (c == '"' || c == '\\')
-                {
-                    json.Append('\\').Append(c);
-                }
-                else if (c < ' ')
-                {
-                    json.AppendFormat("\\u{0:x4}", (int)c);
-                }
-                else
-                {
-                    json.Append(c);
-                }
-            }
-
-            return json.Append('"').ToString();
+            var pause = retryAfter?.Delta ?? retryAfter?.Date - DateTimeOffset.UtcNow ?? Pause;
+            return pause < Pause ? Pause : pause;
         }
     }
 }

@@ -1,16 +1,18 @@
-// Calls the class that docs/DEVELOPERS.md shows.
+// Calls the class that docs/DEVELOPERS.md shows, and prints the publish's id, or why it has none.
 using System;
 using System.Net.Http;
 
 public static class Publish
 {
-    public static void Main()
+    public static int Main()
     {
         var publisher = new CdnPublisher(
             new HttpClient(),
             Environment.GetEnvironmentVariable("SKYCMS_CDN_URL"),
             "default",
             Environment.GetEnvironmentVariable("PUBLISH_HOOK_SECRET"));
-        Console.WriteLine(publisher.PublishAsync("article-42-7", "{\"paths\": [\"/csharp\"]}").Result);
+        var publish = publisher.PublishAsync("{\"paths\": [\"/csharp\"]}").Result;
+        Console.WriteLine(publish.Id ?? publish.Problem);
+        return publish.Id == null ? 1 : 0;
     }
 }

@@ -13,6 +13,7 @@ use crate::support::{DISTRIBUTION, KEY as ACCESS_KEY, Sandbox};
 
 const AWS_SECRET: &str = "pLanted/secret+of/cloudfront+0123456789a";
 const TYPED_SECRET: &str = "wRong/secret+typed/in+the/form0123456789";
+const PAIR_SECRET: &str = "pLanted/secret+of/a/key/pair/0123456789";
 const METRICS_TOKEN: &str = "planted token of the metrics";
 const GUESS: &str = "a wrong \"password\" & more/";
 
@@ -64,6 +65,8 @@ async fn no_secret_comes_out() {
     let service = Service::start_with(&[
         ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
         ("CloudFront__SecretAccessKey", AWS_SECRET),
+        ("PUBLISH_ACCESS_KEY_ID", "SKYCPLANTEDPAIR00001"),
+        ("PUBLISH_SECRET_ACCESS_KEY", PAIR_SECRET),
         ("METRICS_TOKEN", METRICS_TOKEN),
     ])
     .await;
@@ -87,6 +90,7 @@ async fn no_secret_comes_out() {
         EMBED_SECRET,
         KEY,
         AWS_SECRET,
+        PAIR_SECRET,
         TYPED_SECRET,
         GUESS,
         METRICS_TOKEN,

@@ -67,6 +67,11 @@ fn each_bad_value_is_named() {
             "localhost:4000",
             "http:// or https://",
         ),
+        (
+            "PUBLISH_SECRET_ACCESS_KEY",
+            "a/secret/of/a/key/pair/of/this/service/1",
+            "PUBLISH_ACCESS_KEY_ID: is needed together with the other half",
+        ),
         ("HISTORY_DAYS", "0", "positive number"),
         ("HISTORY_DAYS", "-1", "positive number"),
         ("HISTORY_DAYS", "many", "positive number"),
@@ -103,12 +108,13 @@ fn each_bad_value_is_named() {
     ] {
         let problem = read(&[(name, value)]).unwrap_err();
         let at_fault = problem.split(": ").next().unwrap();
-        if name.starts_with("CloudFront__") {
-            assert!(problem.contains(words), "{problem}");
-        } else {
-            assert_eq!(at_fault, name, "{problem}");
-            assert!(problem.contains(words), "{problem}");
-        }
+        // The half that is missing is at fault, not the one that is there.
+        assert_eq!(
+            at_fault == name,
+            !words.contains(": is needed"),
+            "{problem}"
+        );
+        assert!(problem.contains(words), "{problem}");
         assert!(!problem.contains('\n'), "{problem}");
     }
 }

@@ -20,6 +20,7 @@ mod postgres;
 mod queue;
 mod request;
 mod sandbox;
+mod senders;
 mod service;
 mod sites;
 mod table;
@@ -57,6 +58,8 @@ enum What {
     Idle(idle::Options),
     /// Memory and health of a service with the worst queue
     Queue(queue::Options),
+    /// What a storm of boto3's and Wagtail's calls comes to, at CloudFront and through the service
+    Senders(senders::Options),
     /// A server whose one route does nothing; the address is its first line
     #[command(hide = true)]
     Nothing,
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         What::Isolation(options) => isolation::run(&machine, &options),
         What::Idle(options) => idle::run(&machine, &options),
         What::Queue(options) => queue::run(&machine, &options),
+        What::Senders(options) => senders::run(&machine, &options),
         What::Nothing => nothing::serve(),
     };
     match done {

@@ -1,5 +1,6 @@
 //! `import-skycms`: takes over the CloudFront settings that SkyCMS keeps in its own database.
 
+mod publisher;
 mod row;
 
 use std::io::Read as _;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use self::publisher::Publisher;
 use super::output::say;
 use super::{CliError, SITE_HELP, audit};
 use crate::admin::Tester;
@@ -33,6 +35,9 @@ The row is JSON such as
   {\"CdnProvider\": 3, \"Value\":
    \"{\\\"DistributionId\\\":\\\"E…\\\",\\\"AccessKeyId\\\":\\\"AKIA…\\\",\\\"SecretAccessKey\\\":\\\"…\\\"}\"}
 
+or the whole table as a JSON array, with the publisher's URL in a row of its own: its host becomes the publisher host
+and its address the public address of a site that has none.
+
 The settings are tested as by “Save and test settings”. Those that pass are put in force; those that fail are kept as a
 draft, and what was in force stays in force.
 
@@ -47,6 +52,9 @@ pub struct ImportSkycms {
     file: PathBuf,
     #[arg(long, default_value = DEFAULT_SITE, help = SITE_HELP)]
     site: SiteName,
+    /// SkyCMS's publisher URL, where the input does not have it: `CosmosPublisherUrl`
+    #[arg(long, value_name = "URL")]
+    publisher_url: Option<Publisher>,
     /// Keep them as a draft, without a test and without asking AWS
     #[arg(long)]
     draft: bool,
@@ -55,11 +63,17 @@ pub struct ImportSkycms {
 impl ImportSkycms {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
         let text = self.read()?;
-        let form = row::form(&text).map_err(|error| CliError::WrongUse(error.to_string()))?;
-        let settings = Settings::parse(&form, &[])
+        let imported = row::read(&text).map_err(|error| CliError::WrongUse(error.to_string()))?;
+        let publisher = self.publisher_url.clone().or_else(|| {
+            let url = imported.publisher_url.as_deref()?;
+            url.parse().ok()
+        });
+        let settings = Settings::parse(&imported.form, &[])
             .map_err(|errors| CliError::WrongUse(format!("the row's Value: {errors}")))?;
         let database = Database::migrated(config, &Clock::system()).await?;
-        let done = self.save(config, &database.store, &settings).await;
+        let done = self
+            .save(config, &database.store, &settings, publisher.as_ref())
+            .await;
         database.close().await;
         done
     }
@@ -83,9 +97,13 @@ impl ImportSkycms {
         config: &Config,
         store: &Store,
         settings: &Settings,
+        publisher: Option<&Publisher>,
     ) -> Result<(), CliError> {
         let clock = Clock::system();
         let site = self.site_id(store, &clock).await?;
+        if let Some(publisher) = publisher {
+            publisher.save(store, &clock, &self.site).await?;
+        }
         let distribution = &settings.distribution_id;
         if self.draft {
             store

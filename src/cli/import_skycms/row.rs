@@ -1,5 +1,5 @@
 //! The CDN row of SkyCMS's settings table: `{"CdnProvider": 3, "Value": "{…}"}`, where the inner
-//! text is JSON too.
+//! text is JSON too; and beside it, where the whole table is given, the row with the publisher's URL.
 //!
 //! Nothing of the row is ever repeated in an error: any of it may be the secret.
 
@@ -19,6 +19,7 @@ const PROVIDERS: [&str; 7] = [
     "Fastly",
 ];
 const CLOUDFRONT: &str = "CloudFront";
+const PUBLISHER_URL: &str = "PublisherUrl";
 
 /// Why a row cannot be imported.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,25 +40,48 @@ pub(super) enum RowError {
     Missing(Vec<&'static str>),
 }
 
-/// What would have been typed into the form.
-pub(super) fn form(text: &str) -> Result<SettingsForm, RowError> {
-    match json(text, "the input")? {
+/// What SkyCMS knows of a site.
+pub(super) struct Imported {
+    /// What would have been typed into the form.
+    pub(super) form: SettingsForm,
+    /// Where readers find the site.
+    pub(super) publisher_url: Option<String>,
+}
+
+pub(super) fn read(text: &str) -> Result<Imported, RowError> {
+    let rows = match json(text, "the input")? {
         // As `sqlite3 -json` and exports print a table.
-        Value::Array(rows) => {
-            let mut problem = RowError::NotTheRow;
-            for row in rows {
-                match form_of(row) {
-                    Err(RowError::NotTheRow) => {}
-                    Err(RowError::OtherProvider(other)) => {
-                        problem = RowError::OtherProvider(other);
-                    }
-                    found => return found,
-                }
+        Value::Array(rows) => rows,
+        row => vec![row],
+    };
+    let publisher_url = rows.iter().find_map(publisher_url);
+    let mut problem = RowError::NotTheRow;
+    for row in rows {
+        match form_of(row) {
+            Err(RowError::NotTheRow) => {}
+            Err(RowError::OtherProvider(other)) => {
+                problem = RowError::OtherProvider(other);
             }
-            Err(problem)
+            found => {
+                return found.map(|form| Imported {
+                    form,
+                    publisher_url,
+                });
+            }
         }
-        row => form_of(row),
     }
+    Err(problem)
+}
+
+/// The publisher's URL in a row of its own, or in what the set-up wizard keeps.
+fn publisher_url(row: &Value) -> Option<String> {
+    let text = |object: &Value, name: &str| Some(field(object, name)?.as_str()?.to_owned());
+    let value = text(row, "Value");
+    if text(row, "Name").is_some_and(|name| name == PUBLISHER_URL) {
+        return value;
+    }
+    let state = value.and_then(|value| serde_json::from_str::<Value>(&value).ok());
+    text(state.as_ref().unwrap_or(row), PUBLISHER_URL)
 }
 
 fn form_of(mut row: Value) -> Result<SettingsForm, RowError> {

@@ -16,6 +16,10 @@ namespace Microsoft.Extensions.Logging
 
 namespace Newtonsoft.Json
 {
+    using System;
+    using System.Collections.Generic;
+    using System.Linq;
+    using System.Text;
     using System.Text.RegularExpressions;
 
     public static class JsonConvert
@@ -35,6 +39,39 @@ namespace Newtonsoft.Json
             }
 
             return value;
+        }
+
+        // As much as the examples send: texts, lists of them, numbers and truths.
+        public static string SerializeObject(object value)
+        {
+            var fields = value.GetType().GetProperties();
+            var members = fields.Select(field => Text(field.Name) + ":" + Value(field.GetValue(value)));
+            return "{" + string.Join(",", members) + "}";
+        }
+
+        private static string Value(object value)
+        {
+            var text = value as string;
+            if (text != null)
+            {
+                return Text(text);
+            }
+
+            var texts = value as IEnumerable<string>;
+            return texts == null
+                ? Convert.ToString(value).ToLowerInvariant()
+                : "[" + string.Join(",", texts.Select(Text)) + "]";
+        }
+
+        private static string Text(string text)
+        {
+            var json = new StringBuilder("\"");
+            foreach (var c in text)
+            {
+                json.Append(c == '"' || c == '\\' || c < ' ' ? string.Format("\\u{0:x4}", (int)c) : c.ToString());
+            }
+
+            return json.Append('"').ToString();
         }
     }
 }

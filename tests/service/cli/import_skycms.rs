@@ -217,3 +217,52 @@ async fn a_row_that_cannot_be_imported_says_why() {
     assert!(bench.slots().await.is_empty());
     assert!(bench.sandbox.ledger().await.is_empty());
 }
+
+#[tokio::test]
+async fn the_publishers_url_fills_in_what_the_site_does_not_say() {
+    let bench = Bench::start().await;
+    let rules = async || -> (Vec<String>, Option<String>) {
+        let mut connection = bench.database.connect().await;
+        sqlx::query_as("SELECT publisher_hosts, public_address FROM site")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    };
+    let found = |host: &str, address: &str| (vec![host.to_owned()], Some(address.to_owned()));
+    let table = json!([
+        { "Group": "PUBLISHER", "Name": "PublisherUrl", "Value": "https://www.example.com/" },
+        { "Group": "CDN", "Name": "CloudFront", "Value": row(json!(3), value()) },
+    ]);
+    let said = bench.import(&table.to_string(), &["--draft"]).await;
+    said.assert_ok();
+    assert!(
+        said.stdout
+            .contains("www.example.com is its publisher host now.")
+    );
+    let first = found("www.example.com", "https://www.example.com");
+    assert_eq!(rules().await, first);
+
+    let other = ["--draft", "--publisher-url", "https://other.example.com"];
+    let said = bench.import(&row(json!(3), value()), &other).await;
+    said.assert_ok();
+    assert!(!said.stdout.contains("publisher host"), "{said:?}");
+    assert_eq!(rules().await, first, "what is there stays");
+
+    let state = json!({
+        "PublisherUrl": "http://intranet.example.com", "CloudFrontDistributionId": DISTRIBUTION,
+        "CloudFrontAccessKeyId": KEY, "CloudFrontSecretAccessKey": SECRET,
+    });
+    let wizard =
+        json!({ "Group": "SYSTEM", "Name": "SETUP_WIZARD_STATE", "Value": state.to_string() });
+    let mut connection = bench.database.connect().await;
+    sqlx::query("UPDATE site SET publisher_hosts = '{}', public_address = NULL")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let imported = bench.import(&wizard.to_string(), &["--draft"]).await;
+    imported.assert_ok();
+    let host_alone = (vec!["intranet.example.com".to_owned()], None);
+    assert_eq!(rules().await, host_alone, "readers would not use https");
+    let said = bench.import("", &["--publisher-url", "www"]).await;
+    said.assert_failed(2, &["is not an address such as https://www.example.com"]);
+}

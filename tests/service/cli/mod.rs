@@ -7,6 +7,7 @@ mod database;
 mod dotenv;
 mod help;
 mod import_skycms;
+mod key;
 mod prune;
 mod publish;
 mod run;

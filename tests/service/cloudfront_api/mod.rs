@@ -38,11 +38,15 @@ async fn start(more: &[(&str, &str)]) -> Stepped {
 }
 
 fn client_with(service: &Stepped, access_key: &str, secret: &str) -> Client {
+    client_at(&service.api.base, access_key, secret)
+}
+
+pub(crate) fn client_at(endpoint: &str, access_key: &str, secret: &str) -> Client {
     let config = aws_sdk_cloudfront::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
         .credentials_provider(Credentials::new(access_key, secret, None, None, "test"))
-        .endpoint_url(&service.api.base)
+        .endpoint_url(endpoint)
         .retry_config(RetryConfig::disabled())
         .build();
     Client::from_conf(config)
@@ -52,7 +56,7 @@ fn client(service: &Stepped) -> Client {
     client_with(service, ACCESS_KEY, SECRET_KEY)
 }
 
-fn batch(reference: &str, paths: &[&str]) -> InvalidationBatch {
+pub(crate) fn batch(reference: &str, paths: &[&str]) -> InvalidationBatch {
     let count = i32::try_from(paths.len()).unwrap();
     let items = paths.iter().map(|path| (*path).to_owned()).collect();
     InvalidationBatch::builder()
@@ -69,7 +73,7 @@ fn batch(reference: &str, paths: &[&str]) -> InvalidationBatch {
 }
 
 /// The invalidation's id, or CloudFront's code and message.
-async fn create(
+pub(crate) async fn create(
     client: &Client,
     distribution: &str,
     batch: InvalidationBatch,

@@ -1,0 +1,80 @@
+//! SkyCMS's publisher URL: whose addresses it publishes, and where readers find them.
+
+use std::str::FromStr;
+
+use url::Url;
+
+use crate::cli::output::say;
+use crate::cli::{CliError, audit};
+use crate::clock::Clock;
+use crate::domain::edge::PublicAddress;
+use crate::domain::{AuditAction, PublisherHost, SiteName};
+use crate::store::{Directory, Store};
+
+/// A URL, of which scheme and host count.
+#[derive(Clone, Debug)]
+pub(super) struct Publisher {
+    host: PublisherHost,
+    /// None where readers would not use HTTPS.
+    address: Option<PublicAddress>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("is not an address such as https://www.example.com")]
+pub(super) struct NotAPublisherUrl;
+
+impl FromStr for Publisher {
+    type Err = NotAPublisherUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotAPublisherUrl> {
+        let url: Url = text.trim().parse().map_err(|_| NotAPublisherUrl)?;
+        let host = url.host_str().and_then(|host| host.parse().ok());
+        let origin = url.origin().ascii_serialization();
+        Ok(Self {
+            host: host.ok_or(NotAPublisherUrl)?,
+            address: PublicAddress::parse(&origin, false).ok(),
+        })
+    }
+}
+
+impl Publisher {
+    /// Fills in what the site does not say itself.
+    pub(super) async fn save(
+        &self,
+        store: &Store,
+        clock: &Clock,
+        name: &SiteName,
+    ) -> Result<(), CliError> {
+        let Some(site) = Directory::load(store).await?.site(name.as_str()) else {
+            return Ok(());
+        };
+        let mut done = Vec::new();
+        if site.intake.publisher_hosts.is_empty() {
+            let rules = &site.intake;
+            let hosts = [self.host.clone()];
+            store
+                .save_publishing(
+                    site.id,
+                    &hosts,
+                    &rules.related,
+                    rules.directory_variants,
+                    &site.origin_path,
+                )
+                .await?;
+            done.push(format!("{} is its publisher host now", self.host));
+        }
+        if let (None, Some(address)) = (&site.public_address, &self.address) {
+            store.save_public_address(site.id, Some(address)).await?;
+            done.push(format!("{address} is its public address now"));
+        }
+        if done.is_empty() {
+            return Ok(());
+        }
+        let (action, detail) = (AuditAction::ChangedPublishing, "imported from SkyCMS");
+        audit::write(store, clock, action, Some(site.id), detail).await?;
+        for done in done {
+            say(format_args!("{done}."));
+        }
+        Ok(())
+    }
+}

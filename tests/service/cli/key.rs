@@ -1,0 +1,86 @@
+//! `key`: key pairs come, change and go while the service runs.
+
+use serde_json::json;
+
+use super::run::run;
+use crate::cloudfront_api::{batch, client_at, create};
+use crate::support::{DISTRIBUTION, Database, Replica, Sandbox, eventually, variables};
+
+/// The pair that was printed.
+fn printed(stdout: &str) -> (String, String) {
+    let value = |name: &str| {
+        let line = stdout.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {stdout}"))
+            .to_owned()
+    };
+    (value("AWS_ACCESS_KEY_ID="), value("AWS_SECRET_ACCESS_KEY="))
+}
+
+#[tokio::test]
+async fn a_key_pair_is_made_used_rotated_and_revoked_beside_a_running_service() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let variables = variables(&database, &sandbox);
+    let replica = Replica::start_with(&variables).await;
+    let becomes = async |(access_key, secret): &(String, String), wanted: &str| {
+        let client = client_at(&replica.api.base, access_key, secret);
+        eventually(wanted, || async {
+            let created = create(&client, DISTRIBUTION, batch("r", &["/*"])).await;
+            let outcome = created.unwrap_or_else(|(_, code, _)| code);
+            (outcome == wanted || wanted == "accepted" && outcome.len() == 36).then_some(outcome)
+        })
+        .await
+    };
+
+    let made = run(&variables, &["key", "create", "SkyCMS", "--home"]).await;
+    assert_eq!(made.code(), 0, "{made:?}");
+    assert!(made.stderr.contains("shown this once"), "{made:?}");
+    let pair = printed(&made.stdout);
+    let id = becomes(&pair, "accepted").await;
+    assert_eq!(
+        replica.api.get_publish(&id).await["items"],
+        json!(["/", "/index.html"])
+    );
+
+    let listed = run(&variables, &["key", "list", "--json"]).await.json();
+    assert_eq!(
+        (
+            &listed["access_key_id"],
+            &listed["name"],
+            &listed["everything"]
+        ),
+        (&json!(pair.0), &json!("SkyCMS"), &json!("home"))
+    );
+    assert!(listed["rotated_at"].is_null(), "{listed}");
+    eventually("its use to be noted", || async {
+        let said = run(&variables, &["key", "list"]).await;
+        (!said.stdout.contains("never used")).then_some(())
+    })
+    .await;
+
+    let rotated = run(&variables, &["key", "rotate", &pair.0]).await;
+    assert_eq!(rotated.code(), 0, "{rotated:?}");
+    let next = printed(&rotated.stdout);
+    assert_eq!(next.0, pair.0, "rotated in place");
+    assert_ne!(next.1, pair.1);
+    becomes(&pair, "SignatureDoesNotMatch").await;
+    becomes(&next, "accepted").await;
+
+    let revoked = run(&variables, &["key", "revoke", &pair.0]).await;
+    revoked.assert_ok();
+    becomes(&next, "InvalidClientTokenId").await;
+    let listed = run(&variables, &["key", "list"]).await;
+    listed.assert_ok();
+    assert_eq!(listed.stdout, "");
+    run(&variables, &["key", "revoke", &pair.0])
+        .await
+        .assert_failed(2, &["the site has no key pair"]);
+    run(&variables, &["key", "create", "x", "--site", "shop"])
+        .await
+        .assert_failed(2, &["there is no site `shop`"]);
+    let mut connection = database.connect().await;
+    let audit: Vec<String> = sqlx::query_scalar("SELECT what FROM audit ORDER BY at")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(audit.len(), 3, "{audit:?}");
+}
