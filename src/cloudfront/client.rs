@@ -58,6 +58,17 @@ pub struct CloudFront {
     client: Client,
 }
 
+/// Makes a call. Each has an output and an error of a type of its own.
+macro_rules! answer {
+    ($call:expr) => {
+        $call
+            .send()
+            .await
+            .map(|output| Answer::new(output.request_id(), output.invalidation()))
+            .map_err(|error| Failure::of(&error))
+    };
+}
+
 impl CloudFront {
     /// Makes the client. Connects to nothing yet.
     pub fn new(options: Options) -> Self {
@@ -97,29 +108,19 @@ impl CloudFront {
         let config = signing(settings);
         let traced = Traced(trace.cloned());
         let answer = if distribution.is_tenant() {
-            self.client
+            let call = self
+                .client
                 .create_invalidation_for_distribution_tenant()
                 .id(distribution.as_str())
-                .invalidation_batch(batch)
-                .customize()
-                .config_override(config)
-                .interceptor(traced)
-                .send()
-                .await
-                .map(|output| Answer::new(output.request_id(), output.invalidation()))
-                .map_err(|error| Failure::of(&error))
+                .invalidation_batch(batch);
+            answer!(call.customize().config_override(config).interceptor(traced))
         } else {
-            self.client
+            let call = self
+                .client
                 .create_invalidation()
                 .distribution_id(distribution.as_str())
-                .invalidation_batch(batch)
-                .customize()
-                .config_override(config)
-                .interceptor(traced)
-                .send()
-                .await
-                .map(|output| Answer::new(output.request_id(), output.invalidation()))
-                .map_err(|error| Failure::of(&error))
+                .invalidation_batch(batch);
+            answer!(call.customize().config_override(config).interceptor(traced))
         };
         answer.map_or_else(Failure::created, Answer::created)
     }
@@ -133,27 +134,19 @@ impl CloudFront {
     ) -> GetOutcome {
         let config = signing(settings);
         let answer = if distribution.is_tenant() {
-            self.client
+            let call = self
+                .client
                 .get_invalidation_for_distribution_tenant()
                 .distribution_tenant_id(distribution.as_str())
-                .id(id.as_str())
-                .customize()
-                .config_override(config)
-                .send()
-                .await
-                .map(|output| Answer::new(output.request_id(), output.invalidation()))
-                .map_err(|error| Failure::of(&error))
+                .id(id.as_str());
+            answer!(call.customize().config_override(config))
         } else {
-            self.client
+            let call = self
+                .client
                 .get_invalidation()
                 .distribution_id(distribution.as_str())
-                .id(id.as_str())
-                .customize()
-                .config_override(config)
-                .send()
-                .await
-                .map(|output| Answer::new(output.request_id(), output.invalidation()))
-                .map_err(|error| Failure::of(&error))
+                .id(id.as_str());
+            answer!(call.customize().config_override(config))
         };
         answer.map_or_else(Failure::got, Answer::got)
     }
