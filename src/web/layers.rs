@@ -14,9 +14,9 @@ use tower_http::set_header::response::SetMultipleResponseHeadersLayer;
 use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 
 use super::render::render;
-use crate::web::AppState;
 use crate::web::api::{cloudfront, refused};
 use crate::web::http::error::Error;
+use crate::web::state::AppState;
 
 /// The largest body of a publish, in bytes.
 const LARGEST_BODY: usize = 1 << 20;

@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 
-use crate::web::AppState;
 use crate::web::api::cloudfront;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Error;
@@ -19,6 +18,7 @@ use crate::web::pages::layout::layout;
 use crate::web::pages::signed_in::{Reader, SignedIn};
 use crate::web::pages::views::{ErrorPage, Nav};
 use crate::web::pages::words::errors;
+use crate::web::state::AppState;
 
 /// The layer that gives errors their words.
 pub(crate) async fn render(

@@ -17,7 +17,6 @@ use utoipa_axum::routes;
 
 use super::layers::{around, never_framed, same_origin};
 use crate::store::Role;
-use crate::web::AppState;
 use crate::web::api::description::{self, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::error::Error;
@@ -28,6 +27,7 @@ use crate::web::pages::settings::{
 use crate::web::pages::signed_in::mark_page;
 use crate::web::pages::visit::{Visitor, see};
 use crate::web::pages::{activity, assets, audit, docs, events, layout, purge, sites};
+use crate::web::state::AppState;
 
 /// The largest form of a page, in bytes.
 const LARGEST_FORM: usize = 16 << 10;

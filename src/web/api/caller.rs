@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::TraceParent;
 use crate::store::{Proof, RepeatKey, Site};
-use crate::web::AppState;
 use crate::web::api::proved::ProvedSite;
 use crate::web::api::signature::Signature;
 use crate::web::http::error::{Error, Result, Unproved};
+use crate::web::state::AppState;
 
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;

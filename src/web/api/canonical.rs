@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::{Canonical, ItemError, PublishRequest, canonicalize};
 use crate::store::Site;
-use crate::web::AppState;
+use crate::web::state::AppState;
 
 /// A request with more bytes of paths and tags takes its turn.
 const HEAVY: usize = 64 << 10;

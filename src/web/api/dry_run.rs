@@ -11,8 +11,8 @@ use crate::domain::{
     WaitReason, Waiting, Widened, explain, hints, plan,
 };
 use crate::store::Site;
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
+use crate::web::state::AppState;
 
 /// What would be sent, had nothing else been waiting. Together with what waits it can only take fewer paths.
 pub(crate) struct DryRun {

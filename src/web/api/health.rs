@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::web::AppState;
 use crate::web::api::openapi::OPERATIONS;
+use crate::web::state::AppState;
 
 /// How long the database may take to give a sign of life: less than common probes wait.
 const TIMEOUT: Duration = Duration::from_millis(800);

@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::domain::{InvalidationStatus, Item, WaitReason};
 use crate::store::{Invalidation, InvalidationFilter};
-use crate::web::AppState;
 use crate::web::api::caller::Caller;
 use crate::web::api::openapi::{self, OfList, SitePath, examples};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Query;
+use crate::web::state::AppState;
 
 /// Rows on a page unless told.
 const DEFAULT_LIMIT: u16 = 50;

@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;
 
 use crate::metrics::CONTENT_TYPE;
-use crate::web::AppState;
 use crate::web::api::caller::{bearer, sha256};
 use crate::web::api::openapi::{OPERATIONS, OfMetrics};
 use crate::web::http::error::{Error, Result};
+use crate::web::state::AppState;
 
 /// How long the database may take. A scrape is worth more without what it tells than too late.
 const TIMEOUT: Duration = Duration::from_secs(2);

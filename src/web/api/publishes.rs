@@ -15,7 +15,6 @@ use uuid::Uuid;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened};
 use crate::store::{Acceptance, NewPublish, Publish, Site};
-use crate::web::AppState;
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::canonical::canonical;
 use crate::web::api::dry_run::{self, DryRunBody};
@@ -27,6 +26,7 @@ use crate::web::api::openapi::{
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::places::Holder;
+use crate::web::state::AppState;
 
 /// A publish, and how far it is.
 #[derive(Serialize, ToSchema)]

@@ -11,9 +11,9 @@ use axum::response::Response;
 use super::cloudfront;
 use super::proved::ProvedSite;
 use crate::store::{Endpoint, RefusedCall, SiteId};
-use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Error;
+use crate::web::state::AppState;
 
 /// How much of a reason is kept.
 const LONGEST: usize = 500;

@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use ipnet::IpNet;
 
-use crate::web::AppState;
+use crate::web::state::AppState;
 
 /// The address of whoever made a request.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,6 @@ use crate::domain::{InvalidationStatus, Item, PublishState, Region, WaitReason};
 use crate::store::{
     Acceptance, NewPublish, Publish, PublishFilter, PublishSummary, RepeatKey, parse_items,
 };
-use crate::web::AppState;
 use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
@@ -21,6 +20,7 @@ use crate::web::pages::views::{
 };
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
+use crate::web::state::AppState;
 use axum::response::Response;
 
 /// What to list.

@@ -9,9 +9,9 @@ use super::views::{AuditEntry, AuditPage, Nav, PAGE_SIZE, Paging};
 use super::visit::{Visitor, html};
 use super::words;
 use crate::store::AuditFilter;
-use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
+use crate::web::state::AppState;
 
 /// What to list.
 #[derive(Deserialize)]

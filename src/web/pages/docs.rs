@@ -9,7 +9,6 @@ use axum::http::HeaderMap;
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
-use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Result;
 use crate::web::pages::auth::session;
@@ -19,6 +18,7 @@ use crate::web::pages::views::{
     Shape,
 };
 use crate::web::pages::visit::html;
+use crate::web::state::AppState;
 use axum::response::Response;
 
 /// `GET /docs`.

@@ -8,11 +8,11 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
 use futures_util::stream;
 
-use crate::web::AppState;
 use crate::web::http::error::Error;
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors;
 use crate::web::places::Holder;
+use crate::web::state::AppState;
 
 /// When a stream too many may be tried again.
 const LATER: time::Duration = time::Duration::seconds(10);

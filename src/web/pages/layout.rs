@@ -7,7 +7,7 @@ use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
 use super::words::{Severity, errors};
 use crate::domain::{DEFAULT_SITE, site_name};
 use crate::store::{Session, Site, Source};
-use crate::web::AppState;
+use crate::web::state::AppState;
 
 /// The layout of a page about no site; its links lead to the first site that the reader sees.
 pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Layout {

@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 
 use crate::domain::DistributionId;
 use crate::store::Site;
-use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
     Chart, Count, Held, Hour, Meter, Overview, Progress, Span, Usd, Work,
 };
+use crate::web::state::AppState;
 
 /// Reads what the overview shows.
 pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Overview> {

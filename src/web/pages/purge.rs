@@ -6,7 +6,6 @@ use serde::Deserialize;
 use crate::domain::AuditAction;
 use crate::domain::{Fate, Item, ItemError, PublishRequest, canonicalize};
 use crate::store::NewPublish;
-use crate::web::AppState;
 use crate::web::api::dry_run::{DryRun, dry_run};
 use crate::web::api::publishes::accept;
 use crate::web::http::error::Result;
@@ -17,6 +16,7 @@ use crate::web::pages::views::{
 use crate::web::pages::visit::refused;
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words::purge as words;
+use crate::web::state::AppState;
 use axum::response::Response;
 
 /// The fields of the form.

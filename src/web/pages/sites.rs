@@ -8,7 +8,6 @@ use crate::admin::sites::{self, SiteError};
 use crate::domain::AuditAction;
 use crate::domain::{DEFAULT_SITE, SiteName};
 use crate::store::{Site, SiteId};
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
@@ -17,6 +16,7 @@ use crate::web::pages::views::{ConfirmPage, Field, Flash, Nav, SiteRow, SitesPag
 use crate::web::pages::visit::{Confirmation, refused};
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::sites as words;
+use crate::web::state::AppState;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;

@@ -16,8 +16,8 @@ use super::views::{Layout, Nav};
 use crate::admin::audit::{self, Actor};
 use crate::domain::AuditAction;
 use crate::store::{Site, SiteId};
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
+use crate::web::state::AppState;
 
 /// Somebody who is signed in. No page for which one has to be begins without it.
 #[derive(Clone)]

@@ -11,9 +11,9 @@ use super::fault::Fault;
 use super::signature::{Claim, Signed};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
-use crate::web::AppState;
 use crate::web::api::proved::ProvedSite;
 use crate::web::http::error::Error;
+use crate::web::state::AppState;
 
 /// A verified call for a site's distribution.
 pub(crate) struct Call {

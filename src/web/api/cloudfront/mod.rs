@@ -28,10 +28,10 @@ pub(crate) use self::fault::{finish, refused_proof};
 pub(crate) use self::version::is_call;
 use crate::domain::PublishState;
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
-use crate::web::AppState;
 use crate::web::api::canonical::canonical;
 use crate::web::api::publishes::accept;
 use crate::web::http::error::Error;
+use crate::web::state::AppState;
 
 /// The most summaries in one answer, and how many there are unless asked: as at CloudFront.
 const MOST_LISTED: u16 = 100;

@@ -10,7 +10,6 @@ use time::{Duration, OffsetDateTime};
 use crate::admin::audit::{self, Actor};
 use crate::domain::AuditAction;
 use crate::store::{Role, Session, SiteId, Source, hash};
-use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
@@ -19,6 +18,7 @@ use crate::web::pages::layout::{home, layout};
 use crate::web::pages::views::{ConfirmPage, Nav};
 use crate::web::pages::visit::{html, see};
 use crate::web::pages::words::account::{self as words, ticket};
+use crate::web::state::AppState;
 use axum::response::Response;
 
 /// Whom the token must be meant for.

@@ -11,12 +11,12 @@ use super::password::Owner;
 use super::sign_in::{Verdict, check, wait_words};
 use crate::domain::{AuditAction, SecondStep};
 use crate::store::{ADMIN, TryingClient};
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Form;
 use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
 use crate::web::pages::visit::{html, see};
 use crate::web::pages::words::account as words;
+use crate::web::state::AppState;
 
 /// What turns it on or off.
 #[derive(Deserialize)]

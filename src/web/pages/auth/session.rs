@@ -16,13 +16,13 @@ use cookie::{Cookie, SameSite};
 use crate::clock::Clock;
 use crate::domain::DEFAULT_SITE;
 use crate::store::{Beginning, Role, Session, Source, TokenHash, hash};
-use crate::web::AppState;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::signed_in::{Reader, SignedIn};
 use crate::web::pages::visit::see;
 use crate::web::pages::words::account as words;
 use crate::web::skycms::Word;
+use crate::web::state::AppState;
 
 /// The session of a page of its own.
 const SESSION: &str = "session";

@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use crate::domain::AuditAction;
 use crate::store::Source;
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::pages::views::{Flash, Nav, SessionRow, SessionsPage};
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
+use crate::web::state::AppState;
 
 /// What was just done, told once after a redirect.
 #[derive(Deserialize)]

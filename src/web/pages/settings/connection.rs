@@ -10,13 +10,13 @@ use super::page::{Notice, page};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
 use crate::store::Slot;
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session::asks_for_events;
 use crate::web::pages::views::{ConfirmPage, Nav, Section};
 use crate::web::pages::visit::{Confirmation, Visit, html, refused};
 use crate::web::pages::words::settings as words;
+use crate::web::state::AppState;
 
 /// The fields of the form.
 #[derive(Deserialize)]

@@ -5,11 +5,11 @@ use axum::response::Response;
 
 use super::page::{Notice, layout};
 use crate::domain::AuditAction;
-use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::pages::views::{HookPage, KeyPair, Revealed, Section, SigningSecret, Token};
 use crate::web::pages::visit::{Visit, html};
+use crate::web::state::AppState;
 
 /// `GET /settings/cdn/hook`.
 pub(crate) async fn show(

@@ -9,12 +9,12 @@ use super::hook::{reveal, revoked};
 use super::tokens::{Numbered, name_of};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, NewKeyPair};
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::views::Revealed;
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::settings as words;
+use crate::web::state::AppState;
 
 /// The name of a new key pair, and what its sender means by `/*`.
 #[derive(Deserialize)]

@@ -12,7 +12,6 @@ use super::tokens::Numbered;
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
 use crate::store::{DeliveryState, DeliveryView, EndpointView, MAX_ENDPOINTS, NewEndpoint};
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::views::{
@@ -21,6 +20,7 @@ use crate::web::pages::views::{
 };
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::notifications as words;
+use crate::web::state::AppState;
 
 /// Fields by name: each event has one of its own.
 type Fields = BTreeMap<String, String>;

@@ -5,13 +5,13 @@ use serde::Deserialize;
 use super::shown::{active_settings, draft_settings, stored_form, test_result, typed_form};
 use crate::domain::{Advice, FieldErrors, Operation, Partition, SettingsForm};
 use crate::store::{SavedSettings, Site, Slot};
-use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
     Connection, ConnectionPage, Count, Flash, IamPolicy, Layout, Nav, Section, TestResult,
 };
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::settings as words;
+use crate::web::state::AppState;
 
 /// What was just done, told once after a redirect.
 #[derive(Deserialize)]

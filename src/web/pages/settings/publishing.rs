@@ -11,7 +11,6 @@ use crate::domain::intake::MAX_RULES;
 use crate::domain::{
     AuditAction, IntakeRules, OriginPath, PublishRequest, PublisherHost, RelatedRule, canonicalize,
 };
-use crate::web::AppState;
 use crate::web::api::dry_run::dry_run;
 use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
@@ -19,6 +18,7 @@ use crate::web::pages::purge::preview;
 use crate::web::pages::views::{Field, Preview, PublishingForm, PublishingPage, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{purge, settings as words};
+use crate::web::state::AppState;
 
 /// Fields of “Publishing”.
 #[derive(Default, Deserialize)]

@@ -5,11 +5,11 @@ use axum::response::Response;
 
 use super::page::layout;
 use crate::store::Endpoint;
-use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::pages::views::{RefusedPage, RefusedRow, Section};
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words::settings as words;
+use crate::web::state::AppState;
 
 /// `GET /settings/cdn/refused`, newest first.
 pub(crate) async fn show(State(state): State<AppState>, visit: Visit) -> Result<Response> {

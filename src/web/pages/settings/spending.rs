@@ -8,13 +8,13 @@ use super::page::{Notice, layout};
 use super::shown::spending_form;
 use crate::domain::plan::DEFAULT_THRESHOLD;
 use crate::domain::{AuditAction, MonthlyLimit, PastLimit, PolicyName, Spending};
-use crate::web::AppState;
 use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::overview::meter;
 use crate::web::pages::views::{Field, Section, SpendingForm, SpendingPage};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::settings as words;
+use crate::web::state::AppState;
 
 /// Fields of “Policy”.
 #[derive(Default, Deserialize)]

@@ -10,11 +10,11 @@ use futures_util::stream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::domain::{AuditAction, Settings, TestReport};
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::views::{Layout, Nav, Section, TestPart, TestResult, Tested};
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::{errors, settings as words};
+use crate::web::state::AppState;
 
 /// A test that is under way.
 pub(crate) struct Underway {

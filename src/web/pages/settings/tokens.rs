@@ -10,12 +10,12 @@ use super::hook::{reveal, revoked};
 use crate::admin::fresh_token;
 use crate::domain::AuditAction;
 use crate::domain::HookSecret;
-use crate::web::AppState;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::views::Revealed;
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::settings as words;
+use crate::web::state::AppState;
 
 /// The longest name of a token.
 const LONGEST_NAME: usize = 100;
