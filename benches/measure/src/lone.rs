@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::Failure;
-use crate::http::Connection;
+use crate::http::{Answer, Connection};
 use crate::sandbox::Sandbox;
 use crate::service::Service;
 use crate::table::percentile;
@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One who publishes to a site, one at a time.
 pub(crate) struct Publisher {
+    address: String,
     connection: Connection,
     site: String,
     headers: String,
@@ -36,6 +37,7 @@ pub(crate) struct Waits {
 impl Publisher {
     pub(crate) fn new(service: &Service, site: &str, token: &str) -> Result<Self, Failure> {
         Ok(Self {
+            address: service.address.clone(),
             connection: Connection::to(&service.address)?,
             site: site.to_owned(),
             headers: format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n"),
@@ -48,9 +50,7 @@ impl Publisher {
         self.published += 1;
         let body = json!({ "paths": [format!("/lone/{}/{}", std::process::id(), self.published)] });
         let path = format!("/api/sites/{}/publishes", self.site);
-        let answer = self
-            .connection
-            .call("POST", &path, &self.headers, &body.to_string())?;
+        let answer = self.call("POST", &path, &body.to_string())?;
         if answer.status != 202 {
             return Err(format!("a publish was not accepted: {}", answer.text()).into());
         }
@@ -58,10 +58,19 @@ impl Publisher {
         Ok(publish["id"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// A server that is crowded closes idle connections, as any may: a client then opens another.
+    fn call(&mut self, method: &str, path: &str, body: &str) -> Result<Answer, Failure> {
+        if let Ok(answer) = self.connection.call(method, path, &self.headers, body) {
+            return Ok(answer);
+        }
+        self.connection = Connection::to(&self.address)?;
+        self.connection.call(method, path, &self.headers, body)
+    }
+
     /// A publish as it stands.
     pub(crate) fn read(&mut self, id: &str) -> Result<Value, Failure> {
         let path = format!("/api/sites/{}/publishes/{id}", self.site);
-        let answer = self.connection.call("GET", &path, &self.headers, "")?;
+        let answer = self.call("GET", &path, "")?;
         Ok(serde_json::from_slice(&answer.body)?)
     }
 
