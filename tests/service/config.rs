@@ -1,5 +1,7 @@
 //! A bad value stops the start with one line that names the variable and says what is wrong.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
@@ -117,6 +119,36 @@ fn each_bad_value_is_named() {
         assert!(problem.contains(words), "{problem}");
         assert!(!problem.contains('\n'), "{problem}");
     }
+}
+
+#[test]
+fn every_variable_is_in_the_example() {
+    let asked = RefCell::new(BTreeSet::new());
+    // These two are what the reading of others hangs on.
+    let read = Config::from_variables(|name| {
+        let name = name.trim_end_matches("_FILE");
+        asked.borrow_mut().insert(name.to_owned());
+        match name {
+            "LISTEN_ADDR" => Some("0.0.0.0:8080".into()),
+            "SKYCMS_URL" => Some("http://skycms:8080".into()),
+            _ => None,
+        }
+    });
+    assert!(
+        read.unwrap_err()
+            .to_string()
+            .contains("ALLOW_INSECURE_HTTP")
+    );
+    let asked = asked.into_inner();
+
+    let example = include_str!("../../.env.example");
+    let shown = example.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix('#')?.split_once('=')?;
+        (!name.contains(' ')).then(|| name.to_owned())
+    });
+    let mut shown: BTreeSet<String> = shown.collect();
+    assert!(shown.remove("SKYCMS_CDN_URL"), "it is the command line's");
+    assert_eq!(asked, shown, "read by the service, and in .env.example");
 }
 
 #[test]
