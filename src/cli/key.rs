@@ -77,6 +77,9 @@ impl Keys {
             .site_id(&self.site)
             .await?
             .ok_or_else(|| CliError::WrongUse(format!("there is no site `{}`", self.site)))?;
+        let record = async |action, detail: &str| {
+            audit::write(store, clock, action, Some(site), detail).await
+        };
         match self.command {
             KeyCommand::List { json } => list(store, site, json).await,
             KeyCommand::Create { name, home } => {
@@ -85,14 +88,7 @@ impl Keys {
                     .add_key_pair(site, clock.id(), &name, &pair, home, clock.now())
                     .await?;
                 let detail = format!("{}, {name}", pair.access_key_id);
-                audit::write(
-                    store,
-                    clock,
-                    AuditAction::CreatedKeyPair,
-                    Some(site),
-                    detail,
-                )
-                .await?;
+                record(AuditAction::CreatedKeyPair, &detail).await?;
                 print(&pair);
                 Ok(())
             }
@@ -102,15 +98,7 @@ impl Keys {
                 store
                     .rotate_key_pair(site, known.id, &secret, clock.now())
                     .await?;
-                let detail = access_key_id.as_str();
-                audit::write(
-                    store,
-                    clock,
-                    AuditAction::RotatedKeyPair,
-                    Some(site),
-                    detail,
-                )
-                .await?;
+                record(AuditAction::RotatedKeyPair, &access_key_id).await?;
                 print(&NewKeyPair {
                     access_key_id,
                     secret,
@@ -120,15 +108,7 @@ impl Keys {
             KeyCommand::Revoke { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 store.revoke_key_pair(site, known.id).await?;
-                let detail = access_key_id.as_str();
-                audit::write(
-                    store,
-                    clock,
-                    AuditAction::RevokedKeyPair,
-                    Some(site),
-                    detail,
-                )
-                .await?;
+                record(AuditAction::RevokedKeyPair, &access_key_id).await?;
                 say(format_args!("{access_key_id} was revoked."));
                 Ok(())
             }
