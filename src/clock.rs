@@ -22,7 +22,6 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's clock.
     pub fn system() -> Self {
         Self::from_source(OffsetDateTime::now_utc)
     }
@@ -82,7 +81,6 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         *self.hand.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }

@@ -8,7 +8,6 @@ use tracing_subscriber::prelude::*;
 
 use crate::config::{Config, LogFormat};
 
-/// Where log lines go.
 #[derive(Clone, Copy, Debug)]
 pub enum Output {
     /// The service's log is its output. Of sqlx only warnings: it passes on PostgreSQL's notices.

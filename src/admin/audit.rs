@@ -7,7 +7,6 @@ use crate::store::{AuditRecord, SiteId, Source, Store, StoreError};
 /// The longest name of a user that is kept.
 const LONGEST_NAME: usize = 200;
 
-/// Who did something.
 #[derive(Clone, Copy)]
 pub(crate) struct Actor<'a> {
     pub(crate) name: &'a str,

@@ -39,10 +39,8 @@ struct EdgeCheck {
     detail: Option<String>,
 }
 
-/// What is waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// That the publish has ended.
     Ended,
     /// That readers get its pages as they are now, too.
     Fresh,

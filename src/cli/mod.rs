@@ -69,7 +69,6 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// What is to be done.
     pub fn command(self) -> Command {
         self.command.unwrap_or(Command::Serve)
     }

@@ -7,7 +7,6 @@ pub(super) fn say(answer: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{answer}");
 }
 
-/// What is worth knowing besides.
 pub(super) fn note(words: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "skycms-cdn: {words}");
 }

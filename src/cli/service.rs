@@ -16,7 +16,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For an answer, beyond the time that the service was asked to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// One site of the service.
 pub(super) struct Service {
     /// The address of the site's publishes.
     publishes: String,
@@ -108,7 +107,6 @@ impl Service {
         self.ask(request, Duration::ZERO).await
     }
 
-    /// What would be sent.
     pub(super) async fn dry_run(&self, body: &Value) -> Result<Value, Trouble> {
         let request = self.http.post(format!("{}?dry_run=true", self.publishes));
         self.ask(request.json(body), Duration::ZERO).await

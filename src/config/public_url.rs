@@ -51,7 +51,6 @@ impl PublicUrl {
         format!("{vouched}{name}")
     }
 
-    /// The path of cookies.
     pub fn cookie_path(&self) -> &str {
         if self.prefix.is_empty() {
             "/"

@@ -9,7 +9,6 @@ use super::{ConfigError, Variables, error};
 pub struct SkyCmsConfig {
     /// Where this service reaches it.
     pub url: Url,
-    /// The cookie of its session.
     pub cookie: String,
     /// The page that it opens to administrators alone.
     pub admin_page: Url,

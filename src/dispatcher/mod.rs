@@ -282,7 +282,6 @@ impl Alarm {
     }
 }
 
-/// How a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     /// CloudFront was called, and the dispatcher woken for what that may have changed.

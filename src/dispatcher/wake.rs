@@ -41,7 +41,6 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Turn {
     wake: Wake,
-    /// Whose turn it is.
     pub(super) site: SiteId,
 }
 

@@ -21,12 +21,10 @@ pub struct Bucket {
     pub tokens: f64,
     /// Calls that come back a second.
     pub rate: f64,
-    /// As of when.
     pub refilled_at: OffsetDateTime,
 }
 
 impl Bucket {
-    /// A full bucket.
     pub fn full(limits: &Limits, now: OffsetDateTime) -> Self {
         Self {
             tokens: f64::from(limits.request_burst),

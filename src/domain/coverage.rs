@@ -29,7 +29,6 @@ struct Entry<'a> {
 pub struct Need {
     /// Paths without wildcard, and tags.
     pub files: usize,
-    /// Wildcard paths.
     pub wildcards: usize,
     /// Bytes of both.
     pub bytes: usize,

@@ -18,15 +18,12 @@ use super::{Limits, Room, Usage};
 pub struct Flow {
     /// Files and tags. Below zero after more than one second's worth.
     pub file_tokens: f64,
-    /// Wildcards.
     pub wildcard_tokens: f64,
-    /// As of when.
     #[serde(with = "time::serde::rfc3339")]
     pub refilled_at: OffsetDateTime,
 }
 
 impl Flow {
-    /// Full buckets.
     pub fn full(limits: &Limits, now: OffsetDateTime) -> Self {
         let full = |rate: Option<f64>| rate.map_or(0.0, capacity);
         Self {

@@ -122,7 +122,6 @@ pub fn fold(items: &[&Item], known: &KnownPaths, goal: FoldGoal) -> Vec<Item> {
 }
 
 struct Tree<'a> {
-    /// The items, sorted.
     leaves: Vec<&'a Item>,
     /// Children stand before their parents; the last is the root.
     inner: Vec<Inner<'a>>,

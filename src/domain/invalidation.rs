@@ -30,7 +30,6 @@ macro_rules! token {
                 if is_token(&text) { Ok(Self(text)) } else { Err(NotAToken) }
             }
 
-            /// The text itself.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -12,7 +12,6 @@ use super::{CacheTag, InvalidationPath};
 pub enum Item {
     /// A path, perhaps with a wildcard at its end.
     Path(InvalidationPath),
-    /// A cache tag.
     Tag(CacheTag),
 }
 

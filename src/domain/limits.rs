@@ -22,11 +22,9 @@ pub fn is_in_progress(since: OffsetDateTime, now: OffsetDateTime) -> bool {
 /// one; the request rate is unpublished, and its default is what an AWS maintainer named.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Files in progress a distribution.
     pub files_in_progress: u32,
     /// Wildcard paths in progress a distribution.
     pub wildcards_in_progress: u32,
-    /// Paths one request may hold.
     pub paths_per_request: u32,
     /// `CreateInvalidation` calls a second for each access key, in the long run.
     pub requests_per_second: f64,
@@ -41,7 +39,6 @@ pub struct Limits {
     pub files_known: bool,
     /// The same for wildcards.
     pub wildcards_known: bool,
-    /// What paths cost.
     pub prices: Prices,
     /// How long the quotas may take to clear what waits before it is folded, where the site's
     /// policy allows that.

@@ -98,7 +98,6 @@ pub fn projected_paths(so_far: u64, now: OffsetDateTime) -> u64 {
 /// A site's own limit of paths a month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthlyLimit {
-    /// The paths it may send.
     pub paths: u64,
     /// What happens once it has.
     pub then: PastLimit,

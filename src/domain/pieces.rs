@@ -9,11 +9,9 @@ const MOST_REFUSALS: u32 = 40;
 /// What has come of the other pieces of a batch that was refused for one of its items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Search {
-    /// Pieces that were refused.
     pub refused: u32,
-    /// Those of them that were a single item.
+    /// How many of the refused were a single item.
     pub refused_alone: u32,
-    /// Pieces that were accepted.
     pub accepted: u32,
 }
 

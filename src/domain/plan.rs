@@ -36,7 +36,6 @@ use super::{
 /// A publish that was accepted and not yet planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its id.
     pub publish: Uuid,
     /// What it asks for, canonical.
     pub items: Vec<Item>,
@@ -84,12 +83,10 @@ pub const DEFAULT_THRESHOLD: u32 = 100;
 pub struct PlanInput<'a> {
     /// The waiting publishes, oldest first.
     pub waiting: &'a [Waiting],
-    /// What may be sent now.
     pub room: Room,
     /// What the room grows to once nothing is in progress. Below one of each nothing could ever be
     /// sent, so it is read as one.
     pub quota: Room,
-    /// The site's policy.
     pub policy: Policy,
     /// What the site has published lately.
     pub known_paths: &'a KnownPaths,
@@ -102,7 +99,6 @@ pub struct PlanInput<'a> {
     pub overdue: bool,
 }
 
-/// What to send.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The invalidation batches in the order of sending. The first fits the room of now, each other
@@ -116,7 +112,6 @@ pub struct Plan {
     pub is_limited: bool,
     /// The wildcards that nobody asked for by themselves.
     pub folds: Vec<Item>,
-    /// What planning saved.
     pub saved: Saved,
 }
 
@@ -129,7 +124,6 @@ pub struct PlannedBatch {
     pub publishes: Vec<Uuid>,
 }
 
-/// Why publishes are left waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Holdup {

@@ -36,9 +36,7 @@ pub const LONGEST_MEMORY: Duration = CLIENT_MEMORY;
 /// Tries that failed, or that are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tries {
-    /// How many.
     pub failures: u32,
-    /// When the last began.
     pub last: OffsetDateTime,
 }
 

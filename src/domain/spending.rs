@@ -24,7 +24,6 @@ pub enum PolicyName {
     Everything,
 }
 
-/// What the owner chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spending {
     /// How much more than what was asked may be purged.
@@ -146,7 +145,6 @@ impl Terms {
 /// What a month cost, and will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeterReading {
-    /// Paths of the site.
     pub site_paths: u64,
     /// What coalescing and folding saved it.
     pub site_saved: u64,
@@ -154,7 +152,6 @@ pub struct MeterReading {
     pub site_cost: MicroUsd,
     /// Paths of the access key, of all sites; see [`MonthUsage`].
     pub key_paths: u64,
-    /// What those cost.
     pub key_cost: MicroUsd,
     /// Paths that are free each month.
     pub free_paths: u64,
@@ -162,7 +159,6 @@ pub struct MeterReading {
     pub free_left: u64,
     /// Paths of the access key by the month's end, if it goes on like this.
     pub projected_paths: u64,
-    /// What those will cost.
     pub projected_cost: MicroUsd,
 }
 
@@ -207,15 +203,9 @@ pub fn next_month(at: OffsetDateTime) -> OffsetDateTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldNote {
     /// The month's limit is reached, and the owner chose to hold.
-    MonthlyLimit {
-        /// When the next month begins.
-        until: OffsetDateTime,
-    },
+    MonthlyLimit { until: OffsetDateTime },
     /// The quotas leave publishes waiting, and the policy exact does not fold them.
-    Backlog {
-        /// Since when.
-        since: OffsetDateTime,
-    },
+    Backlog { since: OffsetDateTime },
 }
 
 impl HeldNote {

@@ -43,7 +43,6 @@ impl TraceParent {
         Self(format!("{}{span:016x}{}", &self.0[..36], &self.0[52..]))
     }
 
-    /// The trace.
     pub fn trace_id(&self) -> &str {
         &self.0[3..35]
     }
@@ -53,7 +52,6 @@ impl TraceParent {
         &self.0[36..52]
     }
 
-    /// The header.
     pub fn as_str(&self) -> &str {
         &self.0
     }

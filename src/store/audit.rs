@@ -5,42 +5,33 @@ use uuid::Uuid;
 
 use super::{Page, Source, Store, StoreError};
 
-/// Something that was done.
 #[derive(Clone, Debug)]
 pub struct AuditRecord {
     /// Its number, in the order of events.
     pub id: Uuid,
-    /// When.
     pub at: OffsetDateTime,
-    /// Who.
     pub who: String,
     /// What vouched for them; none: nobody was signed in, or it was a command.
     pub source: Option<Source>,
-    /// What, in words.
     pub what: String,
     /// The number of the site it was about; none: it was about no site.
     pub site: Option<i32>,
     /// More of it, without secrets.
     pub detail: Option<String>,
-    /// From where.
     pub address: String,
 }
 
-/// Which records are wanted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditFilter<'a> {
     /// Those with this in one of their words.
     pub search: Option<&'a str>,
     /// Those about one of these sites; none: all.
     pub sites: Option<&'a [i32]>,
-    /// Those before this one.
     pub before: Option<Uuid>,
-    /// Those after this one.
     pub after: Option<Uuid>,
 }
 
 impl Store {
-    /// Writes down what was done.
     pub async fn write_audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
         sqlx::query!(
             "INSERT INTO audit (id, at, who, what, detail, address, site_id, source)

@@ -21,7 +21,6 @@ pub struct Ends(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     waiters: Mutex<Vec<Waiter>>,
-    /// Somebody has begun to wait.
     came: Notify,
 }
 

@@ -16,7 +16,6 @@ pub(super) const CHANGE: &str = "skycms_cdn_change";
 /// A site, its settings or its tokens changed.
 pub(super) const SITES: &str = "skycms_cdn_sites";
 
-/// What may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
     /// Something was published at this site, so there may be something to send.

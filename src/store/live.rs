@@ -18,7 +18,6 @@ impl Default for LiveChanges {
 }
 
 impl LiveChanges {
-    /// Announces to every reader.
     pub fn announce(&self, change: Changes) {
         // Nobody may be reading.
         let _ = self.0.send(change);
@@ -30,7 +29,6 @@ impl LiveChanges {
     }
 }
 
-/// Reads changes as they come.
 #[derive(Debug)]
 pub struct ChangeReader(broadcast::Receiver<Changes>);
 

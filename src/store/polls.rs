@@ -21,14 +21,10 @@ const FAR_PAUSE: Duration = Duration::minutes(10);
 /// The right to ask about one invalidation and to record the answer.
 #[derive(Clone, Debug)]
 pub struct PollClaim {
-    /// Our number of it.
     pub invalidation: Uuid,
     pub site: SiteId,
-    /// Where it is.
     pub distribution: DistributionId,
-    /// CloudFront's number of it.
     pub id: InvalidationId,
-    /// When CloudFront accepted it.
     pub submitted_at: OffsetDateTime,
     /// Whether AWS rejects the site's settings.
     pub is_paused: bool,

@@ -20,17 +20,13 @@ const KEPT: i64 = 100;
 const WAITING: usize = 100;
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
-/// What was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, EnumString)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Endpoint {
-    /// The publish hook.
     Hook,
-    /// CloudFront's own API.
     Cloudfront,
 }
 
-/// A call that was refused.
 #[derive(Clone, Debug)]
 pub struct RefusedCall {
     pub id: Uuid,
@@ -44,7 +40,6 @@ pub struct RefusedCall {
     pub reason: String,
     /// What is wrong with the first bad item.
     pub item: Option<String>,
-    /// Where it came from.
     pub address: String,
 }
 

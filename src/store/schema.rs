@@ -53,7 +53,6 @@ pub enum DatabaseProblem {
 }
 
 impl DatabaseProblem {
-    /// What to do about it.
     pub fn fix(&self) -> String {
         match self {
             Self::Unreachable { fix, .. } => fix.clone(),

@@ -22,7 +22,6 @@ pub enum SealError {
     /// It opened, but a version that knows other secrets must have sealed it.
     #[error("a stored secret is not one that this version knows; enter it again")]
     Unreadable,
-    /// No keys were given.
     #[error("ENCRYPTION_KEY holds no key")]
     NoKey,
 }

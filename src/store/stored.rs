@@ -19,9 +19,7 @@ const STORED_PAGE: i64 = 8;
 pub struct Stored {
     pub(super) id: Uuid,
     pub(super) caller_reference: CallerReference,
-    /// What it holds.
     pub items: Vec<Item>,
-    /// The same, counted.
     pub usage: Usage,
     pub(super) planned_at: OffsetDateTime,
     /// Whether CloudFront may have it already.

@@ -9,7 +9,6 @@ use super::tokens::TokenHash;
 use super::{Store, StoreError};
 use crate::domain::slow_down::{Tries, client_wait, stranger_wait};
 
-/// Who tries to sign in.
 #[derive(Clone, Copy, Debug)]
 pub enum TryingClient {
     /// A browser that has signed in before.

@@ -48,12 +48,10 @@ impl Hasher {
     }
 }
 
-/// A turn to hash.
 #[derive(Debug)]
 pub(crate) struct Turn(OwnedSemaphorePermit);
 
 impl Hasher {
-    /// Waits for a turn.
     pub(crate) async fn turn(&self, place: Place) -> Result<Turn, Busy> {
         let places = match place {
             Place::Known => &self.known,

@@ -17,7 +17,6 @@ const ARROW: &str = "=>";
 pub struct RelatedRule {
     /// What has to be published; none: any page.
     published: Option<Item>,
-    /// What is purged then.
     also: Vec<Item>,
 }
 
