@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use axum::body::Body;
+use http::Method;
 use serde_json::Value;
 use sqlx::Row as _;
 use time::OffsetDateTime;
@@ -12,7 +14,7 @@ use crate::journal::Journal;
 use crate::postgres::Postgres;
 use crate::sender::Publish;
 use crate::sites::token;
-use crate::support::{Api, Sandbox};
+use crate::support::{Api, Sandbox, eventually, try_send};
 
 pub(crate) struct Evidence {
     pub(crate) publishes: Vec<Publish>,
@@ -223,7 +225,12 @@ async fn ask(
         let api = apis[turn % 2].clone();
         let api = api.of_site(&row.site, &token(&row.site));
         let path = format!("/api/sites/{}/publishes/{}", row.site, row.id);
-        let answer = api.get(&path, &[]).await;
+        // One connection that breaks must not cost the evidence of a whole run.
+        let answer = eventually("an answer about a publish", || async {
+            let request = api.request(Method::GET, &path, &[], Body::empty());
+            try_send(request).await.ok()
+        })
+        .await;
         if answer.status == 200 {
             told.insert(row.id.clone(), answer.json());
         } else {
