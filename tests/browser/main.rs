@@ -24,6 +24,7 @@ mod everywhere;
 mod failures;
 mod form;
 mod keyboard;
+mod notifications;
 mod purge;
 mod rebuild;
 mod rules;

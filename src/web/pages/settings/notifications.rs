@@ -11,7 +11,7 @@ use super::page::{Notice, layout};
 use super::tokens::Numbered;
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
-use crate::store::{DeliveryState, DeliveryView, EndpointView, MAX_ENDPOINTS, NewEndpoint};
+use crate::store::{DeliveryView, EndpointView, MAX_ENDPOINTS, NewEndpoint};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::views::{
@@ -21,6 +21,9 @@ use crate::web::pages::views::{
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::notifications as words;
 use crate::web::state::AppState;
+
+/// What is sent within this, a reader without scripts waits for.
+const SOON: Duration = Duration::seconds(10);
 
 /// Fields by name: each event has one of its own.
 type Fields = BTreeMap<String, String>;
@@ -209,9 +212,10 @@ async fn page(
         })
         .collect();
     let mut layout = layout(visit, Section::Notifications, notice);
+    let soon = layout.now + SOON;
     layout.pending = deliveries
         .iter()
-        .any(|delivery| delivery.state == DeliveryState::Waiting && delivery.tries.is_empty());
+        .any(|delivery| delivery.next_at.is_some_and(|at| at <= soon));
     Ok(NotificationsPage {
         revealed,
         endpoints: endpoints.into_iter().map(endpoint_row).collect(),
