@@ -29,6 +29,8 @@ CREATE TABLE site (
     waits_until         timestamptz,
     poll_denied_at      timestamptz,
     settings_version    integer NOT NULL DEFAULT 1,
+    publishing_version  integer NOT NULL DEFAULT 1,
+    spending_version    integer NOT NULL DEFAULT 1,
     removed_at          timestamptz,
     CHECK (num_nulls(waits_for, waits_since, waits_until) IN (0, 3)),
     CHECK ((paused_at IS NULL) = (pause_error IS NULL) AND (paused_at IS NULL) = (resume_at IS NULL))
@@ -54,6 +56,9 @@ COMMENT ON COLUMN site.waits_since IS 'When that was. What it has published sinc
 COMMENT ON COLUMN site.waits_until IS 'When it is looked at again unasked.';
 COMMENT ON COLUMN site.poll_denied_at IS 'When AWS last denied its key GetInvalidation; NULL: it may ask, as far as is known.';
 COMMENT ON COLUMN site.settings_version IS 'Raised with every change of the settings in force. A claim restates it.';
+COMMENT ON COLUMN site.publishing_version IS
+    'Raised with every change of publisher_hosts, companions and directory_variants. A form restates the one it was filled in from.';
+COMMENT ON COLUMN site.spending_version IS 'The same for policy, fold_threshold, monthly_limit and past_limit.';
 COMMENT ON COLUMN site.removed_at IS
     'When it was removed. From then on its name is free, its settings and secrets are gone, and its history is deleted in small steps. The row itself stays as long as history is kept, so that the hashes of its tokens still answer “no such site” and its paths of the month still count for their access key.';
 
@@ -113,6 +118,7 @@ CREATE TABLE publish_token (
     site_id       integer NOT NULL REFERENCES site ON DELETE CASCADE,
     name          text NOT NULL,
     token_hash    bytea NOT NULL UNIQUE,
+    ending        text NOT NULL DEFAULT '',
     unrevealed    bytea,
     created_at    timestamptz NOT NULL,
     last_used_at  timestamptz,
@@ -120,7 +126,10 @@ CREATE TABLE publish_token (
 );
 COMMENT ON TABLE publish_token IS 'Bearer tokens of the publish hook.';
 COMMENT ON COLUMN publish_token.token_hash IS 'SHA-256 of the token, which has at least 128 bits of entropy.';
+COMMENT ON COLUMN publish_token.ending IS 'Its last four characters, so that people can tell which one a publisher has.';
 COMMENT ON COLUMN publish_token.unrevealed IS 'The sealed token until it has been shown, once; then NULL.';
+
+CREATE UNIQUE INDEX publish_token_by_name ON publish_token (site_id, name) WHERE revoked_at IS NULL;
 
 CREATE TABLE hook_secret (
     id            uuid PRIMARY KEY,
@@ -151,6 +160,17 @@ COMMENT ON COLUMN key_pair.secret IS 'Sealed, with site and id as associated dat
 COMMENT ON COLUMN key_pair.everything_is_home IS 'Whether its sender means the home page by /*, as SkyCMS''s driver does.';
 COMMENT ON COLUMN key_pair.rotated_at IS 'When it got the secret it has; NULL: when it was made.';
 CREATE INDEX key_pair_of_site ON key_pair (site_id, id);
+
+CREATE TABLE form_answer (
+    form        bytea PRIMARY KEY,
+    answer      bytea NOT NULL,
+    created_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE form_answer IS
+    'Secrets that forms of the pages gave or were given, for ten minutes: what a second press is shown too, and what need not be typed again because another field was wrong.';
+COMMENT ON COLUMN form_answer.form IS 'SHA-256 of the form''s one-time key and of what was sent with it.';
+COMMENT ON COLUMN form_answer.answer IS 'Sealed, with the form as associated data.';
+CREATE INDEX form_answer_by_age ON form_answer (created_at);
 
 CREATE TABLE publish (
     site_id          integer NOT NULL,

@@ -1,10 +1,10 @@
-// Everything on the pages works without this script; with it, they are live. No inline code, no eval, no framework.
+// Everything on the pages works without this script; with it, they are live.
 "use strict";
 (() => {
   const { base, address } = document.documentElement.dataset;
   const all = (selector, root = document) => root.querySelectorAll(selector);
 
-  // Times: in the reader's zone, and ages that grow. The words are those of src/web/words.rs.
+  // Times in the reader's zone, and ages that grow.
   const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
   const zoned = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
   const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
@@ -25,9 +25,13 @@
       if (time.textContent !== text) time.textContent = text;
       time.title = zoned.format(then);
     }
+    for (const hour of all("title[data-hour]", root)) {
+      const text = `${hour.textContent.split(" ", 1)} from ${exact.format(new Date(hour.dataset.hour))}`;
+      if (hour.textContent !== text) hour.textContent = text;
+    }
   }
 
-  // Copying. Inside SkyCMS's frame the clipboard may be forbidden: then the text is selected and copied the old way.
+  // Inside SkyCMS's frame the clipboard may be forbidden: then the text is selected and copied the old way.
   async function copy(button) {
     const source = document.getElementById(button.dataset.copy);
     let done = true;
@@ -51,7 +55,7 @@
     setTimeout(() => { voice.textContent = text; }, 50);
   }
 
-  // Turns one element into another in place: what stays the same keeps focus, selection, scrolling and open details.
+  // Turns one element into another in place, so that focus, selection, scrolling and open details stay.
   function morph(old, fresh) {
     if (old.nodeType !== Node.ELEMENT_NODE) {
       if (old.data !== fresh.data) old.data = fresh.data;
@@ -91,16 +95,24 @@
     return fresh;
   }
 
-  async function refresh(ids) {
-    const answer = await fetch(address ?? location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-    if (answer.redirected || answer.status === 401) location.reload(); // signed out meanwhile
-    else if (answer.ok && !(testing && ids === regions)) take(await answer.text(), ids);
+  function tellTab(fresh) {
+    document.title = fresh.title;
+    const icon = document.querySelector("link[rel=icon]"), { href } = fresh.querySelector("link[rel=icon]") ?? icon;
+    if (icon.href !== href) icon.href = href;
   }
 
-  // The answer to a form that is sent elsewhere is still this page: reloading it must not send the form again.
+  async function refresh(ids) {
+    const answer = await fetch(address ?? location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+    if (answer.redirected || answer.status === 401) { // signed out meanwhile; what is being typed stays
+      if (!typing) location.reload();
+    }
+    else if (answer.ok && !(testing && ids === regions)) tellTab(take(await answer.text(), ids));
+  }
+
+  // Reloading the answer to a form that is sent elsewhere must not send the form again.
   if (address && location.pathname !== address) history.replaceState(null, "", address + location.hash);
 
-  // Live regions: an event from the server means “look again”, at most once a second and only while somebody looks.
+  // An event from the server means “look again”: at most once a second, and only while somebody looks.
   const regions = [...all("[data-live]")].map((region) => region.id);
   let connected = false, waiting = false, busy = false, stale = false, testing = false;
   function changed() {
@@ -120,16 +132,45 @@
     }
     if (stale) changed();
   }
-  if (regions.length > 1 || all("[data-pending]").length) {
-    const events = new EventSource(`${base}/events`);
-    events.onopen = () => {
+  // One stream for all windows, and only while somebody looks: over HTTP/1.1 a browser has six connections per
+  // server, and pages kept for “Back” would hold theirs.
+  let silence = null;
+  function listen() {
+    if (silence || document.hidden) return;
+    const name = `events of ${base}`, channel = new BroadcastChannel(name), ended = new AbortController();
+    const hear = (news) => {
+      connected = news !== "lost";
       // What happened before the connection stood was not heard.
-      if (stale || document.querySelector("[data-pending]")) changed();
-      connected = true;
+      if (news === "lost") stale = true;
+      else if (news === "changed" || stale || document.querySelector("[data-pending]")) changed();
     };
-    events.onerror = () => { connected = false; stale = true; };
-    events.onmessage = changed;
-    document.addEventListener("visibilitychange", () => { if (stale) changed(); });
+    const tell = (news) => { hear(news); channel.postMessage(news); };
+    channel.onmessage = ({ data }) => hear(data);
+    const stream = () => new Promise((done) => {
+      const events = new EventSource(`${base}/events`);
+      events.onopen = () => tell("open");
+      events.onerror = () => tell("lost");
+      events.onmessage = () => tell("changed");
+      ended.signal.addEventListener("abort", () => { events.close(); done(); });
+    });
+    if (navigator.locks) navigator.locks.request(name, { signal: ended.signal }, stream).catch(() => {});
+    else stream();
+    silence = () => {
+      ended.abort();
+      channel.close();
+      silence = null;
+      connected = false;
+      stale = true;
+    };
+  }
+  if (regions.length > 1 || all("[data-pending]").length) {
+    addEventListener("pageshow", listen);
+    addEventListener("pagehide", () => silence?.());
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return silence?.();
+      listen();
+      if (stale) changed();
+    });
     setInterval(() => { if (!connected && document.querySelector("[data-pending]")) changed(); }, 4000);
   }
 
@@ -151,8 +192,8 @@
     region.addEventListener("change", follow);
   }
 
-  // “Save and test settings”: each step is shown as it passes. What is no stream of steps (a mistake in a field, a
-  // sign-in) is for the browser to show: the form is sent the plain way.
+  // Each step of a test is shown as it passes. If the answer is no stream of steps (a mistake in a field, a sign-in), the
+  // form is sent the plain way.
   const test = document.querySelector("form[data-test]");
   test?.addEventListener("submit", async (event) => {
     if (event.submitter?.value !== "save_and_test") return;
@@ -198,7 +239,7 @@
         body.set("action", "preview"); // Hence not `form.action`, which is the button of that name.
         try {
           const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: running.signal });
-          if (answer.redirected) return location.reload();
+          if (!answer.ok && answer.status !== 422) return; // signed out: the button leads to the sign-in and back
           const fresh = take(await answer.text(), ["preview"]);
           const typed = fresh.getElementById("items");
           if (typed) {
@@ -212,6 +253,31 @@
       }, 300);
     });
   }
+
+  // Of a page that is come back to, the forms are new ones.
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) for (const once of all("[name=once]")) once.value += "+";
+  });
+  let typing = false;
+  document.addEventListener("input", () => { typing = true; });
+
+  // “/” searches, Ctrl+Enter sends the form, Escape closes the menu or goes back from a question.
+  document.addEventListener("keydown", (event) => {
+    const { key, target } = event, chord = event.ctrlKey || event.metaKey;
+    if (key === "/" && !chord && !event.altKey && !target.matches("input, select, textarea")) {
+      const search = document.querySelector("[type=search]");
+      if (search) event.preventDefault();
+      search?.focus();
+    } else if (key === "Enter" && chord) {
+      target.form?.querySelector(".btn.primary")?.click();
+    } else if (key === "Escape") {
+      const menu = document.querySelector("details.site[open]");
+      if (menu) {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      } else document.querySelector("[data-cancel]")?.click();
+    }
+  });
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy]");

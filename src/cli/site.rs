@@ -110,7 +110,8 @@ impl SiteCommand {
                     name.as_str(),
                 )
                 .await?;
-                if let Some(token) = store.reveal_token(new.id, new.token).await? {
+                let now = clock.now();
+                if let Some(token) = store.reveal_token(new.id, new.token, None, now).await? {
                     note(format_args!(
                         "the publish token of {name}, shown this once:"
                     ));

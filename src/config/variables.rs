@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{ConfigError, EncryptionKey, error};
 use crate::domain::password::is_soon_guessed;
-use crate::domain::{DistributionId, SettingsForm, SiteName};
+use crate::domain::{DistributionId, SettingsForm, SiteName, trim_pasted};
 
 /// The variables of the process, or of a test.
 pub(super) struct Variables<'a> {
@@ -20,7 +20,7 @@ pub(super) struct Variables<'a> {
 }
 
 impl Variables<'_> {
-    /// A variable's text without surrounding white space; an empty one counts as not set.
+    /// A variable's text without white space and invisible characters around it; an empty one counts as not set.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let Some(raw) = (self.lookup)(name) else {
             return Ok(None);
@@ -28,7 +28,7 @@ impl Variables<'_> {
         let text = raw
             .into_string()
             .map_err(|_| error(name, "is not valid UTF-8"))?;
-        let text = text.trim();
+        let text = trim_pasted(&text);
         Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 
@@ -53,7 +53,7 @@ impl Variables<'_> {
         }
         let text = std::fs::read_to_string(&path)
             .map_err(|e| error(&file_variable, format!("cannot read {path}: {e}")))?;
-        let text = text.trim();
+        let text = trim_pasted(&text);
         if text.is_empty() {
             return Err(error(&file_variable, format!("{path} is empty")));
         }
@@ -213,7 +213,7 @@ pub(super) fn encryption_keys(text: &str) -> Result<Vec<EncryptionKey>, String> 
         .map(|(index, key)| {
             let position = index + 1;
             let bytes = STANDARD
-                .decode(key.trim())
+                .decode(trim_pasted(key))
                 .map_err(|_| format!("key {position} is not base64"))?;
             let length = bytes.len();
             let bytes: [u8; 32] = bytes

@@ -36,6 +36,8 @@ pub enum AuditAction {
     AllowedDefault,
     #[strum(serialize = "Forbade AWS default credentials")]
     ForbadeDefault,
+    #[strum(serialize = "Discarded the draft of the CDN settings")]
+    DiscardedDraft,
     #[strum(serialize = "Removed the CDN settings")]
     RemovedSettings,
     #[strum(serialize = "Changed the publishing rules")]

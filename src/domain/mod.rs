@@ -37,6 +37,7 @@ pub mod path;
 pub mod pieces;
 pub mod plan;
 pub mod policy_document;
+pub mod publishing;
 pub mod quota;
 pub mod region;
 pub mod retry;
@@ -80,6 +81,7 @@ pub use path::InvalidationPath;
 pub use pieces::Search;
 pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Saved, Waiting, plan};
 pub use policy_document::policy_document;
+pub use publishing::Publishing;
 pub use quota::{Counts, Learned, Quota, Quotas};
 pub use region::{Partition, Region};
 pub use retry::{

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Page, SiteId, Store, StoreError};
 use crate::domain::edge::EdgeState;
-use crate::domain::{PublishState, WaitReason};
+use crate::domain::{HeldNote, PublishState, WaitReason};
 
 /// Publishes that are looked through to find when the queue was last empty: some, and more only if
 /// it was not so soon.
@@ -16,14 +16,16 @@ const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 /// on.
 const SEARCHED_FIRST: i64 = 100;
 const SEARCHED_NEXT: i64 = 20_000;
+/// How often it goes on by itself while it has found nothing.
+const SEARCHES: usize = 5;
 
 /// Which publishes to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishFilter<'a> {
     /// Only these.
     pub state: Option<PublishState>,
-    /// Only those with an item that holds this text.
-    pub path: Option<&'a str>,
+    /// Only those with an item that holds one of these texts.
+    pub path: Option<(&'a str, &'a str)>,
     /// Only older than this one.
     pub before: Option<Uuid>,
     /// Only newer than this one: those next to it.
@@ -49,10 +51,12 @@ pub struct PublishSummary {
     pub items_total: u64,
     /// Why it is held, or what covers it.
     pub waiting_for: Option<WaitReason>,
+    /// More about why.
+    pub note: Option<HeldNote>,
     /// How many invalidations cover it.
     pub invalidations: u64,
-    /// How many of them have ended.
-    pub ended_invalidations: u64,
+    /// How many of them are completed.
+    pub completed_invalidations: u64,
     /// AWS's code for why one of them failed.
     pub error: Option<String>,
     /// The worst that readers get of its pages, once that was looked at.
@@ -100,6 +104,23 @@ impl Store {
     ) -> Result<Page<PublishSummary>, StoreError> {
         let mut filter = filter;
         let mut found = self.find(site, filter, limit).await?;
+        for _ in 0..SEARCHES {
+            let Some(end) = found.end.filter(|_| found.ids.is_empty()) else {
+                break;
+            };
+            let further = if filter.after.is_some() {
+                PublishFilter {
+                    after: Some(end),
+                    ..filter
+                }
+            } else {
+                PublishFilter {
+                    before: Some(end),
+                    ..filter
+                }
+            };
+            found = self.find(site, further, limit).await?;
+        }
         if filter.after.is_some() && found.ids.is_empty() && found.end.is_none() {
             // Nothing is newer: then these are the newest.
             filter.after = None;
@@ -148,7 +169,8 @@ impl Store {
                 sqlx::query_as!(
                     Found,
                     r#"WITH looked_at AS MATERIALIZED (
-                         SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0 AS hit
+                         SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
+                                OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
                          FROM publish
                          WHERE site_id = $1
                            AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
@@ -164,10 +186,11 @@ impl Store {
                     filter.before,
                     state,
                     open,
-                    filter.path,
+                    filter.path.map(|(typed, _)| typed),
                     looked_at,
                     rows,
                     trouble,
+                    filter.path.map(|(_, meant)| meant),
                 )
                 .fetch_one(&mut *tx)
                 .await?
@@ -176,7 +199,8 @@ impl Store {
                 sqlx::query_as!(
                     Found,
                     r#"WITH looked_at AS MATERIALIZED (
-                         SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0 AS hit
+                         SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
+                                OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
                          FROM publish
                          WHERE site_id = $1 AND id > $2
                            AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
@@ -191,10 +215,11 @@ impl Store {
                     after,
                     state,
                     open,
-                    filter.path,
+                    filter.path.map(|(typed, _)| typed),
                     looked_at,
                     rows,
                     trouble,
+                    filter.path.map(|(_, meant)| meant),
                 )
                 .fetch_one(&mut *tx)
                 .await?
@@ -202,6 +227,26 @@ impl Store {
         };
         tx.commit().await?;
         Ok(found)
+    }
+
+    /// The last publish that purges one of these items, if it is among the latest ones.
+    pub async fn last_publish_of(
+        &self,
+        site: SiteId,
+        items: &[String],
+        now: OffsetDateTime,
+    ) -> Result<Option<PublishSummary>, StoreError> {
+        let found = sqlx::query_scalar!(
+            "SELECT id FROM (SELECT id, items FROM publish WHERE site_id = $1 ORDER BY id DESC LIMIT $3) latest
+             WHERE items && $2 ORDER BY id DESC LIMIT 1",
+            site.0,
+            items,
+            SEARCHED_NEXT * 5,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let ids: Vec<Uuid> = found.into_iter().collect();
+        Ok(self.summaries(site, &ids, now).await?.pop())
     }
 
     async fn summaries(
@@ -213,12 +258,12 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
                       p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
-                      c.total as "total!", c.ended as "ended!",
+                      c.total as "total!", c.completed as "completed!",
                       c.waiting_for as "waiting_for: WaitReason", c.error,
                       (SELECT e.worst FROM edge_check e
                        WHERE e.site_id = p.site_id AND e.publish_id = p.id) as "edge: EdgeState"
                FROM publish p CROSS JOIN LATERAL (
-                 SELECT count(*) AS total, count(i.ended_at) AS ended, min(i.waiting_for) AS waiting_for,
+                 SELECT count(*) AS total, count(*) FILTER (WHERE i.status = 'Completed') AS completed, min(i.waiting_for) AS waiting_for,
                         min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
                  FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id AND NOT i.set_aside
                  WHERE c.site_id = p.site_id AND c.publish_id = p.id) c
@@ -229,7 +274,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let held = if rows.iter().any(|row| !row.planned) {
-            self.held(site, now).await?.map(|(why, _)| why)
+            self.held(site, now).await?
         } else {
             None
         };
@@ -243,9 +288,13 @@ impl Store {
                 ended_at: row.ended_at,
                 items: row.items,
                 items_total: unsigned(row.items_total),
-                waiting_for: held.filter(|_| !row.planned).or(row.waiting_for),
+                waiting_for: held
+                    .filter(|_| !row.planned)
+                    .map(|(why, _)| why)
+                    .or(row.waiting_for),
+                note: held.filter(|_| !row.planned).and_then(|(_, note)| note),
                 invalidations: unsigned(row.total),
-                ended_invalidations: unsigned(row.ended),
+                completed_invalidations: unsigned(row.completed),
                 error: row.error,
                 edge: row.edge,
             })

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Page, RepeatKey, SiteId, Store, StoreError};
+use super::{FormHash, Page, RepeatKey, SiteId, Store, StoreError};
 use crate::domain::PublishState;
 
 /// What repeat keys of caller references begin with. Those of the hook come in a header, which has
@@ -11,6 +11,12 @@ use crate::domain::PublishState;
 const KEY_SPACE: &str = "cloudfront\n";
 /// What those of publishes that are tried again begin with, for the same reason.
 const RETRY_SPACE: &str = "retry\n";
+/// What those of forms begin with, for the same reason.
+const FORM_SPACE: &str = "form\n";
+
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A publish in a list.
 #[derive(Clone, Debug)]
@@ -29,12 +35,24 @@ impl RepeatKey {
         }
     }
 
+    /// The publish that is tried again with such a key.
+    pub(super) fn retried(key: &str) -> Option<Uuid> {
+        key.strip_prefix(RETRY_SPACE)?.parse().ok()
+    }
+
+    /// One form, one publish, however often it is sent.
+    pub fn of_form(form: &FormHash) -> Self {
+        Self {
+            key: format!("{FORM_SPACE}{}", hex(form)),
+            body_hash: *form,
+        }
+    }
+
     /// A caller reference makes a repeat of the same batch safe. With another batch it is another
     /// publish: tools make references of the second, and two purges in one must both count.
     pub fn of_caller_reference(reference: &str, batch: [u8; 32]) -> Self {
-        let hash: String = batch.iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
-            key: format!("{KEY_SPACE}{hash}\n{reference}"),
+            key: format!("{KEY_SPACE}{}\n{reference}", hex(&batch)),
             body_hash: batch,
         }
     }

@@ -5,7 +5,6 @@ use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::listen::announce_settings;
 use super::transitions::announce_change;
 use super::{SiteId, Store, StoreError, outbox, parse_items};
 use crate::domain::edge::{CheckedPublish, EdgeCheck, EdgeState, PublicAddress};
@@ -155,34 +154,32 @@ impl Store {
         .await?;
         Ok(row.map_or_else(Default::default, |row| (row.checks.0, row.is_due)))
     }
+}
 
-    /// Changes where readers find the site. What waits to be looked at goes with the old address.
-    pub async fn save_public_address(
-        &self,
-        site: SiteId,
-        address: Option<&PublicAddress>,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let changed = sqlx::query!(
-            "UPDATE site SET public_address = $2 WHERE id = $1 AND public_address IS DISTINCT FROM $2",
+/// Changes where readers find the site. What waits to be looked at goes with the old address.
+pub(super) async fn move_public_address(
+    tx: &mut PgConnection,
+    site: SiteId,
+    address: Option<&PublicAddress>,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query!(
+        "UPDATE site SET public_address = $2 WHERE id = $1 AND public_address IS DISTINCT FROM $2",
+        site.0,
+        address.map(ToString::to_string),
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    if changed > 0 {
+        sqlx::query!(
+            "UPDATE edge_check SET next_at = NULL, lease_token = NULL
+             WHERE site_id = $1 AND next_at IS NOT NULL",
             site.0,
-            address.map(ToString::to_string),
         )
         .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        if changed > 0 {
-            sqlx::query!(
-                "UPDATE edge_check SET next_at = NULL, lease_token = NULL
-                 WHERE site_id = $1 AND next_at IS NOT NULL",
-                site.0,
-            )
-            .execute(&mut *tx)
-            .await?;
-            announce_settings(&mut tx, site).await?;
-        }
-        Ok(tx.commit().await?)
+        .await?;
     }
+    Ok(())
 }
 
 /// Brings forward what a clock that was set back since has put far into the future.

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SealError, SiteId, Store, StoreError};
+use super::{FormHash, SealError, SiteId, Store, StoreError};
 use crate::domain::HookSecret;
 
 /// A signing secret as the settings page shows it: everything but the secret.
@@ -62,22 +62,30 @@ impl Store {
         .await?)
     }
 
-    /// The text of a secret that has never been shown. A second call finds nothing.
+    /// The text of a secret that has never been shown, kept as the answer to `form` for a moment. A
+    /// second call finds nothing.
     pub async fn reveal_hook_secret(
         &self,
         site: SiteId,
         id: Uuid,
+        form: &FormHash,
+        now: OffsetDateTime,
     ) -> Result<Option<SecretString>, StoreError> {
+        let mut tx = self.pool.begin().await?;
         let sealed = sqlx::query_scalar!(
             "UPDATE hook_secret SET unrevealed = false WHERE site_id = $1 AND id = $2 AND unrevealed RETURNING secret",
             site.0,
             id,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
-        sealed
-            .map(|sealed| Ok(self.sealer.open(&place(site, id), &sealed)?))
-            .transpose()
+        let Some(sealed) = sealed else {
+            return Ok(None);
+        };
+        let secret = self.sealer.open(&place(site, id), &sealed)?;
+        self.keep_answer(&mut tx, form, &secret, now).await?;
+        tx.commit().await?;
+        Ok(Some(secret))
     }
 
     /// Ends a secret at once, on every replica. Tells whether there was one.

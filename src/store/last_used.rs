@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{SiteId, Store, StoreError};
 
 const NOTED_EVERY: Duration = Duration::minutes(1);
 
@@ -63,6 +63,18 @@ impl LastUsed {
 }
 
 impl Store {
+    /// When anything of a site was last used to publish.
+    pub async fn last_use(&self, site: SiteId) -> Result<Option<OffsetDateTime>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT greatest((SELECT max(last_used_at) FROM publish_token WHERE site_id = $1),
+                             (SELECT max(last_used_at) FROM hook_secret WHERE site_id = $1),
+                             (SELECT max(last_used_at) FROM key_pair WHERE site_id = $1))",
+            site.0,
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
     async fn note_use(&self, proof: Proof, now: OffsetDateTime) -> Result<(), StoreError> {
         match proof {
             Proof::Token(id) => sqlx::query!(

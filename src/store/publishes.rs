@@ -4,10 +4,11 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SiteId, Store, StoreError};
+use super::{RepeatKey, SiteId, Store, StoreError, parse_items};
+use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{
-    AwsError, HeldNote, InvalidationStatus, PolicyName, PublishState, WaitReason, Widened,
+    AwsError, HeldNote, InvalidationStatus, Item, PolicyName, PublishState, WaitReason, Widened,
 };
 
 /// What the items of a page of invalidations may weigh together, in bytes.
@@ -40,6 +41,34 @@ pub struct Publish {
     pub edge: Vec<EdgeCheck>,
     /// Whether its pages will be looked at, or looked at again.
     pub edge_is_due: bool,
+    /// The failed publish that it sends again.
+    pub retry_of: Option<Uuid>,
+    /// The publish that sends it again.
+    pub retried_as: Option<Uuid>,
+}
+
+impl Publish {
+    /// What was not purged of a publish that failed: the items that only failed invalidations cover.
+    pub fn failed_items(&self) -> Result<Vec<Item>, StoreError> {
+        if self.state == PublishState::Failed {
+            self.items_besides(|status| status != InvalidationStatus::Failed)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// The items that no invalidation covers whose status is one of these.
+    pub fn items_besides(
+        &self,
+        is_done: impl Fn(InvalidationStatus) -> bool,
+    ) -> Result<Vec<Item>, StoreError> {
+        let done = self.invalidations.iter().filter(|i| is_done(i.status));
+        let done = parse_items(done.flat_map(|i| i.items.iter().cloned()).collect())?;
+        let cover: Cover<'_> = done.iter().collect();
+        let mut items = parse_items(self.items.clone())?;
+        items.retain(|item| cover.covering(item).is_none());
+        Ok(items)
+    }
 }
 
 /// One CloudFront invalidation.
@@ -128,12 +157,17 @@ impl Store {
         id: Uuid,
         now: OffsetDateTime,
     ) -> Result<Option<Publish>, StoreError> {
+        let retry = RepeatKey::of_retry(id);
         let row = sqlx::query!(
             r#"SELECT state as "state: PublishState", received_at, submitted_at, ended_at, items,
-                      widened as "widened: Json<Vec<Widened>>", planned
+                      widened as "widened: Json<Vec<Widened>>", planned,
+                      idempotency_key as retry_key,
+                      (SELECT r.id FROM publish r WHERE r.site_id = $1 AND r.idempotency_key = $3)
+                        as retried_as
                FROM publish WHERE site_id = $1 AND id = $2"#,
             site.0,
             id,
+            retry.key,
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -168,6 +202,8 @@ impl Store {
             invalidations: self.invalidations_by_id(&covering).await?,
             edge,
             edge_is_due,
+            retry_of: row.retry_key.as_deref().and_then(RepeatKey::retried),
+            retried_as: row.retried_as,
         }))
     }
 

@@ -245,6 +245,13 @@ impl Store {
         self.delete_settings(site, &[Slot::Environment], now).await
     }
 
+    /// Forgets settings that failed their test. Those in force stay as they are.
+    pub async fn discard_draft(&self, site: SiteId) -> Result<(), StoreError> {
+        let draft = "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'";
+        sqlx::query(draft).bind(site.0).execute(&self.pool).await?;
+        self.announce_sites().await
+    }
+
     /// Removes what was saved, the draft too. Publishes that wait go on waiting.
     pub async fn remove_settings(
         &self,

@@ -15,7 +15,7 @@ use super::{SiteId, Store, StoreError};
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
 use crate::domain::{
-    AwsError, HookSecret, IntakeRules, KeyPair, OriginPath, Partition, Region, SiteName,
+    AwsError, HookSecret, IntakeRules, KeyPair, OriginPath, Partition, Publishing, Region, SiteName,
 };
 
 /// Why and since when a site's publishes wait for its settings.
@@ -49,6 +49,19 @@ pub struct Site {
     /// Since when its key may send, but not ask how far that is: `cloudfront:GetInvalidation` is
     /// missing in its policy.
     pub poll_denied_since: Option<OffsetDateTime>,
+}
+
+impl Site {
+    /// The rules of its publishes, as its owner set them.
+    pub fn publishing(&self) -> Publishing {
+        Publishing {
+            public_address: self.public_address.clone(),
+            origin_path: self.origin_path.clone(),
+            hosts: self.intake.publisher_hosts.clone(),
+            related: self.intake.related.clone(),
+            directory_variants: self.intake.directory_variants,
+        }
+    }
 }
 
 /// All sites, as last read. A snapshot is replaced whole, never changed.

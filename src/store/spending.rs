@@ -6,12 +6,21 @@ use time::OffsetDateTime;
 use super::listen::announce_settings;
 use super::{SiteId, Store, StoreError};
 use crate::domain::spending::month_of;
-use crate::domain::{
-    MonthUsage, MonthlyLimit, OriginPath, PastLimit, PolicyName, PublisherHost, RelatedRule,
-    Spending,
-};
+use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
 
 impl Store {
+    /// Until when a site's publishes wait because it has reached its monthly limit.
+    pub async fn limited_until(
+        &self,
+        site: SiteId,
+        now: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>, StoreError> {
+        let until = sqlx::query_scalar!("SELECT limited_until FROM site WHERE id = $1", site.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(until.flatten().filter(|until| *until > now))
+    }
+
     /// What the site's owner allows to be sent and spent.
     pub async fn spending(&self, site: SiteId) -> Result<Spending, StoreError> {
         let mut connection = self.pool.acquire().await?;
@@ -20,51 +29,48 @@ impl Store {
 
     /// Changes what the site's owner allows. It holds from the next call on; what a monthly limit
     /// held is looked at again.
-    pub async fn save_spending(&self, site: SiteId, spending: &Spending) -> Result<(), StoreError> {
+    /// Nothing is saved, and false returned, if it is another version by now than the one that was
+    /// changed.
+    pub async fn save_spending(
+        &self,
+        site: SiteId,
+        version: Option<i32>,
+        spending: &Spending,
+    ) -> Result<bool, StoreError> {
         let limit = spending.monthly_limit;
         let mut tx = self.pool.begin().await?;
-        sqlx::query!(
+        let saved = sqlx::query!(
             "UPDATE site SET policy = $2, fold_threshold = $3, monthly_limit = $4, past_limit = $5, limited_until = NULL,
-                             waits_for = NULL, waits_since = NULL, waits_until = NULL
-             WHERE id = $1",
+                             waits_for = NULL, waits_since = NULL, waits_until = NULL,
+                             spending_version = spending_version + 1
+             WHERE id = $1 AND spending_version = coalesce($6, spending_version)",
             site.0,
             spending.policy.into_str(),
             i32::try_from(spending.fold_above.max(1)).unwrap_or(i32::MAX),
             limit.map(|limit| i64::try_from(limit.paths).unwrap_or(i64::MAX)),
             limit.map(|limit| limit.then).unwrap_or_default().into_str(),
+            version,
         )
         .execute(&mut *tx)
-        .await?;
-        announce_settings(&mut tx, site).await?;
-        Ok(tx.commit().await?)
+        .await?
+        .rows_affected()
+            == 1;
+        if saved {
+            announce_settings(&mut tx, site).await?;
+            tx.commit().await?;
+        }
+        Ok(saved)
     }
 
-    /// Changes what publishers may send, what goes with it, and what they are told of the
-    /// distribution. It holds for calls that arrive from now on.
-    pub async fn save_publishing(
-        &self,
-        site: SiteId,
-        hosts: &[PublisherHost],
-        related: &[RelatedRule],
-        directory_variants: bool,
-        origin_path: &OriginPath,
-    ) -> Result<(), StoreError> {
-        let hosts: Vec<&str> = hosts.iter().map(PublisherHost::as_str).collect();
-        let related: Vec<String> = related.iter().map(ToString::to_string).collect();
-        let mut tx = self.pool.begin().await?;
-        sqlx::query!(
-            "UPDATE site SET publisher_hosts = $2, related = $3, directory_variants = $4, origin_path = $5
-             WHERE id = $1",
-            site.0,
-            &hosts as &[&str],
-            &related,
-            directory_variants,
-            origin_path.to_string(),
+    /// The versions of the publishing rules and of the spending of a site.
+    pub async fn form_versions(&self, site: SiteId) -> Result<(i32, i32), StoreError> {
+        let row = sqlx::query!(
+            "SELECT publishing_version, spending_version FROM site WHERE id = $1",
+            site.0
         )
-        .execute(&mut *tx)
+        .fetch_one(&self.pool)
         .await?;
-        announce_settings(&mut tx, site).await?;
-        Ok(tx.commit().await?)
+        Ok((row.publishing_version, row.spending_version))
     }
 
     /// What this month has taken. Before AWS has accepted a signature with the site's access key,

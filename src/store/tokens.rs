@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SiteId, Store, StoreError};
+use super::{FormHash, SiteId, Store, StoreError};
 
 /// SHA-256 of a random token.
 pub type TokenHash = [u8; 32];
@@ -18,6 +18,8 @@ pub struct TokenView {
     pub id: Uuid,
     /// What its owner calls it.
     pub name: String,
+    /// Its last four characters.
+    pub ending: String,
     /// Since when it exists.
     pub created_at: OffsetDateTime,
     /// When it last came with a publish.
@@ -40,7 +42,8 @@ pub(super) fn place(site: SiteId, id: Uuid) -> String {
 }
 
 impl Store {
-    /// Stores a token by its hash. With `reveal_once` its sealed text is kept until
+    /// Stores a token by its hash, unless it is stored already, and returns whether the site has it
+    /// now: not if another one has its name. With `reveal_once` its sealed text is kept until
     /// [`Store::reveal_token`].
     pub async fn add_token(
         &self,
@@ -50,24 +53,32 @@ impl Store {
         token: &SecretString,
         reveal_once: bool,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let token_hash = hash(token.expose_secret());
         let unrevealed = reveal_once
             .then(|| self.sealer.seal(&place(site, id), token))
             .transpose()?;
         sqlx::query!(
-            "INSERT INTO publish_token (id, site_id, name, token_hash, unrevealed, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (token_hash) DO NOTHING",
+            "INSERT INTO publish_token (id, site_id, name, token_hash, ending, unrevealed, created_at)
+             VALUES ($1, $2, $3, $4, right($5, 4), $6, $7) ON CONFLICT DO NOTHING",
             id,
             site.0,
             name,
             token_hash.as_slice(),
+            token.expose_secret(),
             unrevealed,
             now,
         )
         .execute(&self.pool)
         .await?;
-        self.announce_sites().await
+        self.announce_sites().await?;
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1 AND token_hash = $2) as "has!""#,
+            site.0,
+            token_hash.as_slice(),
+        )
+        .fetch_one(&self.pool)
+        .await?)
     }
 
     /// Whether the site has ever had a token, be it revoked.
@@ -84,7 +95,7 @@ impl Store {
     pub async fn tokens(&self, site: SiteId) -> Result<Vec<TokenView>, StoreError> {
         Ok(sqlx::query_as!(
             TokenView,
-            r#"SELECT id, name, created_at, last_used_at, unrevealed IS NOT NULL as "unrevealed!"
+            r#"SELECT id, name, ending, created_at, last_used_at, unrevealed IS NOT NULL as "unrevealed!"
                FROM publish_token WHERE site_id = $1 AND revoked_at IS NULL ORDER BY id"#,
             site.0,
         )
@@ -92,11 +103,27 @@ impl Store {
         .await?)
     }
 
-    /// Takes out the text of a token that has never been shown. A second call finds nothing.
+    /// A token, be it revoked.
+    pub async fn token(&self, site: SiteId, id: Uuid) -> Result<Option<TokenView>, StoreError> {
+        Ok(sqlx::query_as!(
+            TokenView,
+            r#"SELECT id, name, ending, created_at, last_used_at, unrevealed IS NOT NULL as "unrevealed!"
+               FROM publish_token WHERE site_id = $1 AND id = $2"#,
+            site.0,
+            id,
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Takes out the text of a token that has never been shown, and keeps it as the answer to a
+    /// form for a moment. A second call finds nothing.
     pub async fn reveal_token(
         &self,
         site: SiteId,
         id: Uuid,
+        form: Option<&FormHash>,
+        now: OffsetDateTime,
     ) -> Result<Option<SecretString>, StoreError> {
         let mut tx = self.pool.begin().await?;
         let sealed = sqlx::query_scalar!(
@@ -117,6 +144,9 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        if let Some(form) = form {
+            self.keep_answer(&mut tx, form, &token, now).await?;
+        }
         tx.commit().await?;
         Ok(Some(token))
     }

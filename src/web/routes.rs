@@ -26,7 +26,7 @@ use crate::web::pages::settings::{
 };
 use crate::web::pages::signed_in::mark_page;
 use crate::web::pages::visit::{Visitor, see};
-use crate::web::pages::{activity, assets, audit, docs, events, layout, purge, sites};
+use crate::web::pages::{activity, assets, audit, docs, events, help, layout, purge, sites};
 use crate::web::state::AppState;
 
 /// The largest form of a page, in bytes.
@@ -80,6 +80,7 @@ pub fn routes() -> Vec<Route> {
         get("/static/style.css", Anyone, assets::style),
         get("/static/app.js", Anyone, assets::script),
         get("/static/icon.svg", Anyone, assets::icon),
+        get("/static/icon-alert.svg", Anyone, assets::icon_alert),
 
         described(Metrics, routes!(metrics::show)),
         described(Anyone, routes!(description::describe)),
@@ -102,6 +103,7 @@ pub fn routes() -> Vec<Route> {
         post("/embed", Stranger, embed::change_user),
 
         get("/", Editor, home),
+        get("/help", Editor, help::show),
         post("/sign-out", Editor, sign_in::sign_out),
         post("/sign-out-everywhere", Editor, sign_in::sign_out_everywhere),
         get("/password", Admin, password::show_change),
@@ -140,6 +142,7 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
 
         get("/settings/cdn", Admin, connection::show),
         post("/settings/cdn", Admin, connection::save),
+        post("/settings/cdn/discard", Admin, connection::discard),
         post("/settings/cdn/remove", Admin, connection::remove),
         get("/settings/cdn/hook", Admin, hook::show),
         get("/settings/cdn/publishing", Admin, publishing::show),

@@ -96,8 +96,12 @@ async fn story(scripts: Scripts) {
     browser
         .assert_sees(".timeline", "CloudFront is at work")
         .await;
-    browser.assert_sees(".items", "/a* widened from /a~b").await;
-    browser.assert_sees(".items", "#article:42").await;
+    browser
+        .assert_sees("[aria-labelledby=items-title]", "/a* widened from /a~b")
+        .await;
+    browser
+        .assert_sees("[aria-labelledby=items-title]", "#article:42")
+        .await;
     if scripts == Scripts::On {
         browser.mark().await;
     }

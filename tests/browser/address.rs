@@ -30,7 +30,7 @@ async fn everything_works_below_a_path_prefix() {
         .await;
     let browser = &stage.browser;
     assert!(stage.api().base.ends_with("/cdn"), "{}", stage.api().base);
-    browser.open("/settings/cdn").await;
+    browser.open("/settings/cdn/hook").await;
     assert!(browser.is_scripted().await);
     let font = browser
         .find("h1")

@@ -23,6 +23,7 @@ mod ends;
 mod everywhere;
 mod failures;
 mod form;
+mod habits;
 mod keyboard;
 mod notifications;
 mod purge;

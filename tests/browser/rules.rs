@@ -27,6 +27,7 @@ async fn publishing(scripts: Scripts) {
     browser.fill("related", "/sitemap.xml\n/*").await;
     browser.submit("Save the rules").await;
     assert_eq!(browser.status().await, 422);
+    assert_at_the_first_mistake(browser, "hosts").await;
     for (field, typed) in [
         ("hosts", "www.example.com\nno host at all"),
         ("related", "/sitemap.xml\n/*"),
@@ -112,6 +113,7 @@ async fn policy(scripts: Scripts) {
     browser.fill("monthly_limit", "5,000,000,000").await;
     browser.submit("Save paths and cost").await;
     assert_eq!(browser.status().await, 422);
+    assert_at_the_first_mistake(browser, "fold_above").await;
     browser
         .assert_sees(
             "#fold_above-error",
@@ -148,6 +150,14 @@ async fn policy(scripts: Scripts) {
         json!(["/blog/*"])
     );
     stage.finish().await;
+}
+
+/// The page comes back where the mistake is, and its title says so first.
+pub(crate) async fn assert_at_the_first_mistake(browser: &Browser, field: &str) {
+    let script = "const { id } = document.activeElement, { top, bottom } = document.activeElement.getBoundingClientRect();
+        return [id, top >= 0 && bottom <= innerHeight, document.title.startsWith('Error: ')]";
+    let found = browser.run(script).await;
+    assert_eq!(found, json!([field, true, true]));
 }
 
 async fn pick(browser: &Browser, name: &str, value: &str) {

@@ -38,12 +38,7 @@ async fn sites_come_and_go_on_a_page() {
     browser.wait_for(".notice", "The site was added").await;
     browser.assert_sees(".site summary", "shop-de").await;
     inspect(browser, "the settings of a new site").await;
-    browser
-        .find("a[href$='/settings/cdn/hook']")
-        .await
-        .click()
-        .await
-        .unwrap();
+    browser.submit("Publish hook").await;
     browser
         .wait_for("#hook", "/api/sites/shop-de/publishes")
         .await;
@@ -68,7 +63,11 @@ async fn sites_come_and_go_on_a_page() {
         .await
         .unwrap();
     browser.fill("name-shop-de", "shop").await;
-    browser.submit("Rename").await;
+    browser.submit("Rename…").await;
+    browser
+        .assert_sees("h1", "Rename the site shop-de to shop?")
+        .await;
+    browser.submit("Rename the site").await;
     browser.wait_for(".notice", "answered with 404").await;
     browser
         .find(".sites summary")

@@ -53,7 +53,12 @@ async fn tokens(scripts: Scripts) {
         .await;
     assert_eq!(browser.count(".reveal").await, 0);
 
-    browser.submit("Revoke GitHub <Actions>").await;
+    browser.submit("Revoke… GitHub <Actions>").await;
+    let ending = &token[token.len() - 4..];
+    let question = format!("Revoke the token “GitHub <Actions>”, which ends in {ending}?");
+    browser.assert_sees("h1", &question).await;
+    browser.assert_sees("main", "It was last used").await;
+    browser.submit("Revoke the token").await;
     browser
         .assert_sees("main", "Revoked. It can no longer be used.")
         .await;
@@ -134,6 +139,7 @@ async fn secrets(scripts: Scripts) {
     let buttons = browser.client().find_all(Locator::Css(forms)).await;
     buttons.unwrap().pop().unwrap().click().await.unwrap();
     browser.leave(page).await;
+    browser.submit("Revoke the secret").await;
     assert_eq!(status_of_a_signed_publish(stage.api(), &first).await, 401);
     assert_eq!(status_of_a_signed_publish(stage.api(), &second).await, 202);
     stage.finish().await;

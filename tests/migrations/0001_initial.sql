@@ -162,3 +162,5 @@ INSERT INTO delivery (endpoint_id, event, happened_at, publish_id, publishes, re
    now() - interval '1 hour'),
   ('01a209ba-cbd9-746c-bedf-50fc27228bdc', 'month.near', now() - interval '2 hours', NULL, 0, 'Some of it is used.',
    'month.near 2026-11 5', NULL, 'waiting', 0, '[]', now() - interval '1 hour', NULL);
+INSERT INTO form_answer (form, answer, created_at)
+VALUES (sha256('form'), '\x0100', now() - interval '1 minute');

@@ -210,7 +210,8 @@ async fn secrets_are_shown_once_and_rotated_without_a_pause() {
         202
     );
     let revoke = reveal.replace("reveal", "revoke");
-    assert_eq!(admin.post(&revoke, &[]).await.status, 303);
+    let confirmed = [("confirmed", "yes")];
+    assert_eq!(admin.post(&revoke, &confirmed).await.status, 303);
     let signature = sign(&old, "late", now, BODY);
     assert_eq!(
         call(&service, "default", "late", now, &signature, BODY)

@@ -266,7 +266,8 @@ async fn a_renamed_site_keeps_everything_but_its_old_name() {
         .await;
     assert_eq!(answer.status, 404);
 
-    let answer = admin.post("/sites/shop/rename", &[("name", "store")]).await;
+    let new_name = [("name", "store"), ("confirmed", "yes")];
+    let answer = admin.post("/sites/shop/rename", &new_name).await;
     assert_eq!(answer.location(), "/sites?done=renamed");
     assert!(
         admin

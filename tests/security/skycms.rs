@@ -37,7 +37,9 @@ async fn roles_are_skycms_s() {
     assert_eq!(page.status, 200);
     assert!(page.body.contains("SkyCMS administrator"), "{}", page.body);
     assert!(!page.body.contains("/sign-out"), "the session is SkyCMS's");
-    let saved = administrator.post("/cdn/settings/cdn/tokens", &[]).await;
+    let saved = administrator
+        .post("/cdn/settings/cdn/tokens", &[("name", "CI")])
+        .await;
     assert_eq!(saved.status, 200, "{}", saved.body);
     let audit = administrator.get("/cdn/audit").await;
     assert!(audit.body.contains("SkyCMS administrator"));

@@ -197,6 +197,10 @@ fn a_secret_may_come_from_a_file_and_only_from_one_place() {
     let path = file.to_str().unwrap();
     let config = read(&[("PUBLISH_TOKEN_FILE", path)]).unwrap();
     assert_eq!(config.publish_token.unwrap().expose_secret(), TOKEN);
+    // As an editor of another system leaves it.
+    std::fs::write(&file, format!("\u{feff}{TOKEN}\u{200b}\r\n")).unwrap();
+    let config = read(&[("PUBLISH_TOKEN_FILE", path)]).unwrap();
+    assert_eq!(config.publish_token.unwrap().expose_secret(), TOKEN);
 
     let both = read(&[("PUBLISH_TOKEN", TOKEN), ("PUBLISH_TOKEN_FILE", path)]).unwrap_err();
     assert_eq!(

@@ -22,6 +22,7 @@ mod config;
 mod dispatch;
 mod edge;
 mod faults;
+mod forms;
 mod history;
 mod hook;
 mod lists;

@@ -53,7 +53,7 @@ async fn a_neighbours_files_fold_nothing_here() {
     service
         .state
         .store
-        .save_spending(service.site(), &economical)
+        .save_spending(service.site(), None, &economical)
         .await
         .unwrap();
     service
@@ -137,7 +137,7 @@ async fn a_neighbours_calls_neither_clear_nor_age_a_backlog() {
     };
     let store = &service.state.store;
     store
-        .save_spending(service.site(), &economical)
+        .save_spending(service.site(), None, &economical)
         .await
         .unwrap();
     service.publish_and_run("/first/*").await;

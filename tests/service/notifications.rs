@@ -281,7 +281,7 @@ async fn a_monthly_limit_is_told_once_when_it_is_near_and_once_when_it_is_reache
             }),
             ..Spending::default()
         };
-        store.save_spending(site, &spending).await.unwrap();
+        store.save_spending(site, None, &spending).await.unwrap();
     };
     limit(5).await;
     let mut told = Vec::new();

@@ -16,7 +16,7 @@ const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
 const PASSWORD: &str = "violet ladder under the bridge";
 const EMBED_SECRET: &str = "an embed secret that is long enough";
 
-async fn service(more: &[(&str, &str)]) -> Stepped {
+pub(crate) async fn service(more: &[(&str, &str)]) -> Stepped {
     let variables = [
         ("ADMIN_PASSWORD", PASSWORD),
         ("EMBED_JWT_SECRET", EMBED_SECRET),
@@ -32,7 +32,7 @@ async fn service(more: &[(&str, &str)]) -> Stepped {
     Stepped::start_at(database, sandbox, &variables, NOW).await
 }
 
-async fn admin(service: &Stepped) -> Browser {
+pub(crate) async fn admin(service: &Stepped) -> Browser {
     let mut browser = Browser::new(&service.api.base);
     let fields = [("username", "admin"), ("password", PASSWORD)];
     let answer = browser.post("/sign-in", &fields).await;
@@ -41,7 +41,7 @@ async fn admin(service: &Stepped) -> Browser {
 }
 
 /// Somebody SkyCMS sends, for these sites.
-async fn sent(service: &Stepped, role: &str, sites: &[&str]) -> Browser {
+pub(crate) async fn sent(service: &Stepped, role: &str, sites: &[&str]) -> Browser {
     let now = service.state.clock.now().unix_timestamp();
     let claims = json!({
         "sub": "ada@example.com", "role": role, "aud": "skycms-cdn", "sites": sites,
@@ -67,7 +67,7 @@ async fn post(browser: &mut Browser, name: &str, path: &str, fields: &[(&str, &s
     show(name, &browser.post(path, fields).await);
 }
 
-fn settings<'a>(
+pub(crate) fn settings<'a>(
     distribution: &'a str,
     secret: &'a str,
     action: &'a str,
@@ -385,6 +385,31 @@ async fn a_key_that_may_not_ask_is_reported_on_every_page() {
             html.contains("Completion cannot be confirmed"),
             "{page}: {html}"
         );
+    }
+}
+
+#[tokio::test]
+async fn editors_are_led_to_no_page_that_refuses_them() {
+    let service = service(&[]).await;
+    let mut editor = sent(&service, "Editors", &["default"]).await;
+    service.sandbox.set_policy(Value::Null).await;
+    let id = service.publish_and_run("/about").await;
+    let (directory, store) = (&service.state.directory, &service.state.store);
+    directory.refresh(store).await.unwrap();
+    let publish = format!("/activity/{id}");
+    for page in ["/activity", "/purge", "/help", &publish] {
+        let html = editor.get(page).await.text();
+        assert!(
+            page == "/help" || html.contains("An administrator can fix this"),
+            "{page}"
+        );
+        for link in html.split(" href=\"").skip(1) {
+            let address = link.split('"').next().unwrap();
+            if address.starts_with('/') {
+                let status = editor.get(address).await.status;
+                assert!(status < 400, "{page} leads to {address}: {status}");
+            }
+        }
     }
 }
 

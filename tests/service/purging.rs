@@ -382,7 +382,7 @@ async fn a_monthly_limit_holds_for_every_policy_and_rate() {
         };
         let store = &service.state.store;
         store
-            .save_spending(service.site(), &spending)
+            .save_spending(service.site(), None, &spending)
             .await
             .unwrap();
         for n in 0..6 {

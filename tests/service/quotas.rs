@@ -1,9 +1,7 @@
 //! What the site's owner allows, what CloudFront's quotas and rates let through, and what it costs.
 
 use serde_json::{Value, json};
-use skycms_cdn::domain::{
-    MonthUsage, MonthlyLimit, OriginPath, PastLimit, PolicyName, PublisherHost, Spending,
-};
+use skycms_cdn::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending};
 use time::OffsetDateTime;
 
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, variables};
@@ -24,7 +22,10 @@ fn limit(paths: u64, then: PastLimit) -> Spending {
 impl Stepped {
     async fn allow(&self, spending: Spending) {
         let store = &self.state.store;
-        store.save_spending(self.site(), &spending).await.unwrap();
+        store
+            .save_spending(self.site(), None, &spending)
+            .await
+            .unwrap();
         assert_eq!(store.spending(self.site()).await.unwrap(), spending);
     }
 
@@ -414,17 +415,16 @@ async fn a_dry_run_shows_what_would_be_sent_and_stores_nothing() {
 #[tokio::test]
 async fn related_pages_go_with_pages_and_hosts_are_checked() {
     let service = Stepped::start().await;
-    let hosts: Vec<PublisherHost> = vec!["www.example.com".parse().unwrap()];
     let related = ["/sitemap.xml", "/blog/* => /feed.xml"].map(|rule| rule.parse().unwrap());
+    let rules = Publishing {
+        hosts: vec!["www.example.com".parse().unwrap()],
+        related: related.into(),
+        directory_variants: true,
+        ..Publishing::default()
+    };
     let store = &service.state.store;
     store
-        .save_publishing(
-            service.site(),
-            &hosts,
-            &related,
-            true,
-            &OriginPath::default(),
-        )
+        .save_publishing(service.site(), None, &rules)
         .await
         .unwrap();
     service.state.directory.refresh(store).await.unwrap();

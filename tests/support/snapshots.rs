@@ -2,13 +2,14 @@
 //! run to run.
 
 /// What differs from run to run, and what stands for it.
-const FILTERS: [(&str, &str); 9] = [
+const FILTERS: [(&str, &str); 10] = [
     (
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         "[uuid]",
     ),
     (r"\bI[A-Z0-9]{13}\b", "[invalidation]"),
     (r"skycdn_[A-Za-z0-9_-]+", "[token]"),
+    (r"<code>…[A-Za-z0-9_-]{4}</code>", "<code>…[last]</code>"),
     (r"whsec_[A-Za-z0-9+/=]+", "[secret]"),
     (r"127\.0\.0\.1:\d+", "[host]"),
     (r"\?v=\d+", "?v=[version]"),

@@ -11,7 +11,7 @@ use skycms_cdn::cloudfront::{CloudFront, Options};
 use skycms_cdn::config::Config;
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
-use skycms_cdn::domain::{Settings, SettingsForm};
+use skycms_cdn::domain::{Publishing, Settings, SettingsForm};
 use skycms_cdn::readers::{EdgeChecker, Notifier, Outside};
 use skycms_cdn::store::{SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
@@ -174,10 +174,13 @@ impl Stepped {
 
     /// Says where readers find site `default`.
     pub(crate) async fn set_public_address(&self, address: &str) {
-        let address = PublicAddress::parse(address, true).unwrap();
+        let rules = Publishing {
+            public_address: Some(PublicAddress::parse(address, true).unwrap()),
+            ..Publishing::default()
+        };
         let store = &self.state.store;
         store
-            .save_public_address(self.site(), Some(&address))
+            .save_publishing(self.site(), None, &rules)
             .await
             .unwrap();
         self.state.directory.refresh(store).await.unwrap();

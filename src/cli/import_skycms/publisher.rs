@@ -49,27 +49,19 @@ impl Publisher {
             return Ok(());
         };
         let mut done = Vec::new();
-        if site.intake.publisher_hosts.is_empty() {
-            let rules = &site.intake;
-            let hosts = [self.host.clone()];
-            store
-                .save_publishing(
-                    site.id,
-                    &hosts,
-                    &rules.related,
-                    rules.directory_variants,
-                    &site.origin_path,
-                )
-                .await?;
+        let mut rules = site.publishing();
+        if rules.hosts.is_empty() {
+            rules.hosts.push(self.host.clone());
             done.push(format!("{} is its publisher host now", self.host));
         }
-        if let (None, Some(address)) = (&site.public_address, &self.address) {
-            store.save_public_address(site.id, Some(address)).await?;
+        if let (None, Some(address)) = (&rules.public_address, &self.address) {
             done.push(format!("{address} is its public address now"));
         }
         if done.is_empty() {
             return Ok(());
         }
+        rules.public_address = rules.public_address.or_else(|| self.address.clone());
+        store.save_publishing(site.id, None, &rules).await?;
         let (action, detail) = (AuditAction::ChangedPublishing, "imported from SkyCMS");
         audit::write(store, clock, action, Some(site.id), detail).await?;
         for done in done {

@@ -157,6 +157,12 @@ impl From<AccessKeyId> for String {
 #[derive(Clone)]
 pub struct SecretAccessKey(SecretString);
 
+impl PartialEq for SecretAccessKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
 /// Why a text is not a secret access key. The words are for the user and never repeat what was
 /// typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -240,7 +246,7 @@ impl fmt::Debug for SecretAccessKey {
 }
 
 /// Where the signature comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Credentials {
     /// A key pair of an IAM user, entered in the settings.
     AccessKey {

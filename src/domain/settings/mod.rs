@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Settings that are well-formed. A test shows whether AWS accepts them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What is invalidated.
     pub distribution_id: DistributionId,
@@ -164,8 +164,8 @@ impl std::error::Error for FieldErrors {}
 impl Settings {
     /// Makes settings of what was typed.
     ///
-    /// An empty secret keeps the one that `stored` (the draft first, then the active settings) has
-    /// for the same access key ID.
+    /// An empty secret keeps the one that `stored` (those in force first, then the draft) has for the
+    /// same access key ID.
     ///
     /// # Errors
     ///
@@ -243,8 +243,8 @@ fn kept_secret(id: &AccessKeyId, stored: &[&Settings]) -> Result<SecretAccessKey
             Credentials::AccessKey { id, secret } => Some((id, secret)),
             Credentials::AwsDefault => None,
         });
-    let newest = pairs.clone().next();
-    match (pairs.find(|(stored, _)| *stored == id), newest) {
+    let first = pairs.clone().next();
+    match (pairs.find(|(stored, _)| *stored == id), first) {
         (Some((_, secret)), _) => Ok(secret.clone()),
         (None, Some((other, _))) => Err(format!(
             "Enter the secret access key of the new key {id}. The stored secret belongs to {other}."

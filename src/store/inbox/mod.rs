@@ -31,7 +31,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 const RETRY: Duration = Duration::from_millis(200);
 
 /// A publish that is about to be stored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewPublish {
     pub site: SiteId,
     /// Its identifier.

@@ -72,7 +72,9 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
         };
         proved.mark(site.id);
         must_be_json(&headers)?;
-        let body = serde_json::from_slice(&bytes).map_err(|error| Error::not_this_shape(&error))?;
+        // Some writers of JSON begin with a byte order mark.
+        let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+        let body = serde_json::from_slice(json).map_err(|error| Error::not_this_shape(&error))?;
         let key = match signature {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,
@@ -137,10 +139,27 @@ fn bearing(
 }
 
 fn must_be_json(headers: &HeaderMap) -> Result<()> {
-    if is_json(headers) {
-        Ok(())
-    } else {
-        Err(Error::NotJson)
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if !is_json(headers) {
+        return Err(Error::NotJson);
+    }
+    if let Some(encoding) = text(header::CONTENT_ENCODING)
+        && !encoding.eq_ignore_ascii_case("identity")
+    {
+        return Err(Error::Encoded(format!("Content-Encoding: {encoding}")));
+    }
+    let parameters = text(header::CONTENT_TYPE)
+        .unwrap_or_default()
+        .split(';')
+        .skip(1);
+    let mut charsets = parameters.filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| value.trim().trim_matches('"'))
+    });
+    match charsets.find(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        Some(charset) => Err(Error::Encoded(format!("charset={charset}"))),
+        None => Ok(()),
     }
 }
 

@@ -54,6 +54,10 @@ struct PublishBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     note: Option<String>,
+    /// What was not purged of a publish that failed: the rest of its items was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Item>)]
+    failed_items: Vec<Item>,
     /// The invalidations that cover it. Publishes that come together share them.
     invalidations: Vec<InvalidationBody>,
     /// What readers get of its pages, fetched at the site's public address after it completed. Empty
@@ -62,9 +66,10 @@ struct PublishBody {
 }
 
 impl PublishBody {
-    fn of(state: &AppState, site: &Site, view: Publish) -> Self {
+    fn of(state: &AppState, site: &Site, view: Publish) -> Result<Self> {
         let now = state.clock.now();
-        Self {
+        Ok(Self {
+            failed_items: view.failed_items()?,
             id: view.id,
             site: site.name.clone(),
             state: view.state.into_str(),
@@ -79,12 +84,15 @@ impl PublishBody {
                 .map(InvalidationBody::of)
                 .collect(),
             edge: view.edge,
-        }
+        })
     }
 }
 
 /// The query of `POST …/publishes`.
+///
+/// A parameter that is not known is refused: `?dryRun=true` would otherwise publish.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CreateOptions {
     /// Only tell what would be sent, and store nothing.
@@ -171,6 +179,7 @@ pub(crate) async fn create(
         widened: canonical.widened,
         waiting_for: None,
         note: None,
+        failed_items: Vec::new(),
         invalidations: Vec::new(),
         edge: Vec::new(),
     };
@@ -191,7 +200,7 @@ pub(crate) async fn create(
     let body = match wait {
         Some(wait) => {
             let view = Box::pin(ended_or_waited(&state, site, id, wait)).await?;
-            PublishBody::of(&state, site, view)
+            PublishBody::of(&state, site, view)?
         }
         None => accepted,
     };
@@ -267,7 +276,7 @@ pub(crate) async fn show(
     };
     let wait = preferred_wait(&headers);
     let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
-    let mut response = Json(PublishBody::of(&state, site, view)).into_response();
+    let mut response = Json(PublishBody::of(&state, site, view)?).into_response();
     note_wait(&mut response, wait);
     Ok(response)
 }

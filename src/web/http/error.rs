@@ -66,6 +66,9 @@ pub(crate) enum Error {
     BodyTooSlow,
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
     NotJson,
+    /// The body is compressed, or in another character set.
+    #[error("Send the body as plain UTF-8: {0} is not understood here.")]
+    Encoded(String),
     /// Items that cannot be sent to CloudFront.
     #[error("{}", bad_items(.0))]
     BadItems(Vec<ItemError>),
@@ -198,6 +201,7 @@ impl Error {
                 "not-json",
                 "Not declared as JSON",
             ),
+            Self::Encoded(_) => (S::UNSUPPORTED_MEDIA_TYPE, "encoded", "Encoded body"),
             Self::BadItems(_) => (S::UNPROCESSABLE_ENTITY, "bad-items", "Bad items"),
             Self::Store(StoreError::Nul) => (S::UNPROCESSABLE_ENTITY, "bad-text", "Bad text"),
             Self::KeyReused => (

@@ -1,22 +1,29 @@
 //! Activity: what was published and how far its purge is.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use serde::Deserialize;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::AuditAction;
 use crate::domain::coverage::Cover;
-use crate::domain::{InvalidationStatus, Item, PublishState, Region, WaitReason};
+use crate::domain::{
+    IntakeRules, InvalidationStatus, Item, PublishRequest, PublishState, Region, WaitReason,
+    canonicalize, trim_pasted,
+};
 use crate::store::{
-    Acceptance, NewPublish, Publish, PublishFilter, PublishSummary, RepeatKey, parse_items,
+    Acceptance, Invalidation, NewPublish, Publish, PublishFilter, PublishSummary, RepeatKey,
+    parse_items,
 };
 use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::pages::overview;
 use crate::web::pages::views::{
-    ActivityPage, Count, Filter, InvalidationView, Nav, Overview, PAGE_SIZE, Paging, Progress,
-    PublishPage, PublishRow, PublishedItem, Span,
+    ActivityPage, Count, Filter, ITEMS_SHOWN, InvalidationView, LivePage, Nav, Overview, PAGE_SIZE,
+    Paging, Progress, PublishPage, PublishRow, PublishedItem, SentItem, Span,
 };
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
@@ -30,6 +37,9 @@ pub(crate) struct ListQuery {
     state: String,
     #[serde(default)]
     path: String,
+    /// The page that somebody wonders about.
+    #[serde(default)]
+    page: String,
     before: Option<Uuid>,
     after: Option<Uuid>,
 }
@@ -48,10 +58,11 @@ pub(crate) async fn list(
 ) -> Result<Response> {
     let mut layout = visit.layout(Nav::Activity);
     let wanted = query.state.parse::<PublishState>().ok();
-    let path = query.path.trim();
+    let path = trim_pasted(&query.path);
+    let meant = meant(path);
     let filter = PublishFilter {
         state: wanted,
-        path: (!path.is_empty()).then_some(path),
+        path: (!path.is_empty()).then(|| (path, meant.as_deref().unwrap_or(path))),
         before: query.before,
         after: query.after,
     };
@@ -70,7 +81,9 @@ pub(crate) async fn list(
         || overview.as_ref().is_some_and(Overview::is_pending);
     let state_name = wanted.map_or("", |state| state.into_str());
     let paging = Paging::of(&found, &[("state", state_name), ("path", path)]);
+    let live = live_page(&state, &visit, &query.page, layout.now).await?;
     html(&ActivityPage {
+        live,
         overview,
         filter: Filter {
             state: wanted,
@@ -82,6 +95,59 @@ pub(crate) async fn list(
         hook_url: state.hook_url(&visit.site),
         layout,
     })
+}
+
+/// What is known of the page that somebody wonders about; none: they do not.
+async fn live_page(
+    state: &AppState,
+    visit: &Visit,
+    asked: &str,
+    now: OffsetDateTime,
+) -> Result<Option<LivePage>> {
+    let asked = trim_pasted(asked);
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let items = as_published(asked).unwrap_or_default();
+    let purging: Vec<String> = items.iter().flat_map(purged_by).collect();
+    let last = state
+        .store
+        .last_publish_of(visit.site.id, &purging, now)
+        .await?;
+    Ok(Some(LivePage {
+        asked: asked.to_owned(),
+        last: last.map(row),
+    }))
+}
+
+/// The item itself, and every wildcard that purges it too.
+fn purged_by(item: &Item) -> Vec<String> {
+    let text = item.as_str();
+    let wildcards = text.char_indices().skip(1).map(|(end, _)| &text[..end]);
+    let wildcards = wildcards.filter(|_| text.starts_with('/'));
+    let mut all: Vec<String> = wildcards.map(|start| format!("{start}*")).collect();
+    all.push(text.to_owned());
+    all
+}
+
+/// What was searched for, as it would be published: people paste addresses and write paths in their
+/// own letters.
+fn meant(searched: &str) -> Option<String> {
+    let items = as_published(searched)?;
+    // Of the two of the home page, “/” is a part of every path.
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .max_by_key(String::len)
+}
+
+fn as_published(text: &str) -> Option<Vec<Item>> {
+    let mut request = PublishRequest::default();
+    match text.strip_prefix('#') {
+        Some(tag) => request.tags.push(tag.to_owned()),
+        None => request.paths.push(text.to_owned()),
+    }
+    Some(canonicalize(&request, &IntakeRules::default()).ok()?.items)
 }
 
 fn row(publish: PublishSummary) -> PublishRow {
@@ -97,8 +163,12 @@ fn row(publish: PublishSummary) -> PublishRow {
             .zip(publish.ended_at)
             .filter(|_| publish.state == PublishState::Completed)
             .map(|(sent, ended)| Span(ended - sent)),
-        waiting_for: publish.waiting_for,
-        progress: progress(publish.ended_invalidations, publish.invalidations),
+        held: publish
+            .waiting_for
+            .map(|why| words::held(&why, publish.note.as_ref())),
+        progress: progress(publish.completed_invalidations, publish.invalidations),
+        is_partly_purged: publish.state == PublishState::Failed
+            && publish.completed_invalidations > 0,
         items: publish.items,
         items_total: publish.items_total,
         error: publish.error,
@@ -130,29 +200,47 @@ pub(crate) async fn show(
         .await?
         .unwrap_or(Region::RECOMMENDED);
     layout.pending = !publish.state.has_ended() || publish.edge_is_due;
-    let ended = publish
-        .invalidations
-        .iter()
-        .filter(|i| i.ended_at.is_some());
-    let ended = ended.count();
+    let invalidations = publish.invalidations.iter();
+    let completed = invalidations.filter(|i| i.status == InvalidationStatus::Completed);
+    let completed = completed.count();
+    let is_failed = publish.state == PublishState::Failed;
+    layout.mark = is_failed.then_some(words::errors::MARK_FAILED);
+    let failed = publish.failed_items()?;
+    let sent = Sent::of(&publish)?;
     html(&PublishPage {
         id: publish.id.to_string(),
         state: publish.state,
+        is_partly_purged: is_failed && failed.len() < publish.items.len(),
         received_at: publish.received_at,
-        sent_at: publish.submitted_at,
+        // Of one that failed, when the last was sent that was.
+        sent_at: publish.submitted_at.or_else(|| {
+            let sent = publish.invalidations.iter().map(|i| i.submitted_at);
+            sent.max().flatten().filter(|_| is_failed)
+        }),
         ended_at: publish.ended_at,
-        waiting_for: waiting_for(&publish),
-        progress: progress(ended as u64, publish.invalidations.len() as u64),
+        held: waiting_for(&publish).map(|why| words::held(&why, publish.note.as_ref())),
+        note: publish
+            .note
+            .and_then(|note| note.sentence(layout.now, &state.limits)),
+        progress: progress(completed as u64, publish.invalidations.len() as u64),
         items_total: publish.items.len() as u64,
-        items: items(&publish),
+        items: sent.items(&publish),
+        failed_total: Count(failed.len() as u64),
+        failed: failed
+            .iter()
+            .take(ITEMS_SHOWN)
+            .map(ToString::to_string)
+            .collect(),
+        retry_of: publish.retry_of.map(|id| id.to_string()),
+        retried_as: publish.retried_as.map(|id| id.to_string()),
+        can_retry: is_failed && publish.retried_as.is_none(),
         invalidations: publish
             .invalidations
             .into_iter()
-            .map(|i| invalidation(i, region))
+            .map(|i| invalidation(i, region, &sent))
             .collect(),
         edge: publish.edge,
         edge_is_due: publish.edge_is_due,
-        can_retry: publish.state == PublishState::Failed,
         layout,
     })
 }
@@ -200,16 +288,9 @@ pub(crate) async fn retry(
 
 /// The items that no completed invalidation covers; all of them, where that would be none.
 fn not_completed(publish: &Publish) -> Result<Vec<Item>> {
-    let completed = publish
-        .invalidations
-        .iter()
-        .filter(|i| i.status == InvalidationStatus::Completed)
-        .flat_map(|i| i.items.iter().cloned());
-    let completed = parse_items(completed.collect())?;
-    let done: Cover<'_> = completed.iter().collect();
-    let mut items = parse_items(publish.items.clone())?;
-    if items.iter().any(|item| done.covering(item).is_none()) {
-        items.retain(|item| done.covering(item).is_none());
+    let items = publish.items_besides(|status| status == InvalidationStatus::Completed)?;
+    if items.is_empty() {
+        return Ok(parse_items(publish.items.clone())?);
     }
     Ok(items)
 }
@@ -221,22 +302,47 @@ fn waiting_for(publish: &Publish) -> Option<WaitReason> {
         .or_else(|| publish.invalidations.iter().find_map(|i| i.waiting_for))
 }
 
-fn items(publish: &Publish) -> Vec<PublishedItem> {
-    publish
-        .items
-        .iter()
-        .map(|item| PublishedItem {
-            why: publish
-                .widened
-                .iter()
-                .find(|w| w.to.as_str() == *item)
-                .map(|w| words::widened(&w.from)),
-            item: item.clone(),
-        })
-        .collect()
+/// By which of the items that were sent each item of a publish is purged.
+struct Sent {
+    by: HashMap<String, Item>,
 }
 
-fn invalidation(view: crate::store::Invalidation, region: Region) -> InvalidationView {
+impl Sent {
+    fn of(publish: &Publish) -> Result<Self> {
+        let sent = publish.invalidations.iter().flat_map(|i| i.items.iter());
+        let sent = parse_items(sent.cloned().collect())?;
+        let cover: Cover<'_> = sent.iter().collect();
+        let items = parse_items(publish.items.clone())?;
+        let by = items.iter().filter_map(|item| {
+            let by = cover.covering(item).filter(|by| *by != item)?;
+            Some((item.to_string(), by.clone()))
+        });
+        Ok(Self { by: by.collect() })
+    }
+
+    fn items(&self, publish: &Publish) -> Vec<PublishedItem> {
+        let shown = publish.items.iter().take(ITEMS_SHOWN);
+        shown
+            .map(|item| {
+                let widened = publish.widened.iter().find(|w| w.to.as_str() == *item);
+                PublishedItem {
+                    why: widened
+                        .map(|w| words::widened(&w.from))
+                        .or_else(|| self.by.get(item).map(words::covered)),
+                    item: item.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// How many items of the publish this one was sent for, besides itself.
+    fn stands_for(&self, sent: &str) -> Option<Count> {
+        let items = self.by.values().filter(|by| by.as_str() == sent);
+        Some(Count(items.count() as u64)).filter(|count| count.0 > 0)
+    }
+}
+
+fn invalidation(view: Invalidation, region: Region, sent: &Sent) -> InvalidationView {
     let console_url = view.cloudfront_id.as_ref().map(|id| {
         format!(
             "https://{}/cloudfront/v4/home#/distributions/{}/invalidations/details/{id}",
@@ -251,6 +357,15 @@ fn invalidation(view: crate::store::Invalidation, region: Region) -> Invalidatio
         distribution_id: view.distribution_id,
         state: view.status,
         items_total: Count(view.items.len() as u64),
+        items: view
+            .items
+            .iter()
+            .take(InvalidationView::SHOWN)
+            .map(|item| SentItem {
+                stands_for: sent.stands_for(item),
+                item: item.clone(),
+            })
+            .collect(),
         attempts: u32::try_from(view.attempts).unwrap_or_default(),
         submitted_at: view.submitted_at,
         completed_at: view

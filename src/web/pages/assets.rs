@@ -1,4 +1,4 @@
-//! The style sheet, the script and the icon, compiled in: there is no path to escape from.
+//! The style sheet, the script and the icons, compiled in: there is no path to escape from.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -32,4 +32,9 @@ pub(crate) async fn script() -> Response {
 /// `GET /static/icon.svg`.
 pub(crate) async fn icon() -> Response {
     asset("image/svg+xml", views::ICON)
+}
+
+/// `GET /static/icon-alert.svg`.
+pub(crate) async fn icon_alert() -> Response {
+    asset("image/svg+xml", views::ICON_ALERT)
 }

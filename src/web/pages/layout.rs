@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use super::signed_in::SignedIn;
 use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
-use super::words::{Severity, errors};
+use super::words::{Severity, date, errors};
 use crate::domain::{DEFAULT_SITE, site_name};
-use crate::store::{Session, Site, Source};
+use crate::store::{Role, Session, Site, Source};
 use crate::web::state::AppState;
 
 /// The layout of a page about no site; its links lead to the first site that the reader sees.
@@ -23,9 +25,15 @@ pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
 }
 
 /// The layout of a page about a site.
-pub(crate) fn layout_about(state: &AppState, user: &SignedIn, site: &Site, nav: Nav) -> Layout {
+pub(crate) fn layout_about(
+    state: &AppState,
+    user: &SignedIn,
+    (site, limited_until): (&Site, Option<OffsetDateTime>),
+    nav: Nav,
+) -> Layout {
+    let banner = banner(site, limited_until, user.session.role);
     Layout {
-        banner: banner(site).or_else(|| proxy_banner(state, user)),
+        banner: banner.or_else(|| proxy_banner(state, user)),
         ..at(
             state,
             Some(user),
@@ -89,6 +97,8 @@ fn at(
         flash: None,
         embedded: user.is_some_and(|user| user.session.framed),
         address: None,
+        once: state.clock.id().to_string(),
+        mark: None,
         pending: false,
     }
 }
@@ -104,26 +114,50 @@ fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
     })
 }
 
-/// What stands in the way of purging, or of knowing how far it is, on every page.
-fn banner(site: &Site) -> Option<Banner> {
-    let link = |label: &str, path: &str| {
-        Some(Link {
-            label: label.into(),
-            path: path.into(),
-        })
+/// What stands in the way of purging, or of knowing how far it is, on every page. Editors are told
+/// who can fix it, instead of being led to a page that is not for them.
+fn banner(site: &Site, limited_until: Option<OffsetDateTime>, reader: Role) -> Option<Banner> {
+    let banner = |severity, title: &str, text: String, label: &str, path: &str| {
+        let is_admin = reader == Role::Admin;
+        Banner {
+            severity,
+            title: title.into(),
+            text: if is_admin {
+                text
+            } else {
+                errors::for_editors(&text)
+            },
+            link: is_admin.then(|| Link {
+                label: label.into(),
+                path: path.into(),
+            }),
+        }
     };
     if let Some(pause) = &site.pause {
-        return Some(Banner {
-            severity: Severity::Danger,
-            title: errors::PAUSED.into(),
-            text: errors::paused(&pause.error.code),
-            link: link(errors::FIX_SETTINGS, "/settings/cdn"),
-        });
+        return Some(banner(
+            Severity::Danger,
+            errors::PAUSED,
+            errors::paused(&pause.error.code),
+            errors::FIX_SETTINGS,
+            "/settings/cdn",
+        ));
     }
-    site.poll_denied_since.map(|_| Banner {
-        severity: Severity::Warning,
-        title: errors::NOT_ASKED.into(),
-        text: errors::ALLOW_ASKING.into(),
-        link: link(errors::SEE_POLICY, "/settings/cdn#policy"),
+    if let Some(until) = limited_until {
+        return Some(banner(
+            Severity::Warning,
+            errors::LIMIT_REACHED,
+            errors::limit_reached(&date(until)),
+            errors::CHANGE_LIMIT,
+            "/settings/cdn/policy",
+        ));
+    }
+    site.poll_denied_since.map(|_| {
+        banner(
+            Severity::Warning,
+            errors::NOT_ASKED,
+            errors::ALLOW_ASKING.into(),
+            errors::SEE_POLICY,
+            "/settings/cdn#policy",
+        )
     })
 }

@@ -10,6 +10,7 @@ use crate::web::http::error::Result;
 use crate::web::pages::views::{
     Chart, Count, Held, Hour, Meter, Overview, Progress, Span, Usd, Work,
 };
+use crate::web::pages::words;
 use crate::web::state::AppState;
 
 /// Reads what the overview shows.
@@ -61,7 +62,7 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
         queued: Count(underway.items),
         oldest: underway.oldest.map(|since| Span(now - since)),
         held: held.map(|(why, note)| Held {
-            why,
+            why: words::held(&why, note.as_ref()),
             note: note.and_then(|note| note.sentence(now, &state.limits)),
         }),
         quotas,

@@ -2,22 +2,27 @@
 
 use axum::extract::State;
 use serde::Deserialize;
+use time::Duration;
 
 use crate::domain::AuditAction;
 use crate::domain::{Fate, Item, ItemError, PublishRequest, canonicalize};
-use crate::store::NewPublish;
+use crate::store::{Acceptance, NewPublish, RepeatKey};
 use crate::web::api::dry_run::{DryRun, dry_run};
 use crate::web::api::publishes::accept;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
+use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
     ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd,
 };
 use crate::web::pages::visit::refused;
 use crate::web::pages::visit::{Visit, html};
-use crate::web::pages::words::purge as words;
+use crate::web::pages::words::{held, purge as words};
 use crate::web::state::AppState;
 use axum::response::Response;
+
+/// For how long a second press of “Purge” is a double click.
+const PRESSED_AGAIN: Duration = Duration::minutes(1);
 
 /// The fields of the form.
 #[derive(Default, Deserialize)]
@@ -26,6 +31,7 @@ pub(crate) struct Fields {
     items: String,
     action: String,
     confirmed: Option<String>,
+    once: OnceKey,
 }
 
 /// What was typed, a line an item, and where each came from.
@@ -109,33 +115,43 @@ pub(crate) async fn act(
                 errors: errors.map(|error| typed.line_error(&text, error)).collect(),
                 ..blank(&visit, text)
             };
-            return refused(&page);
+            return refused(page);
         }
     };
     if is_preview {
         let planned = dry_run(&state, &visit.site, &canonical).await?;
         return html(&PurgePage {
-            preview: planned.as_ref().map(preview),
+            preview: planned.as_ref().map(|planned| preview(&state, planned)),
             ..blank(&visit, text)
         });
     }
     if canonical.items.contains(&Item::everything()) && fields.confirmed.is_none() {
-        return html(&confirm_everything(&visit, text));
+        return html(&confirm_everything(&state, &visit, text));
     }
-    let id = state.clock.id();
-    let publish = NewPublish {
+    let (id, now) = (state.clock.id(), state.clock.now());
+    let form = fields.once.form(&state, &["purge", &text]);
+    let mut publish = NewPublish {
         site: visit.site.id,
         id,
-        received_at: state.clock.now(),
+        received_at: now,
         items: canonical.items,
         widened: canonical.widened,
-        repeat_key: None,
+        repeat_key: Some(RepeatKey::of_form(&form)),
         traceparent: None,
     };
-    accept(&state, &visit.site, publish).await?;
-    visit
-        .audit(AuditAction::Purged, Some(id.to_string()))
-        .await?;
+    let mut accepted = accept(&state, &visit.site, publish.clone()).await?;
+    if let Acceptance::Repeat(first) = &accepted
+        && now - first.received_at > PRESSED_AGAIN
+    {
+        // Not a double click, but the same wish again, from a page that was come back to.
+        publish.repeat_key = None;
+        accepted = accept(&state, &visit.site, publish).await?;
+    }
+    if let Acceptance::Repeat(first) = accepted {
+        return Ok(visit.see(&format!("/activity/{}", first.id)));
+    }
+    let detail = words::purged(&text);
+    visit.audit(AuditAction::Purged, Some(detail)).await?;
     Ok(visit.see(&format!("/activity/{id}")))
 }
 
@@ -150,7 +166,7 @@ fn blank(visit: &Visit, text: String) -> PurgePage {
     }
 }
 
-fn confirm_everything(visit: &Visit, text: String) -> ConfirmPage {
+fn confirm_everything(state: &AppState, visit: &Visit, text: String) -> ConfirmPage {
     ConfirmPage {
         layout: visit.layout(Nav::Purge),
         question: words::EVERYTHING,
@@ -159,38 +175,51 @@ fn confirm_everything(visit: &Visit, text: String) -> ConfirmPage {
             ("action", "purge".into()),
             ("confirmed", "yes".into()),
             ("items", text),
+            ("once", state.clock.id().to_string()),
         ],
         cancel: "/purge",
     }
 }
 
-/// What would be sent, a line an item.
-pub(crate) fn preview(dry_run: &DryRun) -> Preview {
-    let mut items: Vec<PreviewItem> = Vec::new();
-    for explanation in &dry_run.explanations {
-        for explained in &explanation.items {
-            items.push(PreviewItem {
-                item: explained.item.to_string(),
-                why: words::fate(explanation, explained),
-                swallowed: matches!(explained.fate, Fate::Folded(_) | Fate::Swallowed(_)),
-            });
+/// What is sent comes first, then what it makes unnecessary.
+pub(crate) fn preview(state: &AppState, dry_run: &DryRun) -> Preview {
+    let explained = || {
+        let explanations = dry_run.explanations.iter();
+        explanations.flat_map(|asked| asked.items.iter().map(move |item| (asked, item)))
+    };
+    let folds = dry_run.plan.folds.iter().map(|fold| {
+        let folded = explained().filter(|(_, item)| item.fate == Fate::Folded(fold.clone()));
+        PreviewItem {
+            item: fold.to_string(),
+            why: words::fold(folded.count()),
+            swallowed: false,
         }
-    }
-    items.extend(dry_run.plan.folds.iter().map(|fold| PreviewItem {
-        item: fold.to_string(),
-        why: words::FOLD.to_owned(),
-        swallowed: false,
+    });
+    let mut items: Vec<PreviewItem> = folds.collect();
+    items.extend(explained().map(|(asked, explained)| PreviewItem {
+        item: explained.item.to_string(),
+        why: words::fate(asked, explained),
+        swallowed: matches!(explained.fate, Fate::Folded(_) | Fate::Swallowed(_)),
     }));
-    let everything = dry_run
-        .plan
-        .batches
-        .iter()
-        .any(|batch| batch.items.contains(&Item::everything()));
+    items.sort_by_key(|item| item.swallowed);
+    let mut batches = dry_run.plan.batches.iter();
+    let everything = batches.any(|batch| batch.items.contains(&Item::everything()));
+    let note = dry_run.note.as_ref();
+    let held = dry_run.waiting_for.as_ref().map(|why| {
+        let sentence = note.and_then(|note| note.sentence(state.clock.now(), &state.limits));
+        sentence.unwrap_or_else(|| words::held(held(why, note)))
+    });
     Preview {
         items,
         billed: Count(dry_run.billed_paths),
         price: Usd(dry_run.price.0 / 1_000),
         free_left: Count(dry_run.free_paths_left),
         everything,
+        held,
+        hints: dry_run
+            .hints
+            .iter()
+            .map(|hint| (hint.given.clone(), hint.detail.clone()))
+            .collect(),
     }
 }

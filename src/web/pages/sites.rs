@@ -38,6 +38,7 @@ pub(crate) struct Named {
 pub(crate) struct NewName {
     #[serde(default)]
     name: String,
+    confirmed: Option<String>,
 }
 
 impl NewName {
@@ -111,7 +112,7 @@ pub(crate) async fn create(
 ) -> Result<Response> {
     let refuse = |error: String| {
         let new = new.refused(error);
-        refused(&page(
+        refused(page(
             &state,
             &manager,
             Shown {
@@ -137,16 +138,19 @@ pub(crate) async fn create(
     }
 }
 
-/// `POST /sites/{site}/rename`.
+/// `POST /sites/{site}/rename`: asks first.
 pub(crate) async fn rename(
     State(state): State<AppState>,
     manager: Manager,
     Path(Named { site: old }): Path<Named>,
     Form(new): Form<NewName>,
 ) -> Result<Response> {
+    if old.as_str() == DEFAULT_SITE {
+        return Err(Error::NotFound);
+    }
     let refuse = |error: String| {
         let renamed = Some((old.to_string(), new.refused(error)));
-        refused(&page(
+        refused(page(
             &state,
             &manager,
             Shown {
@@ -159,6 +163,19 @@ pub(crate) async fn rename(
         Ok(name) => name,
         Err(error) => return refuse(words::name(error)),
     };
+    if new.confirmed.is_none() && old != name {
+        let site = state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
+        if state.directory.site(name.as_str()).is_none() {
+            let last_used = state.store.last_use(site.id).await?;
+            return html(&ConfirmPage {
+                layout: manager.0.layout(Nav::Sites),
+                question: words::rename(&old, &name, last_used, state.clock.now()),
+                path: format!("/sites/{old}/rename").into(),
+                fields: vec![("name", name.to_string()), ("confirmed", "yes".into())],
+                cancel: "/sites",
+            });
+        }
+    }
     match sites::rename(&state.store, &old, &name).await {
         Err(error @ SiteError::NameTaken(_)) => refuse(sentence(&error)),
         renamed => {

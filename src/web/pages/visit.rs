@@ -9,10 +9,13 @@ use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use super::layout::{layout, layout_about};
+use super::once::OnceKey;
 use super::signed_in::SignedIn;
-use super::views::{Layout, Nav};
+use super::views::{FormPage, Layout, Nav};
+use super::words::errors::MARK_ERROR;
 use crate::admin::audit::{self, Actor};
 use crate::domain::AuditAction;
 use crate::store::{Site, SiteId};
@@ -68,6 +71,8 @@ impl Visitor {
 pub(crate) struct Visit {
     pub(crate) visitor: Visitor,
     pub(crate) site: Arc<Site>,
+    /// Until when its publishes wait, because the monthly limit is reached.
+    limited_until: Option<OffsetDateTime>,
 }
 
 impl FromRequestParts<AppState> for Visit {
@@ -76,14 +81,21 @@ impl FromRequestParts<AppState> for Visit {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let visitor = Visitor::from_request_parts(parts, state).await?;
         let site = visitor.user.site.clone().ok_or(Error::NotFound)?;
-        Ok(Self { visitor, site })
+        let now = state.clock.now();
+        let limited_until = state.store.limited_until(site.id, now).await?;
+        Ok(Self {
+            visitor,
+            site,
+            limited_until,
+        })
     }
 }
 
 impl Visit {
     /// The layout of a page about the site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
-        layout_about(&self.visitor.state, &self.visitor.user, &self.site, nav)
+        let about = (&*self.site, self.limited_until);
+        layout_about(&self.visitor.state, &self.visitor.user, about, nav)
     }
 
     /// 303 to a page of the same site.
@@ -104,8 +116,9 @@ pub(crate) fn html(page: &impl Template) -> Result<Response> {
 }
 
 /// A page with the form as it was typed, and what is wrong with it.
-pub(crate) fn refused(page: &impl Template) -> Result<Response> {
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, html(page)?).into_response())
+pub(crate) fn refused(mut page: impl FormPage) -> Result<Response> {
+    page.layout().mark = Some(MARK_ERROR);
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
 }
 
 /// 303 to a page, below the prefix of `PUBLIC_URL`.
@@ -117,6 +130,8 @@ pub(crate) fn see(state: &AppState, path: &str) -> Response {
 #[derive(Deserialize)]
 pub(crate) struct Confirmation {
     confirmed: Option<String>,
+    #[serde(default)]
+    pub(crate) once: OnceKey,
 }
 
 impl Confirmation {

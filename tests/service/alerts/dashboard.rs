@@ -45,7 +45,7 @@ async fn every_panel_shows_something() {
         ..Default::default()
     };
     let store = &watch.service.state.store;
-    store.save_spending(site, &limit).await.unwrap();
+    store.save_spending(site, None, &limit).await.unwrap();
     watch.service.publish_and_run("/shown").await;
     watch.minutes(2).await;
 

@@ -164,7 +164,7 @@ async fn a_limit_of_the_month_that_comes_near() {
     };
     let site = watch.service.site();
     let store = &watch.service.state.store;
-    store.save_spending(site, &limit).await.unwrap();
+    store.save_spending(site, None, &limit).await.unwrap();
     watch.minutes(2).await;
     watch.history.fire(&[]);
 

@@ -1,5 +1,7 @@
 //! Key pairs: made at the first start or on the page, shown once, used, rotated and revoked.
 
+use skycms_cdn::domain::Publishing;
+
 use super::{ACCESS_KEY, SECRET_KEY, batch, client_with, create, start};
 use crate::support::{Browser, DISTRIBUTION, Stepped, eventually};
 
@@ -66,14 +68,19 @@ async fn the_page_makes_rotates_and_revokes_key_pairs() {
     let (_, of_it) = page.split_once(&access_key).unwrap();
     let rotate = attribute(of_it, "action=\"").to_owned();
     assert!(rotate.ends_with("/rotate"), "{rotate}");
-    let (same, another) = shown(&admin.post(&rotate, &[]).await.text());
+    let asked = admin.post(&rotate, &[]).await.text();
+    assert!(asked.contains("Wagtail &#60;blog&#62;"), "{asked}");
+    let yes = [("confirmed", "yes")];
+    let (same, another) = shown(&admin.post(&rotate, &yes).await.text());
     assert_eq!(same, access_key, "rotated in place");
     assert_eq!(publish(&service, pair).await, "SignatureDoesNotMatch");
     let rotated = (access_key.as_str(), another.as_str());
     assert_eq!(publish(&service, rotated).await, "accepted");
 
     let revoke = rotate.replace("/rotate", "/revoke");
-    assert_eq!(admin.post(&revoke, &[]).await.status, 303);
+    assert_eq!(admin.post(&revoke, &[]).await.status, 200, "a question");
+    assert_eq!(publish(&service, rotated).await, "accepted");
+    assert_eq!(admin.post(&revoke, &yes).await.status, 303);
     assert_eq!(publish(&service, rotated).await, "InvalidClientTokenId");
     assert!(!admin.get(PAGE).await.text().contains(&access_key));
     assert_eq!(admin.post(&rotate, &[]).await.status, 404);
@@ -86,10 +93,13 @@ async fn the_page_makes_rotates_and_revokes_key_pairs() {
 #[tokio::test]
 async fn the_page_offers_what_everything_means() {
     let service = start(&[("ADMIN_PASSWORD", PASSWORD)]).await;
-    let related = "/ => /feed.xml".parse().unwrap();
+    let rules = Publishing {
+        related: vec!["/ => /feed.xml".parse().unwrap()],
+        ..Publishing::default()
+    };
     let store = &service.state.store;
     store
-        .save_publishing(service.site(), &[], &[related], false, &Default::default())
+        .save_publishing(service.site(), None, &rules)
         .await
         .unwrap();
     let mut admin = Browser::new(&service.api.base);

@@ -3,6 +3,8 @@
 use axum::body::Body;
 use http::{Method, Request};
 use serde_json::json;
+use skycms_cdn::domain::Publishing;
+use skycms_cdn::domain::edge::PublicAddress;
 
 use super::{BODY, CALL, REFERENCE, USUAL, batch, client, create, refusal, signed, start, status};
 use crate::faults::lose_answer;
@@ -177,10 +179,14 @@ async fn a_distribution_is_told_as_far_as_it_is_known() {
     };
     let known = |domain: &str, path: &str| (DISTRIBUTION.into(), domain.into(), path.into());
     assert_eq!(told("default").await, known("", ""));
-    service.set_public_address("https://www.example.com").await;
-    let (store, path) = (&service.state.store, "/live".parse().unwrap());
+    let store = &service.state.store;
+    let rules = Publishing {
+        public_address: Some(PublicAddress::parse("https://www.example.com", false).unwrap()),
+        origin_path: "/live".parse().unwrap(),
+        ..Publishing::default()
+    };
     store
-        .save_publishing(service.site(), &[], &[], false, &path)
+        .save_publishing(service.site(), None, &rules)
         .await
         .unwrap();
     service.state.directory.refresh(store).await.unwrap();

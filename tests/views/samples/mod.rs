@@ -72,6 +72,8 @@ fn layout(nav: Nav) -> Layout {
         flash: None,
         embedded: false,
         address: None,
+        once: "one-time-key".into(),
+        mark: None,
         pending: false,
     }
 }
@@ -105,7 +107,8 @@ fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64)
             .then(|| Span(Duration::milliseconds(180 + seconds % 700))),
         to_completed: (state == PublishState::Completed)
             .then(|| Span(Duration::milliseconds(9_000 + seconds % 9_000))),
-        waiting_for: None,
+        held: None,
+        is_partly_purged: false,
         progress: None,
         error: None,
         edge: (id % 5 == 1 && state == PublishState::Completed).then_some(
@@ -178,7 +181,7 @@ pub(crate) fn activity() -> ActivityPage {
             2,
         ),
     ];
-    publishes[0].waiting_for = Some(WaitReason::Rate);
+    publishes[0].held = Some(words::waiting_for(&WaitReason::Rate));
     publishes[2].progress = Some(Progress { done: 7, total: 19 });
     publishes[4].error = Some("CloudFront refused the path: Your request contains one or more invalid invalidation paths.".into());
     publishes.extend((7..26).map(|n| {
@@ -211,7 +214,7 @@ pub(crate) fn activity() -> ActivityPage {
             queued: Count(4),
             oldest: span(4_200),
             held: Some(Held {
-                why: WaitReason::Rate,
+                why: words::waiting_for(&WaitReason::Rate),
                 note: None,
             }),
             quotas: Some(quotas()),
@@ -223,6 +226,7 @@ pub(crate) fn activity() -> ActivityPage {
             newer: None,
             older: Some("before=0199".into()),
         },
+        live: None,
         set_up: true,
         hook_url: hook().url,
     }
@@ -277,7 +281,9 @@ pub(crate) fn publish() -> PublishPage {
         received_at: ago(21),
         sent_at: Some(ago(20)),
         ended_at: None,
-        waiting_for: None,
+        is_partly_purged: false,
+        held: None,
+        note: None,
         progress: Some(Progress { done: 1, total: 2 }),
         items: vec![
             item("/news/2026/11/harbour-bridge-opens", None),
@@ -298,6 +304,10 @@ pub(crate) fn publish() -> PublishPage {
                 caller_reference: "0199f0c2-7d20-7000-8000-0000000000aa".into(),
                 distribution_id: "E2QWRUHAPOMQZL".into(),
                 state: InvalidationStatus::Completed,
+                items: vec![SentItem {
+                    item: "/news/*".into(),
+                    stands_for: Some(Count(4)),
+                }],
                 items_total: Count(5),
                 attempts: 1,
                 submitted_at: Some(ago(20)),
@@ -312,6 +322,10 @@ pub(crate) fn publish() -> PublishPage {
                 caller_reference: "0199f0c2-7d21-7000-8000-0000000000ab".into(),
                 distribution_id: "E2QWRUHAPOMQZL".into(),
                 state: InvalidationStatus::InProgress,
+                items: vec![SentItem {
+                    item: "#city:oslo".into(),
+                    stands_for: None,
+                }],
                 items_total: Count(1),
                 attempts: 2,
                 submitted_at: Some(ago(12)),
@@ -347,7 +361,11 @@ pub(crate) fn publish() -> PublishPage {
             },
         ],
         edge_is_due: true,
+        failed: vec![],
+        failed_total: Count(0),
         can_retry: false,
+        retry_of: None,
+        retried_as: None,
     }
 }
 
@@ -378,6 +396,8 @@ pub(crate) fn publish_failed() -> PublishPage {
         }],
         edge: Vec::new(),
         edge_is_due: false,
+        failed: vec!["/files/report%20final.pdf".into()],
+        failed_total: Count(1),
         can_retry: true,
         layout: Layout {
             banner: Some(Banner {
@@ -420,6 +440,11 @@ pub(crate) fn purge() -> PurgePage {
             price: Usd(25),
             free_left: Count(0),
             everything: false,
+            held: None,
+            hints: vec![(
+                "/blog/*".into(),
+                "/blog/* purges all below /blog/, but not /blog itself.".into(),
+            )],
         }),
         blocked: None,
     }

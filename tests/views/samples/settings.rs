@@ -87,6 +87,9 @@ fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
         access_key_id: Field::new(key),
         secret_stored: stored,
         secret_error: None,
+        kept_secret: None,
+        version: "1".into(),
+        conflict: vec![],
         region: Field::new("us-east-1"),
         regions: regions(),
     }
@@ -124,10 +127,12 @@ pub(crate) fn hook_revealed() -> HookPage {
             Revealed {
                 name: "Publish token “default”".into(),
                 value: "sample-token-shown-once".into(),
+                is_token: true,
             },
             Revealed {
                 name: "Signing secret".into(),
                 value: "whsec_c2FtcGxlLXNlY3JldC1zaG93bi1vbmNlLW9ubHk=".into(),
+                is_token: false,
             },
         ],
         ..hook()
@@ -145,6 +150,8 @@ pub(crate) fn publishing() -> PublishingPage {
             directory_variants: false,
             tried: Field::default(),
             preview: None,
+            version: 1,
+            conflict: vec![],
         },
     }
 }
@@ -157,6 +164,8 @@ pub(crate) fn spending() -> SpendingPage {
             fold_above: Field::new("100"),
             monthly_limit: Field::new(""),
             past_limit: PastLimit::Economical,
+            version: 1,
+            conflict: vec![("Monthly limit", "2,000".into())],
         },
         meter: Some(meter()),
     }
@@ -167,10 +176,12 @@ pub(crate) fn hook() -> HookPage {
         layout: layout(Nav::Settings(Section::Hook)),
         url: "https://editor.example.com/cdn/api/sites/default/publishes".into(),
         revealed: vec![],
+        token_name: Field::default(),
         tokens: vec![
             Token {
                 id: "1".into(),
                 name: "default".into(),
+                ending: "x4Zq".into(),
                 created_at: ago(1_700_000),
                 last_used: Some(ago(130)),
                 unrevealed: false,
@@ -178,6 +189,7 @@ pub(crate) fn hook() -> HookPage {
             Token {
                 id: "2".into(),
                 name: "GitHub Actions".into(),
+                ending: "9_bA".into(),
                 created_at: ago(400_000),
                 last_used: None,
                 unrevealed: false,
@@ -350,6 +362,7 @@ pub(crate) fn notifications() -> NotificationsPage {
     NotificationsPage {
         layout: layout(Nav::Settings(Section::Notifications)),
         revealed: vec![Revealed {
+            is_token: false,
             name: "Signing secret of the endpoint".into(),
             value: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
         }],

@@ -49,6 +49,7 @@ problems! {
         Error::NoSettings,
         Error::TooLarge,
         Error::NotJson,
+        Error::Encoded("Content-Encoding: gzip".into()),
         examples::bad_items(),
         Error::KeyReused,
         Error::Inbox(InboxError::ShareFull),

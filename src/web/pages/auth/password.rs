@@ -83,7 +83,7 @@ pub(crate) async fn set_up(
     must_work(&state, &link).await?;
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
-        Err(troubles) => return refused(&set_up_page(&state, troubles)),
+        Err(troubles) => return refused(set_up_page(&state, troubles)),
     };
     let hash = state.hasher.hash(&password).await?;
     let now = state.clock.now();
@@ -158,7 +158,7 @@ pub(crate) async fn change(
 ) -> Result<Response> {
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
-        Err(troubles) => return refused(&change_page(&owner, troubles)),
+        Err(troubles) => return refused(change_page(&owner, troubles)),
     };
     let user = &owner.visitor.user;
     let client = TryingClient::Session(owner.session);

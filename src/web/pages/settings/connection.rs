@@ -3,16 +3,17 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::page::{Notice, page};
+use super::page::{Notice, page, version};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
 use crate::store::Slot;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session::asks_for_events;
+use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{ConfirmPage, Nav, Section};
 use crate::web::pages::visit::{Confirmation, Visit, html, refused};
 use crate::web::pages::words::settings as words;
@@ -28,6 +29,9 @@ pub(crate) struct Fields {
     region: String,
     credentials: String,
     action: String,
+    confirmed: Option<String>,
+    kept_secret: OnceKey,
+    version: String,
 }
 
 impl Default for Fields {
@@ -39,6 +43,9 @@ impl Default for Fields {
             region: String::new(),
             credentials: String::new(),
             action: String::new(),
+            confirmed: None,
+            kept_secret: OnceKey::default(),
+            version: String::new(),
         }
     }
 }
@@ -61,39 +68,75 @@ pub(crate) async fn save(
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
     let site = visit.site.id;
-    let form = SettingsForm {
+    let saved = state.store.settings(site).await?;
+    let draft = saved.iter().find(|saved| saved.slot == Slot::Draft);
+    if fields.action == "use_draft" {
+        let settings = draft.map(|draft| draft.settings.clone());
+        return match settings {
+            Some(settings) if may_sign(&state, &visit, &settings).await? => {
+                put_in_force(&state, &visit, &settings).await
+            }
+            _ => Ok(visit.see("/settings/cdn")),
+        };
+    }
+    let mut form = SettingsForm {
         aws_default: fields.credentials == "aws_default",
         distribution_id: fields.distribution_id,
         access_key_id: fields.access_key_id,
         secret_access_key: fields.secret_access_key,
         region: fields.region,
     };
-    let saved = state.store.settings(site).await?;
-    // The draft holds what was typed last, so its secret counts before the one in force.
-    let stored: Vec<&Settings> = saved.iter().rev().map(|s| &s.settings).collect();
+    let kept = fields.kept_secret.form(&state, &kept_by(&visit));
+    if form.secret_access_key.expose_secret().trim().is_empty()
+        && let Some(secret) = state.store.form_answer(&kept, state.clock.now()).await?
+    {
+        form.secret_access_key = secret;
+    }
+    // An empty secret keeps the one in use before that of the draft.
+    let stored: Vec<&Settings> = saved.iter().map(|saved| &saved.settings).collect();
     let settings = match Settings::parse(&form, &stored) {
         Ok(settings) => settings,
         Err(errors) => {
-            return refused(&page(&state, &visit, None, Some((form, errors))).await?);
+            let kept = keep_secret(&state, &visit, &form, &errors).await?;
+            let mut page = page(&state, &visit, None, Some((form, errors))).await?;
+            page.form.kept_secret = kept;
+            return refused(page);
         }
     };
+    let latest = draft.or(saved.first());
+    let now = latest.map(|latest| words::connection(&latest.settings));
+    if !fields.version.is_empty()
+        && fields.version != version(latest)
+        && let Some(now) = now
+        && now != words::connection(&settings)
+    {
+        // Somebody else was faster. What they saved is shown beside what was typed.
+        let kept = keep_secret(&state, &visit, &form, &FieldErrors::default()).await?;
+        let mut page = page(&state, &visit, None, Some((form, FieldErrors::default()))).await?;
+        page.form.conflict = now;
+        page.form.kept_secret = kept;
+        return refused(page);
+    }
     if !may_sign(&state, &visit, &settings).await? {
         let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
         let errors = FieldErrors::one(Field::DistributionId, problem);
-        return refused(&page(&state, &visit, None, Some((form, errors))).await?);
+        return refused(page(&state, &visit, None, Some((form, errors))).await?);
     }
     if fields.action == "save" {
-        let now = state.clock.now();
-        state
-            .store
-            .save_settings(site, Slot::Active, &settings, None, now)
-            .await?;
-        let detail = words::saved(&settings.distribution_id);
-        visit
-            .audit(AuditAction::SavedSettings, Some(detail))
-            .await?;
-        state.refresh_sites().await;
-        return Ok(visit.see("/settings/cdn?done=saved"));
+        let failed = draft.filter(|draft| {
+            let report = draft.report.as_ref();
+            draft.settings == settings && report.is_some_and(|report| !report.passed())
+        });
+        if failed.is_some() {
+            return html(&ConfirmPage {
+                layout: visit.layout(Nav::Settings(Section::Connection)),
+                question: words::USE_DRAFT,
+                path: "/settings/cdn".into(),
+                fields: vec![("action", "use_draft".into())],
+                cancel: "/settings/cdn",
+            });
+        }
+        return put_in_force(&state, &visit, &settings).await;
     }
     let now = state.clock.now();
     if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
@@ -124,6 +167,52 @@ async fn may_sign(state: &AppState, visit: &Visit, settings: &Settings) -> Resul
     let detail = Some(distribution.to_string());
     visit.audit(AuditAction::AllowedDefault, detail).await?;
     Ok(true)
+}
+
+async fn put_in_force(state: &AppState, visit: &Visit, settings: &Settings) -> Result<Response> {
+    let (site, now) = (visit.site.id, state.clock.now());
+    state
+        .store
+        .save_settings(site, Slot::Active, settings, None, now)
+        .await?;
+    let detail = words::saved(&settings.distribution_id);
+    let action = AuditAction::SavedSettings;
+    visit.audit(action, Some(detail)).await?;
+    state.refresh_sites().await;
+    Ok(visit.see("/settings/cdn?done=saved"))
+}
+
+/// Keeps a secret for some minutes that was typed beside a mistake in another field, and returns
+/// what stands for it.
+async fn keep_secret(
+    state: &AppState,
+    visit: &Visit,
+    form: &SettingsForm,
+    errors: &FieldErrors,
+) -> Result<Option<String>> {
+    let secret = &form.secret_access_key;
+    let is_wrong = errors.message(Field::SecretAccessKey).is_some();
+    if form.aws_default || is_wrong || secret.expose_secret().trim().is_empty() {
+        return Ok(None);
+    }
+    let key = OnceKey::fresh(&state.clock);
+    let by = kept_by(visit);
+    key.answer(state, &by, secret.clone()).await?;
+    Ok(Some(key.into_string()))
+}
+
+/// Only who typed the secret can use it, and only for that site.
+fn kept_by(visit: &Visit) -> [&str; 3] {
+    let user = &visit.visitor.user.session.user;
+    ["kept secret", &visit.site.name, user]
+}
+
+/// `POST /settings/cdn/discard`: forgets the draft.
+pub(crate) async fn discard(State(state): State<AppState>, visit: Visit) -> Result<Response> {
+    state.store.discard_draft(visit.site.id).await?;
+    visit.audit(AuditAction::DiscardedDraft, None).await?;
+    state.refresh_sites().await;
+    Ok(visit.see("/settings/cdn?done=discarded"))
 }
 
 /// `POST /settings/cdn/remove`: asks first, so that it works without scripts.

@@ -7,8 +7,11 @@ use super::page::{Notice, layout};
 use crate::domain::AuditAction;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
-use crate::web::pages::views::{HookPage, KeyPair, Revealed, Section, SigningSecret, Token};
-use crate::web::pages::visit::{Visit, html};
+use crate::web::pages::views::{
+    ConfirmPage, Field, HookPage, KeyPair, Nav, Revealed, Section, SigningSecret, Token,
+};
+use crate::web::pages::visit::{Visit, html, refused};
+use crate::web::pages::words::Question;
 use crate::web::state::AppState;
 
 /// `GET /settings/cdn/hook`.
@@ -18,6 +21,32 @@ pub(crate) async fn show(
     Query(notice): Query<Notice>,
 ) -> Result<Response> {
     html(&page(&state, &visit, Some(&notice), Vec::new()).await?)
+}
+
+/// The page with the name of a new token as it was typed.
+pub(super) async fn refuse_name(
+    state: &AppState,
+    visit: &Visit,
+    token_name: Field,
+) -> Result<Response> {
+    let page = page(state, visit, None, Vec::new()).await?;
+    refused(HookPage { token_name, ..page })
+}
+
+/// Asks before something ends that a publisher may be using.
+pub(super) fn ask(
+    visit: &Visit,
+    question: Question,
+    path: String,
+    fields: Vec<(&'static str, String)>,
+) -> Result<Response> {
+    html(&ConfirmPage {
+        layout: visit.layout(Nav::Settings(Section::Hook)),
+        question,
+        path: path.into(),
+        fields,
+        cancel: Section::Hook.path(),
+    })
 }
 
 /// The page with what is shown this once.
@@ -66,10 +95,12 @@ async fn page(
             })
             .collect(),
         revealed,
+        token_name: Field::default(),
         tokens: tokens
             .map(|token| Token {
                 id: token.id.to_string(),
                 name: token.name,
+                ending: token.ending,
                 created_at: token.created_at,
                 last_used: token.last_used_at,
                 unrevealed: token.unrevealed,

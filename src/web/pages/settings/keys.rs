@@ -2,17 +2,20 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use uuid::Uuid;
 
-use super::hook::{reveal, revoked};
-use super::tokens::{Numbered, name_of};
+use super::hook::{ask, reveal, revoked};
+use super::tokens::{Numbered, confirmed, name_of};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, NewKeyPair};
+use crate::store::KeyPairView;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
+use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::Revealed;
-use crate::web::pages::visit::Visit;
+use crate::web::pages::visit::{Confirmation, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
@@ -23,6 +26,8 @@ pub(crate) struct NewKey {
     name: String,
     #[serde(default)]
     everything: String,
+    #[serde(default)]
+    once: OnceKey,
 }
 
 /// `POST /settings/cdn/keys`: makes a key pair and shows it, this once.
@@ -31,8 +36,14 @@ pub(crate) async fn create(
     visit: Visit,
     Form(new): Form<NewKey>,
 ) -> Result<Response> {
-    let name = name_of(&new.name);
-    let pair = fresh_key_pair(&state.clock);
+    let name = name_of(&new.name).unwrap_or_else(|| words::UNNAMED.to_owned());
+    let values = ["key pair", visit.site.name.as_str(), &name, &new.everything];
+    let fresh = in_one(&fresh_key_pair(&state.clock));
+    let (pair, is_first) = new.once.answer(&state, &values, fresh).await?;
+    let pair = in_two(&pair)?;
+    if !is_first {
+        return reveal(&state, &visit, shown(&pair)).await;
+    }
     let (id, now) = (state.clock.id(), state.clock.now());
     let is_home = new.everything == "home";
     state
@@ -47,21 +58,36 @@ pub(crate) async fn create(
     reveal(&state, &visit, shown(&pair)).await
 }
 
-/// `POST /settings/cdn/keys/{id}/rotate`: gives it another secret and shows that, this once.
+/// `POST /settings/cdn/keys/{id}/rotate`: asks first; then gives it another secret and shows that,
+/// this once.
 pub(crate) async fn rotate(
     State(state): State<AppState>,
     visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
+    Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    let (secret, now) = (fresh_key_pair(&state.clock).secret, state.clock.now());
+    let now = state.clock.now();
+    if !answer.is_given() {
+        let pair = find(&state, &visit, id).await?;
+        let question = words::rotate_key_pair(&pair.name, pair.last_used_at, now);
+        let mut fields = confirmed();
+        fields.push(("once", state.clock.id().to_string()));
+        let path = format!("/settings/cdn/keys/{id}/rotate");
+        return ask(&visit, question, path, fields);
+    }
+    let fresh = fresh_key_pair(&state.clock).secret;
+    let values = ["rotate", &id.to_string()];
+    let (secret, is_first) = answer.once.answer(&state, &values, fresh).await?;
     let rotated = state
         .store
         .rotate_key_pair(visit.site.id, id, &secret, now)
         .await?;
     let access_key_id = rotated.ok_or(Error::NotFound)?;
-    let detail = Some(access_key_id.clone());
-    visit.audit(AuditAction::RotatedKeyPair, detail).await?;
-    state.refresh_sites().await;
+    if is_first {
+        let detail = Some(access_key_id.clone());
+        visit.audit(AuditAction::RotatedKeyPair, detail).await?;
+        state.refresh_sites().await;
+    }
     let pair = NewKeyPair {
         access_key_id,
         secret,
@@ -69,15 +95,44 @@ pub(crate) async fn rotate(
     reveal(&state, &visit, shown(&pair)).await
 }
 
-/// `POST /settings/cdn/keys/{id}/revoke`.
+/// `POST /settings/cdn/keys/{id}/revoke`: asks first.
 pub(crate) async fn revoke(
     State(state): State<AppState>,
     visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
+    Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    let access_key_id = state.store.revoke_key_pair(visit.site.id, id).await?;
-    let access_key_id = access_key_id.ok_or(Error::NotFound)?;
-    revoked(&state, &visit, AuditAction::RevokedKeyPair, access_key_id).await
+    let pair = find(&state, &visit, id).await?;
+    if !answer.is_given() {
+        let question = words::revoke_key_pair(&pair.name, pair.last_used_at, state.clock.now());
+        let path = format!("/settings/cdn/keys/{id}/revoke");
+        return ask(&visit, question, path, confirmed());
+    }
+    state.store.revoke_key_pair(visit.site.id, id).await?;
+    let detail = format!("{}, {}", pair.access_key_id, pair.name);
+    revoked(&state, &visit, AuditAction::RevokedKeyPair, detail).await
+}
+
+async fn find(state: &AppState, visit: &Visit, id: Uuid) -> Result<KeyPairView> {
+    let pairs = state.store.key_pairs(visit.site.id).await?;
+    let pair = pairs.into_iter().find(|pair| pair.id == id);
+    pair.ok_or(Error::NotFound)
+}
+
+/// Both halves as one secret, for a form that is sent twice.
+fn in_one(pair: &NewKeyPair) -> SecretString {
+    format!("{} {}", pair.access_key_id, pair.secret.expose_secret()).into()
+}
+
+fn in_two(pair: &SecretString) -> Result<NewKeyPair> {
+    let (id, secret) = pair
+        .expose_secret()
+        .split_once(' ')
+        .ok_or(Error::Internal)?;
+    Ok(NewKeyPair {
+        access_key_id: id.to_owned(),
+        secret: secret.into(),
+    })
 }
 
 fn shown(pair: &NewKeyPair) -> Vec<Revealed> {
@@ -85,10 +140,12 @@ fn shown(pair: &NewKeyPair) -> Vec<Revealed> {
         Revealed {
             name: words::ACCESS_KEY_ID.into(),
             value: pair.access_key_id.clone(),
+            is_token: false,
         },
         Revealed {
             name: words::SECRET_ACCESS_KEY.into(),
             value: pair.secret.expose_secret().to_owned(),
+            is_token: false,
         },
     ]
 }

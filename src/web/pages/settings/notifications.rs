@@ -55,7 +55,7 @@ pub(crate) async fn create(
     };
     let url = match url {
         Ok(url) if !events.is_empty() => url,
-        _ => return refused(&page(&state, &visit, None, typed, Vec::new()).await?),
+        _ => return refused(page(&state, &visit, None, typed, Vec::new()).await?),
     };
     let secret = (kind == EndpointKind::Standard).then(|| HookSecret::text(*state.clock.random()));
     let endpoint = NewEndpoint {
@@ -68,7 +68,7 @@ pub(crate) async fn create(
     let (site, now) = (visit.site.id, state.clock.now());
     if !state.store.add_endpoint(site, &endpoint, now).await? {
         typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
-        return refused(&page(&state, &visit, None, typed, Vec::new()).await?);
+        return refused(page(&state, &visit, None, typed, Vec::new()).await?);
     }
     let detail = Some(endpoint.url.shown());
     visit.audit(AuditAction::AddedEndpoint, detail).await?;
@@ -186,6 +186,7 @@ async fn done(
 
 async fn reveal(state: &AppState, visit: &Visit, secret: &SecretString) -> Result<Response> {
     let revealed = Revealed {
+        is_token: false,
         name: words::SIGNING_SECRET.into(),
         value: secret.expose_secret().to_owned(),
     };

@@ -41,7 +41,8 @@ pub(super) async fn page(
     let active = saved.iter().find(|s| s.slot != Slot::Draft);
     let draft = saved.iter().find(|s| s.slot == Slot::Draft);
     let latest = draft.or(active);
-    let test = latest.and_then(test_result);
+    // Of no help to whoever has to correct the form.
+    let test = latest.filter(|_| typed.is_none()).and_then(test_result);
     let mut layout = layout(visit, Section::Connection, notice);
     layout.pending = typed.is_none() && test.as_ref().is_some_and(TestResult::is_pending);
     // The page itself says why purging is paused, and how to go on.
@@ -49,19 +50,29 @@ pub(super) async fn page(
         layout.banner = None;
     }
     let partition = latest.map_or(Partition::Aws, |s| s.settings.region.partition());
+    let mut form = match typed {
+        Some((form, errors)) => typed_form(&form, &errors, !saved.is_empty()),
+        None => stored_form(latest.map(|s| &s.settings)),
+    };
+    form.version = version(latest);
     Ok(ConnectionPage {
         connection: connection(state, site, active).await?,
         last_purge: store.last_completed(site.id).await?,
         policy: IamPolicy::new(latest.map(|s| &s.settings.distribution_id), partition),
         active: active.map(active_settings),
         draft: draft.map(draft_settings),
-        form: match typed {
-            Some((form, errors)) => typed_form(&form, &errors, !saved.is_empty()),
-            None => stored_form(latest.map(|s| &s.settings)),
-        },
+        form,
         test,
         layout,
     })
+}
+
+/// Which settings a form was filled in from: those that were saved last.
+pub(super) fn version(latest: Option<&SavedSettings>) -> String {
+    latest.map_or_else(
+        || "0".to_owned(),
+        |saved| saved.saved_at.unix_timestamp_nanos().to_string(),
+    )
 }
 
 async fn connection(

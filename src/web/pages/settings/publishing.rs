@@ -9,7 +9,8 @@ use super::shown::publishing_form;
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::MAX_RULES;
 use crate::domain::{
-    AuditAction, IntakeRules, OriginPath, PublishRequest, PublisherHost, RelatedRule, canonicalize,
+    AuditAction, IntakeRules, OriginPath, PublishRequest, PublisherHost, Publishing, RelatedRule,
+    canonicalize,
 };
 use crate::web::api::dry_run::dry_run;
 use crate::web::http::error::Result;
@@ -32,11 +33,17 @@ pub(crate) struct PublishingFields {
     /// Pages to try the rules on.
     r#try: String,
     action: String,
+    version: Option<i32>,
 }
 
 /// `GET /settings/cdn/publishing`.
-pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
-    let stored = publishing_form(&visit.site);
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    visit: Visit,
+    Query(notice): Query<Notice>,
+) -> Result<Response> {
+    let version = state.store.form_versions(visit.site.id).await?.0;
+    let stored = publishing_form(&visit.site.publishing(), version);
     html(&page(&visit, Some(&notice), stored))
 }
 
@@ -70,49 +77,65 @@ pub(crate) async fn save(
         directory_variants,
         tried: Field::new(fields.r#try),
         preview: None,
+        version: fields.version.unwrap_or_default(),
+        conflict: Vec::new(),
     };
-    let (address, origin_path, hosts, related) = match (address, origin_path, hosts, related) {
-        (Ok(address), Ok(path), Ok(hosts), Ok(related)) if !is_try => {
-            (address, path, hosts, related)
-        }
-        (_, _, hosts, related) => {
-            if let (true, Ok(publisher_hosts), Ok(related)) = (is_try, hosts, related) {
-                let rules = IntakeRules {
-                    publisher_hosts,
-                    related,
-                    directory_variants,
-                    ..visit.site.intake.clone()
-                };
-                match attempt(&state, &visit, &typed.tried.value, &rules).await? {
-                    Ok(preview) => typed.preview = Some(preview),
-                    Err(why) => typed.tried.error = Some(why),
-                }
-            }
-            let is_right = typed.preview.is_some();
-            let page = page(&visit, None, typed);
-            return if is_right {
-                html(&page)
-            } else {
-                refused(&page)
-            };
-        }
-    };
-    state
-        .store
-        .save_publishing(
-            visit.site.id,
-            &hosts,
-            &related,
+    if is_try {
+        let (Ok(publisher_hosts), Ok(related)) = (hosts, related) else {
+            return refused(page(&visit, None, typed));
+        };
+        let rules = IntakeRules {
+            publisher_hosts,
+            related,
             directory_variants,
-            &origin_path,
-        )
-        .await?;
-    state
-        .store
-        .save_public_address(visit.site.id, address.as_ref())
-        .await?;
-    visit.audit(AuditAction::ChangedPublishing, None).await?;
+            ..visit.site.intake.clone()
+        };
+        return match attempt(&state, &visit, &typed.tried.value, &rules).await? {
+            Ok(preview) => {
+                typed.preview = Some(preview);
+                html(&page(&visit, None, typed))
+            }
+            Err(why) => {
+                typed.tried.error = Some(why);
+                refused(page(&visit, None, typed))
+            }
+        };
+    }
+    let (Ok(public_address), Ok(origin_path), Ok(hosts), Ok(related)) =
+        (address, origin_path, hosts, related)
+    else {
+        return refused(page(&visit, None, typed));
+    };
+    let wanted = Publishing {
+        public_address,
+        origin_path,
+        hosts,
+        related,
+        directory_variants,
+    };
+    let (store, site) = (&state.store, visit.site.id);
+    let saved = store.save_publishing(site, fields.version, &wanted).await?;
     state.refresh_sites().await;
+    if !saved {
+        // Somebody else was faster. What they saved is shown beside what was typed.
+        let site_now = state.directory.site(&visit.site.name);
+        let now = words::publishing(&site_now.as_ref().unwrap_or(&visit.site).publishing());
+        if now != words::publishing(&wanted) {
+            let version = store.form_versions(site).await?.0;
+            let typed = PublishingForm {
+                conflict: now,
+                ..publishing_form(&wanted, version)
+            };
+            return refused(page(&visit, None, typed));
+        }
+    }
+    let detail = words::changed(
+        &words::publishing(&visit.site.publishing()),
+        &words::publishing(&wanted),
+    );
+    visit
+        .audit(AuditAction::ChangedPublishing, Some(detail))
+        .await?;
     Ok(visit.see("/settings/cdn/publishing?done=rules"))
 }
 
@@ -140,7 +163,7 @@ async fn attempt(
     let planned = dry_run(state, &visit.site, &canonical).await?;
     Ok(planned
         .as_ref()
-        .map(preview)
+        .map(|planned| preview(state, planned))
         .ok_or_else(|| purge::NO_SETTINGS.to_owned()))
 }
 

@@ -3,9 +3,10 @@
 use strum::VariantArray as _;
 
 use crate::domain::{
-    Credentials, Field, FieldErrors, Partition, Region, Settings, SettingsForm, Spending,
+    Credentials, Field, FieldErrors, Partition, PublisherHost, Publishing, Region, Settings,
+    SettingsForm, Spending,
 };
-use crate::store::{SavedSettings, Site, Slot};
+use crate::store::{SavedSettings, Slot};
 use crate::web::pages::views::{
     self, ActiveSettings, CredentialsKind, DraftSettings, PublishingForm, RegionGroup,
     SpendingForm, TestResult, Tested,
@@ -56,6 +57,9 @@ pub(crate) fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
         access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
         secret_stored: key.is_some(),
         secret_error: None,
+        kept_secret: None,
+        version: String::new(),
+        conflict: Vec::new(),
         region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
         regions: regions(),
     }
@@ -81,6 +85,9 @@ pub(crate) fn typed_form(
         }),
         access_key_id: field(Field::AccessKeyId),
         secret_stored,
+        kept_secret: None,
+        version: String::new(),
+        conflict: Vec::new(),
         secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
         region: field(Field::Region),
         regions: regions(),
@@ -117,37 +124,33 @@ pub(crate) fn test_result(saved: &SavedSettings) -> Option<TestResult> {
     })
 }
 
-/// “Publishing” as stored.
-pub(crate) fn publishing_form(site: &Site) -> PublishingForm {
-    let rules = &site.intake;
-    let join = |lines: Vec<String>| lines.join("\n");
-    let address = site.public_address.as_ref().map(ToString::to_string);
+/// “Publishing” with these rules.
+pub(crate) fn publishing_form(rules: &Publishing, version: i32) -> PublishingForm {
+    let address = rules.public_address.as_ref().map(ToString::to_string);
+    let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
+    let related: Vec<String> = rules.related.iter().map(ToString::to_string).collect();
     PublishingForm {
         public_address: views::Field::new(address.unwrap_or_default()),
-        origin_path: views::Field::new(site.origin_path.to_string()),
-        hosts: views::Field::new(join(
-            rules
-                .publisher_hosts
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        )),
-        related: views::Field::new(join(
-            rules.related.iter().map(ToString::to_string).collect(),
-        )),
+        origin_path: views::Field::new(rules.origin_path.to_string()),
+        hosts: views::Field::new(hosts.join("\n")),
+        related: views::Field::new(related.join("\n")),
         directory_variants: rules.directory_variants,
         tried: views::Field::default(),
         preview: None,
+        version,
+        conflict: Vec::new(),
     }
 }
 
 /// “Policy” as stored.
-pub(crate) fn spending_form(spending: &Spending) -> SpendingForm {
+pub(crate) fn spending_form(spending: &Spending, version: i32) -> SpendingForm {
     let limit = spending.monthly_limit;
     SpendingForm {
         policy: spending.policy,
         fold_above: views::Field::new(spending.fold_above.to_string()),
         monthly_limit: views::Field::new(limit.map(|l| l.paths.to_string()).unwrap_or_default()),
         past_limit: limit.map(|l| l.then).unwrap_or_default(),
+        version,
+        conflict: Vec::new(),
     }
 }

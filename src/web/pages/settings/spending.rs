@@ -24,6 +24,7 @@ pub(crate) struct SpendingFields {
     fold_above: String,
     monthly_limit: String,
     past_limit: String,
+    version: Option<i32>,
 }
 
 /// `GET /settings/cdn/policy`.
@@ -32,7 +33,9 @@ pub(crate) async fn show(
     visit: Visit,
     Query(notice): Query<Notice>,
 ) -> Result<Response> {
-    let stored = spending_form(&state.store.spending(visit.site.id).await?);
+    let site = visit.site.id;
+    let version = state.store.form_versions(site).await?.1;
+    let stored = spending_form(&state.store.spending(site).await?, version);
     html(&page(&state, &visit, Some(&notice), stored).await?)
 }
 
@@ -74,8 +77,10 @@ pub(crate) async fn save(
                 fold_above: Field::typed(fields.fold_above, fold_above.err()),
                 monthly_limit: Field::typed(fields.monthly_limit, paths.err()),
                 past_limit: then,
+                version: fields.version.unwrap_or_default(),
+                conflict: Vec::new(),
             };
-            return refused(&page(&state, &visit, None, typed).await?);
+            return refused(page(&state, &visit, None, typed).await?);
         }
     };
     let spending = Spending {
@@ -86,8 +91,21 @@ pub(crate) async fn save(
             then,
         }),
     };
-    state.store.save_spending(visit.site.id, &spending).await?;
-    let detail = policy.into_str().to_owned();
+    let (store, site) = (&state.store, visit.site.id);
+    let before = store.spending(site).await?;
+    if !store.save_spending(site, fields.version, &spending).await? {
+        // Somebody else was faster. What they saved is shown beside what was typed.
+        let version = store.form_versions(site).await?.1;
+        let now = words::spending(&store.spending(site).await?);
+        if now != words::spending(&spending) {
+            let typed = SpendingForm {
+                conflict: now,
+                ..spending_form(&spending, version)
+            };
+            return refused(page(&state, &visit, None, typed).await?);
+        }
+    }
+    let detail = words::changed(&words::spending(&before), &words::spending(&spending));
     visit
         .audit(AuditAction::ChangedPolicy, Some(detail))
         .await?;

@@ -6,14 +6,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{reveal, revoked};
+use super::hook::{ask, refuse_name, reveal, revoked};
 use crate::admin::fresh_token;
 use crate::domain::AuditAction;
 use crate::domain::HookSecret;
+use crate::store::FormHash;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::views::Revealed;
-use crate::web::pages::visit::Visit;
+use crate::web::pages::once::OnceKey;
+use crate::web::pages::views::{Field, Revealed};
+use crate::web::pages::visit::{Confirmation, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
@@ -21,10 +23,18 @@ use crate::web::state::AppState;
 const LONGEST_NAME: usize = 100;
 
 /// The name of a new token.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct NewToken {
-    #[serde(default)]
     name: String,
+    once: OnceKey,
+}
+
+/// A form that has nothing to fill in.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Press {
+    pub(super) once: OnceKey,
 }
 
 /// The token or secret in the address.
@@ -39,17 +49,27 @@ pub(crate) async fn create_token(
     visit: Visit,
     Form(new): Form<NewToken>,
 ) -> Result<Response> {
-    let name = name_of(&new.name);
-    let (id, token) = (state.clock.id(), fresh_token(&state.clock));
-    state
-        .store
-        .add_token(visit.site.id, id, &name, &token, false, state.clock.now())
-        .await?;
-    visit
-        .audit(AuditAction::CreatedToken, Some(name.clone()))
-        .await?;
-    state.refresh_sites().await;
-    reveal(&state, &visit, shown(words::token(&name), &token)).await
+    let refuse = |name: &str, error| refuse_name(&state, &visit, Field::typed(name, Some(error)));
+    let Some(name) = name_of(&new.name) else {
+        return refuse("", words::NAMELESS.to_owned()).await;
+    };
+    let values = ["token", visit.site.name.as_str(), &name];
+    let token = fresh_token(&state.clock);
+    let (token, is_first) = new.once.answer(&state, &values, token).await?;
+    let (id, now) = (state.clock.id(), state.clock.now());
+    let store = &state.store;
+    if !store
+        .add_token(visit.site.id, id, &name, &token, false, now)
+        .await?
+    {
+        return refuse(&name, words::name_taken(&name)).await;
+    }
+    if is_first {
+        let detail = Some(name.clone());
+        visit.audit(AuditAction::CreatedToken, detail).await?;
+        state.refresh_sites().await;
+    }
+    reveal(&state, &visit, vec![revealed_token(&name, &token)]).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/reveal`: shows the token that the first start made, this once.
@@ -57,46 +77,63 @@ pub(crate) async fn reveal_token(
     State(state): State<AppState>,
     visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
+    Form(press): Form<Press>,
 ) -> Result<Response> {
-    let token = state.store.reveal_token(visit.site.id, id).await?;
-    let token = token.ok_or(Error::NotFound)?;
-    visit
-        .audit(AuditAction::RevealedToken, Some(id.to_string()))
-        .await?;
-    reveal(
-        &state,
-        &visit,
-        shown(words::token(words::FIRST_TOKEN), &token),
-    )
-    .await
+    let (site, now) = (visit.site.id, state.clock.now());
+    let form = press.once.form(&state, &["reveal", &id.to_string()]);
+    let tokens = state.store.tokens(site).await?;
+    let token = tokens.into_iter().find(|token| token.id == id);
+    let name = token.ok_or(Error::NotFound)?.name;
+    let shown = match state.store.reveal_token(site, id, Some(&form), now).await? {
+        Some(token) => {
+            let detail = Some(name.clone());
+            visit.audit(AuditAction::RevealedToken, detail).await?;
+            token
+        }
+        None => again(&state, &form).await?,
+    };
+    reveal(&state, &visit, vec![revealed_token(&name, &shown)]).await
 }
 
-/// `POST /settings/cdn/tokens/{id}/revoke`.
+/// `POST /settings/cdn/tokens/{id}/revoke`: asks first.
 pub(crate) async fn revoke_token(
     State(state): State<AppState>,
     visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
+    Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    let now = state.clock.now();
-    let done = state.store.revoke_token(visit.site.id, id, now).await?;
-    if !done {
-        return Err(Error::NotFound);
+    let (site, now) = (visit.site.id, state.clock.now());
+    let token = state.store.token(site, id).await?.ok_or(Error::NotFound)?;
+    if !answer.is_given() {
+        let question = words::revoke_token(&token.name, &token.ending, token.last_used_at, now);
+        let path = format!("/settings/cdn/tokens/{id}/revoke");
+        return ask(&visit, question, path, confirmed());
     }
-    revoked(&state, &visit, AuditAction::RevokedToken, id.to_string()).await
+    // A second press finds it revoked, which is what was asked for.
+    state.store.revoke_token(site, id, now).await?;
+    revoked(&state, &visit, AuditAction::RevokedToken, token.name).await
 }
 
 /// `POST /settings/cdn/secrets`: makes a signing secret and shows it, this once.
-pub(crate) async fn create_secret(State(state): State<AppState>, visit: Visit) -> Result<Response> {
+pub(crate) async fn create_secret(
+    State(state): State<AppState>,
+    visit: Visit,
+    Form(press): Form<Press>,
+) -> Result<Response> {
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
-    state
-        .store
-        .add_hook_secret(visit.site.id, id, &secret, false, state.clock.now())
-        .await?;
-    visit
-        .audit(AuditAction::CreatedSecret, Some(id.to_string()))
-        .await?;
-    state.refresh_sites().await;
-    reveal(&state, &visit, shown(words::SIGNING_SECRET, &secret)).await
+    let values = ["secret", visit.site.name.as_str()];
+    let (secret, is_first) = press.once.answer(&state, &values, secret).await?;
+    if is_first {
+        let now = state.clock.now();
+        state
+            .store
+            .add_hook_secret(visit.site.id, id, &secret, false, now)
+            .await?;
+        let detail = Some(id.to_string());
+        visit.audit(AuditAction::CreatedSecret, detail).await?;
+        state.refresh_sites().await;
+    }
+    reveal(&state, &visit, vec![revealed_secret(&secret)]).await
 }
 
 /// `POST /settings/cdn/secrets/{id}/reveal`: shows the secret that the first start made, this once.
@@ -104,39 +141,70 @@ pub(crate) async fn reveal_secret(
     State(state): State<AppState>,
     visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
+    Form(press): Form<Press>,
 ) -> Result<Response> {
-    let secret = state.store.reveal_hook_secret(visit.site.id, id).await?;
-    let secret = secret.ok_or(Error::NotFound)?;
-    visit
-        .audit(AuditAction::RevealedSecret, Some(id.to_string()))
-        .await?;
-    reveal(&state, &visit, shown(words::SIGNING_SECRET, &secret)).await
+    let (site, now) = (visit.site.id, state.clock.now());
+    let form = press.once.form(&state, &["reveal", &id.to_string()]);
+    let shown = match state.store.reveal_hook_secret(site, id, &form, now).await? {
+        Some(secret) => {
+            let detail = Some(id.to_string());
+            visit.audit(AuditAction::RevealedSecret, detail).await?;
+            secret
+        }
+        None => again(&state, &form).await?,
+    };
+    reveal(&state, &visit, vec![revealed_secret(&shown)]).await
 }
 
-/// `POST /settings/cdn/secrets/{id}/revoke`.
+/// `POST /settings/cdn/secrets/{id}/revoke`: asks first.
 pub(crate) async fn revoke_secret(
     State(state): State<AppState>,
     visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
+    Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    let done = state.store.revoke_hook_secret(visit.site.id, id).await?;
-    if !done {
-        return Err(Error::NotFound);
+    let (site, now) = (visit.site.id, state.clock.now());
+    let secrets = state.store.hook_secrets(site).await?;
+    let secret = secrets.into_iter().find(|secret| secret.id == id);
+    let secret = secret.ok_or(Error::NotFound)?;
+    if !answer.is_given() {
+        let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
+        let path = format!("/settings/cdn/secrets/{id}/revoke");
+        return ask(&visit, question, path, confirmed());
     }
+    state.store.revoke_hook_secret(site, id).await?;
     revoked(&state, &visit, AuditAction::RevokedSecret, id.to_string()).await
 }
 
-pub(super) fn name_of(given: &str) -> String {
-    let name = match given.trim() {
-        "" => words::UNNAMED,
-        name => name,
-    };
-    name.chars().take(LONGEST_NAME).collect()
+/// What the question is answered with.
+pub(super) fn confirmed() -> Vec<(&'static str, String)> {
+    vec![("confirmed", "yes".to_owned())]
 }
 
-fn shown(name: impl Into<String>, secret: &SecretString) -> Vec<Revealed> {
-    vec![Revealed {
-        name: name.into(),
+/// What the same form showed a moment ago; else there is nothing to show any more.
+async fn again(state: &AppState, form: &FormHash) -> Result<SecretString> {
+    let answer = state.store.form_answer(form, state.clock.now()).await?;
+    answer.ok_or(Error::NotFound)
+}
+
+/// A name as it was typed; none: it is empty.
+pub(super) fn name_of(given: &str) -> Option<String> {
+    let name: String = given.trim().chars().take(LONGEST_NAME).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+fn revealed_token(name: &str, token: &SecretString) -> Revealed {
+    Revealed {
+        name: words::token(name),
+        value: token.expose_secret().to_owned(),
+        is_token: true,
+    }
+}
+
+fn revealed_secret(secret: &SecretString) -> Revealed {
+    Revealed {
+        name: words::SIGNING_SECRET.into(),
         value: secret.expose_secret().to_owned(),
-    }]
+        is_token: false,
+    }
 }

@@ -10,7 +10,7 @@ use super::{
     parts::{Count, Meter, Progress, Span},
 };
 use crate::domain::edge::EdgeState;
-use crate::domain::{PublishState, Quota, Quotas, WaitReason};
+use crate::domain::{PublishState, Quota, Quotas};
 use crate::store::Page;
 use crate::web::pages::words;
 
@@ -20,6 +20,8 @@ use crate::web::pages::words;
 pub struct ActivityPage {
     /// What every page shares.
     pub layout: Layout,
+    /// “Is my page live?”, answered.
+    pub live: Option<LivePage>,
     /// The last day; only on the first page without a filter.
     pub overview: Option<Overview>,
     /// What is shown.
@@ -32,6 +34,15 @@ pub struct ActivityPage {
     pub set_up: bool,
     /// The absolute address that publishers call, for the example of an empty list.
     pub hook_url: String,
+}
+
+/// What is known of a page.
+#[derive(Clone, Debug)]
+pub struct LivePage {
+    /// `page`: its path or address, as it was typed.
+    pub asked: String,
+    /// The last publish that purges it.
+    pub last: Option<PublishRow>,
 }
 
 /// The query of the list: `?state=…&path=…`.
@@ -94,18 +105,28 @@ pub struct PublishRow {
     pub to_sent: Option<Span>,
     /// Sent → completed.
     pub to_completed: Option<Span>,
-    /// Why it is held.
-    pub waiting_for: Option<WaitReason>,
+    /// Why it is held, in words.
+    pub held: Option<&'static str>,
     /// How far it is, if it has many invalidations.
     pub progress: Option<Progress>,
     /// Why it failed, in a few words.
     pub error: Option<String>,
     /// The worst that readers get of its pages, once that was looked at.
     pub edge: Option<EdgeState>,
+    /// It failed, but not as a whole.
+    pub is_partly_purged: bool,
 }
 
 impl PublishRow {
     const SHOWN: usize = 3;
+
+    fn look(&self) -> words::Look {
+        if self.is_partly_purged {
+            words::PARTLY_PURGED
+        } else {
+            words::state(&self.state)
+        }
+    }
 
     fn shown(&self) -> &[String] {
         &self.items[..self.items.len().min(Self::SHOWN)]
@@ -168,8 +189,8 @@ impl Work {
 /// Why what waits is held.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// In a word.
-    pub why: WaitReason,
+    /// In words.
+    pub why: &'static str,
     /// More about it.
     pub note: Option<String>,
 }

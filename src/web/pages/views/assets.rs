@@ -11,10 +11,15 @@ pub static STYLE: LazyLock<String> = LazyLock::new(|| squeezed_style(STYLE_SOURC
 pub static SCRIPT: LazyLock<String> = LazyLock::new(|| squeezed_script(SCRIPT_SOURCE));
 /// The browser tab's icon, served at `{base}/static/icon.svg`.
 pub const ICON: &str = include_str!("../../../../static/icon.svg");
+/// The same with a red dot, at `{base}/static/icon-alert.svg`: something has failed.
+pub const ICON_ALERT: &str = include_str!("../../../../static/icon-alert.svg");
 
 /// Changes whenever an asset does: pages ask for `…?v=VERSION`, so that assets may be cached for
 /// ever.
-pub const VERSION: u32 = fnv1a(ICON, fnv1a(SCRIPT_SOURCE, fnv1a(STYLE_SOURCE, 0x811c_9dc5)));
+pub const VERSION: u32 = fnv1a(
+    ICON_ALERT,
+    fnv1a(ICON, fnv1a(SCRIPT_SOURCE, fnv1a(STYLE_SOURCE, 0x811c_9dc5))),
+);
 
 /// 32-bit FNV-1a; a fingerprint for caches, not for security.
 const fn fnv1a(text: &str, mut hash: u32) -> u32 {

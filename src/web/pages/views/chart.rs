@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::parts::{Count, Span};
 use crate::web::pages::words;
@@ -43,6 +43,11 @@ pub(super) struct Bar {
 }
 
 impl Bar {
+    /// For the script, which puts it into the reader's time zone.
+    pub(super) fn datetime(&self) -> String {
+        self.start.format(&Rfc3339).unwrap_or_default()
+    }
+
     pub(super) fn when(&self) -> String {
         words::exact(self.start)
     }

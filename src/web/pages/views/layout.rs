@@ -32,6 +32,10 @@ pub struct Layout {
     /// Where the page is read from, after `base`, when it may be the answer to a form that was sent
     /// elsewhere.
     pub address: Option<&'static str>,
+    /// The one-time key of the page's forms.
+    pub once: String,
+    /// How the page stands, in a word before its title: “Error”, “Failed”. The tab's icon shows it too.
+    pub mark: Option<&'static str>,
     /// Something on the page will change soon: without scripts, the page reloads itself every three
     /// seconds.
     pub pending: bool,
@@ -53,6 +57,16 @@ impl Layout {
     pub(super) fn site_name(&self) -> Option<&str> {
         let here = self.sites.iter().find(|site| site.here);
         here.map(|site| site.name.as_str())
+    }
+
+    /// The word before the title: of the page itself, or of what stands in the way of purging.
+    pub(super) fn mark(&self) -> Option<&'static str> {
+        let in_the_way = self
+            .banner
+            .as_ref()
+            .filter(|banner| banner.severity == Severity::Danger);
+        self.mark
+            .or_else(|| in_the_way.map(|_| words::errors::MARK_PAUSED))
     }
 
     /// How long ago something was, as a `<time>`.

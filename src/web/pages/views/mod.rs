@@ -5,6 +5,8 @@
 //! begins with [`Layout::base`] or [`Layout::root`]. A page, the style sheet and the script stay
 //! under 60 KB together as long as lists keep to [`PAGE_SIZE`] and [`ITEMS_SHOWN`].
 
+use askama::Template;
+
 mod account;
 mod activity;
 mod assets;
@@ -25,19 +27,19 @@ pub use account::{
     AuditEntry, AuditPage, NewSecondStep, PasswordPage, SecondStepPage, SessionRow, SessionsPage,
     SetUpPage, SignInPage,
 };
-pub use activity::{ActivityPage, Filter, Held, Overview, Paging, PublishRow, Work};
-pub use assets::{ICON, SCRIPT, STYLE, VERSION};
+pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging, PublishRow, Work};
+pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE, VERSION};
 pub use chart::{Chart, Hour};
 pub use docs::{
     Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Prose, Shape,
 };
 pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};
-pub use notice::{ConfirmPage, ErrorPage};
+pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{
     DeliveryRow, EndpointForm, EndpointRow, EventChoice, NotificationsPage, TryRow,
 };
 pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Span, Usd};
-pub use publish::{InvalidationView, PublishPage, PublishedItem};
+pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use refused::{RefusedPage, RefusedRow};
 pub use settings::{
@@ -54,3 +56,32 @@ pub use sites::{SiteRow, SitesPage};
 pub const PAGE_SIZE: u16 = 25;
 /// How many items a publish's own page or a preview lists before “and … more”.
 pub const ITEMS_SHOWN: usize = 100;
+
+/// A page that may be the answer to a form that was not accepted.
+pub trait FormPage: Template {
+    /// Its layout.
+    fn layout(&mut self) -> &mut Layout;
+}
+
+macro_rules! form_pages {
+    ($($page:ty),+ $(,)?) => {
+        $(impl FormPage for $page {
+            fn layout(&mut self) -> &mut Layout {
+                &mut self.layout
+            }
+        })+
+    };
+}
+
+form_pages!(
+    NotificationsPage,
+    ConnectionPage,
+    HookPage,
+    PasswordPage,
+    PublishingPage,
+    PurgePage,
+    SetUpPage,
+    SignInPage,
+    SitesPage,
+    SpendingPage,
+);

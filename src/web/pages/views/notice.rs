@@ -1,9 +1,11 @@
 use std::borrow::Cow;
 
 use askama::Template;
+use strum::VariantArray as _;
 
 use super::{assets::VERSION, layout::Layout};
-use crate::web::pages::words::{Question, errors::Trouble};
+use crate::domain::PublishState;
+use crate::web::pages::words::{self, Question, errors::Trouble};
 
 /// Something went wrong.
 #[derive(Template)]
@@ -31,4 +33,12 @@ pub struct ConfirmPage {
     pub fields: Vec<(&'static str, String)>,
     /// The way back, after the base.
     pub cancel: &'static str,
+}
+
+/// What the states mean, how to write what is purged, and which keys do what.
+#[derive(Template)]
+#[template(path = "help.html")]
+pub struct HelpPage {
+    /// What every page shares.
+    pub layout: Layout,
 }

@@ -8,7 +8,7 @@ use crate::web::pages::words::{self, Look};
 /// A state as word, colour and shape.
 #[derive(Template)]
 #[template(
-    source = r##"<span class="badge {{ look.tone }}" title="{{ look.meaning }}"><svg class="icon" aria-hidden="true"><use href="#i-{{ look.icon }}"/></svg>{{ look.label }}</span>"##,
+    source = r##"<span class="badge {{ look.tone }}" title="{{ look.meaning }}"><svg aria-hidden="true"><use href="#i-{{ look.icon }}"/></svg>{{ look.label }}</span>"##,
     ext = "html"
 )]
 pub struct Badge {
@@ -148,7 +148,7 @@ impl Field {
 /// `{id}-error`.
 #[derive(Template)]
 #[template(
-    source = r#"id="{{ id }}" aria-describedby="{{ id }}-hint{% if invalid %} {{ id }}-error" aria-invalid="true{% endif %}""#,
+    source = r#"id="{{ id }}" aria-describedby="{{ id }}-hint{% if invalid %} {{ id }}-error" aria-invalid="true" autofocus="{% endif %}""#,
     ext = "html"
 )]
 pub(super) struct Aria {

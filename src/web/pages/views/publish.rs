@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use askama::Template;
 use time::{Duration, OffsetDateTime};
 
@@ -27,8 +29,12 @@ pub struct PublishPage {
     pub sent_at: Option<OffsetDateTime>,
     /// When it ended.
     pub ended_at: Option<OffsetDateTime>,
-    /// Why it is held.
-    pub waiting_for: Option<WaitReason>,
+    /// It failed, but not as a whole.
+    pub is_partly_purged: bool,
+    /// Why it is held, in words.
+    pub held: Option<&'static str>,
+    /// More about why, and what can be done.
+    pub note: Option<String>,
     /// How many of its invalidations are completed.
     pub progress: Option<Progress>,
     /// Its items; the first [`super::ITEMS_SHOWN`] are listed.
@@ -41,11 +47,33 @@ pub struct PublishPage {
     pub edge: Vec<EdgeCheck>,
     /// Its pages will be looked at, or looked at again.
     pub edge_is_due: bool,
+    /// What was not purged, of one that failed; the first [`super::ITEMS_SHOWN`].
+    pub failed: Vec<String>,
+    /// How many that are.
+    pub failed_total: Count,
     /// “Try again” is possible.
     pub can_retry: bool,
+    /// The failed publish that this one sends again.
+    pub retry_of: Option<String>,
+    /// The publish that sends this one again.
+    pub retried_as: Option<String>,
 }
 
 impl PublishPage {
+    fn look(&self) -> words::Look {
+        if self.is_partly_purged {
+            words::PARTLY_PURGED
+        } else {
+            words::state(&self.state)
+        }
+    }
+
+    /// The items that people write in other letters than CloudFront gets.
+    fn encoded(&self) -> Vec<&str> {
+        let items = self.shown().iter().map(|item| item.item.as_str());
+        items.filter(|item| words::decoded(item) != *item).collect()
+    }
+
     fn shown(&self) -> &[PublishedItem] {
         &self.items[..self.items.len().min(ITEMS_SHOWN)]
     }
@@ -74,10 +102,10 @@ impl PublishPage {
         (seconds > 0).then(|| Span(Duration::seconds(seconds)))
     }
 
-    fn title(&self) -> &str {
+    fn title(&self) -> Cow<'_, str> {
         self.items
             .first()
-            .map_or("Publish", |item| item.item.as_str())
+            .map_or("Publish".into(), |item| words::decoded(&item.item))
     }
 }
 
@@ -103,6 +131,8 @@ pub struct InvalidationView {
     pub distribution_id: String,
     /// Its state.
     pub state: InvalidationStatus,
+    /// What it purges: the first [`Self::SHOWN`].
+    pub items: Vec<SentItem>,
     /// How many items it holds.
     pub items_total: Count,
     /// How often CloudFront was asked to create it.
@@ -119,7 +149,24 @@ pub struct InvalidationView {
     pub fix: Option<String>,
 }
 
+/// An item of an invalidation.
+#[derive(Clone, Debug)]
+pub struct SentItem {
+    /// As CloudFront got it.
+    pub item: String,
+    /// How many items of the publish it was sent for instead.
+    pub stands_for: Option<Count>,
+}
+
 impl InvalidationView {
+    /// How many of its items are named.
+    pub const SHOWN: usize = 10;
+
+    fn more(&self) -> Option<Count> {
+        let more = self.items_total.0.saturating_sub(self.items.len() as u64);
+        (more > 0).then_some(Count(more))
+    }
+
     fn took(&self) -> Option<Span> {
         Some(Span(self.completed_at? - self.submitted_at?))
     }

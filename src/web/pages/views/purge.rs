@@ -55,6 +55,10 @@ pub struct Preview {
     pub free_left: Count,
     /// It purges the whole site.
     pub everything: bool,
+    /// That nothing would be sent at once, and why.
+    pub held: Option<String>,
+    /// What may have been meant instead: (as typed, what else).
+    pub hints: Vec<(String, String)>,
 }
 
 impl Preview {

@@ -126,6 +126,12 @@ pub struct SettingsForm {
     pub secret_stored: bool,
     /// What is wrong with `secret_access_key` as typed.
     pub secret_error: Option<String>,
+    /// `kept_secret`: what stands for the secret that was typed beside a mistake in another field.
+    pub kept_secret: Option<String>,
+    /// `version`: of the settings that the form was filled in from.
+    pub version: String,
+    /// What somebody else has saved since: (what, its value).
+    pub conflict: Vec<(&'static str, String)>,
     /// `region`, its value one of `regions`.
     pub region: Field,
     /// The regions to choose from.

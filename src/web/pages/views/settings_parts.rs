@@ -49,6 +49,8 @@ pub struct HookPage {
     pub revealed: Vec<Revealed>,
     /// The bearer tokens.
     pub tokens: Vec<Token>,
+    /// The name of a new one, as it was typed.
+    pub token_name: Field,
     /// The signing secrets, newest first.
     pub secrets: Vec<SigningSecret>,
     /// The address for AWS SDKs.
@@ -58,12 +60,22 @@ pub struct HookPage {
     pub keys: Vec<KeyPair>,
 }
 
+impl HookPage {
+    /// The token that is shown this once, for the example; else the name of a variable.
+    fn bearer(&self) -> &str {
+        let token = self.revealed.iter().find(|revealed| revealed.is_token);
+        token.map_or("$PUBLISH_TOKEN", |revealed| &revealed.value)
+    }
+}
+
 /// A token or signing secret, shown once. The only secret in any view model; it has no `Debug`.
 pub struct Revealed {
     /// What it is: “Publish token “default””.
     pub name: String,
     /// The secret itself.
     pub value: String,
+    /// It is a publish token.
+    pub is_token: bool,
 }
 
 /// A key pair for senders that speak CloudFront's own API.
@@ -87,6 +99,8 @@ pub struct Token {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Its last four characters.
+    pub ending: String,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it was last used.
@@ -135,6 +149,10 @@ pub struct PublishingForm {
     pub tried: Field,
     /// What a publish of those would purge.
     pub preview: Option<Preview>,
+    /// `version`: of the rules that the form was filled in from.
+    pub version: i32,
+    /// What somebody else has saved since: (what, its value).
+    pub conflict: Vec<(&'static str, String)>,
 }
 
 /// What may be spent, and what was.
@@ -160,6 +178,10 @@ pub struct SpendingForm {
     pub monthly_limit: Field,
     /// `past_limit`.
     pub past_limit: PastLimit,
+    /// `version`: of the values that the form was filled in from.
+    pub version: i32,
+    /// What somebody else has saved since: (what, its value).
+    pub conflict: Vec<(&'static str, String)>,
 }
 
 impl SpendingForm {

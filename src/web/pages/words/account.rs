@@ -104,7 +104,7 @@ pub const SOMEBODY: &str = "somebody";
 pub fn change_user(here: &str, coming: &str) -> Question {
     Question {
         title: Cow::Owned(format!("You are {here}. Continue as {coming}?")),
-        text: "A link wants to sign somebody else in here, for SkyCMS. If you did not expect that, cancel.",
+        text: "A link wants to sign somebody else in here, for SkyCMS. If you did not expect that, cancel.".into(),
         consequences: &["The session that is open in this browser ends."],
         action: "Continue",
     }

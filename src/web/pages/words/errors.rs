@@ -172,8 +172,35 @@ pub fn paused(code: &str) -> String {
     )
 }
 
+/// Before the title of every page of a site that is paused.
+pub const MARK_PAUSED: &str = "Paused";
+
+/// Before the title of a page with a form that was not accepted.
+pub const MARK_ERROR: &str = "Error";
+
+/// Before the title of a publish that failed.
+pub const MARK_FAILED: &str = "Failed";
+
+/// The same for editors, who cannot fix it.
+pub fn for_editors(text: &str) -> String {
+    format!("{text} An administrator can fix this under Settings.")
+}
+
 /// The title of that.
 pub const PAUSED: &str = "Purging is paused";
+
+/// The monthly limit is reached, and publishes wait.
+pub const LIMIT_REACHED: &str = "The monthly limit is reached";
+
+/// What that means.
+pub fn limit_reached(until: &str) -> String {
+    format!(
+        "This site has sent as many paths as its monthly limit allows. Publishes wait until {until} (UTC), or until the limit is raised."
+    )
+}
+
+/// The way there.
+pub const CHANGE_LIMIT: &str = "Change the limit";
 
 /// The way to fix it.
 pub const FIX_SETTINGS: &str = "Fix the settings";
@@ -182,7 +209,7 @@ pub const FIX_SETTINGS: &str = "Fix the settings";
 pub const NOT_ASKED: &str = "Completion cannot be confirmed";
 
 /// Why, and what to do.
-pub const ALLOW_ASKING: &str = "Publishes are purged, but the access key may not ask CloudFront how far they are, so they end as unconfirmed. Allow cloudfront:GetInvalidation in its policy, as shown on the settings page.";
+pub const ALLOW_ASKING: &str = "Publishes are purged, but the access key may not ask CloudFront how far they are, so they end as unconfirmed. The policy of the key has to allow cloudfront:GetInvalidation.";
 
 /// The way there.
 pub const SEE_POLICY: &str = "See the policy";

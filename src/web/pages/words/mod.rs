@@ -14,7 +14,9 @@ use std::borrow::Cow;
 use time::{Duration, OffsetDateTime, macros::format_description};
 
 use crate::domain::edge::EdgeState;
-use crate::domain::{InvalidationStatus, PublishState, RefusedFor, Step, StepOutcome, WaitReason};
+use crate::domain::{
+    HeldNote, InvalidationStatus, PublishState, RefusedFor, Step, StepOutcome, WaitReason,
+};
 
 use self::look::look;
 pub use self::look::{Look, Severity, Tone};
@@ -25,11 +27,19 @@ pub struct Question {
     /// The question itself.
     pub title: Cow<'static, str>,
     /// What it means.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
     /// More of it, one per line.
     pub consequences: &'static [&'static str],
     /// What the button says.
     pub action: &'static str,
+}
+
+/// When something was last used that is about to end.
+pub fn last_use(at: Option<OffsetDateTime>, now: OffsetDateTime) -> String {
+    at.map_or_else(
+        || "It has never been used.".to_owned(),
+        |at| format!("It was last used {}, on {}.", age(now, at), exact(at)),
+    )
 }
 
 /// A publish.
@@ -62,6 +72,29 @@ pub const fn state(state: &PublishState) -> Look {
         PublishState::Failed => look("Failed", Tone::Bad, "cross", "It was not purged."),
     }
 }
+
+/// Whether readers get a page as it is now, by the state of its last publish.
+pub const fn live(state: &PublishState) -> &'static str {
+    match state {
+        PublishState::Queued => "Not yet: it is waiting to be sent to CloudFront.",
+        PublishState::InProgress => "Not everywhere yet: CloudFront is purging the old copies.",
+        PublishState::Completed => "Yes: CloudFront has purged the old copies.",
+        PublishState::Unconfirmed => {
+            "Very likely: CloudFront accepted the purge, but its progress cannot be checked."
+        }
+        PublishState::Failed => {
+            "Maybe not: the purge failed. Open the publish to see what was not purged."
+        }
+    }
+}
+
+/// A publish that failed, but not as a whole.
+pub const PARTLY_PURGED: Look = look(
+    "Partly purged",
+    Tone::Bad,
+    "cross",
+    "Some of it was purged, some was not.",
+);
 
 /// An invalidation.
 pub const fn status(status: &InvalidationStatus) -> Look {
@@ -159,9 +192,67 @@ pub const fn refused_for(why: &RefusedFor) -> &'static str {
     }
 }
 
+/// Why something is held, as far as more is known about it than the reason.
+pub const fn held(why: &WaitReason, note: Option<&HeldNote>) -> &'static str {
+    match note {
+        Some(HeldNote::MonthlyLimit { .. }) => {
+            "waiting for the next month, because the monthly limit is reached"
+        }
+        _ => waiting_for(why),
+    }
+}
+
+/// A date without its time, in UTC: `1 December 2026`.
+pub fn date(at: OffsetDateTime) -> String {
+    let at = at.to_offset(time::UtcOffset::UTC);
+    format!("{} {} {}", at.day(), at.month(), at.year())
+}
+
+/// A path as people write it. Only letters of other scripts are decoded: what is invisible, and what
+/// has a meaning in an address, stays as CloudFront gets it.
+pub fn decoded(item: &str) -> Cow<'_, str> {
+    let mut text = String::new();
+    let mut rest = item;
+    while let Some(start) = rest.find('%') {
+        let escapes = rest.as_bytes()[start..].chunks(3);
+        let bytes: Vec<u8> = escapes
+            .map_while(|escape| match escape {
+                [b'%', high, low] => {
+                    let hex = [*high, *low];
+                    let hex = std::str::from_utf8(&hex).ok()?;
+                    u8::from_str_radix(hex, 16)
+                        .ok()
+                        .filter(|byte| *byte >= 0x80)
+                }
+                _ => None,
+            })
+            .collect();
+        let length = (bytes.len() * 3).max(1);
+        let (before, escaped) = (&rest[..start], &rest[start..start + length]);
+        text += before;
+        match String::from_utf8(bytes) {
+            Ok(word) if !word.is_empty() && word.chars().all(char::is_alphanumeric) => {
+                text += &word;
+            }
+            _ => text += escaped,
+        }
+        rest = &rest[start + length..];
+    }
+    if text.is_empty() {
+        return Cow::Borrowed(item);
+    }
+    text += rest;
+    Cow::Owned(text)
+}
+
 /// What an item of a publish stands for.
 pub fn widened(from: &str) -> String {
     format!("widened from {from}")
+}
+
+/// What purged an item that was not sent itself.
+pub fn covered(by: impl std::fmt::Display) -> String {
+    format!("purged by {by}")
 }
 
 /// How long ago, as `app.js` says it too: `just now`, `42 s ago`, `2 min ago`, `3 h ago`, `5 days ago`, then the date.
@@ -272,6 +363,21 @@ mod tests {
             (7_500_000, "2 h 5 min"),
         ] {
             assert_eq!(span(Duration::milliseconds(milliseconds)), words);
+        }
+    }
+
+    #[test]
+    fn only_letters_are_decoded() {
+        for (sent, shown) in [
+            ("/about", "/about"),
+            ("/%C3%BCber-uns/%E6%97%A5", "/über-uns/日"),
+            ("/a%20b%2Fc%25", "/a%20b%2Fc%25"),
+            ("/caf%C3%A9%20x", "/café%20x"),
+            ("/%E2%80%AEevil", "/%E2%80%AEevil"),
+            ("/%FF%C3", "/%FF%C3"),
+            ("/ends%", "/ends%"),
+        ] {
+            assert_eq!(decoded(sent), shown);
         }
     }
 

@@ -10,7 +10,25 @@ pub const NO_SETTINGS: &str =
     "The site has no CDN settings yet. Enter the distribution and an access key first.";
 
 /// Why a wildcard that nobody typed is sent.
-pub const FOLD: &str = "one path instead of those crossed out, because of the site’s policy";
+pub fn fold(stands_for: usize) -> String {
+    let paths = super::count(stands_for as u64);
+    format!("one path instead of {paths} below, because of the site’s policy")
+}
+
+/// For the audit: what was purged by hand.
+pub fn purged(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    match lines.count() {
+        0 => first.to_owned(),
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// That nothing would be sent at once, and why.
+pub fn held(why: &str) -> String {
+    format!("It would not be sent at once: it would be {why}.")
+}
 
 /// What becomes of an item of a purge, and why.
 pub fn fate(asked: &Explanation, item: &Explained) -> String {
@@ -41,7 +59,7 @@ pub fn fate(asked: &Explanation, item: &Explained) -> String {
 /// Before the whole site is purged.
 pub const EVERYTHING: Question = Question {
     title: Cow::Borrowed("Purge the whole site?"),
-    text: "CloudFront forgets every page, image and file of this site at once.",
+    text: Cow::Borrowed("CloudFront forgets every page, image and file of this site at once."),
     consequences: &[
         "Until CloudFront has cached them again, every request reaches your server: expect higher load and slower pages.",
         "It counts as one path on AWS’s bill.",

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{Question, Severity, count};
-use crate::domain::DistributionId;
+use time::OffsetDateTime;
+
+use super::{Question, Severity, count, exact, last_use};
 use crate::domain::intake::RelatedRuleError;
+use crate::domain::{DistributionId, PublisherHost, Publishing, Settings, Spending};
 
 /// The section of what may be spent.
 pub const SPENDING: &str = "Paths and cost";
@@ -70,7 +72,10 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
             Severity::Info,
             "The endpoint was removed, with what waited for it.",
         ),
-        "discarded" => (Severity::Info, "The draft was thrown away."),
+        "discarded" => (
+            Severity::Info,
+            "The draft was discarded. The settings in force have not changed.",
+        ),
         _ => return None,
     })
 }
@@ -90,7 +95,9 @@ pub const TOO_MANY_TESTS: &str =
 /// Before the settings are removed.
 pub const REMOVE: Question = Question {
     title: Cow::Borrowed("Remove the CDN settings?"),
-    text: "SkyCMS will no longer be able to purge this site’s pages from CloudFront.",
+    text: Cow::Borrowed(
+        "SkyCMS will no longer be able to purge this site’s pages from CloudFront.",
+    ),
     consequences: &[
         "The access key is deleted here. It stays valid in AWS until you delete it there.",
         "Waiting publishes are kept, and will be sent when new settings are saved.",
@@ -98,6 +105,90 @@ pub const REMOVE: Question = Question {
     ],
     action: "Remove the settings",
 };
+
+/// Before settings are put in force that have just failed their test.
+pub const USE_DRAFT: Question = Question {
+    title: Cow::Borrowed("Use settings that failed their test?"),
+    text: Cow::Borrowed("These settings are the draft, whose last test failed."),
+    consequences: &[
+        "They replace the settings in force.",
+        "If AWS rejects them, purging stops for this site until they are fixed. Publishes are kept meanwhile.",
+    ],
+    action: "Use them anyway",
+};
+
+/// Before a token ends.
+pub fn revoke_token(
+    name: &str,
+    ending: &str,
+    last_used: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Question {
+    let which = if ending.is_empty() {
+        String::new()
+    } else {
+        format!(", which ends in {ending}")
+    };
+    Question {
+        title: Cow::Owned(format!("Revoke the token “{name}”{which}?")),
+        text: Cow::Owned(last_use(last_used, now)),
+        consequences: REVOKED,
+        action: "Revoke the token",
+    }
+}
+
+const REVOKED: &[&str] = &[
+    "Whoever publishes with it is answered with 401 from then on.",
+    "It cannot be brought back; you can create a new one.",
+];
+
+/// Before a signing secret ends.
+pub fn revoke_secret(
+    created: OffsetDateTime,
+    last_used: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Question {
+    Question {
+        title: Cow::Owned(format!("Revoke the signing secret of {}?", exact(created))),
+        text: Cow::Owned(last_use(last_used, now)),
+        consequences: REVOKED,
+        action: "Revoke the secret",
+    }
+}
+
+/// Before a key pair ends.
+pub fn revoke_key_pair(
+    name: &str,
+    last_used: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Question {
+    Question {
+        title: Cow::Owned(format!("Revoke the key pair “{name}”?")),
+        text: Cow::Owned(last_use(last_used, now)),
+        consequences: &[
+            "Whoever publishes with it is refused from then on.",
+            "It cannot be brought back; you can create a new one.",
+        ],
+        action: "Revoke the key pair",
+    }
+}
+
+/// Before a key pair gets another secret.
+pub fn rotate_key_pair(
+    name: &str,
+    last_used: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Question {
+    Question {
+        title: Cow::Owned(format!("Give the key pair “{name}” a new secret?")),
+        text: Cow::Owned(last_use(last_used, now)),
+        consequences: &[
+            "The secret it has now stops working at once.",
+            "The new one is shown only once.",
+        ],
+        action: "Create the new secret",
+    }
+}
 
 /// Credentials that are not stored here.
 pub const AWS_DEFAULT: &str = "AWS default credentials";
@@ -116,11 +207,18 @@ pub fn tested(distribution: &DistributionId, passed: bool) -> String {
     }
 }
 
-/// The name of a token that was given none.
-pub const UNNAMED: &str = "Unnamed";
+/// A token without a name.
+pub const NAMELESS: &str = "Give the token a name, so that you will know later who has it.";
 
-/// The token that the first start made.
-pub const FIRST_TOKEN: &str = "First token";
+/// A token whose name another one has.
+pub fn name_taken(name: &str) -> String {
+    format!(
+        "There is a token called “{name}” already. Choose another name, or revoke that one first."
+    )
+}
+
+/// The name of a key pair that was given none.
+pub const UNNAMED: &str = "Unnamed";
 
 /// A token that is shown once.
 pub fn token(name: &str) -> String {
@@ -151,4 +249,78 @@ pub const NOTHING_TO_TRY: &str = "Enter the address of a page, such as /blog/pos
 pub fn number(most: u32) -> String {
     let most = count(u64::from(most));
     format!("Enter a whole number from 1 to {most}.")
+}
+
+/// The publishing rules, in words: what a conflict shows and the audit compares.
+pub fn publishing(rules: &Publishing) -> Vec<(&'static str, String)> {
+    let address = rules.public_address.as_ref().map(ToString::to_string);
+    let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
+    let related: Vec<String> = rules.related.iter().map(ToString::to_string).collect();
+    let directories = if rules.directory_variants {
+        "on"
+    } else {
+        "off"
+    };
+    vec![
+        ("Public address", address.unwrap_or_default()),
+        ("Publisher hosts", hosts.join(", ")),
+        ("Origin path", rules.origin_path.to_string()),
+        ("Related pages", related.join(", ")),
+        ("A page is also its directory", directories.to_owned()),
+    ]
+}
+
+/// The same of paths and cost.
+pub fn spending(spending: &Spending) -> Vec<(&'static str, String)> {
+    let limit = spending.monthly_limit.as_ref();
+    vec![
+        ("What is sent", spending.policy.into_str().to_owned()),
+        (
+            "Fold when there are more than",
+            count(spending.fold_above as u64),
+        ),
+        (
+            "Monthly limit",
+            limit.map(|limit| count(limit.paths)).unwrap_or_default(),
+        ),
+        (
+            "Past the limit",
+            limit
+                .map(|limit| limit.then.into_str().to_owned())
+                .unwrap_or_default(),
+        ),
+    ]
+}
+
+/// The same of the connection.
+pub fn connection(settings: &Settings) -> Vec<(&'static str, String)> {
+    let key = settings.credentials.access_key_id();
+    vec![
+        ("Distribution ID", settings.distribution_id.to_string()),
+        (
+            "Credentials",
+            key.map_or_else(|| AWS_DEFAULT.to_owned(), ToString::to_string),
+        ),
+        ("Region", settings.region.code().to_owned()),
+    ]
+}
+
+/// For the audit: what was changed, from what to what.
+pub fn changed(before: &[(&str, String)], after: &[(&str, String)]) -> String {
+    let shown = |value: &str| {
+        if value.is_empty() {
+            "nothing".to_owned()
+        } else {
+            value.to_owned()
+        }
+    };
+    let changes = before.iter().zip(after).filter(|(old, new)| old != new);
+    let changes: Vec<String> = changes
+        .map(|((what, old), (_, new))| format!("{what}: {} → {}", shown(old), shown(new)))
+        .collect();
+    if changes.is_empty() {
+        "nothing changed".to_owned()
+    } else {
+        changes.join("; ")
+    }
 }

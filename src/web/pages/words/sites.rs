@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use super::{Question, Severity};
+use time::OffsetDateTime;
+
+use super::{Question, Severity, last_use};
 
 /// What was just done, by its name in the address.
 pub fn done(what: &str) -> Option<(Severity, &'static str)> {
@@ -30,11 +32,32 @@ pub fn renamed(old: impl Display, new: impl Display) -> String {
     format!("{old}, now {new}")
 }
 
+/// Before a site gets another name, which its publishers know it by.
+pub fn rename(
+    old: impl Display,
+    new: impl Display,
+    last_used: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Question {
+    Question {
+        title: Cow::Owned(format!("Rename the site {old} to {new}?")),
+        text: Cow::Owned(last_use(last_used, now)),
+        consequences: &[
+            "Publishing to the old address will be answered with 404 from then on.",
+            "Give its publishers the new address, which is on the page “Publish hook”.",
+            "History, tokens and secrets are kept.",
+        ],
+        action: "Rename the site",
+    }
+}
+
 /// Before a site is removed.
 pub fn remove(name: impl Display) -> Question {
     Question {
         title: Cow::Owned(format!("Remove the site {name}?")),
-        text: "SkyCMS will no longer be able to purge its pages through this service.",
+        text: Cow::Borrowed(
+            "SkyCMS will no longer be able to purge its pages through this service.",
+        ),
         consequences: &[
             "Its settings, publish tokens and signing secrets are deleted. Its access key stays valid in AWS until you delete it there.",
             "Its history and usage figures are deleted. The audit log is kept.",

@@ -1,0 +1,91 @@
+//! What forms were answered with, for as long as somebody may press their button again.
+
+use secrecy::SecretString;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+
+use super::{Store, StoreError};
+
+/// How long an answer is kept.
+const KEPT: Duration = Duration::minutes(10);
+
+/// A form that was sent: SHA-256 of its one-time key and of what came with it.
+pub type FormHash = [u8; 32];
+
+fn place(form: &FormHash) -> String {
+    use std::fmt::Write as _;
+    let mut place = "form_answer/".to_owned();
+    for byte in form {
+        let _ = write!(place, "{byte:02x}"); // A String takes everything.
+    }
+    place
+}
+
+impl Store {
+    /// Answers a form with `answer`, unless it was answered before: then with what it was answered
+    /// with. Whether this is the first time.
+    pub async fn answer_once(
+        &self,
+        form: &FormHash,
+        answer: SecretString,
+        now: OffsetDateTime,
+    ) -> Result<(SecretString, bool), StoreError> {
+        self.forget_answers(now).await?;
+        let mut connection = self.pool.acquire().await?;
+        if self
+            .keep_answer(&mut connection, form, &answer, now)
+            .await?
+        {
+            return Ok((answer, true));
+        }
+        let earlier = self.form_answer(form, now).await?;
+        Ok((earlier.unwrap_or(answer), false))
+    }
+
+    /// Keeps an answer, unless there is one: of a form that is sent twice at once, the second waits
+    /// for the first to be stored.
+    pub(super) async fn keep_answer(
+        &self,
+        connection: &mut PgConnection,
+        form: &FormHash,
+        answer: &SecretString,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let sealed = self.sealer.seal(&place(form), answer)?;
+        let stored = sqlx::query!(
+            "INSERT INTO form_answer (form, answer, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            &form[..],
+            sealed,
+            now,
+        )
+        .execute(connection)
+        .await?;
+        Ok(stored.rows_affected() == 1)
+    }
+
+    /// Deletes the answers that are no longer shown.
+    pub async fn forget_answers(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        sqlx::query!("DELETE FROM form_answer WHERE created_at < $1", now - KEPT)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// What a form was answered with, not long ago.
+    pub async fn form_answer(
+        &self,
+        form: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<SecretString>, StoreError> {
+        let sealed = sqlx::query_scalar!(
+            "SELECT answer FROM form_answer WHERE form = $1 AND created_at >= $2",
+            &form[..],
+            now - KEPT,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        sealed
+            .map(|sealed| Ok(self.sealer.open(&place(form), &sealed)?))
+            .transpose()
+    }
+}

@@ -1,0 +1,42 @@
+//! What a site's owner decided about its publishes.
+
+use super::edge::move_public_address;
+use super::listen::announce_settings;
+use super::{SiteId, Store, StoreError};
+use crate::domain::{PublisherHost, Publishing};
+
+impl Store {
+    /// Changes the rules of a site's publishes. They hold for calls that arrive from now on. Of
+    /// versions as [`Store::save_spending`].
+    pub async fn save_publishing(
+        &self,
+        site: SiteId,
+        version: Option<i32>,
+        rules: &Publishing,
+    ) -> Result<bool, StoreError> {
+        let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
+        let related: Vec<String> = rules.related.iter().map(ToString::to_string).collect();
+        let mut tx = self.pool.begin().await?;
+        let saved = sqlx::query!(
+            "UPDATE site SET publisher_hosts = $2, related = $3, directory_variants = $4, origin_path = $5,
+                             publishing_version = publishing_version + 1
+             WHERE id = $1 AND publishing_version = coalesce($6, publishing_version)",
+            site.0,
+            &hosts as &[&str],
+            &related,
+            rules.directory_variants,
+            rules.origin_path.to_string(),
+            version,
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected()
+            == 1;
+        if saved {
+            move_public_address(&mut tx, site, rules.public_address.as_ref()).await?;
+            announce_settings(&mut tx, site).await?;
+            tx.commit().await?;
+        }
+        Ok(saved)
+    }
+}

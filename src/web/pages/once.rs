@@ -1,0 +1,54 @@
+//! Forms that are sent twice, by a double click or a slow network: the second time shows what came of
+//! the first.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::clock::Clock;
+use crate::store::{FormHash, hash};
+use crate::web::http::error::Result;
+use crate::web::state::AppState;
+
+/// The one-time key of a form: a hidden field, another one each time the page is made.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct OnceKey(String);
+
+impl OnceKey {
+    pub(crate) fn fresh(clock: &Clock) -> Self {
+        Self(clock.id().to_string())
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
+
+    /// The form, sent with these values. Without a key, every sending is the first.
+    pub(crate) fn form(&self, state: &AppState, values: &[&str]) -> FormHash {
+        let key = match self.0.as_str() {
+            "" => state.clock.id().to_string(),
+            key => key.to_owned(),
+        };
+        let mut text = key;
+        for value in values {
+            text.push('\0');
+            text.push_str(value);
+        }
+        hash(&text)
+    }
+
+    /// Answers the form with `answer`, or with what it was answered with the first time. Whether
+    /// this is the first time.
+    pub(crate) async fn answer(
+        &self,
+        state: &AppState,
+        values: &[&str],
+        answer: SecretString,
+    ) -> Result<(SecretString, bool)> {
+        let form = self.form(state, values);
+        Ok(state
+            .store
+            .answer_once(&form, answer, state.clock.now())
+            .await?)
+    }
+}

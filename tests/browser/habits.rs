@@ -1,0 +1,126 @@
+//! What people do without thinking: change pages, go back, press keys.
+
+use std::time::{Duration, Instant};
+
+use fantoccini::key::Key;
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::driver::Scripts;
+use crate::stage::Stage;
+use crate::support::{KEY, eventually};
+
+/// Over HTTP/1.1 a browser has six connections per server. A page that keeps its stream of events
+/// when it is left, for “Back”, leaves the next page one connection fewer.
+#[tokio::test]
+async fn twenty_changes_of_page_freeze_nothing() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    let began = Instant::now();
+    for _ in 0..10 {
+        for page in ["Settings", "Activity"] {
+            browser.submit(page).await;
+        }
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(40), "{took:?}");
+    // The page that was come back to is live again.
+    browser.client().back().await.unwrap();
+    browser.client().forward().await.unwrap();
+    let id = stage.api().publish_path("/news").await;
+    browser.wait_for(&format!("#p-{id}"), "Completed").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn windows_share_one_stream_of_events() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    let held = "const done = arguments[0];
+        navigator.locks.query().then(({ held, pending }) => done([held.length, pending.length]))";
+    let state = || async {
+        browser
+            .client()
+            .execute_async(held, Vec::new())
+            .await
+            .unwrap()
+    };
+    eventually("the stream", || async {
+        (state().await == json!([1, 0])).then_some(())
+    })
+    .await;
+    let window = browser.client().new_window(false).await.unwrap();
+    browser
+        .client()
+        .switch_to_window(window.handle)
+        .await
+        .unwrap();
+    browser.open("/purge").await;
+    browser.open("/activity").await;
+    let id = stage.api().publish_path("/news").await;
+    browser.wait_for(&format!("#p-{id}"), "Completed").await;
+    let Value::Array(counts) = state().await else {
+        panic!("two counts")
+    };
+    assert_eq!(counts[0], 1, "one stream for both: {counts:?}");
+    stage.finish().await;
+}
+
+async fn press(browser: &Browser, keys: &str) {
+    let focused = browser.client().active_element().await.unwrap();
+    focused.send_keys(keys).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_search_send_and_go_back() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    press(browser, "/").await;
+    press(browser, "/about").await;
+    assert_eq!(
+        browser.value("page").await,
+        "/about",
+        "the first / is no text"
+    );
+
+    browser.open("/purge").await;
+    browser.submit("Purge everything…").await;
+    browser.assert_sees("h1", "Purge the whole site?").await;
+    let page = browser.find("html").await;
+    press(browser, &Key::Escape.to_string()).await;
+    browser.leave(page).await;
+    browser.fill("items", "/about").await;
+    let page = browser.find("html").await;
+    let chord = format!("{}{}", Key::Control, Key::Enter);
+    press(browser, &chord).await;
+    browser.leave(page).await;
+    browser.assert_sees("h1", "/about").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn the_tab_reports_a_failure() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    let tab =
+        "return [document.title, document.querySelector('link[rel=icon]').href.includes('alert')]";
+    assert_eq!(
+        browser.run(tab).await,
+        json!(["Activity · SkyCMS CDN", false])
+    );
+    stage
+        .sandbox
+        .set_key(KEY, json!({ "enabled": false }))
+        .await;
+    stage.api().publish_path("/about").await;
+    browser.wait_for("#banner", "Purging is paused").await;
+    assert_eq!(
+        browser.run(tab).await,
+        json!(["Paused: Activity · SkyCMS CDN", true])
+    );
+    stage.finish().await;
+}

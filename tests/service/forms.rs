@@ -1,0 +1,333 @@
+//! Forms as people use them: pressed twice, filled in twice, with a mistake in one field.
+
+use serde_json::json;
+
+use crate::faults::create;
+use crate::pages::{admin, service, settings};
+use crate::support::{DISTRIBUTION, KEY, SECRET, policy};
+
+/// What stands between two texts.
+fn between<'a>(html: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = html
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {html}"));
+    rest.split(after).next().unwrap()
+}
+
+#[tokio::test]
+async fn a_second_press_shows_what_came_of_the_first() {
+    let service = service(&[("PUBLISH_TOKEN", "")]).await;
+    let mut admin = admin(&service).await;
+    let page = admin.get("/settings/cdn/hook").await.text();
+    let once = between(&page, "name=\"once\" value=\"", "\"").to_owned();
+    let shown = |html: String| between(&html, "id=\"reveal-1\"", "</pre>").to_owned();
+
+    let new = [("name", "GitHub Actions"), ("once", once.as_str())];
+    let first = shown(admin.post("/settings/cdn/tokens", &new).await.text());
+    let second = shown(admin.post("/settings/cdn/tokens", &new).await.text());
+    assert_eq!(first, second);
+    let page = admin.get("/settings/cdn/hook").await.text();
+    assert_eq!(page.matches("<b>GitHub Actions</b>").count(), 1);
+    // Another form with the same name is refused, beside the field.
+    let answer = admin
+        .post("/settings/cdn/tokens", &[("name", "GitHub Actions")])
+        .await;
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer
+            .text()
+            .contains("There is a token called “GitHub Actions” already.")
+    );
+
+    let token = between(&page, "/settings/cdn/tokens/", "/reveal");
+    let reveal = format!("/settings/cdn/tokens/{token}/reveal");
+    let press = [("once", once.as_str())];
+    let first = shown(admin.post(&reveal, &press).await.text());
+    assert_eq!(shown(admin.post(&reveal, &press).await.text()), first);
+    assert_eq!(
+        admin
+            .post(&reveal, &[("once", "another form")])
+            .await
+            .status,
+        404
+    );
+    service.pass(601).await;
+    assert_eq!(
+        admin.post(&reveal, &press).await.status,
+        404,
+        "kept for ten minutes"
+    );
+
+    let purge = [
+        ("items", "/about"),
+        ("action", "purge"),
+        ("once", once.as_str()),
+    ];
+    let first = admin.post("/purge", &purge).await;
+    let second = admin.post("/purge", &purge).await;
+    assert_eq!(first.header("location"), second.header("location"));
+    let other = [
+        ("items", "/contact"),
+        ("action", "purge"),
+        ("once", once.as_str()),
+    ];
+    let other = admin.post("/purge", &other).await;
+    assert_ne!(first.header("location"), other.header("location"));
+    // The same wish some time later, from a page that was come back to, is another publish.
+    service.pass(61).await;
+    let later = admin.post("/purge", &purge).await;
+    assert_ne!(first.header("location"), later.header("location"));
+}
+
+#[tokio::test]
+async fn an_empty_secret_keeps_the_one_in_use() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let page = "/settings/cdn";
+    let wrong = "wrong/wrong/wrong/wrong/wrong/wrong/wron";
+    admin
+        .post(page, &settings(DISTRIBUTION, wrong, "save_and_test"))
+        .await;
+    assert!(
+        admin
+            .get(page)
+            .await
+            .text()
+            .contains("The draft failed its test")
+    );
+    // The draft as it is: asked about, since it has just failed.
+    let failed = admin
+        .post(page, &settings(DISTRIBUTION, wrong, "save"))
+        .await;
+    assert_eq!(failed.status, 200);
+    assert!(
+        failed
+            .text()
+            .contains("Use settings that failed their test?")
+    );
+    let saved = admin.post(page, &settings(DISTRIBUTION, "", "save")).await;
+    assert_eq!(saved.header("location"), Some("/settings/cdn?done=saved"));
+    service.publish_and_run("/about").await;
+    assert_eq!(service.sandbox.outcomes().await.last().unwrap(), "Accepted");
+
+    admin
+        .post(page, &settings(DISTRIBUTION, wrong, "save_and_test"))
+        .await;
+    let discarded = admin.post("/settings/cdn/discard", &[]).await;
+    assert_eq!(
+        discarded.header("location"),
+        Some("/settings/cdn?done=discarded")
+    );
+    assert!(!admin.get(page).await.text().contains("Draft"));
+}
+
+#[tokio::test]
+async fn a_secret_beside_a_mistake_is_kept_for_some_minutes() {
+    let service = service(&[
+        ("CloudFront__DistributionId", ""),
+        ("CloudFront__AccessKeyId", ""),
+        ("CloudFront__SecretAccessKey", ""),
+    ])
+    .await;
+    let mut admin = admin(&service).await;
+    let page = "/settings/cdn";
+    let mistaken = admin
+        .post(page, &settings("no such thing!", SECRET, "save"))
+        .await;
+    assert_eq!(mistaken.status, 422);
+    let html = mistaken.text();
+    assert!(html.contains("<title>Error: ") && !html.contains(SECRET));
+    let kept = between(&html, "name=\"kept_secret\" value=\"", "\"");
+    let mut right = settings(DISTRIBUTION, "", "save").to_vec();
+    assert_eq!(
+        admin.post(page, &right).await.status,
+        422,
+        "no secret at all"
+    );
+    right.push(("kept_secret", kept));
+    assert_eq!(
+        admin.post(page, &right).await.header("location"),
+        Some("/settings/cdn?done=saved")
+    );
+    service.publish_and_run("/about").await;
+    assert_eq!(
+        service.sandbox.creates().await.last().unwrap()["access_key_id"],
+        KEY
+    );
+}
+
+#[tokio::test]
+async fn two_tabs_overwrite_nothing_unseen() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let page = "/settings/cdn/policy";
+    let html = admin.get(page).await.text();
+    let version = between(&html, "name=\"version\" value=\"", "\"").to_owned();
+    let limit = [
+        ("policy", "exact"),
+        ("monthly_limit", "2000"),
+        ("past_limit", "hold"),
+        ("version", version.as_str()),
+    ];
+    assert_eq!(admin.post(page, &limit).await.status, 303);
+    let policy = [("policy", "economical"), ("version", version.as_str())];
+    let conflict = admin.post(page, &policy).await;
+    assert_eq!(conflict.status, 422);
+    let html = conflict.text();
+    assert!(html.contains("Somebody else has saved these settings"));
+    assert!(html.contains("<dd>2,000</dd>") && html.contains("value=\"economical\" checked"));
+    assert!(admin.get(page).await.text().contains("value=\"2000\""));
+    // Submitted again, it replaces what was shown.
+    let version = between(&html, "name=\"version\" value=\"", "\"").to_owned();
+    let policy = [("policy", "economical"), ("version", version.as_str())];
+    assert_eq!(admin.post(page, &policy).await.status, 303);
+
+    let page = "/settings/cdn/publishing";
+    let html = admin.get(page).await.text();
+    let version = between(&html, "name=\"version\" value=\"", "\"").to_owned();
+    let hosts = [("hosts", "www.example.com"), ("version", version.as_str())];
+    assert_eq!(admin.post(page, &hosts).await.status, 303);
+    assert_eq!(
+        admin.post(page, &hosts).await.status,
+        303,
+        "the same twice is no conflict"
+    );
+    let other = [("hosts", "shop.example.com"), ("version", version.as_str())];
+    assert_eq!(admin.post(page, &other).await.status, 422);
+}
+
+#[tokio::test]
+async fn what_was_not_purged_is_named() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    let fault = create(50, json!({ "kind": "error", "code": "InvalidArgument" }));
+    let mut rule = fault;
+    rule["path"] = json!("/bad");
+    service.sandbox.fault(rule).await;
+    let publish = service
+        .api
+        .publish(json!({ "paths": ["/one", "/bad", "/two"] }))
+        .await;
+    let id = publish["id"].as_str().unwrap().to_owned();
+    let publish = service.run_until_ended(&id).await;
+    assert_eq!(
+        (&publish["state"], &publish["failed_items"]),
+        (&json!("failed"), &json!(["/bad"]))
+    );
+    let html = admin.get(&format!("/activity/{id}")).await.text();
+    assert!(html.contains("Partly purged") && html.contains("<title>Failed: "));
+    assert!(between(&html, "id=\"failed-title\"", "</ul>").contains("<code>/bad</code>"));
+    assert!(
+        admin
+            .get("/activity")
+            .await
+            .text()
+            .contains("Partly purged")
+    );
+
+    let again = admin.post(&format!("/activity/{id}/retry"), &[]).await;
+    let again = again.header("location").unwrap().to_owned();
+    assert!(
+        admin
+            .get(&format!("/activity/{id}"))
+            .await
+            .text()
+            .contains(&format!("href=\"{again}\""))
+    );
+    assert!(
+        admin
+            .get(&again)
+            .await
+            .text()
+            .contains(&format!("href=\"/activity/{id}\""))
+    );
+}
+
+#[tokio::test]
+async fn a_reached_limit_is_told_as_what_it_is() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let limit = [
+        ("policy", "exact"),
+        ("monthly_limit", "1"),
+        ("past_limit", "hold"),
+    ];
+    admin.post("/settings/cdn/policy", &limit).await;
+    service.publish_and_run("/one").await;
+    let id = service.publish_and_run("/two").await;
+    for page in ["/activity", &format!("/activity/{id}"), "/purge"] {
+        let html = admin.get(page).await.text();
+        assert!(
+            html.contains("The monthly limit is reached") && html.contains("Change the limit"),
+            "{page}"
+        );
+        assert!(!html.contains("waiting for room"), "{page}");
+    }
+    let preview = [("items", "/three"), ("action", "preview")];
+    assert!(
+        admin
+            .post("/purge", &preview)
+            .await
+            .text()
+            .contains("This waits until 2026-12-01")
+    );
+}
+
+#[tokio::test]
+async fn what_is_searched_is_read_as_what_is_published() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    service.sandbox.set_policy(policy(DISTRIBUTION)).await;
+    let id = service.publish_and_run("/über-uns").await;
+    for typed in [
+        "/über-uns",
+        "https://www.example.com/%C3%BCber-uns#team",
+        "ber-uns",
+        "%C3%BCber",
+    ] {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("path", typed)
+            .finish();
+        let html = admin.get(&format!("/activity?{query}")).await.text();
+        assert!(html.contains(&id), "{typed}");
+        assert!(html.contains("<code>/über-uns</code>"));
+    }
+    let html = admin
+        .get("/activity?page=https%3A%2F%2Fwww.example.com%2F%C3%BCber-uns")
+        .await
+        .text();
+    let live = between(&html, "id=\"live\"", "</section>");
+    assert!(
+        live.contains(&format!("/activity/{id}")) && live.contains("Not everywhere yet"),
+        "{live}"
+    );
+    service.publish_and_run("/*").await;
+    let html = admin.get("/activity?page=%2Fnever-published").await.text();
+    assert!(between(&html, "id=\"live\"", "</section>").contains("It was last published"));
+}
+
+#[tokio::test]
+async fn what_a_sender_got_wrong_is_said() {
+    let service = service(&[]).await;
+    let call = async |query: &str, headers: &[(&str, &str)], body: &str| {
+        let path = format!("/api/sites/default/publishes{query}");
+        let request = service
+            .api
+            .request(http::Method::POST, &path, headers, body.to_owned());
+        let answer = crate::support::send(request).await;
+        (answer.status, answer.text())
+    };
+    let body = r#"{"paths": ["/about"]}"#;
+    for query in ["?dryRun=true", "?dry-run=true", "?wait=5"] {
+        let (status, text) = call(query, &[], body).await;
+        assert!(
+            status == 400 && text.contains("`dry_run`"),
+            "{query}: {text}"
+        );
+    }
+    let (status, text) = call("", &[("content-encoding", "gzip")], body).await;
+    assert!(status == 415 && text.contains("gzip"), "{text}");
+    let (status, _) = call("", &[], &format!("\u{feff}{body}")).await;
+    assert_eq!(status, 202);
+}
