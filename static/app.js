@@ -41,7 +41,7 @@
       getSelection().selectAllChildren(source);
       done = document.execCommand("copy");
     }
-    const label = button.querySelector("[data-copy-label]");
+    const label = button.querySelector("span");
     label.textContent = done ? "Copied" : "Press Ctrl+C";
     announce(done ? "Copied" : "Selected. Press Ctrl+C to copy.");
     setTimeout(() => { label.textContent = "Copy"; }, 2000);

@@ -181,10 +181,9 @@ fn content(content: &Value, id: &str) -> Option<Content> {
         kind: kind(&media["schema"]),
         examples: named
             .chain(lone)
-            .map(|(name, value, title)| Example {
-                id: format!("{id}-{name}"),
-                title: Prose(title),
-                text: serde_json::to_string_pretty(value).unwrap_or_default(),
+            .map(|(name, value, title)| {
+                let json = serde_json::to_string_pretty(value).unwrap_or_default();
+                Example::new(format!("{id}-{name}"), Prose(title), &json)
             })
             .collect(),
     })

@@ -122,8 +122,16 @@ pub struct Example {
     pub id: String,
     /// When it looks so.
     pub title: Prose,
-    /// The body.
-    pub text: String,
+    /// The body, as HTML.
+    text: String,
+}
+
+impl Example {
+    pub fn new(id: String, title: Prose, json: &str) -> Self {
+        // In text, unlike in an attribute, quotes need no escape; the examples have hundreds.
+        let text = json.replace('&', "&amp;").replace('<', "&lt;");
+        Self { id, title, text }
+    }
 }
 
 /// One answer.
