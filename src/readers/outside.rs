@@ -86,6 +86,8 @@ impl Outside {
         bounds: Bounds,
     ) -> Result<Answer, NoAnswer> {
         let no_answer = |error: reqwest::Error| {
+            // The address may be a secret.
+            let error = error.without_url();
             let cause = root(&error);
             match cause.downcast_ref::<NotCalled>() {
                 Some(NotCalled::NoAddress) => NoAnswer::NoAddress,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a client may take, even while there is no room.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// All connections.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl Seats {
     pub(super) fn make_room(&self) -> bool {
         let patient_until = self
             .now()
-            .saturating_sub(u64::try_from(PATIENCE.as_millis()).unwrap_or_default());
+            .saturating_sub(u64::try_from(CLIENT_TIMEOUT.as_millis()).unwrap_or_default());
         let taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut of_address = HashMap::<IpAddr, usize>::new();
         for seat in taken.values() {
