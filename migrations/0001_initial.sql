@@ -509,6 +509,7 @@ CREATE TABLE session (
     role        text NOT NULL CHECK (role IN ('admin', 'editor')),
     source      text NOT NULL CHECK (source IN ('password', 'skycms')),
     framed      boolean NOT NULL,
+    theme       text CHECK (theme IN ('dark', 'light')),
     used_at     timestamptz NOT NULL,
     ends_at     timestamptz NOT NULL,
     site_ids    integer[],
@@ -521,6 +522,7 @@ CREATE TABLE session (
 COMMENT ON TABLE session IS 'Who is signed in.';
 COMMENT ON COLUMN session.source IS 'password: signed in here. skycms: sent by SkyCMS with a token.';
 COMMENT ON COLUMN session.framed IS 'Shown in a frame of SkyCMS.';
+COMMENT ON COLUMN session.theme IS 'How pages look; NULL: as the browser prefers.';
 COMMENT ON COLUMN session.used_at IS 'To the minute. A session that has not been used for 12 hours is over.';
 COMMENT ON COLUMN session.ends_at IS 'When it is over in any case.';
 COMMENT ON COLUMN session.site_ids IS

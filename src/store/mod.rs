@@ -84,7 +84,7 @@ pub use refused::{Endpoint, RefusedCall, RefusedCalls};
 pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
-pub use sessions::{Beginning, ListedSession, Role, Session, Source};
+pub use sessions::{Beginning, ListedSession, Role, Session, Source, Theme};
 pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
 pub use site_id::SiteId;
 pub use sites::{Directory, Pause, Site};

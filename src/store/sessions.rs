@@ -46,6 +46,14 @@ impl Source {
     }
 }
 
+/// How pages look, where the browser is not to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
+pub enum Theme {
+    Dark,
+    Light,
+}
+
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -56,6 +64,8 @@ pub struct Session {
     pub source: Source,
     /// Shown in a frame of SkyCMS.
     pub framed: bool,
+    /// What SkyCMS's own page looks like, where it said so.
+    pub theme: Option<Theme>,
     /// The sites that SkyCMS's token named; none: it named none.
     pub sites: Option<Vec<SiteId>>,
 }
@@ -118,8 +128,8 @@ impl Store {
             .map(|sites| sites.iter().map(|site| site.0).collect());
         sqlx::query!(
             "INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, site_ids,
-                                  id, began_at, address, issuer)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $6, $10, $11)",
+                                  id, began_at, address, issuer, theme)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $6, $10, $11, $12)",
             token.as_slice(),
             session.user,
             session.role.into_str(),
@@ -131,6 +141,7 @@ impl Store {
             beginning.id,
             beginning.address.to_string(),
             beginning.issuer.as_ref().map(|issuer| &issuer[..]),
+            session.theme.map(|theme| theme.into_str()),
         )
         .execute(&self.pool)
         .await?;
@@ -147,7 +158,7 @@ impl Store {
     ) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query!(
             r#"SELECT user_name, role as "role: Role", source as "source: Source", framed, used_at,
-                      site_ids
+                      site_ids, theme as "theme: Theme"
                FROM session WHERE token_hash = $1 AND ends_at > $2 AND used_at > $3
                               AND (source = 'password' OR issuer = $4)"#,
             token.as_slice(),
@@ -172,6 +183,7 @@ impl Store {
             role: row.role,
             source: row.source,
             framed: row.framed,
+            theme: row.theme,
             sites: row
                 .site_ids
                 .map(|sites| sites.into_iter().map(SiteId).collect()),

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgTypeInfo, PgValueRef, Postgres};
 use sqlx::types::{Json, Type};
 
 use super::deliveries::DeliveryState;
-use super::sessions::{Role, Source};
+use super::sessions::{Role, Source, Theme};
 use super::settings::Slot;
 use crate::domain::edge::EdgeState;
 use crate::domain::notification::{EndpointKind, Event};
@@ -77,6 +77,7 @@ text! {
     Role: str::parse::<Self>,
     Slot: str::parse::<Self>,
     Source: str::parse::<Self>,
+    Theme: str::parse::<Self>,
     WaitReason: str::parse::<Self>,
 }
 

@@ -9,13 +9,23 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fantoccini::Locator;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::stage::Stage;
 
 const SECRET: &str = "a secret that SkyCMS and this service share";
+
+/// The ground of a dark page.
+const DARK: &str = "rgb(26, 29, 32)";
+
+async fn background(browser: &Browser) -> Value {
+    browser
+        .run("return getComputedStyle(document.body).backgroundColor")
+        .await
+}
 
 /// What SkyCMS makes when somebody opens Settings → CDN.
 fn token(role: &str) -> String {
@@ -63,6 +73,7 @@ async fn skycms_signs_its_users_in() {
     browser
         .assert_sees(".who", "ada@example.com Administrator")
         .await;
+    assert_ne!(background(browser).await, DARK, "as the browser prefers");
     stage.finish().await;
 }
 
@@ -87,7 +98,7 @@ async fn the_pages_work_inside_skycms() {
     .await;
     let page = format!(
         "<!doctype html><title>SkyCMS</title><link rel=icon href=data:,>
-         <iframe title=CDN width=1000 height=800 src='{service}/embed?token={}'></iframe>",
+         <iframe title=CDN width=1000 height=800 src='{service}/embed?theme=dark&token={}'></iframe>",
         token("Administrators")
     );
     let site = Router::new().route("/", get(move || async move { Html(page.clone()) }));
@@ -103,10 +114,12 @@ async fn the_pages_work_inside_skycms() {
         0,
         "SkyCMS shows who is signed in"
     );
+    assert_eq!(background(browser).await, DARK, "as the frame asked");
     browser.save_and_test().await;
     browser.wait_for("#test", "All five steps passed.").await;
     browser.submit("Activity").await;
     let id = stage.api().publish_path("/about").await;
     browser.wait_for(&format!("#p-{id}"), "Completed").await;
+    assert_eq!(background(browser).await, DARK, "on its other pages too");
     stage.finish().await;
 }

@@ -222,6 +222,24 @@ async fn embedding_is_off_by_default() {
 }
 
 #[tokio::test]
+async fn a_theme_lasts_as_long_as_the_session() {
+    let service = Service::start_with(&[]).await;
+    let path = |theme| {
+        let token = token(&claims(&service, "Editors"));
+        format!("/embed?theme={theme}&token={token}")
+    };
+    for theme in ["dark", "light"] {
+        let mut browser = service.browser();
+        assert_eq!(browser.get(&path(theme)).await.status, 303);
+        let page = browser.get("/activity").await.body;
+        assert!(page.contains(&format!(r#"data-theme="{theme}""#)));
+    }
+    let mut browser = service.browser();
+    assert_eq!(browser.get(&path("black")).await.status, 401);
+    assert!(browser.cookies.is_empty());
+}
+
+#[tokio::test]
 async fn a_frame_gets_a_cookie_of_its_own() {
     let frame = [("sec-fetch-dest", "iframe")];
     let service = Service::start_with(&[

@@ -152,6 +152,7 @@ impl Service {
             role,
             source,
             framed: false,
+            theme: None,
             sites: None,
         };
         let beginning = Beginning {

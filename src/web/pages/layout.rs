@@ -96,6 +96,7 @@ fn at(
         banner: None,
         flash: None,
         embedded: user.is_some_and(|user| user.session.framed),
+        theme: user.and_then(|user| user.session.theme),
         address: None,
         once: state.clock.id().to_string(),
         mark: None,

@@ -71,6 +71,7 @@ fn layout(nav: Nav) -> Layout {
         banner: None,
         flash: None,
         embedded: false,
+        theme: None,
         address: None,
         once: "one-time-key".into(),
         mark: None,

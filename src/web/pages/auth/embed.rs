@@ -35,6 +35,7 @@ const LONGEST_TEXT: usize = 200;
 pub(crate) struct Ticket {
     #[serde(default)]
     token: SecretString,
+    theme: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,8 +50,9 @@ struct Claims {
     sites: Option<Vec<String>>,
 }
 
-/// `GET /embed?token=<JWT>`: signs in, unless somebody else is signed in here. Any page may lead a
-/// browser to this address, and whoever reads it has to notice that they are somebody else now.
+/// `GET /embed?token=<JWT>&theme=dark`: signs in, unless somebody else is signed in here. Any page
+/// may lead a browser to this address, and whoever reads it has to notice that they are somebody
+/// else now. The theme, `dark` or `light`, may be left out.
 pub(crate) async fn sign_in(
     State(state): State<AppState>,
     client: ClientAddress,
@@ -67,7 +69,10 @@ pub(crate) async fn sign_in(
                 layout: layout(&state, Some(&here), Nav::Elsewhere),
                 question: words::change_user(&here.session.user, &session.user),
                 path: "/embed".into(),
-                fields: vec![("token", ticket.token.expose_secret().to_owned())],
+                fields: [("token", ticket.token.expose_secret().to_owned())]
+                    .into_iter()
+                    .chain(ticket.theme.map(|theme| ("theme", theme)))
+                    .collect(),
                 cancel: "/activity",
             })
         }
@@ -91,12 +96,19 @@ fn is_same(here: &Session, coming: &Session) -> bool {
 }
 
 /// Whom the token signs in, if it is right.
-fn read(state: &AppState, headers: &HeaderMap, ticket: &Ticket) -> Result<(Session, Claims)> {
+fn read(state: &AppState, headers: &HeaderMap, asked: &Ticket) -> Result<(Session, Claims)> {
     let secret = state.access.embed_secret.as_ref().ok_or(Error::NotFound)?;
     let (session, claims) =
-        accept(secret, &ticket.token, state.clock.now()).map_err(Error::TicketRefused)?;
+        accept(secret, &asked.token, state.clock.now()).map_err(Error::TicketRefused)?;
     let framed = !state.access.embed_origins.is_empty() && session::is_frame(headers);
-    Ok((Session { framed, ..session }, claims))
+    let theme = asked.theme.as_deref().map(str::parse).transpose();
+    let theme = theme.map_err(|_| Error::TicketRefused(ticket::OTHER_THEME))?;
+    let session = Session {
+        framed,
+        theme,
+        ..session
+    };
+    Ok((session, claims))
 }
 
 async fn enter(
@@ -203,6 +215,7 @@ fn accept(
         role,
         source: Source::SkyCms,
         framed: false,
+        theme: None,
         sites: None,
     };
     Ok((session, claims))

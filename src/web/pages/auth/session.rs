@@ -66,6 +66,7 @@ pub(crate) async fn signed_in(
         role,
         source: Source::SkyCms,
         framed: !state.access.embed_origins.is_empty() && is_frame(headers),
+        theme: None,
         sites: None,
     };
     Ok(Some(SignedIn {

@@ -179,6 +179,7 @@ pub(crate) fn admin() -> Session {
         role: Role::Admin,
         source: Source::Password,
         framed: false,
+        theme: None,
         sites: None,
     }
 }

@@ -4,7 +4,7 @@ use strum::VariantArray;
 use time::OffsetDateTime;
 
 use super::parts::Ago;
-use crate::store::Role;
+use crate::store::{Role, Theme};
 use crate::web::pages::words::{self, Severity};
 
 /// What every page shares.
@@ -29,6 +29,8 @@ pub struct Layout {
     pub flash: Option<Flash>,
     /// Framed by SkyCMS: no name, no signing out.
     pub embedded: bool,
+    /// What the frame asked for; otherwise the browser decides.
+    pub theme: Option<Theme>,
     /// Where the page is read from, after `base`, when it may be the answer to a form that was sent
     /// elsewhere.
     pub address: Option<&'static str>,
