@@ -95,18 +95,15 @@ impl Failure {
             _ if in_chain::<CredentialsError>(error).is_some() => {
                 Self::NoCredentials(said(AwsError::NO_CREDENTIALS))
             }
-            SdkError::DispatchFailure(dispatch) => {
-                let code = match dispatch {
-                    _ if dispatch.is_timeout() => AwsError::TIMEOUT,
-                    _ if never_connected(error) => AwsError::UNREACHABLE,
-                    _ => AwsError::CONNECTION_CLOSED,
-                };
-                if never_connected(error) {
-                    Self::NotSent(said(code))
-                } else {
-                    Self::Unknown(said(code))
-                }
-            }
+            SdkError::DispatchFailure(dispatch) => match connecting_failed(error) {
+                Some(_) if dispatch.is_timeout() => Self::NotSent(said(AwsError::TIMEOUT)),
+                Some(why) => Self::NotSent(AwsError {
+                    message: words(why),
+                    ..said(kind_of(why))
+                }),
+                None if dispatch.is_timeout() => Self::Unknown(said(AwsError::TIMEOUT)),
+                None => Self::Unknown(said(AwsError::CONNECTION_CLOSED)),
+            },
             _ => Self::NotSent(said(AwsError::NOT_BUILT)),
         }
     }
@@ -182,13 +179,28 @@ impl Failure {
 fn rejects_settings(error: &AwsError) -> bool {
     error.is_about_credentials()
         || matches!(error.code.as_str(), "NoSuchDistribution" | "EntityNotFound")
-        || matches!(error.http_status, Some(401 | 403))
+        || error.has_code_of_aws() && matches!(error.http_status, Some(401 | 403))
 }
 
-/// Whether the connection was never made, so that nothing of the request can have left.
-fn never_connected(error: &(dyn Error + 'static)) -> bool {
+/// Why the connection was never made, so that nothing of the request can have left.
+fn connecting_failed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     in_chain::<hyper_util::client::legacy::Error>(error)
-        .is_some_and(hyper_util::client::legacy::Error::is_connect)
+        .filter(|error| error.is_connect())
+        .map(|error| error.source().unwrap_or(error))
+}
+
+/// At which of its stages connecting failed. Each begins its words in its own way; their types are
+/// private.
+fn kind_of(why: &(dyn Error + 'static)) -> &'static str {
+    let said = why.to_string();
+    [
+        ("tunnel error", AwsError::PROXY_REFUSED),
+        ("dns error", AwsError::NO_ADDRESS),
+        ("TLS handshake failed", AwsError::TLS_FAILED),
+    ]
+    .into_iter()
+    .find(|(stage, _)| said.starts_with(stage))
+    .map_or(AwsError::UNREACHABLE, |(_, code)| code)
 }
 
 fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {

@@ -46,8 +46,14 @@ impl AwsError {
     pub const TIMEOUT: &'static str = "Timeout";
     /// The connection ended before the answer was complete.
     pub const CONNECTION_CLOSED: &'static str = "ConnectionClosed";
-    /// No connection was made: refused, no route, no such host.
+    /// No connection was made: refused, or no route.
     pub const UNREACHABLE: &'static str = "Unreachable";
+    /// No connection was made: the host name has no address.
+    pub const NO_ADDRESS: &'static str = "NoAddress";
+    /// No connection was made: the proxy did not let it through.
+    pub const PROXY_REFUSED: &'static str = "ProxyRefused";
+    /// No connection was made: the TLS handshake failed.
+    pub const TLS_FAILED: &'static str = "TlsFailed";
     /// The answer was not CloudFront's, or lacked what it must have.
     pub const UNREADABLE_ANSWER: &'static str = "UnreadableAnswer";
     /// The default chain found no credentials.
@@ -79,6 +85,9 @@ impl AwsError {
                 Self::TIMEOUT
                     | Self::CONNECTION_CLOSED
                     | Self::UNREACHABLE
+                    | Self::NO_ADDRESS
+                    | Self::PROXY_REFUSED
+                    | Self::TLS_FAILED
                     | Self::UNREADABLE_ANSWER
                     | Self::NO_CREDENTIALS
                     | Self::NOT_BUILT
@@ -153,7 +162,7 @@ impl AwsError {
 
     /// Whether AWS knows who signs, and the policy does not let them.
     pub fn denies_action(&self) -> bool {
-        self.http_status == Some(403) && !self.is_about_credentials()
+        self.http_status == Some(403) && self.has_code_of_aws() && !self.is_about_credentials()
     }
 
     /// Whether AWS said that requests come too fast: its codes for that, or status 429.

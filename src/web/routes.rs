@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, State};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use axum::routing::{self, MethodRouter};
 use axum::{Extension, Router};
 use tower_http::compression::CompressionLayer;
@@ -217,6 +217,13 @@ impl Route {
         self
     }
 
+    /// Whether people type or follow its address.
+    fn leads_people(&self) -> bool {
+        use Access::{Hook, KeyPair, Metrics};
+        let is_for_programs = matches!(self.access, Hook | KeyPair | Metrics);
+        self.method == Method::GET && !is_for_programs && self.path != "/"
+    }
+
     /// The handler behind its rule.
     fn guarded(self, state: &AppState, description: &Arc<OpenApi>) -> MethodRouter<AppState> {
         // A later layer is around the earlier ones.
@@ -255,6 +262,10 @@ pub(crate) fn mount(state: &AppState) -> Router {
     let description = Arc::new(description::document(operations, &state.public));
     let mounted = routes.into_iter().fold(Router::new(), |router, route| {
         let path = route.path.clone();
+        let router = match route.leads_people() {
+            true => router.route(&format!("{path}/"), routing::get(without_slash)),
+            false => router,
+        };
         router.route(&path, route.guarded(state, &description))
     });
     let mounted = mounted
@@ -265,7 +276,11 @@ pub(crate) fn mount(state: &AppState) -> Router {
     let mounted = if prefix.is_empty() {
         mounted
     } else {
-        Router::new().nest(prefix, mounted.clone()).merge(mounted)
+        let home = routing::get(without_slash).with_state(state.clone());
+        Router::new()
+            .nest(prefix, mounted.clone())
+            .route(&format!("{prefix}/"), home)
+            .merge(mounted)
     };
     around(mounted, state)
 }
@@ -287,6 +302,15 @@ pub(crate) fn mount_operations(state: &AppState) -> Router {
         .fallback(async || Error::NotFound)
         .with_state(state.clone());
     around(mounted, state)
+}
+
+/// To the page of the same address without its last slash. Mounted for the addresses of pages alone,
+/// so that it leads to no other host, as `//example.com/` would.
+async fn without_slash(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Redirect {
+    let path = state.public.below(uri.path()).trim_end_matches('/');
+    let query = uri.query().map(|query| format!("?{query}"));
+    let prefix = &state.public.prefix;
+    Redirect::permanent(&format!("{prefix}{path}{}", query.unwrap_or_default()))
 }
 
 async fn home(State(state): State<AppState>, visitor: Visitor) -> Response {

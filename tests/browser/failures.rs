@@ -302,7 +302,7 @@ async fn no_network_is_told_as_such() {
     .await;
     Failure {
         outcomes: NOT_REACHED,
-        cause: "CloudFront could not be reached: there is no connection to it.",
+        cause: "CloudFront could not be reached: tcp connect error: Connection refused",
         fix: "check that this machine may open HTTPS connections to AWS (firewall, proxy, DNS)",
         ..Failure::default()
     }

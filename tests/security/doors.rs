@@ -134,6 +134,54 @@ async fn each_refused_proof_is_logged_once_and_counted() {
 }
 
 #[tokio::test]
+async fn an_address_with_a_slash_too_many_leads_to_its_page_and_nowhere_else() {
+    for (public, prefix) in [
+        ("https://cdn.example.com", ""),
+        ("https://editor.example.com/cdn", "/cdn"),
+    ] {
+        let service = Service::start_with(&[("PUBLIC_URL", public)]).await;
+        let mut stranger = service.browser();
+        for page in [
+            "/sign-in",
+            "/docs",
+            "/activity",
+            "/settings/cdn",
+            "/settings/cdn/hook",
+            "/sites/shop/activity",
+        ] {
+            // A proxy may strip the prefix or leave it.
+            for path in [format!("{page}/"), format!("{prefix}{page}/")] {
+                let answer = stranger.get(&path).await;
+                let page = format!("{prefix}{page}");
+                assert_eq!((answer.status, answer.location()), (308, &*page), "{path}");
+            }
+        }
+        let answer = stranger.get("/activity/?path=%2Fabout").await;
+        let page = format!("{prefix}/activity?path=%2Fabout");
+        assert_eq!((answer.status, answer.location()), (308, &*page));
+        let mut admin = service.signed_in(Role::Admin).await;
+        if !prefix.is_empty() {
+            assert_eq!(stranger.get("/cdn/").await.location(), "/cdn");
+            assert_eq!(admin.get("/cdn").await.location(), "/cdn/activity");
+        }
+        for elsewhere in [
+            "//example.com/",
+            "//example.com/activity/",
+            "/%5Cexample.com/",
+            "/\\example.com/",
+            "/no-such-page/",
+            "/api/sites/default/invalidations/",
+            "/\\example.com/distribution/E2SANDBOX0CDN1/",
+        ] {
+            for path in [elsewhere.to_owned(), format!("{prefix}{elsewhere}")] {
+                let answer = admin.get(&path).await;
+                assert_eq!((answer.status, answer.location()), (404, ""), "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_that_is_not_believed_is_spoken_of() {
     const TOLD: &str = "A proxy is not trusted";
     let forwarded = [("x-forwarded-for", "203.0.113.5")];

@@ -177,7 +177,17 @@ async fn forged_tokens_are_refused() {
             "a role in another case",
             with("role", json!("administrators")),
         ),
-        ("roles in a list", with("role", json!(["Administrators"]))),
+        (
+            "a list of unknown roles",
+            with("role", json!(["Authors", "Reviewers"])),
+        ),
+        ("no role in a list", with("role", json!([]))),
+        ("a number in a list", with("role", json!(["Editors", 1]))),
+        ("an expiry in words", with("exp", json!("soon"))),
+        (
+            "expired by a fraction",
+            with("exp", json!(now as f64 - 0.5)),
+        ),
         ("nothing", String::new()),
         ("nonsense", "a.b.c".into()),
     ];
@@ -211,6 +221,60 @@ async fn forged_tokens_are_refused() {
         401,
         "and not later"
     );
+}
+
+/// .NET writes a claim that has one value as a string and one that has several as an array; dates
+/// may have fractions.
+#[tokio::test]
+async fn claims_are_taken_as_dotnet_and_the_rfc_write_them() {
+    let service = Service::start().await;
+    let now = service.now() as f64;
+    for (name, value, leads) in [
+        ("role", json!(["Authors", "Editors"]), "/activity"),
+        (
+            "role",
+            json!(["Editors", "Administrators"]),
+            "/settings/cdn",
+        ),
+        ("aud", json!(["skycms", "skycms-cdn"]), "/settings/cdn"),
+        ("sites", json!("default"), "/settings/cdn"),
+        ("sites", json!(["default", "gone"]), "/settings/cdn"),
+        ("exp", json!(now + 119.75), "/settings/cdn"),
+        ("iat", json!(now - 0.25), "/settings/cdn"),
+        ("nbf", json!(now - 0.25), "/settings/cdn"),
+    ] {
+        let mut claims = claims(&service, "Administrators");
+        claims[name] = value.clone();
+        let mut browser = service.browser();
+        let answer = open(&mut browser, &token(&claims)).await;
+        assert_eq!(answer.location(), leads, "{name}: {value}: {answer:?}");
+        assert_eq!(browser.get(leads).await.status, 200, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_sites_that_are_not_here_says_so_and_names_none() {
+    let service = Service::start().await;
+    for sites in [json!("elsewhere"), json!(["elsewhere", "gone"]), json!([])] {
+        let mut claims = claims(&service, "Administrators");
+        claims["sites"] = sites;
+        let path = format!("/embed?token={}", token(&claims));
+        let html = [("accept", "text/html")];
+        let mut browser = service.browser();
+        let answer = browser
+            .request(http::Method::GET, &path, &html, String::new())
+            .await;
+        assert_eq!(answer.status, 401);
+        assert!(
+            answer.body.contains("no site that is set up here"),
+            "{}",
+            answer.body
+        );
+        for name in ["elsewhere", "gone", "default"] {
+            assert!(!answer.body.contains(name), "{name}: {}", answer.body);
+        }
+        assert!(browser.cookies.is_empty());
+    }
 }
 
 #[tokio::test]

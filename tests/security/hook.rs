@@ -1,13 +1,14 @@
 //! Signed calls of the publish hook.
 
 use aws_lc_rs::hmac;
+use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::Method;
+use http::{Method, Request};
 use serde_json::Value;
 use skycms_cdn::store::Role;
 
-use crate::harness::{Answer, HOOK_SECRET, Service, TOKEN};
+use crate::harness::{Answer, HOME, HOOK_SECRET, Service, TOKEN};
 
 const BODY: &str = r#"{"paths": ["/about"]}"#;
 
@@ -153,14 +154,77 @@ async fn without_valid_proof_nothing_is_done_and_nothing_revealed() {
             assert!(!answer.body.contains(site), "{what}");
         }
     }
+    // What is wrong is told apart; whether the site exists is not.
+    let missing = [
+        ("webhook-id", "msg_1"),
+        ("content-type", "application/json"),
+    ];
+    let unknown = [
+        ("authorization", "Bearer skycdn_no_such_token"),
+        ("content-type", "application/json"),
+    ];
+    for (headers, words) in [
+        (missing, "The call carries no proof"),
+        (unknown, "This publish token is not known"),
+    ] {
+        let mut answers = Vec::new();
+        for site in ["default", "no-such-site"] {
+            let path = format!("/api/sites/{site}/publishes");
+            let mut caller = service.browser();
+            let answer = caller
+                .request(Method::POST, &path, &headers, BODY.to_owned())
+                .await;
+            assert_eq!(answer.status, 401, "{words}");
+            assert!(answer.body.contains(words), "{}", answer.body);
+            answers.push(answer.body);
+        }
+        assert_eq!(answers[0], answers[1]);
+    }
     // The right signature at a site that does not exist is answered as a wrong one.
     let answer = call(&service, "no-such-site", "msg_1", now, &right, BODY).await;
     let wrong = call(&service, "default", "msg_1", now, "v1,AAAA", BODY).await;
     assert_eq!((answer.status, &answer.body), (401, &wrong.body));
+    assert!(
+        wrong
+            .body
+            .contains("No signing secret in force made this signature")
+    );
     let oversized = format!("{BODY}{}", " ".repeat(1 << 20));
     let answer = call(&service, "default", "msg_1", now, &right, &oversized).await;
     assert_eq!(answer.status, 413);
     assert_eq!(publishes(&service).await, 0);
+}
+
+/// The example in PowerShell signs and sends bytes: as text, Windows PowerShell would send `é` in
+/// Latin-1.
+#[tokio::test]
+async fn the_powershell_example_sends_the_bytes_that_it_signs() {
+    const EXAMPLES: &str = include_str!("../../docs/DEVELOPERS.md");
+    for line in [
+        "$body = [Text.Encoding]::UTF8.GetBytes((@{ paths = @('/about', '/café') } | ConvertTo-Json -Compress))",
+        "$mac = $hmac.ComputeHash([byte[]]([Text.Encoding]::UTF8.GetBytes(\"$id.$timestamp.\") + $body))",
+        "-ContentType 'application/json' -Body $body -Headers @{",
+    ] {
+        assert!(EXAMPLES.contains(line), "the example has changed: {line}");
+    }
+    let service = Service::start().await;
+    let now = service.now();
+    let utf8 = b"{\"paths\":[\"/about\",\"/caf\xC3\xA9\"]}".to_vec();
+    let latin1 = b"{\"paths\":[\"/about\",\"/caf\xE9\"]}".to_vec();
+    let text = std::str::from_utf8(&utf8).unwrap();
+    let signature = sign(HOOK_SECRET, "msg_powershell", now, text);
+    for (body, status) in [(latin1, 401), (utf8.clone(), 202)] {
+        let request = Request::post("/api/sites/default/publishes")
+            .header("content-type", "application/json")
+            .header("webhook-id", "msg_powershell")
+            .header("webhook-timestamp", now)
+            .header("webhook-signature", &signature)
+            .body(Body::from(body))
+            .unwrap();
+        let answer = service.send(HOME.parse().unwrap(), request).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert_eq!(answer.body.contains("/caf%C3%A9"), status == 202);
+    }
 }
 
 #[tokio::test]

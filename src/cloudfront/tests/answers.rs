@@ -193,15 +193,36 @@ async fn a_request_that_never_left_is_known_not_to_have() {
         .unwrap()
         .local_addr()
         .unwrap();
-    for endpoint in [
-        format!("http://{port}"),
-        "http://no-such-host.invalid".to_owned(),
+    for (endpoint, code, words) in [
+        (
+            format!("http://{port}"),
+            AwsError::UNREACHABLE,
+            "tcp connect error: Connection refused",
+        ),
+        (
+            "http://no-such-host.invalid".to_owned(),
+            AwsError::NO_ADDRESS,
+            "dns error: ",
+        ),
     ] {
         let outcome = create_at(&endpoint, &settings("E2QWRUHEXAMPLE", "us-east-1")).await;
         let CreateOutcome::NotSent(error) = outcome else {
             unreachable!("{outcome:?}")
         };
-        assert_eq!(error.code, AwsError::UNREACHABLE, "{error:?}");
+        assert_eq!(error.code, code, "{error:?}");
+        assert!(error.message.starts_with(words), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_refuses_without_a_code_of_aws_says_nothing_about_the_settings() {
+    for (status, code) in [(401, "Http401"), (403, "Http403"), (407, "Http407")] {
+        let page = "<html>Blocked by your administrator</html>";
+        let outcome = create(Reply::http(status, page)).await;
+        assert_eq!(outcome.into_str(), "unknown", "{outcome:?}");
+        assert_eq!(outcome.error().unwrap().code, code);
+        let outcome = get(Reply::http(status, page)).await;
+        assert_eq!(outcome.into_str(), "try_later", "{outcome:?}");
     }
 }
 

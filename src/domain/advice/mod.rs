@@ -158,9 +158,34 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
             format!("{BY_ITSELF} {FIREWALL}"),
         ),
         AwsError::UNREACHABLE => advice(
-            "CloudFront could not be reached: there is no connection to it.",
+            format!(
+                "CloudFront could not be reached: {}",
+                sentence(&error.message)
+            ),
             format!("{BY_ITSELF} {FIREWALL}"),
         ),
+        AwsError::NO_ADDRESS => advice(
+            format!(
+                "The host name of CloudFront’s API, or of the proxy on the way to it, has no address: {}",
+                sentence(&error.message)
+            ),
+            format!(
+                "{BY_ITSELF} If it stays, check the DNS of the machine this service runs on, and HTTPS_PROXY and \
+                 AWS_ENDPOINT_URL_CLOUDFRONT where they are set."
+            ),
+        ),
+        AwsError::PROXY_REFUSED => proxy_refused(error),
+        AwsError::TLS_FAILED => advice(
+            format!(
+                "Something answered in CloudFront’s place that this machine does not trust: {}",
+                sentence(&error.message)
+            ),
+            format!(
+                "{BY_ITSELF} If it stays, it is usually a proxy that reads HTTPS: whoever runs this service has to add the \
+                 proxy’s certificate authority to this machine’s, or name a file with it in SSL_CERT_FILE."
+            ),
+        ),
+        "Http407" => proxy_refused(error),
         AwsError::CONNECTION_CLOSED => advice(
             "The connection to CloudFront was closed before the answer was complete.",
             format!("{BY_ITSELF} {FIREWALL}"),
@@ -181,6 +206,13 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
             format!("CloudFront has a problem of its own at the moment ({code})."),
             format!("{BY_ITSELF} If it stays, look at health.aws.amazon.com."),
         ),
+        "Http401" | "Http403" => advice(
+            format!(
+                "Something between this service and CloudFront refused the call ({}): AWS’s own refusals name a code.",
+                error.code
+            ),
+            "Whoever runs the proxy or firewall on the way to AWS has to allow HTTPS calls of CloudFront’s API.",
+        ),
         code if code.starts_with(AwsError::HTTP) => advice(
             format!("Something answered with {code}, but not in the way CloudFront does."),
             "Check the proxy on the way to AWS and AWS_ENDPOINT_URL_CLOUDFRONT.",
@@ -198,6 +230,24 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
 
 const FIREWALL: &str = "If it stays, check that this machine may open HTTPS connections to AWS (firewall, proxy, DNS).";
 const SET_THE_CLOCK: &str = "Set the machine's clock, best by time synchronisation (NTP); AWS allows 5 minutes of difference.";
+
+/// A proxy that wants to know who calls, or that lets nobody through to CloudFront.
+fn proxy_refused(error: &AwsError) -> Advice {
+    if error.http_status == Some(407) || error.message.contains("authorization") {
+        return advice(
+            "The proxy on the way to CloudFront wants a user name and password (407).",
+            "Whoever runs this service has to write them into HTTPS_PROXY: http://USER:PASSWORD@PROXY:PORT.",
+        );
+    }
+    advice(
+        format!(
+            "The proxy on the way to CloudFront did not let the call through: {}",
+            sentence(&error.message)
+        ),
+        "Whoever runs the proxy has to allow HTTPS to CloudFront’s API (cloudfront.amazonaws.com). If it is not needed \
+         there, name that host in NO_PROXY.",
+    )
+}
 
 fn already_used() -> Advice {
     advice(

@@ -128,7 +128,8 @@ fn transport_trouble_says_nothing_about_credentials() {
         CreateOutcome::Unknown(error(AwsError::TIMEOUT)),
         CreateOutcome::Unknown(error("ServiceUnavailable")),
         CreateOutcome::Throttled(error("Throttling")),
-        CreateOutcome::SettingsRejected(error("Http403")),
+        CreateOutcome::Unknown(error("Http403")),
+        CreateOutcome::NotSent(error(AwsError::PROXY_REFUSED)),
     ] {
         let report = created(&outcome);
         assert_eq!(

@@ -25,10 +25,7 @@ pub(crate) enum Error {
     /// A body, a query or a form that cannot be read.
     #[error("{0}")]
     BadRequest(String),
-    #[error(
-        "Send `Authorization: Bearer` with a publish token of the site, or a Standard Webhooks signature; the settings \
-         page makes new tokens and secrets."
-    )]
+    #[error("{0}")]
     Unauthorized(Unproved),
     #[error("Send `Authorization: Bearer` with the token of METRICS_TOKEN.")]
     NoMetricsToken,
@@ -111,13 +108,24 @@ pub(crate) enum Error {
 }
 
 /// What is wrong with the proof that a caller of the API brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Its words are the same whether or not the site exists: without a proof, nobody learns that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unproved {
-    /// There is none.
+    #[error(
+        "The call carries no proof. Send `Authorization: Bearer` with a publish token of the site, or a Standard Webhooks \
+         signature; the settings page makes new tokens and secrets."
+    )]
     Nothing,
-    /// No site has this token.
+    #[error(
+        "This publish token is not known: it was revoked, or is not copied whole. The settings page lists the tokens in \
+         force by their last four characters, and makes new ones."
+    )]
     Token,
-    /// No secret of the site made this signature.
+    #[error(
+        "No signing secret in force made this signature. Sign `webhook-id.webhook-timestamp.body` with the bytes of the body \
+         exactly as they are sent, by a secret of the site that the address names."
+    )]
     Signature,
 }
 

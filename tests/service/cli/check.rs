@@ -1,5 +1,7 @@
 //! `check`: each thing that can be wrong is told, with its fix.
 
+mod connection;
+
 use serde_json::{Value, json};
 
 use super::run::{Said, run};

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use time::{Duration, OffsetDateTime};
 
 use crate::admin::audit::{self, Actor};
@@ -41,13 +41,43 @@ pub(crate) struct Ticket {
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
-    role: String,
+    role: OneOrMany,
     jti: String,
-    iat: i64,
-    exp: i64,
-    nbf: Option<i64>,
+    #[serde(deserialize_with = "numeric_date")]
+    iat: OffsetDateTime,
+    #[serde(deserialize_with = "numeric_date")]
+    exp: OffsetDateTime,
+    #[serde(default = "epoch", deserialize_with = "numeric_date")]
+    nbf: OffsetDateTime,
     /// The sites that its holder sees; none: `default`.
-    sites: Option<Vec<String>>,
+    sites: Option<OneOrMany>,
+}
+
+/// A claim as .NET writes it: a string where there is one value, an array where there are several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// Seconds since 1970, which may have a fraction (RFC 7519, 2).
+fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
+    let since = Duration::saturating_seconds_f64(f64::deserialize(deserializer)?);
+    Ok(OffsetDateTime::UNIX_EPOCH.saturating_add(since))
+}
+
+const fn epoch() -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH
 }
 
 /// `GET /embed?token=<JWT>&theme=dark`: signs in, unless somebody else is signed in here. Any page
@@ -119,14 +149,12 @@ async fn enter(
     claims: &Claims,
 ) -> Result<Response> {
     let refused = Error::TicketRefused;
-    let expires_at =
-        OffsetDateTime::from_unix_timestamp(claims.exp).map_err(|_| refused(ticket::TOO_LONG))?;
     let token = hash(&claims.jti);
-    if !state.store.use_embed_token(&token, expires_at).await? {
+    if !state.store.use_embed_token(&token, claims.exp).await? {
         return Err(refused(ticket::USED));
     }
     let sites = claims.sites.as_ref();
-    let sites = sites.map(|names| known_sites(state, names));
+    let sites = sites.map(|names| known_sites(state, names.as_slice()));
     if sites.as_ref().is_some_and(Vec::is_empty) {
         return Err(refused(ticket::NO_SITE));
     }
@@ -185,18 +213,14 @@ fn accept(
     {
         return Err(ticket::OTHER_TYPE);
     }
-    let now = now.unix_timestamp();
     if claims.exp <= now {
         return Err(ticket::EXPIRED);
     }
-    if claims.exp > now.saturating_add((LONGEST + SKEW).whole_seconds()) {
+    if claims.exp > now.saturating_add(LONGEST + SKEW) {
         return Err(ticket::TOO_LONG);
     }
-    let latest = now.saturating_add(SKEW.whole_seconds());
-    if claims.iat > latest
-        || claims.nbf.is_some_and(|nbf| nbf > latest)
-        || claims.exp.saturating_sub(claims.iat) > LONGEST.whole_seconds()
-    {
+    let latest = now.saturating_add(SKEW);
+    if claims.iat > latest || claims.nbf > latest || claims.exp - claims.iat > LONGEST {
         return Err(ticket::NOT_YET);
     }
     let is_name = |text: &str| {
@@ -205,10 +229,13 @@ fn accept(
     if !is_name(&claims.sub) || !is_name(&claims.jti) {
         return Err(ticket::NAMELESS);
     }
-    let role = match claims.role.as_str() {
-        "Administrators" => Role::Admin,
-        "Editors" => Role::Editor,
-        _ => return Err(ticket::NO_ROLE),
+    let has = |role: &str| claims.role.as_slice().iter().any(|its| its == role);
+    let role = if has("Administrators") {
+        Role::Admin
+    } else if has("Editors") {
+        Role::Editor
+    } else {
+        return Err(ticket::NO_ROLE);
     };
     let session = Session {
         user: claims.sub.clone(),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use super::account::ticket;
 use crate::store::StoreError;
 use crate::web::http::error::Error;
 
@@ -31,6 +32,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         Error::MethodNotAllowed => NOT_THIS_WAY,
         Error::Forbidden => FORBIDDEN,
         Error::LinkExpired => LINK_ENDED,
+        Error::TicketRefused(ticket::NO_SITE) => NO_SITE_FOR_THEM,
         Error::TicketRefused(_) => TICKET_REFUSED,
         Error::FrameEnded => FRAME_ENDED,
         Error::CrossSite => CROSS_SITE,
@@ -106,6 +108,13 @@ pub const TICKET_REFUSED: Trouble = Trouble {
         "Its token has expired, was used before, or is not signed with the secret shared with this service.",
     ),
     fix: "Go back to SkyCMS and open Settings → CDN again. If that does not help, whoever runs this service can find the reason in its log.",
+};
+
+/// SkyCMS's token is right, but none of its sites is here.
+pub const NO_SITE_FOR_THEM: Trouble = Trouble {
+    title: "SkyCMS names no site that is set up here",
+    text: Cow::Borrowed("Its token is genuine, but you may see no site of this service with it."),
+    fix: "Whoever set up the sign-in in SkyCMS has to compare the names in `sites` with the sites of this service.",
 };
 
 /// The session of a frame is over.

@@ -1,0 +1,120 @@
+//! Where no connection to CloudFront comes about, the connection's own error is told, and who can
+//! fix it.
+
+use std::sync::Arc;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use super::{assert_found, check};
+use crate::support::{Database, Sandbox, variables};
+
+/// What `check` says of CloudFront at this endpoint, with these variables besides.
+async fn assert_told(endpoint: &str, more: &[(&str, &str)], words: &[&str]) {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let directory = tempfile::tempdir().unwrap();
+    let mut variables = variables(&database, &sandbox);
+    // Without a database, the environment's settings are asked about.
+    variables.remove("DATABASE_URL");
+    let data = directory.path().join("data");
+    variables.insert("DATA_DIR".into(), data.to_str().unwrap().into());
+    variables.insert("AWS_ENDPOINT_URL_CLOUDFRONT".into(), endpoint.into());
+    for (name, value) in more {
+        variables.insert((*name).into(), (*value).into());
+    }
+    assert_found(&check(&variables).await, "aws", "fail", words);
+}
+
+/// A proxy that refuses each request with this status, until the test ends.
+async fn refusing_proxy(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let refusal = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.write_all(refusal.as_bytes()).await;
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_told_as_the_proxys() {
+    let endpoint = "https://cloudfront.example.com";
+    let proxy = refusing_proxy("407 Proxy Authentication Required").await;
+    assert_told(
+        endpoint,
+        &[("HTTPS_PROXY", &proxy)],
+        &[
+            "wants a user name and password (407)",
+            "write them into HTTPS_PROXY",
+        ],
+    )
+    .await;
+    let proxy = refusing_proxy("403 Forbidden").await;
+    assert_told(
+        endpoint,
+        &[("HTTPS_PROXY", &proxy)],
+        &[
+            "The proxy on the way to CloudFront did not let the call through: tunnel error: unsuccessful",
+            "Whoever runs the proxy has to allow",
+        ],
+    )
+    .await;
+    // Without TLS, the proxy's answer comes in CloudFront's place.
+    for (status, words) in [
+        ("407 Proxy Authentication Required", "wants a user name"),
+        ("403 Forbidden", "refused the call (Http403)"),
+    ] {
+        let proxy = refusing_proxy(status).await;
+        let variables = [("HTTP_PROXY", proxy.as_str())];
+        assert_told("http://cloudfront.example.com", &variables, &[words]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_told_with_the_resolvers_words() {
+    assert_told(
+        "https://no-such-host.invalid",
+        &[],
+        &[
+            "has no address: dns error: ",
+            "check the DNS of the machine",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_told_with_its_fix() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    assert_told(
+        &format!("https://localhost:{port}"),
+        &[],
+        &[
+            "TLS handshake failed: invalid peer certificate: UnknownIssuer",
+            "name a file with it in SSL_CERT_FILE",
+        ],
+    )
+    .await;
+}
