@@ -11,6 +11,7 @@ use strum::IntoStaticStr;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
+use super::bucket::TRAVEL;
 use super::{Flow, Kind, Limits, Room, Usage};
 
 /// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
@@ -52,6 +53,8 @@ pub struct Belief {
     pub refusals: u8,
     /// The most that were accepted in one call, until as many are refused.
     pub accepted: u32,
+    /// How many the last call held that was answered; none unless it was accepted.
+    pub last: u32,
     /// The last size that was refused.
     pub refusal: Option<Refusal>,
     /// When `most` last changed.
@@ -200,6 +203,7 @@ impl Beliefs {
             };
             if kind.of(held) > 0 {
                 self.of_mut(kind).full_at = None;
+                self.of_mut(kind).last = kind.of(held);
                 self.of_mut(kind).raise(kind.of(held), configured, now);
             }
         }
@@ -212,6 +216,7 @@ impl Beliefs {
         for kind in Kind::ALL {
             if kind.of(held) > 0 {
                 self.of_mut(kind).answered_at = Some(now);
+                self.of_mut(kind).last = 0;
             }
         }
     }
@@ -290,6 +295,15 @@ impl Belief {
             at: now,
         });
         self.learned_at = Some(now);
+    }
+
+    /// How many have gone within a second, with one that has just been refused, where that was
+    /// believed to be fine: then it may be more than the distribution takes a second.
+    pub fn within_a_second(&self, now: OffsetDateTime) -> Option<u32> {
+        let is_recent = |at: OffsetDateTime| (now - at).abs() < Duration::SECOND + TRAVEL;
+        let recent = self.answered_at.is_some_and(is_recent) && self.last > 0;
+        let both = self.last.saturating_add(1);
+        (recent && self.most.is_some_and(|most| both <= most)).then_some(both)
     }
 
     /// Even one alone is refused: if nothing was accepted since, size was not the reason.

@@ -233,6 +233,8 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             beliefs.answered_at = Some(now);
             if too_large {
                 smaller(error, RefusedFor::Rate, sent, &mut beliefs)
+            } else if too_soon(held, sent, &mut beliefs) {
+                hold(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
             } else {
                 one_alone(held, &mut beliefs);
                 // With a call to spare it is chance, unless it happens again.
@@ -349,6 +351,21 @@ fn smaller(
         pieces: fit(sent.items, room),
         searching: false,
     }
+}
+
+/// A single item was throttled within a second of others that were accepted: that says more about
+/// what the distribution takes a second than about the rate of calls, and is learned.
+fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.of(held) == 1);
+    let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.is_known(*kind)) else {
+        return false;
+    };
+    let belief = beliefs.of_mut(kind);
+    let both = belief.within_a_second(sent.now);
+    if let Some(both) = both {
+        belief.lower(both, RefusedFor::Rate, sent.now);
+    }
+    both.is_some()
 }
 
 /// A single item was refused for quota or rate: then size was not the reason.

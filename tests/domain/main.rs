@@ -5,3 +5,4 @@ mod meter;
 mod paths;
 mod plan;
 mod plan_properties;
+mod throttled;
