@@ -16,7 +16,8 @@ const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 /// on.
 const SEARCHED_FIRST: i64 = 100;
 const SEARCHED_NEXT: i64 = 20_000;
-/// How often it goes on by itself while it has found nothing.
+/// How often it goes on by itself while it has found nothing: for who asked it to, and where the
+/// path is known to have been published.
 const SEARCHES: usize = 5;
 
 /// Which publishes to list.
@@ -104,7 +105,16 @@ impl Store {
     ) -> Result<Page<PublishSummary>, StoreError> {
         let mut filter = filter;
         let mut found = self.find(site, filter, limit).await?;
+        let goes_on = match (filter.path, filter.before.or(filter.after)) {
+            (Some((_, meant)), None) if found.ids.is_empty() => {
+                self.knows_path(site, meant).await?
+            }
+            (_, further) => further.is_some(),
+        };
         for _ in 0..SEARCHES {
+            if !goes_on {
+                break;
+            }
             let Some(end) = found.end.filter(|_| found.ids.is_empty()) else {
                 break;
             };

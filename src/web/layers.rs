@@ -1,16 +1,17 @@
 //! What every request passes on its way in, and every answer on its way out.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse as _, Response};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::set_header::HeaderMetadata;
-use tower_http::set_header::response::SetMultipleResponseHeadersLayer;
 use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 
 use super::render::render;
@@ -39,9 +40,10 @@ pub(crate) fn around(routes: Router, state: &AppState) -> Router {
     let patience = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, options.answer);
     let stack = ServiceBuilder::new()
         .layer(from_fn_with_state(state.clone(), count_refusals))
-        .layer(SetMultipleResponseHeadersLayer::if_not_present(headers(
-            state,
-        )))
+        .layer(map_response_with_state(
+            (headers(state), state.stop.clone()),
+            add_headers,
+        ))
         .layer(from_fn_with_state(state.clone(), render))
         .layer(from_fn_with_state(state.clone(), refused::note))
         .layer(CatchPanicLayer::custom(|_| Error::Internal.into_response()))
@@ -53,14 +55,14 @@ pub(crate) fn around(routes: Router, state: &AppState) -> Router {
 }
 
 /// Headers of every answer that does not have its own.
-fn headers(state: &AppState) -> Vec<HeaderMetadata<Response>> {
+fn headers(state: &AppState) -> Arc<HeaderMap> {
     let origins = &state.access.embed_origins;
     let framed_by = format!("{} {}", policy!("'self'"), origins.join(" "));
     let framed = HeaderValue::from_str(&framed_by)
         .ok()
         .filter(|_| !origins.is_empty());
     let text = HeaderValue::from_static;
-    let mut headers = vec![
+    let mut headers = HeaderMap::from_iter([
         (header::X_CONTENT_TYPE_OPTIONS, text("nosniff")),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
@@ -68,24 +70,34 @@ fn headers(state: &AppState) -> Vec<HeaderMetadata<Response>> {
         ),
         (header::REFERRER_POLICY, text("same-origin")),
         (header::CACHE_CONTROL, text("no-store")),
-    ];
+    ]);
     match framed {
-        Some(policy) => headers.push((header::CONTENT_SECURITY_POLICY, policy)),
+        Some(policy) => headers.extend([(header::CONTENT_SECURITY_POLICY, policy)]),
         None => headers.extend([
             (header::CONTENT_SECURITY_POLICY, NOT_FRAMED),
             (header::X_FRAME_OPTIONS, DENY),
         ]),
     }
     if state.public.is_https() {
-        headers.push((header::STRICT_TRANSPORT_SECURITY, text("max-age=63072000")));
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, text("max-age=63072000"));
     }
-    let stop = state.stop.clone();
-    // Clients leave by themselves before the listener is closed.
-    let close = move |_: &Response| stop.is_cancelled().then(|| text("close"));
-    let headers = headers.into_iter().map(HeaderMetadata::from);
-    headers
-        .chain([(header::CONNECTION, close).into()])
-        .collect()
+    Arc::new(headers)
+}
+
+/// Not tower-http's layer, which copies each of them on the heap with each request.
+async fn add_headers(
+    State((added, stop)): State<(Arc<HeaderMap>, CancellationToken)>,
+    mut response: Response,
+) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in &*added {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
+    if stop.is_cancelled() {
+        // Clients leave by themselves before the listener is closed.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 const DENY: HeaderValue = HeaderValue::from_static("DENY");

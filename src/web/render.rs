@@ -27,8 +27,9 @@ pub(crate) async fn render(
     request: Request,
     next: Next,
 ) -> Response {
-    let path = state.public.below(request.uri().path()).to_owned();
-    let is_of_cloudfront = cloudfront::is_call(&path);
+    let uri = request.uri().clone();
+    let path = state.public.below(uri.path());
+    let is_of_cloudfront = cloudfront::is_call(path);
     let browser = asks_for_html(request.headers()).then(|| request.headers().clone());
     let mut response = next.run(request).await;
     let error = response.extensions_mut().remove::<Arc<Error>>();

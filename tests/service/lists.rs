@@ -143,9 +143,28 @@ async fn a_search_looks_through_so_many_publishes_and_goes_on_when_asked() {
         .await;
         pages += 1;
     }
-    assert_eq!(pages, 2, "100 and five times 20,000, then the rest");
+    assert_eq!(pages, 3, "100, then six times 20,000, then the rest");
     assert_eq!(page.items[0].items, ["/needle"]);
     assert_eq!(page.next, None, "all was searched");
+
+    let mut connection = service.database.connect().await;
+    sqlx::query(
+        "INSERT INTO known_path (site_id, path, last_published) SELECT id, '/hay', now() FROM site",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let known = PublishFilter {
+        path: Some(("needle", "/hay")),
+        state: Some(PublishState::Failed),
+        ..PublishFilter::default()
+    };
+    let page_of_known = publishes(&service, known).await;
+    assert_eq!(
+        page_of_known.items[0].items,
+        ["/hay"],
+        "it goes on by itself"
+    );
 
     let nail = PublishFilter {
         path: Some(("nail", "nail")),

@@ -36,7 +36,7 @@ pub(crate) async fn note(
     if !is_publish {
         return next.run(request).await;
     }
-    let named = named_site(&state, endpoint, path);
+    let uri = request.uri().clone();
     let proved = ProvedSite::default();
     request.extensions_mut().insert(proved.clone());
     let response = next.run(request).await;
@@ -44,6 +44,8 @@ pub(crate) async fn note(
     if status.is_client_error() {
         let (reason, item) = why(&response);
         let proved = proved.get();
+        let path = state.public.below(uri.path());
+        let named = named_site(&state, endpoint, path);
         state.refused.note(RefusedCall {
             id: state.clock.id(),
             at: state.clock.now(),
