@@ -271,7 +271,7 @@ COMMENT ON COLUMN invalidation.status IS
 COMMENT ON COLUMN invalidation.attempts IS 'Calls of CreateInvalidation that were started.';
 COMMENT ON COLUMN invalidation.unknown_attempts IS
     'Attempts whose outcome is not known. Raised when a call is claimed and lowered when CloudFront''s answer is recorded, so that a crash in between leaves it raised.';
-COMMENT ON COLUMN invalidation.unanswered_since IS 'When the first of the calls began that CloudFront has not answered; any answer clears it.';
+COMMENT ON COLUMN invalidation.unanswered_since IS 'When the first of the calls began that CloudFront has not answered. Any answer clears it, except one that says that such a call was accepted.';
 COMMENT ON COLUMN invalidation.search IS 'The refused batch that it is a piece of, while the item at fault is looked for.';
 COMMENT ON COLUMN invalidation.set_aside IS
     'The site moved to another distribution before it was known whether this was accepted. It is sent again, under its own reference, if the site moves back.';
@@ -286,6 +286,7 @@ CREATE INDEX invalidation_of_site ON invalidation (site_id, id);
 CREATE INDEX invalidation_by_status ON invalidation (site_id, status, id);
 CREATE INDEX invalidation_ended ON invalidation (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX invalidation_queued ON invalidation (site_id, distribution_id, next_at) WHERE status = 'Queued';
+CREATE INDEX invalidation_unconfirmed ON invalidation (distribution_id, unanswered_since) WHERE status = 'Unconfirmed';
 CREATE INDEX invalidation_of_search ON invalidation (search) WHERE search IS NOT NULL;
 
 CREATE VIEW counted AS
@@ -295,9 +296,9 @@ FROM invalidation
 WHERE ended_at IS NULL
   AND (status = 'InProgress' OR status = 'Queued' AND unknown_attempts > 0 AND unanswered_since IS NOT NULL)
 UNION ALL
-SELECT site_id, distribution_id, files, wildcards, folded, ended_at
+SELECT site_id, distribution_id, files, wildcards, folded, unanswered_since
 FROM invalidation
-WHERE status = 'Unconfirmed' AND ended_at IS NOT NULL;
+WHERE status = 'Unconfirmed' AND unanswered_since IS NOT NULL;
 COMMENT ON VIEW counted IS
     'What may be in progress at CloudFront, and so counts against a quota. `since` is NULL while CloudFront itself says that it is in progress; else it counts from then for as long as others take to complete.';
 

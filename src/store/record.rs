@@ -290,7 +290,8 @@ async fn accepted(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "UPDATE invalidation SET status = $3, unknown_attempts = 0, unanswered_since = NULL, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
+        "UPDATE invalidation SET status = $3, unknown_attempts = 0, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
+                                 unanswered_since = CASE WHEN $3 = 'Unconfirmed' THEN unanswered_since END,
                                  ended_at = CASE WHEN $6::timestamptz IS NULL THEN $5 END,
                                  error = $7, fix = $8, waiting_for = NULL, lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND (status = 'Queued' OR set_aside)",

@@ -504,3 +504,27 @@ async fn an_unconfirmed_invalidation_counts_for_as_long_as_others_take() {
         ["Accepted", "InvalidArgument", "Accepted"]
     );
 }
+
+#[tokio::test]
+async fn what_was_accepted_long_before_that_became_known_counts_no_longer() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "1")]).await;
+    let sandbox = &service.sandbox;
+    sandbox
+        .config(json!({ "already_used": "invalid_argument", "files_in_progress": 1 }))
+        .await;
+    let accepted = json!({ "operation": "create", "times": 1, "fault": { "kind": "drop_answer" } });
+    sandbox.fault(accepted).await;
+    let silent = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    sandbox
+        .fault(json!({ "operation": "create", "fault": silent }))
+        .await;
+    let lost = service.publish_and_run("/lost").await;
+    service.pass(60).await;
+    assert_eq!(service.api.get_publish(&lost).await["state"], "queued");
+
+    sandbox.clear_faults().await;
+    let lost = service.run_until_ended(&lost).await;
+    assert_eq!(lost["state"], "unconfirmed");
+    let next = service.publish_and_run("/next").await;
+    assert_eq!(service.api.get_publish(&next).await["state"], "in_progress");
+}
