@@ -58,6 +58,15 @@ impl Store {
         let unrevealed = reveal_once
             .then(|| self.sealer.seal(&place(site, id), token))
             .transpose()?;
+        let mut tx = self.pool.begin().await?;
+        // A site that is removed and made again may keep the token that its publishers have.
+        sqlx::query!(
+            "DELETE FROM publish_token t USING site s
+             WHERE t.token_hash = $1 AND s.id = t.site_id AND s.removed_at IS NOT NULL",
+            token_hash.as_slice(),
+        )
+        .execute(&mut *tx)
+        .await?;
         sqlx::query!(
             "INSERT INTO publish_token (id, site_id, name, token_hash, ending, unrevealed, created_at)
              VALUES ($1, $2, $3, $4, right($5, 4), $6, $7) ON CONFLICT DO NOTHING",
@@ -69,8 +78,9 @@ impl Store {
             unrevealed,
             now,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         self.announce_sites().await?;
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1 AND token_hash = $2) as "has!""#,

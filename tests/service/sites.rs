@@ -71,6 +71,20 @@ async fn service_end(service: &Stepped, api: &crate::support::Api, id: &str) -> 
 }
 
 #[tokio::test]
+async fn a_site_that_is_made_again_may_keep_its_publishers_token() {
+    let service = Stepped::start().await;
+    service.add_site("shop", SHOP, SHOP_KEY).await;
+    let first = service.state.directory.site("shop").unwrap().id;
+    let (store, clock) = (&service.state.store, &service.state.clock);
+    assert!(store.remove_site(first, clock.now()).await.unwrap());
+    let shop = service.add_site("shop", SHOP, SHOP_KEY).await;
+    assert_ne!(service.state.directory.site("shop").unwrap().id, first);
+    let id = shop.publish_path("/again").await;
+    service.run().await;
+    assert_eq!(service_end(&service, &shop, &id).await, "completed");
+}
+
+#[tokio::test]
 async fn a_removed_site_sends_nothing_more_and_leaves_in_small_steps() {
     let service = Stepped::start().await;
     let shop = service.add_site("shop", SHOP, SHOP_KEY).await;
