@@ -22,7 +22,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("janitor", &["clock", "store"]),
     (
         "admin",
-        &["clock", "cloudfront", "domain", "metrics", "store"],
+        &[
+            "clock",
+            "cloudfront",
+            "domain",
+            "metrics",
+            "readers",
+            "store",
+        ],
     ),
     ("readers", &["clock", "domain", "metrics", "store"]),
     (
@@ -69,6 +76,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "janitor",
             "logging",
             "metrics",
+            "readers",
             "store",
             "web",
         ],

@@ -7,6 +7,7 @@ use crate::domain::{
     CallerReference, Limits, Operation, Settings, Step, StepOutcome, TestReport, poll_interval,
 };
 use crate::metrics::Metrics;
+use crate::readers::{Outside, fetch_page};
 use crate::store::{SiteId, Slot, Store, StoreError, TestInvalidation, TestRun};
 
 /// What a test of settings needs.
@@ -14,20 +15,27 @@ use crate::store::{SiteId, Slot, Store, StoreError, TestInvalidation, TestRun};
 pub(crate) struct Tester {
     pub(crate) store: Store,
     pub(crate) cloudfront: CloudFront,
+    pub(crate) outside: Outside,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
 }
 
 impl Tester {
-    /// The first two calls of the test. The dispatcher follows the test's invalidation to its end.
-    /// `progress` hears how far it is, before each.
+    /// The first two calls of the test, and a look at the site's home page where readers get it. The
+    /// dispatcher follows the test's invalidation to its end. `progress` hears how far it is, before
+    /// each.
     pub(crate) async fn test(
         &self,
         (site_id, site): (SiteId, &str),
         settings: &Settings,
-        progress: impl FnMut(&TestReport),
+        mut progress: impl FnMut(&TestReport),
     ) -> TestRun {
+        let address = self.store.public_address(site_id).await;
+        let address = address.unwrap_or_else(|error| {
+            tracing::warn!(site, %error, "the public address is not known");
+            None
+        });
         let id = self.clock.id();
         let reference = CallerReference::of(id);
         let called = |operation: Operation, outcome, request_id: Option<&str>| {
@@ -42,10 +50,25 @@ impl Tester {
                 "tested settings"
             );
         };
+        let so_far = |mut report: TestReport| {
+            if address.is_none() {
+                report.without_public_address();
+            }
+            report
+        };
+        let tell = |report: &TestReport| progress(&so_far(report.clone()));
         let report = self
             .cloudfront
-            .test(settings, reference.clone(), called, progress)
+            .test(settings, reference.clone(), called, tell)
             .await;
+        let mut report = so_far(report);
+        if let Some(address) = &address
+            && report.step(Step::Edge).outcome == StepOutcome::Waiting
+        {
+            progress(&report);
+            let answer = fetch_page(&self.outside, &address.url("/")).await;
+            report.after_edge(address, answer.as_ref());
+        }
         let now = self.clock.now();
         if report.caller_reference.is_some()
             && let Err(error) = self

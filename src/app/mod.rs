@@ -28,7 +28,7 @@ use crate::dispatcher::{Dispatcher, Wake};
 use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
-use crate::readers::{EdgeChecker, NoOutside, Notifier, Outside};
+use crate::readers::{EdgeChecker, NoOutside, Notifier, Outside, Rounds};
 use crate::store::{
     self, Changes, DatabaseProblem, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier,
     RefusedCalls, SealError, SiteId, StoreError,
@@ -140,8 +140,8 @@ pub struct App {
     operations: Option<TcpListener>,
     state: AppState,
     dispatcher: Dispatcher,
-    edge: EdgeChecker,
-    notifier: Notifier,
+    edge: Rounds<EdgeChecker>,
+    notifier: Rounds<Notifier>,
     publish_notifier: PublishNotifier,
     tasks: TaskTracker,
     history_days: u16,
@@ -195,7 +195,7 @@ impl App {
         );
         let notifier = Notifier::new(
             store.clone(),
-            outside,
+            outside.clone(),
             clock.clone(),
             metrics.clone(),
             &public.to_string(),
@@ -213,6 +213,7 @@ impl App {
         let tester = Tester {
             store: store.clone(),
             cloudfront,
+            outside,
             clock: clock.clone(),
             limits: config.limits,
             metrics: metrics.clone(),
@@ -253,8 +254,8 @@ impl App {
             operations,
             state,
             dispatcher,
-            edge,
-            notifier,
+            edge: Rounds::of(edge),
+            notifier: Rounds::of(notifier),
             publish_notifier,
             tasks,
             history_days: config.history_days,

@@ -1,15 +1,13 @@
 //! Looks at a publish's pages where readers get them, and notes what it finds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::outside::{Bounds, Outside};
+use super::rounds::Worker;
 use crate::clock::Clock;
 use crate::domain::NoAnswer;
 use crate::domain::edge::{EdgeAnswer, EdgeCheck, EdgeState, look_again};
@@ -23,82 +21,28 @@ const BOUNDS: Bounds = Bounds {
     kept: 0,
 };
 const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (edge check)");
-/// From one look for due work to the next.
-const TICK: Duration = Duration::from_secs(1);
-/// Publishes that are looked at at once, one per site: those whose edge hangs for all of its pages
-/// take some seconds each, and others must not wait for them.
-const AT_ONCE: usize = 128;
 /// From one request to a site to the next: five a second.
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(200);
 
-/// Looks at pages. Clones share the places.
+/// Looks at pages, of one publish of a site at a time.
 #[derive(Clone)]
 pub struct EdgeChecker {
     store: Store,
     outside: Outside,
     clock: Clock,
     metrics: Metrics,
-    places: Arc<Semaphore>,
 }
 
-impl EdgeChecker {
-    /// One that has not begun.
-    pub fn new(store: Store, outside: Outside, clock: Clock, metrics: Metrics) -> Self {
-        Self {
-            store,
-            outside,
-            clock,
-            metrics,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-        }
-    }
+impl Worker for EdgeChecker {
+    type Claim = EdgeClaim;
+    const TROUBLE: &str = "pages cannot be looked at yet";
 
-    /// Looks for what is due now and then until `stop`, and gives up what is under way: its lease
-    /// runs out, and to fetch a page again harms nothing.
-    pub async fn run(self, stop: CancellationToken) {
-        let working = async {
-            let mut tasks = JoinSet::new();
-            loop {
-                while tasks.try_join_next().is_some() {}
-                if let Err(error) = self.begin_due(&mut tasks).await {
-                    tracing::warn!(%error, "pages cannot be looked at yet");
-                }
-                tokio::time::sleep(TICK).await;
-            }
-        };
-        stop.run_until_cancelled(working).await;
-    }
-
-    /// Looks at all that is due now, and waits for it: what a test steps through.
-    pub async fn check_due(&self) -> Result<(), StoreError> {
-        loop {
-            let mut tasks = JoinSet::new();
-            if self.begin_due(&mut tasks).await? == 0 {
-                return Ok(());
-            }
-            tasks.join_all().await;
-        }
-    }
-
-    async fn begin_due(&self, tasks: &mut JoinSet<()>) -> Result<usize, StoreError> {
-        let free = self.places.available_permits();
-        if free == 0 {
-            return Ok(0);
-        }
+    async fn claim(&self, most: usize) -> Result<Vec<EdgeClaim>, StoreError> {
         let (token, now) = (self.clock.id(), self.clock.now());
-        let claims = self.store.claim_edge(free, token, now).await?;
-        let begun = claims.len();
-        for claim in claims {
-            let (checker, places) = (self.clone(), Arc::clone(&self.places));
-            tasks.spawn(async move {
-                let _place = places.acquire_owned().await;
-                checker.check(claim).await;
-            });
-        }
-        Ok(begun)
+        self.store.claim_edge(most, token, now).await
     }
 
-    async fn check(&self, claim: EdgeClaim) {
+    async fn work(self, claim: EdgeClaim) {
         let checks = self.look(&claim).await;
         let now = self.clock.now();
         let is_stale = checks.iter().any(|check| check.state == EdgeState::Stale);
@@ -111,6 +55,17 @@ impl EdgeChecker {
             Ok(true) => self.count(&claim, &checks, again.is_none(), now),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "what was found at the edge is not stored"),
+        }
+    }
+}
+
+impl EdgeChecker {
+    pub const fn new(store: Store, outside: Outside, clock: Clock, metrics: Metrics) -> Self {
+        Self {
+            store,
+            outside,
+            clock,
+            metrics,
         }
     }
 

@@ -5,7 +5,9 @@
 mod edge_checker;
 mod notifier;
 mod outside;
+mod rounds;
 
 pub use self::edge_checker::{EdgeChecker, fetch_page};
 pub use self::notifier::Notifier;
 pub use self::outside::{NoOutside, Outside};
+pub use self::rounds::{Rounds, Worker};

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::outside::{Answer, Bounds, Outside};
+use super::rounds::Worker;
 use crate::clock::Clock;
 use crate::domain::NoAnswer;
 use crate::domain::notification::{
@@ -18,10 +16,6 @@ use crate::domain::notification::{
 use crate::metrics::Metrics;
 use crate::store::{DeliveryClaim, Store, StoreError};
 
-/// From one look for due messages to the next, and so from one message to an endpoint to the next.
-const TICK: Duration = Duration::from_secs(1);
-/// Endpoints that are called at once: those that hang must leave places to the others.
-const AT_ONCE: usize = 128;
 /// How far an attempt may go. What is kept of the answer is for the page of deliveries.
 const BOUNDS: Bounds = Bounds {
     within: Duration::from_secs(10),
@@ -30,7 +24,7 @@ const BOUNDS: Bounds = Bounds {
 };
 const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (notifications)");
 
-/// Sends notifications. Clones share the places.
+/// Sends notifications, one message at a time to each endpoint.
 #[derive(Clone)]
 pub struct Notifier {
     store: Store,
@@ -38,71 +32,20 @@ pub struct Notifier {
     clock: Clock,
     metrics: Metrics,
     base: Arc<str>,
-    places: Arc<Semaphore>,
 }
 
-impl Notifier {
-    /// One that has not begun. Links in messages lead to `base`.
-    pub fn new(store: Store, outside: Outside, clock: Clock, metrics: Metrics, base: &str) -> Self {
-        Self {
-            store,
-            outside,
-            clock,
-            metrics,
-            base: base.into(),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-        }
-    }
+impl Worker for Notifier {
+    type Claim = DeliveryClaim;
+    const TROUBLE: &str = "notifications cannot be sent yet";
 
-    /// Looks for what is due now and then until `stop`, and gives up what is under way: its lease
-    /// runs out, and it is sent again under the same `webhook-id`.
-    pub async fn run(self, stop: CancellationToken) {
-        let working = async {
-            let mut tasks = JoinSet::new();
-            loop {
-                while tasks.try_join_next().is_some() {}
-                if let Err(error) = self.begin_due(&mut tasks).await {
-                    tracing::warn!(%error, "notifications cannot be sent yet");
-                }
-                tokio::time::sleep(TICK).await;
-            }
-        };
-        stop.run_until_cancelled(working).await;
-    }
-
-    /// Sends all that is due now, and waits for it: what a test steps through.
-    pub async fn notify_due(&self) -> Result<(), StoreError> {
-        loop {
-            let mut tasks = JoinSet::new();
-            if self.begin_due(&mut tasks).await? == 0 {
-                return Ok(());
-            }
-            tasks.join_all().await;
-        }
-    }
-
-    async fn begin_due(&self, tasks: &mut JoinSet<()>) -> Result<usize, StoreError> {
-        let free = self.places.available_permits();
-        if free == 0 {
-            return Ok(0);
-        }
+    async fn claim(&self, most: usize) -> Result<Vec<DeliveryClaim>, StoreError> {
         let (token, now) = (self.clock.id(), self.clock.now());
-        let claims = self
-            .store
-            .claim_deliveries(free, &self.base, token, now)
-            .await?;
-        let begun = claims.len();
-        for claim in claims {
-            let (notifier, places) = (self.clone(), Arc::clone(&self.places));
-            tasks.spawn(async move {
-                let _place = places.acquire_owned().await;
-                notifier.deliver(claim).await;
-            });
-        }
-        Ok(begun)
+        self.store
+            .claim_deliveries(most, &self.base, token, now)
+            .await
     }
 
-    async fn deliver(&self, claim: DeliveryClaim) {
+    async fn work(self, claim: DeliveryClaim) {
         let began = self.clock.now();
         let answer = self.post(&claim).await;
         let now = self.clock.now();
@@ -134,6 +77,19 @@ impl Notifier {
                 trouble = tried.trouble,
                 "switched off an endpoint of notifications"
             );
+        }
+    }
+}
+
+impl Notifier {
+    /// Links in messages lead to `base`.
+    pub fn new(store: Store, outside: Outside, clock: Clock, metrics: Metrics, base: &str) -> Self {
+        Self {
+            store,
+            outside,
+            clock,
+            metrics,
+            base: base.into(),
         }
     }
 

@@ -138,6 +138,14 @@ impl Store {
         Ok(true)
     }
 
+    /// Where readers find the site.
+    pub async fn public_address(&self, site: SiteId) -> Result<Option<PublicAddress>, StoreError> {
+        let address = sqlx::query_scalar!("SELECT public_address FROM site WHERE id = $1", site.0)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(address.and_then(|address| PublicAddress::parse(&address, true).ok()))
+    }
+
     /// What was found of a publish's pages, and whether they will be looked at, or looked at again.
     pub async fn edge(
         &self,

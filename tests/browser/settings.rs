@@ -107,6 +107,44 @@ async fn first_visit(scripts: Scripts) {
 }
 
 #[tokio::test]
+async fn with_a_public_address_the_last_step_says_whether_cloudfront_serves_it() {
+    let stage = Stage::with(Scripts::On, |variables| {
+        variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
+    })
+    .await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn/publishing").await;
+    browser.fill("public_address", &stage.sandbox.edge).await;
+    browser.submit("Save the rules").await;
+    for (edge, outcome, status, words) in [
+        (
+            json!({}),
+            "passed",
+            "All six steps passed.",
+            "is served through CloudFront (edge location SBX50-P1)",
+        ),
+        (
+            json!({ "bypassed": true }),
+            "failed",
+            "5 of 6 steps passed.",
+            "is not served through CloudFront",
+        ),
+    ] {
+        stage.sandbox.steer_edge(edge).await;
+        browser.open("/settings/cdn").await;
+        browser.save_and_test().await;
+        browser.wait_for("#test", status).await;
+        let step = "[data-test-step=edge]";
+        let found = browser.attribute(step, "data-outcome").await;
+        assert_eq!(found.unwrap(), outcome);
+        browser.assert_sees(step, words).await;
+        // It says nothing about the settings, which are in force.
+        browser.wait_for("#standing", "Connected").await;
+    }
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn the_steps_of_a_test_fill_in_as_they_pass() {
     let stage = Stage::fresh(Scripts::On).await;
     stage
@@ -135,10 +173,10 @@ async fn the_steps_of_a_test_fill_in_as_they_pass() {
     assert_eq!(
         seen,
         [
-            "passed waiting waiting waiting waiting",
-            "passed passed passed waiting waiting",
-            "passed passed passed passed waiting",
-            "passed passed passed passed passed",
+            "passed waiting waiting waiting waiting skipped",
+            "passed passed passed waiting waiting skipped",
+            "passed passed passed passed waiting skipped",
+            "passed passed passed passed passed skipped",
         ]
     );
 

@@ -28,7 +28,7 @@ async fn published(service: &Stepped, body: Value) -> Value {
     assert_eq!(publish["edge"], json!([]));
     service.run().await;
     service.run_until_ended(&id).await;
-    service.edge.check_due().await.unwrap();
+    service.edge.run_due().await.unwrap();
     service.api.get_publish(&id).await
 }
 
@@ -85,14 +85,14 @@ async fn a_stale_page_is_looked_at_again_after_5_20_and_60_seconds() {
     };
     for (pause, looked) in [(4, 1), (1, 2), (19, 2), (1, 3), (59, 3)] {
         service.advance(time::Duration::seconds(pause));
-        service.edge.check_due().await.unwrap();
+        service.edge.run_due().await.unwrap();
         assert_eq!(looks("stale"), looked, "after {pause} s");
     }
     assert_eq!(looks("fresh"), 1, "what is fresh is left alone");
 
     service.sandbox.steer_edge(json!({})).await;
     service.advance(time::Duration::seconds(1));
-    service.edge.check_due().await.unwrap();
+    service.edge.run_due().await.unwrap();
     let publish = service.api.get_publish(id).await;
     assert_eq!(states(&publish), ["fresh", "fresh"]);
 
@@ -101,7 +101,7 @@ async fn a_stale_page_is_looked_at_again_after_5_20_and_60_seconds() {
         .steer_edge(json!({ "stuck": ["/news"] }))
         .await;
     service.advance(time::Duration::minutes(10));
-    service.edge.check_due().await.unwrap();
+    service.edge.run_due().await.unwrap();
     assert_eq!(
         states(&service.api.get_publish(id).await),
         ["fresh", "fresh"]
@@ -226,7 +226,7 @@ async fn two_replicas_look_at_a_site_one_after_the_other_and_take_over_from_each
     assert!(claim().await.is_empty(), "while it is looked at");
 
     service.advance(time::Duration::seconds(31));
-    service.edge.check_due().await.unwrap();
+    service.edge.run_due().await.unwrap();
     for id in [&first, &second] {
         let publish = service.api.get_publish(id).await;
         assert_eq!(publish["edge"][0]["state"], "fresh", "{publish:#}");
@@ -253,7 +253,7 @@ async fn one_that_cannot_be_read_is_given_up_and_holds_no_other() {
         .unwrap();
     // The first look meets it, the second does not.
     for _ in 0..2 {
-        service.edge.check_due().await.unwrap();
+        service.edge.run_due().await.unwrap();
     }
     let publish = service.api.get_publish(&ids[1]).await;
     assert_eq!(publish["edge"][0]["state"], "fresh", "{publish:#}");

@@ -117,7 +117,7 @@ async fn every_metric_has_its_type_help_and_unit_and_counts() {
     let before = metrics(&service).await;
     let id = service.publish_and_run("/about").await;
     service.run_until_ended(&id).await;
-    service.edge.check_due().await.unwrap();
+    service.edge.run_due().await.unwrap();
     service.api.publish_path("/waits").await;
     let after = metrics(&service).await;
 

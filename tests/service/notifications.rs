@@ -41,7 +41,7 @@ async fn add(service: &Stepped, url: &str, kind: EndpointKind) -> Uuid {
 }
 
 async fn notify(service: &Stepped) {
-    service.notifier.notify_due().await.unwrap();
+    service.notifier.run_due().await.unwrap();
 }
 
 /// Publishes and lets CloudFront complete it.
@@ -317,7 +317,7 @@ async fn an_old_page_is_told_after_its_publish_and_not_before_that_was_taken() {
     notify(&service).await;
     for pause in [0, 5, 20, 60] {
         service.advance(Duration::seconds(pause));
-        service.edge.check_due().await.unwrap();
+        service.edge.run_due().await.unwrap();
     }
     notify(&service).await;
     receiver.take();
@@ -400,7 +400,7 @@ async fn an_endpoint_that_hangs_does_not_keep_a_purge_or_another_waiting() {
     add(&service, &alive.url, EndpointKind::Standard).await;
     completed(&service, "/first").await;
     let notifier = service.notifier.clone();
-    let sending = tokio::spawn(async move { notifier.notify_due().await });
+    let sending = tokio::spawn(async move { notifier.run_due().await });
     crate::support::eventually("the message to the other", async || {
         (alive.received().len() == 1).then_some(())
     })

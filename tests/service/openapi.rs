@@ -122,7 +122,7 @@ async fn successes_have_the_shape_of_their_examples() {
     );
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     service.run_until_ended(&id).await;
-    service.edge.check_due().await.unwrap();
+    service.edge.run_due().await.unwrap();
     let answer = service
         .api
         .get(&format!("/api/sites/default/publishes/{id}"), &[])

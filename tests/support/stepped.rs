@@ -12,7 +12,7 @@ use skycms_cdn::config::Config;
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Publishing, Settings, SettingsForm};
-use skycms_cdn::readers::{EdgeChecker, Notifier, Outside};
+use skycms_cdn::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use skycms_cdn::store::{SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
@@ -28,8 +28,8 @@ pub(crate) struct Stepped {
     pub(crate) api: Api,
     pub(crate) state: AppState,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) edge: EdgeChecker,
-    pub(crate) notifier: Notifier,
+    pub(crate) edge: Rounds<EdgeChecker>,
+    pub(crate) notifier: Rounds<Notifier>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) database: Database,
     time: ManualClock,
@@ -112,8 +112,8 @@ impl Stepped {
             api: Api::new(base),
             state,
             dispatcher,
-            edge,
-            notifier,
+            edge: Rounds::of(edge),
+            notifier: Rounds::of(notifier),
             sandbox,
             database,
             time,

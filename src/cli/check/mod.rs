@@ -13,8 +13,11 @@ use crate::app::{AppError, Database, host_without_tls};
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, ConfigError, PublicUrl};
-use crate::domain::{DEFAULT_SITE, GetOutcome, InvalidationId, Operation, Settings, StepOutcome};
+use crate::domain::{
+    DEFAULT_SITE, GetOutcome, InvalidationId, Operation, Settings, Step, StepOutcome,
+};
 use crate::metrics::Metrics;
+use crate::readers;
 use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
 
 const EXAMPLES: &str = "\
@@ -285,9 +288,14 @@ async fn settings(
     if !outside.full {
         return outside.ask(report, &site.name, &settings).await;
     }
+    let internet = match readers::Outside::new(config.allow_private_targets) {
+        Ok(internet) => internet,
+        Err(error) => return report.fail("aws", error, None),
+    };
     let test = Tester {
         store: store.clone(),
         cloudfront: outside.cloudfront.clone(),
+        outside: internet,
         clock: outside.clock.clone(),
         limits: config.limits,
         metrics: Metrics::default(),
@@ -304,9 +312,8 @@ async fn settings(
             None,
         );
     }
-    let bad = test
-        .report
-        .steps
+    let (edge, of_aws) = (test.report.step(Step::Edge), &test.report.steps[..5]);
+    let bad = of_aws
         .iter()
         .find(|step| step.outcome == StepOutcome::Failed);
     match bad {
@@ -318,6 +325,14 @@ async fn settings(
                 settings.distribution_id
             ),
         ),
+    }
+    match edge.outcome {
+        StepOutcome::Passed => report.ok("edge", &edge.cause),
+        // Readers may be well all the same: this machine may not be let out.
+        StepOutcome::Failed => {
+            report.warn("edge", &edge.cause, edge.fix.clone().unwrap_or_default());
+        }
+        StepOutcome::Skipped | StepOutcome::Waiting => {}
     }
 }
 

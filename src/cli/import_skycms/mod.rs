@@ -12,12 +12,13 @@ use self::publisher::Publisher;
 use super::output::say;
 use super::{CliError, SITE_HELP, audit};
 use crate::admin::Tester;
-use crate::app::Database;
+use crate::app::{AppError, Database};
 use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::Config;
 use crate::domain::{AuditAction, DEFAULT_SITE, Settings, SiteName, StepOutcome, TestReport};
 use crate::metrics::Metrics;
+use crate::readers::Outside;
 use crate::store::{SiteId, Slot, Store};
 
 /// More than any row of settings has.
@@ -129,6 +130,7 @@ impl ImportSkycms {
                 endpoint: config.cloudfront_endpoint.clone(),
                 ..cloudfront::Options::default()
             }),
+            outside: Outside::new(config.allow_private_targets).map_err(AppError::from)?,
             clock: clock.clone(),
             limits: config.limits,
             metrics: Metrics::default(),

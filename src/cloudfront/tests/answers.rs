@@ -255,7 +255,7 @@ async fn a_test_creates_and_gets() {
         let outcomes = report.steps.iter().map(|step| step.outcome);
         outcomes.filter(|o| *o == StepOutcome::Waiting).count()
     };
-    assert_eq!(told.iter().map(waiting).collect::<Vec<_>>(), [4, 2]);
+    assert_eq!(told.iter().map(waiting).collect::<Vec<_>>(), [5, 3]);
     assert_eq!(
         report.step(Step::CreateInvalidation).outcome,
         StepOutcome::Passed

@@ -44,6 +44,13 @@ pub struct Advice {
     pub fix: String,
 }
 
+impl Advice {
+    /// Both in one text.
+    pub fn in_one(&self) -> String {
+        format!("{} {}", self.cause, self.fix)
+    }
+}
+
 fn advice(cause: impl Into<String>, fix: impl Into<String>) -> Advice {
     Advice {
         cause: cause.into(),

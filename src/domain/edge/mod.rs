@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 pub use self::address::{NotAPublicAddress, PublicAddress};
 pub use self::answer::EdgeAnswer;
+pub use self::words::serving;
 use super::{Item, NoAnswer};
 
 /// The most pages of a publish that are looked at.
@@ -124,7 +125,7 @@ impl CheckedPublish {
                 age: None,
                 x_cache: None,
                 pop: None,
-                detail: Some(words::unreachable(&self.address, trouble)),
+                detail: Some(words::unreachable(&self.address, trouble).in_one()),
             },
         }
     }

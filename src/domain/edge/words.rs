@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::{CheckedPublish, EdgeAnswer, EdgeState, PublicAddress};
-use crate::domain::{Item, NoAnswer};
+use crate::domain::{Advice, Item, NoAnswer};
 
 /// From how many seconds on it is worth a word that browsers keep a copy.
 const KEPT_BY_BROWSERS: u64 = 60;
@@ -20,7 +20,7 @@ pub(super) fn detail(
     match state {
         EdgeState::Fresh => fresh(publish, path, answer),
         EdgeState::Stale => Some(stale(publish, path, answer)),
-        EdgeState::NotCloudfront => Some(not_cloudfront(&publish.address, answer)),
+        EdgeState::NotCloudfront => Some(not_cloudfront(&publish.address, answer).in_one()),
         EdgeState::Unreachable => None,
     }
 }
@@ -126,22 +126,62 @@ fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String
     )
 }
 
-fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> String {
+/// Whether readers of the site are served through CloudFront, of whose home page this came back:
+/// how, and what there is to look at; or why not.
+pub fn serving(
+    address: &PublicAddress,
+    answer: Result<&EdgeAnswer, &NoAnswer>,
+) -> Result<(String, Option<String>), Advice> {
+    let answer = answer.map_err(|trouble| unreachable(address, trouble))?;
+    if !answer.is_of_cloudfront() {
+        return Err(not_cloudfront(address, answer));
+    }
+    let from = match &answer.pop {
+        Some(pop) => format!(" (edge location {pop})"),
+        None => String::new(),
+    };
+    let cause = format!(
+        "{address} is served through CloudFront{from}. Whether by this distribution shows after the next publish: its page \
+         says what readers get."
+    );
+    let elsewhere = answer.location.as_ref().filter(|location| {
+        answer.is_redirect()
+            && !location.starts_with('/')
+            && !location.starts_with(&address.url("/"))
+    });
+    let remark = match elsewhere {
+        Some(location) => Some(format!(
+            "It redirects to {location}: if readers use that address, enter it as the public address."
+        )),
+        None => (answer.http_status >= 400).then(|| {
+            format!(
+                "Its home page is answered with status {}: look at the origin, and at its log.",
+                answer.http_status
+            )
+        }),
+    };
+    Ok((cause, remark))
+}
+
+fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> Advice {
     if answer.is_redirect()
         && let Some(location) = &answer.location
     {
-        return format!(
-            "{address} redirects to {location}, and not through CloudFront. If readers use that address, enter it as the \
-             public address."
-        );
+        return Advice {
+            cause: format!("{address} redirects to {location}, and not through CloudFront."),
+            fix: "If readers use that address, enter it as the public address.".to_owned(),
+        };
     }
-    format!(
-        "The answer carries none of CloudFront's headers, so that {address} is not served through CloudFront, or a proxy \
-         in front of it takes them away. Let the host name's DNS record lead to the distribution."
-    )
+    Advice {
+        cause: format!(
+            "The answer carries none of CloudFront's headers, so that {address} is not served through CloudFront, or a proxy \
+             in front of it takes them away."
+        ),
+        fix: "Let the host name's DNS record lead to the distribution.".to_owned(),
+    }
 }
 
-pub(super) fn unreachable(address: &PublicAddress, trouble: &NoAnswer) -> String {
+pub(super) fn unreachable(address: &PublicAddress, trouble: &NoAnswer) -> Advice {
     let fix = match trouble {
         NoAnswer::NoAddress => {
             "Check the public address in the settings, and the host name's DNS record."
@@ -154,7 +194,10 @@ pub(super) fn unreachable(address: &PublicAddress, trouble: &NoAnswer) -> String
             "Open the page in a browser. If it works there, look whether this machine may call the internet."
         }
     };
-    format!("{address} could not be fetched from here: {trouble}. {fix}")
+    Advice {
+        cause: format!("{address} could not be fetched from here: {trouble}."),
+        fix: fix.to_owned(),
+    }
 }
 
 fn day_and_time(at: OffsetDateTime) -> String {

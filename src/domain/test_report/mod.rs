@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use super::{
-    AwsError, CallerReference, CreateOutcome, FieldErrors, GetOutcome, InvalidationBatch,
-    InvalidationId, InvalidationPath, InvalidationStatus, Item, Operation,
+    AwsError, CallerReference, CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId,
+    InvalidationPath, InvalidationStatus, Item, NoAnswer, Operation,
     advice::{Advice, AdviceContext, advise},
+    edge::{self, EdgeAnswer, PublicAddress},
 };
 
 /// What the test invalidates: never a real page.
@@ -38,16 +39,19 @@ pub enum Step {
     GetInvalidation,
     /// CloudFront says `Completed`.
     Completed,
+    /// Readers are served through CloudFront.
+    Edge,
 }
 
 impl Step {
     /// All steps, in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Format,
         Self::Credentials,
         Self::CreateInvalidation,
         Self::GetInvalidation,
         Self::Completed,
+        Self::Edge,
     ];
 }
 
@@ -84,8 +88,8 @@ pub struct StepReport {
 /// The whole test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestReport {
-    /// The five steps, in order.
-    pub steps: [StepReport; 5],
+    /// The steps, in order.
+    pub steps: [StepReport; 6],
     /// The test's invalidation, if CloudFront returned its id.
     pub invalidation: Option<InvalidationId>,
     /// The test's caller reference, if it came to a call.
@@ -95,13 +99,6 @@ pub struct TestReport {
 const NOT_ASKED: &str = "Not tried, since an earlier step failed.";
 
 impl TestReport {
-    /// The report on a form that is not well-formed: nothing was sent.
-    pub fn of_bad_form(errors: &FieldErrors) -> Self {
-        let mut report = Self::blank(None);
-        report.set(Step::Format, StepOutcome::Failed, errors.to_string());
-        report
-    }
-
     /// The report before the first call: the form is well-formed, all else is still to come.
     pub fn begun(reference: CallerReference) -> Self {
         let mut report = Self::blank(Some(reference));
@@ -142,6 +139,7 @@ impl TestReport {
                 if *completed {
                     report.set(Step::Completed, StepOutcome::Passed, COMPLETED);
                 }
+                report.set(Step::Edge, StepOutcome::Waiting, TO_COME);
                 report.invalidation = Some(id.clone());
             }
             CreateOutcome::AlreadyUsed(error) => {
@@ -151,6 +149,7 @@ impl TestReport {
                     "The ID of the invalidation is not known, so there is nothing to ask for.";
                 report.set(Step::GetInvalidation, StepOutcome::Skipped, unasked);
                 report.set(Step::Completed, StepOutcome::Skipped, unasked);
+                report.set(Step::Edge, StepOutcome::Waiting, TO_COME);
                 report.step_mut(Step::GetInvalidation).fix = Some(fix);
                 report.step_mut(Step::CreateInvalidation).error = Some(error.clone());
             }
@@ -208,7 +207,25 @@ impl TestReport {
         }
     }
 
-    /// Brings the last step up to date with the state its invalidation has come to since.
+    /// There is nothing to fetch for the last step.
+    pub fn without_public_address(&mut self) {
+        if self.step(Step::Edge).outcome == StepOutcome::Waiting {
+            self.set(Step::Edge, StepOutcome::Skipped, NO_ADDRESS);
+        }
+    }
+
+    /// Takes what came back when the home page at the site's public address was fetched. It says
+    /// nothing about the settings: what is in force does not hang on it.
+    pub fn after_edge(&mut self, address: &PublicAddress, answer: Result<&EdgeAnswer, &NoAnswer>) {
+        let (outcome, cause, fix) = match edge::serving(address, answer) {
+            Ok((cause, remark)) => (StepOutcome::Passed, cause, remark),
+            Err(Advice { cause, fix }) => (StepOutcome::Failed, cause, Some(fix)),
+        };
+        self.set(Step::Edge, outcome, cause);
+        self.step_mut(Step::Edge).fix = fix;
+    }
+
+    /// Brings `Completed` up to date with the state its invalidation has come to since.
     pub fn follow(&mut self, status: InvalidationStatus) {
         match status {
             InvalidationStatus::Completed => {
@@ -230,11 +247,11 @@ impl TestReport {
         &self.steps[step as usize]
     }
 
-    /// Whether the settings work: the first four steps passed, and the last has not failed.
+    /// Whether the settings work: the first four steps passed, and the fifth has not failed.
     pub fn passed(&self) -> bool {
-        let (last, first) = (self.step(Step::Completed), &self.steps[..4]);
+        let (completed, first) = (self.step(Step::Completed), &self.steps[..4]);
         first.iter().all(|step| step.outcome == StepOutcome::Passed)
-            && last.outcome != StepOutcome::Failed
+            && completed.outcome != StepOutcome::Failed
     }
 
     /// Whether AWS accepted the signature.
@@ -321,6 +338,7 @@ const WELL_FORMED: &str = "All fields are well-formed.";
 const TO_COME: &str = "Still to come.";
 const UNUSABLE: &str = "Not checked: CloudFront gave no usable answer.";
 const WORKING: &str = "CloudFront is working on it, usually for less than half a minute.";
+const NO_ADDRESS: &str = "Not looked at: no public address is entered under Publishing.";
 const COMPLETED: &str = "CloudFront says that the invalidation is completed.";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
 use crate::domain::{AccessKeyId, DistributionId, Region};
 
@@ -40,8 +40,12 @@ fn polled(outcome: &GetOutcome) -> TestReport {
     report
 }
 
+/// Of the steps that are CloudFront's.
 fn outcomes(report: &TestReport) -> [&'static str; 5] {
-    Step::ALL.map(|step| {
+    let [of_cloudfront @ .., Step::Edge] = Step::ALL else {
+        panic!("another step is the last");
+    };
+    of_cloudfront.map(|step| {
         let found = report.step(step);
         assert_eq!(found.step, step);
         assert!(!found.cause.is_empty());
@@ -205,25 +209,92 @@ fn a_later_poll_changes_only_what_it_proves() {
 }
 
 #[test]
-fn a_bad_form_fails_the_first_step() {
-    let form = crate::domain::SettingsForm {
-        distribution_id: String::new(),
-        access_key_id: String::new(),
-        secret_access_key: String::new().into(),
-        region: String::new(),
-        aws_default: true,
+fn the_last_step_says_whether_readers_are_served_through_cloudfront() {
+    let address = PublicAddress::parse("https://www.example.com", false).unwrap();
+    let answer = |http_status, headers: &'static [(&str, &str)]| {
+        Ok(EdgeAnswer::read(http_status, |name| {
+            headers
+                .iter()
+                .find_map(|(known, value)| (*known == name).then_some(*value))
+        }))
     };
-    let report = TestReport::of_bad_form(&crate::domain::Settings::parse(&form, &[]).unwrap_err());
-    assert_eq!(
-        Step::ALL.map(|step| report.step(step).outcome.into_str()),
-        ["failed", "skipped", "skipped", "skipped", "skipped"]
-    );
-    assert!(
-        report
-            .step(Step::Format)
-            .cause
-            .contains("Enter the distribution ID")
-    );
+    const POP: (&str, &str) = ("x-amz-cf-pop", "FRA56-P1");
+    for (found, outcome, cause, fix) in [
+        (
+            answer(200, &[POP]),
+            "passed",
+            "is served through CloudFront (edge location FRA56-P1)",
+            "",
+        ),
+        (
+            answer(301, &[POP, ("location", "https://www.example.com/en/")]),
+            "passed",
+            "is served through CloudFront",
+            "",
+        ),
+        (
+            answer(301, &[POP, ("location", "https://example.com/")]),
+            "passed",
+            "is served through CloudFront",
+            "It redirects to https://example.com/",
+        ),
+        (
+            answer(503, &[POP]),
+            "passed",
+            "is served through CloudFront",
+            "answered with status 503",
+        ),
+        (
+            answer(200, &[("server", "nginx")]),
+            "failed",
+            "is not served through CloudFront",
+            "DNS record lead to the distribution",
+        ),
+        (
+            answer(301, &[("location", "https://example.com/")]),
+            "failed",
+            "redirects to https://example.com/, and not through CloudFront",
+            "enter it as the public address",
+        ),
+        (
+            Err(NoAnswer::PrivateAddress),
+            "failed",
+            "could not be fetched from here: the host name leads to a private address",
+            "ALLOW_PRIVATE_TARGETS=true",
+        ),
+        (
+            Err(NoAnswer::NoAddress),
+            "failed",
+            "could not be fetched from here",
+            "the host name's DNS record",
+        ),
+        (
+            Err(NoAnswer::TooSlow(5)),
+            "failed",
+            "could not be fetched from here",
+            "Open the page in a browser",
+        ),
+    ] {
+        let mut report = polled(&COMPLETED);
+        report.after_edge(&address, found.as_ref());
+        let step = report.step(Step::Edge);
+        assert_eq!(step.outcome.into_str(), outcome, "{found:?}");
+        assert!(step.cause.contains(cause), "{}", step.cause);
+        let said = step.fix.as_deref().unwrap_or_default();
+        assert!(said.contains(fix), "{said}");
+        assert_eq!(said.is_empty(), fix.is_empty(), "{said}");
+        assert!(report.passed(), "it says nothing about the settings");
+    }
+}
+
+#[test]
+fn without_a_public_address_the_last_step_is_skipped() {
+    let mut report = polled(&COMPLETED);
+    assert_eq!(report.step(Step::Edge).outcome, StepOutcome::Waiting);
+    report.without_public_address();
+    assert_eq!(report.step(Step::Edge).outcome, StepOutcome::Skipped);
+    assert!(report.step(Step::Edge).cause.contains("public address"));
+    assert!(report.passed() && !report.is_waiting());
 }
 
 #[test]

@@ -67,6 +67,43 @@ async fn a_good_installation_is_found_good_and_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_full_check_says_whether_readers_are_served_through_cloudfront() {
+    let service = Stepped::start().await;
+    let mut variables = variables(&service.database, &service.sandbox);
+    let full = async |variables: &Variables| run(variables, &["check", "--full", "--json"]).await;
+    service.set_public_address("https://localhost").await;
+    let private = full(&variables).await;
+    private.assert_ok();
+    assert_found(&private, "edge", "warn", &["private address"]);
+
+    variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
+    let edge = service.sandbox.edge.clone();
+    service.set_public_address(&edge).await;
+    let served = full(&variables).await;
+    assert_found(&served, "edge", "ok", &[&edge, "SBX50-P1"]);
+    service
+        .sandbox
+        .steer_edge(json!({ "bypassed": true }))
+        .await;
+    let bypassed = full(&variables).await;
+    assert_found(
+        &bypassed,
+        "edge",
+        "warn",
+        &["not served through CloudFront"],
+    );
+    let nobody = "http://127.0.0.1:9";
+    service.set_public_address(nobody).await;
+    let unreachable = full(&variables).await;
+    assert_found(
+        &unreachable,
+        "edge",
+        "warn",
+        &["no connection could be made"],
+    );
+}
+
+#[tokio::test]
 async fn what_aws_rejects_is_told_with_its_fix() {
     let service = Stepped::start().await;
     let variables = variables(&service.database, &service.sandbox);

@@ -213,7 +213,7 @@ pub(crate) fn hook() -> HookPage {
     }
 }
 
-fn steps(outcomes: [StepOutcome; 5]) -> [StepReport; 5] {
+fn steps(outcomes: [StepOutcome; 6]) -> [StepReport; 6] {
     let mut steps = Step::ALL.into_iter().zip(outcomes);
     std::array::from_fn(|_| {
         let (step, outcome) = steps.next().unwrap();
@@ -247,7 +247,7 @@ pub(crate) fn settings_connected() -> ConnectionPage {
         test: Some(TestResult {
             at: ago(75),
             of: Tested::Active,
-            steps: steps([Passed; 5]),
+            steps: steps([Passed; 6]),
         }),
         policy: IamPolicy::new(
             DistributionId::parse("E2QWRUHAPOMQZL").ok().as_ref(),
@@ -259,7 +259,7 @@ pub(crate) fn settings_connected() -> ConnectionPage {
 
 pub(crate) fn settings_failed() -> ConnectionPage {
     use StepOutcome::{Failed, Passed, Skipped};
-    let mut steps = steps([Passed, Passed, Failed, Skipped, Skipped]);
+    let mut steps = steps([Passed, Passed, Failed, Skipped, Skipped, Skipped]);
     steps[2].cause = ("The policy of this key does not allow cloudfront:CreateInvalidation on distribution E2QWRUHAPOMQZX. Either the policy names another distribution, or the distribution ID has a typing error.").into();
     steps[2].fix = Some("Compare the distribution ID with the one in the AWS console. If it is right, put it into the Resource of the policy; the policy below has it already.".into());
     steps[2].error = Some(AwsError {
@@ -302,7 +302,7 @@ pub(crate) fn settings_testing() -> ConnectionPage {
         test: Some(TestResult {
             at: ago(3),
             of: Tested::Draft,
-            steps: steps([Passed, Passed, Passed, Waiting, Waiting]),
+            steps: steps([Passed, Passed, Passed, Waiting, Waiting, Waiting]),
         }),
         ..settings_connected()
     }

@@ -7,7 +7,7 @@ use super::{
     parts::{Aria, Count, Field},
     settings_parts::IamPolicy,
 };
-use crate::domain::{StepOutcome, StepReport};
+use crate::domain::{Step, StepOutcome, StepReport};
 use crate::web::pages::words::{self, Tone};
 
 /// Settings → CDN: the connection to CloudFront. The parts that are `None` are not shown.
@@ -204,8 +204,8 @@ pub struct TestResult {
     pub at: OffsetDateTime,
     /// What it tests.
     pub of: Tested,
-    /// The five steps, in order.
-    pub steps: [StepReport; 5],
+    /// The steps, in order.
+    pub steps: [StepReport; 6],
 }
 
 impl TestResult {
@@ -219,7 +219,14 @@ impl TestResult {
 
     /// Whether it will change soon.
     pub fn is_pending(&self) -> bool {
-        !self.failed() && self.has(StepOutcome::Waiting)
+        self.has(StepOutcome::Waiting)
+    }
+
+    /// The steps that count: without a public address, nobody looks at what readers get.
+    fn counted(&self) -> usize {
+        let is_left_out =
+            |step: &&StepReport| step.step == Step::Edge && step.outcome == StepOutcome::Skipped;
+        self.steps.iter().filter(|step| !is_left_out(step)).count()
     }
 
     fn passed(&self) -> usize {

@@ -170,6 +170,7 @@ pub const fn step(step: &Step) -> &'static str {
         Step::CreateInvalidation => "Create an invalidation",
         Step::GetInvalidation => "Read its status",
         Step::Completed => "Completed",
+        Step::Edge => "Readers",
     }
 }
 

@@ -1,0 +1,94 @@
+//! The loop that all work here goes round in: claim what is due, do each in a task of its own, and
+//! look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::StoreError;
+
+/// From one look for due work to the next.
+const TICK: Duration = Duration::from_secs(1);
+/// What is worked at at once. Most of it waits for somebody else's server, and those that hang must
+/// leave places to the others.
+const AT_ONCE: usize = 128;
+
+/// Somebody who knows what is due, and how it is done.
+pub trait Worker: Clone + Send + 'static {
+    type Claim: Send;
+    /// What the log says when nothing can be claimed.
+    const TROUBLE: &str;
+
+    /// Claims what is due, at most so much.
+    fn claim(
+        &self,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Self::Claim>, StoreError>> + Send;
+
+    /// Does it, and records how it went.
+    fn work(self, claim: Self::Claim) -> impl Future<Output = ()> + Send;
+}
+
+/// A worker's rounds. Clones share the places.
+#[derive(Clone)]
+pub struct Rounds<W> {
+    worker: W,
+    places: Arc<Semaphore>,
+}
+
+impl<W: Worker> Rounds<W> {
+    /// Rounds that have not begun.
+    pub fn of(worker: W) -> Self {
+        Self {
+            worker,
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Looks for what is due now and then until `stop`, and gives up what is under way: its lease
+    /// runs out, and whoever claims it next does it again.
+    pub async fn run(self, stop: CancellationToken) {
+        let working = async {
+            let mut tasks = JoinSet::new();
+            loop {
+                while tasks.try_join_next().is_some() {}
+                if let Err(error) = self.begin_due(&mut tasks).await {
+                    tracing::warn!(%error, "{}", W::TROUBLE);
+                }
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        stop.run_until_cancelled(working).await;
+    }
+
+    /// Does all that is due now, and waits for it: what a test steps through.
+    pub async fn run_due(&self) -> Result<(), StoreError> {
+        loop {
+            let mut tasks = JoinSet::new();
+            if self.begin_due(&mut tasks).await? == 0 {
+                return Ok(());
+            }
+            tasks.join_all().await;
+        }
+    }
+
+    async fn begin_due(&self, tasks: &mut JoinSet<()>) -> Result<usize, StoreError> {
+        let free = self.places.available_permits();
+        if free == 0 {
+            return Ok(0);
+        }
+        let claims = self.worker.claim(free).await?;
+        let begun = claims.len();
+        for claim in claims {
+            let (worker, places) = (self.worker.clone(), Arc::clone(&self.places));
+            tasks.spawn(async move {
+                let _place = places.acquire_owned().await;
+                worker.work(claim).await;
+            });
+        }
+        Ok(begun)
+    }
+}
