@@ -14,7 +14,7 @@ use crate::journal::Journal;
 use crate::postgres::Postgres;
 use crate::sender::Publish;
 use crate::sites::token;
-use crate::support::{Api, Sandbox, eventually, try_send};
+use crate::support::{Api, Received, Receiver, Sandbox, eventually, try_send};
 
 pub(crate) struct Evidence {
     pub(crate) publishes: Vec<Publish>,
@@ -30,6 +30,8 @@ pub(crate) struct Evidence {
     /// What CloudFront accepted, by its own number.
     pub(crate) accepted: BTreeMap<String, Accepted>,
     pub(crate) billed_paths: i64,
+    /// What the endpoint of notifications was sent, oldest first.
+    pub(crate) received: Vec<Received>,
     pub(crate) journal: Journal,
     pub(crate) began: OffsetDateTime,
 }
@@ -44,6 +46,7 @@ pub(crate) struct StoredPublish {
     pub(crate) received_at: OffsetDateTime,
     /// When CloudFront had accepted all of it, or it was clear that it never would.
     pub(crate) left_at: Option<OffsetDateTime>,
+    pub(crate) ended_at: Option<OffsetDateTime>,
 }
 
 /// A row of `invalidation`.
@@ -86,13 +89,14 @@ impl Evidence {
         apis: &[Api; 2],
         postgres: &Postgres,
         sandbox: &Sandbox,
+        receiver: &Receiver,
         journal: Journal,
         began: OffsetDateTime,
     ) -> Self {
         let mut database = postgres.connect().await;
         let stored: Vec<StoredPublish> = sqlx::query(
             "SELECT p.id::text, s.name, p.idempotency_key, p.state, p.items, p.received_at,
-                    coalesce(p.submitted_at, p.ended_at)
+                    coalesce(p.submitted_at, p.ended_at), p.ended_at
              FROM publish p JOIN site s ON s.id = p.site_id
              WHERE s.removed_at IS NULL ORDER BY p.id",
         )
@@ -108,6 +112,7 @@ impl Evidence {
             items: row.get::<Vec<String>, _>(4).into_iter().collect(),
             received_at: row.get(5),
             left_at: row.get(6),
+            ended_at: row.get(7),
         })
         .collect();
         let invalidations = sqlx::query("SELECT to_jsonb(i) FROM invalidation i")
@@ -151,6 +156,7 @@ impl Evidence {
             accepted,
             billed_paths: state["counters"]["billed_paths"].as_i64().unwrap(),
             calls,
+            received: receiver.received(),
             journal,
             began,
         }

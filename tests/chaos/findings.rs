@@ -12,7 +12,7 @@ use crate::sender::{Answer, Attempt, Publish};
 use crate::sites::site;
 
 /// The site that is removed and added again.
-const GUEST: &str = "guest";
+pub(crate) const GUEST: &str = "guest";
 /// How long a replica may take to hear that it is gone, or there again: one may stand still for
 /// longer than a lease.
 const NEWS: Duration = Duration::seconds(45);
@@ -42,6 +42,8 @@ impl Evidence {
             Self::quotas_are_kept,
             Self::one_call_at_a_time,
             Self::nothing_waits_without_a_reason,
+            Self::all_that_ended_was_told,
+            Self::what_readers_get_is_known,
         ] {
             check(self, &mut breaches);
         }

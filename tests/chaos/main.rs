@@ -18,6 +18,7 @@ mod clocks;
 mod evidence;
 mod findings;
 mod journal;
+mod notified;
 mod postgres;
 mod replica;
 mod report;
@@ -43,7 +44,7 @@ use postgres::Postgres;
 use replica::Replica;
 use schedule::{Outage, Schedule, Step};
 use sites::SITES;
-use support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables};
+use support::{Api, DISTRIBUTION, KEY, Receiver, SECRET, Sandbox, TOKEN, Variables};
 use world::World;
 
 /// Publishers, each of which publishes twice a second.
@@ -134,6 +135,8 @@ async fn run(options: &Options) -> ExitCode {
             sites::add(&store, site).await.unwrap();
         }
     }
+    let receiver = Receiver::start().await;
+    notified::prepare(&store, &receiver, &sandbox).await;
     let targets = sites::targets(&apis);
     let world = World {
         sandbox: &sandbox,
@@ -171,6 +174,7 @@ async fn run(options: &Options) -> ExitCode {
     tokio::join!(
         outages(&mut postgres, schedule.postgres, start, end, &journal),
         moods(&sandbox, schedule.moods, start, end, &journal),
+        notified::moods(&receiver, schedule.receiver, start, end, &journal),
         world.suffer(schedule.mishaps, start, end),
         world.calm(&schedule.lulls, start, end),
     );
@@ -186,21 +190,28 @@ async fn run(options: &Options) -> ExitCode {
         .into_iter()
         .map(|mut replica| {
             let journal = journal.clone();
-            tokio::spawn(async move { replica.watch(end + SETTLING * 2, &journal).await })
+            tokio::spawn(async move { replica.watch(end + SETTLING * 3, &journal).await })
         })
         .collect();
     let mut publishes = Vec::new();
     for sender in senders {
         publishes.extend(sender.await.unwrap());
     }
-    let settled = settle(&postgres, end + SETTLING).await;
+    world::persist(|| notified::send_again(&world.store)).await;
+    let settled = settle(&postgres, PUBLISHES, end + SETTLING).await;
     let took = end.elapsed();
     if !settled {
         journal.breach(format!("not everything came to an end within {SETTLING:?}"));
     }
     journal.calm(peace, OffsetDateTime::now_utc());
+    if !settle(&postgres, READERS, end + SETTLING * 2).await {
+        journal.breach("not everybody was told, or not every page looked at".to_owned());
+    }
     world.store.close().await;
-    let evidence = Evidence::gather(publishes, &apis, &postgres, &sandbox, journal, began).await;
+    let evidence = Evidence::gather(
+        publishes, &apis, &postgres, &sandbox, &receiver, journal, began,
+    )
+    .await;
     for watch in watching {
         watch.abort();
     }
@@ -260,6 +271,7 @@ fn environment(postgres: &Postgres, sandbox: &Sandbox) -> ([Variables; 2], [Api;
             ("CloudFront__DistributionId", DISTRIBUTION),
             ("CloudFront__AccessKeyId", KEY),
             ("CloudFront__SecretAccessKey", SECRET),
+            ("ALLOW_PRIVATE_TARGETS", "true"),
             ("CLOUDFRONT_REQUESTS_PER_SECOND", "5"),
             ("CLOUDFRONT_REQUEST_BURST", "10"),
         ]
@@ -321,17 +333,21 @@ async fn moods(
     tokio::time::sleep_until(end).await;
 }
 
-/// Whether everything that was stored has ended by `deadline`.
-async fn settle(postgres: &Postgres, deadline: Instant) -> bool {
+/// What is still to be purged.
+const PUBLISHES: &str = "SELECT (SELECT count(*) FROM publish WHERE ended_at IS NULL)
+                              + (SELECT count(*) FROM invalidation WHERE ended_at IS NULL)";
+/// What comes after it.
+const READERS: &str = "SELECT (SELECT count(*) FROM delivery WHERE next_at IS NOT NULL)
+                            + (SELECT count(*) FROM edge_check WHERE next_at IS NOT NULL)";
+
+/// Whether nothing is `open` by `deadline`.
+async fn settle(postgres: &Postgres, open: &'static str, deadline: Instant) -> bool {
     let mut database = postgres.connect().await;
     loop {
-        let open: i64 = sqlx::query_scalar(
-            "SELECT (SELECT count(*) FROM publish WHERE ended_at IS NULL)
-                  + (SELECT count(*) FROM invalidation WHERE ended_at IS NULL)",
-        )
-        .fetch_one(&mut database)
-        .await
-        .unwrap();
+        let open: i64 = sqlx::query_scalar(open)
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
         if open == 0 {
             return true;
         }

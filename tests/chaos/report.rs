@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, list, text_of};
 use crate::sender::{Answer, answers};
 
 /// Written into the journal when nothing fails any more.
@@ -96,7 +96,7 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
     let kills = evidence.journal.counts();
     let kills: u64 = kills
         .iter()
-        .filter(|(kind, _)| !["lulls", "failed starts"].contains(kind))
+        .filter(|(kind, _)| !["lulls", "failed starts", "receiver fails"].contains(kind))
         .map(|(_, count)| count)
         .sum();
     line("kills and faults", kills + faults.len() as u64);
@@ -108,6 +108,30 @@ pub(crate) fn print(evidence: &Evidence, settling: Duration) {
             "{asked} items asked, {} paths billed: {ratio:.2} to 1",
             evidence.billed_paths
         ),
+    );
+    let told: BTreeMap<&str, String> = evidence
+        .received
+        .iter()
+        .map(|received| (received.header("webhook-id"), received.event()))
+        .collect();
+    line(
+        "notifications",
+        format!(
+            "{} sent {} times: {}",
+            told.len(),
+            evidence.received.len(),
+            counts(&tally(told.values().map(String::as_str)))
+        ),
+    );
+    let looks: Vec<String> = evidence
+        .told
+        .values()
+        .flat_map(|told| list(&told["edge"]))
+        .map(|check| text_of(check, "state"))
+        .collect();
+    line(
+        "pages looked at",
+        counts(&tally(looks.iter().map(String::as_str))),
     );
     line(
         "at rest after",

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::support::Mood;
+
 /// Longer than a lease, so that another replica takes over what the stopped one had claimed.
 const LONG_STOP: Duration = Duration::from_secs(33);
 /// How often, on average, a replica is stopped for so long.
@@ -103,6 +105,8 @@ pub(crate) struct Schedule {
     /// When CloudFront changes how it answers a repeated caller reference.
     pub(crate) moods: Vec<Duration>,
     pub(crate) mishaps: Vec<Step<Mishap>>,
+    /// How the endpoint of notifications fails.
+    pub(crate) receiver: Vec<Step<Mood>>,
     /// When nothing fails for long enough to tell whether anything waits without a reason.
     pub(crate) lulls: Vec<Step<()>>,
 }
@@ -125,6 +129,7 @@ impl Schedule {
         let mut postgres = Self::postgres(&mut rng.fork(), run);
         let moods = Self::moods(&mut rng.fork(), run);
         let mut mishaps = Self::mishaps(&mut rng.fork(), run);
+        let receiver = Self::receiver(&mut rng.fork(), run);
         let lulls = Self::lulls(run);
         replicas.iter_mut().for_each(|steps| spare(steps, &lulls));
         spare(&mut postgres, &lulls);
@@ -134,6 +139,7 @@ impl Schedule {
             postgres,
             moods,
             mishaps,
+            receiver,
             lulls,
         }
     }
@@ -215,6 +221,20 @@ impl Schedule {
             }
             steps.push(Step { at, what, lasts });
             at += lasts + millis(rng, 8_000..25_000);
+        }
+    }
+
+    fn receiver(rng: &mut Rng, run: Duration) -> Vec<Step<Mood>> {
+        let mut steps = Vec::new();
+        let mut at = millis(rng, 2_000..8_000);
+        loop {
+            let what = [Mood::Answers(500), Mood::Hangs, Mood::Closed][rng.usize(..3)];
+            let lasts = millis(rng, 2_000..9_000);
+            if at + lasts >= run {
+                return steps;
+            }
+            steps.push(Step { at, what, lasts });
+            at += lasts + millis(rng, 4_000..12_000);
         }
     }
 

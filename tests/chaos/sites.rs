@@ -186,9 +186,10 @@ pub(crate) async fn add(store: &Store, site: &Site) -> Result<(), StoreError> {
     let now = clock.now();
     let id = store.ensure_site(site.name, now).await?;
     let secret = SecretString::from(token(site.name));
-    store
+    let has = store
         .add_token(id, clock.id(), site.name, &secret, false, now)
         .await?;
+    assert!(has, "{} has no token", site.name);
     point_at(store, site, site.distribution).await
 }
 

@@ -110,7 +110,7 @@ impl World<'_> {
 }
 
 /// Tries until the database lets it.
-async fn persist<F: Future<Output = Result<(), StoreError>>>(deed: impl Fn() -> F) {
+pub(crate) async fn persist<F: Future<Output = Result<(), StoreError>>>(deed: impl Fn() -> F) {
     while deed().await.is_err() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

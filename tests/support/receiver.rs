@@ -1,6 +1,7 @@
 //! An endpoint of notifications: a real HTTP server that remembers what it was sent and answers as
 //! it is told.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_lc_rs::hmac;
@@ -11,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// What an endpoint does.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +23,15 @@ pub(crate) enum Mood {
     Busy(u32),
     /// Never answers.
     Hangs,
+    /// Takes no connection.
+    Closed,
 }
 
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
+    /// What it was answered.
+    mood: Mood,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
@@ -60,7 +65,8 @@ impl Receiver {
         let router = axum::Router::new()
             .fallback(answer)
             .with_state(receiver.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let door = Door(listener, receiver.clone());
+        tokio::spawn(async move { axum::serve(door, router).await });
         receiver
     }
 
@@ -93,11 +99,13 @@ async fn answer(State(receiver): State<Receiver>, headers: HeaderMap, body: Byte
         let mut inner = receiver.inner();
         inner.open += 1;
         inner.most_open = inner.most_open.max(inner.open);
+        let mood = inner.mood;
         inner.received.push(Received {
+            mood,
             headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
         });
-        inner.mood
+        mood
     };
     let _closes = Closes(receiver);
     match mood {
@@ -110,7 +118,28 @@ async fn answer(State(receiver): State<Receiver>, headers: HeaderMap, body: Byte
             let retry = [("retry-after", seconds.to_string())];
             (StatusCode::TOO_MANY_REQUESTS, retry).into_response()
         }
-        Mood::Hangs => std::future::pending().await,
+        Mood::Hangs | Mood::Closed => std::future::pending().await,
+    }
+}
+
+/// Where connections come in, unless it is closed.
+struct Door(TcpListener, Receiver);
+
+impl axum::serve::Listener for Door {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            let accepted = axum::serve::Listener::accept(&mut self.0).await;
+            if !matches!(self.1.inner().mood, Mood::Closed) {
+                return accepted;
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
     }
 }
 
@@ -124,6 +153,10 @@ impl Drop for Closes {
 }
 
 impl Received {
+    pub(crate) fn was_taken(&self) -> bool {
+        matches!(self.mood, Mood::Answers(200..300))
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
