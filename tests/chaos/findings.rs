@@ -351,13 +351,14 @@ impl Evidence {
                 .any(|gone| last.ended >= gone.from && first.began <= gone.to + NEWS)
     }
 
+    /// Also where a replica had not heard of it yet, and took the publish for the site that was.
     fn was_removed_since(&self, publish: &Publish, attempt: &Attempt) -> bool {
         publish.site == GUEST
             && self
                 .journal
                 .removals()
                 .iter()
-                .any(|gone| gone.to >= attempt.began)
+                .any(|gone| gone.to + NEWS >= attempt.began)
     }
 
     /// From when everything worked, or from when it came.
