@@ -261,3 +261,24 @@ async fn readers_who_keep_getting_old_pages() {
     watch.history.fire(&[]);
     watch.history.verify();
 }
+
+#[tokio::test]
+async fn endpoints_that_take_no_notifications() {
+    let mut watch = Watch::start().await;
+    let metrics = watch.service.state.metrics.clone();
+    metrics.delivery("failed");
+    metrics.delivery("delivered");
+    watch.minutes(1).await;
+    watch.history.fire(&[]);
+    (0..8).for_each(|_| metrics.delivery("failed"));
+    watch.minutes(1).await;
+    let fail = "SkycmsCdnNotificationsFail warning job=skycms-cdn";
+    watch.history.fire(&[fail]);
+    metrics.endpoint_switched_off();
+    watch.minutes(1).await;
+    let off = "SkycmsCdnEndpointSwitchedOff warning job=skycms-cdn";
+    watch.history.fire(&[fail, off]);
+    watch.minutes(61).await;
+    watch.history.fire(&[off]);
+    watch.history.verify();
+}
