@@ -186,6 +186,7 @@ CREATE TABLE publish (
     submitted_at     timestamptz,
     ended_at         timestamptz,
     traceparent      text,
+    published_by     text,
     trouble          text GENERATED ALWAYS AS (CASE WHEN state IN ('unconfirmed', 'failed') THEN state END) STORED,
     PRIMARY KEY (site_id, id),
     CHECK ((ended_at IS NULL) = (state IN ('queued', 'in_progress')))
@@ -205,6 +206,8 @@ COMMENT ON COLUMN publish.state IS
 COMMENT ON COLUMN publish.planned IS 'Whether invalidations that cover all its items are stored.';
 COMMENT ON COLUMN publish.submitted_at IS 'When CloudFront had accepted all of it.';
 COMMENT ON COLUMN publish.traceparent IS 'W3C trace context, as the publisher sent it; NULL: none.';
+COMMENT ON COLUMN publish.published_by IS
+    'What proved it, by its name, or who: "token …", "signature", "key-pair …", "user …", "skycms-user …".';
 COMMENT ON COLUMN publish.trouble IS
     'The state of one that ended other than completed, else NULL: what lists are made of. An index on `state` itself would have to be written for every publish that CloudFront accepts.';
 

@@ -103,7 +103,8 @@
 
   async function refresh(ids) {
     const answer = await fetch(address ?? location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-    if (answer.redirected || answer.status === 401) { // signed out meanwhile; what is being typed stays
+    // Signed out meanwhile; what is being typed stays.
+    if (answer.redirected || answer.status === 401) {
       if (!typing) location.reload();
     }
     else if (answer.ok && !(testing && ids === regions)) tellTab(take(await answer.text(), ids));
@@ -191,6 +192,13 @@
     id.addEventListener("input", follow);
     region.addEventListener("change", follow);
   }
+
+  // The days of a list are the reader's.
+  const days = document.querySelector("[name=ahead]")?.form;
+  days?.addEventListener("submit", () => {
+    const { from, to, ahead } = days.elements, day = from.value || to.value;
+    ahead.value = -new Date(day ? `${day}T00:00` : Date.now()).getTimezoneOffset();
+  });
 
   // Each step of a test is shown as it passes. If the answer is no stream of steps (a mistake in a field, a sign-in), the
   // form is sent the plain way.

@@ -64,6 +64,7 @@ impl NewKeyPair {
 #[derive(Debug)]
 pub struct KeyPair {
     pub id: Uuid,
+    pub name: String,
     pub access_key_id: String,
     pub secret: SecretString,
     /// Whether its sender means the home page by `/*`.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Page, SiteId, Store, StoreError};
 use crate::domain::edge::EdgeState;
-use crate::domain::{HeldNote, PublishState, WaitReason};
+use crate::domain::{HeldNote, PublishState, Publisher, WaitReason};
 
 /// Publishes that are looked through to find when the queue was last empty: some, and more only if
 /// it was not so soon.
@@ -31,6 +31,26 @@ pub struct PublishFilter<'a> {
     pub before: Option<Uuid>,
     /// Only newer than this one: those next to it.
     pub after: Option<Uuid>,
+    /// Only those that arrived then or later.
+    pub since: Option<OffsetDateTime>,
+    /// Only those that arrived earlier.
+    pub until: Option<OffsetDateTime>,
+}
+
+impl PublishFilter<'_> {
+    /// The identifiers of its days: from this one, and up to another.
+    fn range(&self) -> (Uuid, Uuid) {
+        (
+            self.since.map_or(Uuid::nil(), first_id_of),
+            self.until.map_or(Uuid::max(), first_id_of),
+        )
+    }
+}
+
+/// The lowest identifier of a moment: theirs begin with the time in milliseconds.
+fn first_id_of(at: OffsetDateTime) -> Uuid {
+    let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
 /// A publish in brief: a rebuild's thousands of items stay where they are.
@@ -62,6 +82,8 @@ pub struct PublishSummary {
     pub error: Option<String>,
     /// The worst that readers get of its pages, once that was looked at.
     pub edge: Option<EdgeState>,
+    /// Who or what published it.
+    pub publisher: Option<Publisher>,
 }
 
 /// What is being worked off: the publishes that were accepted since the queue was last empty. When
@@ -167,6 +189,7 @@ impl Store {
             .state
             .filter(|state| matches!(state, PublishState::Unconfirmed | PublishState::Failed))
             .map(|state| state.into_str());
+        let (since, until) = filter.range();
         // Which index serves depends on the filter, so the statement is planned for its values.
         // What was looked at is read in the order it was found in, without sorting it again, so
         // that a search stops at its first page of hits.
@@ -183,7 +206,7 @@ impl Store {
                                 OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
                          FROM publish
                          WHERE site_id = $1
-                           AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                           AND id < $2 AND id >= $10
                            AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
                            AND ($8::text IS NULL OR trouble = $8)
                          ORDER BY id DESC LIMIT $6),
@@ -193,7 +216,7 @@ impl Store {
                               CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
                                 (SELECT id FROM looked_at ORDER BY id DESC OFFSET $6 - 1) END as "end""#,
                     site.0,
-                    filter.before,
+                    filter.before.map_or(until, |before| before.min(until)),
                     state,
                     open,
                     filter.path.map(|(typed, _)| typed),
@@ -201,6 +224,7 @@ impl Store {
                     rows,
                     trouble,
                     filter.path.map(|(_, meant)| meant),
+                    since,
                 )
                 .fetch_one(&mut *tx)
                 .await?
@@ -212,7 +236,7 @@ impl Store {
                          SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
                                 OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
                          FROM publish
-                         WHERE site_id = $1 AND id > $2
+                         WHERE site_id = $1 AND id > $2 AND id < $10
                            AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
                            AND ($8::text IS NULL OR trouble = $8)
                          ORDER BY id LIMIT $6),
@@ -230,6 +254,7 @@ impl Store {
                     rows,
                     trouble,
                     filter.path.map(|(_, meant)| meant),
+                    until,
                 )
                 .fetch_one(&mut *tx)
                 .await?
@@ -267,7 +292,7 @@ impl Store {
     ) -> Result<Vec<PublishSummary>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
-                      p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
+                      p.published_by, p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
                       c.total as "total!", c.completed as "completed!",
                       c.waiting_for as "waiting_for: WaitReason", c.error,
                       (SELECT e.worst FROM edge_check e
@@ -307,6 +332,7 @@ impl Store {
                 completed_invalidations: unsigned(row.completed),
                 error: row.error,
                 edge: row.edge,
+                publisher: row.published_by.as_deref().and_then(Publisher::parse),
             })
             .collect())
     }

@@ -12,6 +12,9 @@ const KEPT: Duration = Duration::minutes(10);
 /// A form that was sent: SHA-256 of its one-time key and of what came with it.
 pub type FormHash = [u8; 32];
 
+/// The place of a form that is stored nowhere here.
+const KEPT_FORM: &str = "kept_form";
+
 fn place(form: &FormHash) -> String {
     use std::fmt::Write as _;
     let mut place = "form_answer/".to_owned();
@@ -61,6 +64,16 @@ impl Store {
         .execute(connection)
         .await?;
         Ok(stored.rows_affected() == 1)
+    }
+
+    /// Seals a form that is kept in a page.
+    pub fn seal_form(&self, form: &SecretString) -> Result<Vec<u8>, StoreError> {
+        Ok(self.sealer.seal(KEPT_FORM, form)?)
+    }
+
+    /// Opens what [`Store::seal_form`] sealed.
+    pub fn open_form(&self, sealed: &[u8]) -> Result<SecretString, StoreError> {
+        Ok(self.sealer.open(KEPT_FORM, sealed)?)
     }
 
     /// Deletes the answers that are no longer shown.

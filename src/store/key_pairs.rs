@@ -115,7 +115,7 @@ impl Store {
         sites: &HashMap<String, Arc<Site>>,
     ) -> Result<HashMap<String, (Arc<KeyPair>, Arc<Site>)>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT id, site_id, access_key_id, secret, everything_is_home FROM key_pair"
+            "SELECT id, site_id, access_key_id, name, secret, everything_is_home FROM key_pair"
         )
         .fetch_all(&self.pool)
         .await?;
@@ -130,6 +130,7 @@ impl Store {
                 id: row.id,
                 secret: self.sealer.open(&place(site.id, row.id), &row.secret)?,
                 access_key_id: row.access_key_id.clone(),
+                name: row.name,
                 everything_is_home: row.everything_is_home,
             };
             pairs.insert(row.access_key_id, (Arc::new(pair), Arc::clone(site)));

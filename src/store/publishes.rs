@@ -8,7 +8,8 @@ use super::{RepeatKey, SiteId, Store, StoreError, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{
-    AwsError, HeldNote, InvalidationStatus, Item, PolicyName, PublishState, WaitReason, Widened,
+    AwsError, HeldNote, InvalidationStatus, Item, PolicyName, PublishState, Publisher, WaitReason,
+    Widened,
 };
 
 /// What the items of a page of invalidations may weigh together, in bytes.
@@ -45,6 +46,8 @@ pub struct Publish {
     pub retry_of: Option<Uuid>,
     /// The publish that sends it again.
     pub retried_as: Option<Uuid>,
+    /// Who or what published it.
+    pub publisher: Option<Publisher>,
 }
 
 impl Publish {
@@ -161,7 +164,7 @@ impl Store {
         let row = sqlx::query!(
             r#"SELECT state as "state: PublishState", received_at, submitted_at, ended_at, items,
                       widened as "widened: Json<Vec<Widened>>", planned,
-                      idempotency_key as retry_key,
+                      idempotency_key as retry_key, published_by,
                       (SELECT r.id FROM publish r WHERE r.site_id = $1 AND r.idempotency_key = $3)
                         as retried_as
                FROM publish WHERE site_id = $1 AND id = $2"#,
@@ -204,6 +207,7 @@ impl Store {
             edge_is_due,
             retry_of: row.retry_key.as_deref().and_then(RepeatKey::retried),
             retried_as: row.retried_as,
+            publisher: row.published_by.as_deref().and_then(Publisher::parse),
         }))
     }
 

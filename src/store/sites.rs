@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::tokens::{self, TokenHash};
+use super::tokens::{self, PublishToken, TokenHash};
 use super::{SiteId, Store, StoreError};
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
@@ -68,7 +68,7 @@ impl Site {
 #[derive(Debug, Default)]
 struct Snapshot {
     sites: HashMap<String, Arc<Site>>,
-    tokens: HashMap<TokenHash, (SiteId, Uuid)>,
+    tokens: HashMap<TokenHash, Arc<PublishToken>>,
     secrets: HashMap<SiteId, Vec<HookSecret>>,
     key_pairs: HashMap<String, (Arc<KeyPair>, Arc<Site>)>,
 }
@@ -112,13 +112,13 @@ impl Directory {
         sites
     }
 
-    /// The site that a publish token belongs to, and the token's number.
+    /// The publish token with this text, and with it the site that it is for.
     ///
     /// Looking up the SHA-256 of what was sent leaks nothing useful by its timing: who could steer
     /// the hash would have to invert it first.
-    pub fn site_of_token(&self, token: &str) -> Option<(SiteId, Uuid)> {
+    pub fn token(&self, token: &str) -> Option<Arc<PublishToken>> {
         let hash = tokens::hash(token);
-        self.snapshot.borrow().tokens.get(&hash).copied()
+        self.snapshot.borrow().tokens.get(&hash).cloned()
     }
 
     /// The key pair with that access key ID, and its site.

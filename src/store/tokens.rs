@@ -1,6 +1,7 @@
 //! Bearer tokens of the publish hook: hashed, shown once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
@@ -26,6 +27,17 @@ pub struct TokenView {
     pub last_used_at: Option<OffsetDateTime>,
     /// Whether it waits to be shown, once.
     pub unrevealed: bool,
+}
+
+/// A token in force, as the hook meets it.
+#[derive(Debug)]
+pub struct PublishToken {
+    /// The site it is for.
+    pub site: SiteId,
+    /// Its identifier.
+    pub id: Uuid,
+    /// What its owner calls it.
+    pub name: String,
 }
 
 /// How tokens are stored and looked up. They have too much entropy to be guessed, so a fast hash is
@@ -183,19 +195,21 @@ impl Store {
 
     pub(super) async fn token_hashes(
         &self,
-    ) -> Result<HashMap<TokenHash, (SiteId, Uuid)>, StoreError> {
+    ) -> Result<HashMap<TokenHash, Arc<PublishToken>>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT token_hash, site_id, id FROM publish_token WHERE revoked_at IS NULL"
+            "SELECT token_hash, site_id, id, name FROM publish_token WHERE revoked_at IS NULL"
         )
         .fetch_all(&self.pool)
         .await?;
         Ok(rows
             .into_iter()
             .filter_map(|row| {
-                Some((
-                    row.token_hash.try_into().ok()?,
-                    (SiteId(row.site_id), row.id),
-                ))
+                let token = PublishToken {
+                    site: SiteId(row.site_id),
+                    id: row.id,
+                    name: row.name,
+                };
+                Some((row.token_hash.try_into().ok()?, Arc::new(token)))
             })
             .collect())
     }

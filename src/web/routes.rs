@@ -96,7 +96,7 @@ pub fn routes() -> Vec<Route> {
         get("/{date}/distribution/{id}/invalidation/{invalidation}", KeyPair, cloudfront::show),
 
         get("/sign-in", Stranger, sign_in::show),
-        post("/sign-in", Stranger, sign_in::submit),
+        post("/sign-in", Stranger, sign_in::submit).of_paths(),
         get("/set-up", Stranger, password::show_set_up),
         post("/set-up", Stranger, password::set_up),
         get("/embed", SkyCms, embed::sign_in),
@@ -134,6 +134,7 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
     use Access::{Admin, Editor};
     let mut routes = vec![
         get("/activity", Editor, activity::list),
+        get("/activity.csv", Editor, activity::download),
         get("/activity/{publish}", Editor, activity::show),
         post("/activity/{publish}/retry", Editor, activity::retry),
         get("/purge", Editor, purge::show),
@@ -145,6 +146,7 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         post("/settings/cdn/discard", Admin, connection::discard),
         post("/settings/cdn/remove", Admin, connection::remove),
         get("/settings/cdn/hook", Admin, hook::show),
+        post("/settings/cdn/hook/test", Admin, hook::send_test),
         get("/settings/cdn/publishing", Admin, publishing::show),
         post("/settings/cdn/publishing", Admin, publishing::save).of_paths(),
         get("/settings/cdn/notifications", Admin, notifications::show),

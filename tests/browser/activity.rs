@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::driver::Scripts;
 use crate::everywhere::inspect;
 use crate::stage::Stage;
-use crate::support::{DISTRIBUTION, KEY, TOKEN};
+use crate::support::{DISTRIBUTION, KEY, TOKEN, eventually};
 
 #[tokio::test]
 async fn a_publish_appears_and_completes_before_the_eyes() {
@@ -18,7 +18,7 @@ async fn a_publish_appears_and_completes_before_the_eyes() {
     let browser = &stage.browser;
     browser.open("/activity").await;
     browser
-        .assert_sees("#publishes", "Nothing has been published yet")
+        .assert_sees("#publishes", "Three steps to the first publish")
         .await;
     let curl = browser.text("#publishes pre").await;
     assert!(
@@ -243,7 +243,12 @@ async fn what_is_not_there_is_told_with_a_way_on() {
         browser.assert_sees("h1", "Page not found").await;
     }
     browser.submit("Activity").await;
-    browser.assert_sees("#publishes", "Not set up yet").await;
+    browser
+        .assert_sees("#publishes", "Connect CloudFront")
+        .await;
+    browser
+        .assert_does_not_see("#publishes", "Send a test publish")
+        .await;
     browser.submit("Set up the CDN").await;
     browser.assert_sees("h1", "CDN settings").await;
     stage.finish().await;
@@ -300,5 +305,69 @@ async fn every_page_reports_a_rejected_key_until_it_is_fixed() {
     );
     browser.open("/activity").await;
     browser.assert_does_not_see("#banner", "paused").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_new_site_is_led_to_its_first_publish() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    let done = "#publishes .step.good";
+    assert_eq!(browser.texts(done).await, ["Connect CloudFront Done"]);
+    // A call with a right proof is the second step, even if it publishes nothing.
+    stage.api().invalidations("").await;
+    eventually("the second step", || async {
+        browser.open("/activity").await;
+        (browser.count(done).await == 2).then_some(())
+    })
+    .await;
+    inspect(browser, "the steps to the first publish").await;
+
+    browser.submit("Send a test publish").await;
+    browser.wait_for("h1", "/skycms-cdn-test").await;
+    browser
+        .assert_sees(".timeline", "by admin, stored safely")
+        .await;
+    browser.open("/settings/cdn/hook").await;
+    browser.submit("Send a test publish").await;
+    browser.wait_for("h1", "/skycms-cdn-test").await;
+    browser.open("/activity").await;
+    assert_eq!(browser.count("#publishes li").await, 2);
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn days_are_the_readers_and_the_table_has_what_the_list_shows() {
+    let stage = Stage::set_up(Scripts::On).await;
+    stage.api().publish_path("/about").await;
+    let browser = &stage.browser;
+    browser.open("/activity").await;
+    // Already tomorrow there, or still yesterday: the day of the publish is another one than in UTC.
+    let zone = json!({ "timezoneId": "Asia/Kolkata" });
+    browser
+        .driver
+        .devtools("Emulation.setTimezoneOverride", zone)
+        .await;
+    let today = "const day = new Date().toLocaleDateString('sv');
+        document.getElementById('from').value = day;
+        document.getElementById('to').value = day";
+    browser.run(today).await;
+    browser.submit("Filter").await;
+    browser.assert_sees("#publishes", "/about").await;
+    browser
+        .assert_sees("#publishes", "token PUBLISH_TOKEN")
+        .await;
+    let address = browser.client().current_url().await.unwrap();
+    assert!(address.as_str().contains("ahead=330"), "{address}");
+    inspect(browser, "days").await;
+    let table = "const done = arguments[0];
+        fetch(document.querySelector('a[download]').href).then((table) => table.text()).then(done)";
+    let table = browser.client().execute_async(table, Vec::new()).await;
+    let table = table.unwrap();
+    let rows: Vec<_> = table.as_str().unwrap().lines().collect();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows[1].contains("\"token PUBLISH_TOKEN\""), "{rows:?}");
+    assert!(rows[1].contains("\"/about\""), "{rows:?}");
     stage.finish().await;
 }

@@ -18,6 +18,11 @@ async fn visit(browser: &Browser, path: &str) {
     inspect(browser, path).await;
 }
 
+/// Links of the menu that cannot be seen whole.
+const CUT_OFF: &str = "return [...document.querySelectorAll('.top nav a')]
+    .filter((link) => link.getBoundingClientRect().right > document.documentElement.clientWidth)
+    .map((link) => link.textContent)";
+
 /// Looks at the page as it is, in both colour schemes, at the width of a desk and of a telephone.
 pub(crate) async fn inspect(browser: &Browser, page: &str) {
     assert_small(browser, page).await;
@@ -36,7 +41,7 @@ pub(crate) async fn inspect(browser: &Browser, page: &str) {
             .await;
         assert_accessible(browser, &format!("{page}, {scheme}")).await;
     }
-    for (width, height) in [(320, 640), (375, 800), (3_840, 2_160)] {
+    for (width, height) in [(305, 640), (320, 640), (375, 800), (3_840, 2_160)] {
         let screen =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         browser
@@ -49,6 +54,7 @@ pub(crate) async fn inspect(browser: &Browser, page: &str) {
                 "const page = document.documentElement; return page.scrollWidth - page.clientWidth",
             )
             .await;
+        assert_eq!(browser.run(CUT_OFF).await, json!([]), "{page}, {width} px");
         assert_eq!(
             overflow,
             0,
@@ -120,6 +126,42 @@ async fn widest(browser: &Browser) -> Value {
         .slice(0, 5).map((element) => element.outerHTML.slice(0, 200))";
     browser.run(script).await
 }
+
+/// With the colours that a reader's system forces on every page, only borders, text and system
+/// colours are left to tell things apart.
+#[tokio::test]
+async fn forced_colours_leave_everything_to_be_seen() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    stage.api().publish_path("/about").await;
+    let forced = json!({ "features": [{ "name": "forced-colors", "value": "active" }] });
+    for page in ["/activity", "/settings/cdn", "/settings/cdn/hook", "/purge"] {
+        browser.open(page).await;
+        browser
+            .driver
+            .devtools("Emulation.setEmulatedMedia", forced.clone())
+            .await;
+        assert_eq!(
+            browser
+                .run("return matchMedia('(forced-colors: active)').matches")
+                .await,
+            true
+        );
+        assert_accessible(browser, &format!("{page}, forced colours")).await;
+        let unseen = browser.run(UNSEEN).await;
+        assert_eq!(unseen, json!([]), "{page}");
+    }
+    stage.finish().await;
+}
+
+/// What only a background would show: badges and marks without a border, bars whose filling is of
+/// the same colour as what is around it.
+const UNSEEN: &str = "const style = (element) => getComputedStyle(element);
+    const bare = [...document.querySelectorAll('.badge, .tag, .disc, .btn')]
+        .filter((mark) => parseFloat(style(mark).borderTopWidth) === 0);
+    const bars = [...document.querySelectorAll('.bar rect, .chart rect')]
+        .filter((bar) => style(bar).fill === style(bar.ownerSVGElement).backgroundColor);
+    return [...bare, ...bars].map((element) => element.outerHTML.slice(0, 120))";
 
 #[tokio::test]
 async fn pages_of_a_fresh_service_are_fit_for_everyone() {

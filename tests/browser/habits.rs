@@ -124,3 +124,55 @@ async fn the_tab_reports_a_failure() {
     );
     stage.finish().await;
 }
+
+/// Presses a button twice as quickly as a mouse does.
+async fn double_click(browser: &Browser, css: &str) {
+    let at = "const box = document.querySelector(arguments[0]);
+        box.scrollIntoView({ block: 'center' });
+        const { x, y, width, height } = box.getBoundingClientRect();
+        return [x + width / 2, y + height / 2]";
+    let at = browser
+        .client()
+        .execute(at, vec![json!(css)])
+        .await
+        .unwrap();
+    for clicks in [1, 2] {
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({
+                "type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": clicks,
+            });
+            browser
+                .driver
+                .devtools("Input.dispatchMouseEvent", event)
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_double_click_publishes_once_and_loses_no_token() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/purge").await;
+    browser.fill("items", "/pressed-twice").await;
+    let page = browser.find("html").await;
+    double_click(browser, "form[data-preview] .btn.primary").await;
+    browser.leave(page).await;
+    browser.wait_for("h1", "/pressed-twice").await;
+    browser.open("/activity").await;
+    assert_eq!(browser.texts("#publishes li a").await, ["/pressed-twice"]);
+
+    browser.open("/settings/cdn/hook").await;
+    browser.fill("token-name", "Pressed twice").await;
+    let page = browser.find("html").await;
+    double_click(browser, "#tokens .inline button").await;
+    browser.leave(page).await;
+    browser.wait_for(".reveal", "Pressed twice").await;
+    let token = browser.text(".reveal pre").await;
+    let names = browser.texts("#token-list b").await;
+    let made = names.iter().filter(|name| *name == "Pressed twice");
+    assert_eq!(made.count(), 1, "{names:?}");
+    let api = stage.api().of_site("default", &token);
+    assert_eq!(api.post(&[], r#"{"paths": ["/"]}"#).await.status, 202);
+    stage.finish().await;
+}

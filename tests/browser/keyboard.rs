@@ -74,7 +74,10 @@ async fn walk(browser: &Browser, page: &str) {
         keys(browser, &Key::Tab.to_string()).await;
         let script = format!(
             "{SHOWN}
-             if (focused === document.body || focused.reached) return null;
+             // Tab stops at each part of a date.
+             const again = focused.reached && focused !== window.before;
+             if (focused === document.body || again) return null;
+             window.before = focused;
              focused.reached = true;
              return [shown, focused.outerHTML.slice(0, 100)]"
         );

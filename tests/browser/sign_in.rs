@@ -2,7 +2,10 @@
 
 use crate::browser::PASSWORD;
 use crate::driver::Scripts;
+use crate::everywhere::inspect;
+use crate::settings::fill;
 use crate::stage::Stage;
+use crate::support::{DISTRIBUTION, KEY, SECRET};
 
 #[tokio::test]
 async fn whoever_signs_in_comes_to_the_page_they_asked_for() {
@@ -39,5 +42,43 @@ async fn sign_in(scripts: Scripts) {
     browser.assert_sees("h1", "Sign in").await;
     browser.goto(&asked_for).await;
     browser.assert_sees("h1", "Sign in").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_typed_survives_the_end_of_the_session() {
+    expired(Scripts::On).await;
+}
+
+#[tokio::test]
+async fn what_was_typed_survives_the_end_of_the_session_without_scripts() {
+    expired(Scripts::Off).await;
+}
+
+async fn expired(scripts: Scripts) {
+    let stage = Stage::fresh(scripts).await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    fill(browser, DISTRIBUTION, KEY, SECRET).await;
+    let cookies = browser.client().get_all_cookies().await.unwrap();
+    let session = cookies.iter().find(|c| c.name().ends_with("-session"));
+    let session = session.unwrap().name().to_owned();
+    browser.client().delete_cookie(&session).await.unwrap();
+
+    let page = browser.find("html").await;
+    browser.press("Save and test settings").await;
+    browser.leave(page).await;
+    browser.assert_sees("h1", "Sign in again").await;
+    browser.assert_sees("main", "What you typed is kept").await;
+    if scripts == Scripts::On {
+        inspect(browser, "the sign-in in place").await;
+    }
+    browser.fill("username", "admin").await;
+    browser.fill("password", PASSWORD).await;
+    browser.submit("Sign in").await;
+    browser.assert_sees("h1", "Send the form now?").await;
+    browser.submit("Send it").await;
+    browser.wait_for("#test", "All five steps passed.").await;
+    assert_eq!(browser.value("distribution_id").await, DISTRIBUTION);
     stage.finish().await;
 }

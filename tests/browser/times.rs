@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::stage::Stage;
+use crate::support::eventually;
 
 #[tokio::test]
 async fn times_are_in_the_zone_of_the_reader() {
@@ -35,6 +36,29 @@ async fn times_are_in_the_zone_of_the_reader() {
     assert!(age == "just now" || age.ends_with(" s ago"), "{age}");
     let title = browser.attribute("#publishes time", "title").await.unwrap();
     assert!(title.contains("GMT+5:30"), "{title}");
+
+    // In the chart too.
+    let title = "const title = document.querySelector('.chart rect title');
+        return title ? [title.dataset.hour, title.textContent] : null";
+    let hour = eventually("the hour of the publish", || async {
+        browser.open("/activity").await;
+        let told = browser.run(title).await;
+        Some([told[0].as_str()?.to_owned(), told[1].as_str()?.to_owned()])
+    })
+    .await;
+    let [began, text] = hour;
+    let format = &time::format_description::well_known::Rfc3339;
+    let began = time::OffsetDateTime::parse(&began, format).unwrap() + time::Duration::minutes(330);
+    let clock = format!(
+        "{:02}:{:02}:{:02}",
+        began.hour(),
+        began.minute(),
+        began.second()
+    );
+    assert!(
+        text.starts_with("1 from ") && text.ends_with(&clock),
+        "{text}: {clock}"
+    );
     stage.finish().await;
 }
 

@@ -35,9 +35,9 @@ FROM (VALUES
              lease_token, lease_until);
 
 INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, state, planned, submitted_at,
-                     ended_at)
+                     ended_at, published_by)
 SELECT 1, ('01a209ba-0000-7000-8000-00000000010' || n)::uuid, now() - interval '2 hours', items::text[], widened::jsonb, key,
-       sha256(body::bytea), state, planned, submitted_at, ended_at
+       sha256(body::bytea), state, planned, submitted_at, ended_at, 'token GitHub Actions'
 FROM (VALUES
   (1, '{/completed,/files/a*}', '[{"from": "/files/a~b", "to": "/files/a*"}]', 'sample-key',
    '{"paths":["/completed","/files/a~b"]}', 'completed', true, now() - interval '2 hours', now() - interval '119 minutes'),
@@ -137,10 +137,11 @@ INSERT INTO refused_call (id, at, site_id, proved, endpoint, status, reason, ite
 UPDATE edge_check SET lease_token = '01a209ba-d345-7216-9ce4-62084b7389d9', next_at = now() + interval '20 seconds';
 UPDATE cdn_settings SET proven_at = saved_at WHERE site_id = 1;
 INSERT INTO default_grant (site_id, distribution_id, origin) VALUES (1, 'E2SANDBOX0CDN1', 'operator');
-INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, id, began_at, address, issuer, site_ids)
+INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, id, began_at, address, issuer, site_ids,
+                     theme)
 VALUES (sha256('session of SkyCMS'), 'ada@example.com', 'editor', 'skycms', true, now() - interval '1 hour',
   now() + interval '7 hours', '01a209ba-d345-7216-9ce4-62084b7389d9', now() - interval '2 hours', '127.0.0.1',
-  sha256('issuer'), '{1}');
+  sha256('issuer'), '{1}', 'dark');
 -- `GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ`
 INSERT INTO account (name, password_hash, changed_at, second_step, code_used) VALUES
   ('somebody', 'no hash', now() - interval '1 day',

@@ -293,3 +293,79 @@ async fn a_link_that_signs_in_somebody_else_asks_first() {
     let again = token(&claims(&service, "Editors"));
     assert_eq!(open(&mut owner, &again).await.status, 303, "the same user");
 }
+
+/// What stands between two texts of a page.
+fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = page
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {page}"));
+    rest.split(after).next().unwrap()
+}
+
+#[tokio::test]
+async fn a_form_that_comes_too_late_waits_for_the_sign_in() {
+    let service = Service::start().await;
+    let mut admin = service.browser();
+    admin.sign_in(PASSWORD).await;
+    service.time.advance(Duration::hours(13));
+    let path = "/settings/cdn";
+    let form = [
+        ("distribution_id", "E1TYPED0BEFORE1"),
+        ("access_key_id", "AKIATYPEDBEFORE00001"),
+        (
+            "secret_access_key",
+            "typed/before/the/session/ended/000000001",
+        ),
+        ("region", "us-east-1"),
+        ("action", "save"),
+    ];
+    let answer = admin.post(path, &form).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.body.contains("nothing of it has been sent yet"));
+    assert!(
+        !answer.body.contains("typed/before"),
+        "the secret is sealed"
+    );
+    let kept = between(&answer.body, "name=\"kept\" value=\"", "\"").to_owned();
+
+    // A wrong password loses nothing.
+    let wrong = [
+        ("username", "admin"),
+        ("password", "wrong"),
+        ("kept", &kept),
+    ];
+    let answer = admin.post("/sign-in", &wrong).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.body.contains(&kept));
+    let right = [
+        ("username", "admin"),
+        ("password", PASSWORD),
+        ("kept", &kept),
+    ];
+    let answer = admin.post("/sign-in", &right).await;
+    assert!(answer.body.contains("Send the form now?"), "{answer:?}");
+    assert!(!answer.body.contains("typed/before"));
+    assert!(answer.body.contains("action=\"/settings/cdn?kept\""));
+
+    // It goes to its own address alone, by nobody but who is signed in.
+    let again = [("kept", kept.as_str())];
+    assert_eq!(admin.post("/purge?kept", &again).await.status, 400);
+    let nobody = service.browser().post("/settings/cdn?kept", &again).await;
+    assert!(nobody.location().starts_with("/sign-in"), "{nobody:?}");
+    let elsewhere = [("sec-fetch-site", "cross-site")];
+    let answer = admin
+        .post_with("/settings/cdn?kept", &elsewhere, &again)
+        .await;
+    assert_eq!(answer.status, 403);
+    let answer = admin.post("/settings/cdn?kept", &again).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = admin.get(path).await.body;
+    assert!(page.contains("E1TYPED0BEFORE1"), "{page}");
+
+    service.time.advance(Duration::minutes(31));
+    let late = admin.post("/settings/cdn?kept", &again).await;
+    assert_eq!(late.status, 400, "half an hour and no more");
+    // Strangers have nothing kept.
+    let answer = service.browser().post(path, &form).await;
+    assert_eq!((answer.status, answer.location()), (303, "/sign-in"));
+}

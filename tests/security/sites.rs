@@ -125,7 +125,7 @@ async fn without_named_sites_there_is_only_default() {
     for refused in [
         json!(["none"]),
         json!([]),
-        json!("shop"),
+        json!("none"),
         json!([7]),
         json!({ "shop": true }),
     ] {
@@ -137,6 +137,11 @@ async fn without_named_sites_there_is_only_default() {
             "{refused}"
         );
     }
+    // A single one may be written without its list.
+    let (mut one, answer) = sent(&service, "Editors", json!("shop")).await;
+    assert_eq!(answer.location(), "/sites/shop/activity");
+    assert_eq!(one.get("/sites/shop/activity").await.status, 200);
+    assert_eq!(one.get("/activity").await.status, 404);
     let (mut both, answer) = sent(&service, "Editors", json!(["none", "shop", "default"])).await;
     assert_eq!(answer.location(), "/activity");
     let page = both.get("/sites/shop/purge").await;

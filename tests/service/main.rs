@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activity;
 mod alerts;
 mod answers;
 mod believed;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::queue::{Queue, Weighed};
 use super::{FRESH, SiteId, Store};
-use crate::domain::{Item, TraceParent, Widened};
+use crate::domain::{Item, Publisher, TraceParent, Widened};
 
 /// A publish of more bytes is written by a writer of its own, so that small ones never wait for it.
 const HEAVY: usize = 32 << 10;
@@ -46,6 +46,8 @@ pub struct NewPublish {
     pub repeat_key: Option<RepeatKey>,
     /// The publisher's trace.
     pub traceparent: Option<TraceParent>,
+    /// Who or what published it.
+    pub publisher: Publisher,
 }
 
 /// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
@@ -310,8 +312,9 @@ async fn insert_one(
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
     let key = publish.repeat_key.as_ref();
     sqlx::query!(
-        "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
+                              published_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         publish.site.0,
         publish.id,
         publish.received_at,
@@ -320,6 +323,7 @@ async fn insert_one(
         key.map(|key| key.key.as_str()),
         key.map(|key| &key.body_hash[..]),
         publish.traceparent.as_ref().map(ToString::to_string),
+        publish.publisher.to_string(),
     )
     .execute(connection)
     .await?;
@@ -330,11 +334,12 @@ async fn insert_one(
 /// less.
 async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
-          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
+                               published_by)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace, publisher
           FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
-                      $7::bytea[], $8::text[])
-            AS given (site_id, id, received_at, items, widened, key, hash, trace)",
+                      $7::bytea[], $8::text[], $9::text[])
+            AS given (site_id, id, received_at, items, widened, key, hash, trace, publisher)",
         &rows.sites,
         &rows.ids,
         &rows.received,
@@ -343,6 +348,7 @@ async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> Result<(), sq
         &rows.keys as &[Option<String>],
         &rows.hashes as &[Option<Vec<u8>>],
         &rows.traces as &[Option<String>],
+        &rows.publishers,
     )
     .execute(connection)
     .await?;
@@ -355,11 +361,12 @@ async fn insert_unknown(
     rows: &Rows,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     let stored = sqlx::query_scalar!(
-        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent)
-          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace
+        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
+                               published_by)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace, publisher
           FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
-                      $7::bytea[], $8::text[])
-            AS given (site_id, id, received_at, items, widened, key, hash, trace)
+                      $7::bytea[], $8::text[], $9::text[])
+            AS given (site_id, id, received_at, items, widened, key, hash, trace, publisher)
           ON CONFLICT DO NOTHING RETURNING id",
         &rows.sites,
         &rows.ids,
@@ -369,6 +376,7 @@ async fn insert_unknown(
         &rows.keys as &[Option<String>],
         &rows.hashes as &[Option<Vec<u8>>],
         &rows.traces as &[Option<String>],
+        &rows.publishers,
     )
     .fetch_all(connection)
     .await?;
@@ -419,6 +427,7 @@ struct Rows {
     keys: Vec<Option<String>>,
     hashes: Vec<Option<Vec<u8>>>,
     traces: Vec<Option<String>>,
+    publishers: Vec<String>,
 }
 
 impl Rows {
@@ -443,5 +452,6 @@ impl Rows {
         self.hashes.push(key.map(|key| key.body_hash.to_vec()));
         let trace = publish.traceparent.as_ref();
         self.traces.push(trace.map(ToString::to_string));
+        self.publishers.push(publish.publisher.to_string());
     }
 }

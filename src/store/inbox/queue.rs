@@ -128,7 +128,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::Item;
+    use crate::domain::{Item, Publisher};
 
     impl Weighed for NewPublish {
         fn publish(&self) -> &NewPublish {
@@ -148,6 +148,7 @@ mod tests {
             widened: Vec::new(),
             repeat_key: None,
             traceparent: None,
+            publisher: Publisher::Signature,
         }
     }
 

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
-use crate::domain::TraceParent;
+use crate::domain::{Publisher, TraceParent};
 use crate::store::{Proof, RepeatKey, Site};
 use crate::web::api::proved::ProvedSite;
 use crate::web::api::signature::Signature;
@@ -31,7 +31,7 @@ impl FromRequestParts<AppState> for Caller {
         let name = site_name(parts, state).await?;
         let site = match Signature::claimed(&parts.headers, state.clock.now())? {
             Some(signature) => signed(state, &name, &signature, &[])?,
-            None => bearing(state, &name, &parts.headers, &ProvedSite::default())?,
+            None => bearing(state, &name, &parts.headers, &ProvedSite::default())?.0,
         };
         Ok(Self { site })
     }
@@ -40,6 +40,7 @@ impl FromRequestParts<AppState> for Caller {
 /// A verified caller's JSON, and what makes a repeat of it safe.
 pub(crate) struct Call<T> {
     pub(crate) site: Arc<Site>,
+    pub(crate) publisher: Publisher,
     pub(crate) body: T,
     pub(crate) repeat_key: Option<RepeatKey>,
     pub(crate) traceparent: Option<TraceParent>,
@@ -59,15 +60,18 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
         let bearing = match &signature {
             Some(_) => None,
             None => {
-                let site = bearing(state, &name, &headers, &proved)?;
+                let proof = bearing(state, &name, &headers, &proved)?;
                 must_be_json(&headers)?;
-                Some(site)
+                Some(proof)
             }
         };
         let bytes = Bytes::from_request(Request::new(body), state).await?;
-        let site = match (&signature, bearing) {
-            (_, Some(site)) => site,
-            (Some(signature), None) => signed(state, &name, signature, &bytes)?,
+        let (site, publisher) = match (&signature, bearing) {
+            (_, Some(proof)) => proof,
+            (Some(signature), None) => (
+                signed(state, &name, signature, &bytes)?,
+                Publisher::Signature,
+            ),
             (None, None) => return Err(Error::Unauthorized(Unproved::Nothing)),
         };
         proved.mark(site.id);
@@ -81,6 +85,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
         };
         Ok(Self {
             site,
+            publisher,
             body,
             repeat_key: key.map(|key| RepeatKey {
                 key,
@@ -116,26 +121,28 @@ fn signed(state: &AppState, name: &str, signature: &Signature, body: &[u8]) -> R
     Ok(site)
 }
 
-/// The site, if the token is one of its own. Without a token nobody learns which sites exist.
+/// The site, and the name of the token, if that is one of the site's. Without a token nobody learns which sites exist.
 fn bearing(
     state: &AppState,
     name: &str,
     headers: &HeaderMap,
     proved: &ProvedSite,
-) -> Result<Arc<Site>> {
+) -> Result<(Arc<Site>, Publisher)> {
     let token = bearer(headers).ok_or(Error::Unauthorized(Unproved::Nothing))?;
-    let (allowed, token) = state
+    let token = state
         .directory
-        .site_of_token(token)
+        .token(token)
         .ok_or(Error::Unauthorized(Unproved::Token))?;
-    proved.mark(allowed);
+    proved.mark(token.site);
     let site = state
         .directory
         .site(name)
-        .filter(|site| site.id == allowed)
+        .filter(|site| site.id == token.site)
         .ok_or_else(|| Error::NoSuchSite(name.to_owned()))?;
-    state.last_used.note(Proof::Token(token), state.clock.now());
-    Ok(site)
+    state
+        .last_used
+        .note(Proof::Token(token.id), state.clock.now());
+    Ok((site, Publisher::Token(token.name.clone())))
 }
 
 fn must_be_json(headers: &HeaderMap) -> Result<()> {

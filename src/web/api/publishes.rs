@@ -168,6 +168,7 @@ pub(crate) async fn create(
         widened: canonical.widened.clone(),
         repeat_key: call.repeat_key,
         traceparent: call.traceparent,
+        publisher: call.publisher,
     };
     let acceptance = accept(&state, site, publish).await?;
     let accepted = PublishBody {

@@ -113,8 +113,8 @@ pub(crate) enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unproved {
     #[error(
-        "The call carries no proof. Send `Authorization: Bearer` with a publish token of the site, or a Standard Webhooks \
-         signature; the settings page makes new tokens and secrets."
+        "This call carries no proof: send `Authorization: Bearer` with a publish token from the settings page, or a Standard \
+         Webhooks signature."
     )]
     Nothing,
     #[error(

@@ -14,6 +14,13 @@ use crate::web::state::AppState;
 #[serde(transparent)]
 pub(crate) struct OnceKey(String);
 
+/// A form that has nothing to fill in.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Press {
+    pub(crate) once: OnceKey,
+}
+
 impl OnceKey {
     pub(crate) fn fresh(clock: &Clock) -> Self {
         Self(clock.id().to_string())

@@ -138,6 +138,7 @@ pub(crate) async fn act(
         widened: canonical.widened,
         repeat_key: Some(RepeatKey::of_form(&form)),
         traceparent: None,
+        publisher: visit.visitor.publisher(),
     };
     let mut accepted = accept(&state, &visit.site, publish.clone()).await?;
     if let Acceptance::Repeat(first) = &accepted

@@ -17,8 +17,8 @@ use super::signed_in::SignedIn;
 use super::views::{FormPage, Layout, Nav};
 use super::words::errors::MARK_ERROR;
 use crate::admin::audit::{self, Actor};
-use crate::domain::AuditAction;
-use crate::store::{Site, SiteId};
+use crate::domain::{AuditAction, Publisher};
+use crate::store::{Site, SiteId, Source};
 use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 
@@ -46,6 +46,15 @@ impl Visitor {
     /// The layout of a page about no site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
         layout(&self.state, Some(&self.user), nav)
+    }
+
+    /// Them, as the publisher of what they purge by hand.
+    pub(crate) fn publisher(&self) -> Publisher {
+        let name = self.user.session.user.clone();
+        match self.user.session.source {
+            Source::Password => Publisher::User(name),
+            Source::SkyCms => Publisher::SkyCmsUser(name),
+        }
     }
 
     /// Writes down what they did, maybe to a site.

@@ -119,6 +119,14 @@ fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64)
                 EdgeState::Fresh
             },
         ),
+        publisher: Some(
+            if id.is_multiple_of(3) {
+                "by jane through SkyCMS"
+            } else {
+                "token GitHub Actions"
+            }
+            .into(),
+        ),
     }
 }
 
@@ -222,6 +230,7 @@ pub(crate) fn activity() -> ActivityPage {
             meter: Some(meter()),
         }),
         filter: Filter::default(),
+        hook_used: false,
         publishes,
         paging: Paging {
             newer: None,
@@ -367,6 +376,7 @@ pub(crate) fn publish() -> PublishPage {
         can_retry: false,
         retry_of: None,
         retried_as: None,
+        publisher: Some("token GitHub Actions".into()),
     }
 }
 
@@ -477,6 +487,7 @@ pub(crate) fn sign_in() -> SignInPage {
         username: "admin".into(),
         error: Some("User name or password is wrong.".into()),
         next: Some("/activity".into()),
+        kept: None,
         by_skycms: false,
         asks_for_code: false,
     }

@@ -26,7 +26,7 @@ use self::call::Call;
 use self::fault::Fault;
 pub(crate) use self::fault::{finish, refused_proof};
 pub(crate) use self::version::is_call;
-use crate::domain::PublishState;
+use crate::domain::{PublishState, Publisher};
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
 use crate::web::api::canonical::canonical;
 use crate::web::api::publishes::accept;
@@ -83,6 +83,7 @@ pub(crate) async fn create(
             batch.hash(),
         )),
         traceparent: None,
+        publisher: Publisher::KeyPair(call.key_pair.name.clone()),
     };
     let (id, received_at, items) = match accept(&state, &call.site, publish).await? {
         Acceptance::Repeat(first) => (first.id, first.received_at, first.items),

@@ -1,6 +1,7 @@
 //! Who signs in, and how: by password here, or by SkyCMS.
 
 pub(crate) mod embed;
+mod kept;
 pub(crate) mod password;
 pub(crate) mod second_step;
 pub(crate) mod session;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
@@ -13,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cookie::{Cookie, SameSite};
 
+use super::kept;
 use crate::clock::Clock;
 use crate::domain::DEFAULT_SITE;
 use crate::store::{Beginning, Role, Session, Source, TokenHash, hash};
@@ -87,13 +89,16 @@ pub(crate) async fn require(
     let client = ClientAddress::of(&parts, &state);
     let (user, answer) = match signed_in(&state, &parts.headers, client).await {
         Err(error) => (None, error.into_response()),
-        Ok(None) => (None, ask_to_sign_in(&state, &parts).await),
+        Ok(None) => (None, ask_to_sign_in(&state, &parts, body).await),
         Ok(Some(mut user)) => match let_in(&state, &mut parts, needed, &mut user).await {
             Err(error) => (Some(user), error.into_response()),
             Ok(()) => {
                 parts.extensions.insert(user.clone());
-                let request = Request::from_parts(parts, body);
-                (Some(user), next.run(request).await)
+                let answer = match kept::taken_out(&state, &mut parts, body).await {
+                    Ok(body) => next.run(Request::from_parts(parts, body)).await,
+                    Err(error) => error.into_response(),
+                };
+                (Some(user), answer)
             }
         },
     };
@@ -128,8 +133,9 @@ async fn site_in_address(parts: &mut Parts) -> Option<String> {
         .and_then(|Path(mut params)| params.remove("site"))
 }
 
-/// A page leads to the sign-in and back; a frame is SkyCMS's to open again.
-async fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
+/// A page leads to the sign-in and back, and a form has it in its place; a frame is SkyCMS's to
+/// open again.
+async fn ask_to_sign_in(state: &AppState, parts: &Parts, body: Body) -> Response {
     if asks_for_events(&parts.headers) {
         return Error::NotSignedIn.into_response();
     }
@@ -153,6 +159,11 @@ async fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
             Word::Is(_) | Word::Refuses => words::WhyNot::Refused,
         });
     }
+    match keep(state, parts, body).await {
+        Ok(Some(sign_in)) => return sign_in,
+        Ok(None) => {}
+        Err(error) => return error.into_response(),
+    }
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     if path.len() > 1 {
         query.append_pair("next", path);
@@ -163,6 +174,15 @@ async fn ask_to_sign_in(state: &AppState, parts: &Parts) -> Response {
     let query = query.finish();
     let mark = if query.is_empty() { "" } else { "?" };
     see(state, &format!("/sign-in{mark}{query}"))
+}
+
+/// Keeps a form, if the browser has signed in before: strangers have no session that could have
+/// ended meanwhile.
+async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<Option<Response>> {
+    match known_device(state, &parts.headers).await? {
+        Some(_) => kept::sign_in_first(state, parts, body).await,
+        None => Ok(None),
+    }
 }
 
 /// Whether a script asks, which reads server-sent events.

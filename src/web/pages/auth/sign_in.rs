@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use time::Duration;
 
+use super::kept;
 use crate::admin::audit::{self, Actor};
 use crate::domain::password::LONGEST;
 use crate::domain::{AuditAction, SecondStep};
@@ -53,6 +54,8 @@ pub(crate) struct Fields {
     #[serde(default)]
     code: SecretString,
     next: Option<String>,
+    /// A form that waits for this.
+    kept: Option<String>,
 }
 
 /// `GET /sign-in`.
@@ -66,6 +69,7 @@ pub(crate) async fn show(
         username: String::new(),
         error: why_not.map(|why| words::not_by_skycms(why).to_owned()),
         next: onward.next.filter(|next| is_ours(next)),
+        kept: None,
         by_skycms: state.skycms.is_some(),
         asks_for_code: state.store.second_step().await?.is_some(),
     })
@@ -93,7 +97,11 @@ pub(crate) async fn submit(
     {
         Verdict::Right => {
             note(&state, from, AuditAction::SignedIn).await?;
-            let page = see(&state, next.as_deref().unwrap_or("/activity"));
+            let go_on = fields.kept.map(|kept| kept::ask_to_go_on(&state, kept));
+            let page = match go_on.transpose()?.flatten() {
+                Some(question) => question,
+                None => see(&state, next.as_deref().unwrap_or("/activity")),
+            };
             return session::begin(&state, &headers, from, &admin(), page).await;
         }
         Verdict::Wrong => {
@@ -121,6 +129,7 @@ pub(crate) async fn submit(
         username,
         error: Some(error),
         next,
+        kept: fields.kept,
         by_skycms: state.skycms.is_some(),
         asks_for_code: state.store.second_step().await?.is_some(),
     })?;

@@ -4,9 +4,13 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::page::{Notice, layout};
-use crate::domain::AuditAction;
-use crate::web::http::error::Result;
-use crate::web::http::extract::Query;
+use crate::domain::test_report::TEST_PATH;
+use crate::domain::{AuditAction, Item};
+use crate::store::{Acceptance, NewPublish, RepeatKey};
+use crate::web::api::publishes::accept;
+use crate::web::http::error::{Error, Result};
+use crate::web::http::extract::{Form, Query};
+use crate::web::pages::once::Press;
 use crate::web::pages::views::{
     ConfirmPage, Field, HookPage, KeyPair, Nav, Revealed, Section, SigningSecret, Token,
 };
@@ -21,6 +25,38 @@ pub(crate) async fn show(
     Query(notice): Query<Notice>,
 ) -> Result<Response> {
     html(&page(&state, &visit, Some(&notice), Vec::new()).await?)
+}
+
+/// `POST /settings/cdn/hook/test`: publishes a page that does not exist, to see one go its way.
+pub(crate) async fn send_test(
+    State(state): State<AppState>,
+    visit: Visit,
+    Form(press): Form<Press>,
+) -> Result<Response> {
+    if visit.site.distribution_id.is_none() {
+        return Err(Error::NoSettings);
+    }
+    let (id, received_at) = (state.clock.id(), state.clock.now());
+    let form = press.once.form(&state, &["test publish", &visit.site.name]);
+    let publish = NewPublish {
+        site: visit.site.id,
+        id,
+        received_at,
+        items: vec![Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?],
+        widened: Vec::new(),
+        repeat_key: Some(RepeatKey::of_form(&form)),
+        traceparent: None,
+        publisher: visit.visitor.publisher(),
+    };
+    let shown = match accept(&state, &visit.site, publish).await? {
+        Acceptance::Repeat(first) => first.id,
+        Acceptance::Stored | Acceptance::KeyReused => {
+            let detail = Some(TEST_PATH.to_owned());
+            visit.audit(AuditAction::Purged, detail).await?;
+            id
+        }
+    };
+    Ok(visit.see(&format!("/activity/{shown}")))
 }
 
 /// The page with the name of a new token as it was typed.

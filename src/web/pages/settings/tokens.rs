@@ -13,7 +13,7 @@ use crate::domain::HookSecret;
 use crate::store::FormHash;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::OnceKey;
+use crate::web::pages::once::{OnceKey, Press};
 use crate::web::pages::views::{Field, Revealed};
 use crate::web::pages::visit::{Confirmation, Visit};
 use crate::web::pages::words::settings as words;
@@ -28,13 +28,6 @@ const LONGEST_NAME: usize = 100;
 pub(crate) struct NewToken {
     name: String,
     once: OnceKey,
-}
-
-/// A form that has nothing to fill in.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Press {
-    pub(super) once: OnceKey,
 }
 
 /// The token or secret in the address.

@@ -17,6 +17,8 @@ pub struct SignInPage {
     pub asks_for_code: bool,
     /// `next`: the path to go to afterwards, below the base.
     pub next: Option<String>,
+    /// `kept`: a form that is sent after it, sealed.
+    pub kept: Option<String>,
     /// Whoever is signed in to SkyCMS is signed in here.
     pub by_skycms: bool,
 }

@@ -30,8 +30,10 @@ pub struct ActivityPage {
     pub publishes: Vec<PublishRow>,
     /// Where the neighbouring pages are.
     pub paging: Paging,
-    /// The site has settings; without them an empty list tells to set it up.
+    /// The site has settings: the first of the steps that an empty list shows.
     pub set_up: bool,
+    /// A publisher has called with a proof: the second.
+    pub hook_used: bool,
     /// The absolute address that publishers call, for the example of an empty list.
     pub hook_url: String,
 }
@@ -52,11 +54,50 @@ pub struct Filter {
     pub state: Option<PublishState>,
     /// `path`: part of an item.
     pub path: String,
+    /// `from`: the first day, as `2026-11-23`, or empty.
+    pub from: String,
+    /// `to`: the last day.
+    pub to: String,
+    /// `ahead`: the minutes that the reader's clock is ahead of UTC.
+    pub ahead: i16,
 }
 
 impl Filter {
-    fn is_set(&self) -> bool {
-        self.state.is_some() || !self.path.is_empty()
+    pub(crate) fn is_set(&self) -> bool {
+        self.state.is_some()
+            || [&self.path, &self.from, &self.to]
+                .iter()
+                .any(|text| !text.is_empty())
+    }
+
+    /// It again, as pairs of a query.
+    pub(crate) fn pairs(&self) -> [(&'static str, String); 5] {
+        let ahead = match (self.ahead, self.from.as_str(), self.to.as_str()) {
+            (0, _, _) | (_, "", "") => String::new(),
+            (ahead, ..) => ahead.to_string(),
+        };
+        [
+            (
+                "state",
+                self.state.map_or("", |state| state.into_str()).to_owned(),
+            ),
+            ("path", self.path.clone()),
+            ("from", self.from.clone()),
+            ("to", self.to.clone()),
+            ("ahead", ahead),
+        ]
+    }
+
+    /// The same list as a table, after the address of the pages.
+    fn table(&self) -> String {
+        let pairs = self.pairs();
+        let set = pairs.iter().filter(|(_, value)| !value.is_empty());
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(set);
+        match query.finish().as_str() {
+            "" => "/activity.csv".to_owned(),
+            query => format!("/activity.csv?{query}"),
+        }
     }
 
     fn is(&self, state: &PublishState) -> bool {
@@ -75,10 +116,14 @@ pub struct Paging {
 
 impl Paging {
     /// The neighbours of a page with the same filter.
-    pub(crate) fn of<T>(page: &Page<T>, filter: &[(&str, &str)]) -> Self {
+    pub(crate) fn of<T, V: AsRef<str>>(page: &Page<T>, filter: &[(&str, V)]) -> Self {
         let query = |position: &str, id: Uuid| {
             let mut query = url::form_urlencoded::Serializer::new(format!("{position}={id}"));
-            query.extend_pairs(filter.iter().filter(|(_, value)| !value.is_empty()));
+            query.extend_pairs(
+                filter
+                    .iter()
+                    .filter(|(_, value)| !value.as_ref().is_empty()),
+            );
             query.finish()
         };
         Self {
@@ -115,6 +160,8 @@ pub struct PublishRow {
     pub edge: Option<EdgeState>,
     /// It failed, but not as a whole.
     pub is_partly_purged: bool,
+    /// Who or what published it, in words.
+    pub publisher: Option<String>,
 }
 
 impl PublishRow {

@@ -46,6 +46,7 @@ fn squeezed_style(source: &str) -> String {
         (": ", ":"),
         ("; ", ";"),
         (", ", ","),
+        (" > ", ">"),
         (" {", "{"),
         ("{ ", "{"),
         ("} ", "}"),
@@ -56,11 +57,16 @@ fn squeezed_style(source: &str) -> String {
     text
 }
 
-/// Our script has comments on lines of their own, and no string of several lines.
+/// Our script has comments on lines of their own or after a statement, and no string of several
+/// lines.
 fn squeezed_script(source: &str) -> String {
     source
         .lines()
-        .map(str::trim)
+        .map(|line| {
+            line.split_once("; // ")
+                .map_or(line, |(code, _)| code)
+                .trim()
+        })
         .filter(|line| !line.is_empty() && !line.starts_with("//"))
         .collect::<Vec<_>>()
         .join("\n")
@@ -76,11 +82,11 @@ mod tests {
             squeezed_style(
                 "/* Why */\na:hover > b, c {\n  margin: 0 auto;\n  width: calc(1rem - 1px);\n}\n"
             ),
-            "a:hover > b,c{margin:0 auto;width:calc(1rem - 1px)}"
+            "a:hover>b,c{margin:0 auto;width:calc(1rem - 1px)}"
         );
         assert_eq!(
             squeezed_script("// Why\nfoo();\n\n  const a = \"//\"; // here\n"),
-            "foo();\nconst a = \"//\"; // here"
+            "foo();\nconst a = \"//\""
         );
         // No string of several lines.
         assert!(

@@ -49,7 +49,7 @@ impl Bar {
     }
 
     pub(super) fn when(&self) -> String {
-        words::exact(self.start)
+        words::clock(self.start)
     }
 }
 

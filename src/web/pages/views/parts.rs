@@ -8,7 +8,7 @@ use crate::web::pages::words::{self, Look};
 /// A state as word, colour and shape.
 #[derive(Template)]
 #[template(
-    source = r##"<span class="badge {{ look.tone }}" title="{{ look.meaning }}"><svg aria-hidden="true"><use href="#i-{{ look.icon }}"/></svg>{{ look.label }}</span>"##,
+    source = r##"<span class="badge {{ look.tone }}"><svg aria-hidden="true"><use href="#i-{{ look.icon }}"/></svg>{{ look.label }}</span>"##,
     ext = "html"
 )]
 pub struct Badge {

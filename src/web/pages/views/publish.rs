@@ -57,6 +57,8 @@ pub struct PublishPage {
     pub retry_of: Option<String>,
     /// The publish that sends this one again.
     pub retried_as: Option<String>,
+    /// Who or what published it, in words.
+    pub publisher: Option<String>,
 }
 
 impl PublishPage {

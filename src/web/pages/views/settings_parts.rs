@@ -7,6 +7,7 @@ use super::{
     parts::{Field, Meter},
     purge::Preview,
 };
+use crate::domain::test_report::TEST_PATH;
 use crate::domain::{DistributionId, Partition, PastLimit, PolicyName, policy_document};
 
 /// The least-privilege policy. The script follows what is typed.

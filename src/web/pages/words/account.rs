@@ -110,6 +110,17 @@ pub fn change_user(here: &str, coming: &str) -> Question {
     }
 }
 
+/// After signing in again, before a form is sent that came too late.
+pub const GO_ON: Question = Question {
+    title: Cow::Borrowed("You are signed in again. Send the form now?"),
+    text: Cow::Borrowed("It is sent exactly as you typed it."),
+    consequences: &[],
+    action: "Send it",
+};
+
+/// A form that waited for too long for its sender to sign in.
+pub const NO_LONGER_KEPT: &str = "What you typed is kept for half an hour, which is over.";
+
 /// Sessions that were ended.
 pub fn ended(what: &str) -> Option<(Severity, &'static str)> {
     (what == "ended").then_some((

@@ -15,7 +15,8 @@ use time::{Duration, OffsetDateTime, macros::format_description};
 
 use crate::domain::edge::EdgeState;
 use crate::domain::{
-    HeldNote, InvalidationStatus, PublishState, RefusedFor, Step, StepOutcome, WaitReason,
+    HeldNote, InvalidationStatus, PublishState, Publisher, RefusedFor, Step, StepOutcome,
+    WaitReason,
 };
 
 use self::look::look;
@@ -40,6 +41,17 @@ pub fn last_use(at: Option<OffsetDateTime>, now: OffsetDateTime) -> String {
         || "It has never been used.".to_owned(),
         |at| format!("It was last used {}, on {}.", age(now, at), exact(at)),
     )
+}
+
+/// Who or what published.
+pub fn publisher(publisher: &Publisher) -> String {
+    match publisher {
+        Publisher::Token(name) => format!("token {name}"),
+        Publisher::Signature => "signed call".to_owned(),
+        Publisher::KeyPair(name) => format!("key pair {name}"),
+        Publisher::User(name) => format!("by {name}"),
+        Publisher::SkyCmsUser(name) => format!("by {name} through SkyCMS"),
+    }
 }
 
 /// A publish.
@@ -281,6 +293,13 @@ pub fn exact(at: OffsetDateTime) -> String {
         .format(format_description!(
             "[day padding:none] [month repr:short] [year], [hour]:[minute]:[second] UTC"
         ))
+        .unwrap_or_default()
+}
+
+/// A time of the last day: `14:00 UTC`.
+pub fn clock(at: OffsetDateTime) -> String {
+    at.to_offset(time::UtcOffset::UTC)
+        .format(format_description!("[hour]:[minute] UTC"))
         .unwrap_or_default()
 }
 

@@ -1,184 +1,31 @@
-//! Activity: what was published and how far its purge is.
+//! A publish's own page, and trying it again.
 
 use std::collections::HashMap;
 
 use axum::extract::State;
 use serde::Deserialize;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::list::progress;
 use crate::domain::AuditAction;
 use crate::domain::coverage::Cover;
-use crate::domain::{
-    IntakeRules, InvalidationStatus, Item, PublishRequest, PublishState, Region, WaitReason,
-    canonicalize, trim_pasted,
-};
-use crate::store::{
-    Acceptance, Invalidation, NewPublish, Publish, PublishFilter, PublishSummary, RepeatKey,
-    parse_items,
-};
+use crate::domain::{InvalidationStatus, Item, PublishState, Region, WaitReason};
+use crate::store::{Acceptance, Invalidation, NewPublish, Publish, RepeatKey, parse_items};
 use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
-use crate::web::http::extract::{Path, Query};
-use crate::web::pages::overview;
+use crate::web::http::extract::Path;
 use crate::web::pages::views::{
-    ActivityPage, Count, Filter, ITEMS_SHOWN, InvalidationView, LivePage, Nav, Overview, PAGE_SIZE,
-    Paging, Progress, PublishPage, PublishRow, PublishedItem, SentItem, Span,
+    Count, ITEMS_SHOWN, InvalidationView, Nav, PublishPage, PublishedItem, SentItem,
 };
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
 use crate::web::state::AppState;
 use axum::response::Response;
 
-/// What to list.
-#[derive(Deserialize)]
-pub(crate) struct ListQuery {
-    #[serde(default)]
-    state: String,
-    #[serde(default)]
-    path: String,
-    /// The page that somebody wonders about.
-    #[serde(default)]
-    page: String,
-    before: Option<Uuid>,
-    after: Option<Uuid>,
-}
-
 /// The publish in the address.
 #[derive(Deserialize)]
 pub(crate) struct Named {
     publish: Uuid,
-}
-
-/// `GET /activity`, newest first.
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    visit: Visit,
-    Query(query): Query<ListQuery>,
-) -> Result<Response> {
-    let mut layout = visit.layout(Nav::Activity);
-    let wanted = query.state.parse::<PublishState>().ok();
-    let path = trim_pasted(&query.path);
-    let meant = meant(path);
-    let filter = PublishFilter {
-        state: wanted,
-        path: (!path.is_empty()).then(|| (path, meant.as_deref().unwrap_or(path))),
-        before: query.before,
-        after: query.after,
-    };
-    let found = state
-        .store
-        .publishes(visit.site.id, filter, PAGE_SIZE, layout.now)
-        .await?;
-    let is_first =
-        wanted.is_none() && path.is_empty() && query.before.is_none() && query.after.is_none();
-    let overview = if is_first {
-        Some(overview::read(&state, &visit.site, layout.now).await?)
-    } else {
-        None
-    };
-    layout.pending = found.items.iter().any(|publish| !publish.state.has_ended())
-        || overview.as_ref().is_some_and(Overview::is_pending);
-    let state_name = wanted.map_or("", |state| state.into_str());
-    let paging = Paging::of(&found, &[("state", state_name), ("path", path)]);
-    let live = live_page(&state, &visit, &query.page, layout.now).await?;
-    html(&ActivityPage {
-        live,
-        overview,
-        filter: Filter {
-            state: wanted,
-            path: path.to_owned(),
-        },
-        publishes: found.items.into_iter().map(row).collect(),
-        paging,
-        set_up: visit.site.distribution_id.is_some(),
-        hook_url: state.hook_url(&visit.site),
-        layout,
-    })
-}
-
-/// What is known of the page that somebody wonders about; none: they do not.
-async fn live_page(
-    state: &AppState,
-    visit: &Visit,
-    asked: &str,
-    now: OffsetDateTime,
-) -> Result<Option<LivePage>> {
-    let asked = trim_pasted(asked);
-    if asked.is_empty() {
-        return Ok(None);
-    }
-    let items = as_published(asked).unwrap_or_default();
-    let purging: Vec<String> = items.iter().flat_map(purged_by).collect();
-    let last = state
-        .store
-        .last_publish_of(visit.site.id, &purging, now)
-        .await?;
-    Ok(Some(LivePage {
-        asked: asked.to_owned(),
-        last: last.map(row),
-    }))
-}
-
-/// The item itself, and every wildcard that purges it too.
-fn purged_by(item: &Item) -> Vec<String> {
-    let text = item.as_str();
-    let wildcards = text.char_indices().skip(1).map(|(end, _)| &text[..end]);
-    let wildcards = wildcards.filter(|_| text.starts_with('/'));
-    let mut all: Vec<String> = wildcards.map(|start| format!("{start}*")).collect();
-    all.push(text.to_owned());
-    all
-}
-
-/// What was searched for, as it would be published: people paste addresses and write paths in their
-/// own letters.
-fn meant(searched: &str) -> Option<String> {
-    let items = as_published(searched)?;
-    // Of the two of the home page, “/” is a part of every path.
-    items
-        .into_iter()
-        .map(|item| item.to_string())
-        .max_by_key(String::len)
-}
-
-fn as_published(text: &str) -> Option<Vec<Item>> {
-    let mut request = PublishRequest::default();
-    match text.strip_prefix('#') {
-        Some(tag) => request.tags.push(tag.to_owned()),
-        None => request.paths.push(text.to_owned()),
-    }
-    Some(canonicalize(&request, &IntakeRules::default()).ok()?.items)
-}
-
-fn row(publish: PublishSummary) -> PublishRow {
-    PublishRow {
-        id: publish.id.to_string(),
-        state: publish.state,
-        received_at: publish.received_at,
-        to_sent: publish
-            .submitted_at
-            .map(|at| Span(at - publish.received_at)),
-        to_completed: publish
-            .submitted_at
-            .zip(publish.ended_at)
-            .filter(|_| publish.state == PublishState::Completed)
-            .map(|(sent, ended)| Span(ended - sent)),
-        held: publish
-            .waiting_for
-            .map(|why| words::held(&why, publish.note.as_ref())),
-        progress: progress(publish.completed_invalidations, publish.invalidations),
-        is_partly_purged: publish.state == PublishState::Failed
-            && publish.completed_invalidations > 0,
-        items: publish.items,
-        items_total: publish.items_total,
-        error: publish.error,
-        edge: publish.edge,
-    }
-}
-
-/// One invalidation needs no bar: its state says it all.
-fn progress(done: u64, total: u64) -> Option<Progress> {
-    (total > 1).then_some(Progress { done, total })
 }
 
 /// `GET /activity/{publish}`.
@@ -231,6 +78,7 @@ pub(crate) async fn show(
             .take(ITEMS_SHOWN)
             .map(ToString::to_string)
             .collect(),
+        publisher: publish.publisher.as_ref().map(words::publisher),
         retry_of: publish.retry_of.map(|id| id.to_string()),
         retried_as: publish.retried_as.map(|id| id.to_string()),
         can_retry: is_failed && publish.retried_as.is_none(),
@@ -274,6 +122,7 @@ pub(crate) async fn retry(
         widened,
         repeat_key: Some(RepeatKey::of_retry(id)),
         traceparent: None,
+        publisher: visit.visitor.publisher(),
     };
     let accepted = accept(&state, &visit.site, publish).await?;
     let shown = match accepted {

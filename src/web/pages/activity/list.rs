@@ -1,0 +1,199 @@
+//! The list of publishes, and “Is my page live?”.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
+use uuid::Uuid;
+
+use crate::domain::{IntakeRules, Item, PublishRequest, PublishState, canonicalize, trim_pasted};
+use crate::store::{PublishFilter, PublishSummary};
+use crate::web::http::error::Result;
+use crate::web::http::extract::Query;
+use crate::web::pages::overview;
+use crate::web::pages::views::{
+    ActivityPage, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging, Progress, PublishRow, Span,
+};
+use crate::web::pages::visit::{Visit, html};
+use crate::web::pages::words;
+use crate::web::state::AppState;
+
+/// What to list.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ListQuery {
+    state: String,
+    path: String,
+    /// The first day, as `2026-11-23`; what is none is left out.
+    from: String,
+    /// The last day.
+    to: String,
+    /// How many minutes the reader's clock is ahead of UTC: their days are meant.
+    ahead: String,
+    /// The page that somebody wonders about.
+    page: String,
+    before: Option<Uuid>,
+    after: Option<Uuid>,
+}
+
+impl ListQuery {
+    /// What the form of the list shows again.
+    pub(super) fn filter(&self) -> Filter {
+        let day = |text: &str| date(text).map_or_else(String::new, |_| text.to_owned());
+        Filter {
+            state: self.state.parse().ok(),
+            path: trim_pasted(&self.path).to_owned(),
+            from: day(&self.from),
+            to: day(&self.to),
+            ahead: self.ahead.parse().unwrap_or_default(),
+        }
+    }
+}
+
+impl Filter {
+    /// The same for the store; `meant` is the path as it would be published.
+    pub(super) fn wanted<'a>(&'a self, meant: Option<&'a str>) -> PublishFilter<'a> {
+        let path = self.path.as_str();
+        let midnight = |day: Date| {
+            let ahead = UtcOffset::from_whole_seconds(i32::from(self.ahead) * 60);
+            day.midnight()
+                .assume_offset(ahead.unwrap_or(UtcOffset::UTC))
+        };
+        PublishFilter {
+            state: self.state,
+            path: (!path.is_empty()).then(|| (path, meant.unwrap_or(path))),
+            since: date(&self.from).map(midnight),
+            until: date(&self.to).and_then(Date::next_day).map(midnight),
+            ..PublishFilter::default()
+        }
+    }
+}
+
+fn date(text: &str) -> Option<Date> {
+    Date::parse(text, format_description!("[year]-[month]-[day]")).ok()
+}
+
+/// `GET /activity`, newest first.
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    visit: Visit,
+    Query(query): Query<ListQuery>,
+) -> Result<Response> {
+    let mut layout = visit.layout(Nav::Activity);
+    let filter = query.filter();
+    let meant = meant(&filter.path);
+    let wanted = PublishFilter {
+        before: query.before,
+        after: query.after,
+        ..filter.wanted(meant.as_deref())
+    };
+    let found = state
+        .store
+        .publishes(visit.site.id, wanted, PAGE_SIZE, layout.now)
+        .await?;
+    let is_first = !filter.is_set() && query.before.is_none() && query.after.is_none();
+    let overview = if is_first {
+        Some(overview::read(&state, &visit.site, layout.now).await?)
+    } else {
+        None
+    };
+    layout.pending = found.items.iter().any(|publish| !publish.state.has_ended())
+        || overview.as_ref().is_some_and(Overview::is_pending);
+    let live = live_page(&state, &visit, &query.page, layout.now).await?;
+    html(&ActivityPage {
+        live,
+        overview,
+        paging: Paging::of(&found, &filter.pairs()),
+        filter,
+        hook_used: found.items.is_empty() && state.store.last_use(visit.site.id).await?.is_some(),
+        publishes: found.items.into_iter().map(row).collect(),
+        set_up: visit.site.distribution_id.is_some(),
+        hook_url: state.hook_url(&visit.site),
+        layout,
+    })
+}
+
+/// What is known of the page that somebody wonders about; none: they do not.
+async fn live_page(
+    state: &AppState,
+    visit: &Visit,
+    asked: &str,
+    now: OffsetDateTime,
+) -> Result<Option<LivePage>> {
+    let asked = trim_pasted(asked);
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let items = as_published(asked).unwrap_or_default();
+    let purging: Vec<String> = items.iter().flat_map(purged_by).collect();
+    let last = state
+        .store
+        .last_publish_of(visit.site.id, &purging, now)
+        .await?;
+    Ok(Some(LivePage {
+        asked: asked.to_owned(),
+        last: last.map(row),
+    }))
+}
+
+/// The item itself, and every wildcard that purges it too.
+fn purged_by(item: &Item) -> Vec<String> {
+    let text = item.as_str();
+    let wildcards = text.char_indices().skip(1).map(|(end, _)| &text[..end]);
+    let wildcards = wildcards.filter(|_| text.starts_with('/'));
+    let mut all: Vec<String> = wildcards.map(|start| format!("{start}*")).collect();
+    all.push(text.to_owned());
+    all
+}
+
+/// What was searched for, as it would be published: people paste addresses and write paths in their
+/// own letters.
+pub(super) fn meant(searched: &str) -> Option<String> {
+    let items = as_published(searched)?;
+    // Of the two of the home page, “/” is a part of every path.
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .max_by_key(String::len)
+}
+
+fn as_published(text: &str) -> Option<Vec<Item>> {
+    let mut request = PublishRequest::default();
+    match text.strip_prefix('#') {
+        Some(tag) => request.tags.push(tag.to_owned()),
+        None => request.paths.push(text.to_owned()),
+    }
+    Some(canonicalize(&request, &IntakeRules::default()).ok()?.items)
+}
+
+pub(super) fn row(publish: PublishSummary) -> PublishRow {
+    PublishRow {
+        id: publish.id.to_string(),
+        state: publish.state,
+        received_at: publish.received_at,
+        to_sent: publish
+            .submitted_at
+            .map(|at| Span(at - publish.received_at)),
+        to_completed: publish
+            .submitted_at
+            .zip(publish.ended_at)
+            .filter(|_| publish.state == PublishState::Completed)
+            .map(|(sent, ended)| Span(ended - sent)),
+        held: publish
+            .waiting_for
+            .map(|why| words::held(&why, publish.note.as_ref())),
+        progress: progress(publish.completed_invalidations, publish.invalidations),
+        is_partly_purged: publish.state == PublishState::Failed
+            && publish.completed_invalidations > 0,
+        items: publish.items,
+        items_total: publish.items_total,
+        error: publish.error,
+        edge: publish.edge,
+        publisher: publish.publisher.as_ref().map(words::publisher),
+    }
+}
+
+/// One invalidation needs no bar: its state says it all.
+pub(super) fn progress(done: u64, total: u64) -> Option<Progress> {
+    (total > 1).then_some(Progress { done, total })
+}

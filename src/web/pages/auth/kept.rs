@@ -1,0 +1,132 @@
+//! A form that came after its session had ended, kept until its sender has signed in again.
+//!
+//! It is kept in the page, sealed, as it may hold a secret. Nothing of it is stored here.
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+use crate::web::http::error::{Error, Result};
+use crate::web::pages::layout::layout;
+use crate::web::pages::views::{ConfirmPage, Nav, SignInPage};
+use crate::web::pages::visit::html;
+use crate::web::pages::words::account as words;
+use crate::web::state::AppState;
+
+/// The largest form that is kept, in bytes. Sealed, it still is a form of `POST /sign-in`.
+const LARGEST: usize = 160 << 10;
+/// How long signing in may take.
+const PATIENCE: Duration = Duration::minutes(30);
+/// The query of an address that a kept form is sent to again.
+const QUERY: &str = "kept";
+
+/// What is sealed.
+#[derive(Deserialize, Serialize)]
+struct Kept {
+    /// Where it was sent, below the prefix of `PUBLIC_URL`.
+    path: String,
+    form: String,
+    until: i64,
+}
+
+/// The sign-in in place of the page that the form would have led to; none: there is nothing to keep.
+pub(super) async fn sign_in_first(
+    state: &AppState,
+    parts: &Parts,
+    body: Body,
+) -> Result<Option<Response>> {
+    let is_form = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+    if parts.method != Method::POST || !is_form {
+        return Ok(None);
+    }
+    let form = to_bytes(body, LARGEST).await.unwrap_or_default();
+    let Ok(form) = String::from_utf8(form.into()) else {
+        return Ok(None);
+    };
+    if form.is_empty() {
+        return Ok(None);
+    }
+    // A form that is kept already is not kept in another.
+    let kept = match field(parts, form.as_bytes()) {
+        Some(kept) => kept,
+        None => seal(
+            state,
+            &Kept {
+                path: state.public.below(parts.uri.path()).to_owned(),
+                form,
+                until: (state.clock.now() + PATIENCE).unix_timestamp(),
+            },
+        )?,
+    };
+    let page = html(&SignInPage {
+        layout: layout(state, None, Nav::Elsewhere),
+        username: String::new(),
+        error: None,
+        next: None,
+        kept: Some(kept),
+        by_skycms: false,
+        asks_for_code: state.store.second_step().await?.is_some(),
+    })?;
+    Ok(Some((StatusCode::UNAUTHORIZED, page).into_response()))
+}
+
+/// Asks whether to send the form now that its sender is signed in; none: it is not kept any more.
+pub(super) fn ask_to_go_on(state: &AppState, kept: String) -> Result<Option<Response>> {
+    let Some(Kept { path, .. }) = open(state, &kept) else {
+        return Ok(None);
+    };
+    let page = ConfirmPage {
+        layout: layout(state, None, Nav::Elsewhere),
+        question: words::GO_ON,
+        path: format!("{path}?{QUERY}").into(),
+        fields: vec![(QUERY, kept)],
+        cancel: "/activity",
+    };
+    Ok(Some(html(&page)?))
+}
+
+/// What a request of somebody who is signed in says: a kept form comes out as it was typed.
+pub(super) async fn taken_out(state: &AppState, parts: &mut Parts, body: Body) -> Result<Body> {
+    if parts.method != Method::POST || parts.uri.query() != Some(QUERY) {
+        return Ok(body);
+    }
+    let gone = || Error::BadRequest(words::NO_LONGER_KEPT.to_owned());
+    let bytes: Bytes = to_bytes(body, 2 * LARGEST).await.map_err(|_| gone())?;
+    let kept = field(parts, &bytes)
+        .and_then(|kept| open(state, &kept))
+        .filter(|kept| kept.path == state.public.below(parts.uri.path()))
+        .ok_or_else(gone)?;
+    let length = HeaderValue::from(kept.form.len());
+    parts.headers.insert(header::CONTENT_LENGTH, length);
+    Ok(kept.form.into())
+}
+
+/// What was kept already, in the form that sends it again.
+fn field(parts: &Parts, form: &[u8]) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(form);
+    let (_, kept) = pairs.find(|(name, _)| parts.uri.query() == Some(QUERY) && name == QUERY)?;
+    Some(kept.into_owned())
+}
+
+fn seal(state: &AppState, kept: &Kept) -> Result<String> {
+    let text = serde_json::to_string(kept).map_err(|_| Error::Internal)?;
+    let sealed = state.store.seal_form(&SecretString::from(text))?;
+    Ok(URL_SAFE_NO_PAD.encode(sealed))
+}
+
+fn open(state: &AppState, sealed: &str) -> Option<Kept> {
+    let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+    let text = state.store.open_form(&sealed).ok()?;
+    let kept: Kept = serde_json::from_str(text.expose_secret()).ok()?;
+    let until = OffsetDateTime::from_unix_timestamp(kept.until).ok()?;
+    (state.clock.now() < until).then_some(kept)
+}

@@ -1,0 +1,100 @@
+//! The list of publishes by days, who or what published, and the same as a table.
+
+use time::Duration;
+
+use crate::pages::{admin, sent, service};
+use crate::support::Browser;
+
+/// The first column of paths that the table has, newest first.
+async fn paths(browser: &mut Browser, query: &str) -> Vec<String> {
+    let table = browser.get(&format!("/activity.csv{query}")).await.text();
+    let rows = table.lines().skip(1);
+    rows.map(|row| row.split("\",\"").nth(5).unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn days_begin_and_end_where_the_reader_is() {
+    // It is noon of 23 November.
+    let service = service(&[]).await;
+    for (path, hours) in [("/noon", 0), ("/evening", 8), ("/morning", 12)] {
+        service.advance(Duration::hours(hours));
+        service.api.publish_path(path).await;
+    }
+    let mut admin = admin(&service).await;
+    let mut admin_of = async |query: &str| paths(&mut admin, query).await;
+    assert_eq!(admin_of("").await, ["/morning", "/evening", "/noon"]);
+    assert_eq!(admin_of("?from=2026-11-24").await, ["/morning"]);
+    assert_eq!(admin_of("?to=2026-11-23").await, ["/evening", "/noon"]);
+    assert_eq!(
+        admin_of("?from=2026-11-23&to=2026-11-23").await,
+        ["/evening", "/noon"]
+    );
+    // In India it is past midnight when it is evening in UTC.
+    assert_eq!(
+        admin_of("?from=2026-11-24&to=2026-11-24&ahead=330").await,
+        ["/morning", "/evening"]
+    );
+    assert_eq!(admin_of("?to=2026-11-22").await, [""; 0]);
+    assert_eq!(admin_of("?from=soon&ahead=99999").await.len(), 3);
+    assert_eq!(
+        admin_of("?from=2026-11-23&to=2026-11-23&path=%2Fnoon").await,
+        ["/noon"]
+    );
+}
+
+#[tokio::test]
+async fn pages_of_days_lead_to_their_neighbours() {
+    let service = service(&[]).await;
+    for number in 0..40 {
+        service.api.publish_path(&format!("/old-{number}")).await;
+    }
+    service.advance(Duration::hours(13));
+    service.api.publish_path("/of-the-next-day").await;
+    let mut admin = admin(&service).await;
+    let page = admin.get("/activity?from=2026-11-23&to=2026-11-23").await;
+    let page = page.text();
+    assert!(page.contains("/old-39") && !page.contains("/of-the-next-day"));
+    assert!(!page.contains("rel=\"prev\""), "{page}");
+    let (_, older) = page.split_once("/activity?before=").unwrap();
+    let older = older.split('"').next().unwrap().replace("&amp;", "&");
+    assert!(older.contains("from=2026-11-23"), "{older}");
+    let page = admin.get(&format!("/activity?before={older}")).await.text();
+    assert!(page.contains("/old-0"), "{page}");
+    let (_, newer) = page.split_once("/activity?after=").unwrap();
+    let newer = newer.split('"').next().unwrap().replace("&amp;", "&");
+    let page = admin.get(&format!("/activity?after={newer}")).await.text();
+    assert!(page.contains("/old-39") && !page.contains("/of-the-next-day"));
+}
+
+#[tokio::test]
+async fn each_row_says_who_or_what_published() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    service.api.publish_path("/by-token").await;
+    let form = |path| [("items", path), ("action", "purge")];
+    admin.post("/purge", &form("/by-hand")).await;
+    let mut editor = sent(&service, "Editors", &["default"]).await;
+    editor.post("/purge", &form("/by-ada")).await;
+    let page = editor.get("/activity").await.text();
+    for words in [
+        "token PUBLISH_TOKEN",
+        "by admin",
+        "by ada@example.com through SkyCMS",
+    ] {
+        assert!(page.contains(words), "no “{words}” in {page}");
+    }
+    let table = editor.get("/activity.csv").await;
+    assert_eq!(
+        table.header("content-type"),
+        Some("text/csv; charset=utf-8")
+    );
+    let table = table.text();
+    for words in [
+        "\"token PUBLISH_TOKEN\"",
+        "\"user admin\"",
+        "\"skycms-user ada@example.com\"",
+    ] {
+        assert!(table.contains(words), "no {words} in {table}");
+    }
+}
