@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Failure;
+use crate::hanging::Hanging;
 use crate::lone::{Publisher, Waits};
 use crate::machine::Machine;
 use crate::sandbox::Sandbox;
@@ -20,6 +21,9 @@ pub(crate) struct Options {
     /// How long commits are measured in a round, in seconds
     #[arg(long, default_value_t = 2)]
     seconds: u64,
+    /// Compare with publishes beside so many other sites whose edge and endpoints hang, instead
+    #[arg(long)]
+    hanging: Option<usize>,
 }
 
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
@@ -28,9 +32,22 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     postgres.fresh(DATABASE)?;
     postgres.make_yardstick()?;
     let sandbox = Sandbox::unhindered(&machine.bin)?;
-    let service = Service::start(&machine.bin, &unhindered(&postgres.url(DATABASE), &sandbox))?;
-    let mut publisher = Publisher::new(&service, "default", TOKEN)?;
+    let mut variables = unhindered(&postgres.url(DATABASE), &sandbox);
     let apart = Duration::from_millis(100);
+    if let Some(sites) = options.hanging {
+        variables.extend(Hanging::variables());
+        let hanging = Hanging::listen(&postgres, DATABASE, sites)?;
+        // The first start brings the schema.
+        drop(Service::start(&machine.bin, &variables)?);
+        hanging.add_sites()?;
+        let service = Service::start(&machine.bin, &variables)?;
+        hanging.add_endpoints(&service)?;
+        let mut publisher = Publisher::new(&service, "default", TOKEN)?;
+        let turns = (options.rounds, options.publishes);
+        return hanging.compare(&mut publisher, &sandbox, turns, apart);
+    }
+    let service = Service::start(&machine.bin, &variables)?;
+    let mut publisher = Publisher::new(&service, "default", TOKEN)?;
     let a_second = 1.0 / apart.as_secs_f64();
     publisher.lone(&sandbox, 10, apart)?; // connections are made, statements prepared
 

@@ -7,6 +7,7 @@
 
 mod accept;
 mod cpu;
+mod hanging;
 mod history;
 mod http;
 mod idle;

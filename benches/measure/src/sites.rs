@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Failure;
+use crate::hanging::Hanging;
 use crate::load::Load;
 use crate::lone::{Publisher, Waits};
 use crate::machine::Machine;
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// Lone publishes of a round, 0.1 s apart
     #[arg(long, default_value_t = 40)]
     publishes: usize,
+    /// Compare with publishes beside so many more sites whose edge and endpoints hang, instead
+    #[arg(long)]
+    hanging: Option<usize>,
 }
 
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
@@ -48,12 +52,27 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
         ("AWS_ACCESS_KEY_ID", OTHER_KEY.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
     ]);
+    if options.hanging.is_some() {
+        variables.extend(Hanging::variables());
+    }
     // The first start brings the schema.
     drop(Service::start(&machine.bin, &variables)?);
     add_sites(&postgres, DATABASE, &sandbox, options.sites)?;
+    let hanging = match options.hanging {
+        Some(sites) => Some(Hanging::listen(&postgres, DATABASE, sites)?),
+        None => None,
+    };
+    if let Some(hanging) = &hanging {
+        hanging.add_sites()?;
+    }
     let service = Service::start(&machine.bin, &variables)?;
     let mut publisher = Publisher::new(&service, OTHER_SITE, &token_of(OTHER_SITE))?;
     publisher.lone(&sandbox, 10, APART)?; // connections are made, statements prepared
+    if let Some(hanging) = hanging {
+        hanging.add_endpoints(&service)?;
+        let turns = (options.rounds, options.publishes);
+        return hanging.compare(&mut publisher, &sandbox, turns, APART);
+    }
 
     let storms = [
         ("a rebuild, 1,250 publishes/s", Some(REBUILD)),

@@ -141,8 +141,8 @@ pub fn serving(
         None => String::new(),
     };
     let cause = format!(
-        "{address} is served through CloudFront{from}. Whether by this distribution shows after the next publish: its page \
-         says what readers get."
+        "{address} is served through CloudFront{from}. Whether it is this distribution, the page of the next publish will \
+         say."
     );
     let elsewhere = answer.location.as_ref().filter(|location| {
         answer.is_redirect()

@@ -1,0 +1,205 @@
+//! Sites whose edge and endpoints hang, beside the lone publish of another.
+
+use std::collections::VecDeque;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::Failure;
+use crate::http::Connection;
+use crate::lone::{Publisher, Waits};
+use crate::postgres::Postgres;
+use crate::sandbox::Sandbox;
+use crate::service::{ADMIN_PASSWORD, Service};
+use crate::table::{self, median, verdict};
+
+/// How much longer a lone publish may take.
+const GOAL: f64 = 1.25;
+/// An attempt to notify an endpoint is given up after ten seconds.
+const IN_VAIN: Duration = Duration::from_secs(11);
+/// Work is looked for once a second.
+const BEGUN: Duration = Duration::from_secs(2);
+/// Connections that are kept open: more than hang at a time.
+const KEPT: usize = 400;
+
+pub(crate) struct Hanging<'a> {
+    postgres: &'a Postgres,
+    database: &'a str,
+    sites: usize,
+    address: String,
+    /// Connections that came.
+    came: Arc<AtomicUsize>,
+}
+
+impl<'a> Hanging<'a> {
+    /// An address where nobody answers.
+    pub(crate) fn listen(
+        postgres: &'a Postgres,
+        database: &'a str,
+        sites: usize,
+    ) -> Result<Self, Failure> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let (address, came) = (
+            listener.local_addr()?.to_string(),
+            Arc::<AtomicUsize>::default(),
+        );
+        let counter = Arc::clone(&came);
+        std::thread::spawn(move || {
+            let mut open = VecDeque::new();
+            for connection in listener.incoming().flatten() {
+                counter.fetch_add(1, Ordering::Relaxed);
+                open.push_back(connection);
+                if open.len() > KEPT {
+                    open.pop_front();
+                }
+            }
+        });
+        Ok(Self {
+            postgres,
+            database,
+            sites,
+            address,
+            came,
+        })
+    }
+
+    /// What the service needs to call this machine, and to let an administrator in.
+    pub(crate) fn variables() -> [(&'static str, String); 2] {
+        [
+            ("ALLOW_PRIVATE_TARGETS", "true".to_owned()),
+            ("ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
+        ]
+    }
+
+    /// Before the service starts that is measured.
+    pub(crate) fn add_sites(&self) -> Result<(), Failure> {
+        let add = format!(
+            "INSERT INTO site (name, created_at, public_address)
+             SELECT 'hanging-' || n, now(), 'http://{}' FROM generate_series(1, {}) n",
+            self.address, self.sites
+        );
+        self.postgres.query(self.database, &add)?;
+        Ok(())
+    }
+
+    /// An endpoint for each, as an administrator adds one: its address is stored encrypted.
+    pub(crate) fn add_endpoints(&self, service: &Service) -> Result<(), Failure> {
+        let mut connection = Connection::to(&service.address)?;
+        let headers =
+            "content-type: application/x-www-form-urlencoded\r\nsec-fetch-site: same-origin\r\n";
+        let form = format!("username=admin&password={ADMIN_PASSWORD}");
+        let answer = connection.call("POST", "/sign-in", headers, &form)?;
+        let cookies: Vec<&str> = answer
+            .head
+            .lines()
+            .filter_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next())
+            .collect();
+        let headers = format!("{headers}cookie: {}\r\n", cookies.join("; "));
+        let form = format!(
+            "kind=slack&publish.failed=on&url=http%3A%2F%2F{}%2Fhook",
+            self.address.replace(':', "%3A")
+        );
+        for site in 1..=self.sites {
+            let path = format!("/sites/hanging-{site}/settings/cdn/notifications");
+            let answer = connection.call("POST", &path, &headers, &form)?;
+            if answer.status != 303 {
+                return Err(format!("POST {path} was answered {}", answer.status).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lone publishes, alone and beside the sites that hang, by turns.
+    pub(crate) fn compare(
+        &self,
+        publisher: &mut Publisher,
+        sandbox: &Sandbox,
+        (rounds, publishes): (usize, usize),
+        apart: Duration,
+    ) -> Result<(), Failure> {
+        let (mut alone, mut beside) = (Waits::default(), Waits::default());
+        let (mut ratios, mut hung) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            self.calm()?;
+            let quiet = publisher.lone(sandbox, publishes, apart)?;
+            let came = self.came.load(Ordering::Relaxed);
+            self.stir()?;
+            let hanging = publisher.lone(sandbox, publishes, apart)?;
+            let came = self.came.load(Ordering::Relaxed) - came;
+            if came < 2 * self.sites {
+                return Err(format!("only {came} connections hang").into());
+            }
+            #[allow(clippy::cast_precision_loss)]
+            hung.push(came as f64);
+            ratios.push(hanging.heard_ms(50.0) / quiet.heard_ms(50.0));
+            alone.add(quiet);
+            beside.add(hanging);
+        }
+        let row = |what: &str, of: &dyn Fn(&Waits, f64) -> f64| {
+            let figures = [
+                of(&alone, 50.0),
+                of(&alone, 95.0),
+                of(&beside, 50.0),
+                of(&beside, 95.0),
+            ];
+            let mut row = vec![what.to_owned()];
+            row.extend(figures.map(|ms| format!("{ms:.2}")));
+            row
+        };
+        println!(
+            "Lone publishes, alone and beside {} other sites whose edge and endpoints hang, by turns; {publishes} each, \
+             {rounds} rounds. Some {:.0} connections that nobody answers in a round.",
+            self.sites,
+            median(hung)
+        );
+        let heads = [
+            "lone publish →",
+            "alone p50 ms",
+            "p95",
+            "beside p50 ms",
+            "p95",
+        ];
+        let rows = [
+            row("202", &Waits::answered_ms),
+            row("CreateInvalidation", &Waits::heard_ms),
+        ];
+        table::print("Hanging", &heads, &rows);
+        let ratio = median(ratios);
+        let goal = vec![
+            "lone publish → CreateInvalidation, beside sites that hang".to_owned(),
+            format!("≤ {GOAL} × alone"),
+            format!("{ratio:.2}"),
+            verdict(ratio <= GOAL).into(),
+        ];
+        table::print("Goal", &["figure", "goal", "is", ""], &[goal]);
+        Ok(())
+    }
+
+    /// Gives every site pages to look at and something to tell, and waits until that has begun.
+    fn stir(&self) -> Result<(), Failure> {
+        let stir = "
+            WITH page AS (
+              INSERT INTO publish (site_id, id, received_at, items, state, planned, submitted_at, ended_at)
+              SELECT s.id, gen_random_uuid(), now(), ARRAY['/page-' || n], 'completed', true, now(), now()
+              FROM site s, generate_series(1, 10) n WHERE s.name LIKE 'hanging-%' RETURNING site_id, id)
+            INSERT INTO edge_check (site_id, publish_id, next_at) SELECT site_id, id, now() FROM page;
+            UPDATE endpoint SET failures = 0, failing_since = NULL, next_at = now();
+            INSERT INTO delivery (endpoint_id, event, happened_at, publishes, next_at)
+            SELECT id, 'publish.failed', now(), 1, now() FROM endpoint;";
+        self.postgres.query(self.database, stir)?;
+        std::thread::sleep(BEGUN);
+        Ok(())
+    }
+
+    /// Takes it all back, and waits until nothing hangs any more.
+    fn calm(&self) -> Result<(), Failure> {
+        let calm =
+            "UPDATE edge_check SET next_at = NULL, lease_token = NULL WHERE next_at IS NOT NULL;
+                    DELETE FROM delivery;
+                    UPDATE endpoint SET lease_token = NULL, lease_until = NULL;";
+        self.postgres.query(self.database, calm)?;
+        std::thread::sleep(IN_VAIN);
+        Ok(())
+    }
+}
