@@ -102,7 +102,7 @@ COMMENT ON COLUMN default_grant.origin IS 'environment: from AWS_DEFAULT_CREDENT
 CREATE VIEW settings_in_force AS
 SELECT c.*,
        CASE WHEN c.access_key_id IS NULL THEN 'default'
-            WHEN c.proven_at IS NULL THEN c.access_key_id || ' of site ' || c.site_id
+            WHEN c.proven_at IS NULL THEN 'unproven keys of site ' || c.site_id
             ELSE c.access_key_id END AS rate_key,
        c.access_key_id IS NOT NULL OR EXISTS (
          SELECT FROM default_grant g WHERE g.site_id = c.site_id AND g.distribution_id = c.distribution_id) AS granted
@@ -257,6 +257,8 @@ CREATE TABLE invalidation (
     next_at           timestamptz,
     lease_token       uuid,
     lease_until       timestamptz,
+    item_count        integer GENERATED ALWAYS AS (cardinality(items)) STORED,
+    first_items       text[] GENERATED ALWAYS AS (items[1:10]) STORED,
     CHECK ((ended_at IS NULL) = (status IN ('Queued', 'InProgress'))),
     CHECK ((next_at IS NULL) = (ended_at IS NOT NULL)),
     CHECK (status <> 'InProgress' OR cloudfront_id IS NOT NULL),
@@ -282,6 +284,8 @@ COMMENT ON COLUMN invalidation.waiting_for IS 'Why it is held.';
 COMMENT ON COLUMN invalidation.error IS 'What AWS last said: {code, message, request_id, http_status}.';
 COMMENT ON COLUMN invalidation.next_at IS 'When it is next due: to be sent while Queued, to be asked about while InProgress.';
 COMMENT ON COLUMN invalidation.lease_token IS 'Whoever records the outcome of a call must show it.';
+COMMENT ON COLUMN invalidation.first_items IS
+    'What lists show: to find that out from `items` means to unpack all of them, hundreds of kilobytes for each row.';
 
 CREATE INDEX invalidation_due ON invalidation (next_at) WHERE ended_at IS NULL;
 CREATE INDEX invalidation_open ON invalidation (distribution_id) WHERE ended_at IS NULL;
@@ -458,7 +462,7 @@ CREATE TABLE access_key (
 );
 COMMENT ON TABLE access_key IS 'The request rate AWS grants each access key, as a token bucket that all replicas share.';
 COMMENT ON COLUMN access_key.id IS
-    'The access key ID, or `default` for the AWS default credentials, both shared by all sites that proved them; `… of site …` for a site that did not; `tests of site …` for how often a site may test its settings.';
+    'The access key ID, or `default` for the AWS default credentials, both shared by all sites that proved them; `unproven keys of site …` for what a site did not prove; `tests of site …` for how often a site may test its settings.';
 COMMENT ON COLUMN access_key.rate IS 'CreateInvalidation calls a second: as configured, less after AWS has throttled.';
 
 CREATE TABLE usage (

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use embedded_postgres::Embedded;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -34,7 +33,7 @@ use crate::store::{
     RefusedCalls, SealError, SiteId, StoreError,
 };
 use crate::web::{
-    self, AppState, Bodies, Busy, Hasher, NoClient, Places, RecentDays, Shared, SkyCms,
+    self, AppState, Bodies, Busy, Hasher, NoClient, Places, RecentDays, Shared, SkyCms, Turns,
 };
 
 /// How long answers under way and outcomes of calls may take when stopping.
@@ -242,7 +241,7 @@ impl App {
             wake,
             public,
             bodies: Bodies::default(),
-            heavy: Arc::new(Semaphore::new(1)),
+            turns: Turns::default(),
             places: Places::of(config.serve.connections),
             metrics,
             metrics_token: config.metrics_token.clone().map(Arc::new),

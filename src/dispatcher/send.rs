@@ -1,6 +1,8 @@
 //! Sending: what has gathered at a distribution while the last call was under way, or no call was
 //! allowed.
 
+use std::pin::pin;
+
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
@@ -38,6 +40,8 @@ enum Next {
     Nothing,
     /// It may not send now.
     Waits,
+    /// Another call to its distribution is under way.
+    Taken,
 }
 
 impl Next {
@@ -57,33 +61,46 @@ impl Dispatcher {
     }
 
     async fn serve(&self, turn: Turn) -> Ended {
-        let call = self.sends.acquire().await.ok();
-        let next = {
-            let Ok(_claim) = self.claims.acquire().await else {
-                return Ended::Later;
+        loop {
+            // Armed before looking, so that a call that ends meanwhile is not missed.
+            let mut changed = pin!(self.wake.anything_changes());
+            changed.as_mut().enable();
+            let call = self.sends.acquire().await.ok();
+            let next = {
+                let Ok(_claim) = self.claims.acquire().await else {
+                    return Ended::Later;
+                };
+                let claimed = tokio::time::timeout(LOOK_TIMEOUT, self.claim_send(turn.site)).await;
+                claimed.unwrap_or_else(|_| Err(StoreError::no_answer()))
             };
-            let claimed = tokio::time::timeout(LOOK_TIMEOUT, self.claim_send(turn.site)).await;
-            claimed.unwrap_or_else(|_| Err(StoreError::no_answer()))
-        };
-        match next {
-            Ok(Next::Call(claim)) => {
-                self.send(*claim).await;
-                drop((turn, call));
-                self.wake.wake();
-                Ended::Called
-            }
-            Ok(Next::Nothing) => Ended::Later,
-            Ok(Next::Waits) => {
-                drop(call);
-                // What it publishes meanwhile is looked at when its turn has ended.
-                tokio::time::sleep(self.quiet).await;
-                Ended::Later
-            }
-            Err(error) => {
-                tracing::warn!(site = %turn.site, %error, "a call could not be claimed");
-                // Its turn lasts as long, so that it is not claimed again at once.
-                tokio::time::sleep(DATABASE_PAUSE).await;
-                Ended::Later
+            match next {
+                Ok(Next::Call(claim)) => {
+                    self.send(*claim).await;
+                    drop((turn, call));
+                    self.wake.wake();
+                    return Ended::Called;
+                }
+                Ok(Next::Nothing) => return Ended::Later,
+                Ok(Next::Waits) => {
+                    drop(call);
+                    // What it publishes meanwhile is looked at when its turn has ended.
+                    tokio::time::sleep(self.quiet).await;
+                    return Ended::Later;
+                }
+                Ok(Next::Taken) => {
+                    drop(call);
+                    // A neighbour's call, or another replica's. The end of one of our own is heard at
+                    // once.
+                    if tokio::time::timeout(self.quiet, changed).await.is_err() {
+                        return Ended::Later;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(site = %turn.site, %error, "a call could not be claimed");
+                    // Its turn lasts as long, so that it is not claimed again at once.
+                    tokio::time::sleep(DATABASE_PAUSE).await;
+                    return Ended::Later;
+                }
             }
         }
     }
@@ -116,8 +133,11 @@ impl Dispatcher {
             let Some(inputs) = self.inputs(site, now).await? else {
                 return Ok(Next::Nothing);
             };
-            if inputs.closed_until.is_some_and(|until| until > now) {
+            if inputs.resume_at.is_some_and(|at| at > now) {
                 return Ok(Next::Waits);
+            }
+            if inputs.leased_until.is_some_and(|until| until > now) {
+                return Ok(Next::Taken);
             }
             let bucket = match inputs.bucket.take(&self.limits) {
                 Ok(bucket) => bucket,
@@ -147,7 +167,7 @@ impl Dispatcher {
                 None => tracing::debug!(%site, "what a claim went by has moved; reading again"),
             }
         }
-        Ok(Next::Waits)
+        Ok(Next::Taken)
     }
 
     /// Claims what goes next: what is stored, before what is new; and what had trouble by turns with

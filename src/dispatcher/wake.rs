@@ -25,6 +25,8 @@ pub struct Wake(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     notify: Notify,
+    /// Told whenever anything may have changed.
+    changed: Notify,
     state: Mutex<State>,
 }
 
@@ -49,6 +51,7 @@ impl Wake {
     pub fn wake(&self) {
         self.state().news = Some(News::Anything);
         self.0.notify.notify_one();
+        self.0.changed.notify_waiters();
     }
 
     /// Something was published at these sites. Cheaper than [`Wake::wake`]: nobody wakes for a site
@@ -85,6 +88,11 @@ impl Wake {
     /// Ends when there is news: at once, if some came since the last wait ended.
     pub(super) fn news_come(&self) -> Notified<'_> {
         self.0.notify.notified()
+    }
+
+    /// Ends when anything may have changed, as when a call has ended.
+    pub(super) fn anything_changes(&self) -> Notified<'_> {
+        self.0.changed.notified()
     }
 
     /// Takes the news that came since it was last asked, except of sites that are served by now.
@@ -193,6 +201,18 @@ mod tests {
         assert!(wake.turn(SiteId(1)).is_none());
         drop(turn);
         assert_eq!(wake.take(), Some(published(1)));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_call_hears_of_its_end() {
+        let wake = Wake::default();
+        let mut waits = std::pin::pin!(wake.anything_changes());
+        waits.as_mut().enable();
+        wake.published([SiteId(1)]);
+        let ended = tokio::time::timeout(std::time::Duration::ZERO, waits.as_mut()).await;
+        assert!(ended.is_err(), "that was a publish");
+        wake.wake();
+        waits.await;
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What a publish came with: a proof by its name, or a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Publisher {
     /// A publish token.
     Token(String),

@@ -27,6 +27,9 @@ const PLAN_BYTES: usize = 8 << 20;
 /// Publishes read first, and at most at a time.
 const FIRST_PAGE: usize = 8;
 const LARGEST_PAGE: usize = 500;
+/// A page ends with the publish that reaches this, as PostgreSQL stores it: to be read for a site
+/// that has no room now, eight publishes of ten thousand paths would be too much.
+const PAGE_BYTES: i64 = 128 << 10;
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
@@ -120,15 +123,23 @@ impl Store {
         let (mut after, mut page) = (Uuid::nil(), FIRST_PAGE);
         loop {
             let rows = sqlx::query!(
-                r#"SELECT id, items FROM publish
-                   WHERE site_id = $1 AND NOT planned AND ended_at IS NULL AND id > $2 ORDER BY id LIMIT $3"#,
+                r#"SELECT id, items, found as "found!" FROM (
+                     SELECT id, items, count(*) OVER () AS found, sum(size) OVER (ORDER BY id) - size AS before
+                     FROM (SELECT id, items, pg_column_size(items) AS size FROM publish
+                           WHERE site_id = $1 AND NOT planned AND ended_at IS NULL AND id > $2
+                           ORDER BY id LIMIT $3) page) sized
+                   WHERE before < $4 ORDER BY id"#,
                 site.0,
                 after,
                 i64::try_from(page).unwrap_or_default(),
+                PAGE_BYTES,
             )
             .fetch_all(&mut *connection)
             .await?;
-            let is_last = rows.len() < page;
+            let is_last = rows.last().is_none_or(|last| {
+                let all_read = usize::try_from(last.found).is_ok_and(|found| found == rows.len());
+                all_read && rows.len() < page
+            });
             for row in rows {
                 after = row.id;
                 items += row.items.len();

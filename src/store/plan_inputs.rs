@@ -44,8 +44,10 @@ pub struct PlanInputs {
     pub backlog_since: Option<OffsetDateTime>,
     /// Since when AWS has been rejecting the settings.
     pub paused_since: Option<OffsetDateTime>,
-    /// Until when nobody may call: the site is paused, or somebody else is calling.
-    pub closed_until: Option<OffsetDateTime>,
+    /// When the settings are next tried, if it is paused.
+    pub resume_at: Option<OffsetDateTime>,
+    /// Until when somebody else may be calling there, for whichever site.
+    pub leased_until: Option<OffsetDateTime>,
     /// Invalidations of the site that are stored and not accepted.
     pub stored: i64,
     /// Those that are due.
@@ -106,7 +108,7 @@ impl Store {
                       s.policy as "policy: PolicyName", s.fold_threshold, s.monthly_limit,
                       s.past_limit as "past_limit: PastLimit", s.backlog_since, s.paused_at, s.settings_version,
                       s.waits_for IS NOT NULL OR s.limited_until IS NOT NULL OR s.backlog_since IS NOT NULL as "is_marked!",
-                      greatest(s.resume_at, d.lease_until) as closed_until, d.calls, d.completed_at, d.beliefs,
+                      s.resume_at, d.lease_until, d.calls, d.completed_at, d.beliefs,
                       k.tokens as "tokens?", k.rate as "rate?", k.refilled_at as "refilled_at?",
                       coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
                       coalesce(c.own, 0) as "own!",
@@ -195,7 +197,8 @@ impl Store {
             completed_at: row.completed_at,
             backlog_since: row.backlog_since,
             paused_since: row.paused_at,
-            closed_until: row.closed_until,
+            resume_at: row.resume_at,
+            leased_until: row.lease_until,
             stored: row.stored,
             stored_due: row.stored_due,
             retrying: row.retrying,

@@ -12,7 +12,7 @@ use crate::domain::{
     Widened,
 };
 
-/// What the items of a page of invalidations may weigh together, in bytes.
+/// What the items in a list of invalidations may weigh together, in bytes.
 const PAGE_BYTES: i64 = 1 << 20;
 
 /// A publish with its invalidations.
@@ -87,8 +87,10 @@ pub struct Invalidation {
     pub distribution_id: String,
     /// How far it is.
     pub status: InvalidationStatus,
-    /// What it purges.
+    /// What it purges; no more than the first of them in lists.
     pub items: Vec<String>,
+    /// How many items that are.
+    pub item_count: i32,
     /// Calls of `CreateInvalidation`.
     pub attempts: i32,
     /// When it was planned.
@@ -103,6 +105,14 @@ pub struct Invalidation {
     pub error: Option<AwsError>,
     /// How to fix it.
     pub fix: Option<String>,
+}
+
+/// How much is read of what invalidations purge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Items {
+    All,
+    /// The first few of each.
+    First,
 }
 
 /// Which invalidations to list.
@@ -153,11 +163,31 @@ impl<T> Page<T> {
 }
 
 impl Store {
-    /// One publish with its invalidations.
+    /// One publish with its invalidations, and all that these purge.
     pub async fn publish(
         &self,
         site: SiteId,
         id: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<Option<Publish>, StoreError> {
+        self.read_publish(site, id, Items::All, now).await
+    }
+
+    /// One publish with its invalidations, and no more of what these purge than one has to know.
+    pub async fn publish_in_brief(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<Option<Publish>, StoreError> {
+        self.read_publish(site, id, Items::First, now).await
+    }
+
+    async fn read_publish(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        items: Items,
         now: OffsetDateTime,
     ) -> Result<Option<Publish>, StoreError> {
         let retry = RepeatKey::of_retry(id);
@@ -192,6 +222,11 @@ impl Store {
             PublishState::Completed => self.edge(site, id).await?,
             _ => Default::default(),
         };
+        let items = match row.state {
+            // Which items are left takes all of them.
+            PublishState::Failed => Items::All,
+            _ => items,
+        };
         Ok(Some(Publish {
             id,
             state: row.state,
@@ -202,7 +237,7 @@ impl Store {
             widened: row.widened.map(|widened| widened.0).unwrap_or_default(),
             waiting_for: held.map(|(why, _)| why),
             note: held.and_then(|(_, note)| note),
-            invalidations: self.invalidations_by_id(&covering).await?,
+            invalidations: self.invalidations_by_id(&covering, items).await?,
             edge,
             edge_is_due,
             retry_of: row.retry_key.as_deref().and_then(RepeatKey::retried),
@@ -274,7 +309,7 @@ impl Store {
         let fitting = self.fitting(&ids).await?;
         let limit = limit.min(u16::try_from(fitting).unwrap_or(u16::MAX));
         let page = Page::cut(ids, limit, filter.before, None, |id| *id);
-        let mut items = self.invalidations_by_id(&page.items).await?;
+        let mut items = self.invalidations_by_id(&page.items, Items::First).await?;
         items.reverse();
         Ok(Page {
             items,
@@ -287,7 +322,7 @@ impl Store {
     async fn fitting(&self, ids: &[Uuid]) -> Result<usize, StoreError> {
         let fitting = sqlx::query_scalar!(
             r#"SELECT count(*) as "count!" FROM (
-                 SELECT (sum(octet_length(array_to_string(i.items, ' '))) OVER (ORDER BY i.id DESC))::bigint AS bytes
+                 SELECT (sum(octet_length(array_to_string(i.first_items, ' '))) OVER (ORDER BY i.id DESC))::bigint AS bytes
                  FROM invalidation i WHERE i.id = ANY($1)) page
                WHERE bytes <= $2"#,
             ids,
@@ -298,19 +333,48 @@ impl Store {
         Ok(usize::try_from(fitting).unwrap_or_default().max(1))
     }
 
+    /// A page of what an invalidation purges, from that position on, and how many items it has in
+    /// all; none: there is no such invalidation.
+    pub async fn invalidation_items(
+        &self,
+        site: SiteId,
+        caller_reference: &str,
+        from: u32,
+        limit: u16,
+    ) -> Result<Option<(Vec<String>, u32)>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT items[$3::bigint + 1:$3 + $4] as "items!", item_count as "item_count!" FROM invalidation
+               WHERE caller_reference = $2 AND site_id = $1"#,
+            site.0,
+            caller_reference,
+            i64::from(from),
+            i64::from(limit),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| (row.items, row.item_count.unsigned_abs())))
+    }
+
     /// Oldest first.
-    async fn invalidations_by_id(&self, ids: &[Uuid]) -> Result<Vec<Invalidation>, StoreError> {
+    async fn invalidations_by_id(
+        &self,
+        ids: &[Uuid],
+        items: Items,
+    ) -> Result<Vec<Invalidation>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         Ok(sqlx::query_as!(
             Invalidation,
             r#"SELECT id, cloudfront_id, caller_reference, distribution_id,
-                      status as "status: InvalidationStatus", items, attempts, created_at,
+                      status as "status: InvalidationStatus",
+                      CASE WHEN $2 THEN items ELSE first_items END as "items!",
+                      item_count as "item_count!", attempts, created_at,
                       submitted_at, ended_at, waiting_for as "waiting_for: WaitReason",
                       error as "error: AwsError", fix
                FROM invalidation WHERE id = ANY($1) ORDER BY id"#,
             ids,
+            items == Items::All,
         )
         .fetch_all(&self.pool)
         .await?)

@@ -24,10 +24,9 @@ impl Store {
         limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let key = settings.access_key_name();
         let key = match is_proven {
-            true => key.to_owned(),
-            false => format!("{key} of site {}", site.0),
+            true => settings.access_key_name().to_owned(),
+            false => format!("unproven keys of site {}", site.0),
         };
         let mut tx = self.pool.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::announce_settings;
+use super::transitions::{announce_sites, count_usage, supersede};
 use super::{SealError, SiteId, Store, StoreError, outbox};
 use crate::domain::notification::Event;
 use crate::domain::{
@@ -190,15 +191,8 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
-        if let Some(invalidation) = test.and_then(|t| t.invalidation.as_ref()) {
-            store_test(&mut tx, site, settings, invalidation, now).await?;
-        }
         self.write_settings(&mut tx, site, slot, settings, test, now)
             .await?;
-        if slot == Slot::Draft {
-            tx.commit().await?;
-            return self.announce_sites().await;
-        }
         if slot == Slot::Active {
             sqlx::query!(
                 "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
@@ -207,7 +201,13 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
-        take_effect(&mut tx, site, now).await?;
+        match slot {
+            Slot::Draft => announce_sites(&mut tx).await?,
+            Slot::Active | Slot::Environment => take_effect(&mut tx, site, now).await?,
+        }
+        if let Some(invalidation) = test.and_then(|t| t.invalidation.as_ref()) {
+            store_test(&mut tx, site, settings, invalidation, now).await?;
+        }
         Ok(tx.commit().await?)
     }
 
@@ -386,7 +386,7 @@ async fn store_test(
     )
     .execute(&mut *connection)
     .await?;
-    super::transitions::count_usage(connection, test.id, settings.access_key_name(), now).await
+    count_usage(connection, test.id, settings.access_key_name(), now).await
 }
 
 /// After a change of the settings in force: the site is no longer paused, and what it has not
@@ -396,6 +396,17 @@ pub(super) async fn take_effect(
     site: SiteId,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
+    // Before the site is locked, and only where the row is missing: to find a conflict with a row
+    // that is being written means to wait for it.
+    sqlx::query!(
+        "INSERT INTO distribution (id)
+         SELECT f.distribution_id FROM settings_in_force f
+         WHERE f.site_id = $1 AND NOT EXISTS (SELECT FROM distribution d WHERE d.id = f.distribution_id)
+         ON CONFLICT DO NOTHING",
+        site.0
+    )
+    .execute(&mut *connection)
+    .await?;
     let goes_on = sqlx::query_scalar!(
         r#"UPDATE site s SET paused_at = NULL, pause_error = NULL, resume_at = NULL,
                              waits_for = NULL, waits_since = NULL, waits_until = NULL,
@@ -411,14 +422,7 @@ pub(super) async fn take_effect(
     if goes_on {
         outbox::tell(connection, site, Event::SiteResumed, None, now).await?;
     }
-    sqlx::query!(
-        "INSERT INTO distribution (id)
-         SELECT distribution_id FROM settings_in_force WHERE site_id = $1 ON CONFLICT DO NOTHING",
-        site.0
-    )
-    .execute(&mut *connection)
-    .await?;
-    super::transitions::supersede(connection, site, now).await?;
+    supersede(connection, site, now).await?;
     sqlx::query!(
         "UPDATE invalidation SET next_at = $2, waiting_for = NULL
          WHERE site_id = $1 AND ended_at IS NULL AND waiting_for = 'settings'",

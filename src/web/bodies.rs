@@ -1,4 +1,5 @@
-//! The bytes of bodies that are held in memory, all together: past a bound nothing more is read.
+//! The bytes of bodies that are held in memory, all together: past a bound nothing more is read of
+//! large ones. Small ones always have room, since there are only so many connections.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +9,10 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-/// The most that is held at once, in bytes.
-const MOST: usize = 64 << 20;
+/// The most that is held at once of large bodies, in bytes.
+const MOST: usize = 48 << 20;
+/// What is held of any body without being counted.
+const SMALL: usize = 16 << 10;
 
 /// What is held now. Clones count together.
 #[derive(Clone, Debug, Default)]
@@ -28,19 +31,25 @@ pub(crate) struct Share {
 
 impl Share {
     fn take(&self, bytes: usize) -> Result<(), NoRoom> {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
-        let before = self.bodies.0.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > MOST {
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let counted = Self::counted(held + bytes) - Self::counted(held);
+        let before = self.bodies.0.fetch_add(counted, Ordering::Relaxed);
+        if counted > 0 && before + counted > MOST {
             return Err(NoRoom);
         }
         Ok(())
+    }
+
+    const fn counted(held: usize) -> usize {
+        held.saturating_sub(SMALL)
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         let held = self.held.load(Ordering::Relaxed);
-        self.bodies.0.fetch_sub(held, Ordering::Relaxed);
+        let counted = Self::counted(held);
+        self.bodies.0.fetch_sub(counted, Ordering::Relaxed);
     }
 }
 
@@ -102,12 +111,13 @@ mod tests {
             bodies: bodies.clone(),
             held: AtomicUsize::new(0),
         };
-        let (first, second) = (share(), share());
-        assert!(first.take(MOST - 10).is_ok());
-        assert!(second.take(10).is_ok() && second.take(1).is_err());
-        drop(second);
+        let (first, second, small) = (share(), share(), share());
+        assert!(first.take(SMALL + MOST - 10).is_ok());
+        assert!(second.take(SMALL + 10).is_ok() && second.take(1).is_err());
+        assert!(small.take(SMALL).is_ok(), "a small one always has room");
+        drop((second, small));
         assert!(first.take(10).is_ok());
         drop(first);
-        assert!(share().take(MOST).is_ok());
+        assert!(share().take(SMALL + MOST).is_ok());
     }
 }

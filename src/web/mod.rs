@@ -13,6 +13,7 @@ mod render;
 mod routes;
 mod skycms;
 mod state;
+mod turns;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -29,6 +30,7 @@ pub use self::recent_days::RecentDays;
 pub use self::routes::{Access, Route, routes};
 pub use self::skycms::{NoClient, SkyCms};
 pub use self::state::{AppState, Shared};
+pub use self::turns::Turns;
 
 /// Connections at once of those who watch the service.
 const OPERATORS: usize = 64;

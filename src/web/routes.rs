@@ -89,6 +89,7 @@ pub fn routes() -> Vec<Route> {
         described(Hook, routes!(publishes::create)),
         described(Hook, routes!(publishes::show)),
         described(Hook, routes!(invalidations::list)),
+        described(Hook, routes!(invalidations::items)),
 
         get("/{date}/distribution/{id}", KeyPair, cloudfront::distribution),
         post("/{date}/distribution/{id}/invalidation", KeyPair, cloudfront::create),
@@ -259,21 +260,7 @@ impl Route {
 /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix
 /// or leave it.
 pub(crate) fn mount(state: &AppState) -> Router {
-    let mut routes = routes();
-    let operations = routes.iter_mut().filter_map(|route| route.operation.take());
-    let description = Arc::new(description::document(operations, &state.public));
-    let mounted = routes.into_iter().fold(Router::new(), |router, route| {
-        let path = route.path.clone();
-        let router = match route.leads_people() {
-            true => router.route(&format!("{path}/"), routing::get(without_slash)),
-            false => router,
-        };
-        router.route(&path, route.guarded(state, &description))
-    });
-    let mounted = mounted
-        .fallback(async || Error::NotFound)
-        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .with_state(state.clone());
+    let mounted = mounted(state, |_| true);
     let prefix = &state.public.prefix;
     let mounted = if prefix.is_empty() {
         mounted
@@ -292,18 +279,26 @@ const OPERATIONS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
 /// The same, on a listener of its own: it answers however crowded the other one is.
 pub(crate) fn mount_operations(state: &AppState) -> Router {
+    around(mounted(state, |path| OPERATIONS.contains(&path)), state)
+}
+
+fn mounted(state: &AppState, is_wanted: impl Fn(&str) -> bool) -> Router {
     let mut routes = routes();
     let operations = routes.iter_mut().filter_map(|route| route.operation.take());
     let description = Arc::new(description::document(operations, &state.public));
-    routes.retain(|route| OPERATIONS.contains(&route.path.as_str()));
-    let mounted = routes.into_iter().fold(Router::new(), |router, route| {
+    let wanted = routes.into_iter().filter(|route| is_wanted(&route.path));
+    let mounted = wanted.fold(Router::new(), |router, route| {
         let path = route.path.clone();
+        let router = match route.leads_people() {
+            true => router.route(&format!("{path}/"), routing::get(without_slash)),
+            false => router,
+        };
         router.route(&path, route.guarded(state, &description))
     });
-    let mounted = mounted
+    mounted
         .fallback(async || Error::NotFound)
-        .with_state(state.clone());
-    around(mounted, state)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .with_state(state.clone())
 }
 
 /// To the page of the same address without its last slash. Mounted for the addresses of pages alone,

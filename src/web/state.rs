@@ -5,7 +5,6 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::bodies::Bodies;
@@ -13,6 +12,7 @@ use super::hasher::Hasher;
 use super::places::Places;
 use super::recent_days::RecentDays;
 use super::skycms::SkyCms;
+use super::turns::Turns;
 use crate::admin::Tester;
 use crate::clock::Clock;
 use crate::config::{AccessConfig, PublicUrl, ServeOptions};
@@ -106,8 +106,8 @@ pub struct Shared {
     pub public: PublicUrl,
     /// What is held in memory of bodies.
     pub bodies: Bodies,
-    /// The turn to compute something that takes a core for a while.
-    pub heavy: Arc<Semaphore>,
+    /// Whose turn it is to do what takes a while.
+    pub turns: Turns,
     /// Answers that are held open.
     pub places: Places,
     /// What this replica counts.

@@ -146,4 +146,16 @@ async fn settings_are_tested_now_and_then_and_not_forty_times() {
     // The first call of a pause counts a little more.
     assert_eq!((tested, refused.status), (9, 429));
     assert_eq!(refused.header("retry-after"), "1");
+    let mut typed = form;
+    typed[0].1 = "E2TYPED0000000";
+    let refused = admin.post("/settings/cdn", &typed).await;
+    assert_eq!(refused.status, 429);
+    for kept in [
+        "tested too often",
+        r#"value="E2TYPED0000000""#,
+        r#"name="kept_secret""#,
+    ] {
+        assert!(refused.body.contains(kept), "{kept}: {}", refused.body);
+    }
+    assert!(!refused.body.contains(typed[2].1));
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use skycms_cdn::domain::PublishState;
 use skycms_cdn::store::{Page, PublishFilter, PublishSummary};
 
-use crate::support::Stepped;
+use crate::support::{Api, Stepped};
 
 fn paths(page: &Value) -> Vec<&str> {
     let items = page["items"].as_array().unwrap().iter();
@@ -243,8 +243,8 @@ async fn publishes_are_listed_by_state() {
 #[tokio::test]
 async fn a_page_is_bounded_in_bytes() {
     let service = Stepped::start().await;
-    for batch in 0..4 {
-        let paths: Vec<String> = (0..1_000).map(|n| format!("/{batch}/{n:0>390}")).collect();
+    for batch in 0..40 {
+        let paths: Vec<String> = (0..10).map(|n| format!("/{batch}/{n:0>3900}")).collect();
         service
             .api
             .publish(serde_json::json!({ "paths": paths }))
@@ -264,5 +264,45 @@ async fn a_page_is_bounded_in_bytes() {
             None => break,
         }
     }
-    assert_eq!((pages, seen), (2, 4));
+    assert_eq!((pages, seen), (2, 40));
+}
+
+/// A list says how many items there are and shows the first; all of them are read page by page.
+#[tokio::test]
+async fn what_an_invalidation_purges_is_read_page_by_page() {
+    let service = Stepped::start().await;
+    let other = service
+        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
+        .await;
+    let paths: Vec<String> = (0..2_500).map(|n| format!("/{n:04}")).collect();
+    let body = serde_json::json!({ "paths": paths });
+    let id = service.api.publish(body).await["id"].clone();
+    service.run().await;
+    let listed = service.api.invalidations("").await.json()["items"][0].clone();
+    let publish = service.api.get_publish(id.as_str().unwrap()).await;
+    for shown in [&listed, &publish["invalidations"][0]] {
+        assert_eq!(shown["item_count"], 2_500);
+        assert_eq!(shown["items"], serde_json::json!(paths[..10]));
+    }
+    assert_eq!(publish["items"].as_array().unwrap().len(), 2_500);
+
+    let reference = listed["caller_reference"].as_str().unwrap();
+    let ask = async |api: &Api, query: &str| {
+        let items = format!("/{reference}/items{query}");
+        api.invalidations(&items).await
+    };
+    let (mut query, mut read) = (String::new(), Vec::new());
+    for expected in [1_000, 1_000, 500] {
+        let page = ask(&service.api, &query).await.json();
+        let items = page["items"].as_array().unwrap();
+        assert_eq!(items.len(), expected);
+        read.extend(items.iter().map(|item| item.as_str().unwrap().to_owned()));
+        query = format!("?after={}", page["next"]);
+    }
+    assert_eq!(query, "?after=null");
+    read.sort();
+    assert_eq!(read, paths);
+
+    assert_eq!(ask(&service.api, "?after=x").await.status, 400);
+    assert_eq!(ask(&other, "").await.status, 404, "another site's");
 }

@@ -35,7 +35,7 @@ async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
     let (store, now) = (&service.state.store, service.state.clock.now());
     let inputs = store.plan_inputs(service.site(), &service.state.limits, now);
     let inputs = inputs.await.unwrap().expect("settings");
-    assert!(inputs.closed_until.is_some_and(|until| until > now));
+    assert!(inputs.resume_at.is_some_and(|until| until > now));
     service.pass(20).await;
     let ours = |calls: Vec<Value>| {
         calls

@@ -163,6 +163,42 @@ async fn a_refusal_of_one_sites_key_holds_that_site_alone() {
     }
 }
 
+/// A key that AWS has not accepted from a site is counted with the others of that site, so that no
+/// new ID brings new calls.
+#[tokio::test]
+async fn whoever_types_one_key_after_another_gets_no_more_calls_for_it() {
+    let (service, shop, id) = neighbours().await;
+    let before = service.sandbox.creates().await.len();
+    for n in 0..20 {
+        let key = format!("AKIATYPED{n:0>11}");
+        service
+            .save(id, &with_wrong_secret(DISTRIBUTION, &key))
+            .await;
+        shop.publish_path(&format!("/{n}")).await;
+        service.run().await;
+    }
+    let calls = service.sandbox.creates().await.len() - before;
+    assert_eq!(calls, 4, "the first of a pause counts a little more");
+    service.goes_at_once("/about").await;
+}
+
+/// A call's record locks the distribution before the site: whoever saves must not hold the site and
+/// wait for the distribution.
+#[tokio::test]
+async fn settings_are_saved_while_a_call_to_their_distribution_is_recorded() {
+    let (service, _, shop) = neighbours().await;
+    let mut recording = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; UPDATE distribution SET calls = calls")
+        .execute(&mut recording)
+        .await
+        .unwrap();
+    let settings = with_wrong_secret(DISTRIBUTION, KEY);
+    let saved = service.save(shop, &settings);
+    tokio::time::timeout(std::time::Duration::from_secs(5), saved)
+        .await
+        .expect("saving waits for the record");
+}
+
 /// They reach whatever the machine's role reaches.
 #[tokio::test]
 async fn default_credentials_are_the_operators_to_give() {

@@ -89,8 +89,8 @@ pub enum InboxError {
     /// Too many publishes wait to be written. It was not stored.
     #[error("too many publishes are waiting to be stored")]
     Full,
-    /// Too many publishes of its site wait to be written. It was not stored.
-    #[error("too many publishes of the site are waiting to be stored")]
+    /// Too many publishes of its site or its token wait to be written. It was not stored.
+    #[error("too many publishes of the site or the token are waiting to be stored")]
     ShareFull,
     /// The database did not answer in time. Where a commit's answer was lost it may be stored all
     /// the same: the same key then answers with that publish.

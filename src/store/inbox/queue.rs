@@ -1,17 +1,22 @@
-//! What waits to be written, by site: sites take turns, so that none waits for another's megabytes.
+//! What waits to be written, by site and within it by publisher: all take turns, so that none waits for
+//! another's megabytes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use super::{InboxError, NewPublish};
+use crate::domain::Publisher;
 use crate::store::SiteId;
 
-/// Publishes that may wait in all, and of one site: as many as there may be connections.
+/// Publishes that may wait in all, of one site, and of one publisher, such as a token: in all as many
+/// as there may be connections.
 const WAITING: usize = 2_048;
 const WAITING_OF_SITE: usize = 1_024;
-/// Bytes of items that may wait in all, and of one site.
+const WAITING_OF_PUBLISHER: usize = 768;
+/// Bytes of items that may wait.
 const WAITING_BYTES: usize = 32 << 20;
 const WAITING_BYTES_OF_SITE: usize = 4 << 20;
+const WAITING_BYTES_OF_PUBLISHER: usize = 3 << 20;
 /// What a site may write in its turn: one publish, or several of so many bytes together.
 const TURN_BYTES: usize = 64 << 10;
 /// Publishes written in one statement.
@@ -38,14 +43,44 @@ struct Waiting<T> {
     sites: BTreeMap<SiteId, OfSite<T>>,
     /// Whose turn is next: each site that has something waiting, once.
     turns: VecDeque<SiteId>,
+    load: Load,
+}
+
+/// What waits of a site, by who published it.
+#[derive(Debug)]
+struct OfSite<T> {
+    publishers: HashMap<Publisher, OfPublisher<T>>,
+    turns: VecDeque<Publisher>,
+    load: Load,
+}
+
+#[derive(Debug)]
+struct OfPublisher<T> {
+    entries: VecDeque<T>,
+    load: Load,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
     publishes: usize,
     bytes: usize,
 }
 
-#[derive(Debug)]
-struct OfSite<T> {
-    entries: VecDeque<T>,
-    bytes: usize,
+impl Load {
+    fn add(&mut self, weight: usize) {
+        self.publishes += 1;
+        self.bytes += weight;
+    }
+
+    fn remove(&mut self, weight: usize) {
+        self.publishes -= 1;
+        self.bytes -= weight;
+    }
+
+    const fn has_reached(self, publishes: usize, bytes: usize) -> bool {
+        self.publishes >= publishes || self.bytes >= bytes
+    }
 }
 
 impl<T> Default for Queue<T> {
@@ -53,71 +88,111 @@ impl<T> Default for Queue<T> {
         Self(Mutex::new(Waiting {
             sites: BTreeMap::new(),
             turns: VecDeque::new(),
-            publishes: 0,
-            bytes: 0,
+            load: Load::default(),
         }))
     }
 }
 
+impl<T> Default for OfSite<T> {
+    fn default() -> Self {
+        Self {
+            publishers: HashMap::new(),
+            turns: VecDeque::new(),
+            load: Load::default(),
+        }
+    }
+}
+
+impl<T> Default for OfPublisher<T> {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            load: Load::default(),
+        }
+    }
+}
+
+impl<T: Weighed> OfSite<T> {
+    /// Takes the next entry, from each publisher in turn.
+    fn take(&mut self) -> Option<T> {
+        let publisher = self.turns.pop_front()?;
+        let of_publisher = self.publishers.get_mut(&publisher)?;
+        let entry = of_publisher.entries.pop_front()?;
+        let weight = entry.weight();
+        of_publisher.load.remove(weight);
+        self.load.remove(weight);
+        if of_publisher.entries.is_empty() {
+            self.publishers.remove(&publisher);
+        } else {
+            self.turns.push_back(publisher);
+        }
+        Some(entry)
+    }
+}
+
 impl<T: Weighed> Queue<T> {
-    /// Adds an entry, if there is room for it and its site has not had its share.
+    /// Adds an entry, if there is room for it and neither its site nor its publisher has had its share.
     pub(super) fn add(&self, entry: T) -> Result<(), InboxError> {
-        let (site, weight) = (entry.publish().site, entry.weight());
+        let (site, publisher) = (entry.publish().site, entry.publish().publisher.clone());
+        let weight = entry.weight();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.publishes >= WAITING || waiting.bytes >= WAITING_BYTES {
+        let Waiting { sites, turns, load } = &mut *waiting;
+        if load.has_reached(WAITING, WAITING_BYTES) {
             return Err(InboxError::Full);
         }
-        let of_site = waiting.sites.get(&site);
-        if of_site.is_some_and(|of_site| {
-            of_site.entries.len() >= WAITING_OF_SITE || of_site.bytes >= WAITING_BYTES_OF_SITE
-        }) {
+        let of_site = sites.entry(site).or_default();
+        let of_publisher = of_site.publishers.entry(publisher.clone()).or_default();
+        if of_site
+            .load
+            .has_reached(WAITING_OF_SITE, WAITING_BYTES_OF_SITE)
+            || of_publisher
+                .load
+                .has_reached(WAITING_OF_PUBLISHER, WAITING_BYTES_OF_PUBLISHER)
+        {
             return Err(InboxError::ShareFull);
         }
-        if of_site.is_none() {
-            waiting.turns.push_back(site);
+        if of_site.load.publishes == 0 {
+            turns.push_back(site);
         }
-        waiting.publishes += 1;
-        waiting.bytes += weight;
-        let of_site = waiting.sites.entry(site).or_insert_with(|| OfSite {
-            entries: VecDeque::new(),
-            bytes: 0,
-        });
-        of_site.bytes += weight;
-        of_site.entries.push_back(entry);
+        if of_publisher.load.publishes == 0 {
+            of_site.turns.push_back(publisher);
+        }
+        for load in [load, &mut of_site.load, &mut of_publisher.load] {
+            load.add(weight);
+        }
+        of_publisher.entries.push_back(entry);
         Ok(())
     }
 
     /// Takes as much as is written at once, from the sites in turn.
     pub(super) fn take(&self) -> Vec<T> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Waiting { sites, turns, load } = &mut *waiting;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH && bytes < BATCH_BYTES {
-            let Some(site) = waiting.turns.pop_front() else {
+            let Some(site) = turns.pop_front() else {
                 break;
             };
-            let Some(of_site) = waiting.sites.get_mut(&site) else {
+            let Some(of_site) = sites.get_mut(&site) else {
                 continue;
             };
             let mut taken = 0;
             while taken < TURN_BYTES && batch.len() < BATCH {
-                let Some(entry) = of_site.entries.pop_front() else {
+                let Some(entry) = of_site.take() else {
                     break;
                 };
+                load.remove(entry.weight());
                 // A publish without items would never end a turn.
                 taken += entry.weight().max(1);
-                of_site.bytes -= entry.weight();
                 batch.push(entry);
             }
-            if of_site.entries.is_empty() {
-                waiting.sites.remove(&site);
+            if of_site.load.publishes == 0 {
+                sites.remove(&site);
             } else {
-                waiting.turns.push_back(site);
+                turns.push_back(site);
             }
             bytes += taken;
         }
-        let weight: usize = batch.iter().map(Weighed::weight).sum();
-        waiting.publishes -= batch.len();
-        waiting.bytes -= weight;
         batch
     }
 }
@@ -170,11 +245,33 @@ mod tests {
         assert!(queue.take().is_empty());
     }
 
+    fn by(token: usize, publish: NewPublish) -> NewPublish {
+        NewPublish {
+            publisher: Publisher::Token(token.to_string()),
+            ..publish
+        }
+    }
+
+    #[test]
+    fn a_token_has_a_share_and_leaves_the_rest_to_others_of_its_site() {
+        let queue = Queue::default();
+        let mut taken = 0;
+        while queue.add(by(1, publish(1, 1_000_000))).is_ok() {
+            taken += 1;
+        }
+        assert_eq!(taken, 4);
+        let (one, other) = (by(1, publish(1, 10)), by(2, publish(1, 10)));
+        assert_eq!(queue.add(one), Err(InboxError::ShareFull));
+        assert_eq!(queue.add(other), Ok(()));
+        let weights: Vec<_> = queue.take().iter().map(Weighed::weight).collect();
+        assert_eq!(weights, [1_000_000, 10, 1_000_000], "each in turn");
+    }
+
     #[test]
     fn a_site_has_a_share_and_leaves_the_rest_to_others() {
         let queue = Queue::default();
         let mut taken = 0;
-        while queue.add(publish(1, 1_000_000)).is_ok() {
+        while queue.add(by(taken, publish(1, 1_000_000))).is_ok() {
             taken += 1;
         }
         assert_eq!(taken, 5);
@@ -184,7 +281,7 @@ mod tests {
         assert_eq!(queue.add(publish(1, 10)), Ok(()));
         let one_by_one = Queue::default();
         let mut taken = 0;
-        while one_by_one.add(publish(1, 10)).is_ok() {
+        while one_by_one.add(by(taken, publish(1, 10))).is_ok() {
             taken += 1;
         }
         assert_eq!(taken, WAITING_OF_SITE);

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Publisher, TraceParent};
@@ -15,6 +16,7 @@ use crate::web::api::proved::ProvedSite;
 use crate::web::api::signature::Signature;
 use crate::web::http::error::{Error, Result, Unproved};
 use crate::web::state::AppState;
+use crate::web::turns::{MUCH, Place};
 
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;
@@ -30,8 +32,8 @@ impl FromRequestParts<AppState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let name = site_name(parts, state).await?;
         let site = match Signature::claimed(&parts.headers, state.clock.now())? {
-            Some(signature) => signed(state, &name, &signature, &[])?,
-            None => bearing(state, &name, &parts.headers, &ProvedSite::default())?.0,
+            Some(signature) => signed(state, &name, &signature, &[])?.site,
+            None => bearing(state, &name, &parts.headers, &ProvedSite::default())?.site,
         };
         Ok(Self { site })
     }
@@ -45,9 +47,37 @@ pub(crate) struct Call<T> {
     pub(crate) repeat_key: Option<RepeatKey>,
     pub(crate) traceparent: Option<TraceParent>,
     pub(crate) headers: HeaderMap,
+    pub(crate) turn: Option<Turn>,
 }
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
+/// The turn of a large body, until it is dropped: no other of its site is worked on meanwhile.
+pub(crate) struct Turn {
+    _of_proof: Place,
+    _of_site: Place,
+}
+
+impl Turn {
+    /// For a body that has been read and proved; none: it is small.
+    pub(crate) async fn of(
+        state: &AppState,
+        site: &Site,
+        proof: Proof,
+        place: Option<Place>,
+        body: &[u8],
+    ) -> Result<Option<Self>> {
+        let of_proof = match place {
+            None if body.len() <= MUCH => return Ok(None),
+            None => state.turns.body(proof).await?,
+            Some(place) => place,
+        };
+        Ok(Some(Self {
+            _of_proof: of_proof,
+            _of_site: state.turns.site(site.id).await?,
+        }))
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self> {
@@ -57,44 +87,67 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Call<T> {
         let headers = parts.headers;
         let signature = Signature::claimed(&headers, state.clock.now())?;
         // A token is proof before the body is read, a signature only with it.
-        let bearing = match &signature {
-            Some(_) => None,
+        let (proved_by, bytes, place) = match &signature {
             None => {
-                let proof = bearing(state, &name, &headers, &proved)?;
+                let proved_by = bearing(state, &name, &headers, &proved)?;
                 must_be_json(&headers)?;
-                Some(proof)
+                let (bytes, place) = read(state, body, proved_by.proof).await?;
+                (proved_by, bytes, place)
+            }
+            Some(signature) => {
+                let bytes = Bytes::from_request(Request::new(body), state).await?;
+                (signed(state, &name, signature, &bytes)?, bytes, None)
             }
         };
-        let bytes = Bytes::from_request(Request::new(body), state).await?;
-        let (site, publisher) = match (&signature, bearing) {
-            (_, Some(proof)) => proof,
-            (Some(signature), None) => (
-                signed(state, &name, signature, &bytes)?,
-                Publisher::Signature,
-            ),
-            (None, None) => return Err(Error::Unauthorized(Unproved::Nothing)),
-        };
+        let Proved {
+            site,
+            proof,
+            publisher,
+        } = proved_by;
         proved.mark(site.id);
         must_be_json(&headers)?;
-        // Some writers of JSON begin with a byte order mark.
-        let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-        let body = serde_json::from_slice(json).map_err(|error| Error::not_this_shape(&error))?;
         let key = match signature {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,
         };
+        let turn = Turn::of(state, &site, proof, place, &bytes).await?;
+        let read = state.turns.compute(turn.is_some(), move || {
+            // Some writers of JSON begin with a byte order mark.
+            let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+            let body = serde_json::from_slice(json);
+            let key = key.map(|key| RepeatKey {
+                key,
+                body_hash: sha256(&bytes),
+            });
+            body.map(|body| (body, key))
+        });
+        let (body, repeat_key) = read.await.map_err(|error| Error::not_this_shape(&error))?;
         Ok(Self {
             site,
             publisher,
             body,
-            repeat_key: key.map(|key| RepeatKey {
-                key,
-                body_hash: sha256(&bytes),
-            }),
+            repeat_key,
             traceparent: traceparent(&headers),
             headers,
+            turn,
         })
     }
+}
+
+/// Reads a body. To go on beyond a little takes a place of those that the caller's proof has.
+async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, Option<Place>)> {
+    let (mut read, mut place) = (Vec::new(), None);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::of_body(&error))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if place.is_none() && read.len() + data.len() > MUCH {
+            place = Some(state.turns.body(proof).await?);
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok((read.into(), place))
 }
 
 /// The site in the address, which nobody knows yet to exist.
@@ -109,25 +162,35 @@ async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String> {
     Ok(site.to_owned())
 }
 
+/// A site, and what proved that the caller may publish to it.
+struct Proved {
+    site: Arc<Site>,
+    proof: Proof,
+    publisher: Publisher,
+}
+
 /// The site, if its signing secret made the signature. Without one nobody learns which sites exist.
-fn signed(state: &AppState, name: &str, signature: &Signature, body: &[u8]) -> Result<Arc<Site>> {
+fn signed(state: &AppState, name: &str, signature: &Signature, body: &[u8]) -> Result<Proved> {
     let (site, secret) = state
         .directory
         .site_of_secret(name, |secret| signature.is_by(secret, body))
         .ok_or(Error::Unauthorized(Unproved::Signature))?;
-    state
-        .last_used
-        .note(Proof::Secret(secret), state.clock.now());
-    Ok(site)
+    let proof = Proof::Secret(secret);
+    state.last_used.note(proof, state.clock.now());
+    Ok(Proved {
+        site,
+        proof,
+        publisher: Publisher::Signature,
+    })
 }
 
-/// The site, and the name of the token, if that is one of the site's. Without a token nobody learns which sites exist.
+/// The site, if the token is one of its own. Without a token nobody learns which sites exist.
 fn bearing(
     state: &AppState,
     name: &str,
     headers: &HeaderMap,
     proved: &ProvedSite,
-) -> Result<(Arc<Site>, Publisher)> {
+) -> Result<Proved> {
     let token = bearer(headers).ok_or(Error::Unauthorized(Unproved::Nothing))?;
     let token = state
         .directory
@@ -139,10 +202,13 @@ fn bearing(
         .site(name)
         .filter(|site| site.id == token.site)
         .ok_or_else(|| Error::NoSuchSite(name.to_owned()))?;
-    state
-        .last_used
-        .note(Proof::Token(token.id), state.clock.now());
-    Ok((site, Publisher::Token(token.name.clone())))
+    let proof = Proof::Token(token.id);
+    state.last_used.note(proof, state.clock.now());
+    Ok(Proved {
+        site,
+        proof,
+        publisher: Publisher::Token(token.name.clone()),
+    })
 }
 
 fn must_be_json(headers: &HeaderMap) -> Result<()> {

@@ -1,5 +1,7 @@
 //! What would be sent if this were published now, and why, without storing anything.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
@@ -13,6 +15,7 @@ use crate::domain::{
 use crate::store::Site;
 use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
+use crate::web::turns::MANY;
 
 /// What would be sent, had nothing else been waiting. Together with what waits it can only take fewer paths.
 pub(crate) struct DryRun {
@@ -40,7 +43,7 @@ pub(crate) struct DryRun {
 pub(crate) async fn dry_run(
     state: &AppState,
     site: &Site,
-    asked: &Canonical,
+    asked: &Arc<Canonical>,
 ) -> Result<Option<DryRun>> {
     let now = state.clock.now();
     let limits = &state.limits;
@@ -61,16 +64,24 @@ pub(crate) async fn dry_run(
     }];
     let overdue = limits.is_overdue(&waiting, inputs.backlog_since, now);
     let known_paths = state.store.known_paths(site.id).await?;
-    let plan = plan(&PlanInput {
-        waiting: &waiting,
-        room: limits.quota(),
-        quota: limits.quota(),
-        policy: terms.policy,
-        known_paths: &known_paths,
-        free_paths_left: Some(terms.free_paths_left),
-        budget: None,
-        overdue,
+    let is_much = asked.items.len() > MANY;
+    let planned = state.turns.compute(is_much, {
+        let (asked, quota) = (Arc::clone(asked), limits.quota());
+        move || {
+            let plan = plan(&PlanInput {
+                waiting: &waiting,
+                room: quota,
+                quota,
+                policy: terms.policy,
+                known_paths: &known_paths,
+                free_paths_left: Some(terms.free_paths_left),
+                budget: None,
+                overdue,
+            });
+            (explain(&asked, &plan), hints(&asked, &known_paths), plan)
+        }
     });
+    let (explanations, hints, plan) = planned.await;
     let billed_paths = plan.batches.iter().map(|b| b.items.len() as u64).sum();
     let used = inputs.month.key_paths + inputs.in_flight.planned;
     let first = plan
@@ -97,8 +108,8 @@ pub(crate) async fn dry_run(
         (None, None)
     };
     Ok(Some(DryRun {
-        explanations: explain(asked, &plan),
-        hints: hints(asked, &known_paths),
+        explanations,
+        hints,
         plan,
         billed_paths,
         price: limits.prices.cost(used, billed_paths),
@@ -158,8 +169,9 @@ struct InvalidationItems<'a> {
 }
 
 /// Answers a dry run: 200, and nothing was stored.
-pub(crate) async fn answer(state: &AppState, site: &Site, asked: &Canonical) -> Result<Response> {
-    let dry_run = dry_run(state, site, asked)
+pub(crate) async fn answer(state: &AppState, site: &Site, asked: Canonical) -> Result<Response> {
+    let asked = Arc::new(asked);
+    let dry_run = dry_run(state, site, &asked)
         .await?
         .ok_or(Error::NoSettings)?;
     let body = DryRunBody {

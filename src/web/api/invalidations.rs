@@ -11,15 +11,21 @@ use uuid::Uuid;
 use crate::domain::{InvalidationStatus, Item, WaitReason};
 use crate::store::{Invalidation, InvalidationFilter};
 use crate::web::api::caller::Caller;
-use crate::web::api::openapi::{self, OfList, SitePath, examples};
+use crate::web::api::openapi::{
+    self, InvalidationPath, OfInvalidation, OfList, SitePath, examples,
+};
 use crate::web::http::error::{Error, Result};
-use crate::web::http::extract::Query;
+use crate::web::http::extract::{Path, Query};
 use crate::web::state::AppState;
 
 /// Rows on a page unless told.
 const DEFAULT_LIMIT: u16 = 50;
 /// The most rows on a page.
 const MOST: u16 = 500;
+/// Items of an invalidation that are shown with it.
+const FIRST: usize = 10;
+/// Items on a page of them.
+const ITEMS: u16 = 1_000;
 
 /// One call of `CreateInvalidation`, and what became of it.
 #[derive(Serialize, ToSchema)]
@@ -34,9 +40,11 @@ pub(crate) struct InvalidationBody {
     distribution_id: String,
     #[schema(value_type = InvalidationStatus)]
     status: &'static str,
-    /// What it purges.
-    #[schema(value_type = Vec<Item>)]
+    /// The first ten of what it purges.
+    #[schema(value_type = Vec<Item>, max_items = 10)]
     items: Vec<String>,
+    /// How many items it purges.
+    item_count: u32,
     /// How often it was sent. Refusals for quota and rate do not count.
     attempts: i32,
     /// When CloudFront accepted it.
@@ -72,13 +80,15 @@ struct ErrorBody {
 }
 
 impl InvalidationBody {
-    pub(crate) fn of(view: Invalidation) -> Self {
+    pub(crate) fn of(mut view: Invalidation) -> Self {
+        view.items.truncate(FIRST);
         Self {
             id: view.cloudfront_id,
             caller_reference: view.caller_reference,
             distribution_id: view.distribution_id,
             status: view.status.into_str(),
             items: view.items,
+            item_count: view.item_count.unsigned_abs(),
             attempts: view.attempts,
             submitted_at: view.submitted_at,
             completed_at: view
@@ -168,6 +178,7 @@ pub(crate) async fn list(
             })
         })
         .transpose()?;
+    let _turn = state.turns.read(caller.site.id).await?;
     let page = state
         .store
         .invalidations(caller.site.id, InvalidationFilter { status, before }, limit)
@@ -175,5 +186,63 @@ pub(crate) async fn list(
     Ok(Json(ListBody {
         items: page.items.into_iter().map(InvalidationBody::of).collect(),
         next: page.next,
+    }))
+}
+
+/// A page of what an invalidation purges.
+#[derive(Serialize, ToSchema)]
+#[schema(as = InvalidationItems)]
+pub(crate) struct ItemsBody {
+    #[schema(value_type = Vec<Item>, max_items = 1000)]
+    items: Vec<String>,
+    /// What to send as `after` for the next page; none behind the last.
+    #[schema(required)]
+    next: Option<u32>,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ItemsQuery {
+    /// How many to leave out: an earlier page's `next`.
+    #[param(value_type = u32, required = false)]
+    after: Option<String>,
+}
+
+/// List what an invalidation purges
+///
+/// All of its items, a thousand at a time.
+#[utoipa::path(
+    get,
+    path = "/api/sites/{site}/invalidations/{caller_reference}/items",
+    operation_id = "list_items",
+    tag = openapi::PUBLISHING,
+    params(SitePath, InvalidationPath, ItemsQuery),
+    responses(
+        (status = 200, description = "A page of them.", body = ItemsBody, example = json!(examples::items())),
+        OfInvalidation,
+    ),
+)]
+pub(crate) async fn items(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((_, reference)): Path<(String, String)>,
+    Query(query): Query<ItemsQuery>,
+) -> Result<Json<ItemsBody>> {
+    let after = query.after.map_or(Ok(0), |text| {
+        text.parse::<u32>().map_err(|_| {
+            Error::BadRequest("`after` is what an earlier page gave as `next`.".into())
+        })
+    })?;
+    let _turn = state.turns.read(caller.site.id).await?;
+    let page = state
+        .store
+        .invalidation_items(caller.site.id, &reference, after, ITEMS);
+    let Some((items, count)) = page.await? else {
+        return Err(Error::NoSuchInvalidation(reference));
+    };
+    let next = after.saturating_add(u32::from(ITEMS));
+    Ok(Json(ItemsBody {
+        items,
+        next: (next < count).then_some(next),
     }))
 }

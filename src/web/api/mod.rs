@@ -1,7 +1,6 @@
 //! For programs: the publish hook, what became of publishes, and the description of all of it.
 
 mod caller;
-pub(crate) mod canonical;
 pub(crate) mod cloudfront;
 pub(crate) mod description;
 pub(crate) mod dry_run;

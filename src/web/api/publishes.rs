@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::edge::EdgeCheck;
-use crate::domain::{Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened};
+use crate::domain::{
+    Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened, canonicalize,
+};
 use crate::store::{Acceptance, NewPublish, Publish, Site};
 use crate::web::api::caller::{Call, Caller};
-use crate::web::api::canonical::canonical;
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
 use crate::web::api::openapi::{
@@ -27,6 +28,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::places::Holder;
 use crate::web::state::AppState;
+use crate::web::turns::MANY;
 
 /// A publish, and how far it is.
 #[derive(Serialize, ToSchema)]
@@ -146,17 +148,22 @@ pub(crate) async fn create(
     Query(options): Query<CreateOptions>,
     call: Call<PublishRequest>,
 ) -> Result<Response> {
-    let site = &call.site;
+    let Call {
+        site, body, turn, ..
+    } = call;
     if site.distribution_id.is_none() {
         return Err(Error::NoSettings);
     }
-    let canonical = canonical(&state, site, &Arc::new(call.body))
-        .await
-        .map_err(Error::BadItems)?;
+    let is_much = turn.is_some();
+    let canonical = state.turns.compute(is_much, {
+        let site = Arc::clone(&site);
+        move || canonicalize(&body, &site.intake)
+    });
+    let canonical = canonical.await.map_err(Error::BadItems)?;
     if options.dry_run {
         // Boxed, as below: the future of every publish is as large as the largest thing it may wait
         // for.
-        return Box::pin(dry_run::answer(&state, site, &canonical)).await;
+        return Box::pin(dry_run::answer(&state, &site, canonical)).await;
     }
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
     let (id, received_at) = (state.clock.id(), state.clock.now());
@@ -170,7 +177,7 @@ pub(crate) async fn create(
         traceparent: call.traceparent,
         publisher: call.publisher,
     };
-    let acceptance = accept(&state, site, publish).await?;
+    let acceptance = accept(&state, &site, publish).await?;
     let accepted = PublishBody {
         id,
         site: site.name.clone(),
@@ -198,23 +205,22 @@ pub(crate) async fn create(
     };
     let id = accepted.id;
     let wait = preferred_wait(&call.headers);
-    let body = match wait {
+    let (body, turn) = match wait {
         Some(wait) => {
-            let view = Box::pin(ended_or_waited(&state, site, id, wait)).await?;
-            PublishBody::of(&state, site, view)?
+            drop(turn);
+            let view = Box::pin(ended_or_waited(&state, &site, id, wait)).await?;
+            (PublishBody::of(&state, &site, view)?, None)
         }
-        None => accepted,
+        None => (accepted, turn),
     };
     let location = format!(
         "{}/api/sites/{}/publishes/{id}",
         state.public.prefix, site.name
     );
-    let mut response = (
-        StatusCode::ACCEPTED,
-        [(header::LOCATION, location)],
-        Json(body),
-    )
-        .into_response();
+    let location = [(header::LOCATION, location)];
+    let answer = move || (StatusCode::ACCEPTED, location, Json(body)).into_response();
+    let mut response = state.turns.compute(is_much, answer).await;
+    drop(turn);
     note_wait(&mut response, wait);
     Ok(response)
 }
@@ -277,7 +283,10 @@ pub(crate) async fn show(
     };
     let wait = preferred_wait(&headers);
     let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
-    let mut response = Json(PublishBody::of(&state, site, view)?).into_response();
+    let is_much = view.items.len() > MANY;
+    let body = PublishBody::of(&state, site, view)?;
+    let answer = move || Json(body).into_response();
+    let mut response = state.turns.compute(is_much, answer).await;
     note_wait(&mut response, wait);
     Ok(response)
 }
@@ -290,7 +299,11 @@ async fn ended_or_waited(
     wait: Duration,
 ) -> Result<Publish> {
     let look = || async {
-        let view = state.store.publish(site.id, id, state.clock.now()).await?;
+        let _turn = state.turns.read(site.id).await?;
+        let view = state
+            .store
+            .publish_in_brief(site.id, id, state.clock.now())
+            .await?;
         view.ok_or_else(|| Error::NoSuchPublish(id.to_string()))
     };
     if wait.is_zero() {

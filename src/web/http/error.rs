@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::extract::rejection::{BytesRejection, FormRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::LengthLimitError;
 use time::Duration;
 use tower_http::timeout::TimeoutError;
 
@@ -16,6 +17,7 @@ use crate::domain::ItemError;
 use crate::store::{InboxError, StoreError};
 use crate::web::bodies::NoRoom;
 use crate::web::hasher::Busy;
+use crate::web::turns::NoTurn;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -47,6 +49,10 @@ pub(crate) enum Error {
     NoSuchSite(String),
     #[error("There is no publish `{0}` at this site; finished ones are kept for a limited time.")]
     NoSuchPublish(String),
+    #[error(
+        "There is no invalidation `{0}` at this site; finished ones are kept for a limited time."
+    )]
+    NoSuchInvalidation(String),
     #[error("There is nothing at this address.")]
     NotFound,
     #[error("This address does not take this method.")]
@@ -156,7 +162,7 @@ const fn told_of_inbox(error: &InboxError) -> &'static str {
             "Too many publishes are waiting to be stored; nothing was queued. Try again."
         }
         InboxError::ShareFull => {
-            "Too many publishes of this site are waiting to be stored; nothing was queued. Try again, and send fewer at a time."
+            "Too many publishes of this site or token are waiting to be stored; nothing was queued. Try again, and send fewer at a time."
         }
         InboxError::Unavailable => {
             "The database cannot store it right now; nothing was queued. Try again."
@@ -171,6 +177,14 @@ impl Error {
         Self::BadRequest(format!(
             "The body is not the JSON expected here: {error}. An example: {{\"paths\": [\"/about\"]}}"
         ))
+    }
+
+    /// The turns of a site or a token are taken.
+    pub(crate) const fn too_many() -> Self {
+        Self::TooMany(
+            "Too much is under way for this site or token; nothing was queued. Try again.",
+            Duration::ZERO,
+        )
     }
 
     /// The database is not responding.
@@ -194,6 +208,9 @@ impl Error {
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "Refused"),
             Self::NoSuchSite(_) => (S::NOT_FOUND, "no-such-site", "No such site"),
             Self::NoSuchPublish(_) => (S::NOT_FOUND, "no-such-publish", "No such publish"),
+            Self::NoSuchInvalidation(_) => {
+                (S::NOT_FOUND, "no-such-invalidation", "No such invalidation")
+            }
             Self::NotFound => (S::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
@@ -265,18 +282,19 @@ impl Error {
     }
 }
 
-/// A body that did not arrive as it should.
-fn of_body(rejection: &BytesRejection) -> Error {
-    let causes = || std::iter::successors(rejection.source(), |&cause| cause.source());
-    let timed_out = causes().any(<dyn std::error::Error>::is::<TimeoutError>);
-    if causes().any(<dyn std::error::Error>::is::<NoRoom>) {
-        Error::Crowded
-    } else if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Error::TooLarge
-    } else if timed_out {
-        Error::BodyTooSlow
-    } else {
-        Error::BadRequest("The body could not be read to its end.".into())
+impl Error {
+    /// A body that did not arrive as it should.
+    pub(crate) fn of_body(error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = || std::iter::successors(Some(error), |&cause| cause.source());
+        if causes().any(<dyn std::error::Error>::is::<NoRoom>) {
+            Self::Crowded
+        } else if causes().any(<dyn std::error::Error>::is::<LengthLimitError>) {
+            Self::TooLarge
+        } else if causes().any(<dyn std::error::Error>::is::<TimeoutError>) {
+            Self::BodyTooSlow
+        } else {
+            Self::BadRequest("The body could not be read to its end.".into())
+        }
     }
 }
 
@@ -296,9 +314,18 @@ impl IntoResponse for Error {
     }
 }
 
+impl From<NoTurn> for Error {
+    fn from(_: NoTurn) -> Self {
+        Self::too_many()
+    }
+}
+
 impl From<BytesRejection> for Error {
     fn from(rejection: BytesRejection) -> Self {
-        of_body(&rejection)
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            _ => Self::of_body(&rejection),
+        }
     }
 }
 

@@ -73,6 +73,7 @@ impl Reader {
         Group {
             name: text(&tag["name"]),
             text: Prose(text(&tag["description"])),
+            common: common(&mut operations),
             operations,
         }
     }
@@ -130,6 +131,48 @@ impl Reader {
         own.chain(parts.chain(referred).flat_map(|part| self.members_of(part)))
             .collect()
     }
+}
+
+/// Takes out the problems that every one of several calls may be answered.
+fn common(operations: &mut [Operation]) -> Vec<Answer> {
+    let Some((first, others)) = operations
+        .split_first()
+        .filter(|(_, rest)| !rest.is_empty())
+    else {
+        return Vec::new();
+    };
+    let all_have = |status: &str, problem: &(String, Prose)| {
+        others.iter().all(|other| {
+            let mut answers = other.answers.iter();
+            answers.any(|answer| answer.status == status && answer.problems.contains(problem))
+        })
+    };
+    let mut common = first.answers.clone();
+    common.retain_mut(|answer| {
+        let problems = &mut answer.problems;
+        problems.retain(|problem| all_have(&answer.status, problem));
+        // Who may be answered less in the same way names it most closely.
+        let answers = others.iter().flat_map(|other| &other.answers);
+        let texts = answers.filter(|other| other.status == answer.status);
+        if let Some(other) = texts.min_by_key(|other| other.text.0.len())
+            && other.text.0.len() < answer.text.0.len()
+        {
+            answer.text = other.text.clone();
+        }
+        !problems.is_empty()
+    });
+    for operation in operations {
+        operation.answers.retain_mut(|answer| {
+            let Some(said) = common.iter().find(|said| said.status == answer.status) else {
+                return true;
+            };
+            answer
+                .problems
+                .retain(|problem| !said.problems.contains(problem));
+            !answer.problems.is_empty()
+        });
+    }
+    common
 }
 
 fn proof(scheme: &Value) -> Proof {

@@ -1,6 +1,9 @@
 //! Purge by hand, with a preview of exactly what would be sent.
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use axum::response::Response;
 use serde::Deserialize;
 use time::Duration;
 
@@ -19,7 +22,7 @@ use crate::web::pages::visit::refused;
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words::{held, purge as words};
 use crate::web::state::AppState;
-use axum::response::Response;
+use crate::web::turns::MUCH;
 
 /// For how long a second press of “Purge” is a double click.
 const PRESSED_AGAIN: Duration = Duration::minutes(1);
@@ -107,7 +110,11 @@ pub(crate) async fn act(
     if visit.site.distribution_id.is_none() || (typed.is_empty() && is_preview) {
         return html(&blank(&visit, text));
     }
-    let canonical = match canonicalize(&typed.request, &visit.site.intake) {
+    let canonical = state.turns.compute(text.len() > MUCH, {
+        let (request, site) = (typed.request.clone(), Arc::clone(&visit.site));
+        move || canonicalize(&request, &site.intake)
+    });
+    let canonical = match canonical.await {
         Ok(canonical) => canonical,
         Err(errors) => {
             let errors = errors.into_iter();
@@ -119,7 +126,7 @@ pub(crate) async fn act(
         }
     };
     if is_preview {
-        let planned = dry_run(&state, &visit.site, &canonical).await?;
+        let planned = dry_run(&state, &visit.site, &Arc::new(canonical)).await?;
         return html(&PurgePage {
             preview: planned.as_ref().map(|planned| preview(&state, planned)),
             ..blank(&visit, text)

@@ -88,6 +88,7 @@ fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
         secret_stored: stored,
         secret_error: None,
         kept_secret: None,
+        trouble: None,
         version: "1".into(),
         conflict: vec![],
         region: Field::new("us-east-1"),

@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::signature::{Claim, Signed};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
+use crate::web::api::caller::Turn;
 use crate::web::api::proved::ProvedSite;
 use crate::web::http::error::Error;
 use crate::web::state::AppState;
@@ -22,6 +23,7 @@ pub(crate) struct Call {
     /// The distribution in force, however the caller named it.
     pub(super) distribution: String,
     pub(super) body: Bytes,
+    pub(super) turn: Option<Turn>,
 }
 
 impl FromRequest<AppState> for Call {
@@ -46,12 +48,15 @@ impl FromRequest<AppState> for Call {
             body: &body,
         };
         claim.verify(&key_pair, &signed)?;
-        state.last_used.note(Proof::KeyPair(key_pair.id), now);
+        let proof = Proof::KeyPair(key_pair.id);
+        state.last_used.note(proof, now);
         if let Some(proved) = parts.extensions.get::<ProvedSite>() {
             proved.mark(site.id);
         }
         let distribution = in_force(&site, &key_pair, &distribution)?.to_owned();
+        let turn = Turn::of(state, &site, proof, None, &body).await?;
         Ok(Self {
+            turn,
             site,
             key_pair,
             distribution,

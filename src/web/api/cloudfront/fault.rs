@@ -211,9 +211,7 @@ impl From<&Error> for Fault {
             Error::TookTooLong => Self::unavailable(
                 "The answer was not ready in time. The same request can be sent again safely",
             ),
-            error if error.kind().0 == StatusCode::SERVICE_UNAVAILABLE => {
-                Self::unavailable(&message)
-            }
+            error if error.retry_after().is_some() => Self::unavailable(&message),
             error => {
                 tracing::error!(%error, "a CloudFront call failed");
                 Self::internal()

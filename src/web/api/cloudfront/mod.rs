@@ -26,9 +26,8 @@ use self::call::Call;
 use self::fault::Fault;
 pub(crate) use self::fault::{finish, refused_proof};
 pub(crate) use self::version::is_call;
-use crate::domain::{PublishState, Publisher};
+use crate::domain::{PublishState, Publisher, canonicalize};
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
-use crate::web::api::canonical::canonical;
 use crate::web::api::publishes::accept;
 use crate::web::http::error::Error;
 use crate::web::state::AppState;
@@ -65,11 +64,19 @@ pub(crate) async fn create(
     Path((version, distribution)): Path<(String, String)>,
     call: Call,
 ) -> Result<Response, Fault> {
-    let batch = Batch::read(&call.body)?;
-    let request = Arc::new(batch.request(call.key_pair.everything_is_home));
-    let canonical = canonical(&state, &call.site, &request)
-        .await
-        .map_err(|errors| Fault::invalid_paths(&request, errors))?;
+    let is_much = call.turn.is_some();
+    let read = state.turns.compute(is_much, {
+        let (site, body) = (Arc::clone(&call.site), call.body.clone());
+        let everything_is_home = call.key_pair.everything_is_home;
+        move || {
+            let batch = Batch::read(&body)?;
+            let request = batch.request(everything_is_home);
+            let canonical = canonicalize(&request, &site.intake)
+                .map_err(|errors| Fault::invalid_paths(&request, errors))?;
+            Ok::<_, Fault>((batch, canonical))
+        }
+    });
+    let (batch, canonical) = read.await?;
     let (id, received_at) = (state.clock.id(), state.clock.now());
     let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
     let publish = NewPublish {
@@ -100,7 +107,10 @@ pub(crate) async fn create(
         received_at,
         batch_of(batch.caller_reference, items),
     );
-    let mut response = (StatusCode::CREATED, answers::document(&invalidation)?).into_response();
+    let answer = move || answers::document(&invalidation);
+    let document = state.turns.compute(is_much, answer).await?;
+    drop(call.turn);
+    let mut response = (StatusCode::CREATED, document).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -116,9 +126,11 @@ pub(crate) async fn show(
     let Ok(id) = given.parse::<Uuid>() else {
         return Err(Fault::no_such_invalidation(&given));
     };
+    let turn = state.turns.read(call.site.id).await;
+    let _turn = turn.map_err(Error::from)?;
     let publish = state
         .store
-        .publish(call.site.id, id, state.clock.now())
+        .publish_in_brief(call.site.id, id, state.clock.now())
         .await?
         .ok_or_else(|| Fault::no_such_invalidation(&given))?;
     let status = match publish.state {

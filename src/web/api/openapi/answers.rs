@@ -42,6 +42,13 @@ problems! {
     ])
 }
 problems! {
+    /// Of a call that reads one invalidation.
+    OfInvalidation: about_a_site().into_iter().chain([
+        Error::BadRequest("`after` is what an earlier page gave as `next`.".into()),
+        Error::NoSuchInvalidation(examples::REFERENCE.into()),
+    ])
+}
+problems! {
     /// Of a call that publishes.
     OfPublishing: about_a_site().into_iter().chain([
         examples::wrong_shape(),
@@ -66,6 +73,7 @@ fn about_a_site() -> Vec<Error> {
         Error::Unauthorized(Unproved::Nothing),
         Error::BadSignature(signature::TOO_OLD),
         Error::NoSuchSite("blog".into()),
+        Error::too_many(),
         Error::database_away(),
         Error::TookTooLong,
         Error::Internal,

@@ -9,6 +9,9 @@ use crate::web::http::error::Error;
 /// The publish that the examples are about.
 pub(crate) const PUBLISH: &str = "019aaf5e-7b00-7c3e-9d41-5a8b1c2d3e4f";
 
+/// The reference of its invalidation.
+pub(crate) const REFERENCE: &str = "skycms-cdn-019aaf5e-7b20-7a51-8c0e-6f1d2b3a4c5d";
+
 /// Pages, addresses, a directory and a cache tag.
 pub(crate) fn request() -> Value {
     json!({
@@ -54,10 +57,11 @@ fn publish(state: &str, invalidations: &[Value]) -> Value {
 fn invalidation() -> Value {
     json!({
         "id": "I2J0I21PCUYOIK",
-        "caller_reference": "skycms-cdn-019aaf5e-7b20-7a51-8c0e-6f1d2b3a4c5d",
+        "caller_reference": REFERENCE,
         "distribution_id": "E1ABCDEF2GHIJK",
         "status": "Completed",
         "items": ["/about", "/blog/post-1", "/", "/index.html", "/docs/*", "#article:42"],
+        "item_count": 6,
         "attempts": 1,
         "submitted_at": "2026-11-23T12:00:00.431907Z",
         "completed_at": "2026-11-23T12:00:11.874216Z",
@@ -87,6 +91,11 @@ pub(crate) fn waiting() -> Value {
 /// A page of invalidations.
 pub(crate) fn invalidations() -> Value {
     json!({ "items": [invalidation()], "next": null })
+}
+
+/// A page of what the invalidation purges.
+pub(crate) fn items() -> Value {
+    json!({ "items": invalidation()["items"], "next": null })
 }
 
 /// What would be sent for a page and a directory that holds it.

@@ -5,9 +5,9 @@ pub(crate) mod examples;
 mod parameters;
 mod schemas;
 
-pub(crate) use answers::{OfList, OfMetrics, OfPublish, OfPublishing};
+pub(crate) use answers::{OfInvalidation, OfList, OfMetrics, OfPublish, OfPublishing};
 pub(crate) use parameters::{
-    LONGEST_WAIT, PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader,
+    InvalidationPath, LONGEST_WAIT, PreferWait, PublishPath, RepeatKeyHeader, SitePath, TraceHeader,
 };
 
 /// Where operations are grouped.

@@ -4,7 +4,7 @@
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::examples::PUBLISH;
+use super::examples::{PUBLISH, REFERENCE};
 
 /// The longest that `Prefer: wait` may hold an answer, in seconds. The words below say so too.
 pub(crate) const LONGEST_WAIT: u64 = 60;
@@ -25,6 +25,15 @@ pub(crate) struct PublishPath {
     /// The publish's `id`.
     #[param(example = json!(PUBLISH))]
     id: Uuid,
+}
+
+/// Of one invalidation.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct InvalidationPath {
+    /// The invalidation's `caller_reference`.
+    #[param(example = json!(REFERENCE))]
+    caller_reference: String,
 }
 
 /// Of calls that can be held.

@@ -1,7 +1,7 @@
 //! The connection to CloudFront: shown, saved, tested and removed.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::page::{Notice, page, version};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
 use crate::store::Slot;
-use crate::web::http::error::{Error, Result};
+use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session::asks_for_events;
 use crate::web::pages::once::OnceKey;
@@ -140,7 +140,16 @@ pub(crate) async fn save(
     }
     let now = state.clock.now();
     if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
-        return Err(Error::TooMany(words::TOO_MANY_TESTS, next - now));
+        let wait = (next - now).whole_seconds().max(0) + 1;
+        let kept = keep_secret(&state, &visit, &form, &FieldErrors::default()).await?;
+        let mut page = page(&state, &visit, None, Some((form, FieldErrors::default()))).await?;
+        page.form.trouble = Some(words::too_many_tests(wait));
+        page.form.kept_secret = kept;
+        let mut answer = refused(page)?;
+        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        let headers = answer.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        return Ok(answer);
     }
     let underway = test::begin(&state, &visit, settings);
     if asks_for_events(&headers) {

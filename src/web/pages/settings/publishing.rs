@@ -1,5 +1,7 @@
 //! What publishers may send, and what goes with it.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
@@ -160,7 +162,7 @@ async fn attempt(
             return Ok(Err(first.map(|error| error.detail).unwrap_or_default()));
         }
     };
-    let planned = dry_run(state, &visit.site, &canonical).await?;
+    let planned = dry_run(state, &visit.site, &Arc::new(canonical)).await?;
     Ok(planned
         .as_ref()
         .map(|planned| preview(state, planned))

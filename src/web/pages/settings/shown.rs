@@ -60,6 +60,7 @@ pub(crate) fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
         kept_secret: None,
         version: String::new(),
         conflict: Vec::new(),
+        trouble: None,
         region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
         regions: regions(),
     }
@@ -88,6 +89,7 @@ pub(crate) fn typed_form(
         kept_secret: None,
         version: String::new(),
         conflict: Vec::new(),
+        trouble: None,
         secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
         region: field(Field::Region),
         regions: regions(),

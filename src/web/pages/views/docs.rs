@@ -22,7 +22,7 @@ pub struct ApiPage {
 }
 
 /// Words with code in backquotes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prose(pub String);
 
 impl Prose {
@@ -53,6 +53,8 @@ pub struct Group {
     pub text: Prose,
     /// What there is.
     pub operations: Vec<Operation>,
+    /// What each of them may be answered, said once for all.
+    pub common: Vec<Answer>,
 }
 
 /// One call.

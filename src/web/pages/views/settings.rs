@@ -132,6 +132,8 @@ pub struct SettingsForm {
     pub version: String,
     /// What somebody else has saved since: (what, its value).
     pub conflict: Vec<(&'static str, String)>,
+    /// Why nothing was done with it, though every field is good.
+    pub trouble: Option<String>,
     /// `region`, its value one of `regions`.
     pub region: Field,
     /// The regions to choose from.

@@ -28,7 +28,7 @@ impl Trouble {
 /// What people read of an error.
 pub(crate) fn trouble(error: &Error) -> Trouble {
     match error {
-        Error::NotFound | Error::NoSuchPublish(_) => NOT_FOUND,
+        Error::NotFound | Error::NoSuchPublish(_) | Error::NoSuchInvalidation(_) => NOT_FOUND,
         Error::MethodNotAllowed => NOT_THIS_WAY,
         Error::Forbidden => FORBIDDEN,
         Error::LinkExpired => LINK_ENDED,

@@ -89,8 +89,12 @@ pub fn default_not_allowed(site: &str, distribution: &DistributionId) -> String 
 }
 
 /// The settings were tested too often.
-pub const TOO_MANY_TESTS: &str =
-    "These settings were tested too often in a short time. Wait a moment, then test them again.";
+pub fn too_many_tests(seconds: i64) -> String {
+    let unit = if seconds == 1 { "second" } else { "seconds" };
+    format!(
+        "Nothing was saved: this site’s settings were tested too often in a short time. You can test again in {seconds} {unit}."
+    )
+}
 
 /// Before the settings are removed.
 pub const REMOVE: Question = Question {

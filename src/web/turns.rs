@@ -1,0 +1,143 @@
+//! Taking turns: what takes a core or a connection of the database for a while goes one after the
+//! other for each site, so that others find theirs free.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::store::{Proof, SiteId};
+
+/// More bytes than this, in a body or in an answer, are much.
+pub(crate) const MUCH: usize = 64 << 10;
+/// So are more items.
+pub(crate) const MANY: usize = 1_000;
+/// Large bodies of one token, secret or key pair that are held in memory at once.
+const BODIES: usize = 4;
+/// Answers of the API that are read from the database for one site at once.
+const READS: usize = 2;
+/// How long a turn may be waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// It did not come to it in time.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("too much is under way for this site or token")]
+pub(crate) struct NoTurn;
+
+/// The lines that large work waits in.
+#[derive(Debug)]
+pub struct Turns {
+    bodies: Lines<Proof>,
+    sites: Lines<SiteId>,
+    reads: Lines<SiteId>,
+    /// One core is left to everything that is small.
+    core: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            bodies: Lines::of(BODIES),
+            sites: Lines::of(1),
+            reads: Lines::of(READS),
+            core: Semaphore::new(1),
+        }
+    }
+}
+
+/// A place in a line, until it is dropped.
+pub(crate) type Place = OwnedSemaphorePermit;
+
+impl Turns {
+    /// A place to hold a large body, for who proved it with that token, secret or key pair.
+    pub(crate) async fn body(&self, proof: Proof) -> Result<Place, NoTurn> {
+        self.bodies.place(proof).await
+    }
+
+    /// A site's turn to work on something large.
+    pub(crate) async fn site(&self, site: SiteId) -> Result<Place, NoTurn> {
+        self.sites.place(site).await
+    }
+
+    /// A site's turn to read what it has published.
+    pub(crate) async fn read(&self, site: SiteId) -> Result<Place, NoTurn> {
+        self.reads.place(site).await
+    }
+
+    /// Computes something: here and now if it is little, else on a thread of its own and after
+    /// what else is much.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        is_much: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        if !is_much {
+            return work();
+        }
+        let _turn = self.core.acquire().await;
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    }
+}
+
+/// A line for each of many.
+#[derive(Debug)]
+struct Lines<K> {
+    at_once: usize,
+    lines: Mutex<HashMap<K, Weak<Semaphore>>>,
+}
+
+impl<K: Eq + Hash> Lines<K> {
+    fn of(at_once: usize) -> Self {
+        Self {
+            at_once,
+            lines: Mutex::default(),
+        }
+    }
+
+    async fn place(&self, key: K) -> Result<Place, NoTurn> {
+        let line = self.line(key);
+        match tokio::time::timeout(PATIENCE, line.acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(NoTurn),
+        }
+    }
+
+    /// The line of one of them, which is there as long as anybody holds a place or waits.
+    fn line(&self, key: K) -> Arc<Semaphore> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(&key).and_then(Weak::upgrade) {
+            return line;
+        }
+        if lines.len() >= 1_024 {
+            lines.retain(|_, line| line.strong_count() > 0);
+        }
+        let line = Arc::new(Semaphore::new(self.at_once));
+        lines.insert(key, Arc::downgrade(&line));
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_at_a_time_for_each_and_nobody_waits_for_another() {
+        let turns = Turns::default();
+        let place = async |site| {
+            let place = turns.site(SiteId(site));
+            tokio::time::timeout(Duration::ZERO, place).await.ok()?.ok()
+        };
+        let first = place(1).await;
+        assert!(first.is_some());
+        assert!(place(1).await.is_none(), "it is being used");
+        assert!(place(2).await.is_some());
+        drop(first);
+        assert!(place(1).await.is_some());
+    }
+}
