@@ -23,7 +23,7 @@ Examples:
   skycms-cdn key revoke SKYCABCDEFGHIJKLMNOP
 
 Give the pair to the sender, and the address of this service as AWS_ENDPOINT_URL_CLOUDFRONT. A running service sees each
-change at once.";
+change at once. With the embedded database, stop the service first, or make the pair on its settings page.";
 
 /// List, create, rotate and revoke key pairs of the CloudFront-compatible endpoint
 #[derive(Args)]

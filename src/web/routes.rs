@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, OriginalUri, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{Method, Uri};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{Redirect, Response};
 use axum::routing::{self, MethodRouter};
 use axum::{Extension, Router};
+use tower::util::MapRequest;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::UtoipaMethodRouter;
@@ -265,10 +266,14 @@ pub(crate) fn mount(state: &AppState) -> Router {
     let mounted = if prefix.is_empty() {
         mounted
     } else {
-        let home = routing::get(without_slash).with_state(state.clone());
+        // The home page itself: a proxy may lead from the prefix without a slash to the one with it.
+        let home = MapRequest::new(mounted.clone(), |mut request: Request| {
+            *request.uri_mut() = Uri::from_static("/");
+            request
+        });
         Router::new()
             .nest(prefix, mounted.clone())
-            .route(&format!("{prefix}/"), home)
+            .route_service(&format!("{prefix}/"), home)
             .merge(mounted)
     };
     around(mounted, state)

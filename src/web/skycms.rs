@@ -61,6 +61,11 @@ impl Word {
     }
 }
 
+fn proves_nothing(page: &Url) -> Word {
+    tracing::error!(%page, "SkyCMS opens this page to everybody, so it proves nothing: {SEE}");
+    Word::ProvesNothing
+}
+
 /// What was said of a session, and until when that counts. Whoever holds the lock asks; the others wait.
 type Known = Arc<tokio::sync::Mutex<Option<(OffsetDateTime, Word)>>>;
 
@@ -115,13 +120,7 @@ impl SkyCms {
     pub(crate) async fn word(&self, headers: &HeaderMap) -> Word {
         match self.cookies(headers) {
             None => self.word_about("").await,
-            Some(cookies) => match self.word_about(&cookies).await {
-                Word::Is(role) => match self.word_about("").await {
-                    word @ (Word::ProvesNothing | Word::IsSilent) => word,
-                    _ => Word::Is(role),
-                },
-                word => word,
-            },
+            Some(cookies) => self.word_about(&cookies).await,
         }
     }
 
@@ -197,10 +196,17 @@ impl SkyCms {
             word = self.open(page, role, cookies).await;
             match word {
                 Word::Is(_) if cookies.is_empty() => {
-                    tracing::error!(%page, "SkyCMS opens this page to everybody, so it proves nothing: {SEE}");
-                    return Word::ProvesNothing;
+                    return proves_nothing(page);
                 }
-                Word::Is(_) | Word::IsSilent => return word,
+                // Asked after the session was: the page may have been opened to everybody just now.
+                Word::Is(_) => {
+                    return match self.open(page, role, "").await {
+                        Word::Is(_) => proves_nothing(page),
+                        Word::IsSilent => Word::IsSilent,
+                        _ => word,
+                    };
+                }
+                Word::IsSilent => return word,
                 _ => {}
             }
         }

@@ -299,7 +299,7 @@ async fn a_theme_lasts_as_long_as_the_session() {
         assert!(page.contains(&format!(r#"data-theme="{theme}""#)));
     }
     let mut browser = service.browser();
-    assert_eq!(browser.get(&path("black")).await.status, 401);
+    assert_eq!(browser.get(&path("black")).await.status, 400);
     assert!(browser.cookies.is_empty());
 }
 

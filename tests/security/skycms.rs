@@ -165,6 +165,23 @@ async fn a_long_cookie_comes_in_pieces() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_opened_to_everybody_just_now_proves_nothing() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    // What was said of a visitor without a session is not asked again for a minute.
+    assert_eq!(service.browser().get("/cdn/activity").await.status, 303);
+    skycms.is(Mood::Open);
+    let mut stranger = signed_in(&service, "made-up");
+    let answer = stranger.get("/cdn/settings/cdn/hook").await;
+    assert!(
+        answer.location().ends_with("skycms=proves-nothing"),
+        "{} {}",
+        answer.status,
+        answer.location()
+    );
+}
+
+#[tokio::test]
 async fn a_skycms_that_does_not_answer_signs_nobody_in() {
     let skycms = SkyCms::start().await;
     let service = service(&skycms).await;

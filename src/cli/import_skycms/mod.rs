@@ -21,8 +21,8 @@ use crate::metrics::Metrics;
 use crate::readers::Outside;
 use crate::store::{SiteId, Slot, Store};
 
-/// More than any row of settings has.
-const LONGEST_ROW: u64 = 64 * 1024;
+/// More than any table of settings has, in bytes.
+const LONGEST_TABLE: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,15 +81,21 @@ impl ImportSkycms {
 
     fn read(&self) -> Result<String, CliError> {
         let mut text = String::new();
+        let most = LONGEST_TABLE + 1;
         let read = if self.file.as_os_str() == "-" {
-            std::io::stdin().take(LONGEST_ROW).read_to_string(&mut text)
+            std::io::stdin().take(most).read_to_string(&mut text)
         } else {
             std::fs::File::open(&self.file)
-                .and_then(|file| file.take(LONGEST_ROW).read_to_string(&mut text))
+                .and_then(|file| file.take(most).read_to_string(&mut text))
         };
         read.map_err(|error| {
             CliError::WrongUse(format!("{} cannot be read: {error}", self.file.display()))
         })?;
+        if text.len() as u64 > LONGEST_TABLE {
+            let why =
+                "the input is longer than 16 MiB: give it the rows of SkyCMS's settings alone";
+            return Err(CliError::WrongUse(why.into()));
+        }
         Ok(text)
     }
 

@@ -40,6 +40,18 @@ pub(super) enum RowError {
     Missing(Vec<&'static str>),
 }
 
+impl RowError {
+    /// How near it comes to a row that can be imported.
+    const fn nearness(&self) -> u8 {
+        match self {
+            Self::NotTheRow => 0,
+            Self::NotJson { .. } => 1,
+            Self::OtherProvider(_) => 2,
+            Self::Missing(_) => 3,
+        }
+    }
+}
+
 /// What SkyCMS knows of a site.
 pub(super) struct Imported {
     /// What would have been typed into the form.
@@ -55,19 +67,18 @@ pub(super) fn read(text: &str) -> Result<Imported, RowError> {
         row => vec![row],
     };
     let publisher_url = rows.iter().find_map(publisher_url);
+    // The first row that is whole; else the one that comes nearest to it says what is wrong.
     let mut problem = RowError::NotTheRow;
     for row in rows {
         match form_of(row) {
-            Err(RowError::NotTheRow) => {}
-            Err(RowError::OtherProvider(other)) => {
-                problem = RowError::OtherProvider(other);
-            }
-            found => {
-                return found.map(|form| Imported {
+            Ok(form) => {
+                return Ok(Imported {
                     form,
                     publisher_url,
                 });
             }
+            Err(error) if error.nearness() > problem.nearness() => problem = error,
+            Err(_) => {}
         }
     }
     Err(problem)
@@ -102,7 +113,11 @@ fn form_of(mut row: Value) -> Result<SettingsForm, RowError> {
     }
     // What the set-up wizard keeps until it has ended.
     if field(&row, "CloudFrontDistributionId").is_some() {
-        return settings(&row, "CloudFront");
+        return match settings(&row, "CloudFront") {
+            // It keeps empty ones for sites with another CDN.
+            Err(RowError::Missing(all)) if all.len() == 3 => Err(RowError::NotTheRow),
+            found => found,
+        };
     }
     let provider = provider(field(&row, "CdnProvider").ok_or(RowError::NotTheRow)?)?;
     if provider != CLOUDFRONT {

@@ -150,7 +150,23 @@ async fn every_shape_of_the_row_is_read() {
         { "Group": "CDN", "Name": "Fastly", "Value": row(json!(6), json!({})) },
         { "Group": "CDN", "Name": "CloudFront", "Value": row(json!(3), value()) },
     ]);
-    for shape in [camel, installer, state, wizard, table] {
+    let nothing = json!({
+        "CloudFrontDistributionId": null, "CloudFrontAccessKeyId": null, "CloudFrontSecretAccessKey": null,
+    });
+    let unfinished = json!({
+        "CloudFrontDistributionId": DISTRIBUTION, "CloudFrontAccessKeyId": KEY, "CloudFrontSecretAccessKey": null,
+    });
+    let state_of =
+        |state: &Value| json!({ "Name": "SETUP_WIZARD_STATE", "Value": state.to_string() });
+    // Rows without their group, the wizard's first, and long ones.
+    let mut long = vec![
+        json!({ "Name": "PublisherUrl", "Value": "https://www.example.com" }),
+        state_of(&nothing),
+        state_of(&unfinished),
+    ];
+    long.extend((0..100).map(|n| json!({ "Name": n.to_string(), "Value": "x".repeat(1_000) })));
+    long.push(json!({ "Name": "CloudFront", "Value": row(json!(3), value()) }));
+    for shape in [camel, installer, state, wizard, table, json!(long)] {
         bench
             .import(&shape.to_string(), &["--draft"])
             .await
@@ -178,6 +194,15 @@ async fn a_row_that_cannot_be_imported_says_why() {
             "the row is of Cloudflare",
         ),
         (row(json!("Fastly"), json!({})), "the row is of Fastly"),
+        (
+            json!([
+                { "Value": json!({ "CloudFrontDistributionId": null }).to_string() },
+                { "Value": row(json!(2), json!({ "ApiToken": SECRET })) },
+            ])
+            .to_string(),
+            "the row is of Cloudflare",
+        ),
+        (" ".repeat(17 << 20), "longer than 16 MiB"),
         (row(json!(17), json!({})), "the row is of provider 17"),
         (
             row(json!(SECRET), json!({})),

@@ -27,6 +27,36 @@ async fn a_clock_that_is_wrong_is_told_with_both_times() {
     );
 }
 
+#[tokio::test]
+async fn the_last_day_that_can_be_written_is_a_wrong_clock_too() {
+    let service = start(&[]).await;
+    let call = format!(
+        "{}/2020-05-31/distribution/{DISTRIBUTION}/invalidation",
+        service.api.base
+    );
+    let scope = "aaa/99991231/us-east-1/cloudfront/aws4_request";
+    let by_header = Request::get(&call)
+        .header("x-amz-date", "99991231T235959Z")
+        .header(
+            "authorization",
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"),
+        );
+    let by_query = Request::get(format!(
+        "{call}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date=99991231T235959Z\
+         &X-Amz-Expires=604800&X-Amz-SignedHeaders=host&X-Amz-Signature=00",
+        scope.replace('/', "%2F")
+    ));
+    for request in [by_header, by_query] {
+        let answer = send(request.body(Body::empty()).unwrap()).await;
+        let text = answer.text();
+        assert!(matches!(answer.status, 400 | 403), "{text}");
+        assert!(
+            text.contains("<Code>") && !text.contains("InternalError"),
+            "{text}"
+        );
+    }
+}
+
 /// Signs for the address that a client called, and sends to where a proxy passes it on.
 async fn through_proxy(
     service: &Stepped,

@@ -101,8 +101,9 @@ impl Batch {
     }
 
     /// What tells this batch from another with the same caller reference.
-    pub(super) fn hash(&self) -> [u8; 32] {
+    pub(super) fn hash(&self, everything_is_home: bool) -> [u8; 32] {
         let mut context = Context::new(&SHA256);
+        context.update(&[everything_is_home.into()]);
         for path in &self.paths {
             context.update(path.as_bytes());
             context.update(b"\0");
@@ -139,14 +140,26 @@ fn is_namespace(text: &str) -> bool {
 /// No DTD, no entities of its own, and not deep: checked before anything is made of it.
 fn must_be_plain(text: &str) -> Result<(), Fault> {
     let mut reader = Reader::from_str(text);
-    let mut depth = 0_usize;
+    let (mut depth, mut is_over) = (0_usize, false);
     loop {
         match reader.read_event().map_err(|error| malformed(&error))? {
+            Event::Start(_)
+            | Event::Empty(_)
+            | Event::Text(_)
+            | Event::CData(_)
+            | Event::GeneralRef(_)
+                if is_over =>
+            {
+                return Err(malformed(&"it goes on after its root element"));
+            }
             Event::Start(_) if depth == DEEPEST => {
                 return Err(malformed(&"its elements are nested too deeply"));
             }
             Event::Start(_) => depth += 1,
-            Event::End(_) => depth = depth.saturating_sub(1),
+            Event::End(_) => {
+                depth = depth.saturating_sub(1);
+                is_over = depth == 0;
+            }
             Event::DocType(_) => return Err(malformed(&"it has a document type")),
             Event::GeneralRef(reference) => {
                 let name: &str = &reference;
@@ -241,6 +254,8 @@ mod tests {
                 "MalformedInput",
             ),
             ("<a>".repeat(100_000), "MalformedInput"),
+            (batch(one, "r").repeat(2), "MalformedInput"),
+            (batch(one, "r") + "<!-- end -->junk", "MalformedInput"),
             (
                 SKYCMS.replace("<InvalidationBatch>", "<InvalidationBatch xmlns='urn:x'>"),
                 "MalformedInput",

@@ -87,7 +87,7 @@ pub(crate) async fn create(
         widened: canonical.widened,
         repeat_key: Some(RepeatKey::of_caller_reference(
             &batch.caller_reference,
-            batch.hash(),
+            batch.hash(call.key_pair.everything_is_home),
         )),
         traceparent: None,
         publisher: Publisher::KeyPair(call.key_pair.name.clone()),
@@ -200,11 +200,11 @@ pub(crate) async fn list(
     let limit = match query.max_items.as_deref() {
         None | Some("") => MOST_LISTED,
         Some(text) => text
-            .parse::<u16>()
+            .parse::<u32>()
             .ok()
             .filter(|limit| *limit > 0)
-            .ok_or_else(|| Fault::invalid("MaxItems must be a positive number"))?
-            .min(MOST_LISTED),
+            .map(|limit| u16::try_from(limit).map_or(MOST_LISTED, |limit| limit.min(MOST_LISTED)))
+            .ok_or_else(|| Fault::invalid("MaxItems must be a positive number"))?,
     };
     let marker = query.marker.unwrap_or_default();
     let before = match marker.as_str() {

@@ -163,8 +163,8 @@ impl Claim {
     }
 
     fn must_be_current(&self, now: OffsetDateTime) -> Result<(), Fault> {
-        let until = self.at + self.expires.unwrap_or(TOLERANCE);
-        if self.at - TOLERANCE <= now && now <= until {
+        let until = self.at.saturating_add(self.expires.unwrap_or(TOLERANCE));
+        if self.at.saturating_sub(TOLERANCE) <= now && now <= until {
             return Ok(());
         }
         let write = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();

@@ -132,7 +132,7 @@ fn read(state: &AppState, headers: &HeaderMap, asked: &Ticket) -> Result<(Sessio
         accept(secret, &asked.token, state.clock.now()).map_err(Error::TicketRefused)?;
     let framed = !state.access.embed_origins.is_empty() && session::is_frame(headers);
     let theme = asked.theme.as_deref().map(str::parse).transpose();
-    let theme = theme.map_err(|_| Error::TicketRefused(ticket::OTHER_THEME))?;
+    let theme = theme.map_err(|_| Error::BadRequest("`theme` is `dark` or `light`".to_owned()))?;
     let session = Session {
         framed,
         theme,

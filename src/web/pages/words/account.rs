@@ -143,8 +143,6 @@ pub mod ticket {
     pub const CRITICAL: &str = "its header has `crit`, and nothing critical is understood here";
     /// It was made for something else.
     pub const OTHER_TYPE: &str = "its `typ` is not `JWT`";
-    /// The frame asks for a look that there is not.
-    pub const OTHER_THEME: &str = "the `theme` beside it is neither `dark` nor `light`";
     /// It names nobody.
     pub const NAMELESS: &str = "its `sub` or `jti` is empty or too long";
     /// It was used before.
