@@ -318,7 +318,9 @@ impl Bench<'_> {
             p99(),
         ];
         let rows: Vec<_> = goals.into_iter().flatten().collect();
-        table::print("Goals", &["figure", "goal", "is", ""], &rows);
+        if !rows.is_empty() {
+            table::print("Goals", &["figure", "goal", "is", ""], &rows);
+        }
     }
 }
 
