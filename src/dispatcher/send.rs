@@ -13,7 +13,7 @@ use crate::domain::pieces::fit;
 use crate::domain::spending::next_month;
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Sent,
-    TraceParent, Usage, WaitReason, after_create, plan,
+    TraceParent, Usage, WaitReason, Wanted, after_create, plan,
 };
 use crate::store::{
     PlanInputs, Recorded, SendClaim, SendRecord, SiteId, StoreError, Stored, Taking,
@@ -254,10 +254,12 @@ impl Dispatcher {
         let spending = &inputs.spending;
         let terms = spending.terms(&inputs.month, inputs.in_flight, &limits.prices);
         let room = inputs.room(now).less(inputs.reserved);
-        let waiting = self
-            .store
-            .waiting(inputs.site, terms.policy.can_use(room))
-            .await?;
+        let wanted = Wanted {
+            policy: terms.policy,
+            room,
+            budget: terms.paths_left,
+        };
+        let waiting = self.store.waiting(inputs.site, wanted).await?;
         if waiting.is_empty() {
             return Ok(Some(Next::Nothing));
         }

@@ -80,7 +80,7 @@ pub use password::{NewPassword, PasswordError};
 pub use pasted::trim_pasted;
 pub use path::InvalidationPath;
 pub use pieces::Search;
-pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Saved, Waiting, plan};
+pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Saved, Waiting, Wanted, plan};
 pub use policy_document::policy_document;
 pub use publisher::Publisher;
 pub use publishing::Publishing;

@@ -59,16 +59,33 @@ pub enum Policy {
     Everything,
 }
 
-impl Policy {
-    /// How many different items a plan for this room can use: what is folded may be any number.
-    pub fn can_use(self, room: Room) -> usize {
-        match self {
-            Self::Exact => room
-                .files
-                .saturating_add(room.wildcards)
-                .min(room.paths_per_request) as usize,
-            Self::Economical { .. } | Self::Everything => usize::MAX,
-        }
+/// What one plan can use of what waits: no more has to be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    pub policy: Policy,
+    pub room: Room,
+    /// As in [`PlanInput`].
+    pub budget: Option<u64>,
+}
+
+impl Wanted {
+    /// Whether a publish of so many items may be planned at all.
+    pub fn may_take(&self, items: usize) -> bool {
+        self.budget.is_none_or(|budget| items as u64 <= budget)
+    }
+
+    /// Whether so many different items are enough. What there is no room for counts for nothing, so
+    /// that what is behind it is seen too; and what is folded may be any number.
+    pub fn is_enough(&self, different: Usage) -> bool {
+        let room = self.room;
+        let total = |files: u32, wildcards: u32| {
+            files.saturating_add(wildcards).min(room.paths_per_request)
+        };
+        let usable = total(
+            different.files.min(room.files),
+            different.wildcards.min(room.wildcards),
+        );
+        self.policy == Policy::Exact && usable >= total(room.files, room.wildcards)
     }
 }
 

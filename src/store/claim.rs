@@ -17,7 +17,7 @@ use super::stored::{LEASE, Stored, parse_items};
 use super::{PlanInputs, SiteId, Store, StoreError, known_paths, outbox};
 use crate::domain::{
     Beliefs, Bucket, CallerReference, Flow, InvalidationBatch, Item, Plan, Search, Settings,
-    TraceParent, Usage, WaitReason, Waiting,
+    TraceParent, Usage, WaitReason, Waiting, Wanted,
 };
 
 /// What one plan looks at, so that huge publishes do not fill the memory.
@@ -114,11 +114,12 @@ impl Store {
         .collect())
     }
 
-    /// The publishes of a site that wait to be planned, oldest first: at least as many as ask for
-    /// `enough` different items, if there are, and as one plan can use.
-    pub async fn waiting(&self, site: SiteId, enough: usize) -> Result<Vec<Waiting>, StoreError> {
+    /// The publishes of a site that wait to be planned, oldest first: at least as many as are
+    /// wanted, if there are, and as one plan can use.
+    pub async fn waiting(&self, site: SiteId, wanted: Wanted) -> Result<Vec<Waiting>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let (mut waiting, mut different) = (Vec::new(), HashSet::new());
+        let mut seen = Usage::default();
         let (mut items, mut bytes) = (0, 0);
         let (mut after, mut page) = (Uuid::nil(), FIRST_PAGE);
         loop {
@@ -145,8 +146,14 @@ impl Store {
                 items += row.items.len();
                 bytes += row.items.iter().map(String::len).sum::<usize>();
                 let asked = parse_items(row.items)?;
-                if different.len() < enough {
-                    different.extend(asked.iter().cloned());
+                if wanted.may_take(asked.len()) && !wanted.is_enough(seen) {
+                    for item in &asked {
+                        let is_new = different.insert(item.clone());
+                        match item.is_wildcard() {
+                            true => seen.wildcards += u32::from(is_new),
+                            false => seen.files += u32::from(is_new),
+                        }
+                    }
                 }
                 waiting.push(Waiting {
                     publish: row.id,
@@ -154,7 +161,7 @@ impl Store {
                 });
             }
             if is_last
-                || different.len() >= enough
+                || wanted.is_enough(seen)
                 || waiting.len() >= PLAN_PUBLISHES
                 || items >= PLAN_ITEMS
                 || bytes >= PLAN_BYTES

@@ -4,12 +4,21 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    AfterCreate, Attempt, AwsError, KnownPaths, Plan, PlanInput, Policy, Verdict, WaitReason,
-    Waiting, plan,
+    AfterCreate, Attempt, AwsError, KnownPaths, Plan, PlanInput, Policy, Room, Verdict, WaitReason,
+    Waiting, Wanted, plan,
 };
 use skycms_cdn::store::{PlanInputs, Recorded, SendRecord, Slot, Taking};
 
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy};
+
+/// All that waits.
+pub(crate) fn all() -> Wanted {
+    Wanted {
+        policy: Policy::Everything,
+        room: Room::default(),
+        budget: None,
+    }
+}
 
 #[tokio::test]
 async fn a_lone_publish_goes_at_once_and_completes() {
@@ -194,7 +203,7 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         .await
         .unwrap()
         .unwrap();
-    let waiting = store.waiting(site, usize::MAX).await.unwrap();
+    let waiting = store.waiting(site, all()).await.unwrap();
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
     store
         .save_settings(site, Slot::Active, &settings, None, now)
@@ -249,7 +258,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
         .await
         .unwrap()
         .unwrap();
-    let waiting = store.waiting(site, usize::MAX).await.unwrap();
+    let waiting = store.waiting(site, all()).await.unwrap();
     let claim = store
         .claim_planned(
             &inputs,

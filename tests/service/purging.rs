@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use skycms_cdn::domain::{Limits, MonthlyLimit, PastLimit, PolicyName, Spending, WaitReason};
 use time::OffsetDateTime;
 
+use crate::dispatch::all;
 use crate::faults::create;
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, policy};
 
@@ -496,11 +497,7 @@ async fn a_queue_that_is_larger_than_a_plan_is_worked_off() {
                 .await,
         );
     }
-    let read = service
-        .state
-        .store
-        .waiting(service.site(), usize::MAX)
-        .await;
+    let read = service.state.store.waiting(service.site(), all()).await;
     let items: usize = read
         .unwrap()
         .iter()

@@ -126,6 +126,39 @@ async fn a_monthly_limit_holds_until_it_is_raised_or_the_month_ends() {
 }
 
 #[tokio::test]
+async fn what_fits_a_monthly_limit_goes_however_much_waits_before_it() {
+    let service = Stepped::start().await;
+    service.allow(limit(100, PastLimit::Hold)).await;
+    for n in 0..12 {
+        service.publish_pages(&n.to_string(), 0..400).await;
+    }
+    service.run().await;
+    let small = service.publish_and_run("/small").await;
+    assert_eq!(service.run_until_ended(&small).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn what_is_full_hides_nothing_of_the_other_kind() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let wildcards =
+        |n: u32, count: u32| -> Vec<_> { (0..count).map(|i| format!("/{n}/{i}/*")).collect() };
+    let full = json!({ "paths": wildcards(0, 15) });
+    service.api.publish(full).await;
+    service.run().await;
+    for n in 1..10 {
+        let waits = json!({ "paths": wildcards(n, 400) });
+        service.api.publish(waits).await;
+    }
+    service.run().await;
+    service.publish_and_run("/page").await;
+    assert_eq!(service.sent().await.pop().unwrap(), ["/page"]);
+}
+
+#[tokio::test]
 async fn past_a_monthly_limit_exact_may_become_economical() {
     let service = Stepped::start().await;
     service.allow(limit(10, PastLimit::Economical)).await;
