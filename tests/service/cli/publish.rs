@@ -174,7 +174,7 @@ async fn wrong_use_is_told_apart() {
     }
     for (name, value, words) in [
         ("PUBLISH_TOKEN", "", "PUBLISH_TOKEN: is not set"),
-        ("PUBLISH_TOKEN", "skycdn_wrong", "Authorization"),
+        ("PUBLISH_TOKEN", "skycdn_wrong", "is not known"),
         (
             "PUBLISH_TOKEN_FILE",
             "/no/such/file",
