@@ -342,13 +342,16 @@ impl Store {
         from: u32,
         limit: u16,
     ) -> Result<Option<(Vec<String>, u32)>, StoreError> {
+        // PostgreSQL counts an array's items in 32 bits.
+        let limit = i64::from(limit);
+        let from = i64::from(from).min(i64::from(i32::MAX) - limit);
         let row = sqlx::query!(
             r#"SELECT items[$3::bigint + 1:$3 + $4] as "items!", item_count as "item_count!" FROM invalidation
                WHERE caller_reference = $2 AND site_id = $1"#,
             site.0,
             caller_reference,
-            i64::from(from),
-            i64::from(limit),
+            from,
+            limit,
         )
         .fetch_optional(&self.pool)
         .await?;

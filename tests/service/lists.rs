@@ -303,6 +303,10 @@ async fn what_an_invalidation_purges_is_read_page_by_page() {
     read.sort();
     assert_eq!(read, paths);
 
+    assert_eq!(
+        ask(&service.api, "?after=2147483647").await.json()["items"],
+        serde_json::json!([])
+    );
     assert_eq!(ask(&service.api, "?after=x").await.status, 400);
     assert_eq!(ask(&other, "").await.status, 404, "another site's");
 }

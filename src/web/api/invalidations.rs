@@ -229,7 +229,8 @@ pub(crate) async fn items(
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<ItemsBody>> {
     let after = query.after.map_or(Ok(0), |text| {
-        text.parse::<u32>().map_err(|_| {
+        let after = text.parse::<i32>().ok().and_then(|n| n.try_into().ok());
+        after.ok_or_else(|| {
             Error::BadRequest("`after` is what an earlier page gave as `next`.".into())
         })
     })?;
