@@ -17,6 +17,8 @@ use crate::web::state::AppState;
 
 /// The most rows of one table. Whoever needs more takes several ranges of days.
 const MOST_ROWS: usize = 20_000;
+/// And the most bytes of one, after which no more rows are read: paths may be long.
+const MOST_BYTES: usize = 16 << 20;
 /// How many are read at a time.
 const AT_A_TIME: u16 = 1_000;
 
@@ -41,7 +43,7 @@ pub(crate) async fn download(
         for publish in &found.items {
             write_row(&mut table, publish);
         }
-        if found.next.is_none() || rows >= MOST_ROWS {
+        if found.next.is_none() || rows >= MOST_ROWS || table.len() >= MOST_BYTES {
             break;
         }
         wanted = PublishFilter {
