@@ -1,55 +1,36 @@
 //! The body of a `CreateInvalidation`: read within limits, and turned into a publish.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use quick_xml::Reader;
-use quick_xml::events::Event;
-use serde::Deserialize;
+use quick_xml::NsReader;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::{NamespaceResolver, ResolveResult};
 
 use super::answers::NAMESPACE;
 use super::fault::Fault;
 use crate::domain::PublishRequest;
 
-/// The deepest element, `Path`, is the fourth.
-const DEEPEST: usize = 8;
 /// Far more than any sender's, and short enough for an index.
 const LONGEST_REFERENCE: usize = 255;
+
+const QUANTITY: &str = "/InvalidationBatch/Paths/Quantity";
+const PATH: &str = "/InvalidationBatch/Paths/Items/Path";
+const CALLER_REFERENCE: &str = "/InvalidationBatch/CallerReference";
+/// All elements that a batch has; what is not here is refused, so nothing can be nested deeply.
+const ELEMENTS: [&str; 6] = [
+    "/InvalidationBatch",
+    "/InvalidationBatch/Paths",
+    QUANTITY,
+    "/InvalidationBatch/Paths/Items",
+    PATH,
+    CALLER_REFERENCE,
+];
 
 /// Paths to invalidate, and the sender's name for the request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) paths: Vec<String>,
     pub(super) caller_reference: String,
-}
-
-/// The only root element that may be sent.
-#[derive(Deserialize)]
-enum Document {
-    InvalidationBatch(InvalidationBatch),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct InvalidationBatch {
-    /// SkyCMS sends none.
-    #[serde(rename = "@xmlns", default)]
-    xmlns: Option<String>,
-    paths: Paths,
-    caller_reference: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Paths {
-    quantity: usize,
-    #[serde(default)]
-    items: Items,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Items {
-    #[serde(default)]
-    path: Vec<String>,
 }
 
 impl Batch {
@@ -64,21 +45,16 @@ impl Batch {
                 "This operation requires a body: an InvalidationBatch",
             ));
         }
-        must_be_plain(text)?;
-        let Document::InvalidationBatch(batch) =
-            quick_xml::de::from_str(text).map_err(|error| malformed(&error))?;
-        if let Some(other) = batch.xmlns.filter(|xmlns| !is_namespace(xmlns)) {
-            return Err(malformed(&format!(
-                "the namespace {other:?} is not {NAMESPACE}"
-            )));
-        }
-        let paths = batch.paths.items.path;
-        if batch.paths.quantity != paths.len() {
+        let Elements {
+            quantity,
+            paths,
+            caller_reference,
+        } = Elements::read(text)?;
+        if quantity != paths.len() {
             return Err(Fault::bad_request(
                 "InconsistentQuantities",
                 format!(
-                    "Quantity is {}, but Items holds {} paths",
-                    batch.paths.quantity,
+                    "Quantity is {quantity}, but Items holds {} paths",
                     paths.len()
                 ),
             ));
@@ -86,7 +62,6 @@ impl Batch {
         if paths.is_empty() {
             return Err(Fault::invalid("The batch names no path"));
         }
-        let caller_reference = batch.caller_reference;
         if !(1..=LONGEST_REFERENCE).contains(&caller_reference.len())
             || caller_reference.contains(char::is_control)
         {
@@ -130,49 +105,117 @@ impl Batch {
     }
 }
 
-/// Each version of the API has a namespace of its own, and the same batch.
-fn is_namespace(text: &str) -> bool {
-    text.strip_prefix("http://cloudfront.amazonaws.com/doc/")
-        .and_then(|rest| rest.strip_suffix('/'))
-        .is_some_and(super::version::is_version)
+/// What the elements of a batch say.
+#[derive(Default)]
+struct Elements {
+    quantity: usize,
+    paths: Vec<String>,
+    caller_reference: String,
 }
 
-/// No DTD, no entities of its own, and not deep: checked before anything is made of it.
-fn must_be_plain(text: &str) -> Result<(), Fault> {
-    let mut reader = Reader::from_str(text);
-    let (mut depth, mut is_over) = (0_usize, false);
-    loop {
-        match reader.read_event().map_err(|error| malformed(&error))? {
-            Event::Start(_)
-            | Event::Empty(_)
-            | Event::Text(_)
-            | Event::CData(_)
-            | Event::GeneralRef(_)
-                if is_over =>
-            {
-                return Err(malformed(&"it goes on after its root element"));
+impl Elements {
+    /// Without a document type, so without entities of its own, each element known and where it
+    /// belongs.
+    fn read(text: &str) -> Result<Self, Fault> {
+        let mut reader = NsReader::from_str(text);
+        reader.config_mut().expand_empty_elements = true;
+        let mut read = Self::default();
+        // Where the reader is, the elements that it has met, and the text since the last tag.
+        let (mut place, mut met, mut said) = (String::new(), Vec::new(), String::new());
+        loop {
+            let (namespace, event) = reader
+                .read_resolved_event()
+                .map_err(|error| malformed(&error))?;
+            let is_ours = is_ours(&namespace);
+            let is_between = !matches!(place.as_str(), QUANTITY | PATH | CALLER_REFERENCE);
+            let ends_text = matches!(event, Event::Start(_) | Event::End(_) | Event::Eof);
+            if ends_text && is_between && !said.trim().is_empty() {
+                return Err(malformed(&"it has text between its elements"));
             }
-            Event::Start(_) if depth == DEEPEST => {
-                return Err(malformed(&"its elements are nested too deeply"));
-            }
-            Event::Start(_) => depth += 1,
-            Event::End(_) => {
-                depth = depth.saturating_sub(1);
-                is_over = depth == 0;
-            }
-            Event::DocType(_) => return Err(malformed(&"it has a document type")),
-            Event::GeneralRef(reference) => {
-                let name: &str = &reference;
-                let known = ["amp", "lt", "gt", "quot", "apos"].contains(&name);
-                if !known && !reference.is_char_ref() {
-                    return Err(malformed(&"it refers to an entity of its own"));
+            match event {
+                Event::Start(element) => {
+                    if !is_ours {
+                        return Err(malformed(&format!("its namespace is not {NAMESPACE}")));
+                    }
+                    must_have_no_attributes(&element, reader.resolver())?;
+                    place.push('/');
+                    place.push_str(element.local_name().into_inner());
+                    let Some(&known) = ELEMENTS.iter().find(|known| **known == place) else {
+                        return Err(malformed(&format!("it has no element {place:.100}")));
+                    };
+                    if known != PATH && met.contains(&known) {
+                        return Err(malformed(&format!("it has {known} twice")));
+                    }
+                    met.push(known);
+                    said.clear();
                 }
+                Event::End(_) => {
+                    let said = std::mem::take(&mut said);
+                    match place.as_str() {
+                        QUANTITY => {
+                            let quantity = said.trim().parse();
+                            read.quantity = quantity.map_err(|error| malformed(&error))?;
+                        }
+                        PATH => read.paths.push(said),
+                        CALLER_REFERENCE => said.trim().clone_into(&mut read.caller_reference),
+                        _ => {}
+                    }
+                    place.truncate(place.rfind('/').unwrap_or_default());
+                }
+                Event::Text(text) => said.push_str(&text.xml10_content()),
+                Event::CData(text) => said.push_str(&text.xml10_content()),
+                Event::GeneralRef(name) => match name.resolve_char_ref() {
+                    Ok(Some(character)) => said.push(character),
+                    Ok(None) => said.push_str(
+                        resolve_predefined_entity(&name)
+                            .ok_or_else(|| malformed(&"it refers to an entity of its own"))?,
+                    ),
+                    Err(error) => return Err(malformed(&error)),
+                },
+                Event::DocType(_) => return Err(malformed(&"it has a document type")),
+                Event::Eof if !place.is_empty() => return Err(malformed(&"it ends too early")),
+                Event::Eof => {
+                    let needed = [QUANTITY, CALLER_REFERENCE];
+                    return match needed.iter().find(|needed| !met.contains(needed)) {
+                        Some(missing) => Err(malformed(&format!("it lacks {missing}"))),
+                        None => Ok(read),
+                    };
+                }
+                Event::Decl(_) | Event::PI(_) | Event::Comment(_) | Event::Empty(_) => {}
             }
-            Event::Eof if depth > 0 => return Err(malformed(&"it ends too early")),
-            Event::Eof => return Ok(()),
-            _ => {}
         }
     }
+}
+
+/// SkyCMS's driver writes no namespace; each version of the API has one of its own, and the same
+/// batch.
+fn is_ours(namespace: &ResolveResult<'_>) -> bool {
+    match namespace {
+        ResolveResult::Unbound => true,
+        ResolveResult::Bound(namespace) => namespace
+            .into_inner()
+            .strip_prefix("http://cloudfront.amazonaws.com/doc/")
+            .and_then(|rest| rest.strip_suffix('/'))
+            .is_some_and(super::version::is_version),
+        ResolveResult::Unknown(_) => false,
+    }
+}
+
+/// Declarations of namespaces, and attributes in others than CloudFront's, say nothing of a batch.
+fn must_have_no_attributes(
+    element: &BytesStart<'_>,
+    namespaces: &NamespaceResolver,
+) -> Result<(), Fault> {
+    for attribute in element.attributes() {
+        let name = attribute.map_err(|error| malformed(&error))?.key;
+        let (namespace, _) = namespaces.resolve_attribute(name);
+        let is_foreign = matches!(namespace, ResolveResult::Bound(_)) && !is_ours(&namespace);
+        if !is_foreign && name.as_namespace_binding().is_none() {
+            let name = name.into_inner();
+            return Err(malformed(&format!("it has no attribute {name:.100}")));
+        }
+    }
+    Ok(())
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Fault {
@@ -205,6 +248,27 @@ mod tests {
         )
         .unwrap();
         assert_eq!(batch.paths, ["/café"]);
+    }
+
+    #[test]
+    fn namespaces_are_read_as_xml_has_them() {
+        let prefixed = r#"<cf:InvalidationBatch xmlns:cf="http://cloudfront.amazonaws.com/doc/2020-05-31/"
+            xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="x y" xml:lang="en">
+            <cf:Paths><cf:Quantity> 1 </cf:Quantity><cf:Items><cf:Path><![CDATA[/a&b]]></cf:Path></cf:Items></cf:Paths>
+            <cf:CallerReference>r</cf:CallerReference></cf:InvalidationBatch>"#;
+        let batch = Batch::read(prefixed.as_bytes()).unwrap();
+        assert_eq!(batch.paths, ["/a&b"]);
+        for (from, to) in [
+            ("2020-05-31", "latest"),
+            ("xmlns:cf=", "xmlns:fc="),
+            ("<cf:Path>", "<cf:Path a='b'>"),
+            ("<cf:Path>", "<cf:Path cf:a='b'>"),
+            ("<cf:Path>", "<cf:Path unbound:a='b'>"),
+            ("<cf:Paths>", "<cf:Paths>text"),
+            ("<cf:Quantity> 1 </cf:Quantity>", ""),
+        ] {
+            assert_eq!(code(&prefixed.replace(from, to)), "MalformedInput", "{to}");
+        }
     }
 
     #[test]
