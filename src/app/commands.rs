@@ -15,18 +15,21 @@ pub async fn reseal(
     clock: &Clock,
     remove_unreadable: bool,
 ) -> Result<Resealed, AppError> {
-    let database = Database::migrated(config, clock).await?;
-    let done = database.store.reseal(remove_unreadable).await;
-    database.close().await;
-    done.map_err(AppError::of_keys)
+    Database::work(config, clock, async |store| {
+        store
+            .reseal(remove_unreadable)
+            .await
+            .map_err(AppError::of_keys)
+    })
+    .await
 }
 
 /// Makes a one-time link that sets the admin's password, for whoever has forgotten it, and gives
 /// its address.
 pub async fn set_up_link(config: &Config, clock: &Clock) -> Result<String, AppError> {
-    let database = Database::migrated(config, clock).await?;
     let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
-    let link = first_start::new_set_up_link(&database.store, clock, &public).await;
-    database.close().await;
-    Ok(link?)
+    Database::work(config, clock, async |store| {
+        Ok(first_start::new_set_up_link(store, clock, &public).await?)
+    })
+    .await
 }

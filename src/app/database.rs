@@ -41,9 +41,21 @@ pub(crate) fn host_without_tls(config: &Config) -> Option<String> {
 }
 
 impl Database {
-    /// Reaches for `DATABASE_URL`'s server, or starts the machine's own PostgreSQL as a child. The
-    /// schema stays as it is.
+    /// Reaches for the database of a service that may be running, for a command. The schema stays as it
+    /// is.
     pub(crate) async fn open(config: &Config, clock: &Clock) -> Result<Self, AppError> {
+        match Self::own(config, clock).await {
+            Err(error @ AppError::Postgres(embedded_postgres::Error::InUse(_))) => {
+                let running = embedded_postgres::running(&config.data_dir, DATABASE_NAME);
+                Self::at(running.ok_or(error)?, None, config, clock)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Reaches for `DATABASE_URL`'s server, or starts the machine's own PostgreSQL as a child, which
+    /// nobody else may have started.
+    async fn own(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         let (options, embedded) = if let Some(url) = &config.database_url {
             let options = PgConnectOptions::from_str(url.expose_secret())
                 .map_err(|_| AppError::DatabaseUrl)?;
@@ -52,6 +64,15 @@ impl Database {
             let embedded = Embedded::start(&config.data_dir, DATABASE_NAME).await?;
             (embedded.connect_options(), Some(embedded))
         };
+        Self::at(options, embedded, config, clock)
+    }
+
+    fn at(
+        options: PgConnectOptions,
+        embedded: Option<Embedded>,
+        config: &Config,
+        clock: &Clock,
+    ) -> Result<Self, AppError> {
         let sealer = Sealer::new(&first_start::encryption_keys(config, clock)?)?;
         Ok(Self {
             store: Store::new(options, sealer),
@@ -59,11 +80,26 @@ impl Database {
         })
     }
 
-    /// The same, with the schema brought up to date.
-    pub(crate) async fn migrated(config: &Config, clock: &Clock) -> Result<Self, AppError> {
-        let database = Self::open(config, clock).await?;
+    /// The service's own, with the schema brought up to date.
+    pub(super) async fn of_service(config: &Config, clock: &Clock) -> Result<Self, AppError> {
+        let database = Self::own(config, clock).await?;
         migrate(&database.store).await?;
         Ok(database)
+    }
+
+    /// Does a command's work, with the schema brought up to date.
+    pub(crate) async fn work<T, E: From<AppError>>(
+        config: &Config,
+        clock: &Clock,
+        work: impl AsyncFnOnce(&Store) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let database = Self::open(config, clock).await?;
+        let done = match migrate(&database.store).await {
+            Ok(()) => work(&database.store).await,
+            Err(error) => Err(error.into()),
+        };
+        database.close().await;
+        done
     }
 
     /// Closes the connections, and stops what was started.

@@ -156,7 +156,7 @@ impl App {
                  ?sslmode=disable where the network between is trusted"
             );
         }
-        let Database { store, embedded } = Database::migrated(config, &clock).await?;
+        let Database { store, embedded } = Database::of_service(config, &clock).await?;
         store.check_keys().await.map_err(AppError::of_keys)?;
         first_start::seed(&store, config, &clock).await?;
 

@@ -11,7 +11,7 @@ use crate::admin::fresh_key_pair;
 use crate::app::Database;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::{AuditAction, DEFAULT_SITE, NewKeyPair, SiteName};
+use crate::domain::{AuditAction, DEFAULT_SITE, GivenName, NewKeyPair, SiteName};
 use crate::store::{KeyPairView, SiteId, Store};
 
 const EXAMPLES: &str = "\
@@ -23,7 +23,7 @@ Examples:
   skycms-cdn key revoke SKYCABCDEFGHIJKLMNOP
 
 Give the pair to the sender, and the address of this service as AWS_ENDPOINT_URL_CLOUDFRONT. A running service sees each
-change at once. With the embedded database, stop the service first, or make the pair on its settings page.";
+change at once.";
 
 /// List, create, rotate and revoke key pairs of the CloudFront-compatible endpoint
 #[derive(Args)]
@@ -46,7 +46,7 @@ enum KeyCommand {
     /// Make a key pair, and print it
     Create {
         /// What its sender is called
-        name: String,
+        name: GivenName,
         /// Take `/*` as the home page with its related pages, not as the whole site
         #[arg(long)]
         home: bool,
@@ -66,10 +66,7 @@ enum KeyCommand {
 impl Keys {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
         let clock = Clock::system();
-        let database = Database::migrated(config, &clock).await?;
-        let done = self.act(&database.store, &clock).await;
-        database.close().await;
-        done
+        Database::work(config, &clock, async |store| self.act(store, &clock).await).await
     }
 
     async fn act(self, store: &Store, clock: &Clock) -> Result<(), CliError> {
@@ -85,7 +82,7 @@ impl Keys {
             KeyCommand::Create { name, home } => {
                 let pair = fresh_key_pair(clock);
                 store
-                    .add_key_pair(site, clock.id(), &name, &pair, home, clock.now())
+                    .add_key_pair(site, clock.id(), name.as_str(), &pair, home, clock.now())
                     .await?;
                 let detail = format!("{}, {name}", pair.access_key_id);
                 record(AuditAction::CreatedKeyPair, &detail).await?;
@@ -151,8 +148,13 @@ async fn list(store: &Store, site: SiteId, json: bool) -> Result<(), CliError> {
         } else {
             let used =
                 last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
+            let home = if pair.everything_is_home {
+                "  `/*` is the home page"
+            } else {
+                ""
+            };
             say(format_args!(
-                "{}  {}  {used}",
+                "{}  {}  {used}{home}",
                 pair.access_key_id, pair.name
             ));
         }

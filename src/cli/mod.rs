@@ -157,7 +157,7 @@ impl Command {
         self.act(config).await.map_err(|error| match error {
             CliError::App(AppError::Postgres(embedded_postgres::Error::InUse(directory))) => {
                 CliError::Failed(format!(
-                    "{} is in use by a running service: stop it first, or do this on its pages",
+                    "{} is in use by a service that is starting or stopping: try again in a moment",
                     directory.display()
                 ))
             }

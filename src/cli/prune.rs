@@ -8,7 +8,7 @@ use crate::app::Database;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::janitor;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,14 +32,12 @@ pub struct Prune {
 impl Prune {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
         let days = self.older_than.unwrap_or(config.history_days);
-        let database = Database::migrated(config, &Clock::system()).await?;
-        let done = self.prune(&database.store, days).await;
-        database.close().await;
-        say(done?);
+        let prune = async |store: &Store| self.prune(store, days).await;
+        say(Database::work(config, &Clock::system(), prune).await?);
         Ok(())
     }
 
-    async fn prune(&self, store: &Store, days: u16) -> Result<String, StoreError> {
+    async fn prune(&self, store: &Store, days: u16) -> Result<String, CliError> {
         let clock = Clock::system();
         let before = clock.now() - time::Duration::days(days.into());
         if self.dry_run {

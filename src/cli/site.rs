@@ -88,10 +88,8 @@ impl From<SiteError> for CliError {
 
 impl Sites {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
-        let database = Database::migrated(config, &Clock::system()).await?;
-        let done = self.command.run(config, &database.store).await;
-        database.close().await;
-        done
+        let run = async |store: &Store| self.command.run(config, store).await;
+        Database::work(config, &Clock::system(), run).await
     }
 }
 

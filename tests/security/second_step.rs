@@ -1,6 +1,8 @@
 //! The second step: codes of an authenticator app.
 
 use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::Duration;
 
@@ -48,6 +50,10 @@ async fn a_code_is_asked_for_and_works_once() {
     let mut owner = service.browser();
     assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
     let secret = offered(&mut owner).await;
+    let page = owner.get("/password/second-step").await.body;
+    let (_, picture) = page.split_once("data:image/svg+xml;base64,").unwrap();
+    let picture = STANDARD.decode(picture.split('"').next().unwrap()).unwrap();
+    assert!(String::from_utf8(picture).unwrap().ends_with("</svg>"));
     let first = code(&service, &secret);
     let on = async |owner: &mut Browser<'_>, password: &str, code: &str| {
         let fields = [

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -49,12 +49,7 @@ impl Cluster {
     }
 
     pub(super) fn connect_options(&self, database: &str) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(self.socket_dir.path())
-            .port(PORT)
-            .username(&self.name)
-            .database(database)
-            .ssl_mode(PgSslMode::Disable)
+        connect_options(self.socket_dir.path(), &self.name).database(database)
     }
 
     /// One of PostgreSQL's programs, run as its account, out of reach of Ctrl-C, and without our
@@ -272,6 +267,16 @@ impl Cluster {
             detail,
         }
     }
+}
+
+/// Reaches the server whose socket is there, and the database that is called like its superuser.
+pub(super) fn connect_options(socket_dir: &Path, name: &str) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(socket_dir)
+        .port(PORT)
+        .username(name)
+        .database(name)
+        .ssl_mode(PgSslMode::Disable)
 }
 
 /// The line of a program's output that says why it ended.

@@ -118,6 +118,14 @@ pub fn is_initialised(data_dir: &Path) -> bool {
     data_dir.join("postgres/PG_VERSION").exists()
 }
 
+/// How to reach the server that another process runs in `data_dir`: PostgreSQL's own lock file says
+/// where its socket is.
+pub fn running(data_dir: &Path, name: &str) -> Option<PgConnectOptions> {
+    let recorded = data_dir::read_theirs(&data_dir.join("postgres/postmaster.pid")).ok()?;
+    let socket_dir = recorded.lines().nth(4).filter(|line| !line.is_empty())?;
+    Some(cluster::connect_options(Path::new(socket_dir), name))
+}
+
 /// Restarts the server whenever it dies, until asked to stop.
 async fn supervise(
     cluster: Cluster,

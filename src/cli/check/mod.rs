@@ -154,14 +154,6 @@ async fn open(report: &mut Report, config: &Config) -> Option<Database> {
     }
     match Database::open(config, &Clock::system()).await {
         Ok(database) => Some(database),
-        Err(AppError::Postgres(embedded_postgres::Error::InUse(directory))) => {
-            report.warn(
-                "database",
-                format!("{} is in use by a running service", directory.display()),
-                "Its settings page tests the connection to AWS; to check the rest, stop it first.",
-            );
-            None
-        }
         Err(error) => {
             report.fail("database", error, None);
             None

@@ -71,12 +71,11 @@ impl ImportSkycms {
         });
         let settings = Settings::parse(&imported.form, &[])
             .map_err(|errors| CliError::WrongUse(format!("the row's Value: {errors}")))?;
-        let database = Database::migrated(config, &Clock::system()).await?;
-        let done = self
-            .save(config, &database.store, &settings, publisher.as_ref())
-            .await;
-        database.close().await;
-        done
+        let save = async |store: &Store| {
+            self.save(config, store, &settings, publisher.as_ref())
+                .await
+        };
+        Database::work(config, &Clock::system(), save).await
     }
 
     fn read(&self) -> Result<String, CliError> {

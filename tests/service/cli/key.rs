@@ -53,6 +53,7 @@ async fn a_key_pair_is_made_used_rotated_and_revoked_beside_a_running_service() 
     assert!(listed["rotated_at"].is_null(), "{listed}");
     eventually("its use to be noted", || async {
         let said = run(&variables, &["key", "list"]).await;
+        assert!(said.stdout.contains("`/*` is the home page"), "{said:?}");
         (!said.stdout.contains("never used")).then_some(())
     })
     .await;
@@ -77,6 +78,11 @@ async fn a_key_pair_is_made_used_rotated_and_revoked_beside_a_running_service() 
     run(&variables, &["key", "create", "x", "--site", "shop"])
         .await
         .assert_failed(2, &["there is no site `shop`"]);
+    for name in ["", " ", "a\nb", &"x".repeat(101)] {
+        run(&variables, &["key", "create", name])
+            .await
+            .assert_failed(2, &["must have 1 to 100 characters"]);
+    }
     let mut connection = database.connect().await;
     let audit: Vec<String> = sqlx::query_scalar("SELECT what FROM audit ORDER BY at")
         .fetch_all(&mut connection)

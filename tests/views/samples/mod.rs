@@ -516,6 +516,7 @@ pub(crate) fn second_step() -> SecondStepPage {
         new: Some(NewSecondStep {
             secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".into(),
             address: "otpauth://totp/skycms-cdn:admin?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=skycms-cdn".into(),
+            picture: "data:image/svg+xml;base64,PHN2Zy8+".into(),
         }),
         error: Some("The password or the code is wrong. Each code works once.".into()),
     }

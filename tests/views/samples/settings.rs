@@ -178,6 +178,8 @@ pub(crate) fn hook() -> HookPage {
         url: "https://editor.example.com/cdn/api/sites/default/publishes".into(),
         revealed: vec![],
         token_name: Field::default(),
+        key_name: Field::default(),
+        key_is_home: false,
         tokens: vec![
             Token {
                 id: "1".into(),

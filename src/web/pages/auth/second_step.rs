@@ -4,6 +4,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use qrcode::QrCode;
+use qrcode::render::svg;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -117,16 +121,24 @@ fn refuse(
 
 fn page(owner: &Owner, new: Option<SecondStep>, error: Option<String>) -> Result<SecondStepPage> {
     let new = new.map(|step| {
-        Ok(NewSecondStep {
+        let address = step.address().map_err(|_| Error::Internal)?;
+        let address = address.expose_secret().to_owned();
+        Ok::<_, Error>(NewSecondStep {
             secret: step.secret().expose_secret().to_owned(),
-            address: step.address()?.expose_secret().to_owned(),
+            picture: picture(&address)?,
+            address,
         })
     });
     Ok(SecondStepPage {
         layout: owner.visitor().layout(Nav::Elsewhere),
-        new: new
-            .transpose()
-            .map_err(|_: crate::domain::second_step::NotASecondStep| Error::Internal)?,
+        new: new.transpose()?,
         error,
     })
+}
+
+/// An address as a QR code, for an app on another device.
+fn picture(address: &str) -> Result<String> {
+    let code = QrCode::new(address).map_err(|_| Error::Internal)?;
+    let svg = STANDARD.encode(code.render::<svg::Color<'_>>().build());
+    Ok(format!("data:image/svg+xml;base64,{svg}"))
 }

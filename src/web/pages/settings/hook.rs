@@ -59,14 +59,15 @@ pub(crate) async fn send_test(
     Ok(visit.see(&format!("/activity/{shown}")))
 }
 
-/// The page with the name of a new token as it was typed.
-pub(super) async fn refuse_name(
+/// The page with what was typed for a new token or key pair.
+pub(super) async fn refuse(
     state: &AppState,
     visit: &Visit,
-    token_name: Field,
+    type_in: impl FnOnce(&mut HookPage),
 ) -> Result<Response> {
-    let page = page(state, visit, None, Vec::new()).await?;
-    refused(HookPage { token_name, ..page })
+    let mut page = page(state, visit, None, Vec::new()).await?;
+    type_in(&mut page);
+    refused(page)
 }
 
 /// Asks before something ends that a publisher may be using.
@@ -132,6 +133,8 @@ async fn page(
             .collect(),
         revealed,
         token_name: Field::default(),
+        key_name: Field::default(),
+        key_is_home: false,
         tokens: tokens
             .map(|token| Token {
                 id: token.id.to_string(),

@@ -6,15 +6,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{ask, reveal, revoked};
-use super::tokens::{Numbered, confirmed, name_of};
+use super::hook::{ask, refuse, reveal, revoked};
+use super::tokens::{Numbered, confirmed};
 use crate::admin::fresh_key_pair;
-use crate::domain::{AuditAction, NewKeyPair};
+use crate::domain::{AuditAction, GivenName, NewKeyPair};
 use crate::store::KeyPairView;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::OnceKey;
-use crate::web::pages::views::Revealed;
+use crate::web::pages::views::{Field, Revealed};
 use crate::web::pages::visit::{Confirmation, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
@@ -36,8 +36,17 @@ pub(crate) async fn create(
     visit: Visit,
     Form(new): Form<NewKey>,
 ) -> Result<Response> {
-    let name = name_of(&new.name).unwrap_or_else(|| words::UNNAMED.to_owned());
-    let values = ["key pair", visit.site.name.as_str(), &name, &new.everything];
+    let is_home = new.everything == "home";
+    let Ok(name) = new.name.parse::<GivenName>() else {
+        let why = words::NAMELESS.to_owned();
+        return refuse(&state, &visit, |page| {
+            page.key_name = Field::typed(new.name, Some(why));
+            page.key_is_home = is_home;
+        })
+        .await;
+    };
+    let name = name.as_str();
+    let values = ["key pair", visit.site.name.as_str(), name, &new.everything];
     let fresh = in_one(&fresh_key_pair(&state.clock));
     let (pair, is_first) = new.once.answer(&state, &values, fresh).await?;
     let pair = in_two(&pair)?;
@@ -45,10 +54,9 @@ pub(crate) async fn create(
         return reveal(&state, &visit, shown(&pair)).await;
     }
     let (id, now) = (state.clock.id(), state.clock.now());
-    let is_home = new.everything == "home";
     state
         .store
-        .add_key_pair(visit.site.id, id, &name, &pair, is_home, now)
+        .add_key_pair(visit.site.id, id, name, &pair, is_home, now)
         .await?;
     let detail = format!("{}, {name}", pair.access_key_id);
     visit

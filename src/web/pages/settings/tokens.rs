@@ -6,10 +6,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{ask, refuse_name, reveal, revoked};
+use super::hook::{ask, refuse, reveal, revoked};
 use crate::admin::fresh_token;
-use crate::domain::AuditAction;
-use crate::domain::HookSecret;
+use crate::domain::{AuditAction, GivenName, HookSecret};
 use crate::store::FormHash;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
@@ -18,9 +17,6 @@ use crate::web::pages::views::{Field, Revealed};
 use crate::web::pages::visit::{Confirmation, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
-
-/// The longest name of a token.
-const LONGEST_NAME: usize = 100;
 
 /// The name of a new token.
 #[derive(Default, Deserialize)]
@@ -42,27 +38,32 @@ pub(crate) async fn create_token(
     visit: Visit,
     Form(new): Form<NewToken>,
 ) -> Result<Response> {
-    let refuse = |name: &str, error| refuse_name(&state, &visit, Field::typed(name, Some(error)));
-    let Some(name) = name_of(&new.name) else {
-        return refuse("", words::NAMELESS.to_owned()).await;
+    let refuse = |why: String| {
+        refuse(&state, &visit, |page| {
+            page.token_name = Field::typed(&new.name, Some(why));
+        })
     };
-    let values = ["token", visit.site.name.as_str(), &name];
+    let Ok(name) = new.name.parse::<GivenName>() else {
+        return refuse(words::NAMELESS.to_owned()).await;
+    };
+    let name = name.as_str();
+    let values = ["token", visit.site.name.as_str(), name];
     let token = fresh_token(&state.clock);
     let (token, is_first) = new.once.answer(&state, &values, token).await?;
     let (id, now) = (state.clock.id(), state.clock.now());
     let store = &state.store;
     if !store
-        .add_token(visit.site.id, id, &name, &token, false, now)
+        .add_token(visit.site.id, id, name, &token, false, now)
         .await?
     {
-        return refuse(&name, words::name_taken(&name)).await;
+        return refuse(words::name_taken(name)).await;
     }
     if is_first {
-        let detail = Some(name.clone());
+        let detail = Some(name.to_owned());
         visit.audit(AuditAction::CreatedToken, detail).await?;
         state.refresh_sites().await;
     }
-    reveal(&state, &visit, vec![revealed_token(&name, &token)]).await
+    reveal(&state, &visit, vec![revealed_token(name, &token)]).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/reveal`: shows the token that the first start made, this once.
@@ -178,12 +179,6 @@ pub(super) fn confirmed() -> Vec<(&'static str, String)> {
 async fn again(state: &AppState, form: &FormHash) -> Result<SecretString> {
     let answer = state.store.form_answer(form, state.clock.now()).await?;
     answer.ok_or(Error::NotFound)
-}
-
-/// A name as it was typed; none: it is empty.
-pub(super) fn name_of(given: &str) -> Option<String> {
-    let name: String = given.trim().chars().take(LONGEST_NAME).collect();
-    (!name.is_empty()).then_some(name)
 }
 
 fn revealed_token(name: &str, token: &SecretString) -> Revealed {

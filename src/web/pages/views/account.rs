@@ -87,6 +87,8 @@ pub struct NewSecondStep {
     pub secret: String,
     /// The address that opens an app with it.
     pub address: String,
+    /// The same as a picture.
+    pub picture: String,
 }
 
 /// Who is signed in. Forms: `POST …/sessions/{id}/end` and `POST …/sessions/end-others`.

@@ -59,6 +59,9 @@ pub struct HookPage {
     /// The key pairs, oldest first: `POST …/settings/cdn/keys` (`name`, `everything`),
     /// `…/keys/{id}/rotate`, `…/keys/{id}/revoke`.
     pub keys: Vec<KeyPair>,
+    /// What was typed for a new one.
+    pub key_name: Field,
+    pub key_is_home: bool,
 }
 
 impl HookPage {

@@ -211,8 +211,9 @@ pub fn tested(distribution: &DistributionId, passed: bool) -> String {
     }
 }
 
-/// A token without a name.
-pub const NAMELESS: &str = "Give the token a name, so that you will know later who has it.";
+/// A token or key pair without a usable name.
+pub const NAMELESS: &str =
+    "Give it a name of 1 to 100 characters, so that you will know later who has it.";
 
 /// A token whose name another one has.
 pub fn name_taken(name: &str) -> String {
@@ -220,9 +221,6 @@ pub fn name_taken(name: &str) -> String {
         "There is a token called “{name}” already. Choose another name, or revoke that one first."
     )
 }
-
-/// The name of a key pair that was given none.
-pub const UNNAMED: &str = "Unnamed";
 
 /// A token that is shown once.
 pub fn token(name: &str) -> String {

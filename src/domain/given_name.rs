@@ -1,0 +1,54 @@
+//! What people call the tokens and key pairs that they make.
+
+use std::fmt;
+use std::str::FromStr;
+
+const LONGEST: usize = 100;
+
+/// A name by which somebody will know later who has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenName(String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must have 1 to 100 characters, none of them a control character")]
+pub struct NotAName;
+
+impl GivenName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for GivenName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        let text = text.trim();
+        let is_name = (1..=LONGEST).contains(&text.chars().count());
+        if !is_name || text.contains(char::is_control) {
+            return Err(NotAName);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for GivenName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_be_read_and_is_not_long() {
+        let name = |text: &str| text.parse::<GivenName>().map(|name| name.0);
+        assert_eq!(name(" Café “Wagtail” "), Ok("Café “Wagtail”".to_owned()));
+        assert_eq!(name(&"é".repeat(100)), Ok("é".repeat(100)));
+        for bad in ["", " \t", "a\0b", "a\nb", &"x".repeat(101)] {
+            assert_eq!(name(bad), Err(NotAName), "{bad:?}");
+        }
+    }
+}
