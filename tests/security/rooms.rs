@@ -1,7 +1,12 @@
 //! Memory, connections and tries that one caller may take, and what is left for the others.
 
-use axum::body::Body;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
 use http::Request;
+use hyper::body::Frame;
 use skycms_cdn::store::Role;
 
 use crate::embed::{claims, open, token};
@@ -25,6 +30,70 @@ async fn a_form_has_sixteen_kilobytes_and_one_of_paths_more() {
     let paths: Vec<String> = (0..3_000).map(|n| format!("/page/{n}")).collect();
     let answer = admin.post("/purge", &[("items", &paths.join("\n"))]).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
+}
+
+/// A body that nobody may begin to read.
+struct Unread;
+
+impl HttpBody for Unread {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("the body is read");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_of_a_body_that_no_proof_can_belong_to() {
+    let service = Service::start().await;
+    let now = service.now().to_string();
+    let hook = "/api/sites/default/publishes";
+    let endpoint = "/2020-05-31/distribution/E2SANDBOX0CDN1/invalidation";
+    let day = service.state.clock.now();
+    let (day, at) = (
+        format!(
+            "{:04}{:02}{:02}",
+            day.year(),
+            u8::from(day.month()),
+            day.day()
+        ),
+        format!("T{:02}{:02}{:02}Z", day.hour(), day.minute(), day.second()),
+    );
+    let sent_at = format!("{day}{at}");
+    let by_nobodys_key = format!(
+        "AWS4-HMAC-SHA256 Credential=SKYCNOBODYSKEYPAIR01/{day}/us-east-1/cloudfront/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature=00"
+    );
+    for (path, headers, status) in [
+        (hook, vec![], 401),
+        (hook, vec![("authorization", "Bearer skycdn_nobodys")], 401),
+        (
+            hook,
+            vec![
+                ("webhook-id", "msg_1"),
+                ("webhook-timestamp", &now),
+                ("webhook-signature", "v2,AAAA"),
+            ],
+            401,
+        ),
+        (endpoint, vec![], 403),
+        (
+            endpoint,
+            vec![("authorization", &by_nobodys_key), ("x-amz-date", &sent_at)],
+            403,
+        ),
+    ] {
+        let request = Request::post(path).header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let answer = service.answer(request.body(Body::new(Unread)).unwrap());
+        assert_eq!(answer.await.status(), status, "{path} {headers:?}");
+    }
 }
 
 #[tokio::test]

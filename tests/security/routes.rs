@@ -1,5 +1,8 @@
 //! Every route × every kind of caller, against the table in docs/SECURITY.md.
 
+use std::fs;
+use std::path::PathBuf;
+
 use axum::body::Body;
 use http::{Method, Request};
 use skycms_cdn::store::Role;
@@ -40,6 +43,35 @@ async fn every_route_answers_as_documented() {
         DOCUMENT.contains(&table),
         "docs/SECURITY.md does not have this table:\n\n{table}"
     );
+}
+
+/// What the last column of a table names, between backticks, is a test.
+#[test]
+fn every_test_that_the_document_names_is_there() {
+    let mut sources = String::new();
+    let mut folders: Vec<PathBuf> = ["src", "tests", "crates"].map(PathBuf::from).into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let tables = DOCUMENT.split("\n\n");
+    let named = tables
+        .filter(|table| table.contains("| shown by |\n"))
+        .flat_map(str::lines)
+        .filter_map(|row| row.rsplit('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let mut count = 0;
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "no test {name}");
+        count += 1;
+    }
+    assert!(count > 30, "{count}");
 }
 
 /// What the rule says must not happen, whatever the document says.

@@ -64,13 +64,18 @@ impl Signature {
         if (now - sent).abs() > TOLERANCE {
             return Err(Error::BadSignature(TOO_OLD));
         }
-        let signatures = signatures
+        let signatures: Vec<_> = signatures
             .to_str()
             .unwrap_or_default()
             .split_ascii_whitespace()
             .filter_map(|entry| STANDARD.decode(entry.strip_prefix("v1,")?).ok())
             .take(MOST_SIGNATURES)
             .collect();
+        if signatures.is_empty() {
+            return Err(Error::BadSignature(
+                "`webhook-signature` must be `v1,` and the signature in Base64.",
+            ));
+        }
         Ok(Some(Self {
             id: id.to_owned(),
             timestamp: timestamp.to_owned(),
