@@ -48,7 +48,7 @@ impl Source {
 
 /// How pages look, where the browser is not to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "lowercase", const_into_str)]
+#[strum(serialize_all = "lowercase", const_into_str, ascii_case_insensitive)]
 pub enum Theme {
     Dark,
     Light,

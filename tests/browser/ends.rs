@@ -95,7 +95,7 @@ async fn what_nobody_can_know_is_told_as_such() {
     browser.assert_sees(".timeline", "Unconfirmed").await;
     browser.assert_sees(".invalidation", "No ID").await;
     browser
-        .assert_sees(".invalidation .fix", "Nothing: the purge is under way.")
+        .assert_sees(".invalidation .fix", "Nothing: CloudFront took the purge.")
         .await;
     browser.assert_does_not_see("#publish", "Try again").await;
 

@@ -292,9 +292,9 @@ async fn a_theme_lasts_as_long_as_the_session() {
         let token = token(&claims(&service, "Editors"));
         format!("/embed?theme={theme}&token={token}")
     };
-    for theme in ["dark", "light"] {
+    for (given, theme) in [("dark", "dark"), ("Light", "light")] {
         let mut browser = service.browser();
-        assert_eq!(browser.get(&path(theme)).await.status, 303);
+        assert_eq!(browser.get(&path(given)).await.status, 303);
         let page = browser.get("/activity").await.body;
         assert!(page.contains(&format!(r#"data-theme="{theme}""#)));
     }

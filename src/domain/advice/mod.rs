@@ -260,7 +260,7 @@ fn already_used() -> Advice {
     advice(
         "CloudFront accepted this invalidation at an earlier attempt, whose answer was lost. Its ID is not known, so \
          its progress cannot be asked for.",
-        "Nothing: the purge is under way. A test has to be started again.",
+        "Nothing: CloudFront took the purge. Only a test has to be started again.",
     )
 }
 

@@ -160,27 +160,27 @@ fn batch_of(caller_reference: String, path: Vec<String>) -> InvalidationBatch {
 }
 
 fn ended_badly(publish: &Publish) -> Fault {
-    let error = publish
-        .invalidations
-        .iter()
-        .find_map(|invalidation| Some((invalidation.error.as_ref()?, invalidation.fix.as_deref())));
-    let why = error.map_or_else(String::new, |(error, fix)| {
-        let fix = fix.map(|fix| format!(" {fix}")).unwrap_or_default();
-        format!(": {}: {}{fix}", error.code, error.message)
+    let mut invalidations = publish.invalidations.iter();
+    let at_fault = invalidations.find(|invalidation| invalidation.error.is_some());
+    let why = at_fault.and_then(|invalidation| {
+        let (error, fix) = (invalidation.error.as_ref()?, &invalidation.fix);
+        let fix = fix.as_ref().map(|fix| format!(" {fix}"));
+        let fix = fix.unwrap_or_default();
+        Some(format!(": {}: {}{fix}", error.code, error.message))
     });
-    match publish.state {
-        PublishState::Unconfirmed => Fault::bad_request(
-            "InvalidationUnconfirmed",
-            format!(
-                "CloudFront accepted the invalidation, but its answer was lost with the connection, so that nobody \
-                 can ask how far it is{why}"
-            ),
-        ),
-        _ => Fault::bad_request(
-            "InvalidationFailed",
-            format!("CloudFront did not take the invalidation{why}"),
-        ),
+    let why = why.unwrap_or_default();
+    if publish.state == PublishState::Failed {
+        let said = format!("CloudFront did not take the invalidation{why}");
+        return Fault::bad_request("InvalidationFailed", said);
     }
+    let said = if at_fault.is_some_and(|invalidation| invalidation.cloudfront_id.is_some()) {
+        format!("CloudFront accepted the invalidation, but does not say how far it is{why}")
+    } else {
+        "CloudFront accepted the invalidation, but its answer was lost with the connection, so that nobody can ask how \
+         far it is"
+            .to_owned()
+    };
+    Fault::bad_request("InvalidationUnconfirmed", said)
 }
 
 #[derive(Deserialize)]
