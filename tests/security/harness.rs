@@ -17,16 +17,16 @@ use skycms_cdn::config::Config;
 use skycms_cdn::store::{Beginning, Role, Session, Source, hash};
 use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
-
 use tower::ServiceExt as _;
 
-use crate::support::Database;
+use crate::support::{
+    Cookies, DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, SECRET, form, keep, present,
+};
 
 pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
 pub(crate) const TOKEN: &str = "skycdn_planted_publish_token_of_default";
 pub(crate) const HOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub(crate) const EMBED_SECRET: &str = "an embed secret that is long enough";
-pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const HOME: &str = "192.0.2.10";
 
 /// Every line that any test's service logs, at the most talkative level.
@@ -77,19 +77,16 @@ pub(crate) fn config(database: &Database, more: &[(&str, &str)]) -> Config {
     let mut variables: BTreeMap<&str, &str> = [
         ("LISTEN_ADDR", "127.0.0.1:0"),
         ("DATABASE_URL", database.url.as_str()),
-        ("ENCRYPTION_KEY", KEY),
+        ("ENCRYPTION_KEY", ENCRYPTION_KEY),
         ("PUBLISH_TOKEN", TOKEN),
         ("PUBLISH_HOOK_SECRET", HOOK_SECRET),
         ("EMBED_JWT_SECRET", EMBED_SECRET),
         ("ADMIN_PASSWORD", PASSWORD),
         // Nothing listens there.
         ("AWS_ENDPOINT_URL_CLOUDFRONT", "http://127.0.0.1:9"),
-        ("CloudFront__DistributionId", "E2SANDBOX0CDN1"),
-        ("CloudFront__AccessKeyId", "AKIASANDBOX000000001"),
-        (
-            "CloudFront__SecretAccessKey",
-            "sandbox/demo/secret/of/cloudfront/000001",
-        ),
+        ("CloudFront__DistributionId", DISTRIBUTION),
+        ("CloudFront__AccessKeyId", KEY),
+        ("CloudFront__SecretAccessKey", SECRET),
     ]
     .into();
     variables.extend(more.iter().copied());
@@ -136,7 +133,7 @@ impl Service {
         Browser {
             service: self,
             address: address.parse().unwrap(),
-            cookies: BTreeMap::new(),
+            cookies: Cookies::new(),
         }
     }
 
@@ -214,7 +211,7 @@ impl Answer {
 pub(crate) struct Browser<'a> {
     service: &'a Service,
     address: IpAddr,
-    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) cookies: Cookies,
 }
 
 impl Browser<'_> {
@@ -233,10 +230,8 @@ impl Browser<'_> {
         headers: &[(&str, &str)],
         fields: &[(&str, &str)],
     ) -> Answer {
-        let form: String = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
-            .finish();
-        self.request(Method::POST, path, headers, form).await
+        self.request(Method::POST, path, headers, form(fields))
+            .await
     }
 
     pub(crate) async fn sign_in(&mut self, password: &str) -> Answer {
@@ -257,31 +252,16 @@ impl Browser<'_> {
             .method(method)
             .uri(path)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        if !self.cookies.is_empty() {
-            let cookies: Vec<_> = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            request = request.header(header::COOKIE, cookies.join("; "));
-        }
         for (name, value) in headers {
             request.headers_mut().unwrap().insert(
                 http::HeaderName::try_from(*name).unwrap(),
                 value.parse().unwrap(),
             );
         }
-        let request = request.body(Body::from(body)).unwrap();
+        let mut request = request.body(Body::from(body)).unwrap();
+        present(&self.cookies, request.headers_mut());
         let answer = self.service.send(self.address, request).await;
-        for cookie in answer.headers.get_all(header::SET_COOKIE) {
-            let cookie = cookie::Cookie::parse(cookie.to_str().unwrap()).unwrap();
-            if cookie.max_age() == Some(time::Duration::ZERO) {
-                self.cookies.remove(cookie.name());
-            } else {
-                let (name, value) = cookie.name_value();
-                self.cookies.insert(name.into(), value.into());
-            }
-        }
+        keep(&mut self.cookies, &answer.headers);
         answer
     }
 }

@@ -7,8 +7,8 @@ use skycms_cdn::clock::Clock;
 use skycms_cdn::config::Config;
 use time::OffsetDateTime;
 
-use crate::harness::{KEY, Service, config};
-use crate::support::Database;
+use crate::harness::{Service, config};
+use crate::support::{Database, ENCRYPTION_KEY};
 
 const NEW_KEY: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
 
@@ -27,7 +27,10 @@ async fn keys_are_rotated() {
         "{refused}"
     );
     let alone = config(database, &[("ENCRYPTION_KEY", NEW_KEY)]);
-    let both = config(database, &[("ENCRYPTION_KEY", &format!("{NEW_KEY},{KEY}"))]);
+    let both = config(
+        database,
+        &[("ENCRYPTION_KEY", &format!("{NEW_KEY},{ENCRYPTION_KEY}"))],
+    );
     assert!(app::reseal(&alone, &Clock::system(), false).await.is_err());
     assert_eq!(
         app::reseal(&both, &Clock::system(), false)
@@ -38,14 +41,14 @@ async fn keys_are_rotated() {
     );
     assert!(start(database, NEW_KEY).await.is_ok());
     assert!(
-        start(database, KEY).await.is_err(),
+        start(database, ENCRYPTION_KEY).await.is_err(),
         "the old key opens nothing any more"
     );
 
-    let lost = config(database, &[("ENCRYPTION_KEY", KEY)]);
+    let lost = config(database, &[("ENCRYPTION_KEY", ENCRYPTION_KEY)]);
     let done = app::reseal(&lost, &Clock::system(), true).await.unwrap();
     assert_eq!((done.sealed, done.removed), (0, 2));
-    assert!(start(database, KEY).await.is_ok());
+    assert!(start(database, ENCRYPTION_KEY).await.is_ok());
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use serde_json::json;
 use skycms_cdn::cloudfront::{CloudFront, Options};
 use skycms_cdn::dispatcher::Dispatcher;
 
-use crate::harness::{Answer, EMBED_SECRET, HOOK_SECRET, KEY, LOG, PASSWORD, Service, TOKEN, dump};
-use crate::support::{DISTRIBUTION, KEY as ACCESS_KEY, Sandbox};
+use crate::harness::{Answer, EMBED_SECRET, HOOK_SECRET, LOG, PASSWORD, Service, TOKEN, dump};
+use crate::support::{DISTRIBUTION, ENCRYPTION_KEY, KEY, Sandbox};
 
 const AWS_SECRET: &str = "pLanted/secret+of/cloudfront+0123456789a";
 const TYPED_SECRET: &str = "wRong/secret+typed/in+the/form0123456789";
@@ -60,7 +60,7 @@ fn the_search_finds_every_spelling() {
 async fn no_secret_comes_out() {
     let sandbox = Sandbox::start().await;
     sandbox
-        .set_key(ACCESS_KEY, json!({ "secret_access_key": AWS_SECRET }))
+        .set_key(KEY, json!({ "secret_access_key": AWS_SECRET }))
         .await;
     let service = Service::start_with(&[
         ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
@@ -74,12 +74,12 @@ async fn no_secret_comes_out() {
     let dump = dump(&service.database).await;
     let log = LOG.text();
     assert!(log.contains("TRACE aws_"), "the log is complete");
-    assert!(dump.contains(ACCESS_KEY), "the dump is complete");
+    assert!(dump.contains(KEY), "the dump is complete");
     assert!(
         outputs
             .answers
             .iter()
-            .any(|(_, answer)| answer.body.contains(ACCESS_KEY)),
+            .any(|(_, answer)| answer.body.contains(KEY)),
         "the pages are complete"
     );
     let device_and_session = &outputs.cookies;
@@ -88,7 +88,7 @@ async fn no_secret_comes_out() {
         TOKEN,
         HOOK_SECRET,
         EMBED_SECRET,
-        KEY,
+        ENCRYPTION_KEY,
         AWS_SECRET,
         PAIR_SECRET,
         TYPED_SECRET,
@@ -164,7 +164,7 @@ async fn full_run(service: &Service, endpoint: &str) -> Outputs {
         for distribution in ["not an id", DISTRIBUTION] {
             let fields = [
                 ("distribution_id", distribution),
-                ("access_key_id", ACCESS_KEY),
+                ("access_key_id", KEY),
                 ("secret_access_key", secret),
                 ("region", "us-east-1"),
                 ("action", action),

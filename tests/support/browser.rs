@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use http::{Method, Request, header};
+use http::{HeaderMap, Method, Request, header};
 
 use super::{Answer, send};
+
+/// By their names.
+pub(crate) type Cookies = BTreeMap<String, String>;
 
 /// What one person's browser knows of a service.
 #[derive(Clone, Debug)]
 pub(crate) struct Browser {
     base: String,
-    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) cookies: Cookies,
 }
 
 impl Browser {
     pub(crate) fn new(base: &str) -> Self {
         Self {
             base: base.to_owned(),
-            cookies: BTreeMap::new(),
+            cookies: Cookies::new(),
         }
     }
 
@@ -27,14 +30,11 @@ impl Browser {
     }
 
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let form: String = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
-            .finish();
         let headers = [
             ("content-type", "application/x-www-form-urlencoded"),
             ("sec-fetch-site", "same-origin"),
         ];
-        self.request(Method::POST, path, &headers, form.into())
+        self.request(Method::POST, path, &headers, form(fields).into())
             .await
     }
 
@@ -51,24 +51,40 @@ impl Browser {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if !self.cookies.is_empty() {
-            let cookies: Vec<String> = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            request = request.header(header::COOKIE, cookies.join("; "));
-        }
-        let answer = send(request.body(body).unwrap()).await;
-        for cookie in answer.headers.get_all(header::SET_COOKIE) {
-            let cookie = cookie::Cookie::parse(cookie.to_str().unwrap()).unwrap();
-            if cookie.max_age() == Some(time::Duration::ZERO) {
-                self.cookies.remove(cookie.name());
-            } else {
-                let (name, value) = cookie.name_value();
-                self.cookies.insert(name.into(), value.into());
-            }
-        }
+        let mut request = request.body(body).unwrap();
+        present(&self.cookies, request.headers_mut());
+        let answer = send(request).await;
+        keep(&mut self.cookies, &answer.headers);
         answer
+    }
+}
+
+pub(crate) fn form(fields: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish()
+}
+
+/// Sends cookies with a request.
+pub(crate) fn present(cookies: &Cookies, headers: &mut HeaderMap) {
+    if !cookies.is_empty() {
+        let pairs = cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let all = pairs.collect::<Vec<_>>().join("; ");
+        headers.insert(header::COOKIE, all.parse().unwrap());
+    }
+}
+
+/// Keeps the cookies of an answer, and forgets those that it ends.
+pub(crate) fn keep(cookies: &mut Cookies, headers: &HeaderMap) {
+    for cookie in headers.get_all(header::SET_COOKIE) {
+        let cookie = cookie::Cookie::parse(cookie.to_str().unwrap()).unwrap();
+        let (name, value) = cookie.name_value();
+        if cookie.max_age() == Some(time::Duration::ZERO) {
+            cookies.remove(name);
+        } else {
+            cookies.insert(name.into(), value.into());
+        }
     }
 }

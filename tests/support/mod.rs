@@ -19,7 +19,7 @@ mod skycms;
 mod snapshots;
 mod stepped;
 
-pub(crate) use browser::Browser;
+pub(crate) use browser::{Browser, Cookies, form, keep, present};
 pub(crate) use database::{Database, url_of};
 pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, has_ended, send, try_send};
@@ -38,6 +38,7 @@ use std::time::Duration;
 pub(crate) const DISTRIBUTION: &str = "E2SANDBOX0CDN1";
 pub(crate) const KEY: &str = "AKIASANDBOX000000001";
 pub(crate) const SECRET: &str = "sandbox/demo/secret/of/cloudfront/000001";
+pub(crate) const ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// The publish token of site `default`.
 pub(crate) const TOKEN: &str = "skycdn_test_token_of_site_default";
 /// Lets edge checks and notifications go to this machine.
@@ -61,10 +62,7 @@ pub(crate) fn variables(database: &Database, sandbox: &Sandbox) -> Variables {
     [
         ("LISTEN_ADDR", "127.0.0.1:0"),
         ("DATABASE_URL", &database.url),
-        (
-            "ENCRYPTION_KEY",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-        ),
+        ("ENCRYPTION_KEY", ENCRYPTION_KEY),
         ("PUBLISH_TOKEN", TOKEN),
         ("RUST_LOG", "skycms_cdn=debug,warn"),
         ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),

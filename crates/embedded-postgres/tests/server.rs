@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use embedded_postgres::{Embedded, Error};
@@ -14,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 const HELPER: &str = "EMBEDDED_POSTGRES_TEST_DIR";
@@ -23,6 +25,30 @@ const NAME: &str = "embedded_test";
 /// An empty directory: `start` gives it to PostgreSQL's account.
 fn data_dir() -> TempDir {
     tempfile::tempdir().unwrap()
+}
+
+async fn start(dir: &TempDir) -> Embedded {
+    Embedded::start(dir.path(), NAME).await.unwrap()
+}
+
+/// A directory with a cluster whose server has stopped.
+async fn stopped() -> TempDir {
+    let dir = data_dir();
+    start(&dir).await.stop().await;
+    dir
+}
+
+/// Why it does not start there.
+async fn refusal(data_dir: &Path) -> String {
+    let refused = Embedded::start(data_dir, NAME).await.unwrap_err();
+    refused.to_string()
+}
+
+async fn rows(db: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM t")
+        .fetch_one(db)
+        .await
+        .unwrap()
 }
 
 async fn connect(embedded: &Embedded) -> PgConnection {
@@ -55,7 +81,7 @@ fn processes(data_dir: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn a_cold_start_is_private_durable_and_utf8() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let embedded = start(&dir).await;
     let mut db = connect(&embedded).await;
 
     for (name, value) in [
@@ -97,7 +123,7 @@ async fn a_cold_start_is_private_durable_and_utf8() {
 #[tokio::test]
 async fn the_server_does_not_inherit_our_environment() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let embedded = start(&dir).await;
     let environment = fs::read(format!("/proc/{}/environ", postmaster(dir.path()))).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&environment).trim_end_matches('\0'),
@@ -109,7 +135,7 @@ async fn the_server_does_not_inherit_our_environment() {
 #[tokio::test]
 async fn data_outlives_a_stop_and_a_stop_leaves_no_process() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let embedded = start(&dir).await;
     let mut db = connect(&embedded).await;
     sqlx::raw_sql("CREATE TABLE t AS SELECT 42 AS n")
         .execute(&mut db)
@@ -119,7 +145,7 @@ async fn data_outlives_a_stop_and_a_stop_leaves_no_process() {
     embedded.stop().await; // with `db` still connected
     assert_eq!(processes(dir.path()), Vec::<PathBuf>::new());
 
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let embedded = start(&dir).await;
     let n: i32 = sqlx::query_scalar("SELECT n FROM t")
         .fetch_one(&mut connect(&embedded).await)
         .await
@@ -131,7 +157,7 @@ async fn data_outlives_a_stop_and_a_stop_leaves_no_process() {
 #[tokio::test]
 async fn a_dropped_handle_stops_the_server() {
     let dir = data_dir();
-    drop(Embedded::start(dir.path(), NAME).await.unwrap());
+    drop(start(&dir).await);
     let gone = async {
         while !processes(dir.path()).is_empty() {
             sleep(Duration::from_millis(10)).await;
@@ -143,7 +169,7 @@ async fn a_dropped_handle_stops_the_server() {
 #[tokio::test]
 async fn a_second_service_on_the_same_directory_is_refused() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let embedded = start(&dir).await;
     let refused = Embedded::start(dir.path(), NAME).await.unwrap_err();
     assert!(matches!(refused, Error::InUse(_)));
     assert!(
@@ -158,18 +184,22 @@ async fn a_second_service_on_the_same_directory_is_refused() {
 #[tokio::test]
 async fn a_killed_postmaster_comes_back_with_every_acknowledged_commit() {
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let embedded = start(&dir).await;
     sqlx::raw_sql("CREATE TABLE t (n int PRIMARY KEY)")
         .execute(&mut connect(&embedded).await)
         .await
         .unwrap();
 
-    let mut acknowledged = 0;
+    let mut acknowledged: i32 = 0;
     for _ in 0..2 {
         let old = postmaster(dir.path());
-        let killer = tokio::spawn(async move {
-            sleep(Duration::from_millis(200)).await;
-            kill(old, Signal::SIGKILL).unwrap();
+        let enough = Arc::new(Notify::new());
+        let killer = tokio::spawn({
+            let enough = Arc::clone(&enough);
+            async move {
+                enough.notified().await;
+                kill(old, Signal::SIGKILL).unwrap();
+            }
         });
         let mut db = connect(&embedded).await;
         while sqlx::query("INSERT INTO t VALUES ($1)")
@@ -179,8 +209,11 @@ async fn a_killed_postmaster_comes_back_with_every_acknowledged_commit() {
             .is_ok()
         {
             acknowledged += 1;
+            if acknowledged % 100 == 0 {
+                enough.notify_one(); // The next insert is under way when the server dies.
+            }
         }
-        killer.await.unwrap();
+        timeout(TIMEOUT, killer).await.unwrap().unwrap();
 
         let mut db = timeout(TIMEOUT, async {
             loop {
@@ -198,14 +231,9 @@ async fn a_killed_postmaster_comes_back_with_every_acknowledged_commit() {
             .execute(&mut db)
             .await
             .unwrap();
-        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
-            .fetch_one(&mut db)
-            .await
-            .unwrap();
-        assert_eq!(kept, i64::from(acknowledged));
+        assert_eq!(rows(&mut db).await, i64::from(acknowledged));
         assert_ne!(postmaster(dir.path()), old);
     }
-    assert!(acknowledged > 0);
     embedded.stop().await;
 }
 
@@ -221,12 +249,8 @@ async fn what_a_killed_service_leaves_behind_is_taken_over() {
         "PostgreSQL outlives a killed service"
     );
 
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
-    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
-        .fetch_one(&mut connect(&embedded).await)
-        .await
-        .unwrap();
-    assert_eq!(kept, 1);
+    let embedded = start(&dir).await;
+    assert_eq!(rows(&mut connect(&embedded).await).await, 1);
     assert_ne!(postmaster(dir.path()), old);
     embedded.stop().await;
     assert_eq!(processes(dir.path()), Vec::<PathBuf>::new());
@@ -240,12 +264,8 @@ async fn service_and_postmaster_killed_together() {
     kill(postmaster(dir.path()), Signal::SIGKILL).unwrap();
     service.wait().unwrap();
 
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
-    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
-        .fetch_one(&mut connect(&embedded).await)
-        .await
-        .unwrap();
-    assert_eq!(kept, 1);
+    let embedded = start(&dir).await;
+    assert_eq!(rows(&mut connect(&embedded).await).await, 1);
     embedded.stop().await;
 }
 
@@ -257,7 +277,7 @@ async fn a_service_killed_while_it_makes_the_database() {
     service.wait().unwrap();
     assert!(!dir.path().join("postgres").exists());
 
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let embedded = start(&dir).await;
     connect(&embedded).await.ping().await.unwrap();
     embedded.stop().await;
 }
@@ -297,12 +317,7 @@ async fn service_to_be_killed() {
 
 #[tokio::test]
 async fn a_stale_postmaster_pid_whose_number_is_somebody_elses_now() {
-    let dir = data_dir();
-    Embedded::start(dir.path(), NAME)
-        .await
-        .unwrap()
-        .stop()
-        .await;
+    let dir = stopped().await;
 
     // The same account, for PostgreSQL takes no notice of other accounts' processes.
     let owner = fs::metadata(dir.path().join("postgres")).unwrap();
@@ -335,17 +350,9 @@ async fn a_stale_postmaster_pid_whose_number_is_somebody_elses_now() {
 
 #[tokio::test]
 async fn another_major_versions_data_is_left_alone() {
-    let dir = data_dir();
-    Embedded::start(dir.path(), NAME)
-        .await
-        .unwrap()
-        .stop()
-        .await;
+    let dir = stopped().await;
     fs::write(dir.path().join("postgres/PG_VERSION"), "12\n").unwrap();
-    let refused = Embedded::start(dir.path(), NAME)
-        .await
-        .unwrap_err()
-        .to_string();
+    let refused = refusal(dir.path()).await;
     assert!(
         refused.contains("was created by PostgreSQL 12, which is not installed here (found: "),
         "{refused}"
@@ -378,10 +385,7 @@ async fn a_place_that_the_account_cannot_reach_or_write_is_named() {
     let data_dir = dir.path().join("data");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
     if Uid::effective().is_root() {
-        let refused = Embedded::start(&data_dir, NAME)
-            .await
-            .unwrap_err()
-            .to_string();
+        let refused = refusal(&data_dir).await;
         let parent = dir.path().display().to_string();
         assert!(
             refused.contains(&format!("cannot enter {parent}")),
@@ -393,10 +397,7 @@ async fn a_place_that_the_account_cannot_reach_or_write_is_named() {
         );
     } else {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
-        let refused = Embedded::start(&data_dir, NAME)
-            .await
-            .unwrap_err()
-            .to_string();
+        let refused = refusal(&data_dir).await;
         assert!(refused.starts_with("cannot create "), "{refused}");
     }
 }
@@ -416,21 +417,13 @@ async fn a_path_too_long_for_a_socket_and_full_of_odd_characters() {
 
 #[tokio::test]
 async fn a_server_that_cannot_start_says_why() {
-    let dir = data_dir();
-    Embedded::start(dir.path(), NAME)
-        .await
-        .unwrap()
-        .stop()
-        .await;
+    let dir = stopped().await;
     fs::write(
         dir.path().join("postgres/postgresql.conf"),
         "max_connections = many\n",
     )
     .unwrap();
-    let refused = Embedded::start(dir.path(), NAME)
-        .await
-        .unwrap_err()
-        .to_string();
+    let refused = refusal(dir.path()).await;
     assert!(refused.contains("FATAL:  configuration file"), "{refused}");
     assert!(refused.contains("postgres.log"), "{refused}");
 }
@@ -438,12 +431,7 @@ async fn a_server_that_cannot_start_says_why() {
 /// What PostgreSQL's account may do, somebody who took it over does.
 #[tokio::test]
 async fn links_in_the_place_of_files_are_not_followed() {
-    let dir = data_dir();
-    Embedded::start(dir.path(), NAME)
-        .await
-        .unwrap()
-        .stop()
-        .await;
+    let dir = stopped().await;
     let victim = dir.path().join("victim");
     for name in ["postgres.log", "postgres.lock", "lock"] {
         fs::write(&victim, "of somebody else").unwrap();
@@ -468,7 +456,7 @@ async fn postgresqls_account_cannot_write_beside_its_cluster() {
         return; // then everything here belongs to one account
     }
     let dir = data_dir();
-    let embedded = Embedded::start(dir.path(), NAME).await.unwrap();
+    let embedded = start(&dir).await;
     let uid = fs::metadata(dir.path().join("postgres")).unwrap().uid();
     let touched = Command::new("touch")
         .arg(dir.path().join("planted"))

@@ -13,8 +13,8 @@ use super::canned::{answer, exchange};
 use super::run::{publisher, run};
 use crate::support::TOKEN;
 
-#[tokio::test]
-async fn a_trusted_certificate_is_taken_and_another_is_not() {
+/// A server of HTTPS for `localhost`, and the certificate of its own that it shows.
+pub(super) fn self_signed() -> (TlsAcceptor, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -22,10 +22,13 @@ async fn a_trusted_certificate_is_taken_and_another_is_not() {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
-    let (acceptor, listener) = (
-        TlsAcceptor::from(Arc::new(config)),
-        TcpListener::bind("127.0.0.1:0").await.unwrap(),
-    );
+    (TlsAcceptor::from(Arc::new(config)), cert.pem())
+}
+
+#[tokio::test]
+async fn a_trusted_certificate_is_taken_and_another_is_not() {
+    let (acceptor, certificate) = self_signed();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!(
         "https://localhost:{}/cdn",
         listener.local_addr().unwrap().port()
@@ -52,7 +55,7 @@ async fn a_trusted_certificate_is_taken_and_another_is_not() {
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ca.pem");
-    std::fs::write(&file, cert.pem()).unwrap();
+    std::fs::write(&file, certificate).unwrap();
     variables.insert("SSL_CERT_FILE".into(), file.to_str().unwrap().into());
     run(&variables, &["publish", "--wait", "/about"])
         .await

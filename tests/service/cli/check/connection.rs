@@ -1,15 +1,10 @@
 //! Where no connection to CloudFront comes about, the connection's own error is told, and who can
 //! fix it.
 
-use std::sync::Arc;
-
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use super::super::tls::self_signed;
 use super::{assert_found, check};
 use crate::support::{Database, Sandbox, variables};
 
@@ -93,14 +88,7 @@ async fn a_name_without_an_address_is_told_with_the_resolvers_words() {
 
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_told_with_its_fix() {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, _) = self_signed();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
