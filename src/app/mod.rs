@@ -2,6 +2,7 @@
 
 mod commands;
 mod database;
+mod error;
 mod first_start;
 mod health;
 
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub use commands::{reseal, set_up_link};
 pub(crate) use database::{Database, host_without_tls};
+pub use error::AppError;
 pub use health::health;
 
 use crate::admin::Tester;
@@ -24,113 +26,19 @@ use crate::clock::Clock;
 use crate::cloudfront::{self, CloudFront};
 use crate::config::{Config, PublicUrl};
 use crate::dispatcher::{Dispatcher, Wake};
-use crate::domain::FieldErrors;
 use crate::janitor;
 use crate::metrics::Metrics;
-use crate::readers::{EdgeChecker, NoOutside, Notifier, Outside, Rounds};
+use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use crate::store::{
-    self, Changes, DatabaseProblem, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier,
-    RefusedCalls, SealError, SiteId, StoreError,
+    self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls,
+    SiteId,
 };
-use crate::web::{
-    self, AppState, Bodies, Busy, Hasher, NoClient, Places, RecentDays, Shared, SkyCms, Turns,
-};
+use crate::web::{self, AppState, Bodies, Hasher, Places, RecentDays, Shared, SkyCms, Turns};
 
 /// How long answers under way and outcomes of calls may take when stopping.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long all of it may take, with the embedded database.
 const STOP_LIMIT: Duration = Duration::from_millis(9_700);
-
-/// Why the service did not start, or stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    #[error("DATA_DIR: {0}{instead}", instead = instead(.0))]
-    Postgres(#[from] embedded_postgres::Error),
-    /// `DATABASE_URL` is not one.
-    #[error("DATABASE_URL: is not an address such as postgres://user:password@host/database")]
-    DatabaseUrl,
-    #[error("{problem}. {fix}", problem = .0, fix = .0.fix())]
-    Database(#[from] DatabaseProblem),
-    /// The store could not do it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A secret could not be sealed or opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// The keys do not open what is stored.
-    #[error(
-        "ENCRYPTION_KEY: does not open the saved secrets; add the key they were saved with behind the new one, separated \
-         by a comma, and run `skycms-cdn rotate-encryption-key` if the old one is to go. If it is lost, \
-         `skycms-cdn rotate-encryption-key --remove-unreadable` removes what cannot be read; enter it again then"
-    )]
-    WrongKey,
-    /// A password could not be hashed.
-    #[error(transparent)]
-    Busy(#[from] Busy),
-    /// The generated key could not be read or written.
-    #[error("{path}: {problem}")]
-    KeyFile {
-        /// Which file.
-        path: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The settings in the environment are not right.
-    #[error("CloudFront__…: {0}")]
-    CloudFront(FieldErrors),
-    /// CloudFront could not be known by its certificate.
-    #[error(transparent)]
-    Authorities(#[from] cloudfront::NoAuthorities),
-    #[error(transparent)]
-    SkyCms(#[from] NoClient),
-    #[error(transparent)]
-    Outside(#[from] NoOutside),
-    /// The address could not be listened on.
-    #[error("{variable}: cannot listen on {address}: {source}")]
-    Listen {
-        /// Which variable names it.
-        variable: &'static str,
-        /// Which address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The service of this machine does not answer.
-    #[error("nothing answers on {address}: {source}")]
-    NoAnswer {
-        /// Where it was asked.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The service of this machine is not ready.
-    #[error("the service on {0} is not ready: its log says why")]
-    NotReady(SocketAddr),
-    /// Serving failed.
-    #[error("the server stopped: {0}")]
-    Serve(#[from] std::io::Error),
-}
-
-impl AppError {
-    /// Of opening what is sealed: whether the keys are to blame, and what to do then.
-    pub(crate) fn of_keys(error: StoreError) -> Self {
-        match error {
-            StoreError::Seal(SealError::WrongKey) => Self::WrongKey,
-            error => error.into(),
-        }
-    }
-}
-
-/// What to do about it, where the way out is another setting.
-const fn instead(error: &embedded_postgres::Error) -> &'static str {
-    match error {
-        embedded_postgres::Error::InUse(_) => {
-            ": give this skycms-cdn its own DATA_DIR, or let both share one DATABASE_URL"
-        }
-        embedded_postgres::Error::NotInstalled { .. } => ", or set DATABASE_URL",
-        _ => "",
-    }
-}
 
 /// A service that is ready to serve.
 pub struct App {
@@ -262,7 +170,6 @@ impl App {
         })
     }
 
-    /// Where the service listens.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }

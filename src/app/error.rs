@@ -1,0 +1,76 @@
+use std::net::SocketAddr;
+
+use crate::cloudfront;
+use crate::domain::FieldErrors;
+use crate::readers::NoOutside;
+use crate::store::{DatabaseProblem, SealError, StoreError};
+use crate::web::{Busy, NoClient};
+
+/// Why the service did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("DATA_DIR: {0}{instead}", instead = instead(.0))]
+    Postgres(#[from] embedded_postgres::Error),
+    #[error("DATABASE_URL: is not an address such as postgres://user:password@host/database")]
+    DatabaseUrl,
+    #[error("{problem}. {fix}", problem = .0, fix = .0.fix())]
+    Database(#[from] DatabaseProblem),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(
+        "ENCRYPTION_KEY: does not open the saved secrets; add the key they were saved with behind the new one, separated \
+         by a comma, and run `skycms-cdn rotate-encryption-key` if the old one is to go. If it is lost, \
+         `skycms-cdn rotate-encryption-key --remove-unreadable` removes what cannot be read; enter it again then"
+    )]
+    WrongKey,
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error("{path}: {problem}")]
+    KeyFile { path: String, problem: String },
+    #[error("CloudFront__…: {0}")]
+    CloudFront(FieldErrors),
+    #[error(transparent)]
+    Authorities(#[from] cloudfront::NoAuthorities),
+    #[error(transparent)]
+    SkyCms(#[from] NoClient),
+    #[error(transparent)]
+    Outside(#[from] NoOutside),
+    #[error("{variable}: cannot listen on {address}: {source}")]
+    Listen {
+        variable: &'static str,
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("nothing answers on {address}: {source}")]
+    NoAnswer {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("the service on {0} is not ready: its log says why")]
+    NotReady(SocketAddr),
+    #[error("the server stopped: {0}")]
+    Serve(#[from] std::io::Error),
+}
+
+impl AppError {
+    /// Of opening what is sealed: whether the keys are to blame, and what to do then.
+    pub(crate) fn of_keys(error: StoreError) -> Self {
+        match error {
+            StoreError::Seal(SealError::WrongKey) => Self::WrongKey,
+            error => error.into(),
+        }
+    }
+}
+
+/// What to do about it, where the way out is another setting.
+const fn instead(error: &embedded_postgres::Error) -> &'static str {
+    match error {
+        embedded_postgres::Error::InUse(_) => {
+            ": give this skycms-cdn its own DATA_DIR, or let both share one DATABASE_URL"
+        }
+        embedded_postgres::Error::NotInstalled { .. } => ", or set DATABASE_URL",
+        _ => "",
+    }
+}
