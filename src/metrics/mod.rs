@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use strum::{VariantArray as _, VariantNames as _};
 use time::Duration;
 
@@ -66,7 +66,6 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 pub struct Metrics(Arc<Inner>);
 
 struct Inner {
-    registry: Registry,
     publishes: Counter,
     accept: Histogram,
     refusals: Family<[(&'static str, u16); 1], Counter>,
@@ -80,132 +79,139 @@ struct Inner {
     fresh: Histogram,
     deliveries: Family<Labels<1>, Counter>,
     switched_off: Counter,
+    registry: Registry,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let to = &mut registry;
         let mut inner = Inner {
-            registry: Registry::with_prefix(PREFIX),
-            publishes: Counter::default(),
-            accept: Histogram::new(ACCEPT_BUCKETS),
-            refusals: Family::default(),
-            unproved: Family::default(),
-            invalidations: Family::default(),
-            submit: Histogram::new(SUBMIT_BUCKETS),
-            complete: Histogram::new(COMPLETE_BUCKETS),
-            requests: Family::default(),
-            billed: Counter::default(),
-            edge: Family::default(),
-            fresh: Histogram::new(COMPLETE_BUCKETS),
-            deliveries: Family::default(),
-            switched_off: Counter::default(),
+            publishes: counter(to, "publishes", "Publishes accepted, without repeats"),
+            accept: seconds_of(
+                to,
+                "publish_accept",
+                "From a publish's arrival to its being durable",
+                ACCEPT_BUCKETS,
+            ),
+            refusals: counter(
+                to,
+                "api_refusals",
+                "Calls of the API that were refused, by HTTP status",
+            ),
+            unproved: counter(
+                to,
+                "refused_proofs",
+                "Tokens, signatures and links that were refused, by kind",
+            ),
+            invalidations: counter(to, "invalidations", "Invalidations that came to a status"),
+            submit: seconds_of(
+                to,
+                "invalidation_submit",
+                "From a publish's arrival until CloudFront had accepted all of it",
+                SUBMIT_BUCKETS,
+            ),
+            complete: seconds_of(
+                to,
+                "invalidation_complete",
+                "From CloudFront's accepting an invalidation until it said Completed",
+                COMPLETE_BUCKETS,
+            ),
+            requests: counter(
+                to,
+                "cloudfront_requests",
+                "Calls to CloudFront, by what they came to",
+            ),
+            billed: counter(
+                to,
+                "billed_paths",
+                "Paths and tags that CloudFront accepted, which AWS bills beyond each month's free ones",
+            ),
+            edge: counter(
+                to,
+                "edge_checks",
+                "Pages that were fetched after a purge, by what readers get",
+            ),
+            fresh: seconds_of(
+                to,
+                "publish_fresh",
+                "From a publish's arrival until its pages were seen to be fresh",
+                COMPLETE_BUCKETS,
+            ),
+            deliveries: counter(
+                to,
+                "notification_deliveries",
+                "Attempts to deliver a notification, by what they came to",
+            ),
+            switched_off: counter(
+                to,
+                "notification_endpoints_switched_off",
+                "Endpoints that were switched off, having failed for a day",
+            ),
+            registry,
         };
-        // Counters that begin at zero, so that the first event is seen as an increase.
+        inner.registry.register(
+            "build",
+            "The version of the service that runs here",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        inner.begin_at_zero();
+        Self(Arc::new(inner))
+    }
+}
+
+/// The encoder adds `_total` to counters, the unit's name, and a full stop to each help text.
+fn counter<M: Metric + Clone + Default>(
+    registry: &mut Registry,
+    name: &'static str,
+    help: &'static str,
+) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn seconds_of<const N: usize>(
+    registry: &mut Registry,
+    name: &'static str,
+    help: &'static str,
+    buckets: [f64; N],
+) -> Histogram {
+    let metric = Histogram::new(buckets);
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
+}
+
+impl Inner {
+    /// So that the first event is seen as an increase.
+    fn begin_at_zero(&self) {
         for status in InvalidationStatus::VARIANTS.iter().copied() {
             if status != InvalidationStatus::Queued {
-                let _ = inner.invalidations.get_or_create(&status_label(status));
+                let _ = self.invalidations.get_or_create(&status_label(status));
             }
         }
         for state in EdgeState::VARIANTS {
-            let _ = inner.edge.get_or_create(&[("state", state.into_str())]);
+            let _ = self.edge.get_or_create(&[("state", state.into_str())]);
         }
         for outcome in DELIVERIES {
-            let _ = inner.deliveries.get_or_create(&[("outcome", outcome)]);
+            let _ = self.deliveries.get_or_create(&[("outcome", outcome)]);
         }
         for status in REFUSALS {
-            let _ = inner.refusals.get_or_create(&[("status", status)]);
+            let _ = self.refusals.get_or_create(&[("status", status)]);
         }
         for proof in PROOFS {
-            let _ = inner.unproved.get_or_create(&[("proof", proof)]);
+            let _ = self.unproved.get_or_create(&[("proof", proof)]);
         }
         for (operation, outcomes) in [
             (Operation::CreateInvalidation, CreateOutcome::VARIANTS),
             (Operation::GetInvalidation, GetOutcome::VARIANTS),
         ] {
             for outcome in outcomes {
-                let _ = inner
+                let _ = self
                     .requests
                     .get_or_create(&request_label(operation, outcome));
             }
         }
-        // The encoder adds `_total` to counters, the unit's name, and a full stop to each help
-        // text.
-        let registry = &mut inner.registry;
-        registry.register(
-            "publishes",
-            "Publishes accepted, without repeats",
-            inner.publishes.clone(),
-        );
-        registry.register_with_unit(
-            "publish_accept",
-            "From a publish's arrival to its being durable",
-            Unit::Seconds,
-            inner.accept.clone(),
-        );
-        registry.register(
-            "api_refusals",
-            "Calls of the API that were refused, by HTTP status",
-            inner.refusals.clone(),
-        );
-        registry.register(
-            "refused_proofs",
-            "Tokens, signatures and links that were refused, by kind",
-            inner.unproved.clone(),
-        );
-        registry.register(
-            "invalidations",
-            "Invalidations that came to a status",
-            inner.invalidations.clone(),
-        );
-        registry.register_with_unit(
-            "invalidation_submit",
-            "From a publish's arrival until CloudFront had accepted all of it",
-            Unit::Seconds,
-            inner.submit.clone(),
-        );
-        registry.register_with_unit(
-            "invalidation_complete",
-            "From CloudFront's accepting an invalidation until it said Completed",
-            Unit::Seconds,
-            inner.complete.clone(),
-        );
-        registry.register(
-            "cloudfront_requests",
-            "Calls to CloudFront, by what they came to",
-            inner.requests.clone(),
-        );
-        registry.register(
-            "billed_paths",
-            "Paths and tags that CloudFront accepted, which AWS bills beyond each month's free ones",
-            inner.billed.clone(),
-        );
-        registry.register(
-            "edge_checks",
-            "Pages that were fetched after a purge, by what readers get",
-            inner.edge.clone(),
-        );
-        registry.register_with_unit(
-            "publish_fresh",
-            "From a publish's arrival until its pages were seen to be fresh",
-            Unit::Seconds,
-            inner.fresh.clone(),
-        );
-        registry.register(
-            "notification_deliveries",
-            "Attempts to deliver a notification, by what they came to",
-            inner.deliveries.clone(),
-        );
-        registry.register(
-            "notification_endpoints_switched_off",
-            "Endpoints that were switched off, having failed for a day",
-            inner.switched_off.clone(),
-        );
-        registry.register(
-            "build",
-            "The version of the service that runs here",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
-        Self(Arc::new(inner))
     }
 }
 
@@ -216,12 +222,10 @@ impl Metrics {
         self.0.accept.observe(seconds(after));
     }
 
-    /// A call of the API was refused with this HTTP status.
     pub fn api_refused(&self, status: u16) {
         self.0.refusals.get_or_create(&[("status", status)]).inc();
     }
 
-    /// A proof of this kind was refused.
     pub fn proof_refused(&self, proof: &'static str) {
         self.0.unproved.get_or_create(&[("proof", proof)]).inc();
     }
@@ -234,7 +238,6 @@ impl Metrics {
             .inc();
     }
 
-    /// An invalidation came to a status.
     pub fn invalidation(&self, status: InvalidationStatus) {
         self.0
             .invalidations
@@ -242,7 +245,6 @@ impl Metrics {
             .inc();
     }
 
-    /// CloudFront accepted so many items.
     pub fn billed_paths(&self, items: usize) {
         self.0
             .billed
@@ -259,7 +261,6 @@ impl Metrics {
         self.0.complete.observe(seconds(after));
     }
 
-    /// A page was fetched after a purge.
     pub fn edge_checked(&self, state: EdgeState) {
         self.0
             .edge
@@ -272,7 +273,6 @@ impl Metrics {
         self.0.fresh.observe(seconds(after));
     }
 
-    /// An attempt to deliver a notification came to an end.
     pub fn delivery(&self, outcome: &'static str) {
         self.0
             .deliveries
@@ -280,7 +280,6 @@ impl Metrics {
             .inc();
     }
 
-    /// An endpoint of notifications was given up.
     pub fn endpoint_switched_off(&self) {
         self.0.switched_off.inc();
     }
@@ -320,145 +319,4 @@ fn seconds(duration: Duration) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use time::OffsetDateTime;
-
-    use super::*;
-    use crate::domain::{Beliefs, Counts, Limits, Quotas, RefusedFor, Usage, WaitReason};
-    use crate::store::{Queue, SiteStanding};
-
-    fn value(text: &str, series: &str) -> f64 {
-        text.lines()
-            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(f64::NAN)
-    }
-
-    #[test]
-    fn every_name_of_the_contract_is_there_with_help_and_unit() {
-        let metrics = Metrics::default();
-        metrics.publish_accepted(Duration::milliseconds(3));
-        metrics.cloudfront_request(Operation::CreateInvalidation, "accepted");
-        metrics.invalidation(InvalidationStatus::InProgress);
-        metrics.billed_paths(3);
-        metrics.publish_submitted(Duration::milliseconds(300));
-        metrics.invalidation_completed(Duration::seconds(-1));
-        metrics.api_refused(503);
-        metrics.edge_checked(EdgeState::Stale);
-        metrics.seen_fresh(Duration::seconds(12));
-        metrics.delivery("delivered");
-        metrics.endpoint_switched_off();
-        let site = |name: &str, paused, month_limit| SiteStanding {
-            name: name.into(),
-            paused,
-            waits_for: Some(WaitReason::Rate),
-            month_paths: 12,
-            month_limit,
-        };
-        let (mut beliefs, now) = (Beliefs::default(), OffsetDateTime::UNIX_EPOCH);
-        beliefs.files.lower(300, RefusedFor::Rate, now);
-        let counts = Counts {
-            used: Usage {
-                files: 40,
-                wildcards: 2,
-            },
-            unconfirmed: Usage {
-                files: 7,
-                wildcards: 0,
-            },
-            completed_at: None,
-        };
-        let quotas = Quotas::new(&beliefs, &Limits::default(), &counts, now);
-        let text = metrics.encode(Some(&Standing {
-            queue: Queue {
-                items: 7,
-                oldest: Duration::milliseconds(1_500),
-            },
-            sites: vec![site("blog", true, Some(50)), site("shop", false, None)],
-            distributions: vec![("E1".into(), quotas)],
-        }));
-        let of = |name: &str, kind: &str| {
-            format!("skycms_cdn_distribution_{name}{{distribution=\"E1\",kind=\"{kind}\"}}")
-        };
-        for (series, expected) in [
-            ("skycms_cdn_publishes_total", 1.0),
-            ("skycms_cdn_publish_accept_seconds_count", 1.0),
-            (
-                "skycms_cdn_publish_accept_seconds_bucket{le=\"0.0025\"}",
-                0.0,
-            ),
-            (
-                "skycms_cdn_publish_accept_seconds_bucket{le=\"0.005\"}",
-                1.0,
-            ),
-            ("skycms_cdn_invalidations_total{status=\"InProgress\"}", 1.0),
-            ("skycms_cdn_invalidations_total{status=\"Failed\"}", 0.0),
-            ("skycms_cdn_invalidation_submit_seconds_sum", 0.3),
-            ("skycms_cdn_invalidation_complete_seconds_sum", 0.0),
-            (
-                "skycms_cdn_cloudfront_requests_total{operation=\"CreateInvalidation\",outcome=\"accepted\"}",
-                1.0,
-            ),
-            ("skycms_cdn_billed_paths_total", 3.0),
-            ("skycms_cdn_queue_items", 7.0),
-            (
-                "skycms_cdn_cloudfront_requests_total{operation=\"GetInvalidation\",outcome=\"gone\"}",
-                0.0,
-            ),
-            ("skycms_cdn_api_refusals_total{status=\"503\"}", 1.0),
-            ("skycms_cdn_api_refusals_total{status=\"401\"}", 0.0),
-            ("skycms_cdn_queue_oldest_seconds", 1.5),
-            ("skycms_cdn_edge_checks_total{state=\"stale\"}", 1.0),
-            ("skycms_cdn_edge_checks_total{state=\"fresh\"}", 0.0),
-            ("skycms_cdn_publish_fresh_seconds_sum", 12.0),
-            (
-                "skycms_cdn_notification_deliveries_total{outcome=\"delivered\"}",
-                1.0,
-            ),
-            (
-                "skycms_cdn_notification_deliveries_total{outcome=\"given_up\"}",
-                0.0,
-            ),
-            ("skycms_cdn_notification_endpoints_switched_off_total", 1.0),
-            ("skycms_cdn_database_up", 1.0),
-            ("skycms_cdn_site_paused{site=\"blog\"}", 1.0),
-            ("skycms_cdn_site_paused{site=\"shop\"}", 0.0),
-            ("skycms_cdn_site_month_paths{site=\"shop\"}", 12.0),
-            ("skycms_cdn_site_month_limit_paths{site=\"blog\"}", 50.0),
-            ("skycms_cdn_site_waits{site=\"blog\",for=\"rate\"}", 1.0),
-            ("skycms_cdn_site_waits{site=\"blog\",for=\"quota\"}", 0.0),
-            (&of("in_progress", "files"), 40.0),
-            (&of("unconfirmed", "files"), 7.0),
-            (&of("quota", "wildcards"), 15.0),
-            (&of("call_items", "files"), 150.0),
-            (&of("call_items", "wildcards"), 15.0),
-            (&of("full", "files"), 0.0),
-            (
-                "skycms_cdn_distribution_learned_timestamp_seconds{distribution=\"E1\",kind=\"files\",\
-                 refused_for=\"rate\"}",
-                0.0,
-            ),
-        ] {
-            let told = value(&text, series);
-            assert!(
-                (told - expected).abs() < 1e-9,
-                "{series} is {told} in:\n{text}"
-            );
-        }
-        assert!(text.contains("# UNIT skycms_cdn_queue_oldest_seconds seconds\n"));
-        assert!(text.contains("# UNIT skycms_cdn_site_month_paths paths\n"));
-        assert!(!text.contains("limit_paths{site=\"shop\"}"), "{text}");
-        assert!(text.contains("skycms_cdn_build_info{version="));
-        assert!(text.contains("# HELP skycms_cdn_publishes Publishes accepted"));
-        assert!(text.ends_with("# EOF\n"));
-    }
-
-    #[test]
-    fn what_the_database_does_not_tell_is_left_out() {
-        let text = Metrics::default().encode(None);
-        assert!(text.contains("skycms_cdn_database_up 0\n"), "{text}");
-        assert!(!text.contains("skycms_cdn_queue"), "{text}");
-        assert!(!text.contains("skycms_cdn_site"), "{text}");
-        assert!(text.ends_with("# EOF\n"));
-    }
-}
+mod tests;

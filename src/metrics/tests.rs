@@ -1,0 +1,140 @@
+use time::OffsetDateTime;
+
+use super::*;
+use crate::domain::{Beliefs, Counts, Limits, Quotas, RefusedFor, Usage, WaitReason};
+use crate::store::{Queue, SiteStanding};
+
+fn value(text: &str, series: &str) -> f64 {
+    text.lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(f64::NAN)
+}
+
+#[test]
+fn every_name_of_the_contract_is_there_with_help_and_unit() {
+    let metrics = Metrics::default();
+    metrics.publish_accepted(Duration::milliseconds(3));
+    metrics.cloudfront_request(Operation::CreateInvalidation, "accepted");
+    metrics.invalidation(InvalidationStatus::InProgress);
+    metrics.billed_paths(3);
+    metrics.publish_submitted(Duration::milliseconds(300));
+    metrics.invalidation_completed(Duration::seconds(-1));
+    metrics.api_refused(503);
+    metrics.edge_checked(EdgeState::Stale);
+    metrics.seen_fresh(Duration::seconds(12));
+    metrics.delivery("delivered");
+    metrics.endpoint_switched_off();
+    let site = |name: &str, paused, month_limit| SiteStanding {
+        name: name.into(),
+        paused,
+        waits_for: Some(WaitReason::Rate),
+        month_paths: 12,
+        month_limit,
+    };
+    let (mut beliefs, now) = (Beliefs::default(), OffsetDateTime::UNIX_EPOCH);
+    beliefs.files.lower(300, RefusedFor::Rate, now);
+    let counts = Counts {
+        used: Usage {
+            files: 40,
+            wildcards: 2,
+        },
+        unconfirmed: Usage {
+            files: 7,
+            wildcards: 0,
+        },
+        completed_at: None,
+    };
+    let quotas = Quotas::new(&beliefs, &Limits::default(), &counts, now);
+    let text = metrics.encode(Some(&Standing {
+        queue: Queue {
+            items: 7,
+            oldest: Duration::milliseconds(1_500),
+        },
+        sites: vec![site("blog", true, Some(50)), site("shop", false, None)],
+        distributions: vec![("E1".into(), quotas)],
+    }));
+    let of = |name: &str, kind: &str| {
+        format!("skycms_cdn_distribution_{name}{{distribution=\"E1\",kind=\"{kind}\"}}")
+    };
+    for (series, expected) in [
+        ("skycms_cdn_publishes_total", 1.0),
+        ("skycms_cdn_publish_accept_seconds_count", 1.0),
+        (
+            "skycms_cdn_publish_accept_seconds_bucket{le=\"0.0025\"}",
+            0.0,
+        ),
+        (
+            "skycms_cdn_publish_accept_seconds_bucket{le=\"0.005\"}",
+            1.0,
+        ),
+        ("skycms_cdn_invalidations_total{status=\"InProgress\"}", 1.0),
+        ("skycms_cdn_invalidations_total{status=\"Failed\"}", 0.0),
+        ("skycms_cdn_invalidation_submit_seconds_sum", 0.3),
+        ("skycms_cdn_invalidation_complete_seconds_sum", 0.0),
+        (
+            "skycms_cdn_cloudfront_requests_total{operation=\"CreateInvalidation\",outcome=\"accepted\"}",
+            1.0,
+        ),
+        ("skycms_cdn_billed_paths_total", 3.0),
+        ("skycms_cdn_queue_items", 7.0),
+        (
+            "skycms_cdn_cloudfront_requests_total{operation=\"GetInvalidation\",outcome=\"gone\"}",
+            0.0,
+        ),
+        ("skycms_cdn_api_refusals_total{status=\"503\"}", 1.0),
+        ("skycms_cdn_api_refusals_total{status=\"401\"}", 0.0),
+        ("skycms_cdn_queue_oldest_seconds", 1.5),
+        ("skycms_cdn_edge_checks_total{state=\"stale\"}", 1.0),
+        ("skycms_cdn_edge_checks_total{state=\"fresh\"}", 0.0),
+        ("skycms_cdn_publish_fresh_seconds_sum", 12.0),
+        (
+            "skycms_cdn_notification_deliveries_total{outcome=\"delivered\"}",
+            1.0,
+        ),
+        (
+            "skycms_cdn_notification_deliveries_total{outcome=\"given_up\"}",
+            0.0,
+        ),
+        ("skycms_cdn_notification_endpoints_switched_off_total", 1.0),
+        ("skycms_cdn_database_up", 1.0),
+        ("skycms_cdn_site_paused{site=\"blog\"}", 1.0),
+        ("skycms_cdn_site_paused{site=\"shop\"}", 0.0),
+        ("skycms_cdn_site_month_paths{site=\"shop\"}", 12.0),
+        ("skycms_cdn_site_month_limit_paths{site=\"blog\"}", 50.0),
+        ("skycms_cdn_site_waits{site=\"blog\",for=\"rate\"}", 1.0),
+        ("skycms_cdn_site_waits{site=\"blog\",for=\"quota\"}", 0.0),
+        (&of("in_progress", "files"), 40.0),
+        (&of("unconfirmed", "files"), 7.0),
+        (&of("quota", "wildcards"), 15.0),
+        (&of("call_items", "files"), 150.0),
+        (&of("call_items", "wildcards"), 15.0),
+        (&of("full", "files"), 0.0),
+        (
+            "skycms_cdn_distribution_learned_timestamp_seconds{distribution=\"E1\",kind=\"files\",\
+             refused_for=\"rate\"}",
+            0.0,
+        ),
+    ] {
+        let told = value(&text, series);
+        assert!(
+            (told - expected).abs() < 1e-9,
+            "{series} is {told} in:\n{text}"
+        );
+    }
+    assert!(text.contains("# UNIT skycms_cdn_queue_oldest_seconds seconds\n"));
+    assert!(text.contains("# UNIT skycms_cdn_site_month_paths paths\n"));
+    assert!(!text.contains("limit_paths{site=\"shop\"}"), "{text}");
+    assert!(text.contains("skycms_cdn_build_info{version="));
+    assert!(text.contains("# HELP skycms_cdn_publishes Publishes accepted"));
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn what_the_database_does_not_tell_is_left_out() {
+    let text = Metrics::default().encode(None);
+    assert!(text.contains("skycms_cdn_database_up 0\n"), "{text}");
+    assert!(!text.contains("skycms_cdn_queue"), "{text}");
+    assert!(!text.contains("skycms_cdn_site"), "{text}");
+    assert!(text.ends_with("# EOF\n"));
+}
