@@ -2,15 +2,16 @@
 //! the API and in logs.
 
 mod clock_skew;
+mod denied;
 
 use self::clock_skew::ClockSkew;
+use self::denied::denied;
 use super::{AccessKeyId, AwsError, DistributionId, Operation, Partition, Region, Settings};
 use serde::{Deserialize, Serialize};
 
 /// The settings an error happened with, without the secret.
 #[derive(Debug, Clone, Copy)]
 pub struct AdviceContext<'a> {
-    /// The distribution of the call.
     pub distribution_id: &'a DistributionId,
     /// The region, for its partition.
     pub region: Region,
@@ -38,9 +39,7 @@ impl<'a> From<&'a Settings> for AdviceContext<'a> {
 /// Why it happened, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
-    /// What is the matter.
     pub cause: String,
-    /// What to do.
     pub fix: String,
 }
 
@@ -68,7 +67,6 @@ pub const SPLIT: &str = "Nothing to do: it was sent again in pieces, to find the
 pub const SUPERSEDED: &str = "Nothing to do: the site moved to other settings before CloudFront's answer was known, and its publishes were planned \
      again.";
 
-/// Explains an error.
 pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -> Advice {
     if let Some(skew) = ClockSkew::of(error) {
         return skew.advice();
@@ -321,104 +319,6 @@ fn wrong_signature(error: &AwsError, context: &AdviceContext<'_>) -> Advice {
             "Correct the credentials in the environment or profile of the machine.",
         ),
     }
-}
-
-fn denied(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -> Advice {
-    let Denial {
-        principal,
-        action,
-        resource,
-    } = Denial::of(&error.message);
-    let distribution = context.distribution_id;
-    let who = principal.map_or_else(|| signer(context), ToOwned::to_owned);
-    let action = action.map_or_else(|| operation.iam_action(distribution), ToOwned::to_owned);
-    if error.message.contains("explicit deny") {
-        let place = error
-            .message
-            .split_once("explicit deny in ")
-            .map_or("a policy", |(_, rest)| rest.trim_end_matches('.'));
-        return advice(
-            format!("An explicit deny in {place} forbids {action} to {who}."),
-            "Another policy cannot allow what a deny forbids: whoever manages that policy must except this action.",
-        );
-    }
-    // “… because no permissions boundary allows the … action”, and the same of other policies above
-    // the user's own.
-    let limit = error
-        .message
-        .split_once("because no ")
-        .and_then(|(_, rest)| rest.split_once(" allows"));
-    if let Some((limit, _)) = limit.filter(|(limit, _)| *limit != "identity-based policy") {
-        return advice(
-            format!("A {limit} limits {who}, and does not allow {action}."),
-            format!(
-                "The user's own policy is not enough: whoever manages the {limit} must allow this action there too."
-            ),
-        );
-    }
-    if let Some(asked) = resource
-        .and_then(resource_id)
-        .filter(|asked| *asked != distribution.as_str())
-    {
-        return advice(
-            format!(
-                "AWS checked the permission for {asked}, but the settings name {distribution}. {who} may not use {action} on it."
-            ),
-            format!(
-                "Make the policy's “Resource” {} and the distribution ID the same.",
-                distribution.arn(context.region.partition())
-            ),
-        );
-    }
-    match operation {
-        Operation::CreateInvalidation => advice(
-            format!(
-                "{who} may not use {action} on {distribution}: the policy lacks that action, names another distribution, or \
-                 allows it only on a condition, such as a source address or MFA."
-            ),
-            format!(
-                "First compare {distribution} with the CloudFront console: a mistyped ID looks like this too. Then attach \
-                 the policy shown with the settings to that user or role; its “Resource” must be {}.",
-                distribution.arn(context.region.partition())
-            ),
-        ),
-        Operation::GetInvalidation => advice(
-            format!(
-                "{who} may create invalidations, but not ask whether they have completed: {action} is missing in the policy."
-            ),
-            format!(
-                "Add {action} to the policy's “Action”, beside {}, as in the policy shown with the settings.",
-                Operation::CreateInvalidation.iam_action(distribution)
-            ),
-        ),
-    }
-}
-
-/// What an `AccessDenied` names: “User: … is not authorized to perform: … on resource: … because
-/// …”.
-struct Denial<'a> {
-    principal: Option<&'a str>,
-    action: Option<&'a str>,
-    resource: Option<&'a str>,
-}
-
-impl<'a> Denial<'a> {
-    fn of(message: &'a str) -> Self {
-        let word_after = |marker: &str| {
-            let (_, rest) = message.split_once(marker)?;
-            let word = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);
-            (!word.is_empty()).then_some(word)
-        };
-        Self {
-            principal: word_after("User: "),
-            action: word_after("perform: "),
-            resource: word_after("on resource: "),
-        }
-    }
-}
-
-fn resource_id(arn: &str) -> Option<&str> {
-    arn.rsplit_once('/').map(|(_, id)| id)
 }
 
 fn sentence(message: &str) -> String {
