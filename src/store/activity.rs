@@ -20,10 +20,8 @@ const SEARCHED_NEXT: i64 = 20_000;
 /// path is known to have been published.
 const SEARCHES: usize = 5;
 
-/// Which publishes to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishFilter<'a> {
-    /// Only these.
     pub state: Option<PublishState>,
     /// Only those with an item that holds one of these texts.
     pub path: Option<(&'a str, &'a str)>,
@@ -48,7 +46,7 @@ impl PublishFilter<'_> {
 }
 
 /// The lowest identifier of a moment: theirs begin with the time in milliseconds.
-fn first_id_of(at: OffsetDateTime) -> Uuid {
+pub(super) fn first_id_of(at: OffsetDateTime) -> Uuid {
     let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
@@ -56,33 +54,25 @@ fn first_id_of(at: OffsetDateTime) -> Uuid {
 /// A publish in brief: a rebuild's thousands of items stay where they are.
 #[derive(Clone, Debug)]
 pub struct PublishSummary {
-    /// Its identifier.
     pub id: Uuid,
-    /// How far it is.
     pub state: PublishState,
-    /// When it arrived.
     pub received_at: OffsetDateTime,
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,
-    /// When it ended.
     pub ended_at: Option<OffsetDateTime>,
     /// Its first three items.
     pub items: Vec<String>,
-    /// How many it has.
     pub items_total: u64,
     /// Why it is held, or what covers it.
     pub waiting_for: Option<WaitReason>,
-    /// More about why.
     pub note: Option<HeldNote>,
     /// How many invalidations cover it.
     pub invalidations: u64,
-    /// How many of them are completed.
     pub completed_invalidations: u64,
     /// AWS's code for why one of them failed.
     pub error: Option<String>,
     /// The worst that readers get of its pages, once that was looked at.
     pub edge: Option<EdgeState>,
-    /// Who or what published it.
     pub publisher: Option<Publisher>,
 }
 
@@ -92,7 +82,6 @@ pub struct PublishSummary {
 pub struct Workload {
     /// When the first of them was accepted.
     pub since: OffsetDateTime,
-    /// How many there are.
     pub total: u64,
     /// How many have ended, however.
     pub ended: u64,

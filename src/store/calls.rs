@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::tokens::hex;
 use super::{FormHash, Page, RepeatKey, SiteId, Store, StoreError};
 use crate::domain::PublishState;
 
@@ -13,10 +14,6 @@ const KEY_SPACE: &str = "cloudfront\n";
 const RETRY_SPACE: &str = "retry\n";
 /// What those of forms begin with, for the same reason.
 const FORM_SPACE: &str = "form\n";
-
-fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A publish in a list.
 #[derive(Clone, Debug)]

@@ -11,7 +11,6 @@ use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 /// The most endpoints of a site.
 pub const MAX_ENDPOINTS: usize = 10;
 
-/// A new endpoint.
 #[derive(Debug)]
 pub struct NewEndpoint {
     pub id: Uuid,
@@ -36,7 +35,7 @@ pub struct EndpointView {
     /// When it was switched off.
     pub off_at: Option<OffsetDateTime>,
     /// How many messages wait for it.
-    pub waiting: u64,
+    pub waiting: i64,
     /// When a message last reached it.
     pub last_delivered: Option<OffsetDateTime>,
 }
@@ -51,13 +50,6 @@ pub(super) fn place_of_secret(site: SiteId, id: Uuid) -> String {
 
 pub(super) fn event_names(events: &[Event]) -> Vec<&'static str> {
     events.iter().map(Event::into_str).collect()
-}
-
-fn parse_events(names: &[String]) -> Result<Vec<Event>, StoreError> {
-    names
-        .iter()
-        .map(|name| name.parse().map_err(|_| StoreError::unknown("event", name)))
-        .collect()
 }
 
 impl Store {
@@ -95,31 +87,19 @@ impl Store {
 
     /// The endpoints of a site, oldest first.
     pub async fn endpoints(&self, site: SiteId) -> Result<Vec<EndpointView>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT e.id, e.kind as "kind: EndpointKind", e.shown, e.events, e.created_at, e.failing_since, e.off_at,
-                      (SELECT count(*) FROM delivery d WHERE d.endpoint_id = e.id AND d.next_at IS NOT NULL) as "waiting!",
+        Ok(sqlx::query_as!(
+            EndpointView,
+            r#"SELECT e.id, e.kind as "kind: EndpointKind", e.shown, e.events as "events: Vec<Event>",
+                      e.created_at, e.failing_since, e.off_at,
+                      (SELECT count(*) FROM delivery d
+                       WHERE d.endpoint_id = e.id AND d.next_at IS NOT NULL) as "waiting!",
                       (SELECT max(d.ended_at) FROM delivery d
                        WHERE d.endpoint_id = e.id AND d.state = 'delivered') as last_delivered
                FROM endpoint e WHERE e.site_id = $1 ORDER BY e.id"#,
             site.0,
         )
         .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(EndpointView {
-                    id: row.id,
-                    kind: row.kind,
-                    shown: row.shown,
-                    events: parse_events(&row.events)?,
-                    created_at: row.created_at,
-                    failing_since: row.failing_since,
-                    off_at: row.off_at,
-                    waiting: row.waiting.unsigned_abs(),
-                    last_delivered: row.last_delivered,
-                })
-            })
-            .collect()
+        .await?)
     }
 
     /// Changes what an endpoint wants to hear of. Gives the part of its address that may be shown;

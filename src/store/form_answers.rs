@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
+use super::tokens::hex;
 use super::{Store, StoreError};
 
 /// How long an answer is kept.
@@ -16,12 +17,7 @@ pub type FormHash = [u8; 32];
 const KEPT_FORM: &str = "kept_form";
 
 fn place(form: &FormHash) -> String {
-    use std::fmt::Write as _;
-    let mut place = "form_answer/".to_owned();
-    for byte in form {
-        let _ = write!(place, "{byte:02x}"); // A String takes everything.
-    }
-    place
+    format!("form_answer/{}", hex(form))
 }
 
 impl Store {

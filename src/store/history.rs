@@ -22,9 +22,7 @@ pub enum PruneStep {
 /// How much there is to prune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prunable {
-    /// Publishes.
     pub publishes: u64,
-    /// Invalidations.
     pub invalidations: u64,
 }
 

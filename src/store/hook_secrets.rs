@@ -12,9 +12,7 @@ use crate::domain::HookSecret;
 /// A signing secret as the settings page shows it: everything but the secret.
 #[derive(Clone, Debug)]
 pub struct HookSecretView {
-    /// Its number.
     pub id: Uuid,
-    /// Since when it exists.
     pub created_at: OffsetDateTime,
     /// When it last signed a call.
     pub last_used_at: Option<OffsetDateTime>,

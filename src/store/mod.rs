@@ -110,7 +110,6 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// PostgreSQL could not be reached or refused.
     #[error("the database did not do it: {0}")]
     Database(sqlx::Error),
     /// The site is not one that may use the AWS default credentials for its distribution.
@@ -119,20 +118,13 @@ pub enum StoreError {
     /// A text that somebody gave holds a NUL, which PostgreSQL cannot store or look for.
     #[error("the text holds a NUL character")]
     Nul,
-    /// The schema could not be brought up to date.
     #[error("the database's schema could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A secret could not be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// A row holds what this version does not understand.
     #[error("the database holds an unknown {what}: {value}")]
-    Unknown {
-        /// What kind of value.
-        what: &'static str,
-        /// The value.
-        value: String,
-    },
+    Unknown { what: &'static str, value: String },
 }
 
 /// PostgreSQL's `character_not_in_repertoire` and, within JSON, `untranslatable_character`.
@@ -239,7 +231,6 @@ impl Store {
         Ok(())
     }
 
-    /// Closes all connections.
     pub async fn close(&self) {
         self.pool.close().await;
     }

@@ -2,19 +2,17 @@
 
 use sqlx::postgres::types::PgInterval;
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
+use super::activity::first_id_of;
 use super::plan_inputs::count;
 use super::{SiteId, Store, StoreError};
 
 /// Publishes and times of one hour, or of the whole day.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pace {
-    /// Publishes accepted.
     pub publishes: u64,
     /// Median time from accepted to completed.
     pub median: Option<Duration>,
-    /// 95th percentile of the same.
     pub p95: Option<Duration>,
 }
 
@@ -48,7 +46,7 @@ impl Store {
                GROUP BY GROUPING SETS ((1), ())"#,
             site.0,
             first,
-            earliest_id(first),
+            first_id_of(first),
         )
         .fetch_all(&self.pool)
         .await?;
@@ -100,12 +98,6 @@ impl Store {
             oldest: waiting.since,
         })
     }
-}
-
-/// The least version 7 identifier of that time, so that the primary key finds where the day begins.
-fn earliest_id(at: OffsetDateTime) -> Uuid {
-    let milliseconds = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    Uuid::from_u128(milliseconds << 80)
 }
 
 fn duration(interval: &PgInterval) -> Duration {

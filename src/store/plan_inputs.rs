@@ -17,7 +17,6 @@ use crate::domain::{
 #[derive(Clone, Debug)]
 pub struct PlanInputs {
     pub site: SiteId,
-    /// The settings in force.
     pub settings: Settings,
     /// What the site's owner allows.
     pub spending: Spending,

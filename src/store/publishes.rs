@@ -18,15 +18,11 @@ const PAGE_BYTES: i64 = 1 << 20;
 /// A publish with its invalidations.
 #[derive(Clone, Debug)]
 pub struct Publish {
-    /// Its identifier.
     pub id: Uuid,
-    /// How far it is.
     pub state: PublishState,
-    /// When it arrived.
     pub received_at: OffsetDateTime,
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,
-    /// When it ended.
     pub ended_at: Option<OffsetDateTime>,
     /// Canonical items.
     pub items: Vec<String>,
@@ -34,9 +30,7 @@ pub struct Publish {
     pub widened: Vec<Widened>,
     /// Why it is held before any invalidation covers it.
     pub waiting_for: Option<WaitReason>,
-    /// More about why.
     pub note: Option<HeldNote>,
-    /// The invalidations that cover it.
     pub invalidations: Vec<Invalidation>,
     /// What readers get of its pages, once that was looked at.
     pub edge: Vec<EdgeCheck>,
@@ -46,7 +40,6 @@ pub struct Publish {
     pub retry_of: Option<Uuid>,
     /// The publish that sends it again.
     pub retried_as: Option<Uuid>,
-    /// Who or what published it.
     pub publisher: Option<Publisher>,
 }
 
@@ -77,19 +70,14 @@ impl Publish {
 /// One CloudFront invalidation.
 #[derive(Clone, Debug)]
 pub struct Invalidation {
-    /// Our number of it.
     pub id: Uuid,
-    /// CloudFront's.
     pub cloudfront_id: Option<String>,
     /// What it is sent with.
     pub caller_reference: String,
-    /// Where it goes.
     pub distribution_id: String,
-    /// How far it is.
     pub status: InvalidationStatus,
     /// What it purges; no more than the first of them in lists.
     pub items: Vec<String>,
-    /// How many items that are.
     pub item_count: i32,
     /// Calls of `CreateInvalidation`.
     pub attempts: i32,
@@ -97,13 +85,10 @@ pub struct Invalidation {
     pub created_at: OffsetDateTime,
     /// When CloudFront accepted it.
     pub submitted_at: Option<OffsetDateTime>,
-    /// When it ended, however.
     pub ended_at: Option<OffsetDateTime>,
-    /// Why it is held.
     pub waiting_for: Option<WaitReason>,
     /// What AWS last said.
     pub error: Option<AwsError>,
-    /// How to fix it.
     pub fix: Option<String>,
 }
 
@@ -115,10 +100,8 @@ enum Items {
     First,
 }
 
-/// Which invalidations to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InvalidationFilter {
-    /// Only these.
     pub status: Option<InvalidationStatus>,
     /// Only older than this one.
     pub before: Option<Uuid>,
@@ -127,7 +110,6 @@ pub struct InvalidationFilter {
 /// A page of a list, newest first.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// What is on it.
     pub items: Vec<T>,
     /// Where the next one begins, if there is one.
     pub next: Option<Uuid>,

@@ -50,9 +50,7 @@ pub struct Covered {
 /// A publish that an invalidation covers.
 #[derive(Clone, Debug)]
 pub struct CoveredPublish {
-    /// Its identifier.
     pub id: Uuid,
-    /// When it arrived.
     pub received_at: OffsetDateTime,
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,

@@ -36,7 +36,7 @@ pub struct RefusedCall {
     /// Whether the caller proved it.
     pub proved: bool,
     pub endpoint: Endpoint,
-    pub status: u16,
+    pub status: i16,
     pub reason: String,
     /// What is wrong with the first bad item.
     pub item: Option<String>,
@@ -109,7 +109,7 @@ impl Store {
         let at: Vec<OffsetDateTime> = calls.iter().map(|call| call.at).collect();
         let sites: Vec<Option<i32>> = calls.iter().map(|call| call.site.map(|id| id.0)).collect();
         let proved: Vec<bool> = calls.iter().map(|call| call.proved).collect();
-        let statuses: Vec<i16> = calls.iter().map(|call| call.status.cast_signed()).collect();
+        let statuses: Vec<i16> = calls.iter().map(|call| call.status).collect();
         let items: Vec<Option<String>> = calls.iter().map(|call| call.item.clone()).collect();
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
@@ -152,31 +152,16 @@ impl Store {
         site: SiteId,
         unnamed: bool,
     ) -> Result<Vec<RefusedCall>, StoreError> {
-        let rows = sqlx::query!(
-            "SELECT id, at, site_id, proved, endpoint, status, reason, item, address FROM refused_call
-             WHERE site_id = $1 OR $2 AND site_id IS NULL ORDER BY id DESC LIMIT 200",
+        Ok(sqlx::query_as!(
+            RefusedCall,
+            r#"SELECT id, at, site_id as "site: SiteId", proved, endpoint as "endpoint: Endpoint",
+                      status, reason, item, address
+               FROM refused_call
+               WHERE site_id = $1 OR $2 AND site_id IS NULL ORDER BY id DESC LIMIT 200"#,
             site.0,
             unnamed,
         )
         .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(RefusedCall {
-                    id: row.id,
-                    at: row.at,
-                    site: row.site_id.map(SiteId),
-                    proved: row.proved,
-                    endpoint: row
-                        .endpoint
-                        .parse()
-                        .map_err(|_| StoreError::unknown("endpoint", &row.endpoint))?,
-                    status: row.status.cast_unsigned(),
-                    reason: row.reason,
-                    item: row.item,
-                    address: row.address,
-                })
-            })
-            .collect()
+        .await?)
     }
 }

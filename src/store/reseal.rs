@@ -18,7 +18,7 @@ pub struct Resealed {
 }
 
 /// The number of no site.
-const OF_NO_SITE: SiteId = SiteId(0);
+const NO_SITE: i32 = 0;
 
 /// A row with a sealed secret.
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +159,13 @@ impl Store {
 /// Every row with a sealed secret, locked until the transaction ends.
 async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, StoreError> {
     let mut rows = Vec::new();
+    let mut add = |site, holder, sealed| {
+        rows.push(SealedRow {
+            site: SiteId(site),
+            holder,
+            sealed,
+        });
+    };
     for row in sqlx::query!(
         r#"SELECT site_id, slot as "slot: Slot", secret_access_key as "sealed!" FROM cdn_settings
            WHERE secret_access_key IS NOT NULL ORDER BY site_id, slot FOR UPDATE"#
@@ -166,11 +173,7 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, St
     .fetch_all(&mut *connection)
     .await?
     {
-        rows.push(SealedRow {
-            site: SiteId(row.site_id),
-            holder: Holder::Settings(row.slot),
-            sealed: row.sealed,
-        });
+        add(row.site_id, Holder::Settings(row.slot), row.sealed);
     }
     for row in sqlx::query!(
         r#"SELECT site_id, id, unrevealed as "sealed!" FROM publish_token
@@ -179,31 +182,19 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, St
     .fetch_all(&mut *connection)
     .await?
     {
-        rows.push(SealedRow {
-            site: SiteId(row.site_id),
-            holder: Holder::Token(row.id),
-            sealed: row.sealed,
-        });
+        add(row.site_id, Holder::Token(row.id), row.sealed);
     }
     for row in sqlx::query!("SELECT site_id, id, secret FROM hook_secret ORDER BY id FOR UPDATE")
         .fetch_all(&mut *connection)
         .await?
     {
-        rows.push(SealedRow {
-            site: SiteId(row.site_id),
-            holder: Holder::HookSecret(row.id),
-            sealed: row.secret,
-        });
+        add(row.site_id, Holder::HookSecret(row.id), row.secret);
     }
     for row in sqlx::query!("SELECT site_id, id, secret FROM key_pair ORDER BY id FOR UPDATE")
         .fetch_all(&mut *connection)
         .await?
     {
-        rows.push(SealedRow {
-            site: SiteId(row.site_id),
-            holder: Holder::KeyPair(row.id),
-            sealed: row.secret,
-        });
+        add(row.site_id, Holder::KeyPair(row.id), row.secret);
     }
     for sealed in sqlx::query_scalar!(
         r#"SELECT second_step as "sealed!" FROM account WHERE second_step IS NOT NULL FOR UPDATE"#
@@ -211,27 +202,16 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, St
     .fetch_all(&mut *connection)
     .await?
     {
-        rows.push(SealedRow {
-            site: OF_NO_SITE,
-            holder: Holder::SecondStep,
-            sealed,
-        });
+        add(NO_SITE, Holder::SecondStep, sealed);
     }
     for row in sqlx::query!("SELECT site_id, id, url, secret FROM endpoint ORDER BY id FOR UPDATE")
         .fetch_all(connection)
         .await?
     {
-        let site = SiteId(row.site_id);
-        rows.push(SealedRow {
-            site,
-            holder: Holder::EndpointUrl(row.id),
-            sealed: row.url,
-        });
-        rows.extend(row.secret.map(|sealed| SealedRow {
-            site,
-            holder: Holder::EndpointSecret(row.id),
-            sealed,
-        }));
+        add(row.site_id, Holder::EndpointUrl(row.id), row.url);
+        if let Some(secret) = row.secret {
+            add(row.site_id, Holder::EndpointSecret(row.id), secret);
+        }
     }
     Ok(rows)
 }

@@ -30,13 +30,9 @@ pub enum Slot {
 /// Settings with their story.
 #[derive(Clone, Debug)]
 pub struct SavedSettings {
-    /// Where they stand.
     pub slot: Slot,
-    /// The settings.
     pub settings: Settings,
-    /// When they were saved.
     pub saved_at: OffsetDateTime,
-    /// When they were last tested.
     pub tested_at: Option<OffsetDateTime>,
     /// How that test went, brought up to date with its invalidation; none: saved without a test.
     pub report: Option<TestReport>,
@@ -45,7 +41,6 @@ pub struct SavedSettings {
 /// What settings are saved with.
 #[derive(Clone, Debug)]
 pub struct TestRun {
-    /// How the test went.
     pub report: TestReport,
     /// The number its invalidation is stored under, if CloudFront accepted it.
     pub invalidation: Option<TestInvalidation>,
@@ -54,17 +49,11 @@ pub struct TestRun {
 /// The test's invalidation, so that the dispatcher follows it like any other.
 #[derive(Clone, Debug)]
 pub struct TestInvalidation {
-    /// Our number of it.
     pub id: Uuid,
-    /// CloudFront's.
     pub cloudfront_id: String,
-    /// What it was sent with.
     pub caller_reference: String,
-    /// The path.
     pub items: Vec<String>,
-    /// Whether CloudFront has said `Completed`.
     pub completed: bool,
-    /// When it is next asked about.
     pub next_poll: OffsetDateTime,
 }
 
@@ -109,7 +98,6 @@ impl Store {
             .collect()
     }
 
-    /// The region of the settings in force.
     pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>, StoreError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT region as "region!: Region" FROM settings_in_force WHERE site_id = $1"#,
@@ -247,8 +235,12 @@ impl Store {
 
     /// Forgets settings that failed their test. Those in force stay as they are.
     pub async fn discard_draft(&self, site: SiteId) -> Result<(), StoreError> {
-        let draft = "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'";
-        sqlx::query(draft).bind(site.0).execute(&self.pool).await?;
+        sqlx::query!(
+            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
+            site.0
+        )
+        .execute(&self.pool)
+        .await?;
         self.announce_sites().await
     }
 

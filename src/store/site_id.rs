@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// A site's number in the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct SiteId(pub i32);
 
 impl SiteId {

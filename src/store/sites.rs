@@ -21,18 +21,15 @@ use crate::domain::{
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// Since when.
     pub since: OffsetDateTime,
     /// When the settings are next tried.
     pub resume_at: OffsetDateTime,
-    /// What AWS said.
     pub error: AwsError,
 }
 
 /// A SkyCMS tenant, as far as accepting its publishes and showing its pages needs to know.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// Its number.
     pub id: SiteId,
     /// Its name in routes.
     pub name: String,
@@ -81,7 +78,6 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Reads all sites.
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
         let snapshot = Arc::new(store.snapshot().await?);
         Ok(Self {
@@ -100,7 +96,6 @@ impl Directory {
         Ok(())
     }
 
-    /// The site of that name.
     pub fn site(&self, name: &str) -> Option<Arc<Site>> {
         self.snapshot.borrow().sites.get(name).cloned()
     }

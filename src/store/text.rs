@@ -6,10 +6,11 @@
 
 use sqlx::decode::Decode;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgTypeInfo, PgValueRef, Postgres};
+use sqlx::postgres::{PgHasArrayType, PgTypeInfo, PgValueRef, Postgres};
 use sqlx::types::{Json, Type};
 
 use super::deliveries::DeliveryState;
+use super::refused::Endpoint;
 use super::sessions::{Role, Source, Theme};
 use super::settings::Slot;
 use crate::domain::edge::EdgeState;
@@ -28,6 +29,16 @@ macro_rules! text {
 
             fn compatible(info: &PgTypeInfo) -> bool {
                 <str as Type<Postgres>>::compatible(info)
+            }
+        }
+
+        impl PgHasArrayType for $type {
+            fn array_type_info() -> PgTypeInfo {
+                <&str as PgHasArrayType>::array_type_info()
+            }
+
+            fn array_compatible(info: &PgTypeInfo) -> bool {
+                <&str as PgHasArrayType>::array_compatible(info)
             }
         }
 
@@ -65,6 +76,7 @@ text! {
     CallerReference: CallerReference::parse,
     DeliveryState: str::parse::<Self>,
     DistributionId: DistributionId::parse,
+    Endpoint: str::parse::<Self>,
     EdgeState: str::parse::<Self>,
     EndpointKind: str::parse::<Self>,
     Event: str::parse::<Self>,

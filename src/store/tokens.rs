@@ -15,13 +15,10 @@ pub type TokenHash = [u8; 32];
 /// A token as the settings page shows it: everything but the token.
 #[derive(Clone, Debug)]
 pub struct TokenView {
-    /// Its identifier.
     pub id: Uuid,
-    /// What its owner calls it.
     pub name: String,
     /// Its last four characters.
     pub ending: String,
-    /// Since when it exists.
     pub created_at: OffsetDateTime,
     /// When it last came with a publish.
     pub last_used_at: Option<OffsetDateTime>,
@@ -32,11 +29,8 @@ pub struct TokenView {
 /// A token in force, as the hook meets it.
 #[derive(Debug)]
 pub struct PublishToken {
-    /// The site it is for.
     pub site: SiteId,
-    /// Its identifier.
     pub id: Uuid,
-    /// What its owner calls it.
     pub name: String,
 }
 
@@ -47,6 +41,10 @@ pub fn hash(token: &str) -> TokenHash {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest.as_ref());
     hash
+}
+
+pub(super) fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn place(site: SiteId, id: Uuid) -> String {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use time::{Duration, OffsetDateTime};
 
 use super::accounts::ADMIN;
-use super::tokens::TokenHash;
+use super::tokens::{TokenHash, hex};
 use super::{Store, StoreError};
 use crate::domain::slow_down::{Tries, client_wait, stranger_wait};
 
@@ -31,10 +31,6 @@ impl TryingClient {
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn strangers() -> String {

@@ -52,7 +52,7 @@ pub(crate) async fn note(
             site: proved.or(named),
             proved: proved.is_some(),
             endpoint,
-            status: status.as_u16(),
+            status: status.as_u16().cast_signed(),
             reason: excerpt(&reason),
             item: item.map(|item| excerpt(&item)),
             address: address.to_string(),

@@ -265,7 +265,7 @@ fn endpoint_row(endpoint: EndpointView) -> EndpointRow {
         events: choices(&endpoint.events),
         signed: endpoint.kind == EndpointKind::Standard,
         last_delivered: endpoint.last_delivered,
-        waiting: endpoint.waiting,
+        waiting: endpoint.waiting.unsigned_abs(),
         failing_since: endpoint.failing_since,
         off_at: endpoint.off_at,
     }

@@ -22,7 +22,7 @@ pub(crate) async fn show(State(state): State<AppState>, visit: Visit) -> Result<
             .into_iter()
             .map(|call| RefusedRow {
                 at: call.at,
-                status: call.status,
+                status: call.status.cast_unsigned(),
                 endpoint: match call.endpoint {
                     Endpoint::Hook => words::HOOK,
                     Endpoint::Cloudfront => words::CLOUDFRONT_API,

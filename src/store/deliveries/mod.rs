@@ -1,19 +1,20 @@
 //! Messages to endpoints: claiming, recording how an attempt ended, and their history.
 
-use secrecy::SecretString;
+mod message;
+mod record;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::endpoints::{place_of_secret, place_of_url};
-use super::transitions::announce_change;
 use super::{SealError, SiteId, Store, StoreError};
+use crate::domain::HookSecret;
 use crate::domain::notification::{
-    AfterDelivery, EndpointAfter, EndpointKind, EndpointUrl, Event, Health, LONGEST_PAUSE,
-    LONGEST_WAIT, Next, Notification, Tried, in_words,
+    EndpointKind, EndpointUrl, Event, Health, LONGEST_PAUSE, LONGEST_WAIT, Notification, Tried,
 };
-use crate::domain::{AwsError, HookSecret};
 
 /// How long an attempt may take.
 const LEASE: Duration = Duration::seconds(30);
@@ -165,12 +166,12 @@ impl Store {
                     publishes: row.publishes.unsigned_abs(),
                     reason: row.reason,
                 };
-                gather(&mut tx, endpoint, delivery, &mut notification).await?;
+                message::gather(&mut tx, endpoint, delivery, &mut notification).await?;
                 if notification.reason.is_none() {
-                    notification.reason = reason(&mut tx, site, &notification).await?;
+                    notification.reason = message::reason(&mut tx, site, &notification).await?;
                 }
                 let body = notification.body(row.kind, base);
-                fix(&mut tx, delivery, &notification, &body).await?;
+                message::fix(&mut tx, delivery, &notification, &body).await?;
                 body
             }
         };
@@ -213,94 +214,6 @@ impl Store {
         };
         tx.commit().await?;
         Ok(Some(claim))
-    }
-
-    /// Records how an attempt ended. `false`: the claim was not ours any more, and nothing changed.
-    pub async fn record_delivery(
-        &self,
-        claim: &DeliveryClaim,
-        tried: &Tried,
-        after: &AfterDelivery,
-        now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        if !self
-            .record_endpoint(&mut tx, claim, after.endpoint, now)
-            .await?
-        {
-            return Ok(false);
-        }
-        let (state, next_at) = match after.next {
-            Next::Delivered => ("delivered", None),
-            Next::Again(at) => ("waiting", Some(at)),
-            Next::GivenUp => ("given_up", None),
-        };
-        sqlx::query!(
-            "UPDATE delivery SET state = $2, next_at = $3, ended_at = CASE WHEN $3::timestamptz IS NULL THEN $4::timestamptz END,
-                                 tries = CASE WHEN jsonb_array_length(tries) >= $6 THEN tries - 0 ELSE tries END || $5
-             WHERE id = $1",
-            claim.id,
-            state,
-            next_at,
-            now,
-            Json(tried) as _,
-            REMEMBERED,
-        )
-        .execute(&mut *tx)
-        .await?;
-        match after.endpoint {
-            EndpointAfter::Works { recovered: true } => {
-                sqlx::query!(
-                    "UPDATE delivery SET next_at = $2 WHERE endpoint_id = $1 AND next_at > $2",
-                    claim.endpoint,
-                    now,
-                )
-                .execute(&mut *tx)
-                .await?;
-            }
-            EndpointAfter::SwitchedOff => {
-                sqlx::query!(
-                    "UPDATE delivery SET state = 'given_up', next_at = NULL, ended_at = $2
-                     WHERE endpoint_id = $1 AND next_at IS NOT NULL",
-                    claim.endpoint,
-                    now,
-                )
-                .execute(&mut *tx)
-                .await?;
-            }
-            EndpointAfter::Works { .. } | EndpointAfter::Failing { .. } => {}
-        }
-        announce_change(&mut tx, claim.site).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
-    async fn record_endpoint(
-        &self,
-        tx: &mut Transaction<'static, Postgres>,
-        claim: &DeliveryClaim,
-        after: EndpointAfter,
-        now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        let (health, next_at, off_at) = match after {
-            EndpointAfter::Works { .. } => (Health::default(), now, None),
-            EndpointAfter::Failing { health, until } => (health, until, None),
-            EndpointAfter::SwitchedOff => (claim.health, now, Some(now)),
-        };
-        let done = sqlx::query!(
-            "UPDATE endpoint SET failures = $3, failing_since = $4, next_at = $5, off_at = $6,
-                                 lease_token = NULL, lease_until = NULL
-             WHERE id = $1 AND lease_token = $2",
-            claim.endpoint,
-            claim.token,
-            i32::try_from(health.failures).unwrap_or(i32::MAX),
-            health.failing_since,
-            next_at,
-            off_at,
-        )
-        .execute(&mut **tx)
-        .await?;
-        Ok(done.rows_affected() == 1)
     }
 
     /// Orders a message that says that notifications arrive. `false`: there is no such endpoint, or
@@ -407,93 +320,5 @@ pub(super) async fn heal(
 }
 
 fn url_of(text: &SecretString) -> Result<EndpointUrl, SealError> {
-    use secrecy::ExposeSecret as _;
     EndpointUrl::parse(text.expose_secret(), true).map_err(|_| SealError::Unreadable)
-}
-
-/// Takes what else waits to say the same of other publishes into one message.
-async fn gather(
-    connection: &mut PgConnection,
-    endpoint: Uuid,
-    delivery: Uuid,
-    notification: &mut Notification,
-) -> Result<(), StoreError> {
-    if notification.publishes == 0 {
-        return Ok(());
-    }
-    let others = sqlx::query!(
-        r#"WITH other AS (
-             DELETE FROM delivery d
-             WHERE d.endpoint_id = $1 AND d.id <> $2 AND d.event = $3 AND d.body IS NULL AND d.next_at IS NOT NULL
-               AND (d.event <> 'publish.stale' OR NOT EXISTS (
-                 SELECT FROM delivery o WHERE o.endpoint_id = $1 AND o.next_at IS NOT NULL AND o.seq < d.seq
-                   AND o.event LIKE 'publish.%' AND o.event <> 'publish.stale'))
-             RETURNING d.publishes, d.happened_at)
-           SELECT coalesce(sum(publishes), 0) as "publishes!", max(happened_at) as at FROM other"#,
-        endpoint,
-        delivery,
-        notification.event.into_str(),
-    )
-    .fetch_one(connection)
-    .await?;
-    let Some(at) = others.at else {
-        return Ok(());
-    };
-    let others = u32::try_from(others.publishes).unwrap_or(u32::MAX);
-    notification.publishes = notification.publishes.saturating_add(others);
-    notification.at = notification.at.max(at);
-    notification.publish = None;
-    notification.reason = None;
-    Ok(())
-}
-
-/// Why a publish did not complete, in AWS's words and ours.
-async fn reason(
-    connection: &mut PgConnection,
-    site: SiteId,
-    notification: &Notification,
-) -> Result<Option<String>, StoreError> {
-    let is_told = matches!(
-        notification.event,
-        Event::PublishFailed | Event::PublishUnconfirmed
-    );
-    let Some(publish) = notification.publish.filter(|_| is_told) else {
-        return Ok(None);
-    };
-    let row = sqlx::query!(
-        r#"SELECT i.error as "error: Json<AwsError>", i.fix FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
-           WHERE c.site_id = $1 AND c.publish_id = $2 AND i.status IN ('Failed', 'Unconfirmed')
-           ORDER BY i.status, i.id LIMIT 1"#,
-        site.0,
-        publish,
-    )
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let error = row.error.map(|error| in_words(&error));
-    let words: Vec<String> = error.into_iter().chain(row.fix).collect();
-    Ok((!words.is_empty()).then(|| words.join(" ")))
-}
-
-/// Writes down what a message says.
-async fn fix(
-    connection: &mut PgConnection,
-    delivery: Uuid,
-    notification: &Notification,
-    body: &str,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE delivery SET body = $2, happened_at = $3, publish_id = $4, publishes = $5, reason = $6 WHERE id = $1",
-        delivery,
-        body,
-        notification.at,
-        notification.publish,
-        i32::try_from(notification.publishes).unwrap_or(i32::MAX),
-        notification.reason,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -1,0 +1,97 @@
+//! Recording how an attempt to deliver ended.
+
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+
+use super::{DeliveryClaim, REMEMBERED};
+use crate::domain::notification::{AfterDelivery, EndpointAfter, Health, Next, Tried};
+use crate::store::transitions::announce_change;
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// Records how an attempt ended. `false`: the claim was not ours any more, and nothing changed.
+    pub async fn record_delivery(
+        &self,
+        claim: &DeliveryClaim,
+        tried: &Tried,
+        after: &AfterDelivery,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        if !record_endpoint(&mut tx, claim, after.endpoint, now).await? {
+            return Ok(false);
+        }
+        let (state, next_at) = match after.next {
+            Next::Delivered => ("delivered", None),
+            Next::Again(at) => ("waiting", Some(at)),
+            Next::GivenUp => ("given_up", None),
+        };
+        sqlx::query!(
+            "UPDATE delivery SET state = $2, next_at = $3, ended_at = CASE WHEN $3::timestamptz IS NULL THEN $4::timestamptz END,
+                                 tries = CASE WHEN jsonb_array_length(tries) >= $6 THEN tries - 0 ELSE tries END || $5
+             WHERE id = $1",
+            claim.id,
+            state,
+            next_at,
+            now,
+            Json(tried) as _,
+            REMEMBERED,
+        )
+        .execute(&mut *tx)
+        .await?;
+        match after.endpoint {
+            EndpointAfter::Works { recovered: true } => {
+                sqlx::query!(
+                    "UPDATE delivery SET next_at = $2 WHERE endpoint_id = $1 AND next_at > $2",
+                    claim.endpoint,
+                    now,
+                )
+                .execute(&mut *tx)
+                .await?;
+            }
+            EndpointAfter::SwitchedOff => {
+                sqlx::query!(
+                    "UPDATE delivery SET state = 'given_up', next_at = NULL, ended_at = $2
+                     WHERE endpoint_id = $1 AND next_at IS NOT NULL",
+                    claim.endpoint,
+                    now,
+                )
+                .execute(&mut *tx)
+                .await?;
+            }
+            EndpointAfter::Works { .. } | EndpointAfter::Failing { .. } => {}
+        }
+        announce_change(&mut tx, claim.site).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Whether the claim was still ours.
+async fn record_endpoint(
+    connection: &mut PgConnection,
+    claim: &DeliveryClaim,
+    after: EndpointAfter,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let (health, next_at, off_at) = match after {
+        EndpointAfter::Works { .. } => (Health::default(), now, None),
+        EndpointAfter::Failing { health, until } => (health, until, None),
+        EndpointAfter::SwitchedOff => (claim.health, now, Some(now)),
+    };
+    let done = sqlx::query!(
+        "UPDATE endpoint SET failures = $3, failing_since = $4, next_at = $5, off_at = $6,
+                             lease_token = NULL, lease_until = NULL
+         WHERE id = $1 AND lease_token = $2",
+        claim.endpoint,
+        claim.token,
+        i32::try_from(health.failures).unwrap_or(i32::MAX),
+        health.failing_since,
+        next_at,
+        off_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
