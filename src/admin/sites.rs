@@ -10,21 +10,16 @@ use crate::store::{SiteId, Store, StoreError};
 /// Why a site was not made, renamed or removed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SiteError {
-    /// Nobody has that name.
     #[error("there is no site `{0}`")]
     NoSuchSite(SiteName),
-    /// Another has that name.
     #[error("there is a site `{0}` already")]
     NameTaken(SiteName),
-    /// It is the one that has to be there.
     #[error("the site `default` stays as it is: the addresses that name no site are its own")]
     Default,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A new site.
 pub(crate) struct NewSite {
     pub(crate) id: SiteId,
     /// Its first publish token, which can be shown once.
@@ -95,7 +90,6 @@ async fn changeable(store: &Store, name: &SiteName) -> Result<SiteId, SiteError>
     find(store, name).await
 }
 
-/// The number of a site.
 pub(crate) async fn find(store: &Store, name: &SiteName) -> Result<SiteId, SiteError> {
     store
         .site_id(name)

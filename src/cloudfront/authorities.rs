@@ -1,6 +1,5 @@
 //! The certificate authorities of this machine, without which the SDK's client cannot be made.
 
-/// There are none.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "this machine has no certificate authorities to know CloudFront by: install them (on Debian the package \

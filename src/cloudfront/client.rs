@@ -36,7 +36,6 @@ use crate::domain::{
 pub struct Options {
     /// Another endpoint than AWS's own (`AWS_ENDPOINT_URL_CLOUDFRONT`).
     pub endpoint: Option<Url>,
-    /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long a whole call may take, connection and credentials included.
     pub attempt_timeout: Duration,

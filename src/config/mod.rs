@@ -46,7 +46,6 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
     }
 }
 
-/// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -77,7 +76,6 @@ pub struct Config {
     pub encryption_keys: Vec<EncryptionKey>,
     /// The first bearer token of site `default`; none: one is generated.
     pub publish_token: Option<SecretString>,
-    /// Who is let in, and from where.
     pub access: AccessConfig,
     /// Settings of site `default` while none are saved.
     pub cloudfront: Option<SettingsForm>,
@@ -87,7 +85,6 @@ pub struct Config {
     pub cloudfront_endpoint: Option<Url>,
     /// CloudFront's quotas, rates and prices.
     pub limits: Limits,
-    /// How connections are served.
     pub serve: ServeOptions,
     /// Whether edge checks may go to private addresses and plain http, for trials and tests.
     pub allow_private_targets: bool,
@@ -95,7 +92,6 @@ pub struct Config {
     pub metrics_token: Option<SecretString>,
     /// Days that ended publishes are kept.
     pub history_days: u16,
-    /// How log lines are written.
     pub log_format: LogFormat,
     /// Filter of log lines, in `RUST_LOG`'s syntax; none: as is usual for the command.
     pub log_filter: Option<String>,
@@ -110,7 +106,6 @@ impl Config {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
-    /// Reads variables from `lookup`.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let vars = Variables { lookup: &lookup };
         let config = Self {

@@ -34,7 +34,6 @@ impl PublicUrl {
         path.strip_prefix(self.prefix.as_str()).unwrap_or(path)
     }
 
-    /// Whether users come over HTTPS.
     pub fn is_https(&self) -> bool {
         self.origin.starts_with("https://")
     }

@@ -94,7 +94,6 @@ impl<'a> Cover<'a> {
         true
     }
 
-    /// What the items take of the quotas.
     pub fn need(&self) -> Need {
         Need {
             files: self.files.len(),

@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 
 const PREFIX: &str = "whsec_";
 
-/// A text that is not a signing secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be `whsec_` and the base64 of 24 to 64 random bytes; make one with `echo whsec_$(openssl rand -base64 32)`"
@@ -56,7 +55,6 @@ impl HookSecret {
         }
     }
 
-    /// Its number.
     pub const fn id(&self) -> Uuid {
         self.id
     }

@@ -15,13 +15,11 @@ use super::{pasted::trim_pasted, path::excerpt};
 #[serde(try_from = "String", into = "String")]
 pub struct PublisherHost(String);
 
-/// A string that is no host name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not a host name: write it as in www.example.com")]
 pub struct HostError(String);
 
 impl PublisherHost {
-    /// The host name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -99,7 +99,6 @@ pub fn projected_paths(so_far: u64, now: OffsetDateTime) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthlyLimit {
     pub paths: u64,
-    /// What happens once it has.
     pub then: PastLimit,
 }
 

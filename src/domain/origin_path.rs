@@ -9,7 +9,6 @@ const LONGEST: usize = 255;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OriginPath(String);
 
-/// Why a text is no origin path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Enter the folder as CloudFront has it under “Origin path”, such as /live.")]
 pub struct NotAnOriginPath;

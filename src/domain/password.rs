@@ -24,13 +24,10 @@ pub struct NewPassword(SecretString);
 /// Why a password may not be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Fewer than 12 characters.
     #[error("must have 12 characters or more")]
     TooShort,
-    /// More than 256 characters.
     #[error("must have 256 characters or fewer")]
     TooLong,
-    /// One of those that are guessed first.
     #[error("is too easy to guess; a few words that belong together only for you are good")]
     Common,
 }
@@ -46,7 +43,6 @@ impl NewPassword {
         }
     }
 
-    /// The password, to be hashed.
     pub const fn secret(&self) -> &SecretString {
         &self.0
     }

@@ -59,15 +59,12 @@ pub struct Reading {
 /// Why a string is no path that can be purged, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Nothing is left after trimming.
     #[error("the path is empty: leave it out, or write / for the home page")]
     Empty,
-    /// It begins with `#`.
     #[error(
         "{0} begins with #, as cache tags do: send it under \"tags\", or write a path, for example /about"
     )]
     Tag(String),
-    /// A control character.
     #[error("the path holds the control character {0}: remove it")]
     Control(String),
     /// A backslash, and the path with slashes in its place.
@@ -80,12 +77,10 @@ pub enum PathError {
         "%2A is an asterisk that is part of a name, not a wildcard: write {0}* to purge all that begins with {0}"
     )]
     EncodedWildcard(String),
-    /// `*` anywhere but last.
     #[error(
         "* is a wildcard and may only be the last character, as in /blog/*: cut the path after the first *"
     )]
     WildcardNotLast,
-    /// More than [`MAX_PATH_CHARACTERS`] once encoded.
     #[error(
         "the path has {0} characters once encoded, and CloudFront takes at most {MAX_PATH_CHARACTERS}: \
          shorten it, or end it early with a wildcard"
@@ -168,7 +163,6 @@ impl InvalidationPath {
         &self.0
     }
 
-    /// The path as CloudFront is sent it.
     pub fn into_string(self) -> String {
         self.0
     }

@@ -5,11 +5,9 @@ use std::fmt;
 /// What a publish came with: a proof by its name, or a person.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Publisher {
-    /// A publish token.
     Token(String),
     /// A Standard Webhooks signature; signing secrets have no names.
     Signature,
-    /// A key pair.
     KeyPair(String),
     /// Somebody who signed in with a password here.
     User(String),

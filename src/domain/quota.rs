@@ -81,7 +81,6 @@ impl Quotas {
         }
     }
 
-    /// What is believed of one kind.
     pub const fn of(&self, kind: Kind) -> &Quota {
         match kind {
             Kind::Files => &self.files,

@@ -86,7 +86,6 @@ impl Region {
         self.0.name
     }
 
-    /// The partition the region is in.
     pub const fn partition(self) -> Partition {
         self.0.partition
     }
@@ -107,18 +106,14 @@ impl fmt::Display for Region {
 /// Why a text is not a region of CloudFront's. The words are for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegionError {
-    /// Nothing was given.
     #[error("Choose a region. us-east-1, US East (N. Virginia), is right for most accounts.")]
     Missing,
-    /// `us-gov-…`.
     #[error(
         "CloudFront is not in AWS GovCloud. Use the commercial account that the distribution belongs to, and us-east-1."
     )]
     GovCloud,
-    /// An availability zone such as `us-east-1a`.
     #[error("This is an Availability Zone. Its region is {0}.")]
     AvailabilityZone(&'static str),
-    /// Anything else.
     #[error(
         "AWS has no region of this name with CloudFront. Choose one from the list; us-east-1 is recommended."
     )]

@@ -10,7 +10,6 @@ const ISSUER: &str = "skycms-cdn";
 /// The secret that an authenticator app and this service share.
 pub struct SecondStep(Totp);
 
-/// Why a text is not such a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not the Base32 of 20 bytes or more")]
 pub struct NotASecondStep;

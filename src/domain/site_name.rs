@@ -26,7 +26,6 @@ pub fn pages_of(site: &str) -> String {
 #[serde(try_from = "String")]
 pub struct SiteName(String);
 
-/// A text that is not the name of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, such as shop-de"
@@ -34,7 +33,6 @@ pub struct SiteName(String);
 pub struct NotASiteName;
 
 impl SiteName {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

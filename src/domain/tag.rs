@@ -17,15 +17,12 @@ pub struct CacheTag(String);
 /// Why a string is no cache tag, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
-    /// Nothing is left after trimming.
     #[error("the tag is empty: leave it out, or write its name, for example article:42")]
     Empty,
-    /// More than [`MAX_TAG_CHARACTERS`].
     #[error(
         "the tag has {0} characters, and CloudFront takes at most {MAX_TAG_CHARACTERS}: use a shorter one"
     )]
     TooLong(usize),
-    /// A character that CloudFront refuses in a tag.
     #[error(
         "{0} is not allowed in a tag: use letters, digits and signs such as - _ : . without spaces"
     )]

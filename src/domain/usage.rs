@@ -16,7 +16,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
 
     /// How many of `usage` are of this kind.
@@ -53,7 +52,6 @@ impl Usage {
         }
     }
 
-    /// Whether there are some of both kinds.
     pub const fn is_mixed(self) -> bool {
         self.files > 0 && self.wildcards > 0
     }
@@ -79,7 +77,6 @@ impl Usage {
         self.files as u64 + self.wildcards as u64
     }
 
-    /// Whether there is room for it.
     pub const fn fits(self, room: Room) -> bool {
         self.files <= room.files && self.wildcards <= room.wildcards
     }

@@ -15,56 +15,43 @@ pub struct AccessKeyId(String);
 /// Why a text is not an access key ID. The words are for the user and never repeat what was typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessKeyIdError {
-    /// Nothing was typed.
     #[error("Enter the access key ID, for example AKIAIOSFODNN7EXAMPLE. {WHERE}")]
     Missing,
-    /// `ASIA…`.
     #[error(
         "This is a temporary key (ASIA…): it works only together with a session token and will expire within hours. \
          Use the long-term key (AKIA…) of an IAM user, or AWS default credentials."
     )]
     Temporary,
-    /// It has the form of a secret access key.
     #[error(
         "This looks like the secret access key. Here goes the access key ID, which begins with AKIA and has 20 characters."
     )]
     Secret,
-    /// An ARN of a role.
     #[error(
         "This is the ARN of a role. A role has no access key: enter that of an IAM user, or use AWS default credentials where the machine runs under the role. {WHERE}"
     )]
     RoleArn,
-    /// Some other ARN.
     #[error("This is an ARN, not an access key ID, which begins with AKIA. {WHERE}")]
     Arn,
-    /// An AWS account's number.
     #[error("This is an AWS account number, not an access key ID, which begins with AKIA. {WHERE}")]
     AccountNumber,
-    /// The unique ID of a user or a role (`AIDA…`, `AROA…`).
     #[error(
         "This is the unique ID of a user or role, not an access key ID, which begins with AKIA. {WHERE}"
     )]
     PrincipalId,
-    /// `APKA…`.
     #[error(
         "This is the ID of a CloudFront key pair for signed URLs (APKA…). An access key ID begins with AKIA. {WHERE}"
     )]
     SigningKeyPair,
-    /// A distribution's ID.
     #[error(
         "This is a distribution ID. Here goes the access key ID, which begins with AKIA. {WHERE}"
     )]
     DistributionId,
-    /// In lower case.
     #[error("Access key IDs are written in capital letters. Copy it again. {WHERE}")]
     LowerCase,
-    /// With a blank in it.
     #[error("There is a blank inside the access key ID. Copy it again, alone. {WHERE}")]
     BlankInside,
-    /// Begins rightly, but is too short or long.
     #[error("An access key ID has 20 characters, this one has {0}. Copy it again. {WHERE}")]
     Length(usize),
-    /// Anything else.
     #[error(
         "An access key ID is AKIA and capital letters and digits, for example AKIAIOSFODNN7EXAMPLE. {WHERE}"
     )]
@@ -127,7 +114,6 @@ impl AccessKeyId {
         Err(E::Malformed)
     }
 
-    /// The ID itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -167,25 +153,20 @@ impl PartialEq for SecretAccessKey {
 /// typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretAccessKeyError {
-    /// Nothing was typed.
     #[error(
         "Enter the secret access key. AWS shows it only once, when the access key is created; if it is lost, create a new access key."
     )]
     Missing,
-    /// It has the form of an access key ID.
     #[error(
         "This looks like an access key ID. Here goes the secret access key, which has 40 characters and belongs to it."
     )]
     AccessKeyId,
-    /// With a blank in it.
     #[error("There is a blank inside the secret access key. Copy it again, alone.")]
     BlankInside,
-    /// Too short or long.
     #[error(
         "A secret access key has 40 characters, this one has {0}. Copy it again; if it is lost, create a new access key."
     )]
     Length(usize),
-    /// A character that AWS never uses here.
     #[error(
         "A secret access key has letters, digits and a few signs such as + and / only. Copy it again."
     )]
@@ -250,9 +231,7 @@ impl fmt::Debug for SecretAccessKey {
 pub enum Credentials {
     /// A key pair of an IAM user, entered in the settings.
     AccessKey {
-        /// The public half.
         id: AccessKeyId,
-        /// The secret half.
         secret: SecretAccessKey,
     },
     /// AWS's default chain: environment, profile, web identity, container or instance role.
@@ -260,7 +239,6 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The access key ID, if there is a key pair.
     pub const fn access_key_id(&self) -> Option<&AccessKeyId> {
         match self {
             Self::AccessKey { id, .. } => Some(id),

@@ -19,7 +19,6 @@ pub struct DistributionId(String);
 /// A distribution ID found in what was pasted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recognised {
-    /// The ID.
     pub id: DistributionId,
     /// The partition, where the pasted text names it: an ARN or a console address does.
     pub partition: Option<Partition>,
@@ -30,60 +29,47 @@ pub struct Recognised {
 /// They never repeat what was typed, unless its shape rules out that it is a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DistributionIdError {
-    /// Nothing was typed.
     #[error("Enter the distribution ID, for example E2QWRUHEXAMPLE. {WHERE}")]
     Missing,
-    /// A domain name of CloudFront's.
     #[error(
         "This is the distribution's domain name, not its ID. The CloudFront console lists distributions with both: \
          take the ID, which begins with E, from the row whose “Domain name” is {0}."
     )]
     CloudFrontDomain(String),
-    /// Some other address.
     #[error(
         "This is the address of a website, not a distribution ID. {WHERE} Its column “Alternate domain names” shows which distribution serves the site."
     )]
     Website,
-    /// The console, but a page without a distribution.
     #[error(
         "This address of the AWS console names no distribution. Open the distribution there first, or copy its ID. {WHERE}"
     )]
     ConsoleWithoutId,
-    /// An ARN of something else.
     #[error(
         "This ARN is not a distribution's: that begins arn:aws:cloudfront:: and ends in distribution/ and the ID. {WHERE}"
     )]
     OtherArn,
-    /// An ARN from a partition that has no CloudFront.
     #[error(
         "CloudFront is not in this ARN's part of AWS. It is in the commercial regions (arn:aws:…), in China (arn:aws-cn:…) and in the European Sovereign Cloud (arn:aws-eusc:…)."
     )]
     PartitionWithoutCloudFront,
-    /// An ID in lower case.
     #[error("Distribution IDs are written in capital letters. Did you mean {0}?")]
     LowerCase(DistributionId),
-    /// An ID with a blank in it.
     #[error("There is a blank inside the distribution ID. Did you mean {0}?")]
     BlankInside(DistributionId),
-    /// An invalidation's ID.
     #[error(
         "This looks like the ID of an invalidation, which begins with I. The distribution's begins with E. {WHERE}"
     )]
     InvalidationId,
-    /// An access key ID.
     #[error(
         "This is an access key ID. It belongs in the field “Access key ID”; here goes the distribution ID. {WHERE}"
     )]
     AccessKeyId,
-    /// An AWS account's number.
     #[error("This is an AWS account number, not a distribution ID. {WHERE}")]
     AccountNumber,
-    /// Begins like an ID, but is far too short or long.
     #[error(
         "This begins like a distribution ID, but its length is wrong: IDs have about 14 characters, this one has {0}. Copy it again. {WHERE}"
     )]
     Length(usize),
-    /// Anything else.
     #[error(
         "A distribution ID is E and capital letters and digits, for example E2QWRUHEXAMPLE; that of a distribution tenant begins dt_. {WHERE}"
     )]
@@ -148,7 +134,6 @@ impl DistributionId {
         self.0.starts_with("dt_")
     }
 
-    /// The ID itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -43,7 +43,6 @@ pub enum RelatedRuleError {
     Everything,
     #[error("more than {MAX_PAGES} pages follow: use a wildcard, such as /blog/*")]
     TooManyPages,
-    /// An item that cannot be purged.
     #[error("{0}")]
     Item(String),
 }

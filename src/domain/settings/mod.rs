@@ -50,7 +50,6 @@ impl Settings {
             .map_or("default", AccessKeyId::as_str)
     }
 
-    /// The distribution in the AWS console.
     pub fn console_url(&self) -> String {
         format!(
             "https://{}/cloudfront/v4/home#/distributions/{}",
@@ -89,20 +88,15 @@ impl fmt::Debug for SettingsForm {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Field {
-    /// `distribution_id`
     DistributionId,
-    /// `access_key_id`
     AccessKeyId,
-    /// `secret_access_key`
     SecretAccessKey,
-    /// `region`
     Region,
 }
 
 /// What is wrong with one field, for the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// The field.
     pub field: Field,
     /// What is wrong and what to do. Never repeats a secret.
     pub message: String,
@@ -131,7 +125,6 @@ impl FieldErrors {
         result.map_err(|error| self.add(field, error)).ok()
     }
 
-    /// The errors, in the order of the fields.
     pub fn iter(&self) -> impl Iterator<Item = &FieldError> {
         self.0.iter()
     }

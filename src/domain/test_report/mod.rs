@@ -44,7 +44,6 @@ pub enum Step {
 }
 
 impl Step {
-    /// All steps, in order.
     pub const ALL: [Self; 6] = [
         Self::Format,
         Self::Credentials,
@@ -55,14 +54,11 @@ impl Step {
     ];
 }
 
-/// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum StepOutcome {
-    /// It works.
     Passed,
-    /// It does not.
     Failed,
     /// It could not be tried.
     Skipped,
@@ -73,9 +69,7 @@ pub enum StepOutcome {
 /// One step, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepReport {
-    /// Which step.
     pub step: Step,
-    /// How it went.
     pub outcome: StepOutcome,
     /// What was found.
     pub cause: String,
@@ -85,10 +79,8 @@ pub struct StepReport {
     pub error: Option<AwsError>,
 }
 
-/// The whole test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestReport {
-    /// The steps, in order.
     pub steps: [StepReport; 6],
     /// The test's invalidation, if CloudFront returned its id.
     pub invalidation: Option<InvalidationId>,
@@ -242,7 +234,6 @@ impl TestReport {
         }
     }
 
-    /// One step.
     pub const fn step(&self, step: Step) -> &StepReport {
         &self.steps[step as usize]
     }
