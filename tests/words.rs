@@ -80,7 +80,7 @@ fn prose_of_the_pages_stands_in_templates_and_words() {
 }
 
 #[test]
-fn prose_is_told_from_names() {
+fn prose_is_distinguished_from_names() {
     let source = r#"
         // "A comment is not looked at"
         tracing::warn!(%error, "what is logged is not either");

@@ -54,7 +54,7 @@ pub(crate) async fn create(
     Ok(NewSite { id, token })
 }
 
-/// Gives a site another name. Its old one is answered 404 from then on.
+/// Renames a site. Its old name is answered 404 from then on.
 pub(crate) async fn rename(
     store: &Store,
     name: &SiteName,

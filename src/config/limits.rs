@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn how_connections_are_served_can_be_set_within_reason() {
-        let told = config(&[("MAX_CONNECTIONS", "64"), ("SHUTDOWN_GRACE_SECONDS", "0")]);
-        let serve = told.map(|config| config.serve).ok();
+        let chosen = config(&[("MAX_CONNECTIONS", "64"), ("SHUTDOWN_GRACE_SECONDS", "0")]);
+        let serve = chosen.map(|config| config.serve).ok();
         assert_eq!(serve.map(|serve| serve.connections), Some(64));
         assert_eq!(serve.map(|serve| serve.grace), Some(Duration::ZERO));
         for (name, value) in [

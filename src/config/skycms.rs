@@ -1,4 +1,4 @@
-//! Where SkyCMS is, and which of its pages tell who somebody is.
+//! Where SkyCMS is, and which of its pages show who somebody is.
 
 use url::Url;
 

@@ -130,7 +130,7 @@ fn bytes<'a, 'b: 'a>(entries: impl Iterator<Item = &'a Entry<'b>>) -> usize {
     entries.map(|entry| entry.item.as_str().len()).sum()
 }
 
-/// Gives how many bytes were removed.
+/// How many bytes were removed.
 fn remove_beginning_with(entries: &mut BTreeMap<&str, Entry<'_>>, prefix: &str) -> usize {
     let mut removed = 0;
     while let Some((&covered, entry)) = entries

@@ -44,7 +44,7 @@ pub enum Fate {
     Waits,
 }
 
-/// Tells for each thing that was asked for what the plan does with it.
+/// What the plan does with each thing that was asked for.
 pub fn explain(asked: &Canonical, plan: &Plan) -> Vec<Explanation> {
     let sent: Cover<'_> = plan.batches.iter().flat_map(|batch| &batch.items).collect();
     let fate = |item: &Item| match sent.covering(item) {

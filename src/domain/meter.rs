@@ -79,7 +79,7 @@ impl Prices {
     }
 }
 
-/// How many paths the whole month will have if it goes on as it began; rounded up.
+/// How many paths the whole month will have at the pace so far; rounded up.
 ///
 /// `now` is within the month, which is UTC's, as on AWS's bill. Less than a day counts as a day, so
 /// that the first publish of a month does not frighten anyone.

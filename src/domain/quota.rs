@@ -99,7 +99,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-25 12:00 UTC);
 
     #[test]
-    fn what_was_learned_is_told_until_it_is_forgotten() {
+    fn what_was_learned_is_shown_until_it_is_forgotten() {
         let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
         let counts = Counts {
             used: Usage::default(),

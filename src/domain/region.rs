@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_region_is_told_what_to_choose() {
+    fn a_wrong_region_gets_a_suggestion() {
         let words = |text: &str| text.parse::<Region>().unwrap_err().to_string();
         assert!(words("").contains("Choose a region"));
         assert!(words("us-gov-west-1").contains("not in AWS GovCloud"));

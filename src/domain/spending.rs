@@ -47,9 +47,9 @@ impl Default for Spending {
 
 /// What a month has taken so far.
 ///
-/// AWS counts free paths for each of its accounts, and does not tell which account an access key
+/// AWS counts free paths for each of its accounts, and does not say which account an access key
 /// belongs to. So what is counted is all that went through the access key in force, and through the
-/// keys that its sites used before it: a rotated key belongs to the same account as a rule. What
+/// keys that its sites used before it: a rotated key usually belongs to the same account. What
 /// others send for the account is not known here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MonthUsage {
@@ -157,7 +157,7 @@ pub struct MeterReading {
     pub free_paths: u64,
     /// How many of them the access key has left.
     pub free_left: u64,
-    /// Paths of the access key by the month's end, if it goes on like this.
+    /// Paths of the access key by the month's end, at this pace.
     pub projected_paths: u64,
     pub projected_cost: MicroUsd,
 }
@@ -199,7 +199,7 @@ pub fn next_month(at: OffsetDateTime) -> OffsetDateTime {
         .assume_utc()
 }
 
-/// More about why publishes are held than [`super::WaitReason`] tells.
+/// More about why publishes are held than [`super::WaitReason`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldNote {
     /// The month's limit is reached, and the owner chose to hold.

@@ -1,4 +1,4 @@
-//! Cache tags: names that the origin gives its answers, by which CloudFront can be told to forget
+//! Cache tags: names that the origin gives its answers, by which CloudFront can be asked to forget
 //! them.
 
 use std::fmt;

@@ -116,10 +116,10 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
             0.0,
         ),
     ] {
-        let told = value(&text, series);
+        let shown = value(&text, series);
         assert!(
-            (told - expected).abs() < 1e-9,
-            "{series} is {told} in:\n{text}"
+            (shown - expected).abs() < 1e-9,
+            "{series} is {shown} in:\n{text}"
         );
     }
     assert!(text.contains("# UNIT skycms_cdn_queue_oldest_seconds seconds\n"));

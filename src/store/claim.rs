@@ -210,7 +210,7 @@ impl Store {
         .await?
         .rows_affected();
         if done == 1 && limited_until.is_some() {
-            outbox::tell_limited(&mut tx, inputs.site, now).await?;
+            outbox::notify_limited(&mut tx, inputs.site, now).await?;
         }
         tx.commit().await?;
         Ok(done == 1)
@@ -455,7 +455,7 @@ async fn mark(
     .execute(&mut *connection)
     .await?;
     if taking.limited_until.is_some() {
-        outbox::tell_limited(connection, site, taking.now).await?;
+        outbox::notify_limited(connection, site, taking.now).await?;
     }
     Ok(())
 }

@@ -131,7 +131,7 @@ impl Store {
         }
         let stale = checks.iter().find(|check| check.state == EdgeState::Stale);
         if let (Some(check), None) = (stale, next_at) {
-            outbox::tell_stale(&mut tx, claim.site, claim.id, check, now).await?;
+            outbox::notify_stale(&mut tx, claim.site, claim.id, check, now).await?;
         }
         announce_change(&mut tx, claim.site).await?;
         tx.commit().await?;

@@ -102,7 +102,7 @@ impl Store {
         .await?)
     }
 
-    /// Changes what an endpoint wants to hear of. Gives the part of its address that may be shown;
+    /// Changes what an endpoint wants to hear of. Returns the part of its address that may be shown;
     /// none: there is no such endpoint.
     pub async fn choose_events(
         &self,

@@ -93,7 +93,7 @@ async fn delete_invalidations(
     connection: &mut PgConnection,
     before: OffsetDateTime,
 ) -> Result<u64, StoreError> {
-    // The settings page goes on telling how the last test ended.
+    // The settings page still shows how the last test ended.
     let deleted = sqlx::query!(
         "DELETE FROM invalidation WHERE ctid = ANY(ARRAY(
                SELECT i.ctid FROM invalidation i

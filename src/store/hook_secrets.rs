@@ -86,7 +86,7 @@ impl Store {
         Ok(Some(secret))
     }
 
-    /// Ends a secret at once, on every replica. Tells whether there was one.
+    /// Ends a secret at once, on every replica. Whether there was one.
     pub async fn revoke_hook_secret(&self, site: SiteId, id: Uuid) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "DELETE FROM hook_secret WHERE site_id = $1 AND id = $2",

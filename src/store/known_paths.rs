@@ -1,4 +1,4 @@
-//! The paths a site has published lately: what folding must not purge needlessly.
+//! The paths a site has published lately: what folding must not purge without need.
 
 use std::collections::HashSet;
 

@@ -62,7 +62,7 @@ pub async fn listen(
 }
 
 impl Store {
-    /// Tells every other replica that something was published at these sites.
+    /// Announces to every other replica that something was published at these sites.
     pub(super) async fn announce_work(
         &self,
         sites: &BTreeSet<SiteId>,
@@ -78,7 +78,7 @@ impl Store {
         Ok(())
     }
 
-    /// Tells every replica to read the sites again.
+    /// Makes every replica read the sites again.
     pub(super) async fn announce_sites(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT pg_notify($1, '')")
             .bind(SITES)

@@ -1,5 +1,5 @@
-//! What a site's endpoints are told, stored in the transaction of the change that causes it. How
-//! publishes ended is told where they are moved ([`super::transitions`]).
+//! Notifications for a site's endpoints, stored in the transaction of the change that causes them.
+//! Those of publishes that ended are stored where publishes move on ([`super::transitions`]).
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -10,8 +10,8 @@ use crate::domain::edge::EdgeCheck;
 use crate::domain::notification::{Event, of_month, used_of};
 use crate::domain::spending::month_of;
 
-/// Tells of something that happened to the site as a whole.
-pub(super) async fn tell(
+/// Something happened to the site as a whole.
+pub(super) async fn notify(
     connection: &mut PgConnection,
     site: SiteId,
     event: Event,
@@ -31,8 +31,8 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// Tells that readers go on getting an old copy of a publish's page.
-pub(super) async fn tell_stale(
+/// Readers still get an old copy of a publish's page.
+pub(super) async fn notify_stale(
     connection: &mut PgConnection,
     site: SiteId,
     publish: Uuid,
@@ -54,9 +54,9 @@ pub(super) async fn tell_stale(
     Ok(())
 }
 
-/// Tells how much of the monthly limit is used, where that is worth telling: once for each month and
+/// How much of the monthly limit is used, where that is worth a message: once for each month and
 /// limit.
-pub(super) async fn tell_month(
+pub(super) async fn notify_month(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
@@ -65,19 +65,19 @@ pub(super) async fn tell_month(
         return Ok(());
     };
     match of_month(used, limit) {
-        Some(event) => tell_once(connection, site, event, (used, limit), now).await,
+        Some(event) => notify_once(connection, site, event, (used, limit), now).await,
         None => Ok(()),
     }
 }
 
-/// Tells that publishes wait since the monthly limit leaves no room for them, as [`tell_month`] does.
-pub(super) async fn tell_limited(
+/// Publishes wait because the monthly limit leaves no room for them; once, as [`notify_month`].
+pub(super) async fn notify_limited(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     match month(connection, site, now).await? {
-        Some(month) => tell_once(connection, site, Event::MonthReached, month, now).await,
+        Some(month) => notify_once(connection, site, Event::MonthReached, month, now).await,
         None => Ok(()),
     }
 }
@@ -103,7 +103,7 @@ async fn month(
     Ok(row.map(|row| (row.used.unsigned_abs(), row.limit.unsigned_abs())))
 }
 
-async fn tell_once(
+async fn notify_once(
     connection: &mut PgConnection,
     site: SiteId,
     event: Event,

@@ -41,7 +41,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Stores batches with the publishes that they cover, of which `taken` have been waiting. Gives the
+/// Stores batches with the publishes that they cover, of which `taken` have been waiting. Returns the
 /// trace of the first batch's first publish that has one; none: one of `taken` waits no more.
 pub(super) async fn store_batches(
     connection: &mut PgConnection,

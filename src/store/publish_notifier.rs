@@ -33,14 +33,14 @@ impl PublishNotifier {
         self.0.notify.notify_one();
     }
 
-    /// Tells the pages of this replica, through `here`, and the other replicas, until it is dropped.
+    /// Notifies the pages of this replica, through `here`, and the other replicas, until it is dropped.
     pub async fn run(self, store: &Store, replica: Uuid, here: impl Fn(SiteId)) {
         loop {
             self.0.notify.notified().await;
             let sites = std::mem::take(&mut *self.sites());
             sites.iter().copied().for_each(&here);
             if let Err(error) = store.announce_work(&sites, replica).await {
-                tracing::debug!(%error, "other replicas could not be told what was published");
+                tracing::debug!(%error, "other replicas could not be notified of what was published");
             }
             tokio::time::sleep(MOMENT).await;
         }

@@ -1,4 +1,4 @@
-//! What waits, and whose an invalidation is: for metrics and logs.
+//! What waits, and which site an invalidation belongs to: for metrics and logs.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ pub struct SiteStanding {
     pub month_limit: Option<i64>,
 }
 
-/// Whose an invalidation is.
+/// The site and the publishes that an invalidation belongs to.
 #[derive(Clone, Debug, Default)]
 pub struct Covered {
     /// The site's name.
@@ -94,7 +94,7 @@ impl Store {
         })
     }
 
-    /// Whose an invalidation is; none: it does not exist any more.
+    /// What an invalidation covers; none: it does not exist any more.
     pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?",

@@ -210,7 +210,7 @@ async fn pause_or_resume(
             )
             .execute(&mut *connection)
             .await?;
-            outbox::tell(connection, claim.site, Event::SiteResumed, None, now).await?;
+            outbox::notify(connection, claim.site, Event::SiteResumed, None, now).await?;
             announce_sites(connection).await?;
         }
         _ => {}
@@ -247,7 +247,7 @@ async fn pause(
     };
     if !was_paused {
         let reason = Some(in_words(error));
-        outbox::tell(connection, site, Event::SitePaused, reason, now).await?;
+        outbox::notify(connection, site, Event::SitePaused, reason, now).await?;
     }
     announce_sites(connection).await?;
     Ok(true)

@@ -297,7 +297,7 @@ impl Store {
                 row.secret_access_key.as_deref(),
             );
             row.proven_at
-                .filter(|_| saved.is_ok_and(|saved| saved.is_same(&settings.credentials)))
+                .filter(|_| saved.is_ok_and(|saved| saved == settings.credentials))
         }))
     }
 
@@ -412,7 +412,7 @@ pub(super) async fn take_effect(
     .fetch_one(&mut *connection)
     .await?;
     if goes_on {
-        outbox::tell(connection, site, Event::SiteResumed, None, now).await?;
+        outbox::notify(connection, site, Event::SiteResumed, None, now).await?;
     }
     supersede(connection, site, now).await?;
     sqlx::query!(

@@ -84,7 +84,7 @@ impl Store {
         sqlx::query!("DELETE FROM endpoint WHERE site_id = $1", site.0)
             .execute(&mut *tx)
             .await?;
-        // The hashes stay, so that its publishers are told that it is gone.
+        // The hashes stay, so that its publishers learn that it is gone.
         sqlx::query!(
             "UPDATE publish_token SET unrevealed = NULL WHERE site_id = $1",
             site.0
@@ -98,7 +98,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Deletes some of what removed sites leave, and tells how many rows. Zero: nothing is left for
+    /// Deletes some of what removed sites leave, and returns how many rows. Zero: nothing is left for
     /// now, or another replica is at it. A removed site itself goes when it was removed before
     /// `before` and nothing of it is left.
     ///

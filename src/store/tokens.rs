@@ -101,7 +101,7 @@ impl Store {
         .await?)
     }
 
-    /// Whether the site has ever had a token, be it revoked.
+    /// Whether the site has ever had a token, even one that is revoked now.
     pub async fn has_had_token(&self, site: SiteId) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1) as "had!""#,
@@ -123,7 +123,7 @@ impl Store {
         .await?)
     }
 
-    /// A token, be it revoked.
+    /// A token, in force or revoked.
     pub async fn token(&self, site: SiteId, id: Uuid) -> Result<Option<TokenView>, StoreError> {
         Ok(sqlx::query_as!(
             TokenView,
@@ -171,7 +171,7 @@ impl Store {
         Ok(Some(token))
     }
 
-    /// Ends a token at once, on every replica. Tells whether there was one.
+    /// Ends a token at once, on every replica. Whether there was one.
     pub async fn revoke_token(
         &self,
         site: SiteId,

@@ -107,7 +107,7 @@ pub(super) async fn count_usage(
     )
     .fetch_one(&mut *connection)
     .await?;
-    outbox::tell_month(connection, SiteId(site), now).await
+    outbox::notify_month(connection, SiteId(site), now).await
 }
 
 /// Gives up what a site has not got accepted by a distribution that is not the one in force any
@@ -199,7 +199,7 @@ pub(super) async fn announce_sites(connection: &mut PgConnection) -> Result<(), 
     Ok(())
 }
 
-/// Tells every replica that something that pages show moved on.
+/// Announces to every replica that something that pages show has changed.
 pub(super) async fn announce_change(
     connection: &mut PgConnection,
     site: SiteId,

@@ -68,12 +68,12 @@ async fn readers_are_seen_to_get_the_new_page() {
 }
 
 #[tokio::test]
-async fn a_publish_tells_its_story_live() {
+async fn a_publish_shows_its_progress_live() {
     story(Scripts::On).await;
 }
 
 #[tokio::test]
-async fn a_publish_tells_its_story_without_scripts() {
+async fn a_publish_shows_its_progress_without_scripts() {
     story(Scripts::Off).await;
 }
 
@@ -144,7 +144,7 @@ async fn story(scripts: Scripts) {
 }
 
 #[tokio::test]
-async fn what_failed_is_found_and_tells_why() {
+async fn what_failed_is_found_and_says_why() {
     let stage = Stage::set_up(Scripts::Off).await;
     let good = stage.api().publish_path("/blog/good").await;
     stage.api().wait_until_ended(&good).await;
@@ -230,7 +230,7 @@ async fn the_list_is_paged() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_told_with_a_way_on() {
+async fn what_is_not_there_is_answered_with_a_way_on() {
     let stage = Stage::fresh(Scripts::On).await;
     let browser = &stage.browser;
     for path in [

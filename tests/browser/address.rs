@@ -117,7 +117,7 @@ async fn a_form_on_another_site_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_told_in_a_page() {
+async fn what_cannot_be_read_is_reported_in_a_page() {
     let stage = Stage::set_up(Scripts::On).await;
     let browser = &stage.browser;
     for (address, status, title) in [

@@ -67,7 +67,7 @@ async fn try_again(scripts: Scripts) {
 }
 
 #[tokio::test]
-async fn what_nobody_can_know_is_told_as_such() {
+async fn what_nobody_can_know_is_shown_as_such() {
     let stage = Stage::set_up(Scripts::On).await;
     stage
         .sandbox

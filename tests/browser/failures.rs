@@ -86,7 +86,7 @@ fn allowing(actions: &[&str], resource: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_policy_that_does_not_fit_is_told_by_what_it_lacks() {
+async fn a_policy_that_does_not_fit_is_explained_by_what_it_lacks() {
     let stage = Stage::fresh(Scripts::On).await;
     let sandbox = &stage.sandbox;
 
@@ -142,12 +142,12 @@ async fn a_policy_that_does_not_fit_is_told_by_what_it_lacks() {
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_work_is_told_by_which_half_is_wrong() {
+async fn a_key_that_does_not_work_is_explained_by_which_half_is_wrong() {
     keys(Scripts::On).await;
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_work_is_told_without_scripts() {
+async fn a_key_that_does_not_work_is_explained_without_scripts() {
     keys(Scripts::Off).await;
 }
 
@@ -195,7 +195,7 @@ async fn keys(scripts: Scripts) {
 }
 
 #[tokio::test]
-async fn what_passes_by_itself_is_told_as_such() {
+async fn what_passes_by_itself_is_shown_as_such() {
     let stage = Stage::fresh(Scripts::On).await;
     let sandbox = &stage.sandbox;
 
@@ -265,7 +265,7 @@ async fn what_passes_by_itself_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_told_with_both_times() {
+async fn a_wrong_clock_is_explained_with_both_times() {
     let stage = Stage::fresh(Scripts::On).await;
     stage
         .sandbox
@@ -290,7 +290,7 @@ async fn a_wrong_clock_is_told_with_both_times() {
 }
 
 #[tokio::test]
-async fn no_network_is_told_as_such() {
+async fn no_network_is_explained_as_such() {
     let stage = Stage::with(Scripts::On, |variables| {
         without_settings(variables);
         // Nobody listens on the discard port.
@@ -312,7 +312,7 @@ async fn no_network_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn default_credentials_that_are_nowhere_are_told_with_the_places() {
+async fn missing_default_credentials_are_explained_with_the_places() {
     let stage = Stage::with(Scripts::On, |variables| {
         without_settings(variables);
         // Not the role of the machine that the tests run on.

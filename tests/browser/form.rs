@@ -87,12 +87,12 @@ const MISTAKES: &[Mistake<'_>] = &[
 ];
 
 #[tokio::test]
-async fn each_mistake_is_told_at_its_field() {
+async fn each_mistake_is_shown_at_its_field() {
     mistakes(Scripts::On).await;
 }
 
 #[tokio::test]
-async fn each_mistake_is_told_at_its_field_without_scripts() {
+async fn each_mistake_is_shown_at_its_field_without_scripts() {
     mistakes(Scripts::Off).await;
 }
 
@@ -122,7 +122,7 @@ impl Mistake<'_> {
             assert_eq!(browser.status().await, 422);
         }
         for (field, words) in self.told {
-            assert_told_at(browser, field, words).await;
+            assert_shown_at(browser, field, words).await;
         }
         assert_eq!(browser.count("[aria-invalid]").await, self.told.len());
         let count = match self.told.len() {
@@ -143,7 +143,7 @@ impl Mistake<'_> {
 }
 
 /// The words are next to the field, and whoever cannot see them hears them there.
-async fn assert_told_at(browser: &Browser, field: &str, words: &str) {
+async fn assert_shown_at(browser: &Browser, field: &str, words: &str) {
     let css = format!("#{field}");
     assert_eq!(
         browser.attribute(&css, "aria-invalid").await.as_deref(),
@@ -163,13 +163,13 @@ async fn swapped(browser: &Browser) {
     fill(browser, DISTRIBUTION, SECRET, KEY).await;
     browser.save_and_test().await;
     let swapped = "The access key ID and the secret access key are swapped: here goes the one ";
-    assert_told_at(
+    assert_shown_at(
         browser,
         "access_key_id",
         &format!("{swapped}that begins with AKIA."),
     )
     .await;
-    assert_told_at(
+    assert_shown_at(
         browser,
         "secret_access_key",
         &format!("{swapped}with 40 characters."),
@@ -200,7 +200,7 @@ async fn what_pasting_adds_is_taken_away() {
 }
 
 #[tokio::test]
-async fn an_unknown_region_is_told_at_its_field() {
+async fn an_unknown_region_is_shown_at_its_field() {
     let stage = Stage::fresh(Scripts::On).await;
     let browser = &stage.browser;
     browser.open("/settings/cdn").await;
@@ -210,7 +210,7 @@ async fn an_unknown_region_is_told_at_its_field() {
         .await;
     browser.save_and_test().await;
     assert_eq!(browser.status().await, 422);
-    assert_told_at(
+    assert_shown_at(
         browser,
         "region",
         "AWS has no region of this name with CloudFront. Choose one from the list",

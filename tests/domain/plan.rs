@@ -318,7 +318,7 @@ fn an_overdue_backlog_of_wildcards_folds_into_the_room() {
 }
 
 #[test]
-fn an_explanation_tells_the_fate_of_each_item() {
+fn an_explanation_gives_the_fate_of_each_item() {
     let request = PublishRequest {
         paths: ["/docs/x", "/docs/*", "/a~b", "root"]
             .map(str::to_owned)

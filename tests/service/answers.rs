@@ -26,7 +26,7 @@ const ABOUT: &str = r#"{"paths": ["/about"]}"#;
 const NO_PROOF: (&str, &str) = ("authorization", "");
 
 #[tokio::test]
-async fn a_publish_is_accepted_or_told_what_is_wrong() {
+async fn a_publish_is_accepted_or_refused_with_reasons() {
     let service = service(&[]).await;
     let api = &service.api;
     let key = ("idempotency-key", "deploy-17");

@@ -163,7 +163,7 @@ fn a_value_that_is_not_utf8_is_named() {
 }
 
 #[test]
-fn a_problem_never_tells_the_secret() {
+fn a_problem_never_reveals_the_secret() {
     let secret = "dGhpcyBpcyBub3QgMzIgYnl0ZXM=";
     for name in ["ENCRYPTION_KEY", "PUBLISH_TOKEN"] {
         let long = secret.repeat(10);

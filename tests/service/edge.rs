@@ -109,7 +109,7 @@ async fn a_stale_page_is_looked_at_again_after_5_20_and_60_seconds() {
 }
 
 #[tokio::test]
-async fn each_cause_is_found_and_told() {
+async fn each_cause_is_found_and_reported() {
     let service = service().await;
     let old = "2020-01-01T08:00:00Z";
     for (settings, state, words) in [

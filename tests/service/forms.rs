@@ -245,7 +245,7 @@ async fn what_was_not_purged_is_named() {
 }
 
 #[tokio::test]
-async fn a_reached_limit_is_told_as_what_it_is() {
+async fn a_reached_limit_is_named() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     let limit = [

@@ -62,7 +62,7 @@ fn events(receiver: &Receiver) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_completed_publish_is_told_at_once_and_signed() {
+async fn a_completed_publish_is_notified_at_once_and_signed() {
     let (service, receiver, _) = service().await;
     let id = completed(&service, "/about").await;
     notify(&service).await;
@@ -90,7 +90,7 @@ async fn a_completed_publish_is_told_at_once_and_signed() {
 }
 
 #[tokio::test]
-async fn a_storm_is_one_message_a_minute_and_a_failure_is_told_at_once() {
+async fn a_storm_is_one_message_a_minute_and_a_failure_is_sent_at_once() {
     let (service, receiver, _) = service().await;
     completed(&service, "/first").await;
     notify(&service).await;
@@ -234,7 +234,7 @@ async fn who_is_gone_or_busy_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_site_that_pauses_and_goes_on_is_told_in_that_order() {
+async fn a_pause_and_its_end_are_notified_in_that_order() {
     let (service, receiver, _) = service().await;
     service
         .sandbox
@@ -269,7 +269,7 @@ async fn a_site_that_pauses_and_goes_on_is_told_in_that_order() {
 }
 
 #[tokio::test]
-async fn a_monthly_limit_is_told_once_when_it_is_near_and_once_when_it_is_reached() {
+async fn a_monthly_limit_is_notified_once_when_near_and_once_when_reached() {
     let (service, receiver, _) = service().await;
     let (store, site) = (&service.state.store, service.site());
     let limit = async |paths| {
@@ -303,7 +303,7 @@ async fn a_monthly_limit_is_told_once_when_it_is_near_and_once_when_it_is_reache
 }
 
 #[tokio::test]
-async fn an_old_page_is_told_after_its_publish_and_not_before_that_was_taken() {
+async fn a_stale_page_is_notified_only_after_its_publish_was_delivered() {
     let (service, receiver, _) = service().await;
     service
         .set_public_address(&service.sandbox.edge.clone())
@@ -334,7 +334,7 @@ async fn an_old_page_is_told_after_its_publish_and_not_before_that_was_taken() {
 }
 
 #[tokio::test]
-async fn slack_is_told_a_text_without_a_signature() {
+async fn slack_gets_a_text_without_a_signature() {
     let service = Stepped::start_with(PRIVATE).await;
     let receiver = Receiver::start().await;
     add(&service, &receiver.url, EndpointKind::Slack).await;
@@ -431,7 +431,7 @@ async fn what_ended_long_ago_is_forgotten_and_so_is_what_a_removed_site_had() {
 
 /// The example of docs/NOTIFICATIONS.md, in the hands of somebody who copies it.
 #[tokio::test]
-async fn the_example_for_receivers_tells_the_genuine_from_the_rest() {
+async fn the_example_for_receivers_accepts_only_genuine_messages() {
     let (service, receiver, endpoint) = service().await;
     // The example goes by the time of day.
     let behind = time::OffsetDateTime::now_utc() - service.state.clock.now();

@@ -316,7 +316,7 @@ async fn service_to_be_killed() {
 }
 
 #[tokio::test]
-async fn a_stale_postmaster_pid_whose_number_is_somebody_elses_now() {
+async fn a_stale_postmaster_pid_that_another_process_has_now() {
     let dir = stopped().await;
 
     // The same account, for PostgreSQL takes no notice of other accounts' processes.
@@ -370,7 +370,7 @@ async fn without_binaries_the_error_says_what_to_install() {
 }
 
 #[tokio::test]
-async fn a_directory_of_somebody_elses_is_refused_and_unchanged() {
+async fn a_foreign_directory_is_refused_and_left_unchanged() {
     let dir = data_dir();
     fs::write(dir.path().join("diary.txt"), "mine").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();

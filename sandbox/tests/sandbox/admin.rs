@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{DISTRIBUTION, KEY, SECRET, Sandbox, create};
 
 #[tokio::test]
-async fn the_state_tells_everything_but_secrets() {
+async fn the_state_shows_everything_except_secrets() {
     let sandbox = Sandbox::start();
     let path = format!("/sandbox/keys/{KEY}");
     sandbox.set("PUT", &path, json!({ "user": "editor" })).await;

@@ -88,7 +88,7 @@ async fn too_many_paths_are_too_large() {
 }
 
 #[tokio::test]
-async fn a_missing_body_is_told() {
+async fn a_missing_body_is_reported() {
     let sandbox = unlimited().await;
     let created = sandbox
         .client()

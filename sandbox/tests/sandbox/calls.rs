@@ -164,7 +164,7 @@ async fn a_wrong_secret_does_not_match() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_is_told_with_both_times() {
+async fn a_wrong_clock_is_reported_with_both_times() {
     let sandbox = Sandbox::start();
     // A client of its own for each call: the SDK learns the server's clock from the `Date` of an
     // answer.

@@ -242,20 +242,20 @@ async fn a_test_creates_and_gets() {
     .await;
     let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
     let reference = CallerReference::parse("test-1").unwrap();
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     let report = client(&server.endpoint)
         .test(
             &settings,
             reference,
             |_, _, _| {},
-            |so_far| told.push(so_far.clone()),
+            |so_far| reports.push(so_far.clone()),
         )
         .await;
     let waiting = |report: &crate::domain::TestReport| {
         let outcomes = report.steps.iter().map(|step| step.outcome);
         outcomes.filter(|o| *o == StepOutcome::Waiting).count()
     };
-    assert_eq!(told.iter().map(waiting).collect::<Vec<_>>(), [5, 3]);
+    assert_eq!(reports.iter().map(waiting).collect::<Vec<_>>(), [5, 3]);
     assert_eq!(
         report.step(Step::CreateInvalidation).outcome,
         StepOutcome::Passed

@@ -28,7 +28,7 @@ fn told_with(
     advise(&error, operation, &context)
 }
 
-fn told(code: &str, message: &str, status: u16, operation: Operation) -> Advice {
+fn advice_for(code: &str, message: &str, status: u16, operation: Operation) -> Advice {
     told_with(
         code,
         message,
@@ -64,9 +64,9 @@ fn assert_says(advice: &Advice, cause: &[&str], fix: &[&str]) {
 }
 
 #[test]
-fn a_missing_create_and_a_missing_get_are_told_apart() {
+fn a_missing_create_and_a_missing_get_are_distinguished() {
     let end = " because no identity-based policy allows the action";
-    let create = told(
+    let create = advice_for(
         "AccessDenied",
         &denial("CreateInvalidation", "E2QWRUHEXAMPLE", end),
         403,
@@ -84,7 +84,7 @@ fn a_missing_create_and_a_missing_get_are_told_apart() {
             "arn:aws:cloudfront::*:distribution/E2QWRUHEXAMPLE",
         ],
     );
-    let get = told(
+    let get = advice_for(
         "AccessDenied",
         &denial("GetInvalidation", "E2QWRUHEXAMPLE", end),
         403,
@@ -105,7 +105,7 @@ fn a_missing_create_and_a_missing_get_are_told_apart() {
 
 #[test]
 fn a_denial_without_names_still_helps() {
-    let advice = told(
+    let advice = advice_for(
         "AccessDenied",
         "Access denied.",
         403,
@@ -137,7 +137,7 @@ fn a_denial_without_names_still_helps() {
 
 #[test]
 fn another_distribution_in_the_message_is_named() {
-    let advice = told(
+    let advice = advice_for(
         "AccessDenied",
         &denial("CreateInvalidation", "EOTHEREXAMPLE1", ""),
         403,
@@ -157,7 +157,7 @@ fn an_explicit_deny_is_named_with_its_place() {
         "E2QWRUHEXAMPLE",
         " with an explicit deny in a service control policy",
     );
-    let advice = told("AccessDenied", &message, 403, Operation::CreateInvalidation);
+    let advice = advice_for("AccessDenied", &message, 403, Operation::CreateInvalidation);
     assert_says(
         &advice,
         &["explicit deny in a service control policy forbids cloudfront:CreateInvalidation"],
@@ -166,8 +166,8 @@ fn an_explicit_deny_is_named_with_its_place() {
 }
 
 #[test]
-fn a_wrong_clock_is_told_with_both_times() {
-    let slow = told(
+fn a_wrong_clock_is_explained_with_both_times() {
+    let slow = advice_for(
         "SignatureDoesNotMatch",
         "Signature expired: 20261123T120000Z is now earlier than 20261123T122000Z (20261123T122500Z - 5 min.)",
         403,
@@ -181,7 +181,7 @@ fn a_wrong_clock_is_told_with_both_times() {
         ],
         &["NTP"],
     );
-    let fast = told(
+    let fast = advice_for(
         "SignatureDoesNotMatch",
         "Signature not yet current: 20261123T170000Z is still later than 20261123T120500Z (20261123T120000Z + 5 min.)",
         403,
@@ -195,8 +195,8 @@ fn a_wrong_clock_is_told_with_both_times() {
 }
 
 #[test]
-fn keys_and_secrets_are_told_apart() {
-    let key = told(
+fn keys_and_secrets_are_distinguished() {
+    let key = advice_for(
         "InvalidClientTokenId",
         "The security token included in the request is invalid.",
         403,
@@ -221,7 +221,7 @@ fn keys_and_secrets_are_told_apart() {
         &[],
         &["in AWS China; keys of AWS's other regions are not valid there"],
     );
-    let secret = told(
+    let secret = advice_for(
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.",
         403,
@@ -232,7 +232,7 @@ fn keys_and_secrets_are_told_apart() {
         &["secret access key does not belong to AKIAIOSFODNN7EXAMPLE"],
         &["again", "create a new access key"],
     );
-    let scope = told(
+    let scope = advice_for(
         "SignatureDoesNotMatch",
         "Credential should be scoped to a valid region, not 'us-east-1'.",
         403,
@@ -454,7 +454,11 @@ fn each_other_error_has_its_cause_and_fix() {
             "request ID",
         ),
     ] {
-        assert_says(&told(code, message, status, operation), &[cause], &[fix]);
+        assert_says(
+            &advice_for(code, message, status, operation),
+            &[cause],
+            &[fix],
+        );
     }
 }
 
@@ -465,7 +469,7 @@ fn a_limit_above_the_users_policy_is_named() {
         "E2QWRUHEXAMPLE",
         " because no permissions boundary allows the cloudfront:CreateInvalidation action",
     );
-    let advice = told("AccessDenied", &message, 403, Operation::CreateInvalidation);
+    let advice = advice_for("AccessDenied", &message, 403, Operation::CreateInvalidation);
     assert_says(
         &advice,
         &["A permissions boundary limits", USER],

@@ -139,7 +139,7 @@ impl From<AccessKeyId> for String {
     }
 }
 
-/// The secret access key. It cannot be printed, serialised or compared, and is wiped when dropped.
+/// The secret access key. It cannot be printed or serialised, and is wiped when dropped.
 #[derive(Clone)]
 pub struct SecretAccessKey(SecretString);
 
@@ -243,21 +243,6 @@ impl Credentials {
         match self {
             Self::AccessKey { id, .. } => Some(id),
             Self::AwsDefault => None,
-        }
-    }
-
-    /// Whether they are the very same, secret and all.
-    pub fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::AccessKey { id, secret },
-                Self::AccessKey {
-                    id: other_id,
-                    secret: other_secret,
-                },
-            ) => id == other_id && secret.expose() == other_secret.expose(),
-            (Self::AwsDefault, Self::AwsDefault) => true,
-            _ => false,
         }
     }
 }

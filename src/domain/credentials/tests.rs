@@ -39,7 +39,7 @@ fn what_pasting_adds_is_taken_away() {
 }
 
 #[test]
-fn each_wrong_key_id_is_told_what_it_is() {
+fn each_wrong_key_id_is_recognised() {
     assert!(id_words("").starts_with("Enter the access key ID"));
     let temporary = id_words("ASIAIOSFODNN7EXAMPLE");
     assert!(
@@ -62,7 +62,7 @@ fn each_wrong_key_id_is_told_what_it_is() {
 }
 
 #[test]
-fn each_wrong_secret_is_told_what_it_is() {
+fn each_wrong_secret_is_recognised() {
     assert!(secret_words(" ").starts_with("Enter the secret access key"));
     assert!(secret_words("AKIAIOSFODNN7EXAMPLE").contains("looks like an access key ID"));
     assert!(secret_words("ASIAIOSFODNN7EXAMPLE").contains("looks like an access key ID"));

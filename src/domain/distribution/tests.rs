@@ -87,7 +87,7 @@ fn a_console_address_gives_its_id() {
 }
 
 #[test]
-fn a_domain_name_is_told_where_the_id_is() {
+fn a_domain_name_gets_a_hint_where_the_id_is() {
     for typed in [
         "d111111abcdef8.cloudfront.net",
         "https://d111111abcdef8.cloudfront.net/",

@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc2822;
 /// How much of a header is kept.
 const LONGEST: usize = 200;
 
-/// As much of an answer as tells where it came from.
+/// As much of an answer as shows where it came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EdgeAnswer {
     pub http_status: u16,

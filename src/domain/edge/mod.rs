@@ -130,7 +130,7 @@ impl CheckedPublish {
         }
     }
 
-    /// `Age` tells when the copy left the origin, also where CloudFront's regional cache or one
+    /// `Age` says when the copy left the origin, also where CloudFront's regional cache or one
     /// behind it gave it: `X-Cache` speaks of the nearest edge alone. Without `Age`, the time of the
     /// origin's answer does.
     fn state(&self, answer: &EdgeAnswer, now: OffsetDateTime) -> EdgeState {

@@ -9,7 +9,7 @@ const LONGEST: usize = 2_000;
 /// A path of up to this many characters tells endpoints apart and is no secret.
 const SHORT_PATH: usize = 16;
 
-/// How an endpoint wants to be told.
+/// What an endpoint understands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum EndpointKind {

@@ -43,7 +43,7 @@ impl Event {
         Self::MonthReached,
     ];
 
-    /// Whether somebody should look: what a new endpoint asks for unless told otherwise.
+    /// Whether somebody should look: what a new endpoint asks for by default.
     pub const fn is_trouble(self) -> bool {
         !matches!(self, Self::PublishCompleted | Self::Test)
     }

@@ -10,7 +10,7 @@ use crate::domain::{AwsError, HookSecret, site_name};
 /// The headers of Standard Webhooks, in the order that [`sign`] gives their values.
 pub const SIGNED_HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
-/// What an endpoint is told.
+/// What is sent to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     pub event: Event,

@@ -49,7 +49,7 @@ fn a_message_names_its_publish_and_the_page_to_look_at() {
 }
 
 #[test]
-fn slack_is_told_in_a_sentence_that_cannot_hold_markup() {
+fn slack_gets_a_sentence_that_cannot_hold_markup() {
     let paused = Notification {
         reason: Some("AccessDenied: <!channel> & more".into()),
         ..notification(Event::SitePaused)

@@ -64,7 +64,7 @@ const COMPLETED: GetOutcome = GetOutcome::Completed { request_id: None };
 fn working_settings_pass() {
     assert!(
         !accepted().passed(),
-        "not before CloudFront told how far it is"
+        "not before CloudFront said how far it is"
     );
     let waiting = polled(&IN_PROGRESS);
     assert_eq!(

@@ -49,11 +49,11 @@ pub(super) async fn reason(
     site: SiteId,
     notification: &Notification,
 ) -> Result<Option<String>, StoreError> {
-    let is_told = matches!(
+    let has_reason = matches!(
         notification.event,
         Event::PublishFailed | Event::PublishUnconfirmed
     );
-    let Some(publish) = notification.publish.filter(|_| is_told) else {
+    let Some(publish) = notification.publish.filter(|_| has_reason) else {
         return Ok(None);
     };
     let row = sqlx::query!(

@@ -18,7 +18,7 @@ use crate::domain::notification::{
 
 /// How long an attempt may take.
 const LEASE: Duration = Duration::seconds(30);
-/// Publishes that complete within this are told in one message.
+/// Publishes that complete within this share one message.
 const STORM: Duration = Duration::MINUTE;
 /// Attempts of a message that are remembered.
 const REMEMBERED: i32 = 20;
@@ -87,7 +87,7 @@ impl Store {
         token: Uuid,
         now: OffsetDateTime,
     ) -> Result<Vec<DeliveryClaim>, StoreError> {
-        // What ends a publish goes in any order; what is told of it later, after that.
+        // How a publish ended is sent in any order; what happens to it later, after that.
         let due = sqlx::query!(
             r#"WITH due AS (
                  SELECT e.id, next.id AS delivery FROM endpoint e CROSS JOIN LATERAL (

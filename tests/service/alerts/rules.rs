@@ -18,7 +18,7 @@ fn the_rules_are_well_formed() {
 }
 
 #[test]
-fn each_alert_has_a_heading_that_tells_what_to_do() {
+fn each_alert_has_a_heading_that_says_what_to_do() {
     let rules = std::fs::read_to_string(file(RULES)).unwrap();
     let guide = std::fs::read_to_string(file("docs/OPERATORS.md")).unwrap();
     let values = |key: &str| -> Vec<String> {

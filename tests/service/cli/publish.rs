@@ -34,7 +34,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_publish_is_waited_for_and_told() {
+async fn a_publish_is_awaited_and_reported() {
     let bench = Bench::start().await;
     let said = bench.run(&["publish", "--wait", "/about", "root"]).await;
     said.assert_ok();
@@ -139,7 +139,7 @@ async fn each_bad_end_has_its_words() {
 }
 
 #[tokio::test]
-async fn wrong_use_is_told_apart() {
+async fn wrong_use_has_an_exit_status_of_its_own() {
     let bench = Bench::start().await;
     for (arguments, words) in [
         (vec!["publish"], "<PATHS>..."),

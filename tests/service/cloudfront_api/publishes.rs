@@ -166,7 +166,7 @@ async fn a_publish_that_waits_is_in_progress() {
 
 /// What s3deploy asks for before it makes an invalidation.
 #[tokio::test]
-async fn a_distribution_is_told_as_far_as_it_is_known() {
+async fn a_distribution_is_described_as_far_as_it_is_known() {
     let service = start(&[]).await;
     let client = client(&service);
     let told = async |named: &str| {

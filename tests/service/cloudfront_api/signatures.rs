@@ -7,7 +7,7 @@ use super::{BODY, CALL, Signing, USUAL, batch, client, create, signed, start};
 use crate::support::{Answer, DISTRIBUTION, Stepped, send};
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_is_told_with_both_times() {
+async fn a_wrong_clock_is_reported_with_both_times() {
     let service = start(&[]).await;
     let client = client(&service);
     service.advance(time::Duration::seconds(295));
@@ -164,7 +164,7 @@ async fn a_signature_in_the_query_holds_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn the_query_tells_both_times_too() {
+async fn a_signed_query_reports_both_times_too() {
     let service = start(&[]).await;
     let in_query = Signing {
         in_query: Some(60),

@@ -9,7 +9,7 @@ use super::{assert_found, check};
 use crate::support::{Database, Sandbox, variables};
 
 /// What `check` says of CloudFront at this endpoint, with these variables besides.
-async fn assert_told(endpoint: &str, more: &[(&str, &str)], words: &[&str]) {
+async fn assert_reported(endpoint: &str, more: &[(&str, &str)], words: &[&str]) {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     let directory = tempfile::tempdir().unwrap();
     let mut variables = variables(&database, &sandbox);
@@ -40,10 +40,10 @@ async fn refusing_proxy(status: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_told_as_the_proxys() {
+async fn a_refusal_by_the_proxy_is_reported_as_such() {
     let endpoint = "https://cloudfront.example.com";
     let proxy = refusing_proxy("407 Proxy Authentication Required").await;
-    assert_told(
+    assert_reported(
         endpoint,
         &[("HTTPS_PROXY", &proxy)],
         &[
@@ -53,7 +53,7 @@ async fn a_proxy_that_refuses_is_told_as_the_proxys() {
     )
     .await;
     let proxy = refusing_proxy("403 Forbidden").await;
-    assert_told(
+    assert_reported(
         endpoint,
         &[("HTTPS_PROXY", &proxy)],
         &[
@@ -69,13 +69,13 @@ async fn a_proxy_that_refuses_is_told_as_the_proxys() {
     ] {
         let proxy = refusing_proxy(status).await;
         let variables = [("HTTP_PROXY", proxy.as_str())];
-        assert_told("http://cloudfront.example.com", &variables, &[words]).await;
+        assert_reported("http://cloudfront.example.com", &variables, &[words]).await;
     }
 }
 
 #[tokio::test]
-async fn a_name_without_an_address_is_told_with_the_resolvers_words() {
-    assert_told(
+async fn a_name_without_an_address_is_reported_in_the_resolvers_words() {
+    assert_reported(
         "https://no-such-host.invalid",
         &[],
         &[
@@ -87,7 +87,7 @@ async fn a_name_without_an_address_is_told_with_the_resolvers_words() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_told_with_its_fix() {
+async fn an_untrusted_certificate_is_reported_with_its_fix() {
     let (acceptor, _) = self_signed();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -96,7 +96,7 @@ async fn a_certificate_that_is_not_trusted_is_told_with_its_fix() {
             let _ = acceptor.accept(stream).await;
         }
     });
-    assert_told(
+    assert_reported(
         &format!("https://localhost:{port}"),
         &[],
         &[

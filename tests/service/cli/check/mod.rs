@@ -106,7 +106,7 @@ async fn a_full_check_says_whether_readers_are_served_through_cloudfront() {
 }
 
 #[tokio::test]
-async fn what_aws_rejects_is_told_with_its_fix() {
+async fn what_aws_rejects_is_reported_with_its_fix() {
     let service = Stepped::start().await;
     let variables = variables(&service.database, &service.sandbox);
     let sandbox = &service.sandbox;
@@ -143,7 +143,7 @@ async fn what_aws_rejects_is_told_with_its_fix() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_here_is_told_with_its_fix() {
+async fn what_is_wrong_here_is_reported_with_its_fix() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     let good = variables(&database, &sandbox);
     for (name, value, at_fault, words) in [
