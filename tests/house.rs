@@ -368,3 +368,29 @@ fn no_two_modules_use_each_other() {
     }
     assert!(circles.is_empty(), "in a circle:\n{}", circles.join("\n"));
 }
+
+/// Files that move are easily forgotten in what is written about them.
+#[test]
+fn every_file_that_the_documents_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_ours = |path: &str| {
+        let top = path.split_once('/').map(|(top, _)| top);
+        top.is_some_and(|top| !matches!(top, "" | "target") && root.join(top).is_dir())
+    };
+    let mut documents = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    let entries = fs::read_dir(root.join("docs")).unwrap();
+    documents.extend(entries.map(|entry| entry.unwrap().path()));
+    documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut missing = Vec::new();
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for code in text.split('`').skip(1).step_by(2) {
+            let path = code.split(' ').next().unwrap();
+            let is_pattern = path.contains(['*', 'N', '{', '…']);
+            if is_ours(path) && !is_pattern && !root.join(path).exists() {
+                missing.push(format!("{}: {path}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
+}
