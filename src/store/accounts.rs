@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 
-use super::tokens::TokenHash;
+use super::hash::TokenHash;
 use super::{Store, StoreError};
 
 /// The built-in account.

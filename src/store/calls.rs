@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::tokens::hex;
+use super::hash::hex;
 use super::{FormHash, Page, RepeatKey, SiteId, Store, StoreError};
 use crate::domain::PublishState;
 

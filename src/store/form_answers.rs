@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::tokens::hex;
+use super::hash::hex;
 use super::{Store, StoreError};
 
 /// How long an answer is kept.

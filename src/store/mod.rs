@@ -13,6 +13,7 @@ mod edge;
 mod endpoints;
 mod ends;
 mod form_answers;
+mod hash;
 mod history;
 mod hook_secrets;
 mod inbox;
@@ -66,6 +67,7 @@ pub use edge::EdgeClaim;
 pub use endpoints::{EndpointView, MAX_ENDPOINTS, NewEndpoint};
 pub use ends::Ends;
 pub use form_answers::FormHash;
+pub use hash::{TokenHash, hash};
 pub use history::{Prunable, PruneStep};
 pub use hook_secrets::HookSecretView;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish, RepeatKey};
@@ -89,7 +91,7 @@ pub use settings::{SavedSettings, Slot, TestInvalidation, TestRun};
 pub use site_id::SiteId;
 pub use sites::{Directory, Pause, Site};
 pub use stored::{Stored, parse_items};
-pub use tokens::{TokenHash, TokenView, hash};
+pub use tokens::TokenView;
 pub use tries::TryingClient;
 
 /// The schema, applied at start. Migrations only add, so that an old replica and a new one can

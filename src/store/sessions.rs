@@ -6,7 +6,7 @@ use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::tokens::TokenHash;
+use super::hash::TokenHash;
 use super::{Site, SiteId, Store, StoreError};
 use crate::domain::DEFAULT_SITE;
 

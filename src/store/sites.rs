@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::tokens::{self, PublishToken, TokenHash};
+use super::hash::{TokenHash, hash};
+use super::tokens::PublishToken;
 use super::{SiteId, Store, StoreError};
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
@@ -112,8 +113,7 @@ impl Directory {
     /// Looking up the SHA-256 of what was sent leaks nothing useful by its timing: who could steer
     /// the hash would have to invert it first.
     pub fn token(&self, token: &str) -> Option<Arc<PublishToken>> {
-        let hash = tokens::hash(token);
-        self.snapshot.borrow().tokens.get(&hash).cloned()
+        self.snapshot.borrow().tokens.get(&hash(token)).cloned()
     }
 
     /// The key pair with that access key ID, and its site.

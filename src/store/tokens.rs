@@ -7,10 +7,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::hash::{TokenHash, hash};
 use super::{FormHash, SiteId, Store, StoreError};
-
-/// SHA-256 of a random token.
-pub type TokenHash = [u8; 32];
 
 /// A token as the settings page shows it: everything but the token.
 #[derive(Clone, Debug)]
@@ -32,19 +30,6 @@ pub struct PublishToken {
     pub site: SiteId,
     pub id: Uuid,
     pub name: String,
-}
-
-/// How tokens are stored and looked up. They have too much entropy to be guessed, so a fast hash is
-/// enough.
-pub fn hash(token: &str) -> TokenHash {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest.as_ref());
-    hash
-}
-
-pub(super) fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn place(site: SiteId, id: Uuid) -> String {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use time::{Duration, OffsetDateTime};
 
 use super::accounts::ADMIN;
-use super::tokens::{TokenHash, hex};
+use super::hash::{TokenHash, hex};
 use super::{Store, StoreError};
 use crate::domain::slow_down::{Tries, client_wait, stranger_wait};
 

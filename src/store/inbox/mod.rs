@@ -2,20 +2,21 @@
 //! answered when it is durable. A lone publish is written at once; a storm gathers by itself while
 //! the last write is under way. Sites take turns, and huge publishes have a writer of their own.
 
+mod insert;
 mod queue;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
-use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::insert::insert;
 use self::queue::{Queue, Weighed};
 use super::{FRESH, SiteId, Store};
 use crate::domain::{Item, Publisher, TraceParent, Widened};
@@ -34,9 +35,7 @@ const RETRY: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub struct NewPublish {
     pub site: SiteId,
-    /// Its identifier.
     pub id: Uuid,
-    /// When it arrived.
     pub received_at: OffsetDateTime,
     /// Canonical items.
     pub items: Vec<Item>,
@@ -44,16 +43,13 @@ pub struct NewPublish {
     pub widened: Vec<Widened>,
     /// What makes a repeat safe.
     pub repeat_key: Option<RepeatKey>,
-    /// The publisher's trace.
     pub traceparent: Option<TraceParent>,
-    /// Who or what published it.
     pub publisher: Publisher,
 }
 
 /// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
 #[derive(Clone, Debug)]
 pub struct RepeatKey {
-    /// The caller's key.
     pub key: String,
     /// SHA-256 of the request's body.
     pub body_hash: [u8; 32],
@@ -62,11 +58,8 @@ pub struct RepeatKey {
 /// The publish that a later call repeats, as it was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstPublish {
-    /// Its identifier.
     pub id: Uuid,
-    /// When it arrived.
     pub received_at: OffsetDateTime,
-    /// Its canonical items.
     pub items: Vec<String>,
     /// Which of them stand for something narrower.
     pub widened: Vec<Widened>,
@@ -255,39 +248,13 @@ impl Writer {
         }
     }
 
-    /// Stores publishes, in one transaction if none of them repeats an earlier one.
     async fn insert(&mut self, publishes: &[&NewPublish]) -> Result<Vec<Acceptance>, sqlx::Error> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.store.pool.acquire().await?),
         };
-        let stored = match publishes {
-            [publish] => insert_one(connection, publish).await,
-            _ => insert_new(connection, &Rows::of(publishes)).await,
-        };
-        match stored {
-            Ok(()) => return Ok(vec![Acceptance::Stored; publishes.len()]),
-            Err(error) if !is_repeat(&error) => return Err(error),
-            Err(_) => {}
-        }
-        let stored = insert_unknown(connection, &Rows::of(publishes)).await?;
-        let mut outcomes = Vec::with_capacity(publishes.len());
-        for publish in publishes {
-            outcomes.push(if stored.contains(&publish.id) {
-                Acceptance::Stored
-            } else {
-                earlier(connection, publish).await?
-            });
-        }
-        Ok(outcomes)
+        insert(connection, publishes).await
     }
-}
-
-/// Whether something like it is stored already.
-fn is_repeat(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 /// Whether the database understood and refused for good, rather than being away.
@@ -296,162 +263,4 @@ fn is_refusal(error: &sqlx::Error) -> bool {
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
-}
-
-impl NewPublish {
-    fn widened_json(&self) -> Option<serde_json::Value> {
-        (!self.widened.is_empty()).then(|| serde_json::json!(self.widened))
-    }
-}
-
-/// Stores a lone publish, which is most of them, without what [`insert_new`] prepares for many.
-async fn insert_one(
-    connection: &mut PgConnection,
-    publish: &NewPublish,
-) -> Result<(), sqlx::Error> {
-    let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
-    let key = publish.repeat_key.as_ref();
-    sqlx::query!(
-        "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
-                              published_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        publish.site.0,
-        publish.id,
-        publish.received_at,
-        &items as &[&str],
-        publish.widened_json(),
-        key.map(|key| key.key.as_str()),
-        key.map(|key| &key.body_hash[..]),
-        publish.traceparent.as_ref().map(ToString::to_string),
-        publish.publisher.to_string(),
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Stores all or, if one is stored already, none: without looking for conflicts each row costs
-/// less.
-async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
-                               published_by)
-          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace, publisher
-          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
-                      $7::bytea[], $8::text[], $9::text[])
-            AS given (site_id, id, received_at, items, widened, key, hash, trace, publisher)",
-        &rows.sites,
-        &rows.ids,
-        &rows.received,
-        &rows.items,
-        &rows.widened as &[Option<serde_json::Value>],
-        &rows.keys as &[Option<String>],
-        &rows.hashes as &[Option<Vec<u8>>],
-        &rows.traces as &[Option<String>],
-        &rows.publishers,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Stores those that are new, and returns their identifiers.
-async fn insert_unknown(
-    connection: &mut PgConnection,
-    rows: &Rows,
-) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let stored = sqlx::query_scalar!(
-        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
-                               published_by)
-          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace, publisher
-          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
-                      $7::bytea[], $8::text[], $9::text[])
-            AS given (site_id, id, received_at, items, widened, key, hash, trace, publisher)
-          ON CONFLICT DO NOTHING RETURNING id",
-        &rows.sites,
-        &rows.ids,
-        &rows.received,
-        &rows.items,
-        &rows.widened as &[Option<serde_json::Value>],
-        &rows.keys as &[Option<String>],
-        &rows.hashes as &[Option<Vec<u8>>],
-        &rows.traces as &[Option<String>],
-        &rows.publishers,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(stored.into_iter().collect())
-}
-
-/// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or
-/// an earlier one with the same key.
-async fn earlier(
-    connection: &mut PgConnection,
-    publish: &NewPublish,
-) -> Result<Acceptance, sqlx::Error> {
-    let key = publish.repeat_key.as_ref();
-    // Should history have been pruned of it this moment, the publish is tried again.
-    let first = sqlx::query!(
-        r#"SELECT id, received_at, body_hash, items, widened as "widened: Json<Vec<Widened>>" FROM publish
-           WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)"#,
-        publish.site.0,
-        publish.id,
-        key.map(|key| key.key.as_str()),
-    )
-    .fetch_one(connection)
-    .await?;
-    if first.id == publish.id {
-        return Ok(Acceptance::Stored);
-    }
-    let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));
-    Ok(if same {
-        Acceptance::Repeat(FirstPublish {
-            id: first.id,
-            received_at: first.received_at,
-            items: first.items,
-            widened: first.widened.map(|widened| widened.0).unwrap_or_default(),
-        })
-    } else {
-        Acceptance::KeyReused
-    })
-}
-
-/// The columns of the rows to insert.
-#[derive(Default)]
-struct Rows {
-    sites: Vec<i32>,
-    ids: Vec<Uuid>,
-    received: Vec<OffsetDateTime>,
-    items: Vec<String>,
-    widened: Vec<Option<serde_json::Value>>,
-    keys: Vec<Option<String>>,
-    hashes: Vec<Option<Vec<u8>>>,
-    traces: Vec<Option<String>>,
-    publishers: Vec<String>,
-}
-
-impl Rows {
-    fn of(publishes: &[&NewPublish]) -> Self {
-        let mut rows = Self::default();
-        for publish in publishes {
-            rows.push(publish);
-        }
-        rows
-    }
-
-    fn push(&mut self, publish: &NewPublish) {
-        self.sites.push(publish.site.0);
-        self.ids.push(publish.id);
-        self.received.push(publish.received_at);
-        // Items have no line breaks: `domain` encodes or refuses control characters.
-        let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
-        self.items.push(items.join("\n"));
-        self.widened.push(publish.widened_json());
-        let key = publish.repeat_key.as_ref();
-        self.keys.push(key.map(|key| key.key.clone()));
-        self.hashes.push(key.map(|key| key.body_hash.to_vec()));
-        let trace = publish.traceparent.as_ref();
-        self.traces.push(trace.map(ToString::to_string));
-        self.publishers.push(publish.publisher.to_string());
-    }
 }

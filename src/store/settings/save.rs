@@ -1,173 +1,17 @@
-//! CDN settings: one set in force, and a draft that failed its test.
+//! Saving and removing CDN settings, and what follows from a change of those in force.
 
 use secrecy::SecretString;
 use sqlx::PgConnection;
-use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
-use super::listen::announce_settings;
-use super::transitions::{announce_sites, count_usage, supersede};
-use super::{SealError, SiteId, Store, StoreError, outbox};
+use super::{Slot, TestInvalidation, TestRun, place};
 use crate::domain::notification::Event;
-use crate::domain::{
-    AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, SecretAccessKey,
-    Settings, TestReport,
-};
-
-/// Where a set of settings stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case", const_into_str)]
-pub enum Slot {
-    /// In force.
-    Active,
-    /// Failed its test; kept so that nothing has to be typed again.
-    Draft,
-    /// From the environment; in force while there is no active one.
-    Environment,
-}
-
-/// Settings with their story.
-#[derive(Clone, Debug)]
-pub struct SavedSettings {
-    pub slot: Slot,
-    pub settings: Settings,
-    pub saved_at: OffsetDateTime,
-    pub tested_at: Option<OffsetDateTime>,
-    /// How that test went, brought up to date with its invalidation; none: saved without a test.
-    pub report: Option<TestReport>,
-}
-
-/// What settings are saved with.
-#[derive(Clone, Debug)]
-pub struct TestRun {
-    pub report: TestReport,
-    /// The number its invalidation is stored under, if CloudFront accepted it.
-    pub invalidation: Option<TestInvalidation>,
-}
-
-/// The test's invalidation, so that the dispatcher follows it like any other.
-#[derive(Clone, Debug)]
-pub struct TestInvalidation {
-    pub id: Uuid,
-    pub cloudfront_id: String,
-    pub caller_reference: String,
-    pub items: Vec<String>,
-    pub completed: bool,
-    pub next_poll: OffsetDateTime,
-}
-
-pub(super) fn place(site: SiteId, slot: Slot) -> String {
-    let slot = slot.into_str();
-    format!("site/{}/cdn_settings/{slot}/secret_access_key", site.0)
-}
-
-struct Row {
-    slot: Slot,
-    distribution_id: DistributionId,
-    access_key_id: Option<AccessKeyId>,
-    secret_access_key: Option<Vec<u8>>,
-    region: Region,
-    saved_at: OffsetDateTime,
-    tested_at: Option<OffsetDateTime>,
-    test_report: Option<TestReport>,
-    test_status: Option<InvalidationStatus>,
-}
+use crate::domain::{AccessKeyId, Credentials, Settings};
+use crate::store::listen::announce_settings;
+use crate::store::transitions::{announce_sites, count_usage, supersede};
+use crate::store::{SiteId, Store, StoreError, outbox};
 
 impl Store {
-    /// All settings of a site: the ones in force first, then the draft.
-    pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>, StoreError> {
-        let rows = sqlx::query_as!(
-            Row,
-            r#"SELECT c.slot as "slot: Slot", c.distribution_id as "distribution_id: DistributionId",
-                      c.access_key_id as "access_key_id: AccessKeyId", c.secret_access_key,
-                      c.region as "region: Region", c.saved_at, c.tested_at,
-                      c.test_report as "test_report: TestReport",
-                      i.status as "test_status?: InvalidationStatus"
-               FROM cdn_settings c LEFT JOIN invalidation i ON i.id = c.test_invalidation
-               WHERE c.site_id = $1
-                 AND NOT (c.slot = 'environment' AND EXISTS (
-                   SELECT FROM cdn_settings a WHERE a.site_id = $1 AND a.slot = 'active'))
-               ORDER BY c.slot = 'draft'"#,
-            site.0,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| self.read_settings(site, row))
-            .collect()
-    }
-
-    pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>, StoreError> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT region as "region!: Region" FROM settings_in_force WHERE site_id = $1"#,
-            site.0,
-        )
-        .fetch_optional(&self.pool)
-        .await?)
-    }
-
-    /// The settings in force, if AWS may be called with them.
-    pub(super) async fn settings_in_force(
-        &self,
-        connection: &mut PgConnection,
-        site: SiteId,
-    ) -> Result<Option<Settings>, StoreError> {
-        let row = sqlx::query_as!(
-            Row,
-            r#"SELECT slot as "slot!: Slot", distribution_id as "distribution_id!: DistributionId",
-                      access_key_id as "access_key_id: AccessKeyId", secret_access_key,
-                      region as "region!: Region", saved_at as "saved_at!", tested_at,
-                      test_report as "test_report: TestReport",
-                      NULL as "test_status?: InvalidationStatus"
-               FROM settings_in_force WHERE site_id = $1 AND granted"#,
-            site.0,
-        )
-        .fetch_optional(connection)
-        .await?;
-        row.map(|row| Ok(self.read_settings(site, row)?.settings))
-            .transpose()
-    }
-
-    pub(super) fn credentials(
-        &self,
-        site: SiteId,
-        slot: Slot,
-        id: Option<AccessKeyId>,
-        sealed: Option<&[u8]>,
-    ) -> Result<Credentials, StoreError> {
-        let (Some(id), Some(sealed)) = (id, sealed) else {
-            return Ok(Credentials::AwsDefault);
-        };
-        let secret = self.sealer.open(&place(site, slot), sealed)?;
-        let secret = SecretAccessKey::parse(&secret).map_err(|_| SealError::Unreadable)?;
-        Ok(Credentials::AccessKey { id, secret })
-    }
-
-    fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
-        let credentials = self.credentials(
-            site,
-            row.slot,
-            row.access_key_id,
-            row.secret_access_key.as_deref(),
-        )?;
-        let mut report = row.test_report;
-        if let (Some(report), Some(status)) = (&mut report, row.test_status) {
-            report.follow(status);
-        }
-        Ok(SavedSettings {
-            slot: row.slot,
-            settings: Settings {
-                distribution_id: row.distribution_id,
-                credentials,
-                region: row.region,
-            },
-            saved_at: row.saved_at,
-            tested_at: row.tested_at,
-            report,
-        })
-    }
-
     /// Saves settings, with the test that they passed or failed. Those in force replace the draft
     /// too, and the site's publishes go by them from now on.
     pub async fn save_settings(
@@ -383,7 +227,7 @@ async fn store_test(
 
 /// After a change of the settings in force: the site is no longer paused, and what it has not
 /// sent yet to another distribution is planned again for this one.
-pub(super) async fn take_effect(
+pub(in crate::store) async fn take_effect(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,

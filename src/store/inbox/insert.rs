@@ -1,0 +1,202 @@
+//! The statements that store publishes.
+
+use std::collections::HashSet;
+
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Acceptance, FirstPublish, NewPublish};
+use crate::domain::{Item, Widened};
+
+/// Stores publishes, in one transaction if none of them repeats an earlier one.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    publishes: &[&NewPublish],
+) -> Result<Vec<Acceptance>, sqlx::Error> {
+    let stored = match publishes {
+        [publish] => insert_one(connection, publish).await,
+        _ => insert_new(connection, &Rows::of(publishes)).await,
+    };
+    match stored {
+        Ok(()) => return Ok(vec![Acceptance::Stored; publishes.len()]),
+        Err(error) if !is_repeat(&error) => return Err(error),
+        Err(_) => {}
+    }
+    let stored = insert_unknown(connection, &Rows::of(publishes)).await?;
+    let mut outcomes = Vec::with_capacity(publishes.len());
+    for publish in publishes {
+        outcomes.push(if stored.contains(&publish.id) {
+            Acceptance::Stored
+        } else {
+            earlier(connection, publish).await?
+        });
+    }
+    Ok(outcomes)
+}
+
+/// Whether something like it is stored already.
+fn is_repeat(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+impl NewPublish {
+    fn widened_json(&self) -> Option<serde_json::Value> {
+        (!self.widened.is_empty()).then(|| serde_json::json!(self.widened))
+    }
+}
+
+/// Stores a lone publish, which is most of them, without what [`insert_new`] prepares for many.
+async fn insert_one(
+    connection: &mut PgConnection,
+    publish: &NewPublish,
+) -> Result<(), sqlx::Error> {
+    let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+    let key = publish.repeat_key.as_ref();
+    sqlx::query!(
+        "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
+                              published_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        publish.site.0,
+        publish.id,
+        publish.received_at,
+        &items as &[&str],
+        publish.widened_json(),
+        key.map(|key| key.key.as_str()),
+        key.map(|key| &key.body_hash[..]),
+        publish.traceparent.as_ref().map(ToString::to_string),
+        publish.publisher.to_string(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Stores all or, if one is stored already, none: without looking for conflicts each row costs
+/// less.
+async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
+                               published_by)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace, publisher
+          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
+                      $7::bytea[], $8::text[], $9::text[])
+            AS given (site_id, id, received_at, items, widened, key, hash, trace, publisher)",
+        &rows.sites,
+        &rows.ids,
+        &rows.received,
+        &rows.items,
+        &rows.widened as &[Option<serde_json::Value>],
+        &rows.keys as &[Option<String>],
+        &rows.hashes as &[Option<Vec<u8>>],
+        &rows.traces as &[Option<String>],
+        &rows.publishers,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Stores those that are new, and returns their identifiers.
+async fn insert_unknown(
+    connection: &mut PgConnection,
+    rows: &Rows,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let stored = sqlx::query_scalar!(
+        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
+                               published_by)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace, publisher
+          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
+                      $7::bytea[], $8::text[], $9::text[])
+            AS given (site_id, id, received_at, items, widened, key, hash, trace, publisher)
+          ON CONFLICT DO NOTHING RETURNING id",
+        &rows.sites,
+        &rows.ids,
+        &rows.received,
+        &rows.items,
+        &rows.widened as &[Option<serde_json::Value>],
+        &rows.keys as &[Option<String>],
+        &rows.hashes as &[Option<Vec<u8>>],
+        &rows.traces as &[Option<String>],
+        &rows.publishers,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(stored.into_iter().collect())
+}
+
+/// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or
+/// an earlier one with the same key.
+async fn earlier(
+    connection: &mut PgConnection,
+    publish: &NewPublish,
+) -> Result<Acceptance, sqlx::Error> {
+    let key = publish.repeat_key.as_ref();
+    // Should history have been pruned of it this moment, the publish is tried again.
+    let first = sqlx::query!(
+        r#"SELECT id, received_at, body_hash, items, widened as "widened: Json<Vec<Widened>>" FROM publish
+           WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)"#,
+        publish.site.0,
+        publish.id,
+        key.map(|key| key.key.as_str()),
+    )
+    .fetch_one(connection)
+    .await?;
+    if first.id == publish.id {
+        return Ok(Acceptance::Stored);
+    }
+    let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));
+    Ok(if same {
+        Acceptance::Repeat(FirstPublish {
+            id: first.id,
+            received_at: first.received_at,
+            items: first.items,
+            widened: first.widened.map(|widened| widened.0).unwrap_or_default(),
+        })
+    } else {
+        Acceptance::KeyReused
+    })
+}
+
+/// The columns of the rows to insert.
+#[derive(Default)]
+struct Rows {
+    sites: Vec<i32>,
+    ids: Vec<Uuid>,
+    received: Vec<OffsetDateTime>,
+    items: Vec<String>,
+    widened: Vec<Option<serde_json::Value>>,
+    keys: Vec<Option<String>>,
+    hashes: Vec<Option<Vec<u8>>>,
+    traces: Vec<Option<String>>,
+    publishers: Vec<String>,
+}
+
+impl Rows {
+    fn of(publishes: &[&NewPublish]) -> Self {
+        let mut rows = Self::default();
+        for publish in publishes {
+            rows.push(publish);
+        }
+        rows
+    }
+
+    fn push(&mut self, publish: &NewPublish) {
+        self.sites.push(publish.site.0);
+        self.ids.push(publish.id);
+        self.received.push(publish.received_at);
+        // Items have no line breaks: `domain` encodes or refuses control characters.
+        let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+        self.items.push(items.join("\n"));
+        self.widened.push(publish.widened_json());
+        let key = publish.repeat_key.as_ref();
+        self.keys.push(key.map(|key| key.key.clone()));
+        self.hashes.push(key.map(|key| key.body_hash.to_vec()));
+        let trace = publish.traceparent.as_ref();
+        self.traces.push(trace.map(ToString::to_string));
+        self.publishers.push(publish.publisher.to_string());
+    }
+}
