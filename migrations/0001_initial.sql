@@ -243,8 +243,9 @@ CREATE TABLE invalidation (
     status            text NOT NULL DEFAULT 'Queued'
                       CHECK (status IN ('Queued', 'InProgress', 'Completed', 'Unconfirmed', 'Failed')),
     attempts          integer NOT NULL DEFAULT 0,
-    unknown_attempts  integer NOT NULL DEFAULT 0 CHECK (unknown_attempts >= 0),
+    unknown_since     timestamptz,
     unanswered_since  timestamptz,
+    throttled         integer NOT NULL DEFAULT 0,
     search            uuid,
     set_aside         boolean NOT NULL DEFAULT false,
     cloudfront_id     text,
@@ -274,9 +275,10 @@ COMMENT ON COLUMN invalidation.folded IS
 COMMENT ON COLUMN invalidation.status IS
     'Queued: not accepted yet. InProgress: CloudFront accepted. Completed: CloudFront said so. Unconfirmed: accepted, but nobody can ask. Failed: with error and fix.';
 COMMENT ON COLUMN invalidation.attempts IS 'Calls of CreateInvalidation that were started.';
-COMMENT ON COLUMN invalidation.unknown_attempts IS
-    'Attempts whose outcome is not known. Raised when a call is claimed and lowered when CloudFront''s answer is recorded, so that a crash in between leaves it raised.';
+COMMENT ON COLUMN invalidation.unknown_since IS
+    'When the first attempt began whose outcome is not known; NULL: there is none. Set when a call is claimed and cleared when CloudFront''s answer to the only such attempt is recorded, so that a crash in between leaves it set.';
 COMMENT ON COLUMN invalidation.unanswered_since IS 'When the first of the calls began that CloudFront has not answered. Any answer clears it, except one that says that such a call was accepted.';
+COMMENT ON COLUMN invalidation.throttled IS 'How often in a row it was throttled.';
 COMMENT ON COLUMN invalidation.search IS 'The refused batch that it is a piece of, while the item at fault is looked for.';
 COMMENT ON COLUMN invalidation.set_aside IS
     'The site moved to another distribution before it was known whether this was accepted. It is sent again, under its own reference, if the site moves back.';
@@ -301,7 +303,7 @@ SELECT site_id, distribution_id, files, wildcards, folded,
        CASE WHEN status = 'Queued' THEN unanswered_since WHEN error IS NOT NULL THEN submitted_at END AS since
 FROM invalidation
 WHERE ended_at IS NULL
-  AND (status = 'InProgress' OR status = 'Queued' AND unknown_attempts > 0 AND unanswered_since IS NOT NULL)
+  AND (status = 'InProgress' OR status = 'Queued' AND unknown_since IS NOT NULL AND unanswered_since IS NOT NULL)
 UNION ALL
 SELECT site_id, distribution_id, files, wildcards, folded, unanswered_since
 FROM invalidation

@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 use super::observe::{Owner, said};
 use super::wake::Turn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
-use crate::domain::pieces::fit;
+use crate::domain::pieces::{fit, joined};
 use crate::domain::spending::next_month;
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Holdup, KnownPaths, Operation, PlanInput, Sent,
-    TraceParent, Usage, WaitReason, Wanted, after_create, plan,
+    TraceParent, Usage, WaitReason, Waiting, Wanted, after_create, plan,
 };
 use crate::store::{
     PlanInputs, Recorded, SendClaim, SendRecord, SiteId, StoreError, Stored, Taking,
@@ -205,24 +205,13 @@ impl Dispatcher {
         let Round { inputs, taking } = round;
         let (limits, now) = (&inputs.limits, taking.now);
         let room = inputs.room(now);
-        for stored in due {
-            if !stored.maybe_accepted {
-                let pieces = fit(&stored.items, limits.quota());
-                if pieces.len() > 1 {
-                    let ids: Vec<_> = pieces.iter().map(|_| self.clock.id()).collect();
-                    self.store.cut(inputs, stored, &pieces, &ids, now).await?;
-                    return Ok(Some(None));
-                }
-            }
+        for (at, stored) in due.iter().enumerate() {
             // One that may have been accepted is not cut, and may be larger than what is believed.
             if !stored.needs(now).at_most(limits.quota()).fits(room) {
                 let flow = inputs.beliefs.flow(limits, now);
                 let (why, until) = match flow.admits(stored.usage, limits) {
                     Err(next) => (WaitReason::Rate, next),
-                    Ok(()) => {
-                        let until = inputs.beliefs.ask_again_at(stored.usage, now);
-                        (WaitReason::Quota, until)
-                    }
+                    Ok(()) => (WaitReason::Quota, inputs.ask_again_at(stored.usage, now)),
                 };
                 let held = self
                     .store
@@ -232,6 +221,24 @@ impl Dispatcher {
                     return Ok(Some(None));
                 }
                 continue;
+            }
+            if stored.unknown_since.is_none() {
+                let pieces = fit(&stored.items, limits.quota());
+                if pieces.len() > 1 {
+                    let ids: Vec<_> = pieces.iter().map(|_| self.clock.id()).collect();
+                    self.store.cut(inputs, stored, &pieces, &ids, now).await?;
+                    return Ok(Some(None));
+                }
+            }
+            let like_it: Vec<_> = due[at..].iter().take_while(|s| s.may_join()).collect();
+            let sizes: Vec<_> = like_it.iter().map(|stored| stored.usage).collect();
+            let together = joined(&sizes, inputs.beliefs.last(), room.at_most(limits.quota()));
+            if together > 1 {
+                let id = self.clock.id();
+                self.store
+                    .join(inputs, &like_it[..together], id, now)
+                    .await?;
+                return Ok(Some(None));
             }
             let claim = self.store.claim_stored(inputs, stored, *taking).await?;
             return Ok(Some(claim.map(Next::call)));
@@ -263,13 +270,18 @@ impl Dispatcher {
         if waiting.is_empty() {
             return Ok(Some(Next::Nothing));
         }
-        let overdue = limits.is_overdue(&waiting, inputs.backlog_since, now);
-        let known_paths = if terms.may_fold(&waiting, overdue) {
+        // Counted before what is asked twice falls away, which takes milliseconds of its own.
+        let most = waiting
+            .iter()
+            .map(|publish| Usage::of(&publish.items))
+            .sum();
+        let backlog_since = inputs.backlog_since;
+        let known_paths = if terms.may_fold(most, limits.is_overdue(most, backlog_since, now)) {
             self.store.known_paths(inputs.site).await?
         } else {
             KnownPaths::default()
         };
-        let quota = limits.quota();
+        let (limits, quota) = (*limits, limits.quota());
         // Thousands of items take milliseconds, during which no request is to wait.
         let planning = tokio::task::spawn_blocking(move || {
             let plan = plan(&PlanInput {
@@ -280,7 +292,7 @@ impl Dispatcher {
                 known_paths: &known_paths,
                 free_paths_left: Some(terms.free_paths_left),
                 budget: terms.paths_left,
-                overdue,
+                overdue: limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
             });
             (plan, waiting)
         });
@@ -290,12 +302,12 @@ impl Dispatcher {
         };
         let limited_until = plan.is_limited.then(|| next_month(now));
         if plan.batches.is_empty() {
-            let (why, until) = match inputs.beliefs.flow(limits, now).full_at(limits) {
+            let (why, until) = match inputs.beliefs.flow(&limits, now).full_at(&limits) {
                 _ if plan.waits == Some(Holdup::Budget) => (WaitReason::Quota, now + LONGEST_HOLD),
                 Some(full) => (WaitReason::Rate, full),
                 None => {
                     let asked: Vec<_> = waiting.iter().flat_map(|w| &w.items).cloned().collect();
-                    let until = inputs.beliefs.ask_again_at(Usage::of(&asked), now);
+                    let until = inputs.ask_again_at(Usage::of(&asked), now);
                     (WaitReason::Quota, until)
                 }
             };
@@ -356,7 +368,8 @@ impl Dispatcher {
                 planned_at: claim.planned_at,
                 items: &claim.batch.items,
                 unanswered_since: claim.unanswered_since,
-                earlier_unknown: claim.earlier_unknown,
+                unknown_since: claim.unknown_since,
+                throttled: claim.throttled,
                 others: claim.others,
                 spare_call: claim.spare_call,
                 beliefs: claim.beliefs,

@@ -116,6 +116,14 @@ impl Beliefs {
         }
     }
 
+    /// How much the last call of each kind held; none unless it was accepted.
+    pub const fn last(&self) -> Usage {
+        Usage {
+            files: self.files.last,
+            wildcards: self.wildcards.last,
+        }
+    }
+
     /// The limits that hold for this distribution: the configured ones, and what was learned.
     pub fn narrow(&self, limits: &Limits) -> Limits {
         let least = |configured: Option<f64>, learned: Option<u32>| match (configured, learned) {
@@ -137,17 +145,22 @@ impl Beliefs {
         )
     }
 
-    /// What may be sent now besides what is `used`. `limits` are the narrowed ones, and something
-    /// last completed at `completed_at`.
+    /// What may be sent now besides what is `used`. `limits` are the narrowed ones, something last
+    /// completed at `completed_at`, and `shortage` is the site's.
     pub fn room(
         &self,
         limits: &Limits,
         used: Usage,
         completed_at: Option<OffsetDateTime>,
+        shortage: &Shortage,
         now: OffsetDateTime,
     ) -> Room {
         let (left, quota) = (limits.left(used), limits.quota());
-        let room = |kind, left: u32, quota: u32| match self.of(kind).says(completed_at, now) {
+        let says = |kind| {
+            let starves = shortage.starves(kind, now);
+            self.of(kind).says(completed_at, starves, now)
+        };
+        let room = |kind, left: u32, quota: u32| match says(kind) {
             Say::Full => 0,
             Say::Ask => quota,
             Say::Count => left.min(quota),
@@ -161,13 +174,22 @@ impl Beliefs {
     }
 
     /// When a kind that has no room now is to be looked at again unasked.
-    pub fn ask_again_at(&self, kinds: Usage, now: OffsetDateTime) -> OffsetDateTime {
+    pub fn ask_again_at(
+        &self,
+        kinds: Usage,
+        shortage: &Shortage,
+        now: OffsetDateTime,
+    ) -> OffsetDateTime {
         let ask = |kind: Kind| {
             let belief = self.of(kind);
             let full = belief
                 .full_at
                 .map(|at| at + Duration::seconds(belief.full_for.into()));
-            full.or(belief.counts_since().map(|at| at + LONGEST_BELIEF))
+            let starves = shortage.since(kind).filter(|at| *at + LONGEST_BELIEF > now);
+            let counts = belief.counts_since().map_or(starves, |at| {
+                Some(starves.map_or(at, |starves| starves.min(at)))
+            });
+            full.or(counts.map(|at| at + LONGEST_BELIEF))
         };
         let asks = Kind::ALL
             .into_iter()
@@ -177,31 +199,36 @@ impl Beliefs {
         at.clamp(now + Duration::SECOND, now + LONGEST_BELIEF)
     }
 
-    /// A call with these is about to be made. Where it goes beyond what is counted, one call asks:
-    /// the next waits for its answer, or for as long as a belief holds.
+    /// A call with these is about to be made, besides what is `used`. Where it goes beyond what is
+    /// counted, or the count was not confirmed for too long, one call asks: the next waits for its
+    /// answer, or for as long as a belief holds.
     pub fn asking(
         &mut self,
         held: Usage,
+        limits: &Limits,
+        used: Usage,
         completed_at: Option<OffsetDateTime>,
         now: OffsetDateTime,
     ) {
         for kind in Kind::ALL {
-            if kind.of(held) > 0 && matches!(self.of(kind).says(completed_at, now), Say::Ask) {
+            let beyond = kind.of(held) > kind.of_room(limits.left(used));
+            let asks = || matches!(self.of(kind).says(completed_at, false, now), Say::Ask);
+            if kind.of(held) > 0 && (beyond || asks()) {
                 self.of_mut(kind).asked_at = Some(now);
             }
         }
     }
 
-    /// CloudFront accepted a call.
-    pub fn accepted(&mut self, held: Usage, limits: &Limits, now: OffsetDateTime) {
+    /// CloudFront accepted a call, besides what is `used`.
+    pub fn accepted(&mut self, held: Usage, limits: &Limits, used: Usage, now: OffsetDateTime) {
         self.answered(held, now);
-        let configured = limits.quota();
         for kind in Kind::ALL {
-            let configured = match kind {
-                Kind::Files => configured.files,
-                Kind::Wildcards => configured.wildcards,
-            };
+            let configured = kind.of_room(limits.quota());
             if kind.of(held) > 0 {
+                if kind.of(held) > kind.of_room(limits.left(used)) {
+                    // There was room beyond what is counted: the next may ask, too.
+                    self.of_mut(kind).asked_at = None;
+                }
                 self.of_mut(kind).full_at = None;
                 self.of_mut(kind).last = kind.of(held);
                 self.of_mut(kind).raise(kind.of(held), configured, now);
@@ -221,10 +248,22 @@ impl Beliefs {
         }
     }
 
-    /// CloudFront said that the quota of what the call held is full.
-    pub fn full(&mut self, held: Usage, others: Usage, now: OffsetDateTime) {
+    /// CloudFront throttled a call.
+    pub fn throttled(&mut self, held: Usage, now: OffsetDateTime) {
+        self.throttled += 1;
+        self.answered_at = Some(now);
         for kind in Kind::ALL {
             if kind.of(held) > 0 {
+                self.of_mut(kind).last = 0;
+            }
+        }
+    }
+
+    /// CloudFront said that the quota of what the call held is full. Where that is what the count
+    /// says too, smaller calls that fit beside it go on.
+    pub fn full(&mut self, held: Usage, limits: &Limits, others: Usage, now: OffsetDateTime) {
+        for kind in Kind::ALL {
+            if (1..=kind.of_room(limits.left(others))).contains(&kind.of(held)) {
                 let belief = self.of_mut(kind);
                 belief.full_at = Some(now);
                 // With none of ours in progress somebody else fills it, and nobody tells us when
@@ -244,12 +283,49 @@ enum Say {
     Ask,
 }
 
+/// How long a site has been waiting for room.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shortage {
+    /// When it first found too little; none: there is enough.
+    pub began_at: Option<OffsetDateTime>,
+    /// When something of it last went, of either kind.
+    pub files_at: Option<OffsetDateTime>,
+    pub wildcards_at: Option<OffsetDateTime>,
+}
+
+impl Shortage {
+    /// Whether it has waited for as long as a belief holds while nothing of its own went: others
+    /// whose small calls go on may renew what is believed of the room that is left, for ever.
+    fn starves(&self, kind: Kind, now: OffsetDateTime) -> bool {
+        self.since(kind)
+            .is_some_and(|since| now - since >= LONGEST_BELIEF)
+    }
+
+    fn since(&self, kind: Kind) -> Option<OffsetDateTime> {
+        let went_at = match kind {
+            Kind::Files => self.files_at,
+            Kind::Wildcards => self.wildcards_at,
+        };
+        self.began_at
+            .map(|began_at| went_at.map_or(began_at, |at| at.max(began_at)))
+    }
+}
+
 impl Belief {
-    fn says(&self, completed_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Say {
+    fn says(
+        &self,
+        completed_at: Option<OffsetDateTime>,
+        starves: bool,
+        now: OffsetDateTime,
+    ) -> Say {
         if self.full_since(completed_at, now).is_some() {
             return Say::Full;
         }
-        match self.counts_since() {
+        let counts_since = match starves {
+            true => self.asked_at,
+            false => self.counts_since(),
+        };
+        match counts_since {
             // A clock that was set back must not make a belief last: hence `abs`, here and below.
             Some(at) if (now - at).abs() < LONGEST_BELIEF => Say::Count,
             _ => Say::Ask,
@@ -277,7 +353,9 @@ impl Belief {
         if self.accepted >= held {
             self.accepted = 0;
         }
-        if self.refused.is_none() {
+        // Several in a row are one: what throttles everything for a while tells nothing of size.
+        let again = self.refusals < 2 && self.accepted > 0;
+        if self.refused.is_none() || again {
             let lately = self
                 .refusal
                 .is_some_and(|last| (now - last.at).abs() < LATELY);
@@ -321,7 +399,11 @@ impl Belief {
         let again = i32::from(self.refusals.clamp(1, 8) - 1);
         let refused_for = LONGEST_REFUSED.min(REFUSED_FOR * (1 << again));
         let is_recent = (now - learned_at).abs() < refused_for;
+        // A call seldom holds all that it might.
+        let twice = held.saturating_mul(2).max(most);
         let next = match self.refused {
+            // What was refused once may have been chance.
+            Some(_) if self.refusals < 2 && held > most / 2 => twice,
             // Halfway to what was refused, until the two are close.
             Some(refused) if is_recent => {
                 let gap = refused.saturating_sub(most);
@@ -331,9 +413,9 @@ impl Belief {
                 most + gap / 2
             }
             // More than was refused: that was chance, or CloudFront takes more by now.
-            None if held >= most => {
+            None if held > most / 2 => {
                 self.refusals = 0;
-                most.saturating_mul(2)
+                twice
             }
             None if is_recent => return,
             _ => {
@@ -377,7 +459,7 @@ mod tests {
                 refused += 1;
                 beliefs.files.lower(held, RefusedFor::Rate, now);
             } else {
-                beliefs.accepted(files(held), &limits, now);
+                beliefs.accepted(files(held), &limits, Usage::default(), now);
                 last = held;
             }
         }
@@ -405,7 +487,7 @@ mod tests {
         let mut steps = 0;
         while let Some(most) = beliefs.files.most {
             now += Duration::minutes(11);
-            beliefs.accepted(files(1), &limits, now);
+            beliefs.accepted(files(1), &limits, Usage::default(), now);
             assert!(
                 beliefs
                     .files
@@ -424,7 +506,7 @@ mod tests {
         let mut now = START;
         while let Some(most) = beliefs.files.most {
             now += Duration::SECOND;
-            beliefs.accepted(files(most), &limits, now);
+            beliefs.accepted(files(most), &limits, Usage::default(), now);
         }
         assert!(now - START < Duration::MINUTE, "{}", now - START);
 
@@ -433,7 +515,7 @@ mod tests {
         while now < START + Duration::HOUR {
             now += Duration::SECOND;
             match beliefs.files.most {
-                Some(1) => beliefs.accepted(files(1), &limits, now),
+                Some(1) => beliefs.accepted(files(1), &limits, Usage::default(), now),
                 _ => {
                     tries += 1;
                     beliefs.files.lower(2, RefusedFor::Rate, now);
@@ -463,9 +545,15 @@ mod tests {
             files: 3_000,
             wildcards: 15,
         };
-        beliefs.accepted(used, &limits, START);
+        beliefs.accepted(used, &limits, Usage::default(), START);
         let room = |beliefs: &Beliefs, seconds: i64| {
-            let room = beliefs.room(&limits, used, None, START + Duration::seconds(seconds));
+            let room = beliefs.room(
+                &limits,
+                used,
+                None,
+                &Shortage::default(),
+                START + Duration::seconds(seconds),
+            );
             (room.files, room.wildcards)
         };
         assert_eq!(room(&beliefs, 29), (0, 0));
@@ -475,7 +563,12 @@ mod tests {
             (3_000, 15),
             "a clock that was set back"
         );
-        beliefs.accepted(files(1), &limits, START + Duration::seconds(20));
+        beliefs.accepted(
+            files(1),
+            &limits,
+            Usage::default(),
+            START + Duration::seconds(20),
+        );
         assert_eq!(
             room(&beliefs, 30),
             (0, 15),
@@ -488,10 +581,12 @@ mod tests {
         let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
         let room = |beliefs: &Beliefs, used, seconds| {
             let now = START + Duration::seconds(seconds);
-            beliefs.room(&limits, used, None, now).files
+            beliefs
+                .room(&limits, used, None, &Shortage::default(), now)
+                .files
         };
         assert_eq!(room(&beliefs, files(0), 0), 3_000);
-        beliefs.asking(files(3_000), None, START);
+        beliefs.asking(files(3_000), &limits, files(0), None, START);
         assert_eq!(room(&beliefs, files(3_000), 1), 0, "it may be in progress");
         assert_eq!(room(&beliefs, files(0), 25), 3_000, "it counts no longer");
         assert_eq!(room(&beliefs, files(3_000), 30), 3_000, "the next one asks");
@@ -504,14 +599,74 @@ mod tests {
             files: 0,
             wildcards: 1,
         };
-        beliefs.full(held, held, START);
+        beliefs.full(held, &limits, held, START);
         let room = |completed_at, seconds| {
             let now = START + Duration::seconds(seconds);
-            let room = beliefs.room(&limits, Usage::default(), completed_at, now);
+            let room = beliefs.room(
+                &limits,
+                Usage::default(),
+                completed_at,
+                &Shortage::default(),
+                now,
+            );
             (room.files, room.wildcards)
         };
         assert_eq!(room(None, 29), (3_000, 0));
         assert_eq!(room(None, 30), (3_000, 15));
         assert_eq!(room(Some(START + Duration::SECOND), 2), (3_000, 15));
+    }
+
+    #[test]
+    fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
+        let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+        let used = files(2_990);
+        let shortage = Shortage {
+            began_at: Some(START),
+            files_at: Some(START - Duration::SECOND),
+            wildcards_at: None,
+        };
+        let at = |seconds| START + Duration::seconds(seconds);
+        let room = |beliefs: &Beliefs, shortage: &Shortage, seconds| {
+            beliefs
+                .room(&limits, used, None, shortage, at(seconds))
+                .files
+        };
+        for second in 0..40 {
+            // The neighbour's small publishes are accepted all the time.
+            beliefs.accepted(files(1), &limits, used, at(second));
+        }
+        assert_eq!(room(&beliefs, &shortage, 29), 10);
+        assert_eq!(room(&beliefs, &shortage, 40), 3_000);
+        assert_eq!(
+            room(&beliefs, &Shortage::default(), 40),
+            10,
+            "the neighbour"
+        );
+        beliefs.asking(files(20), &limits, used, None, at(40));
+        assert_eq!(room(&beliefs, &shortage, 69), 10, "it has been asked");
+        assert_eq!(room(&beliefs, &shortage, 70), 3_000);
+
+        let mut refused = beliefs;
+        refused.full(files(20), &limits, used, at(41));
+        assert_eq!(
+            room(&refused, &Shortage::default(), 42),
+            10,
+            "the neighbour goes on"
+        );
+        beliefs.accepted(files(20), &limits, used, at(41));
+        assert_eq!(
+            room(&beliefs, &shortage, 42),
+            3_000,
+            "there was room: more may ask"
+        );
+        let lately = Shortage {
+            files_at: Some(at(35)),
+            ..shortage
+        };
+        assert_eq!(
+            room(&beliefs, &lately, 42),
+            10,
+            "something of its own has gone"
+        );
     }
 }

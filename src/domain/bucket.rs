@@ -5,10 +5,12 @@ use time::{Duration, OffsetDateTime};
 use super::Limits;
 use super::limits::SKEW;
 
-/// The slowest that throttling can make us, as a share of the configured rate.
-const SLOWEST: f64 = 1.0 / 16.0;
+/// The slowest that throttling can make us, as a share of the configured rate. A refused call costs
+/// no money and only its moment, while a key that is slower than this makes its sites wait for each
+/// other long after the trouble has passed.
+const SLOWEST: f64 = 1.0 / 4.0;
 /// What each accepted call gives back of a rate that throttling has lowered.
-const RECOVERY: f64 = 1.1;
+const RECOVERY: f64 = 1.5;
 /// How much longer the first calls after a pause may travel, connections being made, than those
 /// after them. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);

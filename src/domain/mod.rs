@@ -56,7 +56,7 @@ pub mod usage;
 
 pub use advice::{Advice, AdviceContext, advise};
 pub use audit_action::AuditAction;
-pub use belief::{Belief, Beliefs, Refusal, RefusedFor};
+pub use belief::{Beliefs, LONGEST_BELIEF, Refusal, RefusedFor, Shortage};
 pub use bucket::Bucket;
 pub use credentials::{AccessKeyId, Credentials, SecretAccessKey};
 pub use distribution::DistributionId;

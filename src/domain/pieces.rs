@@ -95,16 +95,35 @@ pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
     Kind::ALL
         .into_iter()
         .flat_map(|kind| {
-            let most = match kind {
-                Kind::Files => room.files,
-                Kind::Wildcards => room.wildcards,
-            };
-            let most = most.min(room.paths_per_request).max(1) as usize;
+            let most = kind.of_room(room).min(room.paths_per_request).max(1) as usize;
             let of_kind: Vec<Item> = items.iter().filter(|i| kind.is_of(i)).cloned().collect();
             let pieces: Vec<Vec<Item>> = of_kind.chunks(most).map(<[Item]>::to_vec).collect();
             pieces
         })
         .collect()
+}
+
+/// How many of these batches, from the first on, are to go as one. Pieces of what was refused grow
+/// together again as calls are accepted: to at most twice what the `last` call of their kind held.
+pub fn joined(batches: &[Usage], last: Usage, room: Room) -> usize {
+    let Some(first) = batches.first() else {
+        return 0;
+    };
+    let most = |kind: Kind| match kind.of(*first) {
+        0 => 0,
+        held => kind
+            .of_room(room)
+            .min(held.max(kind.of(last).saturating_mul(2))),
+    };
+    let mut sum = Usage::default();
+    let fits = |batch: &&Usage| {
+        sum.files = sum.files.saturating_add(batch.files);
+        sum.wildcards = sum.wildcards.saturating_add(batch.wildcards);
+        sum.files <= most(Kind::Files)
+            && sum.wildcards <= most(Kind::Wildcards)
+            && sum.total() <= room.paths_per_request.into()
+    };
+    batches.iter().take_while(fits).count()
 }
 
 #[cfg(test)]

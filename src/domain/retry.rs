@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::limits::IN_PROGRESS;
 use super::pieces::{Search, Suspicion, fit, suspect};
 use super::{
-    AwsError, Belief, Beliefs, CreateOutcome, GetOutcome, InvalidationId, Item, Kind, Limits,
-    RefusedFor, Room, Usage,
+    AwsError, Beliefs, CreateOutcome, GetOutcome, InvalidationId, Item, Kind, LONGEST_BELIEF,
+    Limits, RefusedFor, Room, Shortage, Usage,
 };
 
 /// How long calls without a usable answer are tried again, from the first of them.
@@ -21,9 +21,11 @@ const SETTLING: Duration = Duration::minutes(1);
 const LONGEST_BACKOFF: Duration = Duration::seconds(30);
 /// The pause before a call is tried again that never left this machine.
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
-/// For how long a batch of a size that was never accepted is sent again as a whole, although it is
-/// throttled, when an earlier attempt may have been accepted.
-const SPLIT_ANYWAY: Duration = Duration::minutes(10);
+/// A batch of a size that was never accepted, of which an earlier attempt may have been, is sent
+/// again as a whole while it is throttled: so often in a row, with such pauses, and for as long as
+/// a belief holds.
+const THROTTLED_BEFORE_SPLIT: u32 = 5;
+const THROTTLED_PAUSE: Duration = Duration::seconds(5);
 /// How long a key may be denied `GetInvalidation` while the site works.
 const DENIED_FOR: Duration = Duration::MINUTE;
 /// How long questions may be refused in words that nobody knows.
@@ -59,8 +61,10 @@ pub struct Sent<'a> {
     pub items: &'a [Item],
     /// Since when calls for it have had no answer; this one, if none before.
     pub unanswered_since: OffsetDateTime,
-    /// Whether an earlier attempt may have been accepted.
-    pub earlier_unknown: bool,
+    /// When the first of the earlier attempts began that may have been accepted, if any.
+    pub unknown_since: Option<OffsetDateTime>,
+    /// How often in a row it had been throttled.
+    pub throttled: u32,
     /// What else of ours is in progress at its distribution.
     pub others: Usage,
     /// Whether the access key's rate had another call left.
@@ -194,7 +198,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     };
     let after = match outcome {
         CreateOutcome::Accepted { id, completed, .. } => {
-            beliefs.accepted(held, sent.limits, now);
+            beliefs.accepted(held, sent.limits, sent.others, now);
             rate = Some(RateLesson::Accepted);
             match completed {
                 true => AfterCreate::Completed { id },
@@ -222,18 +226,21 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs.clone())
             } else {
                 one_alone(held, &mut beliefs);
-                beliefs.full(held, sent.others, now);
-                let until = beliefs.ask_again_at(held, now);
+                beliefs.full(held, sent.limits, sent.others, now);
+                let until = beliefs.ask_again_at(held, &Shortage::default(), now);
                 hold(WaitReason::Quota, until - now, error, Attempt::Refused)
             }
         }
         CreateOutcome::Throttled(error) => {
-            let too_large = sent.may_be_too_large(held);
-            beliefs.throttled += 1;
-            beliefs.answered_at = Some(now);
+            let (suspect, too_large) = (sent.is_suspect(held), sent.is_too_large(held));
+            let too_soon = too_soon(held, sent, &mut beliefs);
+            beliefs.throttled(held, now);
             if too_large {
                 smaller(error, RefusedFor::Rate, sent, &mut beliefs)
-            } else if too_soon(held, sent, &mut beliefs) {
+            } else if suspect {
+                // Its size is the likelier reason, which says nothing about the rate of calls.
+                hold(WaitReason::Rate, THROTTLED_PAUSE, error, Attempt::Refused)
+            } else if too_soon {
                 hold(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
             } else {
                 one_alone(held, &mut beliefs);
@@ -292,28 +299,40 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
 }
 
 impl Sent<'_> {
-    /// Whether `Throttling` may be about the size of the call. A size that was accepted before is
-    /// suspected after two other refusals in a row, so that chance makes nothing smaller; any other
-    /// at once where the rate of calls is not the likelier reason.
-    fn may_be_too_large(&self, held: Usage) -> bool {
-        let of = |kind: Kind| (kind.of(held), self.beliefs.of(kind));
-        let proven = Kind::ALL
-            .map(of)
-            .iter()
-            .all(|(held, b)| *held <= b.accepted);
-        let is_trial = |(held, b): (u32, &Belief)| b.most.is_some() && held > b.accepted;
-        let grown = Kind::ALL.map(of).into_iter().any(is_trial);
+    /// Whether CloudFront has accepted a call of this size.
+    fn is_proven(&self, held: Usage) -> bool {
+        let is_proven = |kind: &Kind| kind.of(held) <= self.beliefs.of(*kind).accepted;
+        Kind::ALL.iter().all(is_proven)
+    }
+
+    /// Whether `Throttling` may be about the size of a call that may have been accepted before.
+    fn is_suspect(&self, held: Usage) -> bool {
+        self.unknown_since.is_some() && self.items.len() > 1 && !self.is_proven(held)
+    }
+
+    /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
+    /// before is suspected after two other refusals in a row, so that chance makes nothing smaller;
+    /// any other at once where the rate of calls is not the likelier reason.
+    fn is_too_large(&self, held: Usage) -> bool {
+        if self.items.len() == 1 {
+            return false;
+        }
         // A throttled repeat says nothing about whether an earlier attempt was accepted. If
         // CloudFront takes calls of this size, it may have been, and pieces would be billed again;
         // if it takes none, the earlier attempt was refused too.
-        let may_split =
-            !self.earlier_unknown || !proven && self.now - self.planned_at > SPLIT_ANYWAY;
-        self.items.len() > 1
-            && may_split
-            && match proven {
-                true => self.beliefs.throttled > 1,
-                false => self.spare_call || self.beliefs.throttled > 0 || grown,
-            }
+        if let Some(since) = self.unknown_since {
+            let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
+            return !self.is_proven(held) && often && (self.now - since).abs() > LONGEST_BELIEF;
+        }
+        let is_trial = |kind: Kind| {
+            let belief = self.beliefs.of(kind);
+            belief.most.is_some() && kind.of(held) > belief.accepted
+        };
+        let grown = Kind::ALL.into_iter().any(is_trial);
+        match self.is_proven(held) {
+            true => self.beliefs.throttled > 1,
+            false => self.spare_call || self.beliefs.throttled > 0 || grown,
+        }
     }
 }
 

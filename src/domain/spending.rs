@@ -5,7 +5,7 @@ use time::{Date, Month, OffsetDateTime, UtcOffset};
 
 use super::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
 use super::plan::DEFAULT_THRESHOLD;
-use super::{Limits, Policy, Waiting};
+use super::{Limits, Policy, Usage};
 
 /// Items of a publish that is never folded because of what is in progress: a page with its lists,
 /// feeds and related pages.
@@ -131,14 +131,12 @@ impl Spending {
 impl Terms {
     /// Whether [`super::plan()`] may fold what waits, and so has a use for the paths that are
     /// known.
-    pub fn may_fold(&self, waiting: &[Waiting], overdue: bool) -> bool {
+    pub fn may_fold(&self, asked: Usage, overdue: bool) -> bool {
         let Policy::Economical { threshold } = self.policy else {
             return false;
         };
-        // Counted before what is asked twice falls away: once in a while the paths are read in
-        // vain.
-        let items: usize = waiting.iter().map(|waiting| waiting.items.len()).sum();
-        overdue || items > threshold as usize || items as u64 > self.free_paths_left
+        let items = asked.total();
+        overdue || items > threshold.into() || items > self.free_paths_left
     }
 }
 

@@ -1,6 +1,8 @@
 //! What CloudFront's quotas count: two kinds of item, how many of each there are, and how many
 //! there may be.
 
+use std::iter::Sum;
+
 use strum::IntoStaticStr;
 
 use super::Item;
@@ -23,6 +25,14 @@ impl Kind {
         match self {
             Self::Files => usage.files,
             Self::Wildcards => usage.wildcards,
+        }
+    }
+
+    /// How much room there is for this kind.
+    pub const fn of_room(self, room: Room) -> u32 {
+        match self {
+            Self::Files => room.files,
+            Self::Wildcards => room.wildcards,
         }
     }
 
@@ -82,6 +92,15 @@ impl Usage {
     }
 }
 
+impl Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
+        usages.fold(Self::default(), |sum, usage| Self {
+            files: sum.files.saturating_add(usage.files),
+            wildcards: sum.wildcards.saturating_add(usage.wildcards),
+        })
+    }
+}
+
 /// How much CloudFront takes: by quota, or at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -94,6 +113,18 @@ pub struct Room {
 }
 
 impl Room {
+    /// No more than `other`.
+    pub const fn at_most(self, other: Self) -> Self {
+        const fn least(a: u32, b: u32) -> u32 {
+            if a < b { a } else { b }
+        }
+        Self {
+            files: least(self.files, other.files),
+            wildcards: least(self.wildcards, other.wildcards),
+            paths_per_request: least(self.paths_per_request, other.paths_per_request),
+        }
+    }
+
     /// What is left of it.
     pub const fn less(self, usage: Usage) -> Self {
         Self {

@@ -45,8 +45,10 @@ pub struct SendClaim {
     pub planned_at: OffsetDateTime,
     /// When the first call of it began that was not answered: this one, if none before.
     pub unanswered_since: OffsetDateTime,
-    /// Whether an earlier attempt may have been accepted.
-    pub earlier_unknown: bool,
+    /// When the first of the earlier attempts began that may have been accepted, if any.
+    pub unknown_since: Option<OffsetDateTime>,
+    /// How often in a row it was throttled.
+    pub throttled: u32,
     /// What else of ours is in progress there.
     pub others: Usage,
     /// Whether the access key's rate leaves another call.
@@ -187,7 +189,7 @@ impl Store {
         limited_until: Option<OffsetDateTime>,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let (site, why) = (inputs.site.0, why.into_str());
+        let site = inputs.site.0;
         let mut tx = self.pool.begin().await?;
         // The lock lets whoever makes room find the site waiting, or this find the room.
         let done = sqlx::query!(
@@ -198,7 +200,7 @@ impl Store {
                                                   ELSE backlog_since END
              FROM same WHERE id = $1 AND settings_version = $6",
             site,
-            why,
+            why.into_str(),
             until,
             limited_until,
             now,
@@ -209,6 +211,19 @@ impl Store {
         .execute(&mut *tx)
         .await?
         .rows_affected();
+        if done == 1 && why == WaitReason::Rate {
+            // What is stored waits for the same.
+            sqlx::query!(
+                "UPDATE invalidation SET next_at = $3
+                 WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $4",
+                site,
+                inputs.settings.distribution_id.as_str(),
+                until,
+                now,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
         if done == 1 && limited_until.is_some() {
             outbox::notify_limited(&mut tx, inputs.site, now).await?;
         }
@@ -233,7 +248,7 @@ impl Store {
             return Ok(None);
         }
         let claimed = sqlx::query!(
-            "UPDATE invalidation SET attempts = attempts + 1, unknown_attempts = unknown_attempts + 1,
+            "UPDATE invalidation SET attempts = attempts + 1, unknown_since = coalesce(unknown_since, $4),
                                      unanswered_since = coalesce(unanswered_since, $4), waiting_for = NULL,
                                      lease_token = $2, lease_until = $3, next_at = $3
              WHERE id = $1 AND status = 'Queued' AND next_at <= $4
@@ -253,7 +268,8 @@ impl Store {
         };
         tx.commit().await?;
         Ok(Some(SendClaim {
-            earlier_unknown: stored.maybe_accepted,
+            unknown_since: stored.unknown_since,
+            throttled: stored.throttled,
             others: inputs.used.less(stored.usage.less(usage)),
             unanswered_since: stored.unanswered_since.unwrap_or(taking.now),
             search,
@@ -387,7 +403,8 @@ impl SendClaim {
             },
             planned_at: taking.now,
             unanswered_since: taking.now,
-            earlier_unknown: false,
+            unknown_since: None,
+            throttled: 0,
             others: inputs.used,
             spare_call: taking.bucket.next_call().is_none(),
             rate_key: inputs.rate_key.clone(),
@@ -408,7 +425,7 @@ impl SendClaim {
 fn spent(inputs: &PlanInputs, usage: Usage, now: OffsetDateTime) -> Beliefs {
     let flow: Flow = inputs.beliefs.flow(&inputs.limits, now);
     let mut beliefs = inputs.beliefs;
-    beliefs.asking(usage, inputs.completed_at, now);
+    beliefs.asking(usage, &inputs.limits, inputs.used, inputs.completed_at, now);
     beliefs.flow = Some(flow.spent(usage, &inputs.limits));
     beliefs
 }

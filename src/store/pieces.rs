@@ -1,6 +1,6 @@
 //! Storing batches as invalidations, and replacing one that cannot go as a whole by its pieces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -67,11 +67,11 @@ pub(super) async fn store_batches(
              WHERE site_id = $1 AND id = ANY($2) AND NOT planned AND ended_at IS NULL RETURNING id),
            stored AS (
              INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked,
-                                       folded, search, created_at, next_at, attempts, unknown_attempts,
+                                       folded, search, created_at, next_at, attempts, unknown_since,
                                        unanswered_since, lease_token, lease_until)
              SELECT id, $1, $3, reference, string_to_array(items, E'\n'), files, wildcards, asked, folded, search, $4,
                     CASE WHEN claim IS NULL THEN $4 ELSE $5::timestamptz END,
-                    num_nonnulls(claim), num_nonnulls(claim),
+                    num_nonnulls(claim), CASE WHEN claim IS NOT NULL THEN $4 END,
                     CASE WHEN claim IS NOT NULL THEN $4 END, claim, CASE WHEN claim IS NOT NULL THEN $5 END
              FROM unnest($6::uuid[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[], $12::int[], $13::uuid[],
                          $14::uuid[])
@@ -194,7 +194,7 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         let ours = sqlx::query!(
             "SELECT FROM invalidation
-             WHERE id = $1 AND status = 'Queued' AND unknown_attempts = 0 AND lease_token IS NULL FOR UPDATE",
+             WHERE id = $1 AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL FOR UPDATE",
             stored.id,
         )
         .fetch_optional(&mut *tx)
@@ -217,6 +217,54 @@ impl Store {
         sqlx::query!("DELETE FROM invalidation WHERE id = $1", stored.id)
             .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Replaces stored invalidations that are known not to have been accepted by one. `false`: one
+    /// of them is not as it was read.
+    pub async fn join(
+        &self,
+        inputs: &PlanInputs,
+        stored: &[&Stored],
+        id: Uuid,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let ids: Vec<Uuid> = stored.iter().map(|stored| stored.id).collect();
+        let cover: Cover<'_> = stored.iter().flat_map(|stored| &stored.items).collect();
+        let items: Vec<Item> = cover.items().into_iter().cloned().collect();
+        let mut tx = self.pool.begin().await?;
+        let parts = sqlx::query!(
+            "WITH gone AS (
+               DELETE FROM invalidation
+               WHERE id = ANY($1) AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL
+               RETURNING asked, folded)
+             SELECT count(*) as \"count!\", coalesce(sum(asked), 0) as \"asked!\", coalesce(sum(folded), 0) as \"folded!\"
+             FROM gone",
+            &ids,
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if parts.count.unsigned_abs() != ids.len() as u64 {
+            return Ok(false);
+        }
+        lock_publishes(&mut tx, inputs.site).await?;
+        let publishes: BTreeSet<Uuid> = sqlx::query_scalar!(
+            "DELETE FROM coverage WHERE invalidation_id = ANY($1) RETURNING publish_id",
+            &ids,
+        )
+        .fetch_all(&mut *tx)
+        .await?
+        .into_iter()
+        .collect();
+        let publishes: Vec<Uuid> = publishes.into_iter().collect();
+        let batch = Batch {
+            asked: parts.asked.unsigned_abs(),
+            folded: parts.folded.unsigned_abs(),
+            ..Batch::new(id, &items, &publishes)
+        };
+        let distribution = &inputs.settings.distribution_id;
+        store_batches(&mut tx, inputs.site, distribution, &[batch], &[], now).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -9,8 +9,9 @@ use super::spending::month_usage;
 use super::{SiteId, Store, StoreError, known_paths};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
-    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KnownPaths, Limits, MonthUsage,
-    MonthlyLimit, PastLimit, PolicyName, Region, Room, Settings, Spending, Usage,
+    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KnownPaths, LONGEST_BELIEF, Limits,
+    MonthUsage, MonthlyLimit, PastLimit, PolicyName, Region, Room, Settings, Shortage, Spending,
+    Usage,
 };
 
 /// How things stand at a site, its distribution and its access key.
@@ -41,6 +42,8 @@ pub struct PlanInputs {
     pub completed_at: Option<OffsetDateTime>,
     /// Since when each call for the site has left publishes waiting for room.
     pub backlog_since: Option<OffsetDateTime>,
+    /// How long it has been waiting for room.
+    pub shortage: Shortage,
     /// Since when AWS has been rejecting the settings.
     pub paused_since: Option<OffsetDateTime>,
     /// When the settings are next tried, if it is paused.
@@ -71,8 +74,18 @@ impl PlanInputs {
 
     /// What may be sent now.
     pub fn room(&self, now: OffsetDateTime) -> Room {
-        self.beliefs
-            .room(&self.limits, self.used, self.completed_at, now)
+        self.beliefs.room(
+            &self.limits,
+            self.used,
+            self.completed_at,
+            &self.shortage,
+            now,
+        )
+    }
+
+    /// When these kinds, for which there is no room now, are looked at again unasked.
+    pub fn ask_again_at(&self, kinds: Usage, now: OffsetDateTime) -> OffsetDateTime {
+        self.beliefs.ask_again_at(kinds, &self.shortage, now)
     }
 
     /// Every other call, so that two who wait take turns.
@@ -111,7 +124,7 @@ impl Store {
                       k.tokens as "tokens?", k.rate as "rate?", k.refilled_at as "refilled_at?",
                       coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
                       coalesce(c.own, 0) as "own!",
-                      q.stored as "stored!", q.due as "stored_due!", q.retrying as "retrying!", q.retrying_since,
+                      q.short_since, q.stored as "stored!", q.due as "stored_due!", q.retrying as "retrying!", q.retrying_since,
                       coalesce(q.items, 0) as "planned!", coalesce(q.files, 0) as "reserved_files!",
                       coalesce(q.wildcards, 0) as "reserved_wildcards!"
                FROM site s
@@ -127,6 +140,7 @@ impl Store {
                  SELECT count(*) AS stored, count(*) FILTER (WHERE i.next_at <= $2) AS due,
                         count(*) FILTER (WHERE i.waiting_for = 'retry') AS retrying,
                         max(i.created_at) FILTER (WHERE i.waiting_for = 'retry') AS retrying_since,
+                        min(i.created_at) FILTER (WHERE i.waiting_for = 'quota') AS short_since,
                         sum(cardinality(i.items)) AS items,
                         sum(i.files) FILTER (WHERE i.search IS NULL AND i.waiting_for IS DISTINCT FROM 'retry') AS files,
                         sum(i.wildcards) FILTER (WHERE i.search IS NULL AND i.waiting_for IS DISTINCT FROM 'retry')
@@ -167,6 +181,8 @@ impl Store {
             }),
             _ => None,
         };
+        let short_since = row.short_since.into_iter().chain(row.backlog_since).min();
+        let shortage = shortage(connection, site, short_since, now).await?;
         let planned = row.planned.unsigned_abs();
         Ok(Some(PlanInputs {
             site,
@@ -195,6 +211,7 @@ impl Store {
             ),
             completed_at: row.completed_at,
             backlog_since: row.backlog_since,
+            shortage,
             paused_since: row.paused_at,
             resume_at: row.resume_at,
             leased_until: row.lease_until,
@@ -214,6 +231,32 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         known_paths::load(&mut connection, site).await
     }
+}
+
+/// What has gone lately of a site that found too little room. Only looked up when that is long ago.
+async fn shortage(
+    connection: &mut PgConnection,
+    site: SiteId,
+    began_at: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Result<Shortage, StoreError> {
+    let mut shortage = Shortage {
+        began_at,
+        ..Shortage::default()
+    };
+    if began_at.is_some_and(|at| now - at >= LONGEST_BELIEF) {
+        let row = sqlx::query!(
+            "SELECT max(created_at) FILTER (WHERE files > 0) AS files_at,
+                    max(created_at) FILTER (WHERE wildcards > 0) AS wildcards_at
+             FROM (SELECT created_at, files, wildcards FROM invalidation
+                   WHERE site_id = $1 ORDER BY id DESC LIMIT 100) latest",
+            site.0,
+        )
+        .fetch_one(connection)
+        .await?;
+        (shortage.files_at, shortage.wildcards_at) = (row.files_at, row.wildcards_at);
+    }
+    Ok(shortage)
 }
 
 pub(super) fn usage(files: i64, wildcards: i64) -> Usage {

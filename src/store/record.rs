@@ -290,7 +290,7 @@ async fn accepted(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "UPDATE invalidation SET status = $3, unknown_attempts = 0, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
+        "UPDATE invalidation SET status = $3, unknown_since = NULL, throttled = 0, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
                                  unanswered_since = CASE WHEN $3 = 'Unconfirmed' THEN unanswered_since END,
                                  ended_at = CASE WHEN $6::timestamptz IS NULL THEN $5 END,
                                  error = $7, fix = $8, waiting_for = NULL, lease_token = NULL, lease_until = NULL
@@ -335,13 +335,14 @@ async fn held(
     let unanswered_since = match attempt {
         Attempt::Unknown => Some(claim.unanswered_since),
         // Nothing could be asked: the time that passed counts for nothing.
-        Attempt::NotSent if claim.earlier_unknown => Some(now),
+        Attempt::NotSent if claim.unknown_since.is_some() => Some(now),
         Attempt::NotSent | Attempt::Refused => None,
     };
     let done = sqlx::query!(
         "UPDATE invalidation SET waiting_for = $3, next_at = $4, error = $5, fix = $6,
                                  attempts = attempts - CASE WHEN $7 THEN 1 ELSE 0 END,
-                                 unknown_attempts = unknown_attempts - CASE WHEN $8 THEN 1 ELSE 0 END,
+                                 unknown_since = CASE WHEN $8 THEN unknown_since END,
+                                 throttled = CASE WHEN $10 THEN throttled + 1 ELSE 0 END,
                                  unanswered_since = $9, lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
         claim.invalidation,
@@ -351,8 +352,9 @@ async fn held(
         serde_json::json!(error),
         fix,
         free,
-        attempt != Attempt::Unknown,
+        attempt == Attempt::Unknown || claim.unknown_since.is_some(),
         unanswered_since,
+        why == WaitReason::Rate,
     )
     .execute(connection)
     .await?;
@@ -365,17 +367,20 @@ async fn set_aside(
     claim: &SendClaim,
     after: &AfterCreate,
 ) -> Result<bool, StoreError> {
-    let refused = match after {
-        AfterCreate::Hold { attempt, .. } => *attempt != Attempt::Unknown,
-        _ => true,
-    };
+    let unknown = matches!(
+        after,
+        AfterCreate::Hold {
+            attempt: Attempt::Unknown,
+            ..
+        }
+    );
     let done = sqlx::query!(
-        "UPDATE invalidation SET unknown_attempts = unknown_attempts - CASE WHEN $3 THEN 1 ELSE 0 END,
+        "UPDATE invalidation SET unknown_since = CASE WHEN $3 THEN unknown_since END,
                                  lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND set_aside",
         claim.invalidation,
         claim.token,
-        refused,
+        unknown || claim.unknown_since.is_some(),
     )
     .execute(connection)
     .await?;
@@ -393,7 +398,7 @@ async fn fail_rest(
     Ok(sqlx::query_scalar!(
         "UPDATE invalidation SET status = 'Failed', ended_at = $2, next_at = NULL, error = $3, fix = $4,
                                  waiting_for = NULL
-         WHERE search = $1 AND status = 'Queued' AND unknown_attempts = 0 AND lease_token IS NULL
+         WHERE search = $1 AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL
          RETURNING id",
         search,
         now,

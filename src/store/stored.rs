@@ -22,8 +22,10 @@ pub struct Stored {
     pub items: Vec<Item>,
     pub usage: Usage,
     pub(super) planned_at: OffsetDateTime,
-    /// Whether CloudFront may have it already.
-    pub maybe_accepted: bool,
+    /// When the first attempt began that CloudFront may have accepted, if any.
+    pub unknown_since: Option<OffsetDateTime>,
+    /// How often in a row it was throttled.
+    pub(super) throttled: u32,
     pub(super) unanswered_since: Option<OffsetDateTime>,
     pub(super) search: Option<Uuid>,
     /// Whether it takes turns with what is new: it had no answer, or is a piece of a search.
@@ -34,7 +36,13 @@ impl Stored {
     /// Whether it is among what counts against the quota.
     pub(super) fn counts(&self, now: OffsetDateTime) -> bool {
         let recent = |since| is_in_progress(since, now);
-        self.maybe_accepted && self.unanswered_since.is_some_and(recent)
+        self.unknown_since.is_some() && self.unanswered_since.is_some_and(recent)
+    }
+
+    /// Whether it may go together with others: CloudFront does not have it, nor is an item of it
+    /// suspected.
+    pub const fn may_join(&self) -> bool {
+        self.unknown_since.is_none() && self.search.is_none()
     }
 
     /// The room that it takes beyond what is counted already. When an attempt without an answer
@@ -56,11 +64,10 @@ impl Store {
     ) -> Result<Vec<Stored>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
-                      unknown_attempts > 0 as "maybe_accepted!", unanswered_since, search,
-                      (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
+                      unknown_since, unanswered_since, throttled, search, (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
                FROM invalidation
                WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3
-               ORDER BY 10, next_at, id LIMIT $4"#,
+               ORDER BY 11, next_at, id LIMIT $4"#,
             inputs.site.0,
             inputs.settings.distribution_id.as_str(),
             now,
@@ -79,7 +86,8 @@ impl Store {
                         wildcards: count(row.wildcards.into()),
                     },
                     planned_at: row.created_at,
-                    maybe_accepted: row.maybe_accepted,
+                    unknown_since: row.unknown_since,
+                    throttled: count(row.throttled.into()),
                     unanswered_since: row.unanswered_since,
                     search: row.search,
                     is_trouble: row.is_trouble,

@@ -127,7 +127,7 @@ pub(super) async fn supersede(
            LEFT JOIN settings_in_force f ON f.site_id = i.site_id
            WHERE i.site_id = $1
              AND (i.status = 'Queued' AND i.distribution_id IS DISTINCT FROM f.distribution_id
-                  OR i.status = 'Failed' AND i.set_aside AND i.unknown_attempts > 0
+                  OR i.status = 'Failed' AND i.set_aside AND i.unknown_since IS NOT NULL
                      AND i.distribution_id = f.distribution_id)
            ORDER BY i.id FOR UPDATE OF i"#,
         site.0,
@@ -151,7 +151,7 @@ pub(super) async fn supersede(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "WITH gone AS (DELETE FROM invalidation WHERE id = ANY($1) AND unknown_attempts = 0 RETURNING id)
+        "WITH gone AS (DELETE FROM invalidation WHERE id = ANY($1) AND unknown_since IS NULL RETURNING id)
          DELETE FROM coverage WHERE invalidation_id IN (SELECT id FROM gone)",
         &away,
     )

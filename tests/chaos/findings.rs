@@ -207,9 +207,11 @@ impl Evidence {
             };
             let mut seen = BTreeSet::new();
             for one in list(&told["invalidations"]) {
-                let items: BTreeSet<String> = list(&one["items"]).map(text).collect();
                 let distribution = text_of(one, "distribution_id");
-                for item in items.intersection(&row.items) {
+                // The API gives the first of them only.
+                let stored = self.invalidations.get(&text_of(one, "caller_reference"));
+                let items = stored.iter().flat_map(|stored| &stored.items);
+                for item in items.filter(|item| row.items.contains(*item)) {
                     if !seen.insert((distribution.clone(), item.clone())) {
                         breaches.push(format!(
                             "{item} of publish {} was planned twice\n{}",

@@ -52,8 +52,11 @@ const SENDERS: usize = 12;
 /// How long everything may take to come to rest once nothing fails any more: a lease, the longest
 /// back-off, and some.
 const SETTLING: Duration = Duration::from_secs(150);
+/// Longer than it takes to ask about all that was published.
+const ANY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// What each call of CloudFront takes at least, half before and half after it is handled.
 const LATENCY_MS: u64 = 40;
+
 struct Options {
     seconds: u64,
     seed: u64,
@@ -190,7 +193,8 @@ async fn run(options: &Options) -> ExitCode {
         .into_iter()
         .map(|mut replica| {
             let journal = journal.clone();
-            tokio::spawn(async move { replica.watch(end + SETTLING * 3, &journal).await })
+            // Who watches it no longer ends it, and thousands of publishes are still asked about.
+            tokio::spawn(async move { replica.watch(end + ANY_TIME, &journal).await })
         })
         .collect();
     let mut publishes = Vec::new();

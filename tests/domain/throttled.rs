@@ -24,7 +24,8 @@ fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
         planned_at: START,
         items: &[item("/news/*")],
         unanswered_since: START,
-        earlier_unknown: false,
+        unknown_since: None,
+        throttled: 0,
         others: Usage::default(),
         spare_call: false,
         beliefs,
@@ -43,7 +44,7 @@ fn wildcards_that_follow_each_other_too_closely_do_not_slow_down_calls() {
         wildcards: 1,
     };
     beliefs.wildcards.lower(10, RefusedFor::Rate, START);
-    beliefs.accepted(one, &limits, START);
+    beliefs.accepted(one, &limits, Usage::default(), START);
     assert_eq!(
         beliefs.wildcards.most,
         Some(5),

@@ -10,28 +10,28 @@ VALUES ('paused', now() - interval '20 days', '{www.example.com}', '{/sitemap.xm
         now() + interval '1 day');
 
 INSERT INTO invalidation (id, site_id, purpose, distribution_id, caller_reference, items, files, wildcards, asked, status,
-                          attempts, unknown_attempts, cloudfront_id, waiting_for, error, fix, created_at, submitted_at, ended_at,
+                          attempts, unknown_since, cloudfront_id, waiting_for, error, fix, created_at, submitted_at, ended_at,
                           next_at, lease_token, lease_until)
 SELECT ('01a209ba-0000-7000-8000-00000000000' || n)::uuid, 1, purpose, 'E2SANDBOX0CDN1', 'skycms-cdn-sample-' || n,
-       items::text[], cardinality(items::text[]), 0, cardinality(items::text[]), status, 1, unknown_attempts, cloudfront_id,
+       items::text[], cardinality(items::text[]), 0, cardinality(items::text[]), status, 1, unknown_since, cloudfront_id,
        waiting_for, error::jsonb, fix, now() - interval '2 hours', submitted_at, ended_at, next_at, lease_token, lease_until
 FROM (VALUES
-  (0, 'test', '{/skycms-cdn-test}', 'Completed', 0, 'I0SAMPLETEST00', NULL, NULL, NULL,
+  (0, 'test', '{/skycms-cdn-test}', 'Completed', NULL::timestamptz, 'I0SAMPLETEST00', NULL, NULL, NULL,
    now() - interval '2 hours', now() - interval '119 minutes', NULL::timestamptz, NULL::uuid, NULL::timestamptz),
-  (1, 'publish', '{/completed,/files/a*}', 'Completed', 0, 'I0SAMPLEDONE00', NULL, NULL, NULL,
+  (1, 'publish', '{/completed,/files/a*}', 'Completed', NULL, 'I0SAMPLEDONE00', NULL, NULL, NULL,
    now() - interval '2 hours', now() - interval '119 minutes', NULL, NULL, NULL),
-  (2, 'publish', '{/failed}', 'Failed', 0, NULL, NULL,
+  (2, 'publish', '{/failed}', 'Failed', NULL, NULL, NULL,
    '{"code": "InvalidArgument", "message": "Your request contains one or more invalid invalidation paths.", "request_id": "r-failed", "http_status": 400}',
    'Mend the path.', NULL, now() - interval '119 minutes', NULL, NULL, NULL),
-  (3, 'publish', '{/unconfirmed}', 'Unconfirmed', 0, NULL, NULL, NULL, NULL,
+  (3, 'publish', '{/unconfirmed}', 'Unconfirmed', NULL, NULL, NULL, NULL, NULL,
    now() - interval '2 hours', now() - interval '119 minutes', NULL, NULL, NULL),
   -- Not asked about while the test runs: the sandbox does not know it.
-  (4, 'publish', '{/under-way}', 'InProgress', 0, 'I0SAMPLERUNS00', NULL, NULL, NULL,
+  (4, 'publish', '{/under-way}', 'InProgress', NULL, 'I0SAMPLERUNS00', NULL, NULL, NULL,
    now() - interval '2 hours', NULL, now() + interval '1 day', NULL, NULL),
   -- Claimed by a replica that is gone, its outcome not known.
-  (5, 'publish', '{/planned}', 'Queued', 1, NULL, 'retry', NULL, NULL,
+  (5, 'publish', '{/planned}', 'Queued', now() - interval '90 minutes', NULL, 'retry', NULL, NULL,
    NULL, NULL, now() - interval '1 hour', '7ba25440-0000-4000-8000-000000000001', now() - interval '1 hour')
-) AS sample (n, purpose, items, status, unknown_attempts, cloudfront_id, waiting_for, error, fix, submitted_at, ended_at, next_at,
+) AS sample (n, purpose, items, status, unknown_since, cloudfront_id, waiting_for, error, fix, submitted_at, ended_at, next_at,
              lease_token, lease_until);
 
 INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, state, planned, submitted_at,

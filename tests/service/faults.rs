@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{DISTRIBUTION, Sandbox, Stepped};
+use crate::support::{DISTRIBUTION, KEY, Sandbox, Stepped};
 
 /// The one invalidation of a publish.
 pub(crate) fn only(publish: &Value) -> &Value {
@@ -445,4 +445,61 @@ async fn an_outage_of_a_day_ends_as_failed_with_the_reason() {
     let publish = service.api.get_publish(&id).await;
     assert_eq!(publish["state"], "failed");
     assert_eq!(only(&publish)["error"]["code"], "ServiceUnavailable");
+}
+
+fn throttling() -> Value {
+    json!({ "kind": "error", "code": "Throttling", "status": 400 })
+}
+
+#[tokio::test]
+async fn a_batch_without_an_answer_that_only_gets_throttled_goes_in_pieces_after_half_a_minute() {
+    let service = Stepped::start().await;
+    let sandbox = &service.sandbox;
+    sandbox.fault(create(1, unavailable())).await;
+    let rule = json!({ "operation": "create", "at_least": 3, "fault": throttling() });
+    sandbox.fault(rule).await;
+    let id = service.publish_paths((0..4).map(|n| format!("/{n}"))).await;
+    service.run().await;
+    for _ in 0..29 {
+        service.pass(1).await;
+    }
+    assert!(
+        sandbox.accepted().await.is_empty(),
+        "it may have been accepted"
+    );
+    let mut db = service.database.connect().await;
+    let rate: f64 = sqlx::query_scalar("SELECT rate FROM access_key")
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    let configured = service.state.limits.requests_per_second;
+    assert!(
+        (rate - configured).abs() < f64::EPSILON,
+        "the key is not slowed down: {rate}"
+    );
+    for _ in 0..10 {
+        service.pass(1).await;
+    }
+    assert_eq!(sandbox.accepted().await.len(), 2);
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_what_was_planned_long_ago_is_billed_once() {
+    let service = Stepped::start().await;
+    let sandbox = &service.sandbox;
+    sandbox.set_key(KEY, json!({ "enabled": false })).await;
+    let id = service.publish_paths((0..4).map(|n| format!("/{n}"))).await;
+    service.run().await;
+    service.pass(1_200).await;
+    sandbox.set_key(KEY, json!({ "enabled": true })).await;
+    lose_answer(sandbox).await;
+    service.pass(600).await;
+    assert_eq!(sandbox.accepted().await.len(), 1);
+    sandbox.fault(create(4, throttling())).await;
+    for _ in 0..60 {
+        service.pass(1).await;
+    }
+    assert_eq!(service.state_of(&id).await, "unconfirmed");
+    assert_eq!(sandbox.accepted().await.len(), 1);
 }

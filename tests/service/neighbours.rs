@@ -227,3 +227,33 @@ async fn an_entry_of_a_site_that_cannot_be_read_stops_no_start() {
     let site = service.state.directory.site("default").unwrap();
     assert_eq!(site.intake.publisher_hosts.len(), 1);
 }
+
+#[tokio::test]
+async fn beside_a_neighbour_that_always_publishes_cloudfront_is_asked_all_the_same() {
+    let service = Stepped::start().await;
+    let config = json!({ "in_progress_ms": SLOW, "rate": null });
+    service.sandbox.config(config).await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let pages: Vec<_> = (0..2_970).map(|n| format!("/old/{n}")).collect();
+    other.publish(json!({ "paths": pages })).await;
+    service.run().await;
+    let ours = service
+        .publish_paths((0..40).map(|n| format!("/ours/{n}")))
+        .await;
+    service.run().await;
+    for n in 0..11 {
+        service.pass(5).await;
+        let theirs = other.publish_path(&format!("/new/{n}")).await;
+        service.run().await;
+        assert_ne!(other.get_publish(&theirs).await["state"], "queued");
+    }
+    let outcomes = service.sandbox.outcomes().await;
+    let refused = outcomes.iter().filter(|o| *o != "Accepted").count();
+    assert_eq!(refused, 1, "asked once in half a minute, at nobody's cost");
+    assert_eq!(service.state_of(&ours).await, "queued");
+
+    let config = json!({ "files_in_progress": 3_100 });
+    service.sandbox.config(config).await;
+    service.pass(5).await;
+    assert_ne!(service.state_of(&ours).await, "queued");
+}

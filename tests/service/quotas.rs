@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use skycms_cdn::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending};
 use time::OffsetDateTime;
 
+use crate::faults::{create, unavailable};
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, variables};
 
 const ECONOMICAL: Spending = Spending {
@@ -560,4 +561,42 @@ async fn what_was_accepted_long_before_that_became_known_counts_no_longer() {
     assert_eq!(lost["state"], "unconfirmed");
     let next = service.publish_and_run("/next").await;
     assert_eq!(service.api.get_publish(&next).await["state"], "in_progress");
+}
+
+#[tokio::test]
+async fn pieces_of_a_batch_that_others_got_throttled_grow_together_again() {
+    let service = Stepped::start().await;
+    service.sandbox.config(json!({ "rate": null })).await;
+    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
+    service
+        .sandbox
+        .fault(json!({ "operation": "create", "times": 6, "fault": throttling }))
+        .await;
+    let id = service.publish_pages("a", 0..128).await;
+    service.run().await;
+    for _ in 0..45 {
+        service.pass(1).await;
+    }
+    let sizes: Vec<_> = service.sent().await.iter().map(Vec::len).collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 128, "{sizes:?}");
+    assert!(sizes.len() <= 12, "{sizes:?}");
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    let month = service.month().await;
+    assert_eq!((month.site_paths, month.site_asked), (128, 128));
+}
+
+#[tokio::test]
+async fn what_is_stored_waits_for_the_keys_rate_without_being_looked_at() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.1"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    service.sandbox.fault(create(1, unavailable())).await;
+    service.publish_and_run("/first").await;
+    service.pass(2).await;
+    let next = service.state.store.next_due(&[]).await.unwrap();
+    assert!(next.unwrap() > service.state.clock.now(), "{next:?}");
+    service.pass(10).await;
+    assert_eq!(service.sent().await, [["/first"]]);
 }

@@ -62,11 +62,11 @@ pub(crate) async fn dry_run(
         publish: Uuid::nil(),
         items: asked.items.clone(),
     }];
-    let overdue = limits.is_overdue(&waiting, inputs.backlog_since, now);
     let known_paths = state.store.known_paths(site.id).await?;
     let is_much = asked.items.len() > MANY;
     let planned = state.turns.compute(is_much, {
-        let (asked, quota) = (Arc::clone(asked), limits.quota());
+        let (asked, limits, backlog_since) = (Arc::clone(asked), *limits, inputs.backlog_since);
+        let quota = limits.quota();
         move || {
             let plan = plan(&PlanInput {
                 waiting: &waiting,
@@ -76,7 +76,7 @@ pub(crate) async fn dry_run(
                 known_paths: &known_paths,
                 free_paths_left: Some(terms.free_paths_left),
                 budget: None,
-                overdue,
+                overdue: limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
             });
             (explain(&asked, &plan), hints(&asked, &known_paths), plan)
         }
