@@ -28,13 +28,10 @@ use crate::store::{
 pub struct AppState(Arc<Shared>);
 
 impl AppState {
-    /// Shares it.
     pub fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
     }
-}
 
-impl AppState {
     /// A hash of the secret that SkyCMS's tokens are signed with: sessions end with it.
     pub fn issuer(&self) -> Option<TokenHash> {
         let secret = self.access.embed_secret.as_ref()?;
@@ -68,17 +65,14 @@ impl Deref for AppState {
 
 /// What [`AppState`] holds.
 pub struct Shared {
-    /// The database.
     pub store: Store,
     /// The sites, in memory.
     pub directory: Directory,
     /// The way in for publishes.
     pub inbox: Inbox,
-    /// Time and identifiers.
     pub clock: Clock,
     /// The narrow door to CloudFront: only for testing settings.
     pub(crate) tester: Tester,
-    /// CloudFront's quotas.
     pub limits: Limits,
     /// What changed, here or on another replica.
     pub changes: LiveChanges,
@@ -92,7 +86,6 @@ pub struct Shared {
     pub access: Arc<AccessConfig>,
     /// SkyCMS, whose own session signs people in; none: it does not.
     pub skycms: Option<SkyCms>,
-    /// Hashes passwords.
     pub hasher: Hasher,
     /// Notes when tokens and secrets were used.
     pub last_used: LastUsed,
@@ -110,11 +103,9 @@ pub struct Shared {
     pub turns: Turns,
     /// Answers that are held open.
     pub places: Places,
-    /// What this replica counts.
     pub metrics: Metrics,
     /// Who may read that; none: loopback alone.
     pub metrics_token: Option<Arc<SecretString>>,
-    /// How connections are served.
     pub serve: ServeOptions,
     /// Cancelled when the service stops.
     pub stop: CancellationToken,

@@ -21,8 +21,7 @@ async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
         .sandbox
         .set_key(KEY, json!({ "enabled": true }))
         .await;
-    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
-    service.sandbox.fault(create(1, unavailable)).await;
+    service.sandbox.fault(create(1, unavailable())).await;
     service.pass(601).await;
     assert_eq!(service.state_of(&id).await, "queued");
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
@@ -98,10 +97,7 @@ async fn a_machine_that_slept_for_a_day_sends_what_it_had_claimed() {
 async fn a_clock_that_is_set_back_holds_nothing() {
     for step in [Duration::seconds(45), Duration::minutes(2), Duration::HOUR] {
         let service = Stepped::start().await;
-        service
-            .sandbox
-            .config(json!({ "in_progress_ms": 600_000 }))
-            .await;
+        service.sandbox.never_complete().await;
         let paused = service
             .add_site("paused", "E2PAUSED000001", OTHER_KEY)
             .await;

@@ -99,10 +99,7 @@ async fn a_move_to_another_distribution_replans_what_was_not_sent() {
         .sandbox
         .add_tenant("E2OTHER0000001", "AKIAOTHER00000000001")
         .await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     let sent = service.publish_and_run("/sent").await;
     let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
     service
@@ -137,10 +134,7 @@ async fn a_move_to_another_distribution_replans_what_was_not_sent() {
 #[tokio::test]
 async fn a_new_key_follows_what_the_old_one_sent() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     let id = service.publish_and_run("/about").await;
     let new = "AKIANEWKEY0000000001";
     service

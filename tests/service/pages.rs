@@ -371,12 +371,7 @@ async fn a_key_that_may_not_ask_is_reported_on_every_page() {
     service.sandbox.set_policy(denied).await;
     let id = service.publish_and_run("/about").await;
     service.pass(5).await;
-    service
-        .state
-        .directory
-        .refresh(&service.state.store)
-        .await
-        .unwrap();
+    service.refresh_sites().await;
     get(&mut admin, "unasked-publish", &format!("/activity/{id}")).await;
     for page in ["/activity", "/purge", "/settings/cdn"] {
         let answer = admin.get(page).await;
@@ -420,12 +415,7 @@ async fn a_paused_site_says_so_on_every_page() {
     let mut editor = sent(&service, "Editors", &["default"]).await;
     service.sandbox.set_policy(Value::Null).await;
     let id = service.publish_and_run("/about").await;
-    service
-        .state
-        .directory
-        .refresh(&service.state.store)
-        .await
-        .unwrap();
+    service.refresh_sites().await;
     get(&mut admin, "paused-publish", &format!("/activity/{id}")).await;
     get(&mut admin, "paused-settings", "/settings/cdn").await;
     get(&mut admin, "paused-activity", "/activity").await;

@@ -61,12 +61,7 @@ async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
         assert_eq!(publish["state"], "completed");
         assert_eq!(only(&publish)["waiting_for"], Value::Null);
     }
-    service
-        .state
-        .directory
-        .refresh(&service.state.store)
-        .await
-        .unwrap();
+    service.refresh_sites().await;
     assert_eq!(service.state.directory.site("default").unwrap().pause, None);
 }
 
@@ -155,12 +150,7 @@ async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
             .await;
         service.sandbox.fault(create(1, fault.clone())).await;
         service.pass(31).await;
-        service
-            .state
-            .directory
-            .refresh(&service.state.store)
-            .await
-            .unwrap();
+        service.refresh_sites().await;
         let pause = &service.state.directory.site("default").unwrap().pause;
         assert_eq!(*pause, None, "{fault}");
     }
@@ -190,12 +180,7 @@ async fn a_secret_that_does_not_open_waits_for_settings_and_holds_nobody_else_up
         (&publish["state"], &publish["waiting_for"]),
         (&json!("queued"), &json!("settings"))
     );
-    service
-        .state
-        .directory
-        .refresh(&service.state.store)
-        .await
-        .unwrap();
+    service.refresh_sites().await;
     let site = service.state.directory.site("default").unwrap();
     let error = &site.pause.as_ref().unwrap().error;
     assert!(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::faults::{assert_shows, only};
+use crate::faults::{assert_shows, only, unavailable};
 use crate::support::{DISTRIBUTION, Stepped, policy};
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn an_invalidation_that_cloudfront_forgot_is_failed_and_never_completed() 
 #[tokio::test]
 async fn a_question_without_an_answer_is_asked_again() {
     for fault in [
-        json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 }),
+        unavailable(),
         json!({ "kind": "error", "code": "Throttling", "status": 400 }),
         json!({ "kind": "status", "status": 502 }),
         json!({ "kind": "reset" }),
@@ -90,10 +90,7 @@ async fn a_question_that_is_refused_in_unknown_words_is_not_asked_for_ever() {
 #[tokio::test]
 async fn a_question_that_the_policy_forbids_waits_for_settings() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     let id = service.publish_and_run("/about").await;
     service.sandbox.set_policy(Value::Null).await;
     service.pass(2).await;

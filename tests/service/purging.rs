@@ -6,7 +6,7 @@ use skycms_cdn::domain::{Limits, MonthlyLimit, PastLimit, PolicyName, Spending, 
 use time::OffsetDateTime;
 
 use crate::dispatch::all;
-use crate::faults::create;
+use crate::faults::{create, unavailable};
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, policy};
 
 const SLOW: u64 = 3_600_000;
@@ -55,10 +55,7 @@ fn full_kinds() -> [(Vec<String>, &'static str, &'static str); 2] {
 async fn a_kind_that_is_full_does_not_hold_up_the_other() {
     for (quota, waits, goes) in full_kinds() {
         let service = Stepped::start().await;
-        service
-            .sandbox
-            .config(json!({ "in_progress_ms": SLOW }))
-            .await;
+        service.sandbox.never_complete().await;
         service.publish_paths(quota).await;
         service.run().await;
         let ids = [
@@ -81,12 +78,7 @@ async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
     let next = service.publish_and_run("/next/*").await;
     service.pass(5).await;
     let site = |service: &Stepped| service.state.directory.site("default").unwrap();
-    service
-        .state
-        .directory
-        .refresh(&service.state.store)
-        .await
-        .unwrap();
+    service.refresh_sites().await;
     assert!(site(&service).poll_denied_since.is_some());
     service.pass(26).await;
     assert_eq!(
@@ -103,12 +95,7 @@ async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
     service.sandbox.set_policy(policy(DISTRIBUTION)).await;
     let last = service.publish_and_run("/last").await;
     assert_eq!(service.run_until_ended(&last).await["state"], "completed");
-    service
-        .state
-        .directory
-        .refresh(&service.state.store)
-        .await
-        .unwrap();
+    service.refresh_sites().await;
     assert_eq!(site(&service).poll_denied_since, None);
 }
 
@@ -135,8 +122,7 @@ async fn questions_that_are_not_answered_hold_nothing_for_long() {
     let service = Stepped::start().await;
     service
         .sandbox
-        .fault(json!({ "operation": "get",
-        "fault": { "kind": "error", "code": "ServiceUnavailable", "status": 503 } }))
+        .fault(json!({ "operation": "get", "fault": unavailable() }))
         .await;
     service.publish_paths(wildcards()).await;
     service.run().await;
@@ -219,14 +205,10 @@ async fn a_batch_that_does_not_fit_beside_what_never_completes_goes_in_pieces() 
 #[tokio::test]
 async fn what_counts_no_longer_needs_room_again() {
     let service = Stepped::start().await;
+    service.sandbox.never_complete().await;
     service
         .sandbox
-        .config(json!({ "in_progress_ms": SLOW }))
-        .await;
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "at_least": 10,
-        "fault": { "kind": "error", "code": "ServiceUnavailable", "status": 503 } }))
+        .fault(json!({ "operation": "create", "at_least": 10, "fault": unavailable() }))
         .await;
     let first = service
         .publish_paths((0..10).map(|n| format!("/{n}/*")))
@@ -256,7 +238,7 @@ async fn room_that_is_made_during_a_look_is_not_missed() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "1")]).await;
     service.publish_and_run("/first").await;
     let (store, limits) = (&service.state.store, &Limits::default());
-    let site = service.state.directory.site("default").unwrap().id;
+    let site = service.site();
     let now = OffsetDateTime::now_utc();
     let before = store.plan_inputs(site, limits, now).await.unwrap().unwrap();
     service.pass(10).await;
@@ -275,8 +257,7 @@ async fn a_batch_that_never_gets_an_answer_holds_nobody() {
     let service = Stepped::start().await;
     service
         .sandbox
-        .fault(json!({ "operation": "create", "at_least": 2,
-        "fault": { "kind": "error", "code": "ServiceUnavailable", "status": 503 } }))
+        .fault(json!({ "operation": "create", "at_least": 2, "fault": unavailable() }))
         .await;
     let batch = service
         .publish_paths((0..3_000).map(|n| format!("/{n}")))
@@ -300,10 +281,9 @@ async fn a_batch_that_never_gets_an_answer_holds_nobody() {
 #[tokio::test]
 async fn an_outage_does_not_turn_each_publish_into_a_call() {
     let service = Stepped::start().await;
-    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
     service
         .sandbox
-        .fault(json!({ "operation": "create", "fault": unavailable }))
+        .fault(json!({ "operation": "create", "fault": unavailable() }))
         .await;
     let mut ids = Vec::new();
     for n in 0..60 {
@@ -331,8 +311,7 @@ async fn a_quota_that_is_smaller_than_believed_is_found_at_once() {
         .sandbox
         .config(json!({ "files_in_progress": 20 }))
         .await;
-    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
-    service.sandbox.fault(create(1, unavailable)).await;
+    service.sandbox.fault(create(1, unavailable())).await;
     let id = service
         .publish_paths((0..30).map(|n| format!("/{n}")))
         .await;

@@ -25,10 +25,7 @@ async fn count(service: &Stepped, query: &'static str) -> i64 {
 async fn what_is_under_way_goes_on_under_the_new_name() {
     let service = Stepped::start().await;
     let shop = service.add_site("shop", SHOP, SHOP_KEY).await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     let running = shop.publish_path("/running").await;
     service.run().await;
     let waiting = shop.publish_path("/waiting").await;
@@ -41,12 +38,7 @@ async fn what_is_under_way_goes_on_under_the_new_name() {
             .await
             .unwrap()
     );
-    service
-        .state
-        .directory
-        .refresh(&service.state.store)
-        .await
-        .unwrap();
+    service.refresh_sites().await;
 
     let store = service.api.of_site("store", &shop.token);
     assert_eq!(store.get_publish(&running).await["state"], "in_progress");
@@ -88,10 +80,7 @@ async fn a_site_that_is_made_again_may_keep_its_publishers_token() {
 async fn a_removed_site_sends_nothing_more_and_leaves_in_small_steps() {
     let service = Stepped::start().await;
     let shop = service.add_site("shop", SHOP, SHOP_KEY).await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     let accepted = shop.publish_path("/accepted").await;
     service.run().await;
     assert_eq!(shop.get_publish(&accepted).await["state"], "in_progress");

@@ -66,13 +66,18 @@ impl Sandbox {
             .body(body)
             .unwrap();
         let answer = send(request).await;
-        let told = serde_json::from_slice(&answer.body).unwrap_or_default();
-        assert!(answer.status < 300, "{method} {path}: {told}");
-        told
+        let said = serde_json::from_slice(&answer.body).unwrap_or_default();
+        assert!(answer.status < 300, "{method} {path}: {said}");
+        said
     }
 
     pub(crate) async fn config(&self, change: Value) {
         self.admin("PATCH", "config", change).await;
+    }
+
+    /// Invalidations stay in progress until [`Sandbox::complete`].
+    pub(crate) async fn never_complete(&self) {
+        self.config(json!({ "in_progress_ms": 3_600_000 })).await;
     }
 
     /// Steers what readers get.
@@ -131,8 +136,7 @@ impl Sandbox {
 
     /// Every call, oldest first.
     pub(crate) async fn ledger(&self) -> Vec<Value> {
-        let told = self.admin("GET", "state", Value::Null).await;
-        told["ledger"].as_array().unwrap().clone()
+        self.state().await["ledger"].as_array().unwrap().clone()
     }
 
     /// Every `CreateInvalidation`, oldest first.

@@ -155,6 +155,12 @@ impl Stepped {
         panic!("not ended: {:#}", self.api.get_publish(id).await);
     }
 
+    /// Reads the sites again, as other replicas do when they hear of a change.
+    pub(crate) async fn refresh_sites(&self) {
+        let state = &self.state;
+        state.directory.refresh(&state.store).await.unwrap();
+    }
+
     /// The number of site `default`.
     pub(crate) fn site(&self) -> SiteId {
         self.state.directory.site("default").unwrap().id
@@ -169,7 +175,7 @@ impl Stepped {
             .save_settings(site, Slot::Active, &settings, None, now)
             .await
             .unwrap();
-        self.state.directory.refresh(store).await.unwrap();
+        self.refresh_sites().await;
     }
 
     /// Says where readers find site `default`.
@@ -183,7 +189,7 @@ impl Stepped {
             .save_publishing(self.site(), None, &rules)
             .await
             .unwrap();
-        self.state.directory.refresh(store).await.unwrap();
+        self.refresh_sites().await;
     }
 
     /// Makes another site with a distribution and a key of its own, and gives its API.
