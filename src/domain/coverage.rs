@@ -39,11 +39,6 @@ impl Need {
     pub fn total(self) -> usize {
         self.files + self.wildcards
     }
-
-    /// Whether there are some of a kind that `other` has some of.
-    pub fn has_kind_of(self, other: Self) -> bool {
-        self.files > 0 && other.files > 0 || self.wildcards > 0 && other.wildcards > 0
-    }
 }
 
 impl Add for Need {

@@ -6,15 +6,14 @@
 //!
 //! **Who goes.** Oldest first, each publish whole. What several publishes ask for, or what a
 //! wildcard among them covers, goes once. A publish that does not fit now waits and *reserves* all
-//! the room that it needs of the kind that it waits for: younger publishes may use only what is
-//! left beyond that. Room comes back when invalidations complete, so no publish is overtaken for
-//! ever, and yet fifteen wildcards in progress do not hold up a publish of plain paths. A publish
-//! that needs nothing more than what goes anyway always goes along.
+//! the room that it needs: younger publishes may use only what is left beyond that. Room comes back
+//! when invalidations complete, so no publish is overtaken for ever, and yet fifteen wildcards in
+//! progress do not hold up a publish of plain paths. A publish that needs nothing more than what
+//! goes anyway always goes along.
 //!
-//! **What is cut.** A publish of both kinds that has room for one of them: that one goes, and the
-//! other follows. And a publish that is larger than the full quota, since it would wait for ever:
-//! its first batch fills the room there is, the rest follows in batches of at most the full quota,
-//! and nothing younger is planned before them.
+//! **What is cut.** Only a publish that is larger than the full quota, since it would wait for
+//! ever: its first batch fills the room there is, the rest follows in batches of at most the full
+//! quota, and nothing younger is planned before them.
 //!
 //! **What is folded.** Nothing under [`Policy::Exact`], all under [`Policy::Everything`]; for
 //! [`Policy::Economical`] see [`super::fold`]. Folding comes first and looks at all that waits, so
@@ -252,34 +251,28 @@ fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usiz
             waits.push((i, Holdup::Budget));
             continue;
         }
-        let older = reserved;
-        let lacking = room.lacking(taken + older, need);
-        let enough_room = lacking.total() == 0;
-        let one_call =
-            total <= room.paths_per_request as usize && taken.bytes + need.bytes <= MOST_BYTES;
-        if enough_room && one_call {
+        let enough_room = room.allows(taken + reserved, need);
+        if enough_room
+            && total <= room.paths_per_request as usize
+            && taken.bytes + need.bytes <= MOST_BYTES
+        {
             chosen.extend(missing.items());
             continue;
         }
-        let would_wait_for_ever = quota.lacking(Need::default(), need).total() > 0
+        let would_wait_for_ever = !quota.allows(Need::default(), need)
             || need.total() > quota.paths_per_request as usize
             || need.bytes > MOST_BYTES;
         if would_wait_for_ever && reserved == Need::default() && room.allows_some(taken, need) {
             chosen.extend(missing.items());
             break;
         }
-        // Younger publishes leave it the kind that it waits for.
-        reserved = reserved + if enough_room { need } else { lacking };
-        let one_kind_goes = lacking.total() < need.total() && !lacking.has_kind_of(older);
-        if !would_wait_for_ever && !enough_room && one_call && one_kind_goes {
-            chosen.extend(missing.items());
-            continue;
-        }
-        let holdup = match enough_room {
-            true => Holdup::NextCall,
-            false => Holdup::Quota,
+        reserved = reserved + need;
+        let reason = if enough_room {
+            Holdup::NextCall
+        } else {
+            Holdup::Quota
         };
-        waits.push((i, holdup));
+        waits.push((i, reason));
     }
     (chosen, waits)
 }
@@ -306,7 +299,7 @@ fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
             let (taken, items) = &mut batches[*at];
             let fits = taken.total() < most.paths_per_request as usize
                 && (items.is_empty() || taken.bytes + need.bytes <= MOST_BYTES);
-            if most.lacking(*taken, need).total() == 0 && fits {
+            if most.allows(*taken, need) && fits {
                 *taken = *taken + need;
                 items.push(item);
                 break;
@@ -401,18 +394,11 @@ impl Room {
         }
     }
 
-    /// What of `need` is of a kind that there is not enough room for besides what is taken. What
-    /// needs none of a kind does not care for it.
-    fn lacking(self, taken: Need, need: Need) -> Need {
-        let lacking = |need: usize, taken: usize, room: u32| match taken + need > room as usize {
-            true => need,
-            false => 0,
-        };
-        Need {
-            files: lacking(need.files, taken.files, self.files),
-            wildcards: lacking(need.wildcards, taken.wildcards, self.wildcards),
-            bytes: need.bytes,
-        }
+    /// Whether there is room for all of `need` besides what is taken. What needs none of a kind
+    /// does not care for it.
+    fn allows(self, taken: Need, need: Need) -> bool {
+        (need.files == 0 || taken.files + need.files <= self.files as usize)
+            && (need.wildcards == 0 || taken.wildcards + need.wildcards <= self.wildcards as usize)
     }
 
     /// Whether there is room for any of `need` besides what is taken.

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
 use crate::LATENCY_MS;
 use crate::clocks::{truly, was_set_between};
-use crate::evidence::{Call, Evidence, Invalidation, list, text, text_of, time};
+use crate::evidence::{Call, Evidence, Invalidation, StoredPublish, list, text_of, time};
 use crate::sender::{Answer, Attempt, Publish};
 use crate::sites::site;
 
@@ -200,19 +201,26 @@ impl Evidence {
                 ));
             }
         }
-        // One publish's item in two invalidations of it at one distribution: planned twice.
-        for row in &self.stored {
-            let Some(told) = self.told.get(&row.id) else {
-                continue;
-            };
-            let mut seen = BTreeSet::new();
-            for one in list(&told["invalidations"]) {
-                let distribution = text_of(one, "distribution_id");
-                // The API gives the first of them only.
-                let stored = self.invalidations.get(&text_of(one, "caller_reference"));
-                let items = stored.iter().flat_map(|stored| &stored.items);
-                for item in items.filter(|item| row.items.contains(*item)) {
-                    if !seen.insert((distribution.clone(), item.clone())) {
+        // One publish's item in two invalidations of it at one distribution: planned twice, unless
+        // another that one of them covers asked for it too.
+        let mut asked: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for (row, one) in self.told_invalidations() {
+            for item in &row.items {
+                let reference = text_of(one, "caller_reference");
+                *asked.entry((reference, item)).or_default() += 1;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for (row, one) in self.told_invalidations() {
+            let distribution = text_of(one, "distribution_id");
+            let reference = text_of(one, "caller_reference");
+            // The API gives the first of them only.
+            let stored = self.invalidations.get(&reference);
+            let items = stored.iter().flat_map(|stored| &stored.items);
+            for item in items.filter(|item| row.items.contains(*item)) {
+                if asked[&(reference.clone(), item.as_str())] == 1 {
+                    let place = (row.id.as_str(), distribution.clone(), item);
+                    if !seen.insert(place) {
                         breaches.push(format!(
                             "{item} of publish {} was planned twice\n{}",
                             row.id,
@@ -222,6 +230,15 @@ impl Evidence {
                 }
             }
         }
+    }
+
+    /// Each invalidation that the API tells of a publish.
+    fn told_invalidations(&self) -> impl Iterator<Item = (&StoredPublish, &Value)> {
+        self.stored.iter().flat_map(|row| {
+            let told = self.told.get(&row.id).into_iter();
+            told.flat_map(|told| list(&told["invalidations"]))
+                .map(move |one| (row, one))
+        })
     }
 
     fn the_meter_is_right(&self, breaches: &mut Vec<String>) {
