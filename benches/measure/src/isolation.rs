@@ -104,9 +104,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
         let mut ratios = (Vec::new(), Vec::new());
         for _ in 0..options.rounds {
             neighbour.settle(&postgres, DATABASE)?;
-            let awake = Underway::awake();
             let alone = publisher.lone(&sandbox, options.publishes, apart)?;
-            awake.end();
             let underway = neighbour.disturb(disturbance)?;
             std::thread::sleep(Duration::from_secs(1));
             let disturbed = publisher.lone(&sandbox, options.publishes, apart)?;
@@ -177,28 +175,6 @@ struct Underway {
 }
 
 impl Underway {
-    /// Nothing but cores that are awake: those of an idle machine first have to wake up, and it answers
-    /// later than a busy one.
-    fn awake() -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let spin = |over: Arc<AtomicBool>| {
-            give_way();
-            while !over.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        };
-        let threads = (0..cores).map(|_| {
-            let over = Arc::clone(&over);
-            std::thread::spawn(move || spin(over))
-        });
-        Self {
-            threads: threads.collect(),
-            over,
-            held: Vec::new(),
-        }
-    }
-
     fn end(self) {
         self.over.store(true, Ordering::Relaxed);
         drop(self.held);
