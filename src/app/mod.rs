@@ -75,10 +75,7 @@ impl App {
         };
         let public = PublicUrl::new(config.public_url.as_ref(), listener.local_addr()?);
         cloudfront::authorities_are_known()?;
-        let cloudfront = CloudFront::new(cloudfront::Options {
-            endpoint: config.cloudfront_endpoint.clone(),
-            ..cloudfront::Options::default()
-        });
+        let cloudfront = CloudFront::at(config.cloudfront_endpoint.clone());
         let (tasks, stop, wake) = (
             TaskTracker::new(),
             CancellationToken::new(),

@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::output::{note, say};
 use super::{CliError, SITE_HELP, audit};
-use crate::admin::fresh_key_pair;
+use crate::admin::{fresh_key_pair, sites};
 use crate::app::Database;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -70,10 +70,7 @@ impl Keys {
     }
 
     async fn act(self, store: &Store, clock: &Clock) -> Result<(), CliError> {
-        let site = store
-            .site_id(&self.site)
-            .await?
-            .ok_or_else(|| CliError::WrongUse(format!("there is no site `{}`", self.site)))?;
+        let site = sites::find(store, &self.site).await?;
         let record = async |action, detail: &str| {
             audit::write(store, clock, action, Some(site), detail).await
         };

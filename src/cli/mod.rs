@@ -23,10 +23,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::admin::Tester;
 use crate::app::{self, AppError};
+use crate::clock::Clock;
+use crate::cloudfront::CloudFront;
 use crate::config::{Config, ConfigError};
 use crate::logging::Output;
-use crate::store::StoreError;
+use crate::metrics::Metrics;
+use crate::readers::Outside;
+use crate::store::{Store, StoreError};
 
 /// Release builds name their commit: .github/workflows/release.yml sets it.
 const VERSION: &str = match option_env!("SKYCMS_CDN_VERSION") {
@@ -141,6 +146,18 @@ impl CliError {
             _ => ExitCode::FAILURE,
         }
     }
+}
+
+/// What tests settings, as their page does.
+fn tester(store: &Store, config: &Config, clock: &Clock) -> Result<Tester, AppError> {
+    Ok(Tester {
+        store: store.clone(),
+        cloudfront: CloudFront::at(config.cloudfront_endpoint.clone()),
+        outside: Outside::new(config.allow_private_targets)?,
+        clock: clock.clone(),
+        limits: config.limits,
+        metrics: Metrics::default(),
+    })
 }
 
 impl Command {

@@ -96,18 +96,14 @@ impl Sites {
 impl SiteCommand {
     async fn run(self, config: &Config, store: &Store) -> Result<(), CliError> {
         let clock = Clock::system();
+        let record = async |action, site, detail: &str| {
+            audit::write(store, &clock, action, Some(site), detail).await
+        };
         match self {
             Self::List { json } => list(store, json).await,
             Self::Create { name } => {
                 let new = sites::create(store, &clock, &name).await?;
-                audit::write(
-                    store,
-                    &clock,
-                    AuditAction::CreatedSite,
-                    Some(new.id),
-                    name.as_str(),
-                )
-                .await?;
+                record(AuditAction::CreatedSite, new.id, name.as_str()).await?;
                 let now = clock.now();
                 if let Some(token) = store.reveal_token(new.id, new.token, None, now).await? {
                     note(format_args!(
@@ -120,7 +116,7 @@ impl SiteCommand {
             Self::Rename { name, new_name } => {
                 let site = sites::rename(store, &name, &new_name).await?;
                 let detail = format!("{name}, now {new_name}");
-                audit::write(store, &clock, AuditAction::RenamedSite, Some(site), detail).await?;
+                record(AuditAction::RenamedSite, site, &detail).await?;
                 say(format_args!(
                     "{name} is called {new_name} now. Publishing to {name} is answered 404; tokens and secrets stay as they are."
                 ));
@@ -131,8 +127,7 @@ impl SiteCommand {
                 store
                     .grant_default(site, &distribution, clock.now())
                     .await?;
-                let action = AuditAction::AllowedDefault;
-                audit::write(store, &clock, action, Some(site), distribution.as_str()).await?;
+                record(AuditAction::AllowedDefault, site, distribution.as_str()).await?;
                 say(format_args!(
                     "{name} may use the AWS default credentials for {distribution}."
                 ));
@@ -148,8 +143,7 @@ impl SiteCommand {
                         "{name} could not use the AWS default credentials for {distribution} before"
                     )));
                 }
-                let action = AuditAction::ForbadeDefault;
-                audit::write(store, &clock, action, Some(site), distribution.as_str()).await?;
+                record(AuditAction::ForbadeDefault, site, distribution.as_str()).await?;
                 say(format_args!(
                     "{name} can no longer use the AWS default credentials for {distribution}."
                 ));
@@ -163,14 +157,7 @@ impl SiteCommand {
                     )));
                 }
                 let site = sites::remove(store, &clock, &name).await?;
-                audit::write(
-                    store,
-                    &clock,
-                    AuditAction::RemovedSite,
-                    Some(site),
-                    name.as_str(),
-                )
-                .await?;
+                record(AuditAction::RemovedSite, site, name.as_str()).await?;
                 say(format_args!(
                     "{name} is removed; its history goes in small steps."
                 ));

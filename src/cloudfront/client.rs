@@ -69,6 +69,14 @@ macro_rules! answer {
 }
 
 impl CloudFront {
+    /// At AWS's endpoint, or another.
+    pub fn at(endpoint: Option<Url>) -> Self {
+        Self::new(Options {
+            endpoint,
+            ..Options::default()
+        })
+    }
+
     /// Makes the client. Connects to nothing yet.
     pub fn new(options: Options) -> Self {
         let timeouts = TimeoutConfig::builder()

@@ -6,18 +6,15 @@ mod report;
 use clap::Args;
 
 use self::report::Report;
-use super::CliError;
 use super::output::say;
-use crate::admin::Tester;
+use super::{CliError, tester};
 use crate::app::{AppError, Database, host_without_tls};
 use crate::clock::Clock;
-use crate::cloudfront::{self, CloudFront};
+use crate::cloudfront::CloudFront;
 use crate::config::{Config, ConfigError, PublicUrl};
 use crate::domain::{
     DEFAULT_SITE, GetOutcome, InvalidationId, Operation, Settings, Step, StepOutcome,
 };
-use crate::metrics::Metrics;
-use crate::readers;
 use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
 
 const EXAMPLES: &str = "\
@@ -79,10 +76,7 @@ impl Check {
         addresses(report, config);
         encryption(report, config);
         let tester = Outside {
-            cloudfront: CloudFront::new(cloudfront::Options {
-                endpoint: config.cloudfront_endpoint.clone(),
-                ..cloudfront::Options::default()
-            }),
+            cloudfront: CloudFront::at(config.cloudfront_endpoint.clone()),
             clock: Clock::system(),
             full: self.full,
         };
@@ -280,20 +274,11 @@ async fn settings(
     if !outside.full {
         return outside.ask(report, &site.name, &settings).await;
     }
-    let internet = match readers::Outside::new(config.allow_private_targets) {
-        Ok(internet) => internet,
+    let tester = match tester(store, config, &outside.clock) {
+        Ok(tester) => tester,
         Err(error) => return report.fail("aws", error, None),
     };
-    let test = Tester {
-        store: store.clone(),
-        cloudfront: outside.cloudfront.clone(),
-        outside: internet,
-        clock: outside.clock.clone(),
-        limits: config.limits,
-        metrics: Metrics::default(),
-    }
-    .test((site.id, &site.name), &settings, |_| {})
-    .await;
+    let test = tester.test((site.id, &site.name), &settings, |_| {}).await;
     if let Err(error) = store
         .record_test(site.id, &settings, &test, outside.clock.now())
         .await

@@ -10,15 +10,12 @@ use clap::Args;
 
 use self::publisher::Publisher;
 use super::output::say;
-use super::{CliError, SITE_HELP, audit};
-use crate::admin::Tester;
-use crate::app::{AppError, Database};
+use super::{CliError, SITE_HELP, audit, tester};
+use crate::admin::sites;
+use crate::app::Database;
 use crate::clock::Clock;
-use crate::cloudfront::{self, CloudFront};
 use crate::config::Config;
 use crate::domain::{AuditAction, DEFAULT_SITE, Settings, SiteName, StepOutcome, TestReport};
-use crate::metrics::Metrics;
-use crate::readers::Outside;
 use crate::store::{SiteId, Slot, Store};
 
 /// More than any table of settings has, in bytes.
@@ -129,19 +126,9 @@ impl ImportSkycms {
             ));
             return Ok(());
         }
-        let test = Tester {
-            store: store.clone(),
-            cloudfront: CloudFront::new(cloudfront::Options {
-                endpoint: config.cloudfront_endpoint.clone(),
-                ..cloudfront::Options::default()
-            }),
-            outside: Outside::new(config.allow_private_targets).map_err(AppError::from)?,
-            clock: clock.clone(),
-            limits: config.limits,
-            metrics: Metrics::default(),
-        }
-        .save((site, self.site.as_str()), settings, |_| {})
-        .await?;
+        let test = tester(store, config, &clock)?
+            .save((site, self.site.as_str()), settings, |_| {})
+            .await?;
         let passed = test.report.passed();
         let outcome = if passed {
             "passed, and in force"
@@ -175,10 +162,7 @@ impl ImportSkycms {
         if self.site.as_str() == DEFAULT_SITE {
             return Ok(store.ensure_site(DEFAULT_SITE, clock.now()).await?);
         }
-        store
-            .site_id(&self.site)
-            .await?
-            .ok_or_else(|| CliError::WrongUse(format!("there is no site `{}`", self.site)))
+        Ok(sites::find(store, &self.site).await?)
     }
 }
 

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
+use super::sign_in;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{ConfirmPage, Nav, SignInPage};
@@ -68,13 +69,9 @@ pub(super) async fn sign_in_first(
         )?,
     };
     let page = html(&SignInPage {
-        layout: layout(state, None, Nav::Elsewhere),
-        username: String::new(),
-        error: None,
-        next: None,
         kept: Some(kept),
         by_skycms: false,
-        asks_for_code: state.store.second_step().await?.is_some(),
+        ..sign_in::page(state).await?
     })?;
     Ok(Some((StatusCode::UNAUTHORIZED, page).into_response()))
 }

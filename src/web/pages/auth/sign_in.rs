@@ -1,7 +1,10 @@
 //! The built-in sign-in.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use time::Duration;
@@ -21,9 +24,6 @@ use crate::web::pages::views::{Nav, SignInPage};
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
-use axum::response::IntoResponse as _;
-use axum::response::Response;
-use std::net::IpAddr;
 
 /// The longest address that is gone to after the sign-in.
 const LONGEST_NEXT: usize = 2_048;
@@ -65,10 +65,19 @@ pub(crate) async fn show(
 ) -> Result<Response> {
     let why_not: Option<words::WhyNot> = onward.skycms.and_then(|why| why.parse().ok());
     html(&SignInPage {
-        layout: layout(&state, None, Nav::Elsewhere),
-        username: String::new(),
         error: why_not.map(|why| words::not_by_skycms(why).to_owned()),
         next: onward.next.filter(|next| is_ours(next)),
+        ..page(&state).await?
+    })
+}
+
+/// With nothing typed yet.
+pub(super) async fn page(state: &AppState) -> Result<SignInPage> {
+    Ok(SignInPage {
+        layout: layout(state, None, Nav::Elsewhere),
+        username: String::new(),
+        error: None,
+        next: None,
         kept: None,
         by_skycms: state.skycms.is_some(),
         asks_for_code: state.store.second_step().await?.is_some(),
@@ -86,6 +95,7 @@ pub(crate) async fn submit(
     let client = device.map_or(TryingClient::Stranger(from), TryingClient::Device);
     let username = fields.username.trim().to_owned();
     let next = fields.next.filter(|next| is_ours(next));
+    let page = page(&state).await?;
     let (status, error, wait) = match check(
         &state,
         client,
@@ -98,11 +108,11 @@ pub(crate) async fn submit(
         Verdict::Right => {
             note(&state, from, AuditAction::SignedIn).await?;
             let go_on = fields.kept.map(|kept| kept::ask_to_go_on(&state, kept));
-            let page = match go_on.transpose()?.flatten() {
+            let onward = match go_on.transpose()?.flatten() {
                 Some(question) => question,
                 None => see(&state, next.as_deref().unwrap_or("/activity")),
             };
-            return session::begin(&state, &headers, from, &admin(), page).await;
+            return session::begin(&state, &headers, from, &admin(), onward).await;
         }
         Verdict::Wrong => {
             record(
@@ -113,9 +123,9 @@ pub(crate) async fn submit(
                 AuditAction::FailedToSignIn,
             )
             .await?;
-            let wrong = match state.store.second_step().await? {
-                Some(_) => words::WRONG_WITH_CODE,
-                None => words::WRONG,
+            let wrong = match page.asks_for_code {
+                true => words::WRONG_WITH_CODE,
+                false => words::WRONG,
             };
             (StatusCode::UNAUTHORIZED, wrong.to_owned(), None)
         }
@@ -125,13 +135,11 @@ pub(crate) async fn submit(
         }
     };
     let page = html(&SignInPage {
-        layout: layout(&state, None, Nav::Elsewhere),
         username,
         error: Some(error),
         next,
         kept: fields.kept,
-        by_skycms: state.skycms.is_some(),
-        asks_for_code: state.store.second_step().await?.is_some(),
+        ..page
     })?;
     let mut response = (status, page).into_response();
     if let Some(seconds) = wait {
