@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::sign_in;
+use super::sign_in_page;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{ConfirmPage, Nav, SignInPage};
@@ -71,7 +71,7 @@ pub(super) async fn sign_in_first(
     let page = html(&SignInPage {
         kept: Some(kept),
         by_skycms: false,
-        ..sign_in::page(state).await?
+        ..sign_in_page(state).await?
     })?;
     Ok(Some((StatusCode::UNAUTHORIZED, page).into_response()))
 }

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use time::Duration;
 
-use super::kept;
+use super::{kept, sign_in_page};
 use crate::admin::audit::{self, Actor};
 use crate::domain::password::LONGEST;
 use crate::domain::{AuditAction, SecondStep};
@@ -19,8 +19,7 @@ use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session;
-use crate::web::pages::layout::layout;
-use crate::web::pages::views::{Nav, SignInPage};
+use crate::web::pages::views::SignInPage;
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
@@ -67,20 +66,7 @@ pub(crate) async fn show(
     html(&SignInPage {
         error: why_not.map(|why| words::not_by_skycms(why).to_owned()),
         next: onward.next.filter(|next| is_ours(next)),
-        ..page(&state).await?
-    })
-}
-
-/// With nothing typed yet.
-pub(super) async fn page(state: &AppState) -> Result<SignInPage> {
-    Ok(SignInPage {
-        layout: layout(state, None, Nav::Elsewhere),
-        username: String::new(),
-        error: None,
-        next: None,
-        kept: None,
-        by_skycms: state.skycms.is_some(),
-        asks_for_code: state.store.second_step().await?.is_some(),
+        ..sign_in_page(&state).await?
     })
 }
 
@@ -95,7 +81,7 @@ pub(crate) async fn submit(
     let client = device.map_or(TryingClient::Stranger(from), TryingClient::Device);
     let username = fields.username.trim().to_owned();
     let next = fields.next.filter(|next| is_ours(next));
-    let page = page(&state).await?;
+    let page = sign_in_page(&state).await?;
     let (status, error, wait) = match check(
         &state,
         client,
