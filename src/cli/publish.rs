@@ -144,6 +144,13 @@ fn plan_in_words(plan: &Value) -> String {
             lines.extend(item.as_str().map(str::to_owned));
         }
     }
+    for hint in plan["hints"].as_array().into_iter().flatten() {
+        lines.extend(
+            hint["detail"]
+                .as_str()
+                .map(|detail| format!("Hint: {detail}")),
+        );
+    }
     lines.push(format!(
         "Nothing was queued. It would take {} of the {} free paths left this month, and cost {} USD.",
         plan["billed_paths"],

@@ -1,4 +1,4 @@
-//! What the activity page lists: publishes in brief, and what is being worked off now.
+//! What the activity page lists: publishes in brief.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -6,10 +6,6 @@ use uuid::Uuid;
 use super::{Page, SiteId, Store, StoreError};
 use crate::domain::edge::EdgeState;
 use crate::domain::{HeldNote, PublishState, Publisher, WaitReason};
-
-/// Publishes that are looked through to find when the queue was last empty: some, and more only if
-/// it was not so soon.
-const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 
 /// Publishes that a search for a path looks through, so that it takes no longer the more there are:
 /// the latest at first, as quick as any list, and more at a time, some milliseconds, for who goes
@@ -33,11 +29,17 @@ pub struct PublishFilter<'a> {
     pub since: Option<OffsetDateTime>,
     /// Only those that arrived earlier.
     pub until: Option<OffsetDateTime>,
+    /// Only those of a burst, from its oldest to its newest.
+    pub burst: Option<(Uuid, Uuid)>,
 }
 
 impl PublishFilter<'_> {
-    /// The identifiers of its days: from this one, and up to another.
+    /// Its identifiers: from this one, and up to another.
     fn range(&self) -> (Uuid, Uuid) {
+        if let Some((oldest, newest)) = self.burst {
+            let end = Uuid::from_u128(newest.as_u128().saturating_add(1));
+            return (oldest, end);
+        }
         (
             self.since.map_or(Uuid::nil(), first_id_of),
             self.until.map_or(Uuid::max(), first_id_of),
@@ -74,34 +76,29 @@ pub struct PublishSummary {
     /// The worst that readers get of its pages, once that was looked at.
     pub edge: Option<EdgeState>,
     pub publisher: Option<Publisher>,
+    /// It stands for a burst; `edge` is the worst of all its pages then.
+    pub burst: Option<Burst>,
 }
 
-/// What is being worked off: the publishes that were accepted since the queue was last empty. When
-/// it is empty, those of the last time it was not.
+/// More publishes of one publisher, each within ten seconds of the one before, that stand alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Workload {
-    /// When the first of them was accepted.
+pub struct Burst {
+    /// How many, with the newest, which stands for them.
+    pub publishes: u64,
+    pub oldest: Uuid,
+    /// When that arrived.
     pub since: OffsetDateTime,
-    pub total: u64,
-    /// How many have ended, however.
-    pub ended: u64,
-    /// How many of those are unconfirmed or failed.
-    pub in_trouble: u64,
-    /// When the last one ended, once all have.
-    pub ended_at: Option<OffsetDateTime>,
-    /// There are more: only so many were counted.
-    pub is_more: bool,
 }
 
 /// What a list begins with.
-struct Found {
+pub(super) struct Found {
     /// Publishes, in the order in which they were looked at.
-    ids: Vec<Uuid>,
+    pub(super) ids: Vec<Uuid>,
     /// The last one that a search has looked at, if there may be more.
     end: Option<Uuid>,
 }
 
-fn unsigned(count: impl Into<i64>) -> u64 {
+pub(super) fn unsigned(count: impl Into<i64>) -> u64 {
     u64::try_from(count.into()).unwrap_or_default()
 }
 
@@ -160,7 +157,7 @@ impl Store {
     }
 
     /// One more than `limit`, from the end that the filter begins at.
-    async fn find(
+    pub(super) async fn find(
         &self,
         site: SiteId,
         filter: PublishFilter<'_>,
@@ -273,7 +270,7 @@ impl Store {
         Ok(self.summaries(site, &ids, now).await?.pop())
     }
 
-    async fn summaries(
+    pub(super) async fn summaries(
         &self,
         site: SiteId,
         ids: &[Uuid],
@@ -322,56 +319,8 @@ impl Store {
                 error: row.error,
                 edge: row.edge,
                 publisher: row.published_by.as_deref().and_then(Publisher::parse),
+                burst: None,
             })
             .collect())
-    }
-
-    /// What is being worked off; none: nothing was ever published.
-    ///
-    /// The queue was empty when a publish arrived if every earlier one had ended by then.
-    pub async fn workload(&self, site: SiteId) -> Result<Option<Workload>, StoreError> {
-        let mut workload = None;
-        for most in LOOKED_THROUGH {
-            workload = self.workload_among(site, most).await?;
-            if workload.is_none_or(|workload| !workload.is_more) {
-                break;
-            }
-        }
-        Ok(workload)
-    }
-
-    async fn workload_among(
-        &self,
-        site: SiteId,
-        most: u32,
-    ) -> Result<Option<Workload>, StoreError> {
-        let row = sqlx::query!(
-            r#"WITH recent AS (
-                 SELECT id, received_at, ended_at, state FROM publish
-                 WHERE site_id = $1 ORDER BY id DESC LIMIT $2),
-               marked AS (
-                 SELECT *, max(coalesce(ended_at, 'infinity')) OVER (
-                             ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_ended_at
-                 FROM recent),
-               first AS (
-                 SELECT id FROM marked
-                 WHERE earlier_ended_at IS NULL OR earlier_ended_at <= received_at ORDER BY id DESC LIMIT 1)
-               SELECT min(received_at) as since, count(*) as "total!", count(ended_at) as "ended!",
-                      count(*) FILTER (WHERE state IN ('unconfirmed', 'failed')) as "in_trouble!",
-                      max(ended_at) as ended_at
-               FROM marked WHERE id >= (SELECT id FROM first)"#,
-            site.0,
-            i64::from(most),
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(row.since.map(|since| Workload {
-            since,
-            total: unsigned(row.total),
-            ended: unsigned(row.ended),
-            in_trouble: unsigned(row.in_trouble),
-            ended_at: row.ended_at.filter(|_| row.ended == row.total),
-            is_more: unsigned(row.total) == u64::from(most),
-        }))
     }
 }

@@ -19,9 +19,15 @@ pub struct KeyPairView {
     pub name: String,
     pub everything_is_home: bool,
     pub created_at: OffsetDateTime,
-    /// When it got the secret it has.
+    /// When it got another secret.
     pub rotated_at: Option<OffsetDateTime>,
     pub last_used_at: Option<OffsetDateTime>,
+}
+
+impl KeyPairView {
+    pub fn secret_since(&self) -> &OffsetDateTime {
+        self.rotated_at.as_ref().unwrap_or(&self.created_at)
+    }
 }
 
 pub(super) fn place(site: SiteId, id: Uuid) -> String {

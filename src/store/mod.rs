@@ -5,6 +5,7 @@
 mod accounts;
 mod activity;
 mod audit;
+mod bursts;
 mod calls;
 mod claim;
 mod default_grants;
@@ -49,6 +50,7 @@ mod text;
 mod tokens;
 mod transitions;
 mod tries;
+mod workload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +60,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 
 pub use accounts::ADMIN;
-pub use activity::{PublishFilter, PublishSummary, Workload};
+pub use activity::{Burst, PublishFilter, PublishSummary};
 pub use audit::{AuditFilter, AuditRecord};
 pub use calls::ListedPublish;
 pub use claim::{SendClaim, Taking};
@@ -93,6 +95,7 @@ pub use sites::{Directory, Pause, Site};
 pub use stored::{Stored, parse_items};
 pub use tokens::TokenView;
 pub use tries::TryingClient;
+pub use workload::Workload;
 
 /// The schema, applied at start. Migrations only add, so that an old replica and a new one can
 /// share the database: one that starts after a newer one has applied its own takes no notice of

@@ -94,7 +94,7 @@ async fn story(scripts: Scripts) {
     browser.assert_sees("h1", "/about and 3 more").await;
     browser.assert_sees(".timeline", "Accepted").await;
     browser
-        .assert_sees(".timeline", "CloudFront is at work")
+        .assert_sees(".timeline", "CloudFront is working on it")
         .await;
     browser
         .assert_sees("[aria-labelledby=items-title]", "/a* widened from /a~b")
@@ -112,7 +112,7 @@ async fn story(scripts: Scripts) {
         .await;
     browser.assert_sees(".timeline", "Completed").await;
     browser
-        .assert_does_not_see(".timeline", "CloudFront is at work")
+        .assert_does_not_see(".timeline", "CloudFront is working on it")
         .await;
     if scripts == Scripts::On {
         browser.assert_was_not_reloaded().await;

@@ -48,9 +48,11 @@ async fn endpoint(scripts: Scripts) {
     assert_eq!(first.event(), "test");
     assert!(last.is_signed_by(&secret));
 
-    browser.submit("Remove").await;
+    browser.submit("Remove…").await;
+    browser.assert_sees("h1", "Remove the endpoint").await;
+    browser.submit("Remove the endpoint").await;
     browser
-        .assert_sees("#endpoints", "Nobody is told yet.")
+        .assert_sees("#endpoints", "Nothing is sent anywhere yet.")
         .await;
     stage.finish().await;
 }

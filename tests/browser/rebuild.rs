@@ -50,6 +50,8 @@ async fn a_rebuild_of_thousands_of_publishes_is_one_bar() {
         .await;
     println!("all of them done after {:?}", begun.elapsed());
     browser.assert_sees("#work", "Nothing under way").await;
+    browser.wait_for("#publishes", "5,000 publishes in").await;
+    assert_eq!(browser.count("#publishes li").await, 1);
     browser.assert_was_not_reloaded().await;
 
     let seconds = begun.elapsed().as_secs() + 1;

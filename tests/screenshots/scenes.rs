@@ -8,7 +8,7 @@ use crate::camera::{Camera, Extent::*};
 use crate::day;
 use crate::driver::Scripts;
 use crate::stage::{Stage, without_settings};
-use crate::support::{Api, DISTRIBUTION, Database, KEY, SECRET, Sandbox};
+use crate::support::{Api, DISTRIBUTION, Database, KEY, Mood, Receiver, SECRET, Sandbox};
 
 /// Before anybody has set it up.
 pub(crate) async fn fresh(camera: &Camera) {
@@ -149,6 +149,35 @@ pub(crate) async fn at_work(camera: &Camera) {
     sandbox.complete().await;
     browser.wait_for("#edge", "Fresh").await;
     camera.take(browser, "publish-fresh", Whole).await;
+
+    // A page that no purge reaches, and endpoints of which one takes nothing.
+    let (receiver, failing) = (Receiver::start().await, Receiver::start().await);
+    failing.be(Mood::Answers(500));
+    for url in [&receiver.url, &failing.url] {
+        browser.open("/settings/cdn/notifications").await;
+        browser.fill("url", url).await;
+        browser.submit("Add the endpoint").await;
+    }
+    sandbox
+        .steer_edge(json!({ "stuck": ["/news/ferry-timetable-changes"] }))
+        .await;
+    let id = api.publish_path("/news/ferry-timetable-changes").await;
+    browser.open(&format!("/activity/{id}")).await;
+    browser.wait_for(".invalidation", "In progress").await;
+    sandbox.complete().await;
+    browser.wait_for("#edge", "Stale").await;
+    camera.take(browser, "publish-stale", Whole).await;
+    sandbox
+        .fault(json!({ "operation": "create", "times": 1, "fault": {
+        "kind": "error", "code": "InvalidArgument",
+        "message": "Your request contains one or more invalid invalidation paths.",
+    } }))
+        .await;
+    api.publish_path("/files/budget 2027.pdf").await;
+    browser.open("/settings/cdn/notifications").await;
+    browser.wait_for("#delivery-list", "Delivered").await;
+    browser.wait_for("#endpoint-list", "Failing since").await;
+    camera.take(browser, "settings-notifications", Whole).await;
 
     // A rebuild of one page at a time, between its first and its second batch.
     browser.open("/activity").await;

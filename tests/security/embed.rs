@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Browser, EMBED_SECRET, Service};
+use crate::harness::{Answer, Browser, EMBED_SECRET, Service, between};
 
 pub(crate) fn claims(service: &Service, role: &str) -> Value {
     json!({
@@ -326,6 +326,28 @@ async fn a_frame_gets_a_cookie_of_its_own() {
     let over = browser.get("/activity").await;
     assert_eq!(over.status, 401, "a frame does not lead to the sign-in");
     assert!(over.body.contains("in SkyCMS again"));
+
+    // A form waits until SkyCMS has opened the frame again, also when the cookie has gone.
+    browser.cookies.clear();
+    let form = "items=%2Ftyped-before&action=preview".to_owned();
+    let post = http::Method::POST;
+    let frame = [frame[0], ("sec-fetch-site", "same-origin")];
+    let waits = browser.request(post.clone(), "/purge", &frame, form).await;
+    assert_eq!(waits.status, 401, "{waits:?}");
+    assert!(!waits.body.contains("typed-before"), "{waits:?}");
+    let kept = between(&waits.body, "name=\"kept\" value=\"", "\"");
+    let kept = format!("kept={kept}");
+    let again = "/purge?kept";
+    let still = browser
+        .request(post.clone(), again, &frame, kept.clone())
+        .await;
+    assert!(still.body.contains("not signed in yet"), "{still:?}");
+    let path = format!("/embed?token={}", token(&claims(&service, "Editors")));
+    browser
+        .request(http::Method::GET, &path, &frame, String::new())
+        .await;
+    let sent = browser.request(post, again, &frame, kept).await;
+    assert!(sent.body.contains("/typed-before"), "{sent:?}");
 
     let alone = Service::start_with(&[("PUBLIC_URL", "https://cdn.example.com")]).await;
     let path = format!("/embed?token={}", token(&claims(&alone, "Editors")));

@@ -266,6 +266,14 @@ impl Browser<'_> {
     }
 }
 
+/// What stands between two texts of a page.
+pub(crate) fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = page
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {page}"));
+    rest.split(after).next().unwrap()
+}
+
 /// Everything that is stored, as text; bytes in hexadecimal.
 pub(crate) async fn dump(database: &Database) -> String {
     let mut connection = database.connect().await;

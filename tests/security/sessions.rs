@@ -3,7 +3,7 @@
 use time::Duration;
 
 use crate::embed::{claims, open, token};
-use crate::harness::{Browser, EMBED_SECRET, PASSWORD, Service};
+use crate::harness::{Browser, EMBED_SECRET, PASSWORD, Service, between};
 use crate::support::Database;
 
 #[tokio::test]
@@ -292,14 +292,6 @@ async fn a_link_that_signs_in_somebody_else_asks_first() {
     assert_eq!(owner.get("/password").await.status, 403, "now the editor");
     let again = token(&claims(&service, "Editors"));
     assert_eq!(open(&mut owner, &again).await.status, 303, "the same user");
-}
-
-/// What stands between two texts of a page.
-fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
-    let (_, rest) = page
-        .split_once(before)
-        .unwrap_or_else(|| panic!("no {before} in {page}"));
-    rest.split(after).next().unwrap()
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use time::Duration;
 
-use crate::harness::{Browser, LOG, PASSWORD, Service, dump};
+use crate::harness::{Browser, LOG, PASSWORD, Service, between, dump};
 use crate::support::{SkyCms, SkyCmsMood as Mood};
 
 const PUBLIC_URL: &str = "https://editor.example.com/cdn";
@@ -74,7 +74,7 @@ async fn strangers_get_skycms_s_sign_in_and_come_back() {
         let way =
             "/Identity/Account/Login?ReturnUrl=%2Fcdn%2Factivity%3Fstate%3Dfailed%26x%3D%25C3%25A9";
         assert_eq!((answer.status, answer.location()), (303, way));
-        let answer = stranger.post("/cdn/purge", &[("paths", "/")]).await;
+        let answer = stranger.post("/cdn/purge", &[]).await;
         let way = "/Identity/Account/Login?ReturnUrl=%2Fcdn%2F";
         assert_eq!((answer.status, answer.location()), (303, way));
     }
@@ -89,6 +89,49 @@ async fn strangers_get_skycms_s_sign_in_and_come_back() {
     );
     assert_eq!(operator.sign_in(PASSWORD).await.status, 303);
     assert_eq!(operator.get("/cdn/sites").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_form_waits_until_skycms_has_signed_its_sender_in_again() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    let path = "/cdn/settings/cdn/tokens";
+    let mut browser = signed_in(&service, "ended");
+    let answer = browser.post(path, &[("name", "typed before")]).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    let way = "/Identity/Account/Login?ReturnUrl=%2Fcdn%2F";
+    assert!(
+        answer.body.contains(&format!("href=\"{way}\"")),
+        "{answer:?}"
+    );
+    assert!(!answer.body.contains("typed before"), "it is sealed");
+    let kept = between(&answer.body, "name=\"kept\" value=\"", "\"").to_owned();
+    let again = "/cdn/settings/cdn/tokens?kept";
+    assert!(answer.body.contains(&format!("action=\"{again}\"")));
+
+    // Too soon: it goes on waiting, and is not sealed twice.
+    let answer = browser.post(again, &[("kept", &kept)]).await;
+    assert!(
+        answer.body.contains("You are not signed in yet."),
+        "{answer:?}"
+    );
+    assert!(answer.body.contains(&kept));
+
+    // SkyCMS does not answer: nothing is lost either.
+    skycms.is(Mood::Broken);
+    service.time.advance(Duration::minutes(2));
+    let answer = browser.post(again, &[("kept", &kept)]).await;
+    assert!(
+        answer.body.contains("SkyCMS is not answering"),
+        "{answer:?}"
+    );
+    assert!(answer.body.contains(&kept));
+    skycms.is(Mood::Well);
+
+    let mut browser = signed_in(&service, &skycms.session("Administrators"));
+    let answer = browser.post(again, &[("kept", &kept)]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.contains("typed before"), "{answer:?}");
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ async fn pages_of_days_lead_to_their_neighbours() {
     let service = service(&[]).await;
     for number in 0..40 {
         service.api.publish_path(&format!("/old-{number}")).await;
+        // No burst, which would be one row.
+        service.advance(Duration::seconds(11));
     }
     service.advance(Duration::hours(13));
     service.api.publish_path("/of-the-next-day").await;

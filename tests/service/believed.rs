@@ -95,9 +95,9 @@ async fn what_is_believed_of_the_quotas_is_shown_with_the_reason() {
     let overview = service.overview().await;
     for said in [
         "Held waiting for room in CloudFront’s quota",
-        "Files in progress 15 of 3,000, 15 of them not confirmed",
-        "CloudFront said just now that there is no room.",
-        "A call holds at most 30, as learned just now: CloudFront refused 30 for the quota just now.",
+        "Files in progress 15 of 3,000, 15 of them unconfirmed",
+        "CloudFront reported no room just now.",
+        "At most 30 per call, learned just now: CloudFront refused 30 because of the quota just now.",
         "Wildcards in progress 0 of 15",
     ] {
         assert!(overview.contains(said), "{said:?} in {overview}");

@@ -132,7 +132,7 @@ async fn each_cause_is_found_and_reported() {
         (
             json!({ "stuck": ["/about"] }),
             "stale",
-            "The copy is 24 hours old at edge location SBX50-P1",
+            "The copy at edge location SBX50-P1 is 24 hours old",
         ),
     ] {
         service.sandbox.steer_edge(settings.clone()).await;

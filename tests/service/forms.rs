@@ -39,6 +39,36 @@ async fn a_second_press_shows_what_came_of_the_first() {
             .contains("There is a token called “GitHub Actions” already.")
     );
 
+    let endpoints = "/settings/cdn/notifications";
+    let new = [
+        ("url", "https://hooks.example.com/cdn"),
+        ("kind", "standard"),
+        ("publish.failed", "on"),
+        ("once", once.as_str()),
+    ];
+    let first = shown(admin.post(endpoints, &new).await.text());
+    assert_eq!(shown(admin.post(endpoints, &new).await.text()), first);
+    let told = admin.get(endpoints).await.text();
+    assert_eq!(
+        told.matches("/switch-on").count() + told.matches("/test\"").count(),
+        1
+    );
+    // Another secret, and an end, only when asked for twice.
+    let id = between(&told, "/settings/cdn/notifications/", "/");
+    for (what, question) in [
+        ("rotate", "new signing secret?"),
+        ("remove", "Remove the endpoint"),
+    ] {
+        let path = format!("{endpoints}/{id}/{what}");
+        let asked = admin.post(&path, &[]).await.text();
+        assert!(asked.contains(question), "{asked}");
+        assert!(admin.get(endpoints).await.text().contains(id));
+        let sure = [("confirmed", "yes"), ("once", what)];
+        let answer = admin.post(&path, &sure).await;
+        assert!([200, 303].contains(&answer.status), "{what}");
+    }
+    assert!(!admin.get(endpoints).await.text().contains(id));
+
     let token = between(&page, "/settings/cdn/tokens/", "/reveal");
     let reveal = format!("/settings/cdn/tokens/{token}/reveal");
     let press = [("once", once.as_str())];

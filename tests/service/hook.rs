@@ -119,7 +119,7 @@ async fn a_body_that_is_not_json_or_not_the_shape_is_400() {
     let not_utf8 = service
         .api
         .post(&[], Bytes::from_static(b"{\"paths\":[\"/\xff\"]}"));
-    problem(&not_utf8.await, 400, "bad-request");
+    problem(&not_utf8.await, 415, "encoded");
     nothing_is_queued(&service).await;
 }
 

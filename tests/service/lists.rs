@@ -3,6 +3,7 @@
 use serde_json::Value;
 use skycms_cdn::domain::PublishState;
 use skycms_cdn::store::{Page, PublishFilter, PublishSummary};
+use uuid::Uuid;
 
 use crate::support::{Api, Stepped};
 
@@ -197,6 +198,125 @@ async fn a_search_looks_through_so_many_publishes_and_goes_on_when_asked() {
     };
     let page = publishes(&service, newest).await;
     assert_eq!(page.items[0].items, ["/nail"], "nothing is newer");
+}
+
+/// Publishes, each so many seconds after the one before: (how many, by whom, their state, the seconds).
+async fn published(service: &Stepped, rows: &[(i32, &str, &str, f64)]) {
+    let mut connection = service.database.connect().await;
+    let (mut first, mut begun) = (1, 0.0);
+    for (count, by, state, seconds) in rows {
+        sqlx::query(
+            "INSERT INTO publish (site_id, id, received_at, items, published_by, state, planned, ended_at)
+             SELECT id, lpad(to_hex(n), 32, '0')::uuid,
+                    '2026-11-23T12:00Z'::timestamptz + make_interval(secs => $4 + (n - $1 + 1) * $5),
+                    ARRAY['/page-' || n], $3, $6, true, now()
+             FROM site, generate_series($1, $1 + $2 - 1) n",
+        )
+        .bind(first)
+        .bind(count)
+        .bind(by)
+        .bind(begun)
+        .bind(seconds)
+        .bind(state)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        first += count;
+        begun += f64::from(*count) * seconds;
+    }
+}
+
+/// A page of the activity: how many publishes each row stands for.
+async fn activity(
+    service: &Stepped,
+    filter: PublishFilter<'_>,
+) -> (Page<PublishSummary>, Vec<u64>) {
+    let (store, site) = (&service.state.store, service.site());
+    let now = service.state.clock.now();
+    let page = store.activity(site, filter, 4, now).await.unwrap();
+    let rows = page.items.iter();
+    let rows = rows.map(|row| row.burst.map_or(1, |burst| burst.publishes));
+    let rows = rows.collect();
+    (page, rows)
+}
+
+#[tokio::test]
+async fn a_burst_of_one_publisher_is_one_row() {
+    let service = Stepped::start().await;
+    published(
+        &service,
+        &[
+            (1, "user ada", "completed", 1.0),
+            (312, "token Deploy", "completed", 0.5),
+            (1, "token Deploy", "failed", 1.0),
+            (5, "token Deploy", "completed", 1.0),
+            (6, "signature", "completed", 10.0),
+            (6, "signature", "completed", 10.1),
+            (2, "user ada", "completed", 1.0),
+        ],
+    )
+    .await;
+    let (mut filter, mut rows, mut newest) = (PublishFilter::default(), Vec::new(), Vec::new());
+    let last = loop {
+        let (page, found) = activity(&service, filter).await;
+        rows.extend(found);
+        newest.extend(page.items.iter().map(|publish| publish.id));
+        match page.next {
+            Some(before) => filter.before = Some(before),
+            None => break page,
+        }
+    };
+    let expected: &[u64] = &[1, 1, 1, 1, 1, 1, 1, 1, 6, 1, 1, 1, 1, 1, 1, 312, 1];
+    assert_eq!(rows, expected);
+
+    // Upwards the same.
+    let (mut filter, mut upwards) = (PublishFilter::default(), Vec::new());
+    filter.after = last.previous.map(|_| last.items[0].id);
+    while let Some(after) = filter.after {
+        let (page, _) = activity(
+            &service,
+            PublishFilter {
+                after: Some(after),
+                ..filter
+            },
+        )
+        .await;
+        upwards.splice(0..0, page.items.iter().map(|publish| publish.id));
+        filter.after = page.previous;
+    }
+    assert_eq!(upwards, newest[..upwards.len()]);
+
+    // The burst itself is listed one by one, and so is what is searched for.
+    let (oldest, newest) = (Uuid::from_u128(2), Uuid::from_u128(313));
+    let burst = PublishFilter {
+        burst: Some((oldest, newest)),
+        ..PublishFilter::default()
+    };
+    let (page, rows) = activity(&service, burst).await;
+    assert_eq!((page.items[0].id, rows), (newest, vec![1; 4]));
+    let searched = PublishFilter {
+        path: Some(("page", "/page")),
+        ..PublishFilter::default()
+    };
+    assert_eq!(activity(&service, searched).await.1, [1; 4]);
+    let failed = PublishFilter {
+        state: Some(PublishState::Failed),
+        ..PublishFilter::default()
+    };
+    assert_eq!(activity(&service, failed).await.1, [1]);
+}
+
+#[tokio::test]
+async fn a_burst_is_followed_only_so_far() {
+    let service = Stepped::start().await;
+    published(&service, &[(12_000, "token Deploy", "completed", 0.01)]).await;
+    let mut filter = PublishFilter::default();
+    for expected in [5_001, 5_001, 1_998] {
+        let (page, rows) = activity(&service, filter).await;
+        assert_eq!(rows, [expected]);
+        filter.before = page.next;
+    }
+    assert_eq!(filter.before, None);
 }
 
 #[tokio::test]

@@ -330,7 +330,10 @@ async fn a_stale_page_is_notified_only_after_its_publish_was_delivered() {
     let data = &received[1].json()["data"];
     assert_eq!(data["publish"], json!(id));
     let reason = data["reason"].as_str().unwrap();
-    assert!(reason.contains("/about: The copy is"), "{reason}");
+    assert!(
+        reason.contains("/about: The copy at edge location"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -344,7 +347,7 @@ async fn slack_gets_a_text_without_a_signature() {
     let base = &service.api.base;
     assert_eq!(
         received[0].json(),
-        json!({ "text": format!("*default*: A publish is completed. <{base}/activity/{id}|See it>") })
+        json!({ "text": format!("*default*: A publish completed. <{base}/activity/{id}|See it>") })
     );
     assert_eq!(received[0].headers.get("webhook-signature"), None);
 }

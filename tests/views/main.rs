@@ -106,7 +106,7 @@ fn settings_escape_what_was_typed_and_what_aws_said() {
     page.endpoints[0].shown = HOSTILE.into();
     page.form.url = hostile_field();
     page.deliveries[0].body = Some(HOSTILE.into());
-    page.deliveries[0].tries[0].body = HOSTILE.into();
+    page.deliveries[0].tries[1].body = HOSTILE.into();
     assert_harmless("notifications", &page.render().unwrap());
 
     let mut page = samples::publishing();
@@ -289,6 +289,23 @@ fn without_scripts_a_pending_page_reloads_itself() {
             .unwrap()
             .contains(&reload)
     );
+}
+
+#[test]
+fn code_is_shown_as_code() {
+    let mut page = samples::error();
+    page.trouble.text = "Send `<b>`, and a lone ` stays.".into();
+    let html = page.render().unwrap();
+    assert!(
+        html.contains("Send <code>&#60;b&#62;</code>, and a lone ` stays."),
+        "{html}"
+    );
+    for (name, html) in pages() {
+        let html = html
+            .split("</pre>")
+            .map(|part| part.split("<pre").next().unwrap());
+        assert!(!html.collect::<String>().contains('`'), "{name}");
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn each_cause_has_its_words() {
                 200,
                 &[HIT, ("age", "86400"), ("x-amz-cf-pop", "FRA56-P1")],
             ),
-            "The copy is 24 hours old at edge location FRA56-P1. CloudFront said",
+            "The copy at edge location FRA56-P1 is 24 hours old. CloudFront said",
         ),
         (
             of(&["/about", "#t"], 200, &[HIT, ("age", "90")]),

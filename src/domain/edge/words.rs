@@ -43,7 +43,7 @@ fn fresh(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> Option<St
     {
         return Some(format!(
             "The origin says that the page was last changed on {}, before it was published. If readers should see a \
-             change, the origin itself still has the old page: look whether SkyCMS has written it there.",
+             change, the origin itself still has the old page: check whether SkyCMS has written it there.",
             day_and_time(modified)
         ));
     }
@@ -60,19 +60,19 @@ fn fresh(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> Option<St
 }
 
 fn stale(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String {
-    let age = match answer.age {
-        Some(age) => format!("The copy is {} old", span(age)),
-        None => "The copy is older than the purge".to_owned(),
-    };
-    let from = match &answer.pop {
+    let at = match &answer.pop {
         Some(pop) => format!(" at edge location {pop}"),
         None => String::new(),
+    };
+    let age = match answer.age {
+        Some(age) => format!("{} old", span(age)),
+        None => "older than the purge".to_owned(),
     };
     let cause = if answer.is_redirect() {
         redirect(publish, path, answer)
     } else if !answer.is_hit() {
-        "CloudFront has just fetched it, so that an older copy comes from a cache between CloudFront and the origin, such \
-         as another distribution: purge that one too, or let it not cache pages."
+        "CloudFront has just fetched it, so the older copy comes from a cache between CloudFront and the origin, such as \
+         another distribution: purge that one too, or keep it from caching pages."
             .to_owned()
     } else if publish
         .items
@@ -81,18 +81,18 @@ fn stale(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String {
     {
         format!(
             "Tags were purged too, which removes nothing where the distribution names no cache tag header. But this page \
-             was purged by its path, so that {} is more likely served by another distribution than the one in the \
+             was purged by its path, so {} is more likely served by another distribution than the one in the \
              settings. Compare the distribution's alternate domain names.",
             publish.address
         )
     } else {
         format!(
-            "CloudFront said that the purge is completed, so that {} is most likely served by another distribution than \
+            "CloudFront said that the purge is completed, so {} is most likely served by another distribution than \
              the one in the settings. Compare the distribution's alternate domain names with the host name.",
             publish.address
         )
     };
-    format!("{age}{from}. {cause}")
+    format!("The copy{at} is {age}. {cause}")
 }
 
 fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String {
@@ -141,8 +141,8 @@ pub fn serving(
         None => String::new(),
     };
     let cause = format!(
-        "{address} is served through CloudFront{from}. Whether it is this distribution, the page of the next publish will \
-         say."
+        "{address} is served through CloudFront{from}. The next publish will show whether it is this \
+         distribution."
     );
     let elsewhere = answer.location.as_ref().filter(|location| {
         answer.is_redirect()
@@ -174,10 +174,10 @@ fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> Advice {
     }
     Advice {
         cause: format!(
-            "The answer carries none of CloudFront's headers, so that {address} is not served through CloudFront, or a proxy \
-             in front of it takes them away."
+            "The answer carries none of CloudFront's headers, so {address} is not served through CloudFront, or a proxy in \
+             front of it removes them."
         ),
-        fix: "Let the host name's DNS record lead to the distribution.".to_owned(),
+        fix: "Point the host name's DNS record at the distribution.".to_owned(),
     }
 }
 
@@ -191,7 +191,7 @@ pub(super) fn unreachable(address: &PublicAddress, trouble: &NoAnswer) -> Advice
              ALLOW_PRIVATE_TARGETS=true."
         }
         NoAnswer::NoConnection(_) | NoAnswer::Broken(_) | NoAnswer::TooSlow(_) => {
-            "Open the page in a browser. If it works there, look whether this machine may call the internet."
+            "Open the page in a browser. If it works there, check whether this machine can reach the internet."
         }
     };
     Advice {

@@ -85,14 +85,14 @@ impl Notification {
             return format!("{several}.");
         }
         let what = match self.event {
-            Event::PublishCompleted => "A publish is completed.",
+            Event::PublishCompleted => "A publish completed.",
             Event::PublishFailed => "A publish failed.",
             Event::PublishUnconfirmed => {
                 "CloudFront accepted a publish, but cannot be asked whether it is completed."
             }
             Event::PublishStale => "Readers still get an old page after a purge.",
             Event::SitePaused => "Purging is paused.",
-            Event::SiteResumed => "Purging goes on.",
+            Event::SiteResumed => "Purging has resumed.",
             Event::MonthNear => "The monthly limit is near.",
             Event::MonthReached => "The monthly limit is reached.",
             Event::Test => "This is a test: notifications arrive here.",

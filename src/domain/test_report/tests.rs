@@ -248,7 +248,7 @@ fn the_last_step_says_whether_readers_are_served_through_cloudfront() {
             answer(200, &[("server", "nginx")]),
             "failed",
             "is not served through CloudFront",
-            "DNS record lead to the distribution",
+            "DNS record at the distribution",
         ),
         (
             answer(301, &[("location", "https://example.com/")]),

@@ -111,6 +111,9 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
             None => idempotency_key(&headers)?,
         };
         let turn = Turn::of(state, &site, proof, place, &bytes).await?;
+        if std::str::from_utf8(&bytes).is_err() {
+            return Err(Error::Encoded("another character set".to_owned()));
+        }
         let read = state.turns.compute(turn.is_some(), move || {
             // Some writers of JSON begin with a byte order mark.
             let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);

@@ -94,6 +94,9 @@ pub(crate) enum Error {
     /// The one-time link was used, or is older than an hour.
     #[error("This link has expired.")]
     LinkExpired,
+    /// A form that waited too long for its sender to sign in.
+    #[error("The form was kept for half an hour, which has passed.")]
+    FormExpired,
     /// SkyCMS's token is not right; why is for the log alone.
     #[error("The token of SkyCMS was refused.")]
     TicketRefused(&'static str),
@@ -196,7 +199,9 @@ impl Error {
     pub(crate) const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
-            Self::BadRequest(_) => (S::BAD_REQUEST, "bad-request", "Bad request"),
+            Self::BadRequest(_) | Self::FormExpired => {
+                (S::BAD_REQUEST, "bad-request", "Bad request")
+            }
             Self::Unauthorized(_)
             | Self::NoMetricsToken
             | Self::BadSignature(_)
@@ -340,7 +345,9 @@ impl From<FormRejection> for Error {
 
 impl From<QueryRejection> for Error {
     fn from(rejection: QueryRejection) -> Self {
-        Self::BadRequest(rejection.body_text())
+        let text = rejection.body_text();
+        let (_, what) = text.split_once("query string: ").unwrap_or(("", &text));
+        Self::BadRequest(format!("The query cannot be read: {what}"))
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn list(
             .map(|record| AuditEntry {
                 at: record.at,
                 who: record.who,
-                by: record.source.map(words::account::signed_in_by),
+                by: record.source.as_ref().map(words::account::signed_in_by),
                 what: record.what,
                 site: record
                     .site

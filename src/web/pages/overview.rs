@@ -7,9 +7,7 @@ use time::OffsetDateTime;
 use crate::domain::DistributionId;
 use crate::store::Site;
 use crate::web::http::error::Result;
-use crate::web::pages::views::{
-    Chart, Count, Held, Hour, Meter, Overview, Progress, Span, Usd, Work,
-};
+use crate::web::pages::views::{Chart, Count, Held, Meter, Overview, Span, Usd};
 use crate::web::pages::words;
 use crate::web::state::AppState;
 
@@ -36,29 +34,9 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
         0 => None,
         _ => state.store.held(site.id, now).await?,
     };
-    let work = state.store.workload(site.id).await?.map(|load| Work {
-        progress: Progress {
-            done: load.ended,
-            total: load.total,
-        },
-        is_more: load.is_more,
-        in_trouble: Count(load.in_trouble),
-        since: load.since,
-        ended_at: load.ended_at,
-    });
-    let hours: Vec<Hour> = day
-        .hours
-        .iter()
-        .map(|(start, pace)| Hour {
-            start: *start,
-            publishes: pace.publishes,
-            p50: pace.median,
-            p95: pace.p95,
-        })
-        .collect();
     Ok(Overview {
-        chart: Chart::new(&hours, day.whole.median, day.whole.p95),
-        work,
+        chart: Chart::new(&day),
+        work: state.store.workload(site.id).await?,
         queued: Count(underway.items),
         oldest: underway.oldest.map(|since| Span(now - since)),
         held: held.map(|(why, note)| Held {

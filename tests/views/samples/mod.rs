@@ -6,9 +6,10 @@ use skycms_cdn::domain::{
     AwsError, InvalidationStatus, Learned, PublishState, Quota, Quotas, Refusal, RefusedFor,
     WaitReason,
 };
-use skycms_cdn::store::Role;
+use skycms_cdn::store::{Burst, Day, ListedSession, Pace, Role, Source, Workload};
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
+use uuid::Uuid;
 
 mod settings;
 
@@ -27,6 +28,7 @@ pub(crate) fn pages() -> Vec<(&'static str, askama::Result<String>)> {
         ("settings-publishing", publishing().render()),
         ("settings-spending", spending().render()),
         ("settings-notifications", notifications().render()),
+        ("settings-refused", refused().render()),
         ("activity", activity().render()),
         ("activity-empty", activity_empty().render()),
         ("publish", publish().render()),
@@ -34,6 +36,7 @@ pub(crate) fn pages() -> Vec<(&'static str, askama::Result<String>)> {
         ("purge", purge().render()),
         ("purge-errors", purge_errors().render()),
         ("sign-in", sign_in().render()),
+        ("session-ended", session_ended().render()),
         ("set-up", set_up().render()),
         ("password", password().render()),
         ("second-step", second_step().render()),
@@ -99,9 +102,10 @@ fn meter() -> Meter {
 }
 fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64) -> PublishRow {
     PublishRow {
-        id: format!("0199f0c2-7d1e-7000-8000-{id:012}"),
+        id: Uuid::from_u128(0x0199_f0c2_7d1e_7000_8000_0000_0000_0000 + id as u128),
         state,
         received_at: ago(seconds),
+        burst: None,
         items: items.iter().map(|item| (*item).into()).collect(),
         items_total: total,
         to_sent: (state != PublishState::Queued)
@@ -130,19 +134,27 @@ fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64)
     }
 }
 
-fn hours() -> Vec<Hour> {
+fn day() -> Day {
     let publishes = [
         0, 0, 0, 1, 0, 2, 6, 11, 18, 24, 31, 22, 19, 27, 34, 41, 29, 16, 9, 7, 4, 0, 3, 12,
     ];
-    (0..)
-        .zip(publishes)
-        .map(|(hour, publishes)| Hour {
-            start: ago(86_400 - hour * 3_600),
+    let hours = (0..).zip(publishes).map(|(hour, publishes)| {
+        let after = |milliseconds| (publishes > 0).then(|| Duration::milliseconds(milliseconds));
+        let pace = Pace {
             publishes,
-            p50: (publishes > 0).then(|| Duration::milliseconds(8_500 + (hour * 977) % 3_000)),
-            p95: (publishes > 0).then(|| Duration::milliseconds(14_000 + (hour * 2_741) % 11_000)),
-        })
-        .collect()
+            median: after(8_500 + (hour * 977) % 3_000),
+            p95: after(14_000 + (hour * 2_741) % 11_000),
+        };
+        (ago(86_400 - hour * 3_600), pace)
+    });
+    Day {
+        hours: hours.collect(),
+        whole: Pace {
+            publishes: 0,
+            median: Some(Duration::milliseconds(9_800)),
+            p95: Some(Duration::milliseconds(21_300)),
+        },
+    }
 }
 
 pub(crate) fn activity() -> ActivityPage {
@@ -192,6 +204,11 @@ pub(crate) fn activity() -> ActivityPage {
     ];
     publishes[0].held = Some(words::waiting_for(&WaitReason::Rate));
     publishes[2].progress = Some(Progress { done: 7, total: 19 });
+    publishes[3].burst = Some(Burst {
+        publishes: 312,
+        oldest: publishes[3].id,
+        since: ago(190),
+    });
     publishes[4].error = Some("CloudFront refused the path: Your request contains one or more invalid invalidation paths.".into());
     publishes.extend((7..26).map(|n| {
         row(
@@ -205,20 +222,14 @@ pub(crate) fn activity() -> ActivityPage {
     ActivityPage {
         layout: layout(Nav::Activity),
         overview: Some(Overview {
-            chart: Chart::new(
-                &hours(),
-                Some(Duration::milliseconds(9_800)),
-                Some(Duration::milliseconds(21_300)),
-            ),
-            work: Some(Work {
-                progress: Progress {
-                    done: 1_204,
-                    total: 5_000,
-                },
-                is_more: false,
-                in_trouble: Count(1),
+            chart: Chart::new(&day()),
+            work: Some(Workload {
                 since: ago(48),
+                total: 5_000,
+                ended: 1_204,
+                in_trouble: 1,
                 ended_at: None,
+                is_more: false,
             }),
             queued: Count(4),
             oldest: span(4_200),
@@ -493,6 +504,20 @@ pub(crate) fn sign_in() -> SignInPage {
     }
 }
 
+pub(crate) fn session_ended() -> SessionEndedPage {
+    SessionEndedPage {
+        layout: outside(),
+        path: "/settings/cdn?kept".into(),
+        kept: "c2VhbGVk".into(),
+        is_still_ended: true,
+        sign_in: SignInElsewhere {
+            address: Some("/Identity/Account/Login?ReturnUrl=%2Fcdn%2F".into()),
+            why_not: None,
+            by_password: true,
+        },
+    }
+}
+
 pub(crate) fn set_up() -> SetUpPage {
     SetUpPage {
         layout: outside(),
@@ -523,23 +548,23 @@ pub(crate) fn second_step() -> SecondStepPage {
 }
 
 pub(crate) fn sessions() -> SessionsPage {
-    let session = |user: &str, by, from: &str, used, is_own| SessionRow {
-        id: "0199a3c0-0000-7000-8000-000000000001".into(),
+    let session = |user: &str, source, address: &str, used, is_own| ListedSession {
+        id: Uuid::from_u128(1),
         user: user.into(),
-        role: "Administrator",
-        by,
+        role: Role::Admin,
+        source,
         began_at: ago(used + 7_200),
         used_at: ago(used),
-        from: from.into(),
+        address: address.into(),
         is_own,
     };
     SessionsPage {
         layout: layout(Nav::Elsewhere),
         sessions: vec![
-            session("admin", "by password", "203.0.113.7", 20, true),
+            session("admin", Source::Password, "203.0.113.7", 20, true),
             session(
                 "ada@example.com",
-                "by SkyCMS",
+                Source::SkyCms,
                 "2001:db8:85a3::8a2e:370:7334",
                 4_000,
                 false,

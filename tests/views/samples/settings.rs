@@ -1,85 +1,19 @@
 //! Sample data for Settings → CDN.
 
-use skycms_cdn::domain::notification::EndpointKind;
+use skycms_cdn::domain::notification::{EndpointKind, Event, Tried};
 use skycms_cdn::domain::{
     AwsError, DistributionId, Partition, PastLimit, PolicyName, Step, StepOutcome, StepReport,
 };
-use skycms_cdn::store::DeliveryState;
+use skycms_cdn::store::{
+    DeliveryState, DeliveryView, Endpoint, EndpointView, HookSecretView, KeyPairView, RefusedCall,
+    SiteId, TokenView,
+};
 use skycms_cdn::web::views::*;
-use skycms_cdn::web::words::{self, Severity};
-use time::Duration;
+use skycms_cdn::web::words::Severity;
+use uuid::Uuid;
 
 use super::{ago, layout, meter};
 
-fn regions() -> Vec<RegionGroup> {
-    let group = |name: &str, partition: &str, regions: &[(&str, &str)]| RegionGroup {
-        name: name.into(),
-        partition: partition.into(),
-        regions: regions
-            .iter()
-            .map(|(code, name)| Region {
-                code: (*code).into(),
-                name: (*name).into(),
-                recommended: *code == "us-east-1",
-            })
-            .collect(),
-    };
-    vec![
-        group(
-            "AWS",
-            "aws",
-            &[
-                ("us-east-1", "US East (N. Virginia)"),
-                ("us-east-2", "US East (Ohio)"),
-                ("us-west-1", "US West (N. California)"),
-                ("us-west-2", "US West (Oregon)"),
-                ("af-south-1", "Africa (Cape Town)"),
-                ("ap-east-1", "Asia Pacific (Hong Kong)"),
-                ("ap-east-2", "Asia Pacific (Taipei)"),
-                ("ap-northeast-1", "Asia Pacific (Tokyo)"),
-                ("ap-northeast-2", "Asia Pacific (Seoul)"),
-                ("ap-northeast-3", "Asia Pacific (Osaka)"),
-                ("ap-south-1", "Asia Pacific (Mumbai)"),
-                ("ap-south-2", "Asia Pacific (Hyderabad)"),
-                ("ap-southeast-1", "Asia Pacific (Singapore)"),
-                ("ap-southeast-2", "Asia Pacific (Sydney)"),
-                ("ap-southeast-3", "Asia Pacific (Jakarta)"),
-                ("ap-southeast-4", "Asia Pacific (Melbourne)"),
-                ("ap-southeast-5", "Asia Pacific (Malaysia)"),
-                ("ap-southeast-6", "Asia Pacific (New Zealand)"),
-                ("ap-southeast-7", "Asia Pacific (Thailand)"),
-                ("ca-central-1", "Canada (Central)"),
-                ("ca-west-1", "Canada West (Calgary)"),
-                ("eu-central-1", "Europe (Frankfurt)"),
-                ("eu-central-2", "Europe (Zurich)"),
-                ("eu-north-1", "Europe (Stockholm)"),
-                ("eu-south-1", "Europe (Milan)"),
-                ("eu-south-2", "Europe (Spain)"),
-                ("eu-west-1", "Europe (Ireland)"),
-                ("eu-west-2", "Europe (London)"),
-                ("eu-west-3", "Europe (Paris)"),
-                ("il-central-1", "Israel (Tel Aviv)"),
-                ("me-central-1", "Middle East (UAE)"),
-                ("me-south-1", "Middle East (Bahrain)"),
-                ("mx-central-1", "Mexico (Central)"),
-                ("sa-east-1", "South America (São Paulo)"),
-            ],
-        ),
-        group(
-            "China",
-            "aws-cn",
-            &[
-                ("cn-north-1", "China (Beijing)"),
-                ("cn-northwest-1", "China (Ningxia)"),
-            ],
-        ),
-        group(
-            "European Sovereign Cloud",
-            "aws-eusc",
-            &[("eusc-de-east-1", "EU (Brandenburg)")],
-        ),
-    ]
-}
 fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
     SettingsForm {
         distribution_id: Field::new(distribution_id),
@@ -92,7 +26,6 @@ fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
         version: "1".into(),
         conflict: vec![],
         region: Field::new("us-east-1"),
-        regions: regions(),
     }
 }
 
@@ -181,38 +114,70 @@ pub(crate) fn hook() -> HookPage {
         key_name: Field::default(),
         key_is_home: false,
         tokens: vec![
-            Token {
-                id: "1".into(),
+            TokenView {
+                id: Uuid::from_u128(1),
                 name: "default".into(),
                 ending: "x4Zq".into(),
                 created_at: ago(1_700_000),
-                last_used: Some(ago(130)),
+                last_used_at: Some(ago(130)),
                 unrevealed: false,
             },
-            Token {
-                id: "2".into(),
+            TokenView {
+                id: Uuid::from_u128(2),
                 name: "GitHub Actions".into(),
                 ending: "9_bA".into(),
                 created_at: ago(400_000),
-                last_used: None,
+                last_used_at: None,
                 unrevealed: false,
             },
         ],
-        secrets: vec![SigningSecret {
-            id: "1".into(),
+        secrets: vec![HookSecretView {
+            id: Uuid::from_u128(1),
             created_at: ago(1_700_000),
-            last_used: Some(ago(4_000)),
+            last_used_at: Some(ago(4_000)),
             unrevealed: false,
         }],
         endpoint: "https://editor.example.com/cdn".into(),
-        keys: vec![KeyPair {
-            id: "1".into(),
+        keys: vec![KeyPairView {
+            id: Uuid::from_u128(1),
             access_key_id: "SKYCSAMPLE0000000001".into(),
             name: "SkyCMS".into(),
             everything_is_home: true,
             created_at: ago(1_700_000),
-            last_used: Some(ago(4_000)),
+            rotated_at: None,
+            last_used_at: Some(ago(4_000)),
         }],
+    }
+}
+
+pub(crate) fn refused() -> RefusedPage {
+    let call = |status, proved, reason: &str, item: Option<&str>| RefusedCall {
+        id: Uuid::from_u128(1),
+        at: ago(300),
+        site: Some(SiteId(1)),
+        proved,
+        endpoint: Endpoint::Hook,
+        status,
+        reason: reason.into(),
+        item: item.map(Into::into),
+        address: "203.0.113.7".into(),
+    };
+    RefusedPage {
+        layout: layout(Nav::Settings(Section::Refused)),
+        paging: Paging::default(),
+        calls: vec![
+            call(
+                422,
+                true,
+                "One item cannot be purged; nothing was queued. It is listed under `errors`.",
+                Some("/paths/1: * is a wildcard only at the end."),
+            ),
+            RefusedCall {
+                site: None,
+                endpoint: Endpoint::Cloudfront,
+                ..call(401, false, "This call carries no proof.", None)
+            },
+        ],
     }
 }
 
@@ -330,25 +295,12 @@ pub(crate) fn settings_errors() -> ConnectionPage {
 }
 
 pub(crate) fn notifications() -> NotificationsPage {
-    let choices = |chosen: &[&str]| {
-        let events = [
-            ("publish.completed", "A publish is completed"),
-            ("publish.failed", "A publish failed"),
-            ("site.paused", "Purging is paused"),
-        ];
-        let choice = |(name, label): (&'static str, &'static str)| EventChoice {
-            name,
-            label,
-            chosen: chosen.contains(&name),
-        };
-        events.map(choice).to_vec()
-    };
-    let endpoint = |id: &str, kind, shown: &str, off_at| EndpointRow {
-        id: id.into(),
+    let endpoint = |id, kind, shown: &str, off_at| EndpointView {
+        id: Uuid::from_u128(id),
         kind,
         shown: shown.into(),
-        events: choices(&["publish.failed"]),
-        signed: kind != "Slack",
+        events: vec![Event::PublishFailed],
+        created_at: ago(90_000),
         last_delivered: Some(ago(7_200)),
         waiting: 2,
         failing_since: Some(ago(3_600)),
@@ -356,11 +308,16 @@ pub(crate) fn notifications() -> NotificationsPage {
     };
     let body =
         r#"{ "type": "publish.failed", "data": { "site": "default", "reason": "“Too” <long>" } }"#;
-    let tried = |seconds, answer: &str, body: &str| TryRow {
-        at: ago(seconds),
-        answer: answer.into(),
-        took: Span(Duration::milliseconds(87)),
-        body: body.into(),
+    let delivery = |id, seconds| DeliveryView {
+        id: Uuid::from_u128(id),
+        endpoint: Uuid::from_u128(1),
+        webhook_id: format!("msg_01a209b{id}"),
+        event: Event::PublishCompleted,
+        happened_at: ago(seconds),
+        state: DeliveryState::Waiting,
+        body: None,
+        tries: Vec::new(),
+        next_at: Some(ago(-40)),
     };
     NotificationsPage {
         layout: layout(Nav::Settings(Section::Notifications)),
@@ -370,10 +327,10 @@ pub(crate) fn notifications() -> NotificationsPage {
             value: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
         }],
         endpoints: vec![
-            endpoint("1", "Standard Webhooks", "https://example.com/hook", None),
+            endpoint(1, EndpointKind::Standard, "https://example.com/hook", None),
             endpoint(
-                "2",
-                "Slack",
+                2,
+                EndpointKind::Slack,
                 "https://hooks.slack.com/…k3Xz",
                 Some(ago(600)),
             ),
@@ -385,37 +342,36 @@ pub(crate) fn notifications() -> NotificationsPage {
                 note: None,
             },
             kind: EndpointKind::Slack,
-            events: choices(&[]),
+            events: EventChoice::among(&[]),
             events_error: Some("Choose at least one.".into()),
         },
         deliveries: vec![
-            DeliveryRow {
-                id: "3".into(),
-                webhook_id: "msg_01a209ba".into(),
-                event: "publish.failed",
-                to: "https://example.com/hook".into(),
-                happened_at: ago(300),
-                look: words::notifications::delivery(DeliveryState::Waiting, true),
+            DeliveryView {
+                event: Event::PublishFailed,
                 body: Some(body.into()),
                 tries: vec![
-                    tried(200, "answered 500", "<html>no</html>"),
-                    tried(290, "there was no answer within 10 s", ""),
+                    Tried {
+                        at: ago(290),
+                        took_ms: 10_000,
+                        status: None,
+                        body: String::new(),
+                        trouble: Some("there was no answer within 10 s".into()),
+                    },
+                    Tried {
+                        at: ago(200),
+                        took_ms: 87,
+                        status: Some(500),
+                        body: "<html>no</html>".into(),
+                        trouble: None,
+                    },
                 ],
                 next_at: Some(ago(-60)),
-                repeatable: true,
+                ..delivery(3, 300)
             },
-            DeliveryRow {
-                id: "4".into(),
-                webhook_id: "msg_01a209bb".into(),
-                event: "publish.completed",
-                to: "https://example.com/hook".into(),
-                happened_at: ago(20),
-                look: words::notifications::delivery(DeliveryState::Waiting, false),
-                body: None,
-                tries: Vec::new(),
-                next_at: Some(ago(-40)),
-                repeatable: false,
-            },
+            delivery(4, 20),
         ],
+        paging: Paging::default(),
+        before: None,
+        opened: Some(Uuid::from_u128(3)),
     }
 }

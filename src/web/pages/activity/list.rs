@@ -32,6 +32,8 @@ pub(crate) struct ListQuery {
     ahead: String,
     /// The page that somebody wonders about.
     page: String,
+    oldest: Option<Uuid>,
+    newest: Option<Uuid>,
     before: Option<Uuid>,
     after: Option<Uuid>,
 }
@@ -46,6 +48,7 @@ impl ListQuery {
             from: day(&self.from),
             to: day(&self.to),
             ahead: self.ahead.parse().unwrap_or_default(),
+            burst: self.oldest.zip(self.newest),
         }
     }
 }
@@ -64,6 +67,7 @@ impl Filter {
             path: (!path.is_empty()).then(|| (path, meant.unwrap_or(path))),
             since: date(&self.from).map(midnight),
             until: date(&self.to).and_then(Date::next_day).map(midnight),
+            burst: self.burst,
             ..PublishFilter::default()
         }
     }
@@ -89,7 +93,7 @@ pub(crate) async fn list(
     };
     let found = state
         .store
-        .publishes(visit.site.id, wanted, PAGE_SIZE, layout.now)
+        .activity(visit.site.id, wanted, PAGE_SIZE, layout.now)
         .await?;
     let is_first = !filter.is_set() && query.before.is_none() && query.after.is_none();
     let overview = if is_first {
@@ -167,27 +171,32 @@ fn as_published(text: &str) -> Option<Vec<Item>> {
 }
 
 pub(super) fn row(publish: PublishSummary) -> PublishRow {
+    let of_one = publish.burst.is_none();
     PublishRow {
-        id: publish.id.to_string(),
+        id: publish.id,
         state: publish.state,
         received_at: publish.received_at,
+        burst: publish.burst,
         to_sent: publish
             .submitted_at
+            .filter(|_| of_one)
             .map(|at| Span(at - publish.received_at)),
         to_completed: publish
             .submitted_at
             .zip(publish.ended_at)
-            .filter(|_| publish.state == PublishState::Completed)
+            .filter(|_| of_one && publish.state == PublishState::Completed)
             .map(|(sent, ended)| Span(ended - sent)),
         held: publish
             .waiting_for
             .map(|why| words::held(&why, publish.note.as_ref())),
-        progress: progress(publish.completed_invalidations, publish.invalidations),
-        is_partly_purged: publish.state == PublishState::Failed
+        progress: progress(publish.completed_invalidations, publish.invalidations)
+            .filter(|_| of_one),
+        is_partly_purged: of_one
+            && publish.state == PublishState::Failed
             && publish.completed_invalidations > 0,
         items: publish.items,
         items_total: publish.items_total,
-        error: publish.error,
+        error: publish.error.filter(|_| of_one),
         edge: publish.edge,
         publisher: publish.publisher.as_ref().map(words::publisher),
     }

@@ -2,7 +2,7 @@
 //!
 //! It is kept in the page, sealed, as it may hold a secret. Nothing of it is stored here.
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use super::sign_in_page;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::layout::layout;
-use crate::web::pages::views::{ConfirmPage, Nav, SignInPage};
+use crate::web::pages::views::{ConfirmPage, Nav, SessionEndedPage, SignInElsewhere, SignInPage};
 use crate::web::pages::visit::html;
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
@@ -36,12 +36,8 @@ struct Kept {
     until: i64,
 }
 
-/// The sign-in in place of the page that the form would have led to; none: there is nothing to keep.
-pub(super) async fn sign_in_first(
-    state: &AppState,
-    parts: &Parts,
-    body: Body,
-) -> Result<Option<Response>> {
+/// The form, sealed; none: there is nothing to keep.
+pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<Option<String>> {
     let is_form = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -68,12 +64,34 @@ pub(super) async fn sign_in_first(
             },
         )?,
     };
+    Ok(Some(kept))
+}
+
+/// The sign-in in place of the page that the form would have led to.
+pub(super) async fn sign_in_first(state: &AppState, kept: String) -> Result<Response> {
     let page = html(&SignInPage {
         kept: Some(kept),
         by_skycms: false,
         ..sign_in_page(state).await?
     })?;
-    Ok(Some((StatusCode::UNAUTHORIZED, page).into_response()))
+    Ok((StatusCode::UNAUTHORIZED, page).into_response())
+}
+
+/// The form waits in its page until SkyCMS has signed its sender in again, in another tab.
+pub(super) fn wait_for_skycms(
+    state: &AppState,
+    parts: &Parts,
+    kept: String,
+    sign_in: SignInElsewhere,
+) -> Result<Response> {
+    let page = html(&SessionEndedPage {
+        layout: layout(state, None, Nav::Elsewhere),
+        path: format!("{}?{QUERY}", state.public.below(parts.uri.path())),
+        is_still_ended: parts.uri.query() == Some(QUERY),
+        sign_in,
+        kept,
+    })?;
+    Ok((StatusCode::UNAUTHORIZED, page).into_response())
 }
 
 /// Asks whether to send the form now that its sender is signed in; none: it is not kept any more.
@@ -96,12 +114,12 @@ pub(super) async fn taken_out(state: &AppState, parts: &mut Parts, body: Body) -
     if parts.method != Method::POST || parts.uri.query() != Some(QUERY) {
         return Ok(body);
     }
-    let gone = || Error::BadRequest(words::NO_LONGER_KEPT.to_owned());
-    let bytes: Bytes = to_bytes(body, 2 * LARGEST).await.map_err(|_| gone())?;
+    let bytes = to_bytes(body, 2 * LARGEST).await;
+    let bytes = bytes.map_err(|_| Error::FormExpired)?;
     let kept = field(parts, &bytes)
         .and_then(|kept| open(state, &kept))
         .filter(|kept| kept.path == state.public.below(parts.uri.path()))
-        .ok_or_else(gone)?;
+        .ok_or(Error::FormExpired)?;
     let length = HeaderValue::from(kept.form.len());
     parts.headers.insert(header::CONTENT_LENGTH, length);
     Ok(kept.form.into())

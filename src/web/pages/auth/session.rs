@@ -21,6 +21,7 @@ use crate::store::{Beginning, Role, Session, Source, TokenHash, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::signed_in::{Reader, SignedIn};
+use crate::web::pages::views::SignInElsewhere;
 use crate::web::pages::visit::see;
 use crate::web::pages::words::account as words;
 use crate::web::skycms::Word;
@@ -89,7 +90,10 @@ pub(crate) async fn require(
     let client = ClientAddress::of(&parts, &state);
     let (user, answer) = match signed_in(&state, &parts.headers, client).await {
         Err(error) => (None, error.into_response()),
-        Ok(None) => (None, ask_to_sign_in(&state, &parts, body).await),
+        Ok(None) => (
+            None,
+            ask_to_sign_in(&state, &parts, body).await.into_response(),
+        ),
         Ok(Some(mut user)) => match let_in(&state, &mut parts, needed, &mut user).await {
             Err(error) => (Some(user), error.into_response()),
             Ok(()) => {
@@ -133,56 +137,61 @@ async fn site_in_address(parts: &mut Parts) -> Option<String> {
         .and_then(|Path(mut params)| params.remove("site"))
 }
 
-/// A page leads to the sign-in and back, and a form has it in its place; a frame is SkyCMS's to
-/// open again.
-async fn ask_to_sign_in(state: &AppState, parts: &Parts, body: Body) -> Response {
+/// A page leads to the sign-in and back; a form is kept until its sender has signed in; a frame is
+/// SkyCMS's to open again.
+async fn ask_to_sign_in(state: &AppState, parts: &Parts, body: Body) -> Result<Response> {
     if asks_for_events(&parts.headers) {
-        return Error::NotSignedIn.into_response();
+        return Err(Error::NotSignedIn);
     }
     if is_frame(&parts.headers) || cookie(state, &parts.headers, FRAMED).is_some() {
-        return Error::FrameEnded.into_response();
+        let kept = kept::keep(state, parts, body).await?;
+        let kept = kept.ok_or(Error::FrameEnded)?;
+        return kept::wait_for_skycms(state, parts, kept, SignInElsewhere::default());
     }
+    let device = known_device(state, &parts.headers).await?;
+    let kept = match (&state.skycms, &device) {
+        (None, None) => None,
+        _ => kept::keep(state, parts, body).await?,
+    };
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let path = match parts.method {
         Method::GET => state.public.below(path),
         _ => "/",
     };
-    let mut why_not = None;
+    let mut elsewhere = SignInElsewhere {
+        by_password: device.is_some(),
+        ..SignInElsewhere::default()
+    };
     if let Some(skycms) = &state.skycms {
-        why_not = Some(match skycms.word(&parts.headers).await {
+        match skycms.word(&parts.headers).await {
             Word::Leads(address) => {
                 let next = format!("{}{path}", state.public.prefix);
-                return Redirect::to(&skycms.way_in(&address, &next)).into_response();
+                elsewhere.address = Some(skycms.way_in(&address, &next));
             }
-            Word::IsSilent => words::WhyNot::Silent,
-            Word::ProvesNothing => words::WhyNot::ProvesNothing,
-            Word::Is(_) | Word::Refuses => words::WhyNot::Refused,
-        });
+            Word::IsSilent => elsewhere.why_not = Some(words::WhyNot::Silent),
+            Word::ProvesNothing => elsewhere.why_not = Some(words::WhyNot::ProvesNothing),
+            Word::Is(_) | Word::Refuses => elsewhere.why_not = Some(words::WhyNot::Refused),
+        }
     }
-    match keep(state, parts, body).await {
-        Ok(Some(sign_in)) => return sign_in,
-        Ok(None) => {}
-        Err(error) => return error.into_response(),
+    if let Some(kept) = kept {
+        return match state.skycms {
+            Some(_) => kept::wait_for_skycms(state, parts, kept, elsewhere),
+            None => kept::sign_in_first(state, kept).await,
+        };
+    }
+    if let Some(address) = elsewhere.address {
+        return Ok(Redirect::to(&address).into_response());
     }
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     if path.len() > 1 {
         query.append_pair("next", path);
     }
-    if let Some(why_not) = why_not {
+    if let Some(why_not) = elsewhere.why_not {
         query.append_pair("skycms", why_not.into());
     }
     let query = query.finish();
     let mark = if query.is_empty() { "" } else { "?" };
-    see(state, &format!("/sign-in{mark}{query}"))
-}
-
-/// Keeps a form, if the browser has signed in before: strangers have no session that could have
-/// ended meanwhile.
-async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<Option<Response>> {
-    match known_device(state, &parts.headers).await? {
-        Some(_) => kept::sign_in_first(state, parts, body).await,
-        None => Ok(None),
-    }
+    Ok(see(state, &format!("/sign-in{mark}{query}")))
 }
 
 /// Whether a script asks, which reads server-sent events.

@@ -10,7 +10,7 @@ use crate::domain::AuditAction;
 use crate::store::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::pages::views::{Flash, Nav, SessionRow, SessionsPage};
+use crate::web::pages::views::{Flash, Nav, SessionsPage};
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
@@ -41,25 +41,13 @@ pub(crate) async fn show(
 ) -> Result<Response> {
     let (issuer, now) = (state.issuer(), state.clock.now());
     let (of, own) = (own_only(&visitor), visitor.user.token.as_ref());
-    let found = state.store.sessions(of, own, issuer.as_ref(), now).await?;
+    let sessions = state.store.sessions(of, own, issuer.as_ref(), now).await?;
     let mut layout = visitor.layout(Nav::Elsewhere);
     let done = notice.done.as_deref();
     layout.flash = done.and_then(words::ended).map(Flash::from);
     html(&SessionsPage {
-        has_others: found.iter().any(|session| !session.is_own),
-        sessions: found
-            .into_iter()
-            .map(|session| SessionRow {
-                id: session.id.to_string(),
-                user: session.user,
-                role: words::role(session.role),
-                by: words::signed_in_by(session.source),
-                began_at: session.began_at,
-                used_at: session.used_at,
-                from: session.address,
-                is_own: session.is_own,
-            })
-            .collect(),
+        has_others: sessions.iter().any(|session| !session.is_own),
+        sessions,
         layout,
     })
 }

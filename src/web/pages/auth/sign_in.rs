@@ -64,7 +64,7 @@ pub(crate) async fn show(
 ) -> Result<Response> {
     let why_not: Option<words::WhyNot> = onward.skycms.and_then(|why| why.parse().ok());
     html(&SignInPage {
-        error: why_not.map(|why| words::not_by_skycms(why).to_owned()),
+        error: why_not.map(|why| words::not_by_skycms(&why).to_owned()),
         next: onward.next.filter(|next| is_ours(next)),
         ..sign_in_page(&state).await?
     })

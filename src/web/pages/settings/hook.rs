@@ -11,9 +11,7 @@ use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::Press;
-use crate::web::pages::views::{
-    ConfirmPage, Field, HookPage, KeyPair, Nav, Revealed, Section, SigningSecret, Token,
-};
+use crate::web::pages::views::{ConfirmPage, Field, HookPage, Nav, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::Question;
 use crate::web::state::AppState;
@@ -70,19 +68,20 @@ pub(super) async fn refuse(
     refused(page)
 }
 
-/// Asks before something ends that a publisher may be using.
+/// Asks before something ends that somebody may be using.
 pub(super) fn ask(
     visit: &Visit,
+    section: Section,
     question: Question,
     path: String,
     fields: Vec<(&'static str, String)>,
 ) -> Result<Response> {
     html(&ConfirmPage {
-        layout: visit.layout(Nav::Settings(Section::Hook)),
+        layout: visit.layout(Nav::Settings(section)),
         question,
         path: path.into(),
         fields,
-        cancel: Section::Hook.path(),
+        cancel: section.path(),
     })
 }
 
@@ -113,45 +112,17 @@ async fn page(
     notice: Option<&Notice>,
     revealed: Vec<Revealed>,
 ) -> Result<HookPage> {
-    let site = &visit.site;
-    let tokens = state.store.tokens(site.id).await?.into_iter();
-    let secrets = state.store.hook_secrets(site.id).await?.into_iter();
-    let keys = state.store.key_pairs(site.id).await?.into_iter();
+    let (store, site) = (&state.store, &visit.site);
     Ok(HookPage {
         layout: layout(visit, Section::Hook, notice),
         url: state.hook_url(site),
         endpoint: state.public.to_string(),
-        keys: keys
-            .map(|pair| KeyPair {
-                id: pair.id.to_string(),
-                access_key_id: pair.access_key_id,
-                name: pair.name,
-                everything_is_home: pair.everything_is_home,
-                created_at: pair.rotated_at.unwrap_or(pair.created_at),
-                last_used: pair.last_used_at,
-            })
-            .collect(),
+        keys: store.key_pairs(site.id).await?,
         revealed,
         token_name: Field::default(),
         key_name: Field::default(),
         key_is_home: false,
-        tokens: tokens
-            .map(|token| Token {
-                id: token.id.to_string(),
-                name: token.name,
-                ending: token.ending,
-                created_at: token.created_at,
-                last_used: token.last_used_at,
-                unrevealed: token.unrevealed,
-            })
-            .collect(),
-        secrets: secrets
-            .map(|secret| SigningSecret {
-                id: secret.id.to_string(),
-                created_at: secret.created_at,
-                last_used: secret.last_used_at,
-                unrevealed: secret.unrevealed,
-            })
-            .collect(),
+        tokens: store.tokens(site.id).await?,
+        secrets: store.hook_secrets(site.id).await?,
     })
 }

@@ -14,7 +14,7 @@ use crate::store::KeyPairView;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::OnceKey;
-use crate::web::pages::views::{Field, Revealed};
+use crate::web::pages::views::{Field, Revealed, Section};
 use crate::web::pages::visit::{Confirmation, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
@@ -81,7 +81,7 @@ pub(crate) async fn rotate(
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
         let path = format!("/settings/cdn/keys/{id}/rotate");
-        return ask(&visit, question, path, fields);
+        return ask(&visit, Section::Hook, question, path, fields);
     }
     let fresh = fresh_key_pair(&state.clock).secret;
     let values = ["rotate", &id.to_string()];
@@ -114,7 +114,7 @@ pub(crate) async fn revoke(
     if !answer.is_given() {
         let question = words::revoke_key_pair(&pair.name, pair.last_used_at, state.clock.now());
         let path = format!("/settings/cdn/keys/{id}/revoke");
-        return ask(&visit, question, path, confirmed());
+        return ask(&visit, Section::Hook, question, path, confirmed());
     }
     state.store.revoke_key_pair(visit.site.id, id).await?;
     let detail = format!("{}, {}", pair.access_key_id, pair.name);

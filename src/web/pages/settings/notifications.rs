@@ -1,24 +1,27 @@
 //! Where notifications go, and what was sent there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use time::Duration;
+use uuid::Uuid;
 
+use super::hook::ask;
 use super::page::{Notice, layout};
-use super::tokens::Numbered;
+use super::tokens::{Numbered, confirmed};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
-use crate::store::{DeliveryView, EndpointView, MAX_ENDPOINTS, NewEndpoint};
+use crate::store::{MAX_ENDPOINTS, NewEndpoint, Page};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
+use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
-    DeliveryRow, EndpointForm, EndpointRow, EventChoice, Field, NotificationsPage, Revealed,
-    Section, Span, TryRow,
+    EndpointForm, EventChoice, Field, NotificationsPage, Paging, Revealed, Section,
 };
-use crate::web::pages::visit::{Visit, html, refused};
+use crate::web::pages::visit::{Confirmation, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
 use crate::web::state::AppState;
 
@@ -28,53 +31,82 @@ const SOON: Duration = Duration::seconds(10);
 /// Fields by name: each event has one of its own.
 type Fields = BTreeMap<String, String>;
 
+/// How many deliveries a page lists.
+const LISTED: usize = 15;
+
+/// What to show.
+#[derive(Default, Deserialize)]
+pub(crate) struct Wanted {
+    #[serde(flatten)]
+    notice: Notice,
+    /// Only deliveries older than this one.
+    before: Option<Uuid>,
+    /// The delivery whose request and answers are shown.
+    delivery: Option<Uuid>,
+}
+
 /// `GET /settings/cdn/notifications`.
 pub(crate) async fn show(
     State(state): State<AppState>,
     visit: Visit,
-    Query(notice): Query<Notice>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Response> {
-    html(&page(&state, &visit, Some(&notice), blank(), Vec::new()).await?)
+    html(&page(&state, &visit, wanted, blank(), Vec::new()).await?)
+}
+
+/// The form of a new endpoint.
+#[derive(Deserialize)]
+pub(crate) struct NewFields {
+    #[serde(default)]
+    once: OnceKey,
+    #[serde(flatten)]
+    others: Fields,
 }
 
 /// `POST /settings/cdn/notifications`: adds an endpoint, and shows its secret, this once.
 pub(crate) async fn create(
     State(state): State<AppState>,
     visit: Visit,
-    Form(fields): Form<Fields>,
+    Form(NewFields { once, others }): Form<NewFields>,
 ) -> Result<Response> {
-    let text = |name| fields.get(name).cloned().unwrap_or_default();
+    let text = |name| others.get(name).cloned().unwrap_or_default();
     let url = EndpointUrl::parse(&text("url"), state.allow_private_targets);
     let kind = text("kind").parse().unwrap_or_default();
-    let events = chosen(&fields);
+    let events = chosen(&others);
     let mut typed = EndpointForm {
         url: Field::typed(text("url"), url.as_ref().err().map(ToString::to_string)),
         kind,
-        events: choices(&events),
+        events: EventChoice::among(&events),
         events_error: events.is_empty().then(|| words::NO_EVENTS.to_owned()),
     };
     let url = match url {
         Ok(url) if !events.is_empty() => url,
-        _ => return refused(page(&state, &visit, None, typed, Vec::new()).await?),
+        _ => return refused(page(&state, &visit, Wanted::default(), typed, Vec::new()).await?),
     };
-    let secret = (kind == EndpointKind::Standard).then(|| HookSecret::text(*state.clock.random()));
-    let endpoint = NewEndpoint {
-        id: state.clock.id(),
-        kind,
-        url,
-        secret,
-        events,
-    };
-    let (site, now) = (visit.site.id, state.clock.now());
-    if !state.store.add_endpoint(site, &endpoint, now).await? {
-        typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
-        return refused(page(&state, &visit, None, typed, Vec::new()).await?);
+    let values = ["endpoint", visit.site.name.as_str(), &text("url")];
+    let secret = HookSecret::text(*state.clock.random());
+    let (secret, is_first) = once.answer(&state, &values, secret).await?;
+    let is_signed = kind == EndpointKind::Standard;
+    if is_first {
+        let endpoint = NewEndpoint {
+            id: state.clock.id(),
+            kind,
+            url,
+            secret: is_signed.then(|| secret.clone()),
+            events,
+        };
+        let (site, now) = (visit.site.id, state.clock.now());
+        if !state.store.add_endpoint(site, &endpoint, now).await? {
+            typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
+            return refused(page(&state, &visit, Wanted::default(), typed, Vec::new()).await?);
+        }
+        let detail = Some(endpoint.url.shown());
+        visit.audit(AuditAction::AddedEndpoint, detail).await?;
     }
-    let detail = Some(endpoint.url.shown());
-    visit.audit(AuditAction::AddedEndpoint, detail).await?;
-    match &endpoint.secret {
-        Some(secret) => reveal(&state, &visit, secret).await,
-        None => Ok(visit.see("/settings/cdn/notifications?done=endpoint")),
+    if is_signed {
+        reveal(&state, &visit, &secret).await
+    } else {
+        Ok(visit.see("/settings/cdn/notifications?done=endpoint"))
     }
 }
 
@@ -96,22 +128,35 @@ pub(crate) async fn choose(
     done(&visit, AuditAction::ChangedEndpoint, shown, "endpoint").await
 }
 
-/// `POST /settings/cdn/notifications/{id}/rotate`: gives it another secret and shows that, this once.
+/// `POST /settings/cdn/notifications/{id}/rotate`: asks first; then gives it another secret and
+/// shows that, this once.
 pub(crate) async fn rotate(
     State(state): State<AppState>,
     visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
+    Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    if !answer.is_given() {
+        let question = words::rotate(&shown(&state, &visit, id).await?);
+        let mut fields = confirmed();
+        fields.push(("once", state.clock.id().to_string()));
+        let path = format!("/settings/cdn/notifications/{id}/rotate");
+        return ask(&visit, Section::Notifications, question, path, fields);
+    }
+    let values = ["rotate", &id.to_string()];
     let secret = HookSecret::text(*state.clock.random());
+    let (secret, is_first) = answer.once.answer(&state, &values, secret).await?;
     let site = visit.site.id;
     let shown = state
         .store
         .rotate_endpoint_secret(site, id, &secret)
         .await?;
     let detail = Some(shown.ok_or(Error::NotFound)?);
-    visit
-        .audit(AuditAction::RotatedEndpointSecret, detail)
-        .await?;
+    if is_first {
+        visit
+            .audit(AuditAction::RotatedEndpointSecret, detail)
+            .await?;
+    }
     reveal(&state, &visit, &secret).await
 }
 
@@ -144,12 +189,18 @@ pub(crate) async fn switch_on(
     .await
 }
 
-/// `POST /settings/cdn/notifications/{id}/remove`.
+/// `POST /settings/cdn/notifications/{id}/remove`: asks first.
 pub(crate) async fn remove(
     State(state): State<AppState>,
     visit: Visit,
     Path(Numbered { id }): Path<Numbered>,
+    Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    if !answer.is_given() {
+        let question = words::remove(&shown(&state, &visit, id).await?);
+        let path = format!("/settings/cdn/notifications/{id}/remove");
+        return ask(&visit, Section::Notifications, question, path, confirmed());
+    }
     let shown = state.store.remove_endpoint(visit.site.id, id).await?;
     done(
         &visit,
@@ -158,6 +209,14 @@ pub(crate) async fn remove(
         "endpoint-removed",
     )
     .await
+}
+
+/// As much of an endpoint's address as may be shown.
+async fn shown(state: &AppState, visit: &Visit, id: Uuid) -> Result<String> {
+    let endpoints = state.store.endpoints(visit.site.id).await?;
+    let mut endpoints = endpoints.into_iter();
+    let endpoint = endpoints.find(|endpoint| endpoint.id == id);
+    Ok(endpoint.ok_or(Error::NotFound)?.shown)
 }
 
 /// `POST /settings/cdn/deliveries/{id}/again`: “Send again”.
@@ -190,44 +249,49 @@ async fn reveal(state: &AppState, visit: &Visit, secret: &SecretString) -> Resul
         name: words::SIGNING_SECRET.into(),
         value: secret.expose_secret().to_owned(),
     };
-    html(&page(state, visit, None, blank(), vec![revealed]).await?)
+    html(&page(state, visit, Wanted::default(), blank(), vec![revealed]).await?)
 }
 
 async fn page(
     state: &AppState,
     visit: &Visit,
-    notice: Option<&Notice>,
+    Wanted {
+        notice,
+        before,
+        delivery,
+    }: Wanted,
     form: EndpointForm,
     revealed: Vec<Revealed>,
 ) -> Result<NotificationsPage> {
     let (store, site) = (&state.store, visit.site.id);
-    let endpoints = store.endpoints(site).await?;
-    let deliveries = store.deliveries(site).await?;
-    let names: HashMap<_, _> = endpoints
-        .iter()
-        .map(|endpoint| {
-            (
-                endpoint.id,
-                (endpoint.shown.clone(), endpoint.off_at.is_none()),
-            )
-        })
-        .collect();
-    let mut layout = layout(visit, Section::Notifications, notice);
+    let mut deliveries = store.deliveries(site).await?;
+    let mut layout = layout(visit, Section::Notifications, Some(&notice));
     let soon = layout.now + SOON;
     layout.pending = deliveries
         .iter()
         .any(|delivery| delivery.next_at.is_some_and(|at| at <= soon));
+    if before.is_some() || delivery.is_some() {
+        layout.address = None;
+    }
+    if let Some(before) = before {
+        let place = deliveries.iter().position(|other| other.id == before);
+        deliveries.drain(..place.map_or(deliveries.len(), |place| place + 1));
+    }
+    let more = deliveries.len() > LISTED;
+    deliveries.truncate(LISTED);
+    let deliveries = Page {
+        next: deliveries.last().map(|last| last.id).filter(|_| more),
+        previous: before,
+        items: deliveries,
+    };
     Ok(NotificationsPage {
         revealed,
-        endpoints: endpoints.into_iter().map(endpoint_row).collect(),
+        endpoints: store.endpoints(site).await?,
         form,
-        deliveries: deliveries
-            .into_iter()
-            .map(|delivery| {
-                let to = names.get(&delivery.endpoint).cloned().unwrap_or_default();
-                delivery_row(delivery, to)
-            })
-            .collect(),
+        paging: Paging::of::<_, &str>(&deliveries, &[]),
+        before,
+        opened: delivery,
+        deliveries: deliveries.items,
         layout,
     })
 }
@@ -238,7 +302,7 @@ fn blank() -> EndpointForm {
     EndpointForm {
         url: Field::default(),
         kind: EndpointKind::default(),
-        events: choices(&trouble.collect::<Vec<_>>()),
+        events: EventChoice::among(&trouble.collect::<Vec<_>>()),
         events_error: None,
     }
 }
@@ -246,64 +310,4 @@ fn blank() -> EndpointForm {
 fn chosen(fields: &Fields) -> Vec<Event> {
     let is_chosen = |event: &Event| fields.contains_key(event.into_str());
     Event::CHOICE.into_iter().filter(is_chosen).collect()
-}
-
-fn choices(chosen: &[Event]) -> Vec<EventChoice> {
-    let choice = |event: Event| EventChoice {
-        name: event.into_str(),
-        label: words::event(event),
-        chosen: chosen.contains(&event),
-    };
-    Event::CHOICE.into_iter().map(choice).collect()
-}
-
-fn endpoint_row(endpoint: EndpointView) -> EndpointRow {
-    EndpointRow {
-        id: endpoint.id.to_string(),
-        kind: words::kind(endpoint.kind),
-        shown: endpoint.shown,
-        events: choices(&endpoint.events),
-        signed: endpoint.kind == EndpointKind::Standard,
-        last_delivered: endpoint.last_delivered,
-        waiting: endpoint.waiting.unsigned_abs(),
-        failing_since: endpoint.failing_since,
-        off_at: endpoint.off_at,
-    }
-}
-
-fn delivery_row(delivery: DeliveryView, (to, is_on): (String, bool)) -> DeliveryRow {
-    DeliveryRow {
-        id: delivery.id.to_string(),
-        webhook_id: delivery.webhook_id,
-        event: delivery.event.into_str(),
-        to,
-        happened_at: delivery.happened_at,
-        look: words::delivery(delivery.state, !delivery.tries.is_empty()),
-        repeatable: is_on && delivery.body.is_some(),
-        body: delivery.body.as_deref().map(indented),
-        tries: delivery
-            .tries
-            .into_iter()
-            .rev()
-            .map(|tried| TryRow {
-                at: tried.at,
-                answer: words::answer(tried.status, tried.trouble.as_deref()),
-                took: Span(took(tried.took_ms)),
-                body: tried.body,
-            })
-            .collect(),
-        next_at: delivery.next_at,
-    }
-}
-
-fn took(milliseconds: u64) -> Duration {
-    Duration::milliseconds(i64::try_from(milliseconds).unwrap_or(i64::MAX))
-}
-
-/// JSON as people read it.
-fn indented(body: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(body)
-        .ok()
-        .and_then(|value| serde_json::to_string_pretty(&value).ok())
-        .unwrap_or_else(|| body.to_owned())
 }

@@ -14,7 +14,7 @@ use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
 /// What was just done, told once after a redirect.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct Notice {
     done: Option<String>,
 }

@@ -2,37 +2,43 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use serde::Deserialize;
+use uuid::Uuid;
 
 use super::page::layout;
-use crate::store::Endpoint;
+use crate::store::Page;
 use crate::web::http::error::Result;
-use crate::web::pages::views::{RefusedPage, RefusedRow, Section};
+use crate::web::http::extract::Query;
+use crate::web::pages::views::{PAGE_SIZE, Paging, RefusedPage, Section};
 use crate::web::pages::visit::{Visit, html};
-use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
+#[derive(Deserialize)]
+pub(crate) struct ListQuery {
+    before: Option<Uuid>,
+}
+
 /// `GET /settings/cdn/refused`, newest first.
-pub(crate) async fn show(State(state): State<AppState>, visit: Visit) -> Result<Response> {
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    visit: Visit,
+    Query(ListQuery { before }): Query<ListQuery>,
+) -> Result<Response> {
     let layout = layout(&visit, Section::Refused, None);
     // What named no site is shown to those who look after all of them.
     let sees_all = layout.manages_sites();
-    let calls = state.store.refused_calls(visit.site.id, sees_all).await?;
+    let mut calls = state.store.refused_calls(visit.site.id, sees_all).await?;
+    calls.retain(|call| before.is_none_or(|before| call.id < before));
+    let more = calls.len() > usize::from(PAGE_SIZE);
+    calls.truncate(PAGE_SIZE.into());
+    let page = Page {
+        next: calls.last().map(|call| call.id).filter(|_| more),
+        previous: before,
+        items: calls,
+    };
     html(&RefusedPage {
-        calls: calls
-            .into_iter()
-            .map(|call| RefusedRow {
-                at: call.at,
-                status: call.status.cast_unsigned(),
-                endpoint: match call.endpoint {
-                    Endpoint::Hook => words::HOOK,
-                    Endpoint::Cloudfront => words::CLOUDFRONT_API,
-                },
-                caller: words::caller(call.proved, call.site.is_some()),
-                reason: call.reason,
-                item: call.item,
-                from: call.address,
-            })
-            .collect(),
+        paging: Paging::of::<_, &str>(&page, &[]),
+        calls: page.items,
         layout,
     })
 }

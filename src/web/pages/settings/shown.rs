@@ -1,15 +1,13 @@
 //! Settings as the page shows them.
 
-use strum::VariantArray as _;
-
 use crate::domain::{
-    Credentials, Field, FieldErrors, Partition, PublisherHost, Publishing, Region, Settings,
-    SettingsForm, Spending,
+    Credentials, Field, FieldErrors, PublisherHost, Publishing, Region, Settings, SettingsForm,
+    Spending,
 };
 use crate::store::{SavedSettings, Slot};
 use crate::web::pages::views::{
-    self, ActiveSettings, CredentialsKind, DraftSettings, PublishingForm, RegionGroup,
-    SpendingForm, TestResult, Tested,
+    self, ActiveSettings, CredentialsKind, DraftSettings, PublishingForm, SpendingForm, TestResult,
+    Tested,
 };
 use crate::web::pages::words::settings as words;
 
@@ -62,7 +60,6 @@ pub(crate) fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
         conflict: Vec::new(),
         trouble: None,
         region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
-        regions: regions(),
     }
 }
 
@@ -92,26 +89,7 @@ pub(crate) fn typed_form(
         trouble: None,
         secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
         region: field(Field::Region),
-        regions: regions(),
     }
-}
-
-fn regions() -> Vec<RegionGroup> {
-    Partition::VARIANTS
-        .iter()
-        .map(|partition| RegionGroup {
-            name: partition.label().to_owned(),
-            partition: partition.into_str().to_owned(),
-            regions: partition
-                .regions()
-                .map(|region| views::Region {
-                    code: region.code().to_owned(),
-                    name: region.name().to_owned(),
-                    recommended: region == Region::RECOMMENDED,
-                })
-                .collect(),
-        })
-        .collect()
 }
 
 /// The result of a test, if there was one.

@@ -13,7 +13,7 @@ use crate::store::FormHash;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::{OnceKey, Press};
-use crate::web::pages::views::{Field, Revealed};
+use crate::web::pages::views::{Field, Revealed, Section};
 use crate::web::pages::visit::{Confirmation, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
@@ -101,7 +101,7 @@ pub(crate) async fn revoke_token(
     if !answer.is_given() {
         let question = words::revoke_token(&token.name, &token.ending, token.last_used_at, now);
         let path = format!("/settings/cdn/tokens/{id}/revoke");
-        return ask(&visit, question, path, confirmed());
+        return ask(&visit, Section::Hook, question, path, confirmed());
     }
     // A second press finds it revoked, which is what was asked for.
     state.store.revoke_token(site, id, now).await?;
@@ -164,7 +164,7 @@ pub(crate) async fn revoke_secret(
     if !answer.is_given() {
         let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
         let path = format!("/settings/cdn/secrets/{id}/revoke");
-        return ask(&visit, question, path, confirmed());
+        return ask(&visit, Section::Hook, question, path, confirmed());
     }
     state.store.revoke_hook_secret(site, id).await?;
     revoked(&state, &visit, AuditAction::RevokedSecret, id.to_string()).await

@@ -2,12 +2,13 @@ use askama::Template;
 use time::OffsetDateTime;
 
 use super::{activity::Paging, assets::VERSION, layout::Layout, parts::Aria};
+use crate::store::ListedSession;
+use crate::web::pages::words::account::{self as words, WhyNot};
 
 /// Sign-in. Form: `POST …/sign-in` with `username`, `password` and, if set, `next`.
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 pub struct SignInPage {
-    /// What every page shares.
     pub layout: Layout,
     /// `username` as typed.
     pub username: String,
@@ -23,13 +24,38 @@ pub struct SignInPage {
     pub by_skycms: bool,
 }
 
+/// A form came after a session of SkyCMS had ended: it waits in this page, sealed, and is posted to
+/// `path` again.
+#[derive(Template)]
+#[template(path = "session_ended.html")]
+pub struct SessionEndedPage {
+    pub layout: Layout,
+    /// Where the form goes, after the root.
+    pub path: String,
+    /// `kept`: the form.
+    pub kept: String,
+    /// It was sent again too soon.
+    pub is_still_ended: bool,
+    pub sign_in: SignInElsewhere,
+}
+
+/// Where somebody signs in whom SkyCMS signed in before.
+#[derive(Clone, Debug, Default)]
+pub struct SignInElsewhere {
+    /// SkyCMS's own sign-in; none: its frame has to be opened again.
+    pub address: Option<String>,
+    /// Why SkyCMS signs nobody in right now.
+    pub why_not: Option<WhyNot>,
+    /// A password of this service has been used in this browser.
+    pub by_password: bool,
+}
+
 /// Choosing the admin's password by the one-time link. The form posts to the address it was opened
 /// with (whose query has the token, so that it need not be in the page) `new_password` and
 /// `repeat_password`.
 #[derive(Template)]
 #[template(path = "set_up.html")]
 pub struct SetUpPage {
-    /// What every page shares.
     pub layout: Layout,
     /// What is wrong with `new_password`.
     pub new_error: Option<String>,
@@ -48,7 +74,6 @@ impl SetUpPage {
 #[derive(Template)]
 #[template(path = "password.html")]
 pub struct PasswordPage {
-    /// What every page shares.
     pub layout: Layout,
     /// What is wrong with `current_password`.
     pub current_error: Option<String>,
@@ -73,7 +98,6 @@ impl PasswordPage {
 #[derive(Template)]
 #[template(path = "second_step.html")]
 pub struct SecondStepPage {
-    /// What every page shares.
     pub layout: Layout,
     /// What an authenticator app would share; none: one does already.
     pub new: Option<NewSecondStep>,
@@ -95,40 +119,17 @@ pub struct NewSecondStep {
 #[derive(Template)]
 #[template(path = "sessions.html")]
 pub struct SessionsPage {
-    /// What every page shares.
     pub layout: Layout,
-    /// The sessions, the latest used first.
-    pub sessions: Vec<SessionRow>,
+    /// The latest used first.
+    pub sessions: Vec<ListedSession>,
     /// There are others than the reader's.
     pub has_others: bool,
-}
-
-/// A session.
-#[derive(Clone, Debug)]
-pub struct SessionRow {
-    /// Its name in addresses.
-    pub id: String,
-    /// Who.
-    pub user: String,
-    /// What they may do.
-    pub role: &'static str,
-    /// How they signed in: “by password”.
-    pub by: &'static str,
-    /// When they signed in.
-    pub began_at: OffsetDateTime,
-    /// When it was last used.
-    pub used_at: OffsetDateTime,
-    /// From where they signed in.
-    pub from: String,
-    /// It is the reader's own.
-    pub is_own: bool,
 }
 
 /// Who changed, tested, removed or revealed what.
 #[derive(Template)]
 #[template(path = "audit.html")]
 pub struct AuditPage {
-    /// What every page shares.
     pub layout: Layout,
     /// `?search=…`.
     pub search: String,
@@ -141,9 +142,7 @@ pub struct AuditPage {
 /// An entry of the audit.
 #[derive(Clone, Debug)]
 pub struct AuditEntry {
-    /// When.
     pub at: OffsetDateTime,
-    /// Who.
     pub who: String,
     /// How they signed in: “by password”.
     pub by: Option<&'static str>,

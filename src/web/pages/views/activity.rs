@@ -11,14 +11,13 @@ use super::{
 };
 use crate::domain::edge::EdgeState;
 use crate::domain::{PublishState, Quota, Quotas};
-use crate::store::Page;
+use crate::store::{Burst, Page, Workload};
 use crate::web::pages::words;
 
 /// What was published, newest first.
 #[derive(Template)]
 #[template(path = "activity.html")]
 pub struct ActivityPage {
-    /// What every page shares.
     pub layout: Layout,
     /// “Is my page live?”, answered.
     pub live: Option<LivePage>,
@@ -50,7 +49,6 @@ pub struct LivePage {
 /// The query of the list: `?state=…&path=…`.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// `state`.
     pub state: Option<PublishState>,
     /// `path`: part of an item.
     pub path: String,
@@ -60,18 +58,21 @@ pub struct Filter {
     pub to: String,
     /// `ahead`: the minutes that the reader's clock is ahead of UTC.
     pub ahead: i16,
+    /// `oldest` and `newest`: only a burst.
+    pub burst: Option<(Uuid, Uuid)>,
 }
 
 impl Filter {
     pub(crate) fn is_set(&self) -> bool {
         self.state.is_some()
+            || self.burst.is_some()
             || [&self.path, &self.from, &self.to]
                 .iter()
                 .any(|text| !text.is_empty())
     }
 
     /// It again, as pairs of a query.
-    pub(crate) fn pairs(&self) -> [(&'static str, String); 5] {
+    pub(crate) fn pairs(&self) -> [(&'static str, String); 7] {
         let ahead = match (self.ahead, self.from.as_str(), self.to.as_str()) {
             (0, _, _) | (_, "", "") => String::new(),
             (ahead, ..) => ahead.to_string(),
@@ -85,19 +86,44 @@ impl Filter {
             ("from", self.from.clone()),
             ("to", self.to.clone()),
             ("ahead", ahead),
+            (
+                "oldest",
+                self.burst
+                    .map_or_else(String::new, |(id, _)| id.to_string()),
+            ),
+            (
+                "newest",
+                self.burst
+                    .map_or_else(String::new, |(_, id)| id.to_string()),
+            ),
         ]
     }
 
-    /// The same list as a table, after the address of the pages.
-    fn table(&self) -> String {
+    /// The list at `path`, after the base.
+    fn at(&self, path: &str) -> String {
         let pairs = self.pairs();
         let set = pairs.iter().filter(|(_, value)| !value.is_empty());
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(set);
         match query.finish().as_str() {
-            "" => "/activity.csv".to_owned(),
-            query => format!("/activity.csv?{query}"),
+            "" => path.to_owned(),
+            query => format!("{path}?{query}"),
         }
+    }
+
+    /// The same list as a table.
+    fn table(&self) -> String {
+        self.at("/activity.csv")
+    }
+
+    /// What of it is a burst, one by one.
+    fn of_burst(&self, newest: &Uuid, burst: &Burst) -> String {
+        let burst = Some((burst.oldest, *newest));
+        Self {
+            burst,
+            ..self.clone()
+        }
+        .at("/activity")
     }
 
     fn is(&self, state: &PublishState) -> bool {
@@ -108,9 +134,7 @@ impl Filter {
 /// Queries of the neighbouring pages, without `?`, already encoded: `after=…&state=failed`.
 #[derive(Clone, Debug, Default)]
 pub struct Paging {
-    /// The newer page.
     pub newer: Option<String>,
-    /// The older page.
     pub older: Option<String>,
 }
 
@@ -136,15 +160,13 @@ impl Paging {
 /// A publish in the list.
 #[derive(Clone, Debug)]
 pub struct PublishRow {
-    /// Its id.
-    pub id: String,
-    /// Its state.
+    pub id: Uuid,
     pub state: PublishState,
-    /// When it was accepted.
     pub received_at: OffsetDateTime,
+    /// It stands for these.
+    pub burst: Option<Burst>,
     /// Its first few items; three fit.
     pub items: Vec<String>,
-    /// How many items it has.
     pub items_total: u64,
     /// Accepted → sent to CloudFront.
     pub to_sent: Option<Span>,
@@ -175,6 +197,15 @@ impl PublishRow {
         }
     }
 
+    /// Where the script finds it again: a burst goes on growing at its newer end.
+    fn anchor(&self) -> Uuid {
+        self.burst.map_or(self.id, |burst| burst.oldest)
+    }
+
+    fn within(&self, burst: &Burst) -> Span {
+        Span(self.received_at - burst.since)
+    }
+
     fn shown(&self) -> &[String] {
         &self.items[..self.items.len().min(Self::SHOWN)]
     }
@@ -191,7 +222,7 @@ pub struct Overview {
     /// Publishes and times, hour by hour.
     pub chart: Chart,
     /// What is being worked off.
-    pub work: Option<Work>,
+    pub work: Option<Workload>,
     /// Items that wait to be sent.
     pub queued: Count,
     /// How long the oldest has waited.
@@ -200,7 +231,6 @@ pub struct Overview {
     pub held: Option<Held>,
     /// What is in progress at CloudFront, and what is believed of its quotas.
     pub quotas: Option<Quotas>,
-    /// This month.
     pub meter: Option<Meter>,
 }
 
@@ -211,34 +241,15 @@ impl Overview {
     }
 }
 
-/// The publishes accepted since the queue was last empty, a rebuild's thousands of single pages for
-/// instance.
-#[derive(Clone, Copy, Debug)]
-pub struct Work {
-    /// How many have ended, of how many.
-    pub progress: Progress,
-    /// There are more than could be counted.
-    pub is_more: bool,
-    /// How many are unconfirmed or failed.
-    pub in_trouble: Count,
-    /// When the first was accepted.
-    pub since: OffsetDateTime,
-    /// When the last one ended, once all have.
-    pub ended_at: Option<OffsetDateTime>,
-}
-
-impl Work {
-    fn took(&self) -> Option<Span> {
-        Some(Span(self.ended_at? - self.since))
-    }
+/// How long what was worked off took.
+fn took(work: &Workload) -> Option<Span> {
+    Some(Span(work.ended_at? - work.since))
 }
 
 /// Why what waits is held.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// In words.
     pub why: &'static str,
-    /// More about it.
     pub note: Option<String>,
 }
 
@@ -249,6 +260,6 @@ const fn percent(quota: &Quota) -> u64 {
     if percent > 100 { 100 } else { percent }
 }
 
-const fn count(n: &u32) -> Count {
-    Count(*n as u64)
+fn count<N: Into<u64> + Copy>(n: &N) -> Count {
+    Count((*n).into())
 }

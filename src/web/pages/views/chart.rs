@@ -3,20 +3,8 @@ use std::fmt::Write as _;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::parts::{Count, Span};
+use crate::store::Day;
 use crate::web::pages::words;
-
-/// An hour of the chart.
-#[derive(Clone, Copy, Debug)]
-pub struct Hour {
-    /// When it began.
-    pub start: OffsetDateTime,
-    /// Publishes accepted in it.
-    pub publishes: u64,
-    /// Median time from accepted to completed.
-    pub p50: Option<Duration>,
-    /// 95th percentile of the same.
-    pub p95: Option<Duration>,
-}
 
 /// Two small charts on one axis of time: publishes an hour, and the time to complete.
 ///
@@ -58,34 +46,33 @@ impl Chart {
     /// From one hour to the next.
     const STEP: u32 = 20;
 
-    /// `hours` are in order, oldest first. `median` and `percentile` are of the whole time, which
-    /// hours cannot tell.
-    pub fn new(hours: &[Hour], median: Option<Duration>, percentile: Option<Duration>) -> Self {
-        let busiest = hours.iter().map(|hour| hour.publishes).max().unwrap_or(0);
-        let slowest = hours.iter().filter_map(|hour| hour.p95.max(hour.p50)).max();
+    pub fn new(day: &Day) -> Self {
+        let paces = || day.hours.iter().map(|(_, pace)| pace);
+        let busiest = paces().map(|pace| pace.publishes).max().unwrap_or(0);
+        let slowest = paces().filter_map(|pace| pace.p95.max(pace.median)).max();
         let columns = (0..).step_by(Self::STEP as usize);
         let bars = columns
-            .zip(hours)
-            .filter(|(_, hour)| hour.publishes > 0)
-            .map(|(x, hour)| {
-                let height = scaled(hour.publishes as f64, busiest as f64).max(2);
+            .zip(&day.hours)
+            .filter(|(_, (_, pace))| pace.publishes > 0)
+            .map(|(x, (start, pace))| {
+                let height = scaled(pace.publishes as f64, busiest as f64).max(2);
                 Bar {
                     x: x + 3,
                     y: Self::HEIGHT - height,
                     height,
-                    publishes: Count(hour.publishes),
-                    start: hour.start,
+                    publishes: Count(pace.publishes),
+                    start: *start,
                 }
             });
         Self {
             bars: bars.collect(),
-            p50: line(hours, slowest, |hour| hour.p50),
-            p95: line(hours, slowest, |hour| hour.p95),
-            publishes: Count(hours.iter().map(|hour| hour.publishes).sum()),
+            p50: line(paces().map(|pace| pace.median), slowest),
+            p95: line(paces().map(|pace| pace.p95), slowest),
+            publishes: Count(paces().map(|pace| pace.publishes).sum()),
             busiest: Count(busiest),
             slowest: slowest.map(Span),
-            median: median.map(Span),
-            percentile: percentile.map(Span),
+            median: day.whole.median.map(Span),
+            percentile: day.whole.p95.map(Span),
         }
     }
 }
@@ -99,15 +86,11 @@ fn scaled(value: f64, most: f64) -> u32 {
 }
 
 /// An SVG path through the hours that have a time; hours without one leave no gap.
-fn line(
-    hours: &[Hour],
-    slowest: Option<Duration>,
-    time: impl Fn(&Hour) -> Option<Duration>,
-) -> String {
+fn line(times: impl Iterator<Item = Option<Duration>>, slowest: Option<Duration>) -> String {
     let most = slowest.map_or(0.0, Duration::as_seconds_f64);
     let mut path = String::new();
-    for (column, hour) in (0..).zip(hours) {
-        let Some(time) = time(hour) else { continue };
+    for (column, time) in (0..).zip(times) {
+        let Some(time) = time else { continue };
         let command = if path.is_empty() { 'M' } else { 'L' };
         let x = column * Chart::STEP + Chart::STEP / 2;
         let y = Chart::HEIGHT - scaled(time.as_seconds_f64(), most) - 2;
@@ -124,20 +107,22 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::store::Pace;
 
     #[test]
     fn coordinates_stay_in_the_box() {
-        let hour = |publishes, p95: Option<i64>| Hour {
-            start: datetime!(2026-11-23 00:00 UTC),
-            publishes,
-            p50: p95.map(|s| Duration::seconds(s / 2)),
-            p95: p95.map(Duration::seconds),
+        let hour = |publishes, p95: Option<i64>| {
+            let pace = Pace {
+                publishes,
+                median: p95.map(|s| Duration::seconds(s / 2)),
+                p95: p95.map(Duration::seconds),
+            };
+            (datetime!(2026-11-23 00:00 UTC), pace)
         };
-        let chart = Chart::new(
-            &[hour(0, None), hour(1, Some(4)), hour(400, Some(20))],
-            None,
-            None,
-        );
+        let chart = Chart::new(&Day {
+            hours: vec![hour(0, None), hour(1, Some(4)), hour(400, Some(20))],
+            whole: Pace::default(),
+        });
         assert_eq!(chart.bars.len(), 2, "an hour without publishes has no bar");
         assert!(
             chart
@@ -152,7 +137,10 @@ mod tests {
 
     #[test]
     fn no_hours_is_an_empty_chart() {
-        let chart = Chart::new(&[], None, None);
+        let chart = Chart::new(&Day {
+            hours: Vec::new(),
+            whole: Pace::default(),
+        });
         assert!(chart.bars.is_empty() && chart.p50.is_empty());
     }
 }

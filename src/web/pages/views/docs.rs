@@ -2,12 +2,12 @@ use askama::Template;
 
 use super::assets::VERSION;
 use super::layout::Layout;
+use super::parts::Prose;
 
 /// The API, shown to people. Every text may mark code with backquotes.
 #[derive(Clone, Debug, Template)]
 #[template(path = "docs.html")]
 pub struct ApiPage {
-    /// What pages share.
     pub layout: Layout,
     /// What the API is for, a paragraph each.
     pub intro: Vec<Prose>,
@@ -21,24 +21,9 @@ pub struct ApiPage {
     pub shapes: Vec<Shape>,
 }
 
-/// Words with code in backquotes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prose(pub String);
-
-impl Prose {
-    /// The words in pieces: (is it code, piece).
-    pub(super) fn pieces(&self) -> impl Iterator<Item = (bool, &str)> {
-        self.0
-            .split('`')
-            .enumerate()
-            .map(|(index, piece)| (index % 2 == 1, piece))
-    }
-}
-
 /// A way to prove who calls.
 #[derive(Clone, Debug)]
 pub struct Proof {
-    /// The header.
     pub header: String,
     /// What it holds.
     pub text: Prose,
@@ -47,7 +32,6 @@ pub struct Proof {
 /// Operations that belong together.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// Its name.
     pub name: String,
     /// Whom it is for.
     pub text: Prose,
@@ -64,11 +48,9 @@ pub struct Operation {
     pub id: String,
     /// How it is asked.
     pub method: String,
-    /// Where.
     pub path: String,
     /// What it does, in a word or two.
     pub summary: String,
-    /// More about it.
     pub text: Prose,
     /// Whether it needs no proof.
     pub open: bool,
@@ -83,7 +65,6 @@ pub struct Operation {
 /// A parameter, or a member of an object.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Its name.
     pub name: String,
     /// What it may be.
     pub kind: Kind,
@@ -91,7 +72,6 @@ pub struct Member {
     pub place: Option<String>,
     /// It is always there.
     pub required: bool,
-    /// What it means.
     pub text: Prose,
 }
 
@@ -111,7 +91,6 @@ pub struct Kind {
 pub struct Content {
     /// How it is declared.
     pub media_type: String,
-    /// What it is.
     pub kind: Kind,
     /// What it may look like.
     pub examples: Vec<Example>,
@@ -139,11 +118,9 @@ impl Example {
 /// One answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Its status.
     pub status: String,
     /// It is what was asked for.
     pub good: bool,
-    /// What it means.
     pub text: Prose,
     /// Headers besides.
     pub headers: Vec<Member>,
@@ -156,9 +133,7 @@ pub struct Answer {
 /// What an object holds, or which words there are.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// Its name.
     pub name: String,
-    /// What it is.
     pub text: Prose,
     /// Its members, of an object.
     pub members: Vec<Member>,

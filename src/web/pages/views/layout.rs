@@ -127,7 +127,6 @@ impl Layout {
 /// A site that the reader may go to.
 #[derive(Clone, Debug)]
 pub struct SiteLink {
-    /// Its name.
     pub name: String,
     /// The page that the reader is on, there.
     pub address: String,
@@ -140,13 +139,10 @@ pub struct SiteLink {
 pub enum Nav {
     /// Activity, and a publish's own page.
     Activity,
-    /// Purge.
     Purge,
     /// Settings → CDN.
     Settings(Section),
-    /// Audit.
     Audit,
-    /// Sites.
     Sites,
     /// None of them.
     Elsewhere,
@@ -208,9 +204,7 @@ impl Section {
 /// Who is signed in.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Its name.
     pub name: String,
-    /// What it may do.
     pub role: Role,
     /// It has a password here that it can change; false when SkyCMS signed it in.
     pub has_password: bool,
@@ -220,14 +214,13 @@ pub struct User {
 
 impl User {
     pub(super) fn role(&self) -> &'static str {
-        words::account::role(self.role)
+        words::account::role(&self.role)
     }
 }
 
 /// A link within the service.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// What the link says.
     pub label: String,
     /// The path after [`Layout::base`], with a slash before it.
     pub path: String,
@@ -236,7 +229,6 @@ pub struct Link {
 /// What stands in the way of purging.
 #[derive(Clone, Debug)]
 pub struct Banner {
-    /// How bad it is.
     pub severity: Severity,
     /// What it is: “Purging is paused”.
     pub title: String,
@@ -255,7 +247,6 @@ impl Banner {
 /// The answer to what the reader just did.
 #[derive(Clone, Debug)]
 pub struct Flash {
-    /// How it went.
     pub severity: Severity,
     /// In one sentence.
     pub text: String,

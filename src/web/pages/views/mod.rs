@@ -24,31 +24,26 @@ mod settings_parts;
 mod sites;
 
 pub use account::{
-    AuditEntry, AuditPage, NewSecondStep, PasswordPage, SecondStepPage, SessionRow, SessionsPage,
-    SetUpPage, SignInPage,
+    AuditEntry, AuditPage, NewSecondStep, PasswordPage, SecondStepPage, SessionEndedPage,
+    SessionsPage, SetUpPage, SignInElsewhere, SignInPage,
 };
-pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging, PublishRow, Work};
+pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging, PublishRow};
 pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE, VERSION};
-pub use chart::{Chart, Hour};
-pub use docs::{
-    Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Prose, Shape,
-};
+pub use chart::Chart;
+pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Shape};
 pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
-pub use notifications::{
-    DeliveryRow, EndpointForm, EndpointRow, EventChoice, NotificationsPage, TryRow,
-};
-pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Span, Usd};
+pub use notifications::{EndpointForm, EventChoice, NotificationsPage};
+pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Prose, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
-pub use refused::{RefusedPage, RefusedRow};
+pub use refused::RefusedPage;
 pub use settings::{
-    ActiveSettings, Connection, ConnectionPage, CredentialsKind, DraftSettings, Region,
-    RegionGroup, SettingsForm, TestPart, TestResult, Tested,
+    ActiveSettings, Connection, ConnectionPage, CredentialsKind, DraftSettings, SettingsForm,
+    TestPart, TestResult, Tested,
 };
 pub use settings_parts::{
-    HookPage, IamPolicy, KeyPair, PublishingForm, PublishingPage, Revealed, SigningSecret,
-    SpendingForm, SpendingPage, Token,
+    HookPage, IamPolicy, PublishingForm, PublishingPage, Revealed, SpendingForm, SpendingPage,
 };
 pub use sites::{SiteRow, SitesPage};
 
@@ -59,7 +54,6 @@ pub const ITEMS_SHOWN: usize = 100;
 
 /// A page that may be the answer to a form that was not accepted.
 pub trait FormPage: Template {
-    /// Its layout.
     fn layout(&mut self) -> &mut Layout;
 }
 

@@ -3,17 +3,16 @@ use std::borrow::Cow;
 use askama::Template;
 use strum::VariantArray as _;
 
-use super::{assets::VERSION, layout::Layout};
+use super::{assets::VERSION, layout::Layout, parts::Prose};
 use crate::domain::PublishState;
+use crate::domain::edge::EdgeState;
 use crate::web::pages::words::{self, Question, errors::Trouble};
 
 /// Something went wrong.
 #[derive(Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
-    /// What every page shares.
     pub layout: Layout,
-    /// The HTTP status.
     pub status: u16,
     /// What happened, why, and what to do.
     pub trouble: Trouble,
@@ -23,7 +22,6 @@ pub struct ErrorPage {
 #[derive(Template)]
 #[template(path = "confirm.html")]
 pub struct ConfirmPage {
-    /// What every page shares.
     pub layout: Layout,
     /// What is asked.
     pub question: Question,
@@ -39,6 +37,5 @@ pub struct ConfirmPage {
 #[derive(Template)]
 #[template(path = "help.html")]
 pub struct HelpPage {
-    /// What every page shares.
     pub layout: Layout,
 }

@@ -1,14 +1,17 @@
 use askama::Template;
-use time::OffsetDateTime;
+use time::Duration;
+use uuid::Uuid;
 
 use super::{
+    activity::Paging,
     assets::VERSION,
     layout::Layout,
     parts::{Aria, Field, Span},
     settings_parts::Revealed,
 };
-use crate::domain::notification::EndpointKind;
-use crate::web::pages::words::Look;
+use crate::domain::notification::{EndpointKind, Event};
+use crate::store::{DeliveryView, EndpointView};
+use crate::web::pages::words::notifications as words;
 
 /// Where a site's notifications go, and what was sent there.
 ///
@@ -18,35 +21,47 @@ use crate::web::pages::words::Look;
 #[derive(Template)]
 #[template(path = "settings/notifications.html")]
 pub struct NotificationsPage {
-    /// What every page shares.
     pub layout: Layout,
     /// A signing secret that was just made; shown this once.
     pub revealed: Vec<Revealed>,
     /// Oldest first.
-    pub endpoints: Vec<EndpointRow>,
+    pub endpoints: Vec<EndpointView>,
     /// The form of a new one.
     pub form: EndpointForm,
     /// Newest first.
-    pub deliveries: Vec<DeliveryRow>,
+    pub deliveries: Vec<DeliveryView>,
+    pub paging: Paging,
+    /// The delivery before the first.
+    pub before: Option<Uuid>,
+    /// The one that is shown with its request and answers.
+    pub opened: Option<Uuid>,
 }
 
-/// An endpoint.
-#[derive(Clone, Debug)]
-pub struct EndpointRow {
-    /// Its id in addresses.
-    pub id: String,
-    pub kind: &'static str,
-    /// As much of its address as may be shown.
-    pub shown: String,
-    pub events: Vec<EventChoice>,
-    /// It has a signing secret.
-    pub signed: bool,
-    pub last_delivered: Option<OffsetDateTime>,
-    /// How many messages wait for it.
-    pub waiting: u64,
-    pub failing_since: Option<OffsetDateTime>,
-    /// When it was switched off.
-    pub off_at: Option<OffsetDateTime>,
+impl NotificationsPage {
+    fn endpoint_of(&self, delivery: &DeliveryView) -> Option<&EndpointView> {
+        let mut endpoints = self.endpoints.iter();
+        endpoints.find(|endpoint| endpoint.id == delivery.endpoint)
+    }
+
+    fn is_opened(&self, delivery: &DeliveryView) -> bool {
+        self.opened == Some(delivery.id)
+    }
+
+    /// The query that opens or closes a delivery.
+    fn query(&self, delivery: Option<&Uuid>) -> String {
+        let ids = [("before", self.before.as_ref()), ("delivery", delivery)];
+        let ids = ids
+            .iter()
+            .filter_map(|(name, id)| Some((name, id.as_ref()?.to_string())));
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(ids)
+            .finish()
+    }
+
+    fn is_repeatable(&self, delivery: &DeliveryView) -> bool {
+        let endpoint = self.endpoint_of(delivery);
+        delivery.body.is_some() && endpoint.is_some_and(|endpoint| endpoint.off_at.is_none())
+    }
 }
 
 /// What an endpoint may hear of.
@@ -67,6 +82,18 @@ pub struct EndpointForm {
     pub events_error: Option<String>,
 }
 
+impl EventChoice {
+    /// All that can be chosen, and what is.
+    pub fn among(chosen: &[Event]) -> Vec<Self> {
+        let choice = |event: Event| Self {
+            name: event.into_str(),
+            label: words::event(event),
+            chosen: chosen.contains(&event),
+        };
+        Event::CHOICE.into_iter().map(choice).collect()
+    }
+}
+
 impl EndpointForm {
     fn is(&self, kind: EndpointKind) -> bool {
         self.kind == kind
@@ -77,33 +104,15 @@ impl EndpointForm {
     }
 }
 
-/// A message to an endpoint.
-#[derive(Clone, Debug)]
-pub struct DeliveryRow {
-    /// Its id in addresses.
-    pub id: String,
-    pub webhook_id: String,
-    pub event: &'static str,
-    /// The endpoint, as far as it may be shown.
-    pub to: String,
-    pub happened_at: OffsetDateTime,
-    pub look: Look,
-    /// What is posted, indented; none: it is not put into words yet.
-    pub body: Option<String>,
-    pub tries: Vec<TryRow>,
-    /// When it is tried again.
-    pub next_at: Option<OffsetDateTime>,
-    /// It can be sent again.
-    pub repeatable: bool,
+fn took(milliseconds: &u64) -> Span {
+    let milliseconds = i64::try_from(*milliseconds).unwrap_or(i64::MAX);
+    Span(Duration::milliseconds(milliseconds))
 }
 
-/// An attempt.
-#[derive(Clone, Debug)]
-pub struct TryRow {
-    pub at: OffsetDateTime,
-    /// How it ended.
-    pub answer: String,
-    pub took: Span,
-    /// What the endpoint said.
-    pub body: String,
+/// JSON as people read it.
+fn indented(body: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(body)
+        .ok()
+        .and_then(|value| serde_json::to_string_pretty(&value).ok())
+        .unwrap_or_else(|| body.to_owned())
 }

@@ -24,6 +24,26 @@ impl Look {
     }
 }
 
+/// Words with code in backquotes, which people see as code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
+#[template(
+    source = "{% for (code, piece) in self.pieces() %}{% if code %}<code>{{ piece }}</code>{% else %}{{ piece }}{% endif %}{% endfor %}",
+    ext = "html"
+)]
+pub struct Prose<T: AsRef<str> = String>(pub T);
+
+impl<T: AsRef<str>> HtmlSafe for Prose<T> {}
+
+impl<T: AsRef<str>> Prose<T> {
+    /// The words in pieces: (is it code, piece). A backquote without its partner is a character.
+    fn pieces(&self) -> impl Iterator<Item = (bool, &str)> {
+        let text = self.0.as_ref();
+        let pairs = text.matches('`').count() / 2;
+        let pieces = text.splitn(2 * pairs + 1, '`').enumerate();
+        pieces.map(|(index, piece)| (index % 2 == 1, piece))
+    }
+}
+
 /// A time as `<time>`, with the exact time on hover; the script puts it into the reader's zone.
 #[derive(Template)]
 #[template(
@@ -94,9 +114,7 @@ impl fmt::Display for Span {
 /// How far something with many parts is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Parts done.
     pub done: u64,
-    /// All parts.
     pub total: u64,
 }
 
@@ -172,7 +190,6 @@ impl Aria {
 pub struct Meter {
     /// The month in words: “November 2026”.
     pub month: String,
-    /// Paths sent.
     pub paths: Count,
     /// Paths that are free each month, for all distributions of the AWS account together.
     pub free: Count,

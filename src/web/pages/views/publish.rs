@@ -7,7 +7,7 @@ use super::{
     ITEMS_SHOWN,
     assets::VERSION,
     layout::Layout,
-    parts::{Count, Progress, Span},
+    parts::{Count, Progress, Prose, Span},
 };
 use crate::domain::edge::{EdgeCheck, EdgeState};
 use crate::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
@@ -21,13 +21,10 @@ pub struct PublishPage {
     pub layout: Layout,
     /// The publish's id.
     pub id: String,
-    /// Its state.
     pub state: PublishState,
-    /// When it was accepted.
     pub received_at: OffsetDateTime,
     /// When the last of it was sent to CloudFront.
     pub sent_at: Option<OffsetDateTime>,
-    /// When it ended.
     pub ended_at: Option<OffsetDateTime>,
     /// It failed, but not as a whole.
     pub is_partly_purged: bool,
@@ -39,9 +36,7 @@ pub struct PublishPage {
     pub progress: Option<Progress>,
     /// Its items; the first [`super::ITEMS_SHOWN`] are listed.
     pub items: Vec<PublishedItem>,
-    /// How many items it has.
     pub items_total: u64,
-    /// Its invalidations.
     pub invalidations: Vec<InvalidationView>,
     /// What readers get of its pages.
     pub edge: Vec<EdgeCheck>,
@@ -127,15 +122,11 @@ pub struct InvalidationView {
     pub id: Option<String>,
     /// The invalidation in the AWS console.
     pub console_url: Option<String>,
-    /// Our caller reference.
     pub caller_reference: String,
-    /// The distribution.
     pub distribution_id: String,
-    /// Its state.
     pub state: InvalidationStatus,
     /// What it purges: the first [`Self::SHOWN`].
     pub items: Vec<SentItem>,
-    /// How many items it holds.
     pub items_total: Count,
     /// How often CloudFront was asked to create it.
     pub attempts: u32,
@@ -143,7 +134,6 @@ pub struct InvalidationView {
     pub submitted_at: Option<OffsetDateTime>,
     /// When CloudFront said `Completed`.
     pub completed_at: Option<OffsetDateTime>,
-    /// Why it is held.
     pub waiting_for: Option<WaitReason>,
     /// AWS's words.
     pub error: Option<AwsError>,

@@ -4,7 +4,7 @@ use super::{
     ITEMS_SHOWN,
     assets::VERSION,
     layout::Layout,
-    parts::{Aria, Count, Usd},
+    parts::{Aria, Count, Prose, Usd},
 };
 
 /// Purge by hand. Form: `POST …/purge` with `items` and `action` of `preview`, `purge` or
@@ -13,7 +13,6 @@ use super::{
 #[derive(Template)]
 #[template(path = "purge.html")]
 pub struct PurgePage {
-    /// What every page shares.
     pub layout: Layout,
     /// `items`: paths, URLs and tags as typed, one per line.
     pub text: String,
@@ -34,9 +33,7 @@ impl PurgePage {
 /// A line that cannot be sent.
 #[derive(Clone, Debug)]
 pub struct LineError {
-    /// Its number, from 1.
     pub line: usize,
-    /// The line.
     pub text: String,
     /// What is wrong and how to fix it.
     pub why: String,

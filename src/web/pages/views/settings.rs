@@ -1,13 +1,14 @@
 use askama::Template;
+use strum::VariantArray as _;
 use time::OffsetDateTime;
 
 use super::{
     assets::VERSION,
     layout::Layout,
-    parts::{Aria, Count, Field},
+    parts::{Aria, Count, Field, Prose},
     settings_parts::IamPolicy,
 };
-use crate::domain::{Step, StepOutcome, StepReport};
+use crate::domain::{Partition, Region, Step, StepOutcome, StepReport};
 use crate::web::pages::words::{self, Tone};
 
 /// Settings → CDN: the connection to CloudFront. The parts that are `None` are not shown.
@@ -24,7 +25,6 @@ pub struct ConnectionPage {
     pub active: Option<ActiveSettings>,
     /// Settings that were saved but failed their test.
     pub draft: Option<DraftSettings>,
-    /// The form.
     pub form: SettingsForm,
     /// The last test, or the one under way.
     pub test: Option<TestResult>,
@@ -46,13 +46,9 @@ pub enum Connection {
     /// Settings are in force, but have never been tested.
     Untested,
     /// The settings in force work.
-    Connected {
-        /// Since when.
-        since: OffsetDateTime,
-    },
+    Connected { since: OffsetDateTime },
     /// AWS rejects the settings in force; publishes wait.
     Paused {
-        /// Since when.
         since: OffsetDateTime,
         /// AWS's reason, and what to do.
         why: String,
@@ -88,13 +84,11 @@ impl Connection {
 /// The settings in force.
 #[derive(Clone, Debug)]
 pub struct ActiveSettings {
-    /// The distribution's ID.
     pub distribution_id: String,
     /// The distribution in the AWS console.
     pub console_url: Option<String>,
     /// The access key's ID, or “AWS default credentials”.
     pub credentials: String,
-    /// The region's code.
     pub region: String,
     /// They come from `CloudFront__…` in the environment, because nothing has been saved.
     pub from_environment: bool,
@@ -103,24 +97,19 @@ pub struct ActiveSettings {
 /// Settings that were saved but failed their test; the ones in force stay in force.
 #[derive(Clone, Debug)]
 pub struct DraftSettings {
-    /// The distribution's ID.
     pub distribution_id: String,
     /// The access key's ID, or “AWS default credentials”.
     pub credentials: String,
-    /// The region's code.
     pub region: String,
-    /// When they were saved.
     pub saved_at: OffsetDateTime,
 }
 
 /// The form of CONTRACT.md, as typed or as stored.
 #[derive(Clone, Debug)]
 pub struct SettingsForm {
-    /// `distribution_id`.
     pub distribution_id: Field,
     /// `credentials`: `None` leaves the choice out; then an access key is needed.
     pub credentials: Option<CredentialsKind>,
-    /// `access_key_id`.
     pub access_key_id: Field,
     /// `secret_access_key` is stored; it is never shown.
     pub secret_stored: bool,
@@ -134,10 +123,8 @@ pub struct SettingsForm {
     pub conflict: Vec<(&'static str, String)>,
     /// Why nothing was done with it, though every field is good.
     pub trouble: Option<String>,
-    /// `region`, its value one of `regions`.
+    /// `region`: the code of one.
     pub region: Field,
-    /// The regions to choose from.
-    pub regions: Vec<RegionGroup>,
 }
 
 impl SettingsForm {
@@ -166,28 +153,6 @@ pub enum CredentialsKind {
     AwsDefault,
 }
 
-/// A group of regions.
-#[derive(Clone, Debug)]
-pub struct RegionGroup {
-    /// Its name: “AWS”, “China”, “European Sovereign Cloud”.
-    pub name: String,
-    /// AWS's name of the partition, for ARNs: `aws`, `aws-cn`, `aws-eusc`.
-    pub partition: String,
-    /// Its regions.
-    pub regions: Vec<Region>,
-}
-
-/// A region.
-#[derive(Clone, Debug)]
-pub struct Region {
-    /// `us-east-1`.
-    pub code: String,
-    /// “US East (N. Virginia)”.
-    pub name: String,
-    /// The one we recommend.
-    pub recommended: bool,
-}
-
 /// What a test tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tested {
@@ -202,7 +167,6 @@ pub enum Tested {
 /// The result of a test, whole or so far.
 #[derive(Clone, Debug)]
 pub struct TestResult {
-    /// When it began.
     pub at: OffsetDateTime,
     /// What it tests.
     pub of: Tested,
@@ -243,7 +207,6 @@ impl TestResult {
 #[derive(Template)]
 #[template(path = "settings/test_part.html")]
 pub struct TestPart {
-    /// What every page shares.
     pub layout: Layout,
     /// The test so far.
     pub test: Option<TestResult>,

@@ -1,5 +1,4 @@
 use askama::Template;
-use time::OffsetDateTime;
 
 use super::{
     assets::VERSION,
@@ -9,6 +8,7 @@ use super::{
 };
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{DistributionId, Partition, PastLimit, PolicyName, policy_document};
+use crate::store::{HookSecretView, KeyPairView, TokenView};
 
 /// The least-privilege policy. The script follows what is typed.
 #[derive(Clone, Debug)]
@@ -42,23 +42,22 @@ impl IamPolicy {
 #[derive(Template)]
 #[template(path = "settings/hook.html")]
 pub struct HookPage {
-    /// What every page shares.
     pub layout: Layout,
     /// The absolute address that publishers call.
     pub url: String,
     /// Tokens and secrets that were just created; each is shown this once.
     pub revealed: Vec<Revealed>,
     /// The bearer tokens.
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<TokenView>,
     /// The name of a new one, as it was typed.
     pub token_name: Field,
     /// The signing secrets, newest first.
-    pub secrets: Vec<SigningSecret>,
+    pub secrets: Vec<HookSecretView>,
     /// The address for AWS SDKs.
     pub endpoint: String,
     /// The key pairs, oldest first: `POST …/settings/cdn/keys` (`name`, `everything`),
     /// `…/keys/{id}/rotate`, `…/keys/{id}/revoke`.
-    pub keys: Vec<KeyPair>,
+    pub keys: Vec<KeyPairView>,
     /// What was typed for a new one.
     pub key_name: Field,
     pub key_is_home: bool,
@@ -82,57 +81,11 @@ pub struct Revealed {
     pub is_token: bool,
 }
 
-/// A key pair for senders that speak CloudFront's own API.
-#[derive(Clone, Debug)]
-pub struct KeyPair {
-    /// Its id in addresses.
-    pub id: String,
-    pub access_key_id: String,
-    pub name: String,
-    /// Whether its sender means the home page by `/*`.
-    pub everything_is_home: bool,
-    /// When it got the secret it has.
-    pub created_at: OffsetDateTime,
-    pub last_used: Option<OffsetDateTime>,
-}
-
-/// A bearer token.
-#[derive(Clone, Debug)]
-pub struct Token {
-    /// Its id in addresses.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its last four characters.
-    pub ending: String,
-    /// When it was created.
-    pub created_at: OffsetDateTime,
-    /// When it was last used.
-    pub last_used: Option<OffsetDateTime>,
-    /// It waits to be shown, once: `POST …/settings/cdn/tokens/{id}/reveal`.
-    pub unrevealed: bool,
-}
-
-/// A signing secret; all of them are valid, so that rotation needs no pause.
-#[derive(Clone, Debug)]
-pub struct SigningSecret {
-    /// Its id in addresses.
-    pub id: String,
-    /// When it was created.
-    pub created_at: OffsetDateTime,
-    /// When it was last used.
-    pub last_used: Option<OffsetDateTime>,
-    /// It waits to be shown, once: `POST …/settings/cdn/secrets/{id}/reveal`.
-    pub unrevealed: bool,
-}
-
 /// What publishers may send, and what goes with it.
 #[derive(Template)]
 #[template(path = "settings/publishing.html")]
 pub struct PublishingPage {
-    /// What every page shares.
     pub layout: Layout,
-    /// The form.
     pub publishing: PublishingForm,
 }
 
@@ -163,9 +116,7 @@ pub struct PublishingForm {
 #[derive(Template)]
 #[template(path = "settings/spending.html")]
 pub struct SpendingPage {
-    /// What every page shares.
     pub layout: Layout,
-    /// The form.
     pub spending: SpendingForm,
     /// This month's paths and their cost.
     pub meter: Option<Meter>,
@@ -174,13 +125,11 @@ pub struct SpendingPage {
 /// `POST …/settings/cdn/policy`.
 #[derive(Clone, Debug)]
 pub struct SpendingForm {
-    /// `policy`.
     pub policy: PolicyName,
     /// `fold_above`: how many items a batch may hold before *economical* folds it.
     pub fold_above: Field,
     /// `monthly_limit`: paths a month; empty for none.
     pub monthly_limit: Field,
-    /// `past_limit`.
     pub past_limit: PastLimit,
     /// `version`: of the values that the form was filled in from.
     pub version: i32,

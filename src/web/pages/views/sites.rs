@@ -10,7 +10,6 @@ use super::{
 #[derive(Template)]
 #[template(path = "sites.html")]
 pub struct SitesPage {
-    /// What every page shares.
     pub layout: Layout,
     /// The sites, by name.
     pub sites: Vec<SiteRow>,
@@ -21,7 +20,6 @@ pub struct SitesPage {
 /// A site in the list.
 #[derive(Clone, Debug)]
 pub struct SiteRow {
-    /// Its name.
     pub name: String,
     /// Its pages, after [`Layout::root`]: empty, or like `/sites/shop`.
     pub path: String,

@@ -30,16 +30,16 @@ pub const NOT_CURRENT: &str = "This is not the current password.";
 
 /// The code of the second step is not right.
 pub const WRONG_CODE: &str =
-    "This is not the code that the app shows now. Check the clock of the device it runs on.";
+    "This is not the code that the app shows now. Check the clock of the device that it runs on.";
 
 /// The password in force or the code is not right.
 pub const NOT_BOTH: &str = "The password or the code is wrong. Each code works once.";
 
 /// The new password was typed in two ways.
-pub const NOT_THE_SAME: &str = "This is not the same as above.";
+pub const NOT_THE_SAME: &str = "The two passwords are not the same.";
 
 /// What somebody may do.
-pub const fn role(role: Role) -> &'static str {
+pub const fn role(role: &Role) -> &'static str {
     match role {
         Role::Admin => "Administrator",
         Role::Editor => "Editor",
@@ -47,7 +47,7 @@ pub const fn role(role: Role) -> &'static str {
 }
 
 /// How somebody signed in.
-pub const fn signed_in_by(source: Source) -> &'static str {
+pub const fn signed_in_by(source: &Source) -> &'static str {
     match source {
         Source::Password => "by password",
         Source::SkyCms => "by SkyCMS",
@@ -65,7 +65,7 @@ pub const fn somebody_of_skycms(role: Role) -> &'static str {
 /// Why nobody is signed in by SkyCMS's own session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
-pub(crate) enum WhyNot {
+pub enum WhyNot {
     /// It does not answer.
     Silent,
     /// It opens neither page to them.
@@ -75,7 +75,7 @@ pub(crate) enum WhyNot {
 }
 
 /// Why SkyCMS's own session signs nobody in.
-pub(crate) const fn not_by_skycms(why: WhyNot) -> &'static str {
+pub const fn not_by_skycms(why: &WhyNot) -> &'static str {
     match why {
         WhyNot::Silent => {
             "SkyCMS is not answering, so nobody can be signed in by it right now. Try again in a moment."
@@ -117,9 +117,6 @@ pub const GO_ON: Question = Question {
     consequences: &[],
     action: "Send it",
 };
-
-/// A form that waited for too long for its sender to sign in.
-pub const NO_LONGER_KEPT: &str = "What you typed is kept for half an hour, which is over.";
 
 /// Sessions that were ended.
 pub fn ended(what: &str) -> Option<(Severity, &'static str)> {

@@ -35,6 +35,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         Error::TicketRefused(ticket::NO_SITE) => NO_SITE_FOR_THEM,
         Error::TicketRefused(_) => TICKET_REFUSED,
         Error::FrameEnded => FRAME_ENDED,
+        Error::FormExpired => FORM_EXPIRED,
         Error::CrossSite => CROSS_SITE,
         Error::BadRequest(_) => UNREADABLE,
         Error::Busy(_) => BUSY,
@@ -124,6 +125,15 @@ pub const FRAME_ENDED: Trouble = Trouble {
         "You signed in through SkyCMS, which keeps you signed in for up to twelve hours.",
     ),
     fix: "Open Settings → CDN in SkyCMS again.",
+};
+
+/// A form that waited too long for its sender to sign in.
+pub const FORM_EXPIRED: Trouble = Trouble {
+    title: "This form has expired",
+    text: Cow::Borrowed(
+        "What you typed is kept for half an hour, which has passed. Nothing was changed.",
+    ),
+    fix: "Open the page again and fill in the form once more.",
 };
 
 /// Too many passwords are being checked.

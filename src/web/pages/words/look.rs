@@ -5,7 +5,6 @@ use std::fmt;
 /// How a state is shown: never by colour alone, always with a word and a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// The word.
     pub label: &'static str,
     /// The colour.
     pub tone: Tone,

@@ -27,7 +27,6 @@ pub use self::look::{Look, Severity, Tone};
 pub struct Question {
     /// The question itself.
     pub title: Cow<'static, str>,
-    /// What it means.
     pub text: Cow<'static, str>,
     /// More of it, one per line.
     pub consequences: &'static [&'static str],

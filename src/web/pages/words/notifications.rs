@@ -1,23 +1,51 @@
 //! Settings → CDN → Notifications.
 
+use std::borrow::Cow;
+
 use super::look::look;
-use super::{Look, Tone};
-use crate::domain::notification::{EndpointKind, Event};
-use crate::store::DeliveryState;
+use super::{Look, Question, Tone};
+use crate::domain::notification::{EndpointKind, Event, Tried};
+use crate::store::{DeliveryState, DeliveryView};
 
 /// The name of a signing secret that is shown once.
 pub const SIGNING_SECRET: &str = "Signing secret of the endpoint";
 
 /// Nothing was chosen to hear of.
-pub const NO_EVENTS: &str = "Choose at least one.";
+pub const NO_EVENTS: &str = "Choose at least one event.";
 
 /// As many endpoints as there may be.
 pub fn too_many(most: usize) -> String {
-    format!("A site can have {most} endpoints. Remove one first.")
+    format!("A site can have at most {most} endpoints. Remove one first.")
+}
+
+/// Before an endpoint gets another secret.
+pub fn rotate(shown: &str) -> Question {
+    Question {
+        title: Cow::Owned(format!("Give {shown} a new signing secret?")),
+        text: Cow::Borrowed("Its receiver has to be told the new one."),
+        consequences: &[
+            "The secret it has now stops working at once: until its receiver has the new one, it will refuse what is sent.",
+            "The new one is shown only once.",
+        ],
+        action: "Create the new secret",
+    }
+}
+
+/// Before an endpoint is removed.
+pub fn remove(shown: &str) -> Question {
+    Question {
+        title: Cow::Owned(format!("Remove the endpoint {shown}?")),
+        text: Cow::Borrowed("Nothing is sent there any more."),
+        consequences: &[
+            "What is waiting to be sent is dropped.",
+            "Its deliveries disappear from this page.",
+        ],
+        action: "Remove the endpoint",
+    }
 }
 
 /// How an endpoint is told.
-pub const fn kind(kind: EndpointKind) -> &'static str {
+pub const fn kind(kind: &EndpointKind) -> &'static str {
     match kind {
         EndpointKind::Standard => "Standard Webhooks",
         EndpointKind::Slack => "Slack",
@@ -27,29 +55,32 @@ pub const fn kind(kind: EndpointKind) -> &'static str {
 /// What an event means.
 pub const fn event(event: Event) -> &'static str {
     match event {
-        Event::PublishCompleted => "A publish is completed",
+        Event::PublishCompleted => "A publish completed",
         Event::PublishFailed => "A publish failed",
-        Event::PublishUnconfirmed => "A publish is unconfirmed",
+        Event::PublishUnconfirmed => "A publish ended unconfirmed",
         Event::PublishStale => "Readers still get an old page",
         Event::SitePaused => "Purging is paused",
-        Event::SiteResumed => "Purging goes on",
-        Event::MonthNear => "Four fifths of the monthly limit are used",
+        Event::SiteResumed => "Purging resumed",
+        Event::MonthNear => "80% of the monthly limit is used",
         Event::MonthReached => "The monthly limit is reached",
         Event::Test => "A test",
     }
 }
 
 /// Where a message stands.
-pub const fn delivery(state: DeliveryState, tried: bool) -> Look {
-    match (state, tried) {
-        (DeliveryState::Delivered, _) => {
-            look("Delivered", Tone::Good, "check", "The endpoint took it.")
-        }
+pub const fn delivery(delivery: &DeliveryView) -> Look {
+    match (delivery.state, !delivery.tries.is_empty()) {
+        (DeliveryState::Delivered, _) => look(
+            "Delivered",
+            Tone::Good,
+            "check",
+            "The endpoint accepted it.",
+        ),
         (DeliveryState::Waiting, true) => look(
-            "Tried again",
+            "Retrying",
             Tone::Warn,
             "progress",
-            "The endpoint has not taken it yet. It is sent again.",
+            "The endpoint has not accepted it yet. It will be sent again.",
         ),
         (DeliveryState::Waiting, false) => {
             look("Waiting", Tone::Quiet, "queued", "It is sent next.")
@@ -58,16 +89,16 @@ pub const fn delivery(state: DeliveryState, tried: bool) -> Look {
             "Given up",
             Tone::Bad,
             "cross",
-            "The endpoint did not take it for a day, or was switched off.",
+            "The endpoint did not accept it for a day, or was switched off.",
         ),
     }
 }
 
 /// How an attempt ended.
-pub fn answer(status: Option<u16>, trouble: Option<&str>) -> String {
-    match (status, trouble) {
+pub fn answer(tried: &Tried) -> String {
+    match (tried.status, &tried.trouble) {
         (Some(status), _) => format!("answered {status}"),
-        (None, Some(trouble)) => trouble.to_owned(),
+        (None, Some(trouble)) => trouble.clone(),
         (None, None) => "no answer".to_owned(),
     }
 }

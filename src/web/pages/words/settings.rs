@@ -7,20 +7,25 @@ use time::OffsetDateTime;
 use super::{Question, Severity, count, exact, last_use};
 use crate::domain::intake::RelatedRuleError;
 use crate::domain::{DistributionId, PublisherHost, Publishing, Settings, Spending};
+use crate::store::{Endpoint, RefusedCall};
 
 /// The section of what may be spent.
 pub const SPENDING: &str = "Paths and cost";
 
 /// What publishers call.
-pub const HOOK: &str = "publish hook";
-pub const CLOUDFRONT_API: &str = "CloudFront’s API";
+pub const fn endpoint(endpoint: &Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Hook => "publish hook",
+        Endpoint::Cloudfront => "CloudFront’s API",
+    }
+}
 
 /// What is known of who made a call that was refused.
-pub const fn caller(proved: bool, named: bool) -> &'static str {
-    match (proved, named) {
-        (true, _) => "proved to be this site’s",
-        (false, true) => "not proved to be this site’s",
-        (false, false) => "named no site of this service",
+pub const fn caller(call: &RefusedCall) -> &'static str {
+    match (call.proved, call.site) {
+        (true, _) => "authenticated as this site",
+        (false, Some(_)) => "not authenticated",
+        (false, None) => "named no site of this service",
     }
 }
 
@@ -54,23 +59,23 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
         ),
         "no-events" => (
             Severity::Warning,
-            "Not saved: an endpoint has to hear of something. Remove it instead.",
+            "Not saved: choose at least one event, or remove the endpoint.",
         ),
         "test-sent" => (
             Severity::Info,
-            "A test is on its way. How it ends is shown under “Deliveries”.",
+            "The test is on its way. Its result will be under “Deliveries”.",
         ),
         "sent-again" => (
             Severity::Info,
-            "It is on its way again. How that ends is shown under “Deliveries”.",
+            "It is on its way again. The result will be under “Deliveries”.",
         ),
         "switched-on" => (
             Severity::Success,
-            "Switched on. What happened meanwhile is not sent; “Send again” sends it.",
+            "Switched on. What was missed is not sent automatically: use “Send again”.",
         ),
         "endpoint-removed" => (
             Severity::Info,
-            "The endpoint was removed, with what waited for it.",
+            "The endpoint was removed, along with everything waiting for it.",
         ),
         "discarded" => (
             Severity::Info,
