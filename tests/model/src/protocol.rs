@@ -114,7 +114,7 @@ impl Protocol {
         database.invalidations.iter().enumerate().any(|(at, one)| {
             Some(at) != except
                 && match one.status {
-                    Status::Queued => one.unknown_attempts > 0,
+                    Status::Queued => one.is_unknown,
                     Status::InProgress => true,
                     _ => false,
                 }
@@ -301,7 +301,7 @@ impl Protocol {
             reference: u8::try_from(at).unwrap(),
             publishes,
             status: Status::Queued,
-            unknown_attempts: 0,
+            is_unknown: false,
         });
         next.replicas[replica] = Replica::Claimed(self.claim(database, at));
     }
@@ -321,12 +321,13 @@ impl Protocol {
             token,
             expired: false,
         });
-        if self.keeps(Rule::CountBeforeCall) {
-            database.invalidations[invalidation].unknown_attempts += 1;
-        }
+        let stored = &mut database.invalidations[invalidation];
+        let earlier_unknown = stored.is_unknown;
+        stored.is_unknown |= self.keeps(Rule::CountBeforeCall);
         Claim {
             invalidation,
             token,
+            earlier_unknown,
         }
     }
 
@@ -375,28 +376,14 @@ impl Protocol {
         }
         let stored = &mut database.invalidations[claim.invalidation];
         let before = stored.status;
-        let counted = u8::from(self.keeps(Rule::CountBeforeCall));
-        let earlier = stored.unknown_attempts.saturating_sub(counted);
-        match answer {
-            Answer::Accepted => {
-                stored.status = Status::InProgress;
-                stored.unknown_attempts = earlier;
-            }
-            Answer::AlreadyUsed if earlier > 0 => {
-                stored.status = Status::Unconfirmed;
-                stored.unknown_attempts = earlier;
-            }
+        stored.is_unknown = answer == Answer::Unknown || claim.earlier_unknown;
+        stored.status = match answer {
+            Answer::Accepted => Status::InProgress,
+            Answer::AlreadyUsed if claim.earlier_unknown => Status::Unconfirmed,
             // Nothing of ours could have used it.
-            Answer::AlreadyUsed => stored.status = Status::Failed,
-            Answer::Refused => {
-                stored.status = Status::Queued;
-                stored.unknown_attempts = earlier;
-            }
-            Answer::Unknown => {
-                stored.status = Status::Queued;
-                stored.unknown_attempts = earlier + 1;
-            }
-        }
+            Answer::AlreadyUsed => Status::Failed,
+            Answer::Refused | Answer::Unknown => Status::Queued,
+        };
         next.went_back |= before != Status::Queued;
     }
 

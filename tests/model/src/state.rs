@@ -41,7 +41,7 @@ pub(crate) struct Invalidation {
     pub(crate) reference: u8,
     pub(crate) publishes: Publishes,
     pub(crate) status: Status,
-    pub(crate) unknown_attempts: u8,
+    pub(crate) is_unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +80,8 @@ pub(crate) enum Replica {
 pub(crate) struct Claim {
     pub(crate) invalidation: usize,
     pub(crate) token: u8,
+    /// Whether an attempt before it may have been accepted.
+    pub(crate) earlier_unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
