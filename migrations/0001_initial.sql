@@ -436,7 +436,7 @@ COMMENT ON TABLE distribution IS 'One CreateInvalidation at a time for each dist
 COMMENT ON COLUMN distribution.calls IS 'Calls that were claimed. A claim restates the number that it went by.';
 COMMENT ON COLUMN distribution.completed_at IS 'When something in progress there last ended, so that there may be room.';
 COMMENT ON COLUMN distribution.beliefs IS
-    'What one call may hold and what it takes a second, learned from refusals, and what CloudFront said is full (src/domain/belief.rs). Read and written whole, by whoever holds the lease.';
+    'What one call may hold and what it takes a second, learned from refusals, and what CloudFront said is full (src/domain/belief/mod.rs). Read and written whole, by whoever holds the lease.';
 
 CREATE VIEW due_site AS
 SELECT work.site_id, max(d.sent_at) AS sent_at, greatest(min(work.at), s.resume_at, max(d.lease_until)) AS at

@@ -1,6 +1,7 @@
 //! Wake or tick → claim → one call to CloudFront → one recorded transition. Signal and scan share
 //! this one path, on every replica; what keeps replicas apart is in the database.
 
+mod choose;
 mod observe;
 mod poll;
 mod send;

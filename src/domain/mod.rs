@@ -38,6 +38,7 @@ pub mod path;
 pub mod pieces;
 pub mod plan;
 pub mod policy_document;
+pub mod polling;
 pub mod publisher;
 pub mod publishing;
 pub mod quota;
@@ -84,14 +85,12 @@ pub use path::InvalidationPath;
 pub use pieces::Search;
 pub use plan::{Holdup, Plan, PlanInput, PlannedBatch, Policy, Saved, Waiting, Wanted, plan};
 pub use policy_document::policy_document;
+pub use polling::{AfterGet, Asked, after_get, poll_interval};
 pub use publisher::Publisher;
 pub use publishing::Publishing;
 pub use quota::{Counts, Learned, Quota, Quotas};
 pub use region::{Partition, Region};
-pub use retry::{
-    AfterCreate, AfterGet, Asked, Attempt, RateLesson, Sent, Verdict, WaitReason, after_create,
-    after_get, poll_interval,
-};
+pub use retry::{AfterCreate, Attempt, RateLesson, Sent, Verdict, WaitReason, after_create};
 pub use second_step::SecondStep;
 pub use settings::{Field, FieldError, FieldErrors, Settings, SettingsForm};
 pub use site_name::{DEFAULT_SITE, NotASiteName, SiteName};

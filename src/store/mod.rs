@@ -25,6 +25,7 @@ mod listen;
 mod live;
 mod outbox;
 mod overview;
+mod pauses;
 mod pieces;
 mod plan_inputs;
 mod polls;
@@ -50,6 +51,7 @@ mod text;
 mod tokens;
 mod transitions;
 mod tries;
+mod waiting;
 mod workload;
 
 use std::sync::Arc;

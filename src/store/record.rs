@@ -5,12 +5,12 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::pauses::pause_or_resume;
 use super::pieces::store_pieces;
 use super::rates::{lock_bucket, store_bucket};
-use super::transitions::{announce_change, announce_sites, count_usage, move_publishes};
-use super::{SendClaim, SiteId, Store, StoreError, outbox};
+use super::transitions::{announce_change, count_usage, move_publishes};
+use super::{SendClaim, Store, StoreError};
 use crate::domain::advice::SPLIT;
-use crate::domain::notification::{Event, in_words};
 use crate::domain::{
     AfterCreate, Attempt, AwsError, Item, Limits, RateLesson, Verdict, WaitReason,
 };
@@ -39,19 +39,6 @@ pub enum Recorded {
 }
 
 impl Store {
-    /// Pauses a site whose settings cannot even be read.
-    pub async fn pause(
-        &self,
-        site: SiteId,
-        error: &AwsError,
-        until: OffsetDateTime,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        pause(&mut tx, site, error, until, now, now).await?;
-        Ok(tx.commit().await?)
-    }
-
     /// Records how a claimed call ended.
     pub async fn record_send(
         &self,
@@ -181,76 +168,6 @@ async fn release_distribution(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The first clear refusal pauses the site; whatever shows that the settings work ends the pause. A
-/// refusal of settings that were replaced while the call was under way says nothing: then it tells
-/// when to try again, which is now.
-async fn pause_or_resume(
-    connection: &mut PgConnection,
-    claim: &SendClaim,
-    after: &AfterCreate,
-    now: OffsetDateTime,
-) -> Result<Option<OffsetDateTime>, StoreError> {
-    match after {
-        AfterCreate::Hold {
-            why: WaitReason::Settings,
-            until,
-            error,
-            ..
-        } => {
-            let paused =
-                pause(connection, claim.site, error, *until, claim.claimed_at, now).await?;
-            return Ok((!paused).then_some(now));
-        }
-        after if claim.paused_since.is_some() && after.shows_working_settings() => {
-            sqlx::query!(
-                "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL WHERE id = $1",
-                claim.site.0,
-            )
-            .execute(&mut *connection)
-            .await?;
-            outbox::notify(connection, claim.site, Event::SiteResumed, None, now).await?;
-            announce_sites(connection).await?;
-        }
-        _ => {}
-    }
-    Ok(None)
-}
-
-/// Pauses the site, unless its settings were replaced since `known_since`. Tells whether it did.
-async fn pause(
-    connection: &mut PgConnection,
-    site: SiteId,
-    error: &AwsError,
-    until: OffsetDateTime,
-    known_since: OffsetDateTime,
-    now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    let was_paused = sqlx::query_scalar!(
-        r#"UPDATE site s SET paused_at = coalesce(s.paused_at, $2), pause_error = $3, resume_at = $4
-           FROM (SELECT paused_at FROM site WHERE id = $1 FOR NO KEY UPDATE) before
-           WHERE s.id = $1 AND NOT EXISTS (
-             SELECT FROM cdn_settings
-             WHERE site_id = $1 AND slot <> 'draft' AND saved_at > $5)
-           RETURNING before.paused_at IS NOT NULL as "was_paused!""#,
-        site.0,
-        now,
-        serde_json::json!(error),
-        until,
-        known_since,
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(was_paused) = was_paused else {
-        return Ok(false);
-    };
-    if !was_paused {
-        let reason = Some(in_words(error));
-        outbox::notify(connection, site, Event::SitePaused, reason, now).await?;
-    }
-    announce_sites(connection).await?;
-    Ok(true)
 }
 
 /// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it says

@@ -1,0 +1,198 @@
+//! What is believed of one kind of item at a distribution.
+
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+
+use super::LONGEST_BELIEF;
+use crate::domain::bucket::TRAVEL;
+
+/// How long a refused size is not tried again: at first, since it may have been chance, and after
+/// it was refused again and again.
+const REFUSED_FOR: Duration = Duration::seconds(30);
+const LONGEST_REFUSED: Duration = Duration::minutes(10);
+/// Refusals that are farther apart have nothing to do with each other.
+const LATELY: Duration = Duration::HOUR;
+
+/// What is believed of one kind of item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Belief {
+    /// How many one call may hold; none: as many as configured.
+    pub most: Option<u32>,
+    /// How many were refused, and are not tried again for a while.
+    pub refused: Option<u32>,
+    /// How often a size was refused lately, with time in between.
+    pub refusals: u8,
+    /// The most that were accepted in one call, until as many are refused.
+    pub accepted: u32,
+    /// How many the last call held that was answered; none unless it was accepted.
+    pub last: u32,
+    /// The last size that was refused.
+    pub refusal: Option<Refusal>,
+    /// When `most` last changed.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub learned_at: Option<OffsetDateTime>,
+    /// When CloudFront last answered a call with some of these.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub answered_at: Option<OffsetDateTime>,
+    /// When a call was last made because the count had not been confirmed for too long.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub asked_at: Option<OffsetDateTime>,
+    /// When CloudFront said that its quota is full; none: it accepted since.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub full_at: Option<OffsetDateTime>,
+    /// For how many seconds that is believed.
+    pub full_for: u8,
+}
+
+/// A size that CloudFront refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refusal {
+    /// How many items the call held.
+    pub items: u32,
+    /// What it was refused for.
+    #[serde(rename = "for")]
+    pub why: RefusedFor,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// What CloudFront refuses a size for, under whichever code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum RefusedFor {
+    /// The quota of what may be in progress.
+    Quota,
+    /// A rate, of paths or of calls.
+    Rate,
+    /// The size of the call.
+    Size,
+}
+
+pub(super) enum Say {
+    /// CloudFront said that there is no room.
+    Full,
+    /// What is in progress is counted against the quota.
+    Count,
+    /// It was believed for long enough: CloudFront is asked.
+    Ask,
+}
+
+impl Belief {
+    pub(super) fn says(
+        &self,
+        completed_at: Option<OffsetDateTime>,
+        starves: bool,
+        now: OffsetDateTime,
+    ) -> Say {
+        if self.full_since(completed_at, now).is_some() {
+            return Say::Full;
+        }
+        let counts_since = match starves {
+            true => self.asked_at,
+            false => self.counts_since(),
+        };
+        match counts_since {
+            // A clock that was set back must not make a belief last: hence `abs`, here and below.
+            Some(at) if (now - at).abs() < LONGEST_BELIEF => Say::Count,
+            _ => Say::Ask,
+        }
+    }
+
+    /// When CloudFront said that the quota is full, while that is believed.
+    pub fn full_since(
+        &self,
+        completed_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Option<OffsetDateTime> {
+        let long = Duration::seconds(self.full_for.into());
+        self.full_at.filter(|at| {
+            (now - *at).abs() < long && completed_at.is_none_or(|completed| completed < *at)
+        })
+    }
+
+    pub(super) fn counts_since(&self) -> Option<OffsetDateTime> {
+        self.answered_at.max(self.asked_at)
+    }
+
+    /// A call that held so many was too large.
+    pub fn lower(&mut self, held: u32, why: RefusedFor, now: OffsetDateTime) {
+        if self.accepted >= held {
+            self.accepted = 0;
+        }
+        if self.refused.is_none() {
+            let lately = self
+                .refusal
+                .is_some_and(|last| (now - last.at).abs() < LATELY);
+            self.refusals = if lately {
+                self.refusals.saturating_add(1)
+            } else {
+                1
+            };
+        }
+        self.most = Some((held / 2).max(self.accepted).max(1));
+        self.refused = Some(held);
+        self.refusal = Some(Refusal {
+            items: held,
+            why,
+            at: now,
+        });
+        self.learned_at = Some(now);
+    }
+
+    /// How many have gone within a second, with one that has just been refused, where that was
+    /// believed to be fine: then it may be more than the distribution takes a second.
+    pub fn within_a_second(&self, now: OffsetDateTime) -> Option<u32> {
+        let is_recent = |at: OffsetDateTime| (now - at).abs() < Duration::SECOND + TRAVEL;
+        let recent = self.answered_at.is_some_and(is_recent) && self.last > 0;
+        let both = self.last.saturating_add(1);
+        (recent && self.most.is_some_and(|most| both <= most)).then_some(both)
+    }
+
+    /// Even one alone is refused: if nothing was accepted since, size was not the reason.
+    pub fn forget_unproven(&mut self) {
+        if self.accepted == 0 {
+            (self.most, self.refused, self.learned_at) = (None, None, None);
+        }
+    }
+
+    pub(super) fn raise(&mut self, held: u32, configured: u32, now: OffsetDateTime) {
+        self.accepted = self.accepted.max(held);
+        let (Some(most), Some(learned_at)) = (self.most, self.learned_at) else {
+            return;
+        };
+        let again = i32::from(self.refusals.clamp(1, 8) - 1);
+        let refused_for = LONGEST_REFUSED.min(REFUSED_FOR * (1 << again));
+        let is_recent = (now - learned_at).abs() < refused_for;
+        let next = match self.refused {
+            // Halfway to what was refused, until the two are close.
+            Some(refused) if is_recent => {
+                let gap = refused.saturating_sub(most);
+                if held < most || gap <= most / 8 || gap < 2 {
+                    return;
+                }
+                most + gap / 2
+            }
+            // More than was refused: that was chance, or CloudFront takes more by now.
+            // A call seldom holds all that it might.
+            None if held > most / 2 => {
+                self.refusals = 0;
+                held.saturating_mul(2).max(most)
+            }
+            None if is_recent => return,
+            _ => {
+                self.refused = None;
+                most.saturating_add((most / 4).max(1))
+            }
+        };
+        self.learned_at = Some(now);
+        self.most = Some(next).filter(|next| *next < configured);
+        if self.most.is_none() {
+            (self.refused, self.accepted) = (None, 0);
+        }
+    }
+}

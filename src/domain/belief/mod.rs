@@ -1,0 +1,244 @@
+//! What is believed of a distribution beyond what is configured: how much one call may hold, which
+//! CloudFront tells only by refusing, and which kind of path it has said is full.
+//!
+//! Nobody knows which quotas hold for an account. So the configured ones hold at first; a refusal
+//! while little of ours is in progress halves what one call may hold, files and wildcards apart,
+//! and what is accepted raises it again. What one call may hold is also taken as what the
+//! distribution takes a second, so that rates of paths and sizes of calls are one case.
+
+mod kind;
+
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+use self::kind::Say;
+pub use self::kind::{Belief, Refusal, RefusedFor};
+use super::{Flow, Kind, Limits, Room, Usage};
+
+/// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
+/// last asked against it.
+pub const LONGEST_BELIEF: Duration = Duration::seconds(30);
+
+/// What is believed of a distribution. Read and written whole, by whoever holds its lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Beliefs {
+    /// Files and tags.
+    pub files: Belief,
+    /// Wildcards.
+    pub wildcards: Belief,
+    /// What it takes a second; none: full.
+    pub flow: Option<Flow>,
+    /// Calls that were throttled since the last one that was not.
+    pub throttled: u32,
+    /// When CloudFront last gave a usable answer.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub answered_at: Option<OffsetDateTime>,
+}
+
+impl Beliefs {
+    /// What is believed of one kind.
+    pub const fn of(&self, kind: Kind) -> &Belief {
+        match kind {
+            Kind::Files => &self.files,
+            Kind::Wildcards => &self.wildcards,
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn of_mut(&mut self, kind: Kind) -> &mut Belief {
+        match kind {
+            Kind::Files => &mut self.files,
+            Kind::Wildcards => &mut self.wildcards,
+        }
+    }
+
+    /// How much the last call of each kind held; none unless it was accepted.
+    pub const fn last(&self) -> Usage {
+        Usage {
+            files: self.files.last,
+            wildcards: self.wildcards.last,
+        }
+    }
+
+    /// The limits that hold for this distribution: the configured ones, and what was learned.
+    pub fn narrow(&self, limits: &Limits) -> Limits {
+        let least = |configured: Option<f64>, learned: Option<u32>| match (configured, learned) {
+            (Some(rate), Some(most)) => Some(rate.min(f64::from(most))),
+            (rate, most) => rate.or(most.map(f64::from)),
+        };
+        Limits {
+            paths_per_second: least(limits.paths_per_second, self.files.most),
+            wildcards_per_second: least(limits.wildcards_per_second, self.wildcards.most),
+            ..*limits
+        }
+    }
+
+    /// The buckets for what it takes a second, refilled. `limits` are the narrowed ones.
+    pub fn flow(&self, limits: &Limits, now: OffsetDateTime) -> Flow {
+        self.flow.map_or_else(
+            || Flow::full(limits, now),
+            |flow| flow.refilled(limits, now),
+        )
+    }
+
+    /// What may be sent now besides what is `used`. `limits` are the narrowed ones, something last
+    /// completed at `completed_at`, and `shortage` is the site's.
+    pub fn room(
+        &self,
+        limits: &Limits,
+        used: Usage,
+        completed_at: Option<OffsetDateTime>,
+        shortage: &Shortage,
+        now: OffsetDateTime,
+    ) -> Room {
+        let (left, quota) = (limits.left(used), limits.quota());
+        let says = |kind| {
+            let starves = shortage.starves(kind, now);
+            self.of(kind).says(completed_at, starves, now)
+        };
+        let room = |kind, left: u32, quota: u32| match says(kind) {
+            Say::Full => 0,
+            Say::Ask => quota,
+            Say::Count => left.min(quota),
+        };
+        let room = Room {
+            files: room(Kind::Files, left.files, quota.files),
+            wildcards: room(Kind::Wildcards, left.wildcards, quota.wildcards),
+            ..quota
+        };
+        self.flow(limits, now).narrow(room, limits)
+    }
+
+    /// When a kind that has no room now is to be looked at again unasked.
+    pub fn ask_again_at(
+        &self,
+        kinds: Usage,
+        shortage: &Shortage,
+        now: OffsetDateTime,
+    ) -> OffsetDateTime {
+        let ask = |kind: Kind| {
+            let belief = self.of(kind);
+            let full = belief
+                .full_at
+                .map(|at| at + Duration::seconds(belief.full_for.into()));
+            let starves = shortage.since(kind).filter(|at| *at + LONGEST_BELIEF > now);
+            let counts = belief.counts_since().map_or(starves, |at| {
+                Some(starves.map_or(at, |starves| starves.min(at)))
+            });
+            full.or(counts.map(|at| at + LONGEST_BELIEF))
+        };
+        let asks = Kind::ALL
+            .into_iter()
+            .filter(|kind| kind.of(kinds) > 0)
+            .filter_map(ask);
+        let at = asks.max().unwrap_or(now + LONGEST_BELIEF);
+        at.clamp(now + Duration::SECOND, now + LONGEST_BELIEF)
+    }
+
+    /// A call with these is about to be made, besides what is `used`. Where it goes beyond what is
+    /// counted, or the count was not confirmed for too long, one call asks: the next waits for its
+    /// answer, or for as long as a belief holds.
+    pub fn asking(
+        &mut self,
+        held: Usage,
+        limits: &Limits,
+        used: Usage,
+        completed_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) {
+        for kind in Kind::ALL {
+            let beyond = kind.of(held) > kind.of_room(limits.left(used));
+            let asks = || matches!(self.of(kind).says(completed_at, false, now), Say::Ask);
+            if kind.of(held) > 0 && (beyond || asks()) {
+                self.of_mut(kind).asked_at = Some(now);
+            }
+        }
+    }
+
+    /// CloudFront accepted a call, besides what is `used`.
+    pub fn accepted(&mut self, held: Usage, limits: &Limits, used: Usage, now: OffsetDateTime) {
+        self.answered(held, now);
+        for kind in Kind::ALL {
+            let configured = kind.of_room(limits.quota());
+            if kind.of(held) > 0 {
+                if kind.of(held) > kind.of_room(limits.left(used)) {
+                    // There was room beyond what is counted: the next may ask, too.
+                    self.of_mut(kind).asked_at = None;
+                }
+                self.of_mut(kind).full_at = None;
+                self.of_mut(kind).last = kind.of(held);
+                self.of_mut(kind).raise(kind.of(held), configured, now);
+            }
+        }
+    }
+
+    /// CloudFront gave a usable answer to a call that was not throttled.
+    pub fn answered(&mut self, held: Usage, now: OffsetDateTime) {
+        self.throttled = 0;
+        self.answered_at = Some(now);
+        for kind in Kind::ALL {
+            if kind.of(held) > 0 {
+                self.of_mut(kind).answered_at = Some(now);
+                self.of_mut(kind).last = 0;
+            }
+        }
+    }
+
+    /// CloudFront throttled a call.
+    pub fn throttled(&mut self, held: Usage, now: OffsetDateTime) {
+        self.throttled += 1;
+        self.answered_at = Some(now);
+        for kind in Kind::ALL {
+            if kind.of(held) > 0 {
+                self.of_mut(kind).last = 0;
+            }
+        }
+    }
+
+    /// CloudFront said that the quota of what the call held is full. Where that is what the count
+    /// says too, smaller calls that fit beside it go on.
+    pub fn full(&mut self, held: Usage, limits: &Limits, others: Usage, now: OffsetDateTime) {
+        for kind in Kind::ALL {
+            if (1..=kind.of_room(limits.left(others))).contains(&kind.of(held)) {
+                let belief = self.of_mut(kind);
+                belief.full_at = Some(now);
+                // With none of ours in progress somebody else fills it, and nobody tells us when
+                // there is room.
+                belief.full_for = if kind.of(others) > 0 { 30 } else { 5 };
+            }
+        }
+    }
+}
+
+/// How long a site has been waiting for room.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shortage {
+    /// When it first found too little; none: there is enough.
+    pub began_at: Option<OffsetDateTime>,
+    /// When something of it last went, of either kind.
+    pub files_at: Option<OffsetDateTime>,
+    pub wildcards_at: Option<OffsetDateTime>,
+}
+
+impl Shortage {
+    /// Whether it has waited for as long as a belief holds while nothing of its own went: others
+    /// whose small calls go on may renew what is believed of the room that is left, for ever.
+    fn starves(&self, kind: Kind, now: OffsetDateTime) -> bool {
+        self.since(kind)
+            .is_some_and(|since| now - since >= LONGEST_BELIEF)
+    }
+
+    fn since(&self, kind: Kind) -> Option<OffsetDateTime> {
+        let went_at = match kind {
+            Kind::Files => self.files_at,
+            Kind::Wildcards => self.wildcards_at,
+        };
+        self.began_at
+            .map(|began_at| went_at.map_or(began_at, |at| at.max(began_at)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

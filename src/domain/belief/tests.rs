@@ -1,0 +1,235 @@
+use time::macros::datetime;
+
+use super::*;
+
+const START: OffsetDateTime = datetime!(2026-11-25 12:00 UTC);
+
+fn files(files: u32) -> Usage {
+    Usage {
+        files,
+        wildcards: 0,
+    }
+}
+
+/// Sends as much as is believed to go to a distribution that takes `real` at once, for two
+/// minutes, and gives how many calls were refused.
+fn learn(real: u32) -> (u32, u32) {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    let (mut now, mut refused, mut last) = (START, 0, 0);
+    for _ in 0..60 {
+        now += Duration::seconds(2);
+        let held = beliefs.narrow(&limits).quota().files;
+        if held > real {
+            refused += 1;
+            beliefs.files.lower(held, RefusedFor::Rate, now);
+        } else {
+            beliefs.accepted(files(held), &limits, Usage::default(), now);
+            last = held;
+        }
+    }
+    (refused, last)
+}
+
+#[test]
+fn the_size_of_a_call_is_found_with_few_refusals() {
+    for real in [1, 2, 7, 20, 150, 1_000, 2_999, 3_000] {
+        let (refused, last) = learn(real);
+        assert!(refused <= 14, "{real}: {refused} refused");
+        assert!(
+            last >= real - real / 8 - 1 && last <= real,
+            "{real}: {last}"
+        );
+    }
+    assert_eq!(learn(3_000).0, 0);
+}
+
+#[test]
+fn what_was_learned_is_raised_step_by_step_until_it_is_forgotten() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    beliefs.files.lower(40, RefusedFor::Rate, START);
+    let mut now = START;
+    let mut steps = 0;
+    while let Some(most) = beliefs.files.most {
+        now += Duration::minutes(11);
+        beliefs.accepted(files(1), &limits, Usage::default(), now);
+        assert!(
+            beliefs
+                .files
+                .most
+                .is_none_or(|raised| raised <= most + most / 4 + 1)
+        );
+        steps += 1;
+    }
+    assert!(steps > 5 && steps < 40, "{steps}");
+}
+
+#[test]
+fn a_refusal_by_chance_is_forgotten_in_a_minute_and_a_steady_one_is_seldom_tried() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    beliefs.files.lower(2, RefusedFor::Rate, START);
+    let mut now = START;
+    while let Some(most) = beliefs.files.most {
+        now += Duration::SECOND;
+        beliefs.accepted(files(most), &limits, Usage::default(), now);
+    }
+    assert!(now - START < Duration::MINUTE, "{}", now - START);
+
+    let (mut tries, mut now) = (0, START);
+    beliefs.files.lower(2, RefusedFor::Rate, now);
+    while now < START + Duration::HOUR {
+        now += Duration::SECOND;
+        match beliefs.files.most {
+            Some(1) => beliefs.accepted(files(1), &limits, Usage::default(), now),
+            _ => {
+                tries += 1;
+                beliefs.files.lower(2, RefusedFor::Rate, now);
+            }
+        }
+    }
+    assert!((6..=12).contains(&tries), "{tries}");
+}
+
+#[test]
+fn one_item_that_is_refused_too_shows_that_size_was_not_the_reason() {
+    let mut belief = Belief::default();
+    belief.lower(4, RefusedFor::Rate, START);
+    belief.lower(2, RefusedFor::Rate, START);
+    belief.forget_unproven();
+    assert_eq!(belief.most, None);
+    belief.lower(4, RefusedFor::Rate, START);
+    belief.raise(2, 3_000, START);
+    belief.forget_unproven();
+    assert!(belief.most.is_some(), "two were accepted");
+}
+
+#[test]
+fn a_belief_delays_for_thirty_seconds_since_the_last_answer_of_its_kind() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    let used = Usage {
+        files: 3_000,
+        wildcards: 15,
+    };
+    beliefs.accepted(used, &limits, Usage::default(), START);
+    let room = |beliefs: &Beliefs, seconds: i64| {
+        let room = beliefs.room(
+            &limits,
+            used,
+            None,
+            &Shortage::default(),
+            START + Duration::seconds(seconds),
+        );
+        (room.files, room.wildcards)
+    };
+    assert_eq!(room(&beliefs, 29), (0, 0));
+    assert_eq!(room(&beliefs, 30), (3_000, 15));
+    assert_eq!(
+        room(&beliefs, -3_600),
+        (3_000, 15),
+        "a clock that was set back"
+    );
+    beliefs.accepted(
+        files(1),
+        &limits,
+        Usage::default(),
+        START + Duration::seconds(20),
+    );
+    assert_eq!(
+        room(&beliefs, 30),
+        (0, 15),
+        "the other kind was not asked about"
+    );
+}
+
+#[test]
+fn one_call_asks_and_the_next_waits_for_its_answer() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    let room = |beliefs: &Beliefs, used, seconds| {
+        let now = START + Duration::seconds(seconds);
+        beliefs
+            .room(&limits, used, None, &Shortage::default(), now)
+            .files
+    };
+    assert_eq!(room(&beliefs, files(0), 0), 3_000);
+    beliefs.asking(files(3_000), &limits, files(0), None, START);
+    assert_eq!(room(&beliefs, files(3_000), 1), 0, "it may be in progress");
+    assert_eq!(room(&beliefs, files(0), 25), 3_000, "it counts no longer");
+    assert_eq!(room(&beliefs, files(3_000), 30), 3_000, "the next one asks");
+}
+
+#[test]
+fn cloudfronts_word_that_a_kind_is_full_ends_with_a_completion() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    let held = Usage {
+        files: 0,
+        wildcards: 1,
+    };
+    beliefs.full(held, &limits, held, START);
+    let room = |completed_at, seconds| {
+        let now = START + Duration::seconds(seconds);
+        let room = beliefs.room(
+            &limits,
+            Usage::default(),
+            completed_at,
+            &Shortage::default(),
+            now,
+        );
+        (room.files, room.wildcards)
+    };
+    assert_eq!(room(None, 29), (3_000, 0));
+    assert_eq!(room(None, 30), (3_000, 15));
+    assert_eq!(room(Some(START + Duration::SECOND), 2), (3_000, 15));
+}
+
+#[test]
+fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
+    let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
+    let used = files(2_990);
+    let shortage = Shortage {
+        began_at: Some(START),
+        files_at: Some(START - Duration::SECOND),
+        wildcards_at: None,
+    };
+    let at = |seconds| START + Duration::seconds(seconds);
+    let room = |beliefs: &Beliefs, shortage: &Shortage, seconds| {
+        beliefs
+            .room(&limits, used, None, shortage, at(seconds))
+            .files
+    };
+    for second in 0..40 {
+        // The neighbour's small publishes are accepted all the time.
+        beliefs.accepted(files(1), &limits, used, at(second));
+    }
+    assert_eq!(room(&beliefs, &shortage, 29), 10);
+    assert_eq!(room(&beliefs, &shortage, 40), 3_000);
+    assert_eq!(
+        room(&beliefs, &Shortage::default(), 40),
+        10,
+        "the neighbour"
+    );
+    beliefs.asking(files(20), &limits, used, None, at(40));
+    assert_eq!(room(&beliefs, &shortage, 69), 10, "it has been asked");
+    assert_eq!(room(&beliefs, &shortage, 70), 3_000);
+
+    let mut refused = beliefs;
+    refused.full(files(20), &limits, used, at(41));
+    assert_eq!(
+        room(&refused, &Shortage::default(), 42),
+        10,
+        "the neighbour goes on"
+    );
+    beliefs.accepted(files(20), &limits, used, at(41));
+    assert_eq!(
+        room(&beliefs, &shortage, 42),
+        3_000,
+        "there was room: more may ask"
+    );
+    let lately = Shortage {
+        files_at: Some(at(35)),
+        ..shortage
+    };
+    assert_eq!(
+        room(&beliefs, &lately, 42),
+        10,
+        "something of its own has gone"
+    );
+}

@@ -1,0 +1,138 @@
+//! What waits to be planned, and why.
+
+use std::collections::HashSet;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::stored::parse_items;
+use super::{PlanInputs, SiteId, Store, StoreError, outbox};
+use crate::domain::{Usage, WaitReason, Waiting, Wanted};
+
+/// What one plan looks at, so that huge publishes do not fill the memory.
+const PLAN_PUBLISHES: usize = 10_000;
+const PLAN_ITEMS: usize = 30_000;
+const PLAN_BYTES: usize = 8 << 20;
+/// Publishes read first, and at most at a time.
+const FIRST_PAGE: usize = 8;
+const LARGEST_PAGE: usize = 500;
+/// A page ends with the publish that reaches this, as PostgreSQL stores it: to be read for a site
+/// that has no room now, eight publishes of ten thousand paths would be too much.
+const PAGE_BYTES: i64 = 128 << 10;
+
+impl Store {
+    /// The publishes of a site that wait to be planned, oldest first: at least as many as are
+    /// wanted, if there are, and as one plan can use.
+    pub async fn waiting(&self, site: SiteId, wanted: Wanted) -> Result<Vec<Waiting>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let (mut waiting, mut different) = (Vec::new(), HashSet::new());
+        let mut seen = Usage::default();
+        let (mut items, mut bytes) = (0, 0);
+        let (mut after, mut page) = (Uuid::nil(), FIRST_PAGE);
+        loop {
+            let rows = sqlx::query!(
+                r#"SELECT id, items, found as "found!" FROM (
+                     SELECT id, items, count(*) OVER () AS found, sum(size) OVER (ORDER BY id) - size AS before
+                     FROM (SELECT id, items, pg_column_size(items) AS size FROM publish
+                           WHERE site_id = $1 AND NOT planned AND ended_at IS NULL AND id > $2
+                           ORDER BY id LIMIT $3) page) sized
+                   WHERE before < $4 ORDER BY id"#,
+                site.0,
+                after,
+                i64::try_from(page).unwrap_or_default(),
+                PAGE_BYTES,
+            )
+            .fetch_all(&mut *connection)
+            .await?;
+            let is_last = rows.last().is_none_or(|last| {
+                let all_read = usize::try_from(last.found).is_ok_and(|found| found == rows.len());
+                all_read && rows.len() < page
+            });
+            for row in rows {
+                after = row.id;
+                items += row.items.len();
+                bytes += row.items.iter().map(String::len).sum::<usize>();
+                let asked = parse_items(row.items)?;
+                if wanted.may_take(asked.len()) && !wanted.is_enough(seen) {
+                    for item in &asked {
+                        let is_new = different.insert(item.clone());
+                        match item.is_wildcard() {
+                            true => seen.wildcards += u32::from(is_new),
+                            false => seen.files += u32::from(is_new),
+                        }
+                    }
+                }
+                waiting.push(Waiting {
+                    publish: row.id,
+                    items: asked,
+                });
+            }
+            if is_last
+                || wanted.is_enough(seen)
+                || waiting.len() >= PLAN_PUBLISHES
+                || items >= PLAN_ITEMS
+                || bytes >= PLAN_BYTES
+            {
+                return Ok(waiting);
+            }
+            // As many as there is room for, should they be like those before.
+            let read = waiting.len();
+            page = ((PLAN_ITEMS - items) * read / items.max(1))
+                .min((PLAN_BYTES - bytes) * read / bytes.max(1))
+                .clamp(1, LARGEST_PAGE);
+        }
+    }
+
+    /// Notes why a site can send nothing new now, and when it is looked at again unasked. `false`:
+    /// something has ended there meanwhile, or the settings are others; nothing is noted, since
+    /// nobody would come back to say that there is room.
+    pub async fn wait(
+        &self,
+        inputs: &PlanInputs,
+        why: WaitReason,
+        until: OffsetDateTime,
+        limited_until: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let site = inputs.site.0;
+        let mut tx = self.pool.begin().await?;
+        // The lock lets whoever makes room find the site waiting, or this find the room.
+        let done = sqlx::query!(
+            "WITH same AS (
+               SELECT FROM distribution WHERE id = $7 AND completed_at IS NOT DISTINCT FROM $8 FOR SHARE)
+             UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3, limited_until = $4,
+                             backlog_since = CASE WHEN $2 = 'quota' THEN coalesce(backlog_since, $5)
+                                                  ELSE backlog_since END
+             FROM same WHERE id = $1 AND settings_version = $6",
+            site,
+            why.into_str(),
+            until,
+            limited_until,
+            now,
+            inputs.settings_version,
+            inputs.settings.distribution_id.as_str(),
+            inputs.completed_at,
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if done == 1 && why == WaitReason::Rate {
+            // What is stored waits for the same.
+            sqlx::query!(
+                "UPDATE invalidation SET next_at = $3
+                 WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $4",
+                site,
+                inputs.settings.distribution_id.as_str(),
+                until,
+                now,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        if done == 1 && limited_until.is_some() {
+            outbox::notify_limited(&mut tx, inputs.site, now).await?;
+        }
+        tx.commit().await?;
+        Ok(done == 1)
+    }
+}
