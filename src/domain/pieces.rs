@@ -97,8 +97,10 @@ pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
         .flat_map(|kind| {
             let most = kind.of_room(room).min(room.paths_per_request).max(1) as usize;
             let of_kind: Vec<Item> = items.iter().filter(|i| kind.is_of(i)).cloned().collect();
-            let pieces: Vec<Vec<Item>> = of_kind.chunks(most).map(<[Item]>::to_vec).collect();
-            pieces
+            // Of one size, so that none is a call for a single item.
+            let size = of_kind.len().div_ceil(of_kind.len().div_ceil(most).max(1));
+            let pieces = of_kind.chunks(size.max(1)).map(<[Item]>::to_vec);
+            pieces.collect::<Vec<_>>()
         })
         .collect()
 }

@@ -2,9 +2,10 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::retry::PERSISTENCE;
 use super::{AwsError, GetOutcome};
 
+/// How long calls without a usable answer are tried again, from the first of them.
+pub(super) const PERSISTENCE: Duration = Duration::hours(24);
 /// CloudFront may not know an invalidation right after it accepted it.
 const SETTLING: Duration = Duration::minutes(1);
 /// How long a key may be denied `GetInvalidation` while the site works.

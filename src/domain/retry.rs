@@ -8,14 +8,12 @@ use utoipa::ToSchema;
 
 use super::limits::IN_PROGRESS;
 use super::pieces::{Search, Suspicion, fit, suspect};
-use super::polling::poll_interval;
+use super::polling::{PERSISTENCE, poll_interval};
 use super::{
     AwsError, Beliefs, CreateOutcome, InvalidationId, Item, Kind, LONGEST_BELIEF, Limits,
     RefusedFor, Room, Shortage, Usage,
 };
 
-/// How long calls without a usable answer are tried again, from the first of them.
-pub(super) const PERSISTENCE: Duration = Duration::hours(24);
 /// The longest pause between tries.
 const LONGEST_BACKOFF: Duration = Duration::seconds(30);
 /// The pause before a call is tried again that never left this machine.
@@ -211,6 +209,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             beliefs.answered(held, now);
             let little = Kind::ALL
                 .into_iter()
+                .filter(|kind| kind.of(held) > 0)
                 .all(|kind| kind.of(sent.others) <= kind.of(held) / 2);
             // It has waited for longer than the others take to complete: perhaps some never do.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
@@ -231,6 +230,8 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             let too_soon = too_soon(held, sent, &mut beliefs);
             beliefs.throttled(held, now);
             if too_large {
+                // Then it was not too fast, nor were those before it.
+                rate = Some(RateLesson::Accepted);
                 smaller(error, RefusedFor::Rate, sent, &mut beliefs)
             } else if suspect {
                 // Its size is the likelier reason, which says nothing about the rate of calls.
@@ -248,6 +249,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             }
         }
         CreateOutcome::SettingsRejected(error) => {
+            beliefs.not_asked(held);
             let since = sent.paused_since.unwrap_or(now);
             let after = (now - since).clamp(Duration::seconds(30), LONGEST_PAUSE);
             hold(WaitReason::Settings, after, error, Attempt::Refused)
@@ -268,6 +270,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             }
         }
         CreateOutcome::NotSent(error) => {
+            beliefs.not_asked(held);
             let after = match error.code.as_str() {
                 AwsError::TOO_LATE => Duration::SECOND,
                 _ => NOT_SENT_PAUSE,

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::stored::{LEASE, Stored, parse_items};
-use super::transitions::lock_publishes;
+use super::transitions::{hold_settings, lock_publishes};
 use super::{PlanInputs, SiteId, Store, StoreError};
 use crate::domain::coverage::Cover;
 use crate::domain::{CallerReference, DistributionId, Item, Search, Usage};
@@ -23,6 +23,8 @@ pub(super) struct Batch<'a> {
     pub(super) folded: u64,
     /// The refused batch that it is a piece of.
     pub(super) search: Option<Uuid>,
+    /// When what it is made of was planned; none: now.
+    planned_at: Option<OffsetDateTime>,
     /// Its call is claimed at once.
     pub(super) claim: Option<Uuid>,
 }
@@ -36,6 +38,7 @@ impl<'a> Batch<'a> {
             asked: items.len() as u64,
             folded: 0,
             search: None,
+            planned_at: None,
             claim: None,
         }
     }
@@ -69,13 +72,14 @@ pub(super) async fn store_batches(
              INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked,
                                        folded, search, created_at, next_at, attempts, unknown_since,
                                        unanswered_since, lease_token, lease_until)
-             SELECT id, $1, $3, reference, string_to_array(items, E'\n'), files, wildcards, asked, folded, search, $4,
+             SELECT id, $1, $3, reference, string_to_array(items, E'\n'), files, wildcards, asked, folded, search,
+                    coalesce(planned_at, $4),
                     CASE WHEN claim IS NULL THEN $4 ELSE $5::timestamptz END,
                     num_nonnulls(claim), CASE WHEN claim IS NOT NULL THEN $4 END,
                     CASE WHEN claim IS NOT NULL THEN $4 END, claim, CASE WHEN claim IS NOT NULL THEN $5 END
              FROM unnest($6::uuid[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[], $12::int[], $13::uuid[],
-                         $14::uuid[])
-               AS batch (id, reference, items, files, wildcards, asked, folded, search, claim)),
+                         $14::uuid[], $18::timestamptz[])
+               AS batch (id, reference, items, files, wildcards, asked, folded, search, claim, planned_at)),
            covered AS (
              INSERT INTO coverage (invalidation_id, site_id, publish_id)
              SELECT invalidation, $1, publish FROM unnest($15::uuid[], $16::uuid[]) AS pair (invalidation, publish))
@@ -103,6 +107,7 @@ pub(super) async fn store_batches(
         &covering,
         &covered,
         batches.first().map_or(&[][..], |batch| &batch.publishes),
+        &batches.iter().map(|batch| batch.planned_at).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
     )
     .fetch_one(connection)
     .await?;
@@ -127,7 +132,7 @@ pub(super) async fn store_pieces(
 ) -> Result<(), StoreError> {
     lock_publishes(connection, site).await?;
     let rows = sqlx::query!(
-        "SELECT p.id, p.items, i.asked FROM invalidation i
+        "SELECT p.id, p.items, i.asked, i.created_at FROM invalidation i
          JOIN coverage c ON c.invalidation_id = i.id
          JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
          WHERE i.id = $1 ORDER BY p.id",
@@ -147,6 +152,7 @@ pub(super) async fn store_pieces(
         .map(|(items, id)| Batch {
             asked: 0,
             search,
+            planned_at: rows.first().map(|row| row.created_at),
             ..Batch::new(*id, items, &[])
         })
         .collect();
@@ -192,6 +198,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
+        hold_settings(&mut tx, inputs.site).await?;
         let ours = sqlx::query!(
             "SELECT FROM invalidation
              WHERE id = $1 AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL FOR UPDATE",
@@ -234,12 +241,13 @@ impl Store {
         let cover: Cover<'_> = stored.iter().flat_map(|stored| &stored.items).collect();
         let items: Vec<Item> = cover.items().into_iter().cloned().collect();
         let mut tx = self.pool.begin().await?;
+        hold_settings(&mut tx, inputs.site).await?;
         let parts = sqlx::query!(
             "WITH gone AS (
                DELETE FROM invalidation
                WHERE id = ANY($1) AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL
-               RETURNING asked, folded)
-             SELECT count(*) as \"count!\", coalesce(sum(asked), 0) as \"asked!\", coalesce(sum(folded), 0) as \"folded!\"
+               RETURNING asked, folded, created_at)
+             SELECT min(created_at) AS planned_at, count(*) as \"count!\", coalesce(sum(asked), 0) as \"asked!\", coalesce(sum(folded), 0) as \"folded!\"
              FROM gone",
             &ids,
         )
@@ -261,6 +269,7 @@ impl Store {
         let batch = Batch {
             asked: parts.asked.unsigned_abs(),
             folded: parts.folded.unsigned_abs(),
+            planned_at: parts.planned_at,
             ..Batch::new(id, &items, &publishes)
         };
         let distribution = &inputs.settings.distribution_id;

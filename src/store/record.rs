@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::pauses::pause_or_resume;
 use super::pieces::store_pieces;
 use super::rates::{lock_bucket, store_bucket};
-use super::transitions::{announce_change, count_usage, move_publishes};
+use super::transitions::{announce_change, count_usage, hold_settings, move_publishes};
 use super::{SendClaim, Store, StoreError};
 use crate::domain::advice::SPLIT;
 use crate::domain::{
@@ -54,6 +54,9 @@ impl Store {
             prove(&mut tx, claim, now).await?;
         }
         release_distribution(&mut tx, claim, verdict).await?;
+        if matches!(verdict.after, AfterCreate::Split { .. }) {
+            hold_settings(&mut tx, claim.site).await?;
+        }
         let try_again = pause_or_resume(&mut tx, claim, &verdict.after, now).await?;
         let next_call = adjust_rate(&mut tx, claim, verdict.rate, limits, now).await?;
         if proves {
@@ -259,7 +262,7 @@ async fn held(
         "UPDATE invalidation SET waiting_for = $3, next_at = $4, error = $5, fix = $6,
                                  attempts = attempts - CASE WHEN $7 THEN 1 ELSE 0 END,
                                  unknown_since = CASE WHEN $8 THEN unknown_since END,
-                                 throttled = CASE WHEN $10 THEN throttled + 1 ELSE 0 END,
+                                 throttled = CASE WHEN $10 THEN throttled + 1 WHEN $11 THEN 0 ELSE throttled END,
                                  unanswered_since = $9, lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
         claim.invalidation,
@@ -272,6 +275,7 @@ async fn held(
         attempt == Attempt::Unknown || claim.unknown_since.is_some(),
         unanswered_since,
         why == WaitReason::Rate,
+        attempt == Attempt::Refused,
     )
     .execute(connection)
     .await?;

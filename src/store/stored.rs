@@ -67,7 +67,7 @@ impl Store {
                       unknown_since, unanswered_since, throttled, search, (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
                FROM invalidation
                WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3
-               ORDER BY 11, next_at, id LIMIT $4"#,
+               ORDER BY 11, created_at, id LIMIT $4"#,
             inputs.site.0,
             inputs.settings.distribution_id.as_str(),
             now,

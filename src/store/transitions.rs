@@ -28,6 +28,18 @@ pub(super) async fn lock_publishes(
     Ok(())
 }
 
+/// Keeps the site's settings as they are until the transaction ends, before its invalidations are
+/// replaced by others: whoever moves it elsewhere would not see those.
+pub(super) async fn hold_settings(
+    connection: &mut PgConnection,
+    site: SiteId,
+) -> Result<(), StoreError> {
+    sqlx::query!("SELECT FROM site WHERE id = $1 FOR SHARE", site.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(())
+}
+
 /// Brings the publishes that an invalidation covers up to date with all the invalidations that
 /// cover them. Of two invalidations that end at the same moment, the second to get the lock sees
 /// what the first one did.

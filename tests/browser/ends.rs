@@ -39,7 +39,7 @@ async fn try_again(scripts: Scripts) {
     browser
         .assert_sees(
             "#publish",
-            "What has completed is not sent, or paid for, again.",
+            "What has completed is neither sent nor billed again.",
         )
         .await;
     browser.submit("Try again").await;

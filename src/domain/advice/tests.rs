@@ -323,7 +323,7 @@ fn each_other_error_has_its_cause_and_fix() {
             409,
             Create,
             "earlier attempt",
-            "under way",
+            "took the purge",
         ),
         (
             "InvalidArgument",
@@ -331,7 +331,7 @@ fn each_other_error_has_its_cause_and_fix() {
             400,
             Create,
             "earlier attempt",
-            "under way",
+            "took the purge",
         ),
         (
             "InvalidArgument",

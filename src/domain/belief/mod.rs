@@ -122,11 +122,12 @@ impl Beliefs {
             let full = belief
                 .full_at
                 .map(|at| at + Duration::seconds(belief.full_for.into()));
-            let starves = shortage.since(kind).filter(|at| *at + LONGEST_BELIEF > now);
-            let counts = belief.counts_since().map_or(starves, |at| {
-                Some(starves.map_or(at, |starves| starves.min(at)))
-            });
-            full.or(counts.map(|at| at + LONGEST_BELIEF))
+            let starves = shortage
+                .since(kind)
+                .map(|at| at.max(belief.asked_at.unwrap_or(at)));
+            let counts = belief.counts_since();
+            let since = starves.into_iter().chain(counts).min();
+            full.or(since.map(|at| at + LONGEST_BELIEF))
         };
         let asks = Kind::ALL
             .into_iter()
@@ -189,9 +190,19 @@ impl Beliefs {
     pub fn throttled(&mut self, held: Usage, now: OffsetDateTime) {
         self.throttled += 1;
         self.answered_at = Some(now);
+        self.not_asked(held);
         for kind in Kind::ALL {
             if kind.of(held) > 0 {
                 self.of_mut(kind).last = 0;
+            }
+        }
+    }
+
+    /// What came of a call says nothing about a quota: the next may ask.
+    pub fn not_asked(&mut self, held: Usage) {
+        for kind in Kind::ALL {
+            if kind.of(held) > 0 {
+                self.of_mut(kind).asked_at = None;
             }
         }
     }

@@ -108,7 +108,7 @@ async fn the_page_offers_what_everything_means() {
     let words = admin.get(PAGE).await.text();
     for said in [
         "only that page and its related pages are purged, not the whole site",
-        "SkyCMS cannot purge the whole site then; Purge here can.",
+        "SkyCMS can then no longer purge the whole site; the Purge page here still can.",
     ] {
         assert!(words.contains(said), "no {said:?} in {words}");
     }
