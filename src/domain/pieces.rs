@@ -233,4 +233,15 @@ mod tests {
         let sizes: Vec<usize> = fit(&items(paths), room).iter().map(Vec::len).collect();
         assert_eq!(sizes, [2, 2, 1, 1, 1, 1]);
     }
+
+    #[test]
+    fn no_piece_is_left_with_a_single_item() {
+        let room = Room {
+            files: 93,
+            ..Room::default()
+        };
+        let batch = items((0..187).map(|n| format!("/{n}")));
+        let sizes: Vec<usize> = fit(&batch, room).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [63, 63, 61]);
+    }
 }

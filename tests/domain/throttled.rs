@@ -1,8 +1,8 @@
 //! What a call that is throttled says: of the rate of calls, or of what the distribution takes.
 
 use skycms_cdn::domain::{
-    AwsError, Beliefs, CreateOutcome, Limits, RateLesson, RefusedFor, Sent, Usage, Verdict,
-    after_create,
+    AfterCreate, AwsError, Beliefs, CreateOutcome, Limits, RateLesson, RefusedFor, Sent, Usage,
+    Verdict, after_create,
 };
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -11,14 +11,17 @@ use crate::plan::item;
 
 const START: OffsetDateTime = datetime!(2026-11-26 12:00 UTC);
 
-/// One wildcard, which is throttled so long after the start.
-fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
-    let error = AwsError {
-        code: "Throttling".into(),
-        message: "Rate exceeded".into(),
+fn error(code: &str) -> AwsError {
+    AwsError {
+        code: code.into(),
+        message: String::new(),
         request_id: None,
         http_status: Some(400),
-    };
+    }
+}
+
+/// One wildcard, which is throttled so long after the start.
+fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
     let sent = Sent {
         now: START + after,
         planned_at: START,
@@ -33,7 +36,7 @@ fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
         search: None,
         paused_since: None,
     };
-    after_create(CreateOutcome::Throttled(error), &sent)
+    after_create(CreateOutcome::Throttled(error("Throttling")), &sent)
 }
 
 #[test]
@@ -75,4 +78,45 @@ fn wildcards_that_follow_each_other_too_closely_do_not_slow_down_calls() {
         Some(RateLesson::Throttled),
         "it is configured"
     );
+}
+
+/// Four pages that are refused beside a wildcard in progress.
+fn refused(outcome: CreateOutcome, beliefs: Beliefs) -> Verdict {
+    let sent = Sent {
+        now: START,
+        planned_at: START,
+        items: &["/1", "/2", "/3", "/4"].map(item),
+        unanswered_since: START,
+        unknown_since: None,
+        throttled: 0,
+        others: Usage {
+            files: 0,
+            wildcards: 1,
+        },
+        spare_call: true,
+        beliefs,
+        limits: &Limits::default(),
+        search: None,
+        paused_since: None,
+    };
+    after_create(outcome, &sent)
+}
+
+#[test]
+fn a_wildcard_in_progress_does_not_hide_that_files_are_too_many() {
+    let full = CreateOutcome::QuotaFull(error("TooManyInvalidationsInProgress"));
+    let verdict = refused(full, Beliefs::default());
+    assert!(matches!(verdict.after, AfterCreate::Split { .. }));
+    assert_eq!(verdict.beliefs.files.most, Some(2));
+}
+
+#[test]
+fn a_size_that_is_refused_gives_the_keys_rate_back_and_answers_no_question() {
+    let mut beliefs = Beliefs::default();
+    beliefs.files.asked_at = Some(START);
+    let throttling = CreateOutcome::Throttled(error("Throttling"));
+    let verdict = refused(throttling, beliefs);
+    assert!(matches!(verdict.after, AfterCreate::Split { .. }));
+    assert_eq!(verdict.rate, Some(RateLesson::Accepted));
+    assert_eq!(verdict.beliefs.files.asked_at, None);
 }
