@@ -278,7 +278,7 @@ COMMENT ON COLUMN invalidation.attempts IS 'Calls of CreateInvalidation that wer
 COMMENT ON COLUMN invalidation.unknown_since IS
     'When the first attempt began whose outcome is not known; NULL: there is none. Set when a call is claimed and cleared when CloudFront''s answer to the only such attempt is recorded, so that a crash in between leaves it set.';
 COMMENT ON COLUMN invalidation.unanswered_since IS 'When the first of the calls began that CloudFront has not answered. Any answer clears it, except one that says that such a call was accepted.';
-COMMENT ON COLUMN invalidation.throttled IS 'How often in a row it was throttled.';
+COMMENT ON COLUMN invalidation.throttled IS 'How often it was throttled since another answer; a call without an answer changes nothing.';
 COMMENT ON COLUMN invalidation.search IS 'The refused batch that it is a piece of, while the item at fault is looked for.';
 COMMENT ON COLUMN invalidation.set_aside IS
     'The site moved to another distribution before it was known whether this was accepted. It is sent again, under its own reference, if the site moves back.';

@@ -19,7 +19,7 @@ const LONGEST_BACKOFF: Duration = Duration::seconds(30);
 /// The pause before a call is tried again that never left this machine.
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
 /// A batch of a size that was never accepted, of which an earlier attempt may have been, is sent
-/// again as a whole while it is throttled: so often in a row, with such pauses, and for as long as
+/// again as a whole while it is throttled: so often, with such pauses, and for as long as
 /// a belief holds.
 const THROTTLED_BEFORE_SPLIT: u32 = 5;
 const THROTTLED_PAUSE: Duration = Duration::seconds(5);
@@ -56,7 +56,7 @@ pub struct Sent<'a> {
     pub unanswered_since: OffsetDateTime,
     /// When the first of the earlier attempts began that may have been accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
-    /// How often in a row it had been throttled.
+    /// How often it had been throttled since another answer.
     pub throttled: u32,
     /// What else of ours is in progress at its distribution.
     pub others: Usage,

@@ -34,7 +34,7 @@ pub struct SendClaim {
     pub unanswered_since: OffsetDateTime,
     /// When the first of the earlier attempts began that may have been accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
-    /// How often in a row it was throttled.
+    /// How often it was throttled since another answer.
     pub throttled: u32,
     /// What else of ours is in progress there.
     pub others: Usage,

@@ -24,7 +24,7 @@ pub struct Stored {
     pub(super) planned_at: OffsetDateTime,
     /// When the first attempt began that CloudFront may have accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
-    /// How often in a row it was throttled.
+    /// How often it was throttled since another answer.
     pub(super) throttled: u32,
     pub(super) unanswered_since: Option<OffsetDateTime>,
     pub(super) search: Option<Uuid>,
