@@ -70,12 +70,12 @@ need_packages() {
   postgres_bin >/dev/null || missing+=(postgresql)
   package_of awk mawk
   package_of cmp diffutils
+  package_of curl curl
   package_of make make
   [[ $1 != chaos && $1 != tests ]] || faketime_library >/dev/null || missing+=(libfaketime)
   [[ $1 == service || $1 == chaos ]] || has_venv || missing+=(python3-venv)
   if [[ $1 == tests ]]; then
     has_chromium || missing+=(chromium chromium-driver)
-    package_of curl curl
     package_of git git
     package_of ldd libc-bin
     package_of mcs mono-mcs mono-runtime libmono-system-net-http4.0-cil libmono-system-runtime4.0-cil
