@@ -2,6 +2,7 @@
 //! what the senders heard, and the sandbox's ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
@@ -26,6 +27,10 @@ const ATTEMPT: Duration = Duration::seconds(10);
 const PARTING: Duration = Duration::seconds(6);
 /// While everything works, nothing waits longer.
 const LONGEST_WAIT: Duration = Duration::seconds(60);
+/// CloudFront's documented quota.
+const WILDCARDS_IN_PROGRESS: f64 = 15.0;
+/// The part of a quota that is in use where nothing waits in vain: completions are noticed late.
+const BUSY: f64 = 0.5;
 /// What timers and two processes' clocks may be off by.
 const SLACK: Duration = Duration::milliseconds(3);
 
@@ -317,14 +322,35 @@ impl Evidence {
                 && !was_set_between(&clocks, call.time - UPSET, call.time)
             {
                 breaches.push(format!(
-                    "at {:.3} s {} of {} was refused: {}",
+                    "at {:.3} s {} of {} was refused: {}\n{}",
                     self.seconds(call.time),
                     call.reference,
                     call.distribution,
-                    call.outcome
+                    call.outcome,
+                    self.calls_before(call)
                 ));
             }
         }
+    }
+
+    /// What else was sent to the call's distribution in the minute before it.
+    fn calls_before(&self, call: &Call) -> String {
+        let mut text = String::new();
+        let begin = call.time - Duration::MINUTE;
+        for other in self.calls.iter().filter(|other| {
+            other.creates
+                && other.distribution == call.distribution
+                && (begin..call.time).contains(&other.time)
+        }) {
+            writeln!(
+                text,
+                "    {:>8.3} s {other}, {} paths",
+                self.seconds(other.time),
+                other.paths
+            )
+            .unwrap();
+        }
+        text
     }
 
     /// From when the sandbox got a call until it answered, or its caller had given up.
@@ -388,7 +414,10 @@ impl Evidence {
                 let (_, received) = truly(&clocks, row.received_at);
                 let until = received.max(calm.from) + LONGEST_WAIT;
                 let left = row.left_at.map(|at| truly(&clocks, at).0);
-                if until < calm.to && left.is_none_or(|at| at > until) {
+                if until < calm.to
+                    && left.is_none_or(|at| at > until)
+                    && !self.waits_for_room(row, until)
+                {
                     breaches.push(format!(
                         "publish {} of {} waited longer than {LONGEST_WAIT} while everything worked, \
                          from {:.0} s on\n{}",
@@ -400,6 +429,27 @@ impl Evidence {
                 }
             }
         }
+    }
+}
+
+impl Evidence {
+    /// Whether the publish holds a wildcard, and its distribution had no room for those until then.
+    fn waits_for_room(&self, row: &StoredPublish, until: OffsetDateTime) -> bool {
+        let is_wildcard = |item: &String| item.ends_with('*');
+        let site = site(&row.site);
+        let busy: f64 = self
+            .accepted
+            .values()
+            .filter(|one| one.distribution == site.distribution)
+            .map(|one| {
+                let begin = one.at.max(until - LONGEST_WAIT);
+                let end = one.completed_at.unwrap_or(until).min(until);
+                let wildcards = one.paths.iter().filter(|path| is_wildcard(path)).count();
+                (end - begin).max(Duration::ZERO).as_seconds_f64() * wildcards as f64
+            })
+            .sum();
+        let most = LONGEST_WAIT.as_seconds_f64() * WILDCARDS_IN_PROGRESS;
+        row.items.iter().any(is_wildcard) && busy >= most * BUSY
     }
 }
 

@@ -136,7 +136,7 @@ impl Publish {
             Ok(Err(_)) => Answer::Broken,
             Ok(Ok(answer)) => match answer.status {
                 202 => Answer::Accepted(receipt(&answer.json())),
-                503 if answer.header("retry-after").is_some() => Answer::Unavailable,
+                429 | 503 if answer.header("retry-after").is_some() => Answer::Unavailable,
                 status => {
                     Answer::Unexpected(status, String::from_utf8_lossy(&answer.body).into_owned())
                 }
