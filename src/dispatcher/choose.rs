@@ -6,7 +6,7 @@ use super::Dispatcher;
 use crate::domain::pieces::{fit, joined};
 use crate::domain::spending::next_month;
 use crate::domain::{
-    AwsError, Holdup, KnownPaths, PlanInput, Usage, WaitReason, Waiting, Wanted, plan,
+    AwsError, Holdup, KnownPaths, PlanInput, Room, Usage, WaitReason, Waiting, Wanted, plan,
 };
 use crate::store::{PlanInputs, SendClaim, SiteId, StoreError, Stored, Taking};
 
@@ -116,6 +116,9 @@ impl Dispatcher {
             _ => self.store.stored(inputs, round.taking.now).await?,
         };
         let (trouble, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|s| s.is_trouble);
+        if let Some(next) = self.choose_other_kind(round, &due).await? {
+            return Ok(next);
+        }
         if let Some(next) = self.choose_stored(round, &due).await? {
             return Ok(next);
         }
@@ -159,28 +162,69 @@ impl Dispatcher {
                 }
                 continue;
             }
-            if stored.unknown_since.is_none() {
-                let pieces = fit(&stored.items, limits.quota());
-                if pieces.len() > 1 {
-                    let ids: Vec<_> = pieces.iter().map(|_| self.clock.id()).collect();
-                    self.store.cut(inputs, stored, &pieces, &ids, now).await?;
-                    return Ok(Some(None));
-                }
-            }
-            let like_it: Vec<_> = due[at..].iter().take_while(|s| s.may_join()).collect();
-            let sizes: Vec<_> = like_it.iter().map(|stored| stored.usage).collect();
-            let together = joined(&sizes, inputs.beliefs.last(), room.at_most(limits.quota()));
-            if together > 1 {
-                let id = self.clock.id();
-                self.store
-                    .join(inputs, &like_it[..together], id, now)
-                    .await?;
-                return Ok(Some(None));
-            }
-            let claim = self.store.claim_stored(inputs, stored, *taking).await?;
+            let claim = match self.resized(round, &due[at..], room).await? {
+                Some(resized) => self.store.claim_stored(inputs, &resized, *taking).await?,
+                None => None,
+            };
             return Ok(Some(claim.map(Next::call)));
         }
         Ok(None)
+    }
+
+    /// What goes in the place of the first: a piece of it where one call may not hold it all, or as
+    /// many as one call may hold. None: something has moved.
+    async fn resized(
+        &self,
+        round: &Round,
+        due: &[Stored],
+        room: Room,
+    ) -> Result<Option<Stored>, StoreError> {
+        let Round { inputs, taking } = round;
+        let Some(first) = due.first() else {
+            return Ok(None);
+        };
+        let quota = inputs.limits.quota();
+        if first.unknown_since.is_none() {
+            let pieces = fit(&first.items, quota);
+            if pieces.len() > 1 {
+                let ids: Vec<_> = pieces.iter().map(|_| self.clock.id()).collect();
+                return self
+                    .store
+                    .cut(inputs, first, pieces, &ids, taking.now)
+                    .await;
+            }
+        }
+        let like_it: Vec<_> = due.iter().take_while(|stored| stored.may_join()).collect();
+        let sizes: Vec<_> = like_it.iter().map(|stored| stored.usage).collect();
+        match joined(&sizes, inputs.beliefs.last(), room.at_most(quota)) {
+            0 | 1 => Ok(Some(first.clone())),
+            together => {
+                let id = self.clock.id();
+                self.store
+                    .join(inputs, &like_it[..together], id, taking.now)
+                    .await
+            }
+        }
+    }
+
+    /// What is new of the other kind, by turns, where all that is stored is of one and would be
+    /// waited for.
+    async fn choose_other_kind(
+        &self,
+        round: &Round,
+        due: &[Stored],
+    ) -> Result<Option<Option<Next>>, StoreError> {
+        let inputs = &round.inputs;
+        let stored: Usage = due.iter().map(|stored| stored.usage).sum();
+        let is_turn = inputs.has_odd_turn() && inputs.paused_since.is_none();
+        if due.is_empty() || stored.is_mixed() || !is_turn || round.gathers_until().is_some() {
+            return Ok(None);
+        }
+        let room = round.room_for_new().without(stored);
+        match self.plan_new(round, room).await? {
+            Planned::Call(next) => Ok(Some(next)),
+            Planned::Nothing | Planned::Waits { .. } => Ok(None),
+        }
     }
 
     /// Plans what waits, and claims the first batch.
@@ -194,10 +238,23 @@ impl Dispatcher {
         if let Some(until) = round.gathers_until() {
             return self.wait(inputs, WaitReason::Retry, until, None, now).await;
         }
+        match self.plan_new(round, round.room_for_new()).await? {
+            Planned::Call(next) => Ok(next),
+            Planned::Nothing => Ok(Some(Next::Nothing)),
+            Planned::Waits {
+                why,
+                until,
+                limited_until,
+            } => self.wait(inputs, why, until, limited_until, now).await,
+        }
+    }
+
+    async fn plan_new(&self, round: &Round, room: Room) -> Result<Planned, StoreError> {
+        let Round { inputs, taking } = round;
+        let now = taking.now;
         let limits = &inputs.limits;
         let spending = &inputs.spending;
         let terms = spending.terms(&inputs.month, inputs.in_flight, &limits.prices);
-        let room = inputs.room(now).less(inputs.reserved);
         let wanted = Wanted {
             policy: terms.policy,
             room,
@@ -205,7 +262,7 @@ impl Dispatcher {
         };
         let waiting = self.store.waiting(inputs.site, wanted).await?;
         if waiting.is_empty() {
-            return Ok(Some(Next::Nothing));
+            return Ok(Planned::Nothing);
         }
         // Counted before what is asked twice falls away, which takes milliseconds of its own.
         let most = waiting
@@ -235,7 +292,7 @@ impl Dispatcher {
         });
         let Ok((plan, waiting)) = planning.await else {
             // It has panicked, which is in the log.
-            return Ok(Some(Next::Waits));
+            return Ok(Planned::Nothing);
         };
         let limited_until = plan.is_limited.then(|| next_month(now));
         if plan.batches.is_empty() {
@@ -248,7 +305,11 @@ impl Dispatcher {
                     (WaitReason::Quota, until)
                 }
             };
-            return self.wait(inputs, why, until, limited_until, now).await;
+            return Ok(Planned::Waits {
+                why,
+                until,
+                limited_until,
+            });
         }
         let ids = plan.batches.iter().map(|_| self.clock.id()).collect();
         let taking = Taking {
@@ -260,7 +321,7 @@ impl Dispatcher {
             .store
             .claim_planned(inputs, &plan, &waiting, ids, taking)
             .await?;
-        Ok(claim.map(Next::call))
+        Ok(Planned::Call(claim.map(Next::call)))
     }
 
     /// None: something has moved.
@@ -281,6 +342,20 @@ impl Dispatcher {
     }
 }
 
+/// What came of planning.
+enum Planned {
+    /// A call is claimed; none: something has moved.
+    Call(Option<Next>),
+    /// Nothing waits.
+    Nothing,
+    /// What waits may not go now.
+    Waits {
+        why: WaitReason,
+        until: OffsetDateTime,
+        limited_until: Option<OffsetDateTime>,
+    },
+}
+
 /// One look at a site that may send.
 struct Round {
     inputs: PlanInputs,
@@ -291,6 +366,12 @@ impl Round {
     /// Whether it is the turn of what had trouble, rather than of what is new.
     fn trouble_first(&self) -> bool {
         self.inputs.has_odd_turn() || self.inputs.paused_since.is_some()
+    }
+
+    /// What is stored has its room reserved.
+    fn room_for_new(&self) -> Room {
+        let inputs = &self.inputs;
+        inputs.room(self.taking.now).less(inputs.reserved)
     }
 
     /// Until when new publishes gather, because CloudFront answers nothing.

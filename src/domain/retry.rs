@@ -23,6 +23,8 @@ const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
 /// a belief holds.
 const THROTTLED_BEFORE_SPLIT: u32 = 5;
 const THROTTLED_PAUSE: Duration = Duration::seconds(5);
+/// The pause before a call is repeated that was refused for a quota which it may fill itself.
+const DOUBTFUL_PAUSE: Duration = Duration::seconds(10);
 /// The longest pause between two tries of rejected settings.
 const LONGEST_PAUSE: Duration = Duration::minutes(10);
 
@@ -211,9 +213,16 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
                 .into_iter()
                 .filter(|kind| kind.of(held) > 0)
                 .all(|kind| kind.of(sent.others) <= kind.of(held) / 2);
+            // An earlier attempt may have been accepted, and be what the quota is full of: pieces
+            // would be billed again.
+            let doubtful = sent
+                .unknown_since
+                .is_some_and(|since| (now - since).abs() < LONGEST_BELIEF);
             // It has waited for longer than the others take to complete: perhaps some never do.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
-            if sent.items.len() > 1 && (little || held.is_mixed()) {
+            if doubtful {
+                hold(WaitReason::Quota, DOUBTFUL_PAUSE, error, Attempt::Unknown)
+            } else if sent.items.len() > 1 && (little || held.is_mixed()) {
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs)
             } else if sent.items.len() > 1 && long {
                 // Which says nothing about what one call may hold.

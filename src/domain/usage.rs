@@ -113,6 +113,19 @@ pub struct Room {
 }
 
 impl Room {
+    /// None for the kinds that there are some of in `usage`.
+    pub const fn without(self, usage: Usage) -> Self {
+        Self {
+            files: if usage.files > 0 { 0 } else { self.files },
+            wildcards: if usage.wildcards > 0 {
+                0
+            } else {
+                self.wildcards
+            },
+            ..self
+        }
+    }
+
     /// No more than `other`.
     pub const fn at_most(self, other: Self) -> Self {
         const fn least(a: u32, b: u32) -> u32 {

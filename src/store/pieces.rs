@@ -188,15 +188,15 @@ pub(super) async fn store_pieces(
 
 impl Store {
     /// Replaces a stored invalidation that is known not to have been accepted by pieces that one
-    /// call may hold. `false`: it is not as it was read.
+    /// call may hold, and returns the first. None: it is not as it was read.
     pub async fn cut(
         &self,
         inputs: &PlanInputs,
         stored: &Stored,
-        pieces: &[Vec<Item>],
+        pieces: Vec<Vec<Item>>,
         ids: &[Uuid],
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Stored>, StoreError> {
         let mut tx = self.pool.begin().await?;
         hold_settings(&mut tx, inputs.site).await?;
         let ours = sqlx::query!(
@@ -207,7 +207,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         if ours.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
         let distribution = &inputs.settings.distribution_id;
         store_pieces(
@@ -215,7 +215,7 @@ impl Store {
             inputs.site,
             distribution,
             stored.id,
-            pieces,
+            &pieces,
             ids,
             stored.search,
             now,
@@ -225,18 +225,19 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok(true)
+        let first = ids.iter().copied().zip(pieces).next();
+        Ok(first.map(|(id, items)| stored.resized(id, items)))
     }
 
-    /// Replaces stored invalidations that are known not to have been accepted by one. `false`: one
-    /// of them is not as it was read.
+    /// Replaces stored invalidations that are known not to have been accepted by one, and returns
+    /// it. None: one of them is not as it was read.
     pub async fn join(
         &self,
         inputs: &PlanInputs,
         stored: &[&Stored],
         id: Uuid,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Stored>, StoreError> {
         let ids: Vec<Uuid> = stored.iter().map(|stored| stored.id).collect();
         let cover: Cover<'_> = stored.iter().flat_map(|stored| &stored.items).collect();
         let items: Vec<Item> = cover.items().into_iter().cloned().collect();
@@ -254,7 +255,7 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?;
         if parts.count.unsigned_abs() != ids.len() as u64 {
-            return Ok(false);
+            return Ok(None);
         }
         lock_publishes(&mut tx, inputs.site).await?;
         let publishes: BTreeSet<Uuid> = sqlx::query_scalar!(
@@ -275,7 +276,7 @@ impl Store {
         let distribution = &inputs.settings.distribution_id;
         store_batches(&mut tx, inputs.site, distribution, &[batch], &[], now).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(stored.first().map(|first| first.resized(id, items)))
     }
 
     /// What has come of a search so far.

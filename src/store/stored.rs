@@ -33,6 +33,18 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// What was stored in its place: a piece of it, or it with others.
+    pub(super) fn resized(&self, id: Uuid, items: Vec<Item>) -> Self {
+        Self {
+            id,
+            caller_reference: CallerReference::of(id),
+            usage: Usage::of(&items),
+            items,
+            throttled: 0,
+            ..self.clone()
+        }
+    }
+
     /// Whether it is among what counts against the quota.
     pub(super) fn counts(&self, now: OffsetDateTime) -> bool {
         let recent = |since| is_in_progress(since, now);

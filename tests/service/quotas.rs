@@ -1,8 +1,10 @@
 //! What the site's owner allows, what CloudFront's quotas and rates let through, and what it costs.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use skycms_cdn::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::faults::{create, unavailable};
 use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, variables};
@@ -599,4 +601,42 @@ async fn what_is_stored_waits_for_the_keys_rate_without_being_looked_at() {
     assert!(next.unwrap() > service.state.clock.now(), "{next:?}");
     service.pass(10).await;
     assert_eq!(service.sent().await, [["/first"]]);
+}
+
+#[tokio::test]
+async fn what_a_lower_limit_cuts_is_sent_as_it_is_cut() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "4")]).await;
+    service.publish_pages("a", 0..64).await;
+    service.run().await;
+    assert_eq!(service.sent().await.len(), 1);
+    let (database, sandbox) = (
+        Database::at(service.database.url.clone()),
+        Arc::clone(&service.sandbox),
+    );
+    let lower = [("CLOUDFRONT_PATHS_PER_REQUEST", "1")];
+    let service = Stepped::start_on(database, sandbox, &lower, Duration::MINUTE).await;
+    service.run().await;
+    let sizes: Vec<_> = service.sent().await.iter().map(Vec::len).collect();
+    assert_eq!(sizes[..3], [4, 1, 1]);
+}
+
+#[tokio::test]
+async fn stored_files_hold_up_no_wildcard_and_stored_wildcards_no_file() {
+    for (stored, other) in [("", "/other/*"), ("/*", "/other")] {
+        let service = Stepped::start_with(&[
+            ("CLOUDFRONT_PATHS_PER_REQUEST", "2"),
+            ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+            ("CLOUDFRONT_REQUEST_BURST", "1"),
+        ])
+        .await;
+        service
+            .publish_paths((0..40).map(|n| format!("/{n}{stored}")))
+            .await;
+        service.run().await;
+        let other = service.publish_and_run(other).await;
+        service.pass(2).await;
+        service.pass(2).await;
+        let publish = service.api.get_publish(&other).await;
+        assert_ne!(publish["state"], "queued", "{publish:#}");
+    }
 }

@@ -19,6 +19,9 @@ use super::{Flow, Kind, Limits, Room, Usage};
 /// last asked against it.
 pub const LONGEST_BELIEF: Duration = Duration::seconds(30);
 
+/// Refusals that are closer say no more than one.
+const THROTTLED_APART: Duration = Duration::seconds(2);
+
 /// What is believed of a distribution. Read and written whole, by whoever holds its lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -29,8 +32,12 @@ pub struct Beliefs {
     pub wildcards: Belief,
     /// What it takes a second; none: full.
     pub flow: Option<Flow>,
-    /// Calls that were throttled since the last one that was not.
+    /// Calls that were throttled since the last one that was not, each some time after the one
+    /// before: a moment in which others use up the account's rate says nothing.
     pub throttled: u32,
+    /// When the last of those was.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub throttled_at: Option<OffsetDateTime>,
     /// When CloudFront last gave a usable answer.
     #[serde(with = "time::serde::rfc3339::option")]
     pub answered_at: Option<OffsetDateTime>,
@@ -188,7 +195,13 @@ impl Beliefs {
 
     /// CloudFront throttled a call.
     pub fn throttled(&mut self, held: Usage, now: OffsetDateTime) {
-        self.throttled += 1;
+        let is_another = self
+            .throttled_at
+            .is_none_or(|at| (now - at).abs() >= THROTTLED_APART);
+        if self.throttled == 0 || is_another {
+            self.throttled += 1;
+            self.throttled_at = Some(now);
+        }
         self.answered_at = Some(now);
         self.not_asked(held);
         for kind in Kind::ALL {
