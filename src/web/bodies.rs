@@ -54,8 +54,16 @@ impl Drop for Share {
 }
 
 impl Bodies {
-    /// The body, counted as it comes. Whoever holds the share says that what came is still held.
-    pub(crate) fn count(&self, body: Body) -> (Body, Arc<Share>) {
+    /// The body, counted as it comes unless it is small. Whoever holds the share says that what came
+    /// is still held.
+    pub(crate) fn count(&self, body: Body) -> (Body, Option<Arc<Share>>) {
+        if body
+            .size_hint()
+            .upper()
+            .is_some_and(|most| most <= SMALL as u64)
+        {
+            return (body, None);
+        }
         let share = Arc::new(Share {
             bodies: self.clone(),
             held: AtomicUsize::new(0),
@@ -64,7 +72,7 @@ impl Bodies {
             body,
             share: Arc::clone(&share),
         };
-        (Body::new(counted), share)
+        (Body::new(counted), Some(share))
     }
 }
 

@@ -1,21 +1,22 @@
 //! What every request passes on its way in, and every answer on its way out.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state, map_response_with_state};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt as _;
+use http_body_util::Limited;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
-use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
+use tower_http::timeout::DeadlineBody;
 
 use super::render::render;
-use crate::web::api::{cloudfront, refused};
+use crate::web::api::asked::Asked;
+use crate::web::api::refused;
 use crate::web::http::error::Error;
 use crate::web::state::AppState;
 
@@ -34,24 +35,47 @@ macro_rules! policy {
 }
 const NOT_FRAMED: HeaderValue = HeaderValue::from_static(policy!("'none'"));
 
-/// The stack around all routes, the outermost first.
+/// Puts around all routes what each request passes: one layer, since axum clones and boxes for
+/// each request whatever is below a layer.
 pub(crate) fn around(routes: Router, state: &AppState) -> Router {
-    let options = &state.serve;
-    let patience = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, options.answer);
-    let stack = ServiceBuilder::new()
-        .layer(from_fn_with_state(state.clone(), count_refusals))
-        .layer(map_response_with_state(
-            (headers(state), state.stop.clone()),
-            add_headers,
-        ))
-        .layer(from_fn_with_state(state.clone(), render))
-        .layer(from_fn_with_state(state.clone(), refused::note))
-        .layer(CatchPanicLayer::custom(|_| Error::Internal.into_response()))
-        .layer(from_fn_with_state(state.clone(), bounded))
-        .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
-        .layer(RequestBodyDeadlineLayer::new(options.body))
-        .layer(patience);
-    routes.layer(stack)
+    let shared = (state.clone(), headers(state));
+    routes.layer(from_fn_with_state(shared, pass))
+}
+
+async fn pass(
+    State((state, added)): State<(AppState, Arc<HeaderMap>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let asked = Asked::of(&mut request, &state);
+    let answered = AssertUnwindSafe(answer(&state, request, next)).catch_unwind();
+    let response = answered
+        .await
+        .unwrap_or_else(|_| Error::Internal.into_response());
+    refused::note(&state, &asked, &response);
+    let is_api = asked.is_api;
+    let mut response = render(&state, asked, response).await;
+    add_headers(&state, &added, &mut response);
+    let status = response.status();
+    if is_api && (status.is_client_error() || status.is_server_error()) {
+        state.metrics.api_refused(status.as_u16());
+    }
+    response
+}
+
+/// What a route answers, within bounds of size and time.
+async fn answer(state: &AppState, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > LARGEST_BODY as u64 {
+        return Error::TooLarge.into_response();
+    }
+    let (body, held) = state.bodies.count(body);
+    let body = Limited::new(body, LARGEST_BODY);
+    let body = Body::new(DeadlineBody::new(state.serve.body, body));
+    let answered = next.run(Request::from_parts(parts, body));
+    let response = tokio::time::timeout(state.serve.answer, answered).await;
+    drop(held);
+    response.unwrap_or_else(|_| Error::TookTooLong.into_response())
 }
 
 /// Headers of every answer that does not have its own.
@@ -62,7 +86,9 @@ fn headers(state: &AppState) -> Arc<HeaderMap> {
         .ok()
         .filter(|_| !origins.is_empty());
     let text = HeaderValue::from_static;
-    let mut headers = HeaderMap::from_iter([
+    // With room for what an answer has of its own, so that no copy has to grow.
+    let mut headers = HeaderMap::with_capacity(24);
+    headers.extend([
         (header::X_CONTENT_TYPE_OPTIONS, text("nosniff")),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
@@ -84,20 +110,14 @@ fn headers(state: &AppState) -> Arc<HeaderMap> {
     Arc::new(headers)
 }
 
-/// Not tower-http's layer, which copies each of them on the heap with each request.
-async fn add_headers(
-    State((added, stop)): State<(Arc<HeaderMap>, CancellationToken)>,
-    mut response: Response,
-) -> Response {
+fn add_headers(state: &AppState, added: &HeaderMap, response: &mut Response) {
+    let own = std::mem::replace(response.headers_mut(), added.clone());
     let headers = response.headers_mut();
-    for (name, value) in &*added {
-        headers.entry(name).or_insert_with(|| value.clone());
-    }
-    if stop.is_cancelled() {
+    headers.extend(own);
+    if state.stop.is_cancelled() {
         // Clients leave by themselves before the listener is closed.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
 }
 
 const DENY: HeaderValue = HeaderValue::from_static("DENY");
@@ -122,24 +142,4 @@ pub(crate) fn same_origin(
             tracing::warn!(%error, "refused a form from another site");
             Error::CrossSite.into_response()
         })
-}
-
-/// Keeps what is held of bodies within bounds, until each is answered.
-async fn bounded(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let (body, share) = state.bodies.count(body);
-    let response = next.run(Request::from_parts(parts, body)).await;
-    drop(share);
-    response
-}
-
-async fn count_refusals(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let path = state.public.below(request.uri().path());
-    let is_api = cloudfront::is_call(path) || path.starts_with("/api/");
-    let response = next.run(request).await;
-    let status = response.status();
-    if is_api && (status.is_client_error() || status.is_server_error()) {
-        state.metrics.api_refused(status.as_u16());
-    }
-    response
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -96,7 +96,10 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
             }
             Some(signature) => {
                 let bytes = Bytes::from_request(Request::new(body), state).await?;
-                (signed(state, &name, signature, &bytes)?, bytes, None)
+                let proved_by = signed(state, &name, signature, &bytes)?;
+                proved.mark(proved_by.site.id);
+                must_be_json(&headers)?;
+                (proved_by, bytes, None)
             }
         };
         let Proved {
@@ -104,8 +107,6 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
             proof,
             publisher,
         } = proved_by;
-        proved.mark(site.id);
-        must_be_json(&headers)?;
         let key = match signature {
             Some(signature) => Some(signature.into_id()),
             None => idempotency_key(&headers)?,
@@ -140,7 +141,10 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
 /// Reads a body. To go on beyond a little takes a place of those that the caller's proof has.
 async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, Option<Place>)> {
     let (mut read, mut place) = (Vec::new(), None);
-    while let Some(frame) = body.frame().await {
+    // Asked for more than its length, a body first wakes its connection, which says that it has ended.
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
         let frame = frame.map_err(|error| Error::of_body(&error))?;
         let Ok(data) = frame.into_data() else {
             continue;

@@ -1,5 +1,6 @@
 //! For programs: the publish hook, what became of publishes, and the description of all of it.
 
+pub(crate) mod asked;
 mod caller;
 pub(crate) mod cloudfront;
 pub(crate) mod description;

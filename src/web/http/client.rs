@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 use crate::web::state::AppState;
@@ -16,13 +16,12 @@ use crate::web::state::AppState;
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 impl ClientAddress {
-    pub(crate) fn of(parts: &Parts, state: &AppState) -> Self {
-        let peer = parts
-            .extensions
+    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, state: &AppState) -> Self {
+        let peer = extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
         let trusted = &state.access.trusted_proxies;
-        if let Some(proxy) = unbelieved(peer, &parts.headers, trusted)
+        if let Some(proxy) = unbelieved(peer, headers, trusted)
             && state.unbelieved_proxy.set(proxy).is_ok()
         {
             tracing::warn!(
@@ -31,7 +30,7 @@ impl ClientAddress {
                  one address, and one who guesses passwords locks out the others. If it is your proxy, name it there"
             );
         }
-        Self(client(peer, &parts.headers, trusted))
+        Self(client(peer, headers, trusted))
     }
 }
 
@@ -42,7 +41,7 @@ impl FromRequestParts<AppState> for ClientAddress {
         parts: &mut Parts,
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(parts, state))
+        Ok(Self::of(&parts.extensions, &parts.headers, state))
     }
 }
 

@@ -25,9 +25,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
-use axum::response::Response;
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -39,7 +39,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use self::seats::{Seat, Seats};
+use self::seats::{Seat, Seats, Watched};
 use crate::config::ServeOptions;
 
 /// Room for a request's head, and for what is read of a body at a time.
@@ -114,8 +114,12 @@ fn answering(
     router: Router,
     peer: SocketAddr,
     seat: Arc<Seat>,
-) -> impl hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-{
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = Response<Watched<Body>>,
+    Error = Infallible,
+    Future: Send,
+> {
     service_fn(move |request: Request<Incoming>| {
         let (mut router, seat) = (router.clone(), Arc::clone(&seat));
         let mut request = request.map(|body| seat.receiving(body));

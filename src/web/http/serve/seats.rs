@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::HttpBody;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -114,47 +114,44 @@ impl Seat {
     }
 
     /// The request's body: when it has come, the service is to answer.
-    pub(super) fn receiving(
-        self: &Arc<Self>,
-        body: impl HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
-    ) -> Body {
+    pub(super) fn receiving<B: HttpBody>(self: &Arc<Self>, body: B) -> Watched<B> {
         if body.is_end_stream() {
             self.is_answered();
         }
-        Body::new(Watched {
-            body: Box::pin(body),
+        Watched {
+            body,
             seat: Arc::clone(self),
             is_answer: false,
-        })
+        }
     }
 
     /// The answer's body: when it has gone, the client may ask again.
-    pub(super) fn sending(self: &Arc<Self>, body: Body) -> Body {
+    pub(super) fn sending<B>(self: Arc<Self>, body: B) -> Watched<B> {
         self.is_answered();
-        Body::new(Watched {
-            body: Box::pin(body),
-            seat: Arc::clone(self),
+        Watched {
+            body,
+            seat: self,
             is_answer: true,
-        })
+        }
     }
 }
 
 /// A body, and what its end means for the seat.
-struct Watched<B> {
-    body: Pin<Box<B>>,
+pub(super) struct Watched<B> {
+    body: B,
     seat: Arc<Seat>,
     is_answer: bool,
 }
 
-impl<B: HttpBody<Data = Bytes>> HttpBody for Watched<B> {
-    type Data = Bytes;
+impl<B: HttpBody + Unpin> HttpBody for Watched<B> {
+    type Data = B::Data;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let polled = self.body.as_mut().poll_frame(context);
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
         if !self.is_answer && (matches!(polled, Poll::Ready(None)) || self.body.is_end_stream()) {
             self.seat.is_answered();
         }

@@ -1,0 +1,55 @@
+//! What is remembered of a request while it is answered.
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, Uri, header};
+
+use super::cloudfront;
+use super::proved::ProvedSite;
+use crate::web::http::client::ClientAddress;
+use crate::web::state::AppState;
+
+pub(crate) struct Asked {
+    pub(crate) client: ClientAddress,
+    pub(crate) is_of_cloudfront: bool,
+    /// Of either API.
+    pub(crate) is_api: bool,
+    /// Of a call that is to publish: the site that it proves.
+    pub(crate) publishes: Option<ProvedSite>,
+    /// The headers of whoever wants to see a page.
+    pub(crate) browser: Option<HeaderMap>,
+    uri: Uri,
+}
+
+impl Asked {
+    pub(crate) fn of(request: &mut Request, state: &AppState) -> Self {
+        let uri = request.uri().clone();
+        let path = state.public.below(uri.path());
+        let is_of_cloudfront = cloudfront::is_call(path);
+        let is_api = is_of_cloudfront || path.starts_with("/api/");
+        let publishes = (is_api && request.method() == Method::POST).then(ProvedSite::default);
+        if let Some(proved) = &publishes {
+            request.extensions_mut().insert(proved.clone());
+        }
+        let headers = request.headers();
+        Self {
+            client: ClientAddress::of(request.extensions(), headers, state),
+            is_of_cloudfront,
+            is_api,
+            publishes,
+            browser: asks_for_html(headers).then(|| headers.clone()),
+            uri,
+        }
+    }
+
+    /// Its path below the prefix of `PUBLIC_URL`.
+    pub(crate) fn path(&self, state: &AppState) -> &str {
+        state.public.below(self.uri.path())
+    }
+}
+
+fn asks_for_html(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
