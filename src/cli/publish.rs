@@ -144,6 +144,10 @@ fn plan_in_words(plan: &Value) -> String {
             lines.extend(item.as_str().map(str::to_owned));
         }
     }
+    for widened in plan["widened"].as_array().into_iter().flatten() {
+        let pair = widened["from"].as_str().zip(widened["to"].as_str());
+        lines.extend(pair.map(|(from, to)| format!("{from} can only be purged as {to}")));
+    }
     for hint in plan["hints"].as_array().into_iter().flatten() {
         lines.extend(
             hint["detail"]

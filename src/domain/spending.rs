@@ -218,9 +218,11 @@ impl HeldNote {
     pub fn sentence(&self, now: OffsetDateTime, limits: &Limits) -> Option<String> {
         match self {
             Self::MonthlyLimit { until } => Some(format!(
-                "The site has sent the paths that its monthly limit allows. This waits until {} (UTC), or until the \
-                 limit is raised under Settings → CDN.",
-                until.date()
+                "The site has sent the paths that its monthly limit allows. This waits until {} {} {} (UTC), or until \
+                 the limit is raised under Settings → CDN.",
+                until.day(),
+                until.month(),
+                until.year()
             )),
             Self::Backlog { since } => (now - *since > limits.max_backlog).then(|| {
                 "More is waiting than CloudFront's quotas let through in good time, and the site sends exactly what \

@@ -63,12 +63,12 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The key pairs in force, oldest first.
+    /// The key pairs in force, newest first.
     pub async fn key_pairs(&self, site: SiteId) -> Result<Vec<KeyPairView>, StoreError> {
         Ok(sqlx::query_as!(
             KeyPairView,
             "SELECT id, access_key_id, name, everything_is_home, created_at, rotated_at, last_used_at
-             FROM key_pair WHERE site_id = $1 ORDER BY id",
+             FROM key_pair WHERE site_id = $1 ORDER BY id DESC",
             site.0,
         )
         .fetch_all(&self.pool)

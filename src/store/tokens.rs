@@ -96,12 +96,12 @@ impl Store {
         .await?)
     }
 
-    /// The tokens in force, oldest first.
+    /// The tokens in force, newest first.
     pub async fn tokens(&self, site: SiteId) -> Result<Vec<TokenView>, StoreError> {
         Ok(sqlx::query_as!(
             TokenView,
             r#"SELECT id, name, ending, created_at, last_used_at, unrevealed IS NOT NULL as "unrevealed!"
-               FROM publish_token WHERE site_id = $1 AND revoked_at IS NULL ORDER BY id"#,
+               FROM publish_token WHERE site_id = $1 AND revoked_at IS NULL ORDER BY id DESC"#,
             site.0,
         )
         .fetch_all(&self.pool)

@@ -58,9 +58,7 @@ async fn skycms_signs_its_users_in() {
     browser.assert_sees("h1", "Administrators only").await;
 
     browser.goto(&format!("{base}/embed?token={editor}")).await;
-    browser
-        .assert_sees("h1", "SkyCMS could not sign you in")
-        .await;
+    browser.assert_sees("h1", "This sign-in has expired").await;
     browser
         .assert_sees("main", "open Settings → CDN again")
         .await;

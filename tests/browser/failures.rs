@@ -368,6 +368,8 @@ async fn draft(scripts: Scripts) {
     }
     .check(&stage)
     .await;
+    let title = browser.run("return document.title").await;
+    assert_eq!(title, "Failed: CDN settings · SkyCMS CDN");
     let [active, draft] = <[String; 2]>::try_from(browser.texts(".version").await).unwrap();
     assert!(
         active.starts_with("Active in force") && active.contains(DISTRIBUTION),

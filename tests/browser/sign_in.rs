@@ -31,6 +31,10 @@ async fn sign_in(scripts: Scripts) {
     browser.assert_sees("#sign-in-error", "is wrong").await;
     assert_eq!(browser.value("username").await, "admin");
     assert_eq!(browser.value("password").await, "");
+    let title = browser.run("return document.title").await;
+    assert_eq!(title, "Error: Sign in · SkyCMS CDN");
+    let focus = browser.run("return document.activeElement.id").await;
+    assert_eq!(focus, "password");
 
     browser.fill("password", PASSWORD).await;
     browser.submit("Sign in").await;

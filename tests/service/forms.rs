@@ -69,8 +69,9 @@ async fn a_second_press_shows_what_came_of_the_first() {
     }
     assert!(!admin.get(endpoints).await.text().contains(id));
 
-    let token = between(&page, "/settings/cdn/tokens/", "/reveal");
-    let reveal = format!("/settings/cdn/tokens/{token}/reveal");
+    let (before, _) = page.split_once("/reveal\"").unwrap();
+    let (_, reveal) = before.rsplit_once('"').unwrap();
+    let reveal = format!("{reveal}/reveal");
     let press = [("once", once.as_str())];
     let first = shown(admin.post(&reveal, &press).await.text());
     assert_eq!(shown(admin.post(&reveal, &press).await.text()), first);
@@ -300,7 +301,7 @@ async fn a_reached_limit_is_named() {
             .post("/purge", &preview)
             .await
             .text()
-            .contains("This waits until 2026-12-01")
+            .contains("This waits until 1 December 2026")
     );
 }
 
@@ -360,4 +361,54 @@ async fn what_a_sender_got_wrong_is_said() {
     assert!(status == 415 && text.contains("gzip"), "{text}");
     let (status, _) = call("", &[], &format!("\u{feff}{body}")).await;
     assert_eq!(status, 202);
+}
+
+/// An agency's site may have many of everything, with names as long as they may be.
+#[tokio::test]
+async fn long_lists_are_shown_page_by_page_and_pages_stay_small() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let name = |n| format!("{n:02} {}", "x".repeat(97));
+    for n in 0..13 {
+        for list in ["tokens", "secrets", "keys"] {
+            let path = format!("/settings/cdn/{list}");
+            let answer = admin.post(&path, &[("name", &name(n))]).await;
+            assert_eq!(answer.status, 200, "{list} {n}");
+        }
+        let fields = [
+            ("url", &*format!("https://hooks.example.com/{n}")),
+            ("kind", "standard"),
+            ("publish.failed", "on"),
+        ];
+        admin.post("/settings/cdn/notifications", &fields).await;
+    }
+    let mut parts = 0;
+    for part in ["style.css", "app.js", "icon.svg"] {
+        parts += admin.get(&format!("/static/{part}")).await.body.len();
+    }
+    let mut small = async |path: &str| {
+        let page = admin.get(path).await.text();
+        let bytes = page.len() + parts;
+        assert!(bytes < 60_000, "{path}: {bytes} bytes");
+        page
+    };
+    for list in ["tokens", "keys"] {
+        let mut shown = Vec::new();
+        for page in 1..=3 {
+            let html = small(&format!("/settings/cdn/hook?{list}={page}")).await;
+            let card = between(&html, &format!("id=\"{list}\""), "</section>");
+            shown.extend((0..13).filter(|n| card.contains(&format!("<b>{}</b>", name(*n)))));
+        }
+        // Newest first; each page in the order of the filter.
+        shown.sort_unstable();
+        assert_eq!(shown, Vec::from_iter(0..13), "{list}");
+    }
+    let html = small("/settings/cdn/hook?secrets=4").await;
+    assert!(html.contains("?secrets=3#secrets") && !html.contains("?secrets=5#secrets"));
+    let html = small("/settings/cdn/notifications").await;
+    assert!(html.contains("?endpoints=2#endpoints"));
+    let id = between(&html, "?endpoint=", "#");
+    let html = small(&format!("/settings/cdn/notifications?endpoint={id}")).await;
+    let row = between(&html, &format!("id=\"endpoint-{id}\""), "</li>");
+    assert!(row.contains("name=\"publish.failed\" checked"), "{row}");
 }

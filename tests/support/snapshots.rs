@@ -2,7 +2,7 @@
 //! run to run.
 
 /// What differs from run to run, and what stands for it.
-const FILTERS: [(&str, &str); 10] = [
+const FILTERS: [(&str, &str); 11] = [
     (
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         "[uuid]",
@@ -10,6 +10,7 @@ const FILTERS: [(&str, &str); 10] = [
     (r"\bI[A-Z0-9]{13}\b", "[invalidation]"),
     (r"skycdn_[A-Za-z0-9_-]+", "[token]"),
     (r"<code>…[A-Za-z0-9_-]{4}</code>", "<code>…[last]</code>"),
+    (r"ends in [A-Za-z0-9_-]{4}\?", "ends in [last]?"),
     (r"whsec_[A-Za-z0-9+/=]+", "[secret]"),
     (r"127\.0\.0\.1:\d+", "[host]"),
     (r"\?v=\d+", "?v=[version]"),

@@ -99,11 +99,11 @@ fn settings_escape_what_was_typed_and_what_aws_said() {
     let mut page = samples::hook();
     page.layout = hostile_layout(page.layout);
     page.url = HOSTILE.into();
-    page.tokens[0].name = HOSTILE.into();
+    page.tokens.rows[0].name = HOSTILE.into();
     assert_harmless("hook", &page.render().unwrap());
 
     let mut page = samples::notifications();
-    page.endpoints[0].shown = HOSTILE.into();
+    page.endpoints.rows[0].shown = HOSTILE.into();
     page.form.url = hostile_field();
     page.deliveries[0].body = Some(HOSTILE.into());
     page.deliveries[0].tries[1].body = HOSTILE.into();
@@ -151,9 +151,9 @@ fn forms_escape_what_was_typed() {
     page.layout = hostile_layout(page.layout);
     page.layout.sites[0].name = HOSTILE.into();
     page.new = hostile_field();
-    page.sites[1].name = HOSTILE.into();
-    page.sites[1].paused = Some(HOSTILE.into());
-    page.sites[1].new_name = hostile_field();
+    page.sites.rows[1].name = HOSTILE.into();
+    page.sites.rows[1].paused = Some(HOSTILE.into());
+    page.sites.rows[1].new_name = hostile_field();
     assert_harmless("sites", &page.render().unwrap());
 
     let mut page = samples::sign_in();

@@ -180,6 +180,14 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
             ),
         ),
         AwsError::PROXY_REFUSED => proxy_refused(error),
+        // Its first bytes were no TLS.
+        AwsError::TLS_FAILED if error.message.contains("InvalidContentType") => advice(
+            "Something answered in CloudFront’s place that does not speak HTTPS.",
+            format!(
+                "{BY_ITSELF} If it stays, whoever runs this service has to check HTTPS_PROXY and \
+                 AWS_ENDPOINT_URL_CLOUDFRONT: one of them begins with https:// and names a port for plain HTTP."
+            ),
+        ),
         AwsError::TLS_FAILED => advice(
             format!(
                 "Something answered in CloudFront’s place that this machine does not trust: {}",
@@ -242,6 +250,18 @@ fn proxy_refused(error: &AwsError) -> Advice {
         return advice(
             "The proxy on the way to CloudFront wants a user name and password (407).",
             "Whoever runs this service has to write them into HTTPS_PROXY: http://USER:PASSWORD@PROXY:PORT.",
+        );
+    }
+    if error.message.contains("underlying connection") {
+        return advice(
+            format!(
+                "The proxy on the way to CloudFront could not be reached: {}",
+                sentence(&error.message)
+            ),
+            format!(
+                "{BY_ITSELF} If it stays, whoever runs this service has to check the address in HTTPS_PROXY, and \
+                 whether the proxy is running."
+            ),
         );
     }
     advice(

@@ -398,6 +398,22 @@ fn each_other_error_has_its_cause_and_fix() {
             "cloudfront.amazonaws.com",
         ),
         (
+            "ProxyRefused",
+            "tunnel error: failed to create underlying connection: tcp connect error: Connection refused",
+            0,
+            Create,
+            "proxy on the way to CloudFront could not be reached: tunnel error",
+            "the address in HTTPS_PROXY",
+        ),
+        (
+            "TlsFailed",
+            "TLS handshake failed: received corrupt message of type InvalidContentType",
+            0,
+            Create,
+            "does not speak HTTPS.",
+            "a port for plain HTTP",
+        ),
+        (
             "TlsFailed",
             "TLS handshake failed: invalid peer certificate: UnknownIssuer",
             0,

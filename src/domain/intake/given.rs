@@ -38,7 +38,7 @@ pub(super) enum GivenPathError {
 
 pub(super) fn read_path(given: &str, rules: &IntakeRules) -> Result<Reading, GivenPathError> {
     let given = trim_pasted(given);
-    if let Some((first, second)) = several_in_one(given) {
+    if let Some((first, second)) = several_in_one(given, rules) {
         return Err(GivenPathError::SeveralInOne(
             excerpt(first),
             excerpt(second),
@@ -94,15 +94,17 @@ fn after_own_host<'a>(given: &'a str, rules: &IntakeRules) -> Option<&'a str> {
     rules.publisher_hosts.contains(&host).then_some(path)
 }
 
-/// Where a string holds two things: white space, and then what begins like a path, a URL or a tag.
+/// Where a string holds two things: white space, and then what begins like a path, a URL, a host of
+/// the site's or a tag.
 /// `/files/Report #3.pdf` is one thing: no tag looks like what follows its space.
-fn several_in_one(given: &str) -> Option<(&str, &str)> {
+fn several_in_one<'a>(given: &'a str, rules: &IntakeRules) -> Option<(&'a str, &'a str)> {
     given
         .char_indices()
         .filter(|(_, c)| c.is_whitespace())
         .map(|(at, _)| (&given[..at], given[at..].trim_start()))
         .find(|(_, second)| {
             second.starts_with('/')
+                || after_own_host(second, rules).is_some()
                 || matches!(split_scheme(second), Some((_, rest)) if !rest.is_empty())
                 || second.strip_prefix('#').is_some_and(looks_like_tag)
         })

@@ -329,7 +329,7 @@ const WELL_FORMED: &str = "All fields are well-formed.";
 const TO_COME: &str = "Still to come.";
 const UNUSABLE: &str = "Not checked: CloudFront gave no usable answer.";
 const WORKING: &str = "CloudFront is working on it, usually for less than half a minute.";
-const NO_ADDRESS: &str = "Not looked at: no public address is entered under Publishing.";
+const NO_ADDRESS: &str = "Not checked: no public address is set under Publishing rules.";
 const COMPLETED: &str = "CloudFront says that the invalidation is completed.";
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! `GET /docs`: the description of the API, for people. Read from the same document as
 //! `/openapi.json`.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -48,12 +50,14 @@ impl Reader {
         let intro = text(&document["info"]["description"]);
         let schemes = members(&document["components"]["securitySchemes"]);
         let shapes = members(&document["components"]["schemas"]);
+        let mut groups: Vec<_> = list(&document["tags"]).map(|tag| self.group(tag)).collect();
+        show_once(&mut groups);
         ApiPage {
             layout,
             intro: intro.split("\n\n").map(|part| Prose(part.into())).collect(),
             server: text(&document["servers"][0]["url"]),
             proofs: schemes.map(|(_, scheme)| proof(scheme)).collect(),
-            groups: list(&document["tags"]).map(|tag| self.group(tag)).collect(),
+            groups,
             shapes: shapes
                 .map(|(name, schema)| self.shape(name, schema))
                 .collect(),
@@ -108,28 +112,57 @@ impl Reader {
         Shape {
             name: name.to_owned(),
             text: Prose(text(&schema["description"])),
-            members: self.members_of(schema),
+            members: members_of(schema),
+            parts: list(&schema["allOf"]).filter_map(referred).collect(),
             words: list(&schema["enum"]).map(text).collect(),
         }
     }
+}
 
-    /// The members of an object, of what is flattened into it, and of each kind that it may be of.
-    fn members_of(&self, schema: &Value) -> Vec<Member> {
-        let referred = schema["$ref"]
-            .as_str()
-            .and_then(|path| self.0.pointer(path.trim_start_matches('#')));
-        let required: Vec<&Value> = list(&schema["required"]).collect();
-        let own = members(&schema["properties"]).map(|(name, property)| {
-            let mut own = member(name, property, property);
-            own.required = required.iter().any(|given| *given == name);
-            if own.text.0.is_empty() {
-                own.text = Prose(text(&schema["description"]));
+/// The members of an object, and of each kind that it may be of.
+fn members_of(schema: &Value) -> Vec<Member> {
+    let required: Vec<&Value> = list(&schema["required"]).collect();
+    let own = members(&schema["properties"]).map(|(name, property)| {
+        let mut own = member(name, property, property);
+        own.required = required.iter().any(|given| *given == name);
+        own
+    });
+    let kinds = list(&schema["oneOf"]).flat_map(|kind| {
+        let mut members = members_of(kind);
+        for member in &mut members {
+            if member.text.0.is_empty() {
+                member.text = Prose(text(&kind["description"]));
             }
-            own
-        });
-        let parts = list(&schema["allOf"]).chain(list(&schema["oneOf"]));
-        own.chain(parts.chain(referred).flat_map(|part| self.members_of(part)))
-            .collect()
+        }
+        members
+    });
+    let parts = list(&schema["allOf"]).flat_map(members_of);
+    own.chain(kinds).chain(parts).collect()
+}
+
+/// The name of the shape that a schema stands for.
+fn referred(schema: &Value) -> Option<String> {
+    let path = schema["$ref"].as_str()?;
+    path.rsplit('/').next().map(str::to_owned)
+}
+
+/// An example that the page has shown before is a link to that.
+fn show_once(groups: &mut [Group]) {
+    let mut shown = HashMap::new();
+    for operation in groups.iter_mut().flat_map(|group| &mut group.operations) {
+        let answers = operation.answers.iter_mut();
+        let bodies = operation
+            .body
+            .iter_mut()
+            .chain(answers.filter_map(|answer| answer.body.as_mut()));
+        for example in bodies.flat_map(|body| &mut body.examples) {
+            match shown.entry(example.text().to_owned()) {
+                Entry::Occupied(first) => example.shown_at = Some(String::clone(first.get())),
+                Entry::Vacant(place) => {
+                    place.insert(example.id.clone());
+                }
+            }
+        }
     }
 }
 
@@ -244,9 +277,10 @@ fn member(name: &str, described: &Value, schema: &Value) -> Member {
 
 /// What a schema says, in words.
 fn kind(schema: &Value) -> Kind {
-    if let Some(shape) = schema["$ref"].as_str() {
+    let shape = referred(schema);
+    if shape.is_some() {
         return Kind {
-            shape: shape.rsplit('/').next().map(str::to_owned),
+            shape,
             ..Kind::default()
         };
     }

@@ -12,7 +12,9 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
 use crate::web::pages::views::Layout;
-use crate::web::pages::views::{ConfirmPage, Field, Flash, Nav, SiteRow, SitesPage};
+use crate::web::pages::views::{
+    ConfirmPage, Field, Flash, Nav, PAGE_SIZE, Part, SiteRow, SitesPage,
+};
 use crate::web::pages::visit::{Confirmation, refused};
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::sites as words;
@@ -21,10 +23,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-/// What was just done, told once after a redirect.
+/// What to show, and what was just done, told once after a redirect.
 #[derive(Deserialize)]
 pub(crate) struct Notice {
     done: Option<String>,
+    /// The page of the list, counted from 1.
+    sites: Option<usize>,
 }
 
 /// The site in the address.
@@ -50,6 +54,7 @@ impl NewName {
 /// What the page shows besides the sites.
 #[derive(Default)]
 struct Shown {
+    page: Option<usize>,
     flash: Option<Flash>,
     /// The name that was typed for a new site, and what is wrong with it.
     new: Field,
@@ -98,6 +103,7 @@ pub(crate) async fn show(
         &state,
         &manager,
         Shown {
+            page: notice.sites,
             flash,
             ..Shown::default()
         },
@@ -238,11 +244,15 @@ async fn done(
 
 fn page(state: &AppState, manager: &Manager, shown: Shown) -> SitesPage {
     let sites = state.directory.sites();
+    let renamed = shown.renamed.as_ref();
+    let size = usize::from(PAGE_SIZE);
+    let at_fault = sites
+        .iter()
+        .position(|site| renamed.is_some_and(|(name, _)| *name == site.name));
+    let page = at_fault.map(|at| at / size + 1).or(shown.page);
+    let rows = sites.iter().map(|site| row(site, renamed)).collect();
     SitesPage {
-        sites: sites
-            .iter()
-            .map(|site| row(site, shown.renamed.as_ref()))
-            .collect(),
+        sites: Part::of(rows, page, size),
         new: shown.new,
         layout: Layout {
             flash: shown.flash,

@@ -72,7 +72,7 @@ async fn a_dry_run_sends_nothing() {
     said.assert_ok();
     assert_eq!(
         said.stdout,
-        "/about\n/b*\nNothing was queued. It would take 2 of the 1000 free paths left this month, and cost 0.00 USD.\n"
+        "/about\n/b*\n/b~c can only be purged as /b*\nNothing was queued. It would take 2 of the 1000 free paths left this month, and cost 0.00 USD.\n"
     );
     let said = bench
         .run(&["publish", "--dry-run", "--json", "/about"])

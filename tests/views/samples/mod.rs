@@ -560,16 +560,20 @@ pub(crate) fn sessions() -> SessionsPage {
     };
     SessionsPage {
         layout: layout(Nav::Elsewhere),
-        sessions: vec![
-            session("admin", Source::Password, "203.0.113.7", 20, true),
-            session(
-                "ada@example.com",
-                Source::SkyCms,
-                "2001:db8:85a3::8a2e:370:7334",
-                4_000,
-                false,
-            ),
-        ],
+        sessions: Part::of(
+            vec![
+                session("admin", Source::Password, "203.0.113.7", 20, true),
+                session(
+                    "ada@example.com",
+                    Source::SkyCms,
+                    "2001:db8:85a3::8a2e:370:7334",
+                    4_000,
+                    false,
+                ),
+            ],
+            None,
+            25,
+        ),
         has_others: true,
     }
 }
@@ -623,7 +627,7 @@ pub(crate) fn sites() -> SitesPage {
                 .collect(),
             ..layout(Nav::Sites)
         },
-        sites: vec![
+        sites: Part::of(vec![
             row("default", Some("E2QWRUHAPOMQZL")),
             SiteRow {
                 new_name: Field {
@@ -635,7 +639,7 @@ pub(crate) fn sites() -> SitesPage {
                 ..row("shop-de", Some("E1ABCDEFGHIJKL"))
             },
             row("shop-fr", None),
-        ],
+        ], None, 2),
         new: Field::default(),
     }
 }

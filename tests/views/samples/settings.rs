@@ -113,40 +113,52 @@ pub(crate) fn hook() -> HookPage {
         token_name: Field::default(),
         key_name: Field::default(),
         key_is_home: false,
-        tokens: vec![
-            TokenView {
+        tokens: Part::of(
+            vec![
+                TokenView {
+                    id: Uuid::from_u128(1),
+                    name: "default".into(),
+                    ending: "x4Zq".into(),
+                    created_at: ago(1_700_000),
+                    last_used_at: Some(ago(130)),
+                    unrevealed: false,
+                },
+                TokenView {
+                    id: Uuid::from_u128(2),
+                    name: "GitHub Actions".into(),
+                    ending: "9_bA".into(),
+                    created_at: ago(400_000),
+                    last_used_at: None,
+                    unrevealed: false,
+                },
+            ],
+            None,
+            1,
+        ),
+        secrets: Part::of(
+            vec![HookSecretView {
                 id: Uuid::from_u128(1),
-                name: "default".into(),
-                ending: "x4Zq".into(),
                 created_at: ago(1_700_000),
-                last_used_at: Some(ago(130)),
+                last_used_at: Some(ago(4_000)),
                 unrevealed: false,
-            },
-            TokenView {
-                id: Uuid::from_u128(2),
-                name: "GitHub Actions".into(),
-                ending: "9_bA".into(),
-                created_at: ago(400_000),
-                last_used_at: None,
-                unrevealed: false,
-            },
-        ],
-        secrets: vec![HookSecretView {
-            id: Uuid::from_u128(1),
-            created_at: ago(1_700_000),
-            last_used_at: Some(ago(4_000)),
-            unrevealed: false,
-        }],
+            }],
+            None,
+            5,
+        ),
         endpoint: "https://editor.example.com/cdn".into(),
-        keys: vec![KeyPairView {
-            id: Uuid::from_u128(1),
-            access_key_id: "SKYCSAMPLE0000000001".into(),
-            name: "SkyCMS".into(),
-            everything_is_home: true,
-            created_at: ago(1_700_000),
-            rotated_at: None,
-            last_used_at: Some(ago(4_000)),
-        }],
+        keys: Part::of(
+            vec![KeyPairView {
+                id: Uuid::from_u128(1),
+                access_key_id: "SKYCSAMPLE0000000001".into(),
+                name: "SkyCMS".into(),
+                everything_is_home: true,
+                created_at: ago(1_700_000),
+                rotated_at: None,
+                last_used_at: Some(ago(4_000)),
+            }],
+            None,
+            8,
+        ),
     }
 }
 
@@ -319,6 +331,15 @@ pub(crate) fn notifications() -> NotificationsPage {
         tries: Vec::new(),
         next_at: Some(ago(-40)),
     };
+    let endpoints = vec![
+        endpoint(1, EndpointKind::Standard, "https://example.com/hook", None),
+        endpoint(
+            2,
+            EndpointKind::Slack,
+            "https://hooks.slack.com/…k3Xz",
+            Some(ago(600)),
+        ),
+    ];
     NotificationsPage {
         layout: layout(Nav::Settings(Section::Notifications)),
         revealed: vec![Revealed {
@@ -326,15 +347,8 @@ pub(crate) fn notifications() -> NotificationsPage {
             name: "Signing secret of the endpoint".into(),
             value: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
         }],
-        endpoints: vec![
-            endpoint(1, EndpointKind::Standard, "https://example.com/hook", None),
-            endpoint(
-                2,
-                EndpointKind::Slack,
-                "https://hooks.slack.com/…k3Xz",
-                Some(ago(600)),
-            ),
-        ],
+        endpoints: Part::of(endpoints.clone(), None, 6),
+        known: endpoints,
         form: EndpointForm {
             url: Field {
                 value: "http://example.com".into(),
@@ -373,5 +387,6 @@ pub(crate) fn notifications() -> NotificationsPage {
         paging: Paging::default(),
         before: None,
         opened: Some(Uuid::from_u128(3)),
+        endpoint: None,
     }
 }

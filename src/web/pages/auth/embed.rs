@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
@@ -189,6 +190,16 @@ fn known_sites(state: &AppState, names: &[String]) -> Vec<SiteId> {
     known.map(|site| site.id).collect()
 }
 
+/// What is wrong with a token that cannot be read.
+const fn refusal(error: &ErrorKind) -> &'static str {
+    match error {
+        ErrorKind::InvalidSignature => ticket::FORGED,
+        ErrorKind::InvalidAudience => ticket::OTHER_AUDIENCE,
+        ErrorKind::Json(_) | ErrorKind::MissingRequiredClaim(_) => ticket::OTHER_CLAIMS,
+        _ => ticket::NO_TOKEN,
+    }
+}
+
 /// Whom the token signs in, or why nobody.
 fn accept(
     secret: &SecretString,
@@ -203,7 +214,7 @@ fn accept(
     let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
     let TokenData { header, claims } =
         jsonwebtoken::decode::<Claims>(token.expose_secret(), &key, &rules)
-            .map_err(|_| ticket::FORGED)?;
+            .map_err(|error| refusal(error.kind()))?;
     if header.crit.is_some() {
         return Err(ticket::CRITICAL);
     }

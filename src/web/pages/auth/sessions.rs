@@ -10,15 +10,17 @@ use crate::domain::AuditAction;
 use crate::store::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::pages::views::{Flash, Nav, SessionsPage};
+use crate::web::pages::views::{Flash, Nav, PAGE_SIZE, Part, SessionsPage};
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
-/// What was just done, told once after a redirect.
+/// What to show, and what was just done, told once after a redirect.
 #[derive(Deserialize)]
 pub(crate) struct Notice {
     done: Option<String>,
+    /// The page of the list, counted from 1.
+    sessions: Option<usize>,
 }
 
 /// The session in the address.
@@ -47,7 +49,7 @@ pub(crate) async fn show(
     layout.flash = done.and_then(words::ended).map(Flash::from);
     html(&SessionsPage {
         has_others: sessions.iter().any(|session| !session.is_own),
-        sessions,
+        sessions: Part::of(sessions, notice.sessions, PAGE_SIZE.into()),
         layout,
     })
 }

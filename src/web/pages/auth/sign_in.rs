@@ -19,9 +19,10 @@ use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session;
-use crate::web::pages::views::SignInPage;
+use crate::web::pages::views::{Layout, SignInPage};
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
+use crate::web::pages::words::errors::MARK_ERROR;
 use crate::web::state::AppState;
 
 /// The longest address that is gone to after the sign-in.
@@ -121,6 +122,10 @@ pub(crate) async fn submit(
         }
     };
     let page = html(&SignInPage {
+        layout: Layout {
+            mark: Some(MARK_ERROR),
+            ..page.layout
+        },
         username,
         error: Some(error),
         next,

@@ -70,11 +70,13 @@ pub(crate) async fn save(
     let site = visit.site.id;
     let saved = state.store.settings(site).await?;
     let draft = saved.iter().find(|saved| saved.slot == Slot::Draft);
+    let in_force = saved.iter().find(|saved| saved.slot != Slot::Draft);
+    let in_force = in_force.map(|saved| &saved.settings);
     if fields.action == "use_draft" {
         let settings = draft.map(|draft| draft.settings.clone());
         return match settings {
             Some(settings) if may_sign(&state, &visit, &settings).await? => {
-                put_in_force(&state, &visit, &settings).await
+                put_in_force(&state, &visit, in_force, &settings).await
             }
             _ => Ok(visit.see("/settings/cdn")),
         };
@@ -136,7 +138,7 @@ pub(crate) async fn save(
                 cancel: "/settings/cdn",
             });
         }
-        return put_in_force(&state, &visit, &settings).await;
+        return put_in_force(&state, &visit, in_force, &settings).await;
     }
     let now = state.clock.now();
     if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
@@ -151,7 +153,7 @@ pub(crate) async fn save(
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         return Ok(answer);
     }
-    let underway = test::begin(&state, &visit, settings);
+    let underway = test::begin(&state, &visit, in_force, settings);
     if asks_for_events(&headers) {
         return Ok(underway.told());
     }
@@ -178,13 +180,18 @@ async fn may_sign(state: &AppState, visit: &Visit, settings: &Settings) -> Resul
     Ok(true)
 }
 
-async fn put_in_force(state: &AppState, visit: &Visit, settings: &Settings) -> Result<Response> {
+async fn put_in_force(
+    state: &AppState,
+    visit: &Visit,
+    before: Option<&Settings>,
+    settings: &Settings,
+) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
     state
         .store
         .save_settings(site, Slot::Active, settings, None, now)
         .await?;
-    let detail = words::saved(&settings.distribution_id);
+    let detail = words::saved(before, settings);
     let action = AuditAction::SavedSettings;
     visit.audit(action, Some(detail)).await?;
     state.refresh_sites().await;

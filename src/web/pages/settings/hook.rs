@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::page::{Notice, layout};
 use crate::domain::test_report::TEST_PATH;
@@ -11,18 +12,33 @@ use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::Press;
-use crate::web::pages::views::{ConfirmPage, Field, HookPage, Nav, Revealed, Section};
+use crate::web::pages::views::{ConfirmPage, Field, HookPage, Nav, Part, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::Question;
 use crate::web::state::AppState;
+
+/// How many rows of each list a page shows.
+const TOKENS: usize = 6;
+const SECRETS: usize = 4;
+const KEYS: usize = 6;
+
+/// What to show: the page of each list, counted from 1.
+#[derive(Default, Deserialize)]
+pub(crate) struct Wanted {
+    #[serde(flatten)]
+    notice: Notice,
+    tokens: Option<usize>,
+    secrets: Option<usize>,
+    keys: Option<usize>,
+}
 
 /// `GET /settings/cdn/hook`.
 pub(crate) async fn show(
     State(state): State<AppState>,
     visit: Visit,
-    Query(notice): Query<Notice>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Response> {
-    html(&page(&state, &visit, Some(&notice), Vec::new()).await?)
+    html(&page(&state, &visit, &wanted, Vec::new()).await?)
 }
 
 /// `POST /settings/cdn/hook/test`: publishes a page that does not exist, to see one go its way.
@@ -63,7 +79,7 @@ pub(super) async fn refuse(
     visit: &Visit,
     type_in: impl FnOnce(&mut HookPage),
 ) -> Result<Response> {
-    let mut page = page(state, visit, None, Vec::new()).await?;
+    let mut page = page(state, visit, &Wanted::default(), Vec::new()).await?;
     type_in(&mut page);
     refused(page)
 }
@@ -91,7 +107,7 @@ pub(super) async fn reveal(
     visit: &Visit,
     revealed: Vec<Revealed>,
 ) -> Result<Response> {
-    html(&page(state, visit, None, revealed).await?)
+    html(&page(state, visit, &Wanted::default(), revealed).await?)
 }
 
 pub(super) async fn revoked(
@@ -109,20 +125,24 @@ pub(super) async fn revoked(
 async fn page(
     state: &AppState,
     visit: &Visit,
-    notice: Option<&Notice>,
+    wanted: &Wanted,
     revealed: Vec<Revealed>,
 ) -> Result<HookPage> {
     let (store, site) = (&state.store, &visit.site);
+    let mut layout = layout(visit, Section::Hook, Some(&wanted.notice));
+    if wanted.tokens.or(wanted.secrets).or(wanted.keys).is_some() {
+        layout.address = None;
+    }
     Ok(HookPage {
-        layout: layout(visit, Section::Hook, notice),
+        layout,
         url: state.hook_url(site),
         endpoint: state.public.to_string(),
-        keys: store.key_pairs(site.id).await?,
+        keys: Part::of(store.key_pairs(site.id).await?, wanted.keys, KEYS),
         revealed,
         token_name: Field::default(),
         key_name: Field::default(),
         key_is_home: false,
-        tokens: store.tokens(site.id).await?,
-        secrets: store.hook_secrets(site.id).await?,
+        tokens: Part::of(store.tokens(site.id).await?, wanted.tokens, TOKENS),
+        secrets: Part::of(store.hook_secrets(site.id).await?, wanted.secrets, SECRETS),
     })
 }

@@ -19,7 +19,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
-    EndpointForm, EventChoice, Field, NotificationsPage, Paging, Revealed, Section,
+    EndpointForm, EventChoice, Field, NotificationsPage, Paging, Part, Revealed, Section,
 };
 use crate::web::pages::visit::{Confirmation, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
@@ -31,8 +31,9 @@ const SOON: Duration = Duration::seconds(10);
 /// Fields by name: each event has one of its own.
 type Fields = BTreeMap<String, String>;
 
-/// How many deliveries a page lists.
-const LISTED: usize = 15;
+/// How many endpoints and deliveries a page lists.
+const ENDPOINTS: usize = 6;
+const LISTED: usize = 10;
 
 /// What to show.
 #[derive(Default, Deserialize)]
@@ -43,6 +44,10 @@ pub(crate) struct Wanted {
     before: Option<Uuid>,
     /// The delivery whose request and answers are shown.
     delivery: Option<Uuid>,
+    /// The endpoint whose events are shown.
+    endpoint: Option<Uuid>,
+    /// The page of the endpoints, counted from 1.
+    endpoints: Option<usize>,
 }
 
 /// `GET /settings/cdn/notifications`.
@@ -259,6 +264,8 @@ async fn page(
         notice,
         before,
         delivery,
+        endpoint,
+        endpoints,
     }: Wanted,
     form: EndpointForm,
     revealed: Vec<Revealed>,
@@ -270,7 +277,7 @@ async fn page(
     layout.pending = deliveries
         .iter()
         .any(|delivery| delivery.next_at.is_some_and(|at| at <= soon));
-    if before.is_some() || delivery.is_some() {
+    if before.or(delivery).or(endpoint).is_some() || endpoints.is_some() {
         layout.address = None;
     }
     if let Some(before) = before {
@@ -284,13 +291,18 @@ async fn page(
         previous: before,
         items: deliveries,
     };
+    let known = store.endpoints(site).await?;
+    let opened = known.iter().position(|known| Some(known.id) == endpoint);
+    let page = opened.map(|at| at / ENDPOINTS + 1).or(endpoints);
     Ok(NotificationsPage {
         revealed,
-        endpoints: store.endpoints(site).await?,
+        endpoints: Part::of(known.clone(), page, ENDPOINTS),
+        known,
         form,
         paging: Paging::of::<_, &str>(&deliveries, &[]),
         before,
         opened: delivery,
+        endpoint,
         deliveries: deliveries.items,
         layout,
     })

@@ -10,6 +10,7 @@ use crate::web::pages::views::{
     Connection, ConnectionPage, Count, Flash, IamPolicy, Layout, Nav, Section, TestResult,
 };
 use crate::web::pages::visit::Visit;
+use crate::web::pages::words::errors::MARK_FAILED;
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
@@ -44,6 +45,10 @@ pub(super) async fn page(
     // Of no help to whoever has to correct the form.
     let test = latest.filter(|_| typed.is_none()).and_then(test_result);
     let mut layout = layout(visit, Section::Connection, notice);
+    let report = draft.and_then(|draft| draft.report.as_ref());
+    layout.mark = report
+        .filter(|report| !report.passed())
+        .map(|_| MARK_FAILED);
     layout.pending = typed.is_none() && test.as_ref().is_some_and(TestResult::is_pending);
     // The page itself says why purging is paused, and how to go on.
     if site.pause.is_some() {

@@ -28,18 +28,24 @@ enum News {
 }
 
 /// Begins to test settings, which come into force if they pass, and else are kept as a draft.
-pub(crate) fn begin(state: &AppState, visit: &Visit, settings: Settings) -> Underway {
+/// `before` are those in force now.
+pub(crate) fn begin(
+    state: &AppState,
+    visit: &Visit,
+    before: Option<&Settings>,
+    settings: Settings,
+) -> Underway {
     let (tell, news) = unbounded_channel();
     let underway = Underway {
         layout: visit.layout(Nav::Settings(Section::Connection)),
         news,
     };
-    let (state, visit) = (state.clone(), visit.clone());
+    let (state, visit, before) = (state.clone(), visit.clone(), before.cloned());
     // Not a part of the answer, so that it does not end with a reader who goes away: what
     // CloudFront was asked to do has to be written down. Whoever does not listen any more misses
     // the news, and nothing else.
     tokio::spawn(async move {
-        let ended = run(&state, &visit, &settings, |report| {
+        let ended = run(&state, &visit, before.as_ref(), &settings, |report| {
             let _ = tell.send(News::SoFar(Box::new(report.clone())));
         });
         let ended = ended.await;
@@ -52,12 +58,13 @@ pub(crate) fn begin(state: &AppState, visit: &Visit, settings: Settings) -> Unde
 async fn run(
     state: &AppState,
     visit: &Visit,
+    before: Option<&Settings>,
     settings: &Settings,
     told: impl FnMut(&TestReport),
 ) -> Result<()> {
     let site = (visit.site.id, visit.site.name.as_str());
     let run = state.tester.save(site, settings, told).await?;
-    let detail = words::tested(&settings.distribution_id, run.report.passed());
+    let detail = words::tested(before, settings, run.report.passed());
     visit.audit(AuditAction::TestedSettings, Some(detail)).await
 }
 

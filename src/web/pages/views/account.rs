@@ -1,7 +1,7 @@
 use askama::Template;
 use time::OffsetDateTime;
 
-use super::{activity::Paging, assets::VERSION, layout::Layout, parts::Aria};
+use super::{activity::Paging, assets::VERSION, layout::Layout, part::Part, parts::Aria};
 use crate::store::ListedSession;
 use crate::web::pages::words::account::{self as words, WhyNot};
 
@@ -121,7 +121,7 @@ pub struct NewSecondStep {
 pub struct SessionsPage {
     pub layout: Layout,
     /// The latest used first.
-    pub sessions: Vec<ListedSession>,
+    pub sessions: Part<ListedSession>,
     /// There are others than the reader's.
     pub has_others: bool,
 }

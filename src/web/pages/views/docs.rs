@@ -105,13 +105,24 @@ pub struct Example {
     pub title: Prose,
     /// The body, as HTML.
     text: String,
+    /// The anchor of the same example, earlier on the page.
+    pub shown_at: Option<String>,
 }
 
 impl Example {
     pub fn new(id: String, title: Prose, json: &str) -> Self {
         // In text, unlike in an attribute, quotes need no escape; the examples have hundreds.
         let text = json.replace('&', "&amp;").replace('<', "&lt;");
-        Self { id, title, text }
+        Self {
+            id,
+            title,
+            text,
+            shown_at: None,
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 }
 
@@ -137,6 +148,8 @@ pub struct Shape {
     pub text: Prose,
     /// Its members, of an object.
     pub members: Vec<Member>,
+    /// The shapes whose members it has too.
+    pub parts: Vec<String>,
     /// Its words, of a name.
     pub words: Vec<String>,
 }

@@ -15,6 +15,7 @@ mod docs;
 mod layout;
 mod notice;
 mod notifications;
+mod part;
 mod parts;
 mod publish;
 mod purge;
@@ -34,6 +35,7 @@ pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation
 pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{EndpointForm, EventChoice, NotificationsPage};
+pub use part::Part;
 pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Prose, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};

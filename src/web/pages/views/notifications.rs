@@ -6,6 +6,7 @@ use super::{
     activity::Paging,
     assets::VERSION,
     layout::Layout,
+    part::Part,
     parts::{Aria, Field, Span},
     settings_parts::Revealed,
 };
@@ -25,7 +26,9 @@ pub struct NotificationsPage {
     /// A signing secret that was just made; shown this once.
     pub revealed: Vec<Revealed>,
     /// Oldest first.
-    pub endpoints: Vec<EndpointView>,
+    pub endpoints: Part<EndpointView>,
+    /// All of them, also those on other pages.
+    pub known: Vec<EndpointView>,
     /// The form of a new one.
     pub form: EndpointForm,
     /// Newest first.
@@ -35,11 +38,13 @@ pub struct NotificationsPage {
     pub before: Option<Uuid>,
     /// The one that is shown with its request and answers.
     pub opened: Option<Uuid>,
+    /// The endpoint whose events can be chosen.
+    pub endpoint: Option<Uuid>,
 }
 
 impl NotificationsPage {
     fn endpoint_of(&self, delivery: &DeliveryView) -> Option<&EndpointView> {
-        let mut endpoints = self.endpoints.iter();
+        let mut endpoints = self.known.iter();
         endpoints.find(|endpoint| endpoint.id == delivery.endpoint)
     }
 

@@ -3,6 +3,7 @@ use askama::Template;
 use super::{
     assets::VERSION,
     layout::Layout,
+    part::Part,
     parts::{Field, Meter},
     purge::Preview,
 };
@@ -47,23 +48,27 @@ pub struct HookPage {
     pub url: String,
     /// Tokens and secrets that were just created; each is shown this once.
     pub revealed: Vec<Revealed>,
-    /// The bearer tokens.
-    pub tokens: Vec<TokenView>,
+    /// The bearer tokens, newest first.
+    pub tokens: Part<TokenView>,
     /// The name of a new one, as it was typed.
     pub token_name: Field,
     /// The signing secrets, newest first.
-    pub secrets: Vec<HookSecretView>,
+    pub secrets: Part<HookSecretView>,
     /// The address for AWS SDKs.
     pub endpoint: String,
-    /// The key pairs, oldest first: `POST …/settings/cdn/keys` (`name`, `everything`),
+    /// The key pairs, newest first: `POST …/settings/cdn/keys` (`name`, `everything`),
     /// `…/keys/{id}/rotate`, `…/keys/{id}/revoke`.
-    pub keys: Vec<KeyPairView>,
+    pub keys: Part<KeyPairView>,
     /// What was typed for a new one.
     pub key_name: Field,
     pub key_is_home: bool,
 }
 
 impl HookPage {
+    fn hook_path(&self) -> String {
+        format!("{}/settings/cdn/hook", self.layout.base)
+    }
+
     /// The token that is shown this once, for the example; else the name of a variable.
     fn bearer(&self) -> &str {
         let token = self.revealed.iter().find(|revealed| revealed.is_token);

@@ -3,6 +3,7 @@ use askama::Template;
 use super::{
     assets::VERSION,
     layout::Layout,
+    part::Part,
     parts::{Aria, Field},
 };
 
@@ -12,7 +13,7 @@ use super::{
 pub struct SitesPage {
     pub layout: Layout,
     /// The sites, by name.
-    pub sites: Vec<SiteRow>,
+    pub sites: Part<SiteRow>,
     /// The name of a new one.
     pub new: Field,
 }

@@ -128,8 +128,15 @@ pub fn ended(what: &str) -> Option<(Severity, &'static str)> {
 
 /// For the log: why a token of SkyCMS was refused. The page says only that it was.
 pub mod ticket {
-    /// It is not of SkyCMS, or not for this service.
-    pub const FORGED: &str = "its form, signature or audience is wrong";
+    /// It is not SkyCMS's, or SkyCMS has another secret.
+    pub const FORGED: &str = "it is not signed with EMBED_JWT_SECRET";
+    /// It is for another service.
+    pub const OTHER_AUDIENCE: &str = "its `aud` does not name `skycms-cdn`";
+    /// It lacks a claim, or has one of another type.
+    pub const OTHER_CLAIMS: &str =
+        "one of `sub`, `role`, `aud`, `jti`, `iat` and `exp` is missing or of another type";
+    /// It is something else, or cut short.
+    pub const NO_TOKEN: &str = "it is no JWT signed with HS256";
     /// It is too old.
     pub const EXPIRED: &str = "it has expired";
     /// It would hold for too long.

@@ -33,6 +33,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         Error::Forbidden => FORBIDDEN,
         Error::LinkExpired => LINK_ENDED,
         Error::TicketRefused(ticket::NO_SITE) => NO_SITE_FOR_THEM,
+        Error::TicketRefused(ticket::EXPIRED | ticket::USED) => TICKET_SPENT,
         Error::TicketRefused(_) => TICKET_REFUSED,
         Error::FrameEnded => FRAME_ENDED,
         Error::FormExpired => FORM_EXPIRED,
@@ -102,13 +103,20 @@ pub const LINK_ENDED: Trouble = Trouble {
     fix: "Whoever runs this service can create a new one with `skycms-cdn set-up-link`.",
 };
 
+/// SkyCMS's token was good once.
+pub const TICKET_SPENT: Trouble = Trouble {
+    title: "This sign-in has expired",
+    text: Cow::Borrowed("SkyCMS’s token for it works once, for a few minutes."),
+    fix: "Go back to SkyCMS and open Settings → CDN again.",
+};
+
 /// SkyCMS's token is not right.
 pub const TICKET_REFUSED: Trouble = Trouble {
     title: "SkyCMS could not sign you in",
     text: Cow::Borrowed(
-        "Its token has expired, was used before, or is not signed with the secret shared with this service.",
+        "Its token is not one that this service can accept: it was made with another secret, or in another form.",
     ),
-    fix: "Go back to SkyCMS and open Settings → CDN again. If that does not help, whoever runs this service can find the reason in its log.",
+    fix: "Whoever runs this service can find the reason in its log.",
 };
 
 /// SkyCMS's token is right, but none of its sites is here.

@@ -203,16 +203,33 @@ pub fn rotate_key_pair(
 pub const AWS_DEFAULT: &str = "AWS default credentials";
 
 /// For the audit: saved, but not tried.
-pub fn saved(distribution: &DistributionId) -> String {
-    format!("{distribution}, without a test")
+pub fn saved(before: Option<&Settings>, now: &Settings) -> String {
+    format!(
+        "{}, without a test{}",
+        now.distribution_id,
+        difference(before, now)
+    )
+}
+
+/// What was changed of the settings in force; never a secret.
+fn difference(before: Option<&Settings>, now: &Settings) -> String {
+    let Some(before) = before.filter(|before| *before != now) else {
+        return String::new();
+    };
+    let (old, new) = (connection(before), connection(now));
+    if old == new {
+        return "; another secret".to_owned();
+    }
+    format!("; {}", changed(&old, &new))
 }
 
 /// For the audit: how a test ended.
-pub fn tested(distribution: &DistributionId, passed: bool) -> String {
+pub fn tested(before: Option<&Settings>, now: &Settings, passed: bool) -> String {
+    let (distribution, difference) = (&now.distribution_id, difference(before, now));
     if passed {
-        format!("{distribution}: passed, and in force")
+        format!("{distribution}: passed, and in force{difference}")
     } else {
-        format!("{distribution}: failed, and kept as a draft")
+        format!("{distribution}: failed, and kept as a draft{difference}")
     }
 }
 
