@@ -297,7 +297,14 @@ impl SendClaim {
 fn spent(inputs: &PlanInputs, usage: Usage, now: OffsetDateTime) -> Beliefs {
     let flow: Flow = inputs.beliefs.flow(&inputs.limits, now);
     let mut beliefs = inputs.beliefs;
-    beliefs.asking(usage, &inputs.limits, inputs.used, inputs.completed_at, now);
+    beliefs.asking(
+        usage,
+        &inputs.limits,
+        inputs.used,
+        inputs.completed_at,
+        &inputs.shortage,
+        now,
+    );
     beliefs.flow = Some(flow.spent(usage, &inputs.limits));
     beliefs
 }

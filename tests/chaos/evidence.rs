@@ -7,14 +7,17 @@ use axum::body::Body;
 use http::Method;
 use serde_json::Value;
 use sqlx::Row as _;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use crate::journal::Journal;
 use crate::postgres::Postgres;
 use crate::sender::Publish;
 use crate::sites::token;
 use crate::support::{Api, Received, Receiver, Sandbox, eventually, try_send};
+
+/// What happened within this of a publish's life is part of its timeline.
+const AROUND: Duration = Duration::seconds(30);
 
 pub(crate) struct Evidence {
     pub(crate) publishes: Vec<Publish>,
@@ -166,6 +169,12 @@ impl Evidence {
     pub(crate) fn timeline(&self, key: &str) -> String {
         let mut lines: Vec<(OffsetDateTime, String)> = self.journal.events();
         let sent = self.publishes.iter().find(|publish| publish.key == key);
+        let row = self.stored.iter().find(|row| row.key == key);
+        if let Some(row) = row {
+            let until = row.ended_at.unwrap_or(OffsetDateTime::now_utc());
+            let near = row.received_at - AROUND..until + AROUND;
+            lines.retain(|(at, _)| near.contains(at));
+        }
         for attempt in sent.iter().flat_map(|publish| &publish.attempts) {
             lines.push((
                 attempt.began,
@@ -178,12 +187,7 @@ impl Evidence {
             ));
         }
         let mut text = String::new();
-        let id = self
-            .stored
-            .iter()
-            .find(|row| row.key == key)
-            .map(|row| &row.id);
-        let told = id.and_then(|id| self.told.get(id));
+        let told = row.and_then(|row| self.told.get(&row.id));
         if let Some(told) = told {
             let references: BTreeSet<String> = list(&told["invalidations"])
                 .map(|one| text_of(one, "caller_reference"))

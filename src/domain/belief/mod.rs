@@ -153,11 +153,13 @@ impl Beliefs {
         limits: &Limits,
         used: Usage,
         completed_at: Option<OffsetDateTime>,
+        shortage: &Shortage,
         now: OffsetDateTime,
     ) {
         for kind in Kind::ALL {
             let beyond = kind.of(held) > kind.of_room(limits.left(used));
-            let asks = || matches!(self.of(kind).says(completed_at, false, now), Say::Ask);
+            let starves = shortage.starves(kind, now);
+            let asks = || matches!(self.of(kind).says(completed_at, starves, now), Say::Ask);
             if kind.of(held) > 0 && (beyond || asks()) {
                 self.of_mut(kind).asked_at = Some(now);
             }

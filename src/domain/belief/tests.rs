@@ -150,7 +150,8 @@ fn one_call_asks_and_the_next_waits_for_its_answer() {
             .files
     };
     assert_eq!(room(&beliefs, files(0), 0), 3_000);
-    beliefs.asking(files(3_000), &limits, files(0), None, START);
+    let enough = Shortage::default();
+    beliefs.asking(files(3_000), &limits, files(0), None, &enough, START);
     assert_eq!(room(&beliefs, files(3_000), 1), 0, "it may be in progress");
     assert_eq!(room(&beliefs, files(0), 25), 3_000, "it counts no longer");
     assert_eq!(room(&beliefs, files(3_000), 30), 3_000, "the next one asks");
@@ -206,7 +207,14 @@ fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
         10,
         "the neighbour"
     );
-    beliefs.asking(files(20), &limits, used, None, at(40));
+    let mut fits = beliefs;
+    fits.asking(files(10), &limits, used, None, &shortage, at(40));
+    assert_eq!(
+        room(&fits, &shortage, 41),
+        10,
+        "one asks, whatever it holds"
+    );
+    beliefs.asking(files(20), &limits, used, None, &shortage, at(40));
     assert_eq!(room(&beliefs, &shortage, 69), 10, "it has been asked");
     assert_eq!(room(&beliefs, &shortage, 70), 3_000);
 
