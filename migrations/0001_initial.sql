@@ -318,7 +318,7 @@ CREATE TABLE coverage (
     PRIMARY KEY (site_id, publish_id, invalidation_id)
 );
 COMMENT ON TABLE coverage IS
-    'Which invalidations cover the items of a publish, together all of them. Both ends are made and deleted in the same transaction as the row; foreign keys would lock each publish once more.';
+    'Which invalidations cover the items of a publish: together all of them, once it is planned. Both ends are made and deleted in the same transaction as the row; foreign keys would lock each publish once more.';
 CREATE INDEX coverage_of_invalidation ON coverage (invalidation_id);
 
 CREATE TABLE edge_check (

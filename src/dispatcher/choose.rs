@@ -260,7 +260,11 @@ impl Dispatcher {
             room,
             budget: terms.paths_left,
         };
-        let waiting = self.store.waiting(inputs.site, wanted).await?;
+        let distribution = &inputs.settings.distribution_id;
+        let waiting = self
+            .store
+            .waiting(inputs.site, distribution, wanted)
+            .await?;
         if waiting.is_empty() {
             return Ok(Planned::Nothing);
         }

@@ -9,7 +9,7 @@
 //! the room that it needs: younger publishes may use only what is left beyond that. Room comes back
 //! when invalidations complete, so no publish is overtaken for ever, and yet fifteen wildcards in
 //! progress do not hold up a publish of plain paths. A publish that needs nothing more than what
-//! goes anyway always goes along.
+//! goes anyway always goes along. Of one that waits, what goes anyway is not sent again.
 //!
 //! **What is cut.** Only a publish that is larger than the full quota, since it would wait for
 //! ever: its first batch fills the room there is, the rest follows in batches of at most the full
@@ -37,7 +37,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     pub publish: Uuid,
-    /// What it asks for, canonical.
+    /// What of it is still to be sent, canonical.
     pub items: Vec<Item>,
 }
 
@@ -149,7 +149,8 @@ pub struct Plan {
 pub struct PlannedBatch {
     /// Each once, oldest first.
     pub items: Vec<Item>,
-    /// Those of the taken publishes of whose items the batch covers at least one, oldest first.
+    /// Those of whose items the batch covers at least one, oldest first: of what is left of the
+    /// others, these items need not be sent again.
     pub publishes: Vec<Uuid>,
 }
 
@@ -336,27 +337,25 @@ fn finish(
     let mut asked = 0;
     let mut distinct = Cover::default();
     for (i, waiting) in input.waiting.iter().enumerate() {
-        let covering: Option<Vec<_>> = waiting
+        let covered = waiting
             .items
             .iter()
-            .map(|item| chosen.covering(item))
-            .collect();
-        let Some(covering) = covering else {
-            if plan.waits.is_none() {
-                let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
-                plan.waits = Some(known.map_or(Holdup::Quota, |at| waits[at].1));
-            }
-            continue;
-        };
-        plan.taken.push(waiting.publish);
+            .filter_map(|item| Some((item, chosen.covering(item)?)));
+        let (items, covering): (Vec<_>, Vec<_>) = covered.unzip();
+        if items.len() == waiting.items.len() {
+            plan.taken.push(waiting.publish);
+        } else if plan.waits.is_none() {
+            let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
+            plan.waits = Some(known.map_or(Holdup::Quota, |at| waits[at].1));
+        }
         for item in covering {
             let publishes = &mut plan.batches[batch_of[item]].publishes;
             if publishes.last() != Some(&waiting.publish) {
                 publishes.push(waiting.publish);
             }
         }
-        asked += waiting.items.len();
-        distinct.extend(&waiting.items);
+        asked += items.len();
+        distinct.extend(items);
     }
     let distinct = distinct.need().total();
     plan.saved = Saved {

@@ -45,7 +45,8 @@ impl Store {
     }
 }
 
-/// Remembers the paths of the publishes that a plan takes, and forgets some that are too old.
+/// Remembers the paths of the publishes that a plan takes something of, and forgets some that are
+/// too old.
 pub(super) async fn remember(
     connection: &mut PgConnection,
     site: SiteId,
@@ -53,7 +54,7 @@ pub(super) async fn remember(
     waiting: &[Waiting],
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let taken: HashSet<_> = plan.taken.iter().collect();
+    let taken: HashSet<_> = plan.batches.iter().flat_map(|b| &b.publishes).collect();
     let mut paths: Vec<&str> = waiting
         .iter()
         .filter(|publish| taken.contains(&publish.publish))

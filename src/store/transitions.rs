@@ -6,8 +6,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::{CHANGE, SITES};
+use super::stored::parse_items;
+use super::waiting::leave_out_begun;
 use super::{SiteId, StoreError, outbox};
 use crate::domain::advice::SUPERSEDED;
+use crate::domain::{DistributionId, Waiting};
 
 /// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in
 /// ASCII.
@@ -135,7 +138,7 @@ pub(super) async fn supersede(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let moved = sqlx::query!(
-        r#"SELECT i.id, i.set_aside FROM invalidation i
+        r#"SELECT i.id, i.set_aside, i.distribution_id as "distribution: DistributionId" FROM invalidation i
            LEFT JOIN settings_in_force f ON f.site_id = i.site_id
            WHERE i.site_id = $1
              AND (i.status = 'Queued' AND i.distribution_id IS DISTINCT FROM f.distribution_id
@@ -188,14 +191,52 @@ pub(super) async fn supersede(
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "WITH again AS (
-           UPDATE invalidation SET status = 'Queued', set_aside = false, ended_at = NULL, next_at = $2, fix = NULL,
-                                   waiting_for = 'retry', lease_token = NULL, lease_until = NULL, unanswered_since = $2
-           WHERE id = ANY($1) AND EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = id) RETURNING id)
-         UPDATE publish p SET planned = true FROM coverage c
-         WHERE c.invalidation_id IN (SELECT id FROM again) AND p.site_id = c.site_id AND p.id = c.publish_id",
+        "UPDATE invalidation SET status = 'Queued', set_aside = false, ended_at = NULL, next_at = $2, fix = NULL,
+                                waiting_for = 'retry', lease_token = NULL, lease_until = NULL, unanswered_since = $2
+         WHERE id = ANY($1) AND EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = id)",
         &back,
         now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    match moved.iter().find(|row| row.set_aside) {
+        Some(row) => take_covered(connection, site, &row.distribution, &back).await,
+        None => Ok(()),
+    }
+}
+
+/// Nothing more is planned for publishes that these invalidations cover, with others, as a whole.
+async fn take_covered(
+    connection: &mut PgConnection,
+    site: SiteId,
+    distribution: &DistributionId,
+    invalidations: &[Uuid],
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        "SELECT DISTINCT p.id, p.items FROM coverage c
+         JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
+         WHERE c.invalidation_id = ANY($1) AND NOT p.planned",
+        invalidations,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut waiting = Vec::with_capacity(rows.len());
+    for row in rows {
+        waiting.push(Waiting {
+            publish: row.id,
+            items: parse_items(row.items)?,
+        });
+    }
+    leave_out_begun(connection, site, distribution, &mut waiting).await?;
+    let covered: Vec<Uuid> = waiting
+        .iter()
+        .filter(|waiting| waiting.items.is_empty())
+        .map(|waiting| waiting.publish)
+        .collect();
+    sqlx::query!(
+        "UPDATE publish SET planned = true WHERE site_id = $1 AND id = ANY($2)",
+        site.0,
+        &covered,
     )
     .execute(connection)
     .await?;

@@ -1,13 +1,15 @@
 //! What waits to be planned, and why.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::stored::parse_items;
 use super::{PlanInputs, SiteId, Store, StoreError, outbox};
-use crate::domain::{Usage, WaitReason, Waiting, Wanted};
+use crate::domain::coverage::Cover;
+use crate::domain::{DistributionId, Usage, WaitReason, Waiting, Wanted};
 
 /// What one plan looks at, so that huge publishes do not fill the memory.
 const PLAN_PUBLISHES: usize = 10_000;
@@ -21,9 +23,14 @@ const LARGEST_PAGE: usize = 500;
 const PAGE_BYTES: i64 = 128 << 10;
 
 impl Store {
-    /// The publishes of a site that wait to be planned, oldest first: at least as many as are
+    /// What is left of the publishes of a site that wait to be planned, oldest first: at least as many as are
     /// wanted, if there are, and as one plan can use.
-    pub async fn waiting(&self, site: SiteId, wanted: Wanted) -> Result<Vec<Waiting>, StoreError> {
+    pub async fn waiting(
+        &self,
+        site: SiteId,
+        distribution: &DistributionId,
+        wanted: Wanted,
+    ) -> Result<Vec<Waiting>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let (mut waiting, mut different) = (Vec::new(), HashSet::new());
         let mut seen = Usage::default();
@@ -31,7 +38,9 @@ impl Store {
         let (mut after, mut page) = (Uuid::nil(), FIRST_PAGE);
         loop {
             let rows = sqlx::query!(
-                r#"SELECT id, items, found as "found!" FROM (
+                r#"SELECT id, items, found as "found!",
+                          EXISTS (SELECT FROM coverage c WHERE c.site_id = $1 AND c.publish_id = id) as "is_begun!"
+                   FROM (
                      SELECT id, items, count(*) OVER () AS found, sum(size) OVER (ORDER BY id) - size AS before
                      FROM (SELECT id, items, pg_column_size(items) AS size FROM publish
                            WHERE site_id = $1 AND NOT planned AND ended_at IS NULL AND id > $2
@@ -48,13 +57,24 @@ impl Store {
                 let all_read = usize::try_from(last.found).is_ok_and(|found| found == rows.len());
                 all_read && rows.len() < page
             });
+            let mut page_of = Vec::with_capacity(rows.len());
+            let is_begun = rows.iter().any(|row| row.is_begun);
             for row in rows {
                 after = row.id;
                 items += row.items.len();
                 bytes += row.items.iter().map(String::len).sum::<usize>();
-                let asked = parse_items(row.items)?;
+                page_of.push(Waiting {
+                    publish: row.id,
+                    items: parse_items(row.items)?,
+                });
+            }
+            if is_begun {
+                leave_out_begun(&mut connection, site, distribution, &mut page_of).await?;
+            }
+            for publish in page_of {
+                let asked = &publish.items;
                 if wanted.may_take(asked.len()) && !wanted.is_enough(seen) {
-                    for item in &asked {
+                    for item in asked {
                         let is_new = different.insert(item.clone());
                         match item.is_wildcard() {
                             true => seen.wildcards += u32::from(is_new),
@@ -62,10 +82,7 @@ impl Store {
                         }
                     }
                 }
-                waiting.push(Waiting {
-                    publish: row.id,
-                    items: asked,
-                });
+                waiting.push(publish);
             }
             if is_last
                 || wanted.is_enough(seen)
@@ -135,4 +152,36 @@ impl Store {
         tx.commit().await?;
         Ok(done == 1)
     }
+}
+
+/// Leaves out what invalidations of the distribution cover that were planned since the publishes
+/// came.
+pub(super) async fn leave_out_begun(
+    connection: &mut PgConnection,
+    site: SiteId,
+    distribution: &DistributionId,
+    waiting: &mut [Waiting],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = waiting.iter().map(|waiting| waiting.publish).collect();
+    let begun = sqlx::query!(
+        r#"SELECT i.items, array_agg(c.publish_id) as "publishes!"
+           FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+           WHERE c.site_id = $1 AND c.publish_id = ANY($2) AND i.distribution_id = $3 AND NOT i.set_aside
+           GROUP BY i.id"#,
+        site.0,
+        &ids,
+        distribution.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    let at: HashMap<Uuid, usize> = ids.into_iter().zip(0..).collect();
+    for row in begun {
+        let items = parse_items(row.items)?;
+        let covers: Cover<'_> = items.iter().collect();
+        for at in row.publishes.iter().filter_map(|publish| at.get(publish)) {
+            let left = &mut waiting[*at].items;
+            left.retain(|item| covers.covering(item).is_none());
+        }
+    }
+    Ok(())
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skycms_cdn::domain::{
-    AfterCreate, Attempt, AwsError, KnownPaths, Plan, PlanInput, Policy, Room, Verdict, WaitReason,
-    Waiting, Wanted, plan,
+    AfterCreate, Attempt, AwsError, DistributionId, KnownPaths, Plan, PlanInput, Policy, Room,
+    Verdict, WaitReason, Waiting, Wanted, plan,
 };
 use skycms_cdn::store::{PlanInputs, Recorded, SendRecord, Slot, Taking};
 
@@ -197,7 +197,10 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         .await
         .unwrap()
         .unwrap();
-    let waiting = store.waiting(site, all()).await.unwrap();
+    let waiting = store
+        .waiting(site, &DistributionId::parse(DISTRIBUTION).unwrap(), all())
+        .await
+        .unwrap();
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
     store
         .save_settings(site, Slot::Active, &settings, None, now)
@@ -252,7 +255,10 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
         .await
         .unwrap()
         .unwrap();
-    let waiting = store.waiting(site, all()).await.unwrap();
+    let waiting = store
+        .waiting(site, &DistributionId::parse(DISTRIBUTION).unwrap(), all())
+        .await
+        .unwrap();
     let claim = store
         .claim_planned(
             &inputs,

@@ -2,7 +2,9 @@
 //! another's trouble.
 
 use serde_json::{Value, json};
-use skycms_cdn::domain::{Limits, MonthlyLimit, PastLimit, PolicyName, Spending, WaitReason};
+use skycms_cdn::domain::{
+    DistributionId, Limits, MonthlyLimit, PastLimit, PolicyName, Spending, WaitReason,
+};
 use time::OffsetDateTime;
 
 use crate::dispatch::all;
@@ -427,6 +429,31 @@ async fn a_monthly_limit_holds_for_every_policy_and_rate() {
 }
 
 #[tokio::test]
+async fn settings_that_move_away_and_back_lose_nothing_that_was_not_sent_yet() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_PATHS_PER_REQUEST", "2"),
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.1"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    let lost = json!({ "kind": "drop_answer" });
+    service.sandbox.fault(create(1, lost)).await;
+    let id = service.publish_paths((0..6).map(|n| format!("/{n}"))).await;
+    service.run().await;
+    service
+        .activate(service.site(), "E2MISTYPED0001", KEY)
+        .await;
+    service.activate(service.site(), DISTRIBUTION, KEY).await;
+    let publish = service.run_until_ended(&id).await;
+    assert_eq!(publish["state"], "completed");
+    let accepted = service.sandbox.accepted().await;
+    let paths = accepted
+        .iter()
+        .flat_map(|one| one["paths"].as_array().unwrap());
+    assert_eq!(paths.count(), 6);
+}
+
+#[tokio::test]
 async fn settings_that_move_away_and_back_bill_nothing_twice() {
     let service = Stepped::start().await;
     let mut lost = create(1, json!({ "kind": "drop_answer" }));
@@ -512,7 +539,15 @@ async fn a_queue_that_is_larger_than_a_plan_is_worked_off() {
                 .await,
         );
     }
-    let read = service.state.store.waiting(service.site(), all()).await;
+    let read = service
+        .state
+        .store
+        .waiting(
+            service.site(),
+            &DistributionId::parse(DISTRIBUTION).unwrap(),
+            all(),
+        )
+        .await;
     let items: usize = read
         .unwrap()
         .iter()

@@ -640,3 +640,33 @@ async fn stored_files_hold_up_no_wildcard_and_stored_wildcards_no_file() {
         assert_ne!(publish["state"], "queued", "{publish:#}");
     }
 }
+
+#[tokio::test]
+async fn what_a_waiting_publish_shares_with_others_is_not_sent_again_for_it() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "2")]).await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    let pair =
+        |one: &str, two: &str| json!({ "paths": [format!("/{one}/*"), format!("/{two}/*")] });
+    service.api.publish_path("/a/*").await;
+    let mut ids = Vec::new();
+    for (one, two) in [("a", "b"), ("b", "c"), ("c", "a")] {
+        let publish = service.api.publish(pair(one, two)).await;
+        ids.push(publish["id"].as_str().unwrap().to_owned());
+    }
+    service.run().await;
+    for _ in 0..4 {
+        service.sandbox.complete().await;
+        service.pass(5).await;
+    }
+    let mut sent = service.sent().await.concat();
+    sent.sort();
+    assert_eq!(sent, ["/a/*", "/b/*", "/c/*"]);
+    for id in ids {
+        assert_eq!(service.api.get_publish(&id).await["state"], "completed");
+    }
+    let month = service.month().await;
+    assert_eq!((month.site_paths, month.site_asked), (3, 7));
+}
