@@ -3,8 +3,8 @@
 
     bundle.py COMPOSE SERVICE ROOT IMAGE_CONFIG BUNDLE [NAME=VALUE…]
 
-ROOT is the image's mounted root directory, IMAGE_CONFIG what `buildah inspect --type image` says of it. Environment, secrets, read_only, cap_drop
-and security_opt are compose.yaml's; NAME=VALUE adds to the environment. The network is the caller's own, in which the names of
+ROOT is the image's mounted root directory, IMAGE_CONFIG what `buildah inspect --type image` says of it. Environment, secrets, read_only, cap_drop,
+security_opt and ulimits are compose.yaml's; NAME=VALUE adds to the environment. The network is the caller's own, in which the names of
 the other services lead to 127.0.0.1. What is asked for and not understood is an error, so that nothing is left out in silence.
 """
 
@@ -18,8 +18,10 @@ import yaml
 
 UNDERSTOOD = {
     "build", "image", "environment", "secrets", "ports", "depends_on", "restart", "stop_grace_period", "read_only",
-    "cap_drop", "security_opt",
+    "cap_drop", "security_opt", "ulimits",
 }
+# What needs a control group, which script/container-trial does without.
+LEFT_OUT = {"mem_limit"}
 
 
 def substitute(text: str) -> str:
@@ -42,7 +44,7 @@ def main() -> None:
     compose = yaml.safe_load(Path(compose_file).read_text())
     service = compose["services"][name]
     image = json.loads(Path(image_config).read_text())["OCIv1"]["config"]
-    unknown = service.keys() - UNDERSTOOD
+    unknown = service.keys() - UNDERSTOOD - LEFT_OUT
     if unknown:
         sys.exit(f"{compose_file}: {name} has {', '.join(sorted(unknown))}, which this does not understand")
     if service["cap_drop"] != ["ALL"] or service["security_opt"] != ["no-new-privileges:true"] or not service["read_only"]:
@@ -78,6 +80,9 @@ def main() -> None:
             "cwd": image.get("WorkingDir") or "/",
             "capabilities": nothing,
             "noNewPrivileges": True,
+            "rlimits": [
+                {"type": f"RLIMIT_{kind.upper()}", "soft": limit, "hard": limit} for kind, limit in service["ulimits"].items()
+            ],
         },
         "root": {"path": str(Path(root).resolve()), "readonly": True},
         "hostname": name,
