@@ -220,6 +220,19 @@ pub fn date(at: OffsetDateTime) -> String {
     format!("{} {} {}", at.day(), at.month(), at.year())
 }
 
+/// A path in a list: as people write it, without the middle of one that is very long.
+pub fn in_short(item: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 60;
+    let text = decoded(item);
+    let length = text.chars().count();
+    if length <= 2 * SHOWN {
+        return text;
+    }
+    let begin = text.chars().take(SHOWN);
+    let end = text.chars().skip(length - SHOWN);
+    Cow::Owned(begin.chain(['…']).chain(end).collect())
+}
+
 /// A path as people write it. Only letters of other scripts are decoded: what is invisible, and what
 /// has a meaning in an address, stays as CloudFront gets it.
 pub fn decoded(item: &str) -> Cow<'_, str> {
@@ -383,6 +396,15 @@ mod tests {
         ] {
             assert_eq!(span(Duration::milliseconds(milliseconds)), words);
         }
+    }
+
+    #[test]
+    fn a_very_long_path_is_shown_by_its_ends() {
+        let path = format!("/{}/page", "a".repeat(900));
+        let shown = in_short(&path);
+        assert_eq!(shown.chars().count(), 121);
+        assert!(shown.starts_with("/aaa") && shown.ends_with("a/page"));
+        assert_eq!(in_short("/about"), "/about");
     }
 
     #[test]
