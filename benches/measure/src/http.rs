@@ -1,6 +1,6 @@
 //! As much HTTP/1.1 as measuring takes.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -82,7 +82,10 @@ impl Connection {
         let mut bytes = Vec::new();
         let mut part = [0; 16 << 10];
         loop {
-            let read = self.stream.read(&mut part)?;
+            let read = match self.stream.read(&mut part) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             if read == 0 {
                 return Err("the connection was closed before its answer".into());
             }
