@@ -296,7 +296,7 @@ impl Dispatcher {
         });
         let Ok((plan, waiting)) = planning.await else {
             // It has panicked, which is in the log.
-            return Ok(Planned::Nothing);
+            return Ok(Planned::Call(Some(Next::Waits)));
         };
         let limited_until = plan.is_limited.then(|| next_month(now));
         if plan.batches.is_empty() {
@@ -348,7 +348,7 @@ impl Dispatcher {
 
 /// What came of planning.
 enum Planned {
-    /// A call is claimed; none: something has moved.
+    /// What is done next, a call as a rule; none: something has moved.
     Call(Option<Next>),
     /// Nothing waits.
     Nothing,
