@@ -6,9 +6,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::stored::{LEASE, Stored, parse_items};
+use super::stored::{LEASE, Stored};
 use super::transitions::{hold_settings, lock_publishes};
-use super::{PlanInputs, SiteId, Store, StoreError};
+use super::{PlanInputs, SiteId, Store, StoreError, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::{CallerReference, DistributionId, Item, Search, Usage};
 

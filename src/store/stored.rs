@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::plan_inputs::count;
-use super::{PlanInputs, Store, StoreError};
+use super::{PlanInputs, Store, StoreError, parse_items};
 use crate::domain::limits::is_in_progress;
 use crate::domain::{CallerReference, Item, Usage, WaitReason};
 
@@ -134,15 +134,4 @@ impl Store {
         .await?;
         Ok(done.rows_affected() == 1)
     }
-}
-
-/// Reads back items as they were stored.
-///
-/// # Errors
-/// If one is not canonical.
-pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
-    items
-        .into_iter()
-        .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))
-        .collect()
 }

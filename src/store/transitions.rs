@@ -5,10 +5,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::items::leave_out_begun;
 use super::listen::{CHANGE, SITES};
-use super::stored::parse_items;
-use super::waiting::leave_out_begun;
-use super::{SiteId, StoreError, outbox};
+use super::{SiteId, StoreError, outbox, parse_items};
 use crate::domain::advice::SUPERSEDED;
 use crate::domain::{DistributionId, Waiting};
 

@@ -1,14 +1,12 @@
 //! What waits to be planned, and why.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::stored::parse_items;
-use super::{PlanInputs, SiteId, Store, StoreError, outbox};
-use crate::domain::coverage::Cover;
+use super::items::leave_out_begun;
+use super::{PlanInputs, SiteId, Store, StoreError, outbox, parse_items};
 use crate::domain::{DistributionId, Usage, WaitReason, Waiting, Wanted};
 
 /// What one plan looks at, so that huge publishes do not fill the memory.
@@ -152,36 +150,4 @@ impl Store {
         tx.commit().await?;
         Ok(done == 1)
     }
-}
-
-/// Leaves out what invalidations of the distribution cover that were planned since the publishes
-/// came.
-pub(super) async fn leave_out_begun(
-    connection: &mut PgConnection,
-    site: SiteId,
-    distribution: &DistributionId,
-    waiting: &mut [Waiting],
-) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = waiting.iter().map(|waiting| waiting.publish).collect();
-    let begun = sqlx::query!(
-        r#"SELECT i.items, array_agg(c.publish_id) as "publishes!"
-           FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
-           WHERE c.site_id = $1 AND c.publish_id = ANY($2) AND i.distribution_id = $3 AND NOT i.set_aside
-           GROUP BY i.id"#,
-        site.0,
-        &ids,
-        distribution.as_str(),
-    )
-    .fetch_all(connection)
-    .await?;
-    let at: HashMap<Uuid, usize> = ids.into_iter().zip(0..).collect();
-    for row in begun {
-        let items = parse_items(row.items)?;
-        let covers: Cover<'_> = items.iter().collect();
-        for at in row.publishes.iter().filter_map(|publish| at.get(publish)) {
-            let left = &mut waiting[*at].items;
-            left.retain(|item| covers.covering(item).is_none());
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,53 @@
+//! Items as they are stored, and which of a publish's are still to be planned.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{SiteId, StoreError};
+use crate::domain::coverage::Cover;
+use crate::domain::{DistributionId, Item, Waiting};
+
+/// Reads back items as they were stored.
+///
+/// # Errors
+/// If one is not canonical.
+pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
+    items
+        .into_iter()
+        .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))
+        .collect()
+}
+
+/// Leaves out what invalidations of the distribution cover that were planned since the publishes
+/// came.
+pub(super) async fn leave_out_begun(
+    connection: &mut PgConnection,
+    site: SiteId,
+    distribution: &DistributionId,
+    waiting: &mut [Waiting],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = waiting.iter().map(|waiting| waiting.publish).collect();
+    let begun = sqlx::query!(
+        r#"SELECT i.items, array_agg(c.publish_id) as "publishes!"
+           FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+           WHERE c.site_id = $1 AND c.publish_id = ANY($2) AND i.distribution_id = $3 AND NOT i.set_aside
+           GROUP BY i.id"#,
+        site.0,
+        &ids,
+        distribution.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    let at: HashMap<Uuid, usize> = ids.into_iter().zip(0..).collect();
+    for row in begun {
+        let items = parse_items(row.items)?;
+        let covers: Cover<'_> = items.iter().collect();
+        for at in row.publishes.iter().filter_map(|publish| at.get(publish)) {
+            let left = &mut waiting[*at].items;
+            left.retain(|item| covers.covering(item).is_none());
+        }
+    }
+    Ok(())
+}
