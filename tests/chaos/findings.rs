@@ -320,6 +320,7 @@ impl Evidence {
             ];
             if quota.contains(&call.outcome.as_str())
                 && !was_set_between(&clocks, call.time - UPSET, call.time)
+                && !self.was_a_question(call)
             {
                 breaches.push(format!(
                     "at {:.3} s {} of {} was refused: {}\n{}",
@@ -331,6 +332,19 @@ impl Evidence {
                 ));
             }
         }
+    }
+
+    /// Whether it was about a quota that seemed full for long, because questions about what is in
+    /// progress had no answer: then CloudFront is asked for room.
+    fn was_a_question(&self, call: &Call) -> bool {
+        let begin = call.time - Duration::MINUTE;
+        call.outcome == "TooManyInvalidationsInProgress"
+            && self.calls.iter().any(|other| {
+                !other.creates
+                    && other.distribution == call.distribution
+                    && other.fault.is_some()
+                    && (begin..call.time).contains(&other.time)
+            })
     }
 
     /// What else was sent to the call's distribution in the minute before it.
