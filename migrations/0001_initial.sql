@@ -177,6 +177,8 @@ CREATE TABLE publish (
     id               uuid NOT NULL,
     received_at      timestamptz NOT NULL,
     items            text[] NOT NULL,
+    files            integer NOT NULL DEFAULT 0,
+    wildcards        integer NOT NULL DEFAULT 0,
     widened          jsonb,
     idempotency_key  text,
     body_hash        bytea,
@@ -199,6 +201,9 @@ COMMENT ON TABLE publish IS 'One call of the publish hook. Ids are version 7, so
 COMMENT ON COLUMN publish.site_id IS
     'A site that existed when it was accepted. Not a foreign key: that would lock the site once for each row, a third of what storing one costs. Removing a site removes its publishes.';
 COMMENT ON COLUMN publish.items IS 'Canonical items, as the caller was told them.';
+COMMENT ON COLUMN publish.files IS
+    'How many of the items are paths without a wildcard, or tags. To find that out from `items` means to unpack them.';
+COMMENT ON COLUMN publish.wildcards IS 'How many of the items are paths with a wildcard.';
 COMMENT ON COLUMN publish.widened IS 'Items that stand for something narrower: [{from, to}].';
 COMMENT ON COLUMN publish.body_hash IS 'SHA-256 of the request, to tell a repeat from a reused key.';
 COMMENT ON COLUMN publish.state IS

@@ -260,6 +260,13 @@ impl Dispatcher {
             room,
             budget: terms.paths_left,
         };
+        if let Some(kind) = wanted.only_kind() {
+            match self.store.waits_with(inputs.site, kind).await? {
+                None => return Ok(Planned::Nothing),
+                Some(false) => return Ok(round.no_room_for(kind.one_of_the_other(), None)),
+                Some(true) => {}
+            }
+        }
         let distribution = &inputs.settings.distribution_id;
         let waiting = self
             .store
@@ -274,7 +281,8 @@ impl Dispatcher {
             .map(|publish| Usage::of(&publish.items))
             .sum();
         let backlog_since = inputs.backlog_since;
-        let known_paths = if terms.may_fold(most, limits.is_overdue(most, backlog_since, now)) {
+        let may_fold = terms.may_fold(most, limits.is_overdue(most, backlog_since, now));
+        let known_paths = if may_fold {
             self.store.known_paths(inputs.site).await?
         } else {
             KnownPaths::default()
@@ -290,7 +298,8 @@ impl Dispatcher {
                 known_paths: &known_paths,
                 free_paths_left: Some(terms.free_paths_left),
                 budget: terms.paths_left,
-                overdue: limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
+                overdue: may_fold
+                    && limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
             });
             (plan, waiting)
         });
@@ -300,20 +309,15 @@ impl Dispatcher {
         };
         let limited_until = plan.is_limited.then(|| next_month(now));
         if plan.batches.is_empty() {
-            let (why, until) = match inputs.beliefs.flow(&limits, now).full_at(&limits) {
-                _ if plan.waits == Some(Holdup::Budget) => (WaitReason::Quota, now + LONGEST_HOLD),
-                Some(full) => (WaitReason::Rate, full),
-                None => {
-                    let asked: Vec<_> = waiting.iter().flat_map(|w| &w.items).cloned().collect();
-                    let until = inputs.ask_again_at(Usage::of(&asked), now);
-                    (WaitReason::Quota, until)
-                }
-            };
-            return Ok(Planned::Waits {
-                why,
-                until,
-                limited_until,
-            });
+            if plan.waits == Some(Holdup::Budget) {
+                return Ok(Planned::Waits {
+                    why: WaitReason::Quota,
+                    until: now + LONGEST_HOLD,
+                    limited_until,
+                });
+            }
+            let asked: Usage = waiting.iter().map(|w| Usage::of(&w.items)).sum();
+            return Ok(round.no_room_for(asked, limited_until));
         }
         let ids = plan.batches.iter().map(|_| self.clock.id()).collect();
         let taking = Taking {
@@ -376,6 +380,22 @@ impl Round {
     fn room_for_new(&self) -> Room {
         let inputs = &self.inputs;
         inputs.room(self.taking.now).less(inputs.reserved)
+    }
+
+    /// What waits, these kinds, comes back when there may be room again.
+    fn no_room_for(&self, kinds: Usage, limited_until: Option<OffsetDateTime>) -> Planned {
+        let inputs = &self.inputs;
+        let now = self.taking.now;
+        let flow = inputs.beliefs.flow(&inputs.limits, now);
+        let (why, until) = match flow.full_at(&inputs.limits) {
+            Some(full) => (WaitReason::Rate, full),
+            None => (WaitReason::Quota, inputs.ask_again_at(kinds, now)),
+        };
+        Planned::Waits {
+            why,
+            until,
+            limited_until,
+        }
     }
 
     /// Until when new publishes gather, because CloudFront answers nothing.

@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Item, Limits, Room, Usage,
+    Item, Kind, Limits, Room, Usage,
     coverage::{Cover, Need},
     fold::{FoldGoal, KnownPaths, PLAIN_WEIGHT, fold},
 };
@@ -81,6 +81,18 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// The one kind that there is room for, where publishes that hold none of it cannot go.
+    pub fn only_kind(&self) -> Option<Kind> {
+        if self.policy != Policy::Exact || self.budget.is_some() {
+            return None;
+        }
+        match (self.room.files, self.room.wildcards) {
+            (0, 1..) => Some(Kind::Wildcards),
+            (1.., 0) => Some(Kind::Files),
+            _ => None,
+        }
+    }
+
     /// Whether a publish of so many items may be planned at all.
     pub fn may_take(&self, items: usize) -> bool {
         self.budget.is_none_or(|budget| items as u64 <= budget)

@@ -28,6 +28,15 @@ impl Kind {
         }
     }
 
+    /// One item of the other kind.
+    pub const fn one_of_the_other(self) -> Usage {
+        let (files, wildcards) = match self {
+            Self::Files => (0, 1),
+            Self::Wildcards => (1, 0),
+        };
+        Usage { files, wildcards }
+    }
+
     /// How much room there is for this kind.
     pub const fn of_room(self, room: Room) -> u32 {
         match self {

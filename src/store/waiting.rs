@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::items::leave_out_begun;
 use super::{PlanInputs, SiteId, Store, StoreError, outbox, parse_items};
-use crate::domain::{DistributionId, Usage, WaitReason, Waiting, Wanted};
+use crate::domain::{DistributionId, Kind, Usage, WaitReason, Waiting, Wanted};
 
 /// What one plan looks at, so that huge publishes do not fill the memory.
 const PLAN_PUBLISHES: usize = 10_000;
@@ -96,6 +96,22 @@ impl Store {
                 .min((PLAN_BYTES - bytes) * read / bytes.max(1))
                 .clamp(1, LARGEST_PAGE);
         }
+    }
+
+    /// Whether any publish holds some of this kind, of those that one plan looks at; none: nothing
+    /// waits. Nothing is unpacked for it: in a storm this is asked again and again while the quota of
+    /// the other kind is full.
+    pub async fn waits_with(&self, site: SiteId, kind: Kind) -> Result<Option<bool>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT bool_or(CASE WHEN $2 THEN wildcards > 0 ELSE files > 0 END) FROM (
+               SELECT files, wildcards FROM publish
+               WHERE site_id = $1 AND NOT planned AND ended_at IS NULL ORDER BY id LIMIT $3) waiting",
+            site.0,
+            kind == Kind::Wildcards,
+            i64::try_from(PLAN_PUBLISHES).unwrap_or(i64::MAX),
+        )
+        .fetch_one(&self.pool)
+        .await?)
     }
 
     /// Notes why a site can send nothing new now, and when it is looked at again unasked. `false`:

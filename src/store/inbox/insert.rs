@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Acceptance, FirstPublish, NewPublish};
-use crate::domain::{Item, Widened};
+use crate::domain::{Item, Usage, Widened};
 
 /// Stores publishes, in one transaction if none of them repeats an earlier one.
 pub(super) async fn insert(
@@ -55,15 +55,18 @@ async fn insert_one(
     publish: &NewPublish,
 ) -> Result<(), sqlx::Error> {
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+    let usage = Usage::of(&publish.items);
     let key = publish.repeat_key.as_ref();
     sqlx::query!(
-        "INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
-                              published_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
+                              traceparent, published_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         publish.site.0,
         publish.id,
         publish.received_at,
         &items as &[&str],
+        column(usage.files),
+        column(usage.wildcards),
         publish.widened_json(),
         key.map(|key| key.key.as_str()),
         key.map(|key| &key.body_hash[..]),
@@ -79,16 +82,19 @@ async fn insert_one(
 /// less.
 async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
-                               published_by)
-          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace, publisher
-          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
-                      $7::bytea[], $8::text[], $9::text[])
-            AS given (site_id, id, received_at, items, widened, key, hash, trace, publisher)",
+        r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
+                               traceparent, published_by)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash, trace,
+                 publisher
+          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::int[], $7::jsonb[],
+                      $8::text[], $9::bytea[], $10::text[], $11::text[])
+            AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)",
         &rows.sites,
         &rows.ids,
         &rows.received,
         &rows.items,
+        &rows.files,
+        &rows.wildcards,
         &rows.widened as &[Option<serde_json::Value>],
         &rows.keys as &[Option<String>],
         &rows.hashes as &[Option<Vec<u8>>],
@@ -106,17 +112,20 @@ async fn insert_unknown(
     rows: &Rows,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     let stored = sqlx::query_scalar!(
-        r"INSERT INTO publish (site_id, id, received_at, items, widened, idempotency_key, body_hash, traceparent,
-                               published_by)
-          SELECT site_id, id, received_at, string_to_array(items, E'\n'), widened, key, hash, trace, publisher
-          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[], $6::text[],
-                      $7::bytea[], $8::text[], $9::text[])
-            AS given (site_id, id, received_at, items, widened, key, hash, trace, publisher)
+        r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
+                               traceparent, published_by)
+          SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash, trace,
+                 publisher
+          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::int[], $7::jsonb[],
+                      $8::text[], $9::bytea[], $10::text[], $11::text[])
+            AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)
           ON CONFLICT DO NOTHING RETURNING id",
         &rows.sites,
         &rows.ids,
         &rows.received,
         &rows.items,
+        &rows.files,
+        &rows.wildcards,
         &rows.widened as &[Option<serde_json::Value>],
         &rows.keys as &[Option<String>],
         &rows.hashes as &[Option<Vec<u8>>],
@@ -168,6 +177,8 @@ struct Rows {
     ids: Vec<Uuid>,
     received: Vec<OffsetDateTime>,
     items: Vec<String>,
+    files: Vec<i32>,
+    wildcards: Vec<i32>,
     widened: Vec<Option<serde_json::Value>>,
     keys: Vec<Option<String>>,
     hashes: Vec<Option<Vec<u8>>>,
@@ -191,6 +202,9 @@ impl Rows {
         // Items have no line breaks: `domain` encodes or refuses control characters.
         let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
         self.items.push(items.join("\n"));
+        let usage = Usage::of(&publish.items);
+        self.files.push(column(usage.files));
+        self.wildcards.push(column(usage.wildcards));
         self.widened.push(publish.widened_json());
         let key = publish.repeat_key.as_ref();
         self.keys.push(key.map(|key| key.key.clone()));
@@ -199,4 +213,8 @@ impl Rows {
         self.traces.push(trace.map(ToString::to_string));
         self.publishers.push(publish.publisher.to_string());
     }
+}
+
+fn column(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
