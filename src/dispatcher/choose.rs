@@ -275,6 +275,15 @@ impl Dispatcher {
         if waiting.is_empty() {
             return Ok(Planned::Nothing);
         }
+        let settled: Vec<_> = waiting
+            .iter()
+            .filter(|publish| publish.items.is_empty())
+            .map(|publish| publish.publish)
+            .collect();
+        if !settled.is_empty() {
+            self.store.settle(inputs, &settled).await?;
+            return Ok(Planned::Call(None));
+        }
         // Counted before what is asked twice falls away, which takes milliseconds of its own.
         let most = waiting
             .iter()

@@ -5,11 +5,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::items::leave_out_begun;
 use super::listen::{CHANGE, SITES};
-use super::{SiteId, StoreError, outbox, parse_items};
+use super::{SiteId, StoreError, outbox};
 use crate::domain::advice::SUPERSEDED;
-use crate::domain::{DistributionId, Waiting};
 
 /// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in
 /// ASCII.
@@ -62,6 +60,7 @@ pub(super) async fn move_publishes(
                     WHEN bool_or(i.status <> 'Queued') THEN 'in_progress'
                     ELSE 'queued'
                   END AS state,
+                  bool_or(i.status IN ('InProgress', 'Completed', 'Unconfirmed')) AS begun,
                   CASE WHEN bool_and(i.submitted_at IS NOT NULL) THEN max(i.submitted_at) END AS submitted_at,
                   CASE WHEN bool_and(i.ended_at IS NOT NULL) THEN max(i.ended_at) END AS ended_at
            FROM coverage mine
@@ -70,10 +69,15 @@ pub(super) async fn move_publishes(
            WHERE mine.invalidation_id = ANY($1) AND NOT i.set_aside
            GROUP BY c.site_id, c.publish_id),
          moved AS (
-           UPDATE publish p SET state = o.state, submitted_at = o.submitted_at, ended_at = o.ended_at
+           -- One of which a part still waits is begun as soon as others got a part of it accepted.
+           UPDATE publish p SET state = CASE WHEN p.planned THEN o.state ELSE 'in_progress' END,
+                                submitted_at = CASE WHEN p.planned THEN o.submitted_at END,
+                                ended_at = CASE WHEN p.planned THEN o.ended_at END
            FROM outcome o
-           WHERE p.site_id = o.site_id AND p.id = o.publish_id AND p.planned
-             AND (p.state, p.submitted_at, p.ended_at) IS DISTINCT FROM (o.state, o.submitted_at, o.ended_at)
+           WHERE p.site_id = o.site_id AND p.id = o.publish_id
+             AND CASE WHEN p.planned
+                   THEN (p.state, p.submitted_at, p.ended_at) IS DISTINCT FROM (o.state, o.submitted_at, o.ended_at)
+                   ELSE o.begun AND p.state = 'queued' END
            RETURNING p.site_id, p.id, p.state, p.items, p.ended_at),
          -- One message for all that ended the same way at this moment.
          told AS (
@@ -130,20 +134,21 @@ pub(super) async fn count_usage(
 ///
 /// What was surely never accepted is deleted: nobody has seen its caller reference. Where an answer
 /// is missing it is set aside, in the history as failed: should the site move back, the same
-/// reference is sent again, so that nothing is billed under two.
+/// reference is sent again, or counts if it was accepted meanwhile, so that nothing is billed under
+/// two.
 pub(super) async fn supersede(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let moved = sqlx::query!(
-        r#"SELECT i.id, i.set_aside, i.distribution_id as "distribution: DistributionId" FROM invalidation i
+        "SELECT i.id, i.set_aside FROM invalidation i
            LEFT JOIN settings_in_force f ON f.site_id = i.site_id
            WHERE i.site_id = $1
              AND (i.status = 'Queued' AND i.distribution_id IS DISTINCT FROM f.distribution_id
-                  OR i.status = 'Failed' AND i.set_aside AND i.unknown_since IS NOT NULL
-                     AND i.distribution_id = f.distribution_id)
-           ORDER BY i.id FOR UPDATE OF i"#,
+                  OR i.set_aside AND i.distribution_id = f.distribution_id
+                     AND (i.status <> 'Failed' OR i.unknown_since IS NOT NULL))
+           ORDER BY i.id FOR UPDATE OF i",
         site.0,
     )
     .fetch_all(&mut *connection)
@@ -192,54 +197,20 @@ pub(super) async fn supersede(
     sqlx::query!(
         "UPDATE invalidation SET status = 'Queued', set_aside = false, ended_at = NULL, next_at = $2, fix = NULL,
                                 waiting_for = 'retry', lease_token = NULL, lease_until = NULL, unanswered_since = $2
-         WHERE id = ANY($1) AND EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = id)",
+         WHERE id = ANY($1) AND status = 'Failed' AND EXISTS (SELECT FROM coverage c WHERE c.invalidation_id = id)",
         &back,
         now,
     )
     .execute(&mut *connection)
     .await?;
-    match moved.iter().find(|row| row.set_aside) {
-        Some(row) => take_covered(connection, site, &row.distribution, &back).await,
-        None => Ok(()),
-    }
-}
-
-/// Nothing more is planned for publishes that these invalidations cover, with others, as a whole.
-async fn take_covered(
-    connection: &mut PgConnection,
-    site: SiteId,
-    distribution: &DistributionId,
-    invalidations: &[Uuid],
-) -> Result<(), StoreError> {
-    let rows = sqlx::query!(
-        "SELECT DISTINCT p.id, p.items FROM coverage c
-         JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
-         WHERE c.invalidation_id = ANY($1) AND NOT p.planned",
-        invalidations,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut waiting = Vec::with_capacity(rows.len());
-    for row in rows {
-        waiting.push(Waiting {
-            publish: row.id,
-            items: parse_items(row.items)?,
-        });
-    }
-    leave_out_begun(connection, site, distribution, &mut waiting).await?;
-    let covered: Vec<Uuid> = waiting
-        .iter()
-        .filter(|waiting| waiting.items.is_empty())
-        .map(|waiting| waiting.publish)
-        .collect();
+    // The call was under way when the site moved, and was accepted.
     sqlx::query!(
-        "UPDATE publish SET planned = true WHERE site_id = $1 AND id = ANY($2)",
-        site.0,
-        &covered,
+        "UPDATE invalidation SET set_aside = false WHERE id = ANY($1) AND status NOT IN ('Failed', 'Queued')",
+        &back,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    move_publishes(connection, site, &back).await
 }
 
 /// Makes every replica read the sites again.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::items::leave_out_begun;
+use super::transitions::{announce_change, lock_publishes, move_publishes};
 use super::{PlanInputs, SiteId, Store, StoreError, outbox, parse_items};
 use crate::domain::{DistributionId, Kind, Usage, WaitReason, Waiting, Wanted};
 
@@ -112,6 +113,43 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?)
+    }
+
+    /// Lets publishes wait no more of which nothing is left to send: invalidations of the
+    /// distribution cover all of it. `false`: the settings are others now; nothing has changed.
+    pub async fn settle(
+        &self,
+        inputs: &PlanInputs,
+        publishes: &[Uuid],
+    ) -> Result<bool, StoreError> {
+        let site = inputs.site;
+        let mut tx = self.pool.begin().await?;
+        let same = sqlx::query_scalar!(
+            "SELECT id FROM site WHERE id = $1 AND settings_version = $2 FOR SHARE",
+            site.0,
+            inputs.settings_version,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        if same.is_none() {
+            return Ok(false);
+        }
+        lock_publishes(&mut tx, site).await?;
+        let covering = sqlx::query_scalar!(
+            r#"WITH settled AS (
+                 UPDATE publish SET planned = true
+                 WHERE site_id = $1 AND id = ANY($2) AND NOT planned AND ended_at IS NULL RETURNING id)
+               SELECT DISTINCT c.invalidation_id as "id!" FROM coverage c JOIN settled s ON s.id = c.publish_id
+               WHERE c.site_id = $1"#,
+            site.0,
+            publishes,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        move_publishes(&mut tx, site, &covering).await?;
+        announce_change(&mut tx, site).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Notes why a site can send nothing new now, and when it is looked at again unasked. `false`:

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::dispatch::all;
 use crate::faults::{create, unavailable};
-use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, policy};
+use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, eventually, policy};
 
 const SLOW: u64 = 3_600_000;
 
@@ -477,6 +477,33 @@ async fn settings_that_move_away_and_back_bill_nothing_twice() {
             .site_paths,
         1
     );
+}
+
+#[tokio::test]
+async fn what_is_accepted_while_the_settings_move_away_is_not_sent_again_when_they_move_back() {
+    let service = Stepped::start().await;
+    let site = service.site();
+    let slow = json!({ "kind": "slow", "ms": 1_000 });
+    service.sandbox.fault(create(1, slow)).await;
+    let id = service.api.publish_path("/about").await;
+    let dispatcher = service.dispatcher.clone();
+    let calling = tokio::spawn(async move { dispatcher.run_pending().await });
+    eventually("the call to arrive", || async {
+        (service.sandbox.creates().await.len() == 1).then_some(())
+    })
+    .await;
+    service.activate(site, "E2MISTYPED0001", KEY).await;
+    calling.await.unwrap().unwrap();
+    service.activate(site, DISTRIBUTION, KEY).await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    assert_eq!(service.sandbox.accepted().await.len(), 1);
+    let month = service
+        .state
+        .store
+        .month_usage(site, service.state.clock.now())
+        .await
+        .unwrap();
+    assert_eq!(month.site_paths, 1);
 }
 
 #[tokio::test]

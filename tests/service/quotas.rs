@@ -657,6 +657,10 @@ async fn what_a_waiting_publish_shares_with_others_is_not_sent_again_for_it() {
         ids.push(publish["id"].as_str().unwrap().to_owned());
     }
     service.run().await;
+    // Others have sent `/b/*` for it; `/c/*` waits.
+    let partly = service.api.get_publish(&ids[1]).await;
+    assert_eq!(partly["state"], "in_progress");
+    assert_eq!(partly["submitted_at"], Value::Null);
     for _ in 0..4 {
         service.sandbox.complete().await;
         service.pass(5).await;

@@ -60,6 +60,8 @@ impl PublishPage {
     fn look(&self) -> words::Look {
         if self.is_partly_purged {
             words::PARTLY_PURGED
+        } else if self.state == PublishState::InProgress && self.sent_at.is_none() {
+            words::PARTLY_SENT
         } else {
             words::state(&self.state)
         }

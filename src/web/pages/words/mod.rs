@@ -107,6 +107,14 @@ pub const PARTLY_PURGED: Look = look(
     "Some of it was purged, some was not.",
 );
 
+/// A publish of which a part still waits to be sent.
+pub const PARTLY_SENT: Look = look(
+    "In progress",
+    Tone::Info,
+    "progress",
+    "CloudFront has accepted a part of it; the rest is safely stored and waits to be sent.",
+);
+
 /// An invalidation.
 pub const fn status(status: &InvalidationStatus) -> Look {
     state(match status {
