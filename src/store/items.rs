@@ -21,7 +21,7 @@ pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
 }
 
 /// Leaves out what invalidations of the distribution cover that were planned since the publishes
-/// came.
+/// came, which are sorted by age.
 pub(super) async fn leave_out_begun(
     connection: &mut PgConnection,
     site: SiteId,
@@ -31,8 +31,11 @@ pub(super) async fn leave_out_begun(
     let ids: Vec<Uuid> = waiting.iter().map(|waiting| waiting.publish).collect();
     let begun = sqlx::query!(
         r#"SELECT i.items, array_agg(c.publish_id) as "publishes!"
-           FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
-           WHERE c.site_id = $1 AND c.publish_id = ANY($2) AND i.distribution_id = $3 AND NOT i.set_aside
+           FROM unnest($2::uuid[]) AS waits (publish_id)
+           JOIN coverage c ON c.site_id = $1 AND c.publish_id = waits.publish_id
+           JOIN invalidation i ON i.id = c.invalidation_id
+           WHERE i.distribution_id = $3 AND NOT i.set_aside
+             AND c.publish_id BETWEEN ($2::uuid[])[1] AND ($2::uuid[])[cardinality($2)]
            GROUP BY i.id"#,
         site.0,
         &ids,

@@ -44,8 +44,9 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Stores batches with the publishes that they cover, of which `taken` have been waiting. Returns the
-/// trace of the first batch's first publish that has one; none: one of `taken` waits no more.
+/// Stores batches with the publishes that they cover, of which `taken` have been waiting; both
+/// oldest first. Returns the trace of the first batch's first publish that has one; none: one of
+/// `taken` waits no more.
 pub(super) async fn store_batches(
     connection: &mut PgConnection,
     site: SiteId,
@@ -65,9 +66,13 @@ pub(super) async fn store_batches(
         .flat_map(|batch| batch.publishes.iter().map(|publish| (batch.id, *publish)));
     let (covering, covered): (Vec<Uuid>, Vec<Uuid>) = covered.unzip();
     let row = sqlx::query!(
+        // Bounds and joins rather than `= ANY`: while the tables are new, PostgreSQL would compare each of
+        // a site's publishes with each of these.
         r#"WITH taken AS (
-             UPDATE publish SET planned = true
-             WHERE site_id = $1 AND id = ANY($2) AND NOT planned AND ended_at IS NULL RETURNING id),
+             UPDATE publish p SET planned = true FROM unnest($2::uuid[]) AS taken (id)
+             WHERE p.site_id = $1 AND p.id = taken.id AND NOT p.planned AND p.ended_at IS NULL
+               AND p.id BETWEEN ($2::uuid[])[1] AND ($2::uuid[])[cardinality($2)]
+             RETURNING p.id),
            stored AS (
              INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked,
                                        folded, search, created_at, next_at, attempts, unknown_since,
@@ -84,8 +89,10 @@ pub(super) async fn store_batches(
              INSERT INTO coverage (invalidation_id, site_id, publish_id)
              SELECT invalidation, $1, publish FROM unnest($15::uuid[], $16::uuid[]) AS pair (invalidation, publish))
            SELECT (SELECT count(*) FROM taken) as "taken!",
-                  (SELECT traceparent FROM publish
-                   WHERE site_id = $1 AND id = ANY($17) AND traceparent IS NOT NULL ORDER BY id LIMIT 1) as traceparent"#,
+                  (SELECT p.traceparent FROM publish p JOIN unnest($17::uuid[]) AS first (id) ON first.id = p.id
+                   WHERE p.site_id = $1 AND p.traceparent IS NOT NULL
+                     AND p.id BETWEEN ($17::uuid[])[1] AND ($17::uuid[])[cardinality($17)]
+                   ORDER BY p.id LIMIT 1) as traceparent"#,
         site.0,
         taken,
         distribution.as_str(),
