@@ -27,7 +27,8 @@ const ATTEMPT: Duration = Duration::seconds(10);
 const PARTING: Duration = Duration::seconds(6);
 /// While everything works, nothing waits longer.
 const LONGEST_WAIT: Duration = Duration::seconds(60);
-/// CloudFront's documented quota.
+/// CloudFront's documented quotas.
+const FILES_IN_PROGRESS: f64 = 3_000.0;
 const WILDCARDS_IN_PROGRESS: f64 = 15.0;
 /// The part of a quota that is in use where nothing waits in vain: completions are noticed late.
 const BUSY: f64 = 0.5;
@@ -447,23 +448,28 @@ impl Evidence {
 }
 
 impl Evidence {
-    /// Whether the publish holds a wildcard, and its distribution had no room for those until then.
+    /// Whether the quota of a kind that the publish holds was worked through in the minute until
+    /// then.
     fn waits_for_room(&self, row: &StoredPublish, until: OffsetDateTime) -> bool {
         let is_wildcard = |item: &String| item.ends_with('*');
         let site = site(&row.site);
-        let busy: f64 = self
-            .accepted
-            .values()
-            .filter(|one| one.distribution == site.distribution)
-            .map(|one| {
-                let begin = one.at.max(until - LONGEST_WAIT);
-                let end = one.completed_at.unwrap_or(until).min(until);
-                let wildcards = one.paths.iter().filter(|path| is_wildcard(path)).count();
-                (end - begin).max(Duration::ZERO).as_seconds_f64() * wildcards as f64
-            })
-            .sum();
-        let most = LONGEST_WAIT.as_seconds_f64() * WILDCARDS_IN_PROGRESS;
-        row.items.iter().any(is_wildcard) && busy >= most * BUSY
+        let kinds = [(false, FILES_IN_PROGRESS), (true, WILDCARDS_IN_PROGRESS)];
+        kinds.iter().any(|(wildcards, quota)| {
+            let is_of_kind = |item: &&String| is_wildcard(item) == *wildcards;
+            let busy: f64 = self
+                .accepted
+                .values()
+                .filter(|one| one.distribution == site.distribution)
+                .map(|one| {
+                    let begin = one.at.max(until - LONGEST_WAIT);
+                    let end = one.completed_at.unwrap_or(until).min(until);
+                    let items = one.paths.iter().filter(is_of_kind).count();
+                    (end - begin).max(Duration::ZERO).as_seconds_f64() * items as f64
+                })
+                .sum();
+            let most = LONGEST_WAIT.as_seconds_f64() * quota;
+            row.items.iter().any(|item| is_of_kind(&item)) && busy >= most * BUSY
+        })
     }
 }
 
