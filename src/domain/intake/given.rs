@@ -108,7 +108,11 @@ fn several_in_one<'a>(given: &'a str, rules: &IntakeRules) -> Option<(&'a str, &
                 || matches!(split_scheme(second), Some((_, rest)) if !rest.is_empty())
                 || second.strip_prefix('#').is_some_and(looks_like_tag)
         })
-        .map(|(first, second)| (first.trim_end_matches([' ', ',', ';']), second))
+        .map(|(first, second)| {
+            let first = first.trim_end();
+            let first = first.strip_suffix(" and").unwrap_or(first);
+            (first.trim_end_matches([' ', ',', ';']), second)
+        })
 }
 
 fn looks_like_tag(name: &str) -> bool {
