@@ -119,12 +119,14 @@ impl Store {
                       f.region as "region!: Region", f.rate_key as "rate_key!", f.granted as "granted!",
                       s.policy as "policy: PolicyName", s.fold_threshold, s.monthly_limit,
                       s.past_limit as "past_limit: PastLimit", s.backlog_since, s.paused_at, s.settings_version,
-                      s.waits_for IS NOT NULL OR s.limited_until IS NOT NULL OR s.backlog_since IS NOT NULL as "is_marked!",
+                      s.waits_for IS NOT NULL OR s.limited_until IS NOT NULL OR s.backlog_since IS NOT NULL
+                        as "is_marked!",
                       s.resume_at, d.lease_until, d.calls, d.completed_at, d.beliefs,
                       k.tokens as "tokens?", k.rate as "rate?", k.refilled_at as "refilled_at?",
                       coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
                       coalesce(c.own, 0) as "own!",
-                      q.short_since, q.stored as "stored!", q.due as "stored_due!", q.retrying as "retrying!", q.retrying_since,
+                      q.short_since, q.stored as "stored!", q.due as "stored_due!", q.retrying as "retrying!",
+                      q.retrying_since,
                       coalesce(q.items, 0) as "planned!", coalesce(q.files, 0) as "reserved_files!",
                       coalesce(q.wildcards, 0) as "reserved_wildcards!"
                FROM site s

@@ -76,7 +76,8 @@ impl Store {
     ) -> Result<Vec<Stored>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
-                      unknown_since, unanswered_since, throttled, search, (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
+                      unknown_since, unanswered_since, throttled, search,
+                      (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
                FROM invalidation
                WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3
                ORDER BY 11, created_at, id LIMIT $4"#,
