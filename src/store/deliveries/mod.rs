@@ -262,13 +262,18 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The latest messages to a site's endpoints, newest first.
+    /// The latest messages to a site's endpoints, and older ones that wait for another try, newest
+    /// first.
     pub async fn deliveries(&self, site: SiteId) -> Result<Vec<DeliveryView>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT d.id, d.endpoint_id, d.event as "event: Event", d.happened_at, d.body,
                       d.state as "state: DeliveryState", d.tries as "tries: Json<Vec<Tried>>", d.next_at
                FROM endpoint e CROSS JOIN LATERAL (
-                 SELECT * FROM delivery d WHERE d.endpoint_id = e.id ORDER BY d.seq DESC LIMIT $2) d
+                 (SELECT id FROM delivery WHERE endpoint_id = e.id ORDER BY seq DESC LIMIT $2)
+                 UNION
+                 (SELECT id FROM delivery WHERE endpoint_id = e.id AND next_at IS NOT NULL AND attempts > 0
+                  ORDER BY seq DESC LIMIT $2)) shown
+               JOIN delivery d ON d.id = shown.id
                WHERE e.site_id = $1 ORDER BY d.seq DESC"#,
             site.0,
             LISTED,
