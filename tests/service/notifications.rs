@@ -432,6 +432,28 @@ async fn what_ended_long_ago_is_forgotten_and_so_is_what_a_removed_site_had() {
     assert_eq!(store.endpoints(site).await.unwrap().len(), 0);
 }
 
+#[tokio::test]
+async fn what_waits_for_another_try_is_listed_however_much_came_after_it() {
+    let (service, receiver, _) = service().await;
+    receiver.be(Mood::Answers(500));
+    let old = completed(&service, "/about").await;
+    notify(&service).await;
+    let mut db = service.database.connect().await;
+    sqlx::query(
+        "INSERT INTO delivery (endpoint_id, event, happened_at, state, ended_at)
+         SELECT id, 'test', created_at, 'delivered', created_at FROM endpoint, generate_series(1, 60)",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
+    let listed = service.state.store.deliveries(service.site()).await;
+    let listed = listed.unwrap();
+    assert_eq!(listed.len(), 51);
+    let last = listed.last().unwrap();
+    assert_eq!(last.state, DeliveryState::Waiting);
+    assert!(last.body.as_ref().unwrap().contains(&old));
+}
+
 /// The example of docs/NOTIFICATIONS.md, in the hands of somebody who copies it.
 #[tokio::test]
 async fn the_example_for_receivers_accepts_only_genuine_messages() {
