@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use proptest::prelude::*;
 use skycms_cdn::domain::{
-    Item, Policy, Room, Waiting,
+    Item, Policy, Room, Waiting, Wanted,
     fold::{FoldGoal, PLAIN_WEIGHT, UNKNOWN_BELOW_A_DIRECTORY, UNKNOWN_BELOW_THE_ROOT, fold},
 };
 use uuid::Uuid;
@@ -87,6 +87,16 @@ fn within(items: &[Item], room: Room) -> bool {
 }
 
 proptest! {
+    /// What need not be read: where one kind alone has room, nothing goes without something of it.
+    #[test]
+    fn nothing_goes_unless_something_waits_that_there_is_room_for(site in any_site(), waiting in any_waiting()) {
+        let wanted = Wanted { policy: site.policy, room: site.room, budget: None };
+        if let Some(kind) = wanted.only_kind() {
+            let waits = waiting.iter().flat_map(|waiting| &waiting.items).any(|item| kind.is_of(item));
+            prop_assert!(waits || site.plan(&waiting).batches.is_empty());
+        }
+    }
+
     #[test]
     fn plans_cover_all_they_take_and_keep_the_quotas(site in any_site(), waiting in any_waiting()) {
         let plan = site.plan(&waiting);
