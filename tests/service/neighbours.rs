@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use skycms_cdn::domain::{PolicyName, Spending};
+use sqlx::PgConnection;
 use time::Duration;
 
 use crate::faults::{create, unavailable};
@@ -188,6 +189,57 @@ async fn settings_that_move_during_a_call_leave_no_lease() {
     service.run().await;
     assert_ne!(other.get_publish(&theirs).await["state"], "queued");
     assert_eq!(service.run_until_ended(&ours).await["state"], "completed");
+}
+
+/// Settings that move between a refusal and the pieces that take the refused batch's place.
+#[tokio::test]
+async fn settings_that_move_while_a_batch_is_split_leave_no_piece_behind() {
+    let service = Stepped::start().await;
+    let refused = json!({ "kind": "error", "code": "InvalidArgument", "status": 400 });
+    service.sandbox.fault(create(1, refused)).await;
+    let paths = json!({ "paths": ["/a", "/b", "/c/*"] });
+    let publish = service.api.publish(paths).await;
+    let elsewhere = ("E2ELSEWHERE001", "AKIAMOVED00000000001");
+    service.sandbox.add_tenant(elsewhere.0, elsewhere.1).await;
+    let mut db = service.database.connect().await;
+    // "publ": the turn that storing the pieces waits for.
+    let turn = async |db: &mut PgConnection, sql: &'static str| {
+        let turn = sqlx::query(sql).bind(0x70_75_62_6c).bind(service.site().0);
+        turn.execute(db).await.unwrap();
+    };
+    turn(&mut db, "SELECT pg_advisory_lock($1, $2)").await;
+    let dispatcher = service.dispatcher.clone();
+    let splitting = tokio::spawn(async move { dispatcher.run_pending().await });
+    wait_for_locks(&service.database, 1).await;
+    tokio::join!(
+        service.activate(service.site(), elsewhere.0, elsewhere.1),
+        async {
+            wait_for_locks(&service.database, 2).await;
+            turn(&mut db, "SELECT pg_advisory_unlock($1, $2)").await;
+        }
+    );
+    splitting.await.unwrap().unwrap();
+    let id = publish["id"].as_str().unwrap();
+    assert_eq!(service.run_until_ended(id).await["state"], "completed");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM invalidation WHERE status = 'Queued'")
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+async fn wait_for_locks(database: &Database, count: i64) {
+    eventually("connections that wait for a lock", || async {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&mut database.connect().await)
+        .await
+        .unwrap();
+        (waiting >= count).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
