@@ -3,6 +3,7 @@
 use http::StatusCode;
 use time::Duration;
 
+use crate::embed::{claims, token};
 use crate::harness::{Browser, LOG, PASSWORD, Service, between, dump};
 use crate::support::{SkyCms, SkyCmsMood as Mood};
 
@@ -57,6 +58,21 @@ async fn roles_are_skycms_s() {
     let answer = author.get("/cdn/activity").await;
     let denied = "/Identity/Account/AccessDenied?ReturnUrl=%2Fcdn%2Factivity";
     assert_eq!((answer.status, answer.location()), (303, denied));
+}
+
+#[tokio::test]
+async fn a_link_that_signs_in_somebody_else_asks_whom_skycms_has_signed_in_too() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    let mut administrator = signed_in(&service, &skycms.session("Administrators"));
+    let ticket = token(&claims(&service, "Editors"));
+    let asked = administrator
+        .get(&format!("/cdn/embed?token={ticket}"))
+        .await;
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    assert!(asked.body.contains("ada@example.com"), "{}", asked.body);
+    let page = administrator.get("/cdn/settings/cdn").await;
+    assert_eq!(page.status, 200, "still the administrator");
 }
 
 #[tokio::test]

@@ -93,20 +93,16 @@ pub(crate) async fn sign_in(
     let (session, claims) = read(&state, &headers, &ticket)?;
     let here = session::signed_in(&state, &headers, client).await?;
     match here {
-        Some(here)
-            if here.token.is_some() && !session.framed && !is_same(&here.session, &session) =>
-        {
-            html(&ConfirmPage {
-                layout: layout(&state, Some(&here), Nav::Elsewhere),
-                question: words::change_user(&here.session.user, &session.user),
-                path: "/embed".into(),
-                fields: [("token", ticket.token.expose_secret().to_owned())]
-                    .into_iter()
-                    .chain(ticket.theme.map(|theme| ("theme", theme)))
-                    .collect(),
-                cancel: "/activity",
-            })
-        }
+        Some(here) if !session.framed && !is_same(&here.session, &session) => html(&ConfirmPage {
+            layout: layout(&state, Some(&here), Nav::Elsewhere),
+            question: words::change_user(&here.session.user, &session.user),
+            path: "/embed".into(),
+            fields: [("token", ticket.token.expose_secret().to_owned())]
+                .into_iter()
+                .chain(ticket.theme.map(|theme| ("theme", theme)))
+                .collect(),
+            cancel: "/activity",
+        }),
         _ => enter(&state, client, &headers, session, &claims).await,
     }
 }
