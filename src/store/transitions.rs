@@ -57,10 +57,10 @@ pub(super) async fn move_publishes(
                       CASE WHEN bool_or(i.status = 'Failed') THEN 'failed'
                            WHEN bool_or(i.status = 'Unconfirmed') THEN 'unconfirmed'
                            ELSE 'completed' END
-                    WHEN bool_or(i.status <> 'Queued') THEN 'in_progress'
+                    WHEN bool_or(i.submitted_at IS NOT NULL) THEN 'in_progress'
                     ELSE 'queued'
                   END AS state,
-                  bool_or(i.status IN ('InProgress', 'Completed', 'Unconfirmed')) AS begun,
+                  bool_or(i.submitted_at IS NOT NULL) AS begun,
                   CASE WHEN bool_and(i.submitted_at IS NOT NULL) THEN max(i.submitted_at) END AS submitted_at,
                   CASE WHEN bool_and(i.ended_at IS NOT NULL) THEN max(i.ended_at) END AS ended_at
            FROM coverage mine
