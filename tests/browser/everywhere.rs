@@ -41,18 +41,20 @@ pub(crate) async fn inspect(browser: &Browser, page: &str) {
             .await;
         assert_accessible(browser, &format!("{page}, {scheme}")).await;
     }
-    let (narrowest, widest) = ((305, 640), (3_840, 2_160));
-    for (width, height) in [narrowest, (320, 640), (375, 800), widest] {
+    for (width, height) in [
+        (305, 640),
+        (320, 640),
+        (375, 800),
+        (800, 1_024),
+        (3_840, 2_160),
+    ] {
         let screen =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         browser
             .driver
             .devtools("Emulation.setDeviceMetricsOverride", screen)
             .await;
-        // Between these two, nothing comes or goes.
-        if [narrowest, widest].contains(&(width, height)) {
-            assert_accessible(browser, &format!("{page}, {width} px")).await;
-        }
+        assert_accessible(browser, &format!("{page}, {width} px")).await;
         let overflow = browser
             .run(
                 "const page = document.documentElement; return page.scrollWidth - page.clientWidth",
@@ -63,7 +65,7 @@ pub(crate) async fn inspect(browser: &Browser, page: &str) {
             overflow,
             0,
             "{page} is wider than {width} px: {}",
-            stands_out(browser).await
+            widest(browser).await
         );
     }
     browser
@@ -126,7 +128,7 @@ async fn assert_accessible(browser: &Browser, page: &str) {
 }
 
 /// What stands out at the right, for the message.
-async fn stands_out(browser: &Browser) -> Value {
+async fn widest(browser: &Browser) -> Value {
     let script = "return [...document.querySelectorAll('main *')]
         .filter((element) => element.getBoundingClientRect().right > innerWidth)
         .slice(0, 5).map((element) => element.outerHTML.slice(0, 200))";
