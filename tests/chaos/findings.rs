@@ -32,8 +32,12 @@ const FILES_IN_PROGRESS: f64 = 3_000.0;
 const WILDCARDS_IN_PROGRESS: f64 = 15.0;
 /// The part of a quota that is in use where nothing waits in vain: completions are noticed late.
 const BUSY: f64 = 0.5;
-/// What timers may be off by, and a call is under way to the sandbox on a busy machine.
-const SLACK: Duration = Duration::milliseconds(30);
+/// What timers and two processes' clocks may be off by.
+const SLACK: Duration = Duration::milliseconds(3);
+/// How long a call may be under way before the sandbox has it, on a busy machine.
+const UNDER_WAY: Duration = Duration::milliseconds(30);
+/// For how long a call without an answer counts, and so may keep a quota full.
+const DOUBT: Duration = Duration::seconds(20);
 
 impl Evidence {
     /// All that must not have happened, and did.
@@ -335,17 +339,26 @@ impl Evidence {
         }
     }
 
-    /// Whether it was about a quota that seemed full for long, because a call or a question about
-    /// what is in progress had no answer: then CloudFront is asked for room, and once more after
-    /// each yes.
+    /// Whether it was about a quota that seemed full for long: because questions about what is in
+    /// progress had no answer, or because a call had none, after which nothing went for as long as
+    /// that counts. Then CloudFront is asked for room, and once more after each yes.
     fn was_a_question(&self, call: &Call) -> bool {
         let begin = call.time - Duration::MINUTE;
-        call.outcome == "TooManyInvalidationsInProgress"
-            && self.calls.iter().any(|other| {
-                other.distribution == call.distribution
-                    && other.fault.is_some()
-                    && (begin..call.time).contains(&other.time)
+        let before: Vec<&Call> = self
+            .calls
+            .iter()
+            .filter(|other| {
+                other.distribution == call.distribution && (begin..call.time).contains(&other.time)
             })
+            .collect();
+        let creates: Vec<&&Call> = before.iter().filter(|other| other.creates).collect();
+        let has_waited = creates
+            .windows(2)
+            .any(|pair| pair[1].time - pair[0].time >= DOUBT);
+        call.outcome == "TooManyInvalidationsInProgress"
+            && before
+                .iter()
+                .any(|other| other.fault.is_some() && (!other.creates || has_waited))
     }
 
     /// What else was sent to the call's distribution in the minute before it.
@@ -487,6 +500,6 @@ impl Call {
             .find_map(|kind| fault.strip_prefix(kind)?.strip_suffix(" ms"))
             .and_then(|text| text.parse().ok())
             .map_or(Duration::ZERO, Duration::milliseconds);
-        (self.time + Self::HALF + lasts).min(self.begin() + ATTEMPT)
+        (self.time + Self::HALF + lasts).min(self.begin() + ATTEMPT - UNDER_WAY)
     }
 }
