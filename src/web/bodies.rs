@@ -1,81 +1,276 @@
-//! The bytes of bodies that are held in memory, all together: past a bound nothing more is read of
-//! large ones. Small ones always have room, since there are only so many connections.
+//! The bytes of bodies that are held in memory: of requests until they are answered, of answers until
+//! they have gone. Past a bound, of those that wait for their client one gives way: what a stranger
+//! sends to what programs send, then the oldest of the address that holds most. Small ones always
+//! have room, since there are only so many connections.
 
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The most that is held at once of large bodies, in bytes.
 const MOST: usize = 48 << 20;
 /// What is held of any body without being counted.
 const SMALL: usize = 16 << 10;
+/// How long a client may take, even while there is no room for more of its own address.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is held now. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Bodies(Arc<AtomicUsize>);
+pub struct Bodies(Arc<Mutex<Pool>>);
 
 /// There is no room for more.
 #[derive(Debug, thiserror::Error)]
 #[error("too many bodies are under way")]
 pub(crate) struct NoRoom;
 
-/// What one request holds, until this and its body are dropped.
-pub(crate) struct Share {
-    bodies: Bodies,
-    held: AtomicUsize,
+/// Whose body it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) address: IpAddr,
+    /// It has shown a token or a key pair before anything of its body is read.
+    pub(crate) is_program: bool,
+    /// Cuts its connection.
+    pub(crate) cut: CancellationToken,
 }
 
-impl Share {
-    fn take(&self, bytes: usize) -> Result<(), NoRoom> {
-        let held = self.held.fetch_add(bytes, Ordering::Relaxed);
-        let counted = Self::counted(held + bytes) - Self::counted(held);
-        let before = self.bodies.0.fetch_add(counted, Ordering::Relaxed);
-        if counted > 0 && before + counted > MOST {
-            return Err(NoRoom);
+#[derive(Debug, Default)]
+struct Pool {
+    /// The sum of what counts.
+    counted: usize,
+    next: u64,
+    /// By number, so the oldest first.
+    held: BTreeMap<u64, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    owner: Owner,
+    bytes: usize,
+    since: Instant,
+    /// For its client to send the rest, or to read it.
+    waits: bool,
+}
+
+/// What is held of one body, until this is dropped.
+pub(crate) struct Share {
+    bodies: Bodies,
+    number: u64,
+}
+
+impl Held {
+    const fn counted(&self) -> usize {
+        self.bytes.saturating_sub(SMALL)
+    }
+
+    /// Whether it gives way to one of `other`, where each address holds that much.
+    fn gives_way_to(&self, other: &Owner, of_address: &HashMap<IpAddr, usize>) -> bool {
+        let of = |address| of_address.get(&address).copied().unwrap_or_default();
+        match (self.owner.is_program, other.is_program) {
+            (false, true) => true,
+            (true, false) => false,
+            _ if self.owner.address == other.address => self.since.elapsed() >= CLIENT_TIMEOUT,
+            _ => of(self.owner.address) > of(other.address),
+        }
+    }
+}
+
+impl Pool {
+    /// Counts more of a body. Fails if it had to give way, or if nothing gives way to it.
+    fn add(&mut self, number: u64, bytes: usize) -> Result<(), NoRoom> {
+        let held = self.held.get_mut(&number).ok_or(NoRoom)?;
+        let before = held.counted();
+        held.bytes += bytes;
+        let more = held.counted() - before;
+        self.counted += more;
+        while more > 0 && self.counted > MOST {
+            let given_way = self.gives_way_to(number).ok_or(NoRoom)?;
+            if let Some(held) = self.remove(given_way) {
+                let Owner { address, .. } = held.owner;
+                tracing::debug!(%address, bytes = held.bytes, "a body gave way to others");
+                held.owner.cut.cancel();
+            }
         }
         Ok(())
     }
 
-    const fn counted(held: usize) -> usize {
-        held.saturating_sub(SMALL)
+    fn gives_way_to(&self, number: u64) -> Option<u64> {
+        let other = &self.held.get(&number)?.owner;
+        let mut of_address = HashMap::<IpAddr, usize>::new();
+        for held in self.held.values() {
+            *of_address.entry(held.owner.address).or_default() += held.counted();
+        }
+        let candidates = self.held.iter().filter(|(other_number, held)| {
+            **other_number != number
+                && held.waits
+                && held.counted() > 0
+                && held.gives_way_to(other, &of_address)
+        });
+        let first = candidates.min_by_key(|(number, held)| {
+            let of_its_address = of_address.get(&held.owner.address).copied();
+            (
+                held.owner.is_program,
+                usize::MAX - of_its_address.unwrap_or_default(),
+                **number,
+            )
+        });
+        first.map(|(number, _)| *number)
     }
-}
 
-impl Drop for Share {
-    fn drop(&mut self) {
-        let held = self.held.load(Ordering::Relaxed);
-        let counted = Self::counted(held);
-        self.bodies.0.fetch_sub(counted, Ordering::Relaxed);
+    fn remove(&mut self, number: u64) -> Option<Held> {
+        let held = self.held.remove(&number)?;
+        self.counted -= held.counted();
+        Some(held)
     }
 }
 
 impl Bodies {
-    /// The body, counted as it comes unless it is small. Whoever holds the share says that what came
-    /// is still held.
-    pub(crate) fn count(&self, body: Body) -> (Body, Option<Arc<Share>>) {
-        if body
-            .size_hint()
-            .upper()
-            .is_some_and(|most| most <= SMALL as u64)
-        {
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a client keeps still is no time of day: a clock that is set must not cut it"
+    )]
+    fn share(&self, owner: Owner) -> Share {
+        let mut pool = self.pool();
+        let number = pool.next;
+        pool.next += 1;
+        pool.held.insert(
+            number,
+            Held {
+                owner,
+                bytes: 0,
+                since: Instant::now(),
+                waits: true,
+            },
+        );
+        drop(pool);
+        Share {
+            bodies: self.clone(),
+            number,
+        }
+    }
+
+    /// A request's body, counted as it comes unless it is small. Whoever holds the share says that
+    /// what came is still held.
+    pub(crate) fn receiving(
+        &self,
+        body: Body,
+        owner: impl FnOnce() -> Owner,
+    ) -> (Body, Option<Arc<Share>>) {
+        if is_small(&body) {
             return (body, None);
         }
-        let share = Arc::new(Share {
-            bodies: self.clone(),
-            held: AtomicUsize::new(0),
-        });
+        let share = Arc::new(self.share(owner()));
         let counted = Counted {
             body,
             share: Arc::clone(&share),
         };
         (Body::new(counted), Some(share))
     }
+
+    /// An answer's body, of which each large piece counts until it has gone. Nothing is refused: what
+    /// is there is there, and the next who ask find no room.
+    pub(crate) fn sending(&self, body: Body, owner: impl FnOnce() -> Owner) -> Body {
+        if is_small(&body) {
+            return body;
+        }
+        Body::new(Sent {
+            body,
+            bodies: self.clone(),
+            owner: owner(),
+        })
+    }
+
+    /// A piece of an answer, counted unless it is small.
+    fn piece(&self, data: Bytes, owner: &Owner) -> Bytes {
+        if data.len() <= SMALL {
+            return data;
+        }
+        let share = self.share(owner.clone());
+        // Even if there is no room.
+        let _ = share.take(data.len());
+        Bytes::from_owner(Piece {
+            data,
+            _share: share,
+        })
+    }
 }
 
+fn is_small(body: &Body) -> bool {
+    let most = body.size_hint().upper();
+    most.is_some_and(|most| most <= SMALL as u64)
+}
+
+impl Share {
+    fn take(&self, bytes: usize) -> Result<(), NoRoom> {
+        self.bodies.pool().add(self.number, bytes)
+    }
+
+    /// It has come, or nobody reads the rest.
+    fn is_complete(&self) {
+        if let Some(held) = self.bodies.pool().held.get_mut(&self.number) {
+            held.waits = false;
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.bodies.pool().remove(self.number);
+    }
+}
+
+/// An answer's body, whose large pieces count.
+struct Sent {
+    body: Body,
+    bodies: Bodies,
+    owner: Owner,
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        polled.map_ok(|frame| frame.map_data(|data| self.bodies.piece(data, &self.owner)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A piece of an answer: hyper drops it when the kernel has taken it.
+struct Piece {
+    data: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+/// A request's body, which counts as it comes.
 struct Counted {
     body: Body,
     share: Arc<Share>,
@@ -96,6 +291,9 @@ impl HttpBody for Counted {
         {
             return Poll::Ready(Some(Err(error.into())));
         }
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.share.is_complete();
+        }
         polled.map_err(Into::into)
     }
 
@@ -108,17 +306,30 @@ impl HttpBody for Counted {
     }
 }
 
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.share.is_complete();
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
 
-    #[test]
-    fn what_is_held_is_bounded_and_given_back() {
+    fn owner(address: u8, is_program: bool) -> Owner {
+        Owner {
+            address: IpAddr::from([192, 0, 2, address]),
+            is_program,
+            cut: CancellationToken::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_bounded_and_given_back() {
         let bodies = Bodies::default();
-        let share = || Share {
-            bodies: bodies.clone(),
-            held: AtomicUsize::new(0),
-        };
+        let share = || bodies.share(owner(1, true));
         let (first, second, small) = (share(), share(), share());
         assert!(first.take(SMALL + MOST - 10).is_ok());
         assert!(second.take(SMALL + 10).is_ok() && second.take(1).is_err());
@@ -127,5 +338,70 @@ mod tests {
         assert!(first.take(10).is_ok());
         drop(first);
         assert!(share().take(SMALL + MOST).is_ok());
+    }
+
+    /// As many as fill it, the first of them the oldest.
+    fn fill(bodies: &Bodies, of: impl Fn(usize) -> Owner) -> Vec<(Share, CancellationToken)> {
+        let fill = |n| {
+            let owner = of(n);
+            let cut = owner.cut.clone();
+            let share = bodies.share(owner);
+            assert!(share.take(SMALL + MOST / 8).is_ok());
+            (share, cut)
+        };
+        (0..8).map(fill).collect()
+    }
+
+    fn cut(held: &[(Share, CancellationToken)]) -> Vec<usize> {
+        let is_cut = |n: &usize| held.get(*n).is_some_and(|(_, cut)| cut.is_cancelled());
+        (0..held.len()).filter(is_cut).collect()
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_most_gives_way_to_other_addresses_and_when_slow_to_its_own() {
+        let bodies = Bodies::default();
+        let held = fill(&bodies, |n| owner(if n == 0 { 1 } else { 2 }, true));
+        let (other, own) = (bodies.share(owner(3, true)), bodies.share(owner(2, true)));
+        assert!(other.take(SMALL + 1).is_ok());
+        assert_eq!(cut(&held), [1], "the oldest of the second address");
+        assert!(own.take(SMALL + MOST / 8).is_err());
+        drop(own);
+        for held in bodies.pool().held.values_mut() {
+            held.since -= CLIENT_TIMEOUT;
+        }
+        let own = bodies.share(owner(2, true));
+        assert!(own.take(SMALL + MOST / 8).is_ok());
+        assert_eq!(cut(&held), [1, 2]);
+        assert!(held.get(1).is_some_and(|(share, _)| share.take(1).is_err()));
+    }
+
+    #[tokio::test]
+    async fn what_has_come_stays_and_strangers_give_way_to_programs() {
+        let bodies = Bodies::default();
+        // Many addresses, each with less than the program has.
+        let strangers = fill(&bodies, |n| {
+            owner(u8::try_from(n).unwrap_or_default(), false)
+        });
+        let program = bodies.share(owner(100, true));
+        assert!(program.take(SMALL + MOST / 2).is_ok());
+        assert_eq!(cut(&strangers), [0, 1, 2, 3]);
+        let stranger = bodies.share(owner(101, false));
+        for (share, _) in &strangers {
+            share.is_complete();
+        }
+        assert!(stranger.take(SMALL + 1).is_err());
+        assert_eq!(cut(&strangers), [0, 1, 2, 3], "they are being answered");
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_until_it_has_gone() {
+        let bodies = Bodies::default();
+        let mut body = bodies.sending(Body::from(vec![0; SMALL + 10]), || owner(1, false));
+        assert_eq!(bodies.pool().counted, 0);
+        let frame = body.frame().await.and_then(Result::ok);
+        drop(body);
+        assert_eq!(bodies.pool().counted, 10);
+        drop(frame);
+        assert_eq!(bodies.pool().counted, 0);
     }
 }

@@ -14,10 +14,12 @@ use http_body_util::Limited;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::timeout::DeadlineBody;
 
+use super::bodies::Owner;
 use super::render::render;
 use crate::web::api::asked::Asked;
 use crate::web::api::refused;
 use crate::web::http::error::Error;
+use crate::web::http::serve::Connection;
 use crate::web::state::AppState;
 
 /// The largest body of a publish, in bytes.
@@ -48,7 +50,7 @@ async fn pass(
     next: Next,
 ) -> Response {
     let asked = Asked::of(&mut request, &state);
-    let answered = AssertUnwindSafe(answer(&state, request, next)).catch_unwind();
+    let answered = AssertUnwindSafe(answer(&state, &asked, request, next)).catch_unwind();
     let response = answered
         .await
         .unwrap_or_else(|_| Error::Internal.into_response());
@@ -64,18 +66,25 @@ async fn pass(
 }
 
 /// What a route answers, within bounds of size and time.
-async fn answer(state: &AppState, request: Request, next: Next) -> Response {
+async fn answer(state: &AppState, asked: &Asked, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Error::TooLarge.into_response();
     }
-    let (body, held) = state.bodies.count(body);
+    let connection = parts.extensions.get::<Connection>().cloned();
+    let owner = || Owner {
+        address: asked.client.0,
+        is_program: asked.is_api,
+        cut: connection.map(Connection::cut).unwrap_or_default(),
+    };
+    let (body, held) = state.bodies.receiving(body, owner.clone());
     let body = Limited::new(body, LARGEST_BODY);
     let body = Body::new(DeadlineBody::new(state.serve.body, body));
     let answered = next.run(Request::from_parts(parts, body));
     let response = tokio::time::timeout(state.serve.answer, answered).await;
     drop(held);
-    response.unwrap_or_else(|_| Error::TookTooLong.into_response())
+    let response = response.unwrap_or_else(|_| Error::TookTooLong.into_response());
+    response.map(|body| state.bodies.sending(body, owner))
 }
 
 /// Headers of every answer that does not have its own.

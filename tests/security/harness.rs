@@ -25,7 +25,7 @@ use crate::support::{
 
 pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
 pub(crate) const TOKEN: &str = "skycdn_planted_publish_token_of_default";
-pub(crate) const HOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const HOOK_SECRET: &str = "whsec_trvPK8nzJOoMnocxYv2hxqF3WDkqn9Ye";
 pub(crate) const EMBED_SECRET: &str = "an embed secret that is long enough";
 pub(crate) const HOME: &str = "192.0.2.10";
 
@@ -103,9 +103,14 @@ impl Service {
     }
 
     pub(crate) async fn start_on(database: Database, more: &[(&str, &str)]) -> Self {
+        let config = config(&database, more);
+        Self::start_as(database, &config).await
+    }
+
+    pub(crate) async fn start_as(database: Database, config: &Config) -> Self {
         LazyLock::force(&LOG);
         let (clock, time) = Clock::manual(OffsetDateTime::now_utc());
-        let app = App::start(&config(&database, more), clock).await.unwrap();
+        let app = App::start(config, clock).await.unwrap();
         let state = app.state().clone();
         Self {
             router: web::router(&state),

@@ -3,15 +3,17 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use http::Request;
+use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use skycms_cdn::store::Role;
 
 use crate::embed::{claims, open, token};
-use crate::harness::{Browser, PASSWORD, Service, TOKEN};
-use crate::support::eventually;
+use crate::harness::{Browser, PASSWORD, Service, TOKEN, config};
+use crate::support::{Database, eventually};
 
 #[tokio::test]
 async fn a_form_has_sixteen_kilobytes_and_one_of_paths_more() {
@@ -119,6 +121,35 @@ async fn a_session_holds_sixteen_live_pages() {
     assert!(refused.headers().contains_key("retry-after"));
     held.clear();
     assert_eq!(ask().await.status(), 200, "they were given back");
+}
+
+/// It ends by itself, and only who is still signed in connects again.
+#[tokio::test]
+async fn a_live_page_does_not_outlive_its_session_by_much() {
+    let database = Database::fresh().await;
+    let mut config = config(&database, &[]);
+    config.serve.events = Duration::from_millis(100);
+    let service = Service::start_as(database, &config).await;
+    let browser = service.signed_in(Role::Editor).await;
+    let (name, value) = browser.cookies.iter().next().unwrap();
+    let ask = async || {
+        let request = Request::get("/events")
+            .header("cookie", format!("{name}={value}"))
+            .body(Body::empty())
+            .unwrap();
+        service.answer(request).await
+    };
+    let answer = ask().await;
+    assert_eq!(answer.status(), 200);
+    let told = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(told.starts_with(b"retry: 250\n"), "{told:?}");
+    service
+        .state
+        .store
+        .end_sessions(None, None, None)
+        .await
+        .unwrap();
+    assert_eq!(ask().await.status(), 303, "to the sign-in");
 }
 
 /// `Prefer: wait` is a preference: what there is no room for is answered at once.

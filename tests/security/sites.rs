@@ -214,7 +214,10 @@ async fn events(service: &Service, browser: &Browser<'_>, path: &str) -> Body {
         .unwrap();
     let answer = service.answer(request).await;
     assert_eq!(answer.status(), 200);
-    answer.into_body()
+    let mut body = answer.into_body();
+    let first = body.frame().await.unwrap().unwrap();
+    assert!(first.into_data().unwrap().starts_with(b"retry"));
+    body
 }
 
 #[tokio::test]

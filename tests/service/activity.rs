@@ -100,3 +100,22 @@ async fn each_row_says_who_or_what_published() {
         assert!(table.contains(words), "no {words} in {table}");
     }
 }
+
+/// It is read in pieces, each as the reader takes it.
+#[tokio::test]
+async fn a_table_has_all_rows_however_many() {
+    let service = service(&[]).await;
+    let publishes = (0..450).map(|n| {
+        let service = &service;
+        async move { service.api.publish_path(&format!("/row-{n}")).await }
+    });
+    futures_util::future::join_all(publishes).await;
+    let mut admin = admin(&service).await;
+    let table = admin.get("/activity.csv").await;
+    assert_eq!(table.header("content-length"), None, "it is sent in pieces");
+    let mut rows = paths(&mut admin, "").await;
+    rows.sort_unstable();
+    let mut expected: Vec<_> = (0..450).map(|n| format!("/row-{n}")).collect();
+    expected.sort_unstable();
+    assert_eq!(rows, expected);
+}

@@ -1,5 +1,6 @@
-//! The listener for operators: it answers however crowded the other one is.
+//! Crowds: the listener for operators answers, and publishes are taken, however many others there are.
 
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -36,4 +37,44 @@ async fn health_and_metrics_answer_while_every_connection_is_taken() {
     }
     // Whoever sends a whole request gets through there too.
     replica.api.publish_path("/about").await;
+}
+
+/// A stranger's forms, each a byte short, take what there is for all bodies together; then they are cut.
+#[tokio::test]
+async fn slow_forms_give_way_to_publishes() {
+    const FORM: usize = 256_000;
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let replica = Replica::start(&database, &sandbox).await;
+    let address = replica.api.base.trim_start_matches("http://");
+    let mut held = Vec::new();
+    for _ in 0..230 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /sign-in HTTP/1.1\r\nhost: x\r\ncontent-length: {FORM}\r\n\
+             content-type: application/x-www-form-urlencoded\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Some find no room, and are answered before they have sent it all.
+        let _ = stream.write_all(&vec![b'x'; FORM - 1]).await;
+        held.push(stream);
+    }
+    let paths: Vec<String> = (0..2_900).map(|n| format!("/{n:0>40}")).collect();
+    for _ in 0..3 {
+        replica.api.publish(json!({"paths": paths})).await;
+    }
+    let mut had_no_room = 0;
+    for stream in &held {
+        let mut answer = [0; 64];
+        match stream.try_read(&mut answer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            // Cut, or answered 503.
+            Ok(0) | Err(_) => had_no_room += 1,
+            Ok(read) => {
+                let answer = String::from_utf8_lossy(&answer[..read]);
+                assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+                had_no_room += 1;
+            }
+        }
+    }
+    assert!(had_no_room > 0, "bodies have no bound");
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::Stream;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::web::http::error::Error;
 use crate::web::pages::visit::Visit;
@@ -16,7 +15,7 @@ use crate::web::state::AppState;
 
 /// When a stream too many may be tried again.
 const LATER: time::Duration = time::Duration::seconds(10);
-/// The shortest time between two events.
+/// The shortest time between two events, and before the browser connects again.
 const PACE: Duration = Duration::from_millis(250);
 
 /// `GET /events`.
@@ -33,6 +32,7 @@ pub(crate) async fn events(
         .ok_or(Error::TooMany(errors::TOO_MANY_STREAMS, LATER))?;
     let reader = state.changes.subscribe();
     let start = (reader, state.stop.clone(), state.directory.clone(), place);
+    let begin = stream::once(async { Ok(Event::default().retry(PACE)) });
     let changes = stream::unfold(
         start,
         move |(mut reader, stop, directory, place)| async move {
@@ -54,6 +54,9 @@ pub(crate) async fn events(
             ))
         },
     );
+    let changes = begin
+        .chain(changes)
+        .take_until(tokio::time::sleep(state.serve.events));
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Sse::new(changes).keep_alive(alive))
 }

@@ -49,6 +49,17 @@ const CROWDED_PAUSE: Duration = Duration::from_millis(50);
 /// Pause after the machine could not give a connection, as when all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
+/// The connection that a request came on.
+#[derive(Clone)]
+pub(crate) struct Connection(Arc<Seat>);
+
+impl Connection {
+    /// Cuts it when cancelled.
+    pub(crate) fn cut(self) -> CancellationToken {
+        self.0.cut.clone()
+    }
+}
+
 /// Serves until `stop`, then ends as this module says.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -123,7 +134,9 @@ fn answering(
     service_fn(move |request: Request<Incoming>| {
         let (mut router, seat) = (router.clone(), Arc::clone(&seat));
         let mut request = request.map(|body| seat.receiving(body));
-        request.extensions_mut().insert(ConnectInfo(peer));
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(peer));
+        extensions.insert(Connection(Arc::clone(&seat)));
         async move {
             let answer = router.call(request).await?;
             Ok(answer.map(|body| seat.sending(body)))

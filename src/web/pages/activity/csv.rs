@@ -2,16 +2,20 @@
 
 use std::fmt::Write as _;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::{StreamExt as _, stream};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
+use uuid::Uuid;
 
 use super::list::{ListQuery, meant};
-use crate::store::{PublishFilter, PublishSummary};
-use crate::web::http::error::Result;
+use crate::store::{PublishFilter, PublishSummary, SiteId};
+use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Query;
+use crate::web::pages::views::Filter;
 use crate::web::pages::visit::Visit;
 use crate::web::state::AppState;
 
@@ -19,44 +23,84 @@ use crate::web::state::AppState;
 const MOST_ROWS: usize = 20_000;
 /// And the most bytes of one, after which no more rows are read: paths may be long.
 const MOST_BYTES: usize = 16 << 20;
-/// How many are read at a time.
-const AT_A_TIME: u16 = 1_000;
+/// How many rows are read and kept in memory at a time.
+const AT_A_TIME: u16 = 200;
 
 const HEAD: &str =
     "id,received_at,published_by,state,items,first_items,sent_at,ended_at,error,readers_get\r\n";
 
-/// `GET /activity.csv`, newest first, with the list's own filter.
+/// `GET /activity.csv`, newest first, with the list's own filter. It is read as its reader takes it.
 pub(crate) async fn download(
     State(state): State<AppState>,
     visit: Visit,
     Query(query): Query<ListQuery>,
 ) -> Result<Response> {
     let filter = query.filter();
-    let meant = meant(&filter.path);
-    let mut wanted = filter.wanted(meant.as_deref());
-    let (site, now) = (visit.site.id, state.clock.now());
-    let mut table = HEAD.to_owned();
-    let mut rows = 0;
-    loop {
-        let found = state.store.publishes(site, wanted, AT_A_TIME, now).await?;
-        rows += found.items.len();
-        for publish in &found.items {
-            write_row(&mut table, publish);
-        }
-        if found.next.is_none() || rows >= MOST_ROWS || table.len() >= MOST_BYTES {
-            break;
-        }
-        wanted = PublishFilter {
-            before: found.next,
-            ..wanted
-        };
-    }
     let name = format!("attachment; filename=\"activity-{}.csv\"", visit.site.name);
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, name),
     ];
-    Ok((headers, table).into_response())
+    let mut table = Table {
+        now: state.clock.now(),
+        meant: meant(&filter.path),
+        site: visit.site.id,
+        filter,
+        state,
+        next: None,
+        rows: 0,
+        bytes: 0,
+    };
+    // What goes wrong at once still gets an answer of its own.
+    let (first, more) = table.rows().await?;
+    let first = format!("{HEAD}{first}");
+    let rest = stream::try_unfold((table, more), async |(mut table, more)| {
+        if !more {
+            return Ok(None);
+        }
+        let (rows, more) = table.rows().await?;
+        Ok::<_, Error>(Some((rows, (table, more))))
+    });
+    let body = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
+    Ok((headers, body).into_response())
+}
+
+/// A table, as far as it has been read.
+struct Table {
+    state: AppState,
+    site: SiteId,
+    filter: Filter,
+    /// The path that it looks for, as it would be published.
+    meant: Option<String>,
+    now: OffsetDateTime,
+    next: Option<Uuid>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Table {
+    /// The next rows, and whether there are more.
+    async fn rows(&mut self) -> Result<(String, bool)> {
+        let _turn = self.state.turns.read(self.site).await?;
+        let wanted = PublishFilter {
+            before: self.next,
+            ..self.filter.wanted(self.meant.as_deref())
+        };
+        let found = self
+            .state
+            .store
+            .publishes(self.site, wanted, AT_A_TIME, self.now)
+            .await?;
+        let mut text = String::new();
+        for publish in &found.items {
+            write_row(&mut text, publish);
+        }
+        self.next = found.next;
+        self.rows += found.items.len();
+        self.bytes += text.len();
+        let more = self.next.is_some() && self.rows < MOST_ROWS && self.bytes < MOST_BYTES;
+        Ok((text, more))
+    }
 }
 
 fn write_row(table: &mut String, publish: &PublishSummary) {
