@@ -7,23 +7,19 @@ use aws_sdk_cloudfront::{
     config::{
         AppName, BehaviorVersion, Builder, Config, ConfigBag, Credentials as SdkCredentials,
         Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig,
-        interceptors::{
-            BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
-        },
-        retry::RetryConfig,
+        interceptors::BeforeTransmitInterceptorContextMut, retry::RetryConfig,
         timeout::TimeoutConfig,
     },
     error::{BoxError, BuildError},
     operation::RequestId,
     types,
 };
-use aws_smithy_types::body::SdkBody;
-use http_body_util::Limited;
 use url::Url;
 
 use super::{
     classify::{Answer, Failure},
     default_credentials::DefaultCredentials,
+    http::BoundedClient,
 };
 use crate::domain::{
     AdviceContext, CallerReference, CreateOutcome, Credentials, DistributionId, GetOutcome,
@@ -85,13 +81,15 @@ impl CloudFront {
             .operation_attempt_timeout(options.attempt_timeout)
             .operation_timeout(options.attempt_timeout)
             .build();
+        let http = BoundedClient::default();
+        let credentials = DefaultCredentials::new(http.clone(), options.attempt_timeout / 2);
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .credentials_provider(DefaultCredentials::new(options.attempt_timeout / 2))
+            .http_client(http)
+            .credentials_provider(credentials)
             // The database owns the retry.
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
-            .interceptor(Bounded)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_app_name(AppName::new(env!("CARGO_PKG_NAME")).ok());
         config.set_endpoint_url(options.endpoint.map(String::from));
@@ -188,33 +186,6 @@ impl CloudFront {
             report.after_get(&got, &context);
         }
         report
-    }
-}
-
-/// The most that is read of an answer, in bytes; those of CloudFront to a batch of 3,000 paths have
-/// a few hundred thousand.
-const LARGEST_ANSWER: usize = 1 << 20;
-
-/// Reads no more of an answer than [`LARGEST_ANSWER`]: whatever answers in CloudFront's place
-/// decides how long it is.
-#[derive(Debug)]
-struct Bounded;
-
-impl Intercept for Bounded {
-    fn name(&self) -> &'static str {
-        "Bounded"
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.response_mut().body_mut();
-        let whole = std::mem::replace(body, SdkBody::taken());
-        *body = SdkBody::from_body_1_x(Limited::new(whole, LARGEST_ANSWER));
-        Ok(())
     }
 }
 

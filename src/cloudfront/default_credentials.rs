@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use aws_config::{
     default_provider::credentials::DefaultCredentialsChain,
     environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
-    profile::ProfileFileRegionProvider,
+    profile::ProfileFileRegionProvider, provider_config::ProviderConfig,
 };
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use aws_sdk_cloudfront::config::Region;
 use tokio::sync::OnceCell;
 
+use super::http::BoundedClient;
 use crate::domain::Partition;
 
 /// aws-config's default chain, built at its first use, since that reads the environment and the
@@ -20,6 +21,7 @@ use crate::domain::Partition;
 #[derive(Debug, Clone)]
 pub(super) struct DefaultCredentials {
     chain: Arc<OnceCell<DefaultCredentialsChain>>,
+    http: BoundedClient,
     timeout: Duration,
 }
 
@@ -27,9 +29,10 @@ impl DefaultCredentials {
     /// Where there is no metadata service, the chain's last link may find out slowly. With a
     /// `timeout` of its own, which must be shorter than the call's, that cannot be mistaken for a
     /// call that CloudFront did not answer.
-    pub(super) fn new(timeout: Duration) -> Self {
+    pub(super) fn new(http: BoundedClient, timeout: Duration) -> Self {
         Self {
             chain: Arc::default(),
+            http,
             timeout,
         }
     }
@@ -43,7 +46,9 @@ impl DefaultCredentials {
                     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                         .or_else(ProfileFileRegionProvider::new())
                         .or_else(Region::new(Partition::Aws.signing_region()));
+                let config = ProviderConfig::default().with_http_client(self.http.clone());
                 DefaultCredentialsChain::builder()
+                    .configure(config)
                     .region(region)
                     .build()
                     .await

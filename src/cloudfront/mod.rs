@@ -5,6 +5,7 @@ mod authorities;
 mod classify;
 mod client;
 mod default_credentials;
+mod http;
 
 pub use authorities::{NoAuthorities, authorities_are_known};
 pub use client::{CloudFront, Options};

@@ -172,3 +172,33 @@ async fn a_silent_metadata_service_is_no_timeout_of_cloudfronts() {
     assert_passed(&output);
     assert!(!silent.requests().is_empty());
 }
+
+/// Whatever answers at the address of the credentials decides how long its answer is.
+#[tokio::test]
+async fn an_answer_without_end_holds_no_credentials() {
+    let filler = " ".repeat(2 << 20);
+    let long = format!(
+        r#"{{{filler}"AccessKeyId":"ASIAFROMCONTAINER001","SecretAccessKey":"secret","Token":"a-token","Expiration":"2099-01-01T00:00:00Z"}}"#
+    );
+    let endpoint = Canned::start((0..5).map(|_| Reply::http(200, &long)).collect()).await;
+    let uri = format!("{}/role", endpoint.endpoint);
+    let output = tokio::task::spawn_blocking(move || {
+        in_child(
+            "finds_none_in_time",
+            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri)],
+        )
+    })
+    .await
+    .unwrap();
+    assert_passed(&output);
+    assert!(!endpoint.requests().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "run in a child process by an_answer_without_end_holds_no_credentials"]
+async fn finds_none_in_time() {
+    let server = Canned::start(vec![]).await;
+    let outcome = create_at(&server.endpoint, &default_settings()).await;
+    assert_ne!(outcome.into_str(), "accepted", "{outcome:?}");
+    assert!(server.requests().is_empty(), "{outcome:?}");
+}

@@ -1,0 +1,72 @@
+//! The HTTP client of all calls to AWS, credentials included. It reads no answer to its end that has
+//! none: whatever answers in AWS's place decides how long it is.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_smithy_http_client::{
+    Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use http_body_util::Limited;
+
+/// The most that is read of an answer, in bytes; those of CloudFront to a batch of 3,000 paths have
+/// a few hundred thousand.
+const LARGEST_ANSWER: usize = 1 << 20;
+
+/// Made as the SDK makes its own, but for the length of answers. Clones share their connections.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BoundedClient(Arc<Mutex<HashMap<Timeouts, SharedHttpConnector>>>);
+
+/// To connect, and to read.
+type Timeouts = (Option<Duration>, Option<Duration>);
+
+impl HttpClient for BoundedClient {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let timeouts = (settings.connect_timeout(), settings.read_timeout());
+        let mut connectors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let connector = connectors
+            .entry(timeouts)
+            .or_insert_with(|| bounded(settings, components));
+        connector.clone()
+    }
+}
+
+fn bounded(
+    settings: &HttpConnectorSettings,
+    components: &RuntimeComponents,
+) -> SharedHttpConnector {
+    let mut connector = Connector::builder()
+        .connector_settings(settings.clone())
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    connector.set_sleep_impl(components.sleep_impl());
+    SharedHttpConnector::new(Bounded(connector.build()))
+}
+
+#[derive(Debug)]
+struct Bounded(Connector);
+
+impl HttpConnector for Bounded {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.0.call(request);
+        let bounded = |body| SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER));
+        HttpConnectorFuture::new(async move { Ok(answer.await?.map(bounded)) })
+    }
+}
