@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
-use uuid::Uuid;
 
 use super::{ConfigError, SkyCmsConfig, Variables, error};
 use crate::domain::{HookSecret, NewKeyPair, NewPassword, NotAKeyPair};
@@ -43,8 +42,7 @@ impl AccessConfig {
             .transpose()?;
         let hook_secret = vars.secret("PUBLISH_HOOK_SECRET")?;
         if let Some(secret) = &hook_secret {
-            HookSecret::parse(Uuid::nil(), secret)
-                .map_err(|e| error("PUBLISH_HOOK_SECRET", e.to_string()))?;
+            HookSecret::check(secret).map_err(|e| error("PUBLISH_HOOK_SECRET", e.to_string()))?;
         }
         Ok(Self {
             admin_password,
@@ -75,7 +73,7 @@ fn key_pair(vars: &Variables<'_>) -> Result<Option<NewKeyPair>, ConfigError> {
             .map_err(|problem| {
                 let variable = match problem {
                     NotAKeyPair::AccessKeyId => id,
-                    NotAKeyPair::Secret => secret,
+                    NotAKeyPair::Secret | NotAKeyPair::SoonGuessed => secret,
                 };
                 error(variable, problem.to_string())
             }),

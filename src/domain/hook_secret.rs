@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::guessing::{is_patterned, is_soon_guessed};
+
 const PREFIX: &str = "whsec_";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,18 +27,21 @@ pub struct HookSecret {
 
 impl HookSecret {
     pub fn parse(id: Uuid, text: &SecretString) -> Result<Self, NotAHookSecret> {
-        let encoded = text
-            .expose_secret()
-            .strip_prefix(PREFIX)
-            .ok_or(NotAHookSecret)?;
-        let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| NotAHookSecret)?);
-        if !(24..=64).contains(&bytes.len()) {
-            return Err(NotAHookSecret);
-        }
+        let bytes = bytes(text)?;
         Ok(Self {
             id,
             key: hmac::Key::new(hmac::HMAC_SHA256, &bytes),
         })
+    }
+
+    /// Whether it may be chosen: one that a random generator made, and no documentation shows.
+    pub fn check(text: &SecretString) -> Result<(), NotAHookSecret> {
+        let bytes = bytes(text)?;
+        let encoded = text.expose_secret().trim_start_matches(PREFIX);
+        if is_patterned(&bytes) || is_soon_guessed(encoded) {
+            return Err(NotAHookSecret);
+        }
+        Ok(())
     }
 
     /// The text of the secret of these bytes.
@@ -80,4 +85,16 @@ impl HookSecret {
         }
         context.sign()
     }
+}
+
+fn bytes(text: &SecretString) -> Result<Zeroizing<Vec<u8>>, NotAHookSecret> {
+    let encoded = text
+        .expose_secret()
+        .strip_prefix(PREFIX)
+        .ok_or(NotAHookSecret)?;
+    let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| NotAHookSecret)?);
+    if !(24..=64).contains(&bytes.len()) {
+        return Err(NotAHookSecret);
+    }
+    Ok(bytes)
 }

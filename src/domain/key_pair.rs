@@ -6,6 +6,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::guessing::is_soon_guessed;
+
 /// What new access key IDs begin with, so that nobody takes them for AWS's.
 const PREFIX: &str = "SKYC";
 /// AWS's alphabet of access key IDs.
@@ -18,6 +20,8 @@ pub enum NotAKeyPair {
     AccessKeyId,
     #[error("must have 32 to 256 visible ASCII characters")]
     Secret,
+    #[error("is too easy to guess; make one with `openssl rand -hex 32`")]
+    SoonGuessed,
 }
 
 /// An access key ID and its secret, as a sender's configuration holds them.
@@ -36,6 +40,9 @@ impl NewKeyPair {
         let text = secret.expose_secret();
         if !(32..=256).contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
             return Err(NotAKeyPair::Secret);
+        }
+        if is_soon_guessed(text) {
+            return Err(NotAKeyPair::SoonGuessed);
         }
         Ok(Self {
             access_key_id,

@@ -19,6 +19,7 @@ pub mod explain;
 pub mod flow;
 pub mod fold;
 pub mod given_name;
+pub mod guessing;
 pub mod hints;
 pub mod hook_secret;
 pub mod host;

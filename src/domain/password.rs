@@ -53,25 +53,6 @@ fn is_common(password: &str) -> bool {
     zxcvbn(password, &OURS).score() < Score::Three
 }
 
-/// What anyone would try as a token of this service first.
-const OF_TOKENS: [&str; 7] = [
-    "skycms",
-    "skycdn",
-    "skycms-cdn",
-    "publish",
-    "metrics",
-    "token",
-    "secret",
-];
-/// Guesses that somebody who has a signed token, and checks each guess at home, makes in an hour,
-/// as a power of ten.
-const GUESSES_OF_AN_HOUR: f64 = 14.0;
-
-/// Whether a secret for programs, which nobody has to remember, would be found by trying.
-pub fn is_soon_guessed(secret: &str) -> bool {
-    zxcvbn(secret, &OF_TOKENS).guesses_log10() < GUESSES_OF_AN_HOUR
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -268,7 +268,7 @@ fn environment(postgres: &Postgres, sandbox: &Sandbox) -> ([Variables; 2], [Api;
             ("DATABASE_URL", &postgres.url()),
             (
                 "ENCRYPTION_KEY",
-                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+                "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=",
             ),
             ("PUBLISH_TOKEN", TOKEN),
             ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),

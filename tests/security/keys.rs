@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::harness::{Service, config};
 use crate::support::{Database, ENCRYPTION_KEY};
 
-const NEW_KEY: &str = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
+const NEW_KEY: &str = "H25Qb2BwQdEuAjPoGWoSeIpKRtlIoxzoqpCb6YIPtF0=";
 
 async fn start(database: &Database, keys: &str) -> Result<App, app::AppError> {
     let (clock, _) = Clock::manual(OffsetDateTime::now_utc());
@@ -104,12 +104,17 @@ fn refuses_to_start_insecurely() {
         ("ADMIN_PASSWORD", "password1234"),
         ("EMBED_JWT_SECRET", "shorter than thirty-two bytes"),
         ("EMBED_JWT_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("EMBED_JWT_SECRET", "a-string-secret-at-least-256-bits-long"),
         ("PUBLISH_TOKEN", "changeme-changeme"),
         ("METRICS_TOKEN", "prometheus"),
         ("METRICS_TOKEN", "password-password-password"),
         (
             "ENCRYPTION_KEY",
             "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        ),
+        (
+            "ENCRYPTION_KEY",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         ),
         ("EMBED_ORIGINS", "https://editor.example.com/path"),
         ("EMBED_ORIGINS", "*"),
@@ -119,13 +124,29 @@ fn refuses_to_start_insecurely() {
         ("SKYCMS_URL", "http://user@localhost:4000"),
         ("PUBLISH_HOOK_SECRET", "whsec_AAAA"),
         ("PUBLISH_HOOK_SECRET", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        (
+            "PUBLISH_HOOK_SECRET",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ),
+        (
+            "PUBLISH_HOOK_SECRET",
+            "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ),
+        (
+            "PUBLISH_SECRET_ACCESS_KEY",
+            "secret-secret-secret-secret-secret",
+        ),
+        (
+            "PUBLISH_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
         ("ALLOW_INSECURE_HTTP", "perhaps"),
     ] {
-        let insecure = [open, (name, value)];
-        let words = if name.starts_with("ALLOW") {
-            refusal(&insecure)
-        } else {
-            refusal(&[(name, value)])
+        let pair = ("PUBLISH_ACCESS_KEY_ID", "SKYCEXAMPLE00000");
+        let words = match name {
+            "ALLOW_INSECURE_HTTP" => refusal(&[open, (name, value)]),
+            "PUBLISH_SECRET_ACCESS_KEY" => refusal(&[pair, (name, value)]),
+            _ => refusal(&[(name, value)]),
         };
         let words = words.unwrap_or_else(|| panic!("{name}={value} is taken"));
         assert!(words.starts_with(name), "{words}");
@@ -134,13 +155,17 @@ fn refuses_to_start_insecurely() {
             "PUBLISH_TOKEN",
             "METRICS_TOKEN",
             "ENCRYPTION_KEY",
+            "PUBLISH_HOOK_SECRET",
+            "PUBLISH_SECRET_ACCESS_KEY",
         ];
         assert!(
             !made.contains(&name) || words.contains("openssl rand"),
             "{words}"
         );
-        let secret = ["ADMIN_PASSWORD", "PUBLISH_HOOK_SECRET"];
-        let is_secret = secret.contains(&name) || made.contains(&name);
+        let is_secret = name == "ADMIN_PASSWORD" || made.contains(&name);
         assert!(!is_secret || !words.contains(value), "{words}");
     }
+    // What an old key has sealed is still opened.
+    let keys = format!("{NEW_KEY},AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    assert_eq!(refusal(&[("ENCRYPTION_KEY", &keys)]), None);
 }

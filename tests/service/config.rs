@@ -55,7 +55,7 @@ fn each_bad_value_is_named() {
         ("ENCRYPTION_KEY", short, "key 1 has 5 bytes instead of 32"),
         (
             "ENCRYPTION_KEY",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,",
+            "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=,",
             "key 2 has 0 bytes",
         ),
         ("PUBLISH_TOKEN", "short", "16 to 256 characters, and has 5"),
@@ -223,7 +223,7 @@ fn a_secret_may_come_from_a_file_and_only_from_one_place() {
         ("DATABASE_URL", "postgres://localhost/x"),
         (
             "ENCRYPTION_KEY",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=",
         ),
         ("CloudFront__SecretAccessKey", "a/secret"),
     ] {
@@ -236,7 +236,7 @@ fn a_secret_may_come_from_a_file_and_only_from_one_place() {
                 if name == "ENCRYPTION_KEY" {
                     ""
                 } else {
-                    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+                    "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY="
                 },
             ),
             ("CloudFront__DistributionId", "E2SANDBOX0CDN1"),
@@ -328,7 +328,7 @@ async fn a_key_that_does_not_open_what_is_saved_says_what_to_do() {
         variables.remove(name);
     }
     let old = variables["ENCRYPTION_KEY"].clone();
-    let new = "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
+    let new = "H25Qb2BwQdEuAjPoGWoSeIpKRtlIoxzoqpCb6YIPtF0=";
     variables.insert("ENCRYPTION_KEY".into(), new.into());
     let said = one_line(&variables).await;
     assert!(said.starts_with("ENCRYPTION_KEY: "), "{said}");

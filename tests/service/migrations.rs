@@ -15,11 +15,13 @@ use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::support::{Database, Sandbox, Stepped, send};
+use crate::support::{Database, ENCRYPTION_KEY, Sandbox, Stepped, send};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 const TOKEN: &str = "skycdn_token_of_the_sample";
+/// What seals the secrets of the rows.
+const OLD_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const HOOK_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const PASSWORD: &str = "the-password-of-the-sample";
 
@@ -298,7 +300,8 @@ async fn assert_served(database: Database) {
     let sandbox = Sandbox::start().await;
     let from_environment = ["DistributionId", "AccessKeyId", "SecretAccessKey"];
     let from_environment = from_environment.map(|name| format!("CloudFront__{name}"));
-    let mut more = vec![("ADMIN_PASSWORD", PASSWORD)];
+    let keys = format!("{ENCRYPTION_KEY},{OLD_KEY}");
+    let mut more = vec![("ADMIN_PASSWORD", PASSWORD), ("ENCRYPTION_KEY", &keys)];
     more.extend(from_environment.iter().map(|name| (name.as_str(), "")));
     let service = Stepped::start_on(database, sandbox, &more, time::Duration::ZERO).await;
     let api = service.api.of_site("default", TOKEN);

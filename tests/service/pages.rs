@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
-const PASSWORD: &str = "violet ladder under the bridge";
+pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
 const EMBED_SECRET: &str = "an embed secret that is long enough";
 
 pub(crate) async fn service(more: &[(&str, &str)]) -> Stepped {
@@ -22,7 +22,7 @@ pub(crate) async fn service(more: &[(&str, &str)]) -> Stepped {
         ("EMBED_JWT_SECRET", EMBED_SECRET),
         (
             "PUBLISH_HOOK_SECRET",
-            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsec_trvPK8nzJOoMnocxYv2hxqF3WDkqn9Ye",
         ),
     ];
     let variables: Vec<_> = variables.iter().chain(more).copied().collect();

@@ -38,7 +38,7 @@ use std::time::Duration;
 pub(crate) const DISTRIBUTION: &str = "E2SANDBOX0CDN1";
 pub(crate) const KEY: &str = "AKIASANDBOX000000001";
 pub(crate) const SECRET: &str = "sandbox/demo/secret/of/cloudfront/000001";
-pub(crate) const ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const ENCRYPTION_KEY: &str = "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=";
 /// The publish token of site `default`.
 pub(crate) const TOKEN: &str = "skycdn_test_token_of_site_default";
 /// Lets edge checks and notifications go to this machine.

@@ -11,7 +11,7 @@ use crate::sandbox::{DISTRIBUTION, KEY, SECRET, Sandbox};
 /// The publish token of site `default`.
 pub(crate) const TOKEN: &str = "skycdn_bench_token_of_site_default";
 /// Its signing secret: `whsec_` and base64 of 32 bytes.
-pub(crate) const HOOK_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const HOOK_SECRET: &str = "whsec_dpgio0H2G3M2+qbLNBlcCk8dTppMDN2csq/qpccjJFw=";
 
 /// The password of `admin`, where there is one.
 pub(crate) const ADMIN_PASSWORD: &str = "a-long-password-for-measuring";
@@ -37,7 +37,7 @@ pub(crate) fn variables(database_url: &str, sandbox: &Sandbox) -> Vec<(&'static 
         ("DATABASE_URL", database_url.into()),
         (
             "ENCRYPTION_KEY",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
+            "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=".into(),
         ),
         ("PUBLISH_TOKEN", TOKEN.into()),
         ("PUBLISH_HOOK_SECRET", HOOK_SECRET.into()),

@@ -181,7 +181,7 @@ async fn what_is_wrong_here_is_reported_with_its_fix() {
     let mut other_key = good.clone();
     other_key.insert(
         "ENCRYPTION_KEY".into(),
-        "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=".into(),
+        "H25Qb2BwQdEuAjPoGWoSeIpKRtlIoxzoqpCb6YIPtF0=".into(),
     );
     let said = check(&other_key).await;
     assert_found(
@@ -257,7 +257,7 @@ async fn a_database_elsewhere_is_named_when_its_connection_may_be_readable() {
             ),
             (
                 "ENCRYPTION_KEY",
-                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
+                "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=".into(),
             ),
         ]
         .map(|(name, value)| (name.to_owned(), value))
