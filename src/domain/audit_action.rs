@@ -10,6 +10,8 @@ pub enum AuditAction {
     SignedIn,
     #[strum(serialize = "Failed to sign in")]
     FailedToSignIn,
+    #[strum(serialize = "Gave a wrong password or code")]
+    GaveWrongPassword,
     #[strum(serialize = "Came from SkyCMS")]
     CameFromSkyCms,
     #[strum(serialize = "Signed out")]

@@ -190,17 +190,27 @@ async fn an_address_with_a_slash_too_many_leads_to_its_page_and_nowhere_else() {
 #[tokio::test]
 async fn a_proxy_that_is_not_believed_is_spoken_of() {
     const TOLD: &str = "A proxy is not trusted";
-    let forwarded = [("x-forwarded-for", "203.0.113.5")];
-    let ask = async |service: &Service, proxy: &str| {
+    let ask_with = async |service: &Service, proxy: &str, header: (&str, &str)| {
         let mut stranger = service.browser_at(proxy);
         stranger
-            .request(http::Method::GET, "/sign-in", &forwarded, String::new())
+            .request(http::Method::GET, "/sign-in", &[header], String::new())
             .await;
         let mut owner = service.signed_in(Role::Admin).await;
         let mut editor = service.signed_in(Role::Editor).await;
         assert!(!editor.get("/activity").await.body.contains(TOLD));
         owner.get("/activity").await.body
     };
+    let ask = async |service: &Service, proxy: &str| {
+        ask_with(service, proxy, ("x-forwarded-for", "203.0.113.5")).await
+    };
+    for header in [
+        ("x-real-ip", "203.0.113.5"),
+        ("forwarded", "for=203.0.113.5"),
+    ] {
+        let service = Service::start().await;
+        let page = ask_with(&service, "10.97.0.7", header).await;
+        assert!(page.contains(TOLD), "{header:?}: {page}");
+    }
     let service = Service::start().await;
     let page = ask(&service, "10.99.0.7").await;
     assert!(page.contains(TOLD) && page.contains("10.99.0.7"), "{page}");

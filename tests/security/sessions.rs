@@ -135,6 +135,8 @@ async fn signing_out_everywhere_and_a_new_password_end_every_session() {
         .post("/password", &change("a wrong one, surely", new))
         .await;
     assert_eq!(answer.status, 422);
+    let audit = here.get("/audit").await.body;
+    assert!(audit.contains("Gave a wrong password or code"), "{audit}");
     let answer = here
         .post("/password", &change(PASSWORD, "password1234"))
         .await;

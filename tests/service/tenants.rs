@@ -4,6 +4,7 @@
 use skycms_cdn::domain::{Credentials, Settings, SettingsForm};
 use skycms_cdn::store::{SiteId, Slot};
 
+use crate::pages::{PASSWORD, admin};
 use crate::support::{Api, DISTRIBUTION, KEY, Stepped, policy, settings};
 
 const SHOPS_DISTRIBUTION: &str = "E2SHOP00000000";
@@ -16,7 +17,8 @@ const AS_AWS: [(&str, &str); 2] = [
 
 /// A site `default`, which has proved its key, and a site `shop`.
 async fn neighbours() -> (Stepped, Api, SiteId) {
-    let service = Stepped::start_with(&AS_AWS).await;
+    let [rate, burst] = AS_AWS;
+    let service = Stepped::start_with(&[rate, burst, ("ADMIN_PASSWORD", PASSWORD)]).await;
     let shop = service
         .add_site("shop", SHOPS_DISTRIBUTION, SHOPS_KEY)
         .await;
@@ -68,6 +70,33 @@ async fn whoever_types_a_neighbours_key_takes_none_of_its_rate() {
             .await
             .unwrap();
     }
+    service.goes_at_once("/about").await;
+}
+
+/// By pressing “Save and test settings”, as often as the burst of calls allows.
+#[tokio::test]
+async fn tests_of_a_typed_key_take_none_of_its_owners_rate() {
+    let (service, _, _) = neighbours().await;
+    let mut admin = admin(&service).await;
+    let form = [
+        ("distribution_id", SHOPS_DISTRIBUTION),
+        ("access_key_id", KEY),
+        (
+            "secret_access_key",
+            "wrong/secret/of/cloudfront/0000000000001",
+        ),
+        ("region", "us-east-1"),
+        ("action", "save_and_test"),
+    ];
+    for _ in 0..6 {
+        let answer = admin.post("/sites/shop/settings/cdn", &form).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+    }
+    let outcomes = service.sandbox.outcomes().await;
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| *outcome == "SignatureDoesNotMatch");
+    assert_eq!(refused.count(), 6, "each called CloudFront: {outcomes:?}");
     service.goes_at_once("/about").await;
 }
 

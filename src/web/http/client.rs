@@ -26,7 +26,7 @@ impl ClientAddress {
         {
             tracing::warn!(
                 %proxy,
-                "X-Forwarded-For comes from {proxy}, which TRUSTED_PROXIES does not name: all who come that way count as \
+                "a header of a proxy comes from {proxy}, which TRUSTED_PROXIES does not name: all who come that way count as \
                  one address, and one who guesses passwords locks out the others. If it is your proxy, name it there"
             );
         }
@@ -54,7 +54,10 @@ fn unbelieved(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Ip
         IpAddr::V6(address) => address.is_unique_local() || address.is_loopback(),
     };
     let is_believed = trusted.iter().any(|network| network.contains(&peer));
-    let is_proxy = headers.contains_key("x-forwarded-for") && (is_near || trusted.is_empty());
+    // Only the first of them would be believed; the others tell of a proxy as well.
+    let forwards = ["x-forwarded-for", "forwarded", "x-real-ip"];
+    let forwards = forwards.iter().any(|name| headers.contains_key(*name));
+    let is_proxy = forwards && (is_near || trusted.is_empty());
     (is_proxy && !is_believed).then_some(peer)
 }
 

@@ -138,9 +138,21 @@ impl Owner {
         &self.visitor
     }
 
-    /// The session's key in the database.
-    pub(super) const fn session(&self) -> TokenHash {
-        self.session
+    /// Checks the password again, and with `code` the second step: without it, a session that was left
+    /// open does not change how one signs in.
+    pub(super) async fn check(
+        &self,
+        state: &AppState,
+        password: SecretString,
+        code: Option<&SecretString>,
+    ) -> Result<Verdict> {
+        let client = TryingClient::Session(self.session);
+        let verdict = check(state, client, ADMIN, password, code).await?;
+        if matches!(verdict, Verdict::Wrong) {
+            let action = AuditAction::GaveWrongPassword;
+            self.visitor.audit(action, None, None).await?;
+        }
+        Ok(verdict)
     }
 }
 
@@ -161,23 +173,21 @@ pub(crate) async fn change(
         Err(troubles) => return refused(change_page(&owner, troubles)),
     };
     let user = &owner.visitor.user;
-    let client = TryingClient::Session(owner.session);
-    let (status, trouble) =
-        match check(&state, client, ADMIN, fields.current_password, None).await? {
-            Verdict::Right => {
-                let hash = state.hasher.hash(&password).await?;
-                let now = state.clock.now();
-                state.store.set_password(&hash, None, now).await?;
-                note(&state, user.from, AuditAction::ChangedPassword).await?;
-                let page = see(&state, "/activity");
-                return session::begin(&state, &headers, user.from, &admin(), page).await;
-            }
-            Verdict::Wrong => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                words::NOT_CURRENT.to_owned(),
-            ),
-            Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
-        };
+    let (status, trouble) = match owner.check(&state, fields.current_password, None).await? {
+        Verdict::Right => {
+            let hash = state.hasher.hash(&password).await?;
+            let now = state.clock.now();
+            state.store.set_password(&hash, None, now).await?;
+            note(&state, user.from, AuditAction::ChangedPassword).await?;
+            let page = see(&state, "/activity");
+            return session::begin(&state, &headers, user.from, &admin(), page).await;
+        }
+        Verdict::Wrong => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            words::NOT_CURRENT.to_owned(),
+        ),
+        Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
+    };
     let troubles = FieldTroubles {
         current: Some(trouble),
         ..FieldTroubles::default()

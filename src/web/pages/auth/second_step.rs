@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::password::Owner;
-use super::sign_in::{Verdict, check, wait_words};
+use super::sign_in::{Verdict, wait_words};
 use crate::domain::{AuditAction, SecondStep};
-use crate::store::{ADMIN, TryingClient};
+use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Form;
 use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
@@ -92,16 +92,14 @@ pub(crate) async fn turn_off(
     Ok(see(&state, "/password/second-step"))
 }
 
-/// Why it is not done: without the password, a session that was left open does not change how one
-/// signs in.
+/// Why it is not done.
 async fn refusal(
     state: &AppState,
     owner: &Owner,
     password: SecretString,
     code: Option<&SecretString>,
 ) -> Result<Option<(StatusCode, String)>> {
-    let client = TryingClient::Session(owner.session());
-    Ok(match check(state, client, ADMIN, password, code).await? {
+    Ok(match owner.check(state, password, code).await? {
         Verdict::Right => None,
         Verdict::Wrong => {
             let words = words::NOT_BOTH.to_owned();
