@@ -32,7 +32,10 @@ has_certificates() {
 }
 
 has_chromium() {
-  command -v chromium >/dev/null && command -v chromedriver >/dev/null
+  local command
+  for command in chromium chromium-headless-shell chromedriver; do
+    command -v "$command" >/dev/null || return
+  done
 }
 
 # as_root COMMAND…: for what only root may do. Fails where nobody could be asked for a password.
@@ -75,7 +78,7 @@ need_packages() {
   [[ $1 != chaos && $1 != tests ]] || faketime_library >/dev/null || missing+=(libfaketime)
   [[ $1 == service || $1 == chaos ]] || has_venv || missing+=(python3-venv)
   if [[ $1 == tests ]]; then
-    has_chromium || missing+=(chromium chromium-driver)
+    has_chromium || missing+=(chromium chromium-driver chromium-headless-shell)
     package_of git git
     package_of ldd libc-bin
     package_of mcs mono-mcs mono-runtime libmono-system-net-http4.0-cil libmono-system-runtime4.0-cil
