@@ -51,7 +51,7 @@ impl Store {
         link: Option<&TokenHash>,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         if let Some(link) = link {
             let used = sqlx::query!(
                 "DELETE FROM set_up_link WHERE token_hash = $1 AND expires_at > $2",

@@ -180,7 +180,6 @@ impl Store {
         // What was looked at is read in the order it was found in, without sorting it again, so
         // that a search stops at its first page of hits.
         let mut tx = self
-            .pool
             .begin_with("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
             .await?;
         let found = match filter.after {

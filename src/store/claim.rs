@@ -115,7 +115,7 @@ impl Store {
             None => None,
         };
         let usage = stored.needs(taking.now);
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         if !self.take_lease(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
         }
@@ -174,7 +174,7 @@ impl Store {
             return Ok(None);
         };
         let usage = Usage::of(&first.items);
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         if !self.take_lease(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
         }

@@ -30,7 +30,7 @@ impl Store {
         distribution: &DistributionId,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::query!(
             "INSERT INTO default_grant (site_id, distribution_id, origin) VALUES ($1, $2, 'operator')
              ON CONFLICT DO NOTHING",
@@ -52,7 +52,7 @@ impl Store {
         distribution: &DistributionId,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let done = sqlx::query!(
             "DELETE FROM default_grant WHERE site_id = $1 AND distribution_id = $2",
             site.0,
@@ -73,7 +73,7 @@ impl Store {
     ) -> Result<Vec<String>, StoreError> {
         let sites: Vec<&str> = grants.iter().map(|(site, _)| site.as_str()).collect();
         let distributions: Vec<&str> = grants.iter().map(|(_, id)| id.as_str()).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::query!("DELETE FROM default_grant WHERE origin = 'environment'")
             .execute(&mut *tx)
             .await?;

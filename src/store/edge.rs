@@ -110,7 +110,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let worst = checks.iter().map(|check| check.state).max();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let done = sqlx::query!(
             "UPDATE edge_check SET attempt = attempt + 1, checks = $4, worst = $5, next_at = $6, checked_at = $7,
                                    lease_token = NULL

@@ -146,7 +146,7 @@ impl Store {
         id: Uuid,
         now: OffsetDateTime,
     ) -> Result<Option<String>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let shown = sqlx::query_scalar!(
             "UPDATE endpoint SET off_at = NULL, failures = 0, failing_since = NULL, next_at = $3
              WHERE site_id = $1 AND id = $2 RETURNING shown",

@@ -53,7 +53,7 @@ impl Store {
     ///
     /// Rows that somebody holds are left for the next time: pruning waits for nobody.
     pub async fn prune_step(&self, before: OffsetDateTime) -> Result<PruneStep, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
             .fetch_one(&mut *tx)
             .await?;

@@ -69,7 +69,7 @@ impl Store {
         form: &FormHash,
         now: OffsetDateTime,
     ) -> Result<Option<SecretString>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let sealed = sqlx::query_scalar!(
             "UPDATE hook_secret SET unrevealed = false WHERE site_id = $1 AND id = $2 AND unrevealed RETURNING secret",
             site.0,

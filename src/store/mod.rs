@@ -60,7 +60,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
 pub use accounts::ADMIN;
 pub use activity::{Burst, PublishFilter, PublishSummary};
@@ -239,6 +239,25 @@ impl Store {
     /// Brings the schema up to date. Replicas that start together take turns.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         Ok(MIGRATIONS.run(&self.pool).await?)
+    }
+
+    /// Begins a transaction.
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.begin_with("BEGIN").await
+    }
+
+    /// Begins a transaction, in a task of its own: if whoever waits for it were dropped meanwhile, as
+    /// a request is whose client has gone, sqlx would give a connection back that is in the middle of
+    /// one.
+    #[expect(clippy::disallowed_methods, reason = "this is the way to begin")]
+    async fn begin_with(
+        &self,
+        statement: &'static str,
+    ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        let pool = self.pool.clone();
+        tokio::spawn(async move { pool.begin_with(statement).await })
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolClosed))
     }
 
     /// Whether the database answers.

@@ -17,7 +17,7 @@ impl Store {
         until: OffsetDateTime,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         pause(&mut tx, site, error, until, now, now).await?;
         Ok(tx.commit().await?)
     }

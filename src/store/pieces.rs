@@ -204,7 +204,7 @@ impl Store {
         ids: &[Uuid],
         now: OffsetDateTime,
     ) -> Result<Option<Stored>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         hold_settings(&mut tx, inputs.site).await?;
         let ours = sqlx::query!(
             "SELECT FROM invalidation
@@ -248,7 +248,7 @@ impl Store {
         let ids: Vec<Uuid> = stored.iter().map(|stored| stored.id).collect();
         let cover: Cover<'_> = stored.iter().flat_map(|stored| &stored.items).collect();
         let items: Vec<Item> = cover.items().into_iter().cloned().collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         hold_settings(&mut tx, inputs.site).await?;
         let parts = sqlx::query!(
             "WITH gone AS (

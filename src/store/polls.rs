@@ -116,7 +116,7 @@ impl Store {
             AfterGet::Failed(error) => ("Failed", None, Some(error), None),
         };
         let ended = next_at.is_none();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         if ended {
             make_room(&mut tx, &claim.distribution, now).await?;
         }
@@ -170,7 +170,7 @@ impl Store {
     /// Brings forward what a clock that was set back since has put far into the future.
     pub async fn heal_clock(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         let skewed = now + SKEW;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::query!(
             "UPDATE distribution SET lease_token = NULL, lease_until = NULL WHERE lease_until > $1",
             skewed + LEASE,

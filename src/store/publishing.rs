@@ -16,7 +16,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
         let related: Vec<String> = rules.related.iter().map(ToString::to_string).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let saved = sqlx::query!(
             "UPDATE site SET publisher_hosts = $2, related = $3, directory_variants = $4, origin_path = $5,
                              publishing_version = publishing_version + 1

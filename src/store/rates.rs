@@ -28,7 +28,7 @@ impl Store {
             true => settings.access_key_name().to_owned(),
             false => format!("unproven keys of site {}", site.0),
         };
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
         store_bucket(&mut tx, &key, bucket.forced(limits)).await?;
         Ok(tx.commit().await?)
@@ -48,7 +48,7 @@ impl Store {
             ..*limits
         };
         let key = format!("tests of site {}", site.0);
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
         let bucket = match bucket.take(limits) {
             Ok(bucket) => bucket,

@@ -48,7 +48,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Recorded, StoreError> {
         let verdict = &record.verdict;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let proves = !claim.is_proven && verdict.after.shows_working_settings();
         if proves {
             prove(&mut tx, claim, now).await?;

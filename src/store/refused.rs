@@ -111,7 +111,7 @@ impl Store {
         let proved: Vec<bool> = calls.iter().map(|call| call.proved).collect();
         let statuses: Vec<i16> = calls.iter().map(|call| call.status).collect();
         let items: Vec<Option<String>> = calls.iter().map(|call| call.item.clone()).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::query!(
             "INSERT INTO refused_call (id, at, site_id, proved, endpoint, status, reason, item, address)
              SELECT c.id, c.at, s.id, c.proved, c.endpoint, c.status, c.reason, c.item, c.address

@@ -120,7 +120,7 @@ impl Store {
     /// # Errors
     /// [`SealError::WrongKey`] if they do not; or if the database does not answer.
     pub async fn check_keys(&self) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         for row in sealed_rows(&mut tx).await? {
             self.sealer.open(&row.place(), &row.sealed)?;
         }
@@ -133,7 +133,7 @@ impl Store {
     /// # Errors
     /// [`SealError::WrongKey`], with nothing changed; or if the database does not answer.
     pub async fn reseal(&self, remove_unreadable: bool) -> Result<Resealed, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let mut done = Resealed::default();
         for row in sealed_rows(&mut tx).await? {
             let place = row.place();

@@ -55,7 +55,7 @@ impl Store {
     /// Removes a site: at once it has no name, no settings and no secrets, and nothing more is sent
     /// for it. What it leaves is deleted by [`Store::sweep_step`]. `false`: it was gone.
     pub async fn remove_site(&self, site: SiteId, now: OffsetDateTime) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         // Its name is free again; this one nobody else takes.
         let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
         let removed = sqlx::query!(
@@ -108,7 +108,7 @@ impl Store {
         now: OffsetDateTime,
         before: OffsetDateTime,
     ) -> Result<u64, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
             .fetch_one(&mut *tx)
             .await?;

@@ -146,7 +146,7 @@ impl Store {
     /// Waits for this replica's turn to make what a first start makes. It ends when the guard is
     /// dropped.
     pub async fn first_start_turn(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let mut turn = self.pool.begin().await?;
+        let mut turn = self.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtext('skycms_cdn_first_start'))")
             .execute(&mut *turn)
             .await?;

@@ -38,7 +38,7 @@ impl Store {
         spending: &Spending,
     ) -> Result<bool, StoreError> {
         let limit = spending.monthly_limit;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let saved = sqlx::query!(
             "UPDATE site SET policy = $2, fold_threshold = $3, monthly_limit = $4, past_limit = $5, limited_until = NULL,
                              waits_for = NULL, waits_since = NULL, waits_until = NULL,

@@ -53,7 +53,7 @@ impl Store {
         let unrevealed = reveal_once
             .then(|| self.sealer.seal(&place(site, id), token))
             .transpose()?;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         // A site that is removed and made again may keep the token that its publishers have.
         sqlx::query!(
             "DELETE FROM publish_token t USING site s
@@ -130,7 +130,7 @@ impl Store {
         form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<SecretString>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let sealed = sqlx::query_scalar!(
             r#"SELECT unrevealed as "unrevealed!" FROM publish_token
                WHERE site_id = $1 AND id = $2 AND unrevealed IS NOT NULL AND revoked_at IS NULL FOR UPDATE"#,

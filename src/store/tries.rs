@@ -68,7 +68,7 @@ impl Store {
         if matches!(client, TryingClient::Stranger(_)) {
             keys.push(strangers());
         }
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::query!(
             "INSERT INTO sign_in_tries (key, failures, last_at)
              SELECT key, 0, $2 FROM unnest($1::text[]) AS key ON CONFLICT DO NOTHING",

@@ -123,7 +123,7 @@ impl Store {
         publishes: &[Uuid],
     ) -> Result<bool, StoreError> {
         let site = inputs.site;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let same = sqlx::query_scalar!(
             "SELECT id FROM site WHERE id = $1 AND settings_version = $2 FOR SHARE",
             site.0,
@@ -164,7 +164,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let site = inputs.site.0;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         // The lock lets whoever makes room find the site waiting, or this find the room.
         let done = sqlx::query!(
             "WITH same AS (

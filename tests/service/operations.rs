@@ -1,10 +1,12 @@
 //! Crowds: the listener for operators answers, and publishes are taken, however many others there are.
 
+use futures_util::FutureExt as _;
 use serde_json::json;
+use skycms_cdn::store::{PublishFilter, TryingClient};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::support::{Database, Replica, Sandbox, send, variables};
+use crate::support::{Database, Replica, Sandbox, Stepped, send, variables};
 
 #[tokio::test]
 async fn health_and_metrics_answer_while_every_connection_is_taken() {
@@ -77,4 +79,31 @@ async fn slow_forms_give_way_to_publishes() {
         }
     }
     assert!(had_no_room > 0, "bodies have no bound");
+}
+
+/// As requests are whose clients go: a connection in the middle of a transaction that nobody ends would
+/// take the work of others with it.
+#[tokio::test]
+async fn what_is_abandoned_leaves_no_transaction_open() {
+    let service = Stepped::start().await;
+    let (store, site) = (&service.state.store, service.site());
+    let now = service.state.clock.now();
+    for _ in 0..50 {
+        // Dropped as soon as they wait for the database.
+        let _ = store
+            .activity(site, PublishFilter::default(), 10, now)
+            .now_or_never();
+        let client = TryingClient::Stranger([192, 0, 2, 1].into());
+        let _ = store.begin_try(client, now).now_or_never();
+        tokio::task::yield_now().await;
+    }
+    // More than there are connections, and one after the other takes each of them.
+    for n in 0..50 {
+        let client = TryingClient::Stranger([198, 51, 100, n].into());
+        let tried = store.begin_try(client, now).await;
+        assert!(
+            tried.is_ok(),
+            "on a connection that is in a transaction: {tried:?}"
+        );
+    }
 }

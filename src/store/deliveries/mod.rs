@@ -137,7 +137,7 @@ impl Store {
         token: Uuid,
         now: OffsetDateTime,
     ) -> Result<Option<DeliveryClaim>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let row = sqlx::query!(
             r#"SELECT e.site_id, e.kind as "kind: EndpointKind", e.url, e.secret, e.failures, e.failing_since,
                       d.event as "event: Event", d.happened_at, d.publish_id, d.publishes, d.reason, d.body, d.attempts,

@@ -18,7 +18,7 @@ impl Store {
         after: &AfterDelivery,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         if !record_endpoint(&mut tx, claim, after.endpoint, now).await? {
             return Ok(false);
         }

@@ -22,7 +22,7 @@ impl Store {
         test: Option<&TestRun>,
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         self.write_settings(&mut tx, site, slot, settings, test, now)
             .await?;
         if slot == Slot::Active {
@@ -55,7 +55,7 @@ impl Store {
         let Some(invalidation) = &test.invalidation else {
             return Ok(());
         };
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         store_test(&mut tx, site, settings, invalidation, now).await?;
         tx.commit().await?;
         Ok(())
@@ -105,7 +105,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let slots: Vec<&str> = slots.iter().map(Slot::into_str).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::query!(
             "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = ANY($2)",
             site.0,
