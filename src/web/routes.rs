@@ -11,14 +11,12 @@ use axum::response::{Redirect, Response};
 use axum::routing::{self, MethodRouter};
 use axum::{Extension, Router};
 use tower::util::MapRequest;
-use tower_http::compression::CompressionLayer;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::layers::{around, never_framed, same_origin};
 use crate::store::Role;
-use crate::web::api::description::{self, Operation};
+use crate::web::api::description::{self, Description, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::error::Error;
 use crate::web::pages::auth::{embed, password, second_step, session, sessions, sign_in};
@@ -229,7 +227,7 @@ impl Route {
     }
 
     /// The handler behind its rule.
-    fn guarded(self, state: &AppState, description: &Arc<OpenApi>) -> MethodRouter<AppState> {
+    fn guarded(self, state: &AppState, description: &Arc<Description>) -> MethodRouter<AppState> {
         // A later layer is around the earlier ones.
         let largest_form = DefaultBodyLimit::max(self.largest_form);
         let page = |handler: MethodRouter<AppState>| {
@@ -239,11 +237,7 @@ impl Route {
         };
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
         match self.access {
-            // Only what is no secret is compressed: its length then tells nothing.
-            Access::Anyone => self
-                .handler
-                .route_layer(Extension(Arc::clone(description)))
-                .route_layer(CompressionLayer::new()),
+            Access::Anyone => self.handler.route_layer(Extension(Arc::clone(description))),
             Access::Metrics | Access::Hook | Access::KeyPair => self.handler,
             Access::Stranger => page(self.handler)
                 .route_layer(map_response(mark_page))
@@ -290,7 +284,8 @@ pub(crate) fn mount_operations(state: &AppState) -> Router {
 fn mounted(state: &AppState, is_wanted: impl Fn(&str) -> bool) -> Router {
     let mut routes = routes();
     let operations = routes.iter_mut().filter_map(|route| route.operation.take());
-    let description = Arc::new(description::document(operations, &state.public));
+    let document = description::document(operations, &state.public);
+    let description = Arc::new(Description::of(&document));
     let wanted = routes.into_iter().filter(|route| is_wanted(&route.path));
     let mounted = wanted.fold(Router::new(), |router, route| {
         let path = route.path.clone();

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use axum::http::Method;
-use axum::response::{IntoResponse as _, Response};
-use axum::{Extension, Json};
+use axum::Extension;
+use axum::http::{HeaderMap, Method};
+use axum::response::Response;
+use serde_json::Value;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -15,7 +16,24 @@ use utoipa::{Modify, OpenApi};
 
 use crate::config::PublicUrl;
 use crate::web::api::openapi::{OPERATIONS, PUBLISHING};
+use crate::web::http::fixed::Fixed;
 use crate::web::http::problem::Problem;
+
+/// The document, and as it is sent.
+pub(crate) struct Description {
+    pub(crate) document: Value,
+    written: Fixed,
+}
+
+impl Description {
+    pub(crate) fn of(document: &Document) -> Self {
+        let text = document.to_json().unwrap_or_default();
+        Self {
+            document: serde_json::from_str(&text).unwrap_or_default(),
+            written: Fixed::new("application/json", text),
+        }
+    }
+}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -138,6 +156,9 @@ pub(crate) fn document(
     responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")),
     security(())
 )]
-pub(crate) async fn describe(Extension(document): Extension<Arc<Document>>) -> Response {
-    Json(&*document).into_response()
+pub(crate) async fn describe(
+    Extension(description): Extension<Arc<Description>>,
+    asked: HeaderMap,
+) -> Response {
+    description.written.answer(&asked)
 }

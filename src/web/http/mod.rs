@@ -4,5 +4,6 @@
 pub(crate) mod client;
 pub(crate) mod error;
 pub(crate) mod extract;
+pub(crate) mod fixed;
 pub(crate) mod problem;
 pub(crate) mod serve;

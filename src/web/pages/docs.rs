@@ -9,8 +9,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::Value;
-use utoipa::openapi::OpenApi;
 
+use crate::web::api::description::Description;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Result;
 use crate::web::pages::auth::session;
@@ -28,25 +28,20 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     client: ClientAddress,
     headers: HeaderMap,
-    Extension(description): Extension<Arc<OpenApi>>,
+    Extension(description): Extension<Arc<Description>>,
 ) -> Result<Response> {
     // Whoever is signed in keeps the navigation; without a database nobody is.
     let user = session::signed_in(&state, &headers, client).await;
     let layout = layout(&state, user.ok().flatten().as_ref(), Nav::Elsewhere);
-    let document = description
-        .to_json()
-        .ok()
-        .and_then(|json| serde_json::from_str(&json).ok())
-        .unwrap_or_default();
-    html(&Reader(document).page(layout))
+    html(&Reader(&description.document).page(layout))
 }
 
 /// An OpenAPI document, read for a page.
-struct Reader(Value);
+struct Reader<'a>(&'a Value);
 
-impl Reader {
+impl Reader<'_> {
     fn page(&self, layout: Layout) -> ApiPage {
-        let document = &self.0;
+        let document = self.0;
         let intro = text(&document["info"]["description"]);
         let schemes = members(&document["components"]["securitySchemes"]);
         let shapes = members(&document["components"]["schemas"]);

@@ -1,0 +1,85 @@
+//! Texts that are always the same: written and compressed once, so that asking for them costs next to
+//! nothing. They hold no secret, which the length of what is compressed could tell.
+
+use std::io::Write as _;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Fixed {
+    content_type: HeaderValue,
+    plain: Bytes,
+    gzip: Bytes,
+}
+
+impl Fixed {
+    pub(crate) fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
+        let plain = text.into();
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        // Memory takes everything.
+        let gzip = gzip.write_all(&plain).and_then(|()| gzip.finish());
+        Self {
+            content_type: HeaderValue::from_static(content_type),
+            gzip: gzip.unwrap_or_default().into(),
+            plain,
+        }
+    }
+
+    /// An answer for whoever sent these headers.
+    pub(crate) fn answer(&self, asked: &HeaderMap) -> Response {
+        let is_compressed = !self.gzip.is_empty() && takes_gzip(asked);
+        let text = if is_compressed {
+            &self.gzip
+        } else {
+            &self.plain
+        };
+        let mut response = Response::new(Body::from(text.clone()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, self.content_type.clone());
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        if is_compressed {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+}
+
+/// Whether `Accept-Encoding` names gzip, and not with a weight of zero.
+fn takes_gzip(asked: &HeaderMap) -> bool {
+    let values = asked.get_all(header::ACCEPT_ENCODING).iter();
+    let mut codings = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().trim_start_matches("q=");
+        name.trim().eq_ignore_ascii_case("gzip") && weight.parse() != Ok(0.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_for_who_takes_it() {
+        for (accepts, takes) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000, br", false),
+            ("br", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static(accepts),
+            )]);
+            assert_eq!(takes_gzip(&headers), takes, "{accepts}");
+        }
+    }
+}
