@@ -1,24 +1,29 @@
 //! The bytes of bodies that are held in memory: of requests until they are answered, of answers until
 //! they have gone. Past a bound, of those that wait for their client one gives way: what a stranger
-//! sends to what programs send, then the oldest of the address that holds most. Small ones always
-//! have room, since there are only so many connections.
+//! sends to what somebody sends who has shown a token, then the oldest of the address that holds
+//! most. Small ones always have room, since there are only so many connections.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
+use bytes::BytesMut;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use super::proved::ProvedSite;
 
 /// The most that is held at once of large bodies, in bytes.
 const MOST: usize = 48 << 20;
 /// What is held of any body without being counted.
 const SMALL: usize = 16 << 10;
+/// How much of a body is gathered before it is passed on.
+const PIECE: usize = 4 << 10;
 /// How long a client may take, even while there is no room for more of its own address.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -35,10 +40,16 @@ pub(crate) struct NoRoom;
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
     pub(crate) address: IpAddr,
-    /// It has shown a token or a key pair before anything of its body is read.
-    pub(crate) is_program: bool,
+    /// Who it is, as soon as it has proved it: with a token, before anything of its body is read.
+    pub(crate) proved: ProvedSite,
     /// Cuts its connection.
     pub(crate) cut: CancellationToken,
+}
+
+impl Owner {
+    fn has_proved(&self) -> bool {
+        self.proved.get().is_some()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +84,7 @@ impl Held {
     /// Whether it gives way to one of `other`, where each address holds that much.
     fn gives_way_to(&self, other: &Owner, of_address: &HashMap<IpAddr, usize>) -> bool {
         let of = |address| of_address.get(&address).copied().unwrap_or_default();
-        match (self.owner.is_program, other.is_program) {
+        match (self.owner.has_proved(), other.has_proved()) {
             (false, true) => true,
             (true, false) => false,
             _ if self.owner.address == other.address => self.since.elapsed() >= CLIENT_TIMEOUT,
@@ -116,7 +127,7 @@ impl Pool {
         let first = candidates.min_by_key(|(number, held)| {
             let of_its_address = of_address.get(&held.owner.address).copied();
             (
-                held.owner.is_program,
+                held.owner.has_proved(),
                 usize::MAX - of_its_address.unwrap_or_default(),
                 **number,
             )
@@ -230,6 +241,67 @@ impl Drop for Share {
     }
 }
 
+/// A request's body in pieces of some size, however small those were that it came in: each of these keeps
+/// the buffer that it was read into, 8 KiB for a byte.
+pub(crate) struct Gathered {
+    body: Body,
+    gathered: BytesMut,
+    has_ended: bool,
+}
+
+impl Gathered {
+    pub(crate) fn new(body: Body) -> Self {
+        Self {
+            body,
+            gathered: BytesMut::new(),
+            has_ended: false,
+        }
+    }
+}
+
+impl HttpBody for Gathered {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        while !self.has_ended && self.gathered.len() < PIECE {
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) else {
+                self.has_ended = true;
+                break;
+            };
+            // What may follow the data means nothing here.
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            self.has_ended = self.body.is_end_stream();
+            if self.has_ended && self.gathered.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            self.gathered.extend_from_slice(&data);
+        }
+        let piece = self.gathered.split().freeze();
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.gathered.is_empty() && (self.has_ended || self.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.body.size_hint();
+        let gathered = self.gathered.len() as u64;
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + gathered);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + gathered);
+        }
+        hint
+    }
+}
+
 /// An answer's body, whose large pieces count.
 struct Sent {
     body: Body,
@@ -314,14 +386,21 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use http_body_util::BodyExt as _;
 
     use super::*;
+    use crate::store::SiteId;
 
-    fn owner(address: u8, is_program: bool) -> Owner {
+    fn owner(address: u8, has_proved: bool) -> Owner {
+        let proved = ProvedSite::default();
+        if has_proved {
+            proved.mark(SiteId(1));
+        }
         Owner {
             address: IpAddr::from([192, 0, 2, address]),
-            is_program,
+            proved,
             cut: CancellationToken::new(),
         }
     }
@@ -376,14 +455,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_come_stays_and_strangers_give_way_to_programs() {
+    async fn what_has_come_stays_and_strangers_give_way_to_a_token() {
         let bodies = Bodies::default();
-        // Many addresses, each with less than the program has.
+        // Many addresses, each with less than the publisher has.
         let strangers = fill(&bodies, |n| {
             owner(u8::try_from(n).unwrap_or_default(), false)
         });
-        let program = bodies.share(owner(100, true));
-        assert!(program.take(SMALL + MOST / 2).is_ok());
+        let publisher = bodies.share(owner(100, true));
+        assert!(publisher.take(SMALL + MOST / 2).is_ok());
         assert_eq!(cut(&strangers), [0, 1, 2, 3]);
         let stranger = bodies.share(owner(101, false));
         for (share, _) in &strangers {
@@ -391,6 +470,24 @@ mod tests {
         }
         assert!(stranger.take(SMALL + 1).is_err());
         assert_eq!(cut(&strangers), [0, 1, 2, 3], "they are being answered");
+    }
+
+    #[tokio::test]
+    async fn what_comes_byte_by_byte_is_gathered() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(PIECE + 100).collect();
+        let frames = bytes
+            .clone()
+            .into_iter()
+            .map(|byte| Ok::<_, Infallible>(vec![byte]));
+        let mut body = Gathered::new(Body::from_stream(futures_util::stream::iter(frames)));
+        let (mut pieces, mut came) = (0, Vec::new());
+        while let Some(Ok(frame)) = body.frame().await {
+            pieces += 1;
+            came.extend(frame.into_data().unwrap_or_default());
+        }
+        assert_eq!((pieces, came), (2, bytes));
+        let mut whole = Gathered::new(Body::from("whole"));
+        assert!(whole.frame().await.is_some() && whole.is_end_stream());
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod http;
 mod layers;
 mod pages;
 mod places;
+mod proved;
 mod recent_days;
 mod render;
 mod routes;

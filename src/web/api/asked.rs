@@ -4,8 +4,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Uri, header};
 
 use super::cloudfront;
-use super::proved::ProvedSite;
 use crate::web::http::client::ClientAddress;
+use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
 
 pub(crate) struct Asked {
@@ -13,8 +13,10 @@ pub(crate) struct Asked {
     pub(crate) is_of_cloudfront: bool,
     /// Of either API.
     pub(crate) is_api: bool,
-    /// Of a call that is to publish: the site that it proves.
-    pub(crate) publishes: Option<ProvedSite>,
+    /// It is to publish.
+    pub(crate) publishes: bool,
+    /// The site that a call of an API proves.
+    pub(crate) proved: ProvedSite,
     /// The headers of whoever wants to see a page.
     pub(crate) browser: Option<HeaderMap>,
     uri: Uri,
@@ -26,8 +28,8 @@ impl Asked {
         let path = state.public.below(uri.path());
         let is_of_cloudfront = cloudfront::is_call(path);
         let is_api = is_of_cloudfront || path.starts_with("/api/");
-        let publishes = (is_api && request.method() == Method::POST).then(ProvedSite::default);
-        if let Some(proved) = &publishes {
+        let proved = ProvedSite::default();
+        if is_api {
             request.extensions_mut().insert(proved.clone());
         }
         let headers = request.headers();
@@ -35,7 +37,8 @@ impl Asked {
             client: ClientAddress::of(request.extensions(), headers, state),
             is_of_cloudfront,
             is_api,
-            publishes,
+            publishes: is_api && request.method() == Method::POST,
+            proved,
             browser: asks_for_html(headers).then(|| headers.clone()),
             uri,
         }

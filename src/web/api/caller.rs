@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::{Publisher, TraceParent};
 use crate::store::{Proof, RepeatKey, Site};
-use crate::web::api::proved::ProvedSite;
 use crate::web::api::signature::Signature;
 use crate::web::http::error::{Error, Result, Unproved};
+use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
 use crate::web::turns::{MUCH, Place};
 
@@ -31,10 +31,12 @@ impl FromRequestParts<AppState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let name = site_name(parts, state).await?;
+        let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
         let site = match Signature::claimed(&parts.headers, state.clock.now())? {
             Some(signature) => signed(state, &name, &signature, &[])?.site,
-            None => bearing(state, &name, &parts.headers, &ProvedSite::default())?.site,
+            None => bearing(state, &name, &parts.headers, &proved)?.site,
         };
+        proved.mark(site.id);
         Ok(Self { site })
     }
 }
@@ -266,7 +268,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
         return Ok(None);
     };
     let key = value.to_str().map(str::trim).unwrap_or_default();
-    if key.is_empty() || key.len() > LONGEST_KEY {
+    let is_printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if key.is_empty() || key.len() > LONGEST_KEY || !is_printable {
         return Err(Error::BadRequest(format!(
             "Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters."
         )));

@@ -9,7 +9,6 @@ pub(crate) mod health;
 pub(crate) mod invalidations;
 pub(crate) mod metrics;
 mod openapi;
-mod proved;
 pub(crate) mod publishes;
 pub(crate) mod refused;
 mod signature;

@@ -17,19 +17,15 @@ const LONGEST: usize = 500;
 /// Notes a call that was to publish, if it was refused.
 pub(crate) fn note(state: &AppState, asked: &Asked, response: &Response) {
     let status = response.status();
-    let Some(proved) = asked
-        .publishes
-        .as_ref()
-        .filter(|_| status.is_client_error())
-    else {
+    if !asked.publishes || !status.is_client_error() {
         return;
-    };
+    }
     let endpoint = match asked.is_of_cloudfront {
         true => Endpoint::Cloudfront,
         false => Endpoint::Hook,
     };
     let (reason, item) = why(response);
-    let proved = proved.get();
+    let proved = asked.proved.get();
     let named = named_site(state, endpoint, asked.path(state));
     state.refused.note(RefusedCall {
         id: state.clock.id(),

@@ -12,8 +12,8 @@ use super::signature::{Claim, Signed};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
 use crate::web::api::caller::Turn;
-use crate::web::api::proved::ProvedSite;
 use crate::web::http::error::Error;
+use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
 
 /// A verified call for a site's distribution.

@@ -17,6 +17,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Query;
 use crate::web::pages::views::Filter;
 use crate::web::pages::visit::Visit;
+use crate::web::pages::words::errors::INCOMPLETE;
 use crate::web::state::AppState;
 
 /// The most rows of one table. Whoever needs more takes several ranges of days.
@@ -54,15 +55,33 @@ pub(crate) async fn download(
     // What goes wrong at once still gets an answer of its own.
     let (first, more) = table.rows().await?;
     let first = format!("{HEAD}{first}");
-    let rest = stream::try_unfold((table, more), async |(mut table, more)| {
-        if !more {
-            return Ok(None);
+    let next = if more { Next::Rows(table) } else { Next::End };
+    let rest = stream::unfold(next, async |next| match next {
+        Next::Rows(mut table) => Some(match table.rows().await {
+            Ok((rows, true)) => (Ok(rows), Next::Rows(table)),
+            Ok((rows, false)) => (Ok(rows), Next::End),
+            Err(error) => (
+                Ok(format!("{}\r\n", quoted(INCOMPLETE))),
+                Next::Broken(error),
+            ),
+        }),
+        Next::Broken(error) => {
+            // The row goes out before the connection is cut, which tells no client that speaks HTTP/1.0.
+            tokio::task::yield_now().await;
+            Some((Err(error), Next::End))
         }
-        let (rows, more) = table.rows().await?;
-        Ok::<_, Error>(Some((rows, (table, more))))
+        Next::End => None,
     });
     let body = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
     Ok((headers, body).into_response())
+}
+
+/// What follows in a table.
+enum Next {
+    Rows(Table),
+    /// It could not be read.
+    Broken(Error),
+    End,
 }
 
 /// A table, as far as it has been read.

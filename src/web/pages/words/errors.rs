@@ -68,6 +68,9 @@ pub const NOT_THIS_WAY: Trouble = Trouble {
     fix: "Start from the activity page.",
 };
 
+/// The last row of a table that could not be read to its end.
+pub const INCOMPLETE: &str = "incomplete: something went wrong here; download it again";
+
 /// A proxy that `TRUSTED_PROXIES` does not name.
 pub const UNBELIEVED_PROXY: &str = "A proxy is not trusted";
 
