@@ -219,7 +219,7 @@ pub(super) fn encryption_keys(text: &str) -> Result<Vec<EncryptionKey>, String> 
                 .try_into()
                 .map_err(|_| format!("key {position} has {length} bytes instead of 32; make one with `openssl rand -base64 32`"))?;
             // An old one has to open what it has sealed.
-            if index == 0 && is_patterned(&bytes) {
+            if index == 0 && (is_patterned(&bytes) || is_soon_guessed(trim_pasted(key))) {
                 return Err(format!("key {position} is not random; make one with `openssl rand -base64 32`"));
             }
             Ok(SecretBox::new(Box::new(bytes)))

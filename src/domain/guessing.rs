@@ -15,13 +15,17 @@ const OURS: [&str; 7] = [
     "secret",
 ];
 /// Secrets that documentation shows, and that were copied from there: of jwt.io, of AWS, of Standard
-/// Webhooks.
-const PUBLISHED: [&str; 5] = [
+/// Webhooks, of Supabase, and of this service's own tests.
+const PUBLISHED: [&str; 9] = [
     "a-string-secret-at-least-256-bits-long",
     "your-256-bit-secret",
+    "your-super-secret-jwt-token-with-at-least-32-characters-long",
     "secretkey-secretkey-secretkey-secretkey",
+    "replace-me-with-a-long-random-string",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY",
     "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "correct horse battery staple",
 ];
 /// Guesses that somebody who has a signed token, and checks each guess at home, makes in an hour,
 /// as a power of ten.
@@ -29,22 +33,39 @@ const GUESSES_OF_AN_HOUR: f64 = 14.0;
 
 /// Whether a text would be found in an hour.
 pub fn is_soon_guessed(secret: &str) -> bool {
+    let secret = secret.trim().trim_start_matches("whsec_");
     let known = [OURS.as_slice(), &PUBLISHED].concat();
-    zxcvbn(secret, &known).guesses_log10() < GUESSES_OF_AN_HOUR
+    let is_in_pattern = hex(secret).is_some_and(|bytes| bytes.len() >= 8 && is_patterned(&bytes));
+    is_in_pattern || zxcvbn(secret, &known).guesses_log10() < GUESSES_OF_AN_HOUR
 }
 
 /// Whether bytes are none that a random generator gives: few different ones, in equal steps, or a
-/// text. Of 32 random ones about 30 differ, and so do the steps between them.
+/// text that is soon guessed. Of 32 random ones about 30 differ, and so do the steps between them.
 pub fn is_patterned(bytes: &[u8]) -> bool {
     let steps = bytes.windows(2).filter_map(|pair| match pair {
         [before, after] => Some(after.wrapping_sub(*before)),
         _ => None,
     });
     let few = bytes.len() / 2;
-    let is_text = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
     let differ: BTreeSet<u8> = bytes.iter().copied().collect();
     let steps: BTreeSet<u8> = steps.collect();
-    differ.len() < few || steps.len() < few || is_text
+    let text = std::str::from_utf8(bytes).ok().map(str::trim);
+    // Hexadecimal digits are as many as they are, but few of them differ.
+    let is_hex = text.is_some_and(|text| hex(text).is_some());
+    let is_regular = !is_hex && (differ.len() < few || steps.len() < few);
+    is_regular || text.is_some_and(is_soon_guessed)
+}
+
+/// What pairs of hexadecimal digits stand for, if the text is made of them.
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    digits?
+        .chunks_exact(2)
+        .map(|pair| match pair {
+            [high, low] => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -57,7 +78,14 @@ mod tests {
             assert!(is_soon_guessed(known), "{known}");
             assert!(is_soon_guessed(&known.to_uppercase()), "{known}");
         }
-        assert!(is_soon_guessed("changeme-changeme-changeme-changeme"));
+        for guessed in [
+            "changeme-changeme-changeme-changeme",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "00112233445566778899aabbccddeeff",
+            "correct horse battery staple 12\n",
+        ] {
+            assert!(is_soon_guessed(guessed), "{guessed}");
+        }
         assert!(!is_soon_guessed("5b3f0c8de1a94c62b7d80f16"));
     }
 
@@ -70,6 +98,7 @@ mod tests {
                 assert!(!is_patterned(&bytes), "{bytes:?}");
             }
         }
+        assert!(!is_patterned(b"5b3f0c8de1a94c62b7d80f165b3f0c8d"));
         for made in [
             Vec::from_iter(0..32),
             (0..32).rev().collect(),
@@ -77,6 +106,8 @@ mod tests {
             vec![7; 32],
             [1, 2, 3, 4].repeat(8),
             b"correct horse battery staple 123".to_vec(),
+            b"correct horse battery staple 12\n".to_vec(),
+            b"00112233445566778899aabbccddeeff".to_vec(),
         ] {
             assert!(is_patterned(&made), "{made:?}");
         }
