@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{
-    Database, KEY, Replica, SECRET, Sandbox, Stepped, eventually, send, variables,
+    Database, ENCRYPTION_KEY, KEY, Replica, SECRET, Sandbox, Stepped, eventually, send, variables,
 };
 
 /// A publish that goes through, and the log of a service with these variables.
@@ -165,4 +165,23 @@ async fn save_and_test_is_counted() {
         let series = format!("skycms_cdn_cloudfront_requests_total{labels} 1\n");
         assert!(metrics.contains(&series), "{series} in\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_database_elsewhere_without_tls_is_warned_of() {
+    // Of a network that is for documentation: nobody answers.
+    let url = "postgres://skycms_cdn@192.0.2.1/skycms_cdn";
+    let variables = [("DATABASE_URL", url), ("ENCRYPTION_KEY", ENCRYPTION_KEY)];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    let replica = Replica::spawn(&variables.into());
+    eventually("the warning", || async {
+        let told = replica.log();
+        let line = told.iter().find(|line| line.contains("sslmode"))?;
+        assert!(
+            line.contains("WARN") && line.contains("192.0.2.1"),
+            "{line}"
+        );
+        Some(())
+    })
+    .await;
 }

@@ -26,6 +26,22 @@ impl Replica {
     }
 
     pub(crate) async fn start_with(variables: &Variables) -> Self {
+        let mut replica = Self::spawn(variables);
+        let prefix = variables
+            .get("PUBLIC_URL")
+            .map(|url| url::Url::parse(url).unwrap().path().to_owned())
+            .unwrap_or_default();
+        let address = eventually("the service to be ready", || async {
+            let json = || replica.find(r#""address":""#);
+            replica.find("address=").or_else(json)
+        })
+        .await;
+        replica.api.base = format!("http://{address}{}", prefix.trim_end_matches('/'));
+        replica
+    }
+
+    /// Starts a service that may never be ready.
+    pub(crate) fn spawn(variables: &Variables) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut child = command(variables, &directory)
             .stdout(Stdio::piped())
@@ -38,23 +54,12 @@ impl Replica {
                 lines.lock().unwrap().push(line);
             }
         });
-        let mut replica = Self {
+        Self {
             api: Api::new(""),
             child,
             log,
             directory,
-        };
-        let prefix = variables
-            .get("PUBLIC_URL")
-            .map(|url| url::Url::parse(url).unwrap().path().to_owned())
-            .unwrap_or_default();
-        let address = eventually("the service to be ready", || async {
-            let json = || replica.find(r#""address":""#);
-            replica.find("address=").or_else(json)
-        })
-        .await;
-        replica.api.base = format!("http://{address}{}", prefix.trim_end_matches('/'));
-        replica
+        }
     }
 
     /// The word behind `field` in the log, from the first line that has it.
