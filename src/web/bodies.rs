@@ -1,7 +1,7 @@
 //! The bytes of bodies that are held in memory: of requests until they are answered, of answers until
-//! they have gone. Past a bound, of those that wait for their client one gives way: what a stranger
-//! sends to what somebody sends who has shown a token, then the oldest of the address that holds
-//! most. Small ones always have room, since there are only so many connections.
+//! they have gone. Past a bound, of those that wait for their client one gives way: first one of
+//! nobody who has shown a token, then the oldest of the address that holds most. Small ones always
+//! have room, since there are only so many connections.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -81,14 +81,17 @@ impl Held {
         self.bytes.saturating_sub(SMALL)
     }
 
-    /// Whether it gives way to one of `other`, where each address holds that much.
+    /// Whether it gives way to one of `other`, where each address holds that much. A token goes before
+    /// none, but not for long: its owner may be the one who holds others up.
     fn gives_way_to(&self, other: &Owner, of_address: &HashMap<IpAddr, usize>) -> bool {
         let of = |address| of_address.get(&address).copied().unwrap_or_default();
+        let is_slow = self.since.elapsed() >= CLIENT_TIMEOUT;
+        let is_of_more = of(self.owner.address) > of(other.address);
         match (self.owner.has_proved(), other.has_proved()) {
             (false, true) => true,
-            (true, false) => false,
-            _ if self.owner.address == other.address => self.since.elapsed() >= CLIENT_TIMEOUT,
-            _ => of(self.owner.address) > of(other.address),
+            _ if self.owner.address == other.address => is_slow,
+            (true, false) => is_slow && is_of_more,
+            _ => is_of_more,
         }
     }
 }
@@ -177,16 +180,15 @@ impl Bodies {
         &self,
         body: Body,
         owner: impl FnOnce() -> Owner,
-    ) -> (Body, Option<Arc<Share>>) {
-        if is_small(&body) {
-            return (body, None);
-        }
-        let share = Arc::new(self.share(owner()));
-        let counted = Counted {
+    ) -> (Received, Option<Arc<Share>>) {
+        let share = (!is_small(&body)).then(|| Arc::new(self.share(owner())));
+        let received = Received {
             body,
-            share: Arc::clone(&share),
+            gathered: BytesMut::new(),
+            has_ended: false,
+            share: share.clone(),
         };
-        (Body::new(counted), Some(share))
+        (received, share)
     }
 
     /// An answer's body, of which each large piece counts until it has gone. Nothing is refused: what
@@ -227,8 +229,7 @@ impl Share {
         self.bodies.pool().add(self.number, bytes)
     }
 
-    /// It has come, or nobody reads the rest.
-    fn is_complete(&self) {
+    fn stop_waiting(&self) {
         if let Some(held) = self.bodies.pool().held.get_mut(&self.number) {
             held.waits = false;
         }
@@ -241,42 +242,53 @@ impl Drop for Share {
     }
 }
 
-/// A request's body in pieces of some size, however small those were that it came in: each of these keeps
-/// the buffer that it was read into, 8 KiB for a byte.
-pub(crate) struct Gathered {
+/// A request's body, in pieces of some size however small those were that it came in: each of these
+/// keeps the buffer that it was read into, 8 KiB for a byte.
+pub(crate) struct Received {
     body: Body,
     gathered: BytesMut,
     has_ended: bool,
+    /// None: it is small.
+    share: Option<Arc<Share>>,
 }
 
-impl Gathered {
-    pub(crate) fn new(body: Body) -> Self {
-        Self {
-            body,
-            gathered: BytesMut::new(),
-            has_ended: false,
+impl Received {
+    fn take(&self, bytes: usize) -> Result<(), NoRoom> {
+        self.share
+            .as_ref()
+            .map_or(Ok(()), |share| share.take(bytes))
+    }
+
+    /// All of it has come, or nobody reads the rest.
+    fn end(&mut self) {
+        self.has_ended = true;
+        if let Some(share) = &self.share {
+            share.stop_waiting();
         }
     }
 }
 
-impl HttpBody for Gathered {
+impl HttpBody for Received {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = axum::BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         while !self.has_ended && self.gathered.len() < PIECE {
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) else {
-                self.has_ended = true;
+                self.end();
                 break;
             };
             // What may follow the data means nothing here.
             let Ok(data) = frame?.into_data() else {
                 continue;
             };
-            self.has_ended = self.body.is_end_stream();
+            self.take(data.len())?;
+            if self.body.is_end_stream() {
+                self.end();
+            }
             if self.has_ended && self.gathered.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
@@ -299,6 +311,12 @@ impl HttpBody for Gathered {
             hint.set_upper(upper + gathered);
         }
         hint
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -339,48 +357,6 @@ struct Piece {
 impl AsRef<[u8]> for Piece {
     fn as_ref(&self) -> &[u8] {
         &self.data
-    }
-}
-
-/// A request's body, which counts as it comes.
-struct Counted {
-    body: Body,
-    share: Arc<Share>,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = axum::BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-            && let Err(error) = self.share.take(data.len())
-        {
-            return Poll::Ready(Some(Err(error.into())));
-        }
-        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.share.is_complete();
-        }
-        polled.map_err(Into::into)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.share.is_complete();
     }
 }
 
@@ -466,10 +442,25 @@ mod tests {
         assert_eq!(cut(&strangers), [0, 1, 2, 3]);
         let stranger = bodies.share(owner(101, false));
         for (share, _) in &strangers {
-            share.is_complete();
+            share.stop_waiting();
         }
         assert!(stranger.take(SMALL + 1).is_err());
         assert_eq!(cut(&strangers), [0, 1, 2, 3], "they are being answered");
+    }
+
+    #[tokio::test]
+    async fn who_holds_all_by_a_token_holds_up_nobody_for_long() {
+        let bodies = Bodies::default();
+        let held = fill(&bodies, |_| owner(1, true));
+        let signed = bodies.share(owner(2, false));
+        assert!(signed.take(SMALL + 1).is_err());
+        drop(signed);
+        for held in bodies.pool().held.values_mut() {
+            held.since -= CLIENT_TIMEOUT;
+        }
+        let signed = bodies.share(owner(2, false));
+        assert!(signed.take(SMALL + 1).is_ok());
+        assert_eq!(cut(&held), [0]);
     }
 
     #[tokio::test]
@@ -479,15 +470,23 @@ mod tests {
             .clone()
             .into_iter()
             .map(|byte| Ok::<_, Infallible>(vec![byte]));
-        let mut body = Gathered::new(Body::from_stream(futures_util::stream::iter(frames)));
+        let bodies = Bodies::default();
+        let receiving = |body| bodies.receiving(body, || owner(1, false));
+        let body = Body::from_stream(futures_util::stream::iter(frames));
+        let (mut body, share) = receiving(body);
         let (mut pieces, mut came) = (0, Vec::new());
         while let Some(Ok(frame)) = body.frame().await {
             pieces += 1;
             came.extend(frame.into_data().unwrap_or_default());
         }
         assert_eq!((pieces, came), (2, bytes));
-        let mut whole = Gathered::new(Body::from("whole"));
-        assert!(whole.frame().await.is_some() && whole.is_end_stream());
+        assert!(share.is_some_and(|share| {
+            let pool = bodies.pool();
+            let held = pool.held.get(&share.number);
+            held.is_some_and(|held| held.bytes == PIECE + 100 && !held.waits)
+        }));
+        let (mut whole, share) = receiving(Body::from("whole"));
+        assert!(whole.frame().await.is_some() && whole.is_end_stream() && share.is_none());
     }
 
     #[tokio::test]

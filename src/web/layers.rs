@@ -14,7 +14,7 @@ use http_body_util::Limited;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::timeout::DeadlineBody;
 
-use super::bodies::{Gathered, Owner};
+use super::bodies::Owner;
 use super::render::render;
 use crate::web::api::asked::Asked;
 use crate::web::api::refused;
@@ -78,7 +78,7 @@ async fn answer(state: &AppState, asked: &Asked, request: Request, next: Next) -
         cut: connection.map(Connection::cut).unwrap_or_default(),
     };
     let (body, held) = state.bodies.receiving(body, owner.clone());
-    let body = Limited::new(Gathered::new(body), LARGEST_BODY);
+    let body = Limited::new(body, LARGEST_BODY);
     let body = Body::new(DeadlineBody::new(state.serve.body, body));
     let answered = next.run(Request::from_parts(parts, body));
     let response = tokio::time::timeout(state.serve.answer, answered).await;
