@@ -15,9 +15,8 @@ pub struct ServeOptions {
     pub body: Duration,
     /// For an answer to be ready, including the minute that `Prefer: wait` may ask for.
     pub answer: Duration,
-    /// For a stream of events to last. Its browser then connects again, if its session has not ended:
-    /// whatever kind it is, nobody else tells a stream that it has.
-    pub events: Duration,
+    /// From one look to the next whether the session of a live page has ended.
+    pub session_check: Duration,
     /// After a stop, for load balancers to notice.
     pub grace: Duration,
     /// After a stop, for all answers under way.
@@ -31,7 +30,7 @@ impl Default for ServeOptions {
             head: Duration::from_secs(75),
             body: Duration::from_secs(20),
             answer: Duration::from_secs(90),
-            events: Duration::from_secs(60),
+            session_check: Duration::from_secs(60),
             grace: Duration::from_secs(2),
             finish: Duration::from_secs(8),
         }

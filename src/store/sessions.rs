@@ -148,14 +148,36 @@ impl Store {
         Ok(())
     }
 
-    /// The session of that token, which is thereby used. One that SkyCMS vouched for is over when the
-    /// secret in force is not `issuer` any more.
+    /// The session of that token, which is thereby used.
     pub async fn use_session(
         &self,
         token: &TokenHash,
         issuer: Option<&TokenHash>,
         now: OffsetDateTime,
     ) -> Result<Option<Session>, StoreError> {
+        let Some((session, used_at)) = self.session(token, issuer, now).await? else {
+            return Ok(None);
+        };
+        if now - used_at >= NOTED_EVERY {
+            sqlx::query!(
+                "UPDATE session SET used_at = $2 WHERE token_hash = $1 AND used_at < $2",
+                token.as_slice(),
+                now,
+            )
+            .execute(&self.pool)
+            .await?;
+        }
+        Ok(Some(session))
+    }
+
+    /// The session of that token, and when it was last used, which this is not. One that SkyCMS
+    /// vouched for is over when the secret in force is not `issuer` any more.
+    pub async fn session(
+        &self,
+        token: &TokenHash,
+        issuer: Option<&TokenHash>,
+        now: OffsetDateTime,
+    ) -> Result<Option<(Session, OffsetDateTime)>, StoreError> {
         let row = sqlx::query!(
             r#"SELECT user_name, role as "role: Role", source as "source: Source", framed, used_at,
                       site_ids, theme as "theme: Theme"
@@ -168,25 +190,18 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        if now - row.used_at >= NOTED_EVERY {
-            sqlx::query!(
-                "UPDATE session SET used_at = $2 WHERE token_hash = $1 AND used_at < $2",
-                token.as_slice(),
-                now,
-            )
-            .execute(&self.pool)
-            .await?;
-        }
-        Ok(Some(Session {
-            user: row.user_name,
-            role: row.role,
-            source: row.source,
-            framed: row.framed,
-            theme: row.theme,
-            sites: row
-                .site_ids
-                .map(|sites| sites.into_iter().map(SiteId).collect()),
+        Ok(row.map(|row| {
+            let session = Session {
+                user: row.user_name,
+                role: row.role,
+                source: row.source,
+                framed: row.framed,
+                theme: row.theme,
+                sites: row
+                    .site_ids
+                    .map(|sites| sites.into_iter().map(SiteId).collect()),
+            };
+            (session, row.used_at)
         }))
     }
 

@@ -123,33 +123,34 @@ async fn a_session_holds_sixteen_live_pages() {
     assert_eq!(ask().await.status(), 200, "they were given back");
 }
 
-/// It ends by itself, and only who is still signed in connects again.
+/// Nor does it keep its session from being idle.
 #[tokio::test]
 async fn a_live_page_does_not_outlive_its_session_by_much() {
     let database = Database::fresh().await;
     let mut config = config(&database, &[]);
-    config.serve.events = Duration::from_millis(100);
+    config.serve.session_check = Duration::from_millis(50);
     let service = Service::start_as(database, &config).await;
-    let browser = service.signed_in(Role::Editor).await;
-    let (name, value) = browser.cookies.iter().next().unwrap();
     let ask = async || {
+        let mut browser = service.signed_in(Role::Editor).await;
+        assert_eq!(browser.get("/activity").await.status, 200);
+        let (name, value) = browser.cookies.iter().next().unwrap();
         let request = Request::get("/events")
             .header("cookie", format!("{name}={value}"))
             .body(Body::empty())
             .unwrap();
-        service.answer(request).await
+        let answer = service.answer(request).await;
+        assert_eq!(answer.status(), 200);
+        answer.into_body()
     };
-    let answer = ask().await;
-    assert_eq!(answer.status(), 200);
-    let told = answer.into_body().collect().await.unwrap().to_bytes();
-    assert!(told.starts_with(b"retry: 250\n"), "{told:?}");
-    service
-        .state
-        .store
-        .end_sessions(None, None, None)
-        .await
-        .unwrap();
-    assert_eq!(ask().await.status(), 303, "to the sign-in");
+    let mut lasting = ask().await;
+    let quiet = tokio::time::timeout(Duration::from_millis(300), lasting.frame()).await;
+    assert!(quiet.is_err(), "it ended beside its session: {quiet:?}");
+    service.time.advance(time::Duration::hours(12));
+    assert!(lasting.frame().await.is_none(), "it was idle");
+    let mut ended = ask().await;
+    let store = &service.state.store;
+    store.end_sessions(None, None, None).await.unwrap();
+    assert!(ended.frame().await.is_none());
 }
 
 /// `Prefer: wait` is a preference: what there is no room for is answered at once.

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt as _, stream};
 
+use crate::store::TokenHash;
 use crate::web::http::error::Error;
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors;
@@ -15,7 +16,7 @@ use crate::web::state::AppState;
 
 /// When a stream too many may be tried again.
 const LATER: time::Duration = time::Duration::seconds(10);
-/// The shortest time between two events, and before the browser connects again.
+/// The shortest time between two events.
 const PACE: Duration = Duration::from_millis(250);
 
 /// `GET /events`.
@@ -32,7 +33,6 @@ pub(crate) async fn events(
         .ok_or(Error::TooMany(errors::TOO_MANY_STREAMS, LATER))?;
     let reader = state.changes.subscribe();
     let start = (reader, state.stop.clone(), state.directory.clone(), place);
-    let begin = stream::once(async { Ok(Event::default().retry(PACE)) });
     let changes = stream::unfold(
         start,
         move |(mut reader, stop, directory, place)| async move {
@@ -54,9 +54,21 @@ pub(crate) async fn events(
             ))
         },
     );
-    let changes = begin
-        .chain(changes)
-        .take_until(tokio::time::sleep(state.serve.events));
+    let changes = changes.take_until(session_end(state, user.token));
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Sse::new(changes).keep_alive(alive))
+}
+
+/// Waits until the session has ended, without using it: somebody who only leaves a page open is idle.
+async fn session_end(state: AppState, token: Option<TokenHash>) {
+    loop {
+        tokio::time::sleep(state.serve.session_check).await;
+        // A session of SkyCMS's own: the browser connects again, and then SkyCMS is asked.
+        let Some(token) = &token else { return };
+        let (issuer, now) = (state.issuer(), state.clock.now());
+        // Without an answer of the database, nobody knows.
+        if let Ok(None) = state.store.session(token, issuer.as_ref(), now).await {
+            return;
+        }
+    }
 }
