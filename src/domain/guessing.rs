@@ -14,8 +14,8 @@ const OURS: [&str; 7] = [
     "token",
     "secret",
 ];
-/// Secrets that documentation shows, and that were copied from there: of jwt.io, of AWS, of Standard
-/// Webhooks, of Supabase, and of this service's own tests.
+/// Secrets that documentation shows, and that are copied from there: of jwt.io, AWS, Standard Webhooks
+/// and Supabase, and what everybody knows.
 const PUBLISHED: [&str; 9] = [
     "a-string-secret-at-least-256-bits-long",
     "your-256-bit-secret",
@@ -50,7 +50,7 @@ pub fn is_patterned(bytes: &[u8]) -> bool {
     let differ: BTreeSet<u8> = bytes.iter().copied().collect();
     let steps: BTreeSet<u8> = steps.collect();
     let text = std::str::from_utf8(bytes).ok().map(str::trim);
-    // Hexadecimal digits are as many as they are, but few of them differ.
+    // Hexadecimal digits may be random although few of them differ.
     let is_hex = text.is_some_and(|text| hex(text).is_some());
     let is_regular = !is_hex && (differ.len() < few || steps.len() < few);
     is_regular || text.is_some_and(is_soon_guessed)

@@ -36,9 +36,7 @@ impl HookSecret {
 
     /// Whether it may be chosen: one that a random generator made, and no documentation shows.
     pub fn check(text: &SecretString) -> Result<(), NotAHookSecret> {
-        let bytes = bytes(text)?;
-        let encoded = text.expose_secret().trim_start_matches(PREFIX);
-        if is_patterned(&bytes) || is_soon_guessed(encoded) {
+        if is_patterned(&bytes(text)?) || is_soon_guessed(text.expose_secret()) {
             return Err(NotAHookSecret);
         }
         Ok(())

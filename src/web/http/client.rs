@@ -26,8 +26,9 @@ impl ClientAddress {
         {
             tracing::warn!(
                 %proxy,
-                "a header of a proxy comes from {proxy}, which TRUSTED_PROXIES does not name: all who come that way count as \
-                 one address, and one who guesses passwords locks out the others. If it is your proxy, name it there"
+                "{proxy} passes requests on as a proxy does, and TRUSTED_PROXIES does not name it: all who come that way \
+                 count as one address, and one who guesses passwords locks out the others. If it is your proxy, have it \
+                 send X-Forwarded-For and name it there"
             );
         }
         Self(client(peer, headers, trusted))
@@ -55,8 +56,10 @@ fn unbelieved(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Ip
     };
     let is_believed = trusted.iter().any(|network| network.contains(&peer));
     // Only the first of them would be believed; the others tell of a proxy as well.
-    let forwards = ["x-forwarded-for", "forwarded", "x-real-ip"];
-    let forwards = forwards.iter().any(|name| headers.contains_key(*name));
+    let headers_of_proxies = ["x-forwarded-for", "forwarded", "x-real-ip"];
+    let forwards = headers_of_proxies
+        .iter()
+        .any(|name| headers.contains_key(*name));
     let is_proxy = forwards && (is_near || trusted.is_empty());
     (is_proxy && !is_believed).then_some(peer)
 }

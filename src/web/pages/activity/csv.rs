@@ -66,6 +66,7 @@ pub(crate) async fn download(
             ),
         }),
         Next::Broken(error) => {
+            tracing::warn!(%error, "a table of the activity could not be read to its end");
             // The row goes out before the connection is cut, which tells no client that speaks HTTP/1.0.
             tokio::task::yield_now().await;
             Some((Err(error), Next::End))

@@ -77,9 +77,9 @@ pub const UNBELIEVED_PROXY: &str = "A proxy is not trusted";
 /// What that leads to, and what to do.
 pub fn unbelieved_proxy(proxy: IpAddr) -> String {
     format!(
-        "Requests come through {proxy}, and whom it names as their sender is not believed: everybody behind it counts as \
-         one address, and one who guesses passwords locks out the others. If it is your proxy, have it send \
-         X-Forwarded-For and add it to TRUSTED_PROXIES."
+        "Requests come through {proxy}, which is not trusted to say who sent them: everybody behind it counts as one \
+         address, and one who guesses passwords locks out the others. If it is your proxy, have it send X-Forwarded-For, \
+         and add it to TRUSTED_PROXIES."
     )
 }
 
