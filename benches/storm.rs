@@ -29,7 +29,7 @@ use support::{Api, Database, Replica, Sandbox, variables};
 const BURST: f64 = 5.0;
 const RATE: f64 = 0.5;
 /// How long the last publish may take to end.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A kind of storm.
 struct Storm {
@@ -94,7 +94,7 @@ async fn main() -> ExitCode {
             clients: 20,
             publishes: 600,
             over: Duration::from_secs(30),
-            accepted_within: PATIENCE,
+            accepted_within: TIMEOUT,
             paths: page_and_companions,
             most_paths: None,
         },
@@ -105,7 +105,7 @@ async fn main() -> ExitCode {
             clients: 8,
             publishes: 5_000,
             over: Duration::from_secs(4),
-            accepted_within: PATIENCE,
+            accepted_within: TIMEOUT,
             paths: page,
             most_paths: None,
         },
@@ -116,7 +116,7 @@ async fn main() -> ExitCode {
             clients: 8,
             publishes: 5_000,
             over: Duration::from_secs(4),
-            accepted_within: PATIENCE,
+            accepted_within: TIMEOUT,
             paths: page,
             most_paths: Some(19),
         },
@@ -219,7 +219,7 @@ async fn run(storm: &Storm) -> Vec<String> {
         .fetch_one(&mut connection)
         .await
         .unwrap();
-        if open == 0 || started.elapsed() > PATIENCE {
+        if open == 0 || started.elapsed() > TIMEOUT {
             break usize::try_from(completed).unwrap();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

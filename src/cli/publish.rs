@@ -111,10 +111,10 @@ async fn publish(
     service: &Service,
     key: &str,
     body: &Value,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Value, CliError> {
     let progress = Progress::new();
-    let end = tokio::time::sleep(patience);
+    let end = tokio::time::sleep(timeout);
     tokio::pin!(end);
     let mut pause = FIRST_PAUSE;
     loop {
@@ -128,7 +128,7 @@ async fn publish(
             biased;
             () = &mut end => return Err(CliError::Failed(format!(
                 "{words}\nGiven up after {} s. To be sure that it is not purged twice, try again with --idempotency-key {key}",
-                patience.as_secs()
+                timeout.as_secs()
             ))),
             () = tokio::time::sleep(again_after.unwrap_or(pause).min(LONGEST_PAUSE)) => {}
         }

@@ -20,7 +20,7 @@ const BODIES: usize = 4;
 /// Answers of the API that are read from the database for one site at once.
 const READS: usize = 2;
 /// How long a turn may be waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// It did not come to it in time.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ impl<K: Eq + Hash> Lines<K> {
 
     async fn place(&self, key: K) -> Result<Place, NoTurn> {
         let line = self.line(key);
-        match tokio::time::timeout(PATIENCE, line.acquire_owned()).await {
+        match tokio::time::timeout(TIMEOUT, line.acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(NoTurn),
         }

@@ -5,10 +5,7 @@ use fantoccini::{Client, Locator};
 use serde_json::Value;
 
 use crate::driver::{Driver, Scripts};
-use crate::support::eventually;
-
-/// The password of `admin`, where the service asks for one.
-pub(crate) const PASSWORD: &str = "kelp-orbit-7-lantern-fjord";
+use crate::support::{PASSWORD, SECRET, eventually};
 
 /// A person's browser. Each page it comes to is searched for secrets.
 pub(crate) struct Browser {
@@ -22,7 +19,7 @@ impl Browser {
     pub(crate) async fn start(base: &str, scripts: Scripts) -> Self {
         Self {
             base: base.to_owned(),
-            secrets: vec![crate::support::SECRET.into(), PASSWORD.into()],
+            secrets: vec![SECRET.into(), PASSWORD.into()],
             driver: Driver::start(scripts).await,
         }
     }

@@ -1,11 +1,10 @@
 //! Signing in, and out again.
 
-use crate::browser::PASSWORD;
 use crate::driver::Scripts;
 use crate::everywhere::inspect;
 use crate::settings::fill;
 use crate::stage::Stage;
-use crate::support::{DISTRIBUTION, KEY, SECRET};
+use crate::support::{DISTRIBUTION, KEY, PASSWORD, SECRET};
 
 #[tokio::test]
 async fn whoever_signs_in_comes_to_the_page_they_asked_for() {

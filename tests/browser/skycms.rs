@@ -83,11 +83,7 @@ async fn walk_through(stage: &Stage, port: u16) {
     )
     .await;
     assert_eq!(answer.status, 403);
-    assert!(
-        answer.text().contains("<ErrorResponse"),
-        "{}",
-        answer.text()
-    );
+    assert!(answer.body.contains("<ErrorResponse"), "{}", answer.body);
 
     // Whoever signs out there is out here.
     browser.goto(&menu).await;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::browser::{Browser, PASSWORD};
+use crate::browser::Browser;
 use crate::driver::Scripts;
-use crate::support::{Api, Database, Replica, Sandbox, Variables, variables};
+use crate::support::{Api, Database, PASSWORD, Replica, Sandbox, Variables, variables};
 
 /// One of each, with nothing shared between tests.
 pub(crate) struct Stage {

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use crate::schedule::Outage;
 
 /// How long processes of a killed server may linger, and recovery take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Postgres {
     dir: PathBuf,
@@ -149,7 +149,7 @@ impl Postgres {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, ready)
+        tokio::time::timeout(TIMEOUT, ready)
             .await
             .expect("PostgreSQL starts");
     }

@@ -124,22 +124,20 @@ impl Publish {
         self.receipts().next().map(|(_, receipt)| receipt)
     }
 
-    async fn attempt(&self, target: &Target, replica: usize, patience: Duration) -> Attempt {
+    async fn attempt(&self, target: &Target, replica: usize, timeout: Duration) -> Attempt {
         let api = &target.apis[replica];
         let path = format!("/api/sites/{}/publishes", self.site);
         let headers = [("idempotency-key", self.key.as_str())];
         let request = api.request(Method::POST, &path, &headers, self.body.clone());
         let began = OffsetDateTime::now_utc();
-        let answer = match tokio::time::timeout(patience, try_send(request)).await {
+        let answer = match tokio::time::timeout(timeout, try_send(request)).await {
             Err(_elapsed) => Answer::TimedOut,
             Ok(Err(error)) if error.contains("ConnectionRefused") => Answer::Refused,
             Ok(Err(_)) => Answer::Broken,
             Ok(Ok(answer)) => match answer.status {
                 202 => Answer::Accepted(receipt(&answer.json())),
                 429 | 503 if answer.header("retry-after").is_some() => Answer::Unavailable,
-                status => {
-                    Answer::Unexpected(status, String::from_utf8_lossy(&answer.body).into_owned())
-                }
+                status => Answer::Unexpected(status, answer.body),
             },
         };
         Attempt {
@@ -179,8 +177,8 @@ pub(crate) async fn publish_for_a_while(
     end: Instant,
     deadline: Instant,
 ) -> Vec<Publish> {
-    // Some senders are less patient than the hook.
-    let patience = Duration::from_millis(if number.is_multiple_of(2) {
+    // Some senders wait less long than the hook.
+    let timeout = Duration::from_millis(if number.is_multiple_of(2) {
         2_500
     } else {
         12_000
@@ -194,7 +192,7 @@ pub(crate) async fn publish_for_a_while(
             publishes.len() + under_way.len()
         );
         let publish = Publish::draw(&mut rng, &target, key);
-        under_way.spawn(send(publish, target, rng.fork(), patience, deadline));
+        under_way.spawn(send(publish, target, rng.fork(), timeout, deadline));
         while let Some(sent) = under_way.try_join_next() {
             publishes.push(sent.unwrap());
         }
@@ -220,21 +218,21 @@ async fn send(
     mut publish: Publish,
     target: Target,
     mut rng: Rng,
-    patience: Duration,
+    timeout: Duration,
     deadline: Instant,
 ) -> Publish {
     let gives_up_soon = rng.u32(0..100) < 8;
     if rng.u32(0..100) < 5 {
         // A sender with a proxy that tries both.
         let both = tokio::join!(
-            publish.attempt(&target, 0, patience),
-            publish.attempt(&target, 1, patience),
+            publish.attempt(&target, 0, timeout),
+            publish.attempt(&target, 1, timeout),
         );
         publish.attempts.extend([both.0, both.1]);
     }
     let mut pause = Duration::from_millis(100);
     while publish.receipt().is_none() {
-        let attempt = publish.attempt(&target, rng.usize(0..2), patience).await;
+        let attempt = publish.attempt(&target, rng.usize(0..2), timeout).await;
         publish.attempts.push(attempt);
         if Instant::now() > deadline || gives_up_soon {
             break;
@@ -247,7 +245,7 @@ async fn send(
     if publish.receipt().is_some() && rng.u32(0..100) < 5 {
         // A sender that forgot that it was answered.
         tokio::time::sleep(Duration::from_millis(rng.u64(100..4_000))).await;
-        let attempt = publish.attempt(&target, rng.usize(0..2), patience).await;
+        let attempt = publish.attempt(&target, rng.usize(0..2), timeout).await;
         publish.attempts.push(attempt);
     }
     publish

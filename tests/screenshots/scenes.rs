@@ -3,12 +3,11 @@
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
-use crate::browser::PASSWORD;
 use crate::camera::{Camera, Extent::*};
 use crate::day;
 use crate::driver::Scripts;
 use crate::stage::{Stage, without_settings};
-use crate::support::{Api, DISTRIBUTION, Database, KEY, Mood, Receiver, SECRET, Sandbox};
+use crate::support::{Api, DISTRIBUTION, Database, KEY, Mood, PASSWORD, Receiver, SECRET, Sandbox};
 
 /// Before anybody has set it up.
 pub(crate) async fn fresh(camera: &Camera) {

@@ -32,7 +32,14 @@ async fn an_attack_leaves_the_owner_able_to_sign_in() {
     // Even the right password is refused where too many wrong ones came from…
     let answer = neighbour.sign_in(PASSWORD).await;
     assert_eq!(answer.status, 429);
-    assert!(answer.header("retry-after").parse::<u32>().unwrap() <= 300);
+    assert!(
+        answer
+            .header("retry-after")
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+            <= 300
+    );
     // …but not from the owner's browser, at the same address, nor from a new one elsewhere.
     assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
     let mut elsewhere = service.browser_at("203.0.113.77");

@@ -16,7 +16,7 @@ async fn publish(service: &Service, key: &str) -> Answer {
         .header("idempotency-key", key)
         .body(Body::from(json!({ "paths": ["/about"] }).to_string()))
         .unwrap();
-    service.send(HOME.parse().unwrap(), request).await
+    service.send(HOME, request).await
 }
 
 fn id_of(answer: &Answer) -> String {
@@ -99,7 +99,7 @@ async fn each_refused_proof_is_logged_once_and_counted() {
             .header("authorization", authorization)
             .body(Body::empty())
             .unwrap();
-        service.send(from.parse().unwrap(), request).await.status
+        service.send(from, request).await.status
     };
     let wrong = "Bearer skycdn_a_token_that_is_wrong";
     assert_eq!(ask("/api/sites/default/invalidations", wrong).await, 401);
@@ -193,7 +193,7 @@ async fn a_proxy_that_is_not_believed_is_spoken_of() {
     let ask_with = async |service: &Service, proxy: &str, header: (&str, &str)| {
         let mut stranger = service.browser_at(proxy);
         stranger
-            .request(http::Method::GET, "/sign-in", &[header], String::new())
+            .request(http::Method::GET, "/sign-in", &[header], "")
             .await;
         let mut owner = service.signed_in(Role::Admin).await;
         let mut editor = service.signed_in(Role::Editor).await;

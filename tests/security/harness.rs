@@ -1,32 +1,17 @@
-//! The service without a network: requests go straight to its router, with the client's address and
-//! the time handed in.
+//! The service of these tests, in which secrets are planted, and who is signed in to it.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use axum::body::{Body, to_bytes};
-use axum::extract::ConnectInfo;
-use axum::response::Response;
-use http::{HeaderMap, Method, Request, header};
-use skycms_cdn::app::App;
-use skycms_cdn::clock::{Clock, ManualClock};
 use skycms_cdn::config::Config;
 use skycms_cdn::store::{Beginning, Role, Session, Source, hash};
-use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
-use tower::ServiceExt as _;
 
-use crate::support::{
-    Cookies, DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, SECRET, form, keep, present,
-};
+use crate::support;
+pub(crate) use crate::support::{Answer, Browser, EMBED_SECRET, HOOK_SECRET, PASSWORD, Service};
+use crate::support::{DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, SECRET};
 
-pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
 pub(crate) const TOKEN: &str = "skycdn_planted_publish_token_of_default";
-pub(crate) const HOOK_SECRET: &str = "whsec_trvPK8nzJOoMnocxYv2hxqF3WDkqn9Ye";
-pub(crate) const EMBED_SECRET: &str = "an embed secret that is long enough";
 pub(crate) const HOME: &str = "192.0.2.10";
 
 /// Every line that any test's service logs, at the most talkative level.
@@ -63,18 +48,9 @@ impl Write for Log {
     }
 }
 
-pub(crate) struct Service {
-    /// Holds what runs in the background.
-    _app: App,
-    pub(crate) state: AppState,
-    pub(crate) router: axum::Router,
-    pub(crate) time: ManualClock,
-    pub(crate) database: Database,
-}
-
 /// A configuration that works, changed by `more`; an empty value is not set.
 pub(crate) fn config(database: &Database, more: &[(&str, &str)]) -> Config {
-    let mut variables: BTreeMap<&str, &str> = [
+    let working = [
         ("LISTEN_ADDR", "127.0.0.1:0"),
         ("DATABASE_URL", database.url.as_str()),
         ("ENCRYPTION_KEY", ENCRYPTION_KEY),
@@ -87,10 +63,13 @@ pub(crate) fn config(database: &Database, more: &[(&str, &str)]) -> Config {
         ("CloudFront__DistributionId", DISTRIBUTION),
         ("CloudFront__AccessKeyId", KEY),
         ("CloudFront__SecretAccessKey", SECRET),
-    ]
-    .into();
-    variables.extend(more.iter().copied());
-    Config::from_variables(|name| variables.get(name).map(OsString::from)).unwrap()
+    ];
+    let variables = working.iter().chain(more);
+    support::config(
+        &variables
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    )
 }
 
 impl Service {
@@ -109,41 +88,23 @@ impl Service {
 
     pub(crate) async fn start_as(database: Database, config: &Config) -> Self {
         LazyLock::force(&LOG);
-        let (clock, time) = Clock::manual(OffsetDateTime::now_utc());
-        let app = App::start(config, clock).await.unwrap();
-        let state = app.state().clone();
-        Self {
-            router: web::router(&state),
-            _app: app,
-            state,
-            time,
-            database,
-        }
-    }
-
-    /// Answers one request, without a connection.
-    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
-        self.router.clone().oneshot(request).await.unwrap()
+        Self::of(database, config, OffsetDateTime::now_utc()).await
     }
 
     pub(crate) fn now(&self) -> i64 {
         self.state.clock.now().unix_timestamp()
     }
 
-    pub(crate) fn browser(&self) -> Browser<'_> {
+    pub(crate) fn browser(&self) -> Browser {
         self.browser_at(HOME)
     }
 
-    pub(crate) fn browser_at(&self, address: &str) -> Browser<'_> {
-        Browser {
-            service: self,
-            address: address.parse().unwrap(),
-            cookies: Cookies::new(),
-        }
+    pub(crate) fn browser_at(&self, address: &str) -> Browser {
+        Browser::inside(&self.router, address)
     }
 
     /// A browser of somebody who is signed in.
-    pub(crate) async fn signed_in(&self, role: Role) -> Browser<'_> {
+    pub(crate) async fn signed_in(&self, role: Role) -> Browser {
         let source = match role {
             Role::Admin => Source::Password,
             Role::Editor => Source::SkyCms,
@@ -175,99 +136,6 @@ impl Service {
         let name = self.state.public.cookie_name("session");
         browser.cookies.insert(name, token);
         browser
-    }
-
-    pub(crate) async fn send(&self, address: IpAddr, mut request: Request<Body>) -> Answer {
-        request
-            .extensions_mut()
-            .insert(ConnectInfo(SocketAddr::new(address, 40_000)));
-        let answer = self.answer(request).await;
-        let (parts, body) = answer.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: String::from_utf8(bytes.to_vec()).unwrap(),
-        }
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-    }
-
-    pub(crate) fn location(&self) -> &str {
-        self.header("location")
-    }
-}
-
-/// Keeps cookies, and says where its forms come from.
-#[derive(Clone)]
-pub(crate) struct Browser<'a> {
-    service: &'a Service,
-    address: IpAddr,
-    pub(crate) cookies: Cookies,
-}
-
-impl Browser<'_> {
-    pub(crate) async fn get(&mut self, path: &str) -> Answer {
-        self.request(Method::GET, path, &[], String::new()).await
-    }
-
-    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        self.post_with(path, &[("sec-fetch-site", "same-origin")], fields)
-            .await
-    }
-
-    pub(crate) async fn post_with(
-        &mut self,
-        path: &str,
-        headers: &[(&str, &str)],
-        fields: &[(&str, &str)],
-    ) -> Answer {
-        self.request(Method::POST, path, headers, form(fields))
-            .await
-    }
-
-    pub(crate) async fn sign_in(&mut self, password: &str) -> Answer {
-        let prefix = &self.service.state.public.prefix;
-        let path = format!("{prefix}/sign-in");
-        self.post(&path, &[("username", "admin"), ("password", password)])
-            .await
-    }
-
-    pub(crate) async fn request(
-        &mut self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: String,
-    ) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        for (name, value) in headers {
-            request.headers_mut().unwrap().insert(
-                http::HeaderName::try_from(*name).unwrap(),
-                value.parse().unwrap(),
-            );
-        }
-        let mut request = request.body(Body::from(body)).unwrap();
-        present(&self.cookies, request.headers_mut());
-        let answer = self.service.send(self.address, request).await;
-        keep(&mut self.cookies, &answer.headers);
-        answer
     }
 }
 

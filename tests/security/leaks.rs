@@ -200,7 +200,7 @@ async fn full_run(service: &Service, endpoint: &str) -> Outputs {
     ] {
         let answer = service
             .browser()
-            .request(Method::GET, path, &headers, String::new())
+            .request(Method::GET, path, &headers, "")
             .await;
         answers.push((path.to_owned(), answer));
     }
@@ -221,9 +221,7 @@ async fn full_run(service: &Service, endpoint: &str) -> Outputs {
     let bearer = format!("Bearer {METRICS_TOKEN}");
     let headers = [("authorization", bearer.as_str())];
     let mut scraper = service.browser();
-    let metrics = scraper
-        .request(Method::GET, "/metrics", &headers, String::new())
-        .await;
+    let metrics = scraper.request(Method::GET, "/metrics", &headers, "").await;
     assert_eq!(metrics.status, 200);
     answers.push(("the metrics".to_owned(), metrics));
     let sent = answers

@@ -9,7 +9,7 @@ use time::Duration;
 use crate::harness::{Answer, Browser, PASSWORD, Service, dump};
 
 /// The secret that the page offers.
-async fn offered(owner: &mut Browser<'_>) -> SecretString {
+async fn offered(owner: &mut Browser) -> SecretString {
     let page = owner.get("/password/second-step").await.body;
     let (_, rest) = page.split_once("name=\"secret\" value=\"").unwrap();
     SecretString::from(rest.split_once('"').unwrap().0)
@@ -35,7 +35,7 @@ fn code(service: &Service, secret: &SecretString) -> String {
     format!("{:06}", (number & 0x7fff_ffff) % 1_000_000)
 }
 
-async fn sign_in(browser: &mut Browser<'_>, code: &str) -> Answer {
+async fn sign_in(browser: &mut Browser, code: &str) -> Answer {
     let fields = [
         ("username", "admin"),
         ("password", PASSWORD),
@@ -55,7 +55,7 @@ async fn a_code_is_asked_for_and_works_once() {
     let picture = STANDARD.decode(picture.split('"').next().unwrap()).unwrap();
     assert!(String::from_utf8(picture).unwrap().ends_with("</svg>"));
     let first = code(&service, &secret);
-    let on = async |owner: &mut Browser<'_>, password: &str, code: &str| {
+    let on = async |owner: &mut Browser, password: &str, code: &str| {
         let fields = [
             ("secret", secret.expose_secret()),
             ("current_password", password),

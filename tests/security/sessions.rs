@@ -20,7 +20,7 @@ async fn signs_in_and_out() {
 
     let answer = browser.sign_in(PASSWORD).await;
     assert_eq!((answer.status, answer.location()), (303, "/activity"));
-    let cookie = answer.header("set-cookie").to_owned();
+    let cookie = answer.header("set-cookie").unwrap().to_owned();
     assert!(
         cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
         "{cookie}"
@@ -50,7 +50,7 @@ async fn cookies_are_bound_to_their_origin() {
     ] {
         let service = Service::start_with(&[("PUBLIC_URL", public)]).await;
         let answer = service.browser().sign_in(PASSWORD).await;
-        let cookie = answer.header("set-cookie");
+        let cookie = answer.header("set-cookie").unwrap();
         assert!(cookie.starts_with(&format!("{name}=")), "{cookie}");
         assert!(cookie.contains("; Secure"), "{cookie}");
         assert!(cookie.split("; ").any(|part| part == path), "{cookie}");
@@ -205,7 +205,7 @@ async fn a_session_of_skycms_ends_with_the_secret_that_vouched_for_it() {
         ("", 303),
     ] {
         let again = restarted(&service, &[("EMBED_JWT_SECRET", secret)]).await;
-        let on = |browser: &Browser<'_>| {
+        let on = |browser: &Browser| {
             let mut there = again.browser();
             there.cookies = browser.cookies.clone();
             there

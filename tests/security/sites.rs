@@ -45,7 +45,7 @@ fn site(service: &Service, name: &str) -> SiteId {
 }
 
 /// The browser of somebody SkyCMS sends, for these sites.
-async fn sent<'a>(service: &'a Service, role: &str, sites: Value) -> (Browser<'a>, Answer) {
+async fn sent(service: &Service, role: &str, sites: Value) -> (Browser, Answer) {
     let mut claims = claims(service, role);
     if !sites.is_null() {
         claims["sites"] = sites;
@@ -64,7 +64,7 @@ async fn publish(service: &Service, name: &str, token: &str) -> Answer {
             json!({ "paths": ["/secret-plans"] }).to_string(),
         ))
         .unwrap();
-    service.send(HOME.parse().unwrap(), request).await
+    service.send(HOME, request).await
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn an_administrator_of_one_site_changes_nothing_of_another() {
 }
 
 /// What a browser hears at that address.
-async fn events(service: &Service, browser: &Browser<'_>, path: &str) -> Body {
+async fn events(service: &Service, browser: &Browser, path: &str) -> Body {
     let cookies = browser.cookies.iter().map(|(n, v)| format!("{n}={v}"));
     let request = Request::get(path)
         .header("cookie", cookies.collect::<Vec<_>>().join("; "))

@@ -18,7 +18,7 @@ async fn service_with(skycms: &SkyCms, more: &[(&str, &str)]) -> Service {
     Service::start_with(&[&variables, more].concat()).await
 }
 
-fn signed_in<'a>(service: &'a Service, session: &str) -> Browser<'a> {
+fn signed_in(service: &Service, session: &str) -> Browser {
     let mut browser = service.browser();
     browser.cookies = [
         ("CosmosAuthCookie".into(), session.into()),

@@ -23,7 +23,7 @@ use tokio::process::Command;
 
 use crate::proxy::{Prefix, Proxy};
 use crate::support::{
-    DISTRIBUTION, Database, Front, PATIENCE, Replica, Sandbox, eventually, free_port, variables,
+    DISTRIBUTION, Database, Front, Replica, Sandbox, TIMEOUT, eventually, free_port, variables,
 };
 
 const ACCESS_KEY: &str = "SKYCSENDERSKEY000001";
@@ -106,7 +106,7 @@ impl Bench {
                 .env("SSL_CERT_FILE", authority)
                 .env("PROXY_PORT", port.to_string());
         }
-        let output = tokio::time::timeout(PATIENCE, command.output())
+        let output = tokio::time::timeout(TIMEOUT, command.output())
             .await
             .unwrap()
             .unwrap();
@@ -183,7 +183,7 @@ async fn rust_sdk_sends() {
         .wait_until_invalidation_completed()
         .distribution_id(DISTRIBUTION)
         .id(&id)
-        .wait(PATIENCE)
+        .wait(TIMEOUT)
         .await
         .unwrap();
     println!("{id}");

@@ -7,7 +7,7 @@ use crate::support::Browser;
 
 /// The first column of paths that the table has, newest first.
 async fn paths(browser: &mut Browser, query: &str) -> Vec<String> {
-    let table = browser.get(&format!("/activity.csv{query}")).await.text();
+    let table = browser.get(&format!("/activity.csv{query}")).await.body;
     let rows = table.lines().skip(1);
     rows.map(|row| row.split("\",\"").nth(5).unwrap().to_owned())
         .collect()
@@ -55,17 +55,17 @@ async fn pages_of_days_lead_to_their_neighbours() {
     service.api.publish_path("/of-the-next-day").await;
     let mut admin = admin(&service).await;
     let page = admin.get("/activity?from=2026-11-23&to=2026-11-23").await;
-    let page = page.text();
+    let page = page.body;
     assert!(page.contains("/old-39") && !page.contains("/of-the-next-day"));
     assert!(!page.contains("rel=\"prev\""), "{page}");
     let (_, older) = page.split_once("/activity?before=").unwrap();
     let older = older.split('"').next().unwrap().replace("&amp;", "&");
     assert!(older.contains("from=2026-11-23"), "{older}");
-    let page = admin.get(&format!("/activity?before={older}")).await.text();
+    let page = admin.get(&format!("/activity?before={older}")).await.body;
     assert!(page.contains("/old-0"), "{page}");
     let (_, newer) = page.split_once("/activity?after=").unwrap();
     let newer = newer.split('"').next().unwrap().replace("&amp;", "&");
-    let page = admin.get(&format!("/activity?after={newer}")).await.text();
+    let page = admin.get(&format!("/activity?after={newer}")).await.body;
     assert!(page.contains("/old-39") && !page.contains("/of-the-next-day"));
 }
 
@@ -78,7 +78,7 @@ async fn each_row_says_who_or_what_published() {
     admin.post("/purge", &form("/by-hand")).await;
     let mut editor = sent(&service, "Editors", &["default"]).await;
     editor.post("/purge", &form("/by-ada")).await;
-    let page = editor.get("/activity").await.text();
+    let page = editor.get("/activity").await.body;
     for words in [
         "token PUBLISH_TOKEN",
         "by admin",
@@ -91,7 +91,7 @@ async fn each_row_says_who_or_what_published() {
         table.header("content-type"),
         Some("text/csv; charset=utf-8")
     );
-    let table = table.text();
+    let table = table.body;
     for words in [
         "\"token PUBLISH_TOKEN\"",
         "\"user admin\"",

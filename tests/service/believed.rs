@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::{Browser, Stepped, send};
-
-const PASSWORD: &str = "violet ladder under the bridge";
+use crate::support::{Browser, PASSWORD, Stepped, send};
 
 impl Stepped {
     async fn dry_run(&self) -> Value {
@@ -21,11 +19,8 @@ impl Stepped {
 
     /// The overview as a reader sees it: the words without the marks, and white space as one space.
     async fn overview(&self) -> String {
-        let mut browser = Browser::new(&self.api.base);
-        let fields = [("username", "admin"), ("password", PASSWORD)];
-        assert_eq!(browser.post("/sign-in", &fields).await.status, 303);
-        let page = browser.get("/activity").await;
-        let page = String::from_utf8(page.body.to_vec()).unwrap();
+        let mut admin = Browser::signed_in(&self.api.base).await;
+        let page = admin.get("/activity").await.body;
         let from = page.find("<section class=\"overview\"").unwrap();
         let to = from + page[from..].find("</section>").unwrap();
         let words: String = page[from..to]
@@ -39,7 +34,7 @@ impl Stepped {
 
     async fn metrics(&self) -> String {
         let answer = self.api.get("/metrics", &[("authorization", "")]).await;
-        String::from_utf8(answer.body.to_vec()).unwrap()
+        answer.body
     }
 }
 

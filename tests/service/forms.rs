@@ -18,15 +18,15 @@ fn between<'a>(html: &'a str, before: &str, after: &str) -> &'a str {
 async fn a_second_press_shows_what_came_of_the_first() {
     let service = service(&[("PUBLISH_TOKEN", "")]).await;
     let mut admin = admin(&service).await;
-    let page = admin.get("/settings/cdn/hook").await.text();
+    let page = admin.get("/settings/cdn/hook").await.body;
     let once = between(&page, "name=\"once\" value=\"", "\"").to_owned();
     let shown = |html: String| between(&html, "id=\"reveal-1\"", "</pre>").to_owned();
 
     let new = [("name", "GitHub Actions"), ("once", once.as_str())];
-    let first = shown(admin.post("/settings/cdn/tokens", &new).await.text());
-    let second = shown(admin.post("/settings/cdn/tokens", &new).await.text());
+    let first = shown(admin.post("/settings/cdn/tokens", &new).await.body);
+    let second = shown(admin.post("/settings/cdn/tokens", &new).await.body);
     assert_eq!(first, second);
-    let page = admin.get("/settings/cdn/hook").await.text();
+    let page = admin.get("/settings/cdn/hook").await.body;
     assert_eq!(page.matches("<b>GitHub Actions</b>").count(), 1);
     // Another form with the same name is refused, beside the field.
     let answer = admin
@@ -35,7 +35,7 @@ async fn a_second_press_shows_what_came_of_the_first() {
     assert_eq!(answer.status, 422);
     assert!(
         answer
-            .text()
+            .body
             .contains("There is a token called “GitHub Actions” already.")
     );
 
@@ -46,9 +46,9 @@ async fn a_second_press_shows_what_came_of_the_first() {
         ("publish.failed", "on"),
         ("once", once.as_str()),
     ];
-    let first = shown(admin.post(endpoints, &new).await.text());
-    assert_eq!(shown(admin.post(endpoints, &new).await.text()), first);
-    let told = admin.get(endpoints).await.text();
+    let first = shown(admin.post(endpoints, &new).await.body);
+    assert_eq!(shown(admin.post(endpoints, &new).await.body), first);
+    let told = admin.get(endpoints).await.body;
     assert_eq!(
         told.matches("/switch-on").count() + told.matches("/test\"").count(),
         1
@@ -60,21 +60,21 @@ async fn a_second_press_shows_what_came_of_the_first() {
         ("remove", "Remove the endpoint"),
     ] {
         let path = format!("{endpoints}/{id}/{what}");
-        let asked = admin.post(&path, &[]).await.text();
+        let asked = admin.post(&path, &[]).await.body;
         assert!(asked.contains(question), "{asked}");
-        assert!(admin.get(endpoints).await.text().contains(id));
+        assert!(admin.get(endpoints).await.body.contains(id));
         let sure = [("confirmed", "yes"), ("once", what)];
         let answer = admin.post(&path, &sure).await;
         assert!([200, 303].contains(&answer.status), "{what}");
     }
-    assert!(!admin.get(endpoints).await.text().contains(id));
+    assert!(!admin.get(endpoints).await.body.contains(id));
 
     let (before, _) = page.split_once("/reveal\"").unwrap();
     let (_, reveal) = before.rsplit_once('"').unwrap();
     let reveal = format!("{reveal}/reveal");
     let press = [("once", once.as_str())];
-    let first = shown(admin.post(&reveal, &press).await.text());
-    assert_eq!(shown(admin.post(&reveal, &press).await.text()), first);
+    let first = shown(admin.post(&reveal, &press).await.body);
+    assert_eq!(shown(admin.post(&reveal, &press).await.body), first);
     assert_eq!(
         admin
             .post(&reveal, &[("once", "another form")])
@@ -123,7 +123,7 @@ async fn an_empty_secret_keeps_the_one_in_use() {
         admin
             .get(page)
             .await
-            .text()
+            .body
             .contains("The draft failed its test")
     );
     // The draft as it is: asked about, since it has just failed.
@@ -131,11 +131,7 @@ async fn an_empty_secret_keeps_the_one_in_use() {
         .post(page, &settings(DISTRIBUTION, wrong, "save"))
         .await;
     assert_eq!(failed.status, 200);
-    assert!(
-        failed
-            .text()
-            .contains("Use settings that failed their test?")
-    );
+    assert!(failed.body.contains("Use settings that failed their test?"));
     let saved = admin.post(page, &settings(DISTRIBUTION, "", "save")).await;
     assert_eq!(saved.header("location"), Some("/settings/cdn?done=saved"));
     service.publish_and_run("/about").await;
@@ -149,7 +145,7 @@ async fn an_empty_secret_keeps_the_one_in_use() {
         discarded.header("location"),
         Some("/settings/cdn?done=discarded")
     );
-    assert!(!admin.get(page).await.text().contains("Draft"));
+    assert!(!admin.get(page).await.body.contains("Draft"));
 }
 
 #[tokio::test]
@@ -166,7 +162,7 @@ async fn a_secret_beside_a_mistake_is_kept_for_some_minutes() {
         .post(page, &settings("no such thing!", SECRET, "save"))
         .await;
     assert_eq!(mistaken.status, 422);
-    let html = mistaken.text();
+    let html = mistaken.body;
     assert!(html.contains("<title>Error: ") && !html.contains(SECRET));
     let kept = between(&html, "name=\"kept_secret\" value=\"", "\"");
     let mut right = settings(DISTRIBUTION, "", "save").to_vec();
@@ -192,7 +188,7 @@ async fn two_tabs_overwrite_nothing_unseen() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     let page = "/settings/cdn/policy";
-    let html = admin.get(page).await.text();
+    let html = admin.get(page).await.body;
     let version = between(&html, "name=\"version\" value=\"", "\"").to_owned();
     let limit = [
         ("policy", "exact"),
@@ -204,17 +200,17 @@ async fn two_tabs_overwrite_nothing_unseen() {
     let policy = [("policy", "economical"), ("version", version.as_str())];
     let conflict = admin.post(page, &policy).await;
     assert_eq!(conflict.status, 422);
-    let html = conflict.text();
+    let html = conflict.body;
     assert!(html.contains("Somebody else has saved these settings"));
     assert!(html.contains("<dd>2,000</dd>") && html.contains("value=\"economical\" checked"));
-    assert!(admin.get(page).await.text().contains("value=\"2000\""));
+    assert!(admin.get(page).await.body.contains("value=\"2000\""));
     // Submitted again, it replaces what was shown.
     let version = between(&html, "name=\"version\" value=\"", "\"").to_owned();
     let policy = [("policy", "economical"), ("version", version.as_str())];
     assert_eq!(admin.post(page, &policy).await.status, 303);
 
     let page = "/settings/cdn/publishing";
-    let html = admin.get(page).await.text();
+    let html = admin.get(page).await.body;
     let version = between(&html, "name=\"version\" value=\"", "\"").to_owned();
     let hosts = [("hosts", "www.example.com"), ("version", version.as_str())];
     assert_eq!(admin.post(page, &hosts).await.status, 303);
@@ -246,16 +242,10 @@ async fn what_was_not_purged_is_named() {
         (&publish["state"], &publish["failed_items"]),
         (&json!("failed"), &json!(["/bad"]))
     );
-    let html = admin.get(&format!("/activity/{id}")).await.text();
+    let html = admin.get(&format!("/activity/{id}")).await.body;
     assert!(html.contains("Partly purged") && html.contains("<title>Failed: "));
     assert!(between(&html, "id=\"failed-title\"", "</ul>").contains("<code>/bad</code>"));
-    assert!(
-        admin
-            .get("/activity")
-            .await
-            .text()
-            .contains("Partly purged")
-    );
+    assert!(admin.get("/activity").await.body.contains("Partly purged"));
 
     let again = admin.post(&format!("/activity/{id}/retry"), &[]).await;
     let again = again.header("location").unwrap().to_owned();
@@ -263,14 +253,14 @@ async fn what_was_not_purged_is_named() {
         admin
             .get(&format!("/activity/{id}"))
             .await
-            .text()
+            .body
             .contains(&format!("href=\"{again}\""))
     );
     assert!(
         admin
             .get(&again)
             .await
-            .text()
+            .body
             .contains(&format!("href=\"/activity/{id}\""))
     );
 }
@@ -288,7 +278,7 @@ async fn a_reached_limit_is_named() {
     service.publish_and_run("/one").await;
     let id = service.publish_and_run("/two").await;
     for page in ["/activity", &format!("/activity/{id}"), "/purge"] {
-        let html = admin.get(page).await.text();
+        let html = admin.get(page).await.body;
         assert!(
             html.contains("The monthly limit is reached") && html.contains("Change the limit"),
             "{page}"
@@ -300,7 +290,7 @@ async fn a_reached_limit_is_named() {
         admin
             .post("/purge", &preview)
             .await
-            .text()
+            .body
             .contains("This waits until 1 December 2026")
     );
 }
@@ -320,21 +310,21 @@ async fn what_is_searched_is_read_as_what_is_published() {
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("path", typed)
             .finish();
-        let html = admin.get(&format!("/activity?{query}")).await.text();
+        let html = admin.get(&format!("/activity?{query}")).await.body;
         assert!(html.contains(&id), "{typed}");
         assert!(html.contains("<code>/über-uns</code>"));
     }
     let html = admin
         .get("/activity?page=https%3A%2F%2Fwww.example.com%2F%C3%BCber-uns")
         .await
-        .text();
+        .body;
     let live = between(&html, "id=\"live\"", "</section>");
     assert!(
         live.contains(&format!("/activity/{id}")) && live.contains("Not everywhere yet"),
         "{live}"
     );
     service.publish_and_run("/*").await;
-    let html = admin.get("/activity?page=%2Fnever-published").await.text();
+    let html = admin.get("/activity?page=%2Fnever-published").await.body;
     assert!(between(&html, "id=\"live\"", "</section>").contains("It was last published"));
 }
 
@@ -347,7 +337,7 @@ async fn what_a_sender_got_wrong_is_said() {
             .api
             .request(http::Method::POST, &path, headers, body.to_owned());
         let answer = crate::support::send(request).await;
-        (answer.status, answer.text())
+        (answer.status, answer.body)
     };
     let body = r#"{"paths": ["/about"]}"#;
     for query in ["?dryRun=true", "?dry-run=true", "?wait=5"] {
@@ -387,7 +377,7 @@ async fn long_lists_are_shown_page_by_page_and_pages_stay_small() {
         parts += admin.get(&format!("/static/{part}")).await.body.len();
     }
     let mut small = async |path: &str| {
-        let page = admin.get(path).await.text();
+        let page = admin.get(path).await.body;
         let bytes = page.len() + parts;
         assert!(bytes < 60_000, "{path}: {bytes} bytes");
         page

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::support::{
-    Database, ENCRYPTION_KEY, KEY, Replica, SECRET, Sandbox, Stepped, eventually, send, variables,
+    Browser, DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, PASSWORD, Replica, SECRET, Sandbox,
+    Stepped, eventually, variables,
 };
 
 /// A publish that goes through, and the log of a service with these variables.
@@ -110,60 +111,28 @@ async fn a_refusal_is_logged_with_code_and_message() {
 
 #[tokio::test]
 async fn save_and_test_is_counted() {
-    let password = "violet ladder under the bridge";
-    let service = Stepped::start_with(&[("ADMIN_PASSWORD", password)]).await;
-    let form = |fields: &[(&str, &str)]| {
-        url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
-            .finish()
-    };
-    let post = |path: &str, cookie: &str, body: String| {
-        let headers = [
-            ("authorization", ""),
-            ("content-type", "application/x-www-form-urlencoded"),
-            ("cookie", cookie),
-        ];
-        send(
-            service
-                .api
-                .request(http::Method::POST, path, &headers, body),
-        )
-    };
-    let signed_in = post(
-        "/sign-in",
-        "",
-        form(&[("username", "admin"), ("password", password)]),
-    )
-    .await;
-    assert_eq!(signed_in.status, 303);
-    let cookies: Vec<&str> = signed_in
-        .headers
-        .get_all("set-cookie")
-        .iter()
-        .filter_map(|cookie| cookie.to_str().unwrap().split(';').next())
-        .collect();
-    let fields = form(&[
-        ("distribution_id", crate::support::DISTRIBUTION),
+    let service = Stepped::start_with(&[("ADMIN_PASSWORD", PASSWORD)]).await;
+    let mut admin = Browser::signed_in(&service.api.base).await;
+    let fields = [
+        ("distribution_id", DISTRIBUTION),
         ("access_key_id", KEY),
         ("secret_access_key", SECRET),
         ("region", "us-east-1"),
         ("action", "save_and_test"),
-    ]);
-    assert_eq!(
-        post("/settings/cdn", &cookies.join("; "), fields)
-            .await
-            .status,
-        303
-    );
+    ];
+    assert_eq!(admin.post("/settings/cdn", &fields).await.status, 303);
     let metrics = service.api.get("/metrics", &[("authorization", "")]).await;
-    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
     for (operation, outcome) in [
         ("CreateInvalidation", "accepted"),
         ("GetInvalidation", "completed"),
     ] {
         let labels = format!("{{operation=\"{operation}\",outcome=\"{outcome}\"}}");
         let series = format!("skycms_cdn_cloudfront_requests_total{labels} 1\n");
-        assert!(metrics.contains(&series), "{series} in\n{metrics}");
+        assert!(
+            metrics.body.contains(&series),
+            "{series} in\n{}",
+            metrics.body
+        );
     }
 }
 

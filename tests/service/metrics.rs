@@ -86,7 +86,7 @@ async fn metrics(service: &Stepped) -> BTreeMap<String, Family> {
         answer.header("content-type"),
         Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
     );
-    parse(std::str::from_utf8(&answer.body).unwrap())
+    parse(&answer.body)
 }
 
 const NAMES: [(&str, &str); 16] = [

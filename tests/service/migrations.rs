@@ -10,12 +10,11 @@ use std::path::Path;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::Method;
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::support::{Database, ENCRYPTION_KEY, Sandbox, Stepped, send};
+use crate::support::{Browser, Database, ENCRYPTION_KEY, Sandbox, Stepped};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -377,18 +376,8 @@ async fn sign_and_publish(service: &Stepped) -> u16 {
 
 /// The pages show the rows to who signs in with the password of then.
 async fn assert_pages(service: &Stepped) {
-    let form = [
-        ("authorization", ""),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ];
-    let body = format!("username=admin&password={PASSWORD}");
-    let answer = send(service.api.request(Method::POST, "/sign-in", &form, body)).await;
-    assert_eq!(answer.status, 303, "{answer:?}");
-    let cookies = answer.headers.get_all("set-cookie").iter();
-    let cookies: Vec<&str> = cookies
-        .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
-        .collect();
-    let cookie = cookies.join("; ");
+    let mut admin = Browser::new(&service.api.base);
+    assert_eq!(admin.sign_in(PASSWORD).await.status, 303);
     let pages = [
         ("/activity", "/unconfirmed"),
         ("/activity?state=failed", "/failed"),
@@ -403,9 +392,8 @@ async fn assert_pages(service: &Stepped) {
         ("/audit", "E2SANDBOX0CDN1: passed, and in force"),
     ];
     for (path, text) in pages {
-        let headers = [("authorization", ""), ("cookie", cookie.as_str())];
-        let page = service.api.get(path, &headers).await;
-        let html = String::from_utf8_lossy(&page.body);
+        let page = admin.get(path).await;
+        let html = &page.body;
         assert_eq!(page.status, 200, "{path}: {html}");
         assert!(html.contains(text), "{path} does not show {text}: {html}");
     }

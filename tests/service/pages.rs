@@ -9,21 +9,17 @@ use time::{Duration, OffsetDateTime};
 
 use crate::faults::{create, lose_answer};
 use crate::support::{
-    Answer, Browser, DISTRIBUTION, Database, KEY, SECRET, Sandbox, Stepped, assert_shown, policy,
+    Answer, Browser, DISTRIBUTION, Database, EMBED_SECRET, HOOK_SECRET, KEY, PASSWORD, SECRET,
+    Sandbox, Stepped, assert_shown, policy,
 };
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
-pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
-const EMBED_SECRET: &str = "an embed secret that is long enough";
 
 pub(crate) async fn service(more: &[(&str, &str)]) -> Stepped {
     let variables = [
         ("ADMIN_PASSWORD", PASSWORD),
         ("EMBED_JWT_SECRET", EMBED_SECRET),
-        (
-            "PUBLISH_HOOK_SECRET",
-            "whsec_trvPK8nzJOoMnocxYv2hxqF3WDkqn9Ye",
-        ),
+        ("PUBLISH_HOOK_SECRET", HOOK_SECRET),
     ];
     let variables: Vec<_> = variables.iter().chain(more).copied().collect();
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
@@ -33,11 +29,7 @@ pub(crate) async fn service(more: &[(&str, &str)]) -> Stepped {
 }
 
 pub(crate) async fn admin(service: &Stepped) -> Browser {
-    let mut browser = Browser::new(&service.api.base);
-    let fields = [("username", "admin"), ("password", PASSWORD)];
-    let answer = browser.post("/sign-in", &fields).await;
-    assert_eq!(answer.status, 303);
-    browser
+    Browser::signed_in(&service.api.base).await
 }
 
 /// Somebody SkyCMS sends, for these sites.
@@ -229,7 +221,7 @@ async fn publishing_spending_tokens_and_secrets_have_forms() {
     let policy = "/settings/cdn/policy?done=policy";
     get(&mut admin, "spending", policy).await;
     get(&mut admin, "hook", "/settings/cdn/hook").await;
-    let html = admin.get("/settings/cdn/hook").await.text();
+    let html = admin.get("/settings/cdn/hook").await.body;
     for (kind, action) in [
         ("token", "reveal"),
         ("secret", "reveal"),
@@ -375,7 +367,7 @@ async fn a_key_that_may_not_ask_is_reported_on_every_page() {
     get(&mut admin, "unasked-publish", &format!("/activity/{id}")).await;
     for page in ["/activity", "/purge", "/settings/cdn"] {
         let answer = admin.get(page).await;
-        let html = String::from_utf8_lossy(&answer.body);
+        let html = answer.body;
         assert!(
             html.contains("Completion cannot be confirmed"),
             "{page}: {html}"
@@ -393,7 +385,7 @@ async fn editors_are_led_to_no_page_that_refuses_them() {
     directory.refresh(store).await.unwrap();
     let publish = format!("/activity/{id}");
     for page in ["/activity", "/purge", "/help", &publish] {
-        let html = editor.get(page).await.text();
+        let html = editor.get(page).await.body;
         assert!(
             page == "/help" || html.contains("An administrator can fix this"),
             "{page}"

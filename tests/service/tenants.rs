@@ -4,8 +4,8 @@
 use skycms_cdn::domain::{Credentials, Settings, SettingsForm};
 use skycms_cdn::store::{SiteId, Slot};
 
-use crate::pages::{PASSWORD, admin};
-use crate::support::{Api, DISTRIBUTION, KEY, Stepped, policy, settings};
+use crate::pages::admin;
+use crate::support::{Api, DISTRIBUTION, KEY, PASSWORD, Stepped, policy, settings};
 
 const SHOPS_DISTRIBUTION: &str = "E2SHOP00000000";
 const SHOPS_KEY: &str = "AKIASHOP000000000001";
@@ -90,7 +90,7 @@ async fn tests_of_a_typed_key_take_none_of_its_owners_rate() {
     ];
     for _ in 0..6 {
         let answer = admin.post("/sites/shop/settings/cdn", &form).await;
-        assert_eq!(answer.status, 303, "{}", answer.text());
+        assert_eq!(answer.status, 303, "{}", answer.body);
     }
     let outcomes = service.sandbox.outcomes().await;
     let refused = outcomes

@@ -1,61 +1,139 @@
 //! A browser without a screen: it keeps cookies and says where its forms come from.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, header};
+use tower::ServiceExt as _;
 
-use super::{Answer, send};
-
-/// By their names.
-pub(crate) type Cookies = BTreeMap<String, String>;
+use super::{Answer, PASSWORD, send};
 
 /// What one person's browser knows of a service.
 #[derive(Clone, Debug)]
 pub(crate) struct Browser {
-    base: String,
-    pub(crate) cookies: Cookies,
+    way: Way,
+    /// By their names.
+    pub(crate) cookies: BTreeMap<String, String>,
+}
+
+/// How it reaches the service.
+#[derive(Clone, Debug)]
+enum Way {
+    /// Over the network, where the service is below this address.
+    Network(String),
+    /// Straight to its router, as from this address.
+    Router(axum::Router, SocketAddr),
 }
 
 impl Browser {
     pub(crate) fn new(base: &str) -> Self {
         Self {
-            base: base.to_owned(),
-            cookies: Cookies::new(),
+            way: Way::Network(base.to_owned()),
+            cookies: BTreeMap::new(),
+        }
+    }
+
+    /// The administrator's, who is signed in.
+    pub(crate) async fn signed_in(base: &str) -> Self {
+        let mut browser = Self::new(base);
+        assert_eq!(browser.sign_in(PASSWORD).await.status, 303);
+        browser
+    }
+
+    /// One at `address`, without a network.
+    pub(crate) fn inside(router: &axum::Router, address: &str) -> Self {
+        let peer = SocketAddr::new(address.parse().unwrap(), 40_000);
+        Self {
+            way: Way::Router(router.clone(), peer),
+            cookies: BTreeMap::new(),
         }
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
-        self.request(Method::GET, path, &[], Body::empty()).await
+        self.request(Method::GET, path, &[], "").await
     }
 
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let headers = [
-            ("content-type", "application/x-www-form-urlencoded"),
-            ("sec-fetch-site", "same-origin"),
-        ];
-        self.request(Method::POST, path, &headers, form(fields).into())
+        self.post_with(path, &[("sec-fetch-site", "same-origin")], fields)
             .await
     }
 
+    pub(crate) async fn post_with(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        self.request(Method::POST, path, headers, form(fields))
+            .await
+    }
+
+    /// As the administrator.
+    pub(crate) async fn sign_in(&mut self, password: &str) -> Answer {
+        self.post("/sign-in", &[("username", "admin"), ("password", password)])
+            .await
+    }
+
+    /// Anything else; its body is a form, unless a header says what it is.
     pub(crate) async fn request(
         &mut self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
-        body: Body,
+        body: impl Into<Body>,
     ) -> Answer {
+        let base = match &self.way {
+            Way::Network(base) => base,
+            Way::Router(..) => "",
+        };
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.base));
+            .uri(format!("{base}{path}"))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body.into())
+            .unwrap();
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            let name: http::HeaderName = name.parse().unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
         }
-        let mut request = request.body(body).unwrap();
-        present(&self.cookies, request.headers_mut());
-        let answer = send(request).await;
-        keep(&mut self.cookies, &answer.headers);
+        if !self.cookies.is_empty() {
+            let cookies = self.cookies.iter();
+            let pairs: Vec<_> = cookies
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            let all = pairs.join("; ").parse().unwrap();
+            request.headers_mut().insert(header::COOKIE, all);
+        }
+        let answer = self.send(request).await;
+        self.keep(&answer.headers);
         answer
+    }
+
+    /// Keeps the cookies of an answer, and forgets those that it ends.
+    fn keep(&mut self, headers: &HeaderMap) {
+        for cookie in headers.get_all(header::SET_COOKIE) {
+            let cookie = cookie::Cookie::parse(cookie.to_str().unwrap()).unwrap();
+            let (name, value) = cookie.name_value();
+            if cookie.max_age() == Some(time::Duration::ZERO) {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.into(), value.into());
+            }
+        }
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+        match &self.way {
+            Way::Network(_) => send(request).await,
+            Way::Router(router, peer) => {
+                request.extensions_mut().insert(ConnectInfo(*peer));
+                let answer = router.clone().oneshot(request).await.unwrap();
+                Answer::of(answer).await.unwrap()
+            }
+        }
     }
 }
 
@@ -63,28 +141,4 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(fields)
         .finish()
-}
-
-/// Sends cookies with a request.
-pub(crate) fn present(cookies: &Cookies, headers: &mut HeaderMap) {
-    if !cookies.is_empty() {
-        let pairs = cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        let all = pairs.collect::<Vec<_>>().join("; ");
-        headers.insert(header::COOKIE, all.parse().unwrap());
-    }
-}
-
-/// Keeps the cookies of an answer, and forgets those that it ends.
-pub(crate) fn keep(cookies: &mut Cookies, headers: &HeaderMap) {
-    for cookie in headers.get_all(header::SET_COOKIE) {
-        let cookie = cookie::Cookie::parse(cookie.to_str().unwrap()).unwrap();
-        let (name, value) = cookie.name_value();
-        if cookie.max_age() == Some(time::Duration::ZERO) {
-            cookies.remove(name);
-        } else {
-            cookies.insert(name.into(), value.into());
-        }
-    }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
-use http::{HeaderMap, Method, Request};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use http::{HeaderMap, Method, Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
@@ -15,13 +15,27 @@ use super::{TOKEN, eventually, readable};
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: String,
 }
 
 impl Answer {
+    pub(crate) async fn of<B>(response: Response<B>) -> Result<Self, String>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(Body::new(body), usize::MAX)
+            .await
+            .map_err(|e| format!("{e:?}"))?;
+        Ok(Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: String::from_utf8(bytes.to_vec()).unwrap(),
+        })
+    }
+
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
     }
 
     /// All of it as text: its status, its headers in order, and its body in a form that people can
@@ -36,18 +50,19 @@ impl Answer {
         headers.sort();
         let body = match self.header("content-type") {
             Some(kind) if kind.contains("json") => format!("{:#}", self.json()),
-            Some(kind) if kind.starts_with("text/html") => readable(&self.text()),
-            _ => self.text(),
+            Some(kind) if kind.starts_with("text/html") => readable(&self.body),
+            _ => self.body.clone(),
         };
         format!("{}\n{}\n{body}", self.status, headers.concat())
     }
 
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.body.to_vec()).unwrap()
-    }
-
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Where it leads; empty: nowhere.
+    pub(crate) fn location(&self) -> &str {
+        self.header("location").unwrap_or_default()
     }
 }
 
@@ -62,14 +77,7 @@ pub(crate) async fn try_send(request: Request<Body>) -> Result<Answer, String> {
         .request(request)
         .await
         .map_err(|e| format!("{e:?}"))?;
-    let (parts, body) = answer.into_parts();
-    Ok(Answer {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body: to_bytes(Body::new(body), usize::MAX)
-            .await
-            .map_err(|e| format!("{e:?}"))?,
-    })
+    Answer::of(answer).await
 }
 
 /// The API of one service, called with a site's token.

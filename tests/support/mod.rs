@@ -15,17 +15,19 @@ mod http;
 mod receiver;
 mod replica;
 mod sandbox;
+mod service;
 mod skycms;
 mod snapshots;
 mod stepped;
 
-pub(crate) use browser::{Browser, Cookies, form, keep, present};
+pub(crate) use browser::{Browser, form};
 pub(crate) use database::{Database, url_of};
 pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, has_ended, send, try_send};
 pub(crate) use receiver::{Mood, Received, Receiver};
 pub(crate) use replica::{Replica, refusal};
 pub(crate) use sandbox::{Sandbox, policy};
+pub(crate) use service::{Service, config};
 pub(crate) use skycms::{Mood as SkyCmsMood, SkyCms};
 pub(crate) use snapshots::{assert_shown, readable};
 pub(crate) use stepped::{Stepped, settings};
@@ -41,10 +43,15 @@ pub(crate) const SECRET: &str = "sandbox/demo/secret/of/cloudfront/000001";
 pub(crate) const ENCRYPTION_KEY: &str = "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=";
 /// The publish token of site `default`.
 pub(crate) const TOKEN: &str = "skycdn_test_token_of_site_default";
+/// The administrator's.
+pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
+/// What SkyCMS signs its users' tokens with, and its calls of the hook, where that is set.
+pub(crate) const EMBED_SECRET: &str = "an embed secret that is long enough";
+pub(crate) const HOOK_SECRET: &str = "whsec_trvPK8nzJOoMnocxYv2hxqF3WDkqn9Ye";
 /// Lets edge checks and notifications go to this machine.
 pub(crate) const PRIVATE: &[(&str, &str)] = &[("ALLOW_PRIVATE_TARGETS", "true")];
 /// How long a test waits for something that is sure to come: more than twice a lease.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The environment of a service.
 pub(crate) type Variables = BTreeMap<String, String>;
@@ -90,7 +97,7 @@ where
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking)
+    tokio::time::timeout(TIMEOUT, asking)
         .await
-        .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+        .unwrap_or_else(|_| panic!("waited {TIMEOUT:?} for {what}"))
 }

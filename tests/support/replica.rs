@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{Api, Database, PATIENCE, Sandbox, Variables, eventually, program, variables};
+use super::{Api, Database, Sandbox, TIMEOUT, Variables, eventually, program, variables};
 
 /// A running service, killed when dropped.
 pub(crate) struct Replica {
@@ -136,7 +136,7 @@ pub(crate) async fn refusal(variables: &Variables) -> String {
     let directory = tempfile::tempdir().unwrap();
     let mut command = tokio::process::Command::from(command(variables, &directory));
     command.stdout(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output())
+    let output = tokio::time::timeout(TIMEOUT, command.output())
         .await
         .unwrap_or_else(|_| panic!("it started with {variables:#?}"))
         .unwrap();

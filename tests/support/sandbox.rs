@@ -66,7 +66,7 @@ impl Sandbox {
             .body(body)
             .unwrap();
         let answer = send(request).await;
-        let said = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let said = serde_json::from_str(&answer.body).unwrap_or_default();
         assert!(answer.status < 300, "{method} {path}: {said}");
         said
     }

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::Value;
-use skycms_cdn::app::App;
-use skycms_cdn::clock::{Clock, ManualClock};
+use skycms_cdn::clock::ManualClock;
 use skycms_cdn::cloudfront::{CloudFront, Options};
-use skycms_cdn::config::Config;
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Publishing, Settings, SettingsForm};
@@ -18,7 +16,9 @@ use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
-use super::{Api, Database, SECRET, Sandbox, TOKEN, Variables, http::has_ended, variables};
+use super::{
+    Api, Database, SECRET, Sandbox, Service, TOKEN, Variables, config, http::has_ended, variables,
+};
 
 /// Longer than any call that is not meant to time out.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -68,12 +68,13 @@ impl Stepped {
         for (name, value) in more {
             variables.insert((*name).into(), (*value).into());
         }
-        let config =
-            Config::from_variables(|name| variables.get(name).map(std::ffi::OsString::from))
-                .unwrap();
-        let (clock, time) = Clock::manual(now);
-        let app = App::start(&config, clock).await.unwrap();
-        let state = app.state().clone();
+        let config = config(&variables);
+        let Service {
+            state,
+            time,
+            database,
+            ..
+        } = Service::of(database, &config, now).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!(
             "http://{}{}",

@@ -22,7 +22,7 @@ const GOAL: f64 = 1.2;
 const READING_GOAL: f64 = 1.5;
 const FILL: &str = include_str!("../fill.sql");
 /// How long what was accepted may take to be sent.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -169,7 +169,7 @@ impl<'a> Side<'a> {
         let figures = load.run()?;
         let waiting = "SELECT count(*) FROM publish WHERE ended_at IS NULL AND NOT planned";
         while self.postgres.query(self.database, waiting)? != "0" {
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > TIMEOUT {
                 return Err(format!("{} still waits", self.database).into());
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Failure;
 
 /// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A whole answer.
 pub(crate) struct Answer {
@@ -53,7 +53,7 @@ impl Connection {
     pub(crate) fn to(address: &str) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(Self {
             stream,
             host: address.to_owned(),

@@ -18,7 +18,7 @@ const APART: usize = 2_000_000;
 /// Before anything counts: connections are made, statements prepared.
 const WARM_UP: Duration = Duration::from_millis(500);
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Who publishes how.
 #[derive(Clone)]
@@ -112,10 +112,10 @@ impl Load {
                 }
                 Ok::<(), Failure>(())
             };
-            let patience = WARM_UP + self.length + PATIENCE;
-            tokio::time::timeout(patience, joining)
+            let timeout = WARM_UP + self.length + TIMEOUT;
+            tokio::time::timeout(timeout, joining)
                 .await
-                .map_err(|_| format!("an answer took more than {PATIENCE:?}"))??;
+                .map_err(|_| format!("an answer took more than {TIMEOUT:?}"))??;
             Ok(all)
         })
     }

@@ -14,7 +14,7 @@ use crate::service::Service;
 use crate::table::percentile;
 
 /// How long CloudFront may take to hear of one.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One who publishes to a site, one at a time.
 pub(crate) struct Publisher {
@@ -109,7 +109,7 @@ impl Publisher {
     /// Of the invalidation that covers a publish, as soon as there is one.
     fn caller_reference(&mut self, id: &str) -> Result<String, Failure> {
         let began = Instant::now();
-        while began.elapsed() < PATIENCE {
+        while began.elapsed() < TIMEOUT {
             let publish = self.read(id)?;
             let invalidation = &publish["invalidations"][0];
             if invalidation["submitted_at"].is_string() {
@@ -118,7 +118,7 @@ impl Publisher {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Err(format!("publish {id} was not sent within {PATIENCE:?}").into())
+        Err(format!("publish {id} was not sent within {TIMEOUT:?}").into())
     }
 }
 

@@ -21,7 +21,7 @@ const MOST_RESIDENT: f64 = 256.0;
 /// Longest that `/health/live` may take, in milliseconds.
 const LONGEST_HEALTH: f64 = 100.0;
 /// How long after the key works the first call may be accepted.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -179,12 +179,12 @@ fn fill(service: &Service, options: &Options) -> Result<Duration, Failure> {
 /// How long it takes until CloudFront has accepted a call.
 fn first_accepted(sandbox: &Sandbox) -> Result<Duration, Failure> {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < TIMEOUT {
         let counters = &sandbox.admin("GET", "ledger?limit=0", "")?["counters"];
         if counters["billed_paths"].as_u64() > Some(0) {
             return Ok(began.elapsed());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(format!("nothing was accepted within {PATIENCE:?} after the key worked").into())
+    Err(format!("nothing was accepted within {TIMEOUT:?} after the key worked").into())
 }

@@ -20,7 +20,7 @@ const STORM: &str = "tests/senders/storm.py";
 const ACCESS_KEY: &str = "SKYCBENCHKEY00000001";
 const SECRET_KEY: &str = "a/secret/of/a/key/pair/of/this/service/1";
 /// How long the last publish may take after the storm.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -128,7 +128,7 @@ fn through(
     let told = send(options, sender, &endpoint, (ACCESS_KEY, SECRET_KEY))?;
     let open = "SELECT count(*) FROM publish WHERE ended_at IS NULL";
     let since = Instant::now();
-    while postgres.query(DATABASE, open)? != "0" && since.elapsed() < PATIENCE {
+    while postgres.query(DATABASE, open)? != "0" && since.elapsed() < TIMEOUT {
         std::thread::sleep(Duration::from_millis(100));
     }
     outcome(&sandbox, options, &told, began)

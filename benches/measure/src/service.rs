@@ -17,7 +17,7 @@ pub(crate) const HOOK_SECRET: &str = "whsec_dpgio0H2G3M2+qbLNBlcCk8dTppMDN2csq/q
 pub(crate) const ADMIN_PASSWORD: &str = "a-long-password-for-measuring";
 
 /// How long a service may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Warnings of a service that are shown.
 const TROUBLES: usize = 5;
@@ -90,7 +90,7 @@ impl Service {
                 service.address = address.to_owned();
                 return Ok(service);
             }
-            if service.child.try_wait()?.is_some() || began.elapsed() > PATIENCE {
+            if service.child.try_wait()?.is_some() || began.elapsed() > TIMEOUT {
                 return Err(format!("the service did not start: {told}").into());
             }
             std::thread::sleep(Duration::from_millis(2));

@@ -28,13 +28,13 @@ impl Postmaster {
     }
 
     pub(super) async fn stop(mut self) {
-        for (signal, patience) in [
+        for (signal, seconds) in [
             (Signal::SIGINT, 4),  // disconnects clients, writes everything out
             (Signal::SIGQUIT, 2), // ends at once; the next start recovers
             (Signal::SIGKILL, 1),
         ] {
             self.signal(signal);
-            if timeout(Duration::from_secs(patience), self.0.wait())
+            if timeout(Duration::from_secs(seconds), self.0.wait())
                 .await
                 .is_ok()
             {

@@ -40,7 +40,7 @@ impl Watch {
         let address = format!("{}/metrics", self.service.api.base);
         let answer = send(Request::get(address).body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, 200);
-        String::from_utf8(answer.body.to_vec()).unwrap()
+        answer.body
     }
 
     pub(crate) async fn scrape(&mut self) {

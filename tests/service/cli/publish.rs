@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::canned::{Canned, answer};
 use super::run::{Said, publisher, publisher_of, run};
-use crate::support::{Database, PATIENCE, Replica, Sandbox, TOKEN, Variables, variables};
+use crate::support::{Database, Replica, Sandbox, TIMEOUT, TOKEN, Variables, variables};
 
 struct Bench {
     replica: Replica,
@@ -288,7 +288,7 @@ async fn a_terminal_is_shown_how_far_it_is() {
     let mut shown = String::new();
     // The line is written again with each answer, which the service holds for two seconds.
     while !(shown.contains(" in_progress, ") && shown.contains("\r\u{1b}[K")) {
-        let read = tokio::time::timeout(PATIENCE, output.read_buf(&mut bytes)).await;
+        let read = tokio::time::timeout(TIMEOUT, output.read_buf(&mut bytes)).await;
         assert_ne!(read.expect("more output").unwrap(), 0, "{shown:?}");
         shown = String::from_utf8_lossy(&bytes).into_owned();
     }

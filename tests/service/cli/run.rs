@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::support::{PATIENCE, Replica, TOKEN, Variables};
+use crate::support::{Replica, TIMEOUT, TOKEN, Variables};
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub(crate) async fn run_with_input(variables: &Variables, arguments: &[&str], in
     // A command that reads nothing may be gone already.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    tokio::time::timeout(PATIENCE, child.wait_with_output())
+    tokio::time::timeout(TIMEOUT, child.wait_with_output())
         .await
         .unwrap_or_else(|_| panic!("{arguments:?} did not end"))
         .unwrap()

@@ -3,9 +3,8 @@
 use skycms_cdn::domain::Publishing;
 
 use super::{ACCESS_KEY, SECRET_KEY, batch, client_with, create, start};
-use crate::support::{Browser, DISTRIBUTION, Stepped, eventually};
+use crate::support::{Browser, DISTRIBUTION, PASSWORD, Stepped, eventually};
 
-const PASSWORD: &str = "violet ladder under the bridge";
 const PAGE: &str = "/settings/cdn/hook";
 
 /// What becomes of a publish with that pair.
@@ -35,17 +34,15 @@ fn attribute<'a>(page: &'a str, before: &str) -> &'a str {
 #[tokio::test]
 async fn the_page_makes_rotates_and_revokes_key_pairs() {
     let service = start(&[("ADMIN_PASSWORD", PASSWORD)]).await;
-    let mut admin = Browser::new(&service.api.base);
-    let fields = [("username", "admin"), ("password", PASSWORD)];
-    assert_eq!(admin.post("/sign-in", &fields).await.status, 303);
+    let mut admin = Browser::signed_in(&service.api.base).await;
 
     let name = [("name", "Wagtail <blog>")];
     let made = admin.post("/settings/cdn/keys", &name).await;
     assert_eq!(made.status, 200);
-    let (access_key, secret) = shown(&made.text());
+    let (access_key, secret) = shown(&made.body);
     assert!(access_key.starts_with("SKYC") && access_key.len() == 20);
     assert_eq!(secret.len(), 40);
-    let page = admin.get(PAGE).await.text();
+    let page = admin.get(PAGE).await.body;
     assert!(page.contains("Wagtail &#60;blog&#62;") && page.contains(&access_key));
     assert!(!page.contains(&secret), "it is shown once");
     assert!(!page.contains("last used"), "{page}");
@@ -63,15 +60,15 @@ async fn the_page_makes_rotates_and_revokes_key_pairs() {
             .then_some(())
     })
     .await;
-    let page = admin.get(PAGE).await.text();
+    let page = admin.get(PAGE).await.body;
     assert_eq!(page.matches("last used").count(), 2, "{page}");
     let (_, of_it) = page.split_once(&access_key).unwrap();
     let rotate = attribute(of_it, "action=\"").to_owned();
     assert!(rotate.ends_with("/rotate"), "{rotate}");
-    let asked = admin.post(&rotate, &[]).await.text();
+    let asked = admin.post(&rotate, &[]).await.body;
     assert!(asked.contains("Wagtail &#60;blog&#62;"), "{asked}");
     let yes = [("confirmed", "yes")];
-    let (same, another) = shown(&admin.post(&rotate, &yes).await.text());
+    let (same, another) = shown(&admin.post(&rotate, &yes).await.body);
     assert_eq!(same, access_key, "rotated in place");
     assert_eq!(publish(&service, pair).await, "SignatureDoesNotMatch");
     let rotated = (access_key.as_str(), another.as_str());
@@ -82,9 +79,9 @@ async fn the_page_makes_rotates_and_revokes_key_pairs() {
     assert_eq!(publish(&service, rotated).await, "accepted");
     assert_eq!(admin.post(&revoke, &yes).await.status, 303);
     assert_eq!(publish(&service, rotated).await, "InvalidClientTokenId");
-    assert!(!admin.get(PAGE).await.text().contains(&access_key));
+    assert!(!admin.get(PAGE).await.body.contains(&access_key));
     assert_eq!(admin.post(&rotate, &[]).await.status, 404);
-    let audit = admin.get("/audit?search=key+pair").await.text();
+    let audit = admin.get("/audit?search=key+pair").await.body;
     assert_eq!(audit.matches(&access_key).count(), 3, "{audit}");
     assert!(!audit.contains(&secret) && !audit.contains(&another));
 }
@@ -102,10 +99,8 @@ async fn the_page_offers_what_everything_means() {
         .save_publishing(service.site(), None, &rules)
         .await
         .unwrap();
-    let mut admin = Browser::new(&service.api.base);
-    let fields = [("username", "admin"), ("password", PASSWORD)];
-    assert_eq!(admin.post("/sign-in", &fields).await.status, 303);
-    let words = admin.get(PAGE).await.text();
+    let mut admin = Browser::signed_in(&service.api.base).await;
+    let words = admin.get(PAGE).await.body;
     for said in [
         "only that page and its related pages are purged, not the whole site",
         "SkyCMS can then no longer purge the whole site; the Purge page here still can.",
@@ -119,7 +114,7 @@ async fn the_page_offers_what_everything_means() {
             &["/", "/index.html", "/feed.xml"],
         ),
     ] {
-        let made = admin.post("/settings/cdn/keys", choice).await.text();
+        let made = admin.post("/settings/cdn/keys", choice).await.body;
         let (access_key, secret) = shown(&made);
         let client = client_with(&service, &access_key, &secret);
         let batch = batch(choice[0].1, &["/*"]);
@@ -127,7 +122,7 @@ async fn the_page_offers_what_everything_means() {
         let publish = service.api.get_publish(&id).await;
         assert_eq!(publish["items"], serde_json::json!(items));
     }
-    let page = admin.get(PAGE).await.text();
+    let page = admin.get(PAGE).await.body;
     assert_eq!(page.matches("<code>/*</code> is the home page").count(), 1);
 }
 

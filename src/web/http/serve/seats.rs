@@ -69,7 +69,7 @@ impl Seats {
     /// Of the clients that have kept their connection waiting, the one with the most connections
     /// loses its slowest. Returns whether there was one.
     pub(super) fn make_room(&self) -> bool {
-        let patient_until = self
+        let slow_since = self
             .now()
             .saturating_sub(u64::try_from(CLIENT_TIMEOUT.as_millis()).unwrap_or_default());
         let taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ impl Seats {
             .values()
             .filter(|seat| !seat.cut.is_cancelled())
             .map(|seat| (seat, seat.waits_since.load(Ordering::Relaxed)))
-            .filter(|(_, since)| (1..=patient_until).contains(since))
+            .filter(|(_, since)| (1..=slow_since).contains(since))
             .max_by_key(|(seat, since)| {
                 let others = of_address.get(&seat.address).copied();
                 (others, u64::MAX - since)

@@ -23,7 +23,7 @@ use crate::web::state::AppState;
 /// The largest form that is kept, in bytes. Sealed, it still is a form of `POST /sign-in`.
 const LARGEST: usize = 160 << 10;
 /// How long signing in may take.
-const PATIENCE: Duration = Duration::minutes(30);
+const LIFETIME: Duration = Duration::minutes(30);
 /// The query of an address that a kept form is sent to again.
 const QUERY: &str = "kept";
 
@@ -60,7 +60,7 @@ pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<
             &Kept {
                 path: state.public.below(parts.uri.path()).to_owned(),
                 form,
-                until: (state.clock.now() + PATIENCE).unix_timestamp(),
+                until: (state.clock.now() + LIFETIME).unix_timestamp(),
             },
         )?,
     };
