@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
@@ -18,6 +18,8 @@ use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
 use crate::web::turns::{MUCH, Place};
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;
 
@@ -264,7 +266,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
-    let Some(value) = headers.get("idempotency-key") else {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
     let key = value.to_str().map(str::trim).unwrap_or_default();
@@ -279,7 +281,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 
 /// The caller's trace. What makes no sense is ignored, as the recommendation says; so are several.
 fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
-    let mut given = headers.get_all("traceparent").iter();
+    let mut given = headers.get_all(TRACEPARENT).iter();
     match (given.next(), given.next()) {
         (Some(one), None) => TraceParent::parse(one.to_str().ok()?.trim()),
         _ => None,

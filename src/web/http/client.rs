@@ -6,10 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap};
+use axum::http::{Extensions, HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
 use crate::web::state::AppState;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The address of whoever made a request.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +59,10 @@ fn unbelieved(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Ip
     };
     let is_believed = trusted.iter().any(|network| network.contains(&peer));
     // Only the first of them would be believed; the others tell of a proxy as well.
-    let headers_of_proxies = ["x-forwarded-for", "forwarded", "x-real-ip"];
+    let headers_of_proxies = [X_FORWARDED_FOR, header::FORWARDED, X_REAL_IP];
     let forwards = headers_of_proxies
         .iter()
-        .any(|name| headers.contains_key(*name));
+        .any(|name| headers.contains_key(name));
     let is_proxy = forwards && (is_near || trusted.is_empty());
     (is_proxy && !is_believed).then_some(peer)
 }
@@ -69,7 +72,7 @@ fn unbelieved(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Ip
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut client = peer.to_canonical();
     let forwarded: Vec<&str> = headers
-        .get_all("x-forwarded-for")
+        .get_all(X_FORWARDED_FOR)
         .iter()
         .flat_map(|value| value.to_str().unwrap_or("?").split(','))
         .collect();
