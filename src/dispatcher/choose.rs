@@ -6,9 +6,9 @@ use super::Dispatcher;
 use crate::domain::pieces::{fit, joined};
 use crate::domain::spending::next_month;
 use crate::domain::{
-    AwsError, Holdup, KnownPaths, PlanInput, Room, Usage, WaitReason, Waiting, Wanted, plan,
+    AwsError, KnownPaths, PlanInput, PlanLimit, Room, Usage, WaitReason, Waiting, Wanted, plan,
 };
-use crate::store::{PlanInputs, SendClaim, SiteId, StoreError, Stored, Taking};
+use crate::store::{Connection, PlanInputs, SendClaim, SiteId, StoreError, Stored, Taking};
 
 /// The longest that a site waits without another look: what it waits for may change unheard.
 const LONGEST_HOLD: Duration = Duration::minutes(1);
@@ -17,6 +17,8 @@ const LONGEST_HOLD: Duration = Duration::minutes(1);
 const RETRYING: i64 = 2;
 /// For how long they gather.
 const GATHER: Duration = Duration::seconds(30);
+/// Items that are planned at once.
+const FEW: u32 = 100;
 /// How often what a claim goes by may have moved before the site is left for later.
 const TRIES: usize = 4;
 
@@ -45,10 +47,12 @@ impl Dispatcher {
     /// How things stand at a site. One whose settings cannot be read is paused.
     async fn inputs(
         &self,
+        connection: &mut Connection,
         site: SiteId,
         now: OffsetDateTime,
     ) -> Result<Option<PlanInputs>, StoreError> {
-        match self.store.plan_inputs(site, &self.limits, now).await {
+        let store = &self.store;
+        match store.plan_inputs(connection, site, &self.limits, now).await {
             Err(error) if error.is_about_a_row() => {
                 tracing::error!(%site, %error, "paused");
                 let error = match error {
@@ -65,9 +69,10 @@ impl Dispatcher {
 
     /// Claims the site's next call.
     pub(super) async fn claim_send(&self, site: SiteId) -> Result<Next, StoreError> {
+        let connection = &mut self.store.connect().await?;
         for _ in 0..TRIES {
             let now = self.clock.now();
-            let Some(inputs) = self.inputs(site, now).await? else {
+            let Some(inputs) = self.inputs(connection, site, now).await? else {
                 return Ok(Next::Nothing);
             };
             if inputs.resume_at.is_some_and(|at| at > now) {
@@ -81,7 +86,7 @@ impl Dispatcher {
                 // Before anything is read and planned in vain.
                 Err(next) => {
                     match self
-                        .wait(&inputs, WaitReason::Rate, next, None, now)
+                        .wait(connection, &inputs, WaitReason::Rate, next, None, now)
                         .await?
                     {
                         Some(next) => return Ok(next),
@@ -99,7 +104,7 @@ impl Dispatcher {
                 },
                 inputs,
             };
-            match self.choose(&round).await? {
+            match self.choose(connection, &round).await? {
                 Some(next) => return Ok(next),
                 None => tracing::debug!(%site, "what a claim went by has moved; reading again"),
             }
@@ -109,28 +114,36 @@ impl Dispatcher {
 
     /// Claims what goes next: what is stored, before what is new; and what had trouble by turns with
     /// what is new. None: something has moved.
-    async fn choose(&self, round: &Round) -> Result<Option<Next>, StoreError> {
+    async fn choose(
+        &self,
+        connection: &mut Connection,
+        round: &Round,
+    ) -> Result<Option<Next>, StoreError> {
         let inputs = &round.inputs;
         let due = match inputs.stored_due {
             0 => Vec::new(),
-            _ => self.store.stored(inputs, round.taking.now).await?,
+            _ => {
+                let now = round.taking.now;
+                self.store.stored(connection, inputs, now).await?
+            }
         };
         let (trouble, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|s| s.is_trouble);
-        if let Some(next) = self.choose_other_kind(round, &due).await? {
+        if let Some(next) = self.choose_other_kind(connection, round, &due).await? {
             return Ok(next);
         }
-        if let Some(next) = self.choose_stored(round, &due).await? {
+        if let Some(next) = self.choose_stored(connection, round, &due).await? {
             return Ok(next);
         }
         let trouble_first = round.trouble_first();
-        if trouble_first && let Some(next) = self.choose_stored(round, &trouble).await? {
+        if trouble_first && let Some(next) = self.choose_stored(connection, round, &trouble).await?
+        {
             return Ok(next);
         }
-        let planned = self.choose_new(round).await?;
+        let planned = self.choose_new(connection, round).await?;
         if matches!(planned, None | Some(Next::Call(_))) || trouble_first {
             return Ok(planned);
         }
-        match self.choose_stored(round, &trouble).await? {
+        match self.choose_stored(connection, round, &trouble).await? {
             Some(next) => Ok(next),
             None => Ok(planned),
         }
@@ -139,6 +152,7 @@ impl Dispatcher {
     /// The first stored invalidation that may go; outer none: none may.
     async fn choose_stored(
         &self,
+        connection: &mut Connection,
         round: &Round,
         due: &[Stored],
     ) -> Result<Option<Option<Next>>, StoreError> {
@@ -155,7 +169,7 @@ impl Dispatcher {
                 };
                 let held = self
                     .store
-                    .hold_stored(inputs, stored, why, until, now)
+                    .hold_stored(connection, inputs, stored, why, until, now)
                     .await?;
                 if !held {
                     return Ok(Some(None));
@@ -163,7 +177,11 @@ impl Dispatcher {
                 continue;
             }
             let claim = match self.resized(round, &due[at..], room).await? {
-                Some(resized) => self.store.claim_stored(inputs, &resized, *taking).await?,
+                Some(resized) => {
+                    self.store
+                        .claim_stored(connection, inputs, &resized, *taking)
+                        .await?
+                }
                 None => None,
             };
             return Ok(Some(claim.map(Next::call)));
@@ -211,6 +229,7 @@ impl Dispatcher {
     /// waited for.
     async fn choose_other_kind(
         &self,
+        connection: &mut Connection,
         round: &Round,
         due: &[Stored],
     ) -> Result<Option<Option<Next>>, StoreError> {
@@ -221,14 +240,18 @@ impl Dispatcher {
             return Ok(None);
         }
         let room = round.room_for_new().without(stored);
-        match self.plan_new(round, room).await? {
+        match self.plan_new(connection, round, room).await? {
             Planned::Call(next) => Ok(Some(next)),
             Planned::Nothing | Planned::Waits { .. } => Ok(None),
         }
     }
 
     /// Plans what waits, and claims the first batch.
-    async fn choose_new(&self, round: &Round) -> Result<Option<Next>, StoreError> {
+    async fn choose_new(
+        &self,
+        connection: &mut Connection,
+        round: &Round,
+    ) -> Result<Option<Next>, StoreError> {
         let Round { inputs, taking } = round;
         let now = taking.now;
         if inputs.paused_since.is_some() && inputs.stored > 0 {
@@ -236,20 +259,31 @@ impl Dispatcher {
             return Ok(Some(Next::Nothing));
         }
         if let Some(until) = round.gathers_until() {
-            return self.wait(inputs, WaitReason::Retry, until, None, now).await;
+            return self
+                .wait(connection, inputs, WaitReason::Retry, until, None, now)
+                .await;
         }
-        match self.plan_new(round, round.room_for_new()).await? {
+        let room = round.room_for_new();
+        match self.plan_new(connection, round, room).await? {
             Planned::Call(next) => Ok(next),
             Planned::Nothing => Ok(Some(Next::Nothing)),
             Planned::Waits {
                 why,
                 until,
                 limited_until,
-            } => self.wait(inputs, why, until, limited_until, now).await,
+            } => {
+                self.wait(connection, inputs, why, until, limited_until, now)
+                    .await
+            }
         }
     }
 
-    async fn plan_new(&self, round: &Round, room: Room) -> Result<Planned, StoreError> {
+    async fn plan_new(
+        &self,
+        connection: &mut Connection,
+        round: &Round,
+        room: Room,
+    ) -> Result<Planned, StoreError> {
         let Round { inputs, taking } = round;
         let now = taking.now;
         let limits = &inputs.limits;
@@ -261,7 +295,8 @@ impl Dispatcher {
             budget: terms.paths_left,
         };
         if let Some(kind) = wanted.only_kind() {
-            match self.store.waits_with(inputs.site, kind).await? {
+            let waits = self.store.waits_with(connection, inputs.site, kind);
+            match waits.await? {
                 None => return Ok(Planned::Nothing),
                 Some(false) => return Ok(round.no_room_for(kind.one_of_the_other(), None)),
                 Some(true) => {}
@@ -270,7 +305,7 @@ impl Dispatcher {
         let distribution = &inputs.settings.distribution_id;
         let waiting = self
             .store
-            .waiting(inputs.site, distribution, wanted)
+            .waiting(connection, inputs.site, distribution, wanted)
             .await?;
         if waiting.is_empty() {
             return Ok(Planned::Nothing);
@@ -285,7 +320,7 @@ impl Dispatcher {
             return Ok(Planned::Call(None));
         }
         // Counted before what is asked twice falls away, which takes milliseconds of its own.
-        let most = waiting
+        let most: Usage = waiting
             .iter()
             .map(|publish| Usage::of(&publish.items))
             .sum();
@@ -297,8 +332,7 @@ impl Dispatcher {
             KnownPaths::default()
         };
         let (limits, quota) = (*limits, limits.quota());
-        // Thousands of items take milliseconds, during which no request is to wait.
-        let planning = tokio::task::spawn_blocking(move || {
+        let planning = move || {
             let plan = plan(&PlanInput {
                 waiting: &waiting,
                 room,
@@ -311,14 +345,21 @@ impl Dispatcher {
                     && limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
             });
             (plan, waiting)
-        });
-        let Ok((plan, waiting)) = planning.await else {
-            // It has panicked, which is in the log.
-            return Ok(Planned::Call(Some(Next::Waits)));
+        };
+        // Thousands of items take milliseconds, during which no request is to wait; to wake another
+        // thread for a few would take longer than to plan them.
+        let (plan, waiting) = if most.files + most.wildcards <= FEW {
+            planning()
+        } else {
+            let Ok(planned) = tokio::task::spawn_blocking(planning).await else {
+                // It has panicked, which is in the log.
+                return Ok(Planned::Call(Some(Next::Waits)));
+            };
+            planned
         };
         let limited_until = plan.is_limited.then(|| next_month(now));
         if plan.batches.is_empty() {
-            if plan.waits == Some(Holdup::Budget) {
+            if plan.waits == Some(PlanLimit::Budget) {
                 return Ok(Planned::Waits {
                     why: WaitReason::Quota,
                     until: now + LONGEST_HOLD,
@@ -330,13 +371,13 @@ impl Dispatcher {
         }
         let ids = plan.batches.iter().map(|_| self.clock.id()).collect();
         let taking = Taking {
-            has_backlog: matches!(plan.waits, Some(Holdup::Quota | Holdup::NextCall)),
+            has_backlog: matches!(plan.waits, Some(PlanLimit::Quota | PlanLimit::NextCall)),
             limited_until,
             ..*taking
         };
         let claim = self
             .store
-            .claim_planned(inputs, &plan, &waiting, ids, taking)
+            .claim_planned(connection, inputs, &plan, &waiting, ids, taking)
             .await?;
         Ok(Planned::Call(claim.map(Next::call)))
     }
@@ -344,6 +385,7 @@ impl Dispatcher {
     /// None: something has moved.
     async fn wait(
         &self,
+        connection: &mut Connection,
         inputs: &PlanInputs,
         why: WaitReason,
         until: OffsetDateTime,
@@ -353,7 +395,7 @@ impl Dispatcher {
         let until = until.min(now + LONGEST_HOLD);
         let noted = self
             .store
-            .wait(inputs, why, until, limited_until, now)
+            .wait(connection, inputs, why, until, limited_until, now)
             .await?;
         Ok(noted.then_some(Next::Waits))
     }

@@ -148,7 +148,7 @@ pub struct Plan {
     /// The publishes whose items are all covered by the batches, oldest first.
     pub taken: Vec<Uuid>,
     /// Why the oldest publish that is left has to wait; `None` if none is left.
-    pub waits: Option<Holdup>,
+    pub waits: Option<PlanLimit>,
     /// Whether publishes are left that there is not enough to spend for.
     pub is_limited: bool,
     /// The wildcards that nobody asked for by themselves.
@@ -168,7 +168,7 @@ pub struct PlannedBatch {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Holdup {
+pub enum PlanLimit {
     /// Until an invalidation in progress completes.
     Quota,
     /// Until the next call: this one is full.
@@ -243,7 +243,7 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
 
 /// The items that go, and why publishes that do not go wait: by index, ascending. Those after the
 /// last wait for quota.
-fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usize, Holdup)>) {
+fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usize, PlanLimit)>) {
     let room = input.room;
     let quota = input.quota.at_least_one();
     let mut chosen = Cover::default();
@@ -261,7 +261,7 @@ fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usiz
         let taken = chosen.need();
         let total = taken.total() + need.total();
         if input.budget.is_some_and(|budget| total as u64 > budget) {
-            waits.push((i, Holdup::Budget));
+            waits.push((i, PlanLimit::Budget));
             continue;
         }
         let enough_room = room.allows(taken + reserved, need);
@@ -281,9 +281,9 @@ fn choose<'a>(input: &PlanInput<'a>, folds: &Cover<'a>) -> (Cover<'a>, Vec<(usiz
         }
         reserved = reserved + need;
         let reason = if enough_room {
-            Holdup::NextCall
+            PlanLimit::NextCall
         } else {
-            Holdup::Quota
+            PlanLimit::Quota
         };
         waits.push((i, reason));
     }
@@ -327,7 +327,7 @@ fn finish(
     input: &PlanInput<'_>,
     chosen: &Cover<'_>,
     batches: &[Vec<&Item>],
-    waits: &[(usize, Holdup)],
+    waits: &[(usize, PlanLimit)],
     folds: &[Item],
 ) -> Plan {
     let batch_of: HashMap<&Item, usize> = batches
@@ -343,7 +343,7 @@ fn finish(
                 publishes: Vec::new(),
             })
             .collect(),
-        is_limited: waits.iter().any(|(_, why)| *why == Holdup::Budget),
+        is_limited: waits.iter().any(|(_, why)| *why == PlanLimit::Budget),
         ..Plan::default()
     };
     let mut asked = 0;
@@ -358,7 +358,7 @@ fn finish(
             plan.taken.push(waiting.publish);
         } else if plan.waits.is_none() {
             let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
-            plan.waits = Some(known.map_or(Holdup::Quota, |at| waits[at].1));
+            plan.waits = Some(known.map_or(PlanLimit::Quota, |at| waits[at].1));
         }
         for item in covering {
             let publishes = &mut plan.batches[batch_of[item]].publishes;

@@ -1,9 +1,12 @@
 //! What the activity page lists: publishes in brief.
 
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Page, SiteId, Store, StoreError};
+use super::known_paths::knows_path;
+use super::publishes::held;
+use super::{Connection, Page, SiteId, Store, StoreError};
 use crate::domain::edge::EdgeState;
 use crate::domain::{HeldNote, PublishState, Publisher, WaitReason};
 
@@ -80,7 +83,8 @@ pub struct PublishSummary {
     pub burst: Option<Burst>,
 }
 
-/// More publishes of one publisher, each within ten seconds of the one before, that stand alike.
+/// More publishes of one publisher, each within five seconds of the one before, that stand alike.
+/// Further apart, a busy site's whole day would be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
     /// How many, with the newest, which stands for them.
@@ -111,11 +115,12 @@ impl Store {
         limit: u16,
         now: OffsetDateTime,
     ) -> Result<Page<PublishSummary>, StoreError> {
+        let connection = &mut self.connect().await?;
         let mut filter = filter;
-        let mut found = self.find(site, filter, limit).await?;
+        let mut found = find(connection, site, filter, limit).await?;
         let goes_on = match (filter.path, filter.before.or(filter.after)) {
             (Some((_, meant)), None) if found.ids.is_empty() => {
-                self.knows_path(site, meant).await?
+                knows_path(connection.sql(), site, meant).await?
             }
             (_, further) => further.is_some(),
         };
@@ -137,12 +142,12 @@ impl Store {
                     ..filter
                 }
             };
-            found = self.find(site, further, limit).await?;
+            found = find(connection, site, further, limit).await?;
         }
         if filter.after.is_some() && found.ids.is_empty() && found.end.is_none() {
             // Nothing is newer: then these are the newest.
             filter.after = None;
-            found = self.find(site, filter, limit).await?;
+            found = find(connection, site, filter, limit).await?;
         }
         let mut page = Page::cut(found.ids, limit, filter.before, filter.after, |id| *id);
         page.next = page.next.or(found.end);
@@ -150,103 +155,10 @@ impl Store {
             page.previous = page.previous.or(found.end);
         }
         Ok(Page {
-            items: self.summaries(site, &page.items, now).await?,
+            items: summaries(connection.sql(), site, &page.items, now).await?,
             next: page.next,
             previous: page.previous,
         })
-    }
-
-    /// One more than `limit`, from the end that the filter begins at.
-    pub(super) async fn find(
-        &self,
-        site: SiteId,
-        filter: PublishFilter<'_>,
-        limit: u16,
-    ) -> Result<Found, sqlx::Error> {
-        let rows = i64::from(limit) + 1;
-        let looked_at = match (filter.path, filter.before.or(filter.after)) {
-            (None, _) => rows,
-            (Some(_), None) => SEARCHED_FIRST,
-            (Some(_), Some(_)) => SEARCHED_NEXT,
-        };
-        let state = filter.state.map(|state| state.into_str());
-        let open = filter.state.is_some_and(|state| !state.has_ended());
-        let trouble = filter
-            .state
-            .filter(|state| matches!(state, PublishState::Unconfirmed | PublishState::Failed))
-            .map(|state| state.into_str());
-        let (since, until) = filter.range();
-        // Which index serves depends on the filter, so the statement is planned for its values.
-        // What was looked at is read in the order it was found in, without sorting it again, so
-        // that a search stops at its first page of hits.
-        let mut tx = self
-            .begin_with("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
-            .await?;
-        let found = match filter.after {
-            None => {
-                sqlx::query_as!(
-                    Found,
-                    r#"WITH looked_at AS MATERIALIZED (
-                         SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
-                                OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
-                         FROM publish
-                         WHERE site_id = $1
-                           AND id < $2 AND id >= $10
-                           AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
-                           AND ($8::text IS NULL OR trouble = $8)
-                         ORDER BY id DESC LIMIT $6),
-                       found AS MATERIALIZED (
-                         SELECT id FROM looked_at WHERE hit LIMIT $7)
-                       SELECT ARRAY(SELECT id FROM found ORDER BY id DESC) as "ids!",
-                              CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
-                                (SELECT id FROM looked_at ORDER BY id DESC OFFSET $6 - 1) END as "end""#,
-                    site.0,
-                    filter.before.map_or(until, |before| before.min(until)),
-                    state,
-                    open,
-                    filter.path.map(|(typed, _)| typed),
-                    looked_at,
-                    rows,
-                    trouble,
-                    filter.path.map(|(_, meant)| meant),
-                    since,
-                )
-                .fetch_one(&mut *tx)
-                .await?
-            }
-            Some(after) => {
-                sqlx::query_as!(
-                    Found,
-                    r#"WITH looked_at AS MATERIALIZED (
-                         SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
-                                OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
-                         FROM publish
-                         WHERE site_id = $1 AND id > $2 AND id < $10
-                           AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
-                           AND ($8::text IS NULL OR trouble = $8)
-                         ORDER BY id LIMIT $6),
-                       found AS MATERIALIZED (
-                         SELECT id FROM looked_at WHERE hit LIMIT $7)
-                       SELECT ARRAY(SELECT id FROM found ORDER BY id) as "ids!",
-                              CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
-                                (SELECT id FROM looked_at ORDER BY id OFFSET $6 - 1) END as "end""#,
-                    site.0,
-                    after,
-                    state,
-                    open,
-                    filter.path.map(|(typed, _)| typed),
-                    looked_at,
-                    rows,
-                    trouble,
-                    filter.path.map(|(_, meant)| meant),
-                    until,
-                )
-                .fetch_one(&mut *tx)
-                .await?
-            }
-        };
-        tx.commit().await?;
-        Ok(found)
     }
 
     /// The last publish that purges one of these items, if it is among the latest ones.
@@ -256,6 +168,7 @@ impl Store {
         items: &[String],
         now: OffsetDateTime,
     ) -> Result<Option<PublishSummary>, StoreError> {
+        let connection = &mut self.connect().await?;
         let found = sqlx::query_scalar!(
             "SELECT id FROM (SELECT id, items FROM publish WHERE site_id = $1 ORDER BY id DESC LIMIT $3) latest
              WHERE items && $2 ORDER BY id DESC LIMIT 1",
@@ -263,63 +176,156 @@ impl Store {
             items,
             SEARCHED_NEXT * 5,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(connection.sql())
         .await?;
         let ids: Vec<Uuid> = found.into_iter().collect();
-        Ok(self.summaries(site, &ids, now).await?.pop())
+        Ok(summaries(connection.sql(), site, &ids, now).await?.pop())
     }
+}
 
-    pub(super) async fn summaries(
-        &self,
-        site: SiteId,
-        ids: &[Uuid],
-        now: OffsetDateTime,
-    ) -> Result<Vec<PublishSummary>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
-                      p.published_by, p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
-                      c.total as "total!", c.completed as "completed!",
-                      c.waiting_for as "waiting_for: WaitReason", c.error,
-                      (SELECT e.worst FROM edge_check e
-                       WHERE e.site_id = p.site_id AND e.publish_id = p.id) as "edge: EdgeState"
-               FROM publish p CROSS JOIN LATERAL (
-                 SELECT count(*) AS total, count(*) FILTER (WHERE i.status = 'Completed') AS completed, min(i.waiting_for) AS waiting_for,
-                        min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
-                 FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id AND NOT i.set_aside
-                 WHERE c.site_id = p.site_id AND c.publish_id = p.id) c
-               WHERE p.site_id = $1 AND p.id = ANY($2) ORDER BY p.id DESC"#,
-            site.0,
-            ids,
-        )
-        .fetch_all(&self.pool)
+/// One more than `limit`, from the end that the filter begins at.
+pub(super) async fn find(
+    connection: &mut Connection,
+    site: SiteId,
+    filter: PublishFilter<'_>,
+    limit: u16,
+) -> Result<Found, sqlx::Error> {
+    let rows = i64::from(limit) + 1;
+    let looked_at = match (filter.path, filter.before.or(filter.after)) {
+        (None, _) => rows,
+        (Some(_), None) => SEARCHED_FIRST,
+        (Some(_), Some(_)) => SEARCHED_NEXT,
+    };
+    let state = filter.state.map(|state| state.into_str());
+    let open = filter.state.is_some_and(|state| !state.has_ended());
+    let trouble = filter
+        .state
+        .filter(|state| matches!(state, PublishState::Unconfirmed | PublishState::Failed))
+        .map(|state| state.into_str());
+    let (since, until) = filter.range();
+    // Which index serves depends on the filter, so the statement is planned for its values.
+    // What was looked at is read in the order it was found in, without sorting it again, so
+    // that a search stops at its first page of hits.
+    let mut tx = connection
+        .begin_with("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
         .await?;
-        let held = if rows.iter().any(|row| !row.planned) {
-            self.held(site, now).await?
-        } else {
-            None
-        };
-        Ok(rows
-            .into_iter()
-            .map(|row| PublishSummary {
-                id: row.id,
-                state: row.state,
-                received_at: row.received_at,
-                submitted_at: row.submitted_at,
-                ended_at: row.ended_at,
-                items: row.items,
-                items_total: unsigned(row.items_total),
-                waiting_for: held
-                    .filter(|_| !row.planned)
-                    .map(|(why, _)| why)
-                    .or(row.waiting_for),
-                note: held.filter(|_| !row.planned).and_then(|(_, note)| note),
-                invalidations: unsigned(row.total),
-                completed_invalidations: unsigned(row.completed),
-                error: row.error,
-                edge: row.edge,
-                publisher: row.published_by.as_deref().and_then(Publisher::parse),
-                burst: None,
-            })
-            .collect())
-    }
+    let found = match filter.after {
+        None => {
+            sqlx::query_as!(
+                Found,
+                r#"WITH looked_at AS MATERIALIZED (
+                     SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
+                            OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
+                     FROM publish
+                     WHERE site_id = $1
+                       AND id < $2 AND id >= $10
+                       AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
+                       AND ($8::text IS NULL OR trouble = $8)
+                     ORDER BY id DESC LIMIT $6),
+                   found AS MATERIALIZED (
+                     SELECT id FROM looked_at WHERE hit LIMIT $7)
+                   SELECT ARRAY(SELECT id FROM found ORDER BY id DESC) as "ids!",
+                          CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
+                            (SELECT id FROM looked_at ORDER BY id DESC OFFSET $6 - 1) END as "end""#,
+                site.0,
+                filter.before.map_or(until, |before| before.min(until)),
+                state,
+                open,
+                filter.path.map(|(typed, _)| typed),
+                looked_at,
+                rows,
+                trouble,
+                filter.path.map(|(_, meant)| meant),
+                since,
+            )
+            .fetch_one(&mut *tx)
+            .await?
+        }
+        Some(after) => {
+            sqlx::query_as!(
+                Found,
+                r#"WITH looked_at AS MATERIALIZED (
+                     SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
+                            OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
+                     FROM publish
+                     WHERE site_id = $1 AND id > $2 AND id < $10
+                       AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
+                       AND ($8::text IS NULL OR trouble = $8)
+                     ORDER BY id LIMIT $6),
+                   found AS MATERIALIZED (
+                     SELECT id FROM looked_at WHERE hit LIMIT $7)
+                   SELECT ARRAY(SELECT id FROM found ORDER BY id) as "ids!",
+                          CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
+                            (SELECT id FROM looked_at ORDER BY id OFFSET $6 - 1) END as "end""#,
+                site.0,
+                after,
+                state,
+                open,
+                filter.path.map(|(typed, _)| typed),
+                looked_at,
+                rows,
+                trouble,
+                filter.path.map(|(_, meant)| meant),
+                until,
+            )
+            .fetch_one(&mut *tx)
+            .await?
+        }
+    };
+    tx.commit().await?;
+    Ok(found)
+}
+
+pub(super) async fn summaries(
+    connection: &mut PgConnection,
+    site: SiteId,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<Vec<PublishSummary>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
+                  p.published_by, p.items[1:3] as "items!", cardinality(p.items) as "items_total!",
+                  c.total as "total!", c.completed as "completed!",
+                  c.waiting_for as "waiting_for: WaitReason", c.error,
+                  (SELECT e.worst FROM edge_check e
+                   WHERE e.site_id = p.site_id AND e.publish_id = p.id) as "edge: EdgeState"
+           FROM publish p CROSS JOIN LATERAL (
+             SELECT count(*) AS total, count(*) FILTER (WHERE i.status = 'Completed') AS completed, min(i.waiting_for) AS waiting_for,
+                    min(i.error ->> 'code') FILTER (WHERE i.status = 'Failed') AS error
+             FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id AND NOT i.set_aside
+             WHERE c.site_id = p.site_id AND c.publish_id = p.id) c
+           WHERE p.site_id = $1 AND p.id = ANY($2) ORDER BY p.id DESC"#,
+        site.0,
+        ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let held = if rows.iter().any(|row| !row.planned) {
+        held(connection, site, now).await?
+    } else {
+        None
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| PublishSummary {
+            id: row.id,
+            state: row.state,
+            received_at: row.received_at,
+            submitted_at: row.submitted_at,
+            ended_at: row.ended_at,
+            items: row.items,
+            items_total: unsigned(row.items_total),
+            waiting_for: held
+                .filter(|_| !row.planned)
+                .map(|(why, _)| why)
+                .or(row.waiting_for),
+            note: held.filter(|_| !row.planned).and_then(|(_, note)| note),
+            invalidations: unsigned(row.total),
+            completed_invalidations: unsigned(row.completed),
+            error: row.error,
+            edge: row.edge,
+            publisher: row.published_by.as_deref().and_then(Publisher::parse),
+            burst: None,
+        })
+        .collect())
 }

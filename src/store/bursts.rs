@@ -1,11 +1,15 @@
 //! Publishes that belong together on the activity page: a rebuild calls the hook hundreds of times.
 
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
 use strum::VariantArray as _;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::activity::{Burst, PublishFilter, PublishSummary};
+use super::activity::{Burst, PublishFilter, PublishSummary, find, summaries};
 use super::{Page, SiteId, Store, StoreError};
+use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
 
 /// Fewer publishes are listed one by one.
@@ -16,8 +20,14 @@ const FOLLOWED: u16 = 5_000;
 /// A row of the list.
 struct Row {
     newest: Uuid,
-    burst: Burst,
-    edge: Option<EdgeState>,
+    /// What it stands for, if that is more than one publish.
+    burst: Option<Burst>,
+}
+
+impl Row {
+    fn oldest(&self) -> Uuid {
+        self.burst.map_or(self.newest, |burst| burst.oldest)
+    }
 }
 
 impl Store {
@@ -33,21 +43,23 @@ impl Store {
         if filter.path.is_some() || filter.burst.is_some() {
             return self.publishes(site, filter, limit, now).await;
         }
-        let mut rows = Vec::new();
-        let mut is_all = false;
+        let connection = &mut self.connect().await?;
         // Whatever is not yet a burst within the first is none.
-        for looked_at in [limit + FEWEST, FOLLOWED] {
-            let mut found = self.find(site, filter, looked_at).await?.ids;
+        let mut looked_at = limit + FEWEST;
+        let (mut rows, is_all) = loop {
+            let mut found = find(connection, site, filter, looked_at).await?.ids;
             if filter.after.is_some() && found.is_empty() {
                 filter.after = None;
-                found = self.find(site, filter, looked_at).await?.ids;
+                found = find(connection, site, filter, looked_at).await?.ids;
             }
-            is_all = found.len() <= usize::from(looked_at);
-            rows = self.rows(site, &found).await?;
-            if is_all || rows.len() > usize::from(limit) {
-                break;
+            let is_all = found.len() <= usize::from(looked_at);
+            found.sort_unstable_by(|a, b| b.cmp(a));
+            let rows = listed(connection.sql(), site, &found).await?;
+            if is_all || rows.len() > usize::from(limit) || looked_at == FOLLOWED {
+                break (rows, is_all);
             }
-        }
+            looked_at = (looked_at * 8).min(FOLLOWED);
+        };
         let is_cut = !is_all || rows.len() > usize::from(limit);
         let (older, newer) = match filter.after {
             Some(_) => (true, is_cut),
@@ -59,63 +71,101 @@ impl Store {
             rows.truncate(limit.into());
         }
         let newest: Vec<Uuid> = rows.iter().map(|row| row.newest).collect();
-        let mut items = self.summaries(site, &newest, now).await?;
+        let mut items = summaries(connection.sql(), site, &newest, now).await?;
+        let mut worst = worst_of_bursts(connection.sql(), site, &rows, filter.state).await?;
         for publish in &mut items {
             let row = rows.iter().find(|row| row.newest == publish.id);
-            if let Some(row) = row.filter(|row| row.burst.publishes > 1) {
-                publish.edge = row.edge;
-                publish.burst = Some(row.burst);
+            if let Some(burst) = row.and_then(|row| row.burst) {
+                publish.edge = worst.remove(&publish.id);
+                publish.burst = Some(burst);
             }
         }
         Ok(Page {
             items,
-            next: rows.last().map(|row| row.burst.oldest).filter(|_| older),
+            next: rows.last().map(Row::oldest).filter(|_| older),
             previous: rows.first().map(|row| row.newest).filter(|_| newer),
         })
     }
+}
 
-    async fn rows(&self, site: SiteId, publishes: &[Uuid]) -> Result<Vec<Row>, StoreError> {
-        let by_rank: Vec<String> = EdgeState::VARIANTS
-            .iter()
-            .map(|state| state.into_str().to_owned())
-            .collect();
-        let rows = sqlx::query!(
-            r#"WITH listed AS (
-                 SELECT p.id, p.received_at, p.state, p.published_by,
-                        array_position($4, e.worst) AS edge
-                 FROM publish p LEFT JOIN edge_check e ON e.site_id = p.site_id AND e.publish_id = p.id
-                 WHERE p.site_id = $1 AND p.id = ANY($2)),
-               marked AS (
-                 SELECT *, (state, published_by) IS DISTINCT FROM (lag(state) OVER w, lag(published_by) OVER w)
-                           OR received_at > lag(received_at) OVER w + interval '10 seconds' AS begins
-                 FROM listed WINDOW w AS (ORDER BY id)),
-               numbered AS (
-                 SELECT *, count(*) FILTER (WHERE begins) OVER (ORDER BY id) AS burst FROM marked),
-               sized AS (
-                 SELECT *, count(*) OVER (PARTITION BY burst) >= $3 AS is_burst FROM numbered)
-               SELECT (array_agg(id ORDER BY id DESC))[1] as "newest!", (array_agg(id ORDER BY id))[1] as "oldest!",
-                      min(received_at) as "since!", count(*) as "publishes!", max(edge) as edge
-               FROM sized GROUP BY burst, CASE WHEN NOT is_burst THEN id END
-               ORDER BY 1 DESC"#,
-            site.0,
-            publishes,
-            i64::from(FEWEST),
-            &by_rank,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.into_iter().map(|row| Row {
-            newest: row.newest,
-            burst: Burst {
-                publishes: row.publishes.cast_unsigned(),
-                oldest: row.oldest,
-                since: row.since,
-            },
-            edge: row.edge.and_then(|rank| {
-                let rank = usize::try_from(rank).ok()?.checked_sub(1)?;
-                EdgeState::VARIANTS.get(rank).copied()
+/// The rows of these publishes, newest first.
+async fn listed(
+    connection: &mut PgConnection,
+    site: SiteId,
+    publishes: &[Uuid],
+) -> Result<Vec<Row>, StoreError> {
+    // The oldest of each burst; whatever is none by itself.
+    let ends = sqlx::query!(
+        "SELECT id, received_at FROM (
+           SELECT id, received_at,
+                  state IS DISTINCT FROM lead(state) OVER w
+                  OR published_by IS DISTINCT FROM lead(published_by) OVER w
+                  OR received_at > lead(received_at) OVER w + interval '5 seconds' AS ends
+           FROM publish WHERE site_id = $1 AND id = ANY($2) WINDOW w AS (ORDER BY id DESC)) marked
+         WHERE ends ORDER BY id DESC",
+        site.0,
+        publishes,
+    )
+    .fetch_all(connection)
+    .await?;
+    let (mut rows, mut rest) = (Vec::new(), publishes);
+    for end in ends {
+        let length = rest.iter().take_while(|id| **id >= end.id).count();
+        let (together, older) = rest.split_at(length);
+        rest = older;
+        match together {
+            [newest, ..] if length >= FEWEST.into() => rows.push(Row {
+                newest: *newest,
+                burst: Some(Burst {
+                    publishes: length as u64,
+                    oldest: end.id,
+                    since: end.received_at,
+                }),
             }),
-        });
-        Ok(rows.collect())
+            few => rows.extend(few.iter().map(|id| Row {
+                newest: *id,
+                burst: None,
+            })),
+        }
     }
+    Ok(rows)
+}
+
+/// The worst that readers get of the pages of each burst, by its newest publish.
+async fn worst_of_bursts(
+    connection: &mut PgConnection,
+    site: SiteId,
+    rows: &[Row],
+    state: Option<PublishState>,
+) -> Result<HashMap<Uuid, EdgeState>, StoreError> {
+    let bursts = rows.iter().filter(|row| row.burst.is_some());
+    let (newest, oldest): (Vec<Uuid>, Vec<Uuid>) =
+        bursts.map(|row| (row.newest, row.oldest())).unzip();
+    if newest.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let by_rank: Vec<String> = EdgeState::VARIANTS
+        .iter()
+        .map(|state| state.into_str().to_owned())
+        .collect();
+    // A list of one state leaves the others out that came between.
+    let rows = sqlx::query!(
+        r#"SELECT b.newest as "newest!", max(array_position($4, e.worst)) as "rank!"
+           FROM unnest($2::uuid[], $3::uuid[]) AS b (newest, oldest)
+           JOIN edge_check e ON e.site_id = $1 AND e.publish_id BETWEEN b.oldest AND b.newest
+           JOIN publish p ON p.site_id = e.site_id AND p.id = e.publish_id
+           WHERE e.worst IS NOT NULL AND ($5::text IS NULL OR p.state = $5) GROUP BY b.newest"#,
+        site.0,
+        &newest,
+        &oldest,
+        &by_rank,
+        state.map(|state| state.into_str()),
+    )
+    .fetch_all(connection)
+    .await?;
+    let worst = rows.into_iter().filter_map(|row| {
+        let rank = usize::try_from(row.rank).ok()?.checked_sub(1)?;
+        Some((row.newest, *EdgeState::VARIANTS.get(rank)?))
+    });
+    Ok(worst.collect())
 }

@@ -6,13 +6,13 @@
 //! Rows are locked in one order everywhere: distribution, site, access key, invalidation,
 //! publishes.
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored};
-use super::{PlanInputs, SiteId, Store, StoreError, known_paths, outbox};
+use super::{Connection, PlanInputs, SiteId, Store, StoreError, known_paths, outbox};
 use crate::domain::{
     Beliefs, Bucket, CallerReference, Flow, InvalidationBatch, Item, Plan, Search, Settings,
     TraceParent, Usage, Waiting,
@@ -106,6 +106,7 @@ impl Store {
     /// Claims a stored invalidation; none: something has moved, and is to be read again.
     pub async fn claim_stored(
         &self,
+        connection: &mut Connection,
         inputs: &PlanInputs,
         stored: &Stored,
         taking: Taking,
@@ -115,8 +116,8 @@ impl Store {
             None => None,
         };
         let usage = stored.needs(taking.now);
-        let mut tx = self.begin().await?;
-        if !self.take_lease(&mut tx, inputs, usage, taking).await? {
+        let mut tx = connection.begin().await?;
+        if !take_call(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
         }
         let claimed = sqlx::query!(
@@ -164,6 +165,7 @@ impl Store {
     /// read again.
     pub async fn claim_planned(
         &self,
+        connection: &mut Connection,
         inputs: &PlanInputs,
         plan: &Plan,
         waiting: &[Waiting],
@@ -174,8 +176,8 @@ impl Store {
             return Ok(None);
         };
         let usage = Usage::of(&first.items);
-        let mut tx = self.begin().await?;
-        if !self.take_lease(&mut tx, inputs, usage, taking).await? {
+        let mut tx = connection.begin().await?;
+        if !take_call(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
         }
         let mut batches: Vec<Batch<'_>> = plan
@@ -216,42 +218,6 @@ impl Store {
             traceparent.as_deref(),
             taking,
         )))
-    }
-
-    /// Takes the distribution's lease and a call of the access key, if both are as they were read
-    /// and the site's settings too. Its locks last until the transaction ends.
-    async fn take_lease(
-        &self,
-        tx: &mut Transaction<'static, Postgres>,
-        inputs: &PlanInputs,
-        usage: Usage,
-        taking: Taking,
-    ) -> Result<bool, StoreError> {
-        let now = taking.now;
-        // New settings wait for the site's lock, so that they find what is about to be stored for
-        // the old ones.
-        let owned = sqlx::query_scalar!(
-            r#"WITH lease AS (
-                 UPDATE distribution SET lease_token = $3, lease_until = $4, calls = calls + 1, sent_at = $5,
-                                         beliefs = $6
-                 WHERE id = $1 AND calls = $2 AND (lease_until IS NULL OR lease_until <= $5)
-                 RETURNING id),
-               owner AS (
-                 SELECT s.id FROM lease, site s WHERE s.id = $7 AND s.settings_version = $8 AND s.removed_at IS NULL
-                 FOR SHARE OF s)
-               SELECT count(*) = 1 as "owned!" FROM owner"#,
-            inputs.settings.distribution_id.as_str(),
-            inputs.calls,
-            taking.token,
-            now + LEASE,
-            now,
-            serde_json::json!(spent(inputs, usage, now)),
-            inputs.site.0,
-            inputs.settings_version,
-        )
-        .fetch_one(&mut **tx)
-        .await?;
-        Ok(owned && take_call(tx, inputs, taking.bucket).await?)
     }
 }
 
@@ -309,28 +275,52 @@ fn spent(inputs: &PlanInputs, usage: Usage, now: OffsetDateTime) -> Beliefs {
     beliefs
 }
 
-/// Takes one call from the access key's bucket, if it is still the one that was read.
+/// Takes the distribution's lease and a call of the access key, if both are as they were read and the
+/// site's settings too. Its locks last until the transaction ends.
 async fn take_call(
     connection: &mut PgConnection,
     inputs: &PlanInputs,
-    taken: Bucket,
+    usage: Usage,
+    taking: Taking,
 ) -> Result<bool, StoreError> {
-    let was = inputs.stored_bucket;
-    let done = sqlx::query!(
-        "INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (id) DO UPDATE SET tokens = EXCLUDED.tokens, rate = EXCLUDED.rate, refilled_at = EXCLUDED.refilled_at
-         WHERE (access_key.tokens, access_key.rate, access_key.refilled_at) = ($5, $6, $7)",
+    let (now, left, was) = (taking.now, taking.bucket, inputs.stored_bucket);
+    // New settings wait for the site's lock, so that they find what is about to be stored for the
+    // old ones. Each part begins with what the one before it has locked.
+    let taken = sqlx::query_scalar!(
+        r#"WITH lease AS (
+             UPDATE distribution SET lease_token = $3, lease_until = $4, calls = calls + 1, sent_at = $5,
+                                     beliefs = $6
+             WHERE id = $1 AND calls = $2 AND (lease_until IS NULL OR lease_until <= $5)
+             RETURNING id),
+           owner AS (
+             SELECT s.id FROM lease, site s WHERE s.id = $7 AND s.settings_version = $8 AND s.removed_at IS NULL
+             FOR SHARE OF s),
+           call AS (
+             INSERT INTO access_key (id, tokens, rate, refilled_at) SELECT $9, $10, $11, $12 FROM owner
+             ON CONFLICT (id) DO UPDATE
+               SET tokens = EXCLUDED.tokens, rate = EXCLUDED.rate, refilled_at = EXCLUDED.refilled_at
+               WHERE (access_key.tokens, access_key.rate, access_key.refilled_at) = ($13, $14, $15)
+             RETURNING id)
+           SELECT count(*) = 1 as "taken!" FROM call"#,
+        inputs.settings.distribution_id.as_str(),
+        inputs.calls,
+        taking.token,
+        now + LEASE,
+        now,
+        serde_json::json!(spent(inputs, usage, now)),
+        inputs.site.0,
+        inputs.settings_version,
         inputs.rate_key,
-        taken.tokens,
-        taken.rate,
-        taken.refilled_at,
+        left.tokens,
+        left.rate,
+        left.refilled_at,
         was.map(|bucket| bucket.tokens),
         was.map(|bucket| bucket.rate),
         was.map(|bucket| bucket.refilled_at),
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(taken)
 }
 
 /// The site does not wait; what is left behind is noted.

@@ -145,23 +145,23 @@ impl Store {
             .await?;
         Ok(address.and_then(|address| PublicAddress::parse(&address, true).ok()))
     }
+}
 
-    /// What was found of a publish's pages, and whether they will be looked at, or looked at again.
-    pub async fn edge(
-        &self,
-        site: SiteId,
-        publish: Uuid,
-    ) -> Result<(Vec<EdgeCheck>, bool), StoreError> {
-        let row = sqlx::query!(
-            r#"SELECT checks as "checks: Json<Vec<EdgeCheck>>", next_at IS NOT NULL as "is_due!"
-               FROM edge_check WHERE site_id = $1 AND publish_id = $2"#,
-            site.0,
-            publish,
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.map_or_else(Default::default, |row| (row.checks.0, row.is_due)))
-    }
+/// What was found of a publish's pages, and whether they will be looked at, or looked at again.
+pub(super) async fn edge(
+    connection: &mut PgConnection,
+    site: SiteId,
+    publish: Uuid,
+) -> Result<(Vec<EdgeCheck>, bool), StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT checks as "checks: Json<Vec<EdgeCheck>>", next_at IS NOT NULL as "is_due!"
+           FROM edge_check WHERE site_id = $1 AND publish_id = $2"#,
+        site.0,
+        publish,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map_or_else(Default::default, |row| (row.checks.0, row.is_due)))
 }
 
 /// Changes where readers find the site. What waits to be looked at goes with the old address.

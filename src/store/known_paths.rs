@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::{SiteId, Store, StoreError};
+use super::{SiteId, StoreError};
 use crate::domain::{Item, KnownPaths, Plan, Waiting};
 
 /// For how long a path counts as probably cached.
@@ -32,17 +32,19 @@ pub(super) async fn load(
     Ok(KnownPaths::new(paths))
 }
 
-impl Store {
-    /// Whether a path was published lately.
-    pub(super) async fn knows_path(&self, site: SiteId, path: &str) -> Result<bool, StoreError> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM known_path WHERE site_id = $1 AND path = $2) as "known!""#,
-            site.0,
-            path,
-        )
-        .fetch_one(&self.pool)
-        .await?)
-    }
+/// Whether a path was published lately.
+pub(super) async fn knows_path(
+    connection: &mut PgConnection,
+    site: SiteId,
+    path: &str,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM known_path WHERE site_id = $1 AND path = $2) as "known!""#,
+        site.0,
+        path,
+    )
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Remembers the paths of the publishes that a plan takes something of, and forgets some that are

@@ -8,6 +8,7 @@ mod audit;
 mod bursts;
 mod calls;
 mod claim;
+mod connection;
 mod default_grants;
 mod deliveries;
 mod edge;
@@ -67,6 +68,7 @@ pub use activity::{Burst, PublishFilter, PublishSummary};
 pub use audit::{AuditFilter, AuditRecord};
 pub use calls::ListedPublish;
 pub use claim::{SendClaim, Taking};
+pub use connection::Connection;
 pub use deliveries::{DeliveryClaim, DeliveryState, DeliveryView};
 pub use edge::EdgeClaim;
 pub use endpoints::{EndpointView, MAX_ENDPOINTS, NewEndpoint};
@@ -241,21 +243,13 @@ impl Store {
         Ok(MIGRATIONS.run(&self.pool).await?)
     }
 
-    /// Begins a transaction.
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.begin_with("BEGIN").await
-    }
-
     /// Begins a transaction, in a task of its own: if whoever waits for it were dropped meanwhile, as
     /// a request is whose client has gone, sqlx would give a connection back that is in the middle of
     /// one.
     #[expect(clippy::disallowed_methods, reason = "this is the way to begin")]
-    async fn begin_with(
-        &self,
-        statement: &'static str,
-    ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
         let pool = self.pool.clone();
-        tokio::spawn(async move { pool.begin_with(statement).await })
+        tokio::spawn(async move { pool.begin().await })
             .await
             .unwrap_or(Err(sqlx::Error::PoolClosed))
     }

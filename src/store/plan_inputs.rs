@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::settings::Slot;
 use super::spending::month_usage;
-use super::{SiteId, Store, StoreError, known_paths};
+use super::{Connection, SiteId, Store, StoreError, known_paths};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
     AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KnownPaths, LONGEST_BELIEF, Limits,
@@ -98,21 +98,12 @@ impl Store {
     /// How things stand; none: the site has no CDN settings, or is gone.
     pub async fn plan_inputs(
         &self,
+        connection: &mut Connection,
         site: SiteId,
         limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<Option<PlanInputs>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        self.inputs(&mut connection, site, limits, now).await
-    }
-
-    async fn inputs(
-        &self,
-        connection: &mut PgConnection,
-        site: SiteId,
-        limits: &Limits,
-        now: OffsetDateTime,
-    ) -> Result<Option<PlanInputs>, StoreError> {
+        let connection = connection.sql();
         let row = sqlx::query!(
             r#"SELECT f.slot as "slot!: Slot", f.distribution_id as "distribution_id!: DistributionId",
                       f.access_key_id as "access_key_id: AccessKeyId", f.secret_access_key,

@@ -1,9 +1,11 @@
 //! Reading back what was published and how far its purge is.
 
+use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::edge::edge;
 use super::{RepeatKey, SiteId, Store, StoreError, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
@@ -172,6 +174,8 @@ impl Store {
         items: Items,
         now: OffsetDateTime,
     ) -> Result<Option<Publish>, StoreError> {
+        let mut connection = self.connect().await?;
+        let connection = connection.sql();
         let retry = RepeatKey::of_retry(id);
         let row = sqlx::query!(
             r#"SELECT state as "state: PublishState", received_at, submitted_at, ended_at, items,
@@ -184,24 +188,16 @@ impl Store {
             id,
             retry.key,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *connection)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let held = if row.planned {
             None
         } else {
-            self.held(site, now).await?
+            held(connection, site, now).await?
         };
-        let covering = sqlx::query_scalar!(
-            "SELECT i.id FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
-             WHERE c.site_id = $1 AND c.publish_id = $2 AND NOT i.set_aside",
-            site.0,
-            id,
-        )
-        .fetch_all(&self.pool)
-        .await?;
         let (edge, edge_is_due) = match row.state {
-            PublishState::Completed => self.edge(site, id).await?,
+            PublishState::Completed => edge(connection, site, id).await?,
             _ => Default::default(),
         };
         let items = match row.state {
@@ -209,6 +205,16 @@ impl Store {
             PublishState::Failed => Items::All,
             _ => items,
         };
+        let covering = sqlx::query_scalar!(
+            "SELECT i.id FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+             WHERE c.site_id = $1 AND c.publish_id = $2 AND NOT i.set_aside",
+            site.0,
+            id,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut invalidations = invalidations_by_id(connection, &covering, items, None).await?;
+        invalidations.reverse();
         Ok(Some(Publish {
             id,
             state: row.state,
@@ -219,7 +225,7 @@ impl Store {
             widened: row.widened.map(|widened| widened.0).unwrap_or_default(),
             waiting_for: held.map(|(why, _)| why),
             note: held.and_then(|(_, note)| note),
-            invalidations: self.invalidations_by_id(&covering, items).await?,
+            invalidations,
             edge,
             edge_is_due,
             retry_of: row.retry_key.as_deref().and_then(RepeatKey::retried),
@@ -258,6 +264,8 @@ impl Store {
         filter: InvalidationFilter,
         limit: u16,
     ) -> Result<Page<Invalidation>, StoreError> {
+        let mut connection = self.connect().await?;
+        let connection = connection.sql();
         let rows = i64::from(limit) + 1;
         // Two statements: one for both would be planned for the one that needs no index of states.
         let ids = match filter.status {
@@ -270,7 +278,7 @@ impl Store {
                     filter.before,
                     rows,
                 )
-                .fetch_all(&self.pool)
+                .fetch_all(&mut *connection)
                 .await?
             }
             Some(status) => {
@@ -284,35 +292,20 @@ impl Store {
                     filter.before,
                     rows,
                 )
-                .fetch_all(&self.pool)
+                .fetch_all(&mut *connection)
                 .await?
             }
         };
-        let fitting = self.fitting(&ids).await?;
-        let limit = limit.min(u16::try_from(fitting).unwrap_or(u16::MAX));
+        let mut items =
+            invalidations_by_id(connection, &ids, Items::First, Some(PAGE_BYTES)).await?;
+        let limit = limit.min(u16::try_from(items.len()).unwrap_or(u16::MAX));
         let page = Page::cut(ids, limit, filter.before, None, |id| *id);
-        let mut items = self.invalidations_by_id(&page.items, Items::First).await?;
-        items.reverse();
+        items.retain(|item| page.items.last().is_some_and(|last| item.id >= *last));
         Ok(Page {
             items,
             next: page.next,
             previous: page.previous,
         })
-    }
-
-    /// How many of these invalidations, from the first on, fit on a page together: one does.
-    async fn fitting(&self, ids: &[Uuid]) -> Result<usize, StoreError> {
-        let fitting = sqlx::query_scalar!(
-            r#"SELECT count(*) as "count!" FROM (
-                 SELECT (sum(octet_length(array_to_string(i.first_items, ' '))) OVER (ORDER BY i.id DESC))::bigint AS bytes
-                 FROM invalidation i WHERE i.id = ANY($1)) page
-               WHERE bytes <= $2"#,
-            ids,
-            PAGE_BYTES,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(usize::try_from(fitting).unwrap_or_default().max(1))
     }
 
     /// A page of what an invalidation purges, from that position on, and how many items it has in
@@ -340,58 +333,72 @@ impl Store {
         Ok(row.map(|row| (row.items, row.item_count.unsigned_abs())))
     }
 
-    /// Oldest first.
-    async fn invalidations_by_id(
-        &self,
-        ids: &[Uuid],
-        items: Items,
-    ) -> Result<Vec<Invalidation>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(sqlx::query_as!(
-            Invalidation,
-            r#"SELECT id, cloudfront_id, caller_reference, distribution_id,
-                      status as "status: InvalidationStatus",
-                      CASE WHEN $2 THEN items ELSE first_items END as "items!",
-                      item_count as "item_count!", attempts, created_at,
-                      submitted_at, ended_at, waiting_for as "waiting_for: WaitReason",
-                      error as "error: AwsError", fix
-               FROM invalidation WHERE id = ANY($1) ORDER BY id"#,
-            ids,
-            items == Items::All,
-        )
-        .fetch_all(&self.pool)
-        .await?)
-    }
-
     /// Why publishes of a site that no invalidation covers yet are held.
     pub async fn held(
         &self,
         site: SiteId,
         now: OffsetDateTime,
     ) -> Result<Option<(WaitReason, Option<HeldNote>)>, StoreError> {
-        let row = sqlx::query!(
+        let mut connection = self.connect().await?;
+        held(connection.sql(), site, now).await
+    }
+}
+
+pub(super) async fn held(
+    connection: &mut PgConnection,
+    site: SiteId,
+    now: OffsetDateTime,
+) -> Result<Option<(WaitReason, Option<HeldNote>)>, StoreError> {
+    let row = sqlx::query!(
             r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: PolicyName",
                       s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since
                FROM site s LEFT JOIN settings_in_force f ON f.site_id = s.id
                WHERE s.id = $1"#,
             site.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(connection)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        if row.settings {
-            return Ok(Some((WaitReason::Settings, None)));
-        }
-        if let Some(until) = row.limited_until.filter(|until| *until > now) {
-            let note = HeldNote::MonthlyLimit { until };
-            return Ok(Some((WaitReason::Quota, Some(note))));
-        }
-        let backlog = row
-            .backlog_since
-            .filter(|_| row.policy == PolicyName::Exact)
-            .map(|since| HeldNote::Backlog { since });
-        Ok(row.waits_for.map(|why| (why, backlog)))
+    let Some(row) = row else { return Ok(None) };
+    if row.settings {
+        return Ok(Some((WaitReason::Settings, None)));
     }
+    if let Some(until) = row.limited_until.filter(|until| *until > now) {
+        let note = HeldNote::MonthlyLimit { until };
+        return Ok(Some((WaitReason::Quota, Some(note))));
+    }
+    let backlog = row
+        .backlog_since
+        .filter(|_| row.policy == PolicyName::Exact)
+        .map(|since| HeldNote::Backlog { since });
+    Ok(row.waits_for.map(|why| (why, backlog)))
+}
+
+/// Newest first; no more than weigh so many bytes together, but one at least.
+async fn invalidations_by_id(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    items: Items,
+    most: Option<i64>,
+) -> Result<Vec<Invalidation>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_as!(
+        Invalidation,
+        r#"SELECT id, cloudfront_id, caller_reference, distribution_id,
+                  status as "status: InvalidationStatus",
+                  CASE WHEN $2 THEN items ELSE first_items END as "items!",
+                  item_count as "item_count!", attempts, created_at,
+                  submitted_at, ended_at, waiting_for as "waiting_for: WaitReason",
+                  error as "error: AwsError", fix
+           FROM (SELECT *, row_number() OVER newest AS nr,
+                        sum(octet_length(array_to_string(first_items, ' '))) OVER newest AS bytes
+                 FROM invalidation WHERE id = ANY($1) WINDOW newest AS (ORDER BY id DESC)) listed
+           WHERE $3::bigint IS NULL OR bytes <= $3 OR nr = 1 ORDER BY id DESC"#,
+        ids,
+        items == Items::All,
+        most,
+    )
+    .fetch_all(connection)
+    .await?)
 }

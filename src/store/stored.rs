@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::plan_inputs::count;
-use super::{PlanInputs, Store, StoreError, parse_items};
+use super::{Connection, PlanInputs, Store, StoreError, parse_items};
 use crate::domain::limits::is_in_progress;
 use crate::domain::{CallerReference, Item, Usage, WaitReason};
 
@@ -71,6 +71,7 @@ impl Store {
     /// Stored invalidations of the site that are due, those without trouble first.
     pub async fn stored(
         &self,
+        connection: &mut Connection,
         inputs: &PlanInputs,
         now: OffsetDateTime,
     ) -> Result<Vec<Stored>, StoreError> {
@@ -86,7 +87,7 @@ impl Store {
             now,
             STORED_PAGE,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(connection.sql())
         .await?;
         rows.into_iter()
             .map(|row| {
@@ -113,6 +114,7 @@ impl Store {
     /// there meanwhile, or somebody else has it; nothing is noted.
     pub async fn hold_stored(
         &self,
+        connection: &mut Connection,
         inputs: &PlanInputs,
         stored: &Stored,
         why: WaitReason,
@@ -131,7 +133,7 @@ impl Store {
             inputs.completed_at,
             now,
         )
-        .execute(&self.pool)
+        .execute(connection.sql())
         .await?;
         Ok(done.rows_affected() == 1)
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::items::leave_out_begun;
 use super::transitions::{announce_change, lock_publishes, move_publishes};
-use super::{PlanInputs, SiteId, Store, StoreError, outbox, parse_items};
+use super::{Connection, PlanInputs, SiteId, Store, StoreError, outbox, parse_items};
 use crate::domain::{DistributionId, Kind, Usage, WaitReason, Waiting, Wanted};
 
 /// What one plan looks at, so that huge publishes do not fill the memory.
@@ -26,11 +26,12 @@ impl Store {
     /// wanted, if there are, and as one plan can use.
     pub async fn waiting(
         &self,
+        connection: &mut Connection,
         site: SiteId,
         distribution: &DistributionId,
         wanted: Wanted,
     ) -> Result<Vec<Waiting>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
+        let connection = connection.sql();
         let (mut waiting, mut different) = (Vec::new(), HashSet::new());
         let mut seen = Usage::default();
         let (mut items, mut bytes) = (0, 0);
@@ -68,7 +69,7 @@ impl Store {
                 });
             }
             if is_begun {
-                leave_out_begun(&mut connection, site, distribution, &mut page_of).await?;
+                leave_out_begun(&mut *connection, site, distribution, &mut page_of).await?;
             }
             for publish in page_of {
                 let asked = &publish.items;
@@ -102,7 +103,12 @@ impl Store {
     /// Whether any publish holds some of this kind, of those that one plan looks at; none: nothing
     /// waits. Nothing is unpacked for it: in a storm this is asked again and again while the quota of
     /// the other kind is full.
-    pub async fn waits_with(&self, site: SiteId, kind: Kind) -> Result<Option<bool>, StoreError> {
+    pub async fn waits_with(
+        &self,
+        connection: &mut Connection,
+        site: SiteId,
+        kind: Kind,
+    ) -> Result<Option<bool>, StoreError> {
         Ok(sqlx::query_scalar!(
             "SELECT bool_or(CASE WHEN $2 THEN wildcards > 0 ELSE files > 0 END) FROM (
                SELECT files, wildcards FROM publish
@@ -111,7 +117,7 @@ impl Store {
             kind == Kind::Wildcards,
             i64::try_from(PLAN_PUBLISHES).unwrap_or(i64::MAX),
         )
-        .fetch_one(&self.pool)
+        .fetch_one(connection.sql())
         .await?)
     }
 
@@ -157,6 +163,7 @@ impl Store {
     /// nobody would come back to say that there is room.
     pub async fn wait(
         &self,
+        connection: &mut Connection,
         inputs: &PlanInputs,
         why: WaitReason,
         until: OffsetDateTime,
@@ -164,7 +171,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let site = inputs.site.0;
-        let mut tx = self.begin().await?;
+        let mut tx = connection.begin().await?;
         // The lock lets whoever makes room find the site waiting, or this find the room.
         let done = sqlx::query!(
             "WITH same AS (

@@ -1,7 +1,7 @@
 //! Coverage, quotas, policies and folding.
 
 use skycms_cdn::domain::{
-    Fate, Holdup, IntakeRules, Item, KnownPaths, Plan, PlanInput, Policy, PublishRequest, Room,
+    Fate, IntakeRules, Item, KnownPaths, Plan, PlanInput, PlanLimit, Policy, PublishRequest, Room,
     Waiting, canonicalize, explain,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
     plan,
@@ -128,7 +128,7 @@ fn what_does_not_fit_waits_and_says_why() {
         [1, 4],
         "3 would fit, but takes what 2 waits for"
     );
-    assert_eq!(plan.waits, Some(Holdup::Quota));
+    assert_eq!(plan.waits, Some(PlanLimit::Quota));
     site.room = room(100, 15, 3);
     let plan = site.plan(&waiting);
     assert_eq!(
@@ -136,12 +136,12 @@ fn what_does_not_fit_waits_and_says_why() {
         [1, 3, 4],
         "2 does not fit this call; there is room in progress for all"
     );
-    assert_eq!(plan.waits, Some(Holdup::NextCall));
+    assert_eq!(plan.waits, Some(PlanLimit::NextCall));
     site.room = room(0, 0, 3_000);
     assert_eq!(
         site.plan(&waiting),
         Plan {
-            waits: Some(Holdup::Quota),
+            waits: Some(PlanLimit::Quota),
             ..Plan::default()
         }
     );
@@ -157,7 +157,10 @@ fn wildcards_in_progress_do_not_hold_up_plain_paths() {
         publish(3, ["/d/*"]),
     ]);
     assert_eq!(batches(&plan), [["/c"]]);
-    assert_eq!((taken(&plan), plan.waits), (vec![2], Some(Holdup::Quota)));
+    assert_eq!(
+        (taken(&plan), plan.waits),
+        (vec![2], Some(PlanLimit::Quota))
+    );
 }
 
 #[test]
@@ -181,7 +184,7 @@ fn a_publish_larger_than_the_quota_is_cut_and_nothing_overtakes_it() {
     );
     assert_eq!(
         (taken(&plan), plan.waits),
-        (vec![1, 2, 4], Some(Holdup::Quota))
+        (vec![1, 2, 4], Some(PlanLimit::Quota))
     );
     let of = |batch: usize| {
         plan.batches[batch]

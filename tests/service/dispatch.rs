@@ -192,15 +192,12 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
     let now = clock.now();
     let limits = service.state.limits;
-    let inputs = store
-        .plan_inputs(site, &limits, now)
-        .await
-        .unwrap()
-        .unwrap();
-    let waiting = store
-        .waiting(site, &DistributionId::parse(DISTRIBUTION).unwrap(), all())
-        .await
-        .unwrap();
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = store.plan_inputs(connection, site, &limits, now);
+    let inputs = inputs.await.unwrap().unwrap();
+    let distribution = DistributionId::parse(DISTRIBUTION).unwrap();
+    let waiting = store.waiting(connection, site, &distribution, all());
+    let waiting = waiting.await.unwrap();
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
     store
         .save_settings(site, Slot::Active, &settings, None, now)
@@ -208,7 +205,14 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
         .unwrap();
     let plan = exact_plan(&service, &waiting);
     let taking = taking(&service, &inputs);
-    let claim = store.claim_planned(&inputs, &plan, &waiting, vec![clock.id()], taking);
+    let claim = store.claim_planned(
+        connection,
+        &inputs,
+        &plan,
+        &waiting,
+        vec![clock.id()],
+        taking,
+    );
     assert!(claim.await.unwrap().is_none());
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed", "{publish:#}");
@@ -250,17 +254,15 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     let id = service.api.publish_path("/about").await;
     let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
     let now = clock.now();
-    let inputs = store
-        .plan_inputs(site, &limits, now)
-        .await
-        .unwrap()
-        .unwrap();
-    let waiting = store
-        .waiting(site, &DistributionId::parse(DISTRIBUTION).unwrap(), all())
-        .await
-        .unwrap();
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = store.plan_inputs(connection, site, &limits, now);
+    let inputs = inputs.await.unwrap().unwrap();
+    let distribution = DistributionId::parse(DISTRIBUTION).unwrap();
+    let waiting = store.waiting(connection, site, &distribution, all());
+    let waiting = waiting.await.unwrap();
     let claim = store
         .claim_planned(
+            connection,
             &inputs,
             &exact_plan(&service, &waiting),
             &waiting,

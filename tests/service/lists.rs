@@ -250,8 +250,8 @@ async fn a_burst_of_one_publisher_is_one_row() {
             (312, "token Deploy", "completed", 0.5),
             (1, "token Deploy", "failed", 1.0),
             (5, "token Deploy", "completed", 1.0),
-            (6, "signature", "completed", 10.0),
-            (6, "signature", "completed", 10.1),
+            (6, "signature", "completed", 5.0),
+            (6, "signature", "completed", 5.1),
             (2, "user ada", "completed", 1.0),
         ],
     )

@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt as _;
 use serde_json::json;
+use skycms_cdn::domain::WaitReason;
 use skycms_cdn::store::{PublishFilter, TryingClient};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -88,8 +89,15 @@ async fn what_is_abandoned_leaves_no_transaction_open() {
     let service = Stepped::start().await;
     let (store, site) = (&service.state.store, service.site());
     let now = service.state.clock.now();
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = store.plan_inputs(connection, site, &service.state.limits, now);
+    let inputs = inputs.await.unwrap().unwrap();
     for _ in 0..50 {
         // Dropped as soon as they wait for the database.
+        let connection = &mut store.connect().await.unwrap();
+        let _ = store
+            .wait(connection, &inputs, WaitReason::Quota, now, None, now)
+            .now_or_never();
         let _ = store
             .activity(site, PublishFilter::default(), 10, now)
             .now_or_never();

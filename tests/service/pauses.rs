@@ -33,7 +33,8 @@ async fn a_pause(service: &Stepped, code: &str, bad: Value, good: Value) {
     );
     // Nor does a publish that wakes the dispatcher for this site alone get past the pause.
     let (store, now) = (&service.state.store, service.state.clock.now());
-    let inputs = store.plan_inputs(service.site(), &service.state.limits, now);
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = store.plan_inputs(connection, service.site(), &service.state.limits, now);
     let inputs = inputs.await.unwrap().expect("settings");
     assert!(inputs.resume_at.is_some_and(|until| until > now));
     service.pass(20).await;

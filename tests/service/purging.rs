@@ -242,16 +242,16 @@ async fn room_that_is_made_during_a_look_is_not_missed() {
     let (store, limits) = (&service.state.store, &Limits::default());
     let site = service.site();
     let now = OffsetDateTime::now_utc();
-    let before = store.plan_inputs(site, limits, now).await.unwrap().unwrap();
+    let connection = &mut store.connect().await.unwrap();
+    let before = store.plan_inputs(connection, site, limits, now);
+    let before = before.await.unwrap().unwrap();
     service.pass(10).await;
-    let waits = store
-        .wait(&before, WaitReason::Quota, now, None, now)
-        .await
-        .unwrap();
-    assert!(!waits, "the first one has completed since");
-    let after = store.plan_inputs(site, limits, now).await.unwrap().unwrap();
-    let waits = store.wait(&after, WaitReason::Quota, now, None, now).await;
-    assert!(waits.unwrap());
+    let waits = store.wait(connection, &before, WaitReason::Quota, now, None, now);
+    assert!(!waits.await.unwrap(), "the first one has completed since");
+    let after = store.plan_inputs(connection, site, limits, now);
+    let after = after.await.unwrap().unwrap();
+    let waits = store.wait(connection, &after, WaitReason::Quota, now, None, now);
+    assert!(waits.await.unwrap());
 }
 
 #[tokio::test]
@@ -566,10 +566,10 @@ async fn a_queue_that_is_larger_than_a_plan_is_worked_off() {
                 .await,
         );
     }
-    let read = service
-        .state
-        .store
+    let store = &service.state.store;
+    let read = store
         .waiting(
+            &mut store.connect().await.unwrap(),
             service.site(),
             &DistributionId::parse(DISTRIBUTION).unwrap(),
             all(),

@@ -47,7 +47,14 @@ pub(crate) async fn dry_run(
 ) -> Result<Option<DryRun>> {
     let now = state.clock.now();
     let limits = &state.limits;
-    let Some(inputs) = state.store.plan_inputs(site.id, limits, now).await? else {
+    let mut connection = state.store.connect().await?;
+    let inputs = state
+        .store
+        .plan_inputs(&mut connection, site.id, limits, now)
+        .await?;
+    // Given back before another is asked for: all who hold one and wait for one would wait for ever.
+    drop(connection);
+    let Some(inputs) = inputs else {
         return Ok(None);
     };
     let quotas = state

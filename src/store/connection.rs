@@ -1,0 +1,54 @@
+//! A connection that is kept for several statements.
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, Postgres, SqlStr, Transaction};
+
+use super::{Store, StoreError};
+
+/// One connection for what belongs together: the pool hands out the one that has rested longest,
+/// whose process has to be woken, and makes sure by a round trip that each works that it gets back.
+pub struct Connection {
+    lent: PoolConnection<Postgres>,
+    is_beginning: bool,
+}
+
+impl Store {
+    /// Takes a connection.
+    pub async fn connect(&self) -> Result<Connection, StoreError> {
+        Ok(Connection {
+            lent: self.pool.acquire().await?,
+            is_beginning: false,
+        })
+    }
+}
+
+impl Connection {
+    pub(super) fn sql(&mut self) -> &mut PgConnection {
+        &mut self.lent
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+        self.begin_with("BEGIN").await
+    }
+
+    pub(super) async fn begin_with(
+        &mut self,
+        statement: &'static str,
+    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+        self.is_beginning = true;
+        let statement = Some(SqlStr::from_static(statement));
+        let begun = Transaction::begin(&mut *self.lent, statement).await;
+        self.is_beginning = false;
+        begun
+    }
+}
+
+impl Drop for Connection {
+    /// Of a `BEGIN` that is under way sqlx knows nothing: the connection would be given back in the
+    /// middle of a transaction.
+    fn drop(&mut self) {
+        if self.is_beginning {
+            self.lent.close_on_drop();
+        }
+    }
+}
