@@ -44,7 +44,8 @@ impl Store {
             return self.publishes(site, filter, limit, now).await;
         }
         let connection = &mut self.connect().await?;
-        // Whatever is not yet a burst within the first is none.
+        // What of a burst has been looked at, where that ends, may be fewer rows than make one.
+        let enough = usize::from(limit + FEWEST);
         let mut looked_at = limit + FEWEST;
         let (mut rows, is_all) = loop {
             let mut found = find(connection, site, filter, looked_at).await?.ids;
@@ -55,7 +56,7 @@ impl Store {
             let is_all = found.len() <= usize::from(looked_at);
             found.sort_unstable_by(|a, b| b.cmp(a));
             let rows = listed(connection.sql(), site, &found).await?;
-            if is_all || rows.len() > usize::from(limit) || looked_at == FOLLOWED {
+            if is_all || rows.len() >= enough || looked_at == FOLLOWED {
                 break (rows, is_all);
             }
             looked_at = (looked_at * 8).min(FOLLOWED);

@@ -307,6 +307,22 @@ async fn a_burst_of_one_publisher_is_one_row() {
 }
 
 #[tokio::test]
+async fn a_burst_at_the_end_of_a_look_is_one_row_too() {
+    let service = Stepped::start().await;
+    published(
+        &service,
+        &[
+            (6, "token Deploy", "completed", 1.0),
+            (2, "user ada", "completed", 6.0),
+            (6, "signature", "completed", 1.0),
+        ],
+    )
+    .await;
+    let (_, rows) = activity(&service, PublishFilter::default()).await;
+    assert_eq!(rows, [6, 1, 1, 6]);
+}
+
+#[tokio::test]
 async fn a_burst_is_followed_only_so_far() {
     let service = Stepped::start().await;
     published(&service, &[(12_000, "token Deploy", "completed", 0.01)]).await;
