@@ -4,15 +4,23 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
 use super::eventually;
 
-/// A port that was free a moment ago.
+/// A port that is free. It is below those that the system gives out: one of these might be another
+/// test's before it is taken.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let of_process = u16::try_from(std::process::id() % 400).unwrap() * 50;
+    loop {
+        let port = 10_000 + of_process + NEXT.fetch_add(1, Ordering::Relaxed) % 50;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A running proxy, killed when dropped.
