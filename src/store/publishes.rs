@@ -350,14 +350,14 @@ pub(super) async fn held(
     now: OffsetDateTime,
 ) -> Result<Option<(WaitReason, Option<HeldNote>)>, StoreError> {
     let row = sqlx::query!(
-            r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: PolicyName",
-                      s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since
-               FROM site s LEFT JOIN settings_in_force f ON f.site_id = s.id
-               WHERE s.id = $1"#,
-            site.0,
-        )
-        .fetch_optional(connection)
-        .await?;
+        r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: PolicyName",
+                  s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since
+           FROM site s LEFT JOIN settings_in_force f ON f.site_id = s.id
+           WHERE s.id = $1"#,
+        site.0,
+    )
+    .fetch_optional(connection)
+    .await?;
     let Some(row) = row else { return Ok(None) };
     if row.settings {
         return Ok(Some((WaitReason::Settings, None)));
