@@ -99,6 +99,39 @@ async fn assert_steady(browser: &Browser, page: &str) {
     assert!(moved < 0.01, "{page} moved by {moved}");
 }
 
+/// Writes the page once more, a piece for each frame, as over a slow line, and tells what moved while
+/// it came. The last two frames are for what its script does.
+const IN_PIECES: &str = "const done = arguments[0];
+    const frame = () => new Promise((shown) => requestAnimationFrame(() => setTimeout(shown)));
+    (async () => {
+      const text = await (await fetch(location.href)).text();
+      const shifts = [];
+      new PerformanceObserver((list) => shifts.push(...list.getEntries())).observe({ type: 'layout-shift' });
+      document.open();
+      for (const piece of text.split(/(?=<(?:article|button|d[dlt]|div|figure|form|h\\d|input|li|nav|p|section|select|span|t[dhr])\\b)/)) {
+        document.write(piece);
+        await frame();
+      }
+      document.close();
+      await frame();
+      await frame();
+      const markup = ({ node }) => (node?.outerHTML ?? node?.textContent ?? '').slice(0, 100);
+      done(shifts.map(({ value, sources }) => ({ value, moved: sources.map(markup) })));
+    })();";
+
+/// What can be read already stays where it is while the rest of a page comes.
+async fn assert_steady_in_pieces(browser: &Browser, page: &str) {
+    let shifts = browser
+        .client()
+        .execute_async(IN_PIECES, Vec::new())
+        .await
+        .unwrap();
+    let shifts: Vec<_> = shifts.as_array().unwrap().clone();
+    let moved: f64 = shifts.iter().map(|s| s["value"].as_f64().unwrap()).sum();
+    println!("{page}: moved by {moved}");
+    assert!(moved < 0.01, "{page} moved by {moved}: {shifts:#?}");
+}
+
 async fn assert_accessible(browser: &Browser, page: &str) {
     // Half a megabyte, once for each page.
     if browser.run("return 'axe' in window").await == false {
@@ -170,6 +203,41 @@ const UNSEEN: &str = "const style = (element) => getComputedStyle(element);
     const bars = [...document.querySelectorAll('.bar rect, .chart rect')]
         .filter((bar) => style(bar).fill === style(bar.ownerSVGElement).backgroundColor);
     return [...bare, ...bars].map((element) => element.outerHTML.slice(0, 120))";
+
+/// Chromium paints what it has when the line, or a busy machine, is slow.
+#[tokio::test]
+async fn pages_that_come_in_pieces_stay_in_place() {
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    let id = stage.api().publish_path("/about").await;
+    stage.api().wait_until_ended(&id).await;
+    for width in [1_280, 800, 375] {
+        let screen =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        browser
+            .driver
+            .devtools("Emulation.setDeviceMetricsOverride", screen)
+            .await;
+        for path in [
+            "/settings/cdn",
+            "/settings/cdn/hook",
+            "/settings/cdn/publishing",
+            "/settings/cdn/policy",
+            "/settings/cdn/notifications",
+            "/activity",
+            &format!("/activity/{id}"),
+            "/purge",
+            "/sessions",
+            "/audit",
+            "/sites",
+            "/help",
+        ] {
+            browser.open(path).await;
+            assert_steady_in_pieces(browser, &format!("{path}, {width} px")).await;
+        }
+    }
+    stage.finish().await;
+}
 
 #[tokio::test]
 async fn pages_of_a_fresh_service_are_fit_for_everyone() {
