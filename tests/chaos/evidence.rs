@@ -84,6 +84,8 @@ pub(crate) struct Accepted {
     pub(crate) reference: String,
     pub(crate) paths: BTreeSet<String>,
     pub(crate) completed_at: Option<OffsetDateTime>,
+    /// When questions about it were answered.
+    answers: Vec<OffsetDateTime>,
 }
 
 impl Evidence {
@@ -143,11 +145,19 @@ impl Evidence {
             .filter(|call| call.outcome == "Accepted")
             .map(|call| (call.invalidation.as_str(), call.time))
             .collect();
+        let mut answers: BTreeMap<&str, Vec<OffsetDateTime>> = BTreeMap::new();
+        for call in calls.iter().filter(|call| call.answers_a_question()) {
+            answers
+                .entry(&call.invalidation)
+                .or_default()
+                .push(call.time);
+        }
         let accepted = list(&state["invalidations"])
             .map(|one| {
                 let id = text(&one["id"]);
                 let at = accepted_at[id.as_str()];
-                (id, Accepted::of(one, at))
+                let answers = answers.remove(id.as_str()).unwrap_or_default();
+                (id, Accepted::of(one, at, answers))
             })
             .collect();
         Self {
@@ -285,6 +295,12 @@ impl Call {
     }
 }
 
+impl Call {
+    fn answers_a_question(&self) -> bool {
+        !self.creates && self.outcome == "Found" && self.fault.is_none()
+    }
+}
+
 impl std::fmt::Display for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
@@ -306,7 +322,7 @@ impl std::fmt::Display for Call {
 }
 
 impl Accepted {
-    fn of(one: &Value, at: OffsetDateTime) -> Self {
+    fn of(one: &Value, at: OffsetDateTime, answers: Vec<OffsetDateTime>) -> Self {
         Self {
             at,
             distribution: text(&one["distribution"]),
@@ -315,7 +331,18 @@ impl Accepted {
             completed_at: Some(&one["completed_at"])
                 .filter(|at| !at.is_null())
                 .map(time),
+            answers,
         }
+    }
+
+    /// When whoever asked was first told that it is completed.
+    pub(crate) fn told_at(&self) -> Option<OffsetDateTime> {
+        let completed_at = self.completed_at?;
+        self.answers
+            .iter()
+            .copied()
+            .filter(|at| *at >= completed_at)
+            .min()
     }
 
     /// Whether this purges all that `item` purges.

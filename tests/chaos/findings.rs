@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::LATENCY_MS;
 use crate::clocks::{truly, was_set_between};
-use crate::evidence::{Call, Evidence, Invalidation, StoredPublish, list, text_of, time};
+use crate::evidence::{Accepted, Call, Evidence, Invalidation, StoredPublish, list, text_of, time};
 use crate::sender::{Answer, Attempt, Publish};
 use crate::sites::site;
 
@@ -30,8 +30,13 @@ const LONGEST_WAIT: Duration = Duration::seconds(60);
 /// CloudFront's documented quotas.
 const FILES_IN_PROGRESS: f64 = 3_000.0;
 const WILDCARDS_IN_PROGRESS: f64 = 15.0;
-/// The part of a quota that is in use where nothing waits in vain: completions are noticed late.
-const BUSY: f64 = 0.5;
+/// The part of a quota that counts as in use where nothing waits in vain: a call holds seldom all
+/// that fits, and the next one takes a moment.
+const BUSY: f64 = 0.7;
+/// How soon after its completion an invalidation is asked about while everything works.
+const NOTICED: Duration = Duration::seconds(2);
+/// What cannot be asked about, since its answer was lost or questions fail, counts for so long.
+const COUNTED: Duration = Duration::seconds(25);
 /// What timers and two processes' clocks may be off by.
 const SLACK: Duration = Duration::milliseconds(3);
 /// How long a call may be under way before the sandbox has it, on a busy machine.
@@ -444,7 +449,7 @@ impl Evidence {
                 let left = row.left_at.map(|at| truly(&clocks, at).0);
                 if until < calm.to
                     && left.is_none_or(|at| at > until)
-                    && !self.waits_for_room(row, until)
+                    && !self.waits_for_room(row, calm.from, until)
                 {
                     breaches.push(format!(
                         "publish {} of {} waited longer than {LONGEST_WAIT} while everything worked, \
@@ -462,8 +467,13 @@ impl Evidence {
 
 impl Evidence {
     /// Whether the quota of a kind that the publish holds was worked through in the minute until
-    /// then.
-    fn waits_for_room(&self, row: &StoredPublish, until: OffsetDateTime) -> bool {
+    /// then, as far as anybody could know who asked as promised.
+    fn waits_for_room(
+        &self,
+        row: &StoredPublish,
+        calm_from: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> bool {
         let is_wildcard = |item: &String| item.ends_with('*');
         let site = site(&row.site);
         let kinds = [(false, FILES_IN_PROGRESS), (true, WILDCARDS_IN_PROGRESS)];
@@ -475,7 +485,7 @@ impl Evidence {
                 .filter(|one| one.distribution == site.distribution)
                 .map(|one| {
                     let begin = one.at.max(until - LONGEST_WAIT);
-                    let end = one.completed_at.unwrap_or(until).min(until);
+                    let end = one.counts_until(calm_from).min(until);
                     let items = one.paths.iter().filter(is_of_kind).count();
                     (end - begin).max(Duration::ZERO).as_seconds_f64() * items as f64
                 })
@@ -483,6 +493,18 @@ impl Evidence {
             let most = LONGEST_WAIT.as_seconds_f64() * quota;
             row.items.iter().any(|item| is_of_kind(&item)) && busy >= most * BUSY
         })
+    }
+}
+
+impl Accepted {
+    /// Until when it counts against a quota at the latest. What was accepted before everything
+    /// worked may be one of those that cannot be asked about.
+    fn counts_until(&self, calm_from: OffsetDateTime) -> OffsetDateTime {
+        let latest = match self.completed_at {
+            Some(at) if self.at >= calm_from => at + NOTICED,
+            _ => self.at + COUNTED,
+        };
+        self.told_at().unwrap_or(latest).min(latest)
     }
 }
 
