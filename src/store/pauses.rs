@@ -44,14 +44,18 @@ pub(super) async fn pause_or_resume(
             return Ok((!paused).then_some(now));
         }
         after if claim.paused_since.is_some() && after.shows_working_settings() => {
-            sqlx::query!(
-                "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL WHERE id = $1",
+            // New settings may have let it go on while the call was under way.
+            let resumed = sqlx::query!(
+                "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL
+                 WHERE id = $1 AND paused_at IS NOT NULL",
                 claim.site.0,
             )
             .execute(&mut *connection)
             .await?;
-            outbox::notify(connection, claim.site, Event::SiteResumed, None, now).await?;
-            announce_sites(connection).await?;
+            if resumed.rows_affected() > 0 {
+                outbox::notify(connection, claim.site, Event::SiteResumed, None, now).await?;
+                announce_sites(connection).await?;
+            }
         }
         _ => {}
     }

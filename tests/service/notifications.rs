@@ -10,7 +10,7 @@ use time::Duration;
 use uuid::Uuid;
 
 use crate::faults::create;
-use crate::support::{KEY, Mood, PRIVATE, Received, Receiver, Stepped};
+use crate::support::{DISTRIBUTION, KEY, Mood, PRIVATE, Received, Receiver, Stepped, eventually};
 
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -269,6 +269,32 @@ async fn a_pause_and_its_end_are_notified_in_that_order() {
 }
 
 #[tokio::test]
+async fn a_pause_ends_once_although_a_call_and_new_settings_end_it_together() {
+    let (service, receiver, _) = service().await;
+    let sandbox = &service.sandbox;
+    sandbox.set_key(KEY, json!({ "enabled": false })).await;
+    service.publish_and_run("/about").await;
+    sandbox.set_key(KEY, json!({ "enabled": true })).await;
+    let before = sandbox.creates().await.len();
+    let slow = json!({ "kind": "slow", "ms": 1_000 });
+    sandbox.fault(create(1, slow)).await;
+    service.advance(Duration::minutes(10));
+    let dispatcher = service.dispatcher.clone();
+    let calling = tokio::spawn(async move { dispatcher.run_pending().await });
+    eventually("the call to arrive", || async {
+        (sandbox.creates().await.len() > before).then_some(())
+    })
+    .await;
+    let site = service.site();
+    service.activate(site, DISTRIBUTION, KEY).await;
+    calling.await.unwrap().unwrap();
+    notify(&service).await;
+    let mut told = events(&receiver);
+    told.retain(|event| event.starts_with("site"));
+    assert_eq!(told, ["site.paused", "site.resumed"]);
+}
+
+#[tokio::test]
 async fn a_monthly_limit_is_notified_once_when_near_and_once_when_reached() {
     let (service, receiver, _) = service().await;
     let (store, site) = (&service.state.store, service.site());
@@ -404,7 +430,7 @@ async fn an_endpoint_that_hangs_does_not_keep_a_purge_or_another_waiting() {
     completed(&service, "/first").await;
     let notifier = service.notifier.clone();
     let sending = tokio::spawn(async move { notifier.run_due().await });
-    crate::support::eventually("the message to the other", async || {
+    eventually("the message to the other", async || {
         (alive.received().len() == 1).then_some(())
     })
     .await;
