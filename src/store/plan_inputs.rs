@@ -27,6 +27,8 @@ pub struct PlanInputs {
     pub in_flight: InFlight,
     /// What counts against the distribution's quotas.
     pub used: Usage,
+    /// When the first of those that are only counted in case counts no more.
+    pub doubt_ends_at: Option<OffsetDateTime>,
     /// What of the site is stored and has to wait for room: new publishes leave it to them.
     pub reserved: Usage,
     /// The limits that hold for the distribution: as configured, and as learned.
@@ -85,7 +87,8 @@ impl PlanInputs {
 
     /// When these kinds, for which there is no room now, are looked at again unasked.
     pub fn ask_again_at(&self, kinds: Usage, now: OffsetDateTime) -> OffsetDateTime {
-        self.beliefs.ask_again_at(kinds, &self.shortage, now)
+        let asked = self.beliefs.ask_again_at(kinds, &self.shortage, now);
+        self.doubt_ends_at.map_or(asked, |ends| asked.min(ends))
     }
 
     /// Every other call, so that two who wait take turns.
@@ -116,6 +119,7 @@ impl Store {
                       k.tokens as "tokens?", k.rate as "rate?", k.refilled_at as "refilled_at?",
                       coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
                       coalesce(c.own, 0) as "own!",
+                      c.doubted_since,
                       q.short_since, q.stored as "stored!", q.due as "stored_due!", q.retrying as "retrying!",
                       q.retrying_since,
                       coalesce(q.items, 0) as "planned!", coalesce(q.files, 0) as "reserved_files!",
@@ -125,7 +129,7 @@ impl Store {
                JOIN distribution d ON d.id = f.distribution_id
                LEFT JOIN access_key k ON k.id = f.rate_key
                CROSS JOIN LATERAL (
-                 SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards,
+                 SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards, min(c.since) AS doubted_since,
                         sum(c.files + c.wildcards + c.folded) FILTER (WHERE c.site_id = s.id) AS own
                  FROM counted c
                  WHERE c.distribution_id = d.id AND (c.since IS NULL OR c.since > $3 AND c.since < $4)) c
@@ -194,6 +198,7 @@ impl Store {
                 in_progress: row.own.unsigned_abs(),
             },
             used: usage(row.files, row.wildcards),
+            doubt_ends_at: row.doubted_since.map(|since| since + IN_PROGRESS),
             reserved: usage(row.reserved_files, row.reserved_wildcards),
             rate_key: row.rate_key,
             limits: beliefs.narrow(limits),

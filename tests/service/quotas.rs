@@ -541,6 +541,32 @@ async fn an_unconfirmed_invalidation_counts_for_as_long_as_others_take() {
     );
 }
 
+/// Not when CloudFront would be asked against its belief, 30 seconds after its last answer.
+#[tokio::test]
+async fn what_a_doubt_keeps_waiting_goes_when_the_doubt_ends() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "2")]).await;
+    let sandbox = &service.sandbox;
+    sandbox
+        .config(json!({ "already_used": "invalid_argument", "in_progress_ms": 0 }))
+        .await;
+    let lost = json!({ "operation": "create", "times": 1, "fault": { "kind": "drop_answer" } });
+    sandbox.fault(lost).await;
+    let lost = service.publish_and_run("/lost").await;
+    let lost = service.run_until_ended(&lost).await;
+    assert_eq!(lost["state"], "unconfirmed");
+    service.pass(18).await;
+    let answered = service.publish_and_run("/answered").await;
+    service.run_until_ended(&answered).await;
+
+    let both = service
+        .publish_paths(["/one", "/two"].map(String::from))
+        .await;
+    service.pass(1).await;
+    assert_eq!(service.api.get_publish(&both).await["waiting_for"], "quota");
+    service.pass(8).await;
+    assert_ne!(service.state_of(&both).await, "queued");
+}
+
 #[tokio::test]
 async fn what_was_accepted_long_before_that_became_known_counts_no_longer() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "1")]).await;
