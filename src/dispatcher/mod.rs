@@ -2,7 +2,9 @@
 //! this one path, on every replica; what keeps replicas apart is in the database.
 
 mod choose;
+mod look;
 mod observe;
+mod plan;
 mod poll;
 mod send;
 mod wake;

@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use tokio::task::JoinSet;
 
-use super::choose::Next;
+use super::look::Next;
 use super::observe::{Owner, said};
 use super::wake::Turn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};

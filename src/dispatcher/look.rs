@@ -1,0 +1,88 @@
+//! One look at a site that may send: what it goes by, and what it may come to.
+
+use time::{Duration, OffsetDateTime};
+
+use super::Dispatcher;
+use crate::domain::{Room, WaitReason};
+use crate::store::{Connection, PlanInputs, SendClaim, StoreError, Taking};
+
+/// The longest that a site waits without another look: what it waits for may change unheard.
+pub(super) const LONGEST_HOLD: Duration = Duration::minutes(1);
+/// While so many invalidations of a site wait for another try, and CloudFront has answered nothing
+/// since, new publishes gather: an outage must not turn each into a call of its own.
+const RETRYING: i64 = 2;
+/// For how long they gather.
+const GATHER: Duration = Duration::seconds(30);
+
+/// What came of looking whether a site may send.
+pub(super) enum Next {
+    /// A call is claimed.
+    Call(Box<SendClaim>),
+    /// It has nothing to send.
+    Nothing,
+    /// It may not send now.
+    Waits,
+    /// Another call to its distribution is under way.
+    Taken,
+}
+
+impl Next {
+    pub(super) fn call(claim: SendClaim) -> Self {
+        Self::Call(Box::new(claim))
+    }
+}
+
+/// One look at a site that may send. Everything is read and claimed through one connection.
+pub(super) struct Look<'a> {
+    pub(super) dispatcher: &'a Dispatcher,
+    pub(super) connection: &'a mut Connection,
+    pub(super) inputs: PlanInputs,
+    pub(super) taking: Taking,
+}
+
+impl Look<'_> {
+    /// Notes that the site waits, and why; none: something has moved.
+    pub(super) async fn wait(
+        &mut self,
+        why: WaitReason,
+        until: OffsetDateTime,
+        limited_until: Option<OffsetDateTime>,
+    ) -> Result<Option<Next>, StoreError> {
+        let now = self.taking.now;
+        let until = until.min(now + LONGEST_HOLD);
+        let store = &self.dispatcher.store;
+        let noted = store
+            .wait(
+                self.connection,
+                &self.inputs,
+                why,
+                until,
+                limited_until,
+                now,
+            )
+            .await?;
+        Ok(noted.then_some(Next::Waits))
+    }
+
+    /// Whether it is the turn of what had trouble, rather than of what is new.
+    pub(super) fn trouble_first(&self) -> bool {
+        self.inputs.has_odd_turn() || self.inputs.paused_since.is_some()
+    }
+
+    /// What is stored has its room reserved.
+    pub(super) fn room_for_new(&self) -> Room {
+        let inputs = &self.inputs;
+        inputs.room(self.taking.now).less(inputs.reserved)
+    }
+
+    /// Until when new publishes gather, because CloudFront answers nothing.
+    pub(super) fn gathers_until(&self) -> Option<OffsetDateTime> {
+        let inputs = &self.inputs;
+        let since = inputs
+            .retrying_since
+            .filter(|_| inputs.retrying >= RETRYING)?;
+        let answered = inputs.beliefs.answered_at.is_some_and(|at| at > since);
+        let until = since + GATHER;
+        (!answered && self.taking.now < until).then_some(until)
+    }
+}

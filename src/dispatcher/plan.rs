@@ -1,0 +1,133 @@
+//! Planning what is new at a site, and claiming the first batch.
+
+use time::OffsetDateTime;
+
+use super::look::{LONGEST_HOLD, Look, Next};
+use crate::domain::spending::next_month;
+use crate::domain::{
+    KnownPaths, PlanInput, PlanLimit, Room, Usage, WaitReason, Waiting, Wanted, plan,
+};
+use crate::store::{StoreError, Taking};
+
+/// What came of planning.
+pub(super) enum Planned {
+    /// What is done next, a call as a rule; none: something has moved.
+    Call(Option<Next>),
+    /// Nothing waits.
+    Nothing,
+    /// What waits may not go now.
+    Waits {
+        why: WaitReason,
+        until: OffsetDateTime,
+        limited_until: Option<OffsetDateTime>,
+    },
+}
+
+impl Look<'_> {
+    pub(super) async fn plan_new(&mut self, room: Room) -> Result<Planned, StoreError> {
+        let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
+        let limits = inputs.limits;
+        let terms = inputs
+            .spending
+            .terms(&inputs.month, inputs.in_flight, &limits.prices);
+        let wanted = Wanted {
+            policy: terms.policy,
+            room,
+            budget: terms.paths_left,
+        };
+        if let Some(kind) = wanted.only_kind() {
+            let waits = store.waits_with(self.connection, inputs.site, kind);
+            match waits.await? {
+                None => return Ok(Planned::Nothing),
+                Some(false) => return Ok(self.no_room_for(kind.one_of_the_other(), None)),
+                Some(true) => {}
+            }
+        }
+        let distribution = &inputs.settings.distribution_id;
+        let waiting = store
+            .waiting(self.connection, inputs.site, distribution, wanted)
+            .await?;
+        if waiting.is_empty() {
+            return Ok(Planned::Nothing);
+        }
+        let settled: Vec<_> = waiting
+            .iter()
+            .filter(|publish| publish.items.is_empty())
+            .map(|publish| publish.publish)
+            .collect();
+        if !settled.is_empty() {
+            store.settle(inputs, &settled).await?;
+            return Ok(Planned::Call(None));
+        }
+        // Counted before what is asked twice falls away, which takes milliseconds of its own.
+        let most: Usage = waiting
+            .iter()
+            .map(|publish| Usage::of(&publish.items))
+            .sum();
+        let backlog_since = inputs.backlog_since;
+        let may_fold = terms.may_fold(most, limits.is_overdue(most, backlog_since, now));
+        let known_paths = if may_fold {
+            store.known_paths(inputs.site).await?
+        } else {
+            KnownPaths::default()
+        };
+        // Thousands of items take milliseconds, during which no request is to wait.
+        let planning = tokio::task::spawn_blocking(move || {
+            let plan = plan(&PlanInput {
+                waiting: &waiting,
+                room,
+                quota: limits.quota(),
+                policy: terms.policy,
+                known_paths: &known_paths,
+                free_paths_left: Some(terms.free_paths_left),
+                budget: terms.paths_left,
+                overdue: may_fold
+                    && limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
+            });
+            (plan, waiting)
+        });
+        let Ok((plan, waiting)) = planning.await else {
+            // It has panicked, which is in the log.
+            return Ok(Planned::Call(Some(Next::Waits)));
+        };
+        let limited_until = plan.is_limited.then(|| next_month(now));
+        if plan.batches.is_empty() {
+            if plan.waits == Some(PlanLimit::Budget) {
+                return Ok(Planned::Waits {
+                    why: WaitReason::Quota,
+                    until: now + LONGEST_HOLD,
+                    limited_until,
+                });
+            }
+            let asked: Usage = waiting.iter().map(|w| Usage::of(&w.items)).sum();
+            return Ok(self.no_room_for(asked, limited_until));
+        }
+        let clock = &self.dispatcher.clock;
+        let ids = plan.batches.iter().map(|_| clock.id()).collect();
+        let taking = Taking {
+            has_backlog: matches!(plan.waits, Some(PlanLimit::Quota | PlanLimit::NextCall)),
+            limited_until,
+            ..self.taking
+        };
+        let claim = store
+            .claim_planned(self.connection, inputs, &plan, &waiting, ids, taking)
+            .await?;
+        Ok(Planned::Call(claim.map(Next::call)))
+    }
+
+    /// What waits, these kinds, comes back when there may be room again.
+    fn no_room_for(&self, kinds: Usage, limited_until: Option<OffsetDateTime>) -> Planned {
+        let inputs = &self.inputs;
+        let now = self.taking.now;
+        let flow = inputs.beliefs.flow(&inputs.limits, now);
+        let (why, until) = match flow.full_at(&inputs.limits) {
+            Some(full) => (WaitReason::Rate, full),
+            None => (WaitReason::Quota, inputs.ask_again_at(kinds, now)),
+        };
+        Planned::Waits {
+            why,
+            until,
+            limited_until,
+        }
+    }
+}
