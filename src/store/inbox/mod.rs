@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::insert::insert;
-use self::queue::{Queue, Weighed};
+use self::queue::Queue;
 use super::{FRESH, SiteId, Store};
 use crate::domain::{Item, Publisher, TraceParent, Widened};
 
@@ -100,9 +100,11 @@ struct Entry {
     answer: oneshot::Sender<Result<Acceptance, InboxError>>,
 }
 
-impl Weighed for Entry {
-    fn publish(&self) -> &NewPublish {
-        &self.publish
+impl Entry {
+    /// In bytes.
+    fn weight(&self) -> usize {
+        let items = &self.publish.items;
+        items.iter().map(|item| item.as_str().len()).sum()
     }
 }
 
@@ -116,7 +118,7 @@ pub struct Inbox {
 /// What leads to one writer.
 #[derive(Clone, Debug)]
 struct Lane {
-    waiting: Arc<Queue<Entry>>,
+    waiting: Arc<Queue>,
     /// Tells the writer that something waits; closed when nothing can come any more.
     news: mpsc::Sender<()>,
 }
@@ -177,7 +179,7 @@ struct Writer {
     /// Kept while publishes keep coming: each time the pool gets one back, it makes sure by a round
     /// trip that it works.
     connection: Option<PoolConnection<Postgres>>,
-    waiting: Arc<Queue<Entry>>,
+    waiting: Arc<Queue>,
 }
 
 impl Writer {

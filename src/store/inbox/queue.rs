@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use super::{InboxError, NewPublish};
+use super::{Entry, InboxError};
 use crate::domain::Publisher;
 use crate::store::SiteId;
 
@@ -24,39 +24,29 @@ const BATCH: usize = 512;
 /// Bytes of items written in one statement, so that nobody waits long for its end.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Something of a site that has a weight in bytes.
-pub(super) trait Weighed {
-    fn publish(&self) -> &NewPublish;
-
-    fn weight(&self) -> usize {
-        let items = &self.publish().items;
-        items.iter().map(|item| item.as_str().len()).sum()
-    }
-}
-
 /// Waiting publishes; whoever adds and who takes share it.
-#[derive(Debug)]
-pub(super) struct Queue<T>(Mutex<Waiting<T>>);
+#[derive(Debug, Default)]
+pub(super) struct Queue(Mutex<Waiting>);
 
-#[derive(Debug)]
-struct Waiting<T> {
-    sites: BTreeMap<SiteId, OfSite<T>>,
+#[derive(Debug, Default)]
+struct Waiting {
+    sites: BTreeMap<SiteId, OfSite>,
     /// Whose turn is next: each site that has something waiting, once.
     turns: VecDeque<SiteId>,
     load: Load,
 }
 
 /// What waits of a site, by who published it.
-#[derive(Debug)]
-struct OfSite<T> {
-    publishers: HashMap<Publisher, OfPublisher<T>>,
+#[derive(Debug, Default)]
+struct OfSite {
+    publishers: HashMap<Publisher, OfPublisher>,
     turns: VecDeque<Publisher>,
     load: Load,
 }
 
-#[derive(Debug)]
-struct OfPublisher<T> {
-    entries: VecDeque<T>,
+#[derive(Debug, Default)]
+struct OfPublisher {
+    entries: VecDeque<Entry>,
     load: Load,
 }
 
@@ -83,38 +73,9 @@ impl Load {
     }
 }
 
-impl<T> Default for Queue<T> {
-    fn default() -> Self {
-        Self(Mutex::new(Waiting {
-            sites: BTreeMap::new(),
-            turns: VecDeque::new(),
-            load: Load::default(),
-        }))
-    }
-}
-
-impl<T> Default for OfSite<T> {
-    fn default() -> Self {
-        Self {
-            publishers: HashMap::new(),
-            turns: VecDeque::new(),
-            load: Load::default(),
-        }
-    }
-}
-
-impl<T> Default for OfPublisher<T> {
-    fn default() -> Self {
-        Self {
-            entries: VecDeque::new(),
-            load: Load::default(),
-        }
-    }
-}
-
-impl<T: Weighed> OfSite<T> {
+impl OfSite {
     /// Takes the next entry, from each publisher in turn.
-    fn take(&mut self) -> Option<T> {
+    fn take(&mut self) -> Option<Entry> {
         let publisher = self.turns.pop_front()?;
         let of_publisher = self.publishers.get_mut(&publisher)?;
         let entry = of_publisher.entries.pop_front()?;
@@ -130,10 +91,10 @@ impl<T: Weighed> OfSite<T> {
     }
 }
 
-impl<T: Weighed> Queue<T> {
+impl Queue {
     /// Adds an entry, if there is room for it and neither its site nor its publisher has had its share.
-    pub(super) fn add(&self, entry: T) -> Result<(), InboxError> {
-        let (site, publisher) = (entry.publish().site, entry.publish().publisher.clone());
+    pub(super) fn add(&self, entry: Entry) -> Result<(), InboxError> {
+        let (site, publisher) = (entry.publish.site, entry.publish.publisher.clone());
         let weight = entry.weight();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Waiting { sites, turns, load } = &mut *waiting;
@@ -165,7 +126,7 @@ impl<T: Weighed> Queue<T> {
     }
 
     /// Takes as much as is written at once, from the sites in turn.
-    pub(super) fn take(&self) -> Vec<T> {
+    pub(super) fn take(&self) -> Vec<Entry> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Waiting { sites, turns, load } = &mut *waiting;
         let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -200,35 +161,34 @@ impl<T: Weighed> Queue<T> {
 #[cfg(test)]
 mod tests {
     use time::OffsetDateTime;
+    use tokio::sync::oneshot;
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Item, Publisher};
+    use crate::domain::Item;
+    use crate::store::NewPublish;
 
-    impl Weighed for NewPublish {
-        fn publish(&self) -> &NewPublish {
-            self
-        }
-    }
-
-    fn publish(site: i32, bytes: usize) -> NewPublish {
+    fn publish(site: i32, bytes: usize) -> Entry {
         let item = |length| Item::from_canonical(&format!("/{}", "a".repeat(length - 1)));
         let (whole, rest) = (bytes / 4_000, bytes % 4_000);
         let items = std::iter::repeat_n(4_000, whole).chain((rest > 0).then_some(rest));
-        NewPublish {
-            site: SiteId(site),
-            id: Uuid::nil(),
-            received_at: OffsetDateTime::UNIX_EPOCH,
-            items: items.map(|length| item(length).expect("an item")).collect(),
-            widened: Vec::new(),
-            repeat_key: None,
-            traceparent: None,
-            publisher: Publisher::Signature,
+        Entry {
+            publish: NewPublish {
+                site: SiteId(site),
+                id: Uuid::nil(),
+                received_at: OffsetDateTime::UNIX_EPOCH,
+                items: items.map(|length| item(length).expect("an item")).collect(),
+                widened: Vec::new(),
+                repeat_key: None,
+                traceparent: None,
+                publisher: Publisher::Signature,
+            },
+            answer: oneshot::channel().0,
         }
     }
 
-    fn sites(batch: &[NewPublish]) -> Vec<i32> {
-        batch.iter().map(|publish| publish.site.0).collect()
+    fn sites(batch: &[Entry]) -> Vec<i32> {
+        batch.iter().map(|entry| entry.publish.site.0).collect()
     }
 
     #[test]
@@ -245,11 +205,9 @@ mod tests {
         assert!(queue.take().is_empty());
     }
 
-    fn by(token: usize, publish: NewPublish) -> NewPublish {
-        NewPublish {
-            publisher: Publisher::Token(token.to_string()),
-            ..publish
-        }
+    fn by(token: usize, mut entry: Entry) -> Entry {
+        entry.publish.publisher = Publisher::Token(token.to_string());
+        entry
     }
 
     #[test]
@@ -263,7 +221,7 @@ mod tests {
         let (one, other) = (by(1, publish(1, 10)), by(2, publish(1, 10)));
         assert_eq!(queue.add(one), Err(InboxError::ShareFull));
         assert_eq!(queue.add(other), Ok(()));
-        let weights: Vec<_> = queue.take().iter().map(Weighed::weight).collect();
+        let weights: Vec<_> = queue.take().iter().map(Entry::weight).collect();
         assert_eq!(weights, [1_000_000, 10, 1_000_000], "each in turn");
     }
 
