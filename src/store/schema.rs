@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::{MIGRATIONS, Store};
@@ -161,8 +161,7 @@ async fn look(options: &PgConnectOptions) -> Result<Schema, DatabaseProblem> {
         return Err(DatabaseProblem::SharedSessions(address(options)));
     }
     let _ = other.close().await;
-    let row = describe(&mut connection).await.map_err(unreachable)?;
-    let server = Server::read(&row).map_err(unreachable)?;
+    let server = describe(&mut connection).await.map_err(unreachable)?;
     let applied = if server.is_migrated && server.grant_to_use().is_none() {
         applied(&mut connection).await.map_err(unreachable)?
     } else {
@@ -193,8 +192,8 @@ async fn share_sessions(a: &mut PgConnection, b: &mut PgConnection) -> Result<bo
     Ok(processes[..2] != processes[2..] || processes[0] == processes[1])
 }
 
-async fn describe(connection: &mut PgConnection) -> Result<PgRow, sqlx::Error> {
-    sqlx::query(
+async fn describe(connection: &mut PgConnection) -> Result<Server, sqlx::Error> {
+    sqlx::query_as(
         "SELECT current_setting('server_version') AS version,
                 current_setting('server_version_num')::int AS number,
                 pg_is_in_recovery() AS is_standby,
@@ -228,6 +227,7 @@ async fn applied(connection: &mut PgConnection) -> Result<BTreeSet<i64>, sqlx::E
 }
 
 /// What a server says of itself and of the role.
+#[derive(sqlx::FromRow)]
 struct Server {
     version: String,
     number: i32,
@@ -242,21 +242,6 @@ struct Server {
 }
 
 impl Server {
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            version: row.try_get("version")?,
-            number: row.try_get("number")?,
-            is_standby: row.try_get("is_standby")?,
-            role: row.try_get("role")?,
-            schema: row.try_get("schema")?,
-            may_create: row.try_get("may_create")?,
-            is_migrated: row.try_get("is_migrated")?,
-            owner: row.try_get("owner")?,
-            is_owner: row.try_get("is_owner")?,
-            may_use: row.try_get("may_use")?,
-        })
-    }
-
     fn grant_to_use(&self) -> Option<String> {
         let (schema, role) = (&self.schema, &self.role);
         (!self.may_use).then(|| {
