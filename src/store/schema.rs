@@ -141,34 +141,27 @@ impl Store {
             .await
             .unwrap_or_else(|_| {
                 let error = std::io::Error::other(format!("no answer within {TIMEOUT:?}"));
-                Err(DatabaseProblem::unreachable(&options, &error.into()))
+                Err(error.into())
             })
+            .unwrap_or_else(|error| Err(DatabaseProblem::unreachable(&options, &error)))
     }
 }
 
-async fn look(options: &PgConnectOptions) -> Result<Schema, DatabaseProblem> {
-    let unreachable = |error| DatabaseProblem::unreachable(options, &error);
-    let mut connection = PgConnection::connect_with(options)
-        .await
-        .map_err(unreachable)?;
-    let mut other = PgConnection::connect_with(options)
-        .await
-        .map_err(unreachable)?;
-    if share_sessions(&mut connection, &mut other)
-        .await
-        .map_err(unreachable)?
-    {
-        return Err(DatabaseProblem::SharedSessions(address(options)));
+async fn look(options: &PgConnectOptions) -> sqlx::Result<Result<Schema, DatabaseProblem>> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let mut other = PgConnection::connect_with(options).await?;
+    if share_sessions(&mut connection, &mut other).await? {
+        return Ok(Err(DatabaseProblem::SharedSessions(address(options))));
     }
     let _ = other.close().await;
-    let server = describe(&mut connection).await.map_err(unreachable)?;
+    let server = describe(&mut connection).await?;
     let applied = if server.is_migrated && server.grant_to_use().is_none() {
-        applied(&mut connection).await.map_err(unreachable)?
+        applied(&mut connection).await?
     } else {
         BTreeSet::new()
     };
     let _ = connection.close().await;
-    server.schema(&applied)
+    Ok(server.schema(&applied))
 }
 
 /// Whether a pooler gives a session to whoever has a transaction. Each connection asks twice which
