@@ -5,7 +5,7 @@ use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::transitions::announce_change;
+use super::listen::announce_change;
 use super::{SiteId, Store, StoreError, outbox, parse_items};
 use crate::domain::edge::{CheckedPublish, EdgeCheck, EdgeState, PublicAddress};
 

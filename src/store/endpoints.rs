@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::transitions::announce_change;
+use super::listen::announce_change;
 use super::{SiteId, Store, StoreError};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 

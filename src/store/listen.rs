@@ -12,9 +12,9 @@ use super::{SiteId, Store, StoreError};
 /// There may be something to send. The payload is the site's number, and the replica it comes from.
 const WORK: &str = "skycms_cdn_work";
 /// A publish or an invalidation changed its state. The payload is the site's number.
-pub(super) const CHANGE: &str = "skycms_cdn_change";
+const CHANGE: &str = "skycms_cdn_change";
 /// A site, its settings or its tokens changed.
-pub(super) const SITES: &str = "skycms_cdn_sites";
+const SITES: &str = "skycms_cdn_sites";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
@@ -80,12 +80,31 @@ impl Store {
 
     /// Makes every replica read the sites again.
     pub(super) async fn announce_sites(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT pg_notify($1, '')")
-            .bind(SITES)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        let mut connection = self.pool.acquire().await?;
+        announce_sites(&mut connection).await
     }
+}
+
+/// Makes every replica read the sites again.
+pub(super) async fn announce_sites(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_notify($1, '')")
+        .bind(SITES)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Announces to every replica that something that pages show has changed.
+pub(super) async fn announce_change(
+    connection: &mut PgConnection,
+    site: SiteId,
+) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_notify($1, $2)")
+        .bind(CHANGE)
+        .bind(site.0.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Announces that what decides about a site's publishes has changed: every replica reads the sites

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::transitions::announce_sites;
+use super::listen::announce_sites;
 use super::{SendClaim, SiteId, Store, StoreError, outbox};
 use crate::domain::notification::{Event, in_words};
 use crate::domain::{AfterCreate, AwsError, WaitReason};

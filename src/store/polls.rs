@@ -7,8 +7,9 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::listen::{announce_change, announce_sites};
 use super::stored::LEASE;
-use super::transitions::{announce_change, announce_sites, move_publishes};
+use super::transitions::move_publishes;
 use super::{SiteId, Store, StoreError, deliveries, edge};
 use crate::domain::limits::SKEW;
 use crate::domain::{AfterGet, AwsError, DistributionId, InvalidationId, Settings, WaitReason};

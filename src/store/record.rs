@@ -5,10 +5,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::listen::announce_change;
 use super::pauses::pause_or_resume;
 use super::pieces::store_pieces;
 use super::rates::{lock_bucket, store_bucket};
-use super::transitions::{announce_change, count_usage, hold_settings, move_publishes};
+use super::transitions::{count_usage, hold_settings, move_publishes};
 use super::{SendClaim, Store, StoreError};
 use crate::domain::advice::SPLIT;
 use crate::domain::{

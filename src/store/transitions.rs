@@ -1,11 +1,9 @@
-//! What every recorded outcome brings with it: the publishes move on, the meter counts, others hear
-//! of it.
+//! What every recorded outcome brings with it: the publishes move on, and the meter counts.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::listen::{CHANGE, SITES};
 use super::{SiteId, StoreError, outbox};
 use crate::domain::advice::SUPERSEDED;
 
@@ -211,26 +209,4 @@ pub(super) async fn supersede(
     .execute(&mut *connection)
     .await?;
     move_publishes(connection, site, &back).await
-}
-
-/// Makes every replica read the sites again.
-pub(super) async fn announce_sites(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_notify($1, '')")
-        .bind(SITES)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Announces to every replica that something that pages show has changed.
-pub(super) async fn announce_change(
-    connection: &mut PgConnection,
-    site: SiteId,
-) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_notify($1, $2)")
-        .bind(CHANGE)
-        .bind(site.0.to_string())
-        .execute(connection)
-        .await?;
-    Ok(())
 }

@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::items::leave_out_begun;
-use super::transitions::{announce_change, lock_publishes, move_publishes};
+use super::listen::announce_change;
+use super::transitions::{lock_publishes, move_publishes};
 use super::{Connection, PlanInputs, SiteId, Store, StoreError, outbox, parse_items};
 use crate::domain::{DistributionId, Kind, Usage, WaitReason, Waiting, Wanted};
 

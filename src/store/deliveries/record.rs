@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{DeliveryClaim, REMEMBERED};
 use crate::domain::notification::{AfterDelivery, EndpointAfter, Health, Next, Tried};
-use crate::store::transitions::announce_change;
+use crate::store::listen::announce_change;
 use crate::store::{Store, StoreError};
 
 impl Store {

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use super::{Slot, TestInvalidation, TestRun, place};
 use crate::domain::notification::Event;
 use crate::domain::{AccessKeyId, Credentials, Settings};
-use crate::store::listen::announce_settings;
-use crate::store::transitions::{announce_sites, count_usage, supersede};
+use crate::store::listen::{announce_settings, announce_sites};
+use crate::store::transitions::{count_usage, supersede};
 use crate::store::{SiteId, Store, StoreError, outbox};
 
 impl Store {
