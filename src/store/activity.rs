@@ -102,10 +102,6 @@ pub(super) struct Found {
     end: Option<Uuid>,
 }
 
-pub(super) fn unsigned(count: impl Into<i64>) -> u64 {
-    u64::try_from(count.into()).unwrap_or_default()
-}
-
 impl Store {
     /// Publishes, newest first.
     pub async fn publishes(
@@ -314,14 +310,14 @@ pub(super) async fn summaries(
             submitted_at: row.submitted_at,
             ended_at: row.ended_at,
             items: row.items,
-            items_total: unsigned(row.items_total),
+            items_total: row.items_total.unsigned_abs().into(),
             waiting_for: held
                 .filter(|_| !row.planned)
                 .map(|(why, _)| why)
                 .or(row.waiting_for),
             note: held.filter(|_| !row.planned).and_then(|(_, note)| note),
-            invalidations: unsigned(row.total),
-            completed_invalidations: unsigned(row.completed),
+            invalidations: row.total.unsigned_abs(),
+            completed_invalidations: row.completed.unsigned_abs(),
             error: row.error,
             edge: row.edge,
             publisher: row.published_by.as_deref().and_then(Publisher::parse),

@@ -4,7 +4,6 @@ use sqlx::postgres::types::PgInterval;
 use time::{Duration, OffsetDateTime};
 
 use super::activity::first_id_of;
-use super::plan_inputs::count;
 use super::{SiteId, Store, StoreError};
 
 /// Publishes and times of one hour, or of the whole day.
@@ -64,7 +63,7 @@ impl Store {
                     .map(duration)
             };
             let pace = Pace {
-                publishes: u64::try_from(row.publishes).unwrap_or_default(),
+                publishes: row.publishes.unsigned_abs(),
                 median: time(0),
                 p95: time(1),
             };
@@ -94,7 +93,7 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         Ok(Underway {
-            items: u64::from(count(waiting.items.unwrap_or_default())),
+            items: waiting.items.unwrap_or_default().unsigned_abs(),
             oldest: waiting.since,
         })
     }

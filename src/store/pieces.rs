@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::plan_inputs::count;
 use super::stored::{LEASE, Stored};
 use super::transitions::{hold_settings, lock_publishes};
 use super::{PlanInputs, SiteId, Store, StoreError, parse_items};
@@ -297,7 +298,6 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(Search {
             refused: count(row.refused),
             refused_alone: count(row.alone),

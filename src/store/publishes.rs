@@ -254,7 +254,7 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(u64::try_from(count).unwrap_or_default())
+        Ok(count.unsigned_abs())
     }
 
     /// Invalidations, newest first.

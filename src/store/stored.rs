@@ -3,7 +3,6 @@
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::plan_inputs::count;
 use super::{Connection, PlanInputs, Store, StoreError, parse_items};
 use crate::domain::limits::is_in_progress;
 use crate::domain::{CallerReference, Item, Usage, WaitReason};
@@ -96,12 +95,12 @@ impl Store {
                     caller_reference: row.caller_reference,
                     items: parse_items(row.items)?,
                     usage: Usage {
-                        files: count(row.files.into()),
-                        wildcards: count(row.wildcards.into()),
+                        files: row.files.unsigned_abs(),
+                        wildcards: row.wildcards.unsigned_abs(),
                     },
                     planned_at: row.created_at,
                     unknown_since: row.unknown_since,
-                    throttled: count(row.throttled.into()),
+                    throttled: row.throttled.unsigned_abs(),
                     unanswered_since: row.unanswered_since,
                     search: row.search,
                     is_trouble: row.is_trouble,

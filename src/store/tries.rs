@@ -131,7 +131,7 @@ impl Store {
 
 fn tries(failures: i32, last: OffsetDateTime) -> Tries {
     Tries {
-        failures: u32::try_from(failures).unwrap_or_default(),
+        failures: failures.unsigned_abs(),
         last,
     }
 }

@@ -2,7 +2,6 @@
 
 use time::OffsetDateTime;
 
-use super::activity::unsigned;
 use super::{SiteId, Store, StoreError};
 
 /// Publishes that are looked through to find when the queue was last empty: some, and more only if
@@ -68,11 +67,11 @@ impl Store {
         .await?;
         Ok(row.since.map(|since| Workload {
             since,
-            total: unsigned(row.total),
-            ended: unsigned(row.ended),
-            in_trouble: unsigned(row.in_trouble),
+            total: row.total.unsigned_abs(),
+            ended: row.ended.unsigned_abs(),
+            in_trouble: row.in_trouble.unsigned_abs(),
             ended_at: row.ended_at.filter(|_| row.ended == row.total),
-            is_more: unsigned(row.total) == u64::from(most),
+            is_more: row.total == i64::from(most),
         }))
     }
 }
