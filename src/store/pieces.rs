@@ -1,6 +1,6 @@
 //! Storing batches as invalidations, and replacing one that cannot go as a whole by its pieces.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -266,15 +266,14 @@ impl Store {
             return Ok(None);
         }
         lock_publishes(&mut tx, inputs.site).await?;
-        let publishes: BTreeSet<Uuid> = sqlx::query_scalar!(
+        let mut publishes = sqlx::query_scalar!(
             "DELETE FROM coverage WHERE invalidation_id = ANY($1) RETURNING publish_id",
             &ids,
         )
         .fetch_all(&mut *tx)
-        .await?
-        .into_iter()
-        .collect();
-        let publishes: Vec<Uuid> = publishes.into_iter().collect();
+        .await?;
+        publishes.sort_unstable();
+        publishes.dedup();
         let batch = Batch {
             asked: parts.asked.unsigned_abs(),
             folded: parts.folded.unsigned_abs(),
