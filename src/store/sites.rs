@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use sqlx::{Postgres, Transaction};
@@ -195,8 +196,8 @@ impl Store {
                 id: SiteId(row.id),
                 distribution_id: row.distribution_id,
                 intake: IntakeRules {
-                    publisher_hosts: understood(&row.name, &row.publisher_hosts, str::parse),
-                    related: understood(&row.name, &row.related, str::parse),
+                    publisher_hosts: understood(&row.name, &row.publisher_hosts),
+                    related: understood(&row.name, &row.related),
                     directory_variants: row.directory_variants,
                     max_items: DEFAULT_MAX_ITEMS,
                     tags_allowed: region.is_none_or(|r| r.partition() != Partition::AwsCn),
@@ -220,15 +221,11 @@ impl Store {
 
 /// What this version understands of a list that a newer one may have written: a single entry must
 /// not keep every site from being served.
-fn understood<T, E: fmt::Display>(
-    site: &str,
-    stored: &[String],
-    read: impl Fn(&str) -> Result<T, E>,
-) -> Vec<T> {
+fn understood<T: FromStr<Err: fmt::Display>>(site: &str, stored: &[String]) -> Vec<T> {
     stored
         .iter()
         .filter_map(|text| {
-            read(text)
+            T::from_str(text)
                 .inspect_err(|error| {
                     tracing::error!(site, %error, "a stored entry is left out");
                 })
