@@ -107,12 +107,11 @@ impl Store {
     pub async fn publishes(
         &self,
         site: SiteId,
-        filter: PublishFilter<'_>,
+        mut filter: PublishFilter<'_>,
         limit: u16,
         now: OffsetDateTime,
     ) -> Result<Page<PublishSummary>, StoreError> {
         let connection = &mut self.connect().await?;
-        let mut filter = filter;
         let mut found = find(connection, site, filter, limit).await?;
         let goes_on = match (filter.path, filter.before.or(filter.after)) {
             (Some((_, meant)), None) if found.ids.is_empty() => {
@@ -121,23 +120,14 @@ impl Store {
             (_, further) => further.is_some(),
         };
         for _ in 0..SEARCHES {
-            if !goes_on {
+            let Some(end) = found.end.filter(|_| goes_on && found.ids.is_empty()) else {
                 break;
+            };
+            let mut further = filter;
+            match filter.after {
+                Some(_) => further.after = Some(end),
+                None => further.before = Some(end),
             }
-            let Some(end) = found.end.filter(|_| found.ids.is_empty()) else {
-                break;
-            };
-            let further = if filter.after.is_some() {
-                PublishFilter {
-                    after: Some(end),
-                    ..filter
-                }
-            } else {
-                PublishFilter {
-                    before: Some(end),
-                    ..filter
-                }
-            };
             found = find(connection, site, further, limit).await?;
         }
         if filter.after.is_some() && found.ids.is_empty() && found.end.is_none() {
