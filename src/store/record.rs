@@ -184,21 +184,18 @@ async fn adjust_rate(
     now: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>, StoreError> {
     let key = &claim.rate_key;
-    match lesson {
-        None => return Ok(None),
-        Some(RateLesson::Accepted) if !claim.is_slowed => return Ok(None),
-        Some(_) => {}
-    }
+    let throttled = match lesson {
+        Some(RateLesson::Throttled) => true,
+        Some(RateLesson::Accepted) if claim.is_slowed => false,
+        _ => return Ok(None),
+    };
     let bucket = lock_bucket(connection, key, limits, now).await?;
-    let bucket = match lesson {
-        Some(RateLesson::Throttled) => bucket.throttled(limits),
-        _ => bucket.accepted(limits),
+    let bucket = match throttled {
+        true => bucket.throttled(limits),
+        false => bucket.accepted(limits),
     };
     store_bucket(connection, key, bucket).await?;
-    Ok(match lesson {
-        Some(RateLesson::Throttled) => bucket.next_call(),
-        _ => None,
-    })
+    Ok(bucket.next_call().filter(|_| throttled))
 }
 
 async fn accepted(
