@@ -44,12 +44,6 @@ impl Stored {
         }
     }
 
-    /// Whether it is among what counts against the quota.
-    pub(super) fn counts(&self, now: OffsetDateTime) -> bool {
-        let recent = |since| is_in_progress(since, now);
-        self.unknown_since.is_some() && self.unanswered_since.is_some_and(recent)
-    }
-
     /// Whether it may go together with others: CloudFront does not have it, nor is an item of it
     /// suspected.
     pub const fn may_join(&self) -> bool {
@@ -59,7 +53,9 @@ impl Stored {
     /// The room that it takes beyond what is counted already. When an attempt without an answer
     /// counts no longer, others may have filled its place.
     pub fn needs(&self, now: OffsetDateTime) -> Usage {
-        match self.counts(now) {
+        let recent = |since| is_in_progress(since, now);
+        let is_counted = self.unknown_since.is_some() && self.unanswered_since.is_some_and(recent);
+        match is_counted {
             true => Usage::default(),
             false => self.usage,
         }
