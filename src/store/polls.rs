@@ -141,7 +141,6 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() == 0 {
-            tx.rollback().await?;
             return Ok(false);
         }
         if ended {
