@@ -14,8 +14,8 @@ use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored};
 use super::{Connection, PlanInputs, SiteId, Store, StoreError, known_paths, outbox};
 use crate::domain::{
-    Beliefs, Bucket, CallerReference, Flow, InvalidationBatch, Item, Plan, Search, Settings,
-    TraceParent, Usage, Waiting,
+    Beliefs, Bucket, CallerReference, InvalidationBatch, Item, Plan, Search, Settings, TraceParent,
+    Usage, Waiting,
 };
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
@@ -261,7 +261,7 @@ impl SendClaim {
 
 /// What is believed once this has been sent.
 fn spent(inputs: &PlanInputs, usage: Usage, now: OffsetDateTime) -> Beliefs {
-    let flow: Flow = inputs.beliefs.flow(&inputs.limits, now);
+    let flow = inputs.beliefs.flow(&inputs.limits, now);
     let mut beliefs = inputs.beliefs;
     beliefs.asking(
         usage,
