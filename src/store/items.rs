@@ -16,7 +16,7 @@ use crate::domain::{DistributionId, Item, Waiting};
 pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
     items
         .into_iter()
-        .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::unknown("item", text)))
+        .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::UnknownItem(text)))
         .collect()
 }
 

@@ -134,8 +134,8 @@ pub enum StoreError {
     #[error(transparent)]
     Seal(#[from] SealError),
     /// A row holds what this version does not understand.
-    #[error("the database holds an unknown {what}: {value}")]
-    Unknown { what: &'static str, value: String },
+    #[error("the database holds an unknown item: {0}")]
+    UnknownItem(String),
 }
 
 /// PostgreSQL's `character_not_in_repertoire` and, within JSON, `untranslatable_character`.
@@ -163,7 +163,7 @@ impl StoreError {
     /// Whether a stored row is at fault, and what else is stored can be read.
     pub fn is_about_a_row(&self) -> bool {
         match self {
-            Self::Seal(_) | Self::Unknown { .. } | Self::NotGranted => true,
+            Self::Seal(_) | Self::UnknownItem(_) | Self::NotGranted => true,
             Self::Database(error) => {
                 matches!(
                     error,
@@ -171,13 +171,6 @@ impl StoreError {
                 )
             }
             Self::Migrate(_) | Self::Nul => false,
-        }
-    }
-
-    fn unknown(what: &'static str, value: impl Into<String>) -> Self {
-        Self::Unknown {
-            what,
-            value: value.into(),
         }
     }
 }
