@@ -3,7 +3,7 @@
 mod message;
 mod record;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
@@ -191,19 +191,18 @@ impl Store {
             .await?;
         }
         let url = self.sealer.open(&place_of_url(site, endpoint), &row.url)?;
-        let secret = row
-            .secret
-            .map(|sealed| self.sealer.open(&place_of_secret(site, endpoint), &sealed))
-            .transpose()?;
+        let secret = row.secret.map(|sealed| {
+            let text = self.sealer.open(&place_of_secret(site, endpoint), &sealed)?;
+            HookSecret::parse(endpoint, &text).map_err(|_| SealError::Unreadable)
+        });
         let claim = DeliveryClaim {
             id: delivery,
             site,
             endpoint,
             event: row.event,
-            url: url_of(&url)?,
-            secret: secret
-                .map(|text| HookSecret::parse(endpoint, &text).map_err(|_| SealError::Unreadable))
-                .transpose()?,
+            url: EndpointUrl::parse(url.expose_secret(), true)
+                .map_err(|_| SealError::Unreadable)?,
+            secret: secret.transpose()?,
             body,
             attempt: row.attempts.unsigned_abs() + 1,
             health: Health {
@@ -322,8 +321,4 @@ pub(super) async fn heal(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-fn url_of(text: &SecretString) -> Result<EndpointUrl, SealError> {
-    EndpointUrl::parse(text.expose_secret(), true).map_err(|_| SealError::Unreadable)
 }
