@@ -190,28 +190,24 @@ impl Rows {
     fn of(publishes: &[&NewPublish]) -> Self {
         let mut rows = Self::default();
         for publish in publishes {
-            rows.push(publish);
+            rows.sites.push(publish.site.0);
+            rows.ids.push(publish.id);
+            rows.received.push(publish.received_at);
+            // Items have no line breaks: `domain` encodes or refuses control characters.
+            let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
+            rows.items.push(items.join("\n"));
+            let usage = Usage::of(&publish.items);
+            rows.files.push(column(usage.files));
+            rows.wildcards.push(column(usage.wildcards));
+            rows.widened.push(publish.widened_json());
+            let key = publish.repeat_key.as_ref();
+            rows.keys.push(key.map(|key| key.key.clone()));
+            rows.hashes.push(key.map(|key| key.body_hash.to_vec()));
+            let trace = publish.traceparent.as_ref();
+            rows.traces.push(trace.map(ToString::to_string));
+            rows.publishers.push(publish.publisher.to_string());
         }
         rows
-    }
-
-    fn push(&mut self, publish: &NewPublish) {
-        self.sites.push(publish.site.0);
-        self.ids.push(publish.id);
-        self.received.push(publish.received_at);
-        // Items have no line breaks: `domain` encodes or refuses control characters.
-        let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
-        self.items.push(items.join("\n"));
-        let usage = Usage::of(&publish.items);
-        self.files.push(column(usage.files));
-        self.wildcards.push(column(usage.wildcards));
-        self.widened.push(publish.widened_json());
-        let key = publish.repeat_key.as_ref();
-        self.keys.push(key.map(|key| key.key.clone()));
-        self.hashes.push(key.map(|key| key.body_hash.to_vec()));
-        let trace = publish.traceparent.as_ref();
-        self.traces.push(trace.map(ToString::to_string));
-        self.publishers.push(publish.publisher.to_string());
     }
 }
 
