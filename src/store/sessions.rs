@@ -122,10 +122,7 @@ impl Store {
         beginning: &Beginning,
     ) -> Result<(), StoreError> {
         let now = beginning.at;
-        let sites: Option<Vec<i32>> = session
-            .sites
-            .as_ref()
-            .map(|sites| sites.iter().map(|site| site.0).collect());
+        let sites = session.sites.as_deref().map(SiteId::numbers);
         sqlx::query!(
             "INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, site_ids,
                                   id, began_at, address, issuer, theme)
