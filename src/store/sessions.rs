@@ -213,18 +213,6 @@ impl Store {
         Ok(())
     }
 
-    /// Ends all sessions of a user.
-    pub async fn end_sessions_of(&self, user: &str, source: Source) -> Result<(), StoreError> {
-        sqlx::query!(
-            "DELETE FROM session WHERE user_name = $1 AND source = $2",
-            user,
-            source.into_str(),
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
     /// Sessions that have not ended, the latest first: all, or those of one user.
     pub async fn sessions(
         &self,

@@ -159,7 +159,8 @@ pub(crate) async fn sign_out_everywhere(
     let action = AuditAction::SignedOutEverywhere;
     visitor.audit(action, None, None).await?;
     let Session { user, source, .. } = &visitor.user.session;
-    state.store.end_sessions_of(user, *source).await?;
+    let of = Some((user.as_str(), *source));
+    state.store.end_sessions(None, of, None).await?;
     session::end(&state, &headers, see(&state, "/sign-in")).await
 }
 
