@@ -6,7 +6,6 @@ use time::{Duration, OffsetDateTime};
 use super::hash::TokenHash;
 use super::{Store, StoreError};
 
-/// The built-in account.
 pub const ADMIN: &str = "admin";
 /// Where what the authenticator app shares is sealed for.
 pub(super) const SECOND_STEP: &str = "account/admin/second_step";

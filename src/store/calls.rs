@@ -15,7 +15,6 @@ const RETRY_SPACE: &str = "retry\n";
 /// What those of forms begin with, for the same reason.
 const FORM_SPACE: &str = "form\n";
 
-/// A publish in a list.
 #[derive(Clone, Debug)]
 pub struct ListedPublish {
     pub id: Uuid,

@@ -24,9 +24,7 @@ pub struct SendClaim {
     /// Our number of the invalidation.
     pub invalidation: Uuid,
     pub site: SiteId,
-    /// The settings to send it with.
     pub settings: Settings,
-    /// Reference and items.
     pub batch: InvalidationBatch,
     /// When it was planned.
     pub planned_at: OffsetDateTime,
@@ -78,7 +76,6 @@ pub struct Taking {
     pub limited_until: Option<OffsetDateTime>,
     /// Identifies the claim.
     pub token: Uuid,
-    /// The time.
     pub now: OffsetDateTime,
 }
 

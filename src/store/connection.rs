@@ -16,7 +16,6 @@ pub struct Connection {
 }
 
 impl Store {
-    /// Takes a connection.
     pub async fn connect(&self) -> Result<Connection, StoreError> {
         Ok(Connection {
             lent: self.pool.acquire().await?,

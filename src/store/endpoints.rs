@@ -8,7 +8,6 @@ use super::listen::announce_change;
 use super::{SiteId, Store, StoreError};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 
-/// The most endpoints of a site.
 pub const MAX_ENDPOINTS: usize = 10;
 
 #[derive(Debug)]

@@ -17,7 +17,6 @@ pub struct Resealed {
     pub removed: usize,
 }
 
-/// The number of no site.
 const NO_SITE: i32 = 0;
 
 /// A row with a sealed secret.

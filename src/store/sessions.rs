@@ -54,13 +54,10 @@ pub enum Theme {
     Light,
 }
 
-/// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub user: String,
-    /// What they may do.
     pub role: Role,
-    /// Who vouched for them.
     pub source: Source,
     /// Shown in a frame of SkyCMS.
     pub framed: bool,
@@ -99,7 +96,6 @@ pub struct Beginning {
     pub at: OffsetDateTime,
 }
 
-/// A session in a list.
 #[derive(Clone, Debug)]
 pub struct ListedSession {
     pub id: Uuid,
@@ -114,7 +110,6 @@ pub struct ListedSession {
 }
 
 impl Store {
-    /// Begins a session.
     pub async fn add_session(
         &self,
         token: &TokenHash,
@@ -202,7 +197,6 @@ impl Store {
         }))
     }
 
-    /// Ends a session.
     pub async fn end_session(&self, token: &TokenHash) -> Result<(), StoreError> {
         sqlx::query!(
             "DELETE FROM session WHERE token_hash = $1",
