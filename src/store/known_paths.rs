@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::{SiteId, StoreError};
+use super::{SiteId, Store, StoreError};
 use crate::domain::{Item, KnownPaths, Plan, Waiting};
 
 /// For how long a path counts as probably cached.
@@ -18,18 +18,18 @@ const FORGOTTEN_AT_ONCE: i64 = 500;
 /// shorter.
 const LONGEST: usize = 1_000;
 
-pub(super) async fn load(
-    connection: &mut PgConnection,
-    site: SiteId,
-) -> Result<KnownPaths, StoreError> {
-    let paths = sqlx::query_scalar!(
-        "SELECT path FROM known_path WHERE site_id = $1 ORDER BY last_published DESC LIMIT $2",
-        site.0,
-        MOST,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(KnownPaths::new(paths))
+impl Store {
+    /// What the site has published lately.
+    pub async fn known_paths(&self, site: SiteId) -> Result<KnownPaths, StoreError> {
+        let paths = sqlx::query_scalar!(
+            "SELECT path FROM known_path WHERE site_id = $1 ORDER BY last_published DESC LIMIT $2",
+            site.0,
+            MOST,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(KnownPaths::new(paths))
+    }
 }
 
 /// Whether a path was published lately.

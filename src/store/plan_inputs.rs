@@ -6,12 +6,11 @@ use time::OffsetDateTime;
 
 use super::settings::Slot;
 use super::spending::month_usage;
-use super::{Connection, SiteId, Store, StoreError, known_paths};
+use super::{Connection, SiteId, Store, StoreError};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
-    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, KnownPaths, LONGEST_BELIEF, Limits,
-    MonthUsage, MonthlyLimit, PastLimit, PolicyName, Region, Room, Settings, Shortage, Spending,
-    Usage,
+    AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, LONGEST_BELIEF, Limits, MonthUsage,
+    MonthlyLimit, PastLimit, PolicyName, Region, Room, Settings, Shortage, Spending, Usage,
 };
 
 /// How things stand at a site, its distribution and its access key.
@@ -222,12 +221,6 @@ impl Store {
             settings_version: row.settings_version,
             stored_bucket,
         }))
-    }
-
-    /// What the site has published lately.
-    pub async fn known_paths(&self, site: SiteId) -> Result<KnownPaths, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        known_paths::load(&mut connection, site).await
     }
 }
 
