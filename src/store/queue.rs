@@ -65,7 +65,7 @@ impl Store {
         limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<Standing, StoreError> {
-        let distributions = self.all_quotas(limits, now).await?;
+        let distributions = self.believed(None, limits, now).await?;
         let mut connection = self.pool.acquire().await?;
         let queue = sqlx::query!(
             r#"SELECT coalesce(sum(cardinality(items)), 0) as "items!", min(received_at) as oldest

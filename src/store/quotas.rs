@@ -21,16 +21,8 @@ impl Store {
         Ok(found.pop().map(|(_, quotas)| quotas))
     }
 
-    /// What is believed of the quotas of all distributions that sites have settings for.
-    pub(super) async fn all_quotas(
-        &self,
-        limits: &Limits,
-        now: OffsetDateTime,
-    ) -> Result<Vec<(String, Quotas)>, StoreError> {
-        self.believed(None, limits, now).await
-    }
-
-    async fn believed(
+    /// What is believed of the quotas of one distribution, or of all that sites have settings for.
+    pub(super) async fn believed(
         &self,
         only: Option<&str>,
         limits: &Limits,
