@@ -145,10 +145,8 @@ async fn worst_of_bursts(
     if newest.is_empty() {
         return Ok(HashMap::new());
     }
-    let by_rank: Vec<String> = EdgeState::VARIANTS
-        .iter()
-        .map(|state| state.into_str().to_owned())
-        .collect();
+    let states = EdgeState::VARIANTS.iter();
+    let by_rank: Vec<&str> = states.map(EdgeState::into_str).collect();
     // A list of one state leaves the others out that came between.
     let rows = sqlx::query!(
         r#"SELECT b.newest as "newest!", max(array_position($4, e.worst)) as "rank!"
@@ -159,7 +157,7 @@ async fn worst_of_bursts(
         site.0,
         &newest,
         &oldest,
-        &by_rank,
+        &by_rank as &[&str],
         state.map(|state| state.into_str()),
     )
     .fetch_all(connection)
