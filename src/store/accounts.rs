@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 
 use super::hash::TokenHash;
-use super::{Store, StoreError};
+use super::{Result, Store};
 
 pub const ADMIN: &str = "admin";
 /// Where what the authenticator app shares is sealed for.
@@ -16,7 +16,7 @@ const DEVICE_MEMORY: Duration = Duration::days(365);
 
 impl Store {
     /// The hash of the admin's password; none: it has not been set.
-    pub async fn password_hash(&self) -> Result<Option<String>, StoreError> {
+    pub async fn password_hash(&self) -> Result<Option<String>> {
         Ok(
             sqlx::query_scalar!("SELECT password_hash FROM account WHERE name = $1", ADMIN)
                 .fetch_optional(&self.pool)
@@ -25,11 +25,7 @@ impl Store {
     }
 
     /// Sets the admin's password where it has none. Tells whether it had none.
-    pub async fn set_first_password(
-        &self,
-        hash: &str,
-        now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    pub async fn set_first_password(&self, hash: &str, now: OffsetDateTime) -> Result<bool> {
         let done = sqlx::query!(
             "INSERT INTO account (name, password_hash, changed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             ADMIN,
@@ -49,7 +45,7 @@ impl Store {
         hash: &str,
         link: Option<&TokenHash>,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut tx = self.begin().await?;
         if let Some(link) = link {
             let used = sqlx::query!(
@@ -88,7 +84,7 @@ impl Store {
     }
 
     /// What the admin's authenticator app shares; none: the password is enough.
-    pub async fn second_step(&self) -> Result<Option<SecretString>, StoreError> {
+    pub async fn second_step(&self) -> Result<Option<SecretString>> {
         let sealed = sqlx::query_scalar!("SELECT second_step FROM account WHERE name = $1", ADMIN)
             .fetch_optional(&self.pool)
             .await?
@@ -102,7 +98,7 @@ impl Store {
         &self,
         secret: Option<&SecretString>,
         code: Option<i64>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let seal = |secret| self.sealer.seal(SECOND_STEP, secret);
         let sealed = secret.map(seal).transpose()?;
         sqlx::query!(
@@ -118,7 +114,7 @@ impl Store {
 
     /// Uses up the code of that half-minute. Tells whether neither it nor a later one was used
     /// before.
-    pub async fn use_code(&self, code: i64) -> Result<bool, StoreError> {
+    pub async fn use_code(&self, code: i64) -> Result<bool> {
         let done = sqlx::query!(
             "UPDATE account SET code_used = $2 WHERE name = $1 AND (code_used IS NULL OR code_used < $2)",
             ADMIN,
@@ -130,11 +126,7 @@ impl Store {
     }
 
     /// Stores a link that sets the admin's password, once, within an hour.
-    pub async fn add_set_up_link(
-        &self,
-        token: &TokenHash,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    pub async fn add_set_up_link(&self, token: &TokenHash, now: OffsetDateTime) -> Result<()> {
         sqlx::query!(
             "INSERT INTO set_up_link (token_hash, expires_at) VALUES ($1, $2)",
             token.as_slice(),
@@ -146,11 +138,7 @@ impl Store {
     }
 
     /// Whether a set-up link works.
-    pub async fn set_up_link_works(
-        &self,
-        token: &TokenHash,
-        now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    pub async fn set_up_link_works(&self, token: &TokenHash, now: OffsetDateTime) -> Result<bool> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM set_up_link WHERE token_hash = $1 AND expires_at > $2) as "works!""#,
             token.as_slice(),
@@ -161,11 +149,7 @@ impl Store {
     }
 
     /// Whether this browser has signed in before.
-    pub async fn knows_device(
-        &self,
-        device: &TokenHash,
-        now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    pub async fn knows_device(&self, device: &TokenHash, now: OffsetDateTime) -> Result<bool> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM known_device WHERE token_hash = $1 AND used_at > $2) as "known!""#,
             device.as_slice(),
@@ -176,11 +160,7 @@ impl Store {
     }
 
     /// Remembers that this browser has signed in.
-    pub async fn remember_device(
-        &self,
-        device: &TokenHash,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    pub async fn remember_device(&self, device: &TokenHash, now: OffsetDateTime) -> Result<()> {
         sqlx::query!(
             "INSERT INTO known_device (token_hash, account, used_at) VALUES ($1, $2, $3)
              ON CONFLICT (token_hash) DO UPDATE SET used_at = EXCLUDED.used_at",
@@ -194,7 +174,7 @@ impl Store {
     }
 
     /// Deletes sessions, links, tries, tokens and rates whose time is over.
-    pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+    pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
             .execute(&self.pool)
             .await?;

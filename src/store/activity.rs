@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::known_paths::knows_path;
 use super::publishes::held;
-use super::{Connection, Page, SiteId, Store, StoreError};
+use super::{Connection, Page, Result, SiteId, Store};
 use crate::domain::edge::EdgeState;
 use crate::domain::{HeldNote, PublishState, Publisher, WaitReason};
 
@@ -110,7 +110,7 @@ impl Store {
         mut filter: PublishFilter<'_>,
         limit: u16,
         now: OffsetDateTime,
-    ) -> Result<Page<PublishSummary>, StoreError> {
+    ) -> Result<Page<PublishSummary>> {
         let connection = &mut self.connect().await?;
         let mut found = find(connection, site, filter, limit).await?;
         let goes_on = match (filter.path, filter.before.or(filter.after)) {
@@ -153,7 +153,7 @@ impl Store {
         site: SiteId,
         items: &[String],
         now: OffsetDateTime,
-    ) -> Result<Option<PublishSummary>, StoreError> {
+    ) -> Result<Option<PublishSummary>> {
         let connection = &mut self.connect().await?;
         let found = sqlx::query_scalar!(
             "SELECT id FROM (SELECT id, items FROM publish WHERE site_id = $1 ORDER BY id DESC LIMIT $3) latest
@@ -175,7 +175,7 @@ pub(super) async fn find(
     site: SiteId,
     filter: PublishFilter<'_>,
     limit: u16,
-) -> Result<Found, sqlx::Error> {
+) -> sqlx::Result<Found> {
     let rows = i64::from(limit) + 1;
     let looked_at = match (filter.path, filter.before.or(filter.after)) {
         (None, _) => rows,
@@ -267,7 +267,7 @@ pub(super) async fn summaries(
     site: SiteId,
     ids: &[Uuid],
     now: OffsetDateTime,
-) -> Result<Vec<PublishSummary>, StoreError> {
+) -> Result<Vec<PublishSummary>> {
     let rows = sqlx::query!(
         r#"SELECT p.id, p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.planned,
                   p.published_by, p.items[1:3] as "items!", cardinality(p.items) as "items_total!",

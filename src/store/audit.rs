@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Page, Source, Store, StoreError};
+use super::{Page, Result, Source, Store};
 
 #[derive(Clone, Debug)]
 pub struct AuditRecord {
@@ -32,7 +32,7 @@ pub struct AuditFilter<'a> {
 }
 
 impl Store {
-    pub async fn write_audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
+    pub async fn write_audit(&self, record: &AuditRecord) -> Result<()> {
         sqlx::query!(
             "INSERT INTO audit (id, at, who, what, detail, address, site_id, source)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -51,11 +51,7 @@ impl Store {
     }
 
     /// What was done, newest first.
-    pub async fn audit(
-        &self,
-        filter: AuditFilter<'_>,
-        limit: u16,
-    ) -> Result<Page<AuditRecord>, StoreError> {
+    pub async fn audit(&self, filter: AuditFilter<'_>, limit: u16) -> Result<Page<AuditRecord>> {
         let search = filter.search.map(|text| {
             let escaped = text
                 .replace('\\', r"\\")

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::activity::{Burst, PublishFilter, PublishSummary, find, summaries};
-use super::{Page, SiteId, Store, StoreError};
+use super::{Page, Result, SiteId, Store};
 use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
 
@@ -39,7 +39,7 @@ impl Store {
         mut filter: PublishFilter<'_>,
         limit: u16,
         now: OffsetDateTime,
-    ) -> Result<Page<PublishSummary>, StoreError> {
+    ) -> Result<Page<PublishSummary>> {
         if filter.path.is_some() || filter.burst.is_some() {
             return self.publishes(site, filter, limit, now).await;
         }
@@ -94,7 +94,7 @@ async fn listed(
     connection: &mut PgConnection,
     site: SiteId,
     publishes: &[Uuid],
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Vec<Row>> {
     // The oldest of each burst; whatever is none by itself.
     let ends = sqlx::query!(
         "SELECT id, received_at FROM (
@@ -138,7 +138,7 @@ async fn worst_of_bursts(
     site: SiteId,
     rows: &[Row],
     state: Option<PublishState>,
-) -> Result<HashMap<Uuid, EdgeState>, StoreError> {
+) -> Result<HashMap<Uuid, EdgeState>> {
     let bursts = rows.iter().filter(|row| row.burst.is_some());
     let (newest, oldest): (Vec<Uuid>, Vec<Uuid>) =
         bursts.map(|row| (row.newest, row.oldest())).unzip();

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::hash::hex;
-use super::{FormHash, Page, RepeatKey, SiteId, Store, StoreError};
+use super::{FormHash, Page, RepeatKey, Result, SiteId, Store};
 use crate::domain::PublishState;
 
 /// What repeat keys of caller references begin with. Those of the hook come in a header, which has
@@ -56,11 +56,7 @@ impl RepeatKey {
 
 impl Store {
     /// What the sender called the publish, if it came by CloudFront's API.
-    pub async fn caller_reference(
-        &self,
-        site: SiteId,
-        id: Uuid,
-    ) -> Result<Option<String>, StoreError> {
+    pub async fn caller_reference(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
         let key = sqlx::query_scalar!(
             "SELECT idempotency_key FROM publish WHERE site_id = $1 AND id = $2",
             site.0,
@@ -82,7 +78,7 @@ impl Store {
         site: SiteId,
         before: Option<Uuid>,
         limit: u16,
-    ) -> Result<Page<ListedPublish>, StoreError> {
+    ) -> Result<Page<ListedPublish>> {
         let publishes = sqlx::query_as!(
             ListedPublish,
             r#"SELECT id, state as "state: PublishState", received_at FROM publish

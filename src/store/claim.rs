@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored};
-use super::{Connection, PlanInputs, SiteId, Store, StoreError, known_paths, outbox};
+use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
 use crate::domain::{
     Beliefs, Bucket, CallerReference, InvalidationBatch, Item, Plan, Search, Settings, TraceParent,
     Usage, Waiting,
@@ -86,7 +86,7 @@ impl Store {
         &self,
         served: &[SiteId],
         now: OffsetDateTime,
-    ) -> Result<Vec<SiteId>, StoreError> {
+    ) -> Result<Vec<SiteId>> {
         Ok(sqlx::query_scalar!(
             r#"SELECT site_id as "site_id!" FROM due_site
                WHERE at <= $1 AND site_id <> ALL($2) ORDER BY sent_at NULLS FIRST LIMIT 64"#,
@@ -107,7 +107,7 @@ impl Store {
         inputs: &PlanInputs,
         stored: &Stored,
         taking: Taking,
-    ) -> Result<Option<SendClaim>, StoreError> {
+    ) -> Result<Option<SendClaim>> {
         let search = match stored.search {
             Some(search) => Some(self.search(search).await?),
             None => None,
@@ -168,7 +168,7 @@ impl Store {
         waiting: &[Waiting],
         ids: Vec<Uuid>,
         taking: Taking,
-    ) -> Result<Option<SendClaim>, StoreError> {
+    ) -> Result<Option<SendClaim>> {
         let (Some(first), Some(&id)) = (plan.batches.first(), ids.first()) else {
             return Ok(None);
         };
@@ -279,7 +279,7 @@ async fn take_call(
     inputs: &PlanInputs,
     usage: Usage,
     taking: Taking,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let (now, left, was) = (taking.now, taking.bucket, inputs.stored_bucket);
     // New settings wait for the site's lock, so that they find what is about to be stored for the
     // old ones. Each part begins with what the one before it has locked.
@@ -321,11 +321,7 @@ async fn take_call(
 }
 
 /// The site does not wait; what is left behind is noted.
-async fn mark(
-    connection: &mut PgConnection,
-    site: SiteId,
-    taking: Taking,
-) -> Result<(), StoreError> {
+async fn mark(connection: &mut PgConnection, site: SiteId, taking: Taking) -> Result<()> {
     sqlx::query!(
         "UPDATE site SET waits_for = NULL, waits_since = NULL, waits_until = NULL, limited_until = $2,
                          backlog_since = CASE WHEN $3 THEN coalesce(backlog_since, $4) END

@@ -3,7 +3,7 @@
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, SqlStr, Transaction};
 
-use super::{Store, StoreError};
+use super::{Result, Store};
 
 /// One connection for what belongs together: the pool hands out the one that has rested longest,
 /// whose process has to be woken, and makes sure by a round trip that each works that it gets back.
@@ -16,7 +16,7 @@ pub struct Connection {
 }
 
 impl Store {
-    pub async fn connect(&self) -> Result<Connection, StoreError> {
+    pub async fn connect(&self) -> Result<Connection> {
         Ok(Connection {
             lent: self.pool.acquire().await?,
             is_beginning: false,
@@ -29,14 +29,14 @@ impl Connection {
         &mut self.lent
     }
 
-    pub(super) async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    pub(super) async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
         self.begin_with("BEGIN").await
     }
 
     pub(super) async fn begin_with(
         &mut self,
         statement: &'static str,
-    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    ) -> sqlx::Result<Transaction<'_, Postgres>> {
         self.is_beginning = true;
         let statement = Some(SqlStr::from_static(statement));
         let begun = Transaction::begin(&mut *self.lent, statement).await;

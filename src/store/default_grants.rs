@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::settings::take_effect;
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 use crate::domain::DistributionId;
 
 impl Store {
@@ -12,7 +12,7 @@ impl Store {
         &self,
         site: SiteId,
         distribution: &DistributionId,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM default_grant
                               WHERE site_id = $1 AND distribution_id = $2) as "granted!""#,
@@ -29,7 +29,7 @@ impl Store {
         site: SiteId,
         distribution: &DistributionId,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let mut tx = self.begin().await?;
         sqlx::query!(
             "INSERT INTO default_grant (site_id, distribution_id, origin) VALUES ($1, $2, 'operator')
@@ -51,7 +51,7 @@ impl Store {
         site: SiteId,
         distribution: &DistributionId,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut tx = self.begin().await?;
         let done = sqlx::query!(
             "DELETE FROM default_grant WHERE site_id = $1 AND distribution_id = $2",
@@ -70,7 +70,7 @@ impl Store {
     pub async fn set_environment_grants(
         &self,
         grants: &[(String, DistributionId)],
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<String>> {
         let sites: Vec<&str> = grants.iter().map(|(site, _)| site.as_str()).collect();
         let distributions: Vec<&str> = grants.iter().map(|(_, id)| id.as_str()).collect();
         let mut tx = self.begin().await?;

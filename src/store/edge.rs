@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::listen::announce_change;
-use super::{SiteId, Store, StoreError, outbox, parse_items};
+use super::{Result, SiteId, Store, outbox, parse_items};
 use crate::domain::edge::{CheckedPublish, EdgeCheck, EdgeState, PublicAddress};
 
 /// How long a look may take, with all its pages hanging.
@@ -37,7 +37,7 @@ impl Store {
         most: usize,
         token: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Vec<EdgeClaim>, StoreError> {
+    ) -> Result<Vec<EdgeClaim>> {
         let rows = sqlx::query!(
             r#"WITH due AS (
                  SELECT site_id, publish_id FROM (
@@ -108,7 +108,7 @@ impl Store {
         checks: &[EdgeCheck],
         next_at: Option<OffsetDateTime>,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let worst = checks.iter().map(|check| check.state).max();
         let mut tx = self.begin().await?;
         let done = sqlx::query!(
@@ -139,7 +139,7 @@ impl Store {
     }
 
     /// Where readers find the site.
-    pub async fn public_address(&self, site: SiteId) -> Result<Option<PublicAddress>, StoreError> {
+    pub async fn public_address(&self, site: SiteId) -> Result<Option<PublicAddress>> {
         let address = sqlx::query_scalar!("SELECT public_address FROM site WHERE id = $1", site.0)
             .fetch_one(&self.pool)
             .await?;
@@ -152,7 +152,7 @@ pub(super) async fn edge(
     connection: &mut PgConnection,
     site: SiteId,
     publish: Uuid,
-) -> Result<(Vec<EdgeCheck>, bool), StoreError> {
+) -> Result<(Vec<EdgeCheck>, bool)> {
     let row = sqlx::query!(
         r#"SELECT checks as "checks: Json<Vec<EdgeCheck>>", next_at IS NOT NULL as "is_due!"
            FROM edge_check WHERE site_id = $1 AND publish_id = $2"#,
@@ -169,7 +169,7 @@ pub(super) async fn move_public_address(
     tx: &mut PgConnection,
     site: SiteId,
     address: Option<&PublicAddress>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let changed = sqlx::query!(
         "UPDATE site SET public_address = $2 WHERE id = $1 AND public_address IS DISTINCT FROM $2",
         site.0,
@@ -195,7 +195,7 @@ pub(super) async fn heal(
     connection: &mut PgConnection,
     skewed: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "UPDATE edge_check SET next_at = $2 WHERE next_at > $1",
         skewed + LONGEST_PAUSE,

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::announce_change;
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 
 pub const MAX_ENDPOINTS: usize = 10;
@@ -58,7 +58,7 @@ impl Store {
         site: SiteId,
         new: &NewEndpoint,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let url = SecretString::from(new.url.expose());
         let url = self.sealer.seal(&place_of_url(site, new.id), &url)?;
         let secret = new.secret.as_ref();
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// The endpoints of a site, oldest first.
-    pub async fn endpoints(&self, site: SiteId) -> Result<Vec<EndpointView>, StoreError> {
+    pub async fn endpoints(&self, site: SiteId) -> Result<Vec<EndpointView>> {
         Ok(sqlx::query_as!(
             EndpointView,
             r#"SELECT e.id, e.kind as "kind: EndpointKind", e.shown, e.events as "events: Vec<Event>",
@@ -108,7 +108,7 @@ impl Store {
         site: SiteId,
         id: Uuid,
         events: &[Event],
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<String>> {
         Ok(sqlx::query_scalar!(
             "UPDATE endpoint SET events = $3 WHERE site_id = $1 AND id = $2 RETURNING shown",
             site.0,
@@ -126,7 +126,7 @@ impl Store {
         site: SiteId,
         id: Uuid,
         secret: &SecretString,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<String>> {
         let sealed = self.sealer.seal(&place_of_secret(site, id), secret)?;
         Ok(sqlx::query_scalar!(
             "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL RETURNING shown",
@@ -144,7 +144,7 @@ impl Store {
         site: SiteId,
         id: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<String>> {
         let mut tx = self.begin().await?;
         let shown = sqlx::query_scalar!(
             "UPDATE endpoint SET off_at = NULL, failures = 0, failing_since = NULL, next_at = $3
@@ -161,11 +161,7 @@ impl Store {
     }
 
     /// Removes an endpoint, with what waits for it and its history.
-    pub async fn remove_endpoint(
-        &self,
-        site: SiteId,
-        id: Uuid,
-    ) -> Result<Option<String>, StoreError> {
+    pub async fn remove_endpoint(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
         Ok(sqlx::query_scalar!(
             "DELETE FROM endpoint WHERE site_id = $1 AND id = $2 RETURNING shown",
             site.0,

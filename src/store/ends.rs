@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
-use super::{ChangeReader, SiteId, Store, StoreError};
+use super::{ChangeReader, Result, SiteId, Store};
 
 /// The shortest time between two questions.
 const PACE: Duration = Duration::from_millis(100);
@@ -61,7 +61,7 @@ impl Ends {
         }
     }
 
-    async fn look(&self, store: &Store) -> Result<(), StoreError> {
+    async fn look(&self, store: &Store) -> Result<()> {
         let (sites, publishes): (Vec<i32>, Vec<Uuid>) = self.awaited().into_iter().unzip();
         let ended = sqlx::query_scalar!(
             r#"SELECT w.publish as "publish!" FROM unnest($1::int[], $2::uuid[]) AS w (site, publish)

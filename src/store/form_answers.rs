@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::hash::hex;
-use super::{Store, StoreError};
+use super::{Result, Store};
 
 /// How long an answer is kept.
 const KEPT: Duration = Duration::minutes(10);
@@ -28,7 +28,7 @@ impl Store {
         form: &FormHash,
         answer: SecretString,
         now: OffsetDateTime,
-    ) -> Result<(SecretString, bool), StoreError> {
+    ) -> Result<(SecretString, bool)> {
         self.forget_answers(now).await?;
         let mut connection = self.pool.acquire().await?;
         if self
@@ -49,7 +49,7 @@ impl Store {
         form: &FormHash,
         answer: &SecretString,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let sealed = self.sealer.seal(&place(form), answer)?;
         let stored = sqlx::query!(
             "INSERT INTO form_answer (form, answer, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -63,17 +63,17 @@ impl Store {
     }
 
     /// Seals a form that is kept in a page.
-    pub fn seal_form(&self, form: &SecretString) -> Result<Vec<u8>, StoreError> {
+    pub fn seal_form(&self, form: &SecretString) -> Result<Vec<u8>> {
         Ok(self.sealer.seal(KEPT_FORM, form)?)
     }
 
     /// Opens what [`Store::seal_form`] sealed.
-    pub fn open_form(&self, sealed: &[u8]) -> Result<SecretString, StoreError> {
+    pub fn open_form(&self, sealed: &[u8]) -> Result<SecretString> {
         Ok(self.sealer.open(KEPT_FORM, sealed)?)
     }
 
     /// Deletes the answers that are no longer shown.
-    pub async fn forget_answers(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+    pub async fn forget_answers(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("DELETE FROM form_answer WHERE created_at < $1", now - KEPT)
             .execute(&self.pool)
             .await?;
@@ -85,7 +85,7 @@ impl Store {
         &self,
         form: &FormHash,
         now: OffsetDateTime,
-    ) -> Result<Option<SecretString>, StoreError> {
+    ) -> Result<Option<SecretString>> {
         let sealed = sqlx::query_scalar!(
             "SELECT answer FROM form_answer WHERE form = $1 AND created_at >= $2",
             &form[..],

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Store, StoreError};
+use super::{Result, Store};
 
 /// Rows of each kind that one step deletes at most: a few milliseconds.
 const STEP: i64 = 500;
@@ -28,7 +28,7 @@ pub struct Prunable {
 
 impl Store {
     /// Counts what pruning with the same `before` would delete in the end.
-    pub async fn prunable(&self, before: OffsetDateTime) -> Result<Prunable, StoreError> {
+    pub async fn prunable(&self, before: OffsetDateTime) -> Result<Prunable> {
         let counted = sqlx::query!(
             r#"SELECT (SELECT count(*) FROM publish WHERE ended_at < $1) as "publishes!",
                       (SELECT count(*) FROM invalidation i
@@ -52,7 +52,7 @@ impl Store {
     /// old.
     ///
     /// Rows that somebody holds are left for the next time: pruning waits for nobody.
-    pub async fn prune_step(&self, before: OffsetDateTime) -> Result<PruneStep, StoreError> {
+    pub async fn prune_step(&self, before: OffsetDateTime) -> Result<PruneStep> {
         let mut tx = self.begin().await?;
         let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
             .fetch_one(&mut *tx)
@@ -92,7 +92,7 @@ impl Store {
 async fn delete_invalidations(
     connection: &mut PgConnection,
     before: OffsetDateTime,
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     // The settings page still shows how the last test ended.
     let deleted = sqlx::query!(
         "DELETE FROM invalidation WHERE ctid = ANY(ARRAY(
@@ -109,10 +109,7 @@ async fn delete_invalidations(
     Ok(deleted.rows_affected())
 }
 
-async fn delete_deliveries(
-    connection: &mut PgConnection,
-    before: OffsetDateTime,
-) -> Result<u64, StoreError> {
+async fn delete_deliveries(connection: &mut PgConnection, before: OffsetDateTime) -> Result<u64> {
     let deleted = sqlx::query!(
         "DELETE FROM delivery WHERE ctid = ANY(ARRAY(
            SELECT ctid FROM delivery WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))",

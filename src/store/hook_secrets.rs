@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{FormHash, SealError, SiteId, Store, StoreError};
+use super::{FormHash, Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
 
 /// A signing secret as the settings page shows it: everything but the secret.
@@ -34,7 +34,7 @@ impl Store {
         secret: &SecretString,
         reveal_once: bool,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let sealed = self.sealer.seal(&place(site, id), secret)?;
         sqlx::query!(
             "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at) VALUES ($1, $2, $3, $4, $5)",
@@ -50,7 +50,7 @@ impl Store {
     }
 
     /// The secrets in force, newest first.
-    pub async fn hook_secrets(&self, site: SiteId) -> Result<Vec<HookSecretView>, StoreError> {
+    pub async fn hook_secrets(&self, site: SiteId) -> Result<Vec<HookSecretView>> {
         Ok(sqlx::query_as!(
             HookSecretView,
             "SELECT id, created_at, last_used_at, unrevealed FROM hook_secret WHERE site_id = $1 ORDER BY id DESC",
@@ -68,7 +68,7 @@ impl Store {
         id: Uuid,
         form: &FormHash,
         now: OffsetDateTime,
-    ) -> Result<Option<SecretString>, StoreError> {
+    ) -> Result<Option<SecretString>> {
         let mut tx = self.begin().await?;
         let sealed = sqlx::query_scalar!(
             "UPDATE hook_secret SET unrevealed = false WHERE site_id = $1 AND id = $2 AND unrevealed RETURNING secret",
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// Ends a secret at once, on every replica. Whether there was one.
-    pub async fn revoke_hook_secret(&self, site: SiteId, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn revoke_hook_secret(&self, site: SiteId, id: Uuid) -> Result<bool> {
         let done = sqlx::query!(
             "DELETE FROM hook_secret WHERE site_id = $1 AND id = $2",
             site.0,
@@ -101,9 +101,7 @@ impl Store {
 
     /// Those of every site. One that cannot be opened is left out, so that it is only its own
     /// publisher who is turned away.
-    pub(super) async fn open_hook_secrets(
-        &self,
-    ) -> Result<HashMap<SiteId, Vec<HookSecret>>, StoreError> {
+    pub(super) async fn open_hook_secrets(&self) -> Result<HashMap<SiteId, Vec<HookSecret>>> {
         let rows = sqlx::query!("SELECT id, site_id, secret FROM hook_secret ORDER BY id DESC")
             .fetch_all(&self.pool)
             .await?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{SiteId, StoreError};
+use super::{Result, SiteId, StoreError};
 use crate::domain::coverage::Cover;
 use crate::domain::{DistributionId, Item, Waiting};
 
@@ -13,7 +13,7 @@ use crate::domain::{DistributionId, Item, Waiting};
 ///
 /// # Errors
 /// If one is not canonical.
-pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>, StoreError> {
+pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>> {
     items
         .into_iter()
         .map(|text| Item::from_canonical(&text).map_err(|_| StoreError::UnknownItem(text)))
@@ -27,7 +27,7 @@ pub(super) async fn leave_out_begun(
     site: SiteId,
     distribution: &DistributionId,
     waiting: &mut [Waiting],
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let ids: Vec<Uuid> = waiting.iter().map(|waiting| waiting.publish).collect();
     let begun = sqlx::query!(
         r#"SELECT i.items, array_agg(c.publish_id) as "publishes!"

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Site, SiteId, Store, StoreError};
+use super::{Result, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
 
 /// A key pair as it is listed: everything but its secret.
@@ -44,7 +44,7 @@ impl Store {
         pair: &NewKeyPair,
         everything_is_home: bool,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let sealed = self.sealer.seal(&place(site, id), &pair.secret)?;
         let done = sqlx::query!(
             "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// The key pairs in force, newest first.
-    pub async fn key_pairs(&self, site: SiteId) -> Result<Vec<KeyPairView>, StoreError> {
+    pub async fn key_pairs(&self, site: SiteId) -> Result<Vec<KeyPairView>> {
         Ok(sqlx::query_as!(
             KeyPairView,
             "SELECT id, access_key_id, name, everything_is_home, created_at, rotated_at, last_used_at
@@ -83,7 +83,7 @@ impl Store {
         id: Uuid,
         secret: &SecretString,
         now: OffsetDateTime,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<String>> {
         let sealed = self.sealer.seal(&place(site, id), secret)?;
         let access_key_id = sqlx::query_scalar!(
             "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
@@ -99,11 +99,7 @@ impl Store {
     }
 
     /// Ends a key pair at once, on every replica. Returns its access key ID, if there was one.
-    pub async fn revoke_key_pair(
-        &self,
-        site: SiteId,
-        id: Uuid,
-    ) -> Result<Option<String>, StoreError> {
+    pub async fn revoke_key_pair(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
         let access_key_id = sqlx::query_scalar!(
             "DELETE FROM key_pair WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
             site.0,
@@ -119,7 +115,7 @@ impl Store {
     pub(super) async fn open_key_pairs(
         &self,
         sites: &HashMap<String, Arc<Site>>,
-    ) -> Result<HashMap<String, (Arc<KeyPair>, Arc<Site>)>, StoreError> {
+    ) -> Result<HashMap<String, (Arc<KeyPair>, Arc<Site>)>> {
         let rows = sqlx::query!(
             "SELECT id, site_id, access_key_id, name, secret, everything_is_home FROM key_pair"
         )

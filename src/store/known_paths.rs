@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 use crate::domain::{Item, KnownPaths, Plan, Waiting};
 
 /// For how long a path counts as probably cached.
@@ -20,7 +20,7 @@ const LONGEST: usize = 1_000;
 
 impl Store {
     /// What the site has published lately.
-    pub async fn known_paths(&self, site: SiteId) -> Result<KnownPaths, StoreError> {
+    pub async fn known_paths(&self, site: SiteId) -> Result<KnownPaths> {
         let paths = sqlx::query_scalar!(
             "SELECT path FROM known_path WHERE site_id = $1 ORDER BY last_published DESC LIMIT $2",
             site.0,
@@ -37,7 +37,7 @@ pub(super) async fn knows_path(
     connection: &mut PgConnection,
     site: SiteId,
     path: &str,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     Ok(sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM known_path WHERE site_id = $1 AND path = $2) as "known!""#,
         site.0,
@@ -55,7 +55,7 @@ pub(super) async fn remember(
     plan: &Plan,
     waiting: &[Waiting],
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let taken: HashSet<_> = plan.batches.iter().flat_map(|b| &b.publishes).collect();
     let mut paths: Vec<&str> = waiting
         .iter()

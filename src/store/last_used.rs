@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 
 const NOTED_EVERY: Duration = Duration::minutes(1);
 
@@ -64,7 +64,7 @@ impl LastUsed {
 
 impl Store {
     /// When anything of a site was last used to publish.
-    pub async fn last_use(&self, site: SiteId) -> Result<Option<OffsetDateTime>, StoreError> {
+    pub async fn last_use(&self, site: SiteId) -> Result<Option<OffsetDateTime>> {
         Ok(sqlx::query_scalar!(
             "SELECT greatest((SELECT max(last_used_at) FROM publish_token WHERE site_id = $1),
                              (SELECT max(last_used_at) FROM hook_secret WHERE site_id = $1),
@@ -75,7 +75,7 @@ impl Store {
         .await?)
     }
 
-    async fn note_use(&self, proof: Proof, now: OffsetDateTime) -> Result<(), StoreError> {
+    async fn note_use(&self, proof: Proof, now: OffsetDateTime) -> Result<()> {
         match proof {
             Proof::Token(id) => sqlx::query!(
                 "UPDATE publish_token SET last_used_at = greatest(last_used_at, $2) WHERE id = $1",

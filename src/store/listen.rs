@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 
 /// There may be something to send. The payload is the site's number, and the replica it comes from.
 const WORK: &str = "skycms_cdn_work";
@@ -30,11 +30,7 @@ pub enum Changes {
 
 /// Listens for ever, and listens again whenever the connection is lost; `heard` is called with every
 /// change, except for work that `replica` itself announces.
-pub async fn listen(
-    store: &Store,
-    replica: Uuid,
-    heard: impl Fn(Changes),
-) -> Result<(), StoreError> {
+pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Result<()> {
     let own = replica.to_string();
     let mut listener = PgListener::connect_with(&store.pool).await?;
     listener.listen_all([WORK, CHANGE, SITES]).await?;
@@ -67,7 +63,7 @@ impl Store {
         &self,
         sites: &BTreeSet<SiteId>,
         replica: Uuid,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let sites: Vec<i32> = sites.iter().map(|site| site.0).collect();
         sqlx::query("SELECT pg_notify($1, site || ' ' || $2) FROM unnest($3::int[]) AS site")
             .bind(WORK)
@@ -79,14 +75,14 @@ impl Store {
     }
 
     /// Makes every replica read the sites again.
-    pub(super) async fn announce_sites(&self) -> Result<(), StoreError> {
+    pub(super) async fn announce_sites(&self) -> Result<()> {
         let mut connection = self.pool.acquire().await?;
         announce_sites(&mut connection).await
     }
 }
 
 /// Makes every replica read the sites again.
-pub(super) async fn announce_sites(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) async fn announce_sites(connection: &mut PgConnection) -> Result<()> {
     sqlx::query("SELECT pg_notify($1, '')")
         .bind(SITES)
         .execute(connection)
@@ -95,10 +91,7 @@ pub(super) async fn announce_sites(connection: &mut PgConnection) -> Result<(), 
 }
 
 /// Announces to every replica that something that pages show has changed.
-pub(super) async fn announce_change(
-    connection: &mut PgConnection,
-    site: SiteId,
-) -> Result<(), StoreError> {
+pub(super) async fn announce_change(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     sqlx::query("SELECT pg_notify($1, $2)")
         .bind(CHANGE)
         .bind(site.0.to_string())
@@ -109,10 +102,7 @@ pub(super) async fn announce_change(
 
 /// Announces that what decides about a site's publishes has changed: every replica reads the sites
 /// again, looks for work and updates its pages.
-pub(super) async fn announce_settings(
-    connection: &mut PgConnection,
-    site: SiteId,
-) -> Result<(), StoreError> {
+pub(super) async fn announce_settings(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     sqlx::query("SELECT pg_notify($1, ''), pg_notify($2, $4), pg_notify($3, $4)")
         .bind(SITES)
         .bind(WORK)

@@ -138,6 +138,8 @@ pub enum StoreError {
     UnknownItem(String),
 }
 
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// PostgreSQL's `character_not_in_repertoire` and, within JSON, `untranslatable_character`.
 const OF_NUL: [&str; 2] = ["22021", "22P05"];
 
@@ -232,7 +234,7 @@ impl Store {
     }
 
     /// Brings the schema up to date. Replicas that start together take turns.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
+    pub async fn migrate(&self) -> Result<()> {
         Ok(MIGRATIONS.run(&self.pool).await?)
     }
 
@@ -240,7 +242,7 @@ impl Store {
     /// a request is whose client has gone, sqlx would give a connection back that is in the middle of
     /// one.
     #[expect(clippy::disallowed_methods, reason = "this is the way to begin")]
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         let pool = self.pool.clone();
         tokio::spawn(async move { pool.begin().await })
             .await
@@ -248,7 +250,7 @@ impl Store {
     }
 
     /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
+    pub async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }

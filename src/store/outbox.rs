@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SiteId, StoreError};
+use super::{Result, SiteId};
 use crate::domain::edge::EdgeCheck;
 use crate::domain::notification::{Event, of_month, used_of};
 use crate::domain::spending::month_of;
@@ -17,7 +17,7 @@ pub(super) async fn notify(
     event: Event,
     reason: Option<String>,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "INSERT INTO delivery (endpoint_id, event, happened_at, reason, next_at)
          SELECT id, $2, $4, $3, $4 FROM endpoint WHERE site_id = $1 AND off_at IS NULL AND $2 = ANY(events)",
@@ -38,7 +38,7 @@ pub(super) async fn notify_stale(
     publish: Uuid,
     check: &EdgeCheck,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let detail = check.detail.as_deref().unwrap_or_default();
     sqlx::query!(
         "INSERT INTO delivery (endpoint_id, event, happened_at, publish_id, publishes, reason, next_at)
@@ -60,7 +60,7 @@ pub(super) async fn notify_month(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let Some((used, limit)) = month(connection, site, now).await? else {
         return Ok(());
     };
@@ -75,7 +75,7 @@ pub(super) async fn notify_limited(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     match month(connection, site, now).await? {
         Some(month) => notify_once(connection, site, Event::MonthReached, month, now).await,
         None => Ok(()),
@@ -87,7 +87,7 @@ async fn month(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
-) -> Result<Option<(u64, u64)>, StoreError> {
+) -> Result<Option<(u64, u64)>> {
     let row = sqlx::query!(
         r#"SELECT s.monthly_limit as "limit!",
                   (SELECT coalesce(sum(u.paths), 0)::bigint FROM usage u
@@ -109,7 +109,7 @@ async fn notify_once(
     event: Event,
     (used, limit): (u64, u64),
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let event = event.into_str();
     sqlx::query!(
         "INSERT INTO delivery (endpoint_id, event, happened_at, reason, once, next_at)

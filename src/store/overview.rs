@@ -4,7 +4,7 @@ use sqlx::postgres::types::PgInterval;
 use time::{Duration, OffsetDateTime};
 
 use super::activity::first_id_of;
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 
 /// Publishes and times of one hour, or of the whole day.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Underway {
 
 impl Store {
     /// The last 24 hours. Reads every publish of them: keep the answer for some seconds.
-    pub async fn day(&self, site: SiteId, now: OffsetDateTime) -> Result<Day, StoreError> {
+    pub async fn day(&self, site: SiteId, now: OffsetDateTime) -> Result<Day> {
         let first = now - Duration::hours(24);
         let rows = sqlx::query!(
             r#"SELECT date_bin('1 hour', received_at, $2) as hour, count(*) as "publishes!",
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// What is on its way now.
-    pub async fn underway(&self, site: SiteId) -> Result<Underway, StoreError> {
+    pub async fn underway(&self, site: SiteId) -> Result<Underway> {
         let waiting = sqlx::query!(
             r#"SELECT sum(items)::bigint as items, min(since) as since FROM (
                  SELECT cardinality(items) AS items, received_at AS since FROM publish

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::listen::announce_sites;
-use super::{SendClaim, SiteId, Store, StoreError, outbox};
+use super::{Result, SendClaim, SiteId, Store, outbox};
 use crate::domain::notification::{Event, in_words};
 use crate::domain::{AfterCreate, AwsError, WaitReason};
 
@@ -16,7 +16,7 @@ impl Store {
         error: &AwsError,
         until: OffsetDateTime,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let mut tx = self.begin().await?;
         pause(&mut tx, site, error, until, now, now).await?;
         Ok(tx.commit().await?)
@@ -31,7 +31,7 @@ pub(super) async fn pause_or_resume(
     claim: &SendClaim,
     after: &AfterCreate,
     now: OffsetDateTime,
-) -> Result<Option<OffsetDateTime>, StoreError> {
+) -> Result<Option<OffsetDateTime>> {
     match after {
         AfterCreate::Hold {
             why: WaitReason::Settings,
@@ -70,7 +70,7 @@ async fn pause(
     until: OffsetDateTime,
     known_since: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let was_paused = sqlx::query_scalar!(
         r#"UPDATE site s SET paused_at = coalesce(s.paused_at, $2), pause_error = $3, resume_at = $4
            FROM (SELECT paused_at FROM site WHERE id = $1 FOR NO KEY UPDATE) before

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::plan_inputs::count;
 use super::stored::{LEASE, Stored};
 use super::transitions::{hold_settings, lock_publishes};
-use super::{PlanInputs, SiteId, Store, StoreError, parse_items};
+use super::{PlanInputs, Result, SiteId, Store, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::{CallerReference, DistributionId, Item, Search, Usage};
 
@@ -55,7 +55,7 @@ pub(super) async fn store_batches(
     batches: &[Batch<'_>],
     taken: &[Uuid],
     now: OffsetDateTime,
-) -> Result<Option<Option<String>>, StoreError> {
+) -> Result<Option<Option<String>>> {
     let each = |of: fn(&Batch<'_>) -> i64| {
         let count = |batch| i32::try_from(of(batch)).unwrap_or(i32::MAX);
         batches.iter().map(count).collect::<Vec<_>>()
@@ -137,7 +137,7 @@ pub(super) async fn store_pieces(
     ids: &[Uuid],
     search: Option<Uuid>,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     lock_publishes(connection, site).await?;
     let rows = sqlx::query!(
         "SELECT p.id, p.items, i.asked, i.created_at FROM invalidation i
@@ -204,7 +204,7 @@ impl Store {
         pieces: Vec<Vec<Item>>,
         ids: &[Uuid],
         now: OffsetDateTime,
-    ) -> Result<Option<Stored>, StoreError> {
+    ) -> Result<Option<Stored>> {
         let mut tx = self.begin().await?;
         hold_settings(&mut tx, inputs.site).await?;
         let ours = sqlx::query!(
@@ -245,7 +245,7 @@ impl Store {
         stored: &[&Stored],
         id: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Option<Stored>, StoreError> {
+    ) -> Result<Option<Stored>> {
         let ids: Vec<Uuid> = stored.iter().map(|stored| stored.id).collect();
         let cover: Cover<'_> = stored.iter().flat_map(|stored| &stored.items).collect();
         let items: Vec<Item> = cover.items().into_iter().cloned().collect();
@@ -287,7 +287,7 @@ impl Store {
     }
 
     /// What has come of a search so far.
-    pub(super) async fn search(&self, search: Uuid) -> Result<Search, StoreError> {
+    pub(super) async fn search(&self, search: Uuid) -> Result<Search> {
         let row = sqlx::query!(
             r#"SELECT count(*) FILTER (WHERE status = 'Failed') as "refused!",
                       count(*) FILTER (WHERE status = 'Failed' AND cardinality(items) = 1) as "alone!",

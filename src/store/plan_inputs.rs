@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::settings::Slot;
 use super::spending::month_usage;
-use super::{Connection, SiteId, Store, StoreError};
+use super::{Connection, Result, SiteId, Store, StoreError};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
     AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, LONGEST_BELIEF, Limits, MonthUsage,
@@ -104,7 +104,7 @@ impl Store {
         site: SiteId,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<Option<PlanInputs>, StoreError> {
+    ) -> Result<Option<PlanInputs>> {
         let connection = connection.sql();
         let row = sqlx::query!(
             r#"SELECT f.slot as "slot!: Slot", f.distribution_id as "distribution_id!: DistributionId",
@@ -230,7 +230,7 @@ async fn shortage(
     site: SiteId,
     began_at: Option<OffsetDateTime>,
     now: OffsetDateTime,
-) -> Result<Shortage, StoreError> {
+) -> Result<Shortage> {
     let mut shortage = Shortage {
         began_at,
         ..Shortage::default()

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::listen::{announce_change, announce_sites};
 use super::stored::LEASE;
 use super::transitions::move_publishes;
-use super::{SiteId, Store, StoreError, deliveries, edge};
+use super::{Result, SiteId, Store, deliveries, edge};
 use crate::domain::limits::SKEW;
 use crate::domain::{AfterGet, AwsError, DistributionId, InvalidationId, Settings, WaitReason};
 
@@ -41,7 +41,7 @@ impl Store {
         most: usize,
         token: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Vec<PollClaim>, StoreError> {
+    ) -> Result<Vec<PollClaim>> {
         let rows = sqlx::query!(
             r#"UPDATE invalidation SET lease_token = $1, lease_until = $3, next_at = $3
                WHERE id IN (
@@ -100,7 +100,7 @@ impl Store {
         after: &AfterGet,
         fix: Option<&str>,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let (status, next_at, error, waiting_for) = match after {
             AfterGet::Again {
                 at,
@@ -155,7 +155,7 @@ impl Store {
 
     /// When something is next due to be asked about, or to be sent by sites but `served`; none:
     /// nothing is pending.
-    pub async fn next_due(&self, served: &[SiteId]) -> Result<Option<OffsetDateTime>, StoreError> {
+    pub async fn next_due(&self, served: &[SiteId]) -> Result<Option<OffsetDateTime>> {
         Ok(sqlx::query_scalar!(
             r#"SELECT min(at) FROM (
                  SELECT min(next_at) AS at FROM invalidation WHERE ended_at IS NULL AND status = 'InProgress'
@@ -168,7 +168,7 @@ impl Store {
     }
 
     /// Brings forward what a clock that was set back since has put far into the future.
-    pub async fn heal_clock(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+    pub async fn heal_clock(&self, now: OffsetDateTime) -> Result<()> {
         let skewed = now + SKEW;
         let mut tx = self.begin().await?;
         sqlx::query!(
@@ -212,7 +212,7 @@ async fn make_room(
     connection: &mut PgConnection,
     distribution: &DistributionId,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "UPDATE distribution SET completed_at = $2 WHERE id = $1",
         distribution.as_str(),
@@ -255,7 +255,7 @@ async fn note_denied(
     connection: &mut PgConnection,
     site: SiteId,
     denied_at: Option<OffsetDateTime>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let changed = sqlx::query!(
         "UPDATE site SET poll_denied_at = $2 WHERE id = $1 AND (poll_denied_at IS NULL) <> ($2::timestamptz IS NULL)",
         site.0,

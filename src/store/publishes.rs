@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::edge::edge;
-use super::{RepeatKey, SiteId, Store, StoreError, parse_items};
+use super::{RepeatKey, Result, SiteId, Store, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{
@@ -47,7 +47,7 @@ pub struct Publish {
 
 impl Publish {
     /// What was not purged of a publish that failed: the items that only failed invalidations cover.
-    pub fn failed_items(&self) -> Result<Vec<Item>, StoreError> {
+    pub fn failed_items(&self) -> Result<Vec<Item>> {
         if self.state == PublishState::Failed {
             self.items_besides(|status| status != InvalidationStatus::Failed)
         } else {
@@ -56,10 +56,7 @@ impl Publish {
     }
 
     /// The items that no invalidation covers whose status is one of these.
-    pub fn items_besides(
-        &self,
-        is_done: impl Fn(InvalidationStatus) -> bool,
-    ) -> Result<Vec<Item>, StoreError> {
+    pub fn items_besides(&self, is_done: impl Fn(InvalidationStatus) -> bool) -> Result<Vec<Item>> {
         let done = self.invalidations.iter().filter(|i| is_done(i.status));
         let done = parse_items(done.flat_map(|i| i.items.iter().cloned()).collect())?;
         let cover: Cover<'_> = done.iter().collect();
@@ -153,7 +150,7 @@ impl Store {
         site: SiteId,
         id: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Option<Publish>, StoreError> {
+    ) -> Result<Option<Publish>> {
         self.read_publish(site, id, Items::All, now).await
     }
 
@@ -163,7 +160,7 @@ impl Store {
         site: SiteId,
         id: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Option<Publish>, StoreError> {
+    ) -> Result<Option<Publish>> {
         self.read_publish(site, id, Items::First, now).await
     }
 
@@ -173,7 +170,7 @@ impl Store {
         id: Uuid,
         items: Items,
         now: OffsetDateTime,
-    ) -> Result<Option<Publish>, StoreError> {
+    ) -> Result<Option<Publish>> {
         let mut connection = self.connect().await?;
         let connection = connection.sql();
         let retry = RepeatKey::of_retry(id);
@@ -235,7 +232,7 @@ impl Store {
     }
 
     /// When CloudFront last completed something for the site.
-    pub async fn last_completed(&self, site: SiteId) -> Result<Option<OffsetDateTime>, StoreError> {
+    pub async fn last_completed(&self, site: SiteId) -> Result<Option<OffsetDateTime>> {
         Ok(sqlx::query_scalar!(
             r#"SELECT ended_at as "ended_at!" FROM invalidation
                WHERE site_id = $1 AND status = 'Completed' ORDER BY id DESC LIMIT 1"#,
@@ -246,7 +243,7 @@ impl Store {
     }
 
     /// How many publishes have not ended, counted to 10,000.
-    pub async fn open_publishes(&self, site: SiteId) -> Result<u64, StoreError> {
+    pub async fn open_publishes(&self, site: SiteId) -> Result<u64> {
         let count = sqlx::query_scalar!(
             r#"SELECT count(*) as "count!" FROM (
                  SELECT FROM publish WHERE site_id = $1 AND ended_at IS NULL LIMIT 10000) open"#,
@@ -263,7 +260,7 @@ impl Store {
         site: SiteId,
         filter: InvalidationFilter,
         limit: u16,
-    ) -> Result<Page<Invalidation>, StoreError> {
+    ) -> Result<Page<Invalidation>> {
         let mut connection = self.connect().await?;
         let connection = connection.sql();
         let rows = i64::from(limit) + 1;
@@ -316,7 +313,7 @@ impl Store {
         caller_reference: &str,
         from: u32,
         limit: u16,
-    ) -> Result<Option<(Vec<String>, u32)>, StoreError> {
+    ) -> Result<Option<(Vec<String>, u32)>> {
         // PostgreSQL counts an array's items in 32 bits.
         let limit = i64::from(limit);
         let from = i64::from(from).min(i64::from(i32::MAX) - limit);
@@ -338,7 +335,7 @@ impl Store {
         &self,
         site: SiteId,
         now: OffsetDateTime,
-    ) -> Result<Option<(WaitReason, Option<HeldNote>)>, StoreError> {
+    ) -> Result<Option<(WaitReason, Option<HeldNote>)>> {
         let mut connection = self.connect().await?;
         held(connection.sql(), site, now).await
     }
@@ -348,7 +345,7 @@ pub(super) async fn held(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
-) -> Result<Option<(WaitReason, Option<HeldNote>)>, StoreError> {
+) -> Result<Option<(WaitReason, Option<HeldNote>)>> {
     let row = sqlx::query!(
         r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: PolicyName",
                   s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since
@@ -379,7 +376,7 @@ async fn invalidations_by_id(
     ids: &[Uuid],
     items: Items,
     most: Option<i64>,
-) -> Result<Vec<Invalidation>, StoreError> {
+) -> Result<Vec<Invalidation>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

@@ -2,7 +2,7 @@
 
 use super::edge::move_public_address;
 use super::listen::announce_settings;
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 use crate::domain::{PublisherHost, Publishing};
 
 impl Store {
@@ -13,7 +13,7 @@ impl Store {
         site: SiteId,
         version: Option<i32>,
         rules: &Publishing,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
         let related: Vec<String> = rules.related.iter().map(ToString::to_string).collect();
         let mut tx = self.begin().await?;

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Result, Store};
 use crate::domain::spending::month_of;
 use crate::domain::{Limits, Quotas, TraceParent, WaitReason};
 
@@ -60,11 +60,7 @@ pub struct CoveredPublish {
 
 impl Store {
     /// How the service and each site stand.
-    pub async fn standing(
-        &self,
-        limits: &Limits,
-        now: OffsetDateTime,
-    ) -> Result<Standing, StoreError> {
+    pub async fn standing(&self, limits: &Limits, now: OffsetDateTime) -> Result<Standing> {
         let distributions = self.believed(None, limits, now).await?;
         let mut connection = self.pool.acquire().await?;
         let queue = sqlx::query!(
@@ -95,7 +91,7 @@ impl Store {
     }
 
     /// What an invalidation covers; none: it does not exist any more.
-    pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>, StoreError> {
+    pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>> {
         let rows = sqlx::query!(
             r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?",
                       p.traceparent as "traceparent?"

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::plan_inputs::usage;
-use super::{Store, StoreError};
+use super::{Result, Store};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{Counts, DistributionId, Limits, Quotas};
 
@@ -14,7 +14,7 @@ impl Store {
         distribution: &DistributionId,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<Option<Quotas>, StoreError> {
+    ) -> Result<Option<Quotas>> {
         let mut found = self
             .believed(Some(distribution.as_str()), limits, now)
             .await?;
@@ -27,7 +27,7 @@ impl Store {
         only: Option<&str>,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<Vec<(String, Quotas)>, StoreError> {
+    ) -> Result<Vec<(String, Quotas)>> {
         let rows = sqlx::query!(
             r#"SELECT d.id, d.beliefs, d.completed_at,
                       coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",

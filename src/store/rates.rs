@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 use crate::domain::{Bucket, Limits, Settings};
 
 /// How many tests a site may make at once, and how fast more come: each is a call that counts
@@ -23,7 +23,7 @@ impl Store {
         is_proven: bool,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let key = match is_proven {
             true => settings.access_key_name().to_owned(),
             false => format!("unproven keys of site {}", site.0),
@@ -41,7 +41,7 @@ impl Store {
         site: SiteId,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<Result<(), OffsetDateTime>, StoreError> {
+    ) -> Result<Result<(), OffsetDateTime>> {
         let limits = &Limits {
             request_burst: TESTS,
             requests_per_second: TESTS_PER_SECOND,
@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Forgets rates that nobody has used for a day: by then they would be as configured again.
-    pub(super) async fn forget_rates(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+    pub(super) async fn forget_rates(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!(
             "DELETE FROM access_key WHERE refilled_at < $1",
             now - UNUSED
@@ -77,7 +77,7 @@ pub(super) async fn lock_bucket(
     key: &str,
     limits: &Limits,
     now: OffsetDateTime,
-) -> Result<Bucket, StoreError> {
+) -> Result<Bucket> {
     let full = Bucket::full(limits, now);
     sqlx::query!(
         "INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
@@ -103,7 +103,7 @@ pub(super) async fn store_bucket(
     connection: &mut PgConnection,
     key: &str,
     bucket: Bucket,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "UPDATE access_key SET tokens = $2, rate = $3, refilled_at = $4 WHERE id = $1",
         key,

@@ -10,7 +10,7 @@ use super::pauses::pause_or_resume;
 use super::pieces::store_pieces;
 use super::rates::{lock_bucket, store_bucket};
 use super::transitions::{count_usage, hold_settings, move_publishes};
-use super::{SendClaim, Store, StoreError};
+use super::{Result, SendClaim, Store};
 use crate::domain::advice::SPLIT;
 use crate::domain::{
     AfterCreate, Attempt, AwsError, Item, Limits, RateLesson, Verdict, WaitReason,
@@ -47,7 +47,7 @@ impl Store {
         record: &SendRecord,
         limits: &Limits,
         now: OffsetDateTime,
-    ) -> Result<Recorded, StoreError> {
+    ) -> Result<Recorded> {
         let verdict = &record.verdict;
         let mut tx = self.begin().await?;
         let proves = !claim.is_proven && verdict.after.shows_working_settings();
@@ -130,7 +130,7 @@ async fn prove(
     connection: &mut PgConnection,
     claim: &SendClaim,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "UPDATE cdn_settings SET proven_at = $2
          WHERE site_id = $1 AND slot <> 'draft' AND saved_at <= $3 AND access_key_id = $4",
@@ -145,7 +145,7 @@ async fn prove(
 }
 
 /// The site's own rate becomes the access key's, unless another site has proved the key before.
-async fn share_rate(connection: &mut PgConnection, claim: &SendClaim) -> Result<(), StoreError> {
+async fn share_rate(connection: &mut PgConnection, claim: &SendClaim) -> Result<()> {
     sqlx::query!(
         "UPDATE access_key SET id = $2
          WHERE id = $1 AND NOT EXISTS (SELECT FROM access_key WHERE id = $2)",
@@ -161,7 +161,7 @@ async fn release_distribution(
     connection: &mut PgConnection,
     claim: &SendClaim,
     verdict: &Verdict,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "UPDATE distribution SET lease_token = NULL, lease_until = NULL, beliefs = $3
          WHERE id = $1 AND lease_token = $2",
@@ -182,7 +182,7 @@ async fn adjust_rate(
     lesson: Option<RateLesson>,
     limits: &Limits,
     now: OffsetDateTime,
-) -> Result<Option<OffsetDateTime>, StoreError> {
+) -> Result<Option<OffsetDateTime>> {
     let key = &claim.rate_key;
     let throttled = match lesson {
         Some(RateLesson::Throttled) => true,
@@ -206,7 +206,7 @@ async fn accepted(
     error: Option<(&AwsError, Option<&str>)>,
     next_poll: Option<OffsetDateTime>,
     now: OffsetDateTime,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let done = sqlx::query!(
         "UPDATE invalidation SET status = $3, unknown_since = NULL, throttled = 0, cloudfront_id = $4, submitted_at = $5::timestamptz, next_at = $6,
                                  unanswered_since = CASE WHEN $3 = 'Unconfirmed' THEN unanswered_since END,
@@ -248,7 +248,7 @@ async fn held(
     fix: Option<&str>,
     attempt: Attempt,
     now: OffsetDateTime,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let free = matches!(why, WaitReason::Quota | WaitReason::Rate);
     let unanswered_since = match attempt {
         Attempt::Unknown => Some(claim.unanswered_since),
@@ -285,7 +285,7 @@ async fn set_aside(
     connection: &mut PgConnection,
     claim: &SendClaim,
     after: &AfterCreate,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let unknown = matches!(
         after,
         AfterCreate::Hold {
@@ -313,7 +313,7 @@ async fn fail_rest(
     error: &AwsError,
     fix: Option<&str>,
     now: OffsetDateTime,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<Vec<Uuid>> {
     Ok(sqlx::query_scalar!(
         "UPDATE invalidation SET status = 'Failed', ended_at = $2, next_at = NULL, error = $3, fix = $4,
                                  waiting_for = NULL
@@ -334,7 +334,7 @@ async fn failed(
     error: &AwsError,
     fix: Option<&str>,
     now: OffsetDateTime,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let done = sqlx::query!(
         "UPDATE invalidation SET status = 'Failed', ended_at = $3, next_at = NULL, error = $4, fix = $5,
                                  waiting_for = NULL, lease_token = NULL, lease_until = NULL
@@ -360,7 +360,7 @@ async fn split(
     ids: &[Uuid],
     searching: bool,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let whole = claim.invalidation;
     let search = claim.search_id.or(searching.then_some(whole));
     store_pieces(

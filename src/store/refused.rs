@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 
 /// How many are kept of each site: as many that proved it as not, so that strangers do not push out
 /// what its own publisher did wrong.
@@ -103,7 +103,7 @@ impl RefusedCalls {
 }
 
 impl Store {
-    async fn add_refused(&self, calls: &[RefusedCall]) -> Result<(), StoreError> {
+    async fn add_refused(&self, calls: &[RefusedCall]) -> Result<()> {
         let column = |of: fn(&RefusedCall) -> String| calls.iter().map(of).collect::<Vec<_>>();
         let ids: Vec<Uuid> = calls.iter().map(|call| call.id).collect();
         let at: Vec<OffsetDateTime> = calls.iter().map(|call| call.at).collect();
@@ -147,11 +147,7 @@ impl Store {
 
     /// The latest calls that were refused for a site, newest first; with `unnamed` also those that
     /// named no site that exists.
-    pub async fn refused_calls(
-        &self,
-        site: SiteId,
-        unnamed: bool,
-    ) -> Result<Vec<RefusedCall>, StoreError> {
+    pub async fn refused_calls(&self, site: SiteId, unnamed: bool) -> Result<Vec<RefusedCall>> {
         Ok(sqlx::query_as!(
             RefusedCall,
             r#"SELECT id, at, site_id as "site: SiteId", proved, endpoint as "endpoint: Endpoint",

@@ -4,8 +4,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    SealError, SiteId, Slot, Store, StoreError, accounts, endpoints, hook_secrets, key_pairs,
-    settings, tokens,
+    Result, SealError, SiteId, Slot, Store, accounts, endpoints, hook_secrets, key_pairs, settings,
+    tokens,
 };
 
 /// What [`Store::reseal`] did.
@@ -118,7 +118,7 @@ impl Store {
     ///
     /// # Errors
     /// [`SealError::WrongKey`] if they do not; or if the database does not answer.
-    pub async fn check_keys(&self) -> Result<(), StoreError> {
+    pub async fn check_keys(&self) -> Result<()> {
         let mut tx = self.begin().await?;
         for row in sealed_rows(&mut tx).await? {
             self.sealer.open(&row.place(), &row.sealed)?;
@@ -131,7 +131,7 @@ impl Store {
     ///
     /// # Errors
     /// [`SealError::WrongKey`], with nothing changed; or if the database does not answer.
-    pub async fn reseal(&self, remove_unreadable: bool) -> Result<Resealed, StoreError> {
+    pub async fn reseal(&self, remove_unreadable: bool) -> Result<Resealed> {
         let mut tx = self.begin().await?;
         let mut done = Resealed::default();
         for row in sealed_rows(&mut tx).await? {
@@ -156,7 +156,7 @@ impl Store {
 }
 
 /// Every row with a sealed secret, locked until the transaction ends.
-async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>, StoreError> {
+async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>> {
     let mut rows = Vec::new();
     let mut add = |site, holder, sealed| {
         rows.push(SealedRow {

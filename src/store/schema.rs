@@ -169,7 +169,7 @@ async fn look(options: &PgConnectOptions) -> sqlx::Result<Result<Schema, Databas
 ///
 /// Both set something before, as those of the pool do: RDS Proxy leaves a session to a client that
 /// has. And none of it is a prepared statement, which would already fail in a shared session.
-async fn share_sessions(a: &mut PgConnection, b: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn share_sessions(a: &mut PgConnection, b: &mut PgConnection) -> sqlx::Result<bool> {
     let mut processes = Vec::new();
     for _ in 0..2 {
         for connection in [&mut *a, &mut *b] {
@@ -185,7 +185,7 @@ async fn share_sessions(a: &mut PgConnection, b: &mut PgConnection) -> Result<bo
     Ok(processes[..2] != processes[2..] || processes[0] == processes[1])
 }
 
-async fn describe(connection: &mut PgConnection) -> Result<Server, sqlx::Error> {
+async fn describe(connection: &mut PgConnection) -> sqlx::Result<Server> {
     sqlx::query_as(
         "SELECT current_setting('server_version') AS version,
                 current_setting('server_version_num')::int AS number,
@@ -212,7 +212,7 @@ async fn describe(connection: &mut PgConnection) -> Result<Server, sqlx::Error> 
     .await
 }
 
-async fn applied(connection: &mut PgConnection) -> Result<BTreeSet<i64>, sqlx::Error> {
+async fn applied(connection: &mut PgConnection) -> sqlx::Result<BTreeSet<i64>> {
     let applied = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
         .fetch_all(connection)
         .await?;

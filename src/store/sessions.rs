@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::hash::TokenHash;
-use super::{Site, SiteId, Store, StoreError};
+use super::{Result, Site, SiteId, Store};
 use crate::domain::DEFAULT_SITE;
 
 /// A session that has not been used for so long is over.
@@ -115,7 +115,7 @@ impl Store {
         token: &TokenHash,
         session: &Session,
         beginning: &Beginning,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let now = beginning.at;
         let sites = session.sites.as_deref().map(SiteId::numbers);
         sqlx::query!(
@@ -146,7 +146,7 @@ impl Store {
         token: &TokenHash,
         issuer: Option<&TokenHash>,
         now: OffsetDateTime,
-    ) -> Result<Option<Session>, StoreError> {
+    ) -> Result<Option<Session>> {
         let Some((session, used_at)) = self.session(token, issuer, now).await? else {
             return Ok(None);
         };
@@ -169,7 +169,7 @@ impl Store {
         token: &TokenHash,
         issuer: Option<&TokenHash>,
         now: OffsetDateTime,
-    ) -> Result<Option<(Session, OffsetDateTime)>, StoreError> {
+    ) -> Result<Option<(Session, OffsetDateTime)>> {
         let row = sqlx::query!(
             r#"SELECT user_name, role as "role: Role", source as "source: Source", framed, used_at,
                       site_ids, theme as "theme: Theme"
@@ -197,7 +197,7 @@ impl Store {
         }))
     }
 
-    pub async fn end_session(&self, token: &TokenHash) -> Result<(), StoreError> {
+    pub async fn end_session(&self, token: &TokenHash) -> Result<()> {
         sqlx::query!(
             "DELETE FROM session WHERE token_hash = $1",
             token.as_slice()
@@ -214,7 +214,7 @@ impl Store {
         own: Option<&TokenHash>,
         issuer: Option<&TokenHash>,
         now: OffsetDateTime,
-    ) -> Result<Vec<ListedSession>, StoreError> {
+    ) -> Result<Vec<ListedSession>> {
         Ok(sqlx::query_as!(
             ListedSession,
             r#"SELECT id, user_name as "user", role as "role: Role", source as "source: Source", began_at, used_at,
@@ -241,7 +241,7 @@ impl Store {
         id: Option<Uuid>,
         of: Option<(&str, Source)>,
         own: Option<&TokenHash>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64> {
         let done = sqlx::query!(
             "DELETE FROM session
              WHERE CASE WHEN $1::uuid IS NULL THEN token_hash IS DISTINCT FROM $2 ELSE id = $1 END
@@ -261,7 +261,7 @@ impl Store {
         &self,
         jti: &TokenHash,
         expires_at: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let done = sqlx::query!(
             "INSERT INTO embed_token (jti_hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             jti.as_slice(),

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::transitions::supersede;
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 use crate::domain::SiteName;
 
 /// Rows that one step deletes at most: a few milliseconds.
@@ -21,7 +21,7 @@ impl Store {
         &self,
         name: &SiteName,
         now: OffsetDateTime,
-    ) -> Result<Option<SiteId>, StoreError> {
+    ) -> Result<Option<SiteId>> {
         let id = sqlx::query_scalar!(
             "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING id",
             name.as_str(),
@@ -34,7 +34,7 @@ impl Store {
     }
 
     /// Gives a site another name. `false`: there is one of that name.
-    pub async fn rename_site(&self, site: SiteId, name: &SiteName) -> Result<bool, StoreError> {
+    pub async fn rename_site(&self, site: SiteId, name: &SiteName) -> Result<bool> {
         let renamed = sqlx::query!(
             "UPDATE site SET name = $2 WHERE id = $1 AND removed_at IS NULL",
             site.0,
@@ -54,7 +54,7 @@ impl Store {
 
     /// Removes a site: at once it has no name, no settings and no secrets, and nothing more is sent
     /// for it. What it leaves is deleted by [`Store::sweep_step`]. `false`: it was gone.
-    pub async fn remove_site(&self, site: SiteId, now: OffsetDateTime) -> Result<bool, StoreError> {
+    pub async fn remove_site(&self, site: SiteId, now: OffsetDateTime) -> Result<bool> {
         let mut tx = self.begin().await?;
         // Its name is free again; this one nobody else takes.
         let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
@@ -103,11 +103,7 @@ impl Store {
     /// `before` and nothing of it is left.
     ///
     /// Rows that somebody holds are left for the next time, so nobody waits for it.
-    pub async fn sweep_step(
-        &self,
-        now: OffsetDateTime,
-        before: OffsetDateTime,
-    ) -> Result<u64, StoreError> {
+    pub async fn sweep_step(&self, now: OffsetDateTime, before: OffsetDateTime) -> Result<u64> {
         let mut tx = self.begin().await?;
         let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
             .fetch_one(&mut *tx)
@@ -135,11 +131,7 @@ impl Store {
 }
 
 /// Some of what one removed site leaves: publishes first, since they refer to the rest.
-async fn delete_some(
-    connection: &mut PgConnection,
-    site: i32,
-    now: OffsetDateTime,
-) -> Result<u64, StoreError> {
+async fn delete_some(connection: &mut PgConnection, site: i32, now: OffsetDateTime) -> Result<u64> {
     let publishes = sqlx::query_scalar!(
         r#"WITH gone AS (
              DELETE FROM publish WHERE site_id = $1 AND id = ANY(ARRAY(
@@ -191,7 +183,7 @@ async fn delete_sites(
     connection: &mut PgConnection,
     now: OffsetDateTime,
     before: OffsetDateTime,
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     Ok(sqlx::query!(
         "DELETE FROM site s
          WHERE s.removed_at < $1

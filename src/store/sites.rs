@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
 use super::tokens::PublishToken;
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::DEFAULT_MAX_ITEMS;
 use crate::domain::{
@@ -80,7 +80,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    pub async fn load(store: &Store) -> Result<Self, StoreError> {
+    pub async fn load(store: &Store) -> Result<Self> {
         let snapshot = Arc::new(store.snapshot().await?);
         Ok(Self {
             snapshot: Arc::new(watch::Sender::new(snapshot)),
@@ -92,7 +92,7 @@ impl Directory {
     ///
     /// # Errors
     /// If the database does not answer; then the last snapshot stays.
-    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+    pub async fn refresh(&self, store: &Store) -> Result<()> {
         let snapshot = store.snapshot().await?;
         self.snapshot.send_replace(Arc::new(snapshot));
         Ok(())
@@ -146,7 +146,7 @@ impl Directory {
 impl Store {
     /// Waits for this replica's turn to make what a first start makes. It ends when the guard is
     /// dropped.
-    pub async fn first_start_turn(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    pub async fn first_start_turn(&self) -> Result<Transaction<'static, Postgres>> {
         let mut turn = self.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtext('skycms_cdn_first_start'))")
             .execute(&mut *turn)
@@ -155,7 +155,7 @@ impl Store {
     }
 
     /// Makes sure that a site of that name exists, and returns its number.
-    pub async fn ensure_site(&self, name: &str, now: OffsetDateTime) -> Result<SiteId, StoreError> {
+    pub async fn ensure_site(&self, name: &str, now: OffsetDateTime) -> Result<SiteId> {
         sqlx::query!(
             "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
             name,
@@ -170,14 +170,14 @@ impl Store {
     }
 
     /// The number of the site of that name.
-    pub async fn site_id(&self, name: &SiteName) -> Result<Option<SiteId>, StoreError> {
+    pub async fn site_id(&self, name: &SiteName) -> Result<Option<SiteId>> {
         let id = sqlx::query_scalar!("SELECT id FROM site WHERE name = $1", name.as_str())
             .fetch_optional(&self.pool)
             .await?;
         Ok(id.map(SiteId))
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    async fn snapshot(&self) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         let rows = sqlx::query!(
             r#"SELECT s.id, s.name, s.publisher_hosts, s.related, s.directory_variants, s.public_address,

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::listen::announce_settings;
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 use crate::domain::spending::month_of;
 use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
 
@@ -14,7 +14,7 @@ impl Store {
         &self,
         site: SiteId,
         now: OffsetDateTime,
-    ) -> Result<Option<OffsetDateTime>, StoreError> {
+    ) -> Result<Option<OffsetDateTime>> {
         let until = sqlx::query_scalar!("SELECT limited_until FROM site WHERE id = $1", site.0)
             .fetch_optional(&self.pool)
             .await?;
@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// What the site's owner allows to be sent and spent.
-    pub async fn spending(&self, site: SiteId) -> Result<Spending, StoreError> {
+    pub async fn spending(&self, site: SiteId) -> Result<Spending> {
         let mut connection = self.pool.acquire().await?;
         spending(&mut connection, site).await
     }
@@ -36,7 +36,7 @@ impl Store {
         site: SiteId,
         version: Option<i32>,
         spending: &Spending,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let limit = spending.monthly_limit;
         let mut tx = self.begin().await?;
         let saved = sqlx::query!(
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// The versions of the publishing rules and of the spending of a site.
-    pub async fn form_versions(&self, site: SiteId) -> Result<(i32, i32), StoreError> {
+    pub async fn form_versions(&self, site: SiteId) -> Result<(i32, i32)> {
         let row = sqlx::query!(
             "SELECT publishing_version, spending_version FROM site WHERE id = $1",
             site.0
@@ -75,11 +75,7 @@ impl Store {
 
     /// What this month has taken. Before AWS has accepted a signature with the site's access key,
     /// `key_paths` is the site's own.
-    pub async fn month_usage(
-        &self,
-        site: SiteId,
-        now: OffsetDateTime,
-    ) -> Result<MonthUsage, StoreError> {
+    pub async fn month_usage(&self, site: SiteId, now: OffsetDateTime) -> Result<MonthUsage> {
         let mut connection = self.pool.acquire().await?;
         let key = sqlx::query_scalar!(
             r#"SELECT rate_key as "rate_key!" FROM settings_in_force
@@ -92,10 +88,7 @@ impl Store {
     }
 }
 
-pub(super) async fn spending(
-    connection: &mut PgConnection,
-    site: SiteId,
-) -> Result<Spending, StoreError> {
+pub(super) async fn spending(connection: &mut PgConnection, site: SiteId) -> Result<Spending> {
     let row = sqlx::query!(
         r#"SELECT policy as "policy: PolicyName", fold_threshold, monthly_limit,
                   past_limit as "past_limit: PastLimit"
@@ -119,7 +112,7 @@ pub(super) async fn month_usage(
     site: SiteId,
     access_key: Option<&str>,
     now: OffsetDateTime,
-) -> Result<MonthUsage, StoreError> {
+) -> Result<MonthUsage> {
     let row = sqlx::query!(
         r#"WITH keys_sites AS (
              SELECT $2::int AS id

@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Connection, PlanInputs, Store, StoreError, parse_items};
+use super::{Connection, PlanInputs, Result, Store, parse_items};
 use crate::domain::limits::is_in_progress;
 use crate::domain::{CallerReference, Item, Usage, WaitReason};
 
@@ -69,7 +69,7 @@ impl Store {
         connection: &mut Connection,
         inputs: &PlanInputs,
         now: OffsetDateTime,
-    ) -> Result<Vec<Stored>, StoreError> {
+    ) -> Result<Vec<Stored>> {
         let rows = sqlx::query!(
             r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
                       unknown_since, unanswered_since, throttled, search,
@@ -115,7 +115,7 @@ impl Store {
         why: WaitReason,
         until: OffsetDateTime,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let done = sqlx::query!(
             "WITH same AS (
                SELECT FROM distribution WHERE id = $4 AND completed_at IS NOT DISTINCT FROM $5 FOR SHARE)

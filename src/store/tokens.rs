@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
-use super::{FormHash, SiteId, Store, StoreError};
+use super::{FormHash, Result, SiteId, Store};
 
 /// A token as the settings page shows it: everything but the token.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Store {
         token: &SecretString,
         reveal_once: bool,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let token_hash = hash(token.expose_secret());
         let unrevealed = reveal_once
             .then(|| self.sealer.seal(&place(site, id), token))
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// Whether the site has ever had a token, even one that is revoked now.
-    pub async fn has_had_token(&self, site: SiteId) -> Result<bool, StoreError> {
+    pub async fn has_had_token(&self, site: SiteId) -> Result<bool> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1) as "had!""#,
             site.0,
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// The tokens in force, newest first.
-    pub async fn tokens(&self, site: SiteId) -> Result<Vec<TokenView>, StoreError> {
+    pub async fn tokens(&self, site: SiteId) -> Result<Vec<TokenView>> {
         Ok(sqlx::query_as!(
             TokenView,
             r#"SELECT id, name, ending, created_at, last_used_at, unrevealed IS NOT NULL as "unrevealed!"
@@ -109,7 +109,7 @@ impl Store {
     }
 
     /// A token, in force or revoked.
-    pub async fn token(&self, site: SiteId, id: Uuid) -> Result<Option<TokenView>, StoreError> {
+    pub async fn token(&self, site: SiteId, id: Uuid) -> Result<Option<TokenView>> {
         Ok(sqlx::query_as!(
             TokenView,
             r#"SELECT id, name, ending, created_at, last_used_at, unrevealed IS NOT NULL as "unrevealed!"
@@ -129,7 +129,7 @@ impl Store {
         id: Uuid,
         form: Option<&FormHash>,
         now: OffsetDateTime,
-    ) -> Result<Option<SecretString>, StoreError> {
+    ) -> Result<Option<SecretString>> {
         let mut tx = self.begin().await?;
         let sealed = sqlx::query_scalar!(
             r#"SELECT unrevealed as "unrevealed!" FROM publish_token
@@ -157,12 +157,7 @@ impl Store {
     }
 
     /// Ends a token at once, on every replica. Whether there was one.
-    pub async fn revoke_token(
-        &self,
-        site: SiteId,
-        id: Uuid,
-        now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    pub async fn revoke_token(&self, site: SiteId, id: Uuid, now: OffsetDateTime) -> Result<bool> {
         let done = sqlx::query!(
             "UPDATE publish_token SET revoked_at = $3, unrevealed = NULL
              WHERE site_id = $1 AND id = $2 AND revoked_at IS NULL",
@@ -176,9 +171,7 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    pub(super) async fn token_hashes(
-        &self,
-    ) -> Result<HashMap<TokenHash, Arc<PublishToken>>, StoreError> {
+    pub(super) async fn token_hashes(&self) -> Result<HashMap<TokenHash, Arc<PublishToken>>> {
         let rows = sqlx::query!(
             "SELECT token_hash, site_id, id, name FROM publish_token WHERE revoked_at IS NULL"
         )

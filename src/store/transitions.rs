@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SiteId, StoreError, outbox};
+use super::{Result, SiteId, outbox};
 use crate::domain::advice::SUPERSEDED;
 
 /// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in
@@ -14,10 +14,7 @@ const PUBLISHES: i32 = 0x70_75_62_6c;
 /// Waits for the turn to change what covers the site's publishes and what state they are in; it
 /// lasts until the transaction ends. One lock for all of them: to lock thousands of rows is to
 /// write them.
-pub(super) async fn lock_publishes(
-    connection: &mut PgConnection,
-    site: SiteId,
-) -> Result<(), StoreError> {
+pub(super) async fn lock_publishes(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
         .bind(PUBLISHES)
         .bind(site.0)
@@ -28,10 +25,7 @@ pub(super) async fn lock_publishes(
 
 /// Keeps the site's settings as they are until the transaction ends, before its invalidations are
 /// replaced by others: whoever moves it elsewhere would not see those.
-pub(super) async fn hold_settings(
-    connection: &mut PgConnection,
-    site: SiteId,
-) -> Result<(), StoreError> {
+pub(super) async fn hold_settings(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     sqlx::query!("SELECT FROM site WHERE id = $1 FOR SHARE", site.0)
         .fetch_optional(connection)
         .await?;
@@ -45,7 +39,7 @@ pub(super) async fn move_publishes(
     connection: &mut PgConnection,
     site: SiteId,
     invalidations: &[Uuid],
-) -> Result<(), StoreError> {
+) -> Result<()> {
     lock_publishes(connection, site).await?;
     sqlx::query!(
         "WITH outcome AS (
@@ -109,7 +103,7 @@ pub(super) async fn count_usage(
     invalidation: Uuid,
     access_key: &str,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let site = sqlx::query_scalar!(
         "INSERT INTO usage (month, site_id, access_key_id, requests, paths, asked)
          SELECT date_trunc('month', $3::timestamptz AT TIME ZONE 'UTC')::date, site_id, $2, 1, cardinality(items), asked
@@ -138,7 +132,7 @@ pub(super) async fn supersede(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let moved = sqlx::query!(
         "SELECT i.id, i.set_aside FROM invalidation i
            LEFT JOIN settings_in_force f ON f.site_id = i.site_id

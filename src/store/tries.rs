@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::accounts::ADMIN;
 use super::hash::{TokenHash, hex};
-use super::{Store, StoreError};
+use super::{Result, Store};
 use crate::domain::slow_down::{Tries, client_wait, stranger_wait};
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl Store {
         &self,
         client: TryingClient,
         now: OffsetDateTime,
-    ) -> Result<Duration, StoreError> {
+    ) -> Result<Duration> {
         let row = sqlx::query!(
             "SELECT failures, last_at FROM sign_in_tries WHERE key = $1",
             client.key(),
@@ -62,7 +62,7 @@ impl Store {
         &self,
         client: TryingClient,
         now: OffsetDateTime,
-    ) -> Result<Result<(), Duration>, StoreError> {
+    ) -> Result<Result<(), Duration>> {
         let key = client.key();
         let mut keys = vec![key.clone()];
         if matches!(client, TryingClient::Stranger(_)) {
@@ -113,7 +113,7 @@ impl Store {
 
     /// The try that began was right: the client's failures are forgotten, and the strangers' lose
     /// one.
-    pub async fn try_succeeded(&self, client: TryingClient) -> Result<(), StoreError> {
+    pub async fn try_succeeded(&self, client: TryingClient) -> Result<()> {
         sqlx::query!("DELETE FROM sign_in_tries WHERE key = $1", client.key())
             .execute(&self.pool)
             .await?;

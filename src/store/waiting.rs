@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::items::leave_out_begun;
 use super::listen::announce_change;
 use super::transitions::{lock_publishes, move_publishes};
-use super::{Connection, PlanInputs, SiteId, Store, StoreError, outbox, parse_items};
+use super::{Connection, PlanInputs, Result, SiteId, Store, outbox, parse_items};
 use crate::domain::{DistributionId, Kind, Usage, WaitReason, Waiting, Wanted};
 
 /// What one plan looks at, so that huge publishes do not fill the memory.
@@ -31,7 +31,7 @@ impl Store {
         site: SiteId,
         distribution: &DistributionId,
         wanted: Wanted,
-    ) -> Result<Vec<Waiting>, StoreError> {
+    ) -> Result<Vec<Waiting>> {
         let connection = connection.sql();
         let (mut waiting, mut different) = (Vec::new(), HashSet::new());
         let mut seen = Usage::default();
@@ -109,7 +109,7 @@ impl Store {
         connection: &mut Connection,
         site: SiteId,
         kind: Kind,
-    ) -> Result<Option<bool>, StoreError> {
+    ) -> Result<Option<bool>> {
         Ok(sqlx::query_scalar!(
             "SELECT bool_or(CASE WHEN $2 THEN wildcards > 0 ELSE files > 0 END) FROM (
                SELECT files, wildcards FROM publish
@@ -124,11 +124,7 @@ impl Store {
 
     /// Lets publishes wait no more of which nothing is left to send: invalidations of the
     /// distribution cover all of it. `false`: the settings are others now; nothing has changed.
-    pub async fn settle(
-        &self,
-        inputs: &PlanInputs,
-        publishes: &[Uuid],
-    ) -> Result<bool, StoreError> {
+    pub async fn settle(&self, inputs: &PlanInputs, publishes: &[Uuid]) -> Result<bool> {
         let site = inputs.site;
         let mut tx = self.begin().await?;
         let same = sqlx::query_scalar!(
@@ -170,7 +166,7 @@ impl Store {
         until: OffsetDateTime,
         limited_until: Option<OffsetDateTime>,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let site = inputs.site.0;
         let mut tx = connection.begin().await?;
         // The lock lets whoever makes room find the site waiting, or this find the room.

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{SiteId, Store, StoreError};
+use super::{Result, SiteId, Store};
 
 /// Publishes that are looked through to find when the queue was last empty: some, and more only if
 /// it was not so soon.
@@ -29,7 +29,7 @@ impl Store {
     /// What is being worked off; none: nothing was ever published.
     ///
     /// The queue was empty when a publish arrived if every earlier one had ended by then.
-    pub async fn workload(&self, site: SiteId) -> Result<Option<Workload>, StoreError> {
+    pub async fn workload(&self, site: SiteId) -> Result<Option<Workload>> {
         let mut workload = None;
         for most in LOOKED_THROUGH {
             workload = self.workload_among(site, most).await?;
@@ -40,11 +40,7 @@ impl Store {
         Ok(workload)
     }
 
-    async fn workload_among(
-        &self,
-        site: SiteId,
-        most: u32,
-    ) -> Result<Option<Workload>, StoreError> {
+    async fn workload_among(&self, site: SiteId, most: u32) -> Result<Option<Workload>> {
         let row = sqlx::query!(
             r#"WITH recent AS (
                  SELECT id, received_at, ended_at, state FROM publish

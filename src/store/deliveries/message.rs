@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::AwsError;
 use crate::domain::notification::{Event, Notification, in_words};
-use crate::store::{SiteId, StoreError};
+use crate::store::{Result, SiteId};
 
 /// Takes what else waits to say the same of other publishes into one message.
 pub(super) async fn gather(
@@ -13,7 +13,7 @@ pub(super) async fn gather(
     endpoint: Uuid,
     delivery: Uuid,
     notification: &mut Notification,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     if notification.publishes == 0 {
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub(super) async fn reason(
     connection: &mut PgConnection,
     site: SiteId,
     notification: &Notification,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<String>> {
     let has_reason = matches!(
         notification.event,
         Event::PublishFailed | Event::PublishUnconfirmed
@@ -79,7 +79,7 @@ pub(super) async fn fix(
     delivery: Uuid,
     notification: &Notification,
     body: &str,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "UPDATE delivery SET body = $2, happened_at = $3, publish_id = $4, publishes = $5, reason = $6 WHERE id = $1",
         delivery,

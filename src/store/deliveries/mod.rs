@@ -10,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::endpoints::{place_of_secret, place_of_url};
-use super::{SealError, SiteId, Store, StoreError};
+use super::{Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
 use crate::domain::notification::{
     EndpointKind, EndpointUrl, Event, Health, LONGEST_PAUSE, LONGEST_WAIT, Notification, Tried,
@@ -86,7 +86,7 @@ impl Store {
         base: &str,
         token: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Vec<DeliveryClaim>, StoreError> {
+    ) -> Result<Vec<DeliveryClaim>> {
         // How a publish ended is sent in any order; what happens to it later, after that.
         let due = sqlx::query!(
             r#"WITH due AS (
@@ -136,7 +136,7 @@ impl Store {
         base: &str,
         token: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Option<DeliveryClaim>, StoreError> {
+    ) -> Result<Option<DeliveryClaim>> {
         let mut tx = self.begin().await?;
         let row = sqlx::query!(
             r#"SELECT e.site_id, e.kind as "kind: EndpointKind", e.url, e.secret, e.failures, e.failing_since,
@@ -222,7 +222,7 @@ impl Store {
         site: SiteId,
         endpoint: Uuid,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         // Somebody waits for it: that the endpoint has failed before does not count.
         let done = sqlx::query!(
             "WITH target AS (
@@ -245,7 +245,7 @@ impl Store {
         site: SiteId,
         delivery: Uuid,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let done = sqlx::query!(
             "WITH target AS (
                UPDATE endpoint SET next_at = $3 WHERE site_id = $1 AND off_at IS NULL
@@ -263,7 +263,7 @@ impl Store {
 
     /// The latest messages to a site's endpoints, and older ones that wait for another try, newest
     /// first.
-    pub async fn deliveries(&self, site: SiteId) -> Result<Vec<DeliveryView>, StoreError> {
+    pub async fn deliveries(&self, site: SiteId) -> Result<Vec<DeliveryView>> {
         let rows = sqlx::query!(
             r#"SELECT d.id, d.endpoint_id, d.event as "event: Event", d.happened_at, d.body,
                       d.state as "state: DeliveryState", d.tries as "tries: Json<Vec<Tried>>", d.next_at
@@ -299,7 +299,7 @@ pub(super) async fn heal(
     connection: &mut PgConnection,
     skewed: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "UPDATE endpoint SET storm_until = NULL, next_at = least(next_at, $4), lease_token = NULL, lease_until = NULL
          WHERE storm_until > $1 OR next_at > $2 OR lease_until > $3",

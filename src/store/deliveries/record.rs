@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{DeliveryClaim, REMEMBERED};
 use crate::domain::notification::{AfterDelivery, EndpointAfter, Health, Next, Tried};
 use crate::store::listen::announce_change;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 impl Store {
     /// Records how an attempt ended. `false`: the claim was not ours any more, and nothing changed.
@@ -17,7 +17,7 @@ impl Store {
         tried: &Tried,
         after: &AfterDelivery,
         now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut tx = self.begin().await?;
         if !record_endpoint(&mut tx, claim, after.endpoint, now).await? {
             return Ok(false);
@@ -74,7 +74,7 @@ async fn record_endpoint(
     claim: &DeliveryClaim,
     after: EndpointAfter,
     now: OffsetDateTime,
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let (health, next_at, off_at) = match after {
         EndpointAfter::Works { .. } => (Health::default(), now, None),
         EndpointAfter::Failing { health, until } => (health, until, None),

@@ -14,7 +14,7 @@ use crate::domain::{Item, Usage, Widened};
 pub(super) async fn insert(
     connection: &mut PgConnection,
     publishes: &[&NewPublish],
-) -> Result<Vec<Acceptance>, sqlx::Error> {
+) -> sqlx::Result<Vec<Acceptance>> {
     let stored = match publishes {
         [publish] => insert_one(connection, publish).await,
         _ => insert_new(connection, &Rows::of(publishes)).await,
@@ -50,10 +50,7 @@ impl NewPublish {
 }
 
 /// Stores a lone publish, which is most of them, without what [`insert_new`] prepares for many.
-async fn insert_one(
-    connection: &mut PgConnection,
-    publish: &NewPublish,
-) -> Result<(), sqlx::Error> {
+async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<()> {
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
     let usage = Usage::of(&publish.items);
     let key = publish.repeat_key.as_ref();
@@ -80,7 +77,7 @@ async fn insert_one(
 
 /// Stores all or, if one is stored already, none: without looking for conflicts each row costs
 /// less.
-async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> Result<(), sqlx::Error> {
+async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
     sqlx::query!(
         r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
                                traceparent, published_by)
@@ -107,10 +104,7 @@ async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> Result<(), sq
 }
 
 /// Stores those that are new, and returns their identifiers.
-async fn insert_unknown(
-    connection: &mut PgConnection,
-    rows: &Rows,
-) -> Result<HashSet<Uuid>, sqlx::Error> {
+async fn insert_unknown(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<HashSet<Uuid>> {
     let stored = sqlx::query_scalar!(
         r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
                                traceparent, published_by)
@@ -139,10 +133,7 @@ async fn insert_unknown(
 
 /// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or
 /// an earlier one with the same key.
-async fn earlier(
-    connection: &mut PgConnection,
-    publish: &NewPublish,
-) -> Result<Acceptance, sqlx::Error> {
+async fn earlier(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<Acceptance> {
     let key = publish.repeat_key.as_ref();
     // Should history have been pruned of it this moment, the publish is tried again.
     let first = sqlx::query!(

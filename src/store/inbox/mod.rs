@@ -250,7 +250,7 @@ impl Writer {
         }
     }
 
-    async fn insert(&mut self, publishes: &[&NewPublish]) -> Result<Vec<Acceptance>, sqlx::Error> {
+    async fn insert(&mut self, publishes: &[&NewPublish]) -> sqlx::Result<Vec<Acceptance>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.store.pool.acquire().await?),

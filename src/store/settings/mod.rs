@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub(super) use self::save::take_effect;
-use super::{SealError, SiteId, Store, StoreError};
+use super::{Result, SealError, SiteId, Store};
 use crate::domain::{
     AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, SecretAccessKey,
     Settings, TestReport,
@@ -75,7 +75,7 @@ struct Row {
 
 impl Store {
     /// All settings of a site: the ones in force first, then the draft.
-    pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>, StoreError> {
+    pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>> {
         let rows = sqlx::query_as!(
             Row,
             r#"SELECT c.slot as "slot: Slot", c.distribution_id as "distribution_id: DistributionId",
@@ -97,7 +97,7 @@ impl Store {
             .collect()
     }
 
-    pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>, StoreError> {
+    pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>> {
         Ok(sqlx::query_scalar!(
             r#"SELECT region as "region!: Region" FROM settings_in_force WHERE site_id = $1"#,
             site.0,
@@ -111,7 +111,7 @@ impl Store {
         &self,
         connection: &mut PgConnection,
         site: SiteId,
-    ) -> Result<Option<Settings>, StoreError> {
+    ) -> Result<Option<Settings>> {
         let row = sqlx::query_as!(
             Row,
             r#"SELECT slot as "slot!: Slot", distribution_id as "distribution_id!: DistributionId",
@@ -134,7 +134,7 @@ impl Store {
         slot: Slot,
         id: Option<AccessKeyId>,
         sealed: Option<&[u8]>,
-    ) -> Result<Credentials, StoreError> {
+    ) -> Result<Credentials> {
         let (Some(id), Some(sealed)) = (id, sealed) else {
             return Ok(Credentials::AwsDefault);
         };
@@ -143,7 +143,7 @@ impl Store {
         Ok(Credentials::AccessKey { id, secret })
     }
 
-    fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings, StoreError> {
+    fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings> {
         let credentials = self.credentials(
             site,
             row.slot,

@@ -9,7 +9,7 @@ use crate::domain::notification::Event;
 use crate::domain::{AccessKeyId, Credentials, Settings};
 use crate::store::listen::{announce_settings, announce_sites};
 use crate::store::transitions::{count_usage, supersede};
-use crate::store::{SiteId, Store, StoreError, outbox};
+use crate::store::{Result, SiteId, Store, outbox};
 
 impl Store {
     /// Saves settings, with the test that they passed or failed. Those in force replace the draft
@@ -21,7 +21,7 @@ impl Store {
         settings: &Settings,
         test: Option<&TestRun>,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let mut tx = self.begin().await?;
         self.write_settings(&mut tx, site, slot, settings, test, now)
             .await?;
@@ -51,7 +51,7 @@ impl Store {
         settings: &Settings,
         test: &TestRun,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let Some(invalidation) = &test.invalidation else {
             return Ok(());
         };
@@ -68,7 +68,7 @@ impl Store {
         site: SiteId,
         settings: Option<&Settings>,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         if let Some(settings) = settings {
             return self
                 .save_settings(site, Slot::Environment, settings, None, now)
@@ -78,7 +78,7 @@ impl Store {
     }
 
     /// Forgets settings that failed their test. Those in force stay as they are.
-    pub async fn discard_draft(&self, site: SiteId) -> Result<(), StoreError> {
+    pub async fn discard_draft(&self, site: SiteId) -> Result<()> {
         sqlx::query!(
             "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
             site.0
@@ -89,11 +89,7 @@ impl Store {
     }
 
     /// Removes what was saved, the draft too. Publishes that wait go on waiting.
-    pub async fn remove_settings(
-        &self,
-        site: SiteId,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    pub async fn remove_settings(&self, site: SiteId, now: OffsetDateTime) -> Result<()> {
         self.delete_settings(site, &[Slot::Active, Slot::Draft], now)
             .await
     }
@@ -103,7 +99,7 @@ impl Store {
         site: SiteId,
         slots: &[Slot],
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let slots: Vec<&str> = slots.iter().map(Slot::into_str).collect();
         let mut tx = self.begin().await?;
         sqlx::query!(
@@ -124,7 +120,7 @@ impl Store {
         site: SiteId,
         slot: Slot,
         settings: &Settings,
-    ) -> Result<Option<OffsetDateTime>, StoreError> {
+    ) -> Result<Option<OffsetDateTime>> {
         let row = sqlx::query!(
             r#"SELECT access_key_id as "access_key_id: AccessKeyId", secret_access_key, proven_at
                FROM cdn_settings WHERE site_id = $1 AND slot = $2"#,
@@ -153,7 +149,7 @@ impl Store {
         settings: &Settings,
         test: Option<&TestRun>,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let (key, secret) = match &settings.credentials {
             Credentials::AccessKey { id, secret } => (
                 Some(id.as_str()),
@@ -204,7 +200,7 @@ async fn store_test(
     settings: &Settings,
     test: &TestInvalidation,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     sqlx::query!(
         "INSERT INTO invalidation (id, site_id, purpose, distribution_id, caller_reference, items, files, wildcards,
                                    asked, status, attempts, cloudfront_id, created_at, submitted_at, ended_at, next_at)
@@ -231,7 +227,7 @@ pub(in crate::store) async fn take_effect(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     // Before the site is locked, and only where the row is missing: to find a conflict with a row
     // that is being written means to wait for it.
     sqlx::query!(
