@@ -57,8 +57,7 @@ impl Store {
         };
         let mut tx = self.begin().await?;
         store_test(&mut tx, site, settings, invalidation, now).await?;
-        tx.commit().await?;
-        Ok(())
+        Ok(tx.commit().await?)
     }
 
     /// Makes the environment's settings the ones in force while none are saved; none: there are
@@ -151,13 +150,11 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<()> {
         let (key, secret) = match &settings.credentials {
-            Credentials::AccessKey { id, secret } => (
-                Some(id.as_str()),
-                Some(
-                    self.sealer
-                        .seal(&place(site, slot), &SecretString::from(secret.expose()))?,
-                ),
-            ),
+            Credentials::AccessKey { id, secret } => {
+                let secret = SecretString::from(secret.expose());
+                let sealed = self.sealer.seal(&place(site, slot), &secret)?;
+                (Some(id.as_str()), Some(sealed))
+            }
             Credentials::AwsDefault => (None, None),
         };
         let report = test.map(|t| serde_json::json!(t.report));
