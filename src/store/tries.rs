@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use time::{Duration, OffsetDateTime};
 
-use super::accounts::ADMIN;
 use super::hash::{TokenHash, hex};
 use super::{Result, Store};
 use crate::domain::slow_down::{Tries, client_wait, stranger_wait};
+
+/// The key of all strangers together.
+const STRANGERS: &str = "strangers admin";
 
 #[derive(Clone, Copy, Debug)]
 pub enum TryingClient {
@@ -31,10 +33,6 @@ impl TryingClient {
             }
         }
     }
-}
-
-fn strangers() -> String {
-    format!("strangers {ADMIN}")
 }
 
 impl Store {
@@ -66,7 +64,7 @@ impl Store {
         let key = client.key();
         let mut keys = vec![key.clone()];
         if matches!(client, TryingClient::Stranger(_)) {
-            keys.push(strangers());
+            keys.push(STRANGERS.to_owned());
         }
         let mut tx = self.begin().await?;
         sqlx::query!(
@@ -120,7 +118,7 @@ impl Store {
         if matches!(client, TryingClient::Stranger(_)) {
             sqlx::query!(
                 "UPDATE sign_in_tries SET failures = failures - 1 WHERE key = $1 AND failures > 0",
-                strangers(),
+                STRANGERS,
             )
             .execute(&self.pool)
             .await?;
