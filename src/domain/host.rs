@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{pasted::trim_pasted, path::excerpt};
@@ -11,8 +10,7 @@ use super::{pasted::trim_pasted, path::excerpt};
 ///
 /// Ports are left out on purpose: CloudFront's cache knows none, and an editor's preview often has
 /// one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PublisherHost(String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,20 +46,6 @@ impl FromStr for PublisherHost {
 impl fmt::Display for PublisherHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for PublisherHost {
-    type Error = HostError;
-
-    fn try_from(given: String) -> Result<Self, HostError> {
-        given.parse()
-    }
-}
-
-impl From<PublisherHost> for String {
-    fn from(host: PublisherHost) -> Self {
-        host.0
     }
 }
 

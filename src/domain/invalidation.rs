@@ -20,7 +20,7 @@ macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -45,12 +45,6 @@ macro_rules! token {
             type Error = NotAToken;
             fn try_from(text: String) -> Result<Self, NotAToken> {
                 Self::parse(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(token: $name) -> Self {
-                token.0
             }
         }
     };

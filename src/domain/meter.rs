@@ -2,13 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
 /// An amount in millionths of a US dollar.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MicroUsd(pub u64);
 
 impl fmt::Display for MicroUsd {
@@ -48,7 +46,7 @@ impl FromStr for MicroUsd {
 }
 
 /// What AWS asks for invalidation paths. A wildcard or a tag is one path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prices {
     /// Paths a month that an AWS account has for nothing.
     pub free_paths: u64,
@@ -96,17 +94,14 @@ pub fn projected_paths(so_far: u64, now: OffsetDateTime) -> u64 {
 }
 
 /// A site's own limit of paths a month.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MonthlyLimit {
     pub paths: u64,
     pub then: PastLimit,
 }
 
 /// What happens past a [`MonthlyLimit`]: the site owner's choice.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PastLimit {
     /// Publishes are folded.

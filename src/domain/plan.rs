@@ -23,7 +23,6 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -55,8 +54,7 @@ impl Waiting {
 
 /// How much more than what was asked may be purged to save calls and money: the site owner's
 /// choice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "policy")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Policy {
     /// Only what was asked.
     #[default]
@@ -166,8 +164,7 @@ pub struct PlannedBatch {
     pub publishes: Vec<Uuid>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlanLimit {
     /// Until an invalidation in progress completes.
     Quota,
@@ -178,7 +175,7 @@ pub enum PlanLimit {
 }
 
 /// Paths that did not have to be sent and paid for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Saved {
     /// Because several publishes asked for the same, or for what a wildcard among them covers.
     pub coalesced: u64,

@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// A part of AWS with accounts, keys and a CloudFront of its own, named as in ARNs (`arn:aws-cn:…`).
@@ -140,19 +139,6 @@ impl FromStr for Region {
             .map_or(RegionError::Unknown, |region| {
                 RegionError::AvailabilityZone(region.code())
             }))
-    }
-}
-
-impl Serialize for Region {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.code())
-    }
-}
-
-impl<'de> Deserialize<'de> for Region {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = String::deserialize(deserializer)?;
-        code.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -3,13 +3,11 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 
 use super::pasted::{trimmed, visible};
 
 /// The ID of a long-term access key of an IAM user (`AKIA…`). Not a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccessKeyId(String);
 
 /// Why a text is not an access key ID. The words are for the user and never repeat what was typed.
@@ -122,20 +120,6 @@ impl AccessKeyId {
 impl fmt::Display for AccessKeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for AccessKeyId {
-    type Error = AccessKeyIdError;
-
-    fn try_from(text: String) -> Result<Self, AccessKeyIdError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<AccessKeyId> for String {
-    fn from(id: AccessKeyId) -> Self {
-        id.0
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 
 use super::{
@@ -12,8 +11,7 @@ use super::{
 
 /// The ID of a distribution (`E2QWRUHEXAMPLE`) or of a distribution tenant (`dt_…`, multi-tenant
 /// distributions).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DistributionId(String);
 
 /// A distribution ID found in what was pasted.
@@ -238,20 +236,6 @@ fn misspelt(text: &str) -> Option<DistributionIdError> {
 impl fmt::Display for DistributionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for DistributionId {
-    type Error = DistributionIdError;
-
-    fn try_from(text: String) -> Result<Self, DistributionIdError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<DistributionId> for String {
-    fn from(id: DistributionId) -> Self {
-        id.0
     }
 }
 

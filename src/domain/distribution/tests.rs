@@ -3,7 +3,7 @@ use super::*;
 
 fn taken(typed: &str) -> (String, Option<Partition>) {
     let found = DistributionId::recognise(typed).unwrap();
-    (found.id.into(), found.partition)
+    (found.id.to_string(), found.partition)
 }
 
 fn words(typed: &str) -> String {

@@ -124,7 +124,7 @@ pub struct Widened {
 }
 
 /// One thing that was asked for, and what it means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// As it was given; for a related page its canonical form.
     pub given: String,

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use secrecy::SecretString;
-use serde::Serialize;
 use strum::IntoStaticStr;
 
 use super::{
@@ -84,8 +83,7 @@ impl fmt::Debug for SettingsForm {
 }
 
 /// A field of the form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Field {
     DistributionId,
@@ -95,7 +93,7 @@ pub enum Field {
 }
 
 /// What is wrong with one field, for the user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     pub field: Field,
     /// What is wrong and what to do. Never repeats a secret.
@@ -103,7 +101,7 @@ pub struct FieldError {
 }
 
 /// All that is wrong with a form, in the order of its fields.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
