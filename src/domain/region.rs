@@ -51,42 +51,39 @@ impl Partition {
     }
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct RegionInfo {
-    code: &'static str,
-    name: &'static str,
-    partition: Partition,
-}
-
 /// A region of AWS where CloudFront can be used.
 ///
 /// It decides the partition and no more: requests are always signed for
 /// [`Partition::signing_region`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Region(&'static RegionInfo);
+pub struct Region {
+    code: &'static str,
+    name: &'static str,
+    partition: Partition,
+}
 
 impl Region {
     /// `us-east-1`, the region that CloudFront itself signs for and the one to choose without a
     /// reason for another.
-    pub const RECOMMENDED: Self = Self(&REGIONS[0]);
+    pub const RECOMMENDED: Self = REGIONS[0];
 
     /// Every region, the recommended one first, then by partition and name.
     pub fn all() -> impl Iterator<Item = Self> {
-        REGIONS.iter().map(Self)
+        REGIONS.iter().copied()
     }
 
     /// AWS's code, such as `eu-central-1`.
     pub const fn code(self) -> &'static str {
-        self.0.code
+        self.code
     }
 
     /// AWS's name, such as `Europe (Frankfurt)`.
     pub const fn name(self) -> &'static str {
-        self.0.name
+        self.name
     }
 
     pub const fn partition(self) -> Partition {
-        self.0.partition
+        self.partition
     }
 }
 
@@ -142,8 +139,8 @@ impl FromStr for Region {
     }
 }
 
-const fn region(partition: Partition, code: &'static str, name: &'static str) -> RegionInfo {
-    RegionInfo {
+const fn region(partition: Partition, code: &'static str, name: &'static str) -> Region {
+    Region {
         code,
         name,
         partition,
@@ -152,7 +149,7 @@ const fn region(partition: Partition, code: &'static str, name: &'static str) ->
 
 /// As AWS's SDKs list them in November 2026, without the partitions where CloudFront is not
 /// (GovCloud, ISO).
-static REGIONS: [RegionInfo; 39] = {
+static REGIONS: [Region; 39] = {
     use Partition::{Aws, AwsCn, AwsEusc};
     [
         region(Aws, "us-east-1", "US East (N. Virginia)"),
