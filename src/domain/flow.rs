@@ -68,21 +68,33 @@ impl Flow {
     /// # Errors
     /// When it may.
     pub fn admits(self, usage: Usage, limits: &Limits) -> Result<(), OffsetDateTime> {
-        let wait = self.wait(
-            |rate, kind| f64::from(kind(usage)).min(capacity(rate)),
-            limits,
-        );
-        if wait > Duration::ZERO {
-            Err(self.refilled_at + wait)
-        } else {
-            Ok(())
+        let kinds = [
+            (self.file_tokens, limits.paths_per_second, usage.files),
+            (
+                self.wildcard_tokens,
+                limits.wildcards_per_second,
+                usage.wildcards,
+            ),
+        ];
+        let waits = kinds.into_iter().filter_map(|(tokens, rate, amount)| {
+            let rate = rate?;
+            let missing = f64::from(amount).min(capacity(rate)) - tokens;
+            // A microsecond more, so that rounding never makes the next try a moment early.
+            (missing > 1e-9).then(|| Duration::seconds_f64(missing / rate) + Duration::MICROSECOND)
+        });
+        match waits.max() {
+            Some(wait) => Err(self.refilled_at + wait),
+            None => Ok(()),
         }
     }
 
     /// When refilled buckets will be full, unless they are.
     pub fn full_at(self, limits: &Limits) -> Option<OffsetDateTime> {
-        let wait = self.wait(|rate, _| capacity(rate), limits);
-        (wait > Duration::ZERO).then(|| self.refilled_at + wait)
+        let all = Usage {
+            files: u32::MAX,
+            wildcards: u32::MAX,
+        };
+        self.admits(all, limits).err()
     }
 
     /// Takes what a batch needs from refilled buckets.
@@ -102,28 +114,6 @@ impl Flow {
             ),
             ..self
         }
-    }
-
-    /// How long until both buckets hold what `needed` says.
-    fn wait(self, needed: impl Fn(f64, fn(Usage) -> u32) -> f64, limits: &Limits) -> Duration {
-        type Kind = fn(Usage) -> u32;
-        let kinds: [(f64, Option<f64>, Kind); 2] = [
-            (self.file_tokens, limits.paths_per_second, |u| u.files),
-            (self.wildcard_tokens, limits.wildcards_per_second, |u| {
-                u.wildcards
-            }),
-        ];
-        kinds
-            .into_iter()
-            .filter_map(|(tokens, rate, kind)| {
-                let rate = rate?;
-                let missing = needed(rate, kind) - tokens;
-                // A microsecond more, so that rounding never makes the next try a moment early.
-                (missing > 1e-9)
-                    .then(|| Duration::seconds_f64(missing / rate) + Duration::MICROSECOND)
-            })
-            .max()
-            .unwrap_or_default()
     }
 }
 
