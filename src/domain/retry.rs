@@ -209,9 +209,8 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         }
         CreateOutcome::QuotaFull(error) => {
             beliefs.answered(held, now);
-            let little = Kind::ALL
-                .into_iter()
-                .filter(|kind| kind.of(held) > 0)
+            let little = held
+                .kinds()
                 .all(|kind| kind.of(sent.others) <= kind.of(held) / 2);
             // An earlier attempt may have been accepted, and be what the quota is full of: pieces
             // would be billed again.
@@ -358,13 +357,9 @@ fn smaller(
         paths_per_request: held.files.max(held.wildcards),
     };
     if !held.is_mixed() {
-        for kind in Kind::ALL {
+        for kind in held.kinds() {
             let mut belief = *beliefs.of(kind);
-            let held = kind.of(held);
-            if held == 0 {
-                continue;
-            }
-            belief.lower(held, why, sent.now);
+            belief.lower(kind.of(held), why, sent.now);
             room.paths_per_request = belief.most.unwrap_or(1);
             // What is configured is known: nothing is remembered against it.
             if !sent.limits.is_known(kind) {
@@ -382,7 +377,7 @@ fn smaller(
 /// A single item was throttled within a second of others that were accepted: that says more about
 /// what the distribution takes a second than about the rate of calls, and is learned.
 fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.of(held) == 1);
+    let kind = held.kinds().next();
     let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.is_known(*kind)) else {
         return false;
     };
@@ -397,7 +392,7 @@ fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
 /// A single item was refused for quota or rate: then size was not the reason.
 fn one_alone(held: Usage, beliefs: &mut Beliefs) {
     if held.total() == 1 {
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.of(held) > 0) {
+        for kind in held.kinds() {
             beliefs.of_mut(kind).forget_unproven();
         }
     }

@@ -71,6 +71,11 @@ impl Usage {
         }
     }
 
+    /// The kinds that there are some of.
+    pub fn kinds(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |kind| kind.of(self) > 0)
+    }
+
     pub const fn is_mixed(self) -> bool {
         self.files > 0 && self.wildcards > 0
     }

@@ -120,7 +120,7 @@ impl Beliefs {
     /// When a kind that has no room now is to be looked at again unasked.
     pub fn ask_again_at(
         &self,
-        kinds: Usage,
+        wanted: Usage,
         shortage: &Shortage,
         now: OffsetDateTime,
     ) -> OffsetDateTime {
@@ -136,11 +136,8 @@ impl Beliefs {
             let since = starves.into_iter().chain(counts).min();
             full.or(since.map(|at| at + LONGEST_BELIEF))
         };
-        let asks = Kind::ALL
-            .into_iter()
-            .filter(|kind| kind.of(kinds) > 0)
-            .filter_map(ask);
-        let at = asks.max().unwrap_or(now + LONGEST_BELIEF);
+        let at = wanted.kinds().filter_map(ask).max();
+        let at = at.unwrap_or(now + LONGEST_BELIEF);
         at.clamp(now + Duration::SECOND, now + LONGEST_BELIEF)
     }
 
@@ -156,12 +153,12 @@ impl Beliefs {
         shortage: &Shortage,
         now: OffsetDateTime,
     ) {
-        for kind in Kind::ALL {
+        for kind in held.kinds() {
             let beyond = kind.of(held) > kind.of_room(limits.left(used));
             let starves = shortage.starves(kind, now);
-            let asks = || matches!(self.of(kind).says(completed_at, starves, now), Say::Ask);
-            if kind.of(held) > 0 && (beyond || asks()) {
-                self.of_mut(kind).asked_at = Some(now);
+            let belief = self.of_mut(kind);
+            if beyond || matches!(belief.says(completed_at, starves, now), Say::Ask) {
+                belief.asked_at = Some(now);
             }
         }
     }
@@ -169,17 +166,15 @@ impl Beliefs {
     /// CloudFront accepted a call, besides what is `used`.
     pub fn accepted(&mut self, held: Usage, limits: &Limits, used: Usage, now: OffsetDateTime) {
         self.answered(held, now);
-        for kind in Kind::ALL {
-            let configured = kind.of_room(limits.quota());
-            if kind.of(held) > 0 {
-                if kind.of(held) > kind.of_room(limits.left(used)) {
-                    // There was room beyond what is counted: the next may ask, too.
-                    self.of_mut(kind).asked_at = None;
-                }
-                self.of_mut(kind).full_at = None;
-                self.of_mut(kind).last = kind.of(held);
-                self.of_mut(kind).raise(kind.of(held), configured, now);
+        for kind in held.kinds() {
+            let belief = self.of_mut(kind);
+            if kind.of(held) > kind.of_room(limits.left(used)) {
+                // There was room beyond what is counted: the next may ask, too.
+                belief.asked_at = None;
             }
+            belief.full_at = None;
+            belief.last = kind.of(held);
+            belief.raise(kind.of(held), kind.of_room(limits.quota()), now);
         }
     }
 
@@ -187,11 +182,10 @@ impl Beliefs {
     pub fn answered(&mut self, held: Usage, now: OffsetDateTime) {
         self.throttled = 0;
         self.answered_at = Some(now);
-        for kind in Kind::ALL {
-            if kind.of(held) > 0 {
-                self.of_mut(kind).answered_at = Some(now);
-                self.of_mut(kind).last = 0;
-            }
+        for kind in held.kinds() {
+            let belief = self.of_mut(kind);
+            belief.answered_at = Some(now);
+            belief.last = 0;
         }
     }
 
@@ -206,27 +200,23 @@ impl Beliefs {
         }
         self.answered_at = Some(now);
         self.not_asked(held);
-        for kind in Kind::ALL {
-            if kind.of(held) > 0 {
-                self.of_mut(kind).last = 0;
-            }
+        for kind in held.kinds() {
+            self.of_mut(kind).last = 0;
         }
     }
 
     /// What came of a call says nothing about a quota: the next may ask.
     pub fn not_asked(&mut self, held: Usage) {
-        for kind in Kind::ALL {
-            if kind.of(held) > 0 {
-                self.of_mut(kind).asked_at = None;
-            }
+        for kind in held.kinds() {
+            self.of_mut(kind).asked_at = None;
         }
     }
 
     /// CloudFront said that the quota of what the call held is full. Where that is what the count
     /// says too, smaller calls that fit beside it go on.
     pub fn full(&mut self, held: Usage, limits: &Limits, others: Usage, now: OffsetDateTime) {
-        for kind in Kind::ALL {
-            if (1..=kind.of_room(limits.left(others))).contains(&kind.of(held)) {
+        for kind in held.kinds() {
+            if kind.of(held) <= kind.of_room(limits.left(others)) {
                 let belief = self.of_mut(kind);
                 belief.full_at = Some(now);
                 // With none of ours in progress somebody else fills it, and nobody tells us when
