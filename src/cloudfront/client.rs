@@ -22,9 +22,8 @@ use super::{
     http::BoundedClient,
 };
 use crate::domain::{
-    AdviceContext, CallerReference, CreateOutcome, Credentials, DistributionId, GetOutcome,
-    InvalidationBatch, InvalidationId, Operation, Settings, TestReport, TraceParent,
-    test_report::test_batch,
+    CallerReference, CreateOutcome, Credentials, DistributionId, GetOutcome, InvalidationBatch,
+    InvalidationId, Operation, Settings, TestReport, TraceParent, test_report::test_batch,
 };
 
 /// How CloudFront is reached.
@@ -166,7 +165,6 @@ impl CloudFront {
         called: impl Fn(Operation, &'static str, Option<&str>),
         mut progress: impl FnMut(&TestReport),
     ) -> TestReport {
-        let context = AdviceContext::from(settings);
         let distribution = &settings.distribution_id;
         progress(&TestReport::begun(reference.clone()));
         let batch = test_batch(reference);
@@ -178,12 +176,12 @@ impl CloudFront {
             created.into_str(),
             created.request_id(),
         );
-        let mut report = TestReport::after_create(batch.caller_reference, &created, &context);
+        let mut report = TestReport::after_create(batch.caller_reference, &created, settings);
         if let CreateOutcome::Accepted { id, .. } = &created {
             progress(&report);
             let got = self.get_invalidation(settings, distribution, id).await;
             called(Operation::GetInvalidation, got.into_str(), got.request_id());
-            report.after_get(&got, &context);
+            report.after_get(&got, settings);
         }
         report
     }

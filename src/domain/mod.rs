@@ -4,7 +4,7 @@
 //! A publish comes in as the publisher wrote it ([`intake`]) and becomes canonical [`Item`]s.
 //! [`plan()`] gathers what waits into invalidation batches, within quotas and by the site's policy;
 //! [`explain()`] says why, and [`meter`] counts the money. [`Settings`] say which distribution it
-//! all belongs to. [`CreateOutcome`] and [`GetOutcome`] are what CloudFront said, [`advise`] what
+//! all belongs to. [`CreateOutcome`] and [`GetOutcome`] are what CloudFront said, [`advice`] what
 //! it means for people, and [`retry`] what follows from it.
 
 pub mod advice;
@@ -56,7 +56,7 @@ pub mod test_report;
 pub mod trace;
 pub mod usage;
 
-pub use advice::{Advice, AdviceContext, advise};
+pub use advice::Advice;
 pub use audit_action::AuditAction;
 pub use belief::{Beliefs, LONGEST_BELIEF, Refusal, RefusedFor, Shortage};
 pub use bucket::Bucket;

@@ -112,8 +112,7 @@ async fn the_secret_is_nowhere() {
             .await;
         printed.push_str(&format!("{outcome:?}"));
         let reference = CallerReference::parse("test-1").unwrap();
-        let report =
-            crate::domain::TestReport::after_create(reference, &outcome, &(&settings).into());
+        let report = crate::domain::TestReport::after_create(reference, &outcome, &settings);
         printed.push_str(&serde_json::to_string(&report).unwrap());
     }
     printed.push_str(&server.requests().join(" "));

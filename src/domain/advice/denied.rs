@@ -1,20 +1,16 @@
 //! What `AccessDenied` means: its message says which of several things is in the way.
 
-use super::{Advice, AdviceContext, advice, signer};
-use crate::domain::{AwsError, Operation};
+use super::{Advice, advice, signer};
+use crate::domain::{AwsError, Operation, Settings};
 
-pub(super) fn denied(
-    error: &AwsError,
-    operation: Operation,
-    context: &AdviceContext<'_>,
-) -> Advice {
+pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings) -> Advice {
     let Denial {
         principal,
         action,
         resource,
     } = Denial::of(&error.message);
-    let distribution = context.distribution_id;
-    let who = principal.map_or_else(|| signer(context), ToOwned::to_owned);
+    let distribution = &settings.distribution_id;
+    let who = principal.map_or_else(|| signer(settings), ToOwned::to_owned);
     let action = action.map_or_else(|| operation.iam_action(distribution), ToOwned::to_owned);
     if error.message.contains("explicit deny") {
         let place = error
@@ -50,7 +46,7 @@ pub(super) fn denied(
             ),
             format!(
                 "Make the policy's “Resource” {} and the distribution ID the same.",
-                distribution.arn(context.region.partition())
+                distribution.arn(settings.region.partition())
             ),
         );
     }
@@ -63,7 +59,7 @@ pub(super) fn denied(
             format!(
                 "First compare {distribution} with the CloudFront console: a mistyped ID looks like this too. Then attach \
                  the policy shown with the settings to that user or role; its “Resource” must be {}.",
-                distribution.arn(context.region.partition())
+                distribution.arn(settings.region.partition())
             ),
         ),
         Operation::GetInvalidation => advice(

@@ -6,33 +6,13 @@ mod denied;
 
 use self::clock_skew::ClockSkew;
 use self::denied::denied;
-use super::{AccessKeyId, AwsError, DistributionId, Operation, Partition, Region, Settings};
+use super::{AwsError, Operation, Partition, Settings};
 use serde::{Deserialize, Serialize};
-
-/// The settings an error happened with, without the secret.
-#[derive(Debug, Clone, Copy)]
-pub struct AdviceContext<'a> {
-    pub distribution_id: &'a DistributionId,
-    /// The region, for its partition.
-    pub region: Region,
-    /// The key that signed; `None` with AWS default credentials.
-    pub access_key_id: Option<&'a AccessKeyId>,
-}
 
 impl Settings {
     /// What an error from AWS means with these settings, and how to fix it.
     pub fn advise(&self, error: &AwsError, operation: Operation) -> Advice {
-        advise(error, operation, &self.into())
-    }
-}
-
-impl<'a> From<&'a Settings> for AdviceContext<'a> {
-    fn from(settings: &'a Settings) -> Self {
-        Self {
-            distribution_id: &settings.distribution_id,
-            region: settings.region,
-            access_key_id: settings.credentials.access_key_id(),
-        }
+        advise(error, operation, self)
     }
 }
 
@@ -67,20 +47,20 @@ pub const SPLIT: &str = "Nothing to do: it was sent again in pieces, to find the
 pub const SUPERSEDED: &str = "Nothing to do: the site moved to other settings before CloudFront's answer was known, and its publishes were planned \
      again.";
 
-pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_>) -> Advice {
+fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice {
     if let Some(skew) = ClockSkew::of(error) {
         return skew.advice();
     }
-    let distribution = context.distribution_id;
+    let distribution = &settings.distribution_id;
     match error.code.as_str() {
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
-            denied(error, operation, context)
+            denied(error, operation, settings)
         }
         "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" => {
-            unknown_key(context)
+            unknown_key(settings)
         }
         "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature" => {
-            wrong_signature(error, context)
+            wrong_signature(error, settings)
         }
         "RequestExpired" | "RequestTimeTooSkewed" => advice(
             "The clock of the machine this service runs on differs too much from AWS's.",
@@ -88,7 +68,7 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
         ),
         "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" => advice(
             "The temporary credentials have expired or are not valid.",
-            match context.access_key_id {
+            match settings.credentials.access_key_id() {
                 Some(_) => "Enter the long-term access key (AKIA…) of an IAM user.",
                 None => {
                     "Renew the credentials that the machine or container gets, or restart the service if they come from its environment."
@@ -119,7 +99,7 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
         "NoSuchDistribution" => advice(
             format!(
                 "CloudFront knows no distribution {distribution} in the AWS account of {}.",
-                signer(context)
+                signer(settings)
             ),
             format!(
                 "Compare the ID with the CloudFront console of that account. If {distribution} is a multi-tenant \
@@ -129,7 +109,7 @@ pub fn advise(error: &AwsError, operation: Operation, context: &AdviceContext<'_
         "EntityNotFound" => advice(
             format!(
                 "CloudFront knows no distribution tenant {distribution} in the AWS account of {}.",
-                signer(context)
+                signer(settings)
             ),
             "Compare the ID with the CloudFront console of that account, under “Distribution tenants”.",
         ),
@@ -282,15 +262,15 @@ fn already_used() -> Advice {
     )
 }
 
-fn signer(context: &AdviceContext<'_>) -> String {
-    context.access_key_id.map_or_else(
+fn signer(settings: &Settings) -> String {
+    settings.credentials.access_key_id().map_or_else(
         || "AWS default credentials".to_owned(),
         |id| format!("the key {id}"),
     )
 }
 
-fn unknown_key(context: &AdviceContext<'_>) -> Advice {
-    let part = match context.region.partition() {
+fn unknown_key(settings: &Settings) -> Advice {
+    let part = match settings.region.partition() {
         Partition::Aws => {
             "AWS's commercial regions; keys of AWS China or the European Sovereign Cloud are others"
         }
@@ -299,7 +279,7 @@ fn unknown_key(context: &AdviceContext<'_>) -> Advice {
             "the AWS European Sovereign Cloud; keys of AWS's other regions are not valid there"
         }
     };
-    match context.access_key_id {
+    match settings.credentials.access_key_id() {
         Some(id) => advice(
             format!(
                 "AWS knows no active access key {id}: it does not exist, was deleted, or is disabled."
@@ -318,17 +298,17 @@ fn unknown_key(context: &AdviceContext<'_>) -> Advice {
     }
 }
 
-fn wrong_signature(error: &AwsError, context: &AdviceContext<'_>) -> Advice {
+fn wrong_signature(error: &AwsError, settings: &Settings) -> Advice {
     if error.message.contains("scoped to a valid region") {
         return advice(
             format!(
                 "The endpoint expects requests signed for another region than {}.",
-                context.region.partition().signing_region()
+                settings.region.partition().signing_region()
             ),
             "Choose a region in the part of AWS that the endpoint belongs to.",
         );
     }
-    match context.access_key_id {
+    match settings.credentials.access_key_id() {
         Some(id) => advice(
             format!("The secret access key does not belong to {id}."),
             "Enter the secret access key again, without blanks or line ends. AWS shows it only once: if it is lost, \

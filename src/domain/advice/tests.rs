@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::domain::{AccessKeyId, Credentials, DistributionId, SecretAccessKey};
 
 const USER: &str = "arn:aws:iam::123456789012:user/skycms";
 
@@ -18,14 +19,15 @@ fn told_with(
         request_id: None,
         http_status: Some(status),
     };
-    let distribution = DistributionId::parse(id).unwrap();
-    let key = key.map(|key| AccessKeyId::parse(key).unwrap());
-    let context = AdviceContext {
-        distribution_id: &distribution,
+    let settings = Settings {
+        distribution_id: DistributionId::parse(id).unwrap(),
+        credentials: key.map_or(Credentials::AwsDefault, |key| Credentials::AccessKey {
+            id: AccessKeyId::parse(key).unwrap(),
+            secret: SecretAccessKey::parse(&"x".repeat(40).into()).unwrap(),
+        }),
         region: region.parse().unwrap(),
-        access_key_id: key.as_ref(),
     };
-    advise(&error, operation, &context)
+    settings.advise(&error, operation)
 }
 
 fn advice_for(code: &str, message: &str, status: u16, operation: Operation) -> Advice {

@@ -5,8 +5,7 @@ use strum::IntoStaticStr;
 
 use super::{
     AwsError, CallerReference, CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId,
-    InvalidationPath, InvalidationStatus, Item, NoAnswer, Operation,
-    advice::{Advice, AdviceContext, advise},
+    InvalidationPath, InvalidationStatus, Item, NoAnswer, Operation, Settings, advice::Advice,
     edge::{self, EdgeAnswer, PublicAddress},
 };
 
@@ -105,7 +104,7 @@ impl TestReport {
     pub fn after_create(
         reference: CallerReference,
         outcome: &CreateOutcome,
-        context: &AdviceContext<'_>,
+        settings: &Settings,
     ) -> Self {
         let mut report = Self::blank(Some(reference));
         report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
@@ -114,7 +113,7 @@ impl TestReport {
                 Step::Credentials,
                 outcome.error(),
                 Operation::CreateInvalidation,
-                context,
+                settings,
             );
             return report;
         }
@@ -135,7 +134,7 @@ impl TestReport {
                 report.invalidation = Some(id.clone());
             }
             CreateOutcome::AlreadyUsed(error) => {
-                let Advice { cause, fix } = advise(error, Operation::CreateInvalidation, context);
+                let Advice { cause, fix } = settings.advise(error, Operation::CreateInvalidation);
                 report.set(Step::CreateInvalidation, StepOutcome::Passed, cause);
                 let unasked =
                     "The ID of the invalidation is not known, so there is nothing to ask for.";
@@ -149,14 +148,14 @@ impl TestReport {
                 Step::CreateInvalidation,
                 refused.error(),
                 Operation::CreateInvalidation,
-                context,
+                settings,
             ),
         }
         report
     }
 
     /// Takes what the second call said, and every later one while the last step waits.
-    pub fn after_get(&mut self, outcome: &GetOutcome, context: &AdviceContext<'_>) {
+    pub fn after_get(&mut self, outcome: &GetOutcome, settings: &Settings) {
         match outcome {
             GetOutcome::InProgress { .. } | GetOutcome::Completed { .. } => {
                 self.set(
@@ -177,7 +176,7 @@ impl TestReport {
                     Step::Completed,
                     Some(error),
                     Operation::GetInvalidation,
-                    context,
+                    settings,
                 );
             }
             // One failed poll says nothing against settings that already passed.
@@ -190,7 +189,7 @@ impl TestReport {
                     Step::GetInvalidation,
                     Some(error),
                     Operation::GetInvalidation,
-                    context,
+                    settings,
                 );
                 if self.step(Step::Completed).outcome != StepOutcome::Passed {
                     self.set(Step::Completed, StepOutcome::Skipped, NOT_ASKED);
@@ -311,10 +310,10 @@ impl TestReport {
         step: Step,
         error: Option<&AwsError>,
         operation: Operation,
-        context: &AdviceContext<'_>,
+        settings: &Settings,
     ) {
         let Some(error) = error else { return };
-        let Advice { cause, fix } = advise(error, operation, context);
+        let Advice { cause, fix } = settings.advise(error, operation);
         *self.step_mut(step) = StepReport {
             step,
             outcome: StepOutcome::Failed,

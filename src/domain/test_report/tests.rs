@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
-use crate::domain::{AccessKeyId, DistributionId, Region};
+use crate::domain::{Credentials, DistributionId, Region};
 
 fn error(code: &str) -> AwsError {
     AwsError {
@@ -11,19 +11,17 @@ fn error(code: &str) -> AwsError {
     }
 }
 
-fn with_context<T>(run: impl FnOnce(&AdviceContext<'_>) -> T) -> T {
-    let distribution_id = DistributionId::parse("E2QWRUHEXAMPLE").unwrap();
-    let key = AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap();
-    run(&AdviceContext {
-        distribution_id: &distribution_id,
+fn settings() -> Settings {
+    Settings {
+        distribution_id: DistributionId::parse("E2QWRUHEXAMPLE").unwrap(),
+        credentials: Credentials::AwsDefault,
         region: Region::RECOMMENDED,
-        access_key_id: Some(&key),
-    })
+    }
 }
 
 fn created(outcome: &CreateOutcome) -> TestReport {
     let reference = CallerReference::parse("test-1").unwrap();
-    with_context(|context| TestReport::after_create(reference, outcome, context))
+    TestReport::after_create(reference, outcome, &settings())
 }
 
 fn accepted() -> TestReport {
@@ -36,7 +34,7 @@ fn accepted() -> TestReport {
 
 fn polled(outcome: &GetOutcome) -> TestReport {
     let mut report = accepted();
-    with_context(|context| report.after_get(outcome, context));
+    report.after_get(outcome, &settings());
     report
 }
 
@@ -154,7 +152,7 @@ fn transport_trouble_says_nothing_about_credentials() {
 fn an_already_used_reference_counts_as_accepted_without_an_id() {
     let reference = CallerReference::parse("test-1").unwrap();
     let outcome = CreateOutcome::AlreadyUsed(error("InvalidationBatchAlreadyExists"));
-    let report = with_context(|context| TestReport::after_create(reference, &outcome, context));
+    let report = TestReport::after_create(reference, &outcome, &settings());
     assert_eq!(
         report.step(Step::CreateInvalidation).outcome,
         StepOutcome::Passed
@@ -194,17 +192,15 @@ fn a_failing_get_fails_its_step() {
 #[test]
 fn a_later_poll_changes_only_what_it_proves() {
     let mut report = polled(&IN_PROGRESS);
-    with_context(|context| {
-        report.after_get(&GetOutcome::TryLater(error(AwsError::TIMEOUT)), context);
-    });
+    report.after_get(&GetOutcome::TryLater(error(AwsError::TIMEOUT)), &settings());
     assert!(report.passed() && report.is_waiting());
     let mut gone = report.clone();
-    with_context(|context| gone.after_get(&GetOutcome::Gone(error("NoSuchInvalidation")), context));
+    gone.after_get(&GetOutcome::Gone(error("NoSuchInvalidation")), &settings());
     assert_eq!(
         outcomes(&gone),
         ["passed", "passed", "passed", "passed", "failed"]
     );
-    with_context(|context| report.after_get(&COMPLETED, context));
+    report.after_get(&COMPLETED, &settings());
     assert_eq!(outcomes(&report), ["passed"; 5]);
 }
 
