@@ -4,14 +4,16 @@ use super::{Advice, advice, signer};
 use crate::domain::{AwsError, Operation, Settings};
 
 pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings) -> Advice {
-    let Denial {
-        principal,
-        action,
-        resource,
-    } = Denial::of(&error.message);
+    // “User: … is not authorized to perform: … on resource: … because …”.
+    let word_after = |marker: &str| {
+        let (_, rest) = error.message.split_once(marker)?;
+        let word = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);
+        (!word.is_empty()).then_some(word)
+    };
     let distribution = &settings.distribution_id;
-    let who = principal.map_or_else(|| signer(settings), ToOwned::to_owned);
-    let action = action.map_or_else(|| operation.iam_action(distribution), ToOwned::to_owned);
+    let who = word_after("User: ").map_or_else(|| signer(settings), ToOwned::to_owned);
+    let action = word_after("perform: ")
+        .map_or_else(|| operation.iam_action(distribution), ToOwned::to_owned);
     if error.message.contains("explicit deny") {
         let place = error
             .message
@@ -36,10 +38,8 @@ pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings
             ),
         );
     }
-    if let Some(asked) = resource
-        .and_then(resource_id)
-        .filter(|asked| *asked != distribution.as_str())
-    {
+    let resource = word_after("on resource: ").and_then(|arn| arn.rsplit_once('/'));
+    if let Some((_, asked)) = resource.filter(|(_, id)| *id != distribution.as_str()) {
         return advice(
             format!(
                 "AWS checked the permission for {asked}, but the settings name {distribution}. {who} may not use {action} on it."
@@ -72,31 +72,4 @@ pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings
             ),
         ),
     }
-}
-
-/// What an `AccessDenied` names: “User: … is not authorized to perform: … on resource: … because
-/// …”.
-struct Denial<'a> {
-    principal: Option<&'a str>,
-    action: Option<&'a str>,
-    resource: Option<&'a str>,
-}
-
-impl<'a> Denial<'a> {
-    fn of(message: &'a str) -> Self {
-        let word_after = |marker: &str| {
-            let (_, rest) = message.split_once(marker)?;
-            let word = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);
-            (!word.is_empty()).then_some(word)
-        };
-        Self {
-            principal: word_after("User: "),
-            action: word_after("perform: "),
-            resource: word_after("on resource: "),
-        }
-    }
-}
-
-fn resource_id(arn: &str) -> Option<&str> {
-    arn.rsplit_once('/').map(|(_, id)| id)
 }

@@ -4,7 +4,7 @@
 mod clock_skew;
 mod denied;
 
-use self::clock_skew::ClockSkew;
+use self::clock_skew::clock_skew;
 use self::denied::denied;
 use super::{AwsError, Operation, Partition, Settings};
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,8 @@ pub const SUPERSEDED: &str = "Nothing to do: the site moved to other settings be
      again.";
 
 fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice {
-    if let Some(skew) = ClockSkew::of(error) {
-        return skew.advice();
+    if let Some(advice) = clock_skew(error) {
+        return advice;
     }
     let distribution = &settings.distribution_id;
     match error.code.as_str() {
@@ -129,8 +129,11 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
             "The batch is larger than CloudFront accepts at once.",
             "Nothing: it is split and sent in parts.",
         ),
-        "InvalidationBatchAlreadyExists" => already_used(),
-        "InvalidArgument" if error.says_reference_was_used() => already_used(),
+        _ if error.says_reference_was_used() => advice(
+            "CloudFront accepted this invalidation at an earlier attempt, whose answer was lost. Its ID is not known, so \
+             its progress cannot be asked for.",
+            "Nothing: CloudFront took the purge. Only a test has to be started again.",
+        ),
         "InvalidArgument" | "MissingBody" | "InconsistentQuantities" => advice(
             format!(
                 "CloudFront refuses this batch as it is: {}",
@@ -159,7 +162,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
                  AWS_ENDPOINT_URL_CLOUDFRONT where they are set."
             ),
         ),
-        AwsError::PROXY_REFUSED => proxy_refused(error),
+        AwsError::PROXY_REFUSED | "Http407" => proxy_refused(error),
         // Its first bytes were no TLS.
         AwsError::TLS_FAILED if error.message.contains("InvalidContentType") => advice(
             "Something answered in CloudFront’s place that does not speak HTTPS.",
@@ -178,7 +181,6 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
                  proxy’s certificate authority to this machine’s, or name a file with it in SSL_CERT_FILE."
             ),
         ),
-        "Http407" => proxy_refused(error),
         AwsError::CONNECTION_CLOSED => advice(
             "The connection to CloudFront was closed before the answer was complete.",
             format!("{BY_ITSELF} {FIREWALL}"),
@@ -251,14 +253,6 @@ fn proxy_refused(error: &AwsError) -> Advice {
         ),
         "Whoever runs the proxy has to allow HTTPS to CloudFront’s API (cloudfront.amazonaws.com). If it is not needed \
          there, name that host in NO_PROXY.",
-    )
-}
-
-fn already_used() -> Advice {
-    advice(
-        "CloudFront accepted this invalidation at an earlier attempt, whose answer was lost. Its ID is not known, so \
-         its progress cannot be asked for.",
-        "Nothing: CloudFront took the purge. Only a test has to be started again.",
     )
 }
 
