@@ -78,6 +78,18 @@ pub struct StepReport {
     pub error: Option<AwsError>,
 }
 
+impl StepReport {
+    fn new(step: Step, outcome: StepOutcome, cause: impl Into<String>) -> Self {
+        Self {
+            step,
+            outcome,
+            cause: cause.into(),
+            fix: None,
+            error: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestReport {
     pub steps: [StepReport; 6],
@@ -92,12 +104,7 @@ const NOT_ASKED: &str = "Not tried, since an earlier step failed.";
 impl TestReport {
     /// The report before the first call: the form is well-formed, all else is still to come.
     pub fn begun(reference: CallerReference) -> Self {
-        let mut report = Self::blank(Some(reference));
-        for step in Step::ALL {
-            report.set(step, StepOutcome::Waiting, TO_COME);
-        }
-        report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
-        report
+        Self::new(reference, StepOutcome::Waiting, TO_COME)
     }
 
     /// The report after the first call, which creates the test's invalidation.
@@ -106,15 +113,9 @@ impl TestReport {
         outcome: &CreateOutcome,
         settings: &Settings,
     ) -> Self {
-        let mut report = Self::blank(Some(reference));
-        report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
+        let mut report = Self::new(reference, StepOutcome::Skipped, NOT_ASKED);
         if outcome.error().is_some_and(AwsError::is_about_credentials) {
-            report.fail(
-                Step::Credentials,
-                outcome.error(),
-                Operation::CreateInvalidation,
-                settings,
-            );
+            report.fail(Step::Credentials, outcome.error(), settings);
             return report;
         }
         report.credentials(outcome);
@@ -144,12 +145,7 @@ impl TestReport {
                 report.step_mut(Step::GetInvalidation).fix = Some(fix);
                 report.step_mut(Step::CreateInvalidation).error = Some(error.clone());
             }
-            refused => report.fail(
-                Step::CreateInvalidation,
-                refused.error(),
-                Operation::CreateInvalidation,
-                settings,
-            ),
+            refused => report.fail(Step::CreateInvalidation, refused.error(), settings),
         }
         report
     }
@@ -172,12 +168,7 @@ impl TestReport {
             GetOutcome::Gone(error)
                 if self.step(Step::GetInvalidation).outcome == StepOutcome::Passed =>
             {
-                self.fail(
-                    Step::Completed,
-                    Some(error),
-                    Operation::GetInvalidation,
-                    settings,
-                );
+                self.fail(Step::Completed, Some(error), settings);
             }
             // One failed poll says nothing against settings that already passed.
             GetOutcome::TryLater(_)
@@ -185,12 +176,7 @@ impl TestReport {
             GetOutcome::Gone(error)
             | GetOutcome::SettingsRejected(error)
             | GetOutcome::TryLater(error) => {
-                self.fail(
-                    Step::GetInvalidation,
-                    Some(error),
-                    Operation::GetInvalidation,
-                    settings,
-                );
+                self.fail(Step::GetInvalidation, Some(error), settings);
                 if self.step(Step::Completed).outcome != StepOutcome::Passed {
                     self.set(Step::Completed, StepOutcome::Skipped, NOT_ASKED);
                 }
@@ -254,24 +240,19 @@ impl TestReport {
         self.step(Step::Completed).outcome == StepOutcome::Waiting
     }
 
-    fn blank(caller_reference: Option<CallerReference>) -> Self {
-        Self {
-            steps: Step::ALL.map(|step| StepReport {
-                step,
-                outcome: StepOutcome::Skipped,
-                cause: NOT_ASKED.to_owned(),
-                fix: None,
-                error: None,
-            }),
+    /// The form is well-formed, and what there is to say of all other steps.
+    fn new(reference: CallerReference, outcome: StepOutcome, cause: &str) -> Self {
+        let mut report = Self {
+            steps: Step::ALL.map(|step| StepReport::new(step, outcome, cause)),
             invalidation: None,
-            caller_reference,
-        }
+            caller_reference: Some(reference),
+        };
+        report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
+        report
     }
 
     fn credentials(&mut self, outcome: &CreateOutcome) {
-        let unusable = outcome
-            .error()
-            .is_some_and(|error| !error.has_code_of_aws());
+        let is_usable = outcome.error().is_none_or(AwsError::has_code_of_aws);
         let (outcome, cause) = match outcome {
             CreateOutcome::NotSent(_) => (
                 StepOutcome::Skipped,
@@ -282,11 +263,11 @@ impl TestReport {
                 "Not checked: AWS refused the request for coming too soon.",
             ),
             CreateOutcome::Unknown(_) => (StepOutcome::Skipped, UNUSABLE),
-            _ if unusable => (StepOutcome::Skipped, UNUSABLE),
-            _ => (
+            _ if is_usable => (
                 StepOutcome::Passed,
                 "AWS knows the credentials, and the signature is right.",
             ),
+            _ => (StepOutcome::Skipped, UNUSABLE),
         };
         self.set(Step::Credentials, outcome, cause);
     }
@@ -296,30 +277,20 @@ impl TestReport {
     }
 
     fn set(&mut self, step: Step, outcome: StepOutcome, cause: impl Into<String>) {
-        *self.step_mut(step) = StepReport {
-            step,
-            outcome,
-            cause: cause.into(),
-            fix: None,
-            error: None,
-        };
+        *self.step_mut(step) = StepReport::new(step, outcome, cause);
     }
 
-    fn fail(
-        &mut self,
-        step: Step,
-        error: Option<&AwsError>,
-        operation: Operation,
-        settings: &Settings,
-    ) {
+    fn fail(&mut self, step: Step, error: Option<&AwsError>, settings: &Settings) {
         let Some(error) = error else { return };
+        let operation = match step {
+            Step::GetInvalidation | Step::Completed => Operation::GetInvalidation,
+            _ => Operation::CreateInvalidation,
+        };
         let Advice { cause, fix } = settings.advise(error, operation);
         *self.step_mut(step) = StepReport {
-            step,
-            outcome: StepOutcome::Failed,
-            cause,
             fix: Some(fix),
             error: Some(error.clone()),
+            ..StepReport::new(step, StepOutcome::Failed, cause)
         };
     }
 }
