@@ -102,40 +102,38 @@ impl CheckedPublish {
         answer: Result<&EdgeAnswer, &NoAnswer>,
         now: OffsetDateTime,
     ) -> EdgeCheck {
-        let url = self.address.url(path);
-        match answer {
-            Ok(answer) => {
-                let state = self.state(answer, now);
-                EdgeCheck {
-                    url,
-                    state,
-                    checked_at: now,
-                    http_status: Some(answer.http_status),
-                    age: answer.age_of_copy(),
-                    x_cache: answer.x_cache.clone(),
-                    pop: answer.pop.clone(),
-                    detail: words::detail(self, path, state, answer),
-                }
+        let (state, detail) = match answer {
+            Ok(answer) => self.state(path, answer, now),
+            Err(trouble) => {
+                let advice = words::unreachable(&self.address, trouble);
+                (EdgeState::Unreachable, Some(advice.in_one()))
             }
-            Err(trouble) => EdgeCheck {
-                url,
-                state: EdgeState::Unreachable,
-                checked_at: now,
-                http_status: None,
-                age: None,
-                x_cache: None,
-                pop: None,
-                detail: Some(words::unreachable(&self.address, trouble).in_one()),
-            },
+        };
+        let answer = answer.ok();
+        EdgeCheck {
+            url: self.address.url(path),
+            state,
+            checked_at: now,
+            http_status: answer.map(|answer| answer.http_status),
+            age: answer.and_then(EdgeAnswer::age_of_copy),
+            x_cache: answer.and_then(|answer| answer.x_cache.clone()),
+            pop: answer.and_then(|answer| answer.pop.clone()),
+            detail,
         }
     }
 
     /// `Age` says when the copy left the origin, also where CloudFront's regional cache or one
     /// behind it gave it: `X-Cache` speaks of the nearest edge alone. Without `Age`, the time of the
     /// origin's answer does.
-    fn state(&self, answer: &EdgeAnswer, now: OffsetDateTime) -> EdgeState {
+    fn state(
+        &self,
+        path: &str,
+        answer: &EdgeAnswer,
+        now: OffsetDateTime,
+    ) -> (EdgeState, Option<String>) {
         if !answer.is_of_cloudfront() {
-            return EdgeState::NotCloudfront;
+            let advice = words::not_cloudfront(&self.address, answer);
+            return (EdgeState::NotCloudfront, Some(advice.in_one()));
         }
         let fetched_at = match answer.age {
             Some(age) => now - Duration::seconds(age.min(OLDEST).cast_signed()),
@@ -144,9 +142,9 @@ impl CheckedPublish {
         };
         // Both headers are whole seconds.
         if fetched_at + Duration::SECOND > self.accepted_at {
-            EdgeState::Fresh
+            (EdgeState::Fresh, words::fresh(self, path, answer))
         } else {
-            EdgeState::Stale
+            (EdgeState::Stale, Some(words::stale(self, path, answer)))
         }
     }
 }

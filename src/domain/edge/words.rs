@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{CheckedPublish, EdgeAnswer, EdgeState, PublicAddress};
+use super::{CheckedPublish, EdgeAnswer, PublicAddress};
 use crate::domain::{Advice, Item, NoAnswer};
 
 /// From how many seconds on it is worth a word that browsers keep a copy.
@@ -11,22 +11,8 @@ const KEPT_BY_BROWSERS: u64 = 60;
 /// does so shortly before it publishes.
 const LONG_BEFORE: Duration = Duration::minutes(10);
 
-pub(super) fn detail(
-    publish: &CheckedPublish,
-    path: &str,
-    state: EdgeState,
-    answer: &EdgeAnswer,
-) -> Option<String> {
-    match state {
-        EdgeState::Fresh => fresh(publish, path, answer),
-        EdgeState::Stale => Some(stale(publish, path, answer)),
-        EdgeState::NotCloudfront => Some(not_cloudfront(&publish.address, answer).in_one()),
-        EdgeState::Unreachable => None,
-    }
-}
-
 /// Nothing is wrong with the copy, and readers may still see an old page.
-fn fresh(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> Option<String> {
+pub(super) fn fresh(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> Option<String> {
     if answer.is_redirect() {
         return Some(redirect(publish, path, answer));
     }
@@ -59,7 +45,7 @@ fn fresh(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> Option<St
         })
 }
 
-fn stale(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String {
+pub(super) fn stale(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String {
     let at = match &answer.pop {
         Some(pop) => format!(" at edge location {pop}"),
         None => String::new(),
@@ -163,7 +149,7 @@ pub fn serving(
     Ok((cause, remark))
 }
 
-fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> Advice {
+pub(super) fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> Advice {
     if answer.is_redirect()
         && let Some(location) = &answer.location
     {
