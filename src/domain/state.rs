@@ -8,17 +8,7 @@ use utoipa::ToSchema;
 /// `unconfirmed` (CloudFront accepted it, but its id was lost with the connection, so nobody can
 /// ask) and `failed`.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    ToSchema,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
@@ -44,17 +34,7 @@ impl PublishState {
 
 /// How far an invalidation is. The last three are ends.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    ToSchema,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
 )]
 #[strum(const_into_str)]
 pub enum InvalidationStatus {
