@@ -42,13 +42,10 @@ pub fn is_soon_guessed(secret: &str) -> bool {
 /// Whether bytes are none that a random generator gives: few different ones, in equal steps, or a
 /// text that is soon guessed. Of 32 random ones about 30 differ, and so do the steps between them.
 pub fn is_patterned(bytes: &[u8]) -> bool {
-    let steps = bytes.windows(2).filter_map(|pair| match pair {
-        [before, after] => Some(after.wrapping_sub(*before)),
-        _ => None,
-    });
     let few = bytes.len() / 2;
     let differ: BTreeSet<u8> = bytes.iter().copied().collect();
-    let steps: BTreeSet<u8> = steps.collect();
+    let step = |pair: &[u8]| pair[1].wrapping_sub(pair[0]);
+    let steps: BTreeSet<u8> = bytes.windows(2).map(step).collect();
     let text = std::str::from_utf8(bytes).ok().map(str::trim);
     // Hexadecimal digits may be random although few of them differ.
     let is_hex = text.is_some_and(|text| hex(text).is_some());
@@ -59,13 +56,8 @@ pub fn is_patterned(bytes: &[u8]) -> bool {
 /// What pairs of hexadecimal digits stand for, if the text is made of them.
 fn hex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    digits?
-        .chunks_exact(2)
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(high * 16 + low).ok(),
-            _ => None,
-        })
-        .collect()
+    let byte = |pair: &[u32]| u8::try_from(pair[0] * 16 + pair[1]).ok();
+    digits?.chunks_exact(2).map(byte).collect()
 }
 
 #[cfg(test)]
