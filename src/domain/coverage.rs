@@ -73,6 +73,10 @@ impl<'a> Cover<'a> {
         if self.covering(item).is_some() {
             return false;
         }
+        if item.wildcard_prefix() == Some("/") {
+            // Tags too, which begin with no slash.
+            *self = Self::default();
+        }
         let entry = Entry {
             item,
             order: self.inserted,
@@ -80,11 +84,6 @@ impl<'a> Cover<'a> {
         self.inserted += 1;
         self.bytes += item.as_str().len();
         if let Some(prefix) = item.wildcard_prefix() {
-            if prefix == "/" {
-                // Tags too.
-                self.bytes -= bytes(self.files.values());
-                self.files.clear();
-            }
             self.bytes -= remove_beginning_with(&mut self.files, prefix);
             self.bytes -= remove_beginning_with(&mut self.wildcards, prefix);
             self.wildcards.insert(prefix, entry);
@@ -124,10 +123,6 @@ impl<'a> FromIterator<&'a Item> for Cover<'a> {
         cover.extend(items);
         cover
     }
-}
-
-fn bytes<'a, 'b: 'a>(entries: impl Iterator<Item = &'a Entry<'b>>) -> usize {
-    entries.map(|entry| entry.item.as_str().len()).sum()
 }
 
 /// How many bytes were removed.
