@@ -141,14 +141,11 @@ impl Room {
     }
 
     /// No more than `other`.
-    pub const fn at_most(self, other: Self) -> Self {
-        const fn least(a: u32, b: u32) -> u32 {
-            if a < b { a } else { b }
-        }
+    pub fn at_most(self, other: Self) -> Self {
         Self {
-            files: least(self.files, other.files),
-            wildcards: least(self.wildcards, other.wildcards),
-            paths_per_request: least(self.paths_per_request, other.paths_per_request),
+            files: self.files.min(other.files),
+            wildcards: self.wildcards.min(other.wildcards),
+            paths_per_request: self.paths_per_request.min(other.paths_per_request),
         }
     }
 
