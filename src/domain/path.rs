@@ -227,10 +227,7 @@ fn escaped_byte(piece: &str) -> Option<u8> {
 }
 
 fn remove_dot_segments(path_and_query: &str) -> String {
-    let (path, query) = match path_and_query.find('?') {
-        Some(at) => path_and_query.split_at(at),
-        None => (path_and_query, ""),
-    };
+    let (path, query) = path_and_query.split_at(path_part(path_and_query).len());
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {

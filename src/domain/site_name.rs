@@ -51,12 +51,11 @@ impl FromStr for SiteName {
 
     fn from_str(text: &str) -> Result<Self, NotASiteName> {
         let text = text.trim();
-        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let ends_are_plain = match (text.as_bytes().first(), text.as_bytes().last()) {
-            (Some(first), Some(last)) => is_plain(*first) && is_plain(*last),
-            _ => false,
-        };
-        if ends_are_plain && text.len() <= LONGEST && text.bytes().all(|b| is_plain(b) || b == b'-')
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        if text.starts_with(is_plain)
+            && text.ends_with(is_plain)
+            && text.chars().all(|c| is_plain(c) || c == '-')
+            && text.len() <= LONGEST
         {
             Ok(Self(text.to_owned()))
         } else {

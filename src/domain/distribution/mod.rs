@@ -152,14 +152,8 @@ impl DistributionId {
 }
 
 fn from_arn(after_prefix: &str) -> Result<Recognised, DistributionIdError> {
-    let mut parts = after_prefix.splitn(5, ':');
-    let (Some(partition), Some("cloudfront"), Some(_), Some(_), Some(resource)) = (
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ) else {
+    let parts: Vec<&str> = after_prefix.splitn(5, ':').collect();
+    let [partition, "cloudfront", _, _, resource] = parts[..] else {
         return Err(DistributionIdError::OtherArn);
     };
     let partition = partition
