@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Result, SiteId};
 use crate::domain::edge::EdgeCheck;
-use crate::domain::notification::{Event, of_month, used_of};
+use crate::domain::notification::{Event, used_of};
 use crate::domain::spending::month_of;
 
 /// Something happened to the site as a whole.
@@ -64,7 +64,7 @@ pub(super) async fn notify_month(
     let Some((used, limit)) = month(connection, site, now).await? else {
         return Ok(());
     };
-    match of_month(used, limit) {
+    match Event::of_month(used, limit) {
         Some(event) => notify_once(connection, site, event, (used, limit), now).await,
         None => Ok(()),
     }

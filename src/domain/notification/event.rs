@@ -43,6 +43,17 @@ impl Event {
         Self::MonthReached,
     ];
 
+    /// What so many used paths of a site's monthly limit are worth telling.
+    pub const fn of_month(used: u64, limit: u64) -> Option<Self> {
+        if used >= limit {
+            Some(Self::MonthReached)
+        } else if used.saturating_mul(5) >= limit.saturating_mul(4) {
+            Some(Self::MonthNear)
+        } else {
+            None
+        }
+    }
+
     /// Whether somebody should look: what a new endpoint asks for by default.
     pub const fn is_trouble(self) -> bool {
         !matches!(self, Self::PublishCompleted | Self::Test)

@@ -154,6 +154,11 @@ pub fn in_words(error: &AwsError) -> String {
     format!("{}: {}", error.code, error.message)
 }
 
+/// How much of the monthly limit is used, as a reason.
+pub fn used_of(used: u64, limit: u64) -> String {
+    format!("The site has used {used} of the {limit} paths that it may take this month.")
+}
+
 /// For Slack's markup.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")

@@ -195,6 +195,6 @@ fn a_limit_is_near_from_four_fifths_on() {
         (1_000, Some(Event::MonthReached)),
         (1_200, Some(Event::MonthReached)),
     ] {
-        assert_eq!(of_month(used, 1_000), event, "{used}");
+        assert_eq!(Event::of_month(used, 1_000), event, "{used}");
     }
 }
