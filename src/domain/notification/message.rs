@@ -1,6 +1,7 @@
 //! How a notification is put, and how it is signed.
 
 use serde::Serialize;
+use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -46,16 +47,12 @@ struct Data<'a> {
     url: String,
 }
 
-#[derive(Serialize)]
-struct SlackMessage {
-    text: String,
-}
-
 impl Notification {
     /// The body to post, for a service at the address `base`.
     pub fn body(&self, kind: EndpointKind, base: &str) -> String {
         let (several, url) = (self.several(), self.url(base));
-        let body = match kind {
+        match kind {
+            // Strings, numbers and a time of our own: there is nothing that JSON cannot say.
             EndpointKind::Standard => serde_json::to_string(&Message {
                 r#type: self.event.into_str(),
                 timestamp: self.at,
@@ -66,17 +63,13 @@ impl Notification {
                     reason: several.as_deref().or(self.reason.as_deref()),
                     url,
                 },
-            }),
-            EndpointKind::Slack => serde_json::to_string(&SlackMessage {
-                text: format!(
-                    "*{}*: {} <{url}|See it>",
-                    escaped(&self.site),
-                    escaped(&self.sentence())
-                ),
-            }),
-        };
-        // Strings, numbers and a time of our own: there is nothing that JSON cannot say.
-        body.unwrap_or_default()
+            })
+            .unwrap_or_default(),
+            EndpointKind::Slack => {
+                let (site, sentence) = (escaped(&self.site), escaped(&self.sentence()));
+                json!({ "text": format!("*{site}*: {sentence} <{url}|See it>") }).to_string()
+            }
+        }
     }
 
     /// In one sentence or two.
