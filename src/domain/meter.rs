@@ -110,10 +110,3 @@ pub enum PastLimit {
     /// Publishes wait for the next month, or for the owner.
     Hold,
 }
-
-impl MonthlyLimit {
-    /// What happens to the next path when `used` were sent; `None` while the limit is not reached.
-    pub fn reached(&self, used: u64) -> Option<PastLimit> {
-        (used >= self.paths).then_some(self.then)
-    }
-}

@@ -104,7 +104,7 @@ impl Spending {
             Some(limit) if limit.then == PastLimit::Hold => {
                 terms.paths_left = Some(limit.paths.saturating_sub(used));
             }
-            Some(limit) if limit.reached(used).is_some() => {
+            Some(limit) if used >= limit.paths => {
                 // From here on each path counts, as if none were free.
                 terms.free_paths_left = 0;
                 if terms.policy == Policy::Exact {
@@ -115,9 +115,7 @@ impl Spending {
         }
         terms
     }
-}
 
-impl Spending {
     /// How many items are sent unfolded now. A rebuild that comes bit by bit is to cost no more
     /// than one that comes at once, so what is still in progress counts. A publish of a few items
     /// is never folded for what went before it.

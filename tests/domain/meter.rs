@@ -1,6 +1,6 @@
 //! What paths cost.
 
-use skycms_cdn::domain::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
+use skycms_cdn::domain::meter::{MicroUsd, Prices, projected_paths};
 use time::macros::datetime;
 
 #[test]
@@ -73,17 +73,5 @@ fn projection_goes_on_as_the_month_began() {
     assert_eq!(
         projected_paths(u64::MAX, datetime!(2026-11-02 00:00 UTC)),
         u64::MAX
-    );
-}
-
-#[test]
-fn a_monthly_limit_is_the_owners_choice() {
-    let limit = MonthlyLimit {
-        paths: 10,
-        then: PastLimit::Hold,
-    };
-    assert_eq!(
-        (limit.reached(9), limit.reached(10)),
-        (None, Some(PastLimit::Hold))
     );
 }
