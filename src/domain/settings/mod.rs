@@ -8,7 +8,6 @@ use strum::IntoStaticStr;
 use super::{
     AccessKeyId, Credentials, DistributionId, Partition, Region, SecretAccessKey,
     credentials::{AccessKeyIdError, SecretAccessKeyError},
-    distribution::Recognised,
     pasted::may_hold_secret,
 };
 
@@ -137,16 +136,9 @@ impl FieldErrors {
 
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, error) in self.0.iter().enumerate() {
-            let separator = if position == 0 { "" } else { " " };
-            write!(
-                f,
-                "{separator}{}: {}",
-                error.field.into_str(),
-                error.message
-            )?;
-        }
-        Ok(())
+        let of_field = |e: &FieldError| format!("{}: {}", e.field.into_str(), e.message);
+        let all: Vec<String> = self.iter().map(of_field).collect();
+        f.write_str(&all.join(" "))
     }
 }
 
@@ -173,16 +165,11 @@ impl Settings {
             key_pair(form, stored, &mut errors)
         };
         let region = errors.take(Field::Region, form.region.parse::<Region>());
-        if let (
-            Some(Recognised {
-                partition: Some(partition),
-                ..
-            }),
-            Some(region),
-        ) = (&distribution, region)
-            && *partition != region.partition()
+        let partition = distribution.as_ref().and_then(|found| found.partition);
+        if let (Some(partition), Some(region)) = (partition, region)
+            && partition != region.partition()
         {
-            errors.add(Field::Region, other_partition(*partition, region));
+            errors.add(Field::Region, other_partition(partition, region));
         }
         match (distribution, credentials, region) {
             (Some(distribution), Some(credentials), Some(region)) if errors.0.is_empty() => {
