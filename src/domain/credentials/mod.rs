@@ -186,10 +186,8 @@ impl SecretAccessKey {
         Ok(Self(SecretString::from(text)))
     }
 
-    const LENGTH: usize = 40;
-
     fn has_form(text: &str) -> bool {
-        text.len() == Self::LENGTH
+        text.len() == 40
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
