@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{CacheTag, InvalidationPath};
 
 /// A path or a cache tag, always in the one spelling that CloudFront is sent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Item {
     /// A path, perhaps with a wildcard at its end.
     Path(InvalidationPath),
@@ -37,7 +37,7 @@ impl Item {
 
     /// `/*`: all that the distribution has cached.
     pub fn everything() -> Self {
-        Self::Path(InvalidationPath::everything())
+        Self::Path(InvalidationPath::wildcard("/"))
     }
 
     /// The item as CloudFront is sent it.
@@ -50,10 +50,8 @@ impl Item {
 
     /// What a wildcard path begins with, without its `*`; `None` for all other items.
     pub fn wildcard_prefix(&self) -> Option<&str> {
-        match self {
-            Self::Path(path) => path.as_str().strip_suffix('*'),
-            Self::Tag(_) => None,
-        }
+        // No tag holds a `*`.
+        self.as_str().strip_suffix('*')
     }
 
     /// Whether the item counts against the quota of wildcards. Everything else, tags too, counts as
@@ -89,11 +87,8 @@ impl TryFrom<String> for Item {
     }
 }
 
-impl From<Item> for String {
-    fn from(item: Item) -> Self {
-        match item {
-            Item::Path(path) => path.into_string(),
-            Item::Tag(tag) => tag.to_string(),
-        }
+impl Serialize for Item {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

@@ -17,7 +17,7 @@
 //! - letter case, doubled slashes and an empty query are kept: to CloudFront they are different
 //!   objects.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode_byte, utf8_percent_encode};
 
@@ -147,11 +147,6 @@ impl InvalidationPath {
         acceptable.then(|| Self(stored.to_owned()))
     }
 
-    /// `/*`: all that the distribution has cached.
-    pub fn everything() -> Self {
-        Self("/*".to_owned())
-    }
-
     /// The wildcard of all paths that begin with `prefix`, which is the beginning of an existing
     /// path.
     pub(super) fn wildcard(prefix: &str) -> Self {
@@ -161,16 +156,6 @@ impl InvalidationPath {
     /// The path as CloudFront is sent it.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    pub fn into_string(self) -> String {
-        self.0
-    }
-}
-
-impl fmt::Display for InvalidationPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

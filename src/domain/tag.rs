@@ -1,8 +1,6 @@
 //! Cache tags: names that the origin gives its answers, by which CloudFront can be asked to forget
 //! them.
 
-use std::fmt;
-
 use super::pasted::trim_pasted;
 
 /// The most characters a tag may have, without its `#`. CloudFront's rule.
@@ -64,11 +62,5 @@ fn forbidden(c: char) -> Option<&'static str> {
         _ if c.is_whitespace() => Some("white space"),
         _ if !c.is_ascii() => Some("a character outside ASCII"),
         _ => None,
-    }
-}
-
-impl fmt::Display for CacheTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -5,7 +5,8 @@ use strum::IntoStaticStr;
 
 use super::{
     AwsError, CallerReference, CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId,
-    InvalidationPath, InvalidationStatus, Item, NoAnswer, Operation, Settings, advice::Advice,
+    InvalidationStatus, Item, NoAnswer, Operation, Settings,
+    advice::Advice,
     edge::{self, EdgeAnswer, PublicAddress},
 };
 
@@ -16,10 +17,7 @@ pub const TEST_PATH: &str = "/skycms-cdn-test";
 pub fn test_batch(caller_reference: CallerReference) -> InvalidationBatch {
     InvalidationBatch {
         caller_reference,
-        items: InvalidationPath::from_canonical(TEST_PATH)
-            .map(Item::Path)
-            .into_iter()
-            .collect(),
+        items: Item::from_canonical(TEST_PATH).into_iter().collect(),
     }
 }
 
