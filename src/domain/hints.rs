@@ -3,11 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    Canonical, Item, KnownPaths,
-    intake::{Origin, Source},
-    path::path_part,
-};
+use super::{Canonical, Item, KnownPaths, intake::Origin, path::path_part};
 
 /// What may have been meant instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -25,12 +21,16 @@ pub fn hints(asked: &Canonical, known: &KnownPaths) -> Vec<Hint> {
         .iter()
         .filter(|source| source.origin == Origin::Asked)
         .filter_map(|source| {
-            let detail = number_sign(source)
-                .or_else(|| host(source))
-                .or_else(|| wildcard(source, asked))
-                .or_else(|| directory(source, asked, known))?;
+            let Item::Path(path) = source.items.first()? else {
+                return None;
+            };
+            let (given, path) = (&source.given, path.as_str());
+            let detail = number_sign(given, path)
+                .or_else(|| host(given, path))
+                .or_else(|| wildcard(path, asked))
+                .or_else(|| directory(path, asked, known))?;
             Some(Hint {
-                given: source.given.clone(),
+                given: given.clone(),
                 detail,
             })
         })
@@ -38,9 +38,8 @@ pub fn hints(asked: &Canonical, known: &KnownPaths) -> Vec<Hint> {
 }
 
 /// `/about#team`, of which the fragment never reaches CloudFront.
-fn number_sign(source: &Source) -> Option<String> {
-    let path = first_path(source)?;
-    (source.given.contains('#') && path.contains("%23")).then(|| {
+fn number_sign(given: &str, path: &str) -> Option<String> {
+    (given.contains('#') && path.contains("%23")).then(|| {
         format!(
             "The # is read as part of the name, so {path} is purged. If it names a place in a page, \
              leave it out: CloudFront is never asked for it."
@@ -49,9 +48,8 @@ fn number_sign(source: &Source) -> Option<String> {
 }
 
 /// `www.example.com/news`, which is a URL only where the host is one of the site's.
-fn host(source: &Source) -> Option<String> {
-    let path = first_path(source)?;
-    let given = source.given.strip_prefix("//").unwrap_or(&source.given);
+fn host(given: &str, path: &str) -> Option<String> {
+    let given = given.strip_prefix("//").unwrap_or(given);
     let (first, _) = given.split_once('/')?;
     let (_, top_level) = first.rsplit_once('.')?;
     let looks_like_host = top_level.len() >= 2
@@ -66,8 +64,7 @@ fn host(source: &Source) -> Option<String> {
 }
 
 /// `/blog/*`, which leaves `/blog` as it is and purges more than `/blog/`.
-fn wildcard(source: &Source, asked: &Canonical) -> Option<String> {
-    let path = first_path(source)?;
+fn wildcard(path: &str, asked: &Canonical) -> Option<String> {
     let directory = path.strip_suffix("/*").filter(|path| !path.is_empty())?;
     (!asked.covers(directory)).then(|| {
         format!(
@@ -78,8 +75,7 @@ fn wildcard(source: &Source, asked: &Canonical) -> Option<String> {
 }
 
 /// `/blog`, where what the site publishes is below `/blog/`.
-fn directory(source: &Source, asked: &Canonical, known: &KnownPaths) -> Option<String> {
-    let path = first_path(source)?;
+fn directory(path: &str, asked: &Canonical, known: &KnownPaths) -> Option<String> {
     let below = format!("{path}/");
     let is_page = !path.ends_with(['/', '*']) && path_part(path) == path;
     (is_page && !asked.covers(&below) && known.beginning_with(&below) > 0).then(|| {
@@ -88,13 +84,6 @@ fn directory(source: &Source, asked: &Canonical, known: &KnownPaths) -> Option<S
              viewers ask for {below}, publish that, or {below}* for all below it."
         )
     })
-}
-
-fn first_path(source: &Source) -> Option<&str> {
-    match source.items.first()? {
-        Item::Path(path) => Some(path.as_str()),
-        Item::Tag(_) => None,
-    }
 }
 
 impl Canonical {
