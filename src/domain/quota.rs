@@ -61,13 +61,13 @@ impl Quotas {
     pub fn new(beliefs: &Beliefs, limits: &Limits, counts: &Counts, now: OffsetDateTime) -> Self {
         let all = limits.left(Usage::default());
         let call = beliefs.narrow(limits).quota();
-        let of = |kind: Kind, quota: u32, per_call: u32| {
+        let of = |kind: Kind| {
             let belief = beliefs.of(kind);
             Quota {
                 in_progress: kind.of(counts.used),
                 unconfirmed: kind.of(counts.unconfirmed),
-                quota,
-                per_call: per_call.min(call.paths_per_request),
+                quota: kind.of_room(all),
+                per_call: kind.of_room(call).min(call.paths_per_request),
                 learned: belief
                     .most
                     .and(belief.learned_at.zip(belief.refusal))
@@ -76,8 +76,8 @@ impl Quotas {
             }
         };
         Self {
-            files: of(Kind::Files, all.files, call.files),
-            wildcards: of(Kind::Wildcards, all.wildcards, call.wildcards),
+            files: of(Kind::Files),
+            wildcards: of(Kind::Wildcards),
         }
     }
 

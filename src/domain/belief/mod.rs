@@ -100,18 +100,17 @@ impl Beliefs {
         now: OffsetDateTime,
     ) -> Room {
         let (left, quota) = (limits.left(used), limits.quota());
-        let says = |kind| {
+        let room = |kind: Kind| {
             let starves = shortage.starves(kind, now);
-            self.of(kind).says(completed_at, starves, now)
-        };
-        let room = |kind, left: u32, quota: u32| match says(kind) {
-            Say::Full => 0,
-            Say::Ask => quota,
-            Say::Count => left.min(quota),
+            match self.of(kind).says(completed_at, starves, now) {
+                Say::Full => 0,
+                Say::Ask => kind.of_room(quota),
+                Say::Count => kind.of_room(left.at_most(quota)),
+            }
         };
         let room = Room {
-            files: room(Kind::Files, left.files, quota.files),
-            wildcards: room(Kind::Wildcards, left.wildcards, quota.wildcards),
+            files: room(Kind::Files),
+            wildcards: room(Kind::Wildcards),
             ..quota
         };
         self.flow(limits, now).narrow(room, limits)
