@@ -51,20 +51,19 @@ pub(super) fn read_path(given: &str, rules: &IntakeRules) -> Result<Reading, Giv
             None => given,
         },
         Some((scheme, rest)) => {
-            if !["http", "https"]
-                .iter()
-                .any(|known| scheme.eq_ignore_ascii_case(known))
-            {
+            if !is_web(scheme) {
                 return Err(GivenPathError::Scheme(excerpt(scheme)));
             }
             let (authority, path) = split_authority(rest);
             let Ok(host) = authority.parse::<PublisherHost>() else {
                 return Err(GivenPathError::Url(excerpt(given)));
             };
-            if !rules.publisher_hosts.is_empty() && !rules.publisher_hosts.contains(&host) {
+            let hosts = &rules.publisher_hosts;
+            if !hosts.is_empty() && !hosts.contains(&host) {
+                let accepted: Vec<_> = hosts.iter().map(PublisherHost::as_str).collect();
                 return Err(GivenPathError::Host {
                     host,
-                    accepted: accepted_hosts(rules),
+                    accepted: accepted.join(", "),
                 });
             }
             without_fragment(path)
@@ -122,13 +121,8 @@ fn looks_like_tag(name: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "-_:".contains(c))
 }
 
-fn accepted_hosts(rules: &IntakeRules) -> String {
-    let hosts: Vec<_> = rules
-        .publisher_hosts
-        .iter()
-        .map(PublisherHost::as_str)
-        .collect();
-    hosts.join(", ")
+fn is_web(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
 /// `scheme` and what follows `://`; `None` for what is a path. `Special:Pages` is a path, and so is
@@ -139,10 +133,9 @@ fn split_scheme(given: &str) -> Option<(&str, &str)> {
         && scheme
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     match rest.strip_prefix("//") {
         Some(rest) if is_scheme => Some((scheme, rest)),
-        None if web => Some((scheme, "")),
+        None if is_web(scheme) => Some((scheme, "")),
         _ => None,
     }
 }
