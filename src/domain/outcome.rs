@@ -99,12 +99,10 @@ impl AwsError {
             )
     }
 
-    /// The service stopped while it waited for the answer.
     pub fn stopped() -> Self {
         Self::ours(Self::STOPPED, "the service stopped before the answer came")
     }
 
-    /// The service was held up for so long that it was too late to make the call.
     pub fn too_late() -> Self {
         Self::ours(
             Self::TOO_LATE,
@@ -112,17 +110,14 @@ impl AwsError {
         )
     }
 
-    /// There are no settings any more to ask with.
     pub fn no_settings() -> Self {
         Self::ours(Self::NO_SETTINGS, "the site's CDN settings were removed")
     }
 
-    /// The stored secret does not open, for this reason.
     pub fn unreadable_secret(reason: &str) -> Self {
         Self::ours(Self::UNREADABLE_SECRET, reason)
     }
 
-    /// The site may not use the AWS default credentials for its distribution.
     pub fn not_granted() -> Self {
         Self::ours(
             Self::NOT_GRANTED,
@@ -199,11 +194,9 @@ impl AwsError {
 pub enum CreateOutcome {
     /// CloudFront accepted the batch, now or under the same caller reference before.
     Accepted {
-        /// CloudFront's id.
         id: InvalidationId,
         /// Whether CloudFront already says `Completed`.
         completed: bool,
-        /// AWS's id of the request.
         request_id: Option<String>,
     },
     /// The caller reference was used before: an earlier attempt was accepted, its id is not known.
@@ -254,15 +247,9 @@ impl CreateOutcome {
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum GetOutcome {
     /// CloudFront knows it and did not say `Completed`.
-    InProgress {
-        /// AWS's id of the request.
-        request_id: Option<String>,
-    },
+    InProgress { request_id: Option<String> },
     /// CloudFront said `Completed`.
-    Completed {
-        /// AWS's id of the request.
-        request_id: Option<String>,
-    },
+    Completed { request_id: Option<String> },
     /// CloudFront does not know this invalidation (any more).
     Gone(AwsError),
     /// Nothing will be answered until the settings are fixed.

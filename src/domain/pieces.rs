@@ -20,7 +20,6 @@ pub struct Search {
 pub enum Suspicion {
     /// Send these instead. The search begins once all are of one kind.
     Pieces {
-        /// What each holds.
         pieces: Vec<Vec<Item>>,
         /// Whether they are pieces of a search.
         searching: bool,

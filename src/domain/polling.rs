@@ -18,7 +18,6 @@ const REFUSED_FOR: Duration = Duration::minutes(10);
 pub enum AfterGet {
     /// It is asked about again.
     Again {
-        /// When.
         at: OffsetDateTime,
         /// What is in the way, if anything.
         error: Option<AwsError>,

@@ -110,41 +110,30 @@ pub enum Attempt {
 pub enum AfterCreate {
     /// CloudFront has it.
     InProgress {
-        /// CloudFront's number.
         id: InvalidationId,
-        /// When to ask about it.
         next_poll: OffsetDateTime,
     },
     /// CloudFront has it, and is done already.
-    Completed {
-        /// CloudFront's number.
-        id: InvalidationId,
-    },
+    Completed { id: InvalidationId },
     /// An earlier attempt was accepted; its id was lost with the answer.
     Unconfirmed(AwsError),
     /// It stays queued.
     Hold {
-        /// Why.
         why: WaitReason,
         /// Until when: the invalidation, or the site if `why` is its settings.
         until: OffsetDateTime,
-        /// What AWS said.
         error: AwsError,
-        /// What is known of this attempt.
         attempt: Attempt,
     },
     /// It cannot go as a whole: pieces of it are tried instead.
     Split {
-        /// What AWS said.
         error: AwsError,
-        /// What each holds.
         pieces: Vec<Vec<Item>>,
         /// Whether an item is looked for that is at fault, rather than a size that fits.
         searching: bool,
     },
     /// It can never succeed.
     Failed {
-        /// What AWS said.
         error: AwsError,
         /// Nor can what is left of the batch that it was a piece of.
         rest_too: bool,
