@@ -30,7 +30,11 @@ fn told_with(
     settings.advise(&error, operation)
 }
 
-fn advice_for(code: &str, message: &str, status: u16, operation: Operation) -> Advice {
+fn advice_for(code: &str, message: &str, status: u16) -> Advice {
+    told_by(Operation::CreateInvalidation, code, message, status)
+}
+
+fn told_by(operation: Operation, code: &str, message: &str, status: u16) -> Advice {
     told_with(
         code,
         message,
@@ -72,7 +76,6 @@ fn a_missing_create_and_a_missing_get_are_distinguished() {
         "AccessDenied",
         &denial("CreateInvalidation", "E2QWRUHEXAMPLE", end),
         403,
-        Operation::CreateInvalidation,
     );
     assert_says(
         &create,
@@ -86,11 +89,11 @@ fn a_missing_create_and_a_missing_get_are_distinguished() {
             "arn:aws:cloudfront::*:distribution/E2QWRUHEXAMPLE",
         ],
     );
-    let get = advice_for(
+    let get = told_by(
+        Operation::GetInvalidation,
         "AccessDenied",
         &denial("GetInvalidation", "E2QWRUHEXAMPLE", end),
         403,
-        Operation::GetInvalidation,
     );
     assert_says(
         &get,
@@ -107,12 +110,7 @@ fn a_missing_create_and_a_missing_get_are_distinguished() {
 
 #[test]
 fn a_denial_without_names_still_helps() {
-    let advice = advice_for(
-        "AccessDenied",
-        "Access denied.",
-        403,
-        Operation::CreateInvalidation,
-    );
+    let advice = advice_for("AccessDenied", "Access denied.", 403);
     assert_says(
         &advice,
         &[
@@ -143,7 +141,6 @@ fn another_distribution_in_the_message_is_named() {
         "AccessDenied",
         &denial("CreateInvalidation", "EOTHEREXAMPLE1", ""),
         403,
-        Operation::CreateInvalidation,
     );
     assert_says(
         &advice,
@@ -159,7 +156,7 @@ fn an_explicit_deny_is_named_with_its_place() {
         "E2QWRUHEXAMPLE",
         " with an explicit deny in a service control policy",
     );
-    let advice = advice_for("AccessDenied", &message, 403, Operation::CreateInvalidation);
+    let advice = advice_for("AccessDenied", &message, 403);
     assert_says(
         &advice,
         &["explicit deny in a service control policy forbids cloudfront:CreateInvalidation"],
@@ -173,7 +170,6 @@ fn a_wrong_clock_is_explained_with_both_times() {
         "SignatureDoesNotMatch",
         "Signature expired: 20261123T120000Z is now earlier than 20261123T122000Z (20261123T122500Z - 5 min.)",
         403,
-        Operation::CreateInvalidation,
     );
     assert_says(
         &slow,
@@ -187,7 +183,6 @@ fn a_wrong_clock_is_explained_with_both_times() {
         "SignatureDoesNotMatch",
         "Signature not yet current: 20261123T170000Z is still later than 20261123T120500Z (20261123T120000Z + 5 min.)",
         403,
-        Operation::CreateInvalidation,
     );
     assert_says(
         &fast,
@@ -202,7 +197,6 @@ fn keys_and_secrets_are_distinguished() {
         "InvalidClientTokenId",
         "The security token included in the request is invalid.",
         403,
-        Operation::CreateInvalidation,
     );
     assert_says(
         &key,
@@ -227,7 +221,6 @@ fn keys_and_secrets_are_distinguished() {
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.",
         403,
-        Operation::CreateInvalidation,
     );
     assert_says(
         &secret,
@@ -238,36 +231,25 @@ fn keys_and_secrets_are_distinguished() {
         "SignatureDoesNotMatch",
         "Credential should be scoped to a valid region, not 'us-east-1'.",
         403,
-        Operation::CreateInvalidation,
     );
     assert_says(&scope, &["another region than us-east-1"], &[]);
 }
 
 #[test]
 fn each_other_error_has_its_cause_and_fix() {
-    use Operation::{CreateInvalidation as Create, GetInvalidation as Get};
-    for (code, message, status, operation, cause, fix) in [
+    for (code, message, status, cause, fix) in [
         (
             "ExpiredToken",
             "",
             403,
-            Create,
             "have expired",
             "long-term access key",
         ),
-        (
-            "ExpiredTokenException",
-            "",
-            403,
-            Create,
-            "have expired",
-            "AKIA…",
-        ),
+        ("ExpiredTokenException", "", 403, "have expired", "AKIA…"),
         (
             "MissingAuthenticationToken",
             "",
             403,
-            Create,
             "without a signature",
             "proxy",
         ),
@@ -275,7 +257,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "NoCredentials",
             "",
             0,
-            Create,
             "none were found. Looked in: the environment",
             "role",
         ),
@@ -283,7 +264,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "NoSuchDistribution",
             "",
             404,
-            Create,
             "no distribution E2QWRUHEXAMPLE in the AWS account of the key AKIA",
             "dt_",
         ),
@@ -291,23 +271,13 @@ fn each_other_error_has_its_cause_and_fix() {
             "EntityNotFound",
             "",
             404,
-            Create,
             "no distribution tenant",
             "“Distribution tenants”",
-        ),
-        (
-            "NoSuchInvalidation",
-            "",
-            404,
-            Get,
-            "no longer knows this invalidation",
-            "purge it again",
         ),
         (
             "TooManyInvalidationsInProgress",
             "",
             400,
-            Create,
             "quota",
             "tried again by themselves",
         ),
@@ -315,7 +285,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "BatchTooLarge",
             "",
             413,
-            Create,
             "larger than CloudFront accepts",
             "split",
         ),
@@ -323,7 +292,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "InvalidationBatchAlreadyExists",
             "",
             409,
-            Create,
             "earlier attempt",
             "took the purge",
         ),
@@ -331,7 +299,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "InvalidArgument",
             "Your request contains a caller reference that was used for a previous invalidation batch",
             400,
-            Create,
             "earlier attempt",
             "took the purge",
         ),
@@ -339,7 +306,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "InvalidArgument",
             "Your request contains one or more invalid invalidation paths",
             400,
-            Create,
             "invalid invalidation paths.",
             "one path among good ones",
         ),
@@ -347,7 +313,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "Throttling",
             "Rate exceeded",
             400,
-            Create,
             "too soon",
             "tried again",
         ),
@@ -355,23 +320,14 @@ fn each_other_error_has_its_cause_and_fix() {
             "ServiceUnavailable",
             "",
             503,
-            Create,
             "problem of its own",
             "health.aws.amazon.com",
         ),
-        (
-            "Timeout",
-            "",
-            0,
-            Create,
-            "did not answer in time",
-            "firewall",
-        ),
+        ("Timeout", "", 0, "did not answer in time", "firewall"),
         (
             "Unreachable",
             "Connection refused (os error 111)",
             0,
-            Create,
             "could not be reached: Connection refused (os error 111).",
             "firewall",
         ),
@@ -379,7 +335,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "NoAddress",
             "dns error: Name or service not known",
             0,
-            Create,
             "has no address: dns error: Name or service not known.",
             "DNS of the machine",
         ),
@@ -387,7 +342,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "ProxyRefused",
             "tunnel error: proxy authorization required",
             0,
-            Create,
             "wants a user name and password (407)",
             "HTTPS_PROXY",
         ),
@@ -395,7 +349,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "ProxyRefused",
             "tunnel error: unsuccessful",
             0,
-            Create,
             "proxy on the way to CloudFront did not let the call through: tunnel error: unsuccessful.",
             "cloudfront.amazonaws.com",
         ),
@@ -403,7 +356,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "ProxyRefused",
             "tunnel error: failed to create underlying connection: tcp connect error: Connection refused",
             0,
-            Create,
             "proxy on the way to CloudFront could not be reached: tunnel error",
             "the address in HTTPS_PROXY",
         ),
@@ -411,7 +363,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "TlsFailed",
             "TLS handshake failed: received corrupt message of type InvalidContentType",
             0,
-            Create,
             "does not speak HTTPS.",
             "a port for plain HTTP",
         ),
@@ -419,23 +370,14 @@ fn each_other_error_has_its_cause_and_fix() {
             "TlsFailed",
             "TLS handshake failed: invalid peer certificate: UnknownIssuer",
             0,
-            Create,
             "does not trust: TLS handshake failed: invalid peer certificate: UnknownIssuer.",
             "SSL_CERT_FILE",
         ),
-        (
-            "Http407",
-            "",
-            407,
-            Create,
-            "wants a user name",
-            "HTTPS_PROXY",
-        ),
+        ("Http407", "", 407, "wants a user name", "HTTPS_PROXY"),
         (
             "Http403",
             "",
             403,
-            Create,
             "Something between this service and CloudFront refused the call (Http403)",
             "proxy or firewall",
         ),
@@ -443,7 +385,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "ConnectionClosed",
             "",
             0,
-            Create,
             "closed before the answer",
             "tried again",
         ),
@@ -451,7 +392,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "UnreadableAnswer",
             "",
             201,
-            Create,
             "did not come from CloudFront",
             "AWS_ENDPOINT_URL_CLOUDFRONT",
         ),
@@ -459,7 +399,6 @@ fn each_other_error_has_its_cause_and_fix() {
             "Http404",
             "",
             404,
-            Create,
             "answered with Http404, but not",
             "proxy",
         ),
@@ -467,17 +406,17 @@ fn each_other_error_has_its_cause_and_fix() {
             "IllFatedRequest",
             "Stars are wrong",
             400,
-            Create,
             "CreateInvalidation: IllFatedRequest. Stars are wrong.",
             "request ID",
         ),
     ] {
-        assert_says(
-            &advice_for(code, message, status, operation),
-            &[cause],
-            &[fix],
-        );
+        assert_says(&advice_for(code, message, status), &[cause], &[fix]);
     }
+    assert_says(
+        &told_by(Operation::GetInvalidation, "NoSuchInvalidation", "", 404),
+        &["no longer knows this invalidation"],
+        &["purge it again"],
+    );
 }
 
 #[test]
@@ -487,7 +426,7 @@ fn a_limit_above_the_users_policy_is_named() {
         "E2QWRUHEXAMPLE",
         " because no permissions boundary allows the cloudfront:CreateInvalidation action",
     );
-    let advice = advice_for("AccessDenied", &message, 403, Operation::CreateInvalidation);
+    let advice = advice_for("AccessDenied", &message, 403);
     assert_says(
         &advice,
         &["A permissions boundary limits", USER],
