@@ -30,6 +30,11 @@ fn secret_of(settings: &Settings) -> &str {
     }
 }
 
+fn assert_says(errors: &FieldErrors, field: Field, words: &str) {
+    let message = errors.message(field).unwrap();
+    assert!(message.contains(words), "{message}");
+}
+
 #[test]
 fn a_good_form_becomes_settings() {
     let settings = Settings::parse(&good(), &[]).unwrap();
@@ -56,44 +61,25 @@ fn all_that_is_wrong_is_said_at_once() {
             "region"
         ]
     );
-    assert!(
-        errors
-            .message(Field::AccessKeyId)
-            .unwrap()
-            .contains("temporary key")
-    );
-    assert!(errors.message(Field::Region).unwrap().contains("GovCloud"));
+    assert_says(&errors, Field::AccessKeyId, "temporary key");
+    assert_says(&errors, Field::Region, "GovCloud");
 }
 
 #[test]
 fn swapped_key_and_secret_are_noticed() {
     let both = Settings::parse(&form("E2QWRUHEXAMPLE", SECRET, KEY, "us-east-1"), &[]).unwrap_err();
-    assert!(
-        both.message(Field::AccessKeyId)
-            .unwrap()
-            .contains("swapped")
-    );
-    assert!(
-        both.message(Field::SecretAccessKey)
-            .unwrap()
-            .contains("swapped")
-    );
+    assert_says(&both, Field::AccessKeyId, "swapped");
+    assert_says(&both, Field::SecretAccessKey, "swapped");
     let key_only =
         Settings::parse(&form("E2QWRUHEXAMPLE", SECRET, SECRET, "us-east-1"), &[]).unwrap_err();
-    assert!(
-        key_only
-            .message(Field::AccessKeyId)
-            .unwrap()
-            .contains("looks like the secret")
-    );
+    assert_says(&key_only, Field::AccessKeyId, "looks like the secret");
     assert_eq!(key_only.message(Field::SecretAccessKey), None);
     let secret_only =
         Settings::parse(&form("E2QWRUHEXAMPLE", KEY, KEY, "us-east-1"), &[]).unwrap_err();
-    assert!(
-        secret_only
-            .message(Field::SecretAccessKey)
-            .unwrap()
-            .contains("looks like an access key ID")
+    assert_says(
+        &secret_only,
+        Field::SecretAccessKey,
+        "looks like an access key ID",
     );
     assert!(!format!("{both}{both:?}{key_only}{key_only:?}").contains(SECRET));
 }
@@ -125,12 +111,9 @@ fn a_new_key_needs_its_own_secret() {
         &[&active],
     )
     .unwrap_err();
-    let message = errors.message(Field::SecretAccessKey).unwrap();
-    assert!(
-        message.contains(&format!("the new key {NEW_KEY}")),
-        "{message}"
-    );
-    assert!(message.contains(&format!("belongs to {KEY}")), "{message}");
+    let field = Field::SecretAccessKey;
+    assert_says(&errors, field, &format!("the new key {NEW_KEY}"));
+    assert_says(&errors, field, &format!("belongs to {KEY}"));
 }
 
 #[test]
@@ -158,9 +141,8 @@ fn default_credentials_need_no_key() {
 fn an_arn_from_another_partition_than_the_region_is_noticed() {
     let chinese = "arn:aws-cn:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE";
     let errors = Settings::parse(&form(chinese, KEY, SECRET, "us-east-1"), &[]).unwrap_err();
-    let message = errors.message(Field::Region).unwrap();
-    assert!(message.contains("in AWS China (arn:aws-cn:…)"), "{message}");
-    assert!(message.contains("Choose cn-northwest-1"), "{message}");
+    assert_says(&errors, Field::Region, "in AWS China (arn:aws-cn:…)");
+    assert_says(&errors, Field::Region, "Choose cn-northwest-1");
     Settings::parse(&form(chinese, KEY, SECRET, "cn-north-1"), &[]).unwrap();
     let commercial = "arn:aws:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE";
     assert!(Settings::parse(&form(commercial, KEY, SECRET, "cn-north-1"), &[]).is_err());
