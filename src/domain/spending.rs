@@ -141,11 +141,8 @@ impl Terms {
 /// What a month cost, and will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeterReading {
-    pub site_paths: u64,
-    /// What coalescing and folding saved it.
+    /// What coalescing and folding saved the site.
     pub site_saved: u64,
-    /// Its part of the cost, by its part of the paths.
-    pub site_cost: MicroUsd,
     /// Paths of the access key, of all sites; see [`MonthUsage`].
     pub key_paths: u64,
     pub key_cost: MicroUsd,
@@ -161,16 +158,11 @@ pub struct MeterReading {
 impl MonthUsage {
     /// The meter at `now`, which is within the month.
     pub fn read(&self, prices: &Prices, now: OffsetDateTime) -> MeterReading {
-        let key_cost = prices.cost(0, self.key_paths);
-        let part = u128::from(key_cost.0) * u128::from(self.site_paths)
-            / u128::from(self.key_paths.max(1));
         let projected_paths = projected_paths(self.key_paths, now);
         MeterReading {
-            site_paths: self.site_paths,
             site_saved: self.site_asked.saturating_sub(self.site_paths),
-            site_cost: MicroUsd(u64::try_from(part).unwrap_or(u64::MAX)),
             key_paths: self.key_paths,
-            key_cost,
+            key_cost: prices.cost(0, self.key_paths),
             free_paths: prices.free_paths,
             free_left: prices.free_left(self.key_paths),
             projected_paths,
@@ -334,10 +326,7 @@ mod tests {
         };
         let reading = month.read(&Prices::default(), datetime!(2026-11-16 00:00 UTC));
         assert_eq!(reading.site_saved, 7_500);
-        assert_eq!(
-            (reading.key_cost.0, reading.site_cost.0),
-            (5_000_000, 3_750_000)
-        );
+        assert_eq!(reading.key_cost.0, 5_000_000);
         assert_eq!((reading.free_left, reading.projected_paths), (0, 4_000));
         assert_eq!(reading.projected_cost.to_string(), "15.00");
     }
