@@ -233,11 +233,6 @@ impl TestReport {
         self.step(Step::Credentials).outcome == StepOutcome::Passed
     }
 
-    /// Whether CloudFront is still to be asked whether the invalidation has completed.
-    pub fn is_waiting(&self) -> bool {
-        self.step(Step::Completed).outcome == StepOutcome::Waiting
-    }
-
     /// The form is well-formed, and what there is to say of all other steps.
     fn new(reference: CallerReference, outcome: StepOutcome, cause: &str) -> Self {
         let mut report = Self {
