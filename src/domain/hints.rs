@@ -66,7 +66,8 @@ fn host(given: &str, path: &str) -> Option<String> {
 /// `/blog/*`, which leaves `/blog` as it is and purges more than `/blog/`.
 fn wildcard(path: &str, asked: &Canonical) -> Option<String> {
     let directory = path.strip_suffix("/*").filter(|path| !path.is_empty())?;
-    (!asked.covers(directory)).then(|| {
+    let is_purged = Item::any_covers(&asked.items, directory);
+    (!is_purged).then(|| {
         format!(
             "{path} purges all below {directory}/, but not {directory} itself. If only that page \
              changed, {directory}/ is enough."
@@ -78,17 +79,11 @@ fn wildcard(path: &str, asked: &Canonical) -> Option<String> {
 fn directory(path: &str, asked: &Canonical, known: &KnownPaths) -> Option<String> {
     let below = format!("{path}/");
     let is_page = !path.ends_with(['/', '*']) && path_part(path) == path;
-    (is_page && !asked.covers(&below) && known.beginning_with(&below) > 0).then(|| {
+    let is_purged = Item::any_covers(&asked.items, &below);
+    (is_page && !is_purged && known.beginning_with(&below) > 0).then(|| {
         format!(
             "The site has published pages below {below}. {path} and {below} are two objects to CloudFront: if \
              viewers ask for {below}, publish that, or {below}* for all below it."
         )
     })
-}
-
-impl Canonical {
-    fn covers(&self, path: &str) -> bool {
-        Item::from_canonical(path)
-            .is_ok_and(|path| self.items.iter().any(|item| item.covers(&path)))
-    }
 }

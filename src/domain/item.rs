@@ -60,6 +60,11 @@ impl Item {
         self.wildcard_prefix().is_some()
     }
 
+    /// Whether the page at a path is purged by one of `items`.
+    pub(super) fn any_covers(items: &[Self], path: &str) -> bool {
+        Self::from_canonical(path).is_ok_and(|path| items.iter().any(|item| item.covers(&path)))
+    }
+
     /// Whether all that `other` purges is purged by this item too.
     ///
     /// `/blog/*` covers `/blog/` and `/blog/x?y`, but not `/blog`. `/*` covers tags too: what

@@ -91,14 +91,9 @@ fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String
     let target = location
         .strip_prefix(&publish.address.to_string())
         .unwrap_or(location);
-    let is_here = target.starts_with('/');
-    let was_purged = || {
-        Item::from_canonical(target)
-            .is_ok_and(|target| publish.items.iter().any(|item| item.covers(&target)))
-    };
-    let advice = if !is_here {
+    let advice = if !target.starts_with('/') {
         "The page itself is elsewhere: check the public address in the settings."
-    } else if was_purged() {
+    } else if Item::any_covers(&publish.items, target) {
         "That page was purged too."
     } else if target.trim_end_matches('/') == path.trim_end_matches('/') {
         "The two differ by a slash, are two objects to CloudFront, and only the one that redirects was purged: publish the \
