@@ -169,9 +169,8 @@ impl SecretAccessKey {
         if text.is_empty() {
             return Err(E::Missing);
         }
-        if AccessKeyId::parse(text).is_ok()
-            || AccessKeyId::parse(text) == Err(AccessKeyIdError::Temporary)
-        {
+        let id = AccessKeyId::parse(text);
+        if matches!(id, Ok(_) | Err(AccessKeyIdError::Temporary)) {
             return Err(E::AccessKeyId);
         }
         if text.contains(char::is_whitespace) {

@@ -289,16 +289,12 @@ impl Canonical {
 
     fn gather(&mut self) {
         let everything = Item::everything();
-        let mut asked = self.sources.iter().flat_map(|source| &source.items);
+        let asked = self.sources.iter().flat_map(|source| &source.items);
         self.items = if asked.clone().any(|item| *item == everything) {
             vec![everything]
         } else {
             let mut seen = HashSet::new();
-            asked
-                .by_ref()
-                .filter(|item| seen.insert(*item))
-                .cloned()
-                .collect()
+            asked.filter(|item| seen.insert(*item)).cloned().collect()
         };
     }
 }

@@ -70,16 +70,13 @@ impl Tried {
         ended: OffsetDateTime,
     ) -> Self {
         let took = (ended - began).whole_milliseconds();
-        let (reply, trouble) = match answer {
-            Ok(reply) => (Some(reply), None),
-            Err(trouble) => (None, Some(trouble.to_string())),
-        };
+        let reply = answer.as_ref().ok();
         Self {
             at: began,
             took_ms: u64::try_from(took).unwrap_or_default(),
             status: reply.map(|reply| reply.status),
             body: reply.map(|reply| reply.body.clone()).unwrap_or_default(),
-            trouble,
+            trouble: answer.as_ref().err().map(ToString::to_string),
         }
     }
 }
@@ -131,7 +128,8 @@ pub fn after_delivery(
     answer: &Result<Reply, NoAnswer>,
     now: OffsetDateTime,
 ) -> AfterDelivery {
-    if answer.as_ref().is_ok_and(Reply::is_success) {
+    let reply = answer.as_ref().ok();
+    if reply.is_some_and(Reply::is_success) {
         return AfterDelivery {
             next: Next::Delivered,
             endpoint: EndpointAfter::Works {
@@ -140,7 +138,7 @@ pub fn after_delivery(
         };
     }
     let since = health.failing_since.unwrap_or(now);
-    let is_gone = answer.as_ref().is_ok_and(|reply| reply.status == GONE);
+    let is_gone = reply.is_some_and(|reply| reply.status == GONE);
     if is_gone || now - since >= DEAD_AFTER {
         return AfterDelivery {
             next: Next::GivenUp,
@@ -151,7 +149,7 @@ pub fn after_delivery(
         failures: health.failures.saturating_add(1),
         failing_since: Some(since),
     };
-    let asked = answer.as_ref().ok().and_then(|reply| reply.retry_after);
+    let asked = reply.and_then(|reply| reply.retry_after);
     let asked = asked.unwrap_or_default().min(LONGEST_PAUSE);
     let of_endpoint = pause(health.failures).unwrap_or(LONGEST_PAUSE);
     AfterDelivery {
