@@ -43,12 +43,16 @@ pub struct Waiting {
 impl Waiting {
     /// What these ask for, each item once.
     pub fn asked(waiting: &[Self]) -> Usage {
-        let asked: Cover<'_> = waiting.iter().flat_map(|publish| &publish.items).collect();
+        let need = Self::cover(waiting).need();
         let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
         Usage {
-            files: count(asked.need().files),
-            wildcards: count(asked.need().wildcards),
+            files: count(need.files),
+            wildcards: count(need.wildcards),
         }
+    }
+
+    fn cover(waiting: &[Self]) -> Cover<'_> {
+        waiting.iter().flat_map(|publish| &publish.items).collect()
     }
 }
 
@@ -197,11 +201,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 }
 
 fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
-    let asked: Cover<'_> = input
-        .waiting
-        .iter()
-        .flat_map(|waiting| &waiting.items)
-        .collect();
+    let asked = Waiting::cover(input.waiting);
     let count = asked.need().total();
     let threshold = threshold.max(1) as usize;
     let many = count > threshold;
