@@ -168,35 +168,22 @@ fn only_plain_paths_are_pages_and_not_too_many() {
 
 #[test]
 fn a_public_address_is_a_host() {
-    let read = |text| PublicAddress::parse(text, false).map(|address| address.to_string());
-    assert_eq!(
-        read(" www.example.com "),
-        Ok("https://www.example.com".into())
-    );
-    assert_eq!(
-        read("https://www.example.com:8443/"),
-        Ok("https://www.example.com:8443".into())
-    );
-    assert_eq!(
-        read("https://www.example.com/news"),
-        Err(NotAPublicAddress::MoreThanHost(
-            "https://www.example.com".into()
-        ))
-    );
-    assert_eq!(
-        read("https://me:secret@www.example.com"),
-        Err(NotAPublicAddress::MoreThanHost(
-            "https://www.example.com".into()
-        ))
-    );
-    assert_eq!(
-        read("http://www.example.com"),
-        Err(NotAPublicAddress::NotHttps)
-    );
-    assert_eq!(
-        read("ftp://www.example.com"),
-        Err(NotAPublicAddress::NotAnAddress)
-    );
-    assert_eq!(read("no address"), Err(NotAPublicAddress::NotAnAddress));
+    use NotAPublicAddress as E;
+    let more = E::MoreThanHost("https://www.example.com".into());
+    for (typed, address) in [
+        (" www.example.com ", Ok("https://www.example.com")),
+        (
+            "https://www.example.com:8443/",
+            Ok("https://www.example.com:8443"),
+        ),
+        ("https://www.example.com/news", Err(&more)),
+        ("https://me:secret@www.example.com", Err(&more)),
+        ("http://www.example.com", Err(&E::NotHttps)),
+        ("ftp://www.example.com", Err(&E::NotAnAddress)),
+        ("no address", Err(&E::NotAnAddress)),
+    ] {
+        let read = PublicAddress::parse(typed, false).map(|address| address.to_string());
+        assert_eq!(read.as_deref(), address, "{typed:?}");
+    }
     assert!(PublicAddress::parse("http://127.0.0.1:8080", true).is_ok());
 }
