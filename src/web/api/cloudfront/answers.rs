@@ -28,22 +28,22 @@ pub(super) struct Invalidation {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct InvalidationBatch {
-    pub(super) paths: Paths,
-    pub(super) caller_reference: String,
+struct InvalidationBatch {
+    paths: Paths,
+    caller_reference: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Paths {
-    pub(super) quantity: usize,
-    pub(super) items: Items,
+struct Paths {
+    quantity: usize,
+    items: Items,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Items {
-    pub(super) path: Vec<String>,
+struct Items {
+    path: Vec<String>,
 }
 
 impl Invalidation {
@@ -51,14 +51,21 @@ impl Invalidation {
         id: Uuid,
         status: &'static str,
         created_at: OffsetDateTime,
-        invalidation_batch: InvalidationBatch,
+        caller_reference: String,
+        path: Vec<String>,
     ) -> Self {
         Self {
             xmlns: NAMESPACE,
             id: id.to_string(),
             status,
             create_time: timestamp(created_at),
-            invalidation_batch,
+            invalidation_batch: InvalidationBatch {
+                paths: Paths {
+                    quantity: path.len(),
+                    items: Items { path },
+                },
+                caller_reference,
+            },
         }
     }
 }

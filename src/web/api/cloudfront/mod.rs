@@ -17,10 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use self::answers::{
-    Distribution, Invalidation, InvalidationBatch, InvalidationList, InvalidationSummary, Items,
-    Paths, Summaries,
-};
+use self::answers::{Distribution, Invalidation, InvalidationList, InvalidationSummary, Summaries};
 use self::batch::Batch;
 use self::call::Call;
 use self::fault::Fault;
@@ -101,12 +98,8 @@ pub(crate) async fn create(
         "{}/{version}/distribution/{distribution}/invalidation/{id}",
         state.public
     );
-    let invalidation = Invalidation::new(
-        id,
-        IN_PROGRESS,
-        received_at,
-        batch_of(batch.caller_reference, items),
-    );
+    let reference = batch.caller_reference;
+    let invalidation = Invalidation::new(id, IN_PROGRESS, received_at, reference, items);
     let answer = move || answers::document(&invalidation);
     let document = state.turns.compute(is_much, answer).await?;
     drop(call.turn);
@@ -140,23 +133,9 @@ pub(crate) async fn show(
         PublishState::Failed | PublishState::Unconfirmed => return Err(ended_badly(&publish)),
     };
     let reference = state.store.caller_reference(call.site.id, id).await?;
-    let invalidation = Invalidation::new(
-        id,
-        status,
-        publish.received_at,
-        batch_of(reference.unwrap_or_else(|| id.to_string()), publish.items),
-    );
+    let reference = reference.unwrap_or_else(|| id.to_string());
+    let invalidation = Invalidation::new(id, status, publish.received_at, reference, publish.items);
     Ok(answers::document(&invalidation)?.into_response())
-}
-
-fn batch_of(caller_reference: String, path: Vec<String>) -> InvalidationBatch {
-    InvalidationBatch {
-        paths: Paths {
-            quantity: path.len(),
-            items: Items { path },
-        },
-        caller_reference,
-    }
 }
 
 fn ended_badly(publish: &Publish) -> Fault {
