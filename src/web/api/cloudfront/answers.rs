@@ -1,7 +1,7 @@
 //! What CloudFront answers, in XML.
 
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::IntoResponse;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -12,8 +12,6 @@ use crate::store::Site;
 
 pub(super) const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
 const DECLARATION: &str = "<?xml version=\"1.0\"?>\n";
-const TYPE: (HeaderName, HeaderValue) =
-    (header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -195,9 +193,8 @@ fn timestamp(at: OffsetDateTime) -> String {
 }
 
 /// A whole document.
-pub(super) fn document<T: Serialize>(
-    value: &T,
-) -> Result<impl IntoResponse + use<T>, quick_xml::SeError> {
+pub(super) fn document<T: Serialize>(value: &T) -> Result<Response, quick_xml::SeError> {
     let body = quick_xml::se::to_string(value)?;
-    Ok(([TYPE], format!("{DECLARATION}{body}")))
+    let content_type = [(header::CONTENT_TYPE, "text/xml")];
+    Ok((content_type, format!("{DECLARATION}{body}")).into_response())
 }

@@ -179,7 +179,7 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         parts.headers.insert(REQUEST_ID, value);
     }
-    let (of_document, body) = document.into_response().into_parts();
+    let (of_document, body) = document.into_parts();
     parts.headers.extend(of_document.headers);
     Response::from_parts(parts, body)
 }

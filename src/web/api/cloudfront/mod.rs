@@ -52,7 +52,7 @@ pub(crate) fn fault_message(response: &Response) -> Option<String> {
 /// `GET /{date}/distribution/{id}`: as much as is known here, which is what s3deploy needs.
 pub(crate) async fn distribution(call: Call) -> Result<Response, Fault> {
     let distribution = Distribution::of(&call.site, call.distribution);
-    Ok(answers::document(&distribution)?.into_response())
+    Ok(answers::document(&distribution)?)
 }
 
 /// `POST /{date}/distribution/{id}/invalidation`.
@@ -101,13 +101,13 @@ pub(crate) async fn create(
     let reference = batch.caller_reference;
     let invalidation = Invalidation::new(id, IN_PROGRESS, received_at, reference, items);
     let answer = move || answers::document(&invalidation);
-    let document = state.turns.compute(is_much, answer).await?;
+    let mut document = state.turns.compute(is_much, answer).await?;
     drop(call.turn);
-    let mut response = (StatusCode::CREATED, document).into_response();
+    *document.status_mut() = StatusCode::CREATED;
     if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
+        document.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    Ok(document)
 }
 
 /// `GET /{date}/distribution/{id}/invalidation/{invalidation}`.
@@ -135,7 +135,7 @@ pub(crate) async fn show(
     let reference = state.store.caller_reference(call.site.id, id).await?;
     let reference = reference.unwrap_or_else(|| id.to_string());
     let invalidation = Invalidation::new(id, status, publish.received_at, reference, publish.items);
-    Ok(answers::document(&invalidation)?.into_response())
+    Ok(answers::document(&invalidation)?)
 }
 
 fn ended_badly(publish: &Publish) -> Fault {
@@ -220,5 +220,5 @@ pub(crate) async fn list(
             invalidation_summary: summaries,
         },
     };
-    Ok(answers::document(&list)?.into_response())
+    Ok(answers::document(&list)?)
 }
