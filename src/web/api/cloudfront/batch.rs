@@ -196,7 +196,7 @@ fn is_ours(namespace: &ResolveResult<'_>) -> bool {
             .into_inner()
             .strip_prefix("http://cloudfront.amazonaws.com/doc/")
             .and_then(|rest| rest.strip_suffix('/'))
-            .is_some_and(super::version::is_version),
+            .is_some_and(super::is_version),
         ResolveResult::Unknown(_) => false,
     }
 }

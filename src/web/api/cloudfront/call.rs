@@ -76,7 +76,7 @@ async fn distribution(parts: &mut Parts, state: &AppState) -> Result<String, Fau
             .find_map(|(name, value)| (name == wanted).then(|| value.to_owned()))
     };
     param("date")
-        .filter(|version| super::version::is_version(version))
+        .filter(|version| super::is_version(version))
         .and_then(|_| param("id"))
         .ok_or_else(Fault::not_served)
 }

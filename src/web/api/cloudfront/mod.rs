@@ -6,7 +6,6 @@ mod batch;
 mod call;
 mod fault;
 mod signature;
-mod version;
 
 use std::sync::Arc;
 
@@ -22,7 +21,6 @@ use self::batch::Batch;
 use self::call::Call;
 use self::fault::Fault;
 pub(crate) use self::fault::{finish, refused_proof};
-pub(crate) use self::version::is_call;
 use crate::domain::{PublishState, Publisher, canonicalize};
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
 use crate::web::api::publishes::accept;
@@ -32,6 +30,22 @@ use crate::web::state::AppState;
 /// The most summaries in one answer, and how many there are unless asked: as at CloudFront.
 const MOST_LISTED: u16 = 100;
 const IN_PROGRESS: &str = "InProgress";
+
+/// Whether `path`, without the prefix of `PUBLIC_URL`, is one of CloudFront's: its version comes
+/// first.
+pub(crate) fn is_call(path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    segments.next().is_some_and(is_version) && segments.next().is_some()
+}
+
+/// A version of the API is a date.
+fn is_version(segment: &str) -> bool {
+    segment.len() == "2020-05-31".len()
+        && segment.bytes().enumerate().all(|(i, byte)| match i {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+}
 
 /// An error of the edge, as CloudFront would answer.
 pub(crate) fn refuse(error: &Error) -> Response {
