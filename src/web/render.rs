@@ -7,7 +7,7 @@ use askama::Template as _;
 use axum::response::{Html, IntoResponse as _, Response};
 
 use crate::web::api::asked::Asked;
-use crate::web::api::cloudfront;
+use crate::web::api::cloudfront::{self, Fault};
 use crate::web::http::error::Error;
 use crate::web::http::problem::Problem;
 use crate::web::pages::auth::session;
@@ -22,15 +22,15 @@ pub(crate) async fn render(state: &AppState, asked: Asked, mut response: Respons
     let error = response.extensions_mut().remove::<Arc<Error>>();
     let unproved = match &error {
         Some(error) => error.refused_proof(),
-        None => cloudfront::refused_proof(&response),
+        None => Fault::of(&response).and_then(Fault::refused_proof),
     };
     if let Some((proof, why)) = unproved {
         let (from, path) = (asked.client.0, asked.path(state));
         tracing::warn!(%from, path, proof, "a proof was refused: {why}");
         state.metrics.proof_refused(proof);
     }
-    if asked.is_of_cloudfront || cloudfront::has_fault(&response) {
-        let refused = error.map(|error| cloudfront::refuse(&error));
+    if asked.is_of_cloudfront || Fault::of(&response).is_some() {
+        let refused = error.map(|error| Fault::from(&*error).into_response());
         return cloudfront::finish(refused.unwrap_or(response), &state.clock);
     }
     let Some(error) = error else {

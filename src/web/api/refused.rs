@@ -1,11 +1,10 @@
 //! Notes the calls of publishers that are refused, as far as it is known whose they are.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::response::Response;
 
-use super::cloudfront;
+use super::cloudfront::Fault;
 use crate::store::{Endpoint, RefusedCall, SiteId};
 use crate::web::api::asked::Asked;
 use crate::web::http::error::Error;
@@ -52,9 +51,9 @@ fn named_site(state: &AppState, endpoint: Endpoint, path: &str) -> Option<SiteId
 }
 
 /// What the caller is told, and what is wrong with the first bad item.
-fn why(response: &Response) -> (Cow<'static, str>, Option<String>) {
-    if let Some(message) = cloudfront::fault_message(response) {
-        return (message.into(), None);
+fn why(response: &Response) -> (String, Option<String>) {
+    if let Some(fault) = Fault::of(response) {
+        return (fault.to_string(), None);
     }
     match response.extensions().get::<Arc<Error>>() {
         Some(error) => {
@@ -63,16 +62,12 @@ fn why(response: &Response) -> (Cow<'static, str>, Option<String>) {
                 _ => None,
             };
             let item = first.map(|item| format!("{}: {}", item.pointer, item.detail));
-            (error.to_string().into(), item)
+            (error.to_string(), item)
         }
-        None => (
-            response
-                .status()
-                .canonical_reason()
-                .unwrap_or_default()
-                .into(),
-            None,
-        ),
+        None => {
+            let reason = response.status().canonical_reason();
+            (reason.unwrap_or_default().to_owned(), None)
+        }
     }
 }
 

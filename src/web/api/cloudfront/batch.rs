@@ -234,7 +234,7 @@ mod tests {
 <InvalidationBatch><Paths><Quantity>2</Quantity><Items><Path>https://www.example.com/a?x=1&amp;y=2</Path><Path>/*</Path></Items></Paths><CallerReference>SkyCMS-20261125-1</CallerReference></InvalidationBatch>"#;
 
     fn code(body: &str) -> &'static str {
-        Batch::read(body.as_bytes()).unwrap_err().code()
+        Batch::read(body.as_bytes()).unwrap_err().code
     }
 
     #[test]

@@ -20,11 +20,15 @@ const EXCERPT: usize = 200;
 #[error("{code}: {message}")]
 pub(crate) struct Fault {
     status: StatusCode,
-    code: &'static str,
+    pub(super) code: &'static str,
     message: String,
 }
 
 impl Fault {
+    /// The fault of an answer that [`finish`] has not written yet.
+    pub(crate) fn of(response: &Response) -> Option<&Self> {
+        response.extensions().get::<Arc<Self>>().map(AsRef::as_ref)
+    }
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -104,21 +108,17 @@ impl Fault {
         })
     }
 
-    /// The kind of proof that was refused, as it is counted.
-    fn refused_proof(&self) -> Option<&'static str> {
-        Some(match self.code {
+    /// The kind of proof that was refused, as it is counted, and why; none: no proof was.
+    pub(crate) fn refused_proof(&self) -> Option<(&'static str, &'static str)> {
+        let proof = match self.code {
             "MissingAuthenticationToken" => "none",
             "IncompleteSignature" | "RequestExpired" => "signature_headers",
             "SignatureDoesNotMatch" => "signature",
             "InvalidClientTokenId" => "key_pair",
             "AccessDenied" => "foreign_token",
             _ => return None,
-        })
-    }
-
-    #[cfg(test)]
-    pub(super) const fn code(&self) -> &'static str {
-        self.code
+        };
+        Some((proof, self.code))
     }
 }
 
@@ -137,12 +137,6 @@ impl IntoResponse for Fault {
         response.extensions_mut().insert(Arc::new(self));
         response
     }
-}
-
-/// The proof that a call lacks, if that is why it was refused, and why.
-pub(crate) fn refused_proof(response: &Response) -> Option<(&'static str, &'static str)> {
-    let fault = response.extensions().get::<Arc<Fault>>()?;
-    Some((fault.refused_proof()?, fault.code))
 }
 
 /// Writes the envelope of a fault, with the number by which the log has it too.

@@ -12,15 +12,14 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use self::answers::{Distribution, Invalidation, InvalidationList, InvalidationSummary, Summaries};
 use self::batch::Batch;
 use self::call::Call;
-use self::fault::Fault;
-pub(crate) use self::fault::{finish, refused_proof};
+pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{PublishState, Publisher, canonicalize};
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
 use crate::web::api::publishes::accept;
@@ -45,22 +44,6 @@ fn is_version(segment: &str) -> bool {
             4 | 7 => byte == b'-',
             _ => byte.is_ascii_digit(),
         })
-}
-
-/// An error of the edge, as CloudFront would answer.
-pub(crate) fn refuse(error: &Error) -> Response {
-    Fault::from(error).into_response()
-}
-
-/// Whether an answer is a fault, which [`finish`] has not written yet.
-pub(crate) fn has_fault(response: &Response) -> bool {
-    response.extensions().get::<Arc<Fault>>().is_some()
-}
-
-/// What a fault says that [`finish`] has not written yet.
-pub(crate) fn fault_message(response: &Response) -> Option<String> {
-    let fault = response.extensions().get::<Arc<Fault>>()?;
-    Some(fault.to_string())
 }
 
 /// `GET /{date}/distribution/{id}`: as much as is known here, which is what s3deploy needs.
