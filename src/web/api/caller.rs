@@ -224,7 +224,11 @@ fn bearing(
 
 fn must_be_json(headers: &HeaderMap) -> Result<()> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if !is_json(headers) {
+    let mut content_type = text(header::CONTENT_TYPE).unwrap_or_default().split(';');
+    let kind = content_type.next().unwrap_or_default().trim();
+    let is_json = kind.eq_ignore_ascii_case("application/json")
+        || (kind.starts_with("application/") && kind.ends_with("+json"));
+    if !is_json {
         return Err(Error::NotJson);
     }
     if let Some(encoding) = text(header::CONTENT_ENCODING)
@@ -232,11 +236,7 @@ fn must_be_json(headers: &HeaderMap) -> Result<()> {
     {
         return Err(Error::Encoded(format!("Content-Encoding: {encoding}")));
     }
-    let parameters = text(header::CONTENT_TYPE)
-        .unwrap_or_default()
-        .split(';')
-        .skip(1);
-    let mut charsets = parameters.filter_map(|parameter| {
+    let mut charsets = content_type.filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let is_charset = name.trim().eq_ignore_ascii_case("charset");
         is_charset.then(|| value.trim().trim_matches('"'))
@@ -251,18 +251,6 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .map(str::trim)
-        .is_some_and(|kind| {
-            kind.eq_ignore_ascii_case("application/json")
-                || (kind.starts_with("application/") && kind.ends_with("+json"))
-        })
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
