@@ -19,7 +19,6 @@ use crate::web::state::AppState;
 use crate::web::turns::{MUCH, Place};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;
 
@@ -269,9 +268,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 
 /// The caller's trace. What makes no sense is ignored, as the recommendation says; so are several.
 fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
-    let mut given = headers.get_all(TRACEPARENT).iter();
-    match (given.next(), given.next()) {
-        (Some(one), None) => TraceParent::parse(one.to_str().ok()?.trim()),
+    TraceParent::parse(one(headers, "traceparent")?.trim())
+}
+
+/// A header that may be there once.
+pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
         _ => None,
     }
 }

@@ -19,6 +19,7 @@ use url::form_urlencoded;
 
 use super::fault::Fault;
 use crate::domain::KeyPair;
+use crate::web::api::caller::one;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "cloudfront";
@@ -281,15 +282,6 @@ impl Fault {
             "The access key ID is not that of a key pair of this service. Key pairs are made under Settings → CDN; \
              those of AWS are not known here",
         )
-    }
-}
-
-/// A header that may be there once.
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok(),
-        _ => None,
     }
 }
 
