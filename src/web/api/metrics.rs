@@ -13,13 +13,12 @@ use secrecy::ExposeSecret as _;
 use crate::metrics::CONTENT_TYPE;
 use crate::web::api::caller::{bearer, sha256};
 use crate::web::api::openapi::{OPERATIONS, OfMetrics};
+use crate::web::http::client::OF_PROXIES;
 use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 
 /// How long the database may take. A scrape is worth more without what it tells than too late.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// What proxies add: behind one, the peer is not the caller.
-const OF_PROXIES: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 /// What operators watch
 ///
@@ -67,6 +66,7 @@ fn holds(headers: &HeaderMap, token: &str) -> bool {
     })
 }
 
+/// Behind a proxy, the peer is not the caller.
 fn is_local(peer: Option<Extension<ConnectInfo<SocketAddr>>>, headers: &HeaderMap) -> bool {
     peer.is_some_and(|Extension(ConnectInfo(peer))| peer.ip().to_canonical().is_loopback())
         && !OF_PROXIES.iter().any(|name| headers.contains_key(*name))

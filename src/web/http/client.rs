@@ -6,13 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderName, header};
+use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 use crate::web::state::AppState;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// What proxies add. Only the first of them is ever believed; the others tell of a proxy as well.
+pub(crate) const OF_PROXIES: [&str; 3] = [X_FORWARDED_FOR, "forwarded", "x-real-ip"];
 
 /// The address of whoever made a request.
 #[derive(Clone, Copy, Debug)]
@@ -58,11 +59,7 @@ fn unbelieved(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Ip
         IpAddr::V6(address) => address.is_unique_local() || address.is_loopback(),
     };
     let is_believed = trusted.iter().any(|network| network.contains(&peer));
-    // Only the first of them would be believed; the others tell of a proxy as well.
-    let headers_of_proxies = [X_FORWARDED_FOR, header::FORWARDED, X_REAL_IP];
-    let forwards = headers_of_proxies
-        .iter()
-        .any(|name| headers.contains_key(name));
+    let forwards = OF_PROXIES.iter().any(|name| headers.contains_key(*name));
     let is_proxy = forwards && (is_near || trusted.is_empty());
     (is_proxy && !is_believed).then_some(peer)
 }
