@@ -97,47 +97,29 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn seen(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append("x-forwarded-for", value.parse().expect("a header"));
-        }
-        let trusted: Vec<IpNet> = trusted
-            .iter()
-            .map(|n| n.parse().expect("a network"))
-            .collect();
-        client(peer.parse().expect("an address"), &headers, &trusted).to_string()
-    }
-
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let proxies = ["10.0.0.0/8", "fd00::/8"];
-        assert_eq!(
-            seen("203.0.113.9", &["198.51.100.1"], &proxies),
-            "203.0.113.9"
-        );
-        assert_eq!(seen("10.0.0.1", &["198.51.100.1"], &[]), "10.0.0.1");
-        assert_eq!(
-            seen("10.0.0.1", &["198.51.100.1"], &proxies),
-            "198.51.100.1"
-        );
-        assert_eq!(
-            seen("10.0.0.1", &["1.2.3.4, 198.51.100.1, 10.9.9.9"], &proxies),
-            "198.51.100.1"
-        );
-        assert_eq!(
-            seen("10.0.0.1", &["1.2.3.4", "198.51.100.1"], &proxies),
-            "198.51.100.1"
-        );
-        assert_eq!(
-            seen("::ffff:10.0.0.1", &["198.51.100.1:4711"], &proxies),
-            "198.51.100.1"
-        );
-        assert_eq!(
-            seen("fd00::1", &["[2001:db8::7]:443"], &proxies),
-            "2001:db8::7"
-        );
-        assert_eq!(seen("10.0.0.1", &["nonsense"], &proxies), "10.0.0.1");
-        assert_eq!(seen("10.0.0.1", &[], &proxies), "10.0.0.1");
+        let proxies = ["10.0.0.0/8", "fd00::/8"].map(|n| n.parse::<IpNet>().expect("a network"));
+        let far = "198.51.100.1";
+        let seen = |peer: &str, forwarded: &[&str], trusted: &[IpNet]| {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append(X_FORWARDED_FOR, value.parse().expect("a header"));
+            }
+            client(peer.parse().expect("an address"), &headers, trusted).to_string()
+        };
+        assert_eq!(seen("10.0.0.1", &[far], &[]), "10.0.0.1");
+        for (peer, forwarded, expected) in [
+            ("203.0.113.9", vec![far], "203.0.113.9"),
+            ("10.0.0.1", vec![far], far),
+            ("10.0.0.1", vec!["1.2.3.4, 198.51.100.1, 10.9.9.9"], far),
+            ("10.0.0.1", vec!["1.2.3.4", far], far),
+            ("::ffff:10.0.0.1", vec!["198.51.100.1:4711"], far),
+            ("fd00::1", vec!["[2001:db8::7]:443"], "2001:db8::7"),
+            ("10.0.0.1", vec!["nonsense"], "10.0.0.1"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+        ] {
+            assert_eq!(seen(peer, &forwarded, &proxies), expected, "{forwarded:?}");
+        }
     }
 }
