@@ -177,25 +177,11 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
 }
 
 fn get<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler: H) -> Route {
-    Route {
-        method: Method::GET,
-        path: path.to_owned(),
-        access,
-        largest_form: LARGEST_FORM,
-        handler: routing::get(handler),
-        operation: None,
-    }
+    Route::new(Method::GET, path, access, routing::get(handler))
 }
 
 fn post<H: Handler<T, AppState>, T: 'static>(path: &str, access: Access, handler: H) -> Route {
-    Route {
-        method: Method::POST,
-        path: path.to_owned(),
-        access,
-        largest_form: LARGEST_FORM,
-        handler: routing::post(handler),
-        operation: None,
-    }
+    Route::new(Method::POST, path, access, routing::post(handler))
 }
 
 /// A route for programs: its method and its path are those of its description.
@@ -204,16 +190,23 @@ fn described(access: Access, route: UtoipaMethodRouter<AppState>) -> Route {
     let operation = Operation { schemas, paths };
     let (method, path) = operation.address();
     Route {
-        method,
-        path,
-        access,
-        largest_form: LARGEST_FORM,
-        handler,
         operation: Some(operation),
+        ..Route::new(method, &path, access, handler)
     }
 }
 
 impl Route {
+    fn new(method: Method, path: &str, access: Access, handler: MethodRouter<AppState>) -> Self {
+        Self {
+            method,
+            path: path.to_owned(),
+            access,
+            largest_form: LARGEST_FORM,
+            handler,
+            operation: None,
+        }
+    }
+
     fn of_paths(mut self) -> Self {
         self.largest_form = LARGEST_FORM_OF_PATHS;
         self
