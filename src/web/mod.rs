@@ -16,7 +16,6 @@ mod skycms;
 mod state;
 mod turns;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +27,7 @@ pub(crate) use self::pages::auth::session::fresh;
 pub use self::pages::{views, words};
 pub use self::places::Places;
 pub use self::recent_days::RecentDays;
-pub use self::routes::{Access, Route, routes};
+pub use self::routes::{Access, Route, router, routes};
 pub use self::skycms::{NoClient, SkyCms};
 pub use self::state::{AppState, Shared};
 pub use self::turns::Turns;
@@ -36,18 +35,13 @@ pub use self::turns::Turns;
 /// Connections at once of those who watch the service.
 const OPERATORS: usize = 64;
 
-/// All routes and what is around them.
-pub fn router(state: &AppState) -> Router {
-    routes::mount(state)
-}
-
 /// Serves what operators ask until `stop`, on a listener of its own.
 pub async fn serve_operations(listener: TcpListener, state: AppState, stop: CancellationToken) {
     let options = ServeOptions {
         connections: OPERATORS,
         ..state.serve
     };
-    let router = routes::mount_operations(&state);
+    let router = routes::operations(&state);
     http::serve::serve(listener, router, options, stop).await;
 }
 

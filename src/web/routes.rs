@@ -247,7 +247,7 @@ impl Route {
 
 /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix
 /// or leave it.
-pub(crate) fn mount(state: &AppState) -> Router {
+pub fn router(state: &AppState) -> Router {
     let mounted = mounted(state, |_| true);
     let prefix = &state.public.prefix;
     let mounted = if prefix.is_empty() {
@@ -270,7 +270,7 @@ pub(crate) fn mount(state: &AppState) -> Router {
 const OPERATIONS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
 /// The same, on a listener of its own: it answers however crowded the other one is.
-pub(crate) fn mount_operations(state: &AppState) -> Router {
+pub(crate) fn operations(state: &AppState) -> Router {
     around(mounted(state, |path| OPERATIONS.contains(&path)), state)
 }
 
