@@ -91,25 +91,13 @@ pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Resul
                 .add_key_pair(site, clock.id(), name, pair, false, now)
                 .await?;
         }
-        match &config.publish_token {
-            Some(token) => {
-                store
-                    .add_token(site, clock.id(), "PUBLISH_TOKEN", token, false, now)
-                    .await?;
-            }
-            None => {
-                store
-                    .add_token(
-                        site,
-                        clock.id(),
-                        "First token",
-                        &fresh_token(clock),
-                        true,
-                        now,
-                    )
-                    .await?;
-            }
-        }
+        let (name, token, reveal_once) = match &config.publish_token {
+            Some(token) => ("PUBLISH_TOKEN", token.clone(), false),
+            None => ("First token", fresh_token(clock), true),
+        };
+        store
+            .add_token(site, clock.id(), name, &token, reveal_once, now)
+            .await?;
     }
     let settings = config
         .cloudfront
