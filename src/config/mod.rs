@@ -46,7 +46,8 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -139,16 +140,9 @@ impl Config {
             allow_private_targets: vars.flag("ALLOW_PRIVATE_TARGETS")?.unwrap_or(false),
             metrics_token: vars.unguessable("METRICS_TOKEN", 16..=256)?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),
-            log_format: match vars.text("LOG_FORMAT")?.as_deref() {
-                None | Some("text") => LogFormat::Text,
-                Some("json") => LogFormat::Json,
-                Some(other) => {
-                    return Err(error(
-                        "LOG_FORMAT",
-                        format!("`{other}` is not a format; use `text` or `json`"),
-                    ));
-                }
-            },
+            log_format: vars
+                .parse("LOG_FORMAT", "a format; use `text` or `json`")?
+                .unwrap_or_default(),
             log_filter: vars.text("RUST_LOG")?,
         };
         if config.database_url.is_some() && config.encryption_keys.is_empty() {
