@@ -50,8 +50,8 @@ impl AccessConfig {
             key_pair: key_pair(vars)?,
             embed_secret: vars.unguessable("EMBED_JWT_SECRET", EMBED_SECRET_LENGTHS)?,
             skycms: SkyCmsConfig::read(vars)?,
-            embed_origins: list(vars, "EMBED_ORIGINS", origin)?,
-            trusted_proxies: list(vars, "TRUSTED_PROXIES", network)?,
+            embed_origins: vars.list("EMBED_ORIGINS", origin)?,
+            trusted_proxies: vars.list("TRUSTED_PROXIES", network)?,
         })
     }
 }
@@ -78,20 +78,6 @@ fn key_pair(vars: &Variables<'_>) -> Result<Option<NewKeyPair>, ConfigError> {
                 error(variable, problem.to_string())
             }),
     }
-}
-
-/// A variable with several values, comma-separated.
-fn list<T>(
-    vars: &Variables<'_>,
-    name: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, ConfigError> {
-    let text = vars.text(name)?.unwrap_or_default();
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(|part| parse(part).map_err(|problem| error(name, problem)))
-        .collect()
 }
 
 fn origin(text: &str) -> Result<String, String> {

@@ -25,7 +25,7 @@ pub use public_url::PublicUrl;
 pub use serve::ServeOptions;
 pub use skycms::SkyCmsConfig;
 
-use self::variables::{Variables, encryption_keys, public_url};
+use self::variables::{Variables, encryption_keys, grant, public_url};
 use crate::domain::{DistributionId, Limits, SettingsForm};
 
 /// What is wrong with which variable, in one line.
@@ -133,11 +133,11 @@ impl Config {
             publish_token: vars.unguessable("PUBLISH_TOKEN", 16..=256)?,
             access: AccessConfig::read(&vars)?,
             cloudfront: vars.cloudfront()?,
-            default_credentials_for: vars.grants("AWS_DEFAULT_CREDENTIALS_FOR")?,
+            default_credentials_for: vars.list("AWS_DEFAULT_CREDENTIALS_FOR", grant)?,
             cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
             serve: vars.serve()?,
-            allow_private_targets: vars.flag("ALLOW_PRIVATE_TARGETS")?.unwrap_or(false),
+            allow_private_targets: vars.flag("ALLOW_PRIVATE_TARGETS")?,
             metrics_token: vars.unguessable("METRICS_TOKEN", 16..=256)?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),
             log_format: vars
@@ -156,10 +156,7 @@ impl Config {
             .public_url
             .as_ref()
             .is_some_and(|url| url.scheme() == "https");
-        if !config.listen_addr.ip().is_loopback()
-            && !https
-            && !vars.flag("ALLOW_INSECURE_HTTP")?.unwrap_or(false)
-        {
+        if !config.listen_addr.ip().is_loopback() && !https && !vars.flag("ALLOW_INSECURE_HTTP")? {
             return Err(error(
                 "LISTEN_ADDR",
                 format!(

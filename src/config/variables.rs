@@ -125,8 +125,9 @@ impl Variables<'_> {
         Ok(url)
     }
 
-    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
-        self.parse(name, "`true` or `false`")
+    /// Not set, it is false.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, ConfigError> {
+        Ok(self.parse(name, "`true` or `false`")?.unwrap_or(false))
     }
 
     pub(super) fn positive<T: FromStr + PartialOrd + Default>(
@@ -147,21 +148,17 @@ impl Variables<'_> {
         }
     }
 
-    /// Sites with a distribution each, comma-separated: `shop=E2QWRUHAPOMQZL`.
-    pub(super) fn grants(&self, name: &str) -> Result<Vec<(String, DistributionId)>, ConfigError> {
+    /// A variable with several values, comma-separated.
+    pub(super) fn list<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, ConfigError> {
         let text = self.text(name)?.unwrap_or_default();
         text.split(',')
             .map(str::trim)
             .filter(|part| !part.is_empty())
-            .map(|part| {
-                let grant = part.split_once('=').and_then(|(site, distribution)| {
-                    let site: SiteName = site.trim().parse().ok()?;
-                    let distribution = DistributionId::recognise(distribution).ok()?;
-                    Some((site.as_str().to_owned(), distribution.id))
-                });
-                let wanted = "is not a site and a distribution such as shop=E2QWRUHAPOMQZL";
-                grant.ok_or_else(|| error(name, format!("`{part}` {wanted}")))
-            })
+            .map(|part| parse(part).map_err(|problem| error(name, problem)))
             .collect()
     }
 
@@ -203,6 +200,17 @@ pub(super) fn public_url(text: &str) -> Result<Url, String> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// Reads a site with its distribution.
+pub(super) fn grant(text: &str) -> Result<(String, DistributionId), String> {
+    let grant = text.split_once('=').and_then(|(site, distribution)| {
+        let site: SiteName = site.trim().parse().ok()?;
+        let distribution = DistributionId::recognise(distribution).ok()?;
+        Some((site.as_str().to_owned(), distribution.id))
+    });
+    let wanted = "is not a site and a distribution such as shop=E2QWRUHAPOMQZL";
+    grant.ok_or_else(|| format!("`{text}` {wanted}"))
 }
 
 /// Reads keys, separated by commas.
