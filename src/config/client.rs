@@ -24,12 +24,9 @@ impl ClientConfig {
     /// # Errors
     /// The first variable with a bad value, with what is wrong with it.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::read(&Variables {
+        let vars = Variables {
             lookup: &|name| std::env::var_os(name),
-        })
-    }
-
-    fn read(vars: &Variables<'_>) -> Result<Self, ConfigError> {
+        };
         let url = vars
             .text("SKYCMS_CDN_URL")?
             .unwrap_or_else(|| DEFAULT_URL.into());
