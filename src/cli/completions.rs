@@ -11,7 +11,6 @@ Examples:
   skycms-cdn completions zsh > \"${fpath[1]}/_skycms-cdn\"
   skycms-cdn completions fish > ~/.config/fish/completions/skycms-cdn.fish";
 
-/// Print a completion script for a shell
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Completions {

@@ -25,7 +25,6 @@ Examples:
 Give the pair to the sender, and the address of this service as AWS_ENDPOINT_URL_CLOUDFRONT. A running service sees each
 change at once.";
 
-/// List, create, rotate and revoke key pairs of the CloudFront-compatible endpoint
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Keys {

@@ -17,7 +17,6 @@ Examples:
 
 It works in small steps, so that publishes hardly notice. What has not ended stays, however old.";
 
-/// Delete publishes and invalidations that ended long ago
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Prune {

@@ -33,7 +33,6 @@ Environment:
   SKYCMS_CDN_URL   where the service is [default: http://127.0.0.1:8080]
   PUBLISH_TOKEN    a publish token of the site, or PUBLISH_TOKEN_FILE, a file that holds it";
 
-/// Publish paths, tags or everything through a running service
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Publish {

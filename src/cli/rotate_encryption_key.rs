@@ -14,7 +14,6 @@ Example, in three steps:
   skycms-cdn rotate-encryption-key     once, with the same variables
   ENCRYPTION_KEY=\"$new\"                on every replica, and restart them";
 
-/// Seal every stored secret again with the first key of ENCRYPTION_KEY
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RotateEncryptionKey {

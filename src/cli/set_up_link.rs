@@ -12,7 +12,6 @@ const EXAMPLES: &str = "\
 Example:
   skycms-cdn set-up-link     # prints https://editor.example.com/cdn/set-up?token=…";
 
-/// Print a link that sets a new password of `admin`, once, within an hour
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SetUpLink {}

@@ -25,7 +25,6 @@ Examples:
 Its settings are entered under Sites, or with `skycms-cdn import-skycms --site shop-de`. A running service sees each
 change at once.";
 
-/// List, create, rename and remove sites
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sites {

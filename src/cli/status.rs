@@ -20,7 +20,6 @@ Exit status: 0 completed, or under way; 1 failed, unconfirmed, or with --wait no
 2 wrong use, or no such publish.
 SKYCMS_CDN_URL and PUBLISH_TOKEN are read as by `skycms-cdn publish`.";
 
-/// Tell how far a publish is
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Status {

@@ -30,7 +30,6 @@ key, distribution and permission to ask are right.";
 /// An invalidation that CloudFront never made: its ids are random.
 const NO_INVALIDATION: &str = "I0SKYCMS0CHECK";
 
-/// Check configuration, database, keys and AWS, and say how to fix what is wrong
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Check {

@@ -41,7 +41,6 @@ draft, and what was in force stays in force.
 
 Exit status: 0 imported, 1 kept as a draft or not done, 2 wrong use, or a row that cannot be imported.";
 
-/// Import the CloudFront settings of SkyCMS
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ImportSkycms {
