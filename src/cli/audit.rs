@@ -9,7 +9,7 @@ pub(super) async fn write(
     store: &Store,
     clock: &Clock,
     action: AuditAction,
-    site: Option<SiteId>,
+    site: SiteId,
     detail: impl Into<String>,
 ) -> Result<(), StoreError> {
     let actor = Actor {
@@ -17,5 +17,6 @@ pub(super) async fn write(
         source: None,
         from: "this machine",
     };
-    audit::record(store, clock, actor, action, site, Some(detail.into())).await
+    let (site, detail) = (Some(site), Some(detail.into()));
+    audit::record(store, clock, actor, action, site, detail).await
 }

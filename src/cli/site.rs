@@ -96,7 +96,7 @@ impl SiteCommand {
     async fn run(self, config: &Config, store: &Store) -> Result<(), CliError> {
         let clock = Clock::system();
         let record = async |action, site, detail: &str| {
-            audit::write(store, &clock, action, Some(site), detail).await
+            audit::write(store, &clock, action, site, detail).await
         };
         match self {
             Self::List { json } => list(store, json).await,
