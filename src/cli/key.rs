@@ -74,7 +74,7 @@ impl Keys {
             audit::write(store, clock, action, site, detail).await
         };
         match self.command {
-            KeyCommand::List { json } => list(store, site, json).await,
+            KeyCommand::List { json } => list(store, site, json).await?,
             KeyCommand::Create { name, home } => {
                 let pair = fresh_key_pair(clock);
                 store
@@ -83,7 +83,6 @@ impl Keys {
                 let detail = format!("{}, {name}", pair.access_key_id);
                 record(AuditAction::CreatedKeyPair, &detail).await?;
                 print(&pair);
-                Ok(())
             }
             KeyCommand::Rotate { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
@@ -96,16 +95,15 @@ impl Keys {
                     access_key_id,
                     secret,
                 });
-                Ok(())
             }
             KeyCommand::Revoke { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 store.revoke_key_pair(site, known.id).await?;
                 record(AuditAction::RevokedKeyPair, &access_key_id).await?;
                 say(format_args!("{access_key_id} was revoked."));
-                Ok(())
             }
         }
+        Ok(())
     }
 }
 

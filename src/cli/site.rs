@@ -99,7 +99,7 @@ impl SiteCommand {
             audit::write(store, &clock, action, site, detail).await
         };
         match self {
-            Self::List { json } => list(store, json).await,
+            Self::List { json } => list(store, json).await?,
             Self::Create { name } => {
                 let new = sites::create(store, &clock, &name).await?;
                 record(AuditAction::CreatedSite, new.id, name.as_str()).await?;
@@ -110,7 +110,6 @@ impl SiteCommand {
                     ));
                     say(token.expose_secret());
                 }
-                Ok(())
             }
             Self::Rename { name, new_name } => {
                 let site = sites::rename(store, &name, &new_name).await?;
@@ -119,7 +118,6 @@ impl SiteCommand {
                 say(format_args!(
                     "{name} is called {new_name} now. Publishing to {name} is answered 404; tokens and secrets stay as they are."
                 ));
-                Ok(())
             }
             Self::AllowDefaultCredentials { name, distribution } => {
                 let (site, distribution) = named(store, &name, &distribution).await?;
@@ -130,7 +128,6 @@ impl SiteCommand {
                 say(format_args!(
                     "{name} may use the AWS default credentials for {distribution}."
                 ));
-                Ok(())
             }
             Self::ForbidDefaultCredentials { name, distribution } => {
                 let (site, distribution) = named(store, &name, &distribution).await?;
@@ -146,7 +143,6 @@ impl SiteCommand {
                 say(format_args!(
                     "{name} can no longer use the AWS default credentials for {distribution}."
                 ));
-                Ok(())
             }
             Self::Remove { name, yes } => {
                 if !yes {
@@ -161,9 +157,9 @@ impl SiteCommand {
                     "{name} is removed; its history goes in small steps."
                 ));
                 janitor::sweep(store, &clock, config.history_days).await?;
-                Ok(())
             }
         }
+        Ok(())
     }
 }
 
