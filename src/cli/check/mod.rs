@@ -341,14 +341,10 @@ impl Outside {
                 "aws",
                 format!("the key is good, and may ask about invalidations of {distribution}; --full finds out whether it may create one"),
             ),
-            GetOutcome::SettingsRejected(error) => {
-                let advice = settings.advise(error, Operation::GetInvalidation);
-                report.fail("aws", advice.cause, Some(advice.fix));
-            }
             GetOutcome::TryLater(error) if error.is_throttling() => {
                 report.warn("aws", "answered that it is asked too often", "Check again later.");
             }
-            GetOutcome::TryLater(error) => {
+            GetOutcome::SettingsRejected(error) | GetOutcome::TryLater(error) => {
                 let advice = settings.advise(error, Operation::GetInvalidation);
                 report.fail("aws", advice.cause, Some(advice.fix));
             }
