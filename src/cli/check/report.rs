@@ -23,8 +23,9 @@ struct Finding {
     fix: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 enum Outcome {
     Ok,
     Warn,
@@ -92,17 +93,12 @@ impl fmt::Display for Report {
             if index > 0 {
                 writeln!(f)?;
             }
-            let outcome = match finding.outcome {
-                Outcome::Ok => "ok",
-                Outcome::Warn => "warn",
-                Outcome::Fail => "fail",
-            };
             let site = finding.site.as_ref().map(|site| format!("{site}: "));
             let site = site.unwrap_or_default();
             write!(
                 f,
-                "{outcome:<5} {:<14} {site}{}",
-                finding.check, finding.detail
+                "{:<5} {:<14} {site}{}",
+                finding.outcome, finding.check, finding.detail
             )?;
             if let Some(fix) = &finding.fix {
                 write!(f, "\n{:21}{fix}", "")?;
