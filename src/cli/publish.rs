@@ -10,8 +10,7 @@ use super::output::{Progress, note, say};
 use super::service::{Service, Trouble};
 use super::{CliError, SITE_HELP};
 use crate::clock::Clock;
-use crate::domain::DEFAULT_SITE;
-use crate::domain::SiteName;
+use crate::domain::{DEFAULT_SITE, SiteName};
 
 /// From one try to the next, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);

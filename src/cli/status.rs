@@ -7,8 +7,7 @@ use clap::Args;
 use super::follow::{Goal, follow, tell};
 use super::service::Service;
 use super::{CliError, SITE_HELP};
-use crate::domain::DEFAULT_SITE;
-use crate::domain::SiteName;
+use crate::domain::{DEFAULT_SITE, SiteName};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,10 +42,7 @@ impl Status {
             return tell(&publish, self.json, None);
         };
         let wait = Duration::from_secs(seconds);
-        tell(
-            &follow(&service, publish, Goal::Ended, wait).await?,
-            self.json,
-            Some(wait),
-        )
+        let followed = follow(&service, publish, Goal::Ended, wait).await?;
+        tell(&followed, self.json, Some(wait))
     }
 }
