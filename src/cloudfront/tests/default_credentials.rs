@@ -1,15 +1,14 @@
 //! AWS default credentials come from the environment, which is a process's own: each case runs in a
 //! child.
 
-use std::process::{Command, Output};
+use tokio::process::Command;
 
 use super::*;
 use crate::domain::{AwsError, Credentials};
 
-/// Runs one of the ignored tests below with this environment and no other setting of AWS's.
-fn in_child(test: &str, environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
+/// One of the ignored tests below passes with this environment and no other setting of AWS's.
+async fn passes_in_child(test: &str, environment: &[(&str, &str)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
             &format!("cloudfront::tests::default_credentials::{test}"),
@@ -18,11 +17,10 @@ fn in_child(test: &str, environment: &[(&str, &str)]) -> Output {
         ])
         .env_clear()
         .env("HOME", "/nonexistent")
-        .envs(environment.iter().copied());
-    command.output().unwrap()
-}
-
-fn assert_passed(output: &Output) {
+        .envs(environment.iter().copied())
+        .output()
+        .await
+        .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && printed.contains("1 passed"),
@@ -38,9 +36,9 @@ fn default_settings() -> Settings {
     }
 }
 
-#[test]
-fn the_environment_signs() {
-    assert_passed(&in_child(
+#[tokio::test]
+async fn the_environment_signs() {
+    passes_in_child(
         "signs_with_the_environments_key",
         &[
             ("AWS_ACCESS_KEY_ID", "AKIAFROMENVIRONMENT1"),
@@ -50,7 +48,8 @@ fn the_environment_signs() {
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
             ("AWS_REGION", "eu-west-1"),
         ],
-    ));
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -74,16 +73,17 @@ async fn signs_with_the_environments_key() {
     );
 }
 
-#[test]
-fn a_stored_key_ignores_the_environment() {
-    assert_passed(&in_child(
+#[tokio::test]
+async fn a_stored_key_ignores_the_environment() {
+    passes_in_child(
         "signs_with_the_stored_key",
         &[
             ("AWS_ACCESS_KEY_ID", "AKIAFROMENVIRONMENT1"),
             ("AWS_SECRET_ACCESS_KEY", SECRET),
             ("AWS_SESSION_TOKEN", "a-session-token"),
         ],
-    ));
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -101,15 +101,11 @@ async fn a_container_s_role_signs_and_is_asked_once() {
     let credentials = r#"{"AccessKeyId":"ASIAFROMCONTAINER001","SecretAccessKey":"secret","Token":"a-token","Expiration":"2099-01-01T00:00:00Z"}"#;
     let endpoint = Canned::start(vec![Reply::http(200, credentials)]).await;
     let uri = format!("{}/role", endpoint.endpoint);
-    let output = tokio::task::spawn_blocking(move || {
-        in_child(
-            "signs_twice_with_the_role",
-            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri)],
-        )
-    })
-    .await
-    .unwrap();
-    assert_passed(&output);
+    passes_in_child(
+        "signs_twice_with_the_role",
+        &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri)],
+    )
+    .await;
     assert_eq!(endpoint.requests().len(), 1);
 }
 
@@ -137,12 +133,9 @@ async fn signs_twice_with_the_role() {
     }
 }
 
-#[test]
-fn none_to_be_found_is_said() {
-    assert_passed(&in_child(
-        "finds_none",
-        &[("AWS_EC2_METADATA_DISABLED", "true")],
-    ));
+#[tokio::test]
+async fn none_to_be_found_is_said() {
+    passes_in_child("finds_none", &[("AWS_EC2_METADATA_DISABLED", "true")]).await;
 }
 
 #[tokio::test]
@@ -160,16 +153,11 @@ async fn finds_none() {
 #[tokio::test]
 async fn a_silent_metadata_service_is_no_timeout_of_cloudfronts() {
     let silent = Canned::start(vec![Reply::Hang, Reply::Hang]).await;
-    let endpoint = silent.endpoint.clone();
-    let output = tokio::task::spawn_blocking(move || {
-        in_child(
-            "finds_none",
-            &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)],
-        )
-    })
-    .await
-    .unwrap();
-    assert_passed(&output);
+    passes_in_child(
+        "finds_none",
+        &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &silent.endpoint)],
+    )
+    .await;
     assert!(!silent.requests().is_empty());
 }
 
@@ -182,15 +170,11 @@ async fn an_answer_without_end_holds_no_credentials() {
     );
     let endpoint = Canned::start((0..5).map(|_| Reply::http(200, &long)).collect()).await;
     let uri = format!("{}/role", endpoint.endpoint);
-    let output = tokio::task::spawn_blocking(move || {
-        in_child(
-            "finds_none_in_time",
-            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri)],
-        )
-    })
-    .await
-    .unwrap();
-    assert_passed(&output);
+    passes_in_child(
+        "finds_none_in_time",
+        &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri)],
+    )
+    .await;
     assert!(!endpoint.requests().is_empty());
 }
 
