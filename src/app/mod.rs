@@ -7,7 +7,7 @@ mod first_start;
 mod health;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use embedded_postgres::Embedded;
@@ -129,7 +129,7 @@ impl App {
         let state = AppState::new(Shared {
             tester,
             skycms,
-            access: Arc::new(config.access.clone()),
+            access: config.access.clone(),
             unbelieved_proxy: OnceLock::new(),
             hasher,
             last_used: LastUsed::new(store.clone(), tasks.clone()),
@@ -149,7 +149,7 @@ impl App {
             turns: Turns::default(),
             places: Places::of(config.serve.connections),
             metrics,
-            metrics_token: config.metrics_token.clone().map(Arc::new),
+            metrics_token: config.metrics_token.clone(),
             serve: config.serve,
             stop,
         });

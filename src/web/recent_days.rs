@@ -10,9 +10,9 @@ use crate::store::{Day, SiteId};
 /// How long a day's figures are shown before they are read again.
 const FRESH: Duration = Duration::seconds(10);
 
-/// The last day of each site as last read. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct RecentDays(Arc<Mutex<HashMap<SiteId, ReadDay>>>);
+/// The last day of each site as last read.
+#[derive(Debug, Default)]
+pub struct RecentDays(Mutex<HashMap<SiteId, ReadDay>>);
 
 /// When it was read, and what.
 type ReadDay = (OffsetDateTime, Arc<Day>);

@@ -83,7 +83,7 @@ pub struct Shared {
     /// The last day of each site, kept for some seconds.
     pub days: RecentDays,
     /// Who is let in, and from where.
-    pub access: Arc<AccessConfig>,
+    pub access: AccessConfig,
     /// SkyCMS, whose own session signs people in; none: it does not.
     pub skycms: Option<SkyCms>,
     pub hasher: Hasher,
@@ -105,7 +105,7 @@ pub struct Shared {
     pub places: Places,
     pub metrics: Metrics,
     /// Who may read that; none: loopback alone.
-    pub metrics_token: Option<Arc<SecretString>>,
+    pub metrics_token: Option<SecretString>,
     pub serve: ServeOptions,
     /// Cancelled when the service stops.
     pub stop: CancellationToken,
