@@ -76,11 +76,7 @@ impl App {
         let public = PublicUrl::new(config.public_url.as_ref(), listener.local_addr()?);
         cloudfront::authorities_are_known()?;
         let cloudfront = CloudFront::at(config.cloudfront_endpoint.clone());
-        let (tasks, stop, wake) = (
-            TaskTracker::new(),
-            CancellationToken::new(),
-            Wake::default(),
-        );
+        let (tasks, wake) = (TaskTracker::new(), Wake::default());
         let metrics = Metrics::default();
         let dispatcher = Dispatcher::new(
             store.clone(),
@@ -151,7 +147,7 @@ impl App {
             metrics,
             metrics_token: config.metrics_token.clone(),
             serve: config.serve,
-            stop,
+            stop: CancellationToken::new(),
         });
         Ok(Self {
             listener,
