@@ -118,15 +118,12 @@ impl SkyCms {
 
     /// What SkyCMS says of whoever sent these headers.
     pub(crate) async fn word(&self, headers: &HeaderMap) -> Word {
-        match self.cookies(headers) {
-            None => self.word_about("").await,
-            Some(cookies) => self.word_about(&cookies).await,
-        }
+        self.word_about(&self.cookies(headers)).await
     }
 
-    /// SkyCMS's session among the cookies. ASP.NET cuts a long one into pieces whose names end in
-    /// `C1`, `C2` and so on.
-    fn cookies(&self, headers: &HeaderMap) -> Option<String> {
+    /// SkyCMS's session among the cookies; empty: there is none. ASP.NET cuts a long one into
+    /// pieces whose names end in `C1`, `C2` and so on.
+    fn cookies(&self, headers: &HeaderMap) -> String {
         let is_of_session = |cookie: &Cookie<'_>| {
             let rest = cookie.name().strip_prefix(self.config.cookie.as_str());
             rest.is_some_and(|rest| {
@@ -142,8 +139,11 @@ impl SkyCms {
             .filter(is_of_session)
             .map(|cookie| format!("{}={}", cookie.name(), cookie.value()))
             .collect();
-        let cookies = cookies.join("; ");
-        (!cookies.is_empty() && cookies.len() <= LONGEST).then_some(cookies)
+        let mut cookies = cookies.join("; ");
+        if cookies.len() > LONGEST {
+            cookies.clear();
+        }
+        cookies
     }
 
     async fn word_about(&self, cookies: &str) -> Word {
@@ -195,9 +195,7 @@ impl SkyCms {
         for (page, role) in pages {
             word = self.open(page, role, cookies).await;
             match word {
-                Word::Is(_) if cookies.is_empty() => {
-                    return proves_nothing(page);
-                }
+                Word::Is(_) if cookies.is_empty() => return proves_nothing(page),
                 // Asked after the session was: the page may have been opened to everybody just now.
                 Word::Is(_) => {
                     return match self.open(page, role, "").await {
