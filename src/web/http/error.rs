@@ -182,19 +182,6 @@ impl Error {
         ))
     }
 
-    /// The turns of a site or a token are taken.
-    pub(crate) const fn too_many() -> Self {
-        Self::TooMany(
-            "Too much is under way for this site or token; nothing was queued. Try again.",
-            Duration::ZERO,
-        )
-    }
-
-    /// The database is not responding.
-    pub(crate) fn database_away() -> Self {
-        Self::Store(StoreError::no_answer())
-    }
-
     /// Its status, the name of its type, and its title.
     pub(crate) const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
@@ -285,9 +272,7 @@ impl Error {
             _ => return None,
         })
     }
-}
 
-impl Error {
     /// A body that did not arrive as it should.
     pub(crate) fn of_body(error: &(dyn std::error::Error + 'static)) -> Self {
         let causes = || std::iter::successors(Some(error), |&cause| cause.source());
@@ -321,7 +306,10 @@ impl IntoResponse for Error {
 
 impl From<NoTurn> for Error {
     fn from(_: NoTurn) -> Self {
-        Self::too_many()
+        Self::TooMany(
+            "Too much is under way for this site or token; nothing was queued. Try again.",
+            Duration::ZERO,
+        )
     }
 }
 

@@ -9,10 +9,11 @@ use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Response, ResponseBuil
 use utoipa::{IntoResponses, ToSchema};
 
 use super::examples;
-use crate::store::InboxError;
+use crate::store::{InboxError, StoreError};
 use crate::web::api::signature;
 use crate::web::http::error::{Error, Unproved};
 use crate::web::http::problem::{MEDIA_TYPE, Problem};
+use crate::web::turns::NoTurn;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
@@ -73,8 +74,8 @@ fn about_a_site() -> Vec<Error> {
         Error::Unauthorized(Unproved::Nothing),
         Error::BadSignature(signature::TOO_OLD),
         Error::NoSuchSite("blog".into()),
-        Error::too_many(),
-        Error::database_away(),
+        NoTurn.into(),
+        StoreError::no_answer().into(),
         Error::TookTooLong,
         Error::Internal,
     ]
