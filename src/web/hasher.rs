@@ -38,6 +38,9 @@ pub struct Hasher {
     strangers: Arc<Semaphore>,
 }
 
+#[derive(Debug)]
+pub(crate) struct Turn(OwnedSemaphorePermit);
+
 impl Hasher {
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -46,12 +49,7 @@ impl Hasher {
             strangers: Arc::new(Semaphore::new(1)),
         }
     }
-}
 
-#[derive(Debug)]
-pub(crate) struct Turn(OwnedSemaphorePermit);
-
-impl Hasher {
     pub(crate) async fn turn(&self, place: Place) -> Result<Turn, Busy> {
         let places = match place {
             Place::Known => &self.known,
