@@ -67,8 +67,8 @@ impl Seats {
     }
 
     /// Of the clients that have kept their connection waiting, the one with the most connections
-    /// loses its slowest. Returns whether there was one.
-    pub(super) fn make_room(&self) -> bool {
+    /// loses its slowest.
+    pub(super) fn make_room(&self) {
         let slow_since = self
             .now()
             .saturating_sub(u64::try_from(CLIENT_TIMEOUT.as_millis()).unwrap_or_default());
@@ -89,7 +89,6 @@ impl Seats {
         if let Some((seat, _)) = slowest {
             seat.cut.cancel();
         }
-        slowest.is_some()
     }
 
     /// Never 0, which stands for a connection that is being answered.
