@@ -56,20 +56,13 @@ pub(crate) async fn live() -> Json<HealthBody> {
 pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<HealthBody>) {
     let (code, status) = if state.stop.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
-    } else if !answers(&state).await {
+    } else if let Ok(Ok(())) = tokio::time::timeout(TIMEOUT, state.store.ping()).await {
+        (StatusCode::OK, "ready")
+    } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
             "the database does not answer",
         )
-    } else {
-        (StatusCode::OK, "ready")
     };
     (code, Json(HealthBody { status }))
-}
-
-async fn answers(state: &AppState) -> bool {
-    matches!(
-        tokio::time::timeout(TIMEOUT, state.store.ping()).await,
-        Ok(Ok(()))
-    )
 }
