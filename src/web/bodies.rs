@@ -253,12 +253,6 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    fn take(&self, bytes: usize) -> Result<(), NoRoom> {
-        self.share
-            .as_ref()
-            .map_or(Ok(()), |share| share.take(bytes))
-    }
-
     /// All of it has come, or nobody reads the rest.
     fn end(&mut self) {
         self.has_ended = true;
@@ -285,7 +279,9 @@ impl HttpBody for Received {
             let Ok(data) = frame?.into_data() else {
                 continue;
             };
-            self.take(data.len())?;
+            if let Some(share) = &self.share {
+                share.take(data.len())?;
+            }
             if self.body.is_end_stream() {
                 self.end();
             }
