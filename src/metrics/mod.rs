@@ -187,7 +187,8 @@ impl Inner {
     fn begin_at_zero(&self) {
         for status in InvalidationStatus::VARIANTS.iter().copied() {
             if status != InvalidationStatus::Queued {
-                let _ = self.invalidations.get_or_create(&status_label(status));
+                let label = [("status", status.into_str())];
+                let _ = self.invalidations.get_or_create(&label);
             }
         }
         for state in EdgeState::VARIANTS {
@@ -207,9 +208,8 @@ impl Inner {
             (Operation::GetInvalidation, GetOutcome::VARIANTS),
         ] {
             for outcome in outcomes {
-                let _ = self
-                    .requests
-                    .get_or_create(&request_label(operation, outcome));
+                let labels = [("operation", operation.into_str()), ("outcome", *outcome)];
+                let _ = self.requests.get_or_create(&labels);
             }
         }
     }
@@ -232,17 +232,13 @@ impl Metrics {
 
     /// CloudFront was asked something.
     pub fn cloudfront_request(&self, operation: Operation, outcome: &'static str) {
-        self.0
-            .requests
-            .get_or_create(&request_label(operation, outcome))
-            .inc();
+        let labels = [("operation", operation.into_str()), ("outcome", outcome)];
+        self.0.requests.get_or_create(&labels).inc();
     }
 
     pub fn invalidation(&self, status: InvalidationStatus) {
-        self.0
-            .invalidations
-            .get_or_create(&status_label(status))
-            .inc();
+        let label = [("status", status.into_str())];
+        self.0.invalidations.get_or_create(&label).inc();
     }
 
     pub fn billed_paths(&self, items: usize) {
@@ -262,10 +258,8 @@ impl Metrics {
     }
 
     pub fn edge_checked(&self, state: EdgeState) {
-        self.0
-            .edge
-            .get_or_create(&[("state", state.into_str())])
-            .inc();
+        let label = [("state", state.into_str())];
+        self.0.edge.get_or_create(&label).inc();
     }
 
     /// All pages of a publish were fresh so long after it arrived.
@@ -274,10 +268,8 @@ impl Metrics {
     }
 
     pub fn delivery(&self, outcome: &'static str) {
-        self.0
-            .deliveries
-            .get_or_create(&[("outcome", outcome)])
-            .inc();
+        let label = [("outcome", outcome)];
+        self.0.deliveries.get_or_create(&label).inc();
     }
 
     pub fn endpoint_switched_off(&self) {
@@ -303,14 +295,6 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
     }
-}
-
-const fn status_label(status: InvalidationStatus) -> Labels<1> {
-    [("status", status.into_str())]
-}
-
-const fn request_label(operation: Operation, outcome: &'static str) -> Labels<2> {
-    [("operation", operation.into_str()), ("outcome", outcome)]
 }
 
 /// Times come from clocks that may be set back; none of these is negative.
