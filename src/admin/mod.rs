@@ -1,11 +1,9 @@
-//! What administrators do, the same on a page and on the command line: one file per action.
+//! What administrators do, the same on a page and on the command line.
 
 pub(crate) mod audit;
-mod key_pair;
+mod fresh;
 mod save_and_test;
 pub(crate) mod sites;
-mod token;
 
-pub(crate) use key_pair::fresh_key_pair;
+pub(crate) use fresh::{fresh_key_pair, fresh_token};
 pub(crate) use save_and_test::Tester;
-pub(crate) use token::fresh_token;
