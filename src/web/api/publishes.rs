@@ -179,33 +179,25 @@ pub(crate) async fn create(
         traceparent: call.traceparent,
         publisher: call.publisher,
     };
-    let acceptance = accept(&state, &site, publish).await?;
+    let (id, received_at, items, widened) = match accept(&state, &site, publish).await? {
+        Acceptance::Stored => (id, received_at, items, canonical.widened),
+        // Told exactly as the first time, whatever has become of it and of the site's rules since.
+        Acceptance::Repeat(first) => (first.id, first.received_at, first.items, first.widened),
+        Acceptance::KeyReused => return Err(Error::KeyReused),
+    };
     let accepted = PublishBody {
         id,
         site: site.name.clone(),
         state: PublishState::Queued.into_str(),
         received_at,
         items,
-        widened: canonical.widened,
+        widened,
         waiting_for: None,
         note: None,
         failed_items: Vec::new(),
         invalidations: Vec::new(),
         edge: Vec::new(),
     };
-    let accepted = match acceptance {
-        Acceptance::Stored => accepted,
-        // Told exactly as the first time, whatever has become of it and of the site's rules since.
-        Acceptance::Repeat(first) => PublishBody {
-            id: first.id,
-            received_at: first.received_at,
-            items: first.items,
-            widened: first.widened,
-            ..accepted
-        },
-        Acceptance::KeyReused => return Err(Error::KeyReused),
-    };
-    let id = accepted.id;
     let wait = preferred_wait(&call.headers);
     let (body, turn) = match wait {
         Some(wait) => {
