@@ -10,8 +10,6 @@ use super::error::Error;
 
 /// How a problem is declared.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
-/// What the types of problems begin with.
-const TYPES: &str = "urn:skycms-cdn:problem:";
 
 /// Why something was not done, by RFC 9457.
 #[derive(Serialize, ToSchema)]
@@ -20,9 +18,9 @@ pub(crate) struct Problem {
     #[schema(value_type = String, format = "uri")]
     r#type: String,
     /// What it is, for people.
-    pub(crate) title: &'static str,
+    title: &'static str,
     /// The answer's status.
-    pub(crate) status: u16,
+    status: u16,
     /// What is wrong, and how to fix it.
     detail: String,
     /// The items at fault, where items are.
@@ -54,18 +52,13 @@ impl Problem {
             detail: item.detail.clone(),
         });
         Self {
-            r#type: format!("{TYPES}{name}"),
+            r#type: format!("urn:skycms-cdn:problem:{name}"),
             title,
             status: status.as_u16(),
             detail: error.to_string(),
             errors: errors.collect(),
             retry_after: error.retry_after(),
         }
-    }
-
-    /// The word of its type.
-    pub(crate) fn name(&self) -> &str {
-        self.r#type.trim_start_matches(TYPES)
     }
 
     /// What goes into a header as well.

@@ -85,7 +85,7 @@ fn about_a_site() -> Vec<Error> {
 fn responses(problems: impl IntoIterator<Item = Error>) -> Responses {
     let mut of_status: BTreeMap<u16, Vec<Error>> = BTreeMap::new();
     for problem in problems {
-        let status = Problem::of(&problem).status;
+        let status = problem.kind().0.as_u16();
         of_status.entry(status).or_default().push(problem);
     }
     of_status
@@ -95,10 +95,7 @@ fn responses(problems: impl IntoIterator<Item = Error>) -> Responses {
 }
 
 fn response(problems: &[Error]) -> Response {
-    let mut titles: Vec<&str> = problems
-        .iter()
-        .map(|problem| Problem::of(problem).title)
-        .collect();
+    let mut titles: Vec<&str> = problems.iter().map(|problem| problem.kind().2).collect();
     titles.dedup();
     let mut response = ResponseBuilder::new().description(format!("{}.", titles.join(", or: ")));
     if let Some((name, value)) = Problem::of(&problems[0]).header() {
@@ -109,9 +106,9 @@ fn response(problems: &[Error]) -> Response {
         response = response.header(name.as_str(), header.build());
     }
     let examples = problems.iter().enumerate().map(|(index, problem)| {
-        let body = Problem::of(problem);
-        let example = ExampleBuilder::new().value(Some(serde_json::json!(body)));
-        (format!("{}-{}", body.name(), index + 1), example.build())
+        let body = serde_json::json!(Problem::of(problem));
+        let example = ExampleBuilder::new().value(Some(body)).build();
+        (format!("{}-{}", problem.kind().1, index + 1), example)
     });
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(<Problem as ToSchema>::name())))
