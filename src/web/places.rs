@@ -48,14 +48,8 @@ impl Places {
 
     /// A place for somebody; none: they, their address or all together hold as many as they may.
     pub(crate) fn take(&self, holder: Holder, address: Option<IpAddr>) -> Option<Place> {
-        let holders: HashSet<Holder> = [
-            Some(holder),
-            address.map(Holder::Address),
-            Some(Holder::All),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let mut holders = HashSet::from([holder, Holder::All]);
+        holders.extend(address.map(Holder::Address));
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = |holder: &Holder| {
             let most = match holder {
