@@ -103,7 +103,7 @@ fn form_of(mut row: Value) -> Result<SettingsForm, RowError> {
         // A row of something else may hold anything.
         let Ok(inner) = serde_json::from_str(inner) else {
             return match field(&row, "Group").and_then(Value::as_str) {
-                Some("CDN") | None => Err(json::<Value>(inner, "the row's Value")
+                Some("CDN") | None => Err(json(inner, "the row's Value")
                     .err()
                     .unwrap_or(RowError::NotTheRow)),
                 Some(_) => Err(RowError::NotTheRow),
@@ -194,16 +194,10 @@ fn provider(value: &Value) -> Result<String, RowError> {
     }
 }
 
-fn json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, RowError> {
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-        if error.is_data() {
-            RowError::NotTheRow
-        } else {
-            RowError::NotJson {
-                what,
-                line: error.line(),
-                column: error.column(),
-            }
-        }
+fn json(text: &str, what: &'static str) -> Result<Value, RowError> {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| RowError::NotJson {
+        what,
+        line: error.line(),
+        column: error.column(),
     })
 }
