@@ -37,7 +37,13 @@ impl FromRequest<AppState> for Call {
         let (key_pair, site) = state
             .directory
             .key_pair(&claim.access_key_id)
-            .ok_or_else(Fault::no_such_key)?;
+            .ok_or_else(|| {
+                Fault::forbidden(
+                    "InvalidClientTokenId",
+                    "The access key ID is not that of a key pair of this service. Key pairs are made under Settings → \
+                     CDN; those of AWS are not known here",
+                )
+            })?;
         let body = Bytes::from_request(Request::new(body), state)
             .await
             .map_err(Error::from)?;

@@ -275,16 +275,6 @@ impl Claim {
     }
 }
 
-impl Fault {
-    pub(super) fn no_such_key() -> Self {
-        Self::forbidden(
-            "InvalidClientTokenId",
-            "The access key ID is not that of a key pair of this service. Key pairs are made under Settings → CDN; \
-             those of AWS are not known here",
-        )
-    }
-}
-
 fn incomplete(why: impl std::fmt::Display) -> Fault {
     Fault::bad_request(
         "IncompleteSignature",
