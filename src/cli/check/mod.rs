@@ -145,13 +145,10 @@ async fn open(report: &mut Report, config: &Config) -> Option<Database> {
             return None;
         }
     }
-    match Database::open(config, &Clock::system()).await {
-        Ok(database) => Some(database),
-        Err(error) => {
-            report.fail("database", error, None);
-            None
-        }
-    }
+    Database::open(config, &Clock::system())
+        .await
+        .map_err(|error| report.fail("database", error, None))
+        .ok()
 }
 
 /// Everything that the database knows.
