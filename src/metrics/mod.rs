@@ -291,12 +291,6 @@ impl Metrics {
     }
 }
 
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
-}
-
 /// Times come from clocks that may be set back; none of these is negative.
 fn seconds(duration: Duration) -> f64 {
     duration.as_seconds_f64().max(0.0)
