@@ -162,14 +162,14 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
 
 /// The site in the address, which nobody knows yet to exist.
 async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String> {
-    let params = RawPathParams::from_request_parts(parts, state)
-        .await
-        .map_err(|_| Error::NotFound)?;
-    let (_, site) = params
-        .iter()
-        .find(|(name, _)| *name == "site")
-        .ok_or(Error::NotFound)?;
-    Ok(site.to_owned())
+    param(parts, state, "site").await.ok_or(Error::NotFound)
+}
+
+/// What stands in the address where its route has `name`.
+pub(crate) async fn param(parts: &mut Parts, state: &AppState, name: &str) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
+    let (_, value) = params.iter().find(|(known, _)| *known == name)?;
+    Some(value.to_owned())
 }
 
 /// A site, and what proved that the caller may publish to it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts as _, OriginalUri, RawPathParams, Request};
+use axum::extract::{FromRequest, OriginalUri, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 
@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::signature::{Claim, Signed};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
-use crate::web::api::caller::Turn;
+use crate::web::api::caller::{Turn, param};
 use crate::web::http::error::Error;
 use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
@@ -73,17 +73,11 @@ impl FromRequest<AppState> for Call {
 
 /// The distribution in the address, which names the API's version first.
 async fn distribution(parts: &mut Parts, state: &AppState) -> Result<String, Fault> {
-    let params = RawPathParams::from_request_parts(parts, state)
-        .await
-        .map_err(|_| Fault::not_served())?;
-    let param = |wanted| {
-        params
-            .iter()
-            .find_map(|(name, value)| (name == wanted).then(|| value.to_owned()))
-    };
-    param("date")
+    let version = param(parts, state, "date").await;
+    let id = param(parts, state, "id").await;
+    version
         .filter(|version| super::is_version(version))
-        .and_then(|_| param("id"))
+        .and(id)
         .ok_or_else(Fault::not_served)
 }
 
