@@ -139,11 +139,9 @@ async fn read(response: &mut Response, bounds: Bounds) -> Result<Vec<u8>, reqwes
 
 /// What is at the bottom of an error.
 fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause
+    std::iter::successors(Some(error), |&cause| cause.source())
+        .last()
+        .unwrap_or(error)
 }
 
 /// Finds the addresses that may be called. The connection is made to one of these, so that a name
