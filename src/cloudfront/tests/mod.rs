@@ -11,8 +11,8 @@ use std::time::Duration;
 use self::canned::{Canned, Reply};
 use super::{CloudFront, Options};
 use crate::domain::{
-    CallerReference, CreateOutcome, DistributionId, GetOutcome, InvalidationBatch, InvalidationId,
-    Item, Settings, SettingsForm, TraceParent,
+    CallerReference, CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId, Item, Settings,
+    SettingsForm, TraceParent,
 };
 
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -47,9 +47,8 @@ fn batch() -> InvalidationBatch {
 }
 
 async fn create_at(endpoint: &str, settings: &Settings) -> CreateOutcome {
-    let distribution: &DistributionId = &settings.distribution_id;
     client(endpoint)
-        .create_invalidation(settings, distribution, &batch(), None)
+        .create_invalidation(settings, &settings.distribution_id, &batch(), None)
         .await
 }
 
