@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::domain::PublishState;
 use crate::domain::edge::PublicAddress;
 use crate::store::Site;
 
@@ -47,7 +48,7 @@ struct Items {
 impl Invalidation {
     pub(super) fn new(
         id: Uuid,
-        status: &'static str,
+        state: PublishState,
         created_at: OffsetDateTime,
         caller_reference: String,
         path: Vec<String>,
@@ -55,7 +56,7 @@ impl Invalidation {
         Self {
             xmlns: NAMESPACE,
             id: id.to_string(),
-            status,
+            status: status(state),
             create_time: timestamp(created_at),
             invalidation_batch: InvalidationBatch {
                 paths: Paths {
@@ -97,11 +98,11 @@ pub(super) struct InvalidationSummary {
 }
 
 impl InvalidationSummary {
-    pub(super) fn new(id: Uuid, status: &'static str, created_at: OffsetDateTime) -> Self {
+    pub(super) fn new(id: Uuid, state: PublishState, created_at: OffsetDateTime) -> Self {
         Self {
             id: id.to_string(),
             create_time: timestamp(created_at),
-            status,
+            status: status(state),
         }
     }
 }
@@ -182,6 +183,16 @@ pub(super) struct ErrorElement<'a> {
     pub(super) r#type: &'static str,
     pub(super) code: &'a str,
     pub(super) message: &'a str,
+}
+
+/// What CloudFront calls it, where it has a word for it.
+const fn status(state: PublishState) -> &'static str {
+    match state {
+        PublishState::Queued | PublishState::InProgress => "InProgress",
+        PublishState::Completed => "Completed",
+        PublishState::Failed => "Failed",
+        PublishState::Unconfirmed => "Unconfirmed",
+    }
 }
 
 fn timestamp(at: OffsetDateTime) -> String {

@@ -28,7 +28,6 @@ use crate::web::state::AppState;
 
 /// The most summaries in one answer, and how many there are unless asked: as at CloudFront.
 const MOST_LISTED: u16 = 100;
-const IN_PROGRESS: &str = "InProgress";
 
 /// Whether `path`, without the prefix of `PUBLIC_URL`, is one of CloudFront's: its version comes
 /// first.
@@ -96,7 +95,7 @@ pub(crate) async fn create(
         state.public
     );
     let reference = batch.caller_reference;
-    let invalidation = Invalidation::new(id, IN_PROGRESS, received_at, reference, items);
+    let invalidation = Invalidation::new(id, PublishState::Queued, received_at, reference, items);
     let answer = move || answers::document(&invalidation);
     let mut document = state.turns.compute(is_much, answer).await?;
     drop(call.turn);
@@ -123,15 +122,15 @@ pub(crate) async fn show(
         .publish_in_brief(call.site.id, id, state.clock.now())
         .await?
         .ok_or_else(|| Fault::no_such_invalidation(&given))?;
-    let status = match publish.state {
-        PublishState::Queued | PublishState::InProgress => IN_PROGRESS,
-        PublishState::Completed => "Completed",
-        // A waiter knows no other status than `Completed`: only an error makes it stop.
-        PublishState::Failed | PublishState::Unconfirmed => return Err(ended_badly(&publish)),
-    };
+    let how_far = publish.state;
+    // A waiter knows no other status than `Completed`: only an error makes it stop.
+    if matches!(how_far, PublishState::Failed | PublishState::Unconfirmed) {
+        return Err(ended_badly(&publish));
+    }
     let reference = state.store.caller_reference(call.site.id, id).await?;
     let reference = reference.unwrap_or_else(|| id.to_string());
-    let invalidation = Invalidation::new(id, status, publish.received_at, reference, publish.items);
+    let received_at = publish.received_at;
+    let invalidation = Invalidation::new(id, how_far, received_at, reference, publish.items);
     Ok(answers::document(&invalidation)?)
 }
 
@@ -196,15 +195,7 @@ pub(crate) async fn list(
     let summaries: Vec<_> = page
         .items
         .iter()
-        .map(|publish| {
-            let status = match publish.state {
-                PublishState::Queued | PublishState::InProgress => IN_PROGRESS,
-                PublishState::Completed => "Completed",
-                PublishState::Failed => "Failed",
-                PublishState::Unconfirmed => "Unconfirmed",
-            };
-            InvalidationSummary::new(publish.id, status, publish.received_at)
-        })
+        .map(|publish| InvalidationSummary::new(publish.id, publish.state, publish.received_at))
         .collect();
     let list = InvalidationList {
         xmlns: answers::NAMESPACE,
