@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
@@ -18,7 +18,6 @@ use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
 use crate::web::turns::{MUCH, Place};
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;
 
@@ -253,7 +252,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+    let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
     let key = value.to_str().map(str::trim).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -29,8 +29,6 @@ use crate::web::http::extract::{Path, Query};
 use crate::web::places::Holder;
 use crate::web::state::AppState;
 use crate::web::turns::MANY;
-
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// A publish, and how far it is.
 #[derive(Serialize, ToSchema)]
@@ -324,7 +322,7 @@ async fn ended_or_waited(
 /// as the RFC says.
 fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     headers
-        .get_all(PREFER)
+        .get_all("prefer")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))

@@ -1,6 +1,6 @@
 //! Standard Webhooks signatures: HMAC-SHA256 over `id.timestamp.body`.
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use time::{Duration, OffsetDateTime};
@@ -19,8 +19,6 @@ const MOST_SIGNATURES: usize = 16;
 /// What is told of an old signature.
 pub(crate) const TOO_OLD: &str = "`webhook-timestamp` is more than five minutes off. Sign each attempt afresh, and check the sender's clock.";
 
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-
 /// A claim that a body was signed, not verified yet.
 #[derive(Debug)]
 pub(crate) struct Signature {
@@ -35,7 +33,7 @@ impl Signature {
     /// # Errors
     /// If it cannot be right, whatever the secret.
     pub(crate) fn claimed(headers: &HeaderMap, now: OffsetDateTime) -> Result<Option<Self>> {
-        let Some(signatures) = headers.get(WEBHOOK_SIGNATURE) else {
+        let Some(signatures) = headers.get("webhook-signature") else {
             return Ok(None);
         };
         let text = |name| {

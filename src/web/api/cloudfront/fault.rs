@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answers::{self, ErrorElement, ErrorResponse};
@@ -11,7 +11,6 @@ use crate::domain::{ItemError, PublishRequest};
 use crate::store::StoreError;
 use crate::web::http::error::Error;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// How much of a bad path is repeated.
 const EXCERPT: usize = 200;
 
@@ -171,7 +170,7 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     // The router has counted the body that was not there yet.
     parts.headers.remove(header::CONTENT_LENGTH);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
-        parts.headers.insert(REQUEST_ID, value);
+        parts.headers.insert("x-amzn-requestid", value);
     }
     let (of_document, body) = document.into_parts();
     parts.headers.extend(of_document.headers);
