@@ -23,17 +23,11 @@ pub(super) fn encryption_keys(
     clock: &Clock,
 ) -> Result<Vec<EncryptionKey>, AppError> {
     if config.encryption_keys.is_empty() {
-        Ok(vec![generated_key(
-            &config.data_dir.join("encryption.key"),
-            clock,
-        )?])
-    } else {
-        Ok(config
-            .encryption_keys
-            .iter()
-            .map(|key| SecretBox::new(Box::new(*key.expose_secret())))
-            .collect())
+        let path = config.data_dir.join("encryption.key");
+        return Ok(vec![generated_key(&path, clock)?]);
     }
+    let copy = |key: &EncryptionKey| SecretBox::new(Box::new(*key.expose_secret()));
+    Ok(config.encryption_keys.iter().map(copy).collect())
 }
 
 fn generated_key(path: &Path, clock: &Clock) -> Result<EncryptionKey, AppError> {
