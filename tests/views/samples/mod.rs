@@ -648,7 +648,11 @@ pub(crate) fn error() -> ErrorPage {
     ErrorPage {
         layout: layout(Nav::Elsewhere),
         status: 503,
-        trouble: words::errors::NO_DATABASE,
+        trouble: words::errors::Trouble {
+            title: "The database is not responding",
+            text: "Nothing was changed just now. Publishes accepted earlier continue as soon as it is back.".into(),
+            fix: "Try again in a moment. If the problem persists, whoever runs this service can find the reason in its log.",
+        },
     }
 }
 

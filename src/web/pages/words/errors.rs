@@ -27,23 +27,92 @@ impl Trouble {
 
 /// What people read of an error.
 pub(crate) fn trouble(error: &Error) -> Trouble {
+    let told = |title, text: &'static str, fix| Trouble {
+        title,
+        text: text.into(),
+        fix,
+    };
     match error {
-        Error::NotFound | Error::NoSuchPublish(_) | Error::NoSuchInvalidation(_) => NOT_FOUND,
-        Error::MethodNotAllowed => NOT_THIS_WAY,
-        Error::Forbidden => FORBIDDEN,
-        Error::LinkExpired => LINK_ENDED,
-        Error::TicketRefused(ticket::NO_SITE) => NO_SITE_FOR_THEM,
-        Error::TicketRefused(ticket::EXPIRED | ticket::USED) => TICKET_SPENT,
-        Error::TicketRefused(_) => TICKET_REFUSED,
-        Error::FrameEnded => FRAME_ENDED,
-        Error::FormExpired => FORM_EXPIRED,
-        Error::CrossSite => CROSS_SITE,
-        Error::BadRequest(_) => UNREADABLE,
-        Error::Busy(_) => BUSY,
-        Error::Store(StoreError::Database(_)) | Error::Inbox(_) => NO_DATABASE,
-        Error::Store(StoreError::Nul) => NUL,
-        Error::Store(StoreError::Seal(_)) => SEALED,
-        Error::Store(_) | Error::Template(_) | Error::Internal => OURS,
+        Error::NotFound | Error::NoSuchPublish(_) | Error::NoSuchInvalidation(_) => told(
+            "Page not found",
+            "There is nothing at this address. Finished publishes are kept for a limited time.",
+            "Check the address, or start from the activity page.",
+        ),
+        Error::MethodNotAllowed => told(
+            "Nothing to see here",
+            "A form on another page is sent to this address.",
+            "Start from the activity page.",
+        ),
+        Error::Forbidden => told(
+            "Administrators only",
+            "Only administrators can see and change this.",
+            "Ask an administrator of SkyCMS.",
+        ),
+        Error::LinkExpired => told(
+            "This link has expired",
+            "It works once, within an hour of being created.",
+            "Whoever runs this service can create a new one with `skycms-cdn set-up-link`.",
+        ),
+        Error::TicketRefused(ticket::NO_SITE) => told(
+            "SkyCMS names no site that is set up here",
+            "Its token is genuine, but you may see no site of this service with it.",
+            "Whoever set up the sign-in in SkyCMS has to compare the names in `sites` with the sites of this service.",
+        ),
+        Error::TicketRefused(ticket::EXPIRED | ticket::USED) => told(
+            "This sign-in has expired",
+            "SkyCMS’s token for it works once, for a few minutes.",
+            "Go back to SkyCMS and open Settings → CDN again.",
+        ),
+        Error::TicketRefused(_) => told(
+            "SkyCMS could not sign you in",
+            "Its token is not one that this service can accept: it was made with another secret, or in another form.",
+            "Whoever runs this service can find the reason in its log.",
+        ),
+        Error::FrameEnded => told(
+            "Your session has ended",
+            "You signed in through SkyCMS, which keeps you signed in for up to twelve hours.",
+            "Open Settings → CDN in SkyCMS again.",
+        ),
+        Error::FormExpired => told(
+            "This form has expired",
+            "What you typed is kept for half an hour, which has passed. Nothing was changed.",
+            "Open the page again and fill in the form once more.",
+        ),
+        Error::CrossSite => told(
+            "This form came from another site",
+            "Only forms from this service’s own pages are accepted. Nothing was changed.",
+            "Open the page here and submit its form again.",
+        ),
+        Error::BadRequest(_) => told(
+            "This could not be read",
+            "The form or the address is not one that this service’s pages produce. Nothing was changed.",
+            "Open the page again and try once more.",
+        ),
+        Error::Busy(_) => told(
+            "Too many people are signing in",
+            "Passwords are checked a few at a time, and the queue is full.",
+            "Try again in a moment.",
+        ),
+        Error::Store(StoreError::Database(_)) | Error::Inbox(_) => told(
+            "The database is not responding",
+            "Nothing was changed just now. Publishes accepted earlier continue as soon as it is back.",
+            "Try again in a moment. If the problem persists, whoever runs this service can find the reason in its log.",
+        ),
+        Error::Store(StoreError::Nul) => told(
+            "This text cannot be used",
+            "It contains an invisible NUL character. Nothing was changed.",
+            "Go back, type the text instead of pasting it, and try again.",
+        ),
+        Error::Store(StoreError::Seal(_)) => told(
+            "A stored secret cannot be decrypted",
+            "The key in ENCRYPTION_KEY is not the one the secret was encrypted with.",
+            "Whoever runs this service needs to add the old key to ENCRYPTION_KEY again, after the new one.",
+        ),
+        Error::Store(_) | Error::Template(_) | Error::Internal => told(
+            "Something went wrong here",
+            "The log has the details.",
+            "Go back and try again.",
+        ),
         _ => Trouble {
             title: error.kind().2,
             text: error.to_string().into(),
@@ -51,22 +120,6 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         },
     }
 }
-
-/// There is no such page.
-pub const NOT_FOUND: Trouble = Trouble {
-    title: "Page not found",
-    text: Cow::Borrowed(
-        "There is nothing at this address. Finished publishes are kept for a limited time.",
-    ),
-    fix: "Check the address, or start from the activity page.",
-};
-
-/// The address takes forms only, or shows pages only.
-pub const NOT_THIS_WAY: Trouble = Trouble {
-    title: "Nothing to see here",
-    text: Cow::Borrowed("A form on another page is sent to this address."),
-    fix: "Start from the activity page.",
-};
 
 /// The last row of a table that could not be read to its end.
 pub const INCOMPLETE: &str = "incomplete: something went wrong here; download it again";
@@ -85,116 +138,6 @@ pub fn unbelieved_proxy(proxy: IpAddr) -> String {
 
 /// More live pages than one session or address may have.
 pub const TOO_MANY_STREAMS: &str = "Too many live pages are open here. Close some of them.";
-
-/// A text that cannot be stored.
-pub const NUL: Trouble = Trouble {
-    title: "This text cannot be used",
-    text: Cow::Borrowed("It contains an invisible NUL character. Nothing was changed."),
-    fix: "Go back, type the text instead of pasting it, and try again.",
-};
-
-/// Not for this user.
-pub const FORBIDDEN: Trouble = Trouble {
-    title: "Administrators only",
-    text: Cow::Borrowed("Only administrators can see and change this."),
-    fix: "Ask an administrator of SkyCMS.",
-};
-
-/// The one-time link was used, or is too old.
-pub const LINK_ENDED: Trouble = Trouble {
-    title: "This link has expired",
-    text: Cow::Borrowed("It works once, within an hour of being created."),
-    fix: "Whoever runs this service can create a new one with `skycms-cdn set-up-link`.",
-};
-
-/// SkyCMS's token was good once.
-pub const TICKET_SPENT: Trouble = Trouble {
-    title: "This sign-in has expired",
-    text: Cow::Borrowed("SkyCMS’s token for it works once, for a few minutes."),
-    fix: "Go back to SkyCMS and open Settings → CDN again.",
-};
-
-/// SkyCMS's token is not right.
-pub const TICKET_REFUSED: Trouble = Trouble {
-    title: "SkyCMS could not sign you in",
-    text: Cow::Borrowed(
-        "Its token is not one that this service can accept: it was made with another secret, or in another form.",
-    ),
-    fix: "Whoever runs this service can find the reason in its log.",
-};
-
-/// SkyCMS's token is right, but none of its sites is here.
-pub const NO_SITE_FOR_THEM: Trouble = Trouble {
-    title: "SkyCMS names no site that is set up here",
-    text: Cow::Borrowed("Its token is genuine, but you may see no site of this service with it."),
-    fix: "Whoever set up the sign-in in SkyCMS has to compare the names in `sites` with the sites of this service.",
-};
-
-/// The session of a frame is over.
-pub const FRAME_ENDED: Trouble = Trouble {
-    title: "Your session has ended",
-    text: Cow::Borrowed(
-        "You signed in through SkyCMS, which keeps you signed in for up to twelve hours.",
-    ),
-    fix: "Open Settings → CDN in SkyCMS again.",
-};
-
-/// A form that waited too long for its sender to sign in.
-pub const FORM_EXPIRED: Trouble = Trouble {
-    title: "This form has expired",
-    text: Cow::Borrowed(
-        "What you typed is kept for half an hour, which has passed. Nothing was changed.",
-    ),
-    fix: "Open the page again and fill in the form once more.",
-};
-
-/// Too many passwords are being checked.
-pub const BUSY: Trouble = Trouble {
-    title: "Too many people are signing in",
-    text: Cow::Borrowed("Passwords are checked a few at a time, and the queue is full."),
-    fix: "Try again in a moment.",
-};
-
-/// A form that another site sent.
-pub const CROSS_SITE: Trouble = Trouble {
-    title: "This form came from another site",
-    text: Cow::Borrowed(
-        "Only forms from this service’s own pages are accepted. Nothing was changed.",
-    ),
-    fix: "Open the page here and submit its form again.",
-};
-
-/// A form or an address that no page of ours makes.
-pub const UNREADABLE: Trouble = Trouble {
-    title: "This could not be read",
-    text: Cow::Borrowed(
-        "The form or the address is not one that this service’s pages produce. Nothing was changed.",
-    ),
-    fix: "Open the page again and try once more.",
-};
-
-/// The database is not responding.
-pub const NO_DATABASE: Trouble = Trouble {
-    title: "The database is not responding",
-    text: Cow::Borrowed(
-        "Nothing was changed just now. Publishes accepted earlier continue as soon as it is back.",
-    ),
-    fix: "Try again in a moment. If the problem persists, whoever runs this service can find the reason in its log.",
-};
-
-/// A stored secret cannot be decrypted.
-pub const SEALED: Trouble = Trouble {
-    title: "A stored secret cannot be decrypted",
-    text: Cow::Borrowed("The key in ENCRYPTION_KEY is not the one the secret was encrypted with."),
-    fix: "Whoever runs this service needs to add the old key to ENCRYPTION_KEY again, after the new one.",
-};
-
-/// A defect of ours.
-pub const OURS: Trouble = Trouble {
-    title: "Something went wrong here",
-    text: Cow::Borrowed("The log has the details."),
-    fix: "Go back and try again.",
-};
 
 /// Purging is paused: on every page, with AWS's code.
 pub fn paused(code: &str) -> String {
