@@ -20,7 +20,7 @@ use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
 /// The fields of the form.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Fields {
     distribution_id: String,
@@ -29,25 +29,8 @@ pub(crate) struct Fields {
     region: String,
     credentials: String,
     action: String,
-    confirmed: Option<String>,
     kept_secret: OnceKey,
     version: String,
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        Self {
-            distribution_id: String::new(),
-            access_key_id: String::new(),
-            secret_access_key: SecretString::from(""),
-            region: String::new(),
-            credentials: String::new(),
-            action: String::new(),
-            confirmed: None,
-            kept_secret: OnceKey::default(),
-            version: String::new(),
-        }
-    }
 }
 
 /// `GET /settings/cdn`.
