@@ -17,15 +17,11 @@ use super::{ago, layout, meter};
 fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
     SettingsForm {
         distribution_id: Field::new(distribution_id),
-        credentials: Some(CredentialsKind::AccessKey),
         access_key_id: Field::new(key),
         secret_stored: stored,
-        secret_error: None,
-        kept_secret: None,
-        trouble: None,
         version: "1".into(),
-        conflict: vec![],
         region: Field::new("us-east-1"),
+        ..SettingsForm::default()
     }
 }
 

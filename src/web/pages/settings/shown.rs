@@ -6,8 +6,7 @@ use crate::domain::{
 };
 use crate::store::{SavedSettings, Slot};
 use crate::web::pages::views::{
-    self, ActiveSettings, CredentialsKind, DraftSettings, PublishingForm, SpendingForm, TestResult,
-    Tested,
+    self, ActiveSettings, DraftSettings, PublishingForm, SpendingForm, TestResult, Tested,
 };
 use crate::web::pages::words::settings as words;
 
@@ -48,18 +47,11 @@ pub(crate) fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
                 .map(|s| s.distribution_id.to_string())
                 .unwrap_or_default(),
         ),
-        credentials: Some(match settings.map(|s| &s.credentials) {
-            Some(Credentials::AwsDefault) => CredentialsKind::AwsDefault,
-            _ => CredentialsKind::AccessKey,
-        }),
+        aws_default: settings.is_some_and(|s| matches!(s.credentials, Credentials::AwsDefault)),
         access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
         secret_stored: key.is_some(),
-        secret_error: None,
-        kept_secret: None,
-        version: String::new(),
-        conflict: Vec::new(),
-        trouble: None,
         region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
+        ..views::SettingsForm::default()
     }
 }
 
@@ -69,26 +61,17 @@ pub(crate) fn typed_form(
     errors: &FieldErrors,
     secret_stored: bool,
 ) -> views::SettingsForm {
-    let field = |field: Field| views::Field {
-        value: form.echo(field).to_owned(),
-        error: errors.message(field).map(str::to_owned),
-        note: None,
+    let field = |field: Field| {
+        views::Field::typed(form.echo(field), errors.message(field).map(str::to_owned))
     };
     views::SettingsForm {
         distribution_id: field(Field::DistributionId),
-        credentials: Some(if form.aws_default {
-            CredentialsKind::AwsDefault
-        } else {
-            CredentialsKind::AccessKey
-        }),
+        aws_default: form.aws_default,
         access_key_id: field(Field::AccessKeyId),
         secret_stored,
-        kept_secret: None,
-        version: String::new(),
-        conflict: Vec::new(),
-        trouble: None,
         secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
         region: field(Field::Region),
+        ..views::SettingsForm::default()
     }
 }
 

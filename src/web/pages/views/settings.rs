@@ -105,11 +105,12 @@ pub struct DraftSettings {
 }
 
 /// The form of CONTRACT.md, as typed or as stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SettingsForm {
     pub distribution_id: Field,
-    /// `credentials`: `None` leaves the choice out; then an access key is needed.
-    pub credentials: Option<CredentialsKind>,
+    /// `credentials`: `aws_default`, of the environment, a profile, container or instance role; else
+    /// `access_key`, an IAM key pair.
+    pub aws_default: bool,
     pub access_key_id: Field,
     /// `secret_access_key` is stored; it is never shown.
     pub secret_stored: bool,
@@ -138,19 +139,6 @@ impl SettingsForm {
     fn secret_aria(&self) -> Aria {
         Aria::new("secret_access_key", self.secret_error.is_some())
     }
-
-    fn is_chosen(&self, kind: CredentialsKind) -> bool {
-        self.credentials == Some(kind)
-    }
-}
-
-/// Where the credentials come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialsKind {
-    /// `access_key`: an IAM key pair.
-    AccessKey,
-    /// `aws_default`: environment, profile, container or instance role.
-    AwsDefault,
 }
 
 /// What a test tries.
