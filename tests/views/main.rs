@@ -70,7 +70,6 @@ fn hostile_field() -> Field {
     Field {
         value: HOSTILE.into(),
         error: Some(HOSTILE.into()),
-        note: Some(HOSTILE.into()),
     }
 }
 

@@ -633,7 +633,6 @@ pub(crate) fn sites() -> SitesPage {
                 new_name: Field {
                     value: "Shop".into(),
                     error: Some("A name must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, such as shop-de.".into()),
-                    note: None,
                 },
                 paused: Some("AccessDenied".into()),
                 ..row("shop-de", Some("E1ABCDEFGHIJKL"))

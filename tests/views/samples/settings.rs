@@ -349,7 +349,6 @@ pub(crate) fn notifications() -> NotificationsPage {
             url: Field {
                 value: "http://example.com".into(),
                 error: Some("Begin with https://.".into()),
-                note: None,
             },
             kind: EndpointKind::Slack,
             events: EventChoice::among(&[]),

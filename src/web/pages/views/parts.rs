@@ -135,8 +135,6 @@ pub struct Field {
     pub value: String,
     /// What is wrong and how to fix it.
     pub error: Option<String>,
-    /// What was done with the value: “The ID was taken from the ARN”.
-    pub note: Option<String>,
 }
 
 impl Field {
@@ -144,19 +142,19 @@ impl Field {
     pub fn new(value: impl Into<String>) -> Self {
         Self {
             value: value.into(),
-            ..Self::default()
+            error: None,
         }
     }
 
     /// A field as it was typed, and what is wrong with it.
     pub(crate) fn typed(value: impl Into<String>, error: Option<String>) -> Self {
         Self {
+            value: value.into(),
             error,
-            ..Self::new(value)
         }
     }
 
-    /// The attributes that tie hint, note and error to the field whose id is `id`.
+    /// The attributes that tie hint and error to the field whose id is `id`.
     pub(super) fn aria(&self, id: &str) -> Aria {
         Aria::new(id, self.error.is_some())
     }
