@@ -25,15 +25,15 @@ fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
     }
 }
 
-fn active() -> ActiveSettings {
-    ActiveSettings {
+fn active() -> ShownSettings {
+    ShownSettings {
         distribution_id: "E2QWRUHAPOMQZL".into(),
-        console_url: Some(
+        console_url:
             "https://console.aws.amazon.com/cloudfront/v4/home#/distributions/E2QWRUHAPOMQZL"
                 .into(),
-        ),
         credentials: "AKIAIOSFODNN7EXAMPLE".into(),
         region: "us-east-1".into(),
+        saved_at: ago(1_700_000),
         from_environment: false,
     }
 }
@@ -246,11 +246,10 @@ pub(crate) fn settings_failed() -> ConnectionPage {
     });
     ConnectionPage {
         layout: layout(Nav::Settings(Section::Connection)),
-        draft: Some(DraftSettings {
+        draft: Some(ShownSettings {
             distribution_id: "E2QWRUHAPOMQZX".into(),
-            credentials: "AKIAIOSFODNN7EXAMPLE".into(),
-            region: "us-east-1".into(),
             saved_at: ago(42),
+            ..active()
         }),
         form: form("E2QWRUHAPOMQZX", "AKIAIOSFODNN7EXAMPLE", true),
         test: Some(TestResult {

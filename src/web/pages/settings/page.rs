@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::shown::{active_settings, draft_settings, stored_form, test_result, typed_form};
+use super::shown::{shown_settings, stored_form, test_result, typed_form};
 use crate::domain::{Advice, FieldErrors, Operation, Partition, SettingsForm};
 use crate::store::{SavedSettings, Site, Slot};
 use crate::web::http::error::Result;
@@ -64,8 +64,8 @@ pub(super) async fn page(
         connection: connection(state, site, active).await?,
         last_purge: store.last_completed(site.id).await?,
         policy: IamPolicy::new(latest.map(|s| &s.settings.distribution_id), partition),
-        active: active.map(active_settings),
-        draft: draft.map(draft_settings),
+        active: active.map(shown_settings),
+        draft: draft.map(shown_settings),
         form,
         test,
         layout,

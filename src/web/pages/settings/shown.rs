@@ -6,35 +6,20 @@ use crate::domain::{
 };
 use crate::store::{SavedSettings, Slot};
 use crate::web::pages::views::{
-    self, ActiveSettings, DraftSettings, PublishingForm, SpendingForm, TestResult, Tested,
+    self, PublishingForm, ShownSettings, SpendingForm, TestResult, Tested,
 };
 use crate::web::pages::words::settings as words;
 
-fn credentials_name(credentials: &Credentials) -> String {
-    credentials
-        .access_key_id()
-        .map_or_else(|| words::AWS_DEFAULT.to_owned(), ToString::to_string)
-}
-
-/// The settings in force.
-pub(crate) fn active_settings(saved: &SavedSettings) -> ActiveSettings {
+/// The settings in force, or those that failed their test.
+pub(crate) fn shown_settings(saved: &SavedSettings) -> ShownSettings {
     let settings = &saved.settings;
-    ActiveSettings {
+    ShownSettings {
         distribution_id: settings.distribution_id.to_string(),
-        console_url: Some(settings.console_url()),
-        credentials: credentials_name(&settings.credentials),
+        console_url: settings.console_url(),
+        credentials: words::credentials(settings),
         region: settings.region.code().to_owned(),
-        from_environment: saved.slot == Slot::Environment,
-    }
-}
-
-/// The settings that failed their test.
-pub(crate) fn draft_settings(saved: &SavedSettings) -> DraftSettings {
-    DraftSettings {
-        distribution_id: saved.settings.distribution_id.to_string(),
-        credentials: credentials_name(&saved.settings.credentials),
-        region: saved.settings.region.code().to_owned(),
         saved_at: saved.saved_at,
+        from_environment: saved.slot == Slot::Environment,
     }
 }
 

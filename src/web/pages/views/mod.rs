@@ -41,8 +41,7 @@ pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use refused::RefusedPage;
 pub use settings::{
-    ActiveSettings, Connection, ConnectionPage, DraftSettings, SettingsForm, TestPart, TestResult,
-    Tested,
+    Connection, ConnectionPage, SettingsForm, ShownSettings, TestPart, TestResult, Tested,
 };
 pub use settings_parts::{
     HookPage, IamPolicy, PublishingForm, PublishingPage, Revealed, SpendingForm, SpendingPage,

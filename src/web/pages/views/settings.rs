@@ -22,9 +22,9 @@ pub struct ConnectionPage {
     /// When CloudFront last completed something for this site.
     pub last_purge: Option<OffsetDateTime>,
     /// The settings in force.
-    pub active: Option<ActiveSettings>,
-    /// Settings that were saved but failed their test.
-    pub draft: Option<DraftSettings>,
+    pub active: Option<ShownSettings>,
+    /// Settings that were saved but failed their test; the ones in force stay in force.
+    pub draft: Option<ShownSettings>,
     pub form: SettingsForm,
     /// The last test, or the one under way.
     pub test: Option<TestResult>,
@@ -81,27 +81,18 @@ impl Connection {
     }
 }
 
-/// The settings in force.
+/// Settings as they are stored, without the secret.
 #[derive(Clone, Debug)]
-pub struct ActiveSettings {
+pub struct ShownSettings {
     pub distribution_id: String,
     /// The distribution in the AWS console.
-    pub console_url: Option<String>,
-    /// The access key's ID, or “AWS default credentials”.
-    pub credentials: String,
-    pub region: String,
-    /// They come from `CloudFront__…` in the environment, because nothing has been saved.
-    pub from_environment: bool,
-}
-
-/// Settings that were saved but failed their test; the ones in force stay in force.
-#[derive(Clone, Debug)]
-pub struct DraftSettings {
-    pub distribution_id: String,
+    pub console_url: String,
     /// The access key's ID, or “AWS default credentials”.
     pub credentials: String,
     pub region: String,
     pub saved_at: OffsetDateTime,
+    /// They come from `CloudFront__…` in the environment, because nothing has been saved.
+    pub from_environment: bool,
 }
 
 /// The form of CONTRACT.md, as typed or as stored.
@@ -201,5 +192,5 @@ pub struct TestPart {
     /// Why there is nothing more to come.
     pub trouble: Option<String>,
     /// Of no matter before the test has ended.
-    pub active: Option<ActiveSettings>,
+    pub active: Option<ShownSettings>,
 }

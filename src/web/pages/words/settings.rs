@@ -199,8 +199,11 @@ pub fn rotate_key_pair(
     }
 }
 
-/// Credentials that are not stored here.
-pub const AWS_DEFAULT: &str = "AWS default credentials";
+/// What the settings sign with.
+pub fn credentials(settings: &Settings) -> String {
+    let key = settings.credentials.access_key_id();
+    key.map_or_else(|| "AWS default credentials".to_owned(), ToString::to_string)
+}
 
 /// For the audit: saved, but not tried.
 pub fn saved(before: Option<&Settings>, now: &Settings) -> String {
@@ -318,13 +321,9 @@ pub fn spending(spending: &Spending) -> Vec<(&'static str, String)> {
 
 /// The same of the connection.
 pub fn connection(settings: &Settings) -> Vec<(&'static str, String)> {
-    let key = settings.credentials.access_key_id();
     vec![
         ("Distribution ID", settings.distribution_id.to_string()),
-        (
-            "Credentials",
-            key.map_or_else(|| AWS_DEFAULT.to_owned(), ToString::to_string),
-        ),
+        ("Credentials", credentials(settings)),
         ("Region", settings.region.code().to_owned()),
     ]
 }
