@@ -44,7 +44,7 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
             note: note.and_then(|note| note.sentence(now, &state.limits)),
         }),
         quotas,
-        meter: Some(meter(state, site, now).await?),
+        meter: meter(state, site, now).await?,
     })
 }
 

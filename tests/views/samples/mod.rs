@@ -238,7 +238,7 @@ pub(crate) fn activity() -> ActivityPage {
                 note: None,
             }),
             quotas: Some(quotas()),
-            meter: Some(meter()),
+            meter: meter(),
         }),
         filter: Filter::default(),
         hook_used: false,

@@ -97,7 +97,7 @@ pub(crate) fn spending() -> SpendingPage {
             version: 1,
             conflict: vec![("Monthly limit", "2,000".into())],
         },
-        meter: Some(meter()),
+        meter: meter(),
     }
 }
 

@@ -47,7 +47,7 @@ async fn page(
 ) -> Result<SpendingPage> {
     let layout = layout(visit, Section::Spending, notice);
     Ok(SpendingPage {
-        meter: Some(meter(state, &visit.site, layout.now).await?),
+        meter: meter(state, &visit.site, layout.now).await?,
         spending,
         layout,
     })

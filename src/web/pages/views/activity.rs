@@ -231,7 +231,7 @@ pub struct Overview {
     pub held: Option<Held>,
     /// What is in progress at CloudFront, and what is believed of its quotas.
     pub quotas: Option<Quotas>,
-    pub meter: Option<Meter>,
+    pub meter: Meter,
 }
 
 impl Overview {

@@ -124,7 +124,7 @@ pub struct SpendingPage {
     pub layout: Layout,
     pub spending: SpendingForm,
     /// This month's paths and their cost.
-    pub meter: Option<Meter>,
+    pub meter: Meter,
 }
 
 /// `POST …/settings/cdn/policy`.
