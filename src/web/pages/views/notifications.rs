@@ -100,10 +100,6 @@ impl EventChoice {
 }
 
 impl EndpointForm {
-    fn is(&self, kind: EndpointKind) -> bool {
-        self.kind == kind
-    }
-
     fn events_aria(&self) -> Aria {
         Aria::new("events", self.events_error.is_some())
     }

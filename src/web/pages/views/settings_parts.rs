@@ -141,9 +141,3 @@ pub struct SpendingForm {
     /// What somebody else has saved since: (what, its value).
     pub conflict: Vec<(&'static str, String)>,
 }
-
-impl SpendingForm {
-    pub(super) fn is(&self, policy: PolicyName) -> bool {
-        self.policy == policy
-    }
-}
