@@ -521,17 +521,17 @@ pub(crate) fn session_ended() -> SessionEndedPage {
 pub(crate) fn set_up() -> SetUpPage {
     SetUpPage {
         layout: outside(),
-        new_error: None,
-        repeat_error: None,
+        errors: PasswordErrors::default(),
     }
 }
 
 pub(crate) fn password() -> PasswordPage {
     PasswordPage {
         layout: layout(Nav::Elsewhere),
-        current_error: None,
-        new_error: Some("This password is on every attacker’s list. Take another.".into()),
-        repeat_error: None,
+        errors: PasswordErrors {
+            new: Some("This password is on every attacker’s list. Take another.".into()),
+            ..PasswordErrors::default()
+        },
     }
 }
 

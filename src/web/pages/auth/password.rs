@@ -15,7 +15,7 @@ use crate::web::pages::auth::session;
 use crate::web::pages::auth::sign_in::note;
 use crate::web::pages::auth::sign_in::{Verdict, admin, check, wait_words};
 use crate::web::pages::layout::layout;
-use crate::web::pages::views::{Nav, PasswordPage, SetUpPage};
+use crate::web::pages::views::{Nav, PasswordErrors, PasswordPage, SetUpPage};
 use crate::web::pages::visit::refused;
 use crate::web::pages::visit::{Visitor, html, see};
 use crate::web::pages::words::account as words;
@@ -53,21 +53,13 @@ pub(crate) struct ChangeFields {
     repeat_password: SecretString,
 }
 
-/// What is wrong with which field.
-#[derive(Default)]
-struct FieldTroubles {
-    current: Option<String>,
-    new: Option<String>,
-    repeat: Option<String>,
-}
-
 /// `GET /set-up?token=…`.
 pub(crate) async fn show_set_up(
     State(state): State<AppState>,
     Query(link): Query<Link>,
 ) -> Result<Response> {
     must_work(&state, &link.stored()).await?;
-    html(&set_up_page(&state, FieldTroubles::default()))
+    html(&set_up_page(&state, PasswordErrors::default()))
 }
 
 /// `POST /set-up?token=…`: sets the password and signs in.
@@ -83,7 +75,7 @@ pub(crate) async fn set_up(
     must_work(&state, &link).await?;
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
-        Err(troubles) => return refused(set_up_page(&state, troubles)),
+        Err(errors) => return refused(set_up_page(&state, errors)),
     };
     let hash = state.hasher.hash(&password).await?;
     let now = state.clock.now();
@@ -107,11 +99,10 @@ async fn must_work(state: &AppState, link: &TokenHash) -> Result<()> {
     }
 }
 
-fn set_up_page(state: &AppState, troubles: FieldTroubles) -> SetUpPage {
+fn set_up_page(state: &AppState, errors: PasswordErrors) -> SetUpPage {
     SetUpPage {
         layout: layout(state, None, Nav::Elsewhere),
-        new_error: troubles.new,
-        repeat_error: troubles.repeat,
+        errors,
     }
 }
 
@@ -158,7 +149,7 @@ impl Owner {
 
 /// `GET /password`.
 pub(crate) async fn show_change(owner: Owner) -> Result<Response> {
-    html(&change_page(&owner, FieldTroubles::default()))
+    html(&change_page(&owner, PasswordErrors::default()))
 }
 
 /// `POST /password`: every other session ends, and this one gets a new token.
@@ -170,7 +161,7 @@ pub(crate) async fn change(
 ) -> Result<Response> {
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
-        Err(troubles) => return refused(change_page(&owner, troubles)),
+        Err(errors) => return refused(change_page(&owner, errors)),
     };
     let user = &owner.visitor.user;
     let (status, trouble) = match owner.check(&state, fields.current_password, None).await? {
@@ -188,33 +179,31 @@ pub(crate) async fn change(
         ),
         Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
     };
-    let troubles = FieldTroubles {
+    let errors = PasswordErrors {
         current: Some(trouble),
-        ..FieldTroubles::default()
+        ..PasswordErrors::default()
     };
-    Ok((status, html(&change_page(&owner, troubles))?).into_response())
+    Ok((status, html(&change_page(&owner, errors))?).into_response())
 }
 
-fn change_page(owner: &Owner, troubles: FieldTroubles) -> PasswordPage {
+fn change_page(owner: &Owner, errors: PasswordErrors) -> PasswordPage {
     PasswordPage {
         layout: owner.visitor.layout(Nav::Elsewhere),
-        current_error: troubles.current,
-        new_error: troubles.new,
-        repeat_error: troubles.repeat,
+        errors,
     }
 }
 
-fn parse(new: &SecretString, repeat: &SecretString) -> Result<NewPassword, FieldTroubles> {
-    let password = NewPassword::parse(new).map_err(|error| FieldTroubles {
+fn parse(new: &SecretString, repeat: &SecretString) -> Result<NewPassword, PasswordErrors> {
+    let password = NewPassword::parse(new).map_err(|error| PasswordErrors {
         new: Some(words::bad_password(&error)),
-        ..FieldTroubles::default()
+        ..PasswordErrors::default()
     })?;
     if new.expose_secret() == repeat.expose_secret() {
         Ok(password)
     } else {
-        Err(FieldTroubles {
+        Err(PasswordErrors {
             repeat: Some(words::NOT_THE_SAME.into()),
-            ..FieldTroubles::default()
+            ..PasswordErrors::default()
         })
     }
 }

@@ -57,16 +57,7 @@ pub struct SignInElsewhere {
 #[template(path = "set_up.html")]
 pub struct SetUpPage {
     pub layout: Layout,
-    /// What is wrong with `new_password`.
-    pub new_error: Option<String>,
-    /// What is wrong with `repeat_password`.
-    pub repeat_error: Option<String>,
-}
-
-impl SetUpPage {
-    fn new_aria(&self) -> Aria {
-        Aria::new("new_password", self.new_error.is_some())
-    }
+    pub errors: PasswordErrors,
 }
 
 /// Changing the password. Form: `POST …/password` with `current_password`, `new_password` and
@@ -75,21 +66,26 @@ impl SetUpPage {
 #[template(path = "password.html")]
 pub struct PasswordPage {
     pub layout: Layout,
-    /// What is wrong with `current_password`.
-    pub current_error: Option<String>,
-    /// What is wrong with `new_password`.
-    pub new_error: Option<String>,
-    /// What is wrong with `repeat_password`.
-    pub repeat_error: Option<String>,
+    pub errors: PasswordErrors,
 }
 
 impl PasswordPage {
-    fn new_aria(&self) -> Aria {
-        Aria::new("new_password", self.new_error.is_some())
-    }
-
     fn username(&self) -> &str {
         self.layout.user.as_ref().map_or("admin", |user| &user.name)
+    }
+}
+
+/// What is wrong with which password of a form.
+#[derive(Debug, Default)]
+pub struct PasswordErrors {
+    pub current: Option<String>,
+    pub new: Option<String>,
+    pub repeat: Option<String>,
+}
+
+impl PasswordErrors {
+    fn new_aria(&self) -> Aria {
+        Aria::new("new_password", self.new.is_some())
     }
 }
 
