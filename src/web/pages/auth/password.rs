@@ -108,7 +108,7 @@ fn set_up_page(state: &AppState, errors: PasswordErrors) -> SetUpPage {
 
 /// Somebody who signed in with the password. Whom SkyCMS signed in has none here.
 pub(crate) struct Owner {
-    visitor: Visitor,
+    pub(super) visitor: Visitor,
     session: TokenHash,
 }
 
@@ -125,25 +125,26 @@ impl FromRequestParts<AppState> for Owner {
 }
 
 impl Owner {
-    pub(super) const fn visitor(&self) -> &Visitor {
-        &self.visitor
-    }
-
     /// Checks the password again, and with `code` the second step: without it, a session that was left
-    /// open does not change how one signs in.
-    pub(super) async fn check(
+    /// open does not change how one signs in. What is answered instead, with the words for a `wrong`
+    /// one; none: it is right.
+    pub(super) async fn refusal(
         &self,
         state: &AppState,
         password: SecretString,
         code: Option<&SecretString>,
-    ) -> Result<Verdict> {
+        wrong: &str,
+    ) -> Result<Option<(StatusCode, String)>> {
         let client = TryingClient::Session(self.session);
-        let verdict = check(state, client, ADMIN, password, code).await?;
-        if matches!(verdict, Verdict::Wrong) {
-            let action = AuditAction::GaveWrongPassword;
-            self.visitor.audit(action, None, None).await?;
-        }
-        Ok(verdict)
+        Ok(match check(state, client, ADMIN, password, code).await? {
+            Verdict::Right => None,
+            Verdict::Wrong => {
+                let action = AuditAction::GaveWrongPassword;
+                self.visitor.audit(action, None, None).await?;
+                Some((StatusCode::UNPROCESSABLE_ENTITY, wrong.to_owned()))
+            }
+            Verdict::Wait(wait) => Some((StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0)),
+        })
     }
 }
 
@@ -163,27 +164,23 @@ pub(crate) async fn change(
         Ok(password) => password,
         Err(errors) => return refused(change_page(&owner, errors)),
     };
-    let user = &owner.visitor.user;
-    let (status, trouble) = match owner.check(&state, fields.current_password, None).await? {
-        Verdict::Right => {
-            let hash = state.hasher.hash(&password).await?;
-            let now = state.clock.now();
-            state.store.set_password(&hash, None, now).await?;
-            note(&state, user.from, AuditAction::ChangedPassword).await?;
-            let page = see(&state, "/activity");
-            return session::begin(&state, &headers, user.from, &admin(), page).await;
-        }
-        Verdict::Wrong => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            words::NOT_CURRENT.to_owned(),
-        ),
-        Verdict::Wait(wait) => (StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0),
-    };
-    let errors = PasswordErrors {
-        current: Some(trouble),
-        ..PasswordErrors::default()
-    };
-    Ok((status, html(&change_page(&owner, errors))?).into_response())
+    let refusal = owner
+        .refusal(&state, fields.current_password, None, words::NOT_CURRENT)
+        .await?;
+    if let Some((status, error)) = refusal {
+        let errors = PasswordErrors {
+            current: Some(error),
+            ..PasswordErrors::default()
+        };
+        return Ok((status, html(&change_page(&owner, errors))?).into_response());
+    }
+    let from = owner.visitor.user.from;
+    let hash = state.hasher.hash(&password).await?;
+    let now = state.clock.now();
+    state.store.set_password(&hash, None, now).await?;
+    note(&state, from, AuditAction::ChangedPassword).await?;
+    let page = see(&state, "/activity");
+    session::begin(&state, &headers, from, &admin(), page).await
 }
 
 fn change_page(owner: &Owner, errors: PasswordErrors) -> PasswordPage {

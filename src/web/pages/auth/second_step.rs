@@ -12,7 +12,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::password::Owner;
-use super::sign_in::{Verdict, wait_words};
 use crate::domain::{AuditAction, SecondStep};
 use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
@@ -63,7 +62,10 @@ pub(crate) async fn turn_on(
         );
         return refuse(&owner, Some(step), error);
     };
-    if let Some(error) = refusal(&state, &owner, fields.current_password, None).await? {
+    let refusal = owner
+        .refusal(&state, fields.current_password, None, words::NOT_BOTH)
+        .await?;
+    if let Some(error) = refusal {
         return refuse(&owner, Some(step), error);
     }
     let secret = step.secret();
@@ -72,7 +74,7 @@ pub(crate) async fn turn_on(
         .set_second_step(Some(&secret), Some(used))
         .await?;
     let action = AuditAction::TurnedSecondStepOn;
-    owner.visitor().audit(action, None, None).await?;
+    owner.visitor.audit(action, None, None).await?;
     Ok(see(&state, "/password/second-step"))
 }
 
@@ -83,30 +85,16 @@ pub(crate) async fn turn_off(
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
     let code = Some(&fields.code);
-    if let Some(error) = refusal(&state, &owner, fields.current_password, code).await? {
+    let refusal = owner
+        .refusal(&state, fields.current_password, code, words::NOT_BOTH)
+        .await?;
+    if let Some(error) = refusal {
         return refuse(&owner, None, error);
     }
     state.store.set_second_step(None, None).await?;
     let action = AuditAction::TurnedSecondStepOff;
-    owner.visitor().audit(action, None, None).await?;
+    owner.visitor.audit(action, None, None).await?;
     Ok(see(&state, "/password/second-step"))
-}
-
-/// Why it is not done.
-async fn refusal(
-    state: &AppState,
-    owner: &Owner,
-    password: SecretString,
-    code: Option<&SecretString>,
-) -> Result<Option<(StatusCode, String)>> {
-    Ok(match owner.check(state, password, code).await? {
-        Verdict::Right => None,
-        Verdict::Wrong => {
-            let words = words::NOT_BOTH.to_owned();
-            Some((StatusCode::UNPROCESSABLE_ENTITY, words))
-        }
-        Verdict::Wait(wait) => Some((StatusCode::TOO_MANY_REQUESTS, wait_words(wait).0)),
-    })
 }
 
 fn refuse(
@@ -128,7 +116,7 @@ fn page(owner: &Owner, new: Option<SecondStep>, error: Option<String>) -> Result
         })
     });
     Ok(SecondStepPage {
-        layout: owner.visitor().layout(Nav::Elsewhere),
+        layout: owner.visitor.layout(Nav::Elsewhere),
         new: new.transpose()?,
         error,
     })
