@@ -40,22 +40,23 @@ pub(crate) async fn signed_in(
     headers: &HeaderMap,
     ClientAddress(from): ClientAddress,
 ) -> Result<Option<SignedIn>> {
+    let found = |session, token| SignedIn {
+        session,
+        token,
+        from,
+        site: None,
+    };
     for name in [FRAMED, SESSION] {
         let Some(token) = cookie(state, headers, name) else {
             continue;
         };
         let (issuer, now) = (state.issuer(), state.clock.now());
-        if let Some(session) = state
+        let session = state
             .store
             .use_session(&token, issuer.as_ref(), now)
-            .await?
-        {
-            return Ok(Some(SignedIn {
-                session,
-                token: Some(token),
-                from,
-                site: None,
-            }));
+            .await?;
+        if let Some(session) = session {
+            return Ok(Some(found(session, Some(token))));
         }
     }
     let Some(skycms) = &state.skycms else {
@@ -72,12 +73,7 @@ pub(crate) async fn signed_in(
         theme: None,
         sites: None,
     };
-    Ok(Some(SignedIn {
-        session,
-        token: None,
-        from,
-        site: None,
-    }))
+    Ok(Some(found(session, None)))
 }
 
 /// Lets through who is signed in and may do what `needed` may, and marks the answer as theirs.
@@ -239,28 +235,17 @@ pub(crate) async fn begin(
         forget(state, &mut response, FRAMED);
     }
     if session.source == Source::Password {
-        let (token, device) = match cookie(state, headers, DEVICE) {
-            Some(known) if state.store.knows_device(&known, state.clock.now()).await? => {
-                (None, known)
-            }
-            _ => {
+        let device = match known_device(state, headers).await? {
+            Some(known) => known,
+            None => {
                 let (token, device) = fresh(&state.clock);
-                (Some(token), device)
+                let a_year = time::Duration::days(365);
+                set(state, &mut response, DEVICE, token, a_year);
+                device
             }
         };
-        state
-            .store
-            .remember_device(&device, state.clock.now())
-            .await?;
-        if let Some(token) = token {
-            set(
-                state,
-                &mut response,
-                DEVICE,
-                token,
-                time::Duration::days(365),
-            );
-        }
+        let now = state.clock.now();
+        state.store.remember_device(&device, now).await?;
     }
     Ok(response)
 }
