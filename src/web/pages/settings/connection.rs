@@ -6,7 +6,7 @@ use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::page::{Notice, page, version};
+use super::page::{Notice, ask, confirmed, page, version};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
 use crate::store::Slot;
@@ -14,7 +14,7 @@ use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session::asks_for_events;
 use crate::web::pages::once::OnceKey;
-use crate::web::pages::views::{ConfirmPage, Nav, Section};
+use crate::web::pages::views::{ConnectionPage, Section};
 use crate::web::pages::visit::{Confirmation, Visit, html, refused};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
@@ -81,12 +81,7 @@ pub(crate) async fn save(
     let stored: Vec<&Settings> = saved.iter().map(|saved| &saved.settings).collect();
     let settings = match Settings::parse(&form, &stored) {
         Ok(settings) => settings,
-        Err(errors) => {
-            let kept = keep_secret(&state, &visit, &form, &errors).await?;
-            let mut page = page(&state, &visit, None, Some((form, errors))).await?;
-            page.form.kept_secret = kept;
-            return refused(page);
-        }
+        Err(errors) => return refused(typed(&state, &visit, form, errors).await?),
     };
     let latest = draft.or(saved.first());
     let now = latest.map(|latest| words::connection(&latest.settings));
@@ -96,16 +91,14 @@ pub(crate) async fn save(
         && now != words::connection(&settings)
     {
         // Somebody else was faster. What they saved is shown beside what was typed.
-        let kept = keep_secret(&state, &visit, &form, &FieldErrors::default()).await?;
-        let mut page = page(&state, &visit, None, Some((form, FieldErrors::default()))).await?;
+        let mut page = typed(&state, &visit, form, FieldErrors::default()).await?;
         page.form.conflict = now;
-        page.form.kept_secret = kept;
         return refused(page);
     }
     if !may_sign(&state, &visit, &settings).await? {
         let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
         let errors = FieldErrors::one(Field::DistributionId, problem);
-        return refused(page(&state, &visit, None, Some((form, errors))).await?);
+        return refused(typed(&state, &visit, form, errors).await?);
     }
     if fields.action == "save" {
         let failed = draft.filter(|draft| {
@@ -113,23 +106,17 @@ pub(crate) async fn save(
             draft.settings == settings && report.is_some_and(|report| !report.passed())
         });
         if failed.is_some() {
-            return html(&ConfirmPage {
-                layout: visit.layout(Nav::Settings(Section::Connection)),
-                question: words::USE_DRAFT,
-                path: "/settings/cdn".into(),
-                fields: vec![("action", "use_draft".into())],
-                cancel: "/settings/cdn",
-            });
+            let path = "/settings/cdn".to_owned();
+            let fields = vec![("action", "use_draft".to_owned())];
+            return ask(&visit, Section::Connection, words::USE_DRAFT, path, fields);
         }
         return put_in_force(&state, &visit, in_force, &settings).await;
     }
     let now = state.clock.now();
     if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
         let wait = (next - now).whole_seconds().max(0) + 1;
-        let kept = keep_secret(&state, &visit, &form, &FieldErrors::default()).await?;
-        let mut page = page(&state, &visit, None, Some((form, FieldErrors::default()))).await?;
+        let mut page = typed(&state, &visit, form, FieldErrors::default()).await?;
         page.form.trouble = Some(words::too_many_tests(wait));
-        page.form.kept_secret = kept;
         let mut answer = refused(page)?;
         *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
         let headers = answer.headers_mut();
@@ -181,6 +168,19 @@ async fn put_in_force(
     Ok(visit.see("/settings/cdn?done=saved"))
 }
 
+/// The page with what was typed.
+async fn typed(
+    state: &AppState,
+    visit: &Visit,
+    form: SettingsForm,
+    errors: FieldErrors,
+) -> Result<ConnectionPage> {
+    let kept = keep_secret(state, visit, &form, &errors).await?;
+    let mut page = page(state, visit, None, Some((form, errors))).await?;
+    page.form.kept_secret = kept;
+    Ok(page)
+}
+
 /// Keeps a secret for some minutes that was typed beside a mistake in another field, and returns
 /// what stands for it.
 async fn keep_secret(
@@ -221,13 +221,8 @@ pub(crate) async fn remove(
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     if !answer.is_given() {
-        return html(&ConfirmPage {
-            layout: visit.layout(Nav::Settings(Section::Connection)),
-            question: words::REMOVE,
-            path: "/settings/cdn/remove".into(),
-            fields: vec![("confirmed", "yes".into())],
-            cancel: "/settings/cdn",
-        });
+        let (question, path) = (words::REMOVE, "/settings/cdn/remove".to_owned());
+        return ask(&visit, Section::Connection, question, path, confirmed());
     }
     let now = state.clock.now();
     state.store.remove_settings(visit.site.id, now).await?;

@@ -12,9 +12,8 @@ use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::Press;
-use crate::web::pages::views::{ConfirmPage, Field, HookPage, Nav, Part, Revealed, Section};
+use crate::web::pages::views::{Field, HookPage, Part, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
-use crate::web::pages::words::Question;
 use crate::web::state::AppState;
 
 /// How many rows of each list a page shows.
@@ -82,23 +81,6 @@ pub(super) async fn refuse(
     let mut page = page(state, visit, &Wanted::default(), Vec::new()).await?;
     type_in(&mut page);
     refused(page)
-}
-
-/// Asks before something ends that somebody may be using.
-pub(super) fn ask(
-    visit: &Visit,
-    section: Section,
-    question: Question,
-    path: String,
-    fields: Vec<(&'static str, String)>,
-) -> Result<Response> {
-    html(&ConfirmPage {
-        layout: visit.layout(Nav::Settings(section)),
-        question,
-        path: path.into(),
-        fields,
-        cancel: section.path(),
-    })
 }
 
 /// The page with what is shown this once.

@@ -6,8 +6,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{ask, refuse, reveal, revoked};
-use super::tokens::{Numbered, confirmed};
+use super::hook::{refuse, reveal, revoked};
+use super::page::{ask, confirmed};
+use super::tokens::Numbered;
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
 use crate::store::KeyPairView;

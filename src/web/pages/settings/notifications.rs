@@ -9,9 +9,8 @@ use serde::Deserialize;
 use time::Duration;
 use uuid::Uuid;
 
-use super::hook::ask;
-use super::page::{Notice, layout};
-use super::tokens::{Numbered, confirmed};
+use super::page::{Notice, ask, confirmed, layout};
+use super::tokens::Numbered;
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
 use crate::store::{MAX_ENDPOINTS, NewEndpoint, Page};

@@ -1,5 +1,6 @@
 //! The connection as the page shows it, and what all sections share.
 
+use axum::response::Response;
 use serde::Deserialize;
 
 use super::shown::{shown_settings, stored_form, test_result, typed_form};
@@ -7,9 +8,11 @@ use crate::domain::{Advice, FieldErrors, Operation, Partition, SettingsForm};
 use crate::store::{SavedSettings, Site, Slot};
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
-    Connection, ConnectionPage, Count, Flash, IamPolicy, Layout, Nav, Section, TestResult,
+    ConfirmPage, Connection, ConnectionPage, Count, Flash, IamPolicy, Layout, Nav, Section,
+    TestResult,
 };
-use crate::web::pages::visit::Visit;
+use crate::web::pages::visit::{Visit, html};
+use crate::web::pages::words::Question;
 use crate::web::pages::words::errors::MARK_FAILED;
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
@@ -28,6 +31,28 @@ pub(super) fn layout(visit: &Visit, section: Section, notice: Option<&Notice>) -
         flash: done.and_then(words::done).map(Flash::from),
         ..visit.layout(Nav::Settings(section))
     }
+}
+
+/// Asks before something ends that somebody may be using.
+pub(super) fn ask(
+    visit: &Visit,
+    section: Section,
+    question: Question,
+    path: String,
+    fields: Vec<(&'static str, String)>,
+) -> Result<Response> {
+    html(&ConfirmPage {
+        layout: visit.layout(Nav::Settings(section)),
+        question,
+        path: path.into(),
+        fields,
+        cancel: section.path(),
+    })
+}
+
+/// What the question is answered with.
+pub(super) fn confirmed() -> Vec<(&'static str, String)> {
+    vec![("confirmed", "yes".to_owned())]
 }
 
 /// Reads what the page shows: the form as it is stored, or as it was typed.

@@ -6,7 +6,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{ask, refuse, reveal, revoked};
+use super::hook::{refuse, reveal, revoked};
+use super::page::{ask, confirmed};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
 use crate::store::FormHash;
@@ -168,11 +169,6 @@ pub(crate) async fn revoke_secret(
     }
     state.store.revoke_hook_secret(site, id).await?;
     revoked(&state, &visit, AuditAction::RevokedSecret, id.to_string()).await
-}
-
-/// What the question is answered with.
-pub(super) fn confirmed() -> Vec<(&'static str, String)> {
-    vec![("confirmed", "yes".to_owned())]
 }
 
 /// What the same form showed a moment ago; else there is nothing to show any more.
