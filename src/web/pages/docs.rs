@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::Response;
 use serde_json::Value;
 
 use crate::web::api::description::Description;
@@ -21,7 +22,6 @@ use crate::web::pages::views::{
 };
 use crate::web::pages::visit::html;
 use crate::web::state::AppState;
-use axum::response::Response;
 
 /// `GET /docs`.
 pub(crate) async fn show(

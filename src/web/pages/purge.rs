@@ -7,8 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use time::Duration;
 
-use crate::domain::AuditAction;
-use crate::domain::{Fate, Item, ItemError, PublishRequest, canonicalize};
+use crate::domain::{AuditAction, Fate, Item, ItemError, PublishRequest, canonicalize};
 use crate::store::{Acceptance, NewPublish, RepeatKey};
 use crate::web::api::dry_run::{DryRun, dry_run};
 use crate::web::api::publishes::accept;
@@ -18,8 +17,7 @@ use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
     ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd,
 };
-use crate::web::pages::visit::refused;
-use crate::web::pages::visit::{Visit, html};
+use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{held, purge as words};
 use crate::web::state::AppState;
 use crate::web::turns::MUCH;

@@ -1,27 +1,23 @@
 //! Sites: made, renamed and removed by who has a password here. Whoever has only one never gets
 //! here.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::Response;
 use serde::Deserialize;
 
 use crate::admin::sites::{self, SiteError};
-use crate::domain::AuditAction;
-use crate::domain::{DEFAULT_SITE, SiteName};
+use crate::domain::{AuditAction, DEFAULT_SITE, SiteName};
 use crate::store::{Site, SiteId};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
-use crate::web::pages::views::Layout;
 use crate::web::pages::views::{
-    ConfirmPage, Field, Flash, Nav, PAGE_SIZE, Part, SiteRow, SitesPage,
+    ConfirmPage, Field, Flash, Layout, Nav, PAGE_SIZE, Part, SiteRow, SitesPage,
 };
-use crate::web::pages::visit::{Confirmation, refused};
-use crate::web::pages::visit::{Visitor, html, see};
+use crate::web::pages::visit::{Confirmation, Visitor, html, refused, see};
 use crate::web::pages::words::sites as words;
 use crate::web::state::AppState;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::response::Response;
 
 /// What to show, and what was just done, told once after a redirect.
 #[derive(Deserialize)]
@@ -94,20 +90,13 @@ pub(crate) async fn show(
     manager: Manager,
     Query(notice): Query<Notice>,
 ) -> Result<Response> {
-    let flash = notice
-        .done
-        .as_deref()
-        .and_then(words::done)
-        .map(Flash::from);
-    html(&page(
-        &state,
-        &manager,
-        Shown {
-            page: notice.sites,
-            flash,
-            ..Shown::default()
-        },
-    ))
+    let done = notice.done.as_deref();
+    let shown = Shown {
+        page: notice.sites,
+        flash: done.and_then(words::done).map(Flash::from),
+        ..Shown::default()
+    };
+    html(&page(&state, &manager, shown))
 }
 
 /// `POST /sites`: makes a site, and leads to its settings.
@@ -117,15 +106,11 @@ pub(crate) async fn create(
     Form(new): Form<NewName>,
 ) -> Result<Response> {
     let refuse = |error: String| {
-        let new = new.refused(error);
-        refused(page(
-            &state,
-            &manager,
-            Shown {
-                new,
-                ..Shown::default()
-            },
-        ))
+        let shown = Shown {
+            new: new.refused(error),
+            ..Shown::default()
+        };
+        refused(page(&state, &manager, shown))
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
@@ -136,10 +121,8 @@ pub(crate) async fn create(
         made => {
             let detail = name.to_string();
             done(&state, &manager, AuditAction::CreatedSite, made?.id, detail).await?;
-            Ok(see(
-                &state,
-                &format!("/sites/{name}/settings/cdn?done=created"),
-            ))
+            let settings = format!("/sites/{name}/settings/cdn?done=created");
+            Ok(see(&state, &settings))
         }
     }
 }
@@ -155,15 +138,11 @@ pub(crate) async fn rename(
         return Err(Error::NotFound);
     }
     let refuse = |error: String| {
-        let renamed = Some((old.to_string(), new.refused(error)));
-        refused(page(
-            &state,
-            &manager,
-            Shown {
-                renamed,
-                ..Shown::default()
-            },
-        ))
+        let shown = Shown {
+            renamed: Some((old.to_string(), new.refused(error))),
+            ..Shown::default()
+        };
+        refused(page(&state, &manager, shown))
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
@@ -212,14 +191,8 @@ pub(crate) async fn remove(
         });
     }
     let site = sites::remove(&state.store, &state.clock, &name).await?;
-    done(
-        &state,
-        &manager,
-        AuditAction::RemovedSite,
-        site,
-        name.to_string(),
-    )
-    .await?;
+    let (action, detail) = (AuditAction::RemovedSite, name.to_string());
+    done(&state, &manager, action, site, detail).await?;
     Ok(see(&state, "/sites?done=removed"))
 }
 

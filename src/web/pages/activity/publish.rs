@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use axum::extract::State;
+use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::list::progress;
-use crate::domain::AuditAction;
 use crate::domain::coverage::Cover;
-use crate::domain::{InvalidationStatus, Item, PublishState, Region, WaitReason};
+use crate::domain::{AuditAction, InvalidationStatus, Item, PublishState, Region, WaitReason};
 use crate::store::{Acceptance, Invalidation, NewPublish, Publish, RepeatKey, parse_items};
 use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
@@ -20,7 +20,6 @@ use crate::web::pages::views::{
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
 use crate::web::state::AppState;
-use axum::response::Response;
 
 /// The publish in the address.
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,7 +21,6 @@ use crate::web::pages::views::{ConfirmPage, Nav};
 use crate::web::pages::visit::{html, see};
 use crate::web::pages::words::account::{self as words, ticket};
 use crate::web::state::AppState;
-use axum::response::Response;
 
 /// Whom the token must be meant for.
 const AUDIENCE: &str = "skycms-cdn";

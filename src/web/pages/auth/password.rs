@@ -1,29 +1,24 @@
 //! Setting the admin's password: by the one-time link, or knowing the old one.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::domain::AuditAction;
-use crate::domain::NewPassword;
+use crate::domain::{AuditAction, NewPassword};
 use crate::store::{ADMIN, Source, TokenHash, TryingClient, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session;
-use crate::web::pages::auth::sign_in::note;
-use crate::web::pages::auth::sign_in::{Verdict, admin, check, wait_words};
+use crate::web::pages::auth::sign_in::{Verdict, admin, check, note, wait_words};
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{Nav, PasswordErrors, PasswordPage, SetUpPage};
-use crate::web::pages::visit::refused;
-use crate::web::pages::visit::{Visitor, html, see};
+use crate::web::pages::visit::{Visitor, html, refused, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::response::IntoResponse as _;
-use axum::response::Response;
 
 /// The one-time link's query.
 #[derive(Deserialize)]
