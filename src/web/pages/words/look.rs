@@ -1,6 +1,6 @@
 //! How states are shown.
 
-use std::fmt;
+use strum::Display;
 
 /// How a state is shown: never by colour alone, always with a word and a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub enum Severity {
 }
 
 /// A colour, by its meaning; displays as its CSS class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Display, PartialEq, Eq)]
+#[strum(serialize_all = "lowercase")]
 pub enum Tone {
     /// Nothing to see.
     Quiet,
@@ -54,16 +55,4 @@ pub enum Tone {
     Warn,
     /// Broken.
     Bad,
-}
-
-impl fmt::Display for Tone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Quiet => "quiet",
-            Self::Info => "info",
-            Self::Good => "good",
-            Self::Warn => "warn",
-            Self::Bad => "bad",
-        })
-    }
 }
