@@ -132,8 +132,8 @@ fn lists_escape_paths_and_errors() {
 
     let mut page = samples::audit();
     page.search = HOSTILE.into();
-    page.entries[0].what = HOSTILE.into();
-    page.entries[0].from = HOSTILE.into();
+    page.entries[0].0.what = HOSTILE.into();
+    page.entries[0].0.address = HOSTILE.into();
     assert_harmless("audit", &page.render().unwrap());
 }
 

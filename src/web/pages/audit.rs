@@ -5,9 +5,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::views::{AuditEntry, AuditPage, Nav, PAGE_SIZE, Paging};
+use super::views::{AuditPage, Nav, PAGE_SIZE, Paging};
 use super::visit::{Visitor, html};
-use super::words;
 use crate::store::AuditFilter;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
@@ -41,24 +40,16 @@ pub(crate) async fn list(
         after: query.after,
     };
     let found = state.store.audit(filter, PAGE_SIZE).await?;
-    let name_of = |id| sites.iter().find(|site| site.id.0 == id);
+    let find = |id| sites.iter().find(|site| site.id.0 == id);
     html(&AuditPage {
         paging: Paging::of(&found, &[("search", search)]),
         entries: found
             .items
             .into_iter()
-            .map(|record| AuditEntry {
-                at: record.at,
-                who: record.who,
-                by: record.source.as_ref().map(words::account::signed_in_by),
-                what: record.what,
-                site: record
-                    .site
-                    .filter(|_| sites.len() > 1)
-                    .and_then(name_of)
-                    .map(|site| site.name.clone()),
-                detail: record.detail,
-                from: record.address,
+            .map(|record| {
+                let site = record.site.filter(|_| sites.len() > 1).and_then(find);
+                let name = site.map(|site| site.name.clone());
+                (record, name)
             })
             .collect(),
         search: search.to_owned(),

@@ -6,7 +6,7 @@ use skycms_cdn::domain::{
     AwsError, InvalidationStatus, Learned, PublishState, Quota, Quotas, Refusal, RefusedFor,
     WaitReason,
 };
-use skycms_cdn::store::{Burst, Day, ListedSession, Pace, Role, Source, Workload};
+use skycms_cdn::store::{AuditRecord, Burst, Day, ListedSession, Pace, Role, Source, Workload};
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
@@ -579,14 +579,18 @@ pub(crate) fn sessions() -> SessionsPage {
 }
 
 pub(crate) fn audit() -> AuditPage {
-    let entry = |seconds, what: &str, detail: Option<&str>| AuditEntry {
-        at: ago(seconds),
-        who: "admin".into(),
-        by: Some("by password"),
-        what: what.into(),
-        site: None,
-        detail: detail.map(Into::into),
-        from: "203.0.113.7".into(),
+    let entry = |seconds, what: &str, detail: Option<&str>| {
+        let record = AuditRecord {
+            id: Uuid::from_u128(1),
+            at: ago(seconds),
+            who: "admin".into(),
+            source: Some(Source::Password),
+            what: what.into(),
+            site: None,
+            detail: detail.map(Into::into),
+            address: "203.0.113.7".into(),
+        };
+        (record, None)
     };
     AuditPage {
         layout: layout(Nav::Audit),

@@ -1,8 +1,7 @@
 use askama::Template;
-use time::OffsetDateTime;
 
 use super::{activity::Paging, assets::VERSION, layout::Layout, part::Part, parts::Aria};
-use crate::store::ListedSession;
+use crate::store::{AuditRecord, ListedSession};
 use crate::web::pages::words::account::{self as words, WhyNot};
 
 /// Sign-in. Form: `POST …/sign-in` with `username`, `password` and, if set, `next`.
@@ -129,25 +128,8 @@ pub struct AuditPage {
     pub layout: Layout,
     /// `?search=…`.
     pub search: String,
-    /// The entries, newest first.
-    pub entries: Vec<AuditEntry>,
+    /// The entries, newest first, and the site that each was about, where there are several.
+    pub entries: Vec<(AuditRecord, Option<String>)>,
     /// Where the neighbouring pages are.
     pub paging: Paging,
-}
-
-/// An entry of the audit.
-#[derive(Clone, Debug)]
-pub struct AuditEntry {
-    pub at: OffsetDateTime,
-    pub who: String,
-    /// How they signed in: “by password”.
-    pub by: Option<&'static str>,
-    /// What, in words: “Saved the CDN settings”.
-    pub what: String,
-    /// The site it was about, where there are several.
-    pub site: Option<String>,
-    /// More of it, without secrets.
-    pub detail: Option<String>,
-    /// From where: the client's address.
-    pub from: String,
 }

@@ -25,8 +25,8 @@ mod settings_parts;
 mod sites;
 
 pub use account::{
-    AuditEntry, AuditPage, NewSecondStep, PasswordErrors, PasswordPage, SecondStepPage,
-    SessionEndedPage, SessionsPage, SetUpPage, SignInElsewhere, SignInPage,
+    AuditPage, NewSecondStep, PasswordErrors, PasswordPage, SecondStepPage, SessionEndedPage,
+    SessionsPage, SetUpPage, SignInElsewhere, SignInPage,
 };
 pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging, PublishRow};
 pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE, VERSION};
