@@ -83,15 +83,9 @@ pub(crate) async fn submit(
     let username = fields.username.trim().to_owned();
     let next = fields.next.filter(|next| is_ours(next));
     let page = sign_in_page(&state).await?;
-    let (status, error, wait) = match check(
-        &state,
-        client,
-        &username,
-        fields.password,
-        Some(&fields.code),
-    )
-    .await?
-    {
+    let (password, code) = (fields.password, Some(&fields.code));
+    let verdict = check(&state, client, &username, password, code).await?;
+    let (status, error, wait) = match verdict {
         Verdict::Right => {
             note(&state, from, AuditAction::SignedIn).await?;
             let go_on = fields.kept.map(|kept| kept::ask_to_go_on(&state, kept));
@@ -102,14 +96,8 @@ pub(crate) async fn submit(
             return session::begin(&state, &headers, from, &admin(), onward).await;
         }
         Verdict::Wrong => {
-            record(
-                &state,
-                words::SOMEBODY,
-                None,
-                from,
-                AuditAction::FailedToSignIn,
-            )
-            .await?;
+            let action = AuditAction::FailedToSignIn;
+            record(&state, words::SOMEBODY, None, from, action).await?;
             let wrong = match page.asks_for_code {
                 true => words::WRONG_WITH_CODE,
                 false => words::WRONG,
@@ -216,15 +204,10 @@ pub(crate) async fn check(
         return Ok(Verdict::Wait(wait));
     }
     let possible = username == ADMIN && password.expose_secret().chars().count() <= LONGEST;
-    let hash = if possible {
-        state.store.password_hash().await?
+    let (password, hash) = if possible {
+        (password, state.store.password_hash().await?)
     } else {
-        None
-    };
-    let password = if possible {
-        password
-    } else {
-        SecretString::from("")
+        (SecretString::default(), None)
     };
     let is_right = turn.checks(password, hash).await?
         && match code {
