@@ -147,7 +147,7 @@ async fn attempt(
     visit: &Visit,
     text: &str,
     rules: &IntakeRules,
-) -> Result<std::result::Result<Preview, String>> {
+) -> Result<Result<Preview, String>> {
     let request = PublishRequest {
         paths: lines(text).map(str::to_owned).collect(),
         ..PublishRequest::default()
@@ -170,10 +170,7 @@ async fn attempt(
 }
 
 /// The address of the form; none: pages are not looked at.
-fn public_address(
-    text: &str,
-    allow_http: bool,
-) -> std::result::Result<Option<PublicAddress>, String> {
+fn public_address(text: &str, allow_http: bool) -> Result<Option<PublicAddress>, String> {
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -186,7 +183,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-fn hosts(text: &str) -> std::result::Result<Vec<PublisherHost>, String> {
+fn hosts(text: &str) -> Result<Vec<PublisherHost>, String> {
     let mut hosts: Vec<PublisherHost> = Vec::new();
     for line in lines(text) {
         let host = line
@@ -199,13 +196,13 @@ fn hosts(text: &str) -> std::result::Result<Vec<PublisherHost>, String> {
     Ok(hosts)
 }
 
-fn related(text: &str) -> std::result::Result<Vec<RelatedRule>, String> {
+fn related(text: &str) -> Result<Vec<RelatedRule>, String> {
     let rules = lines(text)
         .map(|line| {
             line.parse()
                 .map_err(|error| words::faulty_line(line, &error))
         })
-        .collect::<std::result::Result<Vec<RelatedRule>, _>>()?;
+        .collect::<Result<Vec<RelatedRule>, _>>()?;
     if rules.len() > MAX_RULES {
         return Err(words::too_many_rules(MAX_RULES));
     }
