@@ -77,25 +77,17 @@ impl Filter {
             (0, _, _) | (_, "", "") => String::new(),
             (ahead, ..) => ahead.to_string(),
         };
+        let state = self.state.map_or("", |state| state.into_str());
+        let (oldest, newest) = self.burst.unzip();
+        let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
         [
-            (
-                "state",
-                self.state.map_or("", |state| state.into_str()).to_owned(),
-            ),
+            ("state", state.to_owned()),
             ("path", self.path.clone()),
             ("from", self.from.clone()),
             ("to", self.to.clone()),
             ("ahead", ahead),
-            (
-                "oldest",
-                self.burst
-                    .map_or_else(String::new, |(id, _)| id.to_string()),
-            ),
-            (
-                "newest",
-                self.burst
-                    .map_or_else(String::new, |(_, id)| id.to_string()),
-            ),
+            ("oldest", text(oldest)),
+            ("newest", text(newest)),
         ]
     }
 
@@ -111,19 +103,11 @@ impl Filter {
         }
     }
 
-    /// The same list as a table.
-    fn table(&self) -> String {
-        self.at("/activity.csv")
-    }
-
     /// What of it is a burst, one by one.
     fn of_burst(&self, newest: &Uuid, burst: &Burst) -> String {
-        let burst = Some((burst.oldest, *newest));
-        Self {
-            burst,
-            ..self.clone()
-        }
-        .at("/activity")
+        let mut one = self.clone();
+        one.burst = Some((burst.oldest, *newest));
+        one.at("/activity")
     }
 
     fn is(&self, state: &PublishState) -> bool {
@@ -254,10 +238,9 @@ pub struct Held {
 }
 
 /// How much of a quota is in use.
-const fn percent(quota: &Quota) -> u64 {
-    let (used, all) = (quota.in_progress as u64, quota.quota as u64);
-    let percent = used * 100 / if all == 0 { 1 } else { all };
-    if percent > 100 { 100 } else { percent }
+fn percent(quota: &Quota) -> u64 {
+    let (used, all) = (u64::from(quota.in_progress), u64::from(quota.quota));
+    (used * 100 / all.max(1)).min(100)
 }
 
 fn count<N: Into<u64> + Copy>(n: &N) -> Count {
