@@ -203,7 +203,10 @@ pub(crate) fn activity() -> ActivityPage {
         ),
     ];
     publishes[0].held = Some(words::waiting_for(&WaitReason::Rate));
-    publishes[2].progress = Some(Progress { done: 7, total: 19 });
+    publishes[2].progress = Some(Progress {
+        done: Count(7),
+        total: Count(19),
+    });
     publishes[3].burst = Some(Burst {
         publishes: 312,
         oldest: publishes[3].id,
@@ -305,7 +308,10 @@ pub(crate) fn publish() -> PublishPage {
         is_partly_purged: false,
         held: None,
         note: None,
-        progress: Some(Progress { done: 1, total: 2 }),
+        progress: Some(Progress {
+            done: Count(1),
+            total: Count(2),
+        }),
         items: vec![
             item("/news/2026/11/harbour-bridge-opens", None),
             item("/", None),
@@ -317,7 +323,7 @@ pub(crate) fn publish() -> PublishPage {
             item("#city:oslo", None),
             item("/sitemap.xml", Some("goes with every publish")),
         ],
-        items_total: 6,
+        items_total: Count(6),
         invalidations: vec![
             InvalidationView {
                 id: Some("I2J0I21PCUYOIK".into()),
@@ -401,7 +407,7 @@ pub(crate) fn publish_failed() -> PublishPage {
             item: "/files/report%20final.pdf".into(),
             why: None,
         }],
-        items_total: 1,
+        items_total: Count(1),
         invalidations: vec![InvalidationView {
             id: None,
             console_url: None,

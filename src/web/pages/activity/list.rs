@@ -12,7 +12,8 @@ use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::pages::overview;
 use crate::web::pages::views::{
-    ActivityPage, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging, Progress, PublishRow, Span,
+    ActivityPage, Count, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging, Progress, PublishRow,
+    Span,
 };
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
@@ -204,5 +205,8 @@ pub(super) fn row(publish: PublishSummary) -> PublishRow {
 
 /// One invalidation needs no bar: its state says it all.
 pub(super) fn progress(done: u64, total: u64) -> Option<Progress> {
-    (total > 1).then_some(Progress { done, total })
+    (total > 1).then_some(Progress {
+        done: Count(done),
+        total: Count(total),
+    })
 }

@@ -69,7 +69,7 @@ pub(crate) async fn show(
             .note
             .and_then(|note| note.sentence(layout.now, &state.limits)),
         progress: progress(completed as u64, publish.invalidations.len() as u64),
-        items_total: publish.items.len() as u64,
+        items_total: Count(publish.items.len() as u64),
         items: sent.items(&publish),
         failed_total: Count(failed.len() as u64),
         failed: failed

@@ -114,18 +114,8 @@ impl fmt::Display for Span {
 /// How far something with many parts is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    pub done: u64,
-    pub total: u64,
-}
-
-impl Progress {
-    pub(super) const fn done(&self) -> Count {
-        Count(self.done)
-    }
-
-    pub(super) const fn total(&self) -> Count {
-        Count(self.total)
-    }
+    pub done: Count,
+    pub total: Count,
 }
 
 /// A text field of a form, as typed.

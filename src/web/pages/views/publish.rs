@@ -36,7 +36,7 @@ pub struct PublishPage {
     pub progress: Option<Progress>,
     /// Its items; the first [`super::ITEMS_SHOWN`] are listed.
     pub items: Vec<PublishedItem>,
-    pub items_total: u64,
+    pub items_total: Count,
     pub invalidations: Vec<InvalidationView>,
     /// What readers get of its pages.
     pub edge: Vec<EdgeCheck>,
@@ -78,12 +78,8 @@ impl PublishPage {
     }
 
     fn more(&self) -> Option<Count> {
-        let more = self.items_total.saturating_sub(self.shown().len() as u64);
+        let more = self.items_total.0.saturating_sub(self.shown().len() as u64);
         (more > 0).then_some(Count(more))
-    }
-
-    fn total(&self) -> Count {
-        Count(self.items_total)
     }
 
     fn to_sent(&self) -> Option<Span> {
