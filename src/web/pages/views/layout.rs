@@ -238,12 +238,6 @@ pub struct Banner {
     pub link: Option<Link>,
 }
 
-impl Banner {
-    pub(super) fn look(&self) -> words::Look {
-        words::severity(self.severity)
-    }
-}
-
 /// The answer to what the reader just did.
 #[derive(Clone, Debug)]
 pub struct Flash {
@@ -258,11 +252,5 @@ impl From<(Severity, &str)> for Flash {
             severity,
             text: text.to_owned(),
         }
-    }
-}
-
-impl Flash {
-    pub(super) fn look(&self) -> words::Look {
-        words::severity(self.severity)
     }
 }

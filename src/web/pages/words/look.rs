@@ -41,6 +41,17 @@ pub enum Severity {
     Danger,
 }
 
+impl Severity {
+    pub const fn look(self) -> Look {
+        match self {
+            Self::Info => look("Note", Tone::Info, "info", ""),
+            Self::Success => look("Done", Tone::Good, "check", ""),
+            Self::Warning => look("Warning", Tone::Warn, "warning", ""),
+            Self::Danger => look("Problem", Tone::Bad, "cross", ""),
+        }
+    }
+}
+
 /// A colour, by its meaning; displays as its CSS class.
 #[derive(Clone, Copy, Debug, Display, PartialEq, Eq)]
 #[strum(serialize_all = "lowercase")]

@@ -171,16 +171,6 @@ pub const fn outcome(outcome: &StepOutcome) -> Look {
     }
 }
 
-/// A banner, a flash or a notice.
-pub const fn severity(severity: Severity) -> Look {
-    match severity {
-        Severity::Info => look("Note", Tone::Info, "info", ""),
-        Severity::Success => look("Done", Tone::Good, "check", ""),
-        Severity::Warning => look("Warning", Tone::Warn, "warning", ""),
-        Severity::Danger => look("Problem", Tone::Bad, "cross", ""),
-    }
-}
-
 /// The title of a step of the settings test.
 pub const fn step(step: &Step) -> &'static str {
     match step {
