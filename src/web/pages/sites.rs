@@ -181,7 +181,7 @@ pub(crate) async fn remove(
     if name.as_str() == DEFAULT_SITE {
         return Err(Error::NotFound);
     }
-    if !answer.is_given() {
+    if answer.confirmed.is_none() {
         return html(&ConfirmPage {
             layout: manager.0.layout(Nav::Sites),
             question: words::remove(&name),

@@ -135,16 +135,10 @@ pub(crate) fn see(state: &AppState, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
 }
 
-/// Whether a form that asks first has been confirmed.
+/// A form that asks first, until it is confirmed.
 #[derive(Deserialize)]
 pub(crate) struct Confirmation {
-    confirmed: Option<String>,
+    pub(crate) confirmed: Option<String>,
     #[serde(default)]
     pub(crate) once: OnceKey,
-}
-
-impl Confirmation {
-    pub(crate) const fn is_given(&self) -> bool {
-        self.confirmed.is_some()
-    }
 }

@@ -220,7 +220,7 @@ pub(crate) async fn remove(
     visit: Visit,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    if !answer.is_given() {
+    if answer.confirmed.is_none() {
         let (question, path) = (words::REMOVE, "/settings/cdn/remove".to_owned());
         return ask(&visit, Section::Connection, question, path, confirmed());
     }

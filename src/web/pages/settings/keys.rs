@@ -76,7 +76,7 @@ pub(crate) async fn rotate(
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let now = state.clock.now();
-    if !answer.is_given() {
+    if answer.confirmed.is_none() {
         let pair = find(&state, &visit, id).await?;
         let question = words::rotate_key_pair(&pair.name, pair.last_used_at, now);
         let mut fields = confirmed();
@@ -112,7 +112,7 @@ pub(crate) async fn revoke(
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let pair = find(&state, &visit, id).await?;
-    if !answer.is_given() {
+    if answer.confirmed.is_none() {
         let question = words::revoke_key_pair(&pair.name, pair.last_used_at, state.clock.now());
         let path = format!("/settings/cdn/keys/{id}/revoke");
         return ask(&visit, Section::Hook, question, path, confirmed());

@@ -140,7 +140,7 @@ pub(crate) async fn rotate(
     Path(Numbered { id }): Path<Numbered>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    if !answer.is_given() {
+    if answer.confirmed.is_none() {
         let question = words::rotate(&shown(&state, &visit, id).await?);
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
@@ -200,7 +200,7 @@ pub(crate) async fn remove(
     Path(Numbered { id }): Path<Numbered>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    if !answer.is_given() {
+    if answer.confirmed.is_none() {
         let question = words::remove(&shown(&state, &visit, id).await?);
         let path = format!("/settings/cdn/notifications/{id}/remove");
         return ask(&visit, Section::Notifications, question, path, confirmed());

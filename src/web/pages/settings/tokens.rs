@@ -99,7 +99,7 @@ pub(crate) async fn revoke_token(
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
     let token = state.store.token(site, id).await?.ok_or(Error::NotFound)?;
-    if !answer.is_given() {
+    if answer.confirmed.is_none() {
         let question = words::revoke_token(&token.name, &token.ending, token.last_used_at, now);
         let path = format!("/settings/cdn/tokens/{id}/revoke");
         return ask(&visit, Section::Hook, question, path, confirmed());
@@ -162,7 +162,7 @@ pub(crate) async fn revoke_secret(
     let secrets = state.store.hook_secrets(site).await?;
     let secret = secrets.into_iter().find(|secret| secret.id == id);
     let secret = secret.ok_or(Error::NotFound)?;
-    if !answer.is_given() {
+    if answer.confirmed.is_none() {
         let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
         let path = format!("/settings/cdn/secrets/{id}/revoke");
         return ask(&visit, Section::Hook, question, path, confirmed());
