@@ -13,7 +13,7 @@ use super::page::{Notice, ask, confirmed, layout};
 use super::tokens::Numbered;
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
-use crate::store::{MAX_ENDPOINTS, NewEndpoint, Page};
+use crate::store::{MAX_ENDPOINTS, NewEndpoint};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::once::OnceKey;
@@ -283,13 +283,6 @@ async fn page(
         let place = deliveries.iter().position(|other| other.id == before);
         deliveries.drain(..place.map_or(deliveries.len(), |place| place + 1));
     }
-    let more = deliveries.len() > LISTED;
-    deliveries.truncate(LISTED);
-    let deliveries = Page {
-        next: deliveries.last().map(|last| last.id).filter(|_| more),
-        previous: before,
-        items: deliveries,
-    };
     let known = store.endpoints(site).await?;
     let opened = known.iter().position(|known| Some(known.id) == endpoint);
     let page = opened.map(|at| at / ENDPOINTS + 1).or(endpoints);
@@ -298,11 +291,11 @@ async fn page(
         endpoints: Part::of(known.clone(), page, ENDPOINTS),
         known,
         form,
-        paging: Paging::of::<_, &str>(&deliveries, &[]),
+        paging: Paging::cut(&mut deliveries, LISTED, before, |delivery| delivery.id),
         before,
         opened: delivery,
         endpoint,
-        deliveries: deliveries.items,
+        deliveries,
         layout,
     })
 }

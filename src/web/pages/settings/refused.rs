@@ -6,7 +6,6 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::page::layout;
-use crate::store::Page;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::pages::views::{PAGE_SIZE, Paging, RefusedPage, Section};
@@ -29,16 +28,9 @@ pub(crate) async fn show(
     let sees_all = layout.manages_sites();
     let mut calls = state.store.refused_calls(visit.site.id, sees_all).await?;
     calls.retain(|call| before.is_none_or(|before| call.id < before));
-    let more = calls.len() > usize::from(PAGE_SIZE);
-    calls.truncate(PAGE_SIZE.into());
-    let page = Page {
-        next: calls.last().map(|call| call.id).filter(|_| more),
-        previous: before,
-        items: calls,
-    };
     html(&RefusedPage {
-        paging: Paging::of::<_, &str>(&page, &[]),
-        calls: page.items,
+        paging: Paging::cut(&mut calls, PAGE_SIZE.into(), before, |call| call.id),
+        calls,
         layout,
     })
 }

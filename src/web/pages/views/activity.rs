@@ -139,6 +139,21 @@ impl Paging {
             older: page.next.map(|id| query("before", id)),
         }
     }
+
+    /// Cuts what follows `before` in a list that is in memory to a page of `size` rows.
+    pub(crate) fn cut<T>(
+        rows: &mut Vec<T>,
+        size: usize,
+        before: Option<Uuid>,
+        id: fn(&T) -> Uuid,
+    ) -> Self {
+        let next = (rows.len() > size).then(|| id(&rows[size - 1]));
+        rows.truncate(size);
+        Self {
+            newer: before.map(|id| format!("after={id}")),
+            older: next.map(|id| format!("before={id}")),
+        }
+    }
 }
 
 /// A publish in the list.
