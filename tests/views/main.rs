@@ -126,8 +126,8 @@ fn lists_escape_paths_and_errors() {
     let mut page = samples::publish_failed();
     page.items[0].item = HOSTILE.into();
     page.items[0].why = Some(HOSTILE.into());
-    page.invalidations[0].error = Some(hostile_aws());
-    page.invalidations[0].fix = Some(HOSTILE.into());
+    page.invalidations[0].sent.error = Some(hostile_aws());
+    page.invalidations[0].sent.fix = Some(HOSTILE.into());
     assert_harmless("publish", &page.render().unwrap());
 
     let mut page = samples::audit();

@@ -6,7 +6,9 @@ use skycms_cdn::domain::{
     AwsError, InvalidationStatus, Learned, PublishState, Quota, Quotas, Refusal, RefusedFor,
     WaitReason,
 };
-use skycms_cdn::store::{AuditRecord, Burst, Day, ListedSession, Pace, Role, Source, Workload};
+use skycms_cdn::store::{
+    AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, Role, Source, Workload,
+};
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
@@ -326,40 +328,50 @@ pub(crate) fn publish() -> PublishPage {
         items_total: Count(6),
         invalidations: vec![
             InvalidationView {
-                id: Some("I2J0I21PCUYOIK".into()),
+                sent: Invalidation {
+                    id: Uuid::from_u128(1),
+                    cloudfront_id: Some("I2J0I21PCUYOIK".into()),
+                    caller_reference: "0199f0c2-7d20-7000-8000-0000000000aa".into(),
+                    distribution_id: "E2QWRUHAPOMQZL".into(),
+                    status: InvalidationStatus::Completed,
+                    items: vec!["/news/*".into(); 5],
+                    item_count: 5,
+                    attempts: 1,
+                    created_at: ago(21),
+                    submitted_at: Some(ago(20)),
+                    ended_at: Some(ago(9)),
+                    waiting_for: None,
+                    error: None,
+                    fix: None,
+                },
                 console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home".into()),
-                caller_reference: "0199f0c2-7d20-7000-8000-0000000000aa".into(),
-                distribution_id: "E2QWRUHAPOMQZL".into(),
-                state: InvalidationStatus::Completed,
                 items: vec![SentItem {
                     item: "/news/*".into(),
                     stands_for: Some(Count(4)),
                 }],
-                items_total: Count(5),
-                attempts: 1,
-                submitted_at: Some(ago(20)),
-                completed_at: Some(ago(9)),
-                waiting_for: None,
-                error: None,
-                fix: None,
             },
             InvalidationView {
-                id: Some("I3K7Q92XPLEXAM".into()),
+                sent: Invalidation {
+                    id: Uuid::from_u128(2),
+                    cloudfront_id: Some("I3K7Q92XPLEXAM".into()),
+                    caller_reference: "0199f0c2-7d21-7000-8000-0000000000ab".into(),
+                    distribution_id: "E2QWRUHAPOMQZL".into(),
+                    status: InvalidationStatus::InProgress,
+                    items: vec!["#city:oslo".into()],
+                    item_count: 1,
+                    attempts: 2,
+                    created_at: ago(21),
+                    submitted_at: Some(ago(12)),
+                    ended_at: None,
+                    waiting_for: None,
+                    error: None,
+                    fix: None,
+                },
                 console_url: Some("https://console.aws.amazon.com/cloudfront/v4/home".into()),
-                caller_reference: "0199f0c2-7d21-7000-8000-0000000000ab".into(),
-                distribution_id: "E2QWRUHAPOMQZL".into(),
-                state: InvalidationStatus::InProgress,
                 items: vec![SentItem {
                     item: "#city:oslo".into(),
                     stands_for: None,
                 }],
-                items_total: Count(1),
-                attempts: 2,
-                submitted_at: Some(ago(12)),
-                completed_at: None,
-                waiting_for: None,
-                error: None,
-                fix: None,
             },
         ],
         edge: vec![
@@ -409,17 +421,20 @@ pub(crate) fn publish_failed() -> PublishPage {
         }],
         items_total: Count(1),
         invalidations: vec![InvalidationView {
-            id: None,
+            sent: Invalidation {
+                cloudfront_id: None,
+                status: InvalidationStatus::Failed,
+                submitted_at: None,
+                error: Some(AwsError {
+                    http_status: Some(400),
+                    code: "InvalidArgument".into(),
+                    message: "Your request contains one or more invalid invalidation paths.".into(),
+                    request_id: Some("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11".into()),
+                }),
+                fix: Some("Rename the file, or purge its folder with /files/*.".into()),
+                ..publish().invalidations.remove(1).sent
+            },
             console_url: None,
-            state: InvalidationStatus::Failed,
-            submitted_at: None,
-            error: Some(AwsError {
-                http_status: Some(400),
-                code: "InvalidArgument".into(),
-                message: "Your request contains one or more invalid invalidation paths.".into(),
-                request_id: Some("8c8b7a1e-4a43-4d64-9f5c-2b0c9f6a1d11".into()),
-            }),
-            fix: Some("Rename the file, or purge its folder with /files/*.".into()),
             ..publish().invalidations.remove(1)
         }],
         edge: Vec::new(),

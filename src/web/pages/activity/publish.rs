@@ -190,37 +190,22 @@ impl Sent {
     }
 }
 
-fn invalidation(view: Invalidation, region: Region, sent: &Sent) -> InvalidationView {
-    let console_url = view.cloudfront_id.as_ref().map(|id| {
+fn invalidation(sent: Invalidation, region: Region, purged: &Sent) -> InvalidationView {
+    let console_url = sent.cloudfront_id.as_ref().map(|id| {
         format!(
             "https://{}/cloudfront/v4/home#/distributions/{}/invalidations/details/{id}",
             region.partition().console_host(),
-            view.distribution_id
+            sent.distribution_id
         )
     });
+    let items = sent.items.iter().take(InvalidationView::SHOWN);
+    let items = items.map(|item| SentItem {
+        item: item.clone(),
+        stands_for: purged.stands_for(item),
+    });
     InvalidationView {
-        id: view.cloudfront_id,
         console_url,
-        caller_reference: view.caller_reference,
-        distribution_id: view.distribution_id,
-        state: view.status,
-        items_total: Count(view.items.len() as u64),
-        items: view
-            .items
-            .iter()
-            .take(InvalidationView::SHOWN)
-            .map(|item| SentItem {
-                stands_for: sent.stands_for(item),
-                item: item.clone(),
-            })
-            .collect(),
-        attempts: u32::try_from(view.attempts).unwrap_or_default(),
-        submitted_at: view.submitted_at,
-        completed_at: view
-            .ended_at
-            .filter(|_| view.status == InvalidationStatus::Completed),
-        waiting_for: view.waiting_for,
-        error: view.error,
-        fix: view.fix,
+        items: items.collect(),
+        sent,
     }
 }

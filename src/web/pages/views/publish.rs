@@ -10,7 +10,8 @@ use super::{
     parts::{Count, Progress, Prose, Span},
 };
 use crate::domain::edge::{EdgeCheck, EdgeState};
-use crate::domain::{AwsError, InvalidationStatus, PublishState, WaitReason};
+use crate::domain::{InvalidationStatus, PublishState};
+use crate::store::Invalidation;
 use crate::web::pages::words;
 
 /// A publish's own page. Form: `POST …/activity/{id}/retry`.
@@ -116,27 +117,11 @@ pub struct PublishedItem {
 /// An invalidation of a publish.
 #[derive(Clone, Debug)]
 pub struct InvalidationView {
-    /// CloudFront's id.
-    pub id: Option<String>,
+    pub sent: Invalidation,
     /// The invalidation in the AWS console.
     pub console_url: Option<String>,
-    pub caller_reference: String,
-    pub distribution_id: String,
-    pub state: InvalidationStatus,
     /// What it purges: the first [`Self::SHOWN`].
     pub items: Vec<SentItem>,
-    pub items_total: Count,
-    /// How often CloudFront was asked to create it.
-    pub attempts: u32,
-    /// When CloudFront accepted it.
-    pub submitted_at: Option<OffsetDateTime>,
-    /// When CloudFront said `Completed`.
-    pub completed_at: Option<OffsetDateTime>,
-    pub waiting_for: Option<WaitReason>,
-    /// AWS's words.
-    pub error: Option<AwsError>,
-    /// What to do about them.
-    pub fix: Option<String>,
 }
 
 /// An item of an invalidation.
@@ -152,12 +137,21 @@ impl InvalidationView {
     /// How many of its items are named.
     pub const SHOWN: usize = 10;
 
+    fn total(&self) -> Count {
+        Count(self.sent.items.len() as u64)
+    }
+
     fn more(&self) -> Option<Count> {
-        let more = self.items_total.0.saturating_sub(self.items.len() as u64);
+        let more = self.total().0.saturating_sub(self.items.len() as u64);
         (more > 0).then_some(Count(more))
     }
 
+    fn completed_at(&self) -> Option<OffsetDateTime> {
+        let is_completed = self.sent.status == InvalidationStatus::Completed;
+        self.sent.ended_at.filter(|_| is_completed)
+    }
+
     fn took(&self) -> Option<Span> {
-        Some(Span(self.completed_at? - self.submitted_at?))
+        Some(Span(self.completed_at()? - self.sent.submitted_at?))
     }
 }
