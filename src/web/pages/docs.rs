@@ -33,84 +33,78 @@ pub(crate) async fn show(
     // Whoever is signed in keeps the navigation; without a database nobody is.
     let user = session::signed_in(&state, &headers, client).await;
     let layout = layout(&state, user.ok().flatten().as_ref(), Nav::Elsewhere);
-    html(&Reader(&description.document).page(layout))
+    html(&page(&description.document, layout))
 }
 
 /// An OpenAPI document, read for a page.
-struct Reader<'a>(&'a Value);
-
-impl Reader<'_> {
-    fn page(&self, layout: Layout) -> ApiPage {
-        let document = self.0;
-        let intro = text(&document["info"]["description"]);
-        let schemes = members(&document["components"]["securitySchemes"]);
-        let shapes = members(&document["components"]["schemas"]);
-        let mut groups: Vec<_> = list(&document["tags"]).map(|tag| self.group(tag)).collect();
-        show_once(&mut groups);
-        ApiPage {
-            layout,
-            intro: intro.split("\n\n").map(|part| Prose(part.into())).collect(),
-            server: text(&document["servers"][0]["url"]),
-            proofs: schemes.map(|(_, scheme)| proof(scheme)).collect(),
-            groups,
-            shapes: shapes
-                .map(|(name, schema)| self.shape(name, schema))
-                .collect(),
-        }
+fn page(document: &Value, layout: Layout) -> ApiPage {
+    let intro = text(&document["info"]["description"]);
+    let schemes = members(&document["components"]["securitySchemes"]);
+    let shapes = members(&document["components"]["schemas"]);
+    let tags = list(&document["tags"]);
+    let mut groups: Vec<_> = tags.map(|tag| group(document, tag)).collect();
+    show_once(&mut groups);
+    ApiPage {
+        layout,
+        intro: intro.split("\n\n").map(|part| Prose(part.into())).collect(),
+        server: text(&document["servers"][0]["url"]),
+        proofs: schemes.map(|(_, scheme)| proof(scheme)).collect(),
+        groups,
+        shapes: shapes.map(|(name, schema)| shape(name, schema)).collect(),
     }
+}
 
-    fn group(&self, tag: &Value) -> Group {
-        let mut operations: Vec<_> = members(&self.0["paths"])
-            .flat_map(|(path, item)| {
-                members(item).map(move |(method, operation)| (path, method, operation))
+fn group(document: &Value, tag: &Value) -> Group {
+    let mut operations: Vec<_> = members(&document["paths"])
+        .flat_map(|(path, item)| {
+            members(item).map(move |(method, operation)| (path, method, operation))
+        })
+        .filter(|(_, _, operation)| operation["tags"][0] == tag["name"])
+        .map(|(path, method, operation)| self::operation(path, method, operation))
+        .collect();
+    // What changes something comes first.
+    operations.sort_by_key(|operation| operation.method == "GET");
+    Group {
+        name: text(&tag["name"]),
+        text: Prose(text(&tag["description"])),
+        common: common(&mut operations),
+        operations,
+    }
+}
+
+fn operation(path: &str, method: &str, operation: &Value) -> Operation {
+    let id = text(&operation["operationId"]);
+    let body = &operation["requestBody"];
+    Operation {
+        method: method.to_uppercase(),
+        path: path.to_owned(),
+        summary: text(&operation["summary"]),
+        text: Prose(text(&operation["description"])),
+        open: operation["security"]
+            .as_array()
+            .is_some_and(|ways| ways.iter().any(|way| members(way).next().is_none())),
+        parameters: list(&operation["parameters"])
+            .map(|parameter| Member {
+                place: Some(text(&parameter["in"])),
+                required: parameter["required"] == true,
+                ..member(&text(&parameter["name"]), parameter, &parameter["schema"])
             })
-            .filter(|(_, _, operation)| operation["tags"][0] == tag["name"])
-            .map(|(path, method, operation)| self.operation(path, method, operation))
-            .collect();
-        // What changes something comes first.
-        operations.sort_by_key(|operation| operation.method == "GET");
-        Group {
-            name: text(&tag["name"]),
-            text: Prose(text(&tag["description"])),
-            common: common(&mut operations),
-            operations,
-        }
+            .collect(),
+        body: content(&body["content"], &format!("{id}-body")),
+        answers: members(&operation["responses"])
+            .map(|(status, answer)| self::answer(status, answer, &id))
+            .collect(),
+        id,
     }
+}
 
-    fn operation(&self, path: &str, method: &str, operation: &Value) -> Operation {
-        let id = text(&operation["operationId"]);
-        let body = &operation["requestBody"];
-        Operation {
-            method: method.to_uppercase(),
-            path: path.to_owned(),
-            summary: text(&operation["summary"]),
-            text: Prose(text(&operation["description"])),
-            open: operation["security"]
-                .as_array()
-                .is_some_and(|ways| ways.iter().any(|way| members(way).next().is_none())),
-            parameters: list(&operation["parameters"])
-                .map(|parameter| Member {
-                    place: Some(text(&parameter["in"])),
-                    required: parameter["required"] == true,
-                    ..member(&text(&parameter["name"]), parameter, &parameter["schema"])
-                })
-                .collect(),
-            body: content(&body["content"], &format!("{id}-body")),
-            answers: members(&operation["responses"])
-                .map(|(status, answer)| self::answer(status, answer, &id))
-                .collect(),
-            id,
-        }
-    }
-
-    fn shape(&self, name: &str, schema: &Value) -> Shape {
-        Shape {
-            name: name.to_owned(),
-            text: Prose(text(&schema["description"])),
-            members: members_of(schema),
-            parts: list(&schema["allOf"]).filter_map(referred).collect(),
-            words: list(&schema["enum"]).map(text).collect(),
-        }
+fn shape(name: &str, schema: &Value) -> Shape {
+    Shape {
+        name: name.to_owned(),
+        text: Prose(text(&schema["description"])),
+        members: members_of(schema),
+        parts: list(&schema["allOf"]).filter_map(referred).collect(),
+        words: list(&schema["enum"]).map(text).collect(),
     }
 }
 
