@@ -68,12 +68,6 @@ pub struct PasswordPage {
     pub errors: PasswordErrors,
 }
 
-impl PasswordPage {
-    fn username(&self) -> &str {
-        self.layout.user.as_ref().map_or("admin", |user| &user.name)
-    }
-}
-
 /// What is wrong with which password of a form.
 #[derive(Debug, Default)]
 pub struct PasswordErrors {
