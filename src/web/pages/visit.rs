@@ -7,9 +7,9 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
-
 use serde::Deserialize;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::layout::{layout, layout_about};
 use super::once::OnceKey;
@@ -133,6 +133,12 @@ pub(crate) fn refused(mut page: impl FormPage) -> Result<Response> {
 /// 303 to a page, below the prefix of `PUBLIC_URL`.
 pub(crate) fn see(state: &AppState, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
+}
+
+/// What an address names by its number.
+#[derive(Deserialize)]
+pub(crate) struct Numbered {
+    pub(crate) id: Uuid,
 }
 
 /// A form that asks first, until it is confirmed.

@@ -4,14 +4,13 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::domain::AuditAction;
 use crate::store::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::pages::views::{Flash, Nav, PAGE_SIZE, Part, SessionsPage};
-use crate::web::pages::visit::{Visitor, html, see};
+use crate::web::pages::visit::{Numbered, Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
@@ -21,12 +20,6 @@ pub(crate) struct Notice {
     done: Option<String>,
     /// The page of the list, counted from 1.
     sessions: Option<usize>,
-}
-
-/// The session in the address.
-#[derive(Deserialize)]
-pub(crate) struct Numbered {
-    id: Uuid,
 }
 
 /// Whose sessions somebody may see and end; none: everybody's.

@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::hook::{refuse, reveal, revoked};
 use super::page::{ask, confirmed};
-use super::tokens::Numbered;
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
 use crate::store::KeyPairView;
@@ -16,7 +15,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{Field, Revealed, Section};
-use crate::web::pages::visit::{Confirmation, Visit};
+use crate::web::pages::visit::{Confirmation, Numbered, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 

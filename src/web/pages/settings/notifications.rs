@@ -10,7 +10,6 @@ use time::Duration;
 use uuid::Uuid;
 
 use super::page::{Notice, ask, confirmed, layout};
-use super::tokens::Numbered;
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
 use crate::store::{MAX_ENDPOINTS, NewEndpoint};
@@ -20,7 +19,7 @@ use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
     EndpointForm, EventChoice, Field, NotificationsPage, Paging, Part, Revealed, Section,
 };
-use crate::web::pages::visit::{Confirmation, Visit, html, refused};
+use crate::web::pages::visit::{Confirmation, Numbered, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
 use crate::web::state::AppState;
 

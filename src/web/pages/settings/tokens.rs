@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::hook::{refuse, reveal, revoked};
 use super::page::{ask, confirmed};
@@ -15,7 +14,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::{OnceKey, Press};
 use crate::web::pages::views::{Field, Revealed, Section};
-use crate::web::pages::visit::{Confirmation, Visit};
+use crate::web::pages::visit::{Confirmation, Numbered, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
@@ -25,12 +24,6 @@ use crate::web::state::AppState;
 pub(crate) struct NewToken {
     name: String,
     once: OnceKey,
-}
-
-/// The token or secret in the address.
-#[derive(Deserialize)]
-pub(crate) struct Numbered {
-    pub(crate) id: Uuid,
 }
 
 /// `POST /settings/cdn/tokens`: makes a token and shows it, this once.
