@@ -115,7 +115,9 @@ async fn let_in(
     if needed == Role::Admin && user.session.role != Role::Admin {
         return Err(Error::Forbidden);
     }
-    let named = site_in_address(parts).await;
+    let params = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
+    let params = params.ok();
+    let named = params.and_then(|Path(mut params)| params.remove("site"));
     let site = state
         .directory
         .site(named.as_deref().unwrap_or(DEFAULT_SITE));
@@ -124,13 +126,6 @@ async fn let_in(
         return Err(Error::NotFound);
     }
     Ok(())
-}
-
-async fn site_in_address(parts: &mut Parts) -> Option<String> {
-    let params = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
-    params
-        .ok()
-        .and_then(|Path(mut params)| params.remove("site"))
 }
 
 /// A page leads to the sign-in and back; a form is kept until its sender has signed in; a frame is
