@@ -74,14 +74,10 @@ pub(crate) fn publishing() -> PublishingPage {
         layout: layout(Nav::Settings(Section::Publishing)),
         publishing: PublishingForm {
             public_address: Field::new("https://www.example.com"),
-            origin_path: Field::default(),
             hosts: Field::new("www.example.com\nexample.com"),
             related: Field::new("/blog/* => /blog/ /feed.xml\n/sitemap.xml"),
-            directory_variants: false,
-            tried: Field::default(),
-            preview: None,
             version: 1,
-            conflict: vec![],
+            ..PublishingForm::default()
         },
     }
 }

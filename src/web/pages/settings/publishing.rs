@@ -78,9 +78,8 @@ pub(crate) async fn save(
         related: Field::typed(fields.related, related.as_ref().err().cloned()),
         directory_variants,
         tried: Field::new(fields.r#try),
-        preview: None,
         version: fields.version.unwrap_or_default(),
-        conflict: Vec::new(),
+        ..PublishingForm::default()
     };
     if is_try {
         let (Ok(publisher_hosts), Ok(related)) = (hosts, related) else {

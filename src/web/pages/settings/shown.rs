@@ -25,13 +25,10 @@ pub(crate) fn shown_settings(saved: &SavedSettings) -> ShownSettings {
 
 /// The form as it is stored.
 pub(crate) fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
+    let id = settings.map(|s| s.distribution_id.to_string());
     let key = settings.and_then(|s| s.credentials.access_key_id());
     views::SettingsForm {
-        distribution_id: views::Field::new(
-            settings
-                .map(|s| s.distribution_id.to_string())
-                .unwrap_or_default(),
-        ),
+        distribution_id: views::Field::new(id.unwrap_or_default()),
         aws_default: settings.is_some_and(|s| matches!(s.credentials, Credentials::AwsDefault)),
         access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
         secret_stored: key.is_some(),
@@ -83,10 +80,8 @@ pub(crate) fn publishing_form(rules: &Publishing, version: i32) -> PublishingFor
         hosts: views::Field::new(hosts.join("\n")),
         related: views::Field::new(related.join("\n")),
         directory_variants: rules.directory_variants,
-        tried: views::Field::default(),
-        preview: None,
         version,
-        conflict: Vec::new(),
+        ..PublishingForm::default()
     }
 }
 

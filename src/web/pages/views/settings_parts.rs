@@ -95,7 +95,7 @@ pub struct PublishingPage {
 }
 
 /// `POST …/settings/cdn/publishing`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PublishingForm {
     /// `public_address`: where readers find the site.
     pub public_address: Field,
