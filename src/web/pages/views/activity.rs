@@ -64,11 +64,7 @@ pub struct Filter {
 
 impl Filter {
     pub(crate) fn is_set(&self) -> bool {
-        self.state.is_some()
-            || self.burst.is_some()
-            || [&self.path, &self.from, &self.to]
-                .iter()
-                .any(|text| !text.is_empty())
+        self.pairs().iter().any(|(_, value)| !value.is_empty())
     }
 
     /// It again, as pairs of a query.
