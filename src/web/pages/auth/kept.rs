@@ -33,7 +33,8 @@ struct Kept {
     /// Where it was sent, below the prefix of `PUBLIC_URL`.
     path: String,
     form: String,
-    until: i64,
+    #[serde(with = "time::serde::timestamp")]
+    until: OffsetDateTime,
 }
 
 /// The form, sealed; none: there is nothing to keep.
@@ -60,7 +61,7 @@ pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<
             &Kept {
                 path: state.public.below(parts.uri.path()).to_owned(),
                 form,
-                until: (state.clock.now() + LIFETIME).unix_timestamp(),
+                until: state.clock.now() + LIFETIME,
             },
         )?,
     };
@@ -142,6 +143,5 @@ fn open(state: &AppState, sealed: &str) -> Option<Kept> {
     let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
     let text = state.store.open_form(&sealed).ok()?;
     let kept: Kept = serde_json::from_str(text.expose_secret()).ok()?;
-    let until = OffsetDateTime::from_unix_timestamp(kept.until).ok()?;
-    (state.clock.now() < until).then_some(kept)
+    (state.clock.now() < kept.until).then_some(kept)
 }
