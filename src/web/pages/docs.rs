@@ -2,7 +2,6 @@
 //! `/openapi.json`.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -145,11 +144,10 @@ fn show_once(groups: &mut [Group]) {
             .iter_mut()
             .chain(answers.filter_map(|answer| answer.body.as_mut()));
         for example in bodies.flat_map(|body| &mut body.examples) {
-            match shown.entry(example.text().to_owned()) {
-                Entry::Occupied(first) => example.shown_at = Some(String::clone(first.get())),
-                Entry::Vacant(place) => {
-                    place.insert(example.id.clone());
-                }
+            let first = shown.entry(example.text().to_owned());
+            let first = first.or_insert_with(|| example.id.clone());
+            if *first != example.id {
+                example.shown_at = Some(first.clone());
             }
         }
     }
