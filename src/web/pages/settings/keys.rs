@@ -145,15 +145,7 @@ fn in_two(pair: &SecretString) -> Result<NewKeyPair> {
 
 fn shown(pair: &NewKeyPair) -> Vec<Revealed> {
     vec![
-        Revealed {
-            name: words::ACCESS_KEY_ID.into(),
-            value: pair.access_key_id.clone(),
-            is_token: false,
-        },
-        Revealed {
-            name: words::SECRET_ACCESS_KEY.into(),
-            value: pair.secret.expose_secret().to_owned(),
-            is_token: false,
-        },
+        Revealed::new(words::ACCESS_KEY_ID, &pair.access_key_id),
+        Revealed::new(words::SECRET_ACCESS_KEY, pair.secret.expose_secret()),
     ]
 }

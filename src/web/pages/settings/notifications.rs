@@ -247,11 +247,7 @@ async fn done(
 }
 
 async fn reveal(state: &AppState, visit: &Visit, secret: &SecretString) -> Result<Response> {
-    let revealed = Revealed {
-        is_token: false,
-        name: words::SIGNING_SECRET.into(),
-        value: secret.expose_secret().to_owned(),
-    };
+    let revealed = Revealed::new(words::SIGNING_SECRET, secret.expose_secret());
     html(&page(state, visit, Wanted::default(), blank(), vec![revealed]).await?)
 }
 

@@ -172,16 +172,11 @@ async fn again(state: &AppState, form: &FormHash) -> Result<SecretString> {
 
 fn revealed_token(name: &str, token: &SecretString) -> Revealed {
     Revealed {
-        name: words::token(name),
-        value: token.expose_secret().to_owned(),
         is_token: true,
+        ..Revealed::new(words::token(name), token.expose_secret())
     }
 }
 
 fn revealed_secret(secret: &SecretString) -> Revealed {
-    Revealed {
-        name: words::SIGNING_SECRET.into(),
-        value: secret.expose_secret().to_owned(),
-        is_token: false,
-    }
+    Revealed::new(words::SIGNING_SECRET, secret.expose_secret())
 }

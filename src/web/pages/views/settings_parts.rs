@@ -86,6 +86,16 @@ pub struct Revealed {
     pub is_token: bool,
 }
 
+impl Revealed {
+    pub(crate) fn new(name: impl Into<String>, value: &str) -> Self {
+        Self {
+            name: name.into(),
+            value: value.to_owned(),
+            is_token: false,
+        }
+    }
+}
+
 /// What publishers may send, and what goes with it.
 #[derive(Template)]
 #[template(path = "settings/publishing.html")]
