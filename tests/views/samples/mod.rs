@@ -302,7 +302,7 @@ pub(crate) fn publish() -> PublishPage {
     };
     PublishPage {
         layout: layout(Nav::Activity),
-        id: "0199f0c2-7d1e-7000-8000-000000000004".into(),
+        id: Uuid::from_u128(0x0199_f0c2_7d1e_7000_8000_0000_0000_0004),
         state: PublishState::InProgress,
         received_at: ago(21),
         sent_at: Some(ago(20)),

@@ -31,10 +31,9 @@ pub(crate) struct Named {
 pub(crate) async fn show(
     State(state): State<AppState>,
     visit: Visit,
-    Path(named): Path<Named>,
+    Path(Named { publish: id }): Path<Named>,
 ) -> Result<Response> {
     let mut layout = visit.layout(Nav::Activity);
-    let id = named.publish;
     let publish = state
         .store
         .publish(visit.site.id, id, layout.now)
@@ -52,9 +51,10 @@ pub(crate) async fn show(
     let is_failed = publish.state == PublishState::Failed;
     layout.mark = is_failed.then_some(words::errors::MARK_FAILED);
     let failed = publish.failed_items()?;
+    let shown = failed.iter().take(ITEMS_SHOWN);
     let sent = Sent::of(&publish)?;
     html(&PublishPage {
-        id: publish.id.to_string(),
+        id: publish.id,
         state: publish.state,
         is_partly_purged: is_failed && failed.len() < publish.items.len(),
         received_at: publish.received_at,
@@ -72,14 +72,10 @@ pub(crate) async fn show(
         items_total: Count(publish.items.len() as u64),
         items: sent.items(&publish),
         failed_total: Count(failed.len() as u64),
-        failed: failed
-            .iter()
-            .take(ITEMS_SHOWN)
-            .map(ToString::to_string)
-            .collect(),
+        failed: shown.map(ToString::to_string).collect(),
         publisher: publish.publisher.as_ref().map(words::publisher),
-        retry_of: publish.retry_of.map(|id| id.to_string()),
-        retried_as: publish.retried_as.map(|id| id.to_string()),
+        retry_of: publish.retry_of,
+        retried_as: publish.retried_as,
         can_retry: is_failed && publish.retried_as.is_none(),
         invalidations: publish
             .invalidations
@@ -96,9 +92,8 @@ pub(crate) async fn show(
 pub(crate) async fn retry(
     State(state): State<AppState>,
     visit: Visit,
-    Path(named): Path<Named>,
+    Path(Named { publish: id }): Path<Named>,
 ) -> Result<Response> {
-    let id = named.publish;
     let now = state.clock.now();
     let again = state
         .store

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use askama::Template;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::{
     ITEMS_SHOWN,
@@ -20,8 +21,7 @@ use crate::web::pages::words;
 pub struct PublishPage {
     /// What every page shares; `pending` until the publish has ended.
     pub layout: Layout,
-    /// The publish's id.
-    pub id: String,
+    pub id: Uuid,
     pub state: PublishState,
     pub received_at: OffsetDateTime,
     /// When the last of it was sent to CloudFront.
@@ -50,9 +50,9 @@ pub struct PublishPage {
     /// “Try again” is possible.
     pub can_retry: bool,
     /// The failed publish that this one sends again.
-    pub retry_of: Option<String>,
+    pub retry_of: Option<Uuid>,
     /// The publish that sends this one again.
-    pub retried_as: Option<String>,
+    pub retried_as: Option<Uuid>,
     /// Who or what published it, in words.
     pub publisher: Option<String>,
 }
