@@ -1,6 +1,6 @@
 use askama::Template;
 
-use super::{activity::Paging, assets::VERSION, layout::Layout, part::Part, parts::Aria};
+use super::{activity::Paging, layout::Layout, part::Part, parts::Aria};
 use crate::store::{AuditRecord, ListedSession};
 use crate::web::pages::words::account::{self as words, WhyNot};
 

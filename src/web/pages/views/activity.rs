@@ -4,7 +4,6 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    assets::VERSION,
     chart::Chart,
     layout::Layout,
     parts::{Count, Meter, Progress, Span},

@@ -16,7 +16,7 @@ pub const ICON_ALERT: &str = include_str!("../../../../static/icon-alert.svg");
 
 /// Changes whenever an asset does: pages ask for `…?v=VERSION`, so that assets may be cached for
 /// ever.
-pub const VERSION: u32 = fnv1a(
+pub(super) const VERSION: u32 = fnv1a(
     ICON_ALERT,
     fnv1a(ICON, fnv1a(SCRIPT_SOURCE, fnv1a(STYLE_SOURCE, 0x811c_9dc5))),
 );

@@ -1,6 +1,5 @@
 use askama::Template;
 
-use super::assets::VERSION;
 use super::layout::Layout;
 use super::parts::Prose;
 

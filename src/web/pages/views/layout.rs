@@ -3,6 +3,7 @@ use std::mem;
 use strum::VariantArray;
 use time::OffsetDateTime;
 
+use super::assets;
 use super::parts::Ago;
 use crate::store::{Role, Theme};
 use crate::web::pages::words::{self, Severity};
@@ -44,6 +45,9 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Of the style sheet, the script and the icons.
+    pub(super) const VERSION: u32 = assets::VERSION;
+
     pub(super) fn is_admin(&self) -> bool {
         self.user
             .as_ref()

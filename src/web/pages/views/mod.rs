@@ -29,7 +29,7 @@ pub use account::{
     SessionsPage, SetUpPage, SignInElsewhere, SignInPage,
 };
 pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging, PublishRow};
-pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE, VERSION};
+pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE};
 pub use chart::Chart;
 pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Shape};
 pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};

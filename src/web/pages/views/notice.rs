@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use askama::Template;
 use strum::VariantArray as _;
 
-use super::{assets::VERSION, layout::Layout, parts::Prose};
+use super::{layout::Layout, parts::Prose};
 use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
 use crate::web::pages::words::{self, Question, errors::Trouble};

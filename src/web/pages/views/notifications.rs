@@ -4,7 +4,6 @@ use uuid::Uuid;
 
 use super::{
     activity::Paging,
-    assets::VERSION,
     layout::Layout,
     part::Part,
     parts::{Aria, Field, Span},

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::{
     ITEMS_SHOWN,
-    assets::VERSION,
     layout::Layout,
     parts::{Count, Progress, Prose, Span},
 };

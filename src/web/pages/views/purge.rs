@@ -2,7 +2,6 @@ use askama::Template;
 
 use super::{
     ITEMS_SHOWN,
-    assets::VERSION,
     layout::Layout,
     parts::{Aria, Count, Prose, Usd},
 };

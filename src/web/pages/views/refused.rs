@@ -1,6 +1,6 @@
 use askama::Template;
 
-use super::{activity::Paging, assets::VERSION, layout::Layout, parts::Prose};
+use super::{activity::Paging, layout::Layout, parts::Prose};
 use crate::store::RefusedCall;
 use crate::web::pages::words;
 

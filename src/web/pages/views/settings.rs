@@ -3,7 +3,6 @@ use strum::VariantArray as _;
 use time::OffsetDateTime;
 
 use super::{
-    assets::VERSION,
     layout::Layout,
     parts::{Aria, Count, Field, Prose},
     settings_parts::IamPolicy,
@@ -99,8 +98,8 @@ pub struct ShownSettings {
 #[derive(Clone, Debug, Default)]
 pub struct SettingsForm {
     pub distribution_id: Field,
-    /// `credentials`: `aws_default`, of the environment, a profile, container or instance role; else
-    /// `access_key`, an IAM key pair.
+    /// `credentials`: `aws_default`, of the environment, a profile, container or instance role;
+    /// else `access_key`, an IAM key pair.
     pub aws_default: bool,
     pub access_key_id: Field,
     /// `secret_access_key` is stored; it is never shown.

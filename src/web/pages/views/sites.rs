@@ -1,7 +1,6 @@
 use askama::Template;
 
 use super::{
-    assets::VERSION,
     layout::Layout,
     part::Part,
     parts::{Aria, Field},
