@@ -32,11 +32,10 @@ impl OnceKey {
 
     /// The form, sent with these values. Without a key, every sending is the first.
     pub(crate) fn form(&self, state: &AppState, values: &[&str]) -> FormHash {
-        let key = match self.0.as_str() {
+        let mut text = match self.0.as_str() {
             "" => state.clock.id().to_string(),
             key => key.to_owned(),
         };
-        let mut text = key;
         for value in values {
             text.push('\0');
             text.push_str(value);

@@ -36,6 +36,7 @@ pub(crate) struct Fields {
 }
 
 /// What was typed, a line an item, and where each came from.
+#[derive(Default)]
 struct Typed {
     request: PublishRequest,
     paths: Vec<usize>,
@@ -44,11 +45,7 @@ struct Typed {
 
 impl Typed {
     fn read(text: &str) -> Self {
-        let mut typed = Self {
-            request: PublishRequest::default(),
-            paths: Vec::new(),
-            tags: Vec::new(),
-        };
+        let mut typed = Self::default();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if let Some(tag) = line.strip_prefix('#') {
@@ -75,14 +72,10 @@ impl Typed {
         let index = position(&error.pointer, "/paths/", &self.paths)
             .or_else(|| position(&error.pointer, "/tags/", &self.tags))
             .unwrap_or_default();
+        let line = text.lines().nth(index).unwrap_or_default();
         LineError {
             line: index + 1,
-            text: text
-                .lines()
-                .nth(index)
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
+            text: line.trim().to_owned(),
             why: error.detail,
         }
     }

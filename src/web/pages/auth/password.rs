@@ -121,8 +121,8 @@ impl FromRequestParts<AppState> for Owner {
 
 impl Owner {
     /// Checks the password again, and with `code` the second step: without it, a session that was left
-    /// open does not change how one signs in. What is answered instead, with the words for a `wrong`
-    /// one; none: it is right.
+    /// open does not change how one signs in. Returns what is answered instead, with the words for a
+    /// `wrong` one; none: it is right.
     pub(super) async fn refusal(
         &self,
         state: &AppState,

@@ -31,12 +31,6 @@ pub struct ConnectionPage {
     pub policy: IamPolicy,
 }
 
-impl ConnectionPage {
-    fn removable(&self) -> bool {
-        self.active.is_some() || self.draft.is_some()
-    }
-}
-
 /// Where the site's connection to CloudFront stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connection {
