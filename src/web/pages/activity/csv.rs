@@ -124,24 +124,18 @@ impl Table {
 }
 
 fn write_row(table: &mut String, publish: &PublishSummary) {
+    let publisher = publish.publisher.as_ref().map(ToString::to_string);
     let cells = [
         publish.id.to_string(),
         time(Some(publish.received_at)),
-        publish
-            .publisher
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        publisher.unwrap_or_default(),
         publish.state.into_str().to_owned(),
         publish.items_total.to_string(),
         publish.items.join(" "),
         time(publish.submitted_at),
         time(publish.ended_at),
         publish.error.clone().unwrap_or_default(),
-        publish
-            .edge
-            .map(|edge| edge.into_str().to_owned())
-            .unwrap_or_default(),
+        publish.edge.map_or("", |edge| edge.into_str()).to_owned(),
     ];
     let cells = cells.map(|cell| quoted(&cell));
     let _ = write!(table, "{}\r\n", cells.join(",")); // A String takes everything.
