@@ -192,7 +192,9 @@ impl Store {
         }
         let url = self.sealer.open(&place_of_url(site, endpoint), &row.url)?;
         let secret = row.secret.map(|sealed| {
-            let text = self.sealer.open(&place_of_secret(site, endpoint), &sealed)?;
+            let text = self
+                .sealer
+                .open(&place_of_secret(site, endpoint), &sealed)?;
             HookSecret::parse(endpoint, &text).map_err(|_| SealError::Unreadable)
         });
         let claim = DeliveryClaim {

@@ -29,8 +29,7 @@ fn active() -> ShownSettings {
     ShownSettings {
         distribution_id: "E2QWRUHAPOMQZL".into(),
         console_url:
-            "https://console.aws.amazon.com/cloudfront/v4/home#/distributions/E2QWRUHAPOMQZL"
-                .into(),
+            "https://console.aws.amazon.com/cloudfront/v4/home#/distributions/E2QWRUHAPOMQZL".into(),
         credentials: "AKIAIOSFODNN7EXAMPLE".into(),
         region: "us-east-1".into(),
         saved_at: ago(1_700_000),
