@@ -141,7 +141,7 @@ impl Look<'_> {
             let claim = match self.resized(&due[at..], room).await? {
                 Some(resized) => {
                     store
-                        .claim_stored(self.connection, inputs, &resized, self.taking)
+                        .claim_stored(self.connection, inputs, resized, self.taking)
                         .await?
                 }
                 None => None,
@@ -161,7 +161,7 @@ impl Look<'_> {
         };
         let quota = inputs.limits.quota();
         if first.unknown_since.is_none() {
-            let pieces = fit(&first.items, quota);
+            let pieces = fit(&first.batch.items, quota);
             if pieces.len() > 1 {
                 let ids: Vec<_> = pieces.iter().map(|_| clock.id()).collect();
                 return store.cut(inputs, first, pieces, &ids, now).await;

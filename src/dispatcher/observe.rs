@@ -74,7 +74,7 @@ impl Dispatcher {
         after: &AfterCreate,
         now: OffsetDateTime,
     ) -> Owner {
-        let owner = self.owner(claim.site, claim.invalidation).await;
+        let owner = self.owner(claim.inputs.site, claim.stored.id).await;
         let status = match after {
             AfterCreate::InProgress { .. } => Some(InvalidationStatus::InProgress),
             AfterCreate::Completed { .. } => Some(InvalidationStatus::Completed),
@@ -88,7 +88,7 @@ impl Dispatcher {
         if let Some(status) = status {
             self.metrics.invalidation(status);
             if status != InvalidationStatus::Failed {
-                self.metrics.billed_paths(claim.batch.items.len());
+                self.metrics.billed_paths(claim.stored.batch.items.len());
                 // A publish that several invalidations cover is counted with the last of them.
                 for publish in &owner.0.publishes {
                     if publish.submitted_at == Some(now) {

@@ -70,13 +70,15 @@ impl Dispatcher {
     }
 
     async fn send(&self, claim: SendClaim) {
-        let distribution = &claim.settings.distribution_id;
+        let (inputs, stored) = (&claim.inputs, &claim.stored);
+        let settings = &inputs.settings;
+        let distribution = &settings.distribution_id;
         // Each try is a call of its own in the publisher's trace.
         let parent = claim.traceparent.as_ref();
         let trace = parent.map(|parent| parent.child(u64::from_ne_bytes(*self.clock.random())));
         let outcome = if self.clock.now() < claim.call_before() {
             tokio::select! {
-                outcome = self.cloudfront.create_invalidation(&claim.settings, distribution, &claim.batch, trace.as_ref()) => outcome,
+                outcome = self.cloudfront.create_invalidation(settings, distribution, &stored.batch, trace.as_ref()) => outcome,
                 () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
             }
         } else {
@@ -91,17 +93,17 @@ impl Dispatcher {
             outcome,
             &Sent {
                 now,
-                planned_at: claim.planned_at,
-                items: &claim.batch.items,
-                unanswered_since: claim.unanswered_since,
-                unknown_since: claim.unknown_since,
-                throttled: claim.throttled,
-                others: claim.others,
-                spare_call: claim.spare_call,
-                beliefs: claim.beliefs,
+                planned_at: stored.planned_at,
+                items: &stored.batch.items,
+                unanswered_since: claim.unanswered_since(),
+                unknown_since: stored.unknown_since,
+                throttled: stored.throttled,
+                others: claim.others(),
+                spare_call: claim.taking.bucket.next_call().is_none(),
+                beliefs: claim.beliefs(),
                 limits: &self.limits,
                 search: claim.search,
-                paused_since: claim.paused_since,
+                paused_since: inputs.paused_since,
             },
         );
         let pieces = match &verdict.after {
@@ -111,7 +113,7 @@ impl Dispatcher {
         let record = SendRecord {
             fix: verdict.after.error().map(|error| {
                 let operation = Operation::CreateInvalidation;
-                claim.settings.advise(error, operation).fix
+                settings.advise(error, operation).fix
             }),
             ids: (0..pieces).map(|_| self.clock.id()).collect(),
             verdict,
@@ -129,11 +131,11 @@ impl Dispatcher {
                 log(&claim, after, request_id.as_deref(), span_id, &owner);
             }
             Some(Recorded::SetAside) => {
-                tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
+                tracing::info!(site = %inputs.site, invalidation = %stored.id,
                     "the site moved to other settings during the call");
             }
             Some(Recorded::TakenOver) | None => {
-                tracing::info!(site = %claim.site, invalidation = %claim.invalidation,
+                tracing::info!(site = %inputs.site, invalidation = %stored.id,
                     "another replica has taken this invalidation over; its record stands");
             }
         }
@@ -150,9 +152,9 @@ fn log(
     let site = owner.site();
     let publish = owner.publishes();
     let trace_id = owner.traces();
-    let invalidation = claim.invalidation;
-    let distribution = claim.settings.distribution_id.as_str();
-    let items = claim.batch.items.len();
+    let invalidation = claim.stored.id;
+    let distribution = claim.inputs.settings.distribution_id.as_str();
+    let items = claim.stored.batch.items.len();
     let (code, error) = said(after.error());
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {

@@ -13,55 +13,43 @@ use uuid::Uuid;
 use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored};
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
-use crate::domain::{
-    Beliefs, Bucket, CallerReference, InvalidationBatch, Item, Plan, Search, Settings, TraceParent,
-    Usage, Waiting,
-};
+use crate::domain::{Beliefs, Bucket, Plan, Search, TraceParent, Usage, Waiting};
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
 pub struct SendClaim {
-    /// Our number of the invalidation.
-    pub invalidation: Uuid,
-    pub site: SiteId,
-    pub settings: Settings,
-    pub batch: InvalidationBatch,
-    /// When it was planned.
-    pub planned_at: OffsetDateTime,
-    /// When the first call of it began that was not answered: this one, if none before.
-    pub unanswered_since: OffsetDateTime,
-    /// When the first of the earlier attempts began that may have been accepted, if any.
-    pub unknown_since: Option<OffsetDateTime>,
-    /// How often it was throttled since another answer.
-    pub throttled: u32,
-    /// What else of ours is in progress there.
-    pub others: Usage,
-    /// Whether the access key's rate leaves another call.
-    pub spare_call: bool,
-    /// Whose rate the call was taken from.
-    pub(super) rate_key: String,
-    /// Whether AWS has accepted a signature with the access key from this site.
-    pub(super) is_proven: bool,
-    /// The access key's rate is lower than configured.
-    pub(super) is_slowed: bool,
-    /// What is believed of the distribution.
-    pub beliefs: Beliefs,
+    /// How things stood before.
+    pub inputs: PlanInputs,
+    /// What is sent, as it was before.
+    pub stored: Stored,
+    pub taking: Taking,
     /// What came of the other pieces, where it is one of a search.
     pub search: Option<Search>,
-    pub(super) search_id: Option<Uuid>,
-    /// Since when the site has been paused.
-    pub paused_since: Option<OffsetDateTime>,
     /// The trace of the first of its publishes that has one.
     pub traceparent: Option<TraceParent>,
-    /// When the call was claimed, and so which settings it was sent with.
-    pub(super) claimed_at: OffsetDateTime,
-    pub(super) token: Uuid,
 }
 
 impl SendClaim {
     /// Before when the call must begin, if it is to end while the claim holds.
     pub fn call_before(&self) -> OffsetDateTime {
-        self.claimed_at + LEASE / 2
+        self.taking.now + LEASE / 2
+    }
+
+    /// When the first call of it began that was not answered: this one, if none before.
+    pub fn unanswered_since(&self) -> OffsetDateTime {
+        self.stored.unanswered_since.unwrap_or(self.taking.now)
+    }
+
+    /// What else of ours is in progress there.
+    pub fn others(&self) -> Usage {
+        let counted = self.stored.usage.less(self.stored.needs(self.taking.now));
+        self.inputs.used.less(counted)
+    }
+
+    /// What is believed of the distribution once this has been sent.
+    pub fn beliefs(&self) -> Beliefs {
+        let now = self.taking.now;
+        self.inputs.spent(self.stored.needs(now), now)
     }
 }
 
@@ -76,6 +64,7 @@ pub struct Taking {
     pub limited_until: Option<OffsetDateTime>,
     /// Identifies the claim.
     pub token: Uuid,
+    /// When the call is claimed, and so which settings it is sent with.
     pub now: OffsetDateTime,
 }
 
@@ -105,7 +94,7 @@ impl Store {
         &self,
         connection: &mut Connection,
         inputs: &PlanInputs,
-        stored: &Stored,
+        stored: Stored,
         taking: Taking,
     ) -> Result<Option<SendClaim>> {
         let search = match stored.search {
@@ -138,22 +127,11 @@ impl Store {
         };
         tx.commit().await?;
         Ok(Some(SendClaim {
-            unknown_since: stored.unknown_since,
-            throttled: stored.throttled,
-            others: inputs.used.less(stored.usage.less(usage)),
-            unanswered_since: stored.unanswered_since.unwrap_or(taking.now),
+            inputs: inputs.clone(),
+            stored,
+            taking,
             search,
-            search_id: stored.search,
-            planned_at: stored.planned_at,
-            ..SendClaim::new(
-                inputs,
-                stored.id,
-                stored.caller_reference.clone(),
-                stored.items.clone(),
-                usage,
-                claimed.traceparent.as_deref(),
-                taking,
-            )
+            traceparent: claimed.traceparent.as_deref().and_then(TraceParent::parse),
         }))
     }
 
@@ -206,70 +184,14 @@ impl Store {
         }
         known_paths::remember(&mut tx, inputs.site, plan, waiting, taking.now).await?;
         tx.commit().await?;
-        Ok(Some(SendClaim::new(
-            inputs,
-            id,
-            CallerReference::of(id),
-            first.items.clone(),
-            usage,
-            traceparent.as_deref(),
+        Ok(Some(SendClaim {
+            inputs: inputs.clone(),
+            stored: Stored::new(id, first.items.clone(), taking.now),
             taking,
-        )))
-    }
-}
-
-impl SendClaim {
-    fn new(
-        inputs: &PlanInputs,
-        id: Uuid,
-        caller_reference: CallerReference,
-        items: Vec<Item>,
-        usage: Usage,
-        traceparent: Option<&str>,
-        taking: Taking,
-    ) -> Self {
-        Self {
-            invalidation: id,
-            site: inputs.site,
-            settings: inputs.settings.clone(),
-            batch: InvalidationBatch {
-                caller_reference,
-                items,
-            },
-            planned_at: taking.now,
-            unanswered_since: taking.now,
-            unknown_since: None,
-            throttled: 0,
-            others: inputs.used,
-            spare_call: taking.bucket.next_call().is_none(),
-            rate_key: inputs.rate_key.clone(),
-            is_proven: inputs.is_proven(),
-            is_slowed: taking.bucket.rate < inputs.limits.requests_per_second,
-            beliefs: spent(inputs, usage, taking.now),
             search: None,
-            search_id: None,
-            paused_since: inputs.paused_since,
-            traceparent: traceparent.and_then(TraceParent::parse),
-            claimed_at: taking.now,
-            token: taking.token,
-        }
+            traceparent: traceparent.as_deref().and_then(TraceParent::parse),
+        }))
     }
-}
-
-/// What is believed once this has been sent.
-fn spent(inputs: &PlanInputs, usage: Usage, now: OffsetDateTime) -> Beliefs {
-    let flow = inputs.beliefs.flow(&inputs.limits, now);
-    let mut beliefs = inputs.beliefs;
-    beliefs.asking(
-        usage,
-        &inputs.limits,
-        inputs.used,
-        inputs.completed_at,
-        &inputs.shortage,
-        now,
-    );
-    beliefs.flow = Some(flow.spent(usage, &inputs.limits));
-    beliefs
 }
 
 /// Takes the distribution's lease and a call of the access key, if both are as they were read and the
@@ -304,7 +226,7 @@ async fn take_call(
         taking.token,
         now + LEASE,
         now,
-        serde_json::json!(spent(inputs, usage, now)),
+        serde_json::json!(inputs.spent(usage, now)),
         inputs.site.0,
         inputs.settings_version,
         inputs.rate_key,

@@ -32,6 +32,7 @@ pub(super) async fn pause_or_resume(
     after: &AfterCreate,
     now: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>> {
+    let site = claim.inputs.site;
     match after {
         AfterCreate::Hold {
             why: WaitReason::Settings,
@@ -39,21 +40,20 @@ pub(super) async fn pause_or_resume(
             error,
             ..
         } => {
-            let paused =
-                pause(connection, claim.site, error, *until, claim.claimed_at, now).await?;
+            let paused = pause(connection, site, error, *until, claim.taking.now, now).await?;
             return Ok((!paused).then_some(now));
         }
-        after if claim.paused_since.is_some() && after.shows_working_settings() => {
+        after if claim.inputs.paused_since.is_some() && after.shows_working_settings() => {
             // New settings may have let it go on while the call was under way.
             let resumed = sqlx::query!(
                 "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL
                  WHERE id = $1 AND paused_at IS NOT NULL",
-                claim.site.0,
+                site.0,
             )
             .execute(&mut *connection)
             .await?;
             if resumed.rows_affected() > 0 {
-                outbox::notify(connection, claim.site, Event::SiteResumed, None, now).await?;
+                outbox::notify(connection, site, Event::SiteResumed, None, now).await?;
                 announce_sites(connection).await?;
             }
         }

@@ -90,6 +90,22 @@ impl PlanInputs {
         self.doubt_ends_at.map_or(asked, |ends| asked.min(ends))
     }
 
+    /// What is believed of the distribution once this has been sent.
+    pub(super) fn spent(&self, usage: Usage, now: OffsetDateTime) -> Beliefs {
+        let flow = self.beliefs.flow(&self.limits, now);
+        let mut beliefs = self.beliefs;
+        beliefs.asking(
+            usage,
+            &self.limits,
+            self.used,
+            self.completed_at,
+            &self.shortage,
+            now,
+        );
+        beliefs.flow = Some(flow.spent(usage, &self.limits));
+        beliefs
+    }
+
     /// Every other call, so that two who wait take turns.
     pub const fn has_odd_turn(&self) -> bool {
         self.calls % 2 == 1

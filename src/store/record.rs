@@ -50,13 +50,13 @@ impl Store {
     ) -> Result<Recorded> {
         let verdict = &record.verdict;
         let mut tx = self.begin().await?;
-        let proves = !claim.is_proven && verdict.after.shows_working_settings();
+        let proves = !claim.inputs.is_proven() && verdict.after.shows_working_settings();
         if proves {
             prove(&mut tx, claim, now).await?;
         }
         release_distribution(&mut tx, claim, verdict).await?;
         if matches!(verdict.after, AfterCreate::Split { .. }) {
-            hold_settings(&mut tx, claim.site).await?;
+            hold_settings(&mut tx, claim.inputs.site).await?;
         }
         let try_again = pause_or_resume(&mut tx, claim, &verdict.after, now).await?;
         let next_call = adjust_rate(&mut tx, claim, verdict.rate, limits, now).await?;
@@ -64,7 +64,7 @@ impl Store {
             share_rate(&mut tx, claim).await?;
         }
         let fix = record.fix.as_deref();
-        let mut changed = vec![claim.invalidation];
+        let mut changed = vec![claim.stored.id];
         let ours = match &verdict.after {
             AfterCreate::InProgress { id, next_poll } => {
                 let (id, next_poll) = (Some(id.as_str()), Some(*next_poll));
@@ -92,7 +92,7 @@ impl Store {
                 let ours = failed(&mut tx, claim, error, fix, now).await?;
                 if ours
                     && *rest_too
-                    && let Some(search) = claim.search_id
+                    && let Some(search) = claim.stored.search
                 {
                     changed.extend(fail_rest(&mut tx, search, error, fix, now).await?);
                 }
@@ -111,8 +111,8 @@ impl Store {
             }
         };
         let recorded = if ours {
-            move_publishes(&mut tx, claim.site, &changed).await?;
-            announce_change(&mut tx, claim.site).await?;
+            move_publishes(&mut tx, claim.inputs.site, &changed).await?;
+            announce_change(&mut tx, claim.inputs.site).await?;
             Recorded::Ours
         } else if set_aside(&mut tx, claim, &verdict.after).await? {
             Recorded::SetAside
@@ -134,10 +134,10 @@ async fn prove(
     sqlx::query!(
         "UPDATE cdn_settings SET proven_at = $2
          WHERE site_id = $1 AND slot <> 'draft' AND saved_at <= $3 AND access_key_id = $4",
-        claim.site.0,
+        claim.inputs.site.0,
         now,
-        claim.claimed_at,
-        claim.settings.access_key_name(),
+        claim.taking.now,
+        claim.inputs.settings.access_key_name(),
     )
     .execute(connection)
     .await?;
@@ -149,8 +149,8 @@ async fn share_rate(connection: &mut PgConnection, claim: &SendClaim) -> Result<
     sqlx::query!(
         "UPDATE access_key SET id = $2
          WHERE id = $1 AND NOT EXISTS (SELECT FROM access_key WHERE id = $2)",
-        claim.rate_key,
-        claim.settings.access_key_name(),
+        claim.inputs.rate_key,
+        claim.inputs.settings.access_key_name(),
     )
     .execute(connection)
     .await?;
@@ -165,8 +165,8 @@ async fn release_distribution(
     sqlx::query!(
         "UPDATE distribution SET lease_token = NULL, lease_until = NULL, beliefs = $3
          WHERE id = $1 AND lease_token = $2",
-        claim.settings.distribution_id.as_str(),
-        claim.token,
+        claim.inputs.settings.distribution_id.as_str(),
+        claim.taking.token,
         serde_json::json!(verdict.beliefs),
     )
     .execute(connection)
@@ -183,10 +183,11 @@ async fn adjust_rate(
     limits: &Limits,
     now: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>> {
-    let key = &claim.rate_key;
+    let key = &claim.inputs.rate_key;
+    let is_slowed = claim.taking.bucket.rate < claim.inputs.limits.requests_per_second;
     let throttled = match lesson {
         Some(RateLesson::Throttled) => true,
-        Some(RateLesson::Accepted) if claim.is_slowed => false,
+        Some(RateLesson::Accepted) if is_slowed => false,
         _ => return Ok(None),
     };
     let bucket = lock_bucket(connection, key, limits, now).await?;
@@ -213,8 +214,8 @@ async fn accepted(
                                  ended_at = CASE WHEN $6::timestamptz IS NULL THEN $5 END,
                                  error = $7, fix = $8, waiting_for = NULL, lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND (status = 'Queued' OR set_aside)",
-        claim.invalidation,
-        claim.token,
+        claim.stored.id,
+        claim.taking.token,
         status,
         cloudfront_id,
         now,
@@ -229,8 +230,8 @@ async fn accepted(
     }
     count_usage(
         connection,
-        claim.invalidation,
-        claim.settings.access_key_name(),
+        claim.stored.id,
+        claim.inputs.settings.access_key_name(),
         now,
     )
     .await?;
@@ -251,9 +252,9 @@ async fn held(
 ) -> Result<bool> {
     let free = matches!(why, WaitReason::Quota | WaitReason::Rate);
     let unanswered_since = match attempt {
-        Attempt::Unknown => Some(claim.unanswered_since),
+        Attempt::Unknown => Some(claim.unanswered_since()),
         // Nothing could be asked: the time that passed counts for nothing.
-        Attempt::NotSent if claim.unknown_since.is_some() => Some(now),
+        Attempt::NotSent if claim.stored.unknown_since.is_some() => Some(now),
         Attempt::NotSent | Attempt::Refused => None,
     };
     let done = sqlx::query!(
@@ -263,14 +264,14 @@ async fn held(
                                  throttled = CASE WHEN $10 THEN throttled + 1 WHEN $11 THEN 0 ELSE throttled END,
                                  unanswered_since = $9, lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
-        claim.invalidation,
-        claim.token,
+        claim.stored.id,
+        claim.taking.token,
         why.into_str(),
         until,
         serde_json::json!(error),
         fix,
         free,
-        attempt == Attempt::Unknown || claim.unknown_since.is_some(),
+        attempt == Attempt::Unknown || claim.stored.unknown_since.is_some(),
         unanswered_since,
         why == WaitReason::Rate,
         attempt == Attempt::Refused,
@@ -297,9 +298,9 @@ async fn set_aside(
         "UPDATE invalidation SET unknown_since = CASE WHEN $3 THEN unknown_since END,
                                  lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND set_aside",
-        claim.invalidation,
-        claim.token,
-        unknown || claim.unknown_since.is_some(),
+        claim.stored.id,
+        claim.taking.token,
+        unknown || claim.stored.unknown_since.is_some(),
     )
     .execute(connection)
     .await?;
@@ -339,8 +340,8 @@ async fn failed(
         "UPDATE invalidation SET status = 'Failed', ended_at = $3, next_at = NULL, error = $4, fix = $5,
                                  waiting_for = NULL, lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2 AND status = 'Queued'",
-        claim.invalidation,
-        claim.token,
+        claim.stored.id,
+        claim.taking.token,
         now,
         serde_json::json!(error),
         fix,
@@ -361,12 +362,12 @@ async fn split(
     searching: bool,
     now: OffsetDateTime,
 ) -> Result<()> {
-    let whole = claim.invalidation;
-    let search = claim.search_id.or(searching.then_some(whole));
+    let whole = claim.stored.id;
+    let search = claim.stored.search.or(searching.then_some(whole));
     store_pieces(
         connection,
-        claim.site,
-        &claim.settings.distribution_id,
+        claim.inputs.site,
+        &claim.inputs.settings.distribution_id,
         whole,
         pieces,
         ids,

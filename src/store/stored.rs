@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Connection, PlanInputs, Result, Store, parse_items};
 use crate::domain::limits::is_in_progress;
-use crate::domain::{CallerReference, Item, Usage, WaitReason};
+use crate::domain::{CallerReference, InvalidationBatch, Item, Usage, WaitReason};
 
 /// How long a claim holds. A call begins in its first half and ends within the second; after it
 /// anyone may send the same reference again.
@@ -13,34 +13,52 @@ pub(super) const LEASE: Duration = Duration::seconds(30);
 /// Stored invalidations that are looked at for one that may go.
 const STORED_PAGE: i64 = 8;
 
-/// A stored invalidation that is due.
+/// A stored invalidation that may be sent.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    pub(super) id: Uuid,
-    pub(super) caller_reference: CallerReference,
-    pub items: Vec<Item>,
+    /// Our number of it.
+    pub id: Uuid,
+    pub batch: InvalidationBatch,
     pub usage: Usage,
-    pub(super) planned_at: OffsetDateTime,
+    pub planned_at: OffsetDateTime,
     /// When the first attempt began that CloudFront may have accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
     /// How often it was throttled since another answer.
-    pub(super) throttled: u32,
+    pub throttled: u32,
     pub(super) unanswered_since: Option<OffsetDateTime>,
+    /// The refused batch that it is a piece of.
     pub(super) search: Option<Uuid>,
     /// Whether it takes turns with what is new: it had no answer, or is a piece of a search.
     pub is_trouble: bool,
 }
 
 impl Stored {
+    /// One that has never been sent, under a fresh reference.
+    pub(super) fn new(id: Uuid, items: Vec<Item>, planned_at: OffsetDateTime) -> Self {
+        Self {
+            id,
+            usage: Usage::of(&items),
+            batch: InvalidationBatch {
+                caller_reference: CallerReference::of(id),
+                items,
+            },
+            planned_at,
+            unknown_since: None,
+            throttled: 0,
+            unanswered_since: None,
+            search: None,
+            is_trouble: false,
+        }
+    }
+
     /// What was stored in its place: a piece of it, or it with others.
     pub(super) fn resized(&self, id: Uuid, items: Vec<Item>) -> Self {
         Self {
-            id,
-            caller_reference: CallerReference::of(id),
-            usage: Usage::of(&items),
-            items,
-            throttled: 0,
-            ..self.clone()
+            unknown_since: self.unknown_since,
+            unanswered_since: self.unanswered_since,
+            search: self.search,
+            is_trouble: self.is_trouble,
+            ..Self::new(id, items, self.planned_at)
         }
     }
 
@@ -88,8 +106,10 @@ impl Store {
             .map(|row| {
                 Ok(Stored {
                     id: row.id,
-                    caller_reference: row.caller_reference,
-                    items: parse_items(row.items)?,
+                    batch: InvalidationBatch {
+                        caller_reference: row.caller_reference,
+                        items: parse_items(row.items)?,
+                    },
                     usage: Usage {
                         files: row.files.unsigned_abs(),
                         wildcards: row.wildcards.unsigned_abs(),

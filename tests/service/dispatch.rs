@@ -280,7 +280,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
         .unwrap();
     let refused = SendRecord {
         verdict: Verdict {
-            beliefs: claim.beliefs,
+            beliefs: claim.beliefs(),
             rate: None,
             after: AfterCreate::Hold {
                 why: WaitReason::Settings,
