@@ -167,15 +167,7 @@ impl Store {
             first.folded = plan.saved.folded;
             first.claim = Some(taking.token);
         }
-        let stored = store_batches(
-            &mut tx,
-            inputs.site,
-            &inputs.settings.distribution_id,
-            &batches,
-            &plan.taken,
-            taking.now,
-        )
-        .await?;
+        let stored = store_batches(&mut tx, inputs, &batches, &plan.taken, taking.now).await?;
         let Some(traceparent) = stored else {
             return Ok(None);
         };

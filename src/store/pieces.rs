@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::plan_inputs::count;
 use super::stored::{LEASE, Stored};
 use super::transitions::{hold_settings, lock_publishes};
-use super::{PlanInputs, Result, SiteId, Store, parse_items};
+use super::{PlanInputs, Result, Store, parse_items};
 use crate::domain::coverage::Cover;
-use crate::domain::{CallerReference, DistributionId, Item, Search, Usage};
+use crate::domain::{CallerReference, Item, Search, Usage};
 
 /// A batch that is about to be stored.
 pub(super) struct Batch<'a> {
@@ -50,8 +50,7 @@ impl<'a> Batch<'a> {
 /// `taken` waits no more.
 pub(super) async fn store_batches(
     connection: &mut PgConnection,
-    site: SiteId,
-    distribution: &DistributionId,
+    inputs: &PlanInputs,
     batches: &[Batch<'_>],
     taken: &[Uuid],
     now: OffsetDateTime,
@@ -94,9 +93,9 @@ pub(super) async fn store_batches(
                    WHERE p.site_id = $1 AND p.traceparent IS NOT NULL
                      AND p.id BETWEEN ($17::uuid[])[1] AND ($17::uuid[])[cardinality($17)]
                    ORDER BY p.id LIMIT 1) as traceparent"#,
-        site.0,
+        inputs.site.0,
         taken,
-        distribution.as_str(),
+        inputs.settings.distribution_id.as_str(),
         now,
         now + LEASE,
         &ids,
@@ -124,21 +123,16 @@ pub(super) async fn store_batches(
 
 /// Stores the pieces of an invalidation, each under a reference of its own, and moves each publish
 /// to the pieces that cover its items. What becomes of the whole is the caller's to say.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one row each, from two callers that hold them apart"
-)]
 pub(super) async fn store_pieces(
     connection: &mut PgConnection,
-    site: SiteId,
-    distribution: &DistributionId,
+    inputs: &PlanInputs,
     whole: Uuid,
     pieces: &[Vec<Item>],
     ids: &[Uuid],
     search: Option<Uuid>,
     now: OffsetDateTime,
 ) -> Result<()> {
-    lock_publishes(connection, site).await?;
+    lock_publishes(connection, inputs.site).await?;
     let rows = sqlx::query!(
         "SELECT p.id, p.items, i.asked, i.created_at FROM invalidation i
          JOIN coverage c ON c.invalidation_id = i.id
@@ -190,7 +184,7 @@ pub(super) async fn store_pieces(
     sqlx::query!("DELETE FROM coverage WHERE invalidation_id = $1", whole)
         .execute(&mut *connection)
         .await?;
-    store_batches(connection, site, distribution, &batches, &[], now).await?;
+    store_batches(connection, inputs, &batches, &[], now).await?;
     Ok(())
 }
 
@@ -217,18 +211,8 @@ impl Store {
         if ours.is_none() {
             return Ok(None);
         }
-        let distribution = &inputs.settings.distribution_id;
-        store_pieces(
-            &mut tx,
-            inputs.site,
-            distribution,
-            stored.id,
-            &pieces,
-            ids,
-            stored.search,
-            now,
-        )
-        .await?;
+        let search = stored.search;
+        store_pieces(&mut tx, inputs, stored.id, &pieces, ids, search, now).await?;
         sqlx::query!("DELETE FROM invalidation WHERE id = $1", stored.id)
             .execute(&mut *tx)
             .await?;
@@ -280,8 +264,7 @@ impl Store {
             planned_at: parts.planned_at,
             ..Batch::new(id, &items, &publishes)
         };
-        let distribution = &inputs.settings.distribution_id;
-        store_batches(&mut tx, inputs.site, distribution, &[batch], &[], now).await?;
+        store_batches(&mut tx, inputs, &[batch], &[], now).await?;
         tx.commit().await?;
         Ok(stored.first().map(|first| first.resized(id, items)))
     }

@@ -364,17 +364,7 @@ async fn split(
 ) -> Result<()> {
     let whole = claim.stored.id;
     let search = claim.stored.search.or(searching.then_some(whole));
-    store_pieces(
-        connection,
-        claim.inputs.site,
-        &claim.inputs.settings.distribution_id,
-        whole,
-        pieces,
-        ids,
-        search,
-        now,
-    )
-    .await?;
+    store_pieces(connection, &claim.inputs, whole, pieces, ids, search, now).await?;
     if !searching {
         sqlx::query!("DELETE FROM invalidation WHERE id = $1", whole)
             .execute(connection)
