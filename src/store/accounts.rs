@@ -4,11 +4,10 @@ use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 
 use super::hash::TokenHash;
+use super::seal::Holder;
 use super::{Result, Store};
 
 pub const ADMIN: &str = "admin";
-/// Where what the authenticator app shares is sealed for.
-pub(super) const SECOND_STEP: &str = "account/admin/second_step";
 /// How long a set-up link works.
 const LINK_LIFETIME: Duration = Duration::hours(1);
 /// How long a browser is known without signing in again.
@@ -89,7 +88,7 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?
             .flatten();
-        let open = |sealed: Vec<u8>| self.sealer.open(SECOND_STEP, &sealed);
+        let open = |sealed: Vec<u8>| self.open(Holder::SecondStep, &sealed);
         Ok(sealed.map(open).transpose()?)
     }
 
@@ -99,7 +98,7 @@ impl Store {
         secret: Option<&SecretString>,
         code: Option<i64>,
     ) -> Result<()> {
-        let seal = |secret| self.sealer.seal(SECOND_STEP, secret);
+        let seal = |secret| self.seal(Holder::SecondStep, secret);
         let sealed = secret.map(seal).transpose()?;
         sqlx::query!(
             "UPDATE account SET second_step = $2, code_used = $3 WHERE name = $1",

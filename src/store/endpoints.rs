@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::listen::announce_change;
+use super::seal::Holder;
 use super::{Result, SiteId, Store};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 
@@ -39,14 +40,6 @@ pub struct EndpointView {
     pub last_delivered: Option<OffsetDateTime>,
 }
 
-pub(super) fn place_of_url(site: SiteId, id: Uuid) -> String {
-    format!("site/{}/endpoint/{id}/url", site.0)
-}
-
-pub(super) fn place_of_secret(site: SiteId, id: Uuid) -> String {
-    format!("site/{}/endpoint/{id}/secret", site.0)
-}
-
 pub(super) fn event_names(events: &[Event]) -> Vec<&'static str> {
     events.iter().map(Event::into_str).collect()
 }
@@ -60,10 +53,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool> {
         let url = SecretString::from(new.url.expose());
-        let url = self.sealer.seal(&place_of_url(site, new.id), &url)?;
+        let url = self.seal(Holder::EndpointUrl(site, new.id), &url)?;
         let secret = new.secret.as_ref();
         let secret = secret
-            .map(|secret| self.sealer.seal(&place_of_secret(site, new.id), secret))
+            .map(|secret| self.seal(Holder::EndpointSecret(site, new.id), secret))
             .transpose()?;
         let added = sqlx::query!(
             "INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, next_at)
@@ -127,7 +120,7 @@ impl Store {
         id: Uuid,
         secret: &SecretString,
     ) -> Result<Option<String>> {
-        let sealed = self.sealer.seal(&place_of_secret(site, id), secret)?;
+        let sealed = self.seal(Holder::EndpointSecret(site, id), secret)?;
         Ok(sqlx::query_scalar!(
             "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL RETURNING shown",
             site.0,

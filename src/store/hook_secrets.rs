@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::seal::Holder;
 use super::{FormHash, Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
 
@@ -20,10 +21,6 @@ pub struct HookSecretView {
     pub unrevealed: bool,
 }
 
-pub(super) fn place(site: SiteId, id: Uuid) -> String {
-    format!("site/{}/hook_secret/{id}", site.0)
-}
-
 impl Store {
     /// Stores a signing secret. With `reveal_once` it can be shown by
     /// [`Store::reveal_hook_secret`].
@@ -35,7 +32,7 @@ impl Store {
         reveal_once: bool,
         now: OffsetDateTime,
     ) -> Result<()> {
-        let sealed = self.sealer.seal(&place(site, id), secret)?;
+        let sealed = self.seal(Holder::HookSecret(site, id), secret)?;
         sqlx::query!(
             "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at) VALUES ($1, $2, $3, $4, $5)",
             id,
@@ -80,7 +77,7 @@ impl Store {
         let Some(sealed) = sealed else {
             return Ok(None);
         };
-        let secret = self.sealer.open(&place(site, id), &sealed)?;
+        let secret = self.open(Holder::HookSecret(site, id), &sealed)?;
         self.keep_answer(&mut tx, form, &secret, now).await?;
         tx.commit().await?;
         Ok(Some(secret))
@@ -109,8 +106,7 @@ impl Store {
         for row in rows {
             let site = SiteId(row.site_id);
             let opened = self
-                .sealer
-                .open(&place(site, row.id), &row.secret)
+                .open(Holder::HookSecret(site, row.id), &row.secret)
                 .and_then(|text| {
                     HookSecret::parse(row.id, &text).map_err(|_| SealError::Unreadable)
                 });

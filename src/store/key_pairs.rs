@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::seal::Holder;
 use super::{Result, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
 
@@ -30,10 +31,6 @@ impl KeyPairView {
     }
 }
 
-pub(super) fn place(site: SiteId, id: Uuid) -> String {
-    format!("site/{}/key_pair/{id}", site.0)
-}
-
 impl Store {
     /// Stores a key pair. Says whether its access key ID was free.
     pub async fn add_key_pair(
@@ -45,7 +42,7 @@ impl Store {
         everything_is_home: bool,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let sealed = self.sealer.seal(&place(site, id), &pair.secret)?;
+        let sealed = self.seal(Holder::KeyPair(site, id), &pair.secret)?;
         let done = sqlx::query!(
             "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",
@@ -84,7 +81,7 @@ impl Store {
         secret: &SecretString,
         now: OffsetDateTime,
     ) -> Result<Option<String>> {
-        let sealed = self.sealer.seal(&place(site, id), secret)?;
+        let sealed = self.seal(Holder::KeyPair(site, id), secret)?;
         let access_key_id = sqlx::query_scalar!(
             "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
             site.0,
@@ -130,7 +127,7 @@ impl Store {
             };
             let pair = KeyPair {
                 id: row.id,
-                secret: self.sealer.open(&place(site.id, row.id), &row.secret)?,
+                secret: self.open(Holder::KeyPair(site.id, row.id), &row.secret)?,
                 access_key_id: row.access_key_id.clone(),
                 name: row.name,
                 everything_is_home: row.everything_is_home,

@@ -1,12 +1,9 @@
 //! All sealed secrets together: whether the keys open them, and sealing them again.
 
 use sqlx::PgConnection;
-use uuid::Uuid;
 
-use super::{
-    Result, SealError, SiteId, Slot, Store, accounts, endpoints, hook_secrets, key_pairs, settings,
-    tokens,
-};
+use super::seal::Holder;
+use super::{Result, SealError, SiteId, Slot, Store};
 
 /// What [`Store::reseal`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,67 +14,35 @@ pub struct Resealed {
     pub removed: usize,
 }
 
-const NO_SITE: i32 = 0;
-
-/// A row with a sealed secret.
-#[derive(Clone, Copy, Debug)]
-enum Holder {
-    Settings(Slot),
-    Token(Uuid),
-    HookSecret(Uuid),
-    KeyPair(Uuid),
-    SecondStep,
-    EndpointUrl(Uuid),
-    EndpointSecret(Uuid),
-}
-
-struct SealedRow {
-    site: SiteId,
-    holder: Holder,
-    sealed: Vec<u8>,
-}
-
-impl SealedRow {
-    fn place(&self) -> String {
-        match self.holder {
-            Holder::Settings(slot) => settings::place(self.site, slot),
-            Holder::Token(id) => tokens::place(self.site, id),
-            Holder::HookSecret(id) => hook_secrets::place(self.site, id),
-            Holder::KeyPair(id) => key_pairs::place(self.site, id),
-            Holder::SecondStep => accounts::SECOND_STEP.to_owned(),
-            Holder::EndpointUrl(id) => endpoints::place_of_url(self.site, id),
-            Holder::EndpointSecret(id) => endpoints::place_of_secret(self.site, id),
-        }
-    }
-
-    async fn replace(&self, sealed: &[u8], connection: &mut PgConnection) -> sqlx::Result<()> {
-        match self.holder {
-            Holder::Settings(slot) => sqlx::query!(
+impl Holder {
+    async fn replace(self, sealed: &[u8], connection: &mut PgConnection) -> sqlx::Result<()> {
+        match self {
+            Self::Settings(site, slot) => sqlx::query!(
                 "UPDATE cdn_settings SET secret_access_key = $3 WHERE site_id = $1 AND slot = $2",
-                self.site.0,
-                slot.into_str(),
+                site.0,
+                slot,
                 sealed,
             ),
-            Holder::Token(id) => sqlx::query!(
+            Self::Token(_, id) => sqlx::query!(
                 "UPDATE publish_token SET unrevealed = $2 WHERE id = $1 AND unrevealed IS NOT NULL",
                 id,
                 sealed,
             ),
-            Holder::HookSecret(id) => {
+            Self::HookSecret(_, id) => {
                 sqlx::query!(
                     "UPDATE hook_secret SET secret = $2 WHERE id = $1",
                     id,
                     sealed
                 )
             }
-            Holder::KeyPair(id) => {
+            Self::KeyPair(_, id) => {
                 sqlx::query!("UPDATE key_pair SET secret = $2 WHERE id = $1", id, sealed)
             }
-            Holder::SecondStep => sqlx::query!("UPDATE account SET second_step = $1", sealed),
-            Holder::EndpointUrl(id) => {
+            Self::SecondStep => sqlx::query!("UPDATE account SET second_step = $1", sealed),
+            Self::EndpointUrl(_, id) => {
                 sqlx::query!("UPDATE endpoint SET url = $2 WHERE id = $1", id, sealed)
             }
-            Holder::EndpointSecret(id) => {
+            Self::EndpointSecret(_, id) => {
                 sqlx::query!("UPDATE endpoint SET secret = $2 WHERE id = $1", id, sealed)
             }
         }
@@ -86,24 +51,24 @@ impl SealedRow {
         Ok(())
     }
 
-    async fn remove(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        match self.holder {
-            Holder::Settings(slot) => sqlx::query!(
+    async fn remove(self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        match self {
+            Self::Settings(site, slot) => sqlx::query!(
                 "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = $2",
-                self.site.0,
-                slot.into_str(),
+                site.0,
+                slot,
             ),
             // The token itself still works: only its text is gone.
-            Holder::Token(id) => {
+            Self::Token(_, id) => {
                 sqlx::query!(
                     "UPDATE publish_token SET unrevealed = NULL WHERE id = $1",
                     id
                 )
             }
-            Holder::HookSecret(id) => sqlx::query!("DELETE FROM hook_secret WHERE id = $1", id),
-            Holder::KeyPair(id) => sqlx::query!("DELETE FROM key_pair WHERE id = $1", id),
-            Holder::SecondStep => sqlx::query!("UPDATE account SET second_step = NULL"),
-            Holder::EndpointUrl(id) | Holder::EndpointSecret(id) => {
+            Self::HookSecret(_, id) => sqlx::query!("DELETE FROM hook_secret WHERE id = $1", id),
+            Self::KeyPair(_, id) => sqlx::query!("DELETE FROM key_pair WHERE id = $1", id),
+            Self::SecondStep => sqlx::query!("UPDATE account SET second_step = NULL"),
+            Self::EndpointUrl(_, id) | Self::EndpointSecret(_, id) => {
                 sqlx::query!("DELETE FROM endpoint WHERE id = $1", id)
             }
         }
@@ -120,8 +85,8 @@ impl Store {
     /// [`SealError::WrongKey`] if they do not; or if the database does not answer.
     pub async fn check_keys(&self) -> Result<()> {
         let mut tx = self.begin().await?;
-        for row in sealed_rows(&mut tx).await? {
-            self.sealer.open(&row.place(), &row.sealed)?;
+        for (holder, sealed) in sealed_rows(&mut tx).await? {
+            self.open(holder, &sealed)?;
         }
         Ok(())
     }
@@ -134,16 +99,15 @@ impl Store {
     pub async fn reseal(&self, remove_unreadable: bool) -> Result<Resealed> {
         let mut tx = self.begin().await?;
         let mut done = Resealed::default();
-        for row in sealed_rows(&mut tx).await? {
-            let place = row.place();
-            match self.sealer.open(&place, &row.sealed) {
+        for (holder, sealed) in sealed_rows(&mut tx).await? {
+            match self.open(holder, &sealed) {
                 Ok(secret) => {
-                    let sealed = self.sealer.seal(&place, &secret)?;
-                    row.replace(&sealed, &mut tx).await?;
+                    let sealed = self.seal(holder, &secret)?;
+                    holder.replace(&sealed, &mut tx).await?;
                     done.sealed += 1;
                 }
                 Err(SealError::WrongKey) if remove_unreadable => {
-                    row.remove(&mut tx).await?;
+                    holder.remove(&mut tx).await?;
                     done.removed += 1;
                 }
                 Err(error) => return Err(error.into()),
@@ -156,15 +120,8 @@ impl Store {
 }
 
 /// Every row with a sealed secret, locked until the transaction ends.
-async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>> {
+async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<(Holder, Vec<u8>)>> {
     let mut rows = Vec::new();
-    let mut add = |site, holder, sealed| {
-        rows.push(SealedRow {
-            site: SiteId(site),
-            holder,
-            sealed,
-        });
-    };
     for row in sqlx::query!(
         r#"SELECT site_id, slot as "slot: Slot", secret_access_key as "sealed!" FROM cdn_settings
            WHERE secret_access_key IS NOT NULL ORDER BY site_id, slot FOR UPDATE"#
@@ -172,7 +129,8 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>> {
     .fetch_all(&mut *connection)
     .await?
     {
-        add(row.site_id, Holder::Settings(row.slot), row.sealed);
+        let holder = Holder::Settings(SiteId(row.site_id), row.slot.into_str());
+        rows.push((holder, row.sealed));
     }
     for row in sqlx::query!(
         r#"SELECT site_id, id, unrevealed as "sealed!" FROM publish_token
@@ -181,19 +139,22 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>> {
     .fetch_all(&mut *connection)
     .await?
     {
-        add(row.site_id, Holder::Token(row.id), row.sealed);
+        let holder = Holder::Token(SiteId(row.site_id), row.id);
+        rows.push((holder, row.sealed));
     }
     for row in sqlx::query!("SELECT site_id, id, secret FROM hook_secret ORDER BY id FOR UPDATE")
         .fetch_all(&mut *connection)
         .await?
     {
-        add(row.site_id, Holder::HookSecret(row.id), row.secret);
+        let holder = Holder::HookSecret(SiteId(row.site_id), row.id);
+        rows.push((holder, row.secret));
     }
     for row in sqlx::query!("SELECT site_id, id, secret FROM key_pair ORDER BY id FOR UPDATE")
         .fetch_all(&mut *connection)
         .await?
     {
-        add(row.site_id, Holder::KeyPair(row.id), row.secret);
+        let holder = Holder::KeyPair(SiteId(row.site_id), row.id);
+        rows.push((holder, row.secret));
     }
     for sealed in sqlx::query_scalar!(
         r#"SELECT second_step as "sealed!" FROM account WHERE second_step IS NOT NULL FOR UPDATE"#
@@ -201,15 +162,16 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<SealedRow>> {
     .fetch_all(&mut *connection)
     .await?
     {
-        add(NO_SITE, Holder::SecondStep, sealed);
+        rows.push((Holder::SecondStep, sealed));
     }
     for row in sqlx::query!("SELECT site_id, id, url, secret FROM endpoint ORDER BY id FOR UPDATE")
         .fetch_all(connection)
         .await?
     {
-        add(row.site_id, Holder::EndpointUrl(row.id), row.url);
+        let site = SiteId(row.site_id);
+        rows.push((Holder::EndpointUrl(site, row.id), row.url));
         if let Some(secret) = row.secret {
-            add(row.site_id, Holder::EndpointSecret(row.id), secret);
+            rows.push((Holder::EndpointSecret(site, row.id), secret));
         }
     }
     Ok(rows)

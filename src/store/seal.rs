@@ -2,7 +2,10 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use uuid::Uuid;
 use zeroize::Zeroizing;
+
+use super::{SiteId, Store};
 
 /// 32 random bytes of the operator's.
 type EncryptionKey = SecretBox<[u8; 32]>;
@@ -24,6 +27,49 @@ pub enum SealError {
     Unreadable,
     #[error("ENCRYPTION_KEY holds no key")]
     NoKey,
+}
+
+/// What holds a sealed secret for good: rows of a site, and the admin's account.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Holder {
+    /// By the name of their slot.
+    Settings(SiteId, &'static str),
+    Token(SiteId, Uuid),
+    HookSecret(SiteId, Uuid),
+    KeyPair(SiteId, Uuid),
+    EndpointUrl(SiteId, Uuid),
+    EndpointSecret(SiteId, Uuid),
+    /// What the admin's authenticator app shares.
+    SecondStep,
+}
+
+impl Holder {
+    /// The place that its secret is sealed for. Were it another, what is stored would not open.
+    fn place(self) -> String {
+        match self {
+            Self::Settings(site, slot) => {
+                format!("site/{}/cdn_settings/{slot}/secret_access_key", site.0)
+            }
+            Self::Token(site, id) => format!("site/{}/publish_token/{id}", site.0),
+            Self::HookSecret(site, id) => format!("site/{}/hook_secret/{id}", site.0),
+            Self::KeyPair(site, id) => format!("site/{}/key_pair/{id}", site.0),
+            Self::EndpointUrl(site, id) => format!("site/{}/endpoint/{id}/url", site.0),
+            Self::EndpointSecret(site, id) => format!("site/{}/endpoint/{id}/secret", site.0),
+            Self::SecondStep => "account/admin/second_step".to_owned(),
+        }
+    }
+}
+
+impl Store {
+    /// Seals what a row is to hold.
+    pub(super) fn seal(&self, holder: Holder, secret: &SecretString) -> Result<Vec<u8>, SealError> {
+        self.sealer.seal(&holder.place(), secret)
+    }
+
+    /// Opens what a row holds.
+    pub(super) fn open(&self, holder: Holder, sealed: &[u8]) -> Result<SecretString, SealError> {
+        self.sealer.open(&holder.place(), sealed)
+    }
 }
 
 /// Seals with the first key, opens with any.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
+use super::seal::Holder;
 use super::{FormHash, Result, SiteId, Store};
 
 /// A token as the settings page shows it: everything but the token.
@@ -32,10 +33,6 @@ pub struct PublishToken {
     pub name: String,
 }
 
-pub(super) fn place(site: SiteId, id: Uuid) -> String {
-    format!("site/{}/publish_token/{id}", site.0)
-}
-
 impl Store {
     /// Stores a token by its hash, unless it is stored already, and returns whether the site has it
     /// now: not if another one has its name. With `reveal_once` its sealed text is kept until
@@ -51,7 +48,7 @@ impl Store {
     ) -> Result<bool> {
         let token_hash = hash(token.expose_secret());
         let unrevealed = reveal_once
-            .then(|| self.sealer.seal(&place(site, id), token))
+            .then(|| self.seal(Holder::Token(site, id), token))
             .transpose()?;
         let mut tx = self.begin().await?;
         // A site that is removed and made again may keep the token that its publishers have.
@@ -142,7 +139,7 @@ impl Store {
         let Some(sealed) = sealed else {
             return Ok(None);
         };
-        let token = self.sealer.open(&place(site, id), &sealed)?;
+        let token = self.open(Holder::Token(site, id), &sealed)?;
         sqlx::query!(
             "UPDATE publish_token SET unrevealed = NULL WHERE id = $1",
             id

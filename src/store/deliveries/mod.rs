@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::endpoints::{place_of_secret, place_of_url};
+use super::seal::Holder;
 use super::{Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
 use crate::domain::notification::{
@@ -190,11 +190,9 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
-        let url = self.sealer.open(&place_of_url(site, endpoint), &row.url)?;
+        let url = self.open(Holder::EndpointUrl(site, endpoint), &row.url)?;
         let secret = row.secret.map(|sealed| {
-            let text = self
-                .sealer
-                .open(&place_of_secret(site, endpoint), &sealed)?;
+            let text = self.open(Holder::EndpointSecret(site, endpoint), &sealed)?;
             HookSecret::parse(endpoint, &text).map_err(|_| SealError::Unreadable)
         });
         let claim = DeliveryClaim {

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub(super) use self::save::take_effect;
+use super::seal::Holder;
 use super::{Result, SealError, SiteId, Store};
 use crate::domain::{
     AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, SecretAccessKey,
@@ -54,11 +55,6 @@ pub struct TestInvalidation {
     pub items: Vec<String>,
     pub completed: bool,
     pub next_poll: OffsetDateTime,
-}
-
-pub(super) fn place(site: SiteId, slot: Slot) -> String {
-    let slot = slot.into_str();
-    format!("site/{}/cdn_settings/{slot}/secret_access_key", site.0)
 }
 
 struct Row {
@@ -138,7 +134,7 @@ impl Store {
         let (Some(id), Some(sealed)) = (id, sealed) else {
             return Ok(Credentials::AwsDefault);
         };
-        let secret = self.sealer.open(&place(site, slot), sealed)?;
+        let secret = self.open(Holder::Settings(site, slot.into_str()), sealed)?;
         let secret = SecretAccessKey::parse(&secret).map_err(|_| SealError::Unreadable)?;
         Ok(Credentials::AccessKey { id, secret })
     }

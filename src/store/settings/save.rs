@@ -4,10 +4,11 @@ use secrecy::SecretString;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Slot, TestInvalidation, TestRun, place};
+use super::{Slot, TestInvalidation, TestRun};
 use crate::domain::notification::Event;
 use crate::domain::{AccessKeyId, Credentials, Settings};
 use crate::store::listen::{announce_settings, announce_sites};
+use crate::store::seal::Holder;
 use crate::store::transitions::{count_usage, supersede};
 use crate::store::{Result, SiteId, Store, outbox};
 
@@ -152,7 +153,7 @@ impl Store {
         let (key, secret) = match &settings.credentials {
             Credentials::AccessKey { id, secret } => {
                 let secret = SecretString::from(secret.expose());
-                let sealed = self.sealer.seal(&place(site, slot), &secret)?;
+                let sealed = self.seal(Holder::Settings(site, slot.into_str()), &secret)?;
                 (Some(id.as_str()), Some(sealed))
             }
             Credentials::AwsDefault => (None, None),
