@@ -31,13 +31,13 @@ fn register(registry: &mut Registry, standing: &Standing) {
     registry.register(
         "queue_items",
         "Items of publishes that CloudFront has not accepted yet, of all replicas",
-        ConstGauge::new(standing.queue.items),
+        ConstGauge::new(standing.queue_items),
     );
     registry.register_with_unit(
         "queue_oldest",
         "How long the oldest of these publishes has waited",
         Unit::Seconds,
-        ConstGauge::new(seconds(standing.queue.oldest)),
+        ConstGauge::new(seconds(standing.queue_oldest)),
     );
     register_sites(registry, &standing.sites);
     register_quotas(registry, &standing.distributions);

@@ -2,7 +2,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::domain::{Beliefs, Counts, Limits, Quotas, RefusedFor, Usage, WaitReason};
-use crate::store::{Queue, SiteStanding};
+use crate::store::SiteStanding;
 
 fn value(text: &str, series: &str) -> f64 {
     text.lines()
@@ -47,10 +47,8 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
     };
     let quotas = Quotas::new(&beliefs, &Limits::default(), &counts, now);
     let text = metrics.encode(Some(&Standing {
-        queue: Queue {
-            items: 7,
-            oldest: Duration::milliseconds(1_500),
-        },
+        queue_items: 7,
+        queue_oldest: Duration::milliseconds(1_500),
         sites: vec![site("blog", true, Some(50)), site("shop", false, None)],
         distributions: vec![("E1".into(), quotas)],
     }));
