@@ -31,7 +31,6 @@ use crate::metrics::Metrics;
 use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use crate::store::{
     self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls,
-    SiteId,
 };
 use crate::web::{self, AppState, Bodies, Hasher, Places, RecentDays, Shared, SkyCms, Turns};
 
@@ -206,7 +205,7 @@ impl App {
         tasks.spawn(stop.clone().run_until_cancelled_owned({
             let (store, changes) = (store.clone(), state.changes.clone());
             async move {
-                let here = |site: SiteId| changes.announce(Changes::Work(site.0));
+                let here = |site| changes.announce(Changes::Work(site));
                 publish_notifier.run(&store, replica, here).await;
             }
         }));
@@ -291,7 +290,7 @@ async fn follow(state: AppState, replica: Uuid) {
         let acting = async {
             while let Some(change) = news.recv().await {
                 match change {
-                    Changes::Work(site) => state.wake.published([SiteId(site)]),
+                    Changes::Work(site) => state.wake.published([site]),
                     Changes::Sites | Changes::Anything => state.wake.wake(),
                     Changes::State(_) => {}
                 }

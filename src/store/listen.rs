@@ -19,9 +19,9 @@ const SITES: &str = "skycms_cdn_sites";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
     /// Something was published at this site, so there may be something to send.
-    Work(i32),
+    Work(SiteId),
     /// Something that pages show moved on, at this site.
-    State(i32),
+    State(SiteId),
     /// Sites, settings or tokens.
     Sites,
     /// The connection was new: anything may have changed unheard.
@@ -45,7 +45,7 @@ pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Re
                 if by == own {
                     continue;
                 }
-                let site = site.parse();
+                let site = site.parse().map(SiteId);
                 heard(match news.channel() {
                     WORK => site.map_or(Changes::Anything, Changes::Work),
                     CHANGE => site.map_or(Changes::Anything, Changes::State),

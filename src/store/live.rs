@@ -59,7 +59,7 @@ impl ChangeReader {
     pub async fn heard(&mut self, site: SiteId) {
         loop {
             match self.0.recv().await {
-                Ok(Changes::Work(id) | Changes::State(id)) if id != site.0 => {}
+                Ok(Changes::Work(id) | Changes::State(id)) if id != site => {}
                 _ => return,
             }
         }

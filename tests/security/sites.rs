@@ -225,8 +225,8 @@ async fn events_tell_of_the_own_site_only() {
     let mut admin = service.signed_in(Role::Admin).await;
     let mut of_default = events(&service, &admin, "/events").await;
     let announce = |name: &str| {
-        let SiteId(id) = site(&service, name);
-        service.state.changes.announce(Changes::State(id));
+        let site = site(&service, name);
+        service.state.changes.announce(Changes::State(site));
     };
     announce("blog");
     announce("default");
