@@ -18,6 +18,13 @@ const NAMED: usize = 5;
 pub(super) struct Owner(Covered);
 
 impl Owner {
+    fn unknown(site: SiteId) -> Self {
+        Self(Covered {
+            site: site.to_string(),
+            publishes: Vec::new(),
+        })
+    }
+
     pub(super) fn site(&self) -> &str {
         &self.0.site
     }
@@ -131,14 +138,5 @@ impl Dispatcher {
             Ok(Some(covered)) => Owner(covered),
             Ok(None) | Err(_) => Owner::unknown(site),
         }
-    }
-}
-
-impl Owner {
-    fn unknown(site: SiteId) -> Self {
-        Self(Covered {
-            site: site.to_string(),
-            publishes: Vec::new(),
-        })
     }
 }
