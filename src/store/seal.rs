@@ -140,12 +140,16 @@ mod tests {
         SecretBox::new(Box::new([byte; 32]))
     }
 
+    fn sealer_and_sealed() -> (Sealer, Vec<u8>) {
+        let sealer = Sealer::new(&[key(1)]).expect("a key");
+        let secret = SecretString::from("hush");
+        let sealed = sealer.seal("site 1", &secret).expect("sealed");
+        (sealer, sealed)
+    }
+
     #[test]
     fn opens_only_in_its_place_and_with_its_key() {
-        let sealer = Sealer::new(&[key(1)]).expect("a key");
-        let sealed = sealer
-            .seal("site 1", &SecretString::from("hush"))
-            .expect("sealed");
+        let (sealer, sealed) = sealer_and_sealed();
         let opened = sealer.open("site 1", &sealed).expect("opened");
         assert_eq!(opened.expose_secret(), "hush");
         assert!(sealer.open("site 2", &sealed).is_err());
@@ -157,10 +161,7 @@ mod tests {
 
     #[test]
     fn every_changed_byte_is_noticed() {
-        let sealer = Sealer::new(&[key(1)]).expect("a key");
-        let sealed = sealer
-            .seal("site 1", &SecretString::from("hush"))
-            .expect("sealed");
+        let (sealer, sealed) = sealer_and_sealed();
         for index in 0..sealed.len() {
             let mut tampered = sealed.clone();
             tampered[index] ^= 1;

@@ -210,14 +210,17 @@ mod tests {
         entry
     }
 
+    /// Adds such entries while there is room, and says how many there was room for.
+    fn fill(queue: &Queue, entry: impl Fn(usize) -> Entry) -> usize {
+        (0..)
+            .take_while(|taken| queue.add(entry(*taken)).is_ok())
+            .count()
+    }
+
     #[test]
     fn a_token_has_a_share_and_leaves_the_rest_to_others_of_its_site() {
         let queue = Queue::default();
-        let mut taken = 0;
-        while queue.add(by(1, publish(1, 1_000_000))).is_ok() {
-            taken += 1;
-        }
-        assert_eq!(taken, 4);
+        assert_eq!(fill(&queue, |_| by(1, publish(1, 1_000_000))), 4);
         let (one, other) = (by(1, publish(1, 10)), by(2, publish(1, 10)));
         assert_eq!(queue.add(one), Err(InboxError::ShareFull));
         assert_eq!(queue.add(other), Ok(()));
@@ -228,20 +231,13 @@ mod tests {
     #[test]
     fn a_site_has_a_share_and_leaves_the_rest_to_others() {
         let queue = Queue::default();
-        let mut taken = 0;
-        while queue.add(by(taken, publish(1, 1_000_000))).is_ok() {
-            taken += 1;
-        }
-        assert_eq!(taken, 5);
+        let large = |token| by(token, publish(1, 1_000_000));
+        assert_eq!(fill(&queue, large), 5);
         assert_eq!(queue.add(publish(1, 10)), Err(InboxError::ShareFull));
         assert_eq!(queue.add(publish(2, 10)), Ok(()));
         while !queue.take().is_empty() {}
         assert_eq!(queue.add(publish(1, 10)), Ok(()));
-        let one_by_one = Queue::default();
-        let mut taken = 0;
-        while one_by_one.add(by(taken, publish(1, 10))).is_ok() {
-            taken += 1;
-        }
-        assert_eq!(taken, WAITING_OF_SITE);
+        let small = |token| by(token, publish(1, 10));
+        assert_eq!(fill(&Queue::default(), small), WAITING_OF_SITE);
     }
 }
