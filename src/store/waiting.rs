@@ -123,8 +123,8 @@ impl Store {
     }
 
     /// Lets publishes wait no more of which nothing is left to send: invalidations of the
-    /// distribution cover all of it. `false`: the settings are others now; nothing has changed.
-    pub async fn settle(&self, inputs: &PlanInputs, publishes: &[Uuid]) -> Result<bool> {
+    /// distribution cover all of it. Nothing changes if the settings are others now.
+    pub async fn settle(&self, inputs: &PlanInputs, publishes: &[Uuid]) -> Result<()> {
         let site = inputs.site;
         let mut tx = self.begin().await?;
         let same = sqlx::query_scalar!(
@@ -135,7 +135,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         if same.is_none() {
-            return Ok(false);
+            return Ok(());
         }
         lock_publishes(&mut tx, site).await?;
         let covering = sqlx::query_scalar!(
@@ -151,8 +151,7 @@ impl Store {
         .await?;
         move_publishes(&mut tx, site, &covering).await?;
         announce_change(&mut tx, site).await?;
-        tx.commit().await?;
-        Ok(true)
+        Ok(tx.commit().await?)
     }
 
     /// Notes why a site can send nothing new now, and when it is looked at again unasked. `false`:
