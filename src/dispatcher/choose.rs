@@ -75,18 +75,20 @@ impl Dispatcher {
                 None => look.choose().await?,
             };
             match next {
-                Some(next) => return Ok(next),
-                None => tracing::debug!(%site, "what a claim went by has moved; reading again"),
+                Next::Moved => {
+                    tracing::debug!(%site, "what a claim went by has moved; reading again");
+                }
+                next => return Ok(next),
             }
         }
-        Ok(Next::Taken)
+        Ok(Next::Moved)
     }
 }
 
 impl Look<'_> {
     /// Claims what goes next: what is stored, before what is new; and what had trouble by turns with
-    /// what is new. None: something has moved.
-    async fn choose(&mut self) -> Result<Option<Next>, StoreError> {
+    /// what is new.
+    async fn choose(&mut self) -> Result<Next, StoreError> {
         let due = match self.inputs.stored_due {
             0 => Vec::new(),
             _ => {
@@ -108,17 +110,14 @@ impl Look<'_> {
             return Ok(next);
         }
         let planned = self.choose_new().await?;
-        if matches!(planned, None | Some(Next::Call(_))) || trouble_first {
+        if matches!(planned, Next::Moved | Next::Call(_)) || trouble_first {
             return Ok(planned);
         }
-        match self.choose_stored(&trouble).await? {
-            Some(next) => Ok(next),
-            None => Ok(planned),
-        }
+        Ok(self.choose_stored(&trouble).await?.unwrap_or(planned))
     }
 
-    /// The first stored invalidation that may go; outer none: none may.
-    async fn choose_stored(&mut self, due: &[Stored]) -> Result<Option<Option<Next>>, StoreError> {
+    /// The first stored invalidation that may go; none: none may.
+    async fn choose_stored(&mut self, due: &[Stored]) -> Result<Option<Next>, StoreError> {
         let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
         let limits = &inputs.limits;
         let room = inputs.room(now);
@@ -134,7 +133,7 @@ impl Look<'_> {
                     .hold_stored(self.connection, inputs, stored, why, until, now)
                     .await?;
                 if !held {
-                    return Ok(Some(None));
+                    return Ok(Some(Next::Moved));
                 }
                 continue;
             }
@@ -146,7 +145,7 @@ impl Look<'_> {
                 }
                 None => None,
             };
-            return Ok(Some(claim.map(Next::call)));
+            return Ok(Some(Next::call(claim)));
         }
         Ok(None)
     }
@@ -181,10 +180,7 @@ impl Look<'_> {
 
     /// What is new of the other kind, by turns, where all that is stored is of one and would be
     /// waited for.
-    async fn choose_other_kind(
-        &mut self,
-        due: &[Stored],
-    ) -> Result<Option<Option<Next>>, StoreError> {
+    async fn choose_other_kind(&mut self, due: &[Stored]) -> Result<Option<Next>, StoreError> {
         let inputs = &self.inputs;
         let stored: Usage = due.iter().map(|stored| stored.usage).sum();
         let is_turn = inputs.has_odd_turn() && inputs.paused_since.is_none();
@@ -193,23 +189,23 @@ impl Look<'_> {
         }
         let room = self.room_for_new().without(stored);
         match self.plan_new(room).await? {
-            Planned::Call(next) => Ok(Some(next)),
+            Planned::Next(next) => Ok(Some(next)),
             Planned::Nothing | Planned::Waits { .. } => Ok(None),
         }
     }
 
     /// Plans what waits, and claims the first batch.
-    async fn choose_new(&mut self) -> Result<Option<Next>, StoreError> {
+    async fn choose_new(&mut self) -> Result<Next, StoreError> {
         if self.inputs.paused_since.is_some() && self.inputs.stored > 0 {
             // What is stored shows whether the settings work.
-            return Ok(Some(Next::Nothing));
+            return Ok(Next::Nothing);
         }
         if let Some(until) = self.gathers_until() {
             return self.wait(WaitReason::Retry, until, None).await;
         }
         match self.plan_new(self.room_for_new()).await? {
-            Planned::Call(next) => Ok(next),
-            Planned::Nothing => Ok(Some(Next::Nothing)),
+            Planned::Next(next) => Ok(next),
+            Planned::Nothing => Ok(Next::Nothing),
             Planned::Waits {
                 why,
                 until,

@@ -24,11 +24,14 @@ pub(super) enum Next {
     Waits,
     /// Another call to its distribution is under way.
     Taken,
+    /// Something that was gone by has moved: it is to be read again.
+    Moved,
 }
 
 impl Next {
-    pub(super) fn call(claim: SendClaim) -> Self {
-        Self::Call(Box::new(claim))
+    /// What comes of claiming; none: something has moved.
+    pub(super) fn call(claim: Option<SendClaim>) -> Self {
+        claim.map_or(Self::Moved, |claim| Self::Call(Box::new(claim)))
     }
 }
 
@@ -41,13 +44,13 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Notes that the site waits, and why; none: something has moved.
+    /// Notes that the site waits, and why.
     pub(super) async fn wait(
         &mut self,
         why: WaitReason,
         until: OffsetDateTime,
         limited_until: Option<OffsetDateTime>,
-    ) -> Result<Option<Next>, StoreError> {
+    ) -> Result<Next, StoreError> {
         let now = self.taking.now;
         let until = until.min(now + LONGEST_HOLD);
         let store = &self.dispatcher.store;
@@ -61,7 +64,7 @@ impl Look<'_> {
                 now,
             )
             .await?;
-        Ok(noted.then_some(Next::Waits))
+        Ok(if noted { Next::Waits } else { Next::Moved })
     }
 
     /// Whether it is the turn of what had trouble, rather than of what is new.

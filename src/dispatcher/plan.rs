@@ -11,8 +11,8 @@ use crate::store::{StoreError, Taking};
 
 /// What came of planning.
 pub(super) enum Planned {
-    /// What is done next, a call as a rule; none: something has moved.
-    Call(Option<Next>),
+    /// What is done next, a call as a rule.
+    Next(Next),
     /// Nothing waits.
     Nothing,
     /// What waits may not go now.
@@ -57,7 +57,7 @@ impl Look<'_> {
             .collect();
         if !settled.is_empty() {
             store.settle(inputs, &settled).await?;
-            return Ok(Planned::Call(None));
+            return Ok(Planned::Next(Next::Moved));
         }
         // Counted before what is asked twice falls away, which takes milliseconds of its own.
         let most: Usage = waiting
@@ -88,7 +88,7 @@ impl Look<'_> {
         });
         let Ok((plan, waiting)) = planning.await else {
             // It has panicked, which is in the log.
-            return Ok(Planned::Call(Some(Next::Waits)));
+            return Ok(Planned::Next(Next::Waits));
         };
         let limited_until = plan.is_limited.then(|| next_month(now));
         if plan.batches.is_empty() {
@@ -112,7 +112,7 @@ impl Look<'_> {
         let claim = store
             .claim_planned(self.connection, inputs, &plan, &waiting, ids, taking)
             .await?;
-        Ok(Planned::Call(claim.map(Next::call)))
+        Ok(Planned::Next(Next::call(claim)))
     }
 
     /// What waits, these kinds, comes back when there may be room again.

@@ -51,7 +51,7 @@ impl Dispatcher {
                     tokio::time::sleep(self.quiet).await;
                     return Ended::Later;
                 }
-                Ok(Next::Taken) => {
+                Ok(Next::Taken | Next::Moved) => {
                     drop(call);
                     // A neighbour's call, or another replica's. The end of one of our own is heard at
                     // once.
