@@ -62,8 +62,6 @@ impl Dispatcher {
                 connection,
                 taking: Taking {
                     bucket,
-                    has_backlog: false,
-                    limited_until: None,
                     token: self.clock.id(),
                     now,
                 },

@@ -7,7 +7,7 @@ use crate::domain::spending::next_month;
 use crate::domain::{
     KnownPaths, PlanInput, PlanLimit, Room, Usage, WaitReason, Waiting, Wanted, plan,
 };
-use crate::store::{StoreError, Taking};
+use crate::store::StoreError;
 
 /// What came of planning.
 pub(super) enum Planned {
@@ -90,8 +90,8 @@ impl Look<'_> {
             // It has panicked, which is in the log.
             return Ok(Planned::Next(Next::Waits));
         };
-        let limited_until = plan.is_limited.then(|| next_month(now));
         if plan.batches.is_empty() {
+            let limited_until = plan.is_limited.then(|| next_month(now));
             if plan.waits == Some(PlanLimit::Budget) {
                 return Ok(Planned::Waits {
                     why: WaitReason::Quota,
@@ -104,13 +104,8 @@ impl Look<'_> {
         }
         let clock = &self.dispatcher.clock;
         let ids = plan.batches.iter().map(|_| clock.id()).collect();
-        let taking = Taking {
-            has_backlog: matches!(plan.waits, Some(PlanLimit::Quota | PlanLimit::NextCall)),
-            limited_until,
-            ..self.taking
-        };
         let claim = store
-            .claim_planned(self.connection, inputs, &plan, &waiting, ids, taking)
+            .claim_planned(self.connection, inputs, &plan, &waiting, ids, self.taking)
             .await?;
         Ok(Planned::Next(Next::call(claim)))
     }

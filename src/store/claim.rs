@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored};
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
-use crate::domain::{Beliefs, Bucket, Plan, Search, TraceParent, Usage, Waiting};
+use crate::domain::spending::next_month;
+use crate::domain::{Beliefs, Bucket, Plan, PlanLimit, Search, TraceParent, Usage, Waiting};
 
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
@@ -53,15 +54,11 @@ impl SendClaim {
     }
 }
 
-/// What a claim takes and leaves behind.
+/// What a claim takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Taking {
     /// The access key's rate, less this call.
     pub bucket: Bucket,
-    /// Whether publishes are left that there was no room for.
-    pub has_backlog: bool,
-    /// Until when the monthly limit holds some back.
-    pub limited_until: Option<OffsetDateTime>,
     /// Identifies the claim.
     pub token: Uuid,
     /// When the call is claimed, and so which settings it is sent with.
@@ -171,8 +168,10 @@ impl Store {
         let Some(traceparent) = stored else {
             return Ok(None);
         };
-        if inputs.is_marked || taking.has_backlog || taking.limited_until.is_some() {
-            mark(&mut tx, inputs.site, taking).await?;
+        let has_backlog = matches!(plan.waits, Some(PlanLimit::Quota | PlanLimit::NextCall));
+        let limited_until = plan.is_limited.then(|| next_month(taking.now));
+        if inputs.is_marked || has_backlog || limited_until.is_some() {
+            mark(&mut tx, inputs.site, has_backlog, limited_until, taking.now).await?;
         }
         known_paths::remember(&mut tx, inputs.site, plan, waiting, taking.now).await?;
         tx.commit().await?;
@@ -234,21 +233,28 @@ async fn take_call(
     Ok(taken)
 }
 
-/// The site does not wait; what is left behind is noted.
-async fn mark(connection: &mut PgConnection, site: SiteId, taking: Taking) -> Result<()> {
+/// The site does not wait; what is left behind is noted: publishes that there was no room for, and
+/// until when the monthly limit holds some back.
+async fn mark(
+    connection: &mut PgConnection,
+    site: SiteId,
+    has_backlog: bool,
+    limited_until: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Result<()> {
     sqlx::query!(
         "UPDATE site SET waits_for = NULL, waits_since = NULL, waits_until = NULL, limited_until = $2,
                          backlog_since = CASE WHEN $3 THEN coalesce(backlog_since, $4) END
          WHERE id = $1",
         site.0,
-        taking.limited_until,
-        taking.has_backlog,
-        taking.now,
+        limited_until,
+        has_backlog,
+        now,
     )
     .execute(&mut *connection)
     .await?;
-    if taking.limited_until.is_some() {
-        outbox::notify_limited(connection, site, taking.now).await?;
+    if limited_until.is_some() {
+        outbox::notify_limited(connection, site, now).await?;
     }
     Ok(())
 }

@@ -225,8 +225,6 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
 fn taking(service: &Stepped, inputs: &PlanInputs) -> Taking {
     Taking {
         bucket: inputs.bucket.take(&service.state.limits).unwrap(),
-        has_backlog: false,
-        limited_until: None,
         token: service.state.clock.id(),
         now: service.state.clock.now(),
     }
