@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use skycms_cdn::domain::{
-    IntakeRules, Item, KnownPaths, PlanInput, Policy, PublishRequest, Room, Waiting, canonicalize,
-    plan,
+    Item, KnownPaths, Partition, PlanInput, Policy, PublishRequest, Publishing, Room, Waiting,
+    canonicalize, plan,
 };
 use uuid::Uuid;
 
@@ -15,16 +15,16 @@ fuzz_target!(|body: &[u8]| {
     let Ok(request) = serde_json::from_slice::<PublishRequest>(body) else {
         return;
     };
-    let rules = IntakeRules {
-        publisher_hosts: vec!["www.example.com".parse().expect("a host name")],
+    let rules = Publishing {
+        hosts: vec!["www.example.com".parse().expect("a host name")],
         related: vec![
             "/sitemap.xml".parse().expect("a rule"),
             "/blog/* => /blog/ /feed.xml".parse().expect("a rule"),
         ],
         directory_variants: body.len() % 2 == 0,
-        ..IntakeRules::default()
+        ..Publishing::default()
     };
-    match canonicalize(&request, &rules) {
+    match canonicalize(&request, &rules, Partition::Aws) {
         Err(errors) => assert!(!errors.is_empty()),
         Ok(canonical) => {
             for item in &canonical.items {
@@ -46,7 +46,8 @@ fn stays_as_it_is(items: &[Item]) {
         tags,
         everything: false,
     };
-    let again = canonicalize(&again, &IntakeRules::default()).expect("items are canonical");
+    let again = canonicalize(&again, &Publishing::default(), Partition::Aws)
+        .expect("items are canonical");
     // Related pages stand behind tags the first time only.
     let in_order = |items: &[Item]| items.iter().cloned().collect::<BTreeSet<_>>();
     assert_eq!(in_order(&again.items), in_order(items));

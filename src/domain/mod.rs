@@ -41,7 +41,6 @@ pub mod plan;
 pub mod policy_document;
 pub mod polling;
 pub mod publisher;
-pub mod publishing;
 pub mod quota;
 pub mod region;
 pub mod retry;
@@ -70,7 +69,7 @@ pub use hints::{Hint, hints};
 pub use hook_secret::{HookSecret, NotAHookSecret};
 pub use host::PublisherHost;
 pub use intake::{
-    Canonical, IntakeRules, ItemError, Origin, PublishRequest, RelatedRule, Widened, canonicalize,
+    Canonical, ItemError, Origin, PublishRequest, Publishing, RelatedRule, Widened, canonicalize,
 };
 pub use invalidation::{CallerReference, InvalidationBatch, InvalidationId};
 pub use item::{Item, NotCanonical};
@@ -88,7 +87,6 @@ pub use plan::{Plan, PlanInput, PlanLimit, PlannedBatch, Policy, Saved, Waiting,
 pub use policy_document::policy_document;
 pub use polling::{AfterGet, Asked, after_get, poll_interval};
 pub use publisher::Publisher;
-pub use publishing::Publishing;
 pub use quota::{Counts, Learned, Quota, Quotas};
 pub use region::{Partition, Region};
 pub use retry::{AfterCreate, Attempt, RateLesson, Sent, Verdict, WaitReason, after_create};

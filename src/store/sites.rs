@@ -15,10 +15,7 @@ use super::hash::{TokenHash, hash};
 use super::tokens::PublishToken;
 use super::{Result, SiteId, Store};
 use crate::domain::edge::PublicAddress;
-use crate::domain::intake::DEFAULT_MAX_ITEMS;
-use crate::domain::{
-    AwsError, HookSecret, IntakeRules, KeyPair, OriginPath, Partition, Publishing, Region, SiteName,
-};
+use crate::domain::{AwsError, HookSecret, KeyPair, Partition, Publishing, Region, SiteName};
 
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,30 +34,15 @@ pub struct Site {
     pub name: String,
     /// The distribution in force; none: it has no CDN settings.
     pub distribution_id: Option<String>,
-    /// What its publishers may send.
-    pub intake: IntakeRules,
-    /// Where readers find it, if its pages are looked at there.
-    pub public_address: Option<PublicAddress>,
-    /// Where in its origin the distribution begins.
-    pub origin_path: OriginPath,
+    /// Where that is; the commercial regions while there is none.
+    pub partition: Partition,
+    /// The rules of its publishes.
+    pub publishing: Publishing,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
     /// Since when its key may send, but not ask how far that is: `cloudfront:GetInvalidation` is
     /// missing in its policy.
     pub poll_denied_since: Option<OffsetDateTime>,
-}
-
-impl Site {
-    /// The rules of its publishes, as its owner set them.
-    pub fn publishing(&self) -> Publishing {
-        Publishing {
-            public_address: self.public_address.clone(),
-            origin_path: self.origin_path.clone(),
-            hosts: self.intake.publisher_hosts.clone(),
-            related: self.intake.related.clone(),
-            directory_variants: self.intake.directory_variants,
-        }
-    }
 }
 
 /// All sites, as last read. A snapshot is replaced whole, never changed.
@@ -195,17 +177,16 @@ impl Store {
             let site = Site {
                 id: SiteId(row.id),
                 distribution_id: row.distribution_id,
-                intake: IntakeRules {
-                    publisher_hosts: understood(&row.name, &row.publisher_hosts),
+                partition: region.map_or(Partition::Aws, Region::partition),
+                publishing: Publishing {
+                    public_address: row
+                        .public_address
+                        .and_then(|text| PublicAddress::parse(&text, true).ok()),
+                    origin_path: row.origin_path.parse().unwrap_or_default(),
+                    hosts: understood(&row.name, &row.publisher_hosts),
                     related: understood(&row.name, &row.related),
                     directory_variants: row.directory_variants,
-                    max_items: DEFAULT_MAX_ITEMS,
-                    tags_allowed: region.is_none_or(|r| r.partition() != Partition::AwsCn),
                 },
-                public_address: row
-                    .public_address
-                    .and_then(|text| PublicAddress::parse(&text, true).ok()),
-                origin_path: row.origin_path.parse().unwrap_or_default(),
                 pause: pause(row.paused_at, row.resume_at, row.pause_error),
                 poll_denied_since: row.poll_denied_at,
                 name: row.name,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde::Deserialize;
 use skycms_cdn::domain::{
-    Canonical, IntakeRules, Item, KnownPaths, PublishRequest, canonicalize, hints,
+    Canonical, Item, ItemError, KnownPaths, Partition, PublishRequest, Publishing, canonicalize,
+    hints, intake::MAX_ITEMS,
 };
 
 #[derive(Deserialize)]
@@ -27,8 +28,7 @@ struct Case {
     publisher_hosts: Vec<String>,
     related: Vec<String>,
     directory_variants: bool,
-    tags_allowed: bool,
-    max_items: usize,
+    partition: String,
     items: Vec<String>,
     widened: BTreeMap<String, String>,
     errors: BTreeMap<String, String>,
@@ -43,8 +43,7 @@ impl Default for Case {
             publisher_hosts: vec![],
             related: vec![],
             directory_variants: false,
-            tags_allowed: true,
-            max_items: 100,
+            partition: "aws".to_owned(),
             items: vec![],
             widened: BTreeMap::new(),
             errors: BTreeMap::new(),
@@ -70,8 +69,8 @@ fn check(rule: &str, case: &Case) {
         tags: case.tags.clone(),
         everything: case.everything,
     };
-    let rules = IntakeRules {
-        publisher_hosts: case
+    let rules = Publishing {
+        hosts: case
             .publisher_hosts
             .iter()
             .map(|host| host.parse().unwrap())
@@ -82,10 +81,9 @@ fn check(rule: &str, case: &Case) {
             .map(|rule| rule.parse().unwrap())
             .collect(),
         directory_variants: case.directory_variants,
-        tags_allowed: case.tags_allowed,
-        max_items: case.max_items,
+        ..Publishing::default()
     };
-    match canonicalize(&request, &rules) {
+    match canonicalize(&request, &rules, case.partition.parse().unwrap()) {
         Ok(canonical) => {
             assert!(
                 case.errors.is_empty(),
@@ -128,8 +126,12 @@ fn paths<S: Into<String>>(paths: impl IntoIterator<Item = S>) -> PublishRequest 
     }
 }
 
+fn canonical(request: &PublishRequest) -> Result<Canonical, Vec<ItemError>> {
+    canonicalize(request, &Publishing::default(), Partition::Aws)
+}
+
 fn one(path: &str) -> Result<Vec<String>, String> {
-    canonicalize(&paths([path]), &IntakeRules::default())
+    canonical(&paths([path]))
         .map(|canonical| strings(&canonical))
         .map_err(|errors| errors[0].detail.clone())
 }
@@ -162,7 +164,7 @@ fn two_hundred_real_paths() {
 fn hints_say_what_may_have_been_meant() {
     let known = KnownPaths::new(["/blog/post-1".to_owned(), "/shop/".to_owned()]);
     let hinted = |given: &[&str]| {
-        let asked = canonicalize(&paths(given.iter().copied()), &IntakeRules::default()).unwrap();
+        let asked = canonical(&paths(given.iter().copied())).unwrap();
         hints(&asked, &known)
             .into_iter()
             .map(|hint| (hint.given, hint.detail))
@@ -217,12 +219,31 @@ fn length_is_counted_after_encoding() {
         tags: vec!["t".repeat(length)],
         ..PublishRequest::default()
     };
-    assert!(canonicalize(&tag(256), &IntakeRules::default()).is_ok());
+    assert!(canonical(&tag(256)).is_ok());
     assert!(
-        canonicalize(&tag(257), &IntakeRules::default()).unwrap_err()[0]
+        canonical(&tag(257)).unwrap_err()[0]
             .detail
             .contains("257 characters")
     );
+}
+
+#[test]
+fn one_publish_may_have_ten_thousand_items() {
+    let beginning = |first: &str| {
+        let others = (1..MAX_ITEMS).map(|n| format!("/{n}"));
+        paths([first.to_owned()].into_iter().chain(others))
+    };
+    assert!(canonical(&beginning("/a")).is_ok());
+    let mut one_more = beginning("/a");
+    one_more.paths.push("/b".to_owned());
+    // The home page is two items.
+    for too_many in [one_more, beginning("/")] {
+        let errors = canonical(&too_many).unwrap_err();
+        assert_eq!(errors.len(), 1);
+        assert_eq!(errors[0].pointer, "");
+        let words = "10001 items are more than one publish may have (10000)";
+        assert!(errors[0].detail.contains(words), "{errors:?}");
+    }
 }
 
 #[test]
@@ -427,19 +448,20 @@ proptest! {
         tags in prop::collection::vec("[#a-zA-Z:,* é0-9]{0,8}", 0..3),
         directory_variants: bool,
     ) {
-        let rules = IntakeRules { directory_variants, ..IntakeRules::default() };
+        let rules = Publishing { directory_variants, ..Publishing::default() };
         // One by one, so that a bad path does not hide what becomes of the good ones.
         for path in &given {
-            if let Ok(canonical) = canonicalize(&paths([path.as_str()]), &rules) {
+            if let Ok(canonical) = canonicalize(&paths([path.as_str()]), &rules, Partition::Aws) {
                 for item in strings(&canonical) {
                     prop_assert_eq!(cloudfront_accepts(&item), Ok(()), "{:?} gave {}", path, item);
                 }
             }
         }
         let request = PublishRequest { paths: given, tags, everything: false };
-        if let Ok(first) = canonicalize(&request, &rules) {
+        if let Ok(first) = canonicalize(&request, &rules, Partition::Aws) {
             let (tags, paths): (Vec<_>, Vec<_>) = strings(&first).into_iter().partition(|item| item.starts_with('#'));
-            let again = canonicalize(&PublishRequest { paths, tags, everything: false }, &rules).unwrap();
+            let again = PublishRequest { paths, tags, everything: false };
+            let again = canonicalize(&again, &rules, Partition::Aws).unwrap();
             prop_assert_eq!(&first.items, &again.items);
             prop_assert!(again.widened.is_empty());
             for item in &first.items {
@@ -462,7 +484,7 @@ proptest! {
             .filter(|(_, path)| one(path).is_err())
             .map(|(i, _)| format!("/paths/{i}"))
             .collect();
-        let together = canonicalize(&paths(given), &IntakeRules::default()).err().unwrap_or_default();
+        let together = canonical(&paths(given)).err().unwrap_or_default();
         prop_assert_eq!(together.into_iter().map(|error| error.pointer).collect::<Vec<_>>(), alone);
     }
 

@@ -1,8 +1,8 @@
 //! Coverage, quotas, policies and folding.
 
 use skycms_cdn::domain::{
-    Fate, IntakeRules, Item, KnownPaths, Plan, PlanInput, PlanLimit, Policy, PublishRequest, Room,
-    Waiting, canonicalize, explain,
+    Fate, Item, KnownPaths, Partition, Plan, PlanInput, PlanLimit, Policy, PublishRequest,
+    Publishing, Room, Waiting, canonicalize, explain,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
     plan,
 };
@@ -328,11 +328,11 @@ fn an_explanation_gives_the_fate_of_each_item() {
             .to_vec(),
         ..PublishRequest::default()
     };
-    let rules = IntakeRules {
+    let rules = Publishing {
         related: vec!["/toc.json".parse().unwrap()],
-        ..IntakeRules::default()
+        ..Publishing::default()
     };
-    let canonical = canonicalize(&request, &rules).unwrap();
+    let canonical = canonicalize(&request, &rules, Partition::Aws).unwrap();
     let waiting = [Waiting {
         publish: Uuid::nil(),
         items: canonical.items.clone(),

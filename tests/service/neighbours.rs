@@ -277,7 +277,7 @@ async fn an_entry_of_a_site_that_cannot_be_read_stops_no_start() {
     let id = service.publish_and_run("/about").await;
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
     let site = service.state.directory.site("default").unwrap();
-    assert_eq!(site.intake.publisher_hosts.len(), 1);
+    assert_eq!(site.publishing.hosts.len(), 1);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ impl Publisher {
             return Ok(());
         };
         let mut done = Vec::new();
-        let mut rules = site.publishing();
+        let mut rules = site.publishing.clone();
         if rules.hosts.is_empty() {
             rules.hosts.push(self.host.clone());
             done.push(format!("{} is its publisher host now", self.host));

@@ -1,7 +1,6 @@
 //! One path as a publisher gave it: what belongs to a URL around it is taken off, and what cannot
 //! be meant is refused.
 
-use super::IntakeRules;
 use crate::domain::{
     InvalidationPath, PublisherHost,
     host::split_authority,
@@ -36,9 +35,9 @@ pub(super) enum GivenPathError {
     },
 }
 
-pub(super) fn read_path(given: &str, rules: &IntakeRules) -> Result<Reading, GivenPathError> {
+pub(super) fn read_path(given: &str, hosts: &[PublisherHost]) -> Result<Reading, GivenPathError> {
     let given = trim_pasted(given);
-    if let Some((first, second)) = several_in_one(given, rules) {
+    if let Some((first, second)) = several_in_one(given, hosts) {
         return Err(GivenPathError::SeveralInOne(
             excerpt(first),
             excerpt(second),
@@ -46,7 +45,7 @@ pub(super) fn read_path(given: &str, rules: &IntakeRules) -> Result<Reading, Giv
     }
     let path = match split_scheme(given) {
         None if given.eq_ignore_ascii_case("root") => "/",
-        None => match after_own_host(given, rules) {
+        None => match after_own_host(given, hosts) {
             Some(rest) => without_fragment(rest),
             None => given,
         },
@@ -58,7 +57,6 @@ pub(super) fn read_path(given: &str, rules: &IntakeRules) -> Result<Reading, Giv
             let Ok(host) = authority.parse::<PublisherHost>() else {
                 return Err(GivenPathError::Url(excerpt(given)));
             };
-            let hosts = &rules.publisher_hosts;
             if !hosts.is_empty() && !hosts.contains(&host) {
                 let accepted: Vec<_> = hosts.iter().map(PublisherHost::as_str).collect();
                 return Err(GivenPathError::Host {
@@ -82,7 +80,7 @@ fn without_fragment(after_host: &str) -> &str {
 
 /// What follows a host of the site's in a URL without a scheme: `www.example.com/news` and
 /// `//www.example.com/news`. With any other host, or none to compare with, it is a path.
-fn after_own_host<'a>(given: &'a str, rules: &IntakeRules) -> Option<&'a str> {
+fn after_own_host<'a>(given: &'a str, hosts: &[PublisherHost]) -> Option<&'a str> {
     let url = match given.strip_prefix("//") {
         Some(url) => url,
         None if given.starts_with('/') => return None,
@@ -90,20 +88,20 @@ fn after_own_host<'a>(given: &'a str, rules: &IntakeRules) -> Option<&'a str> {
     };
     let (authority, path) = split_authority(url);
     let host = authority.parse().ok()?;
-    rules.publisher_hosts.contains(&host).then_some(path)
+    hosts.contains(&host).then_some(path)
 }
 
 /// Where a string holds two things: white space, and then what begins like a path, a URL, a host of
 /// the site's or a tag.
 /// `/files/Report #3.pdf` is one thing: no tag looks like what follows its space.
-fn several_in_one<'a>(given: &'a str, rules: &IntakeRules) -> Option<(&'a str, &'a str)> {
+fn several_in_one<'a>(given: &'a str, hosts: &[PublisherHost]) -> Option<(&'a str, &'a str)> {
     given
         .char_indices()
         .filter(|(_, c)| c.is_whitespace())
         .map(|(at, _)| (&given[..at], given[at..].trim_start()))
         .find(|(_, second)| {
             second.starts_with('/')
-                || after_own_host(second, rules).is_some()
+                || after_own_host(second, hosts).is_some()
                 || matches!(split_scheme(second), Some((_, rest)) if !rest.is_empty())
                 || second.strip_prefix('#').is_some_and(looks_like_tag)
         })

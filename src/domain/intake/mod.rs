@@ -1,6 +1,7 @@
 //! Intake: from the body of the publish hook to canonical items.
 
 mod given;
+mod publishing;
 mod related;
 
 use std::{collections::HashSet, fmt};
@@ -12,16 +13,17 @@ use serde::{
 use utoipa::ToSchema;
 
 use self::given::read_path;
+pub use self::publishing::Publishing;
 pub use self::related::{MAX_RULES, RelatedRule, RelatedRuleError};
 use super::{
-    CacheTag, InvalidationPath, Item, PublisherHost,
+    CacheTag, InvalidationPath, Item, Partition,
     path::{Reading, path_part},
 };
 
-/// The default of [`IntakeRules::max_items`]. Ten thousand items are at least four requests and
-/// $50; whoever has more to purge at once is better served by a wildcard. It also bounds how long
-/// one publish can keep the planner busy.
-pub const DEFAULT_MAX_ITEMS: usize = 10_000;
+/// The most items one publish may have, counted before and after they are made canonical. Ten
+/// thousand are at least four requests and $50; whoever has more to purge at once is better served
+/// by a wildcard. It also bounds how long one publish can keep the planner busy.
+pub const MAX_ITEMS: usize = 10_000;
 
 /// The body of the publish hook. At least one of the three must say something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -73,33 +75,6 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// What a site's owner decided about its publishes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IntakeRules {
-    /// Hosts whose absolute URLs are accepted; none means any.
-    pub publisher_hosts: Vec<PublisherHost>,
-    /// What goes with a publish of certain pages, or of any.
-    pub related: Vec<RelatedRule>,
-    /// Whether `/about` also means `/about/` and `/about/index.html`.
-    pub directory_variants: bool,
-    /// Whether CloudFront knows cache tags where the distribution is; false in China.
-    pub tags_allowed: bool,
-    /// The most items one publish may have, counted before and after they are made canonical.
-    pub max_items: usize,
-}
-
-impl Default for IntakeRules {
-    fn default() -> Self {
-        Self {
-            publisher_hosts: Vec::new(),
-            related: Vec::new(),
-            directory_variants: false,
-            tags_allowed: true,
-            max_items: DEFAULT_MAX_ITEMS,
-        }
-    }
 }
 
 /// What a publish means, in CloudFront's terms.
@@ -166,13 +141,15 @@ impl ItemError {
     }
 }
 
-/// Turns a publish request into the items that CloudFront is to forget.
+/// Turns a publish request into the items that CloudFront is to forget, where the distribution is
+/// in `partition`.
 ///
 /// # Errors
 /// Every fault of the request, not only the first; then nothing of it may be queued.
 pub fn canonicalize(
     request: &PublishRequest,
-    rules: &IntakeRules,
+    rules: &Publishing,
+    partition: Partition,
 ) -> Result<Canonical, Vec<ItemError>> {
     let given = request.paths.len() + request.tags.len();
     if given == 0 && !request.everything {
@@ -180,8 +157,8 @@ pub fn canonicalize(
             "nothing to purge: give \"paths\", \"tags\" or \"everything\": true".to_owned(),
         )]);
     }
-    if given > rules.max_items {
-        return Err(vec![too_many(given, rules.max_items)]);
+    if given > MAX_ITEMS {
+        return Err(vec![too_many(given)]);
     }
 
     let mut canonical = Canonical::default();
@@ -194,7 +171,7 @@ pub fn canonicalize(
         );
     }
     for (i, given) in request.paths.iter().enumerate() {
-        match read_path(given, rules) {
+        match read_path(given, &rules.hosts) {
             Ok(reading) => canonical.add_path(given, reading, rules),
             Err(error) => errors.push(ItemError {
                 pointer: format!("/paths/{i}"),
@@ -203,13 +180,13 @@ pub fn canonicalize(
         }
     }
     for (i, given) in request.tags.iter().enumerate() {
-        let tag = if rules.tags_allowed {
-            CacheTag::parse(given).map_err(|error| error.to_string())
-        } else {
+        let tag = if partition == Partition::AwsCn {
             Err(
                 "CloudFront has no cache tags in the China regions: send the paths instead"
                     .to_owned(),
             )
+        } else {
+            CacheTag::parse(given).map_err(|error| error.to_string())
         };
         match tag {
             Ok(tag) => canonical.add(given.clone(), Origin::Asked, vec![Item::Tag(tag)]),
@@ -224,15 +201,15 @@ pub fn canonicalize(
     }
     canonical.add_related(rules);
     canonical.gather();
-    if canonical.items.len() > rules.max_items {
-        return Err(vec![too_many(canonical.items.len(), rules.max_items)]);
+    if canonical.items.len() > MAX_ITEMS {
+        return Err(vec![too_many(canonical.items.len())]);
     }
     Ok(canonical)
 }
 
-fn too_many(items: usize, most: usize) -> ItemError {
+fn too_many(items: usize) -> ItemError {
     ItemError::whole(format!(
-        "{items} items are more than one publish may have ({most}): split it, or use a wildcard such as /blog/*"
+        "{items} items are more than one publish may have ({MAX_ITEMS}): split it, or use a wildcard such as /blog/*"
     ))
 }
 
@@ -246,7 +223,7 @@ impl Canonical {
         });
     }
 
-    fn add_path(&mut self, given: &str, Reading { path, widened }: Reading, rules: &IntakeRules) {
+    fn add_path(&mut self, given: &str, Reading { path, widened }: Reading, rules: &Publishing) {
         let items = with_variants(path, rules);
         if widened {
             self.widened.push(Widened {
@@ -264,7 +241,7 @@ impl Canonical {
 
     /// Adds what the rules say goes with what was asked for. A page that two rules name is theirs
     /// whose line comes first; what rules add brings in no further rules.
-    fn add_related(&mut self, rules: &IntakeRules) {
+    fn add_related(&mut self, rules: &Publishing) {
         let asked = self.sources.len();
         let mut seen = HashSet::new();
         for rule in &rules.related {
@@ -300,7 +277,7 @@ impl Canonical {
 }
 
 /// A path, and the other spellings under which CloudFront caches the same page.
-fn with_variants(path: InvalidationPath, rules: &IntakeRules) -> Vec<Item> {
+fn with_variants(path: InvalidationPath, rules: &Publishing) -> Vec<Item> {
     let variants = match path.as_str() {
         "/" => spellings(""),
         "/index.html" if rules.directory_variants => spellings(""),

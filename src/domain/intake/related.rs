@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{IntakeRules, given::read_path, is_page};
+use super::{given::read_path, is_page};
 use crate::domain::{CacheTag, Item};
 
 /// The most rules of a site: each is tried on every item of every publish.
@@ -112,7 +112,7 @@ fn read_item(given: &str) -> Result<Item, RelatedRuleError> {
             .map(Item::Tag)
             .map_err(|error| refused(&error));
     }
-    read_path(given, &IntakeRules::default())
+    read_path(given, &[])
         .map(|reading| Item::Path(reading.path))
         .map_err(|error| refused(&error))
 }

@@ -157,7 +157,7 @@ pub(crate) async fn create(
     let is_much = turn.is_some();
     let canonical = state.turns.compute(is_much, {
         let site = Arc::clone(&site);
-        move || canonicalize(&body, &site.intake)
+        move || canonicalize(&body, &site.publishing, site.partition)
     });
     let canonical = canonical.await.map_err(Error::BadItems)?;
     if options.dry_run {

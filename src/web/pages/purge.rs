@@ -103,7 +103,7 @@ pub(crate) async fn act(
     }
     let canonical = state.turns.compute(text.len() > MUCH, {
         let (request, site) = (typed.request.clone(), Arc::clone(&visit.site));
-        move || canonicalize(&request, &site.intake)
+        move || canonicalize(&request, &site.publishing, site.partition)
     });
     let canonical = match canonical.await {
         Ok(canonical) => canonical,

@@ -148,9 +148,10 @@ struct Origin {
 
 impl Distribution {
     pub(super) fn of(site: &Site, id: String) -> Self {
-        let host = site.public_address.as_ref().and_then(PublicAddress::host);
+        let rules = &site.publishing;
+        let host = rules.public_address.as_ref().and_then(PublicAddress::host);
         let origin = Origin {
-            origin_path: site.origin_path.to_string(),
+            origin_path: rules.origin_path.to_string(),
         };
         Self {
             xmlns: NAMESPACE,

@@ -64,7 +64,7 @@ pub(crate) async fn create(
         move || {
             let batch = Batch::read(&body)?;
             let request = batch.request(everything_is_home);
-            let canonical = canonicalize(&request, &site.intake)
+            let canonical = canonicalize(&request, &site.publishing, site.partition)
                 .map_err(|errors| Fault::invalid_paths(&request, errors))?;
             Ok::<_, Fault>((batch, canonical))
         }

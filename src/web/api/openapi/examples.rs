@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{IntakeRules, PublishRequest, canonicalize};
+use crate::domain::{Partition, PublishRequest, Publishing, canonicalize};
 use crate::web::http::error::Error;
 
 /// The publish that the examples are about.
@@ -164,7 +164,7 @@ pub(crate) fn bad_items() -> Error {
         everything: false,
     };
     Error::BadItems(
-        canonicalize(&request, &IntakeRules::default())
+        canonicalize(&request, &Publishing::default(), Partition::Aws)
             .err()
             .unwrap_or_default(),
     )

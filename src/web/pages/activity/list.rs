@@ -6,7 +6,9 @@ use serde::Deserialize;
 use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
 use uuid::Uuid;
 
-use crate::domain::{IntakeRules, Item, PublishRequest, PublishState, canonicalize, trim_pasted};
+use crate::domain::{
+    Item, Partition, PublishRequest, PublishState, Publishing, canonicalize, trim_pasted,
+};
 use crate::store::{PublishFilter, PublishSummary};
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
@@ -168,7 +170,8 @@ fn as_published(text: &str) -> Option<Vec<Item>> {
         Some(tag) => request.tags.push(tag.to_owned()),
         None => request.paths.push(text.to_owned()),
     }
-    Some(canonicalize(&request, &IntakeRules::default()).ok()?.items)
+    let canonical = canonicalize(&request, &Publishing::default(), Partition::Aws);
+    Some(canonical.ok()?.items)
 }
 
 pub(super) fn row(publish: PublishSummary) -> PublishRow {

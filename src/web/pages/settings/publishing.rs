@@ -11,8 +11,7 @@ use super::shown::publishing_form;
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::MAX_RULES;
 use crate::domain::{
-    AuditAction, IntakeRules, OriginPath, PublishRequest, PublisherHost, Publishing, RelatedRule,
-    canonicalize,
+    AuditAction, OriginPath, PublishRequest, PublisherHost, Publishing, RelatedRule, canonicalize,
 };
 use crate::web::api::dry_run::dry_run;
 use crate::web::http::error::Result;
@@ -45,7 +44,7 @@ pub(crate) async fn show(
     Query(notice): Query<Notice>,
 ) -> Result<Response> {
     let version = state.store.form_versions(visit.site.id).await?.0;
-    let stored = publishing_form(&visit.site.publishing(), version);
+    let stored = publishing_form(&visit.site.publishing, version);
     html(&page(&visit, Some(&notice), stored))
 }
 
@@ -82,14 +81,14 @@ pub(crate) async fn save(
         ..PublishingForm::default()
     };
     if is_try {
-        let (Ok(publisher_hosts), Ok(related)) = (hosts, related) else {
+        let (Ok(hosts), Ok(related)) = (hosts, related) else {
             return refused(page(&visit, None, typed));
         };
-        let rules = IntakeRules {
-            publisher_hosts,
+        let rules = Publishing {
+            hosts,
             related,
             directory_variants,
-            ..visit.site.intake.clone()
+            ..visit.site.publishing.clone()
         };
         return match attempt(&state, &visit, &typed.tried.value, &rules).await? {
             Ok(preview) => {
@@ -120,7 +119,7 @@ pub(crate) async fn save(
     if !saved {
         // Somebody else was faster. What they saved is shown beside what was typed.
         let site_now = state.directory.site(&visit.site.name);
-        let now = words::publishing(&site_now.as_ref().unwrap_or(&visit.site).publishing());
+        let now = words::publishing(&site_now.as_ref().unwrap_or(&visit.site).publishing);
         if now != words::publishing(&wanted) {
             let version = store.form_versions(site).await?.0;
             let typed = PublishingForm {
@@ -131,7 +130,7 @@ pub(crate) async fn save(
         }
     }
     let detail = words::changed(
-        &words::publishing(&visit.site.publishing()),
+        &words::publishing(&visit.site.publishing),
         &words::publishing(&wanted),
     );
     visit
@@ -145,7 +144,7 @@ async fn attempt(
     state: &AppState,
     visit: &Visit,
     text: &str,
-    rules: &IntakeRules,
+    rules: &Publishing,
 ) -> Result<Result<Preview, String>> {
     let request = PublishRequest {
         paths: lines(text).map(str::to_owned).collect(),
@@ -154,7 +153,7 @@ async fn attempt(
     if request.paths.is_empty() {
         return Ok(Err(words::NOTHING_TO_TRY.into()));
     }
-    let canonical = match canonicalize(&request, rules) {
+    let canonical = match canonicalize(&request, rules, visit.site.partition) {
         Ok(canonical) => canonical,
         Err(errors) => {
             let first = errors.into_iter().next();

@@ -1,7 +1,7 @@
 //! What a site's owner decided about its publishes, as one form changes it.
 
-use super::edge::PublicAddress;
-use super::{OriginPath, PublisherHost, RelatedRule};
+use super::RelatedRule;
+use crate::domain::{OriginPath, PublisherHost, edge::PublicAddress};
 
 /// The rules of a site's publishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
