@@ -13,16 +13,17 @@ impl TraceParent {
     ///
     /// Of a version that is not known yet, its beginning is read, which every version has.
     pub fn parse(header: &str) -> Option<Self> {
-        let version = header
-            .get(..2)
-            .filter(|version| is_hex(version) && *version != "ff")?;
         let known = header.get(..55)?;
         let rest = &header[55..];
+        let mut fields = known.split('-');
+        let (version, trace) = (fields.next()?, fields.next()?);
+        let (parent, flags) = (fields.next()?, fields.next()?);
+        if version.len() != 2 || !is_hex(version) || version == "ff" {
+            return None;
+        }
         if !rest.is_empty() && (version == "00" || !rest.starts_with('-')) {
             return None;
         }
-        let mut fields = known.split('-').skip(1);
-        let (trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?);
         let is_id = |id: &str, length| {
             id.len() == length && is_hex(id) && id.bytes().any(|digit| digit != b'0')
         };
@@ -111,6 +112,7 @@ mod tests {
             "00".into(),
             EXAMPLE.to_uppercase(),
             EXAMPLE.replacen("00-", "ff-", 1),
+            EXAMPLE.replacen("00-", "00a-", 1).replace("-01", "-1"),
             EXAMPLE.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
             EXAMPLE.replace("00f067aa0ba902b7", &"0".repeat(16)),
             EXAMPLE.replace("4bf92f35", "4bf92f3-"),
