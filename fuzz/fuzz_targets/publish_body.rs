@@ -73,6 +73,7 @@ fn is_planned(items: Vec<Item>) {
             policy,
             known_paths: &KnownPaths::default(),
             free_paths_left: None,
+            budget: None,
             overdue: false,
         });
         assert_eq!(plan.taken, [Uuid::nil()]);
