@@ -35,7 +35,7 @@ fn main() {
                 quota: room,
                 policy,
                 known_paths: &known,
-                free_paths_left: None,
+                free_paths_left: u64::MAX,
                 budget: None,
                 overdue: false,
             };

@@ -72,7 +72,7 @@ fn is_planned(items: Vec<Item>) {
             quota: room,
             policy,
             known_paths: &KnownPaths::default(),
-            free_paths_left: None,
+            free_paths_left: u64::MAX,
             budget: None,
             overdue: false,
         });

@@ -79,7 +79,7 @@ impl Look<'_> {
                 quota: limits.quota(),
                 policy: terms.policy,
                 known_paths: &known_paths,
-                free_paths_left: Some(terms.free_paths_left),
+                free_paths_left: terms.free_paths_left,
                 budget: terms.paths_left,
                 overdue: may_fold
                     && limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),

@@ -133,8 +133,8 @@ pub struct PlanInput<'a> {
     pub policy: Policy,
     /// What the site has published lately.
     pub known_paths: &'a KnownPaths,
-    /// How many more paths this month are free for the AWS account; `None` if nobody counts.
-    pub free_paths_left: Option<u64>,
+    /// How many more paths this month are free for the AWS account.
+    pub free_paths_left: u64,
     /// How many items may be sent at all; none: any number. A publish that needs more is passed
     /// over, and holds up none that needs less.
     pub budget: Option<u64>,
@@ -205,9 +205,7 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     let count = asked.need().total();
     let threshold = threshold.max(1) as usize;
     let many = count > threshold;
-    let costly = input
-        .free_paths_left
-        .is_some_and(|left| count as u64 > left);
+    let costly = count as u64 > input.free_paths_left;
     let room = input.room;
     // Without room for a wildcard, folding would only delay what is late already.
     let late = input.overdue && room.wildcards > 0;

@@ -39,7 +39,7 @@ pub(crate) struct Site {
     pub(crate) room: Room,
     pub(crate) quota: Room,
     pub(crate) known: KnownPaths,
-    pub(crate) free: Option<u64>,
+    pub(crate) free: u64,
     pub(crate) overdue: bool,
 }
 
@@ -51,7 +51,7 @@ impl Site {
             room,
             quota,
             known: KnownPaths::default(),
-            free: None,
+            free: u64::MAX,
             overdue: false,
         }
     }
@@ -202,13 +202,13 @@ fn economical_sends_what_was_asked_while_nothing_presses() {
         .map(|i| publish(i, [format!("/blog/{i}")]))
         .collect();
     let mut site = Site::new(ECONOMICAL);
-    site.free = Some(100);
+    site.free = 100;
     let plan = site.plan(&waiting);
     assert_eq!(plan.batches[0].items.len(), 100);
     assert!(plan.folds.is_empty());
-    site.free = Some(99);
+    site.free = 99;
     assert_eq!(batches(&site.plan(&waiting)), [["/blog/*"]]);
-    site.free = None;
+    site.free = u64::MAX;
     site.overdue = true;
     assert_eq!(batches(&site.plan(&waiting)), [["/blog/*"]]);
     site.policy = Policy::Exact;
@@ -218,7 +218,7 @@ fn economical_sends_what_was_asked_while_nothing_presses() {
 #[test]
 fn a_single_page_is_not_worth_a_wildcard_even_when_it_costs_money() {
     let mut site = Site::new(ECONOMICAL);
-    site.free = Some(0);
+    site.free = 0;
     site.overdue = true;
     let page = ["/blog/post-1", "/", "/index.html", "/sitemap.xml", "#tag"];
     assert_eq!(batches(&site.plan(&[publish(1, page)])), [page]);

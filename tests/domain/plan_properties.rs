@@ -73,7 +73,7 @@ fn any_site() -> impl Strategy<Value = Site> {
                         .into_iter()
                         .filter(|item| !item.is_wildcard() && !item.as_str().starts_with('#')),
                 ),
-                free: free.map(u64::from),
+                free: free.map_or(u64::MAX, u64::from),
                 overdue,
             },
         )

@@ -238,7 +238,7 @@ fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
         quota,
         policy: Policy::Exact,
         known_paths: &KnownPaths::default(),
-        free_paths_left: None,
+        free_paths_left: u64::MAX,
         budget: None,
         overdue: false,
     })

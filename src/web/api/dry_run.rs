@@ -81,7 +81,7 @@ pub(crate) async fn dry_run(
                 quota,
                 policy: terms.policy,
                 known_paths: &known_paths,
-                free_paths_left: Some(terms.free_paths_left),
+                free_paths_left: terms.free_paths_left,
                 budget: None,
                 overdue: limits.is_overdue(Waiting::asked(&waiting), backlog_since, now),
             });
