@@ -1,7 +1,8 @@
 //! What people call the tokens and key pairs that they make.
 
-use std::fmt;
 use std::str::FromStr;
+
+use super::text::text;
 
 const LONGEST: usize = 100;
 
@@ -9,15 +10,11 @@ const LONGEST: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenName(String);
 
+text!(GivenName);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must have 1 to 100 characters, none of them a control character")]
 pub struct NotAName;
-
-impl GivenName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl FromStr for GivenName {
     type Err = NotAName;
@@ -29,12 +26,6 @@ impl FromStr for GivenName {
             return Err(NotAName);
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for GivenName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Publisher hosts: whose absolute URLs a site accepts.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use url::Url;
 
-use super::{pasted::trim_pasted, path::excerpt};
+use super::{pasted::trim_pasted, path::excerpt, text::text};
 
 /// A host name that publishers use in URLs: lower-cased, in its ASCII form, without port.
 ///
@@ -13,15 +13,11 @@ use super::{pasted::trim_pasted, path::excerpt};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PublisherHost(String);
 
+text!(PublisherHost);
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not a host name: write it as in www.example.com")]
 pub struct HostError(String);
-
-impl PublisherHost {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl FromStr for PublisherHost {
     type Err = HostError;
@@ -40,12 +36,6 @@ impl FromStr for PublisherHost {
             .map(|host| Self(host.strip_suffix('.').unwrap_or(host).to_owned()))
             .filter(|host| !host.0.is_empty())
             .ok_or_else(|| HostError(excerpt(given)))
-    }
-}
-
-impl fmt::Display for PublisherHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -1,11 +1,9 @@
 //! The names under which CloudFront knows an invalidation.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Item;
+use super::{Item, text::text};
 
 /// A text that is empty, longer than 256 bytes, or holds anything but printable ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,21 +21,13 @@ macro_rules! token {
         #[serde(try_from = "String")]
         pub struct $name(String);
 
+        text!($name);
+
         impl $name {
             /// Takes 1 to 256 printable ASCII characters.
             pub fn parse(text: impl Into<String>) -> Result<Self, NotAToken> {
                 let text = text.into();
                 if is_token(&text) { Ok(Self(text)) } else { Err(NotAToken) }
-            }
-
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
             }
         }
 

@@ -52,6 +52,7 @@ pub mod spending;
 pub mod state;
 pub mod tag;
 pub mod test_report;
+mod text;
 pub mod trace;
 pub mod usage;
 

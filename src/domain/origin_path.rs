@@ -1,6 +1,8 @@
 //! The folder of its origin at which a distribution begins: CloudFront's “Origin path”.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
+
+use super::text::text;
 
 /// CloudFront's own limit.
 const LONGEST: usize = 255;
@@ -8,6 +10,8 @@ const LONGEST: usize = 255;
 /// Empty, or like `/live`: a slash first, none at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OriginPath(String);
+
+text!(OriginPath);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Enter the folder as CloudFront has it under “Origin path”, such as /live.")]
@@ -26,12 +30,6 @@ impl FromStr for OriginPath {
             return Err(NotAnOriginPath);
         }
         Ok(Self(format!("/{folder}")))
-    }
-}
-
-impl fmt::Display for OriginPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

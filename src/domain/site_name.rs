@@ -1,9 +1,10 @@
 //! The name of a site, which stands in addresses.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::Deserialize;
+
+use super::text::text;
 
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
@@ -26,17 +27,13 @@ pub fn pages_of(site: &str) -> String {
 #[serde(try_from = "String")]
 pub struct SiteName(String);
 
+text!(SiteName);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, such as shop-de"
 )]
 pub struct NotASiteName;
-
-impl SiteName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl TryFrom<String> for SiteName {
     type Error = NotASiteName;
@@ -61,12 +58,6 @@ impl FromStr for SiteName {
         } else {
             Err(NotASiteName)
         }
-    }
-}
-
-impl fmt::Display for SiteName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -1,11 +1,13 @@
 //! W3C trace context: which trace a publish belongs to, in the eyes of whoever follows requests
 //! across services. <https://www.w3.org/TR/trace-context/>
 
-use std::fmt;
+use super::text::text;
 
 /// A `traceparent` header that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent(String);
+
+text!(TraceParent);
 
 impl TraceParent {
     /// Reads the header. What makes no sense is none: a trace that is broken must not stop a
@@ -51,16 +53,6 @@ impl TraceParent {
     /// The call within it.
     pub fn span_id(&self) -> &str {
         &self.0[36..52]
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TraceParent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

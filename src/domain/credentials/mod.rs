@@ -5,10 +5,13 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::pasted::{trimmed, visible};
+use super::text::text;
 
 /// The ID of a long-term access key of an IAM user (`AKIA…`). Not a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccessKeyId(String);
+
+text!(AccessKeyId);
 
 /// Why a text is not an access key ID. The words are for the user and never repeat what was typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,16 +113,6 @@ impl AccessKeyId {
             return Err(E::LowerCase);
         }
         Err(E::Malformed)
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AccessKeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

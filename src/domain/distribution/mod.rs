@@ -1,18 +1,19 @@
 //! The distribution's ID, and what people paste in its place.
 
-use std::fmt;
-
 use strum::VariantArray as _;
 
 use super::{
     Partition,
     pasted::{trimmed, visible},
+    text::text,
 };
 
 /// The ID of a distribution (`E2QWRUHEXAMPLE`) or of a distribution tenant (`dt_…`, multi-tenant
 /// distributions).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DistributionId(String);
+
+text!(DistributionId);
 
 /// A distribution ID found in what was pasted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,10 +133,6 @@ impl DistributionId {
         self.0.starts_with("dt_")
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The ARN for a policy: any account, since the account is the one whose key signs.
     pub fn arn(&self, partition: Partition) -> String {
         let kind = if self.is_tenant() {
@@ -225,12 +222,6 @@ fn misspelt(text: &str) -> Option<DistributionIdError> {
         .ok()
         .filter(|_| one_case)
         .map(DistributionIdError::LowerCase)
-}
-
-impl fmt::Display for DistributionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 #[cfg(test)]
