@@ -26,7 +26,7 @@ impl Answer {
         Self {
             request_id: request_id.map(clean),
             invalidation: invalidation.and_then(|invalidation| {
-                let id = InvalidationId::parse(invalidation.id()).ok()?;
+                let id = invalidation.id().parse().ok()?;
                 Some((id, invalidation.status() == "Completed"))
             }),
         }

@@ -1,5 +1,7 @@
 //! The names under which CloudFront knows an invalidation.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -23,18 +25,19 @@ macro_rules! token {
 
         text!($name);
 
-        impl $name {
+        impl FromStr for $name {
+            type Err = NotAToken;
+
             /// Takes 1 to 256 printable ASCII characters.
-            pub fn parse(text: impl Into<String>) -> Result<Self, NotAToken> {
-                let text = text.into();
-                if is_token(&text) { Ok(Self(text)) } else { Err(NotAToken) }
+            fn from_str(text: &str) -> Result<Self, NotAToken> {
+                if is_token(text) { Ok(Self(text.to_owned())) } else { Err(NotAToken) }
             }
         }
 
         impl TryFrom<String> for $name {
             type Error = NotAToken;
             fn try_from(text: String) -> Result<Self, NotAToken> {
-                Self::parse(text)
+                text.parse()
             }
         }
     };

@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn it_is_the_policy_of_the_documentation() {
-        let id = DistributionId::parse("E2QWRUHEXAMPLE").unwrap();
+        let id: DistributionId = "E2QWRUHEXAMPLE".parse().unwrap();
         let policy = policy_document(Some(&id), Partition::Aws);
         assert_eq!(
             policy,
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_arn_follows_the_partition() {
-        let id = DistributionId::parse("E2QWRUHEXAMPLE").unwrap();
+        let id: DistributionId = "E2QWRUHEXAMPLE".parse().unwrap();
         assert!(
             policy_document(Some(&id), Partition::AwsCn)
                 .contains("\"arn:aws-cn:cloudfront::*:distribution/E2QWRUHEXAMPLE\"")
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_tenant_has_actions_and_resources_of_its_own() {
-        let id = DistributionId::parse("dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB").unwrap();
+        let id: DistributionId = "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB".parse().unwrap();
         let policy: serde_json::Value =
             serde_json::from_str(&policy_document(Some(&id), Partition::Aws)).unwrap();
         let statement = &policy["Statement"][0];

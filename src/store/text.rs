@@ -21,7 +21,7 @@ use crate::domain::{
 };
 
 macro_rules! text {
-    ($($type:ty: $parse:expr,)+) => {$(
+    ($($type:ty,)+) => {$(
         impl Type<Postgres> for $type {
             fn type_info() -> PgTypeInfo {
                 <str as Type<Postgres>>::type_info()
@@ -45,7 +45,7 @@ macro_rules! text {
         impl<'r> Decode<'r, Postgres> for $type {
             fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
                 let text = <&str as Decode<'r, Postgres>>::decode(value)?;
-                Ok($parse(text)?)
+                Ok(text.parse::<Self>()?)
             }
         }
     )+};
@@ -72,25 +72,25 @@ macro_rules! json {
 }
 
 text! {
-    AccessKeyId: AccessKeyId::parse,
-    CallerReference: CallerReference::parse,
-    DeliveryState: str::parse::<Self>,
-    DistributionId: DistributionId::parse,
-    Endpoint: str::parse::<Self>,
-    EdgeState: str::parse::<Self>,
-    EndpointKind: str::parse::<Self>,
-    Event: str::parse::<Self>,
-    InvalidationId: InvalidationId::parse,
-    InvalidationStatus: str::parse::<Self>,
-    PastLimit: str::parse::<Self>,
-    PolicyName: str::parse::<Self>,
-    PublishState: str::parse::<Self>,
-    Region: str::parse::<Self>,
-    Role: str::parse::<Self>,
-    Slot: str::parse::<Self>,
-    Source: str::parse::<Self>,
-    Theme: str::parse::<Self>,
-    WaitReason: str::parse::<Self>,
+    AccessKeyId,
+    CallerReference,
+    DeliveryState,
+    DistributionId,
+    Endpoint,
+    EdgeState,
+    EndpointKind,
+    Event,
+    InvalidationId,
+    InvalidationStatus,
+    PastLimit,
+    PolicyName,
+    PublishState,
+    Region,
+    Role,
+    Slot,
+    Source,
+    Theme,
+    WaitReason,
 }
 
 json! {

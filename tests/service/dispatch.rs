@@ -195,7 +195,7 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let connection = &mut store.connect().await.unwrap();
     let inputs = store.plan_inputs(connection, site, &limits, now);
     let inputs = inputs.await.unwrap().unwrap();
-    let distribution = DistributionId::parse(DISTRIBUTION).unwrap();
+    let distribution: DistributionId = DISTRIBUTION.parse().unwrap();
     let waiting = store.waiting(connection, site, &distribution, all());
     let waiting = waiting.await.unwrap();
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
@@ -255,7 +255,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     let connection = &mut store.connect().await.unwrap();
     let inputs = store.plan_inputs(connection, site, &limits, now);
     let inputs = inputs.await.unwrap().unwrap();
-    let distribution = DistributionId::parse(DISTRIBUTION).unwrap();
+    let distribution: DistributionId = DISTRIBUTION.parse().unwrap();
     let waiting = store.waiting(connection, site, &distribution, all());
     let waiting = waiting.await.unwrap();
     let claim = store

@@ -571,7 +571,7 @@ async fn a_queue_that_is_larger_than_a_plan_is_worked_off() {
         .waiting(
             &mut store.connect().await.unwrap(),
             service.site(),
-            &DistributionId::parse(DISTRIBUTION).unwrap(),
+            &DISTRIBUTION.parse::<DistributionId>().unwrap(),
             all(),
         )
         .await;

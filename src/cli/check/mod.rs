@@ -320,7 +320,7 @@ impl Outside {
     /// Asks about an invalidation that does not exist.
     async fn ask(&self, report: &mut Report, site: &str, settings: &Settings) {
         let distribution = &settings.distribution_id;
-        let Ok(id) = InvalidationId::parse(NO_INVALIDATION) else {
+        let Ok(id) = NO_INVALIDATION.parse::<InvalidationId>() else {
             return report.fail(
                 "aws",
                 format!("{site}: there is nothing to ask about"),

@@ -241,7 +241,7 @@ async fn a_test_creates_and_gets() {
     ])
     .await;
     let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
-    let reference = CallerReference::parse("test-1").unwrap();
+    let reference: CallerReference = "test-1".parse().unwrap();
     let mut reports = Vec::new();
     let report = client(&server.endpoint)
         .test(

@@ -39,7 +39,7 @@ fn client(endpoint: &str) -> CloudFront {
 
 fn batch() -> InvalidationBatch {
     InvalidationBatch {
-        caller_reference: CallerReference::parse("reference-1").unwrap(),
+        caller_reference: "reference-1".parse().unwrap(),
         items: ["/a?b=1&c=2", "/caf%C3%A9/*", "#article:42"]
             .map(|item| Item::from_canonical(item).unwrap())
             .to_vec(),
@@ -60,7 +60,7 @@ async fn create(reply: Reply) -> CreateOutcome {
 async fn get(reply: Reply) -> GetOutcome {
     let server = Canned::start(vec![reply]).await;
     let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
-    let id = InvalidationId::parse("I2J0I21PCUYOIK").unwrap();
+    let id: InvalidationId = "I2J0I21PCUYOIK".parse().unwrap();
     client(&server.endpoint)
         .get_invalidation(&settings, &settings.distribution_id, &id)
         .await

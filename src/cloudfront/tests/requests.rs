@@ -52,7 +52,7 @@ async fn a_tenant_has_its_own_calls() {
     );
     let server = Canned::start(vec![invalidation(200, "Completed")]).await;
     let settings = settings(tenant, "us-east-1");
-    let id = InvalidationId::parse("I2J0I21PCUYOIK").unwrap();
+    let id: InvalidationId = "I2J0I21PCUYOIK".parse().unwrap();
     let got = client(&server.endpoint)
         .get_invalidation(&settings, &settings.distribution_id, &id)
         .await;
@@ -111,7 +111,7 @@ async fn the_secret_is_nowhere() {
             .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
             .await;
         printed.push_str(&format!("{outcome:?}"));
-        let reference = CallerReference::parse("test-1").unwrap();
+        let reference: CallerReference = "test-1".parse().unwrap();
         let report = crate::domain::TestReport::after_create(reference, &outcome, &settings);
         printed.push_str(&serde_json::to_string(&report).unwrap());
     }

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::domain::{AccessKeyId, Credentials, DistributionId, SecretAccessKey};
+use crate::domain::{Credentials, SecretAccessKey};
 
 const USER: &str = "arn:aws:iam::123456789012:user/skycms";
 
@@ -20,9 +20,9 @@ fn told_with(
         http_status: Some(status),
     };
     let settings = Settings {
-        distribution_id: DistributionId::parse(id).unwrap(),
+        distribution_id: id.parse().unwrap(),
         credentials: key.map_or(Credentials::AwsDefault, |key| Credentials::AccessKey {
-            id: AccessKeyId::parse(key).unwrap(),
+            id: key.parse().unwrap(),
             secret: SecretAccessKey::parse(&"x".repeat(40).into()).unwrap(),
         }),
         region: region.parse().unwrap(),

@@ -1,11 +1,15 @@
 //! What requests are signed with.
 
 use std::fmt;
+use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::pasted::{trimmed, visible};
-use super::text::text;
+use super::{
+    DistributionId,
+    pasted::{trimmed, visible},
+    text::text,
+};
 
 /// The ID of a long-term access key of an IAM user (`AKIA…`). Not a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,11 +65,13 @@ pub enum AccessKeyIdError {
 
 const WHERE: &str = "It is in the AWS console under IAM → Users → the user → “Security credentials” → “Access keys”.";
 
-impl AccessKeyId {
+impl FromStr for AccessKeyId {
+    type Err = AccessKeyIdError;
+
     /// Takes what was typed, without what pasting adds.
     ///
     /// The length is 16 to 128 as in IAM's API reference; AWS issues 20.
-    pub fn parse(typed: &str) -> Result<Self, AccessKeyIdError> {
+    fn from_str(typed: &str) -> Result<Self, AccessKeyIdError> {
         use AccessKeyIdError as E;
         let typed = visible(typed);
         let text = trimmed(&typed);
@@ -99,7 +105,7 @@ impl AccessKeyId {
                 Some("AIDA" | "AROA" | "AGPA" | "ANPA" | "AIPA" | "ANVA") => {
                     return Err(E::PrincipalId);
                 }
-                Some(_) if super::DistributionId::parse(text).is_ok() => {
+                Some(_) if text.parse::<DistributionId>().is_ok() => {
                     return Err(E::DistributionId);
                 }
                 _ => {}
@@ -162,7 +168,7 @@ impl SecretAccessKey {
         if text.is_empty() {
             return Err(E::Missing);
         }
-        let id = AccessKeyId::parse(text);
+        let id = text.parse::<AccessKeyId>();
         if matches!(id, Ok(_) | Err(AccessKeyIdError::Temporary)) {
             return Err(E::AccessKeyId);
         }

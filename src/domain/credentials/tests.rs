@@ -4,7 +4,7 @@ use super::*;
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 fn id_words(typed: &str) -> String {
-    AccessKeyId::parse(typed).unwrap_err().to_string()
+    typed.parse::<AccessKeyId>().unwrap_err().to_string()
 }
 
 fn secret_words(typed: &str) -> String {
@@ -22,7 +22,7 @@ fn what_pasting_adds_is_taken_away() {
         "AKIA\u{200b}IOSFODNN7EXAMPLE",
     ] {
         assert_eq!(
-            AccessKeyId::parse(typed).unwrap().as_str(),
+            typed.parse::<AccessKeyId>().unwrap().as_str(),
             "AKIAIOSFODNN7EXAMPLE"
         );
     }
@@ -75,7 +75,7 @@ fn each_wrong_secret_is_recognised() {
 fn no_error_and_no_debug_repeats_a_secret() {
     let secret = SecretAccessKey::parse(&SECRET.into()).unwrap();
     let credentials = Credentials::AccessKey {
-        id: AccessKeyId::parse("AKIAIOSFODNN7EXAMPLE").unwrap(),
+        id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
         secret,
     };
     let printed = format!(

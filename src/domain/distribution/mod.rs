@@ -1,5 +1,7 @@
 //! The distribution's ID, and what people paste in its place.
 
+use std::str::FromStr;
+
 use strum::VariantArray as _;
 
 use super::{
@@ -77,12 +79,14 @@ pub enum DistributionIdError {
 
 const WHERE: &str = "It is in the AWS console under CloudFront → Distributions, column “ID”.";
 
-impl DistributionId {
+impl FromStr for DistributionId {
+    type Err = DistributionIdError;
+
     /// Takes an ID exactly as CloudFront writes it.
     ///
     /// AWS documents no grammar. Seen: `E` and 12 or 13 capital letters and digits; `dt_` and 27
     /// letters and digits.
-    pub fn parse(text: &str) -> Result<Self, DistributionIdError> {
+    fn from_str(text: &str) -> Result<Self, DistributionIdError> {
         if let Some(rest) = text.strip_prefix("dt_") {
             return match rest.len() {
                 _ if !rest.bytes().all(|b| b.is_ascii_alphanumeric()) => {
@@ -104,7 +108,9 @@ impl DistributionId {
             other => Err(DistributionIdError::Length(other)),
         }
     }
+}
 
+impl DistributionId {
     /// Finds the ID in what a person pasted: the ID, the distribution's ARN, or an address of the
     /// console.
     pub fn recognise(typed: &str) -> Result<Recognised, DistributionIdError> {
@@ -119,7 +125,7 @@ impl DistributionId {
         if text.contains("://") || text.contains('.') {
             return from_address(text);
         }
-        Self::parse(text)
+        text.parse::<Self>()
             .map(|id| Recognised {
                 id,
                 partition: None,
@@ -162,7 +168,7 @@ fn from_arn(after_prefix: &str) -> Result<Recognised, DistributionIdError> {
         .ok_or(DistributionIdError::OtherArn)?;
     let id = id.split('/').next().unwrap_or(id);
     Ok(Recognised {
-        id: DistributionId::parse(id)?,
+        id: id.parse()?,
         partition: Some(partition),
     })
 }
@@ -188,7 +194,7 @@ fn from_address(text: &str) -> Result<Recognised, DistributionIdError> {
     address
         .split(['/', '?', '#', '&', '=', ':'])
         .skip(1)
-        .find_map(|segment| DistributionId::parse(segment).ok())
+        .find_map(|segment| segment.parse().ok())
         .map(|id| Recognised {
             id,
             partition: Some(partition),
@@ -200,8 +206,9 @@ fn from_address(text: &str) -> Result<Recognised, DistributionIdError> {
 fn misspelt(text: &str) -> Option<DistributionIdError> {
     let without_blanks: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     if without_blanks.len() < text.len() {
-        return DistributionId::parse(&without_blanks)
-            .or_else(|_| DistributionId::parse(&without_blanks.to_ascii_uppercase()))
+        return without_blanks
+            .parse()
+            .or_else(|_| without_blanks.to_ascii_uppercase().parse())
             .ok()
             .map(DistributionIdError::BlankInside);
     }
@@ -218,7 +225,8 @@ fn misspelt(text: &str) -> Option<DistributionIdError> {
     }
     // A mixed-case text of this length may be a secret in the wrong field: it is not repeated.
     let one_case = all(|b| !b.is_ascii_uppercase()) || text.len() < 20;
-    DistributionId::parse(&upper)
+    upper
+        .parse()
         .ok()
         .filter(|_| one_case)
         .map(DistributionIdError::LowerCase)

@@ -189,7 +189,7 @@ fn key_pair(
     stored: &[&Settings],
     errors: &mut FieldErrors,
 ) -> Option<Credentials> {
-    let id = AccessKeyId::parse(&form.access_key_id);
+    let id = form.access_key_id.parse::<AccessKeyId>();
     let secret = SecretAccessKey::parse(&form.secret_access_key);
     if matches!(id, Err(AccessKeyIdError::Secret))
         && matches!(secret, Err(SecretAccessKeyError::AccessKeyId))

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
-use crate::domain::{Credentials, DistributionId, Region};
+use crate::domain::{Credentials, Region};
 
 fn error(code: &str) -> AwsError {
     AwsError {
@@ -13,20 +13,20 @@ fn error(code: &str) -> AwsError {
 
 fn settings() -> Settings {
     Settings {
-        distribution_id: DistributionId::parse("E2QWRUHEXAMPLE").unwrap(),
+        distribution_id: "E2QWRUHEXAMPLE".parse().unwrap(),
         credentials: Credentials::AwsDefault,
         region: Region::RECOMMENDED,
     }
 }
 
 fn created(outcome: &CreateOutcome) -> TestReport {
-    let reference = CallerReference::parse("test-1").unwrap();
+    let reference = "test-1".parse().unwrap();
     TestReport::after_create(reference, outcome, &settings())
 }
 
 fn accepted() -> TestReport {
     created(&CreateOutcome::Accepted {
-        id: InvalidationId::parse("I2J0I21PCUYOIK").unwrap(),
+        id: "I2J0I21PCUYOIK".parse().unwrap(),
         completed: false,
         request_id: None,
     })
@@ -307,7 +307,7 @@ fn it_survives_being_stored() {
 
 #[test]
 fn the_test_purges_no_real_page() {
-    let batch = test_batch(CallerReference::parse("test-1").unwrap());
+    let batch = test_batch("test-1".parse().unwrap());
     assert_eq!(
         batch.items.iter().map(Item::as_str).collect::<Vec<_>>(),
         ["/skycms-cdn-test"]

@@ -24,7 +24,7 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
     let distribution = site
         .distribution_id
         .as_deref()
-        .and_then(|id| DistributionId::parse(id).ok());
+        .and_then(|id| id.parse::<DistributionId>().ok());
     let quotas = match &distribution {
         Some(distribution) => state.store.quotas(distribution, &state.limits, now).await?,
         None => None,

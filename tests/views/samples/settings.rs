@@ -221,7 +221,7 @@ pub(crate) fn settings_connected() -> ConnectionPage {
             steps: steps([Passed; 6]),
         }),
         policy: IamPolicy::new(
-            DistributionId::parse("E2QWRUHAPOMQZL").ok().as_ref(),
+            "E2QWRUHAPOMQZL".parse::<DistributionId>().ok().as_ref(),
             Partition::Aws,
         ),
         ..settings_new()

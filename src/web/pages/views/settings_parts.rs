@@ -26,7 +26,7 @@ const YOUR_ID: &str = "YOUR_DISTRIBUTION_ID";
 impl IamPolicy {
     pub fn new(distribution: Option<&DistributionId>, partition: Partition) -> Self {
         let tenant = "dt_000000000000000000000000000";
-        let of_tenant = policy_document(DistributionId::parse(tenant).ok().as_ref(), partition);
+        let of_tenant = policy_document(tenant.parse().ok().as_ref(), partition);
         Self {
             shown: policy_document(distribution, partition),
             of_distribution: policy_document(None, partition),
