@@ -233,13 +233,13 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             } else if suspect {
                 // Its size is the likelier reason, which says nothing about the rate of calls.
                 hold(WaitReason::Rate, THROTTLED_PAUSE, error, Attempt::Refused)
-            } else if too_soon {
-                hold(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
             } else {
-                one_alone(held, &mut beliefs);
-                // With a call to spare it is chance, unless it happens again.
-                if !sent.spare_call || sent.items.len() == 1 || beliefs.throttled > 1 {
-                    rate = Some(RateLesson::Throttled);
+                if !too_soon {
+                    one_alone(held, &mut beliefs);
+                    // With a call to spare it is chance, unless it happens again.
+                    if !sent.spare_call || sent.items.len() == 1 || beliefs.throttled > 1 {
+                        rate = Some(RateLesson::Throttled);
+                    }
                 }
                 // The access key's bucket may say later.
                 hold(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
