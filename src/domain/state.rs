@@ -1,4 +1,5 @@
-//! Where a publish and an invalidation stand. The names are the API's and the database's.
+//! Where a publish and an invalidation stand, and why they wait. The names are the API's and the
+//! database's.
 
 use serde::Serialize;
 use strum::{EnumString, IntoStaticStr, VariantArray};
@@ -55,4 +56,21 @@ impl InvalidationStatus {
     pub const fn has_ended(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)
     }
+}
+
+/// Why something is held.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum WaitReason {
+    /// CloudFront's quota of invalidations in progress is full.
+    Quota,
+    /// The access key's request rate is used up.
+    Rate,
+    /// CloudFront gave no usable answer; it is tried again.
+    Retry,
+    /// AWS rejects the site's settings.
+    Settings,
 }

@@ -1,49 +1,27 @@
 //! What follows from CloudFront's answer to `CreateInvalidation`: the one retry policy. The database
 //! keeps its result, and is the only loop.
 
-use serde::Serialize;
-use strum::{EnumString, IntoStaticStr, VariantArray};
-use time::{Duration, OffsetDateTime};
-use utoipa::ToSchema;
+mod size;
 
+use time::{Duration, OffsetDateTime};
+
+use self::size::{THROTTLED_PAUSE, one_alone, smaller, too_soon};
 use super::limits::IN_PROGRESS;
-use super::pieces::{Search, Suspicion, fit, suspect};
+use super::pieces::{Search, Suspicion, suspect};
 use super::polling::{PERSISTENCE, poll_interval};
 use super::{
-    AwsError, Beliefs, CreateOutcome, InvalidationId, Item, Kind, LONGEST_BELIEF, Limits,
-    RefusedFor, Room, Shortage, Usage,
+    AwsError, Beliefs, CreateOutcome, InvalidationId, Item, LONGEST_BELIEF, Limits, RefusedFor,
+    Shortage, Usage, WaitReason,
 };
 
 /// The longest pause between tries.
 const LONGEST_BACKOFF: Duration = Duration::seconds(30);
 /// The pause before a call is tried again that never left this machine.
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
-/// A batch of a size that was never accepted, of which an earlier attempt may have been, is sent
-/// again as a whole while it is throttled: so often, with such pauses, and for as long as
-/// a belief holds.
-const THROTTLED_BEFORE_SPLIT: u32 = 5;
-const THROTTLED_PAUSE: Duration = Duration::seconds(5);
 /// The pause before a call is repeated that was refused for a quota which it may fill itself.
 const DOUBTFUL_PAUSE: Duration = Duration::seconds(10);
 /// The longest pause between two tries of rejected settings.
 const LONGEST_PAUSE: Duration = Duration::minutes(10);
-
-/// Why something is held.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, EnumString, IntoStaticStr, VariantArray,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", const_into_str)]
-pub enum WaitReason {
-    /// CloudFront's quota of invalidations in progress is full.
-    Quota,
-    /// The access key's request rate is used up.
-    Rate,
-    /// CloudFront gave no usable answer; it is tried again.
-    Retry,
-    /// AWS rejects the site's settings.
-    Settings,
-}
 
 /// What is known when a call of `CreateInvalidation` has ended.
 #[derive(Clone, Copy, Debug)]
@@ -290,99 +268,5 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         after,
         beliefs,
         rate,
-    }
-}
-
-impl Sent<'_> {
-    /// Whether CloudFront has accepted a call of this size.
-    fn is_proven(&self, held: Usage) -> bool {
-        let is_proven = |kind: &Kind| kind.of(held) <= self.beliefs.of(*kind).accepted;
-        Kind::ALL.iter().all(is_proven)
-    }
-
-    /// Whether `Throttling` may be about the size of a call that may have been accepted before.
-    fn is_suspect(&self, held: Usage) -> bool {
-        self.unknown_since.is_some() && self.items.len() > 1 && !self.is_proven(held)
-    }
-
-    /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
-    /// before is suspected after two other refusals in a row, so that chance makes nothing smaller;
-    /// any other at once where the rate of calls is not the likelier reason.
-    fn is_too_large(&self, held: Usage) -> bool {
-        if self.items.len() == 1 {
-            return false;
-        }
-        // A throttled repeat says nothing about whether an earlier attempt was accepted. If
-        // CloudFront takes calls of this size, it may have been, and pieces would be billed again;
-        // if it takes none, the earlier attempt was refused too.
-        if let Some(since) = self.unknown_since {
-            let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
-            return !self.is_proven(held) && often && (self.now - since).abs() > LONGEST_BELIEF;
-        }
-        let is_trial = |kind: Kind| {
-            let belief = self.beliefs.of(kind);
-            belief.most.is_some() && kind.of(held) > belief.accepted
-        };
-        let grown = Kind::ALL.into_iter().any(is_trial);
-        match self.is_proven(held) {
-            true => self.beliefs.throttled > 1,
-            false => self.spare_call || self.beliefs.throttled > 0 || grown,
-        }
-    }
-}
-
-/// The call held too much: what it held goes in pieces that hold less. One of both kinds goes as
-/// two first, so that what is learned is about one.
-fn smaller(
-    error: AwsError,
-    why: RefusedFor,
-    sent: &Sent<'_>,
-    beliefs: &mut Beliefs,
-) -> AfterCreate {
-    let held = Usage::of(sent.items);
-    let mut room = Room {
-        files: held.files,
-        wildcards: held.wildcards,
-        paths_per_request: held.files.max(held.wildcards),
-    };
-    if !held.is_mixed() {
-        for kind in held.kinds() {
-            let mut belief = *beliefs.of(kind);
-            belief.lower(kind.of(held), why, sent.now);
-            room.paths_per_request = belief.most.unwrap_or(1);
-            // What is configured is known: nothing is remembered against it.
-            if !sent.limits.is_known(kind) {
-                *beliefs.of_mut(kind) = belief;
-            }
-        }
-    }
-    AfterCreate::Split {
-        error,
-        pieces: fit(sent.items, room),
-        searching: false,
-    }
-}
-
-/// A single item was throttled within a second of others that were accepted: that says more about
-/// what the distribution takes a second than about the rate of calls, and is learned.
-fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
-    let kind = held.kinds().next();
-    let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.is_known(*kind)) else {
-        return false;
-    };
-    let belief = beliefs.of_mut(kind);
-    let both = belief.within_a_second(sent.now);
-    if let Some(both) = both {
-        belief.lower(both, RefusedFor::Rate, sent.now);
-    }
-    both.is_some()
-}
-
-/// A single item was refused for quota or rate: then size was not the reason.
-fn one_alone(held: Usage, beliefs: &mut Beliefs) {
-    if held.total() == 1 {
-        for kind in held.kinds() {
-            beliefs.of_mut(kind).forget_unproven();
-        }
     }
 }

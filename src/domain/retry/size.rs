@@ -1,0 +1,107 @@
+//! What a refusal says about how much one call may hold.
+
+use time::Duration;
+
+use super::{AfterCreate, Sent};
+use crate::domain::pieces::fit;
+use crate::domain::{AwsError, Beliefs, Kind, LONGEST_BELIEF, RefusedFor, Room, Usage};
+
+/// A batch of a size that was never accepted, of which an earlier attempt may have been, is sent
+/// again as a whole while it is throttled: so often, with such pauses, and for as long as
+/// a belief holds.
+const THROTTLED_BEFORE_SPLIT: u32 = 5;
+pub(super) const THROTTLED_PAUSE: Duration = Duration::seconds(5);
+
+impl Sent<'_> {
+    /// Whether CloudFront has accepted a call of this size.
+    fn is_proven(&self, held: Usage) -> bool {
+        let is_proven = |kind: &Kind| kind.of(held) <= self.beliefs.of(*kind).accepted;
+        Kind::ALL.iter().all(is_proven)
+    }
+
+    /// Whether `Throttling` may be about the size of a call that may have been accepted before.
+    pub(super) fn is_suspect(&self, held: Usage) -> bool {
+        self.unknown_since.is_some() && self.items.len() > 1 && !self.is_proven(held)
+    }
+
+    /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
+    /// before is suspected after two other refusals in a row, so that chance makes nothing smaller;
+    /// any other at once where the rate of calls is not the likelier reason.
+    pub(super) fn is_too_large(&self, held: Usage) -> bool {
+        if self.items.len() == 1 {
+            return false;
+        }
+        // A throttled repeat says nothing about whether an earlier attempt was accepted. If
+        // CloudFront takes calls of this size, it may have been, and pieces would be billed again;
+        // if it takes none, the earlier attempt was refused too.
+        if let Some(since) = self.unknown_since {
+            let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
+            return !self.is_proven(held) && often && (self.now - since).abs() > LONGEST_BELIEF;
+        }
+        let is_trial = |kind: Kind| {
+            let belief = self.beliefs.of(kind);
+            belief.most.is_some() && kind.of(held) > belief.accepted
+        };
+        let grown = Kind::ALL.into_iter().any(is_trial);
+        match self.is_proven(held) {
+            true => self.beliefs.throttled > 1,
+            false => self.spare_call || self.beliefs.throttled > 0 || grown,
+        }
+    }
+}
+
+/// The call held too much: what it held goes in pieces that hold less. One of both kinds goes as
+/// two first, so that what is learned is about one.
+pub(super) fn smaller(
+    error: AwsError,
+    why: RefusedFor,
+    sent: &Sent<'_>,
+    beliefs: &mut Beliefs,
+) -> AfterCreate {
+    let held = Usage::of(sent.items);
+    let mut room = Room {
+        files: held.files,
+        wildcards: held.wildcards,
+        paths_per_request: held.files.max(held.wildcards),
+    };
+    if !held.is_mixed() {
+        for kind in held.kinds() {
+            let mut belief = *beliefs.of(kind);
+            belief.lower(kind.of(held), why, sent.now);
+            room.paths_per_request = belief.most.unwrap_or(1);
+            // What is configured is known: nothing is remembered against it.
+            if !sent.limits.is_known(kind) {
+                *beliefs.of_mut(kind) = belief;
+            }
+        }
+    }
+    AfterCreate::Split {
+        error,
+        pieces: fit(sent.items, room),
+        searching: false,
+    }
+}
+
+/// A single item was throttled within a second of others that were accepted: that says more about
+/// what the distribution takes a second than about the rate of calls, and is learned.
+pub(super) fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
+    let kind = held.kinds().next();
+    let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.is_known(*kind)) else {
+        return false;
+    };
+    let belief = beliefs.of_mut(kind);
+    let both = belief.within_a_second(sent.now);
+    if let Some(both) = both {
+        belief.lower(both, RefusedFor::Rate, sent.now);
+    }
+    both.is_some()
+}
+
+/// A single item was refused for quota or rate: then size was not the reason.
+pub(super) fn one_alone(held: Usage, beliefs: &mut Beliefs) {
+    if held.total() == 1 {
+        for kind in held.kinds() {
+            beliefs.of_mut(kind).forget_unproven();
+        }
+    }
+}
