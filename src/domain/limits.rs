@@ -105,6 +105,18 @@ impl Limits {
         Duration::saturating_seconds_f64(seconds.into_iter().fold(0.0, f64::max))
     }
 
+    /// Whether the quotas cannot clear what waits in good time: by reckoning, or because each call
+    /// since `backlog_since` has left something waiting.
+    pub fn is_overdue(
+        &self,
+        asked: Usage,
+        backlog_since: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> bool {
+        backlog_since.is_some_and(|since| now - since > self.max_backlog)
+            || self.clearing_time(asked) > self.max_backlog
+    }
+
     /// What the quotas leave while `used` is in progress.
     pub const fn left(&self, used: Usage) -> Room {
         Room {

@@ -1,0 +1,193 @@
+//! Planning: which waiting publishes are sent now, and as which invalidation batches.
+//!
+//! Whenever quota and rate allow one more `CreateInvalidation` for a distribution, [`plan`] is
+//! asked with all that waits. So nothing is delayed on purpose, and what gathered during the last
+//! call goes together.
+//!
+//! **Who goes.** Oldest first, each publish whole. What several publishes ask for, or what a
+//! wildcard among them covers, goes once. A publish that does not fit now waits and *reserves* all
+//! the room that it needs: younger publishes may use only what is left beyond that. Room comes back
+//! when invalidations complete, so no publish is overtaken for ever, and yet fifteen wildcards in
+//! progress do not hold up a publish of plain paths. A publish that needs nothing more than what
+//! goes anyway always goes along. Of one that waits, what goes anyway is not sent again.
+//!
+//! **What is cut.** Only a publish that is larger than the full quota, since it would wait for
+//! ever: its first batch fills the room there is, the rest follows in batches of at most the full
+//! quota, and nothing younger is planned before them.
+//!
+//! **What is folded.** Nothing under [`Policy::Exact`], all under [`Policy::Everything`]; for
+//! [`Policy::Economical`] see [`super::fold`]. Folding comes first and looks at all that waits, so
+//! a storm that would take many batches becomes a few wildcards in one. Publishes are then fitted
+//! with their folded items. Where there is no room for a wildcard that saves money, they wait for
+//! it, as for any wildcard.
+
+mod batches;
+mod policy;
+mod wanted;
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use self::batches::{choose, pack};
+use self::policy::folds;
+pub use self::policy::{DEFAULT_THRESHOLD, Policy};
+pub use self::wanted::Wanted;
+use super::{Item, Room, Usage, coverage::Cover, fold::KnownPaths};
+
+/// A publish that was accepted and not yet planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub publish: Uuid,
+    /// What of it is still to be sent, canonical.
+    pub items: Vec<Item>,
+}
+
+impl Waiting {
+    /// What these ask for, each item once.
+    pub fn asked(waiting: &[Self]) -> Usage {
+        let need = Self::cover(waiting).need();
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Usage {
+            files: count(need.files),
+            wildcards: count(need.wildcards),
+        }
+    }
+
+    fn cover(waiting: &[Self]) -> Cover<'_> {
+        waiting.iter().flat_map(|publish| &publish.items).collect()
+    }
+}
+
+/// All that [`plan`] goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInput<'a> {
+    /// The waiting publishes, oldest first.
+    pub waiting: &'a [Waiting],
+    pub room: Room,
+    /// What the room grows to once nothing is in progress. Below one of each nothing could ever be
+    /// sent, so it is read as one.
+    pub quota: Room,
+    pub policy: Policy,
+    /// What the site has published lately.
+    pub known_paths: &'a KnownPaths,
+    /// How many more paths this month are free for the AWS account.
+    pub free_paths_left: u64,
+    /// How many items may be sent at all; none: any number. A publish that needs more is passed
+    /// over, and holds up none that needs less.
+    pub budget: Option<u64>,
+    /// The quotas cannot clear the backlog within the time the owner allows.
+    pub overdue: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The invalidation batches in the order of sending. The first fits the room of now, each other
+    /// the full quota.
+    pub batches: Vec<PlannedBatch>,
+    /// The publishes whose items are all covered by the batches, oldest first.
+    pub taken: Vec<Uuid>,
+    /// Why the oldest publish that is left has to wait; `None` if none is left.
+    pub waits: Option<PlanLimit>,
+    /// Whether publishes are left that there is not enough to spend for.
+    pub is_limited: bool,
+    /// The wildcards that nobody asked for by themselves.
+    pub folds: Vec<Item>,
+    pub saved: Saved,
+}
+
+/// The items of one `InvalidationBatch`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlannedBatch {
+    /// Each once, oldest first.
+    pub items: Vec<Item>,
+    /// Those of whose items the batch covers at least one, oldest first: of what is left of the
+    /// others, these items need not be sent again.
+    pub publishes: Vec<Uuid>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanLimit {
+    /// Until an invalidation in progress completes.
+    Quota,
+    /// Until the next call: this one is full.
+    NextCall,
+    /// Until there is more to spend.
+    Budget,
+}
+
+/// Paths that did not have to be sent and paid for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// Because several publishes asked for the same, or for what a wildcard among them covers.
+    pub coalesced: u64,
+    /// Because wildcards took the place of what was asked.
+    pub folded: u64,
+}
+
+/// Decides which of the waiting publishes go now, and in which batches.
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let folds = folds(input);
+    let (chosen, waits) = choose(input, &folds.iter().collect());
+    let batches = pack(&chosen, input.room, input.quota);
+    finish(input, &chosen, &batches, &waits, &folds)
+}
+
+fn finish(
+    input: &PlanInput<'_>,
+    chosen: &Cover<'_>,
+    batches: &[Vec<&Item>],
+    waits: &[(usize, PlanLimit)],
+    folds: &[Item],
+) -> Plan {
+    let batch_of: HashMap<&Item, usize> = batches
+        .iter()
+        .enumerate()
+        .flat_map(|(i, items)| items.iter().map(move |item| (*item, i)))
+        .collect();
+    let mut plan = Plan {
+        batches: batches
+            .iter()
+            .map(|items| PlannedBatch {
+                items: items.iter().copied().cloned().collect(),
+                publishes: Vec::new(),
+            })
+            .collect(),
+        is_limited: waits.iter().any(|(_, why)| *why == PlanLimit::Budget),
+        ..Plan::default()
+    };
+    let mut asked = 0;
+    let mut distinct = Cover::default();
+    for (i, waiting) in input.waiting.iter().enumerate() {
+        let covered = waiting
+            .items
+            .iter()
+            .filter_map(|item| Some((item, chosen.covering(item)?)));
+        let (items, covering): (Vec<_>, Vec<_>) = covered.unzip();
+        if items.len() == waiting.items.len() {
+            plan.taken.push(waiting.publish);
+        } else if plan.waits.is_none() {
+            let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
+            plan.waits = Some(known.map_or(PlanLimit::Quota, |at| waits[at].1));
+        }
+        for item in covering {
+            let publishes = &mut plan.batches[batch_of[item]].publishes;
+            if publishes.last() != Some(&waiting.publish) {
+                publishes.push(waiting.publish);
+            }
+        }
+        asked += items.len();
+        distinct.extend(items);
+    }
+    let distinct = distinct.need().total();
+    plan.saved = Saved {
+        coalesced: (asked - distinct) as u64,
+        folded: distinct.saturating_sub(chosen.need().total()) as u64,
+    };
+    plan.folds = folds
+        .iter()
+        .filter(|fold| batch_of.contains_key(fold))
+        .cloned()
+        .collect();
+    plan
+}

@@ -1,0 +1,73 @@
+//! What the owner's choice folds of what waits.
+
+use super::{PlanInput, Waiting};
+use crate::domain::{
+    Item,
+    fold::{FoldGoal, PLAIN_WEIGHT, fold},
+};
+
+/// How much more than what was asked may be purged to save calls and money: the site owner's
+/// choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Only what was asked.
+    #[default]
+    Exact,
+    /// Fold when more than `threshold` items wait, when the month's free paths run out, or when the
+    /// backlog is overdue.
+    Economical {
+        /// The most items that are sent as they were asked.
+        threshold: u32,
+    },
+    /// Each batch is `/*`.
+    Everything,
+}
+
+/// The default threshold of [`Policy::Economical`].
+pub const DEFAULT_THRESHOLD: u32 = 100;
+
+/// The wildcards that go in place of what was asked.
+pub(super) fn folds(input: &PlanInput<'_>) -> Vec<Item> {
+    match input.policy {
+        Policy::Exact => Vec::new(),
+        Policy::Everything if input.waiting.is_empty() => Vec::new(),
+        Policy::Everything => vec![Item::everything()],
+        Policy::Economical { threshold } => economical(input, threshold),
+    }
+}
+
+fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
+    let asked = Waiting::cover(input.waiting);
+    let count = asked.need().total();
+    let threshold = threshold.max(1) as usize;
+    let many = count > threshold;
+    let costly = count as u64 > input.free_paths_left;
+    let room = input.room;
+    // Without room for a wildcard, folding would only delay what is late already.
+    let late = input.overdue && room.wildcards > 0;
+    if !(many || costly || late) {
+        return Vec::new();
+    }
+    let mut goal = FoldGoal {
+        items: count,
+        // The batches that follow within the next seconds need wildcards too.
+        wildcards: room.wildcards as usize / 4,
+        asked_wildcards_count: false,
+        weight: PLAIN_WEIGHT,
+    };
+    if many {
+        goal.items = threshold;
+        let excess = (count / threshold) as u64;
+        goal.weight = PLAIN_WEIGHT * excess * excess;
+    }
+    if late {
+        let fitting =
+            (room.files as usize + room.wildcards as usize).min(room.paths_per_request as usize);
+        goal.items = goal.items.min(fitting.max(1));
+        if asked.need().wildcards > room.wildcards as usize {
+            goal.wildcards = room.wildcards as usize;
+            goal.asked_wildcards_count = true;
+        }
+    }
+    fold(&asked.items(), input.known_paths, goal)
+}
