@@ -30,9 +30,12 @@ pub(crate) struct NoTurn;
 /// The lines that large work waits in.
 #[derive(Debug)]
 pub struct Turns {
-    bodies: Lines<Proof>,
-    sites: Lines<SiteId>,
-    reads: Lines<SiteId>,
+    /// To hold a large body, for who proved it with that token, secret or key pair.
+    pub(crate) bodies: Lines<Proof>,
+    /// To work on something large of a site.
+    pub(crate) sites: Lines<SiteId>,
+    /// To read what a site has published.
+    pub(crate) reads: Lines<SiteId>,
     /// One core is left to everything that is small.
     core: Semaphore,
 }
@@ -52,21 +55,6 @@ impl Default for Turns {
 pub(crate) type Place = OwnedSemaphorePermit;
 
 impl Turns {
-    /// A place to hold a large body, for who proved it with that token, secret or key pair.
-    pub(crate) async fn body(&self, proof: Proof) -> Result<Place, NoTurn> {
-        self.bodies.place(proof).await
-    }
-
-    /// A site's turn to work on something large.
-    pub(crate) async fn site(&self, site: SiteId) -> Result<Place, NoTurn> {
-        self.sites.place(site).await
-    }
-
-    /// A site's turn to read what it has published.
-    pub(crate) async fn read(&self, site: SiteId) -> Result<Place, NoTurn> {
-        self.reads.place(site).await
-    }
-
     /// Computes something: here and now if it is little, else on a thread of its own and after
     /// what else is much.
     pub(crate) async fn compute<T: Send + 'static>(
@@ -86,7 +74,7 @@ impl Turns {
 
 /// A line for each of many.
 #[derive(Debug)]
-struct Lines<K> {
+pub(crate) struct Lines<K> {
     at_once: usize,
     lines: Mutex<HashMap<K, Weak<Semaphore>>>,
 }
@@ -99,7 +87,7 @@ impl<K: Eq + Hash> Lines<K> {
         }
     }
 
-    async fn place(&self, key: K) -> Result<Place, NoTurn> {
+    pub(crate) async fn place(&self, key: K) -> Result<Place, NoTurn> {
         let line = self.line(key);
         match tokio::time::timeout(TIMEOUT, line.acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
@@ -130,7 +118,7 @@ mod tests {
     async fn one_at_a_time_for_each_and_nobody_waits_for_another() {
         let turns = Turns::default();
         let place = async |site| {
-            let place = turns.site(SiteId(site));
+            let place = turns.sites.place(SiteId(site));
             tokio::time::timeout(Duration::ZERO, place).await.ok()?.ok()
         };
         let first = place(1).await;

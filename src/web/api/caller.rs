@@ -69,12 +69,12 @@ impl Turn {
     ) -> Result<Option<Self>> {
         let of_proof = match place {
             None if body.len() <= MUCH => return Ok(None),
-            None => state.turns.body(proof).await?,
+            None => state.turns.bodies.place(proof).await?,
             Some(place) => place,
         };
         Ok(Some(Self {
             _of_proof: of_proof,
-            _of_site: state.turns.site(site.id).await?,
+            _of_site: state.turns.sites.place(site.id).await?,
         }))
     }
 }
@@ -152,7 +152,7 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
             continue;
         };
         if place.is_none() && read.len() + data.len() > MUCH {
-            place = Some(state.turns.body(proof).await?);
+            place = Some(state.turns.bodies.place(proof).await?);
         }
         read.extend_from_slice(&data);
     }

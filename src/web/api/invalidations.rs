@@ -178,7 +178,7 @@ pub(crate) async fn list(
             })
         })
         .transpose()?;
-    let _turn = state.turns.read(caller.site.id).await?;
+    let _turn = state.turns.reads.place(caller.site.id).await?;
     let page = state
         .store
         .invalidations(caller.site.id, InvalidationFilter { status, before }, limit)
@@ -234,7 +234,7 @@ pub(crate) async fn items(
             Error::BadRequest("`after` is what an earlier page gave as `next`.".into())
         })
     })?;
-    let _turn = state.turns.read(caller.site.id).await?;
+    let _turn = state.turns.reads.place(caller.site.id).await?;
     let page = state
         .store
         .invalidation_items(caller.site.id, &reference, after, ITEMS);

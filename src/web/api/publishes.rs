@@ -291,7 +291,7 @@ async fn ended_or_waited(
     wait: Duration,
 ) -> Result<Publish> {
     let look = || async {
-        let _turn = state.turns.read(site.id).await?;
+        let _turn = state.turns.reads.place(site.id).await?;
         let view = state
             .store
             .publish_in_brief(site.id, id, state.clock.now())

@@ -115,7 +115,7 @@ pub(crate) async fn show(
     let Ok(id) = given.parse::<Uuid>() else {
         return Err(Fault::no_such_invalidation(&given));
     };
-    let turn = state.turns.read(call.site.id).await;
+    let turn = state.turns.reads.place(call.site.id).await;
     let _turn = turn.map_err(Error::from)?;
     let publish = state
         .store

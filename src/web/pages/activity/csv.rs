@@ -101,7 +101,7 @@ struct Table {
 impl Table {
     /// The next rows, and whether there are more.
     async fn rows(&mut self) -> Result<(String, bool)> {
-        let _turn = self.state.turns.read(self.site).await?;
+        let _turn = self.state.turns.reads.place(self.site).await?;
         let wanted = PublishFilter {
             before: self.next,
             ..self.filter.wanted(self.meant.as_deref())
