@@ -8,11 +8,11 @@ use axum::Extension;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use serde_json::Value;
+use utoipa::OpenApi;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr, Server};
-use utoipa::{Modify, OpenApi};
 
 use crate::config::PublicUrl;
 use crate::web::api::openapi::{OPERATIONS, PUBLISHING};
@@ -53,58 +53,50 @@ impl Description {
     security(
         ("publish_token" = []),
         ("webhook_id" = [], "webhook_timestamp" = [], "webhook_signature" = []),
-    ),
-    modifiers(&Schemes)
+    )
 )]
 struct Frame;
 
-struct Schemes;
-
-impl Modify for Schemes {
-    fn modify(&self, document: &mut Document) {
-        let bearer = |description: &str| {
-            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
-            SecurityScheme::Http(scheme.description(Some(description)).build())
-        };
-        let header = |name: &str, description: &str| {
-            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
-                name,
-                description,
-            )))
-        };
-        let schemes = &mut document.components.get_or_insert_default().security_schemes;
-        schemes.extend(
-            [
-                ("publish_token", bearer("A publish token of the site.")),
-                ("metrics_token", bearer("The token of `METRICS_TOKEN`.")),
-                (
-                    "webhook_id",
-                    header(
-                        "webhook-id",
-                        "Standard Webhooks: an identifier of the call, the same in each repeat of it. 1 to 255 visible \
-                         ASCII characters without a full stop.",
-                    ),
-                ),
-                (
-                    "webhook_timestamp",
-                    header(
-                        "webhook-timestamp",
-                        "Standard Webhooks: when this try is sent, in seconds since 1970; at most five minutes off.",
-                    ),
-                ),
-                (
-                    "webhook_signature",
-                    header(
-                        "webhook-signature",
-                        "Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, keyed with the \
-                         bytes of the site's signing secret, the base64 behind `whsec_`. Several, separated by spaces, \
-                         while a secret is being replaced.",
-                    ),
-                ),
-            ]
-            .map(|(name, scheme)| (name.to_owned(), scheme.into())),
-        );
-    }
+/// How a call proves whose it is.
+fn schemes() -> [(&'static str, SecurityScheme); 5] {
+    let bearer = |description: &str| {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        SecurityScheme::Http(scheme.description(Some(description)).build())
+    };
+    let header = |name: &str, description: &str| {
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            name,
+            description,
+        )))
+    };
+    [
+        ("publish_token", bearer("A publish token of the site.")),
+        ("metrics_token", bearer("The token of `METRICS_TOKEN`.")),
+        (
+            "webhook_id",
+            header(
+                "webhook-id",
+                "Standard Webhooks: an identifier of the call, the same in each repeat of it. 1 to 255 visible ASCII \
+                 characters without a full stop.",
+            ),
+        ),
+        (
+            "webhook_timestamp",
+            header(
+                "webhook-timestamp",
+                "Standard Webhooks: when this try is sent, in seconds since 1970; at most five minutes off.",
+            ),
+        ),
+        (
+            "webhook_signature",
+            header(
+                "webhook-signature",
+                "Standard Webhooks: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, keyed with the bytes \
+                 of the site's signing secret, the base64 behind `whsec_`. Several, separated by spaces, while a secret \
+                 is being replaced.",
+            ),
+        ),
+    ]
 }
 
 /// What [`utoipa_axum::routes!`] says of one route.
@@ -138,8 +130,9 @@ pub(crate) fn document(
 ) -> Document {
     let mut document = Frame::openapi();
     document.servers = Some(vec![Server::new(public.to_string())]);
+    let components = document.components.get_or_insert_default();
+    components.add_security_schemes_from_iter(schemes());
     for operation in operations {
-        let components = document.components.get_or_insert_default();
         components.schemas.extend(operation.schemas);
         document.paths.merge(operation.paths);
     }
