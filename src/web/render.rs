@@ -39,13 +39,13 @@ pub(crate) async fn render(state: &AppState, asked: Asked, mut response: Respons
     let reader = response.extensions_mut().remove::<Reader>();
     let mut told = match (reader, asked.browser) {
         // Only scripts are told so; people are sent to the sign-in.
-        _ if matches!(*error, Error::NotSignedIn) => Problem::of(&error).into_response(),
+        _ if matches!(*error, Error::NotSignedIn) => Problem::answer(&error),
         (Some(Reader(user)), _) => page(state, user.as_ref(), &error),
         (None, Some(headers)) => {
             let user = session::signed_in(state, &headers, asked.client).await;
             page(state, user.ok().flatten().as_ref(), &error)
         }
-        (None, None) => Problem::of(&error).into_response(),
+        (None, None) => Problem::answer(&error),
     };
     // What the handler or a layer added, such as cookies or who may frame it.
     for (name, value) in response.headers() {

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,9 +26,6 @@ pub(crate) struct Problem {
     /// The items at fault, where items are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
-    /// In how many seconds it may be tried again.
-    #[serde(skip)]
-    retry_after: Option<i64>,
 }
 
 /// One thing at fault.
@@ -57,28 +54,24 @@ impl Problem {
             status: status.as_u16(),
             detail: error.to_string(),
             errors: errors.collect(),
-            retry_after: error.retry_after(),
         }
     }
 
     /// What goes into a header as well.
-    pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        if self.status == 401 {
+    pub(crate) fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
+        if error.kind().0 == StatusCode::UNAUTHORIZED {
             return Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
-        let seconds = self.retry_after?;
+        let seconds = error.retry_after()?;
         Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
     }
-}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or_default();
-        let header = self.header();
-        let mut response = (status, Json(self)).into_response();
+    /// What a program is answered.
+    pub(crate) fn answer(error: &Error) -> Response {
+        let mut response = (error.kind().0, Json(Self::of(error))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        headers.extend(header);
+        headers.extend(Self::header(error));
         response
     }
 }

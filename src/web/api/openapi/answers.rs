@@ -98,7 +98,7 @@ fn response(problems: &[Error]) -> Response {
     let mut titles: Vec<&str> = problems.iter().map(|problem| problem.kind().2).collect();
     titles.dedup();
     let mut response = ResponseBuilder::new().description(format!("{}.", titles.join(", or: ")));
-    if let Some((name, value)) = Problem::of(&problems[0]).header() {
+    if let Some((name, value)) = Problem::header(&problems[0]) {
         let description = format!("`{}`", value.to_str().unwrap_or_default());
         let header = HeaderBuilder::new()
             .schema(Some(Object::with_type(Type::String)))
