@@ -205,7 +205,7 @@ async fn a_request_that_never_left_is_known_not_to_have() {
             "dns error: ",
         ),
     ] {
-        let outcome = create_at(&endpoint, &settings("E2QWRUHEXAMPLE", "us-east-1")).await;
+        let outcome = create_at(&endpoint, &settings()).await;
         let CreateOutcome::NotSent(error) = outcome else {
             unreachable!("{outcome:?}")
         };
@@ -229,7 +229,7 @@ async fn who_refuses_without_a_code_of_aws_says_nothing_about_the_settings() {
 #[tokio::test]
 async fn the_sdk_tries_once() {
     let server = Canned::start(vec![error(503, "ServiceUnavailable", "")]).await;
-    create_at(&server.endpoint, &settings("E2QWRUHEXAMPLE", "us-east-1")).await;
+    create_at(&server.endpoint, &settings()).await;
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -240,7 +240,7 @@ async fn a_test_creates_and_gets() {
         error(403, "AccessDenied", ""),
     ])
     .await;
-    let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
+    let settings = settings();
     let reference: CallerReference = "test-1".parse().unwrap();
     let mut reports = Vec::new();
     let report = client(&server.endpoint)

@@ -15,18 +15,23 @@ use crate::domain::{
     SettingsForm, TraceParent,
 };
 
+const DISTRIBUTION: &str = "E2QWRUHEXAMPLE";
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-fn settings(distribution: &str, region: &str) -> Settings {
+fn settings_of(distribution: &str, key: &str, region: &str) -> Settings {
     let form = SettingsForm {
         distribution_id: distribution.to_owned(),
-        access_key_id: KEY.to_owned(),
+        access_key_id: key.to_owned(),
         secret_access_key: SECRET.into(),
         region: region.to_owned(),
         aws_default: false,
     };
     Settings::parse(&form, &[]).unwrap()
+}
+
+fn settings() -> Settings {
+    settings_of(DISTRIBUTION, KEY, "us-east-1")
 }
 
 fn client(endpoint: &str) -> CloudFront {
@@ -54,12 +59,12 @@ async fn create_at(endpoint: &str, settings: &Settings) -> CreateOutcome {
 
 async fn create(reply: Reply) -> CreateOutcome {
     let server = Canned::start(vec![reply]).await;
-    create_at(&server.endpoint, &settings("E2QWRUHEXAMPLE", "us-east-1")).await
+    create_at(&server.endpoint, &settings()).await
 }
 
 async fn get(reply: Reply) -> GetOutcome {
     let server = Canned::start(vec![reply]).await;
-    let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
+    let settings = settings();
     let id: InvalidationId = "I2J0I21PCUYOIK".parse().unwrap();
     client(&server.endpoint)
         .get_invalidation(&settings, &settings.distribution_id, &id)

@@ -2,15 +2,15 @@
 
 use super::*;
 
-async fn request(distribution: &str, region: &str) -> String {
+async fn request(settings: &Settings) -> String {
     let server = Canned::start(vec![invalidation(201, "InProgress")]).await;
-    create_at(&server.endpoint, &settings(distribution, region)).await;
+    create_at(&server.endpoint, settings).await;
     server.requests().remove(0)
 }
 
 #[tokio::test]
 async fn items_go_out_as_they_are() {
-    let request = request("E2QWRUHEXAMPLE", "us-east-1").await;
+    let request = request(&settings()).await;
     assert!(
         request.starts_with("POST /2020-05-31/distribution/E2QWRUHEXAMPLE/invalidation "),
         "{request}"
@@ -31,7 +31,7 @@ async fn the_signing_region_is_cloudfronts_own() {
         ("cn-north-1", "cn-northwest-1"),
         ("eusc-de-east-1", "eusc-de-east-1"),
     ] {
-        let request = request("E2QWRUHEXAMPLE", region).await;
+        let request = request(&settings_of(DISTRIBUTION, KEY, region)).await;
         let scope = format!("/{signed_for}/cloudfront/aws4_request");
         assert!(
             request.contains(&format!("Credential={KEY}/")) && request.contains(&scope),
@@ -43,7 +43,8 @@ async fn the_signing_region_is_cloudfronts_own() {
 #[tokio::test]
 async fn a_tenant_has_its_own_calls() {
     let tenant = "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB";
-    let create = request(tenant, "us-east-1").await;
+    let settings = settings_of(tenant, KEY, "us-east-1");
+    let create = request(&settings).await;
     assert!(
         create.starts_with(&format!(
             "POST /2020-05-31/distribution-tenant/{tenant}/invalidation "
@@ -51,7 +52,6 @@ async fn a_tenant_has_its_own_calls() {
         "{create}"
     );
     let server = Canned::start(vec![invalidation(200, "Completed")]).await;
-    let settings = settings(tenant, "us-east-1");
     let id: InvalidationId = "I2J0I21PCUYOIK".parse().unwrap();
     let got = client(&server.endpoint)
         .get_invalidation(&settings, &settings.distribution_id, &id)
@@ -75,14 +75,7 @@ async fn one_client_serves_many_keys() {
     .await;
     let client = client(&server.endpoint);
     for key in [KEY, "AKIAI44QH8DHBEXAMPLE"] {
-        let form = SettingsForm {
-            distribution_id: "E2QWRUHEXAMPLE".to_owned(),
-            access_key_id: key.to_owned(),
-            secret_access_key: SECRET.into(),
-            region: "us-east-1".to_owned(),
-            aws_default: false,
-        };
-        let settings = Settings::parse(&form, &[]).unwrap();
+        let settings = settings_of(DISTRIBUTION, key, "us-east-1");
         client
             .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
             .await;
@@ -103,7 +96,7 @@ async fn the_secret_is_nowhere() {
         Reply::Close,
     ])
     .await;
-    let settings = settings("E2QWRUHEXAMPLE", "us-east-1");
+    let settings = settings();
     let client = client(&server.endpoint);
     let mut printed = format!("{client:?} {settings:?}");
     for _ in 0..2 {
@@ -130,8 +123,8 @@ async fn the_secret_is_nowhere() {
 async fn the_trace_goes_along_unsigned() {
     let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let trace = TraceParent::parse(header).unwrap();
-    for distribution in ["E2QWRUHEXAMPLE", "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB"] {
-        let settings = settings(distribution, "us-east-1");
+    for distribution in [DISTRIBUTION, "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB"] {
+        let settings = settings_of(distribution, KEY, "us-east-1");
         for (trace, times) in [(Some(&trace), 1), (None, 0)] {
             let server = Canned::start(vec![invalidation(201, "InProgress")]).await;
             let outcome = client(&server.endpoint)
