@@ -103,7 +103,8 @@ pub enum Command {
     /// Delete publishes and invalidations that ended long ago
     Prune(prune::Prune),
     /// List, create, rename and remove sites
-    Site(site::Sites),
+    #[command(subcommand)]
+    Site(site::SiteCommand),
     /// List, create, rotate and revoke key pairs of the CloudFront-compatible endpoint
     Key(key::Keys),
     /// Print a completion script for a shell

@@ -1,6 +1,6 @@
 //! `site`: the sites of an installation that serves several.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -25,15 +25,9 @@ Examples:
 Its settings are entered under Sites, or with `skycms-cdn import-skycms --site shop-de`. A running service sees each
 change at once.";
 
-#[derive(Args)]
-#[command(after_help = EXAMPLES)]
-pub struct Sites {
-    #[command(subcommand)]
-    command: SiteCommand,
-}
-
 #[derive(Subcommand)]
-enum SiteCommand {
+#[command(after_help = EXAMPLES)]
+pub enum SiteCommand {
     /// Each site, and the distribution that it publishes to
     List {
         /// Print JSON
@@ -85,23 +79,21 @@ impl From<SiteError> for CliError {
     }
 }
 
-impl Sites {
-    pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
-        let run = async |store: &Store| self.command.run(config, store).await;
-        Database::work(config, &Clock::system(), run).await
-    }
-}
-
 impl SiteCommand {
-    async fn run(self, config: &Config, store: &Store) -> Result<(), CliError> {
+    pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
         let clock = Clock::system();
+        let act = async |store: &Store| self.act(config, store, &clock).await;
+        Database::work(config, &clock, act).await
+    }
+
+    async fn act(self, config: &Config, store: &Store, clock: &Clock) -> Result<(), CliError> {
         let record = async |action, site, detail: &str| {
-            audit::write(store, &clock, action, site, detail).await
+            audit::write(store, clock, action, site, detail).await
         };
         match self {
             Self::List { json } => list(store, json).await?,
             Self::Create { name } => {
-                let new = sites::create(store, &clock, &name).await?;
+                let new = sites::create(store, clock, &name).await?;
                 record(AuditAction::CreatedSite, new.id, name.as_str()).await?;
                 let now = clock.now();
                 if let Some(token) = store.reveal_token(new.id, new.token, None, now).await? {
@@ -151,12 +143,12 @@ impl SiteCommand {
                          CloudFront has accepted stays accepted. Say --yes if that is meant"
                     )));
                 }
-                let site = sites::remove(store, &clock, &name).await?;
+                let site = sites::remove(store, clock, &name).await?;
                 record(AuditAction::RemovedSite, site, name.as_str()).await?;
                 say(format_args!(
                     "{name} is removed; its history goes in small steps."
                 ));
-                janitor::sweep(store, &clock, config.history_days).await?;
+                janitor::sweep(store, clock, config.history_days).await?;
             }
         }
         Ok(())
