@@ -1,4 +1,4 @@
-//! The command line: one file per command. Without one, the service serves.
+//! The command line: one file per command that takes arguments. Without one, the service serves.
 //!
 //! `publish` and `status` call a running service; the others work on the database themselves, as
 //! the service would.
@@ -15,7 +15,6 @@ mod prune;
 mod publish;
 mod rotate_encryption_key;
 mod service;
-mod set_up_link;
 mod site;
 mod status;
 
@@ -65,6 +64,10 @@ Example:
 
 Exit status: 0 ready, 1 not ready or not there.";
 
+const SET_UP_LINK_EXAMPLES: &str = "\
+Example:
+  skycms-cdn set-up-link     # prints https://editor.example.com/cdn/set-up?token=…";
+
 /// SkyCMS's CDN settings backend: tells Amazon CloudFront what to invalidate after a publish.
 #[derive(Parser)]
 #[command(name = "skycms-cdn", version = VERSION, after_help = EXAMPLES)]
@@ -99,7 +102,8 @@ pub enum Command {
     /// Seal every stored secret again with the first key of ENCRYPTION_KEY
     RotateEncryptionKey(rotate_encryption_key::RotateEncryptionKey),
     /// Print a link that sets a new password of `admin`, once, within an hour
-    SetUpLink(set_up_link::SetUpLink),
+    #[command(after_help = SET_UP_LINK_EXAMPLES)]
+    SetUpLink,
     /// Delete publishes and invalidations that ended long ago
     Prune(prune::Prune),
     /// List, create, rename and remove sites
@@ -192,7 +196,10 @@ impl Command {
             Self::Status(command) => command.run().await,
             Self::ImportSkycms(command) => command.run(&config?).await,
             Self::RotateEncryptionKey(command) => command.run(&config?).await,
-            Self::SetUpLink(command) => command.run(&config?).await,
+            Self::SetUpLink => {
+                output::say(app::set_up_link(&config?, &Clock::system()).await?);
+                Ok(())
+            }
             Self::Prune(command) => command.run(&config?).await,
             Self::Site(command) => command.run(&config?).await,
             Self::Key(command) => command.run(&config?).await,
