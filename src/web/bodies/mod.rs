@@ -1,0 +1,87 @@
+//! The bytes of bodies that are held in memory: of requests until they are answered, of answers until
+//! they have gone. Past a bound, of those that wait for their client one gives way (`pool`). Small ones
+//! always have room, since there are only so many connections.
+
+mod pool;
+mod received;
+mod sent;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::{Body, HttpBody as _};
+
+pub(crate) use self::pool::{NoRoom, Owner};
+use self::pool::{Pool, SMALL};
+use self::received::Received;
+use self::sent::Sent;
+
+/// What is held now. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Bodies(Arc<Mutex<Pool>>);
+
+/// What is held of one body, until this is dropped.
+pub(crate) struct Share {
+    bodies: Bodies,
+    number: u64,
+}
+
+impl Bodies {
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn share(&self, owner: Owner) -> Share {
+        let number = self.pool().begin(owner);
+        Share {
+            bodies: self.clone(),
+            number,
+        }
+    }
+
+    /// A request's body, counted as it comes unless it is small. Whoever holds the share says that
+    /// what came is still held.
+    pub(crate) fn receiving(
+        &self,
+        body: Body,
+        owner: impl FnOnce() -> Owner,
+    ) -> (Received, Option<Arc<Share>>) {
+        let share = (!is_small(&body)).then(|| Arc::new(self.share(owner())));
+        (Received::new(body, share.clone()), share)
+    }
+
+    /// An answer's body, of which each large piece counts until it has gone. Nothing is refused: what
+    /// is there is there, and the next who ask find no room.
+    pub(crate) fn sending(&self, body: Body, owner: impl FnOnce() -> Owner) -> Body {
+        if is_small(&body) {
+            return body;
+        }
+        Body::new(Sent {
+            body,
+            bodies: self.clone(),
+            owner: owner(),
+        })
+    }
+}
+
+fn is_small(body: &Body) -> bool {
+    let most = body.size_hint().upper();
+    most.is_some_and(|most| most <= SMALL as u64)
+}
+
+impl Share {
+    fn take(&self, bytes: usize) -> Result<(), NoRoom> {
+        self.bodies.pool().add(self.number, bytes)
+    }
+
+    fn stop_waiting(&self) {
+        self.bodies.pool().stop_waiting(self.number);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.bodies.pool().remove(self.number);
+    }
+}
