@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::postgres::{Postgres, Yardstick};
 use crate::request::Proof;
 use crate::sandbox::Sandbox;
-use crate::service::{HOOK_SECRET, Service, TOKEN, variables};
+use crate::service::{HOOK_SECRET, Service, variables};
 use crate::table::{self, median, verdict};
 use crate::{Failure, cpu};
 
@@ -106,7 +106,7 @@ impl Bench<'_> {
         let (mut token, mut signature, mut pgbench, mut nothing) = (None, None, None, None);
         for turn in 0..4 {
             match (turn + round) % 4 {
-                0 => token = Some(self.service(connections, Proof::Token(TOKEN.into()))?),
+                0 => token = Some(self.service(connections, Proof::Token)?),
                 1 => pgbench = Some(self.pgbench(connections)?),
                 2 => signature = Some(self.service(connections, Proof::signature(HOOK_SECRET)?)?),
                 _ => nothing = Some(self.nothing(connections)?),
@@ -123,14 +123,11 @@ impl Bench<'_> {
     }
 
     fn load(&self, address: &str, proof: Proof, connections: usize) -> Load {
+        let length = Duration::from_secs(self.options.seconds);
         Load {
-            address: address.to_owned(),
-            site: "default".into(),
             proof,
-            connections,
             threads: self.options.threads,
-            pace: None,
-            length: Duration::from_secs(self.options.seconds),
+            ..Load::new(address, connections, length)
         }
     }
 
@@ -212,8 +209,8 @@ impl Bench<'_> {
     }
 
     fn nothing(&self, connections: usize) -> Result<Figures, Failure> {
-        let proof = Proof::Token(TOKEN.into());
-        self.load(&self.nothing.address, proof, connections).run()
+        self.load(&self.nothing.address, Proof::Token, connections)
+            .run()
     }
 
     fn print(&self, title: &str, rounds: &[Vec<Point>], which: impl Fn(&Point) -> Measured) {

@@ -11,7 +11,6 @@ use crate::load::Load;
 use crate::lone::{Publisher, Waits};
 use crate::machine::Machine;
 use crate::postgres::Postgres;
-use crate::request::Proof;
 use crate::sandbox::Sandbox;
 use crate::service::{ADMIN_PASSWORD, Service, TOKEN, unhindered};
 use crate::table::{self, median, percentile, verdict};
@@ -155,15 +154,8 @@ impl<'a> Side<'a> {
     /// Publishes accepted a second over so many connections, then publishes sent a second until
     /// none waits.
     fn storm(&self, connections: usize, seconds: u64) -> Result<(f64, f64), Failure> {
-        let load = Load {
-            address: self.service.address.clone(),
-            site: "default".into(),
-            proof: Proof::Token(TOKEN.into()),
-            connections,
-            threads: 1,
-            pace: None,
-            length: Duration::from_secs(seconds),
-        };
+        let length = Duration::from_secs(seconds);
+        let load = Load::new(&self.service.address, connections, length);
         let before = self.sent()?;
         let began = Instant::now();
         let figures = load.run()?;

@@ -8,7 +8,6 @@ use crate::load::Load;
 use crate::lone::Publisher;
 use crate::machine::Machine;
 use crate::postgres::Postgres;
-use crate::request::Proof;
 use crate::sandbox::Sandbox;
 use crate::service::{Service, TOKEN, unhindered, variables};
 use crate::table::{self, median, verdict};
@@ -134,16 +133,7 @@ fn after_storm(machine: &Machine, postgres: &Postgres) -> Result<f64, Failure> {
     let sandbox = Sandbox::start(&machine.bin, 3_000, 0)?;
     let variables = variables(&postgres.url(DATABASE), &sandbox);
     let service = Service::start(&machine.bin, &variables)?;
-    let load = Load {
-        address: service.address.clone(),
-        site: "default".into(),
-        proof: Proof::Token(TOKEN.into()),
-        connections: 256,
-        threads: 1,
-        pace: None,
-        length: Duration::from_secs(5),
-    };
-    load.run()?;
+    Load::new(&service.address, 256, Duration::from_secs(5)).run()?;
     std::thread::sleep(Duration::from_secs(5));
     Ok(cpu::resident(service.pid()))
 }

@@ -17,7 +17,6 @@ use crate::load::Load;
 use crate::lone::{Publisher, Waits};
 use crate::machine::Machine;
 use crate::postgres::Postgres;
-use crate::request::Proof;
 use crate::sandbox::{DISTRIBUTION, KEY, SECRET, Sandbox};
 use crate::service::{ADMIN_PASSWORD, Service, TOKEN, variables};
 use crate::table::{self, median, verdict};
@@ -269,15 +268,7 @@ impl Neighbour {
         let publishes = "/api/sites/default/publishes";
         match how {
             Disturbance::Storm => {
-                let storm = Load {
-                    address: self.address.clone(),
-                    site: "default".into(),
-                    proof: Proof::Token(TOKEN.into()),
-                    connections: 32,
-                    threads: 1,
-                    pace: None,
-                    length: Duration::from_secs(1),
-                };
+                let storm = Load::new(&self.address, 32, Duration::from_secs(1));
                 let over = Arc::clone(&over);
                 threads.push(std::thread::spawn(move || {
                     give_way();

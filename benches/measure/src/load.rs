@@ -20,12 +20,11 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Who publishes how.
+/// How somebody publishes to site `default`.
 #[derive(Clone)]
 pub(crate) struct Load {
     /// The service's, or that of a server that does nothing.
     pub(crate) address: String,
-    pub(crate) site: String,
     pub(crate) proof: Proof,
     pub(crate) connections: usize,
     /// Threads of this client.
@@ -47,6 +46,18 @@ pub(crate) struct Figures {
 }
 
 impl Load {
+    /// With the token and on one thread, as many as are answered.
+    pub(crate) fn new(address: &str, connections: usize, length: Duration) -> Self {
+        Self {
+            address: address.to_owned(),
+            proof: Proof::Token,
+            connections,
+            threads: 1,
+            pace: None,
+            length,
+        }
+    }
+
     /// Runs it. Every answer must be 202.
     pub(crate) fn run(&self) -> Result<Figures, Failure> {
         let threads = self.threads.clamp(1, self.connections);
@@ -92,7 +103,7 @@ impl Load {
             let until = from + self.length;
             let mut clients = JoinSet::new();
             for (number, stream) in streams {
-                let requests = Requests::new(&self.site, &self.proof, number * APART);
+                let requests = Requests::new(&self.proof, number * APART);
                 let pause = self.pace.map(|pace| {
                     let apart = self.connections as f64 / pace;
                     let first = number as f64 / self.connections as f64 * apart;

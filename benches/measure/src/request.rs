@@ -7,12 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::Failure;
+use crate::service::TOKEN;
 
-/// How a publisher proves who it is.
+/// How a publisher of site `default` proves who it is.
 #[derive(Clone)]
 pub(crate) enum Proof {
     /// `Authorization: Bearer`.
-    Token(String),
+    Token,
     /// Standard Webhooks.
     Signature(Box<hmac::Key>),
 }
@@ -48,26 +49,26 @@ struct Signing {
 
 impl Requests {
     /// From publish number `first` on.
-    pub(crate) fn new(site: &str, proof: &Proof, first: usize) -> Self {
+    pub(crate) fn new(proof: &Proof, first: usize) -> Self {
         let body = format!(r#"{{"paths":["/section-00/page-{NUMBER}"]}}"#);
         let timestamp = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs())
             .to_string();
         let proves = match proof {
-            Proof::Token(token) => format!("authorization: Bearer {token}\r\n"),
+            Proof::Token => format!("authorization: Bearer {TOKEN}\r\n"),
             Proof::Signature(_) => format!(
                 "webhook-id: msg_{NUMBER}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: v1,{NO_SIGNATURE}\r\n"
             ),
         };
         let head = format!(
-            "POST /api/sites/{site}/publishes HTTP/1.1\r\nhost: cdn.example.com\r\nuser-agent: SkyCMS\r\n\
+            "POST /api/sites/default/publishes HTTP/1.1\r\nhost: cdn.example.com\r\nuser-agent: SkyCMS\r\n\
              content-type: application/json\r\n{proves}content-length: {}\r\n\r\n",
             body.len()
         );
         let behind = |text: &str| head.find(text).map(|at| at + text.len());
         let signing = match proof {
-            Proof::Token(_) => None,
+            Proof::Token => None,
             Proof::Signature(key) => Some(Signing {
                 key: key.clone(),
                 timestamp,

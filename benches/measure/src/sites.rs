@@ -8,9 +8,8 @@ use crate::load::Load;
 use crate::lone::{Publisher, Waits};
 use crate::machine::Machine;
 use crate::postgres::Postgres;
-use crate::request::Proof;
 use crate::sandbox::{SECRET, Sandbox};
-use crate::service::{Service, TOKEN, variables};
+use crate::service::{Service, variables};
 use crate::table::{self, median, verdict};
 
 /// How much longer a lone publish may take.
@@ -87,14 +86,10 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
         for _ in 0..options.rounds {
             calm(&postgres, DATABASE)?;
             let alone = publisher.lone(&sandbox, options.publishes, APART)?;
+            let length = APART * u32::try_from(options.publishes)? * 5 / 4;
             let storm = Load {
-                address: service.address.clone(),
-                site: "default".into(),
-                proof: Proof::Token(TOKEN.into()),
-                connections: 32,
-                threads: 1,
                 pace,
-                length: APART * u32::try_from(options.publishes)? * 5 / 4,
+                ..Load::new(&service.address, 32, length)
             };
             let storm = std::thread::spawn(move || storm.run());
             std::thread::sleep(Duration::from_secs(1));
