@@ -172,8 +172,8 @@ impl<'a> Side<'a> {
 
     /// Paths that CloudFront has accepted; each publish of a storm has one of its own.
     fn sent(&self) -> Result<f64, Failure> {
-        let counters = self.sandbox.admin("GET", "ledger?limit=0", "")?;
-        Ok(counters["counters"]["billed_paths"].as_f64().unwrap_or(0.0))
+        let counters = self.sandbox.counters()?;
+        Ok(counters["billed_paths"].as_f64().unwrap_or(0.0))
     }
 }
 

@@ -170,8 +170,8 @@ fn watch(
 ) -> Result<Taken, Failure> {
     let postmaster = postgres.pid()?;
     let polls = || -> Result<f64, Failure> {
-        let told = sandbox.admin("GET", "ledger?limit=0", "")?;
-        let outcomes = &told["counters"]["outcomes"]["GetInvalidation"];
+        let counters = sandbox.counters()?;
+        let outcomes = &counters["outcomes"]["GetInvalidation"];
         let outcomes = outcomes.as_object().into_iter().flatten();
         Ok(outcomes.filter_map(|(_, calls)| calls.as_f64()).sum())
     };

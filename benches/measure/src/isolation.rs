@@ -210,14 +210,8 @@ impl Neighbour {
         database: &str,
         sandbox: &Sandbox,
     ) -> Result<(), Failure> {
-        sandbox.admin("PUT", &format!("distributions/{QUIETS_DISTRIBUTION}"), "{}")?;
-        let key = json!({
-            "secret_access_key": SECRET,
-            "policy": { "Version": "2012-10-17", "Statement": [{
-                "Effect": "Allow", "Action": "cloudfront:*", "Resource": "arn:aws:cloudfront::*:distribution/*",
-            }] },
-        });
-        sandbox.admin("PUT", &format!("keys/{QUIETS_KEY}"), &key.to_string())?;
+        sandbox.add_distribution(QUIETS_DISTRIBUTION)?;
+        sandbox.add_key(QUIETS_KEY)?;
         self.post("/sites", &format!("name={QUIET}"))?;
         let path = format!("/sites/{QUIET}/settings/cdn");
         self.post(

@@ -57,7 +57,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
         std::thread::sleep(length);
         Ok(first)
     })?;
-    let billed = sandbox.admin("GET", "ledger?limit=0", "")?["counters"]["billed_paths"].clone();
+    let billed = sandbox.counters()?["billed_paths"].clone();
 
     println!(
         "{} publishes of {} paths each, taken in {:.1} s, wait for an access key that is switched off. {:.1} s after it \
@@ -180,8 +180,7 @@ fn fill(service: &Service, options: &Options) -> Result<Duration, Failure> {
 fn first_accepted(sandbox: &Sandbox) -> Result<Duration, Failure> {
     let began = Instant::now();
     while began.elapsed() < TIMEOUT {
-        let counters = &sandbox.admin("GET", "ledger?limit=0", "")?["counters"];
-        if counters["billed_paths"].as_u64() > Some(0) {
+        if sandbox.counters()?["billed_paths"].as_u64() > Some(0) {
             return Ok(began.elapsed());
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::http::Connection;
@@ -63,6 +63,32 @@ impl Sandbox {
             return Err(format!("{method} {path}: {}", answer.text()).into());
         }
         Ok(serde_json::from_str(&answer.text()).unwrap_or_default())
+    }
+
+    /// Adds a distribution, as it is by default.
+    pub(crate) fn add_distribution(&self, id: &str) -> Result<(), Failure> {
+        self.admin("PUT", &format!("distributions/{id}"), "{}")?;
+        Ok(())
+    }
+
+    /// Adds a key that may invalidate every distribution. Its secret is that of the first.
+    pub(crate) fn add_key(&self, id: &str) -> Result<(), Failure> {
+        let key = json!({
+            "secret_access_key": SECRET,
+            "policy": { "Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow",
+                "Action": "cloudfront:*",
+                "Resource": "arn:aws:cloudfront::*:distribution/*",
+            }] },
+        });
+        self.admin("PUT", &format!("keys/{id}"), &key.to_string())?;
+        Ok(())
+    }
+
+    /// What all calls came to since it started.
+    pub(crate) fn counters(&self) -> Result<Value, Failure> {
+        let told = self.admin("GET", "ledger?limit=0", "")?;
+        Ok(told["counters"].clone())
     }
 
     /// Back to how it started.

@@ -179,18 +179,9 @@ fn add_sites(
         "SELECT distribution_id FROM cdn_settings WHERE slot = 'active'",
     )?;
     for distribution in distributions.lines() {
-        sandbox.admin("PUT", &format!("distributions/{distribution}"), "{}")?;
+        sandbox.add_distribution(distribution)?;
     }
-    let key = serde_json::json!({
-        "secret_access_key": SECRET,
-        "policy": { "Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow",
-            "Action": "cloudfront:*",
-            "Resource": "arn:aws:cloudfront::*:distribution/*",
-        }] },
-    });
-    sandbox.admin("PUT", &format!("keys/{OTHER_KEY}"), &key.to_string())?;
-    Ok(())
+    sandbox.add_key(OTHER_KEY)
 }
 
 /// Forgets what is left of the storm before.
