@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::Failure;
+use crate::beside::{self, Compared};
 use crate::http::Connection;
-use crate::lone::{Publisher, Waits};
+use crate::lone::Publisher;
 use crate::postgres::Postgres;
 use crate::sandbox::Sandbox;
 use crate::service::{ADMIN_PASSWORD, Service};
-use crate::table::{self, median, verdict};
+use crate::table::{self, median};
 
 /// How much longer a lone publish may take.
 const GOAL: f64 = 1.25;
@@ -118,8 +119,7 @@ impl<'a> Hanging<'a> {
         (rounds, publishes): (usize, usize),
         apart: Duration,
     ) -> Result<(), Failure> {
-        let (mut alone, mut beside) = (Waits::default(), Waits::default());
-        let (mut ratios, mut hung) = (Vec::new(), Vec::new());
+        let (mut compared, mut hung) = (Compared::default(), Vec::new());
         for _ in 0..rounds {
             self.calm()?;
             let quiet = publisher.lone(sandbox, publishes, apart)?;
@@ -132,21 +132,8 @@ impl<'a> Hanging<'a> {
             }
             #[allow(clippy::cast_precision_loss)]
             hung.push(came as f64);
-            ratios.push(hanging.heard_ms(50.0) / quiet.heard_ms(50.0));
-            alone.add(quiet);
-            beside.add(hanging);
+            compared.add(quiet, hanging);
         }
-        let row = |what: &str, of: &dyn Fn(&Waits, f64) -> f64| {
-            let figures = [
-                of(&alone, 50.0),
-                of(&alone, 95.0),
-                of(&beside, 50.0),
-                of(&beside, 95.0),
-            ];
-            let mut row = vec![what.to_owned()];
-            row.extend(figures.map(|ms| format!("{ms:.2}")));
-            row
-        };
         println!(
             "Lone publishes, alone and beside {} other sites whose edge and endpoints hang, by turns; {publishes} each, \
              {rounds} rounds. Some {:.0} connections that nobody answers in a round.",
@@ -160,18 +147,12 @@ impl<'a> Hanging<'a> {
             "beside p50 ms",
             "p95",
         ];
-        let rows = [
-            row("202", &Waits::answered_ms),
-            row("CreateInvalidation", &Waits::heard_ms),
-        ];
+        let both = compared.both();
+        let figure = "lone publish → CreateInvalidation, beside sites that hang".to_owned();
+        let goal = beside::goal(figure, GOAL, both[1].2);
+        let rows =
+            both.map(|(what, figures, _)| [vec![what.to_owned()], figures.to_vec()].concat());
         table::print("Hanging", &heads, &rows);
-        let ratio = median(ratios);
-        let goal = vec![
-            "lone publish → CreateInvalidation, beside sites that hang".to_owned(),
-            format!("≤ {GOAL} × alone"),
-            format!("{ratio:.2}"),
-            verdict(ratio <= GOAL).into(),
-        ];
         table::print("Goal", &["figure", "goal", "is", ""], &[goal]);
         Ok(())
     }

@@ -12,14 +12,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::Failure;
+use crate::beside::{self, Compared};
 use crate::http::Connection;
 use crate::load::Load;
-use crate::lone::{Publisher, Waits};
+use crate::lone::Publisher;
 use crate::machine::Machine;
 use crate::postgres::Postgres;
 use crate::sandbox::{DISTRIBUTION, KEY, SECRET, Sandbox};
 use crate::service::{ADMIN_PASSWORD, Service, TOKEN, variables};
-use crate::table::{self, median, verdict};
+use crate::table;
 
 /// How much longer what the other site asks for may take.
 const GOAL: f64 = 2.0;
@@ -100,8 +101,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     let (mut rows, mut goals) = (Vec::new(), Vec::new());
     let chosen = ALL.iter().filter(|(name, _)| name.contains(&options.only));
     for &(name, disturbance) in chosen {
-        let (mut quiet, mut beside) = (Waits::default(), Waits::default());
-        let mut ratios = (Vec::new(), Vec::new());
+        let mut compared = Compared::default();
         for _ in 0..options.rounds {
             neighbour.settle(&postgres, DATABASE)?;
             let alone = publisher.lone(&sandbox, options.publishes, apart)?;
@@ -109,36 +109,14 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
             std::thread::sleep(Duration::from_secs(1));
             let disturbed = publisher.lone(&sandbox, options.publishes, apart)?;
             underway.end();
-            let ratio = |of: &dyn Fn(&Waits) -> f64| of(&disturbed) / of(&alone);
-            ratios.0.push(ratio(&|waits| waits.answered_ms(50.0)));
-            ratios.1.push(ratio(&|waits| waits.heard_ms(50.0)));
-            quiet.add(alone);
-            beside.add(disturbed);
+            compared.add(alone, disturbed);
         }
-        for (what, of, ratios) in [
-            (
-                "202",
-                Waits::answered_ms as fn(&Waits, f64) -> f64,
-                ratios.0,
-            ),
-            ("CreateInvalidation", Waits::heard_ms, ratios.1),
-        ] {
-            let ratio = median(ratios.iter().copied());
-            rows.push(vec![
-                name.to_owned(),
-                what.to_owned(),
-                format!("{:.2}", of(&quiet, 50.0)),
-                format!("{:.2}", of(&quiet, 95.0)),
-                format!("{:.2}", of(&beside, 50.0)),
-                format!("{:.2}", of(&beside, 95.0)),
-                format!("{ratio:.2}"),
-            ]);
-            goals.push(vec![
-                format!("{what}, beside {name}"),
-                format!("≤ {GOAL} × alone"),
-                format!("{ratio:.2}"),
-                verdict(ratio <= GOAL).into(),
-            ]);
+        for (what, figures, ratio) in compared.both() {
+            goals.push(beside::goal(format!("{what}, beside {name}"), GOAL, ratio));
+            let mut row = vec![name.to_owned(), what.to_owned()];
+            row.extend(figures);
+            row.push(format!("{ratio:.2}"));
+            rows.push(row);
         }
     }
     println!(

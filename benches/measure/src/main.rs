@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod accept;
+mod beside;
 mod cpu;
 mod hanging;
 mod history;

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::Failure;
+use crate::beside::{self, Compared};
 use crate::hanging::Hanging;
 use crate::load::Load;
-use crate::lone::{Publisher, Waits};
+use crate::lone::Publisher;
 use crate::machine::Machine;
 use crate::postgres::Postgres;
 use crate::sandbox::{SECRET, Sandbox};
 use crate::service::{Service, variables};
-use crate::table::{self, median, verdict};
+use crate::table::{self, median};
 
 /// How much longer a lone publish may take.
 const GOAL: f64 = 2.0;
@@ -80,9 +81,7 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     let mut rows = Vec::new();
     let mut goals = Vec::new();
     for (name, pace) in storms {
-        let (mut quiet, mut stormy) = (Waits::default(), Waits::default());
-        let mut ratios = (Vec::new(), Vec::new());
-        let mut stormed = Vec::new();
+        let (mut compared, mut stormed) = (Compared::default(), Vec::new());
         for _ in 0..options.rounds {
             calm(&postgres, DATABASE)?;
             let alone = publisher.lone(&sandbox, options.publishes, APART)?;
@@ -95,34 +94,18 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
             std::thread::sleep(Duration::from_secs(1));
             let beside = publisher.lone(&sandbox, options.publishes, APART)?;
             stormed.push(storm.join().map_err(|_| "the storm panicked")??.per_second);
-            ratios
-                .0
-                .push(beside.answered_ms(50.0) / alone.answered_ms(50.0));
-            ratios.1.push(beside.heard_ms(50.0) / alone.heard_ms(50.0));
-            quiet.add(alone);
-            stormy.add(beside);
+            compared.add(alone, beside);
         }
-        let row = |what: &str, of: &dyn Fn(&Waits, f64) -> f64, ratios: &[f64]| {
-            vec![
-                name.to_owned(),
-                format!("{:.0}", median(stormed.iter().copied())),
-                what.to_owned(),
-                format!("{:.2}", of(&quiet, 50.0)),
-                format!("{:.2}", of(&quiet, 95.0)),
-                format!("{:.2}", of(&stormy, 50.0)),
-                format!("{:.2}", of(&stormy, 95.0)),
-                format!("{:.2}", median(ratios.iter().copied())),
-            ]
-        };
-        rows.push(row("202", &Waits::answered_ms, &ratios.0));
-        rows.push(row("CreateInvalidation", &Waits::heard_ms, &ratios.1));
-        let ratio = median(ratios.1);
-        goals.push(vec![
-            format!("lone publish → CreateInvalidation, beside {name}"),
-            format!("≤ {GOAL} × alone"),
-            format!("{ratio:.2}"),
-            verdict(ratio <= GOAL).into(),
-        ]);
+        let both = compared.both();
+        let figure = format!("lone publish → CreateInvalidation, beside {name}");
+        goals.push(beside::goal(figure, GOAL, both[1].2));
+        let stormed = format!("{:.0}", median(stormed));
+        for (what, figures, ratio) in both {
+            let mut row = vec![name.to_owned(), stormed.clone(), what.to_owned()];
+            row.extend(figures);
+            row.push(format!("{ratio:.2}"));
+            rows.push(row);
+        }
     }
     println!(
         "Lone publishes of one of {} sites, alone and while another site is in a storm, by turns; {} each, medians of \
