@@ -10,6 +10,7 @@ use crate::Failure;
 use crate::beside::{self, Compared};
 use crate::http::Connection;
 use crate::lone::Publisher;
+use crate::pages;
 use crate::postgres::Postgres;
 use crate::sandbox::Sandbox;
 use crate::service::{ADMIN_PASSWORD, Service};
@@ -87,26 +88,14 @@ impl<'a> Hanging<'a> {
     /// An endpoint for each, as an administrator adds one: its address is stored encrypted.
     pub(crate) fn add_endpoints(&self, service: &Service) -> Result<(), Failure> {
         let mut connection = Connection::to(&service.address)?;
-        let headers =
-            "content-type: application/x-www-form-urlencoded\r\nsec-fetch-site: same-origin\r\n";
-        let form = format!("username=admin&password={ADMIN_PASSWORD}");
-        let answer = connection.call("POST", "/sign-in", headers, &form)?;
-        let cookies: Vec<&str> = answer
-            .head
-            .lines()
-            .filter_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next())
-            .collect();
-        let headers = format!("{headers}cookie: {}\r\n", cookies.join("; "));
+        let cookie = pages::sign_in(&mut connection)?;
         let form = format!(
             "kind=slack&publish.failed=on&url=http%3A%2F%2F{}%2Fhook",
             self.address.replace(':', "%3A")
         );
         for site in 1..=self.sites {
             let path = format!("/sites/hanging-{site}/settings/cdn/notifications");
-            let answer = connection.call("POST", &path, &headers, &form)?;
-            if answer.status != 303 {
-                return Err(format!("POST {path} was answered {}", answer.status).into());
-            }
+            pages::submit(&mut connection, &cookie, &path, &form)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::http::Connection;
 use crate::load::Load;
 use crate::lone::{Publisher, Waits};
 use crate::machine::Machine;
+use crate::pages::sign_in;
 use crate::postgres::Postgres;
 use crate::sandbox::Sandbox;
 use crate::service::{ADMIN_PASSWORD, Service, TOKEN, unhindered};
@@ -175,23 +176,6 @@ impl<'a> Side<'a> {
         let counters = self.sandbox.counters()?;
         Ok(counters["billed_paths"].as_f64().unwrap_or(0.0))
     }
-}
-
-/// Signs in as administrator, and gives the cookie.
-fn sign_in(pages: &mut Connection) -> Result<String, Failure> {
-    let form = format!("username=admin&password={ADMIN_PASSWORD}");
-    let headers = "content-type: application/x-www-form-urlencoded\r\n";
-    let answer = pages.call("POST", "/sign-in", headers, &form)?;
-    let cookies = answer
-        .head
-        .lines()
-        .filter_map(|line| line.strip_prefix("set-cookie: "))
-        .filter_map(|cookie| cookie.split(';').next());
-    let cookies: Vec<&str> = cookies.collect();
-    if answer.status != 303 || cookies.is_empty() {
-        return Err(format!("signing in was answered {}", answer.status).into());
-    }
-    Ok(cookies.join("; "))
 }
 
 fn pages(empty: &mut Side, full: &mut Side, options: &Options) -> Result<Vec<Figure>, Failure> {

@@ -17,6 +17,7 @@ use crate::http::Connection;
 use crate::load::Load;
 use crate::lone::Publisher;
 use crate::machine::Machine;
+use crate::pages::{self, form_headers};
 use crate::postgres::Postgres;
 use crate::sandbox::{DISTRIBUTION, KEY, SECRET, Sandbox};
 use crate::service::{ADMIN_PASSWORD, Service, TOKEN, variables};
@@ -164,20 +165,9 @@ impl Underway {
 
 impl Neighbour {
     fn sign_in(service: &Service, options: &Options) -> Result<Self, Failure> {
-        let form = format!("username=admin&password={ADMIN_PASSWORD}");
-        let headers = form_headers("");
-        let answer = Connection::to(&service.address)?.call("POST", "/sign-in", &headers, &form)?;
-        let cookies: Vec<&str> = answer
-            .head
-            .lines()
-            .filter_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next())
-            .collect();
-        if answer.status != 303 {
-            return Err(format!("signing in was answered {}", answer.status).into());
-        }
         Ok(Self {
             address: service.address.clone(),
-            cookie: cookies.join("; "),
+            cookie: pages::sign_in(&mut Connection::to(&service.address)?)?,
             connections: options.connections,
         })
     }
@@ -225,12 +215,8 @@ impl Neighbour {
     }
 
     fn post(&self, path: &str, form: &str) -> Result<(), Failure> {
-        let answer =
-            Connection::to(&self.address)?.call("POST", path, &form_headers(&self.cookie), form)?;
-        if answer.status != 303 {
-            return Err(format!("POST {path} was answered {}", answer.status).into());
-        }
-        Ok(())
+        let mut connection = Connection::to(&self.address)?;
+        pages::submit(&mut connection, &self.cookie, path, form)
     }
 
     fn disturb(&self, how: Disturbance) -> Result<Underway, Failure> {
@@ -359,12 +345,6 @@ fn give_way() {
     if !given.is_ok_and(|status| status.success()) {
         eprintln!("renice failed: what disturbs takes a part of the cores itself");
     }
-}
-
-fn form_headers(cookie: &str) -> String {
-    format!(
-        "content-type: application/x-www-form-urlencoded\r\nsec-fetch-site: same-origin\r\ncookie: {cookie}\r\n"
-    )
 }
 
 fn wrong() -> String {

@@ -18,6 +18,7 @@ mod load;
 mod lone;
 mod machine;
 mod nothing;
+mod pages;
 mod postgres;
 mod queue;
 mod request;
