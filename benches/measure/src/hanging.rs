@@ -35,17 +35,20 @@ pub(crate) struct Hanging<'a> {
 }
 
 impl<'a> Hanging<'a> {
-    /// An address where nobody answers.
-    pub(crate) fn listen(
+    /// Adds them, at an address where nobody answers, before the service starts that is measured.
+    pub(crate) fn add_sites(
         postgres: &'a Postgres,
         database: &'a str,
         sites: usize,
     ) -> Result<Self, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let (address, came) = (
-            listener.local_addr()?.to_string(),
-            Arc::<AtomicUsize>::default(),
+        let address = listener.local_addr()?.to_string();
+        let add = format!(
+            "INSERT INTO site (name, created_at, public_address)
+             SELECT 'hanging-' || n, now(), 'http://{address}' FROM generate_series(1, {sites}) n"
         );
+        postgres.query(database, &add)?;
+        let came = Arc::<AtomicUsize>::default();
         let counter = Arc::clone(&came);
         std::thread::spawn(move || {
             let mut open = VecDeque::new();
@@ -72,17 +75,6 @@ impl<'a> Hanging<'a> {
             ("ALLOW_PRIVATE_TARGETS", "true".to_owned()),
             ("ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
         ]
-    }
-
-    /// Before the service starts that is measured.
-    pub(crate) fn add_sites(&self) -> Result<(), Failure> {
-        let add = format!(
-            "INSERT INTO site (name, created_at, public_address)
-             SELECT 'hanging-' || n, now(), 'http://{}' FROM generate_series(1, {}) n",
-            self.address, self.sites
-        );
-        self.postgres.query(self.database, &add)?;
-        Ok(())
     }
 
     /// An endpoint for each, as an administrator adds one: its address is stored encrypted.

@@ -36,10 +36,9 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     let apart = Duration::from_millis(100);
     if let Some(sites) = options.hanging {
         variables.extend(Hanging::variables());
-        let hanging = Hanging::listen(&postgres, DATABASE, sites)?;
         // The first start brings the schema.
         drop(Service::start(&machine.bin, &variables)?);
-        hanging.add_sites()?;
+        let hanging = Hanging::add_sites(&postgres, DATABASE, sites)?;
         let service = Service::start(&machine.bin, &variables)?;
         hanging.add_endpoints(&service)?;
         let mut publisher = Publisher::new(&service, "default", TOKEN)?;

@@ -59,12 +59,9 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     drop(Service::start(&machine.bin, &variables)?);
     add_sites(&postgres, DATABASE, &sandbox, options.sites)?;
     let hanging = match options.hanging {
-        Some(sites) => Some(Hanging::listen(&postgres, DATABASE, sites)?),
+        Some(sites) => Some(Hanging::add_sites(&postgres, DATABASE, sites)?),
         None => None,
     };
-    if let Some(hanging) = &hanging {
-        hanging.add_sites()?;
-    }
     let service = Service::start(&machine.bin, &variables)?;
     let mut publisher = Publisher::new(&service, OTHER_SITE, &token_of(OTHER_SITE))?;
     publisher.lone(&sandbox, 10, APART)?; // connections are made, statements prepared
