@@ -58,11 +58,12 @@ struct Measured {
 }
 
 pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
+    let postgres = machine.postgres()?;
     let bench = Bench {
         machine,
         options,
-        postgres: machine.postgres()?,
-        postmaster: machine.postgres()?.pid()?,
+        postmaster: postgres.pid()?,
+        postgres,
         sandbox: Sandbox::start(&machine.bin, IN_PROGRESS_MS, LATENCY_MS)?,
         nothing: Nothing::start()?,
     };
@@ -205,7 +206,7 @@ impl Bench<'_> {
     fn pgbench(&self, connections: usize) -> Result<Yardstick, Failure> {
         let length = Duration::from_secs(self.options.seconds);
         self.postgres
-            .yardstick(connections, self.options.threads, length)
+            .yardstick(connections, self.options.threads, length, None)
     }
 
     fn nothing(&self, connections: usize) -> Result<Figures, Failure> {

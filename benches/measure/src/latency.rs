@@ -54,8 +54,8 @@ pub(crate) fn run(machine: &Machine, options: &Options) -> Result<(), Failure> {
     let (mut parts, mut lone_parts) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         let length = Duration::from_secs(options.seconds);
-        let commit = postgres.yardstick(1, 1, length)?.mean_ms;
-        let lone_commit = postgres.lone_yardstick(length, a_second)?.mean_ms;
+        let commit = postgres.yardstick(1, 1, length, None)?.mean_ms;
+        let lone_commit = postgres.yardstick(1, 1, length, Some(a_second))?.mean_ms;
         let waits = publisher.lone(&sandbox, options.publishes, apart)?;
         parts.push(waits.heard_ms(50.0) / goal(commit));
         lone_parts.push(waits.heard_ms(50.0) / goal(lone_commit));

@@ -146,26 +146,9 @@ impl Postgres {
         Ok(())
     }
 
-    /// Single-row INSERTs, prepared, each its own commit, one after the other.
+    /// Single-row INSERTs, prepared, each its own commit: one after the other, or so many a second,
+    /// each of which finds the machine at rest.
     pub(crate) fn yardstick(
-        &self,
-        connections: usize,
-        threads: usize,
-        length: Duration,
-    ) -> Result<Yardstick, Failure> {
-        self.pgbench(connections, threads, length, None)
-    }
-
-    /// The same on one connection, so many a second: each finds the machine at rest.
-    pub(crate) fn lone_yardstick(
-        &self,
-        length: Duration,
-        a_second: f64,
-    ) -> Result<Yardstick, Failure> {
-        self.pgbench(1, 1, length, Some(a_second))
-    }
-
-    fn pgbench(
         &self,
         connections: usize,
         threads: usize,
