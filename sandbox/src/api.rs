@@ -19,7 +19,7 @@ use crate::server::Connection;
 use crate::settings::Kind;
 use crate::sigv4;
 use crate::state::{Answer, Call, Reply, Resource};
-use crate::xml::{self, InvalidationBatch};
+use crate::xml;
 
 /// More than 3,000 paths of 4,000 characters.
 const MAX_BODY: usize = 16 << 20;
@@ -187,13 +187,7 @@ async fn deliver(call: &Call, reply: Reply, connection: &Connection) -> Response
 
 fn success_response(call: &Call, answer: &Answer, request_id: &str) -> Response {
     let invalidation = &answer.invalidation;
-    let batch = InvalidationBatch::new(&invalidation.caller_reference, &invalidation.paths);
-    let document = xml::invalidation(
-        &invalidation.id,
-        answer.status,
-        invalidation.created_at,
-        batch,
-    );
+    let document = xml::invalidation(invalidation, answer.status);
     let mut response = with_body(call, request_id, Body::from(document));
     if matches!(call.operation, Operation::Create) {
         let host =

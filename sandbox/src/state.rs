@@ -15,7 +15,7 @@ use crate::invalidations::{Invalidation, Invalidations, Load};
 use crate::ledger::{Entry, Ledger};
 use crate::quota::TokenBucket;
 use crate::settings::{Account, AlreadyUsed, Config, Distribution, Key, Kind, Partition};
-use crate::sigv4::Authorization;
+use crate::sigv4::{Authorization, header};
 use crate::xml::InvalidationBatch;
 
 /// What a call is about.
@@ -329,12 +329,7 @@ impl State {
                 Operation::Create => accepted.map(|answer| answer.invalidation.id.clone()),
                 Operation::Get => Some(call.invalidation_id.clone()),
             },
-            traceparent: call
-                .request
-                .headers()
-                .get("traceparent")
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned),
+            traceparent: header(call.request.headers(), "traceparent").map(str::to_owned),
             in_progress_files: load.files,
             in_progress_wildcards: load.wildcards,
         });

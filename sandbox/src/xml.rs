@@ -1,9 +1,10 @@
 //! The request and answer bodies of API version 2020-05-31.
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::format_description::well_known::Rfc3339;
 
 use crate::error::ApiError;
+use crate::invalidations::Invalidation;
 
 const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
 const DECLARATION: &str = "<?xml version=\"1.0\"?>\n";
@@ -119,18 +120,20 @@ struct ErrorElement<'a> {
 }
 
 /// The answer to both calls.
-pub(crate) fn invalidation(
-    id: &str,
-    status: &str,
-    created_at: OffsetDateTime,
-    batch: InvalidationBatch,
-) -> String {
+pub(crate) fn invalidation(invalidation: &Invalidation, status: &str) -> String {
+    let Invalidation {
+        id,
+        caller_reference,
+        paths,
+        created_at,
+        ..
+    } = invalidation;
     document(&InvalidationDocument {
         xmlns: NAMESPACE,
         id,
         status,
         create_time: created_at.format(&Rfc3339).unwrap_or_default(),
-        invalidation_batch: batch,
+        invalidation_batch: InvalidationBatch::new(caller_reference, paths),
     })
 }
 
