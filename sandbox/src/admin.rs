@@ -276,11 +276,10 @@ async fn delete_key(State(app): State<App>, Path(id): Path<String>) -> Result<St
     }
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewFaults {
     rules: Vec<Rule>,
-    #[serde(default)]
     seed: Option<u64>,
 }
 
@@ -292,7 +291,8 @@ async fn add_faults(State(app): State<App>, body: Bytes) -> Result<Json<Value>, 
     const FIX: &str = "send {\"rules\": [{\"operation\": \"create\", \"times\": 1, \"fault\": {\"kind\": \"reset\"}}]}; \
                        kinds are error (code, status, message), status (status), hang (ms), reset, drop_answer, \
                        garbage, empty, slow (ms), truncated";
-    let faults: NewFaults = parsed(object(&body, FIX)?, FIX)?;
+    let faults: NewFaults = serde_json::from_value(Value::Object(object(&body, FIX)?))
+        .map_err(|error| Refusal::bad(&error, FIX))?;
     let rules = faults
         .rules
         .into_iter()
@@ -335,11 +335,4 @@ fn object(body: &[u8], fix: &'static str) -> Result<Map<String, Value>, Refusal>
         return Ok(Map::new());
     }
     serde_json::from_slice(body).map_err(|error| Refusal::bad(&error, fix))
-}
-
-fn parsed<T: DeserializeOwned>(
-    fields: Map<String, Value>,
-    fix: &'static str,
-) -> Result<T, Refusal> {
-    serde_json::from_value(Value::Object(fields)).map_err(|error| Refusal::bad(&error, fix))
 }

@@ -89,19 +89,14 @@ impl fmt::Display for Fault {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
     /// Only these calls; every call when absent.
-    #[serde(default)]
     operation: Option<Operation>,
     /// Only calls for this distribution or tenant.
-    #[serde(default)]
     distribution: Option<String>,
     /// Only calls about a batch that has this item.
-    #[serde(default)]
     path: Option<String>,
     /// Only calls about a batch of at least so many items.
-    #[serde(default)]
     at_least: Option<usize>,
     /// How many calls; all when absent.
-    #[serde(default)]
     times: Option<u64>,
     /// The share of the matching calls, from 0 to 1.
     #[serde(default = "always")]
@@ -110,7 +105,6 @@ pub(crate) struct Rule {
     #[serde(deserialize_with = "one_or_many")]
     fault: Vec<Fault>,
     /// Whether the call takes effect all the same. Absent: as is usual for the fault.
-    #[serde(default)]
     handled: Option<bool>,
 }
 

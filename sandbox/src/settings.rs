@@ -216,7 +216,7 @@ pub(crate) struct Key {
     #[serde(skip_serializing)]
     pub(crate) secret_access_key: String,
     /// Set for temporary credentials: calls must carry it.
-    #[serde(default, skip_serializing)]
+    #[serde(skip_serializing)]
     pub(crate) session_token: Option<String>,
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub(crate) expires_at: Option<OffsetDateTime>,
@@ -227,7 +227,6 @@ pub(crate) struct Key {
     #[serde(default)]
     pub(crate) account: Account,
     /// `null` is a user without any policy.
-    #[serde(default)]
     pub(crate) policy: Option<Policy>,
 }
 

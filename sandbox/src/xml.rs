@@ -13,7 +13,7 @@ const DECLARATION: &str = "<?xml version=\"1.0\"?>\n";
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct InvalidationBatch {
-    #[serde(rename = "@xmlns", default, skip_serializing)]
+    #[serde(rename = "@xmlns", skip_serializing)]
     xmlns: Option<String>,
     pub(crate) paths: Paths,
     pub(crate) caller_reference: String,
