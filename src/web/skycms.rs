@@ -118,7 +118,23 @@ impl SkyCms {
 
     /// What SkyCMS says of whoever sent these headers.
     pub(crate) async fn word(&self, headers: &HeaderMap) -> Word {
-        self.word_about(&self.cookies(headers)).await
+        let cookies = self.cookies(headers);
+        let known = self.known(hash(&cookies));
+        let mut known = known.lock().await;
+        let now = self.clock.now();
+        if let Some((until, word)) = &*known
+            && now < *until
+        {
+            return word.clone();
+        }
+        let word = tokio::time::timeout(TIMEOUT, self.ask(&cookies))
+            .await
+            .unwrap_or_else(|_| {
+                tracing::warn!(skycms = %self.config.url, "SkyCMS did not answer in time, {SO}");
+                Word::IsSilent
+            });
+        *known = Some((now + word.good_for(), word.clone()));
+        word
     }
 
     /// SkyCMS's session among the cookies; empty: there is none. ASP.NET cuts a long one into
@@ -144,25 +160,6 @@ impl SkyCms {
             cookies.clear();
         }
         cookies
-    }
-
-    async fn word_about(&self, cookies: &str) -> Word {
-        let known = self.known(hash(cookies));
-        let mut known = known.lock().await;
-        let now = self.clock.now();
-        if let Some((until, word)) = &*known
-            && now < *until
-        {
-            return word.clone();
-        }
-        let word = tokio::time::timeout(TIMEOUT, self.ask(cookies))
-            .await
-            .unwrap_or_else(|_| {
-                tracing::warn!(skycms = %self.config.url, "SkyCMS did not answer in time, {SO}");
-                Word::IsSilent
-            });
-        *known = Some((now + word.good_for(), word.clone()));
-        word
     }
 
     fn known(&self, session: TokenHash) -> Known {
