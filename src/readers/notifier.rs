@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap};
 
-use super::outside::{Answer, Bounds, Outside};
+use super::outside::{Bounds, Outside};
 use super::rounds::Worker;
 use crate::clock::Clock;
 use crate::domain::NoAnswer;
@@ -107,17 +107,12 @@ impl Notifier {
         }
         let request = request.body(claim.body.clone());
         let answer = self.outside.call(request, BOUNDS).await?;
-        Ok(reply(&answer))
-    }
-}
-
-fn reply(answer: &Answer) -> Reply {
-    // PostgreSQL stores no NUL.
-    let body = String::from_utf8_lossy(&answer.body).replace('\0', "\u{fffd}");
-    Reply {
-        status: answer.status,
-        retry_after: retry_after(&answer.headers),
-        body,
+        Ok(Reply {
+            status: answer.status,
+            retry_after: retry_after(&answer.headers),
+            // PostgreSQL stores no NUL.
+            body: String::from_utf8_lossy(&answer.body).replace('\0', "\u{fffd}"),
+        })
     }
 }
 
