@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;
 
 use crate::metrics::CONTENT_TYPE;
-use crate::web::api::caller::{bearer, sha256};
+use crate::store::hash;
+use crate::web::api::caller::bearer;
 use crate::web::api::openapi::{OPERATIONS, OfMetrics};
 use crate::web::http::client::OF_PROXIES;
 use crate::web::http::error::{Error, Result};
@@ -61,9 +62,7 @@ pub(crate) async fn show(
 
 /// Hashes of one length are compared, so that the time taken tells nothing.
 fn holds(headers: &HeaderMap, token: &str) -> bool {
-    bearer(headers).is_some_and(|given| {
-        verify_slices_are_equal(&sha256(given.as_bytes()), &sha256(token.as_bytes())).is_ok()
-    })
+    bearer(headers).is_some_and(|given| verify_slices_are_equal(&hash(given), &hash(token)).is_ok())
 }
 
 /// Behind a proxy, the peer is not the caller.
