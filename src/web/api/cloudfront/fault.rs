@@ -28,6 +28,7 @@ impl Fault {
     pub(crate) fn of(response: &Response) -> Option<&Self> {
         response.extensions().get::<Arc<Self>>().map(AsRef::as_ref)
     }
+
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
