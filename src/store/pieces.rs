@@ -231,7 +231,10 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<Stored>> {
         let ids: Vec<Uuid> = stored.iter().map(|stored| stored.id).collect();
-        let cover: Cover<'_> = stored.iter().flat_map(|stored| &stored.batch.items).collect();
+        let cover: Cover<'_> = stored
+            .iter()
+            .flat_map(|stored| &stored.batch.items)
+            .collect();
         let items: Vec<Item> = cover.items().into_iter().cloned().collect();
         let mut tx = self.begin().await?;
         hold_settings(&mut tx, inputs.site).await?;
