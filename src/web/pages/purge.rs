@@ -7,10 +7,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use time::Duration;
 
-use crate::domain::{AuditAction, Fate, Item, ItemError, PublishRequest, canonicalize};
-use crate::store::{Acceptance, NewPublish, RepeatKey};
+use crate::domain::{AuditAction, Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
+use crate::store::RepeatKey;
 use crate::web::api::dry_run::{DryRun, dry_run};
-use crate::web::api::publishes::accept;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::pages::once::OnceKey;
@@ -126,31 +125,19 @@ pub(crate) async fn act(
     if canonical.items.contains(&Item::everything()) && fields.confirmed.is_none() {
         return html(&confirm_everything(&state, &visit, text));
     }
-    let (id, now) = (state.clock.id(), state.clock.now());
+    let now = state.clock.now();
     let form = fields.once.form(&state, &["purge", &text]);
-    let mut publish = NewPublish {
-        site: visit.site.id,
-        id,
-        received_at: now,
-        items: canonical.items,
-        widened: canonical.widened,
-        repeat_key: Some(RepeatKey::of_form(&form)),
-        traceparent: None,
-        publisher: visit.visitor.publisher(),
-    };
-    let mut accepted = accept(&state, &visit.site, publish.clone()).await?;
-    if let Acceptance::Repeat(first) = &accepted
-        && now - first.received_at > PRESSED_AGAIN
-    {
+    let key = Some(RepeatKey::of_form(&form));
+    let Canonical { items, widened, .. } = canonical;
+    let (mut id, mut repeated) = visit.publish(items.clone(), widened.clone(), key).await?;
+    if repeated.is_some_and(|first| now - first > PRESSED_AGAIN) {
         // Not a double click, but the same wish again, from a page that was come back to.
-        publish.repeat_key = None;
-        accepted = accept(&state, &visit.site, publish).await?;
+        (id, repeated) = visit.publish(items, widened, None).await?;
     }
-    if let Acceptance::Repeat(first) = accepted {
-        return Ok(visit.see(&format!("/activity/{}", first.id)));
+    if repeated.is_none() {
+        let detail = words::purged(&text);
+        visit.audit(AuditAction::Purged, Some(detail)).await?;
     }
-    let detail = words::purged(&text);
-    visit.audit(AuditAction::Purged, Some(detail)).await?;
     Ok(visit.see(&format!("/activity/{id}")))
 }
 

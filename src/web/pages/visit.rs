@@ -17,8 +17,9 @@ use super::signed_in::SignedIn;
 use super::views::{FormPage, Layout, Nav};
 use super::words::errors::MARK_ERROR;
 use crate::admin::audit::{self, Actor};
-use crate::domain::{AuditAction, Publisher};
-use crate::store::{Site, SiteId, Source};
+use crate::domain::{AuditAction, Item, Publisher, Widened};
+use crate::store::{Acceptance, NewPublish, RepeatKey, Site, SiteId, Source};
+use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 
@@ -49,7 +50,7 @@ impl Visitor {
     }
 
     /// Them, as the publisher of what they purge by hand.
-    pub(crate) fn publisher(&self) -> Publisher {
+    fn publisher(&self) -> Publisher {
         let name = self.user.session.user.clone();
         match self.user.session.source {
             Source::Password => Publisher::User(name),
@@ -111,6 +112,32 @@ impl Visit {
     pub(crate) fn see(&self, path: &str) -> Response {
         let home = super::layout::path_of(&self.site);
         see(&self.visitor.state, &format!("{home}{path}"))
+    }
+
+    /// Publishes by hand. Returns which publish that is, and when it was received if it is an
+    /// earlier one of the same key.
+    pub(crate) async fn publish(
+        &self,
+        items: Vec<Item>,
+        widened: Vec<Widened>,
+        repeat_key: Option<RepeatKey>,
+    ) -> Result<(Uuid, Option<OffsetDateTime>)> {
+        let state = &self.visitor.state;
+        let id = state.clock.id();
+        let publish = NewPublish {
+            site: self.site.id,
+            id,
+            received_at: state.clock.now(),
+            items,
+            widened,
+            repeat_key,
+            traceparent: None,
+            publisher: self.visitor.publisher(),
+        };
+        Ok(match accept(state, &self.site, publish).await? {
+            Acceptance::Repeat(first) => (first.id, Some(first.received_at)),
+            Acceptance::Stored | Acceptance::KeyReused => (id, None),
+        })
     }
 
     /// Writes down what they did to the site.

@@ -10,8 +10,7 @@ use uuid::Uuid;
 use super::list::progress;
 use crate::domain::coverage::Cover;
 use crate::domain::{AuditAction, InvalidationStatus, Item, PublishState, Region, WaitReason};
-use crate::store::{Acceptance, Invalidation, NewPublish, Publish, RepeatKey, parse_items};
-use crate::web::api::publishes::accept;
+use crate::store::{Invalidation, Publish, RepeatKey, parse_items};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Path;
 use crate::web::pages::views::{
@@ -107,22 +106,8 @@ pub(crate) async fn retry(
         .into_iter()
         .filter(|widened| items.contains(&widened.to))
         .collect();
-    let fresh = state.clock.id();
-    let publish = NewPublish {
-        site: visit.site.id,
-        id: fresh,
-        received_at: now,
-        items,
-        widened,
-        repeat_key: Some(RepeatKey::of_retry(id)),
-        traceparent: None,
-        publisher: visit.visitor.publisher(),
-    };
-    let accepted = accept(&state, &visit.site, publish).await?;
-    let shown = match accepted {
-        Acceptance::Repeat(first) => first.id,
-        Acceptance::Stored | Acceptance::KeyReused => fresh,
-    };
+    let key = Some(RepeatKey::of_retry(id));
+    let (shown, _) = visit.publish(items, widened, key).await?;
     visit
         .audit(AuditAction::TriedAgain, Some(id.to_string()))
         .await?;

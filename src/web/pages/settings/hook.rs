@@ -7,8 +7,7 @@ use serde::Deserialize;
 use super::page::{Notice, layout};
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{AuditAction, Item};
-use crate::store::{Acceptance, NewPublish, RepeatKey};
-use crate::web::api::publishes::accept;
+use crate::store::RepeatKey;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::Press;
@@ -49,27 +48,15 @@ pub(crate) async fn send_test(
     if visit.site.distribution_id.is_none() {
         return Err(Error::NoSettings);
     }
-    let (id, received_at) = (state.clock.id(), state.clock.now());
     let form = press.once.form(&state, &["test publish", &visit.site.name]);
-    let publish = NewPublish {
-        site: visit.site.id,
-        id,
-        received_at,
-        items: vec![Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?],
-        widened: Vec::new(),
-        repeat_key: Some(RepeatKey::of_form(&form)),
-        traceparent: None,
-        publisher: visit.visitor.publisher(),
-    };
-    let shown = match accept(&state, &visit.site, publish).await? {
-        Acceptance::Repeat(first) => first.id,
-        Acceptance::Stored | Acceptance::KeyReused => {
-            let detail = Some(TEST_PATH.to_owned());
-            visit.audit(AuditAction::Purged, detail).await?;
-            id
-        }
-    };
-    Ok(visit.see(&format!("/activity/{shown}")))
+    let key = Some(RepeatKey::of_form(&form));
+    let item = Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?;
+    let (id, repeated) = visit.publish(vec![item], Vec::new(), key).await?;
+    if repeated.is_none() {
+        let detail = Some(TEST_PATH.to_owned());
+        visit.audit(AuditAction::Purged, detail).await?;
+    }
+    Ok(visit.see(&format!("/activity/{id}")))
 }
 
 /// The page with what was typed for a new token or key pair.
