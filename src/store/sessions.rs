@@ -68,6 +68,18 @@ pub struct Session {
 }
 
 impl Session {
+    /// Of a page of its own, as long as nothing else is known.
+    pub fn of(user: &str, role: Role, source: Source) -> Self {
+        Self {
+            user: user.to_owned(),
+            role,
+            source,
+            framed: false,
+            theme: None,
+            sites: None,
+        }
+    }
+
     /// Whether they see that site. Who has a password here sees all; whom SkyCMS sent without
     /// naming sites, `default`.
     pub fn sees(&self, site: &Site) -> bool {

@@ -110,14 +110,7 @@ impl Service {
             Role::Editor => Source::SkyCms,
         };
         let token = format!("{:?} {}", role, self.state.clock.id().simple()).replace(' ', "-");
-        let session = Session {
-            user: "admin".into(),
-            role,
-            source,
-            framed: false,
-            theme: None,
-            sites: None,
-        };
+        let session = Session::of("admin", role, source);
         let beginning = Beginning {
             id: self.state.clock.id(),
             address: HOME.parse().unwrap(),

@@ -244,13 +244,6 @@ fn accept(
     } else {
         return Err(ticket::NO_ROLE);
     };
-    let session = Session {
-        user: claims.sub.clone(),
-        role,
-        source: Source::SkyCms,
-        framed: false,
-        theme: None,
-        sites: None,
-    };
+    let session = Session::of(&claims.sub, role, Source::SkyCms);
     Ok((session, claims))
 }

@@ -65,13 +65,10 @@ pub(crate) async fn signed_in(
     let Word::Is(role) = skycms.word(headers).await else {
         return Ok(None);
     };
+    let user = words::somebody_of_skycms(role);
     let session = Session {
-        user: words::somebody_of_skycms(role).to_owned(),
-        role,
-        source: Source::SkyCms,
         framed: !state.access.embed_origins.is_empty() && is_frame(headers),
-        theme: None,
-        sites: None,
+        ..Session::of(user, role, Source::SkyCms)
     };
     Ok(Some(found(session, None)))
 }

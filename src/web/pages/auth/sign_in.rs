@@ -171,14 +171,7 @@ async fn record(
 
 /// The admin, signed in here.
 pub(crate) fn admin() -> Session {
-    Session {
-        user: ADMIN.to_owned(),
-        role: Role::Admin,
-        source: Source::Password,
-        framed: false,
-        theme: None,
-        sites: None,
-    }
+    Session::of(ADMIN, Role::Admin, Source::Password)
 }
 
 /// Checks a password, and with `code` the second step where there is one, unless the client has to wait. One that cannot
