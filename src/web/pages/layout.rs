@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::signed_in::SignedIn;
 use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
+use super::words::errors::Trouble;
 use super::words::{Severity, date, errors};
 use crate::domain::{DEFAULT_SITE, site_name};
 use crate::store::{Role, Session, Site, Source};
@@ -118,47 +119,28 @@ fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
 /// What stands in the way of purging, or of knowing how far it is, on every page. Editors are told
 /// who can fix it, instead of being led to a page that is not for them.
 fn banner(site: &Site, limited_until: Option<OffsetDateTime>, reader: Role) -> Option<Banner> {
-    let banner = |severity, title: &str, text: String, label: &str, path: &str| {
-        let is_admin = reader == Role::Admin;
-        Banner {
-            severity,
-            title: title.into(),
-            text: if is_admin {
-                text
-            } else {
-                errors::for_editors(&text)
-            },
-            link: is_admin.then(|| Link {
-                label: label.into(),
-                path: path.into(),
-            }),
-        }
+    let (severity, Trouble { title, text, fix }, path) = if let Some(pause) = &site.pause {
+        let paused = errors::paused(&pause.error.code);
+        (Severity::Danger, paused, "/settings/cdn")
+    } else if let Some(until) = limited_until {
+        let reached = errors::limit_reached(&date(until));
+        (Severity::Warning, reached, "/settings/cdn/policy")
+    } else if site.poll_denied_since.is_some() {
+        (Severity::Warning, errors::NOT_ASKED, "/settings/cdn#policy")
+    } else {
+        return None;
     };
-    if let Some(pause) = &site.pause {
-        return Some(banner(
-            Severity::Danger,
-            errors::PAUSED,
-            errors::paused(&pause.error.code),
-            errors::FIX_SETTINGS,
-            "/settings/cdn",
-        ));
-    }
-    if let Some(until) = limited_until {
-        return Some(banner(
-            Severity::Warning,
-            errors::LIMIT_REACHED,
-            errors::limit_reached(&date(until)),
-            errors::CHANGE_LIMIT,
-            "/settings/cdn/policy",
-        ));
-    }
-    site.poll_denied_since.map(|_| {
-        banner(
-            Severity::Warning,
-            errors::NOT_ASKED,
-            errors::ALLOW_ASKING.into(),
-            errors::SEE_POLICY,
-            "/settings/cdn#policy",
-        )
+    let is_admin = reader == Role::Admin;
+    Some(Banner {
+        severity,
+        title: title.into(),
+        text: match is_admin {
+            true => text.into(),
+            false => errors::for_editors(&text),
+        },
+        link: is_admin.then(|| Link {
+            label: fix.into(),
+            path: path.into(),
+        }),
     })
 }

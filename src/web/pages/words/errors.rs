@@ -139,13 +139,6 @@ pub fn unbelieved_proxy(proxy: IpAddr) -> String {
 /// More live pages than one session or address may have.
 pub const TOO_MANY_STREAMS: &str = "Too many live pages are open here. Close some of them.";
 
-/// Purging is paused: on every page, with AWS's code.
-pub fn paused(code: &str) -> String {
-    format!(
-        "AWS rejects the settings ({code}). Publishes are kept and will be sent automatically as soon as the settings work again."
-    )
-}
-
 /// Before the title of every page of a site that is paused.
 pub const MARK_PAUSED: &str = "Paused";
 
@@ -155,35 +148,41 @@ pub const MARK_ERROR: &str = "Error";
 /// Before the title of a publish that failed.
 pub const MARK_FAILED: &str = "Failed";
 
+/// Purging is paused, with AWS’s code. This and the two below are told on every page of a site; what
+/// to do is a link to where it is done.
+pub fn paused(code: &str) -> Trouble {
+    Trouble {
+        title: "Purging is paused",
+        text: format!(
+            "AWS rejects the settings ({code}). Publishes are kept and will be sent automatically as soon as the settings work again."
+        )
+        .into(),
+        fix: "Fix the settings",
+    }
+}
+
+/// The monthly limit is reached, and publishes wait.
+pub fn limit_reached(until: &str) -> Trouble {
+    Trouble {
+        title: "The monthly limit is reached",
+        text: format!(
+            "This site has sent as many paths as its monthly limit allows. Publishes wait until {until} (UTC), or until the limit is raised."
+        )
+        .into(),
+        fix: "Change the limit",
+    }
+}
+
+/// Nobody can know when purges are done.
+pub const NOT_ASKED: Trouble = Trouble {
+    title: "Completion cannot be confirmed",
+    text: Cow::Borrowed(
+        "Publishes are purged, but the access key may not ask CloudFront how far they are, so they end as unconfirmed. The policy of the key has to allow cloudfront:GetInvalidation.",
+    ),
+    fix: "See the policy",
+};
+
 /// The same for editors, who cannot fix it.
 pub fn for_editors(text: &str) -> String {
     format!("{text} An administrator can fix this under Settings.")
 }
-
-/// The title of that.
-pub const PAUSED: &str = "Purging is paused";
-
-/// The monthly limit is reached, and publishes wait.
-pub const LIMIT_REACHED: &str = "The monthly limit is reached";
-
-/// What that means.
-pub fn limit_reached(until: &str) -> String {
-    format!(
-        "This site has sent as many paths as its monthly limit allows. Publishes wait until {until} (UTC), or until the limit is raised."
-    )
-}
-
-/// The way there.
-pub const CHANGE_LIMIT: &str = "Change the limit";
-
-/// The way to fix it.
-pub const FIX_SETTINGS: &str = "Fix the settings";
-
-/// Nobody can know when purges are done: on every page.
-pub const NOT_ASKED: &str = "Completion cannot be confirmed";
-
-/// Why, and what to do.
-pub const ALLOW_ASKING: &str = "Publishes are purged, but the access key may not ask CloudFront how far they are, so they end as unconfirmed. The policy of the key has to allow cloudfront:GetInvalidation.";
-
-/// The way there.
-pub const SEE_POLICY: &str = "See the policy";
