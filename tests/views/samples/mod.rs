@@ -3,11 +3,12 @@
 use askama::Template;
 use skycms_cdn::domain::edge::{EdgeCheck, EdgeState};
 use skycms_cdn::domain::{
-    AwsError, InvalidationStatus, Learned, PublishState, Quota, Quotas, Refusal, RefusedFor,
-    WaitReason,
+    AwsError, InvalidationStatus, Learned, PublishState, Publisher, Quota, Quotas, Refusal,
+    RefusedFor, WaitReason,
 };
 use skycms_cdn::store::{
-    AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, Role, Source, Workload,
+    AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, PublishSummary, Role, Source,
+    Workload,
 };
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -102,21 +103,21 @@ fn meter() -> Meter {
         saved: Count(3_218),
     }
 }
-fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64) -> PublishRow {
-    PublishRow {
+fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64) -> PublishSummary {
+    let sent = ago(seconds) + Duration::milliseconds(180 + seconds % 700);
+    let completed = sent + Duration::milliseconds(9_000 + seconds % 9_000);
+    PublishSummary {
         id: Uuid::from_u128(0x0199_f0c2_7d1e_7000_8000_0000_0000_0000 + id as u128),
         state,
         received_at: ago(seconds),
-        burst: None,
+        submitted_at: (state != PublishState::Queued).then_some(sent),
+        ended_at: (state == PublishState::Completed).then_some(completed),
         items: items.iter().map(|item| (*item).into()).collect(),
         items_total: total,
-        to_sent: (state != PublishState::Queued)
-            .then(|| Span(Duration::milliseconds(180 + seconds % 700))),
-        to_completed: (state == PublishState::Completed)
-            .then(|| Span(Duration::milliseconds(9_000 + seconds % 9_000))),
-        held: None,
-        is_partly_purged: false,
-        progress: None,
+        waiting_for: None,
+        note: None,
+        invalidations: 1,
+        completed_invalidations: 0,
         error: None,
         edge: (id % 5 == 1 && state == PublishState::Completed).then_some(
             if id.is_multiple_of(2) {
@@ -125,14 +126,12 @@ fn row(id: usize, state: PublishState, seconds: i64, items: &[&str], total: u64)
                 EdgeState::Fresh
             },
         ),
-        publisher: Some(
-            if id.is_multiple_of(3) {
-                "by jane through SkyCMS"
-            } else {
-                "token GitHub Actions"
-            }
-            .into(),
-        ),
+        publisher: Some(if id.is_multiple_of(3) {
+            Publisher::SkyCmsUser("jane".into())
+        } else {
+            Publisher::Token("GitHub Actions".into())
+        }),
+        burst: None,
     }
 }
 
@@ -204,11 +203,9 @@ pub(crate) fn activity() -> ActivityPage {
             2,
         ),
     ];
-    publishes[0].held = Some(words::waiting_for(&WaitReason::Rate));
-    publishes[2].progress = Some(Progress {
-        done: Count(7),
-        total: Count(19),
-    });
+    publishes[0].waiting_for = Some(WaitReason::Rate);
+    publishes[2].completed_invalidations = 7;
+    publishes[2].invalidations = 19;
     publishes[3].burst = Some(Burst {
         publishes: 312,
         oldest: publishes[3].id,

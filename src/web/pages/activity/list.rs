@@ -6,19 +6,13 @@ use serde::Deserialize;
 use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
 use uuid::Uuid;
 
-use crate::domain::{
-    Item, Partition, PublishRequest, PublishState, Publishing, canonicalize, trim_pasted,
-};
+use crate::domain::{Item, Partition, PublishRequest, Publishing, canonicalize, trim_pasted};
 use crate::store::{PublishFilter, PublishSummary};
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::pages::overview;
-use crate::web::pages::views::{
-    ActivityPage, Count, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging, Progress, PublishRow,
-    Span,
-};
+use crate::web::pages::views::{ActivityPage, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging};
 use crate::web::pages::visit::{Visit, html};
-use crate::web::pages::words;
 use crate::web::state::AppState;
 
 /// What to list.
@@ -139,7 +133,7 @@ async fn live_page(
         .await?;
     Ok(Some(LivePage {
         asked: asked.to_owned(),
-        last: last.map(row),
+        last,
     }))
 }
 
@@ -174,42 +168,17 @@ fn as_published(text: &str) -> Option<Vec<Item>> {
     Some(canonical.ok()?.items)
 }
 
-pub(super) fn row(publish: PublishSummary) -> PublishRow {
-    let of_one = publish.burst.is_none();
-    PublishRow {
-        id: publish.id,
-        state: publish.state,
-        received_at: publish.received_at,
-        burst: publish.burst,
-        to_sent: publish
-            .submitted_at
-            .filter(|_| of_one)
-            .map(|at| Span(at - publish.received_at)),
-        to_completed: publish
-            .submitted_at
-            .zip(publish.ended_at)
-            .filter(|_| of_one && publish.state == PublishState::Completed)
-            .map(|(sent, ended)| Span(ended - sent)),
-        held: publish
-            .waiting_for
-            .map(|why| words::held(&why, publish.note.as_ref())),
-        progress: progress(publish.completed_invalidations, publish.invalidations)
-            .filter(|_| of_one),
-        is_partly_purged: of_one
-            && publish.state == PublishState::Failed
-            && publish.completed_invalidations > 0,
-        items: publish.items,
-        items_total: publish.items_total,
-        error: publish.error.filter(|_| of_one),
-        edge: publish.edge,
-        publisher: publish.publisher.as_ref().map(words::publisher),
+/// A publish as the list shows it: how the newest of a burst went says nothing of the others.
+fn row(publish: PublishSummary) -> PublishSummary {
+    if publish.burst.is_none() {
+        return publish;
     }
-}
-
-/// One invalidation needs no bar: its state says it all.
-pub(super) fn progress(done: u64, total: u64) -> Option<Progress> {
-    (total > 1).then_some(Progress {
-        done: Count(done),
-        total: Count(total),
-    })
+    PublishSummary {
+        submitted_at: None,
+        ended_at: None,
+        invalidations: 0,
+        completed_invalidations: 0,
+        error: None,
+        ..publish
+    }
 }

@@ -7,14 +7,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::list::progress;
 use crate::domain::coverage::Cover;
 use crate::domain::{AuditAction, InvalidationStatus, Item, PublishState, Region, WaitReason};
 use crate::store::{Invalidation, Publish, RepeatKey, parse_items};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Path;
 use crate::web::pages::views::{
-    Count, ITEMS_SHOWN, InvalidationView, Nav, PublishPage, PublishedItem, SentItem,
+    Count, ITEMS_SHOWN, InvalidationView, Nav, Progress, PublishPage, PublishedItem, SentItem,
 };
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
@@ -67,7 +66,7 @@ pub(crate) async fn show(
         note: publish
             .note
             .and_then(|note| note.sentence(layout.now, &state.limits)),
-        progress: progress(completed as u64, publish.invalidations.len() as u64),
+        progress: Progress::of(completed as u64, publish.invalidations.len() as u64),
         items_total: Count(publish.items.len() as u64),
         items: sent.items(&publish),
         failed_total: Count(failed.len() as u64),

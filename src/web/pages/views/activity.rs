@@ -1,6 +1,5 @@
 use askama::Template;
 use strum::VariantArray as _;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -8,9 +7,8 @@ use super::{
     layout::Layout,
     parts::{Count, Meter, Progress, Span},
 };
-use crate::domain::edge::EdgeState;
 use crate::domain::{PublishState, Quota, Quotas};
-use crate::store::{Burst, Page, Workload};
+use crate::store::{Burst, Page, PublishSummary, Workload};
 use crate::web::pages::words;
 
 /// What was published, newest first.
@@ -25,7 +23,7 @@ pub struct ActivityPage {
     /// What is shown.
     pub filter: Filter,
     /// The publishes, at most [`super::PAGE_SIZE`].
-    pub publishes: Vec<PublishRow>,
+    pub publishes: Vec<PublishSummary>,
     /// Where the neighbouring pages are.
     pub paging: Paging,
     /// The site has settings: the first of the steps that an empty list shows.
@@ -42,7 +40,7 @@ pub struct LivePage {
     /// `page`: its path or address, as it was typed.
     pub asked: String,
     /// The last publish that purges it.
-    pub last: Option<PublishRow>,
+    pub last: Option<PublishSummary>,
 }
 
 /// The query of the list: `?state=…&path=…`.
@@ -152,39 +150,9 @@ impl Paging {
 }
 
 /// A publish in the list.
-#[derive(Clone, Debug)]
-pub struct PublishRow {
-    pub id: Uuid,
-    pub state: PublishState,
-    pub received_at: OffsetDateTime,
-    /// It stands for these.
-    pub burst: Option<Burst>,
-    /// Its first few items; three fit.
-    pub items: Vec<String>,
-    pub items_total: u64,
-    /// Accepted → sent to CloudFront.
-    pub to_sent: Option<Span>,
-    /// Sent → completed.
-    pub to_completed: Option<Span>,
-    /// Why it is held, in words.
-    pub held: Option<&'static str>,
-    /// How far it is, if it has many invalidations.
-    pub progress: Option<Progress>,
-    /// Why it failed, in a few words.
-    pub error: Option<String>,
-    /// The worst that readers get of its pages, once that was looked at.
-    pub edge: Option<EdgeState>,
-    /// It failed, but not as a whole.
-    pub is_partly_purged: bool,
-    /// Who or what published it, in words.
-    pub publisher: Option<String>,
-}
-
-impl PublishRow {
-    const SHOWN: usize = 3;
-
+impl PublishSummary {
     fn look(&self) -> words::Look {
-        if self.is_partly_purged {
+        if self.state == PublishState::Failed && self.completed_invalidations > 0 {
             words::PARTLY_PURGED
         } else {
             words::state(&self.state)
@@ -200,13 +168,29 @@ impl PublishRow {
         Span(self.received_at - burst.since)
     }
 
-    fn shown(&self) -> &[String] {
-        &self.items[..self.items.len().min(Self::SHOWN)]
+    fn more(&self) -> Option<Count> {
+        let more = self.items_total.saturating_sub(self.items.len() as u64);
+        (more > 0).then_some(Count(more))
     }
 
-    fn more(&self) -> Option<Count> {
-        let more = self.items_total.saturating_sub(self.shown().len() as u64);
-        (more > 0).then_some(Count(more))
+    /// Accepted → sent to CloudFront.
+    fn to_sent(&self) -> Option<Span> {
+        Some(Span(self.submitted_at? - self.received_at))
+    }
+
+    /// Sent → completed.
+    fn to_completed(&self) -> Option<Span> {
+        let is_completed = self.state == PublishState::Completed;
+        let completed_at = self.ended_at.filter(|_| is_completed)?;
+        Some(Span(completed_at - self.submitted_at?))
+    }
+
+    fn held(&self) -> Option<&'static str> {
+        Some(words::held(&self.waiting_for?, self.note.as_ref()))
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        Progress::of(self.completed_invalidations, self.invalidations)
     }
 }
 

@@ -28,7 +28,7 @@ pub use account::{
     AuditPage, NewSecondStep, PasswordErrors, PasswordPage, SecondStepPage, SessionEndedPage,
     SessionsPage, SetUpPage, SignInElsewhere, SignInPage,
 };
-pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging, PublishRow};
+pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging};
 pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE};
 pub use chart::Chart;
 pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Shape};

@@ -118,6 +118,16 @@ pub struct Progress {
     pub total: Count,
 }
 
+impl Progress {
+    /// One invalidation needs no bar: its state says it all.
+    pub(crate) fn of(done: u64, total: u64) -> Option<Self> {
+        (total > 1).then_some(Self {
+            done: Count(done),
+            total: Count(total),
+        })
+    }
+}
+
 /// A text field of a form, as typed.
 #[derive(Clone, Debug, Default)]
 pub struct Field {
