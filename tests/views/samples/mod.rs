@@ -7,8 +7,8 @@ use skycms_cdn::domain::{
     RefusedFor, WaitReason,
 };
 use skycms_cdn::store::{
-    AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, PublishSummary, Role, Source,
-    Workload,
+    AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, Publish, PublishSummary, Role,
+    Source, Workload,
 };
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -299,18 +299,24 @@ pub(crate) fn publish() -> PublishPage {
     };
     PublishPage {
         layout: layout(Nav::Activity),
-        id: Uuid::from_u128(0x0199_f0c2_7d1e_7000_8000_0000_0000_0004),
-        state: PublishState::InProgress,
-        received_at: ago(21),
-        sent_at: Some(ago(20)),
-        ended_at: None,
-        is_partly_purged: false,
-        held: None,
+        publish: Publish {
+            id: Uuid::from_u128(0x0199_f0c2_7d1e_7000_8000_0000_0000_0004),
+            state: PublishState::InProgress,
+            received_at: ago(21),
+            submitted_at: Some(ago(20)),
+            ended_at: None,
+            items: vec![String::new(); 6],
+            widened: vec![],
+            waiting_for: None,
+            note: None,
+            invalidations: vec![],
+            edge: edge_checks(),
+            edge_is_due: true,
+            retry_of: None,
+            retried_as: None,
+            publisher: Some(Publisher::Token("GitHub Actions".into())),
+        },
         note: None,
-        progress: Some(Progress {
-            done: Count(1),
-            total: Count(2),
-        }),
         items: vec![
             item("/news/2026/11/harbour-bridge-opens", None),
             item("/", None),
@@ -322,7 +328,6 @@ pub(crate) fn publish() -> PublishPage {
             item("#city:oslo", None),
             item("/sitemap.xml", Some("goes with every publish")),
         ],
-        items_total: Count(6),
         invalidations: vec![
             InvalidationView {
                 sent: Invalidation {
@@ -371,52 +376,49 @@ pub(crate) fn publish() -> PublishPage {
                 }],
             },
         ],
-        edge: vec![
-            EdgeCheck {
-                url: "https://www.example.com/news/2026/11/harbour-bridge-opens".into(),
-                state: EdgeState::Fresh,
-                checked_at: ago(4),
-                http_status: Some(200),
-                age: Some(2),
-                x_cache: Some("Hit from cloudfront".into()),
-                pop: Some("OSL50-P1".into()),
-                detail: None,
-            },
-            EdgeCheck {
-                url: "https://www.example.com/".into(),
-                state: EdgeState::Stale,
-                checked_at: ago(4),
-                http_status: Some(200),
-                age: Some(86_400),
-                x_cache: Some("Hit from cloudfront".into()),
-                pop: Some("OSL50-P1".into()),
-                detail: Some(
-                    "The copy is 24 hours old. Compare the distribution’s alternate domain names."
-                        .into(),
-                ),
-            },
-        ],
-        edge_is_due: true,
         failed: vec![],
         failed_total: Count(0),
-        can_retry: false,
-        retry_of: None,
-        retried_as: None,
-        publisher: Some("token GitHub Actions".into()),
     }
+}
+
+fn edge_checks() -> Vec<EdgeCheck> {
+    let fresh = EdgeCheck {
+        url: "https://www.example.com/news/2026/11/harbour-bridge-opens".into(),
+        state: EdgeState::Fresh,
+        checked_at: ago(4),
+        http_status: Some(200),
+        age: Some(2),
+        x_cache: Some("Hit from cloudfront".into()),
+        pop: Some("OSL50-P1".into()),
+        detail: None,
+    };
+    let stale = EdgeCheck {
+        url: "https://www.example.com/".into(),
+        state: EdgeState::Stale,
+        age: Some(86_400),
+        detail: Some(
+            "The copy is 24 hours old. Compare the distribution’s alternate domain names.".into(),
+        ),
+        ..fresh.clone()
+    };
+    vec![fresh, stale]
 }
 
 pub(crate) fn publish_failed() -> PublishPage {
     PublishPage {
-        state: PublishState::Failed,
-        progress: None,
-        sent_at: None,
-        ended_at: Some(ago(18)),
+        publish: Publish {
+            state: PublishState::Failed,
+            submitted_at: None,
+            ended_at: Some(ago(18)),
+            items: vec![String::new()],
+            edge: vec![],
+            edge_is_due: false,
+            ..publish().publish
+        },
         items: vec![PublishedItem {
             item: "/files/report%20final.pdf".into(),
             why: None,
         }],
-        items_total: Count(1),
         invalidations: vec![InvalidationView {
             sent: Invalidation {
                 cloudfront_id: None,
@@ -434,11 +436,8 @@ pub(crate) fn publish_failed() -> PublishPage {
             console_url: None,
             ..publish().invalidations.remove(1)
         }],
-        edge: Vec::new(),
-        edge_is_due: false,
         failed: vec!["/files/report%20final.pdf".into()],
         failed_total: Count(1),
-        can_retry: true,
         layout: Layout {
             banner: Some(Banner {
                 severity: words::Severity::Danger,

@@ -1,6 +1,7 @@
 //! A publish's own page, and trying it again.
 
 use std::collections::HashMap;
+use std::mem;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,12 +9,12 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::coverage::Cover;
-use crate::domain::{AuditAction, InvalidationStatus, Item, PublishState, Region, WaitReason};
+use crate::domain::{AuditAction, InvalidationStatus, Item, PublishState, Region};
 use crate::store::{Invalidation, Publish, RepeatKey, parse_items};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Path;
 use crate::web::pages::views::{
-    Count, ITEMS_SHOWN, InvalidationView, Nav, Progress, PublishPage, PublishedItem, SentItem,
+    Count, ITEMS_SHOWN, InvalidationView, Nav, PublishPage, PublishedItem, SentItem,
 };
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
@@ -32,7 +33,7 @@ pub(crate) async fn show(
     Path(Named { publish: id }): Path<Named>,
 ) -> Result<Response> {
     let mut layout = visit.layout(Nav::Activity);
-    let publish = state
+    let mut publish = state
         .store
         .publish(visit.site.id, id, layout.now)
         .await?
@@ -43,45 +44,23 @@ pub(crate) async fn show(
         .await?
         .unwrap_or(Region::RECOMMENDED);
     layout.pending = !publish.state.has_ended() || publish.edge_is_due;
-    let invalidations = publish.invalidations.iter();
-    let completed = invalidations.filter(|i| i.status == InvalidationStatus::Completed);
-    let completed = completed.count();
     let is_failed = publish.state == PublishState::Failed;
     layout.mark = is_failed.then_some(words::errors::MARK_FAILED);
     let failed = publish.failed_items()?;
     let shown = failed.iter().take(ITEMS_SHOWN);
     let sent = Sent::of(&publish)?;
     html(&PublishPage {
-        id: publish.id,
-        state: publish.state,
-        is_partly_purged: is_failed && failed.len() < publish.items.len(),
-        received_at: publish.received_at,
-        // Of one that failed, when the last was sent that was.
-        sent_at: publish.submitted_at.or_else(|| {
-            let sent = publish.invalidations.iter().map(|i| i.submitted_at);
-            sent.max().flatten().filter(|_| is_failed)
-        }),
-        ended_at: publish.ended_at,
-        held: waiting_for(&publish).map(|why| words::held(&why, publish.note.as_ref())),
         note: publish
             .note
             .and_then(|note| note.sentence(layout.now, &state.limits)),
-        progress: Progress::of(completed as u64, publish.invalidations.len() as u64),
-        items_total: Count(publish.items.len() as u64),
         items: sent.items(&publish),
         failed_total: Count(failed.len() as u64),
         failed: shown.map(ToString::to_string).collect(),
-        publisher: publish.publisher.as_ref().map(words::publisher),
-        retry_of: publish.retry_of,
-        retried_as: publish.retried_as,
-        can_retry: is_failed && publish.retried_as.is_none(),
-        invalidations: publish
-            .invalidations
+        invalidations: mem::take(&mut publish.invalidations)
             .into_iter()
             .map(|i| invalidation(i, region, &sent))
             .collect(),
-        edge: publish.edge,
-        edge_is_due: publish.edge_is_due,
+        publish,
         layout,
     })
 }
@@ -120,13 +99,6 @@ fn not_completed(publish: &Publish) -> Result<Vec<Item>> {
         return Ok(parse_items(publish.items.clone())?);
     }
     Ok(items)
-}
-
-/// Why a publish is held: before it is planned, or while one of its invalidations is.
-fn waiting_for(publish: &Publish) -> Option<WaitReason> {
-    publish
-        .waiting_for
-        .or_else(|| publish.invalidations.iter().find_map(|i| i.waiting_for))
 }
 
 /// By which of the items that were sent each item of a publish is purged.

@@ -36,7 +36,7 @@ pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{EndpointForm, EventChoice, NotificationsPage};
 pub use part::Part;
-pub use parts::{Ago, Badge, Count, Field, Meter, Progress, Prose, Span, Usd};
+pub use parts::{Ago, Badge, Count, Field, Meter, Prose, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use refused::RefusedPage;

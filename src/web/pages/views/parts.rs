@@ -113,14 +113,14 @@ impl fmt::Display for Span {
 
 /// How far something with many parts is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub done: Count,
-    pub total: Count,
+pub(super) struct Progress {
+    pub(super) done: Count,
+    pub(super) total: Count,
 }
 
 impl Progress {
     /// One invalidation needs no bar: its state says it all.
-    pub(crate) fn of(done: u64, total: u64) -> Option<Self> {
+    pub(super) fn of(done: u64, total: u64) -> Option<Self> {
         (total > 1).then_some(Self {
             done: Count(done),
             total: Count(total),

@@ -2,7 +2,6 @@ use std::borrow::Cow;
 
 use askama::Template;
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
 use super::{
     ITEMS_SHOWN,
@@ -11,7 +10,7 @@ use super::{
 };
 use crate::domain::edge::{EdgeCheck, EdgeState};
 use crate::domain::{InvalidationStatus, PublishState};
-use crate::store::Invalidation;
+use crate::store::{Invalidation, Publish};
 use crate::web::pages::words;
 
 /// A publish's own page. Form: `POST …/activity/{id}/retry`.
@@ -20,51 +19,63 @@ use crate::web::pages::words;
 pub struct PublishPage {
     /// What every page shares; `pending` until the publish has ended.
     pub layout: Layout,
-    pub id: Uuid,
-    pub state: PublishState,
-    pub received_at: OffsetDateTime,
-    /// When the last of it was sent to CloudFront.
-    pub sent_at: Option<OffsetDateTime>,
-    pub ended_at: Option<OffsetDateTime>,
-    /// It failed, but not as a whole.
-    pub is_partly_purged: bool,
-    /// Why it is held, in words.
-    pub held: Option<&'static str>,
-    /// More about why, and what can be done.
+    /// Without its invalidations, which are below.
+    pub publish: Publish,
+    /// More about why it is held, and what can be done.
     pub note: Option<String>,
-    /// How many of its invalidations are completed.
-    pub progress: Option<Progress>,
     /// Its items; the first [`super::ITEMS_SHOWN`] are listed.
     pub items: Vec<PublishedItem>,
-    pub items_total: Count,
     pub invalidations: Vec<InvalidationView>,
-    /// What readers get of its pages.
-    pub edge: Vec<EdgeCheck>,
-    /// Its pages will be looked at, or looked at again.
-    pub edge_is_due: bool,
     /// What was not purged, of one that failed; the first [`super::ITEMS_SHOWN`].
     pub failed: Vec<String>,
     /// How many that are.
     pub failed_total: Count,
-    /// “Try again” is possible.
-    pub can_retry: bool,
-    /// The failed publish that this one sends again.
-    pub retry_of: Option<Uuid>,
-    /// The publish that sends this one again.
-    pub retried_as: Option<Uuid>,
-    /// Who or what published it, in words.
-    pub publisher: Option<String>,
 }
 
 impl PublishPage {
+    fn is_failed(&self) -> bool {
+        self.publish.state == PublishState::Failed
+    }
+
     fn look(&self) -> words::Look {
-        if self.is_partly_purged {
+        if self.is_failed() && self.failed_total < self.total() {
             words::PARTLY_PURGED
-        } else if self.state == PublishState::InProgress && self.sent_at.is_none() {
+        } else if self.publish.state == PublishState::InProgress && self.sent_at().is_none() {
             words::PARTLY_SENT
         } else {
-            words::state(&self.state)
+            words::state(&self.publish.state)
         }
+    }
+
+    /// When the last of it was sent to CloudFront; of one that failed, the last that was.
+    fn sent_at(&self) -> Option<OffsetDateTime> {
+        let sent = self.invalidations.iter().map(|i| i.sent.submitted_at);
+        let last = sent.max().flatten().filter(|_| self.is_failed());
+        self.publish.submitted_at.or(last)
+    }
+
+    /// Why it is held, in words: before it is planned, or while one of its invalidations is.
+    fn held(&self) -> Option<&'static str> {
+        let planned = || self.invalidations.iter().find_map(|i| i.sent.waiting_for);
+        let why = self.publish.waiting_for.or_else(planned)?;
+        Some(words::held(&why, self.publish.note.as_ref()))
+    }
+
+    /// How many of its invalidations are completed.
+    fn progress(&self) -> Option<Progress> {
+        let all = self.invalidations.iter().map(|i| i.sent.status);
+        let completed = all.filter(|status| *status == InvalidationStatus::Completed);
+        Progress::of(completed.count() as u64, self.invalidations.len() as u64)
+    }
+
+    /// “Try again” is possible.
+    fn can_retry(&self) -> bool {
+        self.is_failed() && self.publish.retried_as.is_none()
+    }
+
+    /// How many items it has.
+    fn total(&self) -> Count {
+        Count(self.publish.items.len() as u64)
     }
 
     /// The items that people write in other letters than CloudFront gets.
@@ -78,18 +89,17 @@ impl PublishPage {
     }
 
     fn more(&self) -> Option<Count> {
-        let more = self.items_total.0.saturating_sub(self.shown().len() as u64);
+        let more = self.total().0.saturating_sub(self.shown().len() as u64);
         (more > 0).then_some(Count(more))
     }
 
     fn to_sent(&self) -> Option<Span> {
-        Some(Span(self.sent_at? - self.received_at))
+        Some(Span(self.sent_at()? - self.publish.received_at))
     }
 
     fn to_end(&self) -> Option<Span> {
-        Some(Span(
-            self.ended_at? - self.sent_at.unwrap_or(self.received_at),
-        ))
+        let since = self.sent_at().unwrap_or(self.publish.received_at);
+        Some(Span(self.publish.ended_at? - since))
     }
 
     fn age_of(&self, check: &EdgeCheck) -> Option<Span> {
