@@ -144,6 +144,13 @@ impl Visit {
     pub(crate) async fn audit(&self, action: AuditAction, detail: Option<String>) -> Result<()> {
         self.visitor.audit(action, Some(self.site.id), detail).await
     }
+
+    /// Writes down what they changed of the site, and lets this replica see it at once.
+    pub(crate) async fn changed(&self, action: AuditAction, detail: Option<String>) -> Result<()> {
+        self.audit(action, detail).await?;
+        self.visitor.state.refresh_sites().await;
+        Ok(())
+    }
 }
 
 /// A rendered page.

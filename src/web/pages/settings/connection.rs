@@ -163,8 +163,7 @@ async fn put_in_force(
         .await?;
     let detail = words::saved(before, settings);
     let action = AuditAction::SavedSettings;
-    visit.audit(action, Some(detail)).await?;
-    state.refresh_sites().await;
+    visit.changed(action, Some(detail)).await?;
     Ok(visit.see("/settings/cdn?done=saved"))
 }
 
@@ -209,8 +208,7 @@ fn kept_by(visit: &Visit) -> [&str; 3] {
 /// `POST /settings/cdn/discard`: forgets the draft.
 pub(crate) async fn discard(State(state): State<AppState>, visit: Visit) -> Result<Response> {
     state.store.discard_draft(visit.site.id).await?;
-    visit.audit(AuditAction::DiscardedDraft, None).await?;
-    state.refresh_sites().await;
+    visit.changed(AuditAction::DiscardedDraft, None).await?;
     Ok(visit.see("/settings/cdn?done=discarded"))
 }
 
@@ -226,7 +224,6 @@ pub(crate) async fn remove(
     }
     let now = state.clock.now();
     state.store.remove_settings(visit.site.id, now).await?;
-    visit.audit(AuditAction::RemovedSettings, None).await?;
-    state.refresh_sites().await;
+    visit.changed(AuditAction::RemovedSettings, None).await?;
     Ok(visit.see("/settings/cdn?done=removed"))
 }

@@ -80,13 +80,11 @@ pub(super) async fn reveal(
 }
 
 pub(super) async fn revoked(
-    state: &AppState,
     visit: &Visit,
     action: AuditAction,
     detail: String,
 ) -> Result<Response> {
-    visit.audit(action, Some(detail)).await?;
-    state.refresh_sites().await;
+    visit.changed(action, Some(detail)).await?;
     Ok(visit.see("/settings/cdn/hook?done=revoked"))
 }
 

@@ -58,11 +58,8 @@ pub(crate) async fn create(
         .store
         .add_key_pair(visit.site.id, id, name, &pair, is_home, now)
         .await?;
-    let detail = format!("{}, {name}", pair.access_key_id);
-    visit
-        .audit(AuditAction::CreatedKeyPair, Some(detail))
-        .await?;
-    state.refresh_sites().await;
+    let detail = Some(format!("{}, {name}", pair.access_key_id));
+    visit.changed(AuditAction::CreatedKeyPair, detail).await?;
     reveal(&state, &visit, shown(&pair)).await
 }
 
@@ -93,8 +90,7 @@ pub(crate) async fn rotate(
     let access_key_id = rotated.ok_or(Error::NotFound)?;
     if is_first {
         let detail = Some(access_key_id.clone());
-        visit.audit(AuditAction::RotatedKeyPair, detail).await?;
-        state.refresh_sites().await;
+        visit.changed(AuditAction::RotatedKeyPair, detail).await?;
     }
     let pair = NewKeyPair {
         access_key_id,
@@ -118,7 +114,7 @@ pub(crate) async fn revoke(
     }
     state.store.revoke_key_pair(visit.site.id, id).await?;
     let detail = format!("{}, {}", pair.access_key_id, pair.name);
-    revoked(&state, &visit, AuditAction::RevokedKeyPair, detail).await
+    revoked(&visit, AuditAction::RevokedKeyPair, detail).await
 }
 
 async fn find(state: &AppState, visit: &Visit, id: Uuid) -> Result<KeyPairView> {

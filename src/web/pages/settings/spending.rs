@@ -107,9 +107,8 @@ pub(crate) async fn save(
     }
     let detail = words::changed(&words::spending(&before), &words::spending(&spending));
     visit
-        .audit(AuditAction::ChangedPolicy, Some(detail))
+        .changed(AuditAction::ChangedPolicy, Some(detail))
         .await?;
-    state.refresh_sites().await;
     Ok(visit.see("/settings/cdn/policy?done=policy"))
 }
 

@@ -54,8 +54,7 @@ pub(crate) async fn create_token(
     }
     if is_first {
         let detail = Some(name.to_owned());
-        visit.audit(AuditAction::CreatedToken, detail).await?;
-        state.refresh_sites().await;
+        visit.changed(AuditAction::CreatedToken, detail).await?;
     }
     reveal(&state, &visit, vec![revealed_token(name, &token)]).await
 }
@@ -99,7 +98,7 @@ pub(crate) async fn revoke_token(
     }
     // A second press finds it revoked, which is what was asked for.
     state.store.revoke_token(site, id, now).await?;
-    revoked(&state, &visit, AuditAction::RevokedToken, token.name).await
+    revoked(&visit, AuditAction::RevokedToken, token.name).await
 }
 
 /// `POST /settings/cdn/secrets`: makes a signing secret and shows it, this once.
@@ -118,8 +117,7 @@ pub(crate) async fn create_secret(
             .add_hook_secret(visit.site.id, id, &secret, false, now)
             .await?;
         let detail = Some(id.to_string());
-        visit.audit(AuditAction::CreatedSecret, detail).await?;
-        state.refresh_sites().await;
+        visit.changed(AuditAction::CreatedSecret, detail).await?;
     }
     reveal(&state, &visit, vec![revealed_secret(&secret)]).await
 }
@@ -161,7 +159,7 @@ pub(crate) async fn revoke_secret(
         return ask(&visit, Section::Hook, question, path, confirmed());
     }
     state.store.revoke_hook_secret(site, id).await?;
-    revoked(&state, &visit, AuditAction::RevokedSecret, id.to_string()).await
+    revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await
 }
 
 /// What the same form showed a moment ago; else there is nothing to show any more.
