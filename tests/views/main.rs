@@ -53,10 +53,7 @@ fn hostile_layout(mut layout: Layout) -> Layout {
         text: HOSTILE.into(),
         link: Some(link),
     });
-    layout.flash = Some(Flash {
-        severity: Severity::Warning,
-        text: HOSTILE.into(),
-    });
+    layout.flash = Some((Severity::Warning, HOSTILE));
     layout.user = Some(User {
         name: HOSTILE.into(),
         role: Role::Admin,

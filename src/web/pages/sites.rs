@@ -13,10 +13,10 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
 use crate::web::pages::views::{
-    ConfirmPage, Field, Flash, Layout, Nav, PAGE_SIZE, Part, SiteRow, SitesPage,
+    ConfirmPage, Field, Layout, Nav, PAGE_SIZE, Part, SiteRow, SitesPage,
 };
 use crate::web::pages::visit::{Confirmation, Visitor, html, refused, see};
-use crate::web::pages::words::sites as words;
+use crate::web::pages::words::{Severity, sites as words};
 use crate::web::state::AppState;
 
 /// What to show, and what was just done, told once after a redirect.
@@ -51,7 +51,7 @@ impl NewName {
 #[derive(Default)]
 struct Shown {
     page: Option<usize>,
-    flash: Option<Flash>,
+    flash: Option<(Severity, &'static str)>,
     /// The name that was typed for a new site, and what is wrong with it.
     new: Field,
     /// The same for the new name of a site.
@@ -93,7 +93,7 @@ pub(crate) async fn show(
     let done = notice.done.as_deref();
     let shown = Shown {
         page: notice.sites,
-        flash: done.and_then(words::done).map(Flash::from),
+        flash: done.and_then(words::done),
         ..Shown::default()
     };
     html(&page(&state, &manager, shown))

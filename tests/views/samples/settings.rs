@@ -202,10 +202,10 @@ pub(crate) fn settings_connected() -> ConnectionPage {
     use StepOutcome::Passed;
     ConnectionPage {
         layout: Layout {
-            flash: Some(Flash {
-                severity: Severity::Success,
-                text: "The new settings passed their test and are in force.".into(),
-            }),
+            flash: Some((
+                Severity::Success,
+                "The new settings passed their test and are in force.",
+            )),
             address: Some("/settings/cdn"),
             ..layout(Nav::Settings(Section::Connection))
         },

@@ -9,7 +9,7 @@ use crate::domain::AuditAction;
 use crate::store::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::pages::views::{Flash, Nav, PAGE_SIZE, Part, SessionsPage};
+use crate::web::pages::views::{Nav, PAGE_SIZE, Part, SessionsPage};
 use crate::web::pages::visit::{Numbered, Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
@@ -39,7 +39,7 @@ pub(crate) async fn show(
     let sessions = state.store.sessions(of, own, issuer.as_ref(), now).await?;
     let mut layout = visitor.layout(Nav::Elsewhere);
     let done = notice.done.as_deref();
-    layout.flash = done.and_then(words::ended).map(Flash::from);
+    layout.flash = done.and_then(words::ended);
     html(&SessionsPage {
         has_others: sessions.iter().any(|session| !session.is_own),
         sessions: Part::of(sessions, notice.sessions, PAGE_SIZE.into()),

@@ -8,8 +8,7 @@ use crate::domain::{Advice, FieldErrors, Operation, Partition, SettingsForm};
 use crate::store::{SavedSettings, Site, Slot};
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
-    ConfirmPage, Connection, ConnectionPage, Count, Flash, IamPolicy, Layout, Nav, Section,
-    TestResult,
+    ConfirmPage, Connection, ConnectionPage, Count, IamPolicy, Layout, Nav, Section, TestResult,
 };
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words::Question;
@@ -28,7 +27,7 @@ pub(super) fn layout(visit: &Visit, section: Section, notice: Option<&Notice>) -
     let done = notice.and_then(|notice| notice.done.as_deref());
     Layout {
         address: Some(section.path()),
-        flash: done.and_then(words::done).map(Flash::from),
+        flash: done.and_then(words::done),
         ..visit.layout(Nav::Settings(section))
     }
 }

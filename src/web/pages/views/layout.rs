@@ -26,8 +26,8 @@ pub struct Layout {
     /// What stands in the way of purging, on every page until it is fixed (except where the page
     /// says it anyway).
     pub banner: Option<Banner>,
-    /// The answer to what the reader just did.
-    pub flash: Option<Flash>,
+    /// The answer to what the reader just did, in one sentence.
+    pub flash: Option<(Severity, &'static str)>,
     /// Framed by SkyCMS: no name, no signing out.
     pub embedded: bool,
     /// What the frame asked for; otherwise the browser decides.
@@ -240,21 +240,4 @@ pub struct Banner {
     pub text: String,
     /// Where to fix it.
     pub link: Option<Link>,
-}
-
-/// The answer to what the reader just did.
-#[derive(Clone, Debug)]
-pub struct Flash {
-    pub severity: Severity,
-    /// In one sentence.
-    pub text: String,
-}
-
-impl From<(Severity, &str)> for Flash {
-    fn from((severity, text): (Severity, &str)) -> Self {
-        Self {
-            severity,
-            text: text.to_owned(),
-        }
-    }
 }

@@ -32,7 +32,7 @@ pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging};
 pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE};
 pub use chart::Chart;
 pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Shape};
-pub use layout::{Banner, Flash, Layout, Link, Nav, Section, SiteLink, User};
+pub use layout::{Banner, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{EndpointForm, EventChoice, NotificationsPage};
 pub use part::Part;
