@@ -44,12 +44,12 @@ fn assert_harmless(name: &str, html: &str) {
 
 fn hostile_layout(mut layout: Layout) -> Layout {
     let link = Link {
-        label: HOSTILE.into(),
-        path: HOSTILE.into(),
+        label: HOSTILE,
+        path: HOSTILE,
     };
     layout.banner = Some(Banner {
         severity: Severity::Danger,
-        title: HOSTILE.into(),
+        title: HOSTILE,
         text: HOSTILE.into(),
         link: Some(link),
     });

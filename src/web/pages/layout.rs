@@ -110,7 +110,7 @@ fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
     let proxy = state.unbelieved_proxy.get()?;
     user.session.manages_sites().then(|| Banner {
         severity: Severity::Warning,
-        title: errors::UNBELIEVED_PROXY.into(),
+        title: errors::UNBELIEVED_PROXY,
         text: errors::unbelieved_proxy(*proxy),
         link: None,
     })
@@ -133,14 +133,11 @@ fn banner(site: &Site, limited_until: Option<OffsetDateTime>, reader: Role) -> O
     let is_admin = reader == Role::Admin;
     Some(Banner {
         severity,
-        title: title.into(),
+        title,
         text: match is_admin {
             true => text.into(),
             false => errors::for_editors(&text),
         },
-        link: is_admin.then(|| Link {
-            label: fix.into(),
-            path: path.into(),
-        }),
+        link: is_admin.then_some(Link { label: fix, path }),
     })
 }

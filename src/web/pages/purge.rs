@@ -147,7 +147,7 @@ fn blank(visit: &Visit, text: String) -> PurgePage {
         text,
         errors: Vec::new(),
         preview: None,
-        blocked: (!is_set_up).then(|| words::NO_SETTINGS.to_owned()),
+        blocked: (!is_set_up).then_some(words::NO_SETTINGS),
         layout: visit.layout(Nav::Purge),
     }
 }

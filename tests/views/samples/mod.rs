@@ -441,11 +441,11 @@ pub(crate) fn publish_failed() -> PublishPage {
         layout: Layout {
             banner: Some(Banner {
                 severity: words::Severity::Danger,
-                title: "Purging is paused".into(),
+                title: "Purging is paused",
                 text: "AWS no longer accepts the access key. Three publishes wait.".into(),
                 link: Some(Link {
-                    label: "Open the settings".into(),
-                    path: "/settings/cdn".into(),
+                    label: "Open the settings",
+                    path: "/settings/cdn",
                 }),
             }),
             ..layout(Nav::Activity)

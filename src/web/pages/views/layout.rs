@@ -225,9 +225,9 @@ impl User {
 /// A link within the service.
 #[derive(Clone, Debug)]
 pub struct Link {
-    pub label: String,
+    pub label: &'static str,
     /// The path after [`Layout::base`], with a slash before it.
-    pub path: String,
+    pub path: &'static str,
 }
 
 /// What stands in the way of purging.
@@ -235,7 +235,7 @@ pub struct Link {
 pub struct Banner {
     pub severity: Severity,
     /// What it is: “Purging is paused”.
-    pub title: String,
+    pub title: &'static str,
     /// Why, and what to do.
     pub text: String,
     /// Where to fix it.

@@ -20,7 +20,7 @@ pub struct PurgePage {
     /// What would be sent.
     pub preview: Option<Preview>,
     /// Why nothing can be purged at all: “The site has no CDN settings yet”.
-    pub blocked: Option<String>,
+    pub blocked: Option<&'static str>,
 }
 
 impl PurgePage {
