@@ -169,8 +169,7 @@ impl PublishSummary {
     }
 
     fn more(&self) -> Option<Count> {
-        let more = self.items_total.saturating_sub(self.items.len() as u64);
-        (more > 0).then_some(Count(more))
+        Count::more(self.items_total, self.items.len())
     }
 
     /// Accepted → sent to CloudFront.

@@ -85,6 +85,14 @@ impl Ago {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Count(pub u64);
 
+impl Count {
+    /// How many of `all` are not among those shown, if any are.
+    pub(super) fn more(all: u64, shown: usize) -> Option<Self> {
+        let more = all.saturating_sub(shown as u64);
+        (more > 0).then_some(Self(more))
+    }
+}
+
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&words::count(self.0))
@@ -140,10 +148,7 @@ pub struct Field {
 impl Field {
     /// A field with a value and nothing wrong.
     pub fn new(value: impl Into<String>) -> Self {
-        Self {
-            value: value.into(),
-            error: None,
-        }
+        Self::typed(value, None)
     }
 
     /// A field as it was typed, and what is wrong with it.

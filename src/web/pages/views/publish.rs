@@ -89,8 +89,7 @@ impl PublishPage {
     }
 
     fn more(&self) -> Option<Count> {
-        let more = self.total().0.saturating_sub(self.shown().len() as u64);
-        (more > 0).then_some(Count(more))
+        Count::more(self.total().0, self.shown().len())
     }
 
     fn to_sent(&self) -> Option<Span> {
@@ -151,8 +150,7 @@ impl InvalidationView {
     }
 
     fn more(&self) -> Option<Count> {
-        let more = self.total().0.saturating_sub(self.items.len() as u64);
-        (more > 0).then_some(Count(more))
+        Count::more(self.total().0, self.items.len())
     }
 
     fn completed_at(&self) -> Option<OffsetDateTime> {

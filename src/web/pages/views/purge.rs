@@ -63,7 +63,7 @@ impl Preview {
     }
 
     pub(super) fn more(&self) -> Option<Count> {
-        (self.items.len() > ITEMS_SHOWN).then(|| Count((self.items.len() - ITEMS_SHOWN) as u64))
+        Count::more(self.items.len() as u64, self.shown().len())
     }
 }
 
