@@ -3,7 +3,7 @@
 
 use askama::Template;
 use skycms_cdn::domain::AwsError;
-use skycms_cdn::store::Role;
+use skycms_cdn::store::{Role, Session, Source};
 use skycms_cdn::web::views::*;
 use skycms_cdn::web::words::Severity;
 
@@ -55,9 +55,7 @@ fn hostile_layout(mut layout: Layout) -> Layout {
     });
     layout.flash = Some((Severity::Warning, HOSTILE));
     layout.user = Some(User {
-        name: HOSTILE.into(),
-        role: Role::Admin,
-        has_password: true,
+        session: Session::of(HOSTILE, Role::Admin, Source::Password),
         signs_out_here: true,
     });
     layout
@@ -307,7 +305,7 @@ fn code_is_shown_as_code() {
 #[test]
 fn editors_see_no_way_to_the_settings() {
     let mut page = samples::activity();
-    page.layout.user.as_mut().unwrap().role = Role::Editor;
+    page.layout.user.as_mut().unwrap().session.role = Role::Editor;
     let html = page.render().unwrap();
     assert!(!html.contains("/settings/cdn") && !html.contains("/audit"));
 }

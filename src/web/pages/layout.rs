@@ -9,7 +9,7 @@ use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
 use super::words::errors::Trouble;
 use super::words::{Severity, date, errors};
 use crate::domain::{DEFAULT_SITE, site_name};
-use crate::store::{Role, Session, Site, Source};
+use crate::store::{Role, Session, Site};
 use crate::web::state::AppState;
 
 /// The layout of a page about no site; its links lead to the first site that the reader sees.
@@ -89,15 +89,11 @@ fn at(
         nav,
         now: state.clock.now(),
         user: user.map(|user| User {
-            name: user.session.user.clone(),
-            role: user.session.role,
-            has_password: user.session.source == Source::Password,
+            session: user.session.clone(),
             signs_out_here: user.token.is_some(),
         }),
         banner: None,
         flash: None,
-        embedded: user.is_some_and(|user| user.session.framed),
-        theme: user.and_then(|user| user.session.theme),
         address: None,
         once: state.clock.id().to_string(),
         mark: None,

@@ -8,7 +8,7 @@ use skycms_cdn::domain::{
 };
 use skycms_cdn::store::{
     AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, Publish, PublishSummary, Role,
-    Source, Workload,
+    Session, Source, Workload,
 };
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -69,15 +69,11 @@ fn layout(nav: Nav) -> Layout {
         nav,
         now: NOW,
         user: Some(User {
-            name: "admin".into(),
-            role: Role::Admin,
-            has_password: true,
+            session: Session::of("admin", Role::Admin, Source::Password),
             signs_out_here: true,
         }),
         banner: None,
         flash: None,
-        embedded: false,
-        theme: None,
         address: None,
         once: "one-time-key".into(),
         mark: None,

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::assets;
 use super::parts::Ago;
-use crate::store::{Role, Theme};
+use crate::store::{Role, Session, Source, Theme};
 use crate::web::pages::words::{self, Severity};
 
 /// What every page shares.
@@ -28,10 +28,6 @@ pub struct Layout {
     pub banner: Option<Banner>,
     /// The answer to what the reader just did, in one sentence.
     pub flash: Option<(Severity, &'static str)>,
-    /// Framed by SkyCMS: no name, no signing out.
-    pub embedded: bool,
-    /// What the frame asked for; otherwise the browser decides.
-    pub theme: Option<Theme>,
     /// Where the page is read from, after `base`, when it may be the answer to a form that was sent
     /// elsewhere.
     pub address: Option<&'static str>,
@@ -51,12 +47,24 @@ impl Layout {
     pub(super) fn is_admin(&self) -> bool {
         self.user
             .as_ref()
-            .is_some_and(|user| user.role == Role::Admin)
+            .is_some_and(|user| user.session.role == Role::Admin)
     }
 
     /// It may make, rename and remove sites.
     pub(crate) fn manages_sites(&self) -> bool {
-        self.is_admin() && self.user.as_ref().is_some_and(|user| user.has_password)
+        self.user
+            .as_ref()
+            .is_some_and(|user| user.session.manages_sites())
+    }
+
+    /// Framed by SkyCMS: no name, no signing out.
+    pub(super) fn embedded(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.session.framed)
+    }
+
+    /// What the frame asked for; otherwise the browser decides.
+    pub(super) fn theme(&self) -> Option<Theme> {
+        self.user.as_ref()?.session.theme
     }
 
     /// The name of the site that this page is about, where there is a choice.
@@ -110,7 +118,7 @@ impl Layout {
             (Nav::Activity, format!("{base}/activity"), "Activity"),
             (Nav::Purge, format!("{base}/purge"), "Purge"),
         ];
-        if user.role == Role::Admin {
+        if user.session.role == Role::Admin {
             links.push((
                 Nav::Settings(Section::Connection),
                 format!("{base}/settings/cdn"),
@@ -208,17 +216,19 @@ impl Section {
 /// Who is signed in.
 #[derive(Clone, Debug)]
 pub struct User {
-    pub name: String,
-    pub role: Role,
-    /// It has a password here that it can change; false when SkyCMS signed it in.
-    pub has_password: bool,
+    pub session: Session,
     /// The session is ours to end; false when it is SkyCMS's own.
     pub signs_out_here: bool,
 }
 
 impl User {
     pub(super) fn role(&self) -> &'static str {
-        words::account::role(&self.role)
+        words::account::role(&self.session.role)
+    }
+
+    /// It has a password here that it can change; false when SkyCMS signed it in.
+    pub(super) fn has_password(&self) -> bool {
+        self.session.source == Source::Password
     }
 }
 
