@@ -157,6 +157,24 @@ async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
     }
 }
 
+/// However long somebody has been at it, what waits goes within half a minute once the key works.
+#[tokio::test]
+async fn a_key_that_is_fixed_at_aws_is_noticed_soon_for_an_hour_and_later_within_ten_minutes() {
+    let service = Stepped::start().await;
+    for (paused_for, noticed_after) in [(50 * 60, 31), (3 * 3_600, 601)] {
+        let key = |enabled| json!({ "enabled": enabled });
+        service.sandbox.set_key(KEY, key(false)).await;
+        let id = service.publish_and_run("/about").await;
+        for _ in 0..paused_for / 60 {
+            service.pass(60).await;
+        }
+        service.sandbox.set_key(KEY, key(true)).await;
+        service.pass(noticed_after).await;
+        assert_ne!(service.state_of(&id).await, "queued", "{paused_for} s");
+        service.run_until_ended(&id).await;
+    }
+}
+
 #[tokio::test]
 async fn a_secret_that_does_not_open_waits_for_settings_and_holds_nobody_else_up() {
     let service = Stepped::start().await;
