@@ -147,6 +147,39 @@ mod tests {
         (sealer, sealed)
     }
 
+    /// Another place would make what is stored unreadable.
+    #[test]
+    fn places_stay_as_they_are() {
+        let (site, id) = (SiteId(7), Uuid::nil());
+        let nil = "00000000-0000-0000-0000-000000000000";
+        for (holder, place) in [
+            (
+                Holder::Settings(site, "draft"),
+                "site/7/cdn_settings/draft/secret_access_key".into(),
+            ),
+            (
+                Holder::Token(site, id),
+                format!("site/7/publish_token/{nil}"),
+            ),
+            (
+                Holder::HookSecret(site, id),
+                format!("site/7/hook_secret/{nil}"),
+            ),
+            (Holder::KeyPair(site, id), format!("site/7/key_pair/{nil}")),
+            (
+                Holder::EndpointUrl(site, id),
+                format!("site/7/endpoint/{nil}/url"),
+            ),
+            (
+                Holder::EndpointSecret(site, id),
+                format!("site/7/endpoint/{nil}/secret"),
+            ),
+            (Holder::SecondStep, "account/admin/second_step".to_owned()),
+        ] {
+            assert_eq!(holder.place(), place);
+        }
+    }
+
     #[test]
     fn opens_only_in_its_place_and_with_its_key() {
         let (sealer, sealed) = sealer_and_sealed();
