@@ -157,11 +157,10 @@ async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
     }
 }
 
-/// However long somebody has been at it, what waits goes within half a minute once the key works.
 #[tokio::test]
-async fn a_key_that_is_fixed_at_aws_is_noticed_soon_for_an_hour_and_later_within_ten_minutes() {
+async fn a_key_that_is_fixed_at_aws_is_noticed_within_a_tenth_of_the_pause() {
     let service = Stepped::start().await;
-    for (paused_for, noticed_after) in [(50 * 60, 31), (3 * 3_600, 601)] {
+    for (paused_for, noticed_after) in [(4 * 60, 31), (50 * 60, 301), (3 * 3_600, 601)] {
         let key = |enabled| json!({ "enabled": enabled });
         service.sandbox.set_key(KEY, key(false)).await;
         let id = service.publish_and_run("/about").await;

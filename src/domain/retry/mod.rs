@@ -20,10 +20,11 @@ const LONGEST_BACKOFF: Duration = Duration::seconds(30);
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
 /// The pause before a call is repeated that was refused for a quota which it may fill itself.
 const DOUBTFUL_PAUSE: Duration = Duration::seconds(10);
-/// The pause between two tries of rejected settings: at first somebody may be fixing the key at AWS,
-/// and what waits is to go then. Later, each try is an alarm in the account's CloudTrail.
-const SETTINGS_PAUSE: Duration = Duration::seconds(30);
-const LATER_SETTINGS_PAUSE: Duration = Duration::minutes(10);
+/// The pause between two tries of rejected settings, a tenth of the time that they have been rejected:
+/// at first somebody may be fixing the key at AWS, and what waits is to go then. Each try takes a call
+/// of the key's rate, and is an event in the account's CloudTrail.
+const SHORTEST_PAUSE: Duration = Duration::seconds(30);
+const LONGEST_PAUSE: Duration = Duration::minutes(10);
 
 /// What is known when a call of `CreateInvalidation` has ended.
 #[derive(Clone, Copy, Debug)]
@@ -228,10 +229,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         CreateOutcome::SettingsRejected(error) => {
             beliefs.not_asked(held);
             let since = sent.paused_since.unwrap_or(now);
-            let after = match now - since < Duration::HOUR {
-                true => SETTINGS_PAUSE,
-                false => LATER_SETTINGS_PAUSE,
-            };
+            let after = ((now - since) / 10_i32).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             hold(WaitReason::Settings, after, error, Attempt::Refused)
         }
         CreateOutcome::BatchTooLarge(error) if sent.items.len() > 1 => {
