@@ -40,7 +40,10 @@ const COUNTED: Duration = Duration::seconds(25);
 /// What timers and two processes' clocks may be off by.
 const SLACK: Duration = Duration::milliseconds(3);
 /// How long a call may be under way before the sandbox has it, on a busy machine.
-const UNDER_WAY: Duration = Duration::milliseconds(30);
+const UNDER_WAY: Duration = Duration::milliseconds(50);
+/// A process that stood still between its last look at the clock and its request sends it this soon
+/// after it was woken.
+const AWAKE: Duration = Duration::milliseconds(500);
 /// For how long a call without an answer counts, and so may keep a quota full.
 const DOUBT: Duration = Duration::seconds(20);
 
@@ -395,6 +398,13 @@ impl Evidence {
             .filter(|(_, what)| what.starts_with("SIGTERM"))
             .map(|(at, _)| at + PARTING)
             .collect();
+        let wakings: Vec<_> = self
+            .journal
+            .events()
+            .into_iter()
+            .filter(|(_, what)| what.starts_with("SIGCONT"))
+            .map(|(at, _)| at)
+            .collect();
         let clocks = self.journal.clocks();
         let mut last: BTreeMap<&str, &Call> = BTreeMap::new();
         for call in self.calls.iter().filter(|call| call.creates) {
@@ -403,6 +413,10 @@ impl Evidence {
                 && !partings
                     .iter()
                     .any(|at| (before.begin()..call.begin() + SLACK).contains(at))
+                // What was about to be sent when its process was stopped for longer than its lease.
+                && !wakings
+                    .iter()
+                    .any(|at| (call.begin() - AWAKE..call.time).contains(at))
                 // A lease that has run out by a clock that was set forward.
                 && !was_set_between(&clocks, before.begin(), call.begin())
             {
