@@ -8,8 +8,8 @@ use super::{Result, Store};
 /// One connection for what belongs together: the pool hands out the one that has rested longest,
 /// whose process has to be woken, and makes sure by a round trip that each works that it gets back.
 ///
-/// With one statement fewer and small plans made in place, a lone publish's call came a tenth to a
-/// quarter sooner than with a connection for each statement (`script/bench latency`, by turns).
+/// With one statement fewer, a lone publish's call came a tenth to a quarter sooner than with a
+/// connection for each statement (`script/bench latency`, by turns).
 pub struct Connection {
     lent: PoolConnection<Postgres>,
     is_beginning: bool,
