@@ -95,9 +95,11 @@ impl Sealer {
     /// # Errors
     /// [`SealError::NoKey`] if the cipher refuses, which it has no reason to.
     pub fn seal(&self, place: &str, secret: &SecretString) -> Result<Vec<u8>, SealError> {
-        let mut text = Zeroizing::new(secret.expose_secret().as_bytes().to_vec());
-        let tag_length = AES_256_GCM.tag_len();
-        text.reserve_exact(tag_length);
+        let secret = secret.expose_secret().as_bytes();
+        // With room for the tag, so that no copy is left behind where the text was before it grew.
+        let length = secret.len() + AES_256_GCM.tag_len();
+        let mut text = Zeroizing::new(Vec::<u8>::with_capacity(length));
+        text.extend_from_slice(secret);
         let nonce = self.keys[0]
             .seal_in_place_append_tag(Aad::from(place.as_bytes()), &mut *text)
             .map_err(|_| SealError::NoKey)?;
