@@ -108,7 +108,8 @@ impl Store {
         Ok(access_key_id)
     }
 
-    /// Each key pair of `sites`, by its access key ID.
+    /// Each key pair of `sites`, by its access key ID. One that cannot be opened is left out, so that
+    /// only its own sender is turned away.
     pub(super) async fn open_key_pairs(
         &self,
         sites: &HashMap<String, Arc<Site>>,
@@ -125,9 +126,16 @@ impl Store {
             let Some(site) = sites.get(&SiteId(row.site_id)) else {
                 continue;
             };
+            let secret = match self.open(Holder::KeyPair(site.id, row.id), &row.secret) {
+                Ok(secret) => secret,
+                Err(error) => {
+                    tracing::error!(site = %site.id, key_pair = %row.id, %error, "a key pair is left out");
+                    continue;
+                }
+            };
             let pair = KeyPair {
                 id: row.id,
-                secret: self.open(Holder::KeyPair(site.id, row.id), &row.secret)?,
+                secret,
                 access_key_id: row.access_key_id.clone(),
                 name: row.name,
                 everything_is_home: row.everything_is_home,
