@@ -29,7 +29,6 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
             () = stop.cancelled() => return,
             pruned = async {
                 store.forget_expired(clock.now()).await?;
-                store.forget_answers(clock.now()).await?;
                 sweep(&store, &clock, history_days).await?;
                 prune(&store, &clock, history_days).await
             } => pruned,

@@ -172,7 +172,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes sessions, links, tries, tokens and rates whose time is over.
+    /// Deletes sessions, links, tries, tokens, rates and answers to forms whose time is over.
     pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
             .execute(&self.pool)
@@ -190,6 +190,7 @@ impl Store {
         .execute(&self.pool)
         .await?;
         self.forget_rates(now).await?;
+        self.forget_answers(now).await?;
         sqlx::query!(
             "DELETE FROM sign_in_tries WHERE last_at < $1",
             now - crate::domain::slow_down::LONGEST_MEMORY,

@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// Deletes the answers that are no longer shown.
-    pub async fn forget_answers(&self, now: OffsetDateTime) -> Result<()> {
+    pub(super) async fn forget_answers(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("DELETE FROM form_answer WHERE created_at < $1", now - KEPT)
             .execute(&self.pool)
             .await?;
