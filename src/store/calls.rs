@@ -3,55 +3,14 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::hash::hex;
-use super::{FormHash, Page, RepeatKey, Result, SiteId, Store};
+use super::{Page, RepeatKey, Result, SiteId, Store};
 use crate::domain::PublishState;
-
-/// What repeat keys of caller references begin with. Those of the hook come in a header, which has
-/// no line breaks: none of them can be the same.
-const KEY_SPACE: &str = "cloudfront\n";
-/// What those of publishes that are tried again begin with, for the same reason.
-const RETRY_SPACE: &str = "retry\n";
-/// What those of forms begin with, for the same reason.
-const FORM_SPACE: &str = "form\n";
 
 #[derive(Clone, Debug)]
 pub struct ListedPublish {
     pub id: Uuid,
     pub state: PublishState,
     pub received_at: OffsetDateTime,
-}
-
-impl RepeatKey {
-    /// One press of “Try again”, one publish, however often the form is sent.
-    pub fn of_retry(publish: Uuid) -> Self {
-        Self {
-            key: format!("{RETRY_SPACE}{publish}"),
-            body_hash: [0; 32],
-        }
-    }
-
-    /// The publish that is tried again with such a key.
-    pub(super) fn retried(key: &str) -> Option<Uuid> {
-        key.strip_prefix(RETRY_SPACE)?.parse().ok()
-    }
-
-    /// One form, one publish, however often it is sent.
-    pub fn of_form(form: &FormHash) -> Self {
-        Self {
-            key: format!("{FORM_SPACE}{}", hex(form)),
-            body_hash: *form,
-        }
-    }
-
-    /// A caller reference makes a repeat of the same batch safe. With another batch it is another
-    /// publish: tools make references of the second, and two purges in one must both count.
-    pub fn of_caller_reference(reference: &str, batch: [u8; 32]) -> Self {
-        Self {
-            key: format!("{KEY_SPACE}{}\n{reference}", hex(&batch)),
-            body_hash: batch,
-        }
-    }
 }
 
 impl Store {
@@ -65,11 +24,8 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?
         .flatten();
-        let reference = key.as_deref().and_then(|key| {
-            let (_, reference) = key.strip_prefix(KEY_SPACE)?.split_once('\n')?;
-            Some(reference.to_owned())
-        });
-        Ok(reference)
+        let reference = key.as_deref().and_then(RepeatKey::caller_reference);
+        Ok(reference.map(str::to_owned))
     }
 
     /// A site's publishes, newest first.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::insert::insert;
 use self::queue::Queue;
-use super::{FRESH, SiteId, Store};
+use super::{FRESH, RepeatKey, SiteId, Store};
 use crate::domain::{Item, Publisher, TraceParent, Widened};
 
 /// A publish of more bytes is written by a writer of its own, so that small ones never wait for it.
@@ -45,14 +45,6 @@ pub struct NewPublish {
     pub repeat_key: Option<RepeatKey>,
     pub traceparent: Option<TraceParent>,
     pub publisher: Publisher,
-}
-
-/// An `Idempotency-Key` or `webhook-id`, with the hash of the request it came with.
-#[derive(Clone, Debug)]
-pub struct RepeatKey {
-    pub key: String,
-    /// SHA-256 of the request's body.
-    pub body_hash: [u8; 32],
 }
 
 /// The publish that a later call repeats, as it was accepted.
