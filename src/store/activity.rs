@@ -154,7 +154,7 @@ impl Store {
         items: &[String],
         now: OffsetDateTime,
     ) -> Result<Option<PublishSummary>> {
-        let connection = &mut self.connect().await?;
+        let mut connection = self.pool.acquire().await?;
         let found = sqlx::query_scalar!(
             "SELECT id FROM (SELECT id, items FROM publish WHERE site_id = $1 ORDER BY id DESC LIMIT $3) latest
              WHERE items && $2 ORDER BY id DESC LIMIT 1",
@@ -162,10 +162,10 @@ impl Store {
             items,
             SEARCHED_NEXT * 5,
         )
-        .fetch_optional(connection.sql())
+        .fetch_optional(&mut *connection)
         .await?;
         let ids: Vec<Uuid> = found.into_iter().collect();
-        Ok(summaries(connection.sql(), site, &ids, now).await?.pop())
+        Ok(summaries(&mut connection, site, &ids, now).await?.pop())
     }
 }
 

@@ -58,8 +58,7 @@ impl Store {
         filter: InvalidationFilter,
         limit: u16,
     ) -> Result<Page<Invalidation>> {
-        let mut connection = self.connect().await?;
-        let connection = connection.sql();
+        let mut connection = self.pool.acquire().await?;
         let rows = i64::from(limit) + 1;
         // Two statements: one for both would be planned for the one that needs no index of states.
         let ids = match filter.status {
@@ -91,7 +90,7 @@ impl Store {
             }
         };
         let mut items =
-            invalidations_by_id(connection, &ids, Items::First, Some(PAGE_BYTES)).await?;
+            invalidations_by_id(&mut connection, &ids, Items::First, Some(PAGE_BYTES)).await?;
         let limit = limit.min(u16::try_from(items.len()).unwrap_or(u16::MAX));
         let page = Page::cut(ids, limit, filter.before, None, |id| *id);
         items.retain(|item| page.items.last().is_some_and(|last| item.id >= *last));

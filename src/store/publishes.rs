@@ -91,8 +91,7 @@ impl Store {
         items: Items,
         now: OffsetDateTime,
     ) -> Result<Option<Publish>> {
-        let mut connection = self.connect().await?;
-        let connection = connection.sql();
+        let mut connection = self.pool.acquire().await?;
         let retry = RepeatKey::of_retry(id);
         let row = sqlx::query!(
             r#"SELECT state as "state: PublishState", received_at, submitted_at, ended_at, items,
@@ -111,10 +110,10 @@ impl Store {
         let held = if row.planned {
             None
         } else {
-            held(connection, site, now).await?
+            held(&mut connection, site, now).await?
         };
         let (edge, edge_is_due) = match row.state {
-            PublishState::Completed => edge(connection, site, id).await?,
+            PublishState::Completed => edge(&mut connection, site, id).await?,
             _ => Default::default(),
         };
         let items = match row.state {
@@ -130,7 +129,8 @@ impl Store {
         )
         .fetch_all(&mut *connection)
         .await?;
-        let mut invalidations = invalidations_by_id(connection, &covering, items, None).await?;
+        let mut invalidations =
+            invalidations_by_id(&mut connection, &covering, items, None).await?;
         invalidations.reverse();
         Ok(Some(Publish {
             id,
@@ -169,8 +169,8 @@ impl Store {
         site: SiteId,
         now: OffsetDateTime,
     ) -> Result<Option<(WaitReason, Option<HeldNote>)>> {
-        let mut connection = self.connect().await?;
-        held(connection.sql(), site, now).await
+        let mut connection = self.pool.acquire().await?;
+        held(&mut connection, site, now).await
     }
 }
 
