@@ -88,7 +88,7 @@ impl Default for Metrics {
         let to = &mut registry;
         let mut inner = Inner {
             publishes: counter(to, "publishes", "Publishes accepted, without repeats"),
-            accept: seconds_of(
+            accept: histogram(
                 to,
                 "publish_accept",
                 "From a publish's arrival to its being durable",
@@ -105,13 +105,13 @@ impl Default for Metrics {
                 "Tokens, signatures and links that were refused, by kind",
             ),
             invalidations: counter(to, "invalidations", "Invalidations that came to a status"),
-            submit: seconds_of(
+            submit: histogram(
                 to,
                 "invalidation_submit",
                 "From a publish's arrival until CloudFront had accepted all of it",
                 SUBMIT_BUCKETS,
             ),
-            complete: seconds_of(
+            complete: histogram(
                 to,
                 "invalidation_complete",
                 "From CloudFront's accepting an invalidation until it said Completed",
@@ -132,7 +132,7 @@ impl Default for Metrics {
                 "edge_checks",
                 "Pages that were fetched after a purge, by what readers get",
             ),
-            fresh: seconds_of(
+            fresh: histogram(
                 to,
                 "publish_fresh",
                 "From a publish's arrival until its pages were seen to be fresh",
@@ -171,7 +171,7 @@ fn counter<M: Metric + Clone + Default>(
     metric
 }
 
-fn seconds_of<const N: usize>(
+fn histogram<const N: usize>(
     registry: &mut Registry,
     name: &'static str,
     help: &'static str,

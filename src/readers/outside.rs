@@ -182,8 +182,8 @@ fn is_public(ip: IpAddr) -> bool {
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
     let is_shared = a == 100 && (64..128).contains(&b);
-    let is_of_protocols = a == 192 && b == 0 && c == 0;
-    let is_of_benchmarks = a == 198 && (18..20).contains(&b);
+    let is_protocol_assignment = a == 192 && b == 0 && c == 0;
+    let is_benchmark = a == 198 && (18..20).contains(&b);
     let is_reserved = a >= 240;
     !(ip.is_private()
         || ip.is_loopback()
@@ -192,8 +192,8 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         || ip.is_documentation()
         || a == 0
         || is_shared
-        || is_of_protocols
-        || is_of_benchmarks
+        || is_protocol_assignment
+        || is_benchmark
         || is_reserved)
 }
 

@@ -55,7 +55,7 @@ impl<W: Worker> Rounds<W> {
             let mut tasks = JoinSet::new();
             loop {
                 while tasks.try_join_next().is_some() {}
-                if let Err(error) = self.begin_due(&mut tasks).await {
+                if let Err(error) = self.start_due(&mut tasks).await {
                     tracing::warn!(%error, "{}", W::TROUBLE);
                 }
                 tokio::time::sleep(TICK).await;
@@ -68,14 +68,14 @@ impl<W: Worker> Rounds<W> {
     pub async fn run_due(&self) -> Result<(), StoreError> {
         loop {
             let mut tasks = JoinSet::new();
-            if self.begin_due(&mut tasks).await? == 0 {
+            if self.start_due(&mut tasks).await? == 0 {
                 return Ok(());
             }
             tasks.join_all().await;
         }
     }
 
-    async fn begin_due(&self, tasks: &mut JoinSet<()>) -> Result<usize, StoreError> {
+    async fn start_due(&self, tasks: &mut JoinSet<()>) -> Result<usize, StoreError> {
         let free = self.places.available_permits();
         if free == 0 {
             return Ok(0);

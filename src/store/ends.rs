@@ -21,27 +21,27 @@ pub struct Ends(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     waiters: Mutex<Vec<Waiter>>,
-    came: Notify,
+    added: Notify,
 }
 
 #[derive(Debug)]
 struct Waiter {
     site: SiteId,
     publish: Uuid,
-    told: oneshot::Sender<()>,
+    ended: oneshot::Sender<()>,
 }
 
 impl Ends {
     /// Resolves when the publish has ended or is gone. Whether it had before, the caller looks
     /// after this.
     pub fn of(&self, site: SiteId, publish: Uuid) -> oneshot::Receiver<()> {
-        let (told, ended) = oneshot::channel();
+        let (sender, ended) = oneshot::channel();
         self.waiters().push(Waiter {
             site,
             publish,
-            told,
+            ended: sender,
         });
-        self.0.came.notify_one();
+        self.0.added.notify_one();
         ended
     }
 
@@ -49,7 +49,7 @@ impl Ends {
     pub async fn follow(&self, store: &Store, mut changes: ChangeReader) {
         loop {
             if self.awaited().is_empty() {
-                self.0.came.notified().await;
+                self.0.added.notified().await;
             }
             // What changed before is found by looking.
             changes.catch_up();
@@ -73,13 +73,13 @@ impl Ends {
         .fetch_all(&store.pool)
         .await?;
         let mut waiters = self.waiters();
-        let (told, waiting): (Vec<_>, Vec<_>) = waiters
+        let (done, waiting): (Vec<_>, Vec<_>) = waiters
             .drain(..)
             .partition(|waiter| ended.contains(&waiter.publish));
         *waiters = waiting;
-        for waiter in told {
+        for waiter in done {
             // It may have waited for long enough meanwhile.
-            let _: Result<(), ()> = waiter.told.send(());
+            let _: Result<(), ()> = waiter.ended.send(());
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Ends {
     /// Without those who wait no longer.
     fn awaited(&self) -> Vec<(i32, Uuid)> {
         let mut waiters = self.waiters();
-        waiters.retain(|waiter| !waiter.told.is_closed());
+        waiters.retain(|waiter| !waiter.ended.is_closed());
         waiters.iter().map(|w| (w.site.0, w.publish)).collect()
     }
 

@@ -22,7 +22,7 @@ pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>> {
 
 /// Leaves out what invalidations of the distribution cover that were planned since the publishes
 /// came, which are sorted by age.
-pub(super) async fn leave_out_begun(
+pub(super) async fn remove_covered(
     connection: &mut PgConnection,
     site: SiteId,
     distribution: &DistributionId,

@@ -149,14 +149,14 @@ pub enum StoreError {
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// PostgreSQL's `character_not_in_repertoire` and, within JSON, `untranslatable_character`.
-const OF_NUL: [&str; 2] = ["22021", "22P05"];
+const NUL_CODES: [&str; 2] = ["22021", "22P05"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let code = error
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code);
-        if code.is_some_and(|code| OF_NUL.contains(&&*code)) {
+        if code.is_some_and(|code| NUL_CODES.contains(&&*code)) {
             Self::Nul
         } else {
             Self::Database(error)

@@ -46,14 +46,14 @@ impl Publish {
     /// What was not purged of a publish that failed: the items that only failed invalidations cover.
     pub fn failed_items(&self) -> Result<Vec<Item>> {
         if self.state == PublishState::Failed {
-            self.items_besides(|status| status != InvalidationStatus::Failed)
+            self.items_left(|status| status != InvalidationStatus::Failed)
         } else {
             Ok(Vec::new())
         }
     }
 
     /// The items that no invalidation covers whose status is one of these.
-    pub fn items_besides(&self, is_done: impl Fn(InvalidationStatus) -> bool) -> Result<Vec<Item>> {
+    pub fn items_left(&self, is_done: impl Fn(InvalidationStatus) -> bool) -> Result<Vec<Item>> {
         let done = self.invalidations.iter().filter(|i| is_done(i.status));
         let done = parse_items(done.flat_map(|i| i.items.iter().cloned()).collect())?;
         let cover: Cover<'_> = done.iter().collect();

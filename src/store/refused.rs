@@ -54,7 +54,7 @@ pub struct RefusedCalls {
 #[derive(Default)]
 struct Waiting {
     calls: VecDeque<RefusedCall>,
-    is_written: bool,
+    is_writing: bool,
 }
 
 impl RefusedCalls {
@@ -74,7 +74,7 @@ impl RefusedCalls {
             waiting.calls.pop_front();
         }
         waiting.calls.push_back(call);
-        if !std::mem::replace(&mut waiting.is_written, true) {
+        if !std::mem::replace(&mut waiting.is_writing, true) {
             self.tasks.spawn(self.clone().write());
         }
     }
@@ -84,7 +84,7 @@ impl RefusedCalls {
             let calls: Vec<RefusedCall> = {
                 let mut waiting = self.waiting();
                 let calls = waiting.calls.drain(..).collect::<Vec<_>>();
-                waiting.is_written = !calls.is_empty();
+                waiting.is_writing = !calls.is_empty();
                 calls
             };
             if calls.is_empty() {

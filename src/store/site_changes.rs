@@ -11,7 +11,7 @@ use crate::domain::SiteName;
 const STEP: i64 = 500;
 /// Until then what CloudFront accepted of a removed site counts against the quota of a distribution
 /// that others share.
-const IN_PROGRESS: Duration = Duration::hours(1);
+const STILL_COUNTS: Duration = Duration::hours(1);
 /// PostgreSQL's number of the lock that makes replicas take turns: "sweep", in ASCII.
 const LOCK: i64 = 0x73_77_65_65_70;
 
@@ -159,7 +159,7 @@ async fn delete_some(connection: &mut PgConnection, site: i32, now: OffsetDateTi
            ORDER BY i.id LIMIT $2 FOR UPDATE SKIP LOCKED))",
         site,
         STEP,
-        now - IN_PROGRESS,
+        now - STILL_COUNTS,
     )
     .execute(&mut *connection)
     .await?

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::items::leave_out_begun;
+use super::items::remove_covered;
 use super::listen::announce_change;
 use super::transitions::{lock_publishes, move_publishes};
 use super::{Connection, PlanInputs, Result, SiteId, Store, outbox, parse_items};
@@ -58,21 +58,21 @@ impl Store {
                 let all_read = usize::try_from(last.found).is_ok_and(|found| found == rows.len());
                 all_read && rows.len() < page
             });
-            let mut page_of = Vec::with_capacity(rows.len());
+            let mut publishes = Vec::with_capacity(rows.len());
             let is_begun = rows.iter().any(|row| row.is_begun);
             for row in rows {
                 after = row.id;
                 items += row.items.len();
                 bytes += row.items.iter().map(String::len).sum::<usize>();
-                page_of.push(Waiting {
+                publishes.push(Waiting {
                     publish: row.id,
                     items: parse_items(row.items)?,
                 });
             }
             if is_begun {
-                leave_out_begun(&mut *connection, site, distribution, &mut page_of).await?;
+                remove_covered(&mut *connection, site, distribution, &mut publishes).await?;
             }
-            for publish in page_of {
+            for publish in publishes {
                 let asked = &publish.items;
                 if wanted.may_take(asked.len()) && !wanted.is_enough(seen) {
                     for item in asked {

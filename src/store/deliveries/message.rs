@@ -74,7 +74,7 @@ pub(super) async fn reason(
 }
 
 /// Writes down what a message says.
-pub(super) async fn fix(
+pub(super) async fn store_text(
     connection: &mut PgConnection,
     delivery: Uuid,
     notification: &Notification,

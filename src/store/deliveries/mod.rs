@@ -171,7 +171,7 @@ impl Store {
                     notification.reason = message::reason(&mut tx, site, &notification).await?;
                 }
                 let body = notification.body(row.kind, base);
-                message::fix(&mut tx, delivery, &notification, &body).await?;
+                message::store_text(&mut tx, delivery, &notification, &body).await?;
                 body
             }
         };

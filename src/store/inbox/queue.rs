@@ -30,7 +30,7 @@ pub(super) struct Queue(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    sites: BTreeMap<SiteId, OfSite>,
+    sites: BTreeMap<SiteId, SiteQueue>,
     /// Whose turn is next: each site that has something waiting, once.
     turns: VecDeque<SiteId>,
     load: Load,
@@ -38,14 +38,14 @@ struct Waiting {
 
 /// What waits of a site, by who published it.
 #[derive(Debug, Default)]
-struct OfSite {
-    publishers: HashMap<Publisher, OfPublisher>,
+struct SiteQueue {
+    publishers: HashMap<Publisher, PublisherQueue>,
     turns: VecDeque<Publisher>,
     load: Load,
 }
 
 #[derive(Debug, Default)]
-struct OfPublisher {
+struct PublisherQueue {
     entries: VecDeque<Entry>,
     load: Load,
 }
@@ -73,7 +73,7 @@ impl Load {
     }
 }
 
-impl OfSite {
+impl SiteQueue {
     /// Takes the next entry, from each publisher in turn.
     fn take(&mut self) -> Option<Entry> {
         let publisher = self.turns.pop_front()?;

@@ -94,7 +94,7 @@ pub(crate) async fn retry(
 
 /// The items that no completed invalidation covers; all of them, where that would be none.
 fn not_completed(publish: &Publish) -> Result<Vec<Item>> {
-    let items = publish.items_besides(|status| status == InvalidationStatus::Completed)?;
+    let items = publish.items_left(|status| status == InvalidationStatus::Completed)?;
     if items.is_empty() {
         return Ok(parse_items(publish.items.clone())?);
     }
