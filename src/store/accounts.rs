@@ -1,4 +1,5 @@
-//! The built-in account: its password's hash, the links that set it, and the browsers that know it.
+//! The built-in account: its password hash, the links that set the password, and the browsers that
+//! have signed in to it.
 
 use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
@@ -10,11 +11,11 @@ use super::{Result, Store};
 pub const ADMIN: &str = "admin";
 /// How long a set-up link works.
 const LINK_LIFETIME: Duration = Duration::hours(1);
-/// How long a browser is known without signing in again.
+/// How long a browser is remembered after its last sign-in.
 const DEVICE_MEMORY: Duration = Duration::days(365);
 
 impl Store {
-    /// The hash of the admin's password; none: it has not been set.
+    /// The hash of the admin's password, or `None` if it has not been set.
     pub async fn password_hash(&self) -> Result<Option<String>> {
         Ok(
             sqlx::query_scalar!("SELECT password_hash FROM account WHERE name = $1", ADMIN)
@@ -23,7 +24,7 @@ impl Store {
         )
     }
 
-    /// Sets the admin's password where it has none. Tells whether it had none.
+    /// Sets the admin's password if there is none yet. Returns whether it did.
     pub async fn set_first_password(&self, hash: &str, now: OffsetDateTime) -> Result<bool> {
         let done = sqlx::query!(
             "INSERT INTO account (name, password_hash, changed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -36,9 +37,9 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Sets the admin's password and ends its sessions. With `link`, only if that link works, which
-    /// is then used up: whoever has it may also have lost their authenticator app, so that the
-    /// password is enough again. Tells whether it was done.
+    /// Sets the admin's password and ends the admin's sessions. With `link`, only if that link
+    /// works; it is then used up. Whoever uses a link may also have lost their authenticator app,
+    /// so the password alone is enough again. Returns whether the password was set.
     pub async fn set_password(
         &self,
         hash: &str,
@@ -82,7 +83,7 @@ impl Store {
         Ok(true)
     }
 
-    /// What the admin's authenticator app shares; none: the password is enough.
+    /// The secret shared with the admin's authenticator app, or `None` if the password is enough.
     pub async fn second_step(&self) -> Result<Option<SecretString>> {
         let sealed = sqlx::query_scalar!("SELECT second_step FROM account WHERE name = $1", ADMIN)
             .fetch_optional(&self.pool)
@@ -92,7 +93,7 @@ impl Store {
         Ok(sealed.map(open).transpose()?)
     }
 
-    /// Asks for codes of that app from now on, the first after `code`; none: for none.
+    /// From now on asks for codes of that app, later than `code`; with `None`, for none.
     pub async fn set_second_step(
         &self,
         secret: Option<&SecretString>,
@@ -111,8 +112,8 @@ impl Store {
         Ok(())
     }
 
-    /// Uses up the code of that half-minute. Tells whether neither it nor a later one was used
-    /// before.
+    /// Uses up the code of that half-minute. Returns whether neither it nor a later one had been
+    /// used before.
     pub async fn use_code(&self, code: i64) -> Result<bool> {
         let done = sqlx::query!(
             "UPDATE account SET code_used = $2 WHERE name = $1 AND (code_used IS NULL OR code_used < $2)",
@@ -124,7 +125,7 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Stores a link that sets the admin's password, once, within an hour.
+    /// Stores a one-time link that sets the admin's password within an hour.
     pub async fn add_set_up_link(&self, token: &TokenHash, now: OffsetDateTime) -> Result<()> {
         sqlx::query!(
             "INSERT INTO set_up_link (token_hash, expires_at) VALUES ($1, $2)",
@@ -172,7 +173,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes sessions, links, tries, tokens, rates and answers to forms whose time is over.
+    /// Deletes expired sessions, links, tries, tokens, rates and answers to forms.
     pub async fn forget_expired(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("DELETE FROM session WHERE ends_at < $1", now)
             .execute(&self.pool)

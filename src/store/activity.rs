@@ -10,23 +10,23 @@ use super::{Connection, Page, Result, SiteId, Store};
 use crate::domain::edge::EdgeState;
 use crate::domain::{HeldNote, PublishState, Publisher, WaitReason};
 
-/// Publishes that a search for a path looks through, so that it takes no longer the more there are:
-/// the latest at first, as quick as any list, and more at a time, some milliseconds, for who goes
-/// on.
+/// How many publishes a search for a path looks through, so that it takes no longer however many
+/// there are: at first the latest ones, as quickly as any list, and for whoever goes on more at a
+/// time, in a few milliseconds.
 const SEARCHED_FIRST: i64 = 100;
 const SEARCHED_NEXT: i64 = 20_000;
-/// How often it goes on by itself while it has found nothing: for who asked it to, and where the
-/// path is known to have been published.
+/// How many times a search goes on by itself while it has found nothing: for whoever goes on, and
+/// where the path is known to have been published.
 const SEARCHES: usize = 5;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishFilter<'a> {
     pub state: Option<PublishState>,
-    /// Only those with an item that holds one of these texts.
+    /// Only those with an item that contains one of these texts.
     pub path: Option<(&'a str, &'a str)>,
     /// Only older than this one.
     pub before: Option<Uuid>,
-    /// Only newer than this one: those next to it.
+    /// Only newer than this one, from the next one on.
     pub after: Option<Uuid>,
     /// Only those that arrived then or later.
     pub since: Option<OffsetDateTime>,
@@ -37,7 +37,7 @@ pub struct PublishFilter<'a> {
 }
 
 impl PublishFilter<'_> {
-    /// Its identifiers: from this one, and up to another.
+    /// The range of identifiers: from the first up to, but without, the second.
     fn range(&self) -> (Uuid, Uuid) {
         if let Some((oldest, newest)) = self.burst {
             let end = Uuid::from_u128(newest.as_u128().saturating_add(1));
@@ -50,13 +50,13 @@ impl PublishFilter<'_> {
     }
 }
 
-/// The lowest identifier of a moment: theirs begin with the time in milliseconds.
+/// The lowest identifier of a moment: identifiers begin with the time in milliseconds.
 pub(super) fn first_id_of(at: OffsetDateTime) -> Uuid {
     let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
-/// A publish in brief: a rebuild's thousands of items stay where they are.
+/// A publish in brief: without a rebuild's thousands of items.
 #[derive(Clone, Debug)]
 pub struct PublishSummary {
     pub id: Uuid,
@@ -68,7 +68,7 @@ pub struct PublishSummary {
     /// Its first three items.
     pub items: Vec<String>,
     pub items_total: u64,
-    /// Why it is held, or what covers it.
+    /// Why it is held, or an invalidation that covers it.
     pub waiting_for: Option<WaitReason>,
     pub note: Option<HeldNote>,
     /// How many invalidations cover it.
@@ -76,25 +76,25 @@ pub struct PublishSummary {
     pub completed_invalidations: u64,
     /// AWS's code for why one of them failed.
     pub error: Option<String>,
-    /// The worst that readers get of its pages, once that was looked at.
+    /// The worst that readers get of its pages, once those have been checked.
     pub edge: Option<EdgeState>,
     pub publisher: Option<Publisher>,
-    /// It stands for a burst; `edge` is the worst of all its pages then.
+    /// The burst it stands for; `edge` is then the worst of all the burst's pages.
     pub burst: Option<Burst>,
 }
 
-/// More publishes of one publisher, each within five seconds of the one before, that stand alike.
-/// Further apart, a busy site's whole day would be one.
+/// Several publishes by one publisher in the same state, each within five seconds of the one
+/// before. If they could be further apart, a busy site's whole day would be one burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
-    /// How many, with the newest, which stands for them.
+    /// How many, including the newest, which stands for them.
     pub publishes: u64,
     pub oldest: Uuid,
-    /// When that arrived.
+    /// When the oldest arrived.
     pub since: OffsetDateTime,
 }
 
-/// What a list begins with.
+/// What a list is made from.
 pub(super) struct Found {
     /// Publishes, in the order in which they were looked at.
     pub(super) ids: Vec<Uuid>,
@@ -131,7 +131,7 @@ impl Store {
             found = find(connection, site, further, limit).await?;
         }
         if filter.after.is_some() && found.ids.is_empty() && found.end.is_none() {
-            // Nothing is newer: then these are the newest.
+            // Nothing is newer: these are then the newest.
             filter.after = None;
             found = find(connection, site, filter, limit).await?;
         }
@@ -169,7 +169,7 @@ impl Store {
     }
 }
 
-/// One more than `limit`, from the end that the filter begins at.
+/// Finds one more than `limit`, from the end that the filter begins at.
 pub(super) async fn find(
     connection: &mut Connection,
     site: SiteId,
@@ -189,9 +189,9 @@ pub(super) async fn find(
         .filter(|state| matches!(state, PublishState::Unconfirmed | PublishState::Failed))
         .map(|state| state.into_str());
     let (since, until) = filter.range();
-    // Which index serves depends on the filter, so the statement is planned for its values.
-    // What was looked at is read in the order it was found in, without sorting it again, so
-    // that a search stops at its first page of hits.
+    // Which index helps depends on the filter, so the statement is planned for its values. Rows are
+    // read in the order they were found, without sorting them again, so that a search stops at its
+    // first page of hits.
     let mut tx = connection
         .begin_with("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
         .await?;

@@ -7,25 +7,25 @@ use super::{Page, Result, Source, Store};
 
 #[derive(Clone, Debug)]
 pub struct AuditRecord {
-    /// Its number, in the order of events.
+    /// Ascends in the order of events.
     pub id: Uuid,
     pub at: OffsetDateTime,
     pub who: String,
-    /// What vouched for them; none: nobody was signed in, or it was a command.
+    /// What vouched for them, or `None` if nobody was signed in or it was a command.
     pub source: Option<Source>,
     pub what: String,
-    /// The number of the site it was about; none: it was about no site.
+    /// The number of the site it was about, if it was about one.
     pub site: Option<i32>,
-    /// More of it, without secrets.
+    /// The details, without secrets.
     pub detail: Option<String>,
     pub address: String,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditFilter<'a> {
-    /// Those with this in one of their words.
+    /// Only those that contain this text.
     pub search: Option<&'a str>,
-    /// Those about one of these sites; none: all.
+    /// Only those about one of these sites; `None` for all.
     pub sites: Option<&'a [i32]>,
     pub before: Option<Uuid>,
     pub after: Option<Uuid>,
@@ -50,7 +50,7 @@ impl Store {
         Ok(())
     }
 
-    /// What was done, newest first.
+    /// The records, newest first.
     pub async fn audit(&self, filter: AuditFilter<'_>, limit: u16) -> Result<Page<AuditRecord>> {
         let search = filter.search.map(|text| {
             let escaped = text

@@ -12,15 +12,15 @@ use super::{Page, Result, SiteId, Store};
 use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
 
-/// Fewer publishes are listed one by one.
+/// The smallest burst; fewer publishes are listed one by one.
 const FEWEST: u16 = 6;
-/// As far as a burst is followed beyond its page, so that it costs the same however long it is.
+/// How far a burst is followed beyond its page, so that it costs no more however long it is.
 const FOLLOWED: u16 = 5_000;
 
 /// A row of the list.
 struct Row {
     newest: Uuid,
-    /// What it stands for, if that is more than one publish.
+    /// The burst it stands for, if that is more than one publish.
     burst: Option<Burst>,
 }
 
@@ -31,8 +31,8 @@ impl Row {
 }
 
 impl Store {
-    /// Publishes, newest first, with each burst in one row. What is searched for or is part of a burst
-    /// itself is listed one by one.
+    /// Publishes, newest first, with each burst in one row. The results of a search and the
+    /// publishes within a burst are listed one by one.
     pub async fn activity(
         &self,
         site: SiteId,
@@ -44,7 +44,7 @@ impl Store {
             return self.publishes(site, filter, limit, now).await;
         }
         let connection = &mut self.connect().await?;
-        // What of a burst has been looked at, where that ends, may be fewer rows than make one.
+        // The last publishes looked at may be the start of a burst, too few yet to make one row.
         let enough = usize::from(limit + FEWEST);
         let mut looked_at = limit + FEWEST;
         let (mut rows, is_all) = loop {
@@ -89,13 +89,13 @@ impl Store {
     }
 }
 
-/// The rows of these publishes, newest first.
+/// Groups these publishes into rows, newest first.
 async fn listed(
     connection: &mut PgConnection,
     site: SiteId,
     publishes: &[Uuid],
 ) -> Result<Vec<Row>> {
-    // The oldest of each burst; whatever is none by itself.
+    // The oldest publish of each burst; one that belongs to no burst is its own oldest.
     let ends = sqlx::query!(
         "SELECT id, received_at FROM (
            SELECT id, received_at,
@@ -132,7 +132,7 @@ async fn listed(
     Ok(rows)
 }
 
-/// The worst that readers get of the pages of each burst, by its newest publish.
+/// The worst that readers get of the pages of each burst, keyed by its newest publish.
 async fn worst_of_bursts(
     connection: &mut PgConnection,
     site: SiteId,
@@ -147,7 +147,7 @@ async fn worst_of_bursts(
     }
     let states = EdgeState::VARIANTS.iter();
     let by_rank: Vec<&str> = states.map(EdgeState::into_str).collect();
-    // A list of one state leaves the others out that came between.
+    // A list of one state leaves out publishes in other states that came in between.
     let rows = sqlx::query!(
         r#"SELECT b.newest as "newest!", max(array_position($4, e.worst)) as "rank!"
            FROM unnest($2::uuid[], $3::uuid[]) AS b (newest, oldest)

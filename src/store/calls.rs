@@ -14,7 +14,7 @@ pub struct ListedPublish {
 }
 
 impl Store {
-    /// What the sender called the publish, if it came by CloudFront's API.
+    /// The sender's own reference for the publish, if it came through CloudFront's API.
     pub async fn caller_reference(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
         let key = sqlx::query_scalar!(
             "SELECT idempotency_key FROM publish WHERE site_id = $1 AND id = $2",

@@ -1,7 +1,7 @@
 //! Claiming the next `CreateInvalidation`: one at a time for each distribution, whoever sends it.
 //!
 //! What a claim goes by ([`PlanInputs`]) is read and planned without a lock. The transaction here
-//! restates it and changes nothing if any of it has moved: then the caller reads again.
+//! restates it and changes nothing if any of it has changed since; the caller then reads again.
 //!
 //! Rows are locked in one order everywhere: distribution, site, access key, invalidation,
 //! publishes.
@@ -19,35 +19,35 @@ use crate::domain::{Beliefs, Bucket, Plan, PlanLimit, Search, TraceParent, Usage
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
 pub struct SendClaim {
-    /// How things stood before.
+    /// What the claim goes by.
     pub inputs: PlanInputs,
-    /// What is sent, as it was before.
+    /// What is sent, as it was before the claim.
     pub stored: Stored,
     pub taking: Taking,
-    /// What came of the other pieces, where it is one of a search.
+    /// How the other pieces have fared, if this is a piece of a search.
     pub search: Option<Search>,
     /// The trace of the first of its publishes that has one.
     pub traceparent: Option<TraceParent>,
 }
 
 impl SendClaim {
-    /// Before when the call must begin, if it is to end while the claim holds.
+    /// When the call must have begun by, if it is to end while the claim holds.
     pub fn call_before(&self) -> OffsetDateTime {
         self.taking.now + LEASE / 2
     }
 
-    /// When the first call of it began that was not answered: this one, if none before.
+    /// When its first call without an answer began: this one, if there was none before.
     pub fn unanswered_since(&self) -> OffsetDateTime {
         self.stored.unanswered_since.unwrap_or(self.taking.now)
     }
 
-    /// What else of ours is in progress there.
+    /// What else of ours is in progress at the distribution.
     pub fn others(&self) -> Usage {
         let counted = self.stored.usage.less(self.stored.needs(self.taking.now));
         self.inputs.used.less(counted)
     }
 
-    /// What is believed of the distribution once this has been sent.
+    /// What is believed about the distribution once this has been sent.
     pub fn beliefs(&self) -> Beliefs {
         let now = self.taking.now;
         self.inputs.spent(self.stored.needs(now), now)
@@ -66,8 +66,8 @@ pub struct Taking {
 }
 
 impl Store {
-    /// Sites but `served` that have something to send which nothing known holds back, the longest
-    /// unserved first.
+    /// Sites other than `served` that have something to send and that nothing known holds back, the
+    /// longest unserved first.
     pub async fn sites_to_send(
         &self,
         served: &[SiteId],
@@ -86,7 +86,8 @@ impl Store {
         .collect())
     }
 
-    /// Claims a stored invalidation; none: something has moved, and is to be read again.
+    /// Claims a stored invalidation, or returns `None` if something has changed and is to be read
+    /// again.
     pub async fn claim_stored(
         &self,
         connection: &mut Connection,
@@ -133,8 +134,8 @@ impl Store {
     }
 
     /// Stores planned batches with fresh references, moves the publishes they cover to them, and
-    /// claims the first. `waiting` is what was planned. None: something has moved, and is to be
-    /// read again.
+    /// claims the first. `waiting` is what was planned. Returns `None` if something has changed and
+    /// is to be read again.
     pub async fn claim_planned(
         &self,
         connection: &mut Connection,
@@ -158,7 +159,7 @@ impl Store {
             .zip(ids)
             .map(|(batch, id)| Batch::new(id, &batch.items, &batch.publishes))
             .collect();
-        // What planning saved is told with the first batch; the others ask for what they hold.
+        // What planning saved is counted with the first batch; the others ask for what they hold.
         if let Some(first) = batches.first_mut() {
             first.asked += plan.saved.coalesced + plan.saved.folded;
             first.folded = plan.saved.folded;
@@ -185,8 +186,8 @@ impl Store {
     }
 }
 
-/// Takes the distribution's lease and a call of the access key, if both are as they were read and the
-/// site's settings too. Its locks last until the transaction ends.
+/// Takes the distribution's lease and one of the access key's calls, if both and the site's
+/// settings are still as they were read. Its locks last until the transaction ends.
 async fn take_call(
     connection: &mut PgConnection,
     inputs: &PlanInputs,
@@ -195,7 +196,7 @@ async fn take_call(
 ) -> Result<bool> {
     let (now, left, was) = (taking.now, taking.bucket, inputs.stored_bucket);
     // New settings wait for the site's lock, so that they find what is about to be stored for the
-    // old ones. Each part begins with what the one before it has locked.
+    // old ones. Each part begins with what the previous one has locked.
     let taken = sqlx::query_scalar!(
         r#"WITH lease AS (
              UPDATE distribution SET lease_token = $3, lease_until = $4, calls = calls + 1, sent_at = $5,
@@ -233,8 +234,8 @@ async fn take_call(
     Ok(taken)
 }
 
-/// The site does not wait; what is left behind is noted: publishes that there was no room for, and
-/// until when the monthly limit holds some back.
+/// Notes that the site does not wait, and what is left behind: whether there was no room for some
+/// publishes, and until when the monthly limit holds some back.
 async fn mark(
     connection: &mut PgConnection,
     site: SiteId,

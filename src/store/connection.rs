@@ -5,11 +5,12 @@ use sqlx::{PgConnection, Postgres, SqlStr, Transaction};
 
 use super::{Result, Store};
 
-/// One connection for what belongs together: the pool hands out the one that has rested longest,
-/// whose process has to be woken, and makes sure by a round trip that each works that it gets back.
+/// One connection for statements that belong together: the pool hands out the one that has been
+/// idle longest, whose server process has to be woken, and checks with a round trip that each one
+/// it gets back still works.
 ///
-/// With one statement fewer, a lone publish's call came a tenth to a quarter sooner than with a
-/// connection for each statement (`script/bench latency`, by turns).
+/// Together with one statement fewer, this made a lone publish's call come a tenth to a quarter
+/// sooner than a connection for each statement did (`script/bench latency`, alternating).
 pub struct Connection {
     lent: PoolConnection<Postgres>,
     is_beginning: bool,
@@ -46,8 +47,8 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Of a `BEGIN` that is under way sqlx knows nothing: the connection would be given back in the
-    /// middle of a transaction.
+    /// sqlx does not know of a `BEGIN` that is still under way: the connection would be given back
+    /// in the middle of a transaction.
     fn drop(&mut self) {
         if self.is_beginning {
             self.lent.close_on_drop();

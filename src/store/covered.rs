@@ -27,7 +27,7 @@ pub struct CoveredPublish {
 }
 
 impl Store {
-    /// What an invalidation covers; none: it does not exist any more.
+    /// What an invalidation covers, or `None` if it no longer exists.
     pub async fn covered(&self, invalidation: Uuid) -> Result<Option<Covered>> {
         let rows = sqlx::query!(
             r#"SELECT s.name, p.id as "id?", p.received_at as "received_at?", p.submitted_at as "submitted_at?",

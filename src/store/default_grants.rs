@@ -7,7 +7,7 @@ use super::{Result, SiteId, Store};
 use crate::domain::DistributionId;
 
 impl Store {
-    /// Whether a site may use them for a distribution.
+    /// Whether a site may use the default credentials for a distribution.
     pub async fn may_use_default(
         &self,
         site: SiteId,
@@ -23,7 +23,7 @@ impl Store {
         .await?)
     }
 
-    /// Lets a site use them for a distribution.
+    /// Lets a site use the default credentials for a distribution.
     pub async fn grant_default(
         &self,
         site: SiteId,
@@ -39,13 +39,13 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        // What waited for it goes at once.
+        // What waited for it is sent at once.
         take_effect(&mut tx, site, now).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Takes that back, and returns whether there was something to take. What the environment
-    /// grants it grants again at the next start.
+    /// Revokes such a grant, and returns whether there was one. What the environment grants comes
+    /// back at the next start.
     pub async fn revoke_default(
         &self,
         site: SiteId,
@@ -65,8 +65,8 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Makes the grants of the environment these: sites by name, each with a distribution. Returns
-    /// the names of sites that are not there.
+    /// Replaces the environment's grants with these: sites by name, each with a distribution.
+    /// Returns the names of sites that do not exist.
     pub async fn set_environment_grants(
         &self,
         grants: &[(String, DistributionId)],

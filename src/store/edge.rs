@@ -1,4 +1,5 @@
-//! What readers get of published pages: work that a completed publish brings, and what was found.
+//! What readers get of published pages: the checks that a completed publish calls for, and what
+//! they found.
 
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -9,19 +10,19 @@ use super::listen::announce_change;
 use super::{Result, SiteId, Store, outbox, parse_items};
 use crate::domain::edge::{CheckedPublish, EdgeCheck, EdgeState, PublicAddress};
 
-/// How long a look may take, with all its pages hanging.
+/// How long a check may take, with all its pages hanging.
 const LEASE: Duration = Duration::seconds(30);
 
-/// The longest wait for another look.
+/// The longest wait for another check.
 const LONGEST_PAUSE: Duration = Duration::MINUTE;
 
-/// The right to look at one publish's pages and to note what was found.
+/// The right to check one publish's pages and to note what was found.
 #[derive(Clone, Debug)]
 pub struct EdgeClaim {
     pub site: SiteId,
     pub id: Uuid,
     pub publish: CheckedPublish,
-    /// How many looks there were before.
+    /// How many checks there were before.
     pub attempt: i16,
     /// What the last one found.
     pub checks: Vec<EdgeCheck>,
@@ -30,8 +31,8 @@ pub struct EdgeClaim {
 }
 
 impl Store {
-    /// Claims publishes whose pages are due to be looked at: at most so many, and one per site, so
-    /// that all replicas together keep a site's rate.
+    /// Claims at most `most` publishes whose pages are due to be checked, one per site, so that all
+    /// replicas together keep to a site's rate.
     pub async fn claim_edge(
         &self,
         most: usize,
@@ -67,7 +68,7 @@ impl Store {
             let (Ok(address), Ok(items)) =
                 (PublicAddress::parse(&address, true), parse_items(row.items))
             else {
-                tracing::error!(publish = %row.publish_id, "its pages cannot be looked at");
+                tracing::error!(publish = %row.publish_id, "the pages of a publish cannot be checked");
                 unreadable.push(row.publish_id);
                 continue;
             };
@@ -87,7 +88,7 @@ impl Store {
             });
         }
         if !unreadable.is_empty() {
-            // Otherwise each would come again for ever, before others of its site.
+            // Otherwise they would come up again for ever, before others of their site.
             sqlx::query!(
                 "UPDATE edge_check SET next_at = NULL, lease_token = NULL
                  WHERE lease_token = $1 AND publish_id = ANY($2)",
@@ -100,8 +101,8 @@ impl Store {
         Ok(claims)
     }
 
-    /// Notes what was found, and when to look again. `false`: the claim was not ours any more, and
-    /// nothing changed.
+    /// Notes what was found, and when to check again. Returns `false`, with nothing changed, if the
+    /// claim was no longer ours.
     pub async fn record_edge(
         &self,
         claim: &EdgeClaim,
@@ -147,7 +148,7 @@ impl Store {
     }
 }
 
-/// What was found of a publish's pages, and whether they will be looked at, or looked at again.
+/// What was found of a publish's pages, and whether they will be checked, or checked again.
 pub(super) async fn edge(
     connection: &mut PgConnection,
     site: SiteId,
@@ -164,7 +165,7 @@ pub(super) async fn edge(
     Ok(row.map_or_else(Default::default, |row| (row.checks.0, row.is_due)))
 }
 
-/// Changes where readers find the site. What waits to be looked at goes with the old address.
+/// Changes where readers find the site. Checks that were due at the old address are dropped.
 pub(super) async fn move_public_address(
     tx: &mut PgConnection,
     site: SiteId,
@@ -190,7 +191,7 @@ pub(super) async fn move_public_address(
     Ok(())
 }
 
-/// Brings forward what a clock that was set back since has put far into the future.
+/// Brings forward what was put far into the future by a clock that has been set back since.
 pub(super) async fn heal(
     connection: &mut PgConnection,
     skewed: OffsetDateTime,

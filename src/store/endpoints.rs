@@ -16,7 +16,7 @@ pub struct NewEndpoint {
     pub id: Uuid,
     pub kind: EndpointKind,
     pub url: EndpointUrl,
-    /// None: nothing is signed.
+    /// `None` if messages are not signed.
     pub secret: Option<SecretString>,
     pub events: Vec<Event>,
 }
@@ -45,7 +45,7 @@ pub(super) fn event_names(events: &[Event]) -> Vec<&'static str> {
 }
 
 impl Store {
-    /// Adds an endpoint. `false`: the site has as many as it may.
+    /// Adds an endpoint. Returns `false` if the site has as many as it may.
     pub async fn add_endpoint(
         &self,
         site: SiteId,
@@ -94,8 +94,8 @@ impl Store {
         .await?)
     }
 
-    /// Changes what an endpoint wants to hear of. Returns the part of its address that may be shown;
-    /// none: there is no such endpoint.
+    /// Changes which events an endpoint is told about. Returns the part of its address that may be
+    /// shown, or `None` if there is no such endpoint.
     pub async fn choose_events(
         &self,
         site: SiteId,
@@ -112,8 +112,8 @@ impl Store {
         .await?)
     }
 
-    /// Gives an endpoint another signing secret, which holds at once. None: there is no such
-    /// endpoint, or it takes no signature.
+    /// Gives an endpoint another signing secret, in force at once. Returns the part of its address
+    /// that may be shown, or `None` if there is no such endpoint or it takes no signature.
     pub async fn rotate_endpoint_secret(
         &self,
         site: SiteId,
@@ -153,7 +153,7 @@ impl Store {
         Ok(shown)
     }
 
-    /// Removes an endpoint, with what waits for it and its history.
+    /// Removes an endpoint, with the messages that wait for it and its history.
     pub async fn remove_endpoint(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
         Ok(sqlx::query_scalar!(
             "DELETE FROM endpoint WHERE site_id = $1 AND id = $2 RETURNING shown",

@@ -1,5 +1,5 @@
-//! Answers that are held until a publish has ended. However many are, one question to the database
-//! at a time asks for all of them.
+//! Answers that are held until a publish has ended. However many there are, a single query at a
+//! time asks the database about all of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{ChangeReader, Result, SiteId, Store};
 
-/// The shortest time between two questions.
+/// The shortest time between two queries.
 const PACE: Duration = Duration::from_millis(100);
 /// The longest: what a lost notification costs.
 const FALLBACK: Duration = Duration::from_secs(2);
@@ -32,8 +32,8 @@ struct Waiter {
 }
 
 impl Ends {
-    /// Resolves when the publish has ended or is gone. Whether it had before, the caller looks
-    /// after this.
+    /// Resolves when the publish has ended or is gone. The caller has to check, after this, whether
+    /// it had ended before.
     pub fn of(&self, site: SiteId, publish: Uuid) -> oneshot::Receiver<()> {
         let (sender, ended) = oneshot::channel();
         self.waiters().push(Waiter {
@@ -45,13 +45,13 @@ impl Ends {
         ended
     }
 
-    /// Follows those that somebody waits for, for ever.
+    /// Follows the publishes that somebody waits for, for ever.
     pub async fn follow(&self, store: &Store, mut changes: ChangeReader) {
         loop {
             if self.awaited().is_empty() {
                 self.0.added.notified().await;
             }
-            // What changed before is found by looking.
+            // What changed until now is found by looking.
             changes.catch_up();
             if let Err(error) = self.look(store).await {
                 tracing::debug!(%error, "held answers wait for the database");
@@ -78,13 +78,13 @@ impl Ends {
             .partition(|waiter| ended.contains(&waiter.publish));
         *waiters = waiting;
         for waiter in done {
-            // It may have waited for long enough meanwhile.
+            // The caller may have given up meanwhile.
             let _: Result<(), ()> = waiter.ended.send(());
         }
         Ok(())
     }
 
-    /// Without those who wait no longer.
+    /// The publishes that somebody still waits for. Drops the waiters that have given up.
     fn awaited(&self) -> Vec<(i32, Uuid)> {
         let mut waiters = self.waiters();
         waiters.retain(|waiter| !waiter.ended.is_closed());

@@ -13,7 +13,7 @@ const KEPT: Duration = Duration::minutes(10);
 /// A form that was sent: SHA-256 of its one-time key and of what came with it.
 pub type FormHash = [u8; 32];
 
-/// The place of a form that is stored nowhere here.
+/// The place of a form that is kept in a page rather than here.
 const KEPT_FORM: &str = "kept_form";
 
 fn place(form: &FormHash) -> String {
@@ -21,8 +21,8 @@ fn place(form: &FormHash) -> String {
 }
 
 impl Store {
-    /// Answers a form with `answer`, unless it was answered before: then with what it was answered
-    /// with. Whether this is the first time.
+    /// Answers a form with `answer` or, if it was answered before, with its earlier answer. Also
+    /// returns whether this is the first time.
     pub async fn answer_once(
         &self,
         form: &FormHash,
@@ -41,8 +41,8 @@ impl Store {
         Ok((earlier.unwrap_or(answer), false))
     }
 
-    /// Keeps an answer, unless there is one: of a form that is sent twice at once, the second waits
-    /// for the first to be stored.
+    /// Keeps an answer, unless there is one already, and returns whether it did. If a form is sent
+    /// twice at once, the second waits for the first to be stored.
     pub(super) async fn keep_answer(
         &self,
         connection: &mut PgConnection,
@@ -80,7 +80,7 @@ impl Store {
         Ok(())
     }
 
-    /// What a form was answered with, not long ago.
+    /// What a form was answered with, if that was not long ago.
     pub async fn form_answer(
         &self,
         form: &FormHash,

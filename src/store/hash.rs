@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// Of a random token.
+/// The SHA-256 of a random token.
 pub type TokenHash = [u8; 32];
 
 /// How tokens are stored and looked up. They have too much entropy to be guessed, so a fast hash is

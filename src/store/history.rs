@@ -1,19 +1,19 @@
-//! Forgetting what ended long ago, in steps that nobody waits for.
+//! Deleting what ended long ago, in steps that hold nobody up.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Result, Store};
 
-/// Rows of each kind that one step deletes at most: a few milliseconds.
+/// The most rows of each kind that one step deletes: a few milliseconds.
 const STEP: i64 = 500;
-/// PostgreSQL's number of the lock that makes replicas take turns: "prune", in ASCII.
+/// The key of PostgreSQL's advisory lock that makes replicas take turns: "prune", in ASCII.
 const LOCK: i64 = 0x70_72_75_6e_65;
 
-/// What a step of pruning came to.
+/// How a step of pruning ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PruneStep {
-    /// Deleted so many publishes, invalidations and notifications; none: all is done.
+    /// How many publishes, invalidations and notifications it deleted; zero if all is done.
     Deleted(u64),
     /// Another replica is pruning.
     Busy,
@@ -51,7 +51,7 @@ impl Store {
     /// ended before it and that no publish refers to any longer. What has not ended stays, however
     /// old.
     ///
-    /// Rows that somebody holds are left for the next time: pruning waits for nobody.
+    /// Locked rows are left for the next time: pruning waits for nobody.
     pub async fn prune_step(&self, before: OffsetDateTime) -> Result<PruneStep> {
         let mut tx = self.begin().await?;
         let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
@@ -76,7 +76,7 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?
         .unsigned_abs();
-        // After the publishes: while those are there, most old invalidations would be looked at in
+        // Once the publishes are gone: until then, most old invalidations would be looked at in
         // vain.
         let invalidations = if publishes < STEP.unsigned_abs() {
             delete_invalidations(&mut tx, before).await?

@@ -83,7 +83,7 @@ impl Store {
         Ok(Some(secret))
     }
 
-    /// Ends a secret at once, on every replica. Whether there was one.
+    /// Revokes a secret at once, on every replica. Returns whether there was one.
     pub async fn revoke_hook_secret(&self, site: SiteId, id: Uuid) -> Result<bool> {
         let done = sqlx::query!(
             "DELETE FROM hook_secret WHERE site_id = $1 AND id = $2",
@@ -96,8 +96,8 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Those of every site. One that cannot be opened is left out, so that it is only its own
-    /// publisher who is turned away.
+    /// The secrets of every site. One that cannot be opened is left out, so that only its own
+    /// publisher is turned away.
     pub(super) async fn open_hook_secrets(&self) -> Result<HashMap<SiteId, Vec<HookSecret>>> {
         let rows = sqlx::query!("SELECT id, site_id, secret FROM hook_secret ORDER BY id DESC")
             .fetch_all(&self.pool)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Page, Result, SiteId, Store};
 use crate::domain::{AwsError, InvalidationStatus, WaitReason};
 
-/// What the items in a list of invalidations may weigh together, in bytes.
+/// The most bytes of items in a list of invalidations.
 const PAGE_BYTES: i64 = 1 << 20;
 
 /// One CloudFront invalidation.
@@ -15,14 +15,14 @@ const PAGE_BYTES: i64 = 1 << 20;
 pub struct Invalidation {
     pub id: Uuid,
     pub cloudfront_id: Option<String>,
-    /// What it is sent with.
+    /// The reference it is sent with.
     pub caller_reference: String,
     pub distribution_id: String,
     pub status: InvalidationStatus,
-    /// What it purges; no more than the first of them in lists.
+    /// What it purges; in lists, only the first few items.
     pub items: Vec<String>,
     pub item_count: i32,
-    /// Calls of `CreateInvalidation`.
+    /// How many times `CreateInvalidation` was called.
     pub attempts: i32,
     /// When it was planned.
     pub created_at: OffsetDateTime,
@@ -35,7 +35,7 @@ pub struct Invalidation {
     pub fix: Option<String>,
 }
 
-/// How much is read of what invalidations purge.
+/// Which of an invalidation's items are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Items {
     All,
@@ -60,7 +60,8 @@ impl Store {
     ) -> Result<Page<Invalidation>> {
         let mut connection = self.pool.acquire().await?;
         let rows = i64::from(limit) + 1;
-        // Two statements: one for both would be planned for the one that needs no index of states.
+        // Two statements: a single one for both would be planned for the case that needs no index
+        // of states.
         let ids = match filter.status {
             None => {
                 sqlx::query_scalar!(
@@ -102,7 +103,7 @@ impl Store {
     }
 
     /// A page of what an invalidation purges, from that position on, and how many items it has in
-    /// all; none: there is no such invalidation.
+    /// all; `None` if there is no such invalidation.
     pub async fn invalidation_items(
         &self,
         site: SiteId,
@@ -138,7 +139,8 @@ impl Store {
     }
 }
 
-/// Newest first; no more than weigh so many bytes together, but one at least.
+/// Reads invalidations, newest first: as many as have no more than `most` bytes of items together,
+/// but at least one.
 pub(super) async fn invalidations_by_id(
     connection: &mut PgConnection,
     ids: &[Uuid],

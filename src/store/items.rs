@@ -20,8 +20,8 @@ pub fn parse_items(items: Vec<String>) -> Result<Vec<Item>> {
         .collect()
 }
 
-/// Leaves out what invalidations of the distribution cover that were planned since the publishes
-/// came, which are sorted by age.
+/// Removes the items that are covered by invalidations of the distribution planned since the
+/// publishes arrived. The publishes are sorted by age.
 pub(super) async fn remove_covered(
     connection: &mut PgConnection,
     site: SiteId,

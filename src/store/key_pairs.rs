@@ -1,5 +1,5 @@
 //! Key pairs for senders that speak CloudFront's own API. Their secrets are sealed rather than
-//! hashed: a signature can only be checked by making it again.
+//! hashed: a signature can only be checked by computing it again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct KeyPairView {
     pub name: String,
     pub everything_is_home: bool,
     pub created_at: OffsetDateTime,
-    /// When it got another secret.
+    /// When its secret was last replaced.
     pub rotated_at: Option<OffsetDateTime>,
     pub last_used_at: Option<OffsetDateTime>,
 }
@@ -32,7 +32,7 @@ impl KeyPairView {
 }
 
 impl Store {
-    /// Stores a key pair. Says whether its access key ID was free.
+    /// Stores a key pair. Returns whether its access key ID was free.
     pub async fn add_key_pair(
         &self,
         site: SiteId,
@@ -72,8 +72,8 @@ impl Store {
         .await?)
     }
 
-    /// Gives a key pair another secret; the one it had ends at once, on every replica. Returns its
-    /// access key ID, if there is such a key pair.
+    /// Gives a key pair another secret; the old one stops working at once, on every replica.
+    /// Returns its access key ID, if there is such a key pair.
     pub async fn rotate_key_pair(
         &self,
         site: SiteId,
@@ -95,7 +95,7 @@ impl Store {
         Ok(access_key_id)
     }
 
-    /// Ends a key pair at once, on every replica. Returns its access key ID, if there was one.
+    /// Revokes a key pair at once, on every replica. Returns its access key ID, if there was one.
     pub async fn revoke_key_pair(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
         let access_key_id = sqlx::query_scalar!(
             "DELETE FROM key_pair WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
@@ -108,8 +108,8 @@ impl Store {
         Ok(access_key_id)
     }
 
-    /// Each key pair of `sites`, by its access key ID. One that cannot be opened is left out, so that
-    /// only its own sender is turned away.
+    /// Each key pair of `sites`, by its access key ID. One that cannot be opened is left out, so
+    /// that only its own sender is turned away.
     pub(super) async fn open_key_pairs(
         &self,
         sites: &HashMap<String, Arc<Site>>,

@@ -1,4 +1,4 @@
-//! The paths a site has published lately: what folding must not purge without need.
+//! The paths a site has published lately: what folding must not purge needlessly.
 
 use std::collections::HashSet;
 
@@ -8,11 +8,12 @@ use time::{Duration, OffsetDateTime};
 use super::{Result, SiteId, Store};
 use crate::domain::{Item, KnownPaths, Plan, Waiting};
 
-/// For how long a path counts as probably cached.
+/// How long a path counts as probably cached.
 const REMEMBERED: Duration = Duration::days(90);
-/// Paths that folding looks at, the latest first: some megabytes, read in some ten milliseconds.
+/// How many paths folding looks at, the latest first: a few megabytes, read in about ten
+/// milliseconds.
 const MOST: i64 = 50_000;
-/// Forgotten paths that one planning deletes, so that none takes long.
+/// How many old paths one plan deletes, so that none takes long.
 const FORGOTTEN_AT_ONCE: i64 = 500;
 /// Longer paths, in bytes, are not remembered: the index takes 2,700 at most, and pages are
 /// shorter.

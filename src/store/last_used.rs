@@ -22,7 +22,7 @@ pub enum Proof {
     KeyPair(Uuid),
 }
 
-/// Notes uses. Clones share what is known.
+/// Notes when a proof is used. Clones share what is known.
 #[derive(Clone, Debug)]
 pub struct LastUsed {
     store: Store,
@@ -63,7 +63,7 @@ impl LastUsed {
 }
 
 impl Store {
-    /// When anything of a site was last used to publish.
+    /// When any of a site's tokens, secrets and key pairs was last used to publish.
     pub async fn last_use(&self, site: SiteId) -> Result<Option<OffsetDateTime>> {
         Ok(sqlx::query_scalar!(
             "SELECT greatest((SELECT max(last_used_at) FROM publish_token WHERE site_id = $1),

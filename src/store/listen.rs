@@ -1,5 +1,5 @@
-//! News from other replicas, by PostgreSQL's NOTIFY. Losing some is harmless: everything is also
-//! looked for now and then.
+//! News from other replicas, through PostgreSQL's NOTIFY. Losing some is harmless: everything is
+//! also looked for now and then.
 
 use std::collections::BTreeSet;
 
@@ -20,16 +20,16 @@ const SITES: &str = "skycms_cdn_sites";
 pub enum Changes {
     /// Something was published at this site, so there may be something to send.
     Work(SiteId),
-    /// Something that pages show moved on, at this site.
+    /// Something that this site's pages show has changed.
     State(SiteId),
     /// Sites, settings or tokens.
     Sites,
-    /// The connection was new: anything may have changed unheard.
+    /// The connection is new: anything may have changed unnoticed.
     Anything,
 }
 
-/// Listens for ever, and listens again whenever the connection is lost; `heard` is called with every
-/// change, except for work that `replica` itself announces.
+/// Listens for ever, and listens again whenever the connection is lost; `heard` is called with
+/// every change, except for work that `replica` itself announces.
 pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Result<()> {
     let own = replica.to_string();
     let mut listener = PgListener::connect_with(&store.pool).await?;

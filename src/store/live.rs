@@ -1,10 +1,10 @@
-//! What changed, for those who wait until something did.
+//! Changes, for those who wait for one.
 
 use tokio::sync::broadcast;
 
 use super::{Changes, SiteId};
 
-/// Changes that a slow reader may lag behind; past this it looks for itself.
+/// How many changes a slow reader may lag behind; past this it looks for itself.
 const BACKLOG: usize = 256;
 
 /// Announces changes to readers. Clones share the readers.

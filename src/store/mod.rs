@@ -129,9 +129,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the database did not do it: {0}")]
+    #[error("the database failed: {0}")]
     Database(sqlx::Error),
-    /// The site is not one that may use the AWS default credentials for its distribution.
+    /// The site may not use the AWS default credentials for its distribution.
     #[error("the operator has not allowed AWS default credentials for this distribution")]
     NotGranted,
     /// A text that somebody gave holds a NUL, which PostgreSQL cannot store or look for.
@@ -170,7 +170,7 @@ impl StoreError {
         Self::Database(no_answer())
     }
 
-    /// Whether a stored row is at fault, and what else is stored can be read.
+    /// Whether a stored row is at fault, so that everything else can still be read.
     pub fn is_about_a_row(&self) -> bool {
         match self {
             Self::Seal(_) | Self::UnknownItem(_) | Self::NotGranted => true,
@@ -185,7 +185,7 @@ impl StoreError {
     }
 }
 
-/// What a connection that timed out would say.
+/// The error of a connection that timed out.
 fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
@@ -198,13 +198,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store that connects when it is first asked something.
+    /// A store that connects when it is first used.
     pub fn new(options: PgConnectOptions, sealer: Sealer) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(5))
-            // Testing each time costs a round trip; testing never hands out what a restart of the
-            // server has cut off.
+            // Testing each time costs a round trip; never testing hands out connections that a
+            // restart of the server has cut.
             .test_before_acquire(false)
             .before_acquire(|connection, used| {
                 Box::pin(
@@ -218,9 +218,9 @@ impl Store {
                     // A replica that is stopped in the middle of a transaction must not hold its
                     // locks for ever.
                     //
-                    // Plans are kept, and most are made while the tables are small: one that reads
-                    // `publish` whole took 20 s at the first storm of a new database, where its
-                    // index takes 4 ms. Every query here has an index to go by.
+                    // Plans are kept, and most are made while the tables are small: one that read
+                    // the whole of `publish` took 20 s in the first storm of a new database, where
+                    // the index takes 4 ms. Every query here has an index to use.
                     sqlx::raw_sql(
                         "SET idle_in_transaction_session_timeout = '10s'; SET enable_seqscan = off; SET jit = off",
                     )
@@ -246,9 +246,9 @@ impl Store {
         Ok(MIGRATIONS.run(&self.pool).await?)
     }
 
-    /// Begins a transaction, in a task of its own: if whoever waits for it were dropped meanwhile, as
-    /// a request is whose client has gone, sqlx would give a connection back that is in the middle of
-    /// one.
+    /// Begins a transaction, in a task of its own: if the caller were dropped meanwhile, like a
+    /// request whose client has gone, sqlx would give back a connection that is in the middle of a
+    /// transaction.
     #[expect(clippy::disallowed_methods, reason = "this is the way to begin")]
     async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         let pool = self.pool.clone();

@@ -70,7 +70,7 @@ pub(super) async fn notify_month(
     }
 }
 
-/// Publishes wait because the monthly limit leaves no room for them; once, as [`notify_month`].
+/// Publishes wait because the monthly limit leaves no room for them; once, like [`notify_month`].
 pub(super) async fn notify_limited(
     connection: &mut PgConnection,
     site: SiteId,
@@ -82,7 +82,8 @@ pub(super) async fn notify_limited(
     }
 }
 
-/// The paths that the site has used of its monthly limit; none: it has none, or nobody would hear.
+/// How many paths of its monthly limit the site has used, and the limit; `None` if it has no limit,
+/// or nobody would hear of it.
 async fn month(
     connection: &mut PgConnection,
     site: SiteId,

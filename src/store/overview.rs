@@ -20,7 +20,7 @@ pub struct Pace {
 pub struct Day {
     /// Each hour with its beginning, oldest first.
     pub hours: Vec<(OffsetDateTime, Pace)>,
-    /// All of it.
+    /// The whole day.
     pub whole: Pace,
 }
 
@@ -29,7 +29,7 @@ pub struct Day {
 pub struct Underway {
     /// Items that wait to be sent.
     pub items: u64,
-    /// Since when the oldest waits.
+    /// Since when the oldest has been waiting.
     pub oldest: Option<OffsetDateTime>,
 }
 

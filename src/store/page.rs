@@ -6,14 +6,14 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// Where the next one begins, if there is one.
+    /// Where the next page begins, if there is one.
     pub next: Option<Uuid>,
-    /// Where the one before ends, if there is one.
+    /// Where the previous page ends, if there is one.
     pub previous: Option<Uuid>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of `limit` out of one row more than that, read from one end: downwards, newest
+    /// Makes a page of `limit` out of up to one row more than that, read either downwards, newest
     /// first, or upwards from `after`, oldest first.
     pub(super) fn cut(
         mut items: Vec<T>,

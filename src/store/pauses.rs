@@ -24,8 +24,8 @@ impl Store {
 }
 
 /// The first clear refusal pauses the site; whatever shows that the settings work ends the pause. A
-/// refusal of settings that were replaced while the call was under way says nothing: then it tells
-/// when to try again, which is now.
+/// refusal of settings that were replaced while the call was under way says nothing; this then
+/// returns when to try again, which is now.
 pub(super) async fn pause_or_resume(
     connection: &mut PgConnection,
     claim: &SendClaim,
@@ -62,7 +62,7 @@ pub(super) async fn pause_or_resume(
     Ok(None)
 }
 
-/// Pauses the site, unless its settings were replaced since `known_since`. Tells whether it did.
+/// Pauses the site, unless its settings were replaced since `known_since`. Returns whether it did.
 async fn pause(
     connection: &mut PgConnection,
     site: SiteId,

@@ -1,4 +1,5 @@
-//! Storing batches as invalidations, and replacing one that cannot go as a whole by its pieces.
+//! Storing batches as invalidations, and replacing one that cannot be sent as a whole with its
+//! pieces.
 
 use std::collections::HashMap;
 
@@ -24,9 +25,9 @@ pub(super) struct Batch<'a> {
     pub(super) folded: u64,
     /// The refused batch that it is a piece of.
     pub(super) search: Option<Uuid>,
-    /// When what it is made of was planned; none: now.
+    /// When what it is made from was planned; `None` for now.
     planned_at: Option<OffsetDateTime>,
-    /// Its call is claimed at once.
+    /// The claim's token, if its call is claimed at once.
     pub(super) claim: Option<Uuid>,
 }
 
@@ -46,8 +47,8 @@ impl<'a> Batch<'a> {
 }
 
 /// Stores batches with the publishes that they cover, of which `taken` have been waiting; both
-/// oldest first. Returns the trace of the first batch's first publish that has one; none: one of
-/// `taken` waits no more.
+/// oldest first. Returns the trace of the first batch's first publish that has one, or `None` if
+/// one of `taken` no longer waits.
 pub(super) async fn store_batches(
     connection: &mut PgConnection,
     inputs: &PlanInputs,
@@ -66,8 +67,8 @@ pub(super) async fn store_batches(
         .flat_map(|batch| batch.publishes.iter().map(|publish| (batch.id, *publish)));
     let (covering, covered): (Vec<Uuid>, Vec<Uuid>) = covered.unzip();
     let row = sqlx::query!(
-        // Bounds and joins rather than `= ANY`: while the tables are new, PostgreSQL would compare each of
-        // a site's publishes with each of these.
+        // Bounds and joins rather than `= ANY`: while the tables are new, PostgreSQL would compare
+        // each of a site's publishes with each of these.
         r#"WITH taken AS (
              UPDATE publish p SET planned = true FROM unnest($2::uuid[]) AS taken (id)
              WHERE p.site_id = $1 AND p.id = taken.id AND NOT p.planned AND p.ended_at IS NULL
@@ -122,7 +123,7 @@ pub(super) async fn store_batches(
 }
 
 /// Stores the pieces of an invalidation, each under a reference of its own, and moves each publish
-/// to the pieces that cover its items. What becomes of the whole is the caller's to say.
+/// to the pieces that cover its items. What becomes of the whole is up to the caller.
 pub(super) async fn store_pieces(
     connection: &mut PgConnection,
     inputs: &PlanInputs,
@@ -158,7 +159,7 @@ pub(super) async fn store_pieces(
             ..Batch::new(*id, items, &[])
         })
         .collect();
-    // Together they asked for what the whole did, whose saving may belong to batches planned with
+    // Together they asked for what the whole did; what it saved may belong to batches planned with
     // it.
     let mut asked_left = rows
         .first()
@@ -189,8 +190,8 @@ pub(super) async fn store_pieces(
 }
 
 impl Store {
-    /// Replaces a stored invalidation that is known not to have been accepted by pieces that one
-    /// call may hold, and returns the first. None: it is not as it was read.
+    /// Replaces a stored invalidation, known not to have been accepted, with pieces that one call
+    /// may hold, and returns the first; `None` if it is no longer as it was read.
     pub async fn cut(
         &self,
         inputs: &PlanInputs,
@@ -221,8 +222,8 @@ impl Store {
         Ok(first.map(|(id, items)| stored.resized(id, items)))
     }
 
-    /// Replaces stored invalidations that are known not to have been accepted by one, and returns
-    /// it. None: one of them is not as it was read.
+    /// Replaces stored invalidations, known not to have been accepted, with a single one, and
+    /// returns it; `None` if one of them is no longer as it was read.
     pub async fn join(
         &self,
         inputs: &PlanInputs,
@@ -272,7 +273,7 @@ impl Store {
         Ok(stored.first().map(|first| first.resized(id, items)))
     }
 
-    /// What has come of a search so far.
+    /// How a search has fared so far.
     pub(super) async fn search(&self, search: Uuid) -> Result<Search> {
         let row = sqlx::query!(
             r#"SELECT count(*) FILTER (WHERE status = 'Failed') as "refused!",

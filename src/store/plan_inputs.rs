@@ -1,5 +1,5 @@
-//! All that decides about what waits at a site: for the dispatcher, and for dry runs. Nothing is
-//! locked or changed.
+//! Everything that decides what becomes of a site's waiting publishes, for the dispatcher and for
+//! dry runs. Nothing is locked or changed.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -20,22 +20,22 @@ pub struct PlanInputs {
     pub settings: Settings,
     /// What the site's owner allows.
     pub spending: Spending,
-    /// What the month has taken.
+    /// What has been used this month.
     pub month: MonthUsage,
-    /// What of the site is on its way.
+    /// What the site has on its way.
     pub in_flight: InFlight,
     /// What counts against the distribution's quotas.
     pub used: Usage,
-    /// When the first of those that are only counted in case counts no more.
+    /// When the first of those that are counted only to be safe no longer counts.
     pub doubt_ends_at: Option<OffsetDateTime>,
-    /// What of the site is stored and has to wait for room: new publishes leave it to them.
+    /// What the site has stored that has to wait for room: new publishes leave that room to it.
     pub reserved: Usage,
-    /// The limits that hold for the distribution: as configured, and as learned.
+    /// The limits of the distribution: as configured, and as learned.
     pub limits: Limits,
-    /// What is believed of the distribution.
+    /// What is believed about the distribution.
     pub beliefs: Beliefs,
-    /// Whose rate that is: the access key's, or until AWS has accepted a signature with it the site's
-    /// own.
+    /// Whose rate `bucket` is: the access key's or, until AWS has accepted a signature with it, the
+    /// site's own.
     pub(super) rate_key: String,
     /// The rate, as it is now.
     pub bucket: Bucket,
@@ -49,7 +49,7 @@ pub struct PlanInputs {
     pub paused_since: Option<OffsetDateTime>,
     /// When the settings are next tried, if it is paused.
     pub resume_at: Option<OffsetDateTime>,
-    /// Until when somebody else may be calling there, for whichever site.
+    /// Until when somebody else may be calling the distribution, for whichever site.
     pub leased_until: Option<OffsetDateTime>,
     /// Invalidations of the site that are stored and not accepted.
     pub stored: i64,
@@ -59,7 +59,7 @@ pub struct PlanInputs {
     pub retrying: i64,
     /// When the latest of those was planned.
     pub retrying_since: Option<OffsetDateTime>,
-    /// Whether it is written down that the site waits, or has a backlog.
+    /// Whether the site is marked as waiting, or as having a backlog.
     pub(super) is_marked: bool,
     /// What a claim restates: calls of the distribution, the settings' version and the bucket.
     pub(super) calls: i64,
@@ -84,13 +84,13 @@ impl PlanInputs {
         )
     }
 
-    /// When these kinds, for which there is no room now, are looked at again unasked.
+    /// When these kinds, which have no room now, are looked at again unasked.
     pub fn ask_again_at(&self, kinds: Usage, now: OffsetDateTime) -> OffsetDateTime {
         let asked = self.beliefs.ask_again_at(kinds, &self.shortage, now);
         self.doubt_ends_at.map_or(asked, |ends| asked.min(ends))
     }
 
-    /// What is believed of the distribution once this has been sent.
+    /// What is believed about the distribution once this has been sent.
     pub(super) fn spent(&self, usage: Usage, now: OffsetDateTime) -> Beliefs {
         let flow = self.beliefs.flow(&self.limits, now);
         let mut beliefs = self.beliefs;
@@ -106,14 +106,14 @@ impl PlanInputs {
         beliefs
     }
 
-    /// Every other call, so that two who wait take turns.
+    /// True for every other call, so that two sides that wait take turns.
     pub const fn has_odd_turn(&self) -> bool {
         self.calls % 2 == 1
     }
 }
 
 impl Store {
-    /// How things stand; none: the site has no CDN settings, or is gone.
+    /// How things stand; `None` if the site has no CDN settings, or is gone.
     pub async fn plan_inputs(
         &self,
         connection: &mut Connection,
@@ -183,7 +183,7 @@ impl Store {
         };
         let shared = Some(settings.access_key_name()).filter(|key| *key == row.rate_key);
         let month = month_usage(connection, site, shared, now).await?;
-        // Of another version, perhaps: then nothing is believed yet.
+        // Perhaps another version wrote them: then nothing is believed yet.
         let beliefs: Beliefs = serde_json::from_value(row.beliefs).unwrap_or_default();
         let stored_bucket = match (row.tokens, row.rate, row.refilled_at) {
             (Some(tokens), Some(rate), Some(refilled_at)) => Some(Bucket {
@@ -240,7 +240,8 @@ impl Store {
     }
 }
 
-/// What has gone lately of a site that found too little room. Only looked up when that is long ago.
+/// When a site that is short of room last had something sent. Only looked up if the shortage began
+/// long ago.
 async fn shortage(
     connection: &mut PgConnection,
     site: SiteId,

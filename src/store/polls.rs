@@ -14,8 +14,7 @@ use super::{Result, SiteId, Store, deliveries, edge};
 use crate::domain::limits::SKEW;
 use crate::domain::{AfterGet, AwsError, DistributionId, InvalidationId, Settings, WaitReason};
 
-/// The farthest into the future that a clock which is right puts off a question, a look at a site
-/// and a try of settings.
+/// The longest that a correct clock puts off a question or a look at a site, and a try of settings.
 const FAR: Duration = Duration::MINUTE;
 const FAR_PAUSE: Duration = Duration::minutes(10);
 
@@ -29,13 +28,13 @@ pub struct PollClaim {
     pub submitted_at: OffsetDateTime,
     /// Whether AWS rejects the site's settings.
     pub is_paused: bool,
-    /// The site's settings in force; none: they were removed. Or why they cannot be read.
+    /// The site's settings in force, `None` if they were removed; or why they cannot be read.
     pub settings: Result<Option<Settings>, AwsError>,
     token: Uuid,
 }
 
 impl Store {
-    /// Claims invalidations that are due to be asked about, at most so many.
+    /// Claims at most `most` invalidations that are due to be asked about.
     pub async fn claim_polls(
         &self,
         most: usize,
@@ -70,9 +69,9 @@ impl Store {
                     let settings = self.settings_in_force(&mut connection, site).await;
                     entry.insert(match settings {
                         Ok(settings) => Ok(settings),
-                        // Its own invalidations cannot be asked about; others are not held up.
+                        // Only its own invalidations cannot be asked about; others are not held up.
                         Err(error) if error.is_about_a_row() => {
-                            tracing::error!(%site, %error, "cannot ask about its invalidations");
+                            tracing::error!(%site, %error, "the invalidations of a site cannot be asked about");
                             Err(AwsError::unreadable_secret(&error.to_string()))
                         }
                         Err(error) => return Err(error),
@@ -93,7 +92,8 @@ impl Store {
         Ok(claims)
     }
 
-    /// Records CloudFront's answer. `false`: the claim was not ours any more, and nothing changed.
+    /// Records CloudFront's answer. Returns `false`, with nothing changed, if the claim was no
+    /// longer ours.
     pub async fn record_poll(
         &self,
         claim: &PollClaim,
@@ -153,8 +153,8 @@ impl Store {
         Ok(true)
     }
 
-    /// When something is next due to be asked about, or to be sent by sites but `served`; none:
-    /// nothing is pending.
+    /// When something is next due to be asked about, or to be sent by sites other than `served`;
+    /// `None` if nothing is pending.
     pub async fn next_due(&self, served: &[SiteId]) -> Result<Option<OffsetDateTime>> {
         Ok(sqlx::query_scalar!(
             r#"SELECT min(at) FROM (
@@ -167,7 +167,7 @@ impl Store {
         .await?)
     }
 
-    /// Brings forward what a clock that was set back since has put far into the future.
+    /// Brings forward what was put far into the future by a clock that has been set back since.
     pub async fn heal_clock(&self, now: OffsetDateTime) -> Result<()> {
         let skewed = now + SKEW;
         let mut tx = self.begin().await?;
@@ -207,7 +207,7 @@ impl Store {
     }
 }
 
-/// Something ended: there may be room, and whoever waits for it is looked at.
+/// Something has ended, so there may be room: whoever waits for it is looked at.
 async fn make_room(
     connection: &mut PgConnection,
     distribution: &DistributionId,
@@ -238,7 +238,7 @@ async fn make_room(
     Ok(())
 }
 
-/// Whether the answer shows that the key may not ask, or that it may; none: neither.
+/// Whether the answer shows that the key may not ask, or that it may; `None` if neither.
 fn denies(after: &AfterGet) -> Option<bool> {
     match after {
         AfterGet::Completed | AfterGet::Again { error: None, .. } => Some(false),
@@ -250,7 +250,7 @@ fn denies(after: &AfterGet) -> Option<bool> {
     }
 }
 
-/// Notes whether the site's key may ask, for its pages. Costs nothing while that does not change.
+/// Notes, for the site's pages, whether its key may ask. Writes nothing while that does not change.
 async fn note_denied(
     connection: &mut PgConnection,
     site: SiteId,

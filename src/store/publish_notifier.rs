@@ -1,8 +1,9 @@
 //! Telling other replicas, and pages, where something was published.
 //!
-//! Apart from the transactions that accept publishes, because PostgreSQL lets transactions that
-//! notify commit only one after the other, and together for what comes within a moment. The first
-//! is told at once. A loss costs a replica no more than its next look at everything.
+//! This is kept out of the transactions that accept publishes, because PostgreSQL lets transactions
+//! that notify commit only one after the other. The first publish is announced at once, and what
+//! comes within a moment after it together. A lost notification costs a replica no more than
+//! waiting for its next look at everything.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::{SiteId, Store};
 
-/// The least time between two notifications.
+/// The shortest time between two notifications.
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// Notes where something was published. Clones notify the same listeners.
@@ -33,7 +34,8 @@ impl PublishNotifier {
         self.0.notify.notify_one();
     }
 
-    /// Notifies the pages of this replica, through `here`, and the other replicas, until it is dropped.
+    /// Notifies the pages of this replica, through `here`, and the other replicas, until it is
+    /// dropped.
     pub async fn run(self, store: &Store, replica: Uuid, here: impl Fn(SiteId)) {
         loop {
             self.0.notify.notified().await;

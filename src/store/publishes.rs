@@ -1,4 +1,4 @@
-//! Reading back what was published and how far its purge is.
+//! Reading back what was published and how far its purge has got.
 
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -31,9 +31,9 @@ pub struct Publish {
     pub waiting_for: Option<WaitReason>,
     pub note: Option<HeldNote>,
     pub invalidations: Vec<Invalidation>,
-    /// What readers get of its pages, once that was looked at.
+    /// What readers get of its pages, once those have been checked.
     pub edge: Vec<EdgeCheck>,
-    /// Whether its pages will be looked at, or looked at again.
+    /// Whether its pages will be checked, or checked again.
     pub edge_is_due: bool,
     /// The failed publish that it sends again.
     pub retry_of: Option<Uuid>,
@@ -43,7 +43,8 @@ pub struct Publish {
 }
 
 impl Publish {
-    /// What was not purged of a publish that failed: the items that only failed invalidations cover.
+    /// What was not purged of a publish that failed: the items that only failed invalidations
+    /// cover.
     pub fn failed_items(&self) -> Result<Vec<Item>> {
         if self.state == PublishState::Failed {
             self.items_left(|status| status != InvalidationStatus::Failed)
@@ -52,7 +53,7 @@ impl Publish {
         }
     }
 
-    /// The items that no invalidation covers whose status is one of these.
+    /// The items not covered by any invalidation whose status `is_done` accepts.
     pub fn items_left(&self, is_done: impl Fn(InvalidationStatus) -> bool) -> Result<Vec<Item>> {
         let done = self.invalidations.iter().filter(|i| is_done(i.status));
         let done = parse_items(done.flat_map(|i| i.items.iter().cloned()).collect())?;
@@ -74,7 +75,7 @@ impl Store {
         self.read_publish(site, id, Items::All, now).await
     }
 
-    /// One publish with its invalidations, and no more of what these purge than one has to know.
+    /// One publish with its invalidations, and only as much of what these purge as has to be known.
     pub async fn publish_in_brief(
         &self,
         site: SiteId,
@@ -117,7 +118,7 @@ impl Store {
             _ => Default::default(),
         };
         let items = match row.state {
-            // Which items are left takes all of them.
+            // Telling which items are left takes all of them.
             PublishState::Failed => Items::All,
             _ => items,
         };
@@ -151,7 +152,7 @@ impl Store {
         }))
     }
 
-    /// How many publishes have not ended, counted to 10,000.
+    /// How many publishes have not ended, counted up to 10,000.
     pub async fn open_publishes(&self, site: SiteId) -> Result<u64> {
         let count = sqlx::query_scalar!(
             r#"SELECT count(*) as "count!" FROM (

@@ -6,8 +6,8 @@ use super::{Result, SiteId, Store};
 use crate::domain::{PublisherHost, Publishing};
 
 impl Store {
-    /// Changes the rules of a site's publishes. They hold for calls that arrive from now on. Of
-    /// versions as [`Store::save_spending`].
+    /// Changes the rules of a site's publishes. They hold for calls that arrive from now on. For
+    /// `version`, see [`Store::save_spending`].
     pub async fn save_publishing(
         &self,
         site: SiteId,

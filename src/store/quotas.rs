@@ -1,4 +1,4 @@
-//! What is believed of distributions' quotas, for pages, programs and metrics.
+//! What is believed about distributions' quotas, for pages, programs and metrics.
 
 use time::OffsetDateTime;
 
@@ -8,7 +8,7 @@ use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{Counts, DistributionId, Limits, Quotas};
 
 impl Store {
-    /// What is believed of a distribution's quotas; none: nobody has settings for it.
+    /// What is believed about a distribution's quotas; `None` if nobody has settings for it.
     pub async fn quotas(
         &self,
         distribution: &DistributionId,
@@ -21,7 +21,8 @@ impl Store {
         Ok(found.pop().map(|(_, quotas)| quotas))
     }
 
-    /// What is believed of the quotas of one distribution, or of all that sites have settings for.
+    /// What is believed about the quotas of one distribution, or of all that sites have settings
+    /// for.
     pub(super) async fn believed(
         &self,
         only: Option<&str>,
@@ -54,7 +55,7 @@ impl Store {
                 unconfirmed: usage(row.doubtful_files, row.doubtful_wildcards),
                 completed_at: row.completed_at,
             };
-            // Of another version, perhaps: then nothing is believed yet.
+            // Perhaps another version wrote them: then nothing is believed yet.
             let beliefs = serde_json::from_value(row.beliefs).unwrap_or_default();
             (row.id, Quotas::new(&beliefs, limits, &counts, now))
         });

@@ -6,8 +6,8 @@ use time::{Duration, OffsetDateTime};
 use super::{Result, SiteId, Store};
 use crate::domain::{Bucket, Limits, Settings};
 
-/// How many tests a site may make at once, and how fast more come: each is a call that counts
-/// against AWS's limits, of whichever key was typed.
+/// How many tests a site may make at once, and how many more a second: each is a call that counts
+/// against the limits of AWS, for whichever key was typed.
 const TESTS: u32 = 10;
 const TESTS_PER_SECOND: f64 = 1.0 / 6.0;
 /// After how long a rate is forgotten.
@@ -15,7 +15,7 @@ const UNUSED: Duration = Duration::days(1);
 
 impl Store {
     /// Counts a call of `CreateInvalidation` that a test made without asking: against the access
-    /// key's rate if AWS accepted the signature, and else against the site's own.
+    /// key's rate if AWS accepted the signature, otherwise against the site's own.
     pub async fn count_forced_call(
         &self,
         site: SiteId,
@@ -34,8 +34,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Takes one of the tests of settings that a site may make, or returns when the next may be
-    /// made.
+    /// Takes one of the tests of settings that a site may make, or returns when it may make the
+    /// next.
     pub async fn take_test(
         &self,
         site: SiteId,

@@ -1,5 +1,5 @@
 //! Recording how a call of `CreateInvalidation` ended. Whoever records must show the claim's token:
-//! a replica that was stopped for longer than its lease changes nothing any more.
+//! a replica that was stopped for longer than its lease can no longer change anything.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -32,10 +32,10 @@ pub struct SendRecord {
 pub enum Recorded {
     /// It stands.
     Ours,
-    /// The site has moved to another distribution meanwhile: what the call came to is noted where it
-    /// was set aside.
+    /// The site has moved to another distribution meanwhile: how the call ended is noted with the
+    /// invalidation, which was set aside.
     SetAside,
-    /// The claim was not ours any more, and nothing changed.
+    /// The claim was no longer ours, and nothing changed.
     TakenOver,
 }
 
@@ -174,8 +174,8 @@ async fn release_distribution(
     Ok(())
 }
 
-/// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it says
-/// when the next call may be made.
+/// Slows the access key's rate after AWS throttled, and lets it recover. After a throttling it
+/// returns when the next call may be made.
 async fn adjust_rate(
     connection: &mut PgConnection,
     claim: &SendClaim,
@@ -281,7 +281,8 @@ async fn held(
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes a sure refusal of what was set aside during the call: there is nothing left to send again.
+/// Notes a definite refusal of what was set aside during the call: there is nothing left to send
+/// again.
 async fn set_aside(
     connection: &mut PgConnection,
     claim: &SendClaim,
@@ -351,7 +352,7 @@ async fn failed(
     Ok(done.rows_affected() == 1)
 }
 
-/// Replaces a refused invalidation by pieces of it: CloudFront refused the whole, so nothing of it
+/// Replaces a refused invalidation with its pieces: CloudFront refused the whole, so nothing of it
 /// was purged. One that was only too large leaves no trace; one with an item at fault stays as
 /// failed.
 async fn split(

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::{Result, SiteId, Store};
 
-/// How many are kept of each site: as many that proved it as not, so that strangers do not push out
-/// what its own publisher did wrong.
+/// How many are kept for each site, counted separately for calls that proved it and calls that did
+/// not, so that strangers do not push out what its own publisher did wrong.
 const KEPT: i64 = 100;
 /// The most that wait to be written. In a flood the older ones are dropped.
 const WAITING: usize = 100;

@@ -91,8 +91,8 @@ impl Store {
         Ok(())
     }
 
-    /// Seals every secret again with the first key. What no key opens stops it, or with
-    /// `remove_unreadable` is removed.
+    /// Seals every secret again with the first key. What no key opens stops it or, with
+    /// `remove_unreadable`, is removed.
     ///
     /// # Errors
     /// [`SealError::WrongKey`], with nothing changed; or if the database does not answer.

@@ -1,4 +1,4 @@
-//! Whether the database can be used, why not, and how far its schema is.
+//! Whether the database can be used, if not why, and how far its schema is.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Schema {
     pub pending: usize,
     /// Those that are applied and that this version does not know.
     pub unknown: Vec<i64>,
-    /// Whether the role may create tables. It has to only where migrations are pending.
+    /// Whether the role may create tables. It only has to if migrations are pending.
     pub may_create: bool,
 }
 
@@ -36,7 +36,7 @@ pub enum DatabaseProblem {
         address: String,
         cause: String,
         fix: String,
-        /// Whether it may be different in a moment, as while the server is starting.
+        /// Whether it may pass in a moment, as while the server is starting.
         may_pass: bool,
     },
     #[error(
@@ -67,7 +67,7 @@ impl DatabaseProblem {
         }
     }
 
-    /// Whether it may be different in a moment.
+    /// Whether it may pass in a moment.
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable { may_pass: true, .. })
     }
@@ -133,7 +133,7 @@ fn address(options: &PgConnectOptions) -> String {
 }
 
 impl Store {
-    /// Looks at the server and the schema. On connections of its own: the pool tries again until
+    /// Looks at the server and the schema, on connections of its own: the pool tries again until
     /// its time is up, and then no longer knows the cause.
     pub async fn schema(&self) -> Result<Schema, DatabaseProblem> {
         let options = self.pool.connect_options();
@@ -164,11 +164,13 @@ async fn look(options: &PgConnectOptions) -> sqlx::Result<Result<Schema, Databas
     Ok(server.schema(&applied))
 }
 
-/// Whether a pooler gives a session to whoever has a transaction. Each connection asks twice which
-/// process of the server it has: its own, and always the same one, unless they are shared.
+/// Whether a pooler gives each transaction whichever session is free. Each connection asks twice
+/// which process of the server it has: its own, and always the same one, unless sessions are
+/// shared.
 ///
-/// Both set something before, as those of the pool do: RDS Proxy leaves a session to a client that
-/// has. And none of it is a prepared statement, which would already fail in a shared session.
+/// Both first set a parameter, as the pool's connections do: RDS Proxy leaves a session to a client
+/// that has done so. None of this is a prepared statement, which would already fail in a shared
+/// session.
 async fn share_sessions(a: &mut PgConnection, b: &mut PgConnection) -> sqlx::Result<bool> {
     let mut processes = Vec::new();
     for _ in 0..2 {
@@ -219,7 +221,7 @@ async fn applied(connection: &mut PgConnection) -> sqlx::Result<BTreeSet<i64>> {
     Ok(applied.into_iter().collect())
 }
 
-/// What a server says of itself and of the role.
+/// What a server says about itself and the role.
 #[derive(sqlx::FromRow)]
 struct Server {
     version: String,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{SiteId, Store};
 
-/// 32 random bytes of the operator's.
+/// The operator's 32 random bytes.
 type EncryptionKey = SecretBox<[u8; 32]>;
 
 /// The first byte of a sealed secret, so that a later format can be distinguished.
@@ -44,7 +44,7 @@ pub(super) enum Holder {
 }
 
 impl Holder {
-    /// The place that its secret is sealed for. Were it another, what is stored would not open.
+    /// The place that its secret is sealed for. If it changed, what is stored would no longer open.
     fn place(self) -> String {
         match self {
             Self::Settings(site, slot) => {

@@ -1,4 +1,4 @@
-//! Who is signed in. The token is the browser's; here is only its SHA-256.
+//! Who is signed in. The browser has the token; only its SHA-256 is stored.
 
 use std::net::IpAddr;
 
@@ -10,9 +10,9 @@ use super::hash::TokenHash;
 use super::{Result, Site, SiteId, Store};
 use crate::domain::DEFAULT_SITE;
 
-/// A session that has not been used for so long is over.
+/// A session that has not been used for this long is over.
 const IDLE: Duration = Duration::hours(12);
-/// `used_at` is written at most so often.
+/// `used_at` is written at most this often.
 const NOTED_EVERY: Duration = Duration::minutes(1);
 
 /// What a user may do.
@@ -31,7 +31,7 @@ pub enum Role {
 pub enum Source {
     /// A password here.
     Password,
-    /// A token of SkyCMS.
+    /// A token from SkyCMS.
     SkyCms,
 }
 
@@ -46,7 +46,7 @@ impl Source {
     }
 }
 
-/// How pages look, where the browser is not to decide.
+/// How pages look, if the browser is not to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase", const_into_str, ascii_case_insensitive)]
 pub enum Theme {
@@ -61,14 +61,14 @@ pub struct Session {
     pub source: Source,
     /// Shown in a frame of SkyCMS.
     pub framed: bool,
-    /// What SkyCMS's own page looks like, where it said so.
+    /// How SkyCMS's own page looks, if it said so.
     pub theme: Option<Theme>,
-    /// The sites that SkyCMS's token named; none: it named none.
+    /// The sites that SkyCMS's token named; `None` if it named none.
     pub sites: Option<Vec<SiteId>>,
 }
 
 impl Session {
-    /// Of a page of its own, as long as nothing else is known.
+    /// A session outside any frame, with nothing else known about it.
     pub fn of(user: &str, role: Role, source: Source) -> Self {
         Self {
             user: user.to_owned(),
@@ -80,8 +80,8 @@ impl Session {
         }
     }
 
-    /// Whether they see that site. Who has a password here sees all; whom SkyCMS sent without
-    /// naming sites, `default`.
+    /// Whether the user sees that site. Whoever has a password here sees all; whoever SkyCMS sent
+    /// without naming sites sees `default`.
     pub fn sees(&self, site: &Site) -> bool {
         match (&self.sites, self.source) {
             (_, Source::Password) => true,
@@ -90,20 +90,21 @@ impl Session {
         }
     }
 
-    /// Whether they may make, rename and remove sites.
+    /// Whether the user may make, rename and remove sites.
     pub fn manages_sites(&self) -> bool {
         self.role == Role::Admin && self.source == Source::Password
     }
 }
 
-/// What is noted of a session as it begins.
+/// What is noted about a session as it begins.
 #[derive(Clone, Debug)]
 pub struct Beginning {
     /// Its name on the page that lists sessions.
     pub id: Uuid,
-    /// From where.
+    /// Where it began.
     pub address: IpAddr,
-    /// What SkyCMS's token was signed with, as a hash: a session ends with it. None of a password's.
+    /// A hash of what SkyCMS's token was signed with: the session ends with that. A password's
+    /// session has none.
     pub issuer: Option<TokenHash>,
     pub at: OffsetDateTime,
 }
@@ -117,7 +118,7 @@ pub struct ListedSession {
     pub began_at: OffsetDateTime,
     pub used_at: OffsetDateTime,
     pub address: String,
-    /// It is the one of that token.
+    /// Whether it is the caller's own.
     pub is_own: bool,
 }
 
@@ -152,7 +153,7 @@ impl Store {
         Ok(())
     }
 
-    /// The session of that token, which is thereby used.
+    /// The session of that token, which counts as using it.
     pub async fn use_session(
         &self,
         token: &TokenHash,
@@ -174,8 +175,8 @@ impl Store {
         Ok(Some(session))
     }
 
-    /// The session of that token, and when it was last used, which this is not. One that SkyCMS
-    /// vouched for is over when the secret in force is not `issuer` any more.
+    /// The session of that token, and when it was last used; this does not count as using it. One
+    /// that SkyCMS vouched for is over once its secret is no longer the one in force, `issuer`.
     pub async fn session(
         &self,
         token: &TokenHash,
@@ -247,7 +248,7 @@ impl Store {
     }
 
     /// Ends one session, or without `id` all but `own`; with `of` only those of one user. Returns
-    /// how many that were.
+    /// how many it ended.
     pub async fn end_sessions(
         &self,
         id: Option<Uuid>,
@@ -268,7 +269,7 @@ impl Store {
         Ok(done.rows_affected())
     }
 
-    /// Uses up a token of SkyCMS. Tells whether it was still unused.
+    /// Uses up a token from SkyCMS. Returns whether it was still unused.
     pub async fn use_embed_token(
         &self,
         jti: &TokenHash,

@@ -1,4 +1,4 @@
-//! Sites come, change their name, and go.
+//! Creating, renaming and removing sites.
 
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
@@ -7,16 +7,16 @@ use super::transitions::supersede;
 use super::{Result, SiteId, Store};
 use crate::domain::SiteName;
 
-/// Rows that one step deletes at most: a few milliseconds.
+/// The most rows that one step deletes: a few milliseconds.
 const STEP: i64 = 500;
-/// Until then what CloudFront accepted of a removed site counts against the quota of a distribution
-/// that others share.
+/// How long what CloudFront accepted for a removed site is kept, since it counts against the quota
+/// of a distribution that others may share.
 const STILL_COUNTS: Duration = Duration::hours(1);
-/// PostgreSQL's number of the lock that makes replicas take turns: "sweep", in ASCII.
+/// The key of PostgreSQL's advisory lock that makes replicas take turns: "sweep", in ASCII.
 const LOCK: i64 = 0x73_77_65_65_70;
 
 impl Store {
-    /// Makes a site; none: there is one of that name.
+    /// Makes a site, or returns `None` if there is one of that name.
     pub async fn create_site(
         &self,
         name: &SiteName,
@@ -33,7 +33,7 @@ impl Store {
         Ok(id.map(SiteId))
     }
 
-    /// Gives a site another name. `false`: there is one of that name.
+    /// Gives a site another name. Returns `false` if there is one of that name.
     pub async fn rename_site(&self, site: SiteId, name: &SiteName) -> Result<bool> {
         let renamed = sqlx::query!(
             "UPDATE site SET name = $2 WHERE id = $1 AND removed_at IS NULL",
@@ -53,10 +53,10 @@ impl Store {
     }
 
     /// Removes a site: at once it has no name, no settings and no secrets, and nothing more is sent
-    /// for it. What it leaves is deleted by [`Store::sweep_step`]. `false`: it was gone.
+    /// for it. What it leaves is deleted by [`Store::sweep_step`]. Returns `false` if it was gone.
     pub async fn remove_site(&self, site: SiteId, now: OffsetDateTime) -> Result<bool> {
         let mut tx = self.begin().await?;
-        // Its name is free again; this one nobody else takes.
+        // This frees its name; nobody else takes the new one.
         let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
         let removed = sqlx::query!(
             "UPDATE site SET removed_at = $2, name = $3, paused_at = NULL, pause_error = NULL, resume_at = NULL,
@@ -91,18 +91,18 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        // What it has stored goes nowhere any more, and holds nobody.
+        // What it has stored is no longer sent, and holds nobody up.
         supersede(&mut tx, site, now).await?;
         tx.commit().await?;
         self.announce_sites().await?;
         Ok(true)
     }
 
-    /// Deletes some of what removed sites leave, and returns how many rows. Zero: nothing is left for
-    /// now, or another replica is at it. A removed site itself goes when it was removed before
-    /// `before` and nothing of it is left.
+    /// Deletes some of what removed sites leave, and returns how many rows: zero if nothing is left
+    /// for now, or another replica is doing so. A removed site itself is deleted if it was removed
+    /// before `before` and nothing of it is left.
     ///
-    /// Rows that somebody holds are left for the next time, so nobody waits for it.
+    /// Locked rows are left for the next time: sweeping waits for nobody.
     pub async fn sweep_step(&self, now: OffsetDateTime, before: OffsetDateTime) -> Result<u64> {
         let mut tx = self.begin().await?;
         let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
@@ -130,7 +130,7 @@ impl Store {
     }
 }
 
-/// Some of what one removed site leaves: publishes first, since they refer to the rest.
+/// Deletes some of what one removed site leaves: publishes first, since they refer to the rest.
 async fn delete_some(connection: &mut PgConnection, site: i32, now: OffsetDateTime) -> Result<u64> {
     let publishes = sqlx::query_scalar!(
         r#"WITH gone AS (
@@ -178,7 +178,7 @@ async fn delete_some(connection: &mut PgConnection, site: i32, now: OffsetDateTi
     .rows_affected())
 }
 
-/// Sites that were removed before `before` and of which nothing is left that counts.
+/// Deletes sites that were removed before `before` and have nothing left that counts.
 async fn delete_sites(
     connection: &mut PgConnection,
     now: OffsetDateTime,

@@ -1,5 +1,5 @@
-//! Sites, and the directory of them that each replica keeps in memory so that the hook asks the
-//! database nothing.
+//! Sites, and the directory of them that each replica keeps in memory, so that the hook does not
+//! have to ask the database.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,16 +32,16 @@ pub struct Site {
     pub id: SiteId,
     /// Its name in routes.
     pub name: String,
-    /// The distribution in force; none: it has no CDN settings.
+    /// The distribution in force; `None` if it has no CDN settings.
     pub distribution_id: Option<String>,
-    /// Where that is; the commercial regions while there is none.
+    /// The partition of that distribution; the commercial regions while there is none.
     pub partition: Partition,
     /// The rules of its publishes.
     pub publishing: Publishing,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
-    /// Since when its key may send, but not ask how far that is: `cloudfront:GetInvalidation` is
-    /// missing in its policy.
+    /// Since when its key may send, but not ask how far that has got: `cloudfront:GetInvalidation`
+    /// is missing from its policy.
     pub poll_denied_since: Option<OffsetDateTime>,
 }
 
@@ -54,7 +54,7 @@ struct Snapshot {
     key_pairs: HashMap<String, (Arc<KeyPair>, Arc<Site>)>,
 }
 
-/// The sites in memory. Clones share it.
+/// The sites in memory. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Directory {
     snapshot: Arc<watch::Sender<Arc<Snapshot>>>,
@@ -91,10 +91,10 @@ impl Directory {
         sites
     }
 
-    /// The publish token with this text, and with it the site that it is for.
+    /// The publish token with this text, which knows the site that it is for.
     ///
-    /// Looking up the SHA-256 of what was sent leaks nothing useful by its timing: who could steer
-    /// the hash would have to invert it first.
+    /// Looking up the SHA-256 of what was sent leaks nothing useful by its timing: whoever wanted
+    /// to steer the hash would have to invert it first.
     pub fn token(&self, token: &str) -> Option<Arc<PublishToken>> {
         self.snapshot.borrow().tokens.get(&hash(token)).cloned()
     }
@@ -104,8 +104,8 @@ impl Directory {
         self.snapshot.borrow().key_pairs.get(access_key_id).cloned()
     }
 
-    /// The site of that name and the signing secret of it for which `is_right` holds. A site that
-    /// does not exist, or has no secrets, takes as long as one whose secret is wrong.
+    /// The site of that name, and which of its signing secrets `is_right` accepts. A site that does
+    /// not exist, or has no secrets, takes as long as one whose secret is wrong.
     pub fn site_of_secret(
         &self,
         name: &str,
@@ -126,8 +126,8 @@ impl Directory {
 }
 
 impl Store {
-    /// Waits for this replica's turn to make what a first start makes. It ends when the guard is
-    /// dropped.
+    /// Waits for this replica's turn to make what a first start makes. The turn ends when the
+    /// transaction is dropped.
     pub async fn first_start_turn(&self) -> Result<Transaction<'static, Postgres>> {
         let mut turn = self.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtext('skycms_cdn_first_start'))")

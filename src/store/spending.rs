@@ -1,4 +1,4 @@
-//! What a site's owner allows and accepts, and what the month has taken.
+//! What a site's owner allows, and what has been used this month.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -28,9 +28,8 @@ impl Store {
     }
 
     /// Changes what the site's owner allows. It holds from the next call on; what a monthly limit
-    /// held is looked at again.
-    /// Nothing is saved, and false returned, if it is another version by now than the one that was
-    /// changed.
+    /// held back is looked at again. If `version` is given and is no longer the current one,
+    /// nothing is saved and `false` is returned.
     pub async fn save_spending(
         &self,
         site: SiteId,
@@ -73,8 +72,8 @@ impl Store {
         Ok((row.publishing_version, row.spending_version))
     }
 
-    /// What this month has taken. Before AWS has accepted a signature with the site's access key,
-    /// `key_paths` is the site's own.
+    /// What has been used this month. Before AWS has accepted a signature with the site's access
+    /// key, `key_paths` is the site's own.
     pub async fn month_usage(&self, site: SiteId, now: OffsetDateTime) -> Result<MonthUsage> {
         let mut connection = self.pool.acquire().await?;
         let key = sqlx::query_scalar!(

@@ -23,11 +23,11 @@ pub struct SiteStanding {
     pub name: String,
     /// Whether AWS rejects its settings.
     pub paused: bool,
-    /// Why it could send nothing new when it was last looked at; none: it could.
+    /// Why it could send nothing new when it was last looked at; `None` if it could.
     pub waits_for: Option<WaitReason>,
     /// Paths and tags that CloudFront accepted this month.
     pub month_paths: i64,
-    /// The most its owner allows a month; none: any number.
+    /// The most its owner allows a month; `None` for any number.
     pub month_limit: Option<i64>,
 }
 

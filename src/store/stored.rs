@@ -16,14 +16,14 @@ const STORED_PAGE: i64 = 8;
 /// A stored invalidation that may be sent.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Our number of it.
+    /// Our identifier of it.
     pub id: Uuid,
     pub batch: InvalidationBatch,
     pub usage: Usage,
     pub planned_at: OffsetDateTime,
     /// When the first attempt began that CloudFront may have accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
-    /// How often it was throttled since another answer.
+    /// How often it has been throttled since it last got another answer.
     pub throttled: u32,
     pub(super) unanswered_since: Option<OffsetDateTime>,
     /// The refused batch that it is a piece of.
@@ -62,14 +62,14 @@ impl Stored {
         }
     }
 
-    /// Whether it may go together with others: CloudFront does not have it, nor is an item of it
-    /// suspected.
+    /// Whether it may be sent together with others: CloudFront does not have it, and none of its
+    /// items is suspected.
     pub const fn may_join(&self) -> bool {
         self.unknown_since.is_none() && self.search.is_none()
     }
 
-    /// The room that it takes beyond what is counted already. When an attempt without an answer
-    /// counts no longer, others may have filled its place.
+    /// The room that it takes beyond what is counted already. Once an attempt without an answer no
+    /// longer counts, others may have taken its place.
     pub fn needs(&self, now: OffsetDateTime) -> Usage {
         let recent = |since| is_in_progress(since, now);
         let is_counted = self.unknown_since.is_some() && self.unanswered_since.is_some_and(recent);
@@ -125,8 +125,9 @@ impl Store {
             .collect()
     }
 
-    /// Lets a stored invalidation wait that there is no room for. `false`: something has ended
-    /// there meanwhile, or somebody else has it; nothing is noted.
+    /// Lets a stored invalidation wait, since there is no room for it. Returns `false`, with
+    /// nothing noted, if something has ended at the distribution meanwhile, or somebody else has
+    /// it.
     pub async fn hold_stored(
         &self,
         connection: &mut Connection,

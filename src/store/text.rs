@@ -1,8 +1,8 @@
 //! Domain values that the database keeps as text or JSON.
 //!
-//! `domain` knows no SQL, so what sqlx needs to read its types stands here. A query then names the
-//! type of a column, as in `status as "status: InvalidationStatus"`, and a value that this version
-//! does not understand is an error like any other column that cannot be decoded.
+//! `domain` knows no SQL, so what sqlx needs to read its types is here. A query then names the type
+//! of a column, as in `status as "status: InvalidationStatus"`, and a value that this version does
+//! not understand is an error like any other column that cannot be decoded.
 
 use sqlx::decode::Decode;
 use sqlx::error::BoxDynError;

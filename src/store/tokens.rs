@@ -25,7 +25,7 @@ pub struct TokenView {
     pub unrevealed: bool,
 }
 
-/// A token in force, as the hook meets it.
+/// A token in force, as the hook sees it.
 #[derive(Debug)]
 pub struct PublishToken {
     pub site: SiteId,
@@ -157,7 +157,7 @@ impl Store {
         Ok(Some(token))
     }
 
-    /// Ends a token at once, on every replica. Whether there was one.
+    /// Revokes a token at once, on every replica. Returns whether there was one.
     pub async fn revoke_token(&self, site: SiteId, id: Uuid, now: OffsetDateTime) -> Result<bool> {
         let done = sqlx::query!(
             "UPDATE publish_token SET revoked_at = $3, unrevealed = NULL

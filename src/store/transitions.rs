@@ -1,4 +1,4 @@
-//! What every recorded outcome brings with it: the publishes move on, and the meter counts.
+//! What every recorded outcome brings with it: publishes move on, and usage is counted.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -7,13 +7,13 @@ use uuid::Uuid;
 use super::{Result, SiteId, outbox};
 use crate::domain::advice::SUPERSEDED;
 
-/// PostgreSQL's number of the locks that make changes of a site's publishes take turns: "publ", in
-/// ASCII.
+/// The first key of PostgreSQL's advisory locks that make changes of a site's publishes take turns:
+/// "publ", in ASCII.
 const PUBLISHES: i32 = 0x70_75_62_6c;
 
-/// Waits for the turn to change what covers the site's publishes and what state they are in; it
-/// lasts until the transaction ends. One lock for all of them: to lock thousands of rows is to
-/// write them.
+/// Waits for the turn to change what covers the site's publishes and what state they are in; the
+/// turn lasts until the transaction ends. One lock for all of them: locking thousands of rows means
+/// writing them.
 pub(super) async fn lock_publishes(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
         .bind(PUBLISHES)
@@ -24,7 +24,7 @@ pub(super) async fn lock_publishes(connection: &mut PgConnection, site: SiteId) 
 }
 
 /// Keeps the site's settings as they are until the transaction ends, before its invalidations are
-/// replaced by others: whoever moves it elsewhere would not see those.
+/// replaced by others: whoever moves the site elsewhere would not see the new ones.
 pub(super) async fn hold_settings(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     sqlx::query!("SELECT FROM site WHERE id = $1 FOR SHARE", site.0)
         .fetch_optional(connection)
@@ -120,12 +120,12 @@ pub(super) async fn count_usage(
     outbox::notify_month(connection, SiteId(site), now).await
 }
 
-/// Gives up what a site has not got accepted by a distribution that is not the one in force any
-/// more, and takes up what was set aside when it moved away from the one that is. Without settings
-/// its publishes wait.
+/// Gives up what is not accepted yet by a distribution that is no longer the site's, and takes up
+/// again what was set aside when the site moved away from the one that now is. Without settings its
+/// publishes wait.
 ///
-/// What was surely never accepted is deleted: nobody has seen its caller reference. Where an answer
-/// is missing it is set aside, in the history as failed: should the site move back, the same
+/// What was certainly never accepted is deleted: nobody has seen its caller reference. What still
+/// lacks an answer is set aside, and is failed in the history: if the site moves back, the same
 /// reference is sent again, or counts if it was accepted meanwhile, so that nothing is billed under
 /// two.
 pub(super) async fn supersede(

@@ -1,4 +1,4 @@
-//! Tries to sign in, counted for all replicas together.
+//! Attempts to sign in, counted for all replicas together.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -109,8 +109,8 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// The try that began was right: the client's failures are forgotten, and the strangers' lose
-    /// one.
+    /// The try that began has succeeded: the client's failures are forgotten, and the strangers' go
+    /// down by one.
     pub async fn try_succeeded(&self, client: TryingClient) -> Result<()> {
         sqlx::query!("DELETE FROM sign_in_tries WHERE key = $1", client.key())
             .execute(&self.pool)

@@ -11,20 +11,20 @@ use super::transitions::{lock_publishes, move_publishes};
 use super::{Connection, PlanInputs, Result, SiteId, Store, outbox, parse_items};
 use crate::domain::{DistributionId, Kind, Usage, WaitReason, Waiting, Wanted};
 
-/// What one plan looks at, so that huge publishes do not fill the memory.
+/// The most that one plan looks at, so that huge publishes do not fill the memory.
 const PLAN_PUBLISHES: usize = 10_000;
 const PLAN_ITEMS: usize = 30_000;
 const PLAN_BYTES: usize = 8 << 20;
 /// Publishes read first, and at most at a time.
 const FIRST_PAGE: usize = 8;
 const LARGEST_PAGE: usize = 500;
-/// A page ends with the publish that reaches this, as PostgreSQL stores it: to be read for a site
-/// that has no room now, eight publishes of ten thousand paths would be too much.
+/// A page ends with the publish that reaches this many bytes, as PostgreSQL stores them: eight
+/// publishes of ten thousand paths would be too much to read for a site that has no room now.
 const PAGE_BYTES: i64 = 128 << 10;
 
 impl Store {
-    /// What is left of the publishes of a site that wait to be planned, oldest first: at least as many as are
-    /// wanted, if there are, and as one plan can use.
+    /// What is left of a site's publishes that wait to be planned, oldest first: at least as many
+    /// as are wanted, if there are that many and one plan can use them.
     pub async fn waiting(
         &self,
         connection: &mut Connection,
@@ -101,9 +101,9 @@ impl Store {
         }
     }
 
-    /// Whether any publish holds some of this kind, of those that one plan looks at; none: nothing
-    /// waits. Nothing is unpacked for it: in a storm this is asked again and again while the quota of
-    /// the other kind is full.
+    /// Whether any of the publishes that one plan looks at has items of this kind; `None` if
+    /// nothing waits. Nothing is unpacked for this: in a storm it is asked again and again while
+    /// the quota of the other kind is full.
     pub async fn waits_with(
         &self,
         connection: &mut Connection,
@@ -122,8 +122,8 @@ impl Store {
         .await?)
     }
 
-    /// Lets publishes wait no more of which nothing is left to send: invalidations of the
-    /// distribution cover all of it. Nothing changes if the settings are others now.
+    /// Takes publishes that have nothing left to send out of the queue: invalidations of the
+    /// distribution cover all of it. Nothing changes if the settings have changed.
     pub async fn settle(&self, inputs: &PlanInputs, publishes: &[Uuid]) -> Result<()> {
         let site = inputs.site;
         let mut tx = self.begin().await?;
@@ -154,9 +154,9 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Notes why a site can send nothing new now, and when it is looked at again unasked. `false`:
-    /// something has ended there meanwhile, or the settings are others; nothing is noted, since
-    /// nobody would come back to say that there is room.
+    /// Notes why a site can send nothing new now, and when it is looked at again unasked. Returns
+    /// `false` if something has ended at the distribution meanwhile, or the settings have changed;
+    /// nothing is noted then, since nobody would come back to say that there is room.
     pub async fn wait(
         &self,
         connection: &mut Connection,
@@ -168,7 +168,7 @@ impl Store {
     ) -> Result<bool> {
         let site = inputs.site.0;
         let mut tx = connection.begin().await?;
-        // The lock lets whoever makes room find the site waiting, or this find the room.
+        // With this lock, either whoever makes room finds the site waiting, or this finds the room.
         let done = sqlx::query!(
             "WITH same AS (
                SELECT FROM distribution WHERE id = $7 AND completed_at IS NOT DISTINCT FROM $8 FOR SHARE)

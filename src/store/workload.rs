@@ -4,29 +4,29 @@ use time::OffsetDateTime;
 
 use super::{Result, SiteId, Store};
 
-/// Publishes that are looked through to find when the queue was last empty: some, and more only if
-/// it was not so soon.
+/// How many publishes are looked through to find when the queue was last empty: a few, and more
+/// only if that was longer ago.
 const LOOKED_THROUGH: [u32; 3] = [100, 2_000, 20_000];
 
-/// What is being worked off: the publishes that were accepted since the queue was last empty. When
-/// it is empty, those of the last time it was not.
+/// What is being worked off: the publishes accepted since the queue was last empty or, while it is
+/// empty, those of the last time it was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// When the first of them was accepted.
     pub since: OffsetDateTime,
     pub total: u64,
-    /// How many have ended, however.
+    /// How many have ended, in whatever way.
     pub ended: u64,
     /// How many of those are unconfirmed or failed.
     pub in_trouble: u64,
     /// When the last one ended, once all have.
     pub ended_at: Option<OffsetDateTime>,
-    /// There are more: only so many were counted.
+    /// Whether there are more than were counted.
     pub is_more: bool,
 }
 
 impl Store {
-    /// What is being worked off; none: nothing was ever published.
+    /// What is being worked off; `None` if nothing was ever published.
     ///
     /// The queue was empty when a publish arrived if every earlier one had ended by then.
     pub async fn workload(&self, site: SiteId) -> Result<Option<Workload>> {

@@ -1,4 +1,4 @@
-//! What a message says: put into words once, and from then on the same at each attempt.
+//! What a message says: written once, and the same at each attempt from then on.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use crate::domain::AwsError;
 use crate::domain::notification::{Event, Notification, in_words};
 use crate::store::{Result, SiteId};
 
-/// Takes what else waits to say the same of other publishes into one message.
+/// Gathers whatever else is waiting to say the same of other publishes into one message.
 pub(super) async fn gather(
     connection: &mut PgConnection,
     endpoint: Uuid,
@@ -73,7 +73,7 @@ pub(super) async fn reason(
     Ok((!words.is_empty()).then(|| words.join(" ")))
 }
 
-/// Writes down what a message says.
+/// Stores what a message says.
 pub(super) async fn store_text(
     connection: &mut PgConnection,
     delivery: Uuid,

@@ -20,9 +20,9 @@ use crate::domain::notification::{
 const LEASE: Duration = Duration::seconds(30);
 /// Publishes that complete within this share one message.
 const STORM: Duration = Duration::MINUTE;
-/// Attempts of a message that are remembered.
+/// How many attempts of a message are remembered.
 const REMEMBERED: i32 = 20;
-/// Messages of an endpoint that are listed.
+/// How many messages of an endpoint are listed.
 const LISTED: i64 = 50;
 
 /// The right to send one message to its endpoint, and to record how that ended.
@@ -33,7 +33,7 @@ pub struct DeliveryClaim {
     pub endpoint: Uuid,
     pub event: Event,
     pub url: EndpointUrl,
-    /// Signs the message; none: nothing does.
+    /// Signs the message; `None` if it is not signed.
     pub secret: Option<HookSecret>,
     pub body: String,
     /// Which attempt it is, from 1.
@@ -71,15 +71,14 @@ pub struct DeliveryView {
     pub event: Event,
     pub happened_at: OffsetDateTime,
     pub state: DeliveryState,
-    /// None: it has not been put into words yet, since more may come to it.
+    /// `None` if it has not been written yet, since more may still be added to it.
     pub body: Option<String>,
     pub tries: Vec<Tried>,
     pub next_at: Option<OffsetDateTime>,
 }
 
 impl Store {
-    /// Claims messages that are due, at most so many and one per endpoint. `base` is where their
-    /// links lead.
+    /// Claims at most `most` messages that are due, one per endpoint. Their links lead to `base`.
     pub async fn claim_deliveries(
         &self,
         most: usize,
@@ -87,7 +86,7 @@ impl Store {
         token: Uuid,
         now: OffsetDateTime,
     ) -> Result<Vec<DeliveryClaim>> {
-        // How a publish ended is sent in any order; what happens to it later, after that.
+        // How publishes ended is sent in any order; what happens to one later is sent after that.
         let due = sqlx::query!(
             r#"WITH due AS (
                  SELECT e.id, next.id AS delivery FROM endpoint e CROSS JOIN LATERAL (
@@ -120,7 +119,7 @@ impl Store {
                 Ok(claim) => claims.extend(claim),
                 // Tried again when the lease ends; other endpoints are not held up.
                 Err(error) if error.is_about_a_row() => {
-                    tracing::error!(endpoint = %due.id, %error, "cannot be notified");
+                    tracing::error!(endpoint = %due.id, %error, "an endpoint cannot be notified");
                 }
                 Err(error) => return Err(error),
             }
@@ -128,7 +127,7 @@ impl Store {
         Ok(claims)
     }
 
-    /// Claims a message to an endpoint that is leased. From now on what it says is fixed.
+    /// Claims a message to an endpoint that is leased. From then on, what it says is fixed.
     async fn claim(
         &self,
         endpoint: Uuid,
@@ -215,15 +214,15 @@ impl Store {
         Ok(Some(claim))
     }
 
-    /// Orders a message that says that notifications arrive. `false`: there is no such endpoint, or
-    /// it is switched off.
+    /// Queues a message that says that notifications arrive. Returns `false` if there is no such
+    /// endpoint, or it is switched off.
     pub async fn send_test(
         &self,
         site: SiteId,
         endpoint: Uuid,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        // Somebody waits for it: that the endpoint has failed before does not count.
+        // Somebody is waiting for it: it does not matter that the endpoint has failed before.
         let done = sqlx::query!(
             "WITH target AS (
                UPDATE endpoint SET next_at = $3 WHERE site_id = $1 AND id = $2 AND off_at IS NULL RETURNING id)
@@ -238,8 +237,8 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Orders a message again, as it was and under the same `webhook-id`. `false`: there is no such
-    /// message that has been sent, or its endpoint is switched off.
+    /// Queues a message again, as it was and under the same `webhook-id`. Returns `false` if no
+    /// such message has been sent, or its endpoint is switched off.
     pub async fn send_again(
         &self,
         site: SiteId,
@@ -294,7 +293,7 @@ impl Store {
     }
 }
 
-/// Brings forward what a clock that was set back since has put far into the future.
+/// Brings forward what was put far into the future by a clock that has been set back since.
 pub(super) async fn heal(
     connection: &mut PgConnection,
     skewed: OffsetDateTime,
@@ -310,7 +309,7 @@ pub(super) async fn heal(
     )
     .execute(&mut *connection)
     .await?;
-    // One that was never tried waits for no pause.
+    // A message that was never tried has no pause to wait for.
     sqlx::query!(
         "UPDATE delivery SET next_at = $3
          WHERE next_at IS NOT NULL AND next_at > CASE WHEN body IS NULL THEN $1::timestamptz ELSE $2 END",

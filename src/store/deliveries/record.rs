@@ -10,7 +10,8 @@ use crate::store::listen::announce_change;
 use crate::store::{Result, Store};
 
 impl Store {
-    /// Records how an attempt ended. `false`: the claim was not ours any more, and nothing changed.
+    /// Records how an attempt ended. Returns `false`, with nothing changed, if the claim was no
+    /// longer ours.
     pub async fn record_delivery(
         &self,
         claim: &DeliveryClaim,
@@ -68,7 +69,7 @@ impl Store {
     }
 }
 
-/// Whether the claim was still ours.
+/// Records what this means for the endpoint. Returns whether the claim was still ours.
 async fn record_endpoint(
     connection: &mut PgConnection,
     claim: &DeliveryClaim,

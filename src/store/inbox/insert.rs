@@ -36,7 +36,7 @@ pub(super) async fn insert(
     Ok(outcomes)
 }
 
-/// Whether something like it is stored already.
+/// Whether one with the same identifier or key is stored already.
 fn is_repeat(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
@@ -49,7 +49,7 @@ impl NewPublish {
     }
 }
 
-/// Stores a lone publish, which is most of them, without what [`insert_new`] prepares for many.
+/// Stores a lone publish, as most are, without what [`insert_new`] prepares for many.
 async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<()> {
     let items: Vec<&str> = publish.items.iter().map(Item::as_str).collect();
     let usage = Usage::of(&publish.items);
@@ -75,8 +75,8 @@ async fn insert_one(connection: &mut PgConnection, publish: &NewPublish) -> sqlx
     Ok(())
 }
 
-/// Stores all or, if one is stored already, none: without looking for conflicts each row costs
-/// less.
+/// Stores all of them or, if one is stored already, none: each row costs less if conflicts are not
+/// looked for.
 async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
     sqlx::query!(
         r"INSERT INTO publish (site_id, id, received_at, items, files, wildcards, widened, idempotency_key, body_hash,
@@ -135,7 +135,7 @@ async fn insert_unknown(connection: &mut PgConnection, rows: &Rows) -> sqlx::Res
 /// an earlier one with the same key.
 async fn earlier(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<Acceptance> {
     let key = publish.repeat_key.as_ref();
-    // Should history have been pruned of it this moment, the publish is tried again.
+    // If it was pruned this very moment, nothing is found and the publish is tried again.
     let first = sqlx::query!(
         r#"SELECT id, received_at, body_hash, items, widened as "widened: Json<Vec<Widened>>" FROM publish
            WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)"#,

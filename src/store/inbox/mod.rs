@@ -21,11 +21,12 @@ use self::queue::Queue;
 use super::{FRESH, RepeatKey, SiteId, Store};
 use crate::domain::{Item, Publisher, TraceParent, Widened};
 
-/// A publish of more bytes is written by a writer of its own, so that small ones never wait for it.
+/// A publish with more bytes than this goes to a separate writer, so that small ones never wait for
+/// it.
 const HEAVY: usize = 32 << 10;
-/// How long a publish may wait to become durable, from when it came.
+/// How long after its arrival a publish may wait to become durable.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the database may take to answer one try. Past it the connection is taken for dead: a
+/// How long the database may take to answer one try. After that the connection is taken for dead: a
 /// server that froze, or fell off the network, closes none.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 /// Pause before the database is tried again.
@@ -77,8 +78,8 @@ pub enum InboxError {
     /// Too many publishes of its site or its token wait to be written. It was not stored.
     #[error("too many publishes of the site or the token are waiting to be stored")]
     ShareFull,
-    /// The database did not answer in time. Where a commit's answer was lost it may be stored all
-    /// the same: the same key then answers with that publish.
+    /// The database did not answer in time. If a commit's answer was lost, it may be stored all the
+    /// same: the same key then returns that publish.
     #[error("the database cannot store it right now")]
     Unavailable,
     /// The database will never store it.
@@ -100,14 +101,14 @@ impl Entry {
     }
 }
 
-/// The way in. Clones lead to the same writers.
+/// Accepts publishes. Clones share the writers.
 #[derive(Clone, Debug)]
 pub struct Inbox {
     light: Lane,
     heavy: Lane,
 }
 
-/// What leads to one writer.
+/// The way to one writer.
 #[derive(Clone, Debug)]
 struct Lane {
     waiting: Arc<Queue>,
@@ -157,7 +158,8 @@ impl Inbox {
             _ => &self.heavy,
         };
         lane.waiting.add(entry)?;
-        // Full: the writer has not yet heard of an earlier one, and finds this one too.
+        // If it is full, the writer has not yet heard of an earlier one, and will find this one
+        // too.
         let _ = lane.news.try_send(());
         match tokio::time::timeout(ACCEPT_TIMEOUT, answered).await {
             Ok(Ok(outcome)) => outcome,
@@ -168,8 +170,8 @@ impl Inbox {
 
 struct Writer {
     store: Store,
-    /// Kept while publishes keep coming: each time the pool gets one back, it makes sure by a round
-    /// trip that it works.
+    /// Kept while publishes keep coming: the pool checks with a round trip that each one it gets
+    /// back still works.
     connection: Option<PoolConnection<Postgres>>,
     waiting: Arc<Queue>,
 }
@@ -201,8 +203,8 @@ impl Writer {
     /// identifier, so a batch whose commit was lost with the connection is not stored twice.
     async fn write(&mut self, mut batch: Vec<Entry>) {
         loop {
-            // Whoever stopped waiting got a 503 or has gone: storing it now would only
-            // surprise.
+            // Whoever stopped waiting got a 503 or has gone: storing their publish now would only
+            // surprise them.
             batch.retain(|entry| !entry.answer.is_closed());
             if batch.is_empty() {
                 return;
@@ -225,7 +227,8 @@ impl Writer {
                         let _ = batch.remove(0).answer.send(Err(InboxError::Refused));
                         return;
                     }
-                    // One of them is at fault: each on its own, so that the others get through.
+                    // One of them is at fault: write each on its own, so that the others get
+                    // through.
                     for entry in batch {
                         Box::pin(self.write(vec![entry])).await;
                     }

@@ -1,5 +1,5 @@
-//! What waits to be written, by site and within it by publisher: all take turns, so that none waits for
-//! another's megabytes.
+//! What waits to be written, by site and within it by publisher: all take turns, so that none waits
+//! for another's megabytes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -8,23 +8,23 @@ use super::{Entry, InboxError};
 use crate::domain::Publisher;
 use crate::store::SiteId;
 
-/// Publishes that may wait in all, of one site, and of one publisher, such as a token: in all as many
-/// as there may be connections.
+/// How many publishes may wait in all (as many as there may be connections), for one site, and for
+/// one publisher, such as a token.
 const WAITING: usize = 2_048;
 const WAITING_OF_SITE: usize = 1_024;
 const WAITING_OF_PUBLISHER: usize = 768;
-/// Bytes of items that may wait.
+/// How many bytes of items may wait, likewise.
 const WAITING_BYTES: usize = 32 << 20;
 const WAITING_BYTES_OF_SITE: usize = 4 << 20;
 const WAITING_BYTES_OF_PUBLISHER: usize = 3 << 20;
-/// What a site may write in its turn: one publish, or several of so many bytes together.
+/// What a site may write in its turn: one publish, or several with this many bytes together.
 const TURN_BYTES: usize = 64 << 10;
 /// Publishes written in one statement.
 const BATCH: usize = 512;
 /// Bytes of items written in one statement, so that nobody waits long for its end.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Waiting publishes; whoever adds and who takes share it.
+/// The waiting publishes, shared by those who add them and the writer who takes them.
 #[derive(Debug, Default)]
 pub(super) struct Queue(Mutex<Waiting>);
 
@@ -36,7 +36,7 @@ struct Waiting {
     load: Load,
 }
 
-/// What waits of a site, by who published it.
+/// What waits for one site, by publisher.
 #[derive(Debug, Default)]
 struct SiteQueue {
     publishers: HashMap<Publisher, PublisherQueue>,
@@ -92,7 +92,8 @@ impl SiteQueue {
 }
 
 impl Queue {
-    /// Adds an entry, if there is room for it and neither its site nor its publisher has had its share.
+    /// Adds an entry, if there is room for it and neither its site nor its publisher has used up
+    /// its share.
     pub(super) fn add(&self, entry: Entry) -> Result<(), InboxError> {
         let (site, publisher) = (entry.publish.site, entry.publish.publisher.clone());
         let weight = entry.weight();

@@ -27,22 +27,23 @@ pub enum Slot {
     Environment,
 }
 
-/// Settings with their story.
+/// Saved settings, and how they were tested.
 #[derive(Clone, Debug)]
 pub struct SavedSettings {
     pub slot: Slot,
     pub settings: Settings,
     pub saved_at: OffsetDateTime,
     pub tested_at: Option<OffsetDateTime>,
-    /// How that test went, brought up to date with its invalidation; none: saved without a test.
+    /// How that test went, brought up to date with its invalidation; `None` if they were saved
+    /// without a test.
     pub report: Option<TestReport>,
 }
 
-/// What settings are saved with.
+/// The test that settings are saved with.
 #[derive(Clone, Debug)]
 pub struct TestRun {
     pub report: TestReport,
-    /// The number its invalidation is stored under, if CloudFront accepted it.
+    /// Its invalidation, if CloudFront accepted it.
     pub invalidation: Option<TestInvalidation>,
 }
 

@@ -61,8 +61,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Makes the environment's settings the ones in force while none are saved; none: there are
-    /// no longer any.
+    /// Makes the environment's settings the ones in force while none are saved; with `None`, there
+    /// are no longer any.
     pub async fn set_environment(
         &self,
         site: SiteId,
@@ -113,7 +113,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// When AWS accepted a signature with these very credentials, should they be saved already.
+    /// When AWS accepted a signature with these very credentials, if they are saved already.
     async fn kept_proof(
         &self,
         connection: &mut PgConnection,
@@ -226,8 +226,8 @@ pub(in crate::store) async fn take_effect(
     site: SiteId,
     now: OffsetDateTime,
 ) -> Result<()> {
-    // Before the site is locked, and only where the row is missing: to find a conflict with a row
-    // that is being written means to wait for it.
+    // Before the site is locked, and only if the row is missing: running into a row that is being
+    // written would mean waiting for it.
     sqlx::query!(
         "INSERT INTO distribution (id)
          SELECT f.distribution_id FROM settings_in_force f
