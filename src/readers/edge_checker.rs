@@ -1,4 +1,4 @@
-//! Looks at a publish's pages where readers get them, and notes what it finds.
+//! Checks a publish's pages where readers get them, and notes what it finds.
 
 use std::time::Duration;
 
@@ -14,17 +14,18 @@ use crate::domain::edge::{EdgeAnswer, EdgeCheck, EdgeState, look_again};
 use crate::metrics::Metrics;
 use crate::store::{EdgeClaim, Store, StoreError};
 
-/// How far one page is read: what is longer has been warmed by its beginning, or will be by a reader.
+/// How much of a page is read: reading the beginning of a longer one has warmed it, or a reader
+/// will.
 const BOUNDS: Bounds = Bounds {
     within: Duration::from_secs(5),
     read: 1 << 20,
     kept: 0,
 };
 const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (edge check)");
-/// From one request to a site to the next: five a second.
+/// The pause between two requests to a site: five a second.
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(200);
 
-/// Looks at pages, of one publish of a site at a time.
+/// Checks pages, of one publish of a site at a time.
 #[derive(Clone)]
 pub struct EdgeChecker {
     store: Store,
@@ -35,7 +36,7 @@ pub struct EdgeChecker {
 
 impl Worker for EdgeChecker {
     type Claim = EdgeClaim;
-    const TROUBLE: &str = "pages cannot be looked at yet";
+    const TROUBLE: &str = "pages cannot be checked yet";
 
     async fn claim(&self, most: usize) -> Result<Vec<EdgeClaim>, StoreError> {
         let (token, now) = (self.clock.id(), self.clock.now());
@@ -54,7 +55,7 @@ impl Worker for EdgeChecker {
         match recorded {
             Ok(true) => self.count(&claim, &checks, again.is_none(), now),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "what was found at the edge is not stored"),
+            Err(error) => tracing::warn!(%error, "what was found at the edge could not be stored"),
         }
     }
 }
@@ -69,8 +70,8 @@ impl EdgeChecker {
         }
     }
 
-    /// Fetches what has not been found fresh. Requests begin one after the other and do not wait
-    /// for each other's ends, so that a slow page does not hold up the next.
+    /// Fetches what is stale or has not been fetched yet. Requests begin one after the other but do
+    /// not wait for each other to end, so that a slow page does not hold up the next.
     async fn look(&self, claim: &EdgeClaim) -> Vec<EdgeCheck> {
         let publish = &claim.publish;
         let mut tasks = JoinSet::new();
@@ -124,7 +125,7 @@ pub async fn fetch_page(outside: &Outside, url: &str) -> Result<EdgeAnswer, NoAn
         .get(url)
         .header(header::USER_AGENT, USER_AGENT)
         .header(header::ACCEPT, "text/html,*/*")
-        // As browsers ask, since CloudFront keeps a copy for each encoding.
+        // As browsers do, since CloudFront keeps a copy for each encoding.
         .header(header::ACCEPT_ENCODING, "gzip, br");
     let answer = outside.call(request, BOUNDS).await?;
     Ok(EdgeAnswer::read(answer.status, |name| {

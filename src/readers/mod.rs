@@ -1,6 +1,6 @@
-//! After `Completed`: what readers get of published pages, and telling whoever wants to know. Never
-//! in the way of a purge: its own tasks, its own leases, nothing that waits for it. It calls
-//! addresses that somebody typed into a form, all of them through one client.
+//! After `Completed`: checking what readers get of published pages, and telling whoever wants to
+//! know. This is never in the way of a purge: it has its own tasks and leases, and nothing waits
+//! for it. It calls addresses that somebody typed into a form, all of them through one client.
 
 mod edge_checker;
 mod notifier;

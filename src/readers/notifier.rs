@@ -59,7 +59,7 @@ impl Worker for Notifier {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                tracing::warn!(%error, "how a notification ended is not stored");
+                tracing::warn!(%error, "how a notification ended could not be stored");
                 return;
             }
         }
@@ -75,7 +75,7 @@ impl Worker for Notifier {
                 endpoint = %claim.endpoint,
                 status = tried.status,
                 trouble = tried.trouble,
-                "switched off an endpoint of notifications"
+                "switched off a notification endpoint"
             );
         }
     }
@@ -116,7 +116,7 @@ impl Notifier {
     }
 }
 
-/// Seconds alone: the other form, a date, would need the two clocks to agree.
+/// Only seconds: the other form, a date, would need the two clocks to agree.
 fn retry_after(headers: &HeaderMap) -> Option<time::Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     let seconds = text.trim().parse::<u32>().ok()?;

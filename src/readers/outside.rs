@@ -18,7 +18,7 @@ pub struct Outside {
     allow_private: bool,
 }
 
-/// The internet cannot be called.
+/// The client could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("no client for edge checks and notifications: {0}")]
 pub struct NoOutside(#[from] reqwest::Error);
@@ -79,7 +79,7 @@ impl Outside {
         self.client.post(url)
     }
 
-    /// What comes back, redirects as they are.
+    /// Makes a call. Redirects are returned as they are.
     pub(super) async fn call(
         &self,
         request: RequestBuilder,
@@ -98,7 +98,7 @@ impl Outside {
             }
         };
         let request = request.timeout(bounds.within).build().map_err(no_answer)?;
-        // Only names are resolved.
+        // The resolver sees only names.
         let literal = match request.url().host() {
             Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
             Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
@@ -117,10 +117,10 @@ impl Outside {
     }
 }
 
-/// Reads an answer as far as it may go. One that breaks off has said enough by then.
+/// Reads an answer up to its bounds. One that breaks off has said enough by then.
 ///
 /// # Errors
-/// Those of time limits.
+/// If its time is up.
 async fn read(response: &mut Response, bounds: Bounds) -> Result<Vec<u8>, reqwest::Error> {
     let (mut read, mut kept) = (0, Vec::new());
     while read < bounds.read {
@@ -137,7 +137,7 @@ async fn read(response: &mut Response, bounds: Bounds) -> Result<Vec<u8>, reqwes
     Ok(kept)
 }
 
-/// What is at the bottom of an error.
+/// The root cause of an error.
 fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     std::iter::successors(Some(error), |&cause| cause.source())
         .last()
@@ -170,8 +170,8 @@ impl Resolve for Resolver {
     }
 }
 
-/// Whether an address is one of the internet's: neither this machine's, nor a private network's,
-/// nor a cloud's own, in whatever notation.
+/// Whether an address belongs to the internet: not to this machine, a private network or a cloud's
+/// own services, in whatever notation.
 fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -197,7 +197,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         || is_reserved)
 }
 
-/// Only global unicast, and of it nothing that holds an address of IPv4 within.
+/// Only global unicast, without what is for documentation or contains an IPv4 address.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [first, second, ..] = ip.segments();
     let is_global = first & 0xe000 == 0x2000;

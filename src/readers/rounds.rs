@@ -1,5 +1,5 @@
-//! The loop that all work here goes round in: claim what is due, do each in a task of its own, and
-//! look again.
+//! The loop that all work here runs in: claim what is due, do each in a task of its own, and look
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::StoreError;
 
-/// From one look for due work to the next.
+/// The pause between two looks for due work.
 const TICK: Duration = Duration::from_secs(1);
-/// What is worked at at once. Most of it waits for somebody else's server, and those that hang must
-/// leave places to the others.
+/// How much is worked on at once. Most of it waits for somebody else's server, and what hangs must
+/// leave places to the rest.
 const AT_ONCE: usize = 128;
 
-/// Somebody who knows what is due, and how it is done.
+/// Knows what is due, and how it is done.
 pub trait Worker: Clone + Send + 'static {
     type Claim: Send;
     /// What the log says when nothing can be claimed.
     const TROUBLE: &str;
 
-    /// Claims what is due, at most so much.
+    /// Claims what is due, at most `most`.
     fn claim(
         &self,
         most: usize,
@@ -48,7 +48,7 @@ impl<W: Worker> Rounds<W> {
         }
     }
 
-    /// Looks for what is due now and then until `stop`, and gives up what is under way: its lease
+    /// Looks for what is due now and then until `stop`, then gives up what is under way: its lease
     /// runs out, and whoever claims it next does it again.
     pub async fn run(self, stop: CancellationToken) {
         let working = async {
