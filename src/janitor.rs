@@ -1,5 +1,5 @@
-//! Keeps the history as long as the operator wants, that of removed sites no longer, and sessions,
-//! links and failed sign-ins until their time is over.
+//! Deletes the history that is older than the operator wants, what removed sites leave, and
+//! sessions, links and failed sign-ins whose time is over.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::store::{ChangeReader, PruneStep, Store, StoreError};
 
-/// From the start to the first look, so that a start is not slowed down.
+/// The pause before the first look, so that a start is not slowed down.
 const FIRST_LOOK: Duration = Duration::from_secs(60);
-/// From one look to the next.
+/// The pause between two looks.
 const NEXT_LOOK: Duration = Duration::from_secs(6 * 3_600);
-/// Before the database is tried again.
+/// The pause before the database is tried again.
 const DATABASE_PAUSE: Duration = Duration::from_secs(60);
-/// Between steps, many times as long as one takes, so that publishes hardly notice.
+/// The pause between two steps, many times as long as one takes, so that publishes hardly notice.
 const STEP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Prunes the history now and then until `stop`. Trouble with the database never ends it.
@@ -48,8 +48,8 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
     }
 }
 
-/// Sweeps up after sites as soon as they are removed, until `stop`. What trouble leaves, [`run`]
-/// finds.
+/// Sweeps up after sites as soon as they are removed, until `stop`. What an error leaves over,
+/// [`run`] finds.
 pub async fn follow(
     store: Store,
     clock: Clock,
@@ -68,8 +68,8 @@ pub async fn follow(
     stop.run_until_cancelled(following).await;
 }
 
-/// Deletes what removed sites leave, and the sites themselves after `history_days`. Ends early when
-/// another replica is at it.
+/// Deletes what removed sites leave, and the sites themselves after `history_days`. Ends early if
+/// another replica is doing so.
 pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<(), StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
     while store.sweep_step(clock.now(), before).await? > 0 {
@@ -78,8 +78,8 @@ pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<()
     Ok(())
 }
 
-/// Deletes what ended more than `history_days` ago, and returns how many rows that were. Ends early
-/// when another replica is at it.
+/// Deletes what ended more than `history_days` ago, and returns how many rows that was. Ends early
+/// if another replica is doing so.
 pub async fn prune(store: &Store, clock: &Clock, history_days: u16) -> Result<u64, StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
     let mut total = 0;

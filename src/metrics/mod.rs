@@ -1,6 +1,6 @@
 //! What operators watch: what this replica did, in OpenMetrics text.
 //!
-//! Each replica counts what it did itself; how things stand is the whole service's, read when the
+//! Each replica counts what it did itself; how things stand is read for the whole service when the
 //! metrics are asked for.
 
 mod standing;
@@ -40,10 +40,10 @@ const COMPLETE_BUCKETS: [f64; 12] = [
     1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0,
 ];
 
-/// What the API refuses with. Others are counted from the first time on.
+/// The statuses that the API refuses with. Others appear once they are counted.
 const REFUSALS: [u16; 9] = [400, 401, 404, 408, 409, 413, 415, 422, 503];
 
-/// What an attempt to deliver a notification comes to.
+/// How an attempt to deliver a notification may end.
 const DELIVERIES: [&str; 3] = ["delivered", "failed", "given_up"];
 
 /// The kinds of proof that may be refused.
@@ -216,7 +216,7 @@ impl Inner {
 }
 
 impl Metrics {
-    /// A publish became durable so long after it arrived.
+    /// A publish became durable this long after it arrived.
     pub fn publish_accepted(&self, after: Duration) {
         self.0.publishes.inc();
         self.0.accept.observe(seconds(after));
@@ -247,12 +247,12 @@ impl Metrics {
             .inc_by(u64::try_from(items).unwrap_or(u64::MAX));
     }
 
-    /// CloudFront had accepted all of a publish so long after it arrived.
+    /// CloudFront had accepted all of a publish this long after it arrived.
     pub fn publish_submitted(&self, after: Duration) {
         self.0.submit.observe(seconds(after));
     }
 
-    /// CloudFront said `Completed` so long after it had accepted.
+    /// CloudFront said `Completed` this long after it had accepted.
     pub fn invalidation_completed(&self, after: Duration) {
         self.0.complete.observe(seconds(after));
     }
@@ -262,7 +262,7 @@ impl Metrics {
         self.0.edge.get_or_create(&label).inc();
     }
 
-    /// All pages of a publish were fresh so long after it arrived.
+    /// All pages of a publish were fresh this long after it arrived.
     pub fn seen_fresh(&self, after: Duration) {
         self.0.fresh.observe(seconds(after));
     }
@@ -276,7 +276,7 @@ impl Metrics {
         self.0.switched_off.inc();
     }
 
-    /// Everything, in [`CONTENT_TYPE`]; without a standing if the database does not answer.
+    /// Everything, in [`CONTENT_TYPE`]; `standing` is `None` if the database does not answer.
     pub fn encode(&self, standing: Option<&Standing>) -> String {
         let mut text = String::new();
         self.write(&mut text, standing)
@@ -291,7 +291,7 @@ impl Metrics {
     }
 }
 
-/// Times come from clocks that may be set back; none of these is negative.
+/// Clocks may be set back, but no metric is negative.
 fn seconds(duration: Duration) -> f64 {
     duration.as_seconds_f64().max(0.0)
 }

@@ -1,4 +1,4 @@
-//! How things stand when the metrics are asked for: of the whole service, from the database.
+//! How the whole service stands when the metrics are asked for, from the database.
 
 use std::fmt;
 
