@@ -32,11 +32,10 @@ impl FromRequestParts<AppState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let name = site_name(parts, state).await?;
         let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
-        let site = match Signature::claimed(&parts.headers, state.clock.now())? {
-            Some(signature) => signed(state, &name, &signature, &[])?.site,
-            None => bearing(state, &name, &parts.headers, &proved)?.site,
+        let Proved { site, .. } = match Signature::claimed(&parts.headers, state.clock.now())? {
+            Some(signature) => signed(state, &name, &signature, &[], &proved)?,
+            None => bearing(state, &name, &parts.headers, &proved)?,
         };
-        proved.mark(site.id);
         Ok(Self { site })
     }
 }
@@ -98,8 +97,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
             }
             Some(signature) => {
                 let bytes = Bytes::from_request(Request::new(body), state).await?;
-                let proved_by = signed(state, &name, signature, &bytes)?;
-                proved.mark(proved_by.site.id);
+                let proved_by = signed(state, &name, signature, &bytes, &proved)?;
                 must_be_json(&headers)?;
                 (proved_by, bytes, None)
             }
@@ -179,11 +177,18 @@ struct Proved {
 }
 
 /// The site, if its signing secret made the signature. Without one nobody learns which sites exist.
-fn signed(state: &AppState, name: &str, signature: &Signature, body: &[u8]) -> Result<Proved> {
+fn signed(
+    state: &AppState,
+    name: &str,
+    signature: &Signature,
+    body: &[u8],
+    proved: &ProvedSite,
+) -> Result<Proved> {
     let (site, secret) = state
         .directory
         .site_of_secret(name, |secret| signature.is_by(secret, body))
         .ok_or(Error::Unauthorized(Unproved::Signature))?;
+    proved.mark(site.id);
     let proof = Proof::Secret(secret);
     state.last_used.note(proof, state.clock.now());
     Ok(Proved {
