@@ -16,8 +16,8 @@ use tower_http::timeout::DeadlineBody;
 
 use super::bodies::Owner;
 use super::render::render;
-use crate::web::api::asked::Asked;
 use crate::web::api::refused;
+use crate::web::api::request_info::RequestInfo;
 use crate::web::http::error::Error;
 use crate::web::http::serve::Connection;
 use crate::web::state::AppState;
@@ -49,14 +49,14 @@ async fn pass(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let asked = Asked::of(&mut request, &state);
-    let answered = AssertUnwindSafe(answer(&state, &asked, request, next)).catch_unwind();
+    let info = RequestInfo::of(&mut request, &state);
+    let answered = AssertUnwindSafe(answer(&state, &info, request, next)).catch_unwind();
     let response = answered
         .await
         .unwrap_or_else(|_| Error::Internal.into_response());
-    refused::note(&state, &asked, &response);
-    let is_api = asked.is_api;
-    let mut response = render(&state, asked, response).await;
+    refused::note(&state, &info, &response);
+    let is_api = info.is_api;
+    let mut response = render(&state, info, response).await;
     add_headers(&state, &added, &mut response);
     let status = response.status();
     if is_api && (status.is_client_error() || status.is_server_error()) {
@@ -66,15 +66,15 @@ async fn pass(
 }
 
 /// What a route answers, within bounds of size and time.
-async fn answer(state: &AppState, asked: &Asked, request: Request, next: Next) -> Response {
+async fn answer(state: &AppState, info: &RequestInfo, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Error::TooLarge.into_response();
     }
     let connection = parts.extensions.get::<Connection>().cloned();
     let owner = || Owner {
-        address: asked.client.0,
-        proved: asked.proved.clone(),
+        address: info.client.0,
+        proved: info.proved.clone(),
         cut: connection.map(Connection::cut).unwrap_or_default(),
     };
     let (body, held) = state.bodies.receiving(body, owner.clone());

@@ -1,13 +1,13 @@
-//! Gives errors their words, where it is known who asks: people get a page in the layout that they
-//! are used to, programs a problem.
+//! Puts errors into words, once it is known who asked: people get a page in their usual layout,
+//! programs a problem.
 
 use std::sync::Arc;
 
 use askama::Template as _;
 use axum::response::{Html, IntoResponse as _, Response};
 
-use crate::web::api::asked::Asked;
 use crate::web::api::cloudfront::{self, Fault};
+use crate::web::api::request_info::RequestInfo;
 use crate::web::http::error::Error;
 use crate::web::http::problem::Problem;
 use crate::web::pages::auth::session;
@@ -18,18 +18,22 @@ use crate::web::pages::words::errors;
 use crate::web::state::AppState;
 
 /// The answer with words for its error, if it has one.
-pub(crate) async fn render(state: &AppState, asked: Asked, mut response: Response) -> Response {
+pub(crate) async fn render(
+    state: &AppState,
+    info: RequestInfo,
+    mut response: Response,
+) -> Response {
     let error = response.extensions_mut().remove::<Arc<Error>>();
     let unproved = match &error {
         Some(error) => error.refused_proof(),
         None => Fault::of(&response).and_then(Fault::refused_proof),
     };
     if let Some((proof, why)) = unproved {
-        let (from, path) = (asked.client.0, asked.path(state));
+        let (from, path) = (info.client.0, info.path(state));
         tracing::warn!(%from, path, proof, "a proof was refused: {why}");
         state.metrics.proof_refused(proof);
     }
-    if asked.is_of_cloudfront || Fault::of(&response).is_some() {
+    if info.is_cloudfront || Fault::of(&response).is_some() {
         let refused = error.map(|error| Fault::from(&*error).into_response());
         return cloudfront::finish(refused.unwrap_or(response), &state.clock);
     }
@@ -37,23 +41,24 @@ pub(crate) async fn render(state: &AppState, asked: Asked, mut response: Respons
         return response;
     };
     let reader = response.extensions_mut().remove::<Reader>();
-    let mut told = match (reader, asked.browser) {
-        // Only scripts are told so; people are sent to the sign-in.
+    let mut answer = match (reader, info.browser) {
+        // Only scripts get this: people are redirected to the sign-in.
         _ if matches!(*error, Error::NotSignedIn) => Problem::answer(&error),
         (Some(Reader(user)), _) => page(state, user.as_ref(), &error),
         (None, Some(headers)) => {
-            let user = session::signed_in(state, &headers, asked.client).await;
+            let user = session::signed_in(state, &headers, info.client).await;
             page(state, user.ok().flatten().as_ref(), &error)
         }
         (None, None) => Problem::answer(&error),
     };
     // What the handler or a layer added, such as cookies or who may frame it.
     for (name, value) in response.headers() {
-        told.headers_mut()
+        answer
+            .headers_mut()
             .entry(name)
             .or_insert_with(|| value.clone());
     }
-    told
+    answer
 }
 
 fn page(state: &AppState, user: Option<&SignedIn>, error: &Error) -> Response {

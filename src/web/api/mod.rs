@@ -1,6 +1,5 @@
 //! For programs: the publish hook, what became of publishes, and the description of all of it.
 
-pub(crate) mod asked;
 mod caller;
 pub(crate) mod cloudfront;
 pub(crate) mod description;
@@ -11,4 +10,5 @@ pub(crate) mod metrics;
 mod openapi;
 pub(crate) mod publishes;
 pub(crate) mod refused;
+pub(crate) mod request_info;
 mod signature;

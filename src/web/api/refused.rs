@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::cloudfront::Fault;
 use crate::store::{Endpoint, RefusedCall, SiteId};
-use crate::web::api::asked::Asked;
+use crate::web::api::request_info::RequestInfo;
 use crate::web::http::error::Error;
 use crate::web::state::AppState;
 
@@ -14,18 +14,18 @@ use crate::web::state::AppState;
 const LONGEST: usize = 500;
 
 /// Notes a call that was to publish, if it was refused.
-pub(crate) fn note(state: &AppState, asked: &Asked, response: &Response) {
+pub(crate) fn note(state: &AppState, info: &RequestInfo, response: &Response) {
     let status = response.status();
-    if !asked.publishes || !status.is_client_error() {
+    if !info.publishes || !status.is_client_error() {
         return;
     }
-    let endpoint = match asked.is_of_cloudfront {
+    let endpoint = match info.is_cloudfront {
         true => Endpoint::Cloudfront,
         false => Endpoint::Hook,
     };
     let (reason, item) = why(response);
-    let proved = asked.proved.get();
-    let named = named_site(state, endpoint, asked.path(state));
+    let proved = info.proved.get();
+    let named = named_site(state, endpoint, info.path(state));
     state.refused.note(RefusedCall {
         id: state.clock.id(),
         at: state.clock.now(),
@@ -35,7 +35,7 @@ pub(crate) fn note(state: &AppState, asked: &Asked, response: &Response) {
         status: status.as_u16().cast_signed(),
         reason: excerpt(&reason),
         item: item.map(|item| excerpt(&item)),
-        address: asked.client.0.to_string(),
+        address: info.client.0.to_string(),
     });
 }
 

@@ -8,26 +8,27 @@ use crate::web::http::client::ClientAddress;
 use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
 
-pub(crate) struct Asked {
+pub(crate) struct RequestInfo {
     pub(crate) client: ClientAddress,
-    pub(crate) is_of_cloudfront: bool,
-    /// Of either API.
+    /// Whether it is for CloudFront's API.
+    pub(crate) is_cloudfront: bool,
+    /// Whether it is for either API.
     pub(crate) is_api: bool,
-    /// It is to publish.
+    /// Whether it asks to publish.
     pub(crate) publishes: bool,
     /// The site that a call of an API proves.
     pub(crate) proved: ProvedSite,
-    /// The headers of whoever wants to see a page.
+    /// The headers, if it asks for a page.
     pub(crate) browser: Option<HeaderMap>,
     uri: Uri,
 }
 
-impl Asked {
+impl RequestInfo {
     pub(crate) fn of(request: &mut Request, state: &AppState) -> Self {
         let uri = request.uri().clone();
         let path = state.public.below(uri.path());
-        let is_of_cloudfront = cloudfront::is_call(path);
-        let is_api = is_of_cloudfront || path.starts_with("/api/");
+        let is_cloudfront = cloudfront::is_call(path);
+        let is_api = is_cloudfront || path.starts_with("/api/");
         let proved = ProvedSite::default();
         if is_api {
             request.extensions_mut().insert(proved.clone());
@@ -35,7 +36,7 @@ impl Asked {
         let headers = request.headers();
         Self {
             client: ClientAddress::of(request.extensions(), headers, state),
-            is_of_cloudfront,
+            is_cloudfront,
             is_api,
             publishes: is_api && request.method() == Method::POST,
             proved,
