@@ -48,7 +48,7 @@ impl Clock {
         now - Duration::nanoseconds(i64::from(now.nanosecond() % 1_000))
     }
 
-    /// A fresh version 7 identifier. Those of one process are in the order they were asked for.
+    /// A fresh version 7 identifier. Within a process, they sort in the order they were made.
     pub fn id(&self) -> Uuid {
         let now = self.now();
         let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);

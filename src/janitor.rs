@@ -1,5 +1,5 @@
-//! Deletes the history that is older than the operator wants, what removed sites leave, and
-//! sessions, links and failed sign-ins whose time is over.
+//! Deletes what is no longer needed: history that is older than the operator wants to keep, what
+//! removed sites left behind, and expired sessions, links and failed sign-ins.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::store::{ChangeReader, PruneStep, Store, StoreError};
 
-/// The pause before the first look, so that a start is not slowed down.
-const FIRST_LOOK: Duration = Duration::from_secs(60);
-/// The pause between two looks.
-const NEXT_LOOK: Duration = Duration::from_secs(6 * 3_600);
-/// The pause before the database is tried again.
+/// Before the first run, so that the start is not slowed down.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+/// From one run to the next.
+const NEXT_PAUSE: Duration = Duration::from_secs(6 * 3_600);
+/// Before the database is tried again.
 const DATABASE_PAUSE: Duration = Duration::from_secs(60);
-/// The pause between two steps, many times as long as one takes, so that publishes hardly notice.
+/// Between steps: many times longer than a step takes, so that publishes hardly notice.
 const STEP_PAUSE: Duration = Duration::from_millis(100);
 
-/// Prunes the history now and then until `stop`. Trouble with the database never ends it.
+/// Prunes the history every few hours until `stop`. Trouble with the database never ends it.
 pub async fn run(store: Store, clock: Clock, history_days: u16, stop: CancellationToken) {
-    let mut pause = FIRST_LOOK;
+    let mut pause = FIRST_PAUSE;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -38,7 +38,7 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
                 if deleted > 0 {
                     tracing::info!(deleted, history_days, "pruned the history");
                 }
-                NEXT_LOOK
+                NEXT_PAUSE
             }
             Err(error) => {
                 tracing::warn!(%error, "the history cannot be pruned yet");
@@ -48,8 +48,8 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
     }
 }
 
-/// Sweeps up after sites as soon as they are removed, until `stop`. What an error leaves over,
-/// [`run`] finds.
+/// Sweeps up after sites as soon as they are removed, until `stop`. What fails here, [`run`] makes
+/// up for.
 pub async fn follow(
     store: Store,
     clock: Clock,
@@ -61,15 +61,15 @@ pub async fn follow(
         loop {
             changes.sites_changed().await;
             if let Err(error) = sweep(&store, &clock, history_days).await {
-                tracing::warn!(%error, "what removed sites leave cannot be deleted yet");
+                tracing::warn!(%error, "what removed sites left behind cannot be deleted yet");
             }
         }
     };
     stop.run_until_cancelled(following).await;
 }
 
-/// Deletes what removed sites leave, and the sites themselves after `history_days`. Ends early if
-/// another replica is doing so.
+/// Deletes what removed sites left behind, and the sites themselves after `history_days`. Ends
+/// early if another replica is already doing it.
 pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<(), StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
     while store.sweep_step(clock.now(), before).await? > 0 {
@@ -78,8 +78,8 @@ pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<()
     Ok(())
 }
 
-/// Deletes what ended more than `history_days` ago, and returns how many rows that was. Ends early
-/// if another replica is doing so.
+/// Deletes what ended more than `history_days` ago, and returns the number of rows. Ends early if
+/// another replica is already doing it.
 pub async fn prune(store: &Store, clock: &Clock, history_days: u16) -> Result<u64, StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
     let mut total = 0;

@@ -1,4 +1,4 @@
-//! The log: where it goes, what of it, and in which shape.
+//! The log: where it goes, what is logged, and in which format.
 
 use std::io::IsTerminal as _;
 
@@ -10,9 +10,9 @@ use crate::config::{Config, LogFormat};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Output {
-    /// The service's log is its output. Of sqlx only warnings: it passes on PostgreSQL's notices.
+    /// The service's log is its output. Only warnings from sqlx: it passes on PostgreSQL's notices.
     Service,
-    /// A command's output is its answer, so that its log is for trouble and goes to standard error.
+    /// A command's output is its answer, so its log is for trouble and goes to standard error.
     Command,
 }
 
@@ -47,8 +47,8 @@ pub fn start(config: &Config, output: Output) -> Result<(), String> {
     Ok(())
 }
 
-/// A typing error such as `skycms_cdn:debug` would be taken for a target that does not exist, and
-/// the log would stay empty.
+/// A typo such as `skycms_cdn:debug` would be taken for a target that does not exist, and the log
+/// would stay empty.
 fn filter(text: &str) -> Result<Targets, String> {
     let filter: Targets = text.parse().map_err(|error| format!("{error}"))?;
     let is_target = |name: &str| {

@@ -1,4 +1,4 @@
-//! What the service asks of the operating system for its process.
+//! The process: its limit on open files, and the signals that stop it.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +13,7 @@ pub fn raise_file_limit() {
     }
 }
 
-/// Ends at SIGTERM or SIGINT. Listens from the call on, not only once it is polled.
+/// Completes on SIGTERM or SIGINT. Listens from the moment it is called, not only once polled.
 pub fn asked_to_stop() -> Result<impl Future<Output = ()>, String> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let mut terminated = listen(SignalKind::terminate())?;
