@@ -18,16 +18,24 @@ pub enum Output {
 
 /// Starts logging, panics included. An error is one line that names `RUST_LOG`.
 pub fn start(config: &Config, output: Output) -> Result<(), String> {
-    let (writer, usual) = match output {
-        Output::Service => (BoxMakeWriter::new(std::io::stdout), "info,sqlx=warn"),
-        Output::Command => (BoxMakeWriter::new(std::io::stderr), "warn"),
+    let (writer, is_terminal, usual) = match output {
+        Output::Service => (
+            BoxMakeWriter::new(std::io::stdout),
+            std::io::stdout().is_terminal(),
+            "info,sqlx=warn",
+        ),
+        Output::Command => (
+            BoxMakeWriter::new(std::io::stderr),
+            std::io::stderr().is_terminal(),
+            "warn",
+        ),
     };
     let filter = filter(config.log_filter.as_deref().unwrap_or(usual))
         .map_err(|error| format!("RUST_LOG: {error}"))?;
     let filtered = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
-        .with_ansi(std::io::stdout().is_terminal());
+        .with_ansi(is_terminal);
     match config.log_format {
         LogFormat::Text => filtered.with(lines).init(),
         LogFormat::Json => {
