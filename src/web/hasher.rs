@@ -30,7 +30,7 @@ pub(crate) enum Place {
 #[error("too many passwords are being checked")]
 pub struct Busy;
 
-/// Hashes passwords. A hash takes 19 MiB and some ten milliseconds. Clones share the places.
+/// Hashes passwords. A hash takes 19 MiB and tens of milliseconds. Clones share the places.
 #[derive(Clone, Debug)]
 pub struct Hasher {
     clock: Clock,
@@ -65,7 +65,7 @@ impl Hasher {
     /// The hash of a new password, as a PHC string.
     ///
     /// # Errors
-    /// [`Busy`] if it did not come to it.
+    /// [`Busy`] if its turn did not come in time.
     pub async fn hash(&self, password: &NewPassword) -> Result<String, Busy> {
         let turn = self.turn(Place::Known).await?;
         let (password, salt) = (password.secret().clone(), self.clock.random::<16>());
@@ -80,7 +80,8 @@ impl Hasher {
 }
 
 impl Turn {
-    /// Whether `password` is the one that was hashed. Without a hash it takes as long, and is not.
+    /// Whether `password` is the one that was hashed. Without a hash it takes just as long, and the
+    /// answer is no.
     pub(crate) async fn checks(
         self,
         password: SecretString,

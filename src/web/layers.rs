@@ -36,10 +36,11 @@ macro_rules! policy {
     };
 }
 const NOT_FRAMED: HeaderValue = HeaderValue::from_static(policy!("'none'"));
+const DENY: HeaderValue = HeaderValue::from_static("DENY");
 
-/// Puts around all routes what each request passes: one layer, since axum clones and boxes for
-/// each request whatever is below a layer.
-pub(crate) fn around(routes: Router, state: &AppState) -> Router {
+/// Wraps all routes in what each request passes: one layer, since axum clones and boxes for each
+/// request whatever is below a layer.
+pub(crate) fn wrap(routes: Router, state: &AppState) -> Router {
     let shared = (state.clone(), headers(state));
     routes.layer(from_fn_with_state(shared, pass))
 }
@@ -87,7 +88,7 @@ async fn answer(state: &AppState, info: &RequestInfo, request: Request, next: Ne
     response.map(|body| state.bodies.sending(body, owner))
 }
 
-/// Headers of every answer that does not have its own.
+/// Headers of every answer that does not set its own.
 fn headers(state: &AppState) -> Arc<HeaderMap> {
     let origins = &state.access.embed_origins;
     let framed_by = format!("{} {}", policy!("'self'"), origins.join(" "));
@@ -95,7 +96,7 @@ fn headers(state: &AppState) -> Arc<HeaderMap> {
         .ok()
         .filter(|_| !origins.is_empty());
     let text = HeaderValue::from_static;
-    // With room for what an answer has of its own, so that no copy has to grow.
+    // With room for an answer's own headers, so that no copy has to grow.
     let mut headers = HeaderMap::with_capacity(24);
     headers.extend([
         (header::X_CONTENT_TYPE_OPTIONS, text("nosniff")),
@@ -129,8 +130,6 @@ fn add_headers(state: &AppState, added: &HeaderMap, response: &mut Response) {
     }
 }
 
-const DENY: HeaderValue = HeaderValue::from_static("DENY");
-
 /// For pages that take passwords: nobody frames them, not even SkyCMS.
 pub(crate) async fn never_framed(mut response: Response) -> Response {
     let headers = response.headers_mut();
@@ -145,7 +144,7 @@ pub(crate) fn same_origin(
 ) -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone + use<>> {
     CsrfLayer::new()
         .add_trusted_origin(&state.public.origin)
-        // Without it, the Host header still tells what is ours.
+        // Without one, the Host header still tells which forms are ours.
         .unwrap_or_default()
         .with_rejection_response(|error| {
             tracing::warn!(%error, "refused a form from another site");

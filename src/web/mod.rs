@@ -1,5 +1,5 @@
 //! The web room: [`api`] answers programs, [`pages`] answer people, both with what is in [`http`];
-//! [`routes`] mounts them, [`layers`] are around them.
+//! [`routes`] mounts them, and [`layers`] wraps them.
 
 mod api;
 mod bodies;
@@ -32,10 +32,10 @@ pub use self::skycms::{NoClient, SkyCms};
 pub use self::state::{AppState, Shared};
 pub use self::turns::Turns;
 
-/// Connections at once of those who watch the service.
+/// How many connections those who watch the service may have at once.
 const OPERATORS: usize = 64;
 
-/// Serves what operators ask until `stop`, on a listener of its own.
+/// Serves health and metrics until `stop`, on a listener of their own.
 pub async fn serve_operations(listener: TcpListener, state: AppState, stop: CancellationToken) {
     let options = ServeOptions {
         connections: OPERATORS,

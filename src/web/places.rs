@@ -1,5 +1,5 @@
-//! Answers that are held open, streams of events and `Prefer: wait`: so many of one session, site and
-//! address, and so many in all, that nobody keeps others out by waiting.
+//! Answers that are held open, for streams of events and `Prefer: wait`. They are limited for each
+//! session, site and address, and in all, so that nobody keeps others out by waiting.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -7,23 +7,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::store::{SiteId, TokenHash};
 
-/// The most of one address: several people may share it.
+/// The most for one address, which several people may share.
 const OF_ADDRESS: usize = 128;
 
 /// Who holds an answer open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
-    /// A session, by its pages.
+    /// The pages of a session.
     Session(TokenHash),
     /// A site's publishers.
     Publishers(SiteId),
-    /// Whoever comes from there.
+    /// Everybody at an address.
     Address(IpAddr),
     /// Everybody together.
     All,
 }
 
-/// Answers that are held open now. Clones count together.
+/// Answers that are held open now. Clones share the count.
 #[derive(Clone, Debug)]
 pub struct Places {
     held: Arc<Mutex<HashMap<Holder, usize>>>,
@@ -38,7 +38,7 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// So many that half of all connections stay free.
+    /// As many places as leave half of all connections free.
     pub fn of(connections: usize) -> Self {
         Self {
             held: Arc::default(),
@@ -46,7 +46,7 @@ impl Places {
         }
     }
 
-    /// A place for somebody; none: they, their address or all together hold as many as they may.
+    /// A place for `holder`; none: they, their address or all together hold as many as they may.
     pub(crate) fn take(&self, holder: Holder, address: Option<IpAddr>) -> Option<Place> {
         let mut holders = HashSet::from([holder, Holder::All]);
         holders.extend(address.map(Holder::Address));

@@ -1,4 +1,4 @@
-//! All routes on one screen, each with the rule that says whom it answers. A route cannot be
+//! All routes on one screen, each with the rule that says who is answered. A route cannot be
 //! mounted without one.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tower::util::MapRequest;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
-use super::layers::{around, never_framed, same_origin};
+use super::layers::{never_framed, same_origin, wrap};
 use crate::store::Role;
 use crate::web::api::description::{self, Description, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
@@ -30,46 +30,44 @@ use crate::web::state::AppState;
 
 /// The largest form of a page, in bytes.
 const LARGEST_FORM: usize = 16 << 10;
-/// That of one with paths: thousands of them.
+/// The largest form that may hold thousands of paths, in bytes.
 const LARGEST_FORM_OF_PATHS: usize = 256 << 10;
 
-/// Whom a route answers.
+/// Who is answered by a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Everybody.
     Anyone,
     /// Everybody, except for forms of other sites. Never framed.
     Stranger,
-    /// Who proves it with a publish token or a signature; the handler takes the proof with the
-    /// body.
+    /// Whoever has a publish token or a signing secret; the handler checks the proof with the body.
     Hook,
-    /// Who signs with a key pair; the handler checks the signature with the body.
+    /// Whoever signs with a key pair; the handler checks the signature with the body.
     KeyPair,
-    /// Who has the token of `METRICS_TOKEN`, or without one this machine alone; the handler looks.
+    /// Whoever has the token of `METRICS_TOKEN`, or without one this machine alone; the handler
+    /// checks.
     Metrics,
-    /// Who brings a token that SkyCMS signed; the handler looks.
+    /// Whoever brings a token that SkyCMS signed; the handler checks.
     SkyCms,
-    /// Who is signed in.
+    /// Whoever is signed in.
     Editor,
-    /// Who is signed in as administrator.
+    /// Whoever is signed in as an administrator.
     Admin,
 }
 
 /// A route and its rule.
 pub struct Route {
-    /// How it is asked.
     pub method: Method,
-    /// Where, below the prefix of `PUBLIC_URL`.
+    /// Below the prefix of `PUBLIC_URL`.
     pub path: String,
-    /// Whom it answers.
     pub access: Access,
     largest_form: usize,
     handler: MethodRouter<AppState>,
-    /// How it is described to programs, if it is for them.
+    /// Its description, if it is for programs.
     operation: Option<Operation>,
 }
 
-/// All routes but the answers to unknown addresses.
+/// All routes except the answers to unknown addresses.
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
     use Access::{Admin, Anyone, Editor, Hook, KeyPair, Metrics, SkyCms, Stranger};
@@ -96,7 +94,7 @@ pub fn routes() -> Vec<Route> {
         get("/{date}/distribution/{id}/invalidation/{invalidation}", KeyPair, cloudfront::show),
 
         get("/sign-in", Stranger, sign_in::show),
-        post("/sign-in", Stranger, sign_in::submit).of_paths(),
+        post("/sign-in", Stranger, sign_in::submit).with_paths(),
         get("/set-up", Stranger, password::show_set_up),
         post("/set-up", Stranger, password::set_up),
         get("/embed", SkyCms, embed::sign_in),
@@ -121,14 +119,14 @@ pub fn routes() -> Vec<Route> {
         post("/sites/{site}/rename", Admin, sites::rename),
         post("/sites/{site}/remove", Admin, sites::remove),
     ];
-    // Those of `default` are where those of the only site are.
+    // Where the address names no site, the pages are those of `default`.
     routes.extend(of_a_site(""));
     routes.extend(of_a_site("/sites/{site}"));
     routes
 }
 
-/// The pages of a site, below `prefix`. Which one it is, and whether the reader may see it,
-/// `session::require` decides.
+/// The pages of a site, below `prefix`. `session::require` decides which site it is, and whether
+/// the reader may see it.
 #[rustfmt::skip]
 fn of_a_site(prefix: &str) -> Vec<Route> {
     use Access::{Admin, Editor};
@@ -138,7 +136,7 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         get("/activity/{publish}", Editor, activity::show),
         post("/activity/{publish}/retry", Editor, activity::retry),
         get("/purge", Editor, purge::show),
-        post("/purge", Editor, purge::act).of_paths(),
+        post("/purge", Editor, purge::act).with_paths(),
         get("/events", Editor, events::events),
 
         get("/settings/cdn", Admin, connection::show),
@@ -148,7 +146,7 @@ fn of_a_site(prefix: &str) -> Vec<Route> {
         get("/settings/cdn/hook", Admin, hook::show),
         post("/settings/cdn/hook/test", Admin, hook::send_test),
         get("/settings/cdn/publishing", Admin, publishing::show),
-        post("/settings/cdn/publishing", Admin, publishing::save).of_paths(),
+        post("/settings/cdn/publishing", Admin, publishing::save).with_paths(),
         get("/settings/cdn/notifications", Admin, notifications::show),
         post("/settings/cdn/notifications", Admin, notifications::create),
         post("/settings/cdn/notifications/{id}", Admin, notifications::choose),
@@ -207,7 +205,8 @@ impl Route {
         }
     }
 
-    fn of_paths(mut self) -> Self {
+    /// Its form may hold paths.
+    fn with_paths(mut self) -> Self {
         self.largest_form = LARGEST_FORM_OF_PATHS;
         self
     }
@@ -221,7 +220,7 @@ impl Route {
 
     /// The handler behind its rule.
     fn guarded(self, state: &AppState, description: &Arc<Description>) -> MethodRouter<AppState> {
-        // A later layer is around the earlier ones.
+        // A later layer wraps the earlier ones.
         let largest_form = DefaultBodyLimit::max(self.largest_form);
         let page = |handler: MethodRouter<AppState>| {
             handler
@@ -253,7 +252,8 @@ pub fn router(state: &AppState) -> Router {
     let mounted = if prefix.is_empty() {
         mounted
     } else {
-        // The home page itself: a proxy may lead from the prefix without a slash to the one with it.
+        // The home page itself: a proxy may redirect from the prefix without a slash to the one
+        // with it.
         let home = MapRequest::new(mounted.clone(), |mut request: Request| {
             *request.uri_mut() = Uri::from_static("/");
             request
@@ -263,15 +263,15 @@ pub fn router(state: &AppState) -> Router {
             .route_service(&format!("{prefix}/"), home)
             .merge(mounted)
     };
-    around(mounted, state)
+    wrap(mounted, state)
 }
 
-/// What operators ask.
+/// The routes that operators need.
 const OPERATIONS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
 /// The same, on a listener of its own: it answers however crowded the other one is.
 pub(crate) fn operations(state: &AppState) -> Router {
-    around(mounted(state, |path| OPERATIONS.contains(&path)), state)
+    wrap(mounted(state, |path| OPERATIONS.contains(&path)), state)
 }
 
 fn mounted(state: &AppState, is_wanted: impl Fn(&str) -> bool) -> Router {
@@ -294,7 +294,7 @@ fn mounted(state: &AppState, is_wanted: impl Fn(&str) -> bool) -> Router {
         .with_state(state.clone())
 }
 
-/// To the page of the same address without its last slash. Mounted for the addresses of pages alone,
+/// Redirects to the same address without its last slash. Mounted for the addresses of pages alone,
 /// so that it leads to no other host, as `//example.com/` would.
 async fn without_slash(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Redirect {
     let path = state.public.below(uri.path()).trim_end_matches('/');

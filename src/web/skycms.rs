@@ -1,5 +1,5 @@
-//! Who somebody is by SkyCMS's own session: its cookie is passed on to two pages, one that SkyCMS
-//! opens to administrators alone and one that it opens to editors too.
+//! Who somebody is, according to SkyCMS's own session: its cookie is passed on to two pages, one
+//! that SkyCMS opens to administrators alone and one that it opens to editors too.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +37,7 @@ const SO: &str = "so its users are not signed in here";
 #[error("SKYCMS_URL: {0}")]
 pub struct NoClient(#[from] reqwest::Error);
 
-/// What SkyCMS says of a session.
+/// What SkyCMS says about a session.
 #[derive(Clone, Debug)]
 pub(crate) enum Word {
     /// It opens the pages of this role.
@@ -66,10 +66,12 @@ fn proves_nothing(page: &Url) -> Word {
     Word::ProvesNothing
 }
 
-/// What was said of a session, and until when that counts. Whoever holds the lock asks; the others wait.
+/// What was said about a session, and until when that counts. Whoever holds the lock asks; the
+/// others wait.
 type Known = Arc<tokio::sync::Mutex<Option<(OffsetDateTime, Word)>>>;
 
-/// SkyCMS, and what it said of whom within the last minute. Cookies themselves are not kept.
+/// SkyCMS, and what it said about each session within the last minute. Cookies themselves are not
+/// kept.
 #[derive(Debug)]
 pub struct SkyCms {
     config: SkyCmsConfig,
@@ -85,9 +87,9 @@ impl SkyCms {
     pub fn new(config: SkyCmsConfig, public: &PublicUrl, clock: Clock) -> Result<Self, NoClient> {
         let origin = Url::parse(&public.origin).ok();
         let host = origin.as_ref().and_then(Url::host_str).unwrap_or_default();
-        // What a proxy on the public host says, so that SkyCMS takes the request for one of its own
-        // site: it neither leads to https:// first nor to another tenant.
-        let said = [
+        // What a proxy on the public host says, so that SkyCMS takes the request for one to its own
+        // site, and redirects neither to https:// nor to another tenant.
+        let forwarded = [
             (
                 "x-forwarded-proto",
                 if public.is_https() { "https" } else { "http" },
@@ -95,7 +97,7 @@ impl SkyCms {
             ("x-forwarded-host", host),
             ("x-origin-hostname", host),
         ];
-        let headers = said.into_iter().filter_map(|(name, value)| {
+        let headers = forwarded.into_iter().filter_map(|(name, value)| {
             let name = header::HeaderName::from_static(name);
             Some((name, HeaderValue::from_str(value).ok()?))
         });
@@ -116,7 +118,7 @@ impl SkyCms {
         })
     }
 
-    /// What SkyCMS says of whoever sent these headers.
+    /// What SkyCMS says about whoever sent these headers.
     pub(crate) async fn word(&self, headers: &HeaderMap) -> Word {
         let cookies = self.cookies(headers);
         let known = self.known(hash(&cookies));
@@ -166,7 +168,7 @@ impl SkyCms {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST && !known.contains_key(&session) {
             let now = self.clock.now();
-            // Somebody is being asked about where it is locked.
+            // One that is locked is being asked about.
             known.retain(|_, known| {
                 known.try_lock().map_or(true, |known| {
                     known.as_ref().is_some_and(|(until, _)| now < *until)
@@ -193,7 +195,7 @@ impl SkyCms {
             word = self.open(page, role, cookies).await;
             match word {
                 Word::Is(_) if cookies.is_empty() => return proves_nothing(page),
-                // Asked after the session was: the page may have been opened to everybody just now.
+                // Asked only now: the page may just have been opened to everybody.
                 Word::Is(_) => {
                     return match self.open(page, role, "").await {
                         Word::Is(_) => proves_nothing(page),
@@ -245,14 +247,14 @@ impl SkyCms {
         }
     }
 
-    /// Where somebody signs in to SkyCMS who then wants to see `next`, as a path on its public host.
-    /// `leads` is what SkyCMS itself answered, with its own page as the way back.
+    /// Where to sign in to SkyCMS and go on to `next`, as a path on its public host. `leads` is
+    /// where SkyCMS itself redirected to, with its own page as the way back.
     pub(crate) fn way_in(&self, leads: &Url, next: &str) -> String {
         let pages = [&self.config.admin_page, &self.config.editor_page];
         let host = leads.host_str();
         let is_skycms = host == self.config.url.host_str() || host == Some(&self.public_host);
         if !is_skycms || leads.path().starts_with("//") {
-            // An identity provider wants to be led to by SkyCMS itself.
+            // Only SkyCMS itself can send somebody to an identity provider.
             return self.config.editor_page.path().to_owned();
         }
         let mut way = leads.clone();

@@ -46,7 +46,7 @@ impl AppState {
         format!("{}/api/sites/{}/publishes", self.public, site.name)
     }
 
-    /// Lets this replica see a change of sites at once; the others hear of it.
+    /// Lets this replica see a change of sites at once; the others are notified.
     pub(crate) async fn refresh_sites(&self) {
         if let Err(error) = self.directory.refresh(&self.store).await {
             tracing::warn!(%error, "the sites could not be read again yet");
@@ -71,7 +71,7 @@ pub struct Shared {
     /// The way in for publishes.
     pub inbox: Inbox,
     pub clock: Clock,
-    /// The narrow door to CloudFront: only for testing settings.
+    /// The only way from here to CloudFront: testing settings.
     pub(crate) tester: Tester,
     pub limits: Limits,
     /// What changed, here or on another replica.
@@ -80,31 +80,31 @@ pub struct Shared {
     pub ends: Ends,
     /// Wakes this replica's dispatcher.
     pub wake: Wake,
-    /// The last day of each site, kept for some seconds.
+    /// The last day of each site, kept for a few seconds.
     pub days: RecentDays,
     /// Who is let in, and from where.
     pub access: AccessConfig,
     /// SkyCMS, whose own session signs people in; none: it does not.
     pub skycms: Option<SkyCms>,
     pub hasher: Hasher,
-    /// Notes when tokens and secrets were used.
+    /// Records when tokens and secrets were used.
     pub last_used: LastUsed,
     /// A proxy whose `X-Forwarded-For` is not believed, once one was seen.
     pub unbelieved_proxy: OnceLock<IpAddr>,
-    /// Notes calls of publishers that are refused.
+    /// Records publishers' calls that are refused.
     pub refused: RefusedCalls,
     /// Whether a public address may be plain http and private, for trials.
     pub allow_private_targets: bool,
     /// The address users see.
     pub public: PublicUrl,
-    /// What is held in memory of bodies.
+    /// The bodies that are held in memory.
     pub bodies: Bodies,
-    /// Whose turn it is to do what takes a while.
+    /// Turns at work that takes a while.
     pub turns: Turns,
     /// Answers that are held open.
     pub places: Places,
     pub metrics: Metrics,
-    /// Who may read that; none: loopback alone.
+    /// For reading the metrics; none: only loopback may.
     pub metrics_token: Option<SecretString>,
     pub serve: ServeOptions,
     /// Cancelled when the service stops.

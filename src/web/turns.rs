@@ -1,4 +1,4 @@
-//! Taking turns: what takes a core or a connection of the database for a while goes one after the
+//! Taking turns: work that takes a core or a database connection for a while is done one after the
 //! other for each site, so that others find theirs free.
 
 use std::collections::HashMap;
@@ -11,18 +11,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::store::{Proof, SiteId};
 
-/// More bytes than this, in a body or in an answer, are much.
-pub(crate) const MUCH: usize = 64 << 10;
-/// So are more items.
-pub(crate) const MANY: usize = 1_000;
+/// A body with more bytes than this is large.
+pub(crate) const LARGE_BYTES: usize = 64 << 10;
+/// So is an answer with more items than this.
+pub(crate) const LARGE_ITEMS: usize = 1_000;
 /// Large bodies of one token, secret or key pair that are held in memory at once.
 const BODIES: usize = 4;
-/// Answers of the API that are read from the database for one site at once.
+/// Answers for one site that are read from the database at once.
 const READS: usize = 2;
 /// How long a turn may be waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// It did not come to it in time.
+/// The turn did not come in time.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("too much is under way for this site or token")]
 pub(crate) struct NoTurn;
@@ -30,13 +30,13 @@ pub(crate) struct NoTurn;
 /// The lines that large work waits in.
 #[derive(Debug)]
 pub struct Turns {
-    /// To hold a large body, for who proved it with that token, secret or key pair.
+    /// To hold a large body, which that token, secret or key pair proved.
     pub(crate) bodies: Lines<Proof>,
     /// To work on something large of a site.
     pub(crate) sites: Lines<SiteId>,
     /// To read what a site has published.
     pub(crate) reads: Lines<SiteId>,
-    /// One core is left to everything that is small.
+    /// To compute something large: on one core, which leaves the others to what is small.
     core: Semaphore,
 }
 
@@ -55,14 +55,13 @@ impl Default for Turns {
 pub(crate) type Place = OwnedSemaphorePermit;
 
 impl Turns {
-    /// Computes something: here and now if it is little, else on a thread of its own and after
-    /// what else is much.
+    /// Does the work: here and now unless it is large, else on a blocking thread, one at a time.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
-        is_much: bool,
+        is_large: bool,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        if !is_much {
+        if !is_large {
             return work();
         }
         let _turn = self.core.acquire().await;
@@ -72,7 +71,7 @@ impl Turns {
     }
 }
 
-/// A line for each of many.
+/// A line for each key.
 #[derive(Debug)]
 pub(crate) struct Lines<K> {
     at_once: usize,
@@ -95,7 +94,7 @@ impl<K: Eq + Hash> Lines<K> {
         }
     }
 
-    /// The line of one of them, which is there as long as anybody holds a place or waits.
+    /// The line of a key, which exists as long as anybody holds a place in it or waits.
     fn line(&self, key: K) -> Arc<Semaphore> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.get(&key).and_then(Weak::upgrade) {

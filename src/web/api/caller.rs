@@ -16,7 +16,7 @@ use crate::web::api::signature::Signature;
 use crate::web::http::error::{Error, Result, Unproved};
 use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
-use crate::web::turns::{MUCH, Place};
+use crate::web::turns::{LARGE_BYTES, Place};
 
 /// The longest repeat key that is taken.
 const LONGEST_KEY: usize = 255;
@@ -67,7 +67,7 @@ impl Turn {
         body: &[u8],
     ) -> Result<Option<Self>> {
         let of_proof = match place {
-            None if body.len() <= MUCH => return Ok(None),
+            None if body.len() <= LARGE_BYTES => return Ok(None),
             None => state.turns.bodies.place(proof).await?,
             Some(place) => place,
         };
@@ -149,7 +149,7 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if place.is_none() && read.len() + data.len() > MUCH {
+        if place.is_none() && read.len() + data.len() > LARGE_BYTES {
             place = Some(state.turns.bodies.place(proof).await?);
         }
         read.extend_from_slice(&data);

@@ -15,7 +15,7 @@ use crate::domain::{
 use crate::store::Site;
 use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
-use crate::web::turns::MANY;
+use crate::web::turns::LARGE_ITEMS;
 
 /// What would be sent, had nothing else been waiting. Together with what waits it can only take fewer paths.
 pub(crate) struct DryRun {
@@ -70,8 +70,8 @@ pub(crate) async fn dry_run(
         items: asked.items.clone(),
     }];
     let known_paths = state.store.known_paths(site.id).await?;
-    let is_much = asked.items.len() > MANY;
-    let planned = state.turns.compute(is_much, {
+    let is_large = asked.items.len() > LARGE_ITEMS;
+    let planned = state.turns.compute(is_large, {
         let (asked, limits, backlog_since) = (Arc::clone(asked), *limits, inputs.backlog_since);
         let quota = limits.quota();
         move || {

@@ -28,7 +28,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::places::Holder;
 use crate::web::state::AppState;
-use crate::web::turns::MANY;
+use crate::web::turns::LARGE_ITEMS;
 
 /// A publish, and how far it is.
 #[derive(Serialize, ToSchema)]
@@ -154,8 +154,8 @@ pub(crate) async fn create(
     if site.distribution_id.is_none() {
         return Err(Error::NoSettings);
     }
-    let is_much = turn.is_some();
-    let canonical = state.turns.compute(is_much, {
+    let is_large = turn.is_some();
+    let canonical = state.turns.compute(is_large, {
         let site = Arc::clone(&site);
         move || canonicalize(&body, &site.publishing, site.partition)
     });
@@ -211,7 +211,7 @@ pub(crate) async fn create(
     );
     let location = [(header::LOCATION, location)];
     let answer = move || (StatusCode::ACCEPTED, location, Json(body)).into_response();
-    let mut response = state.turns.compute(is_much, answer).await;
+    let mut response = state.turns.compute(is_large, answer).await;
     drop(turn);
     note_wait(&mut response, wait);
     Ok(response)
@@ -275,10 +275,10 @@ pub(crate) async fn show(
     };
     let wait = preferred_wait(&headers);
     let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
-    let is_much = view.items.len() > MANY;
+    let is_large = view.items.len() > LARGE_ITEMS;
     let body = PublishBody::of(&state, site, view)?;
     let answer = move || Json(body).into_response();
-    let mut response = state.turns.compute(is_much, answer).await;
+    let mut response = state.turns.compute(is_large, answer).await;
     note_wait(&mut response, wait);
     Ok(response)
 }

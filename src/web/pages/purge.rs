@@ -19,7 +19,7 @@ use crate::web::pages::views::{
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{held, purge as words};
 use crate::web::state::AppState;
-use crate::web::turns::MUCH;
+use crate::web::turns::LARGE_BYTES;
 
 /// For how long a second press of “Purge” is a double click.
 const PRESSED_AGAIN: Duration = Duration::minutes(1);
@@ -100,7 +100,7 @@ pub(crate) async fn act(
     if visit.site.distribution_id.is_none() || (typed.is_empty() && is_preview) {
         return html(&blank(&visit, text));
     }
-    let canonical = state.turns.compute(text.len() > MUCH, {
+    let canonical = state.turns.compute(text.len() > LARGE_BYTES, {
         let (request, site) = (typed.request.clone(), Arc::clone(&visit.site));
         move || canonicalize(&request, &site.publishing, site.partition)
     });

@@ -57,8 +57,8 @@ pub(crate) async fn create(
     Path((version, distribution)): Path<(String, String)>,
     call: Call,
 ) -> Result<Response, Fault> {
-    let is_much = call.turn.is_some();
-    let read = state.turns.compute(is_much, {
+    let is_large = call.turn.is_some();
+    let read = state.turns.compute(is_large, {
         let (site, body) = (Arc::clone(&call.site), call.body.clone());
         let everything_is_home = call.key_pair.everything_is_home;
         move || {
@@ -97,7 +97,7 @@ pub(crate) async fn create(
     let reference = batch.caller_reference;
     let invalidation = Invalidation::new(id, PublishState::Queued, received_at, reference, items);
     let answer = move || answers::document(&invalidation);
-    let mut document = state.turns.compute(is_much, answer).await?;
+    let mut document = state.turns.compute(is_large, answer).await?;
     drop(call.turn);
     *document.status_mut() = StatusCode::CREATED;
     if let Ok(location) = HeaderValue::from_str(&location) {
