@@ -18,10 +18,10 @@ use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
 use crate::web::turns::{LARGE_BYTES, Place};
 
-/// The longest repeat key that is taken.
+/// The longest repeat key that is accepted.
 const LONGEST_KEY: usize = 255;
 
-/// A site that the caller has proved it may publish to, of a call without a body.
+/// Who makes a call without a body: the site that it has proved it may publish to.
 pub(crate) struct Caller {
     pub(crate) site: Arc<Site>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Call<T> {
     pub(crate) turn: Option<Turn>,
 }
 
-/// The turn of a large body, until it is dropped: no other of its site is worked on meanwhile.
+/// A large body's turn, until it is dropped: no other of its site is worked on meanwhile.
 pub(crate) struct Turn {
     _of_proof: Place,
     _of_site: Place,
@@ -138,10 +138,11 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
     }
 }
 
-/// Reads a body. To go on beyond a little takes a place of those that the caller's proof has.
+/// Reads a body. A large one takes one of the places that the caller's proof has.
 async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, Option<Place>)> {
     let (mut read, mut place) = (Vec::new(), None);
-    // Asked for more than its length, a body first wakes its connection, which says that it has ended.
+    // Asked for more than its length, a body first wakes its connection, which says that it has
+    // ended.
     while !body.is_end_stream()
         && let Some(frame) = body.frame().await
     {
@@ -157,12 +158,12 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
     Ok((read.into(), place))
 }
 
-/// The site in the address, which nobody knows yet to exist.
+/// The site in the address, which may not exist.
 async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String> {
     param(parts, state, "site").await.ok_or(Error::NotFound)
 }
 
-/// What stands in the address where its route has `name`.
+/// What the address has where its route has `name`.
 pub(crate) async fn param(parts: &mut Parts, state: &AppState, name: &str) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
     let (_, value) = params.iter().find(|(known, _)| *known == name)?;
@@ -270,12 +271,13 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     Ok(Some(key.to_owned()))
 }
 
-/// The caller's trace. What makes no sense is ignored, as the recommendation says; so are several.
+/// The caller's trace. As the recommendation says, what makes no sense is ignored, and so are
+/// several.
 fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
     TraceParent::parse(one(headers, "traceparent")?.trim())
 }
 
-/// A header that may be there once.
+/// The value of a header, unless it is there several times.
 pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

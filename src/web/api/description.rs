@@ -1,6 +1,6 @@
-//! `GET /openapi.json`: the API, described. What a call takes and answers stands beside its handler,
-//! in the shapes that it reads and writes and the words of [`super::openapi`]; this puts it together
-//! and says what holds for all of it.
+//! `GET /openapi.json`: the API, described. What a call takes and answers is described beside its
+//! handler, by the shapes that it reads and writes and the words of [`super::openapi`]. This puts
+//! it together, and says what holds for all of it.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::web::api::openapi::{OPERATIONS, PUBLISHING};
 use crate::web::http::fixed::Fixed;
 use crate::web::http::problem::Problem;
 
-/// The document, and as it is sent.
+/// The document, and its text as it is sent.
 pub(crate) struct Description {
     pub(crate) document: Value,
     written: Fixed,
@@ -57,7 +57,7 @@ impl Description {
 )]
 struct Frame;
 
-/// How a call proves whose it is.
+/// How a call proves who makes it.
 fn schemes() -> [(&'static str, SecurityScheme); 5] {
     let bearer = |description: &str| {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
@@ -99,7 +99,7 @@ fn schemes() -> [(&'static str, SecurityScheme); 5] {
     ]
 }
 
-/// What [`utoipa_axum::routes!`] says of one route.
+/// What [`utoipa_axum::routes!`] says about one route.
 pub(crate) struct Operation {
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
     pub(crate) paths: Paths,

@@ -17,11 +17,12 @@ use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 use crate::web::turns::LARGE_ITEMS;
 
-/// What would be sent, had nothing else been waiting. Together with what waits it can only take fewer paths.
+/// What would be sent if nothing else were waiting. Together with what waits, it can only take
+/// fewer paths.
 pub(crate) struct DryRun {
     /// The invalidations.
     pub(crate) plan: Plan,
-    /// What becomes of each thing that was asked for.
+    /// What becomes of each path and tag that was asked for.
     pub(crate) explanations: Vec<Explanation>,
     /// What may have been meant instead.
     pub(crate) hints: Vec<Hint>,
@@ -31,7 +32,7 @@ pub(crate) struct DryRun {
     pub(crate) price: MicroUsd,
     /// Free paths left this month, before this.
     pub(crate) free_paths_left: u64,
-    /// Why it would be held before it is sent; none: it would go at once.
+    /// Why it would be held before being sent; none: it would go at once.
     pub(crate) waiting_for: Option<WaitReason>,
     /// More about why.
     pub(crate) note: Option<HeldNote>,
@@ -52,7 +53,8 @@ pub(crate) async fn dry_run(
         .store
         .plan_inputs(&mut connection, site.id, limits, now)
         .await?;
-    // Given back before another is asked for: all who hold one and wait for one would wait for ever.
+    // Given back before another is needed: if everybody held one and waited for another, they
+    // would wait for ever.
     drop(connection);
     let Some(inputs) = inputs else {
         return Ok(None);

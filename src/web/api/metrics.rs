@@ -18,7 +18,7 @@ use crate::web::http::client::OF_PROXIES;
 use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 
-/// How long the database may take. A scrape is worth more without what it tells than too late.
+/// How long the database may take. A scrape without what it says is worth more than one too late.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What operators watch

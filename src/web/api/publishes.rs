@@ -179,7 +179,7 @@ pub(crate) async fn create(
     };
     let (id, received_at, items, widened) = match accept(&state, &site, publish).await? {
         Acceptance::Stored => (id, received_at, items, canonical.widened),
-        // Told exactly as the first time, whatever has become of it and of the site's rules since.
+        // Answered as the first time, whatever has become of it and of the site's rules since.
         Acceptance::Repeat(first) => (first.id, first.received_at, first.items, first.widened),
         Acceptance::KeyReused => return Err(Error::KeyReused),
     };

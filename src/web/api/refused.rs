@@ -1,4 +1,4 @@
-//! Notes the calls of publishers that are refused, as far as it is known whose they are.
+//! Records publishers' calls that are refused, with the site where it is known.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::web::state::AppState;
 /// How much of a reason is kept.
 const LONGEST: usize = 500;
 
-/// Notes a call that was to publish, if it was refused.
+/// Records a call that asked to publish, if it was refused.
 pub(crate) fn note(state: &AppState, info: &RequestInfo, response: &Response) {
     let status = response.status();
     if !info.publishes || !status.is_client_error() {

@@ -1,4 +1,4 @@
-//! What is remembered of a request while it is answered.
+//! What has to be known about a request once it has been answered.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Uri, header};
@@ -45,7 +45,7 @@ impl RequestInfo {
         }
     }
 
-    /// Its path below the prefix of `PUBLIC_URL`.
+    /// The path below the prefix of `PUBLIC_URL`.
     pub(crate) fn path(&self, state: &AppState) -> &str {
         state.public.below(self.uri.path())
     }

@@ -8,15 +8,15 @@ use time::{Duration, OffsetDateTime};
 use crate::domain::HookSecret;
 use crate::web::http::error::{Error, Result};
 
-/// How far the sender's clock may be off, and how long a call can be repeated by who overheard it.
-/// Its `webhook-id` makes such a repeat harmless.
+/// How far the sender's clock may be off, and how long a call can be repeated by somebody who
+/// overheard it. Its `webhook-id` makes such a repeat harmless.
 const TOLERANCE: Duration = Duration::minutes(5);
-/// The longest `webhook-id` that is taken.
+/// The longest `webhook-id` that is accepted.
 const LONGEST_ID: usize = 255;
 /// The most signatures that are tried.
 const MOST_SIGNATURES: usize = 16;
 
-/// What is told of an old signature.
+/// The answer to an old signature.
 pub(crate) const TOO_OLD: &str = "`webhook-timestamp` is more than five minutes off. Sign each attempt afresh, and check the sender's clock.";
 
 /// A claim that a body was signed, not verified yet.

@@ -107,7 +107,7 @@ impl InvalidationSummary {
     }
 }
 
-/// What is known here of a distribution: CloudFront's own answer has much more.
+/// What is known here about a distribution: CloudFront's own answer has much more.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Distribution {
@@ -162,8 +162,8 @@ impl Distribution {
                     quantity: 1,
                     items: OriginItems { origin: [origin] },
                 },
-                comment: "Of the distribution, skycms-cdn knows its id, and the domain and the origin path that \
-                          its settings name",
+                comment: "skycms-cdn knows only the distribution's id, and the domain and the origin path that its \
+                          settings name",
             },
         }
     }
@@ -186,7 +186,7 @@ pub(super) struct ErrorElement<'a> {
     pub(super) message: &'a str,
 }
 
-/// What CloudFront calls it, where it has a word for it.
+/// CloudFront's name for it, where it has one.
 const fn status(state: PublishState) -> &'static str {
     match state {
         PublishState::Queued | PublishState::InProgress => "InProgress",

@@ -88,8 +88,8 @@ impl Batch {
         hash
     }
 
-    /// As the hook would be asked for it. With `everything_is_home`, `/*` is the home page: that is
-    /// what SkyCMS means by it, whose driver makes `/*` of each publish of the home page.
+    /// The same as a call of the hook. With `everything_is_home`, `/*` is the home page: SkyCMS's
+    /// driver turns each publish of the home page into `/*`.
     pub(super) fn request(&self, everything_is_home: bool) -> PublishRequest {
         let mut request = PublishRequest::default();
         for path in self.paths.iter().map(|path| path.trim()) {
@@ -114,14 +114,14 @@ struct Elements {
 }
 
 impl Elements {
-    /// Without a document type, so without entities of its own, each element known and where it
-    /// belongs.
+    /// Takes no document type, and so no entities of its own, and no element that is unknown or out
+    /// of place.
     fn read(text: &str) -> Result<Self, Fault> {
         let mut reader = NsReader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
         let mut read = Self::default();
-        // Where the reader is, the elements that it has met, and the text since the last tag.
-        let (mut place, mut met, mut said) = (String::new(), Vec::new(), String::new());
+        // Where the reader is, the elements that it has seen, and the text since the last tag.
+        let (mut place, mut seen, mut said) = (String::new(), Vec::new(), String::new());
         loop {
             let (namespace, event) = reader
                 .read_resolved_event()
@@ -143,10 +143,10 @@ impl Elements {
                     let Some(&known) = ELEMENTS.iter().find(|known| **known == place) else {
                         return Err(malformed(&format!("it has no element {place:.100}")));
                     };
-                    if known != PATH && met.contains(&known) {
+                    if known != PATH && seen.contains(&known) {
                         return Err(malformed(&format!("it has {known} twice")));
                     }
-                    met.push(known);
+                    seen.push(known);
                     said.clear();
                 }
                 Event::End(_) => {
@@ -176,7 +176,7 @@ impl Elements {
                 Event::Eof if !place.is_empty() => return Err(malformed(&"it ends too early")),
                 Event::Eof => {
                     let needed = [QUANTITY, CALLER_REFERENCE];
-                    return match needed.iter().find(|needed| !met.contains(needed)) {
+                    return match needed.iter().find(|needed| !seen.contains(needed)) {
                         Some(missing) => Err(malformed(&format!("it lacks {missing}"))),
                         None => Ok(read),
                     };
@@ -201,7 +201,8 @@ fn is_ours(namespace: &ResolveResult<'_>) -> bool {
     }
 }
 
-/// Declarations of namespaces, and attributes in others than CloudFront's, say nothing of a batch.
+/// Except for declarations of namespaces, and attributes in namespaces other than CloudFront's:
+/// they say nothing about a batch.
 fn must_have_no_attributes(
     element: &BytesStart<'_>,
     namespaces: &NamespaceResolver,

@@ -81,8 +81,8 @@ async fn distribution(parts: &mut Parts, state: &AppState) -> Result<String, Fau
         .ok_or_else(Fault::not_served)
 }
 
-/// The hosts that the client may have called: a proxy may have put its own in place. Whoever could
-/// choose among them still needs the secret, so that none of them has to be trusted.
+/// The hosts that the client may have called: a proxy may have put its own in their place. Whoever
+/// can choose among them still needs the secret, so none of them has to be trusted.
 fn hosts(parts: &Parts, state: &AppState) -> Vec<String> {
     let public = state
         .public

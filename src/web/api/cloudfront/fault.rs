@@ -127,7 +127,7 @@ fn excerpt(text: &str) -> String {
 }
 
 impl IntoResponse for Fault {
-    /// Without a body: [`finish`] writes it, which knows the number of the request.
+    /// Without a body: [`finish`] writes it, with the request's number.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
@@ -139,7 +139,7 @@ impl IntoResponse for Fault {
     }
 }
 
-/// Writes the envelope of a fault, with the number by which the log has it too.
+/// Writes the envelope of a fault, with the request's number, which the log has too.
 pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() else {
         return response;
@@ -168,7 +168,7 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
         return response;
     };
     let (mut parts, _) = response.into_parts();
-    // The router has counted the body that was not there yet.
+    // The router has set that of the empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         parts.headers.insert("x-amzn-requestid", value);

@@ -123,7 +123,7 @@ pub(crate) async fn show(
         .await?
         .ok_or_else(|| Fault::no_such_invalidation(&given))?;
     let how_far = publish.state;
-    // A waiter knows no other status than `Completed`: only an error makes it stop.
+    // The only status that stops a waiter is `Completed`: anything else has to be an error.
     if matches!(how_far, PublishState::Failed | PublishState::Unconfirmed) {
         return Err(ended_badly(&publish));
     }

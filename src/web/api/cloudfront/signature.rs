@@ -36,7 +36,7 @@ const SIGNING_PARAMETERS: [&str; 6] = [
     "X-Amz-Signature",
 ];
 
-/// What a request says of its signature.
+/// What a request says about its signature.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) access_key_id: String,
@@ -44,7 +44,7 @@ pub(super) struct Claim {
     at: OffsetDateTime,
     signed_headers: Vec<String>,
     signature: String,
-    /// Of a signature in the query.
+    /// Only of a signature in the query.
     expires: Option<Duration>,
 }
 
@@ -184,7 +184,8 @@ impl Claim {
         ))
     }
 
-    /// Whether `key_pair` signed it, for one of the hosts and paths that the client may have called.
+    /// Whether `key_pair` signed it, for one of the hosts and paths that the client may have
+    /// called.
     pub(super) fn verify(&self, key_pair: &KeyPair, signed: &Signed<'_>) -> Result<(), Fault> {
         let is_right = signed.hosts.iter().any(|host| {
             signed.paths.iter().any(|path| {
