@@ -1,6 +1,6 @@
-//! The bytes of bodies that are held in memory: of requests until they are answered, of answers until
-//! they have gone. Past a bound, of those that wait for their client one gives way (`pool`). Small ones
-//! always have room, since there are only so many connections.
+//! The bytes of bodies that are held in memory: of requests until they are answered, of answers
+//! until they have gone. Past a bound, one of those that wait for their client gives way (`pool`).
+//! Small ones always have room, since the number of connections is limited.
 
 mod pool;
 mod received;
@@ -17,7 +17,7 @@ use self::pool::{Pool, SMALL};
 use self::received::Received;
 use self::sent::Sent;
 
-/// What is held now. Clones count together.
+/// What is held now. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct Bodies(Arc<Mutex<Pool>>);
 
@@ -40,8 +40,8 @@ impl Bodies {
         }
     }
 
-    /// A request's body, counted as it comes unless it is small. Whoever holds the share says that
-    /// what came is still held.
+    /// A request's body, counted as it comes unless it is small. What has come counts until the
+    /// share is dropped.
     pub(crate) fn receiving(
         &self,
         body: Body,
@@ -51,8 +51,8 @@ impl Bodies {
         (Received::new(body, share.clone()), share)
     }
 
-    /// An answer's body, of which each large piece counts until it has gone. Nothing is refused: what
-    /// is there is there, and the next who ask find no room.
+    /// An answer's body, of which each large piece counts until it has gone. It is never refused,
+    /// since it is in memory already: the requests that come next find no room.
     pub(crate) fn sending(&self, body: Body, owner: impl FnOnce() -> Owner) -> Body {
         if is_small(&body) {
             return body;

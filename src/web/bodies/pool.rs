@@ -1,5 +1,5 @@
-//! Who gives way when there is no room: first one of nobody who has shown a token, then the oldest of
-//! the address that holds most.
+//! Which body gives way when there is no room: first one whose sender has shown no token, then the
+//! oldest of the address that holds most.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::web::proved::ProvedSite;
 
 /// The most that is held at once of large bodies, in bytes.
 pub(super) const MOST: usize = 48 << 20;
-/// What is held of any body without being counted.
+/// How much of each body is held without being counted.
 pub(super) const SMALL: usize = 16 << 10;
 /// How long a client may take, even while there is no room for more of its own address.
 pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -22,11 +22,11 @@ pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 #[error("too many bodies are under way")]
 pub(crate) struct NoRoom;
 
-/// Whose body it is.
+/// Who sends a body, or reads it.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
     pub(crate) address: IpAddr,
-    /// Who it is, as soon as it has proved it: with a token, before anything of its body is read.
+    /// The site that it has proved: with a token, before anything of its body is read.
     pub(crate) proved: ProvedSite,
     /// Cuts its connection.
     pub(crate) cut: CancellationToken,
@@ -52,7 +52,7 @@ pub(super) struct Held {
     owner: Owner,
     pub(super) bytes: usize,
     pub(super) since: Instant,
-    /// For its client to send the rest, or to read it.
+    /// Whether it waits for its client to send the rest, or to read it.
     pub(super) waits: bool,
 }
 
@@ -61,8 +61,8 @@ impl Held {
         self.bytes.saturating_sub(SMALL)
     }
 
-    /// Whether it gives way to one of `other`, where each address holds that much. A token goes before
-    /// none, but not for long: its owner may be the one who holds others up.
+    /// Whether it gives way to a body of `other`, where each address holds that much. One with a
+    /// token goes before one without, but not for long: its owner may be the one who holds others up.
     fn gives_way_to(&self, other: &Owner, of_address: &HashMap<IpAddr, usize>) -> bool {
         let of = |address| of_address.get(&address).copied().unwrap_or_default();
         let is_slow = self.since.elapsed() >= CLIENT_TIMEOUT;
@@ -80,7 +80,7 @@ impl Pool {
     /// The number of a body of which nothing is held yet.
     #[expect(
         clippy::disallowed_methods,
-        reason = "how long a client keeps still is no time of day: a clock that is set must not cut it"
+        reason = "how long a client is silent is no time of day: setting a clock must not cut it"
     )]
     pub(super) fn begin(&mut self, owner: Owner) -> u64 {
         let number = self.next;

@@ -13,8 +13,8 @@ use super::Share;
 /// How much of a body is gathered before it is passed on.
 pub(super) const PIECE: usize = 4 << 10;
 
-/// A request's body, in pieces of some size however small those were that it came in: each of these
-/// keeps the buffer that it was read into, 8 KiB for a byte.
+/// A request's body, gathered into larger pieces however small those are that it comes in: each of
+/// those keeps the buffer that it was read into, 8 KiB for a byte.
 pub(crate) struct Received {
     body: Body,
     gathered: BytesMut,
@@ -55,7 +55,7 @@ impl HttpBody for Received {
                 self.end();
                 break;
             };
-            // What may follow the data means nothing here.
+            // Trailers mean nothing here.
             let Ok(data) = frame?.into_data() else {
                 continue;
             };

@@ -23,7 +23,7 @@ impl Sent {
             return data;
         }
         let share = self.bodies.share(self.owner.clone());
-        // Even if there is no room.
+        // It is in memory already, even if there is no room.
         let _ = share.take(data.len());
         Bytes::from_owner(Piece {
             data,

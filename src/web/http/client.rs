@@ -51,7 +51,7 @@ impl FromRequestParts<AppState> for ClientAddress {
 }
 
 /// The peer, if it looks like a proxy that the operator forgot: it forwards and is not believed.
-/// Where proxies are named, anybody on the internet may send the header, and means nothing by it.
+/// Where proxies are named, the header means nothing if it comes from elsewhere on the internet.
 fn unbelieved(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     let is_near = match peer {

@@ -80,7 +80,7 @@ pub(crate) enum Error {
         "This Idempotency-Key or webhook-id was used before with another body. Use a new key for each publish, and the same one only to repeat it."
     )]
     KeyReused,
-    /// More than one site, session or address may have, with how long to wait.
+    /// More than one site, session or address may have, and how long to wait.
     #[error("{0}")]
     TooMany(&'static str, Duration),
     /// Not ready in time. Unlike 503, it does not say that nothing was accepted.
@@ -97,7 +97,7 @@ pub(crate) enum Error {
     /// A form that waited too long for its sender to sign in.
     #[error("The form was kept for half an hour, which has passed.")]
     FormExpired,
-    /// SkyCMS's token is not right; why is for the log alone.
+    /// SkyCMS's token is not right; the reason is for the log alone.
     #[error("The token of SkyCMS was refused.")]
     TicketRefused(&'static str),
     /// The session of a frame is over.
@@ -105,9 +105,9 @@ pub(crate) enum Error {
     FrameEnded,
     #[error("Too many passwords are being checked. Try again.")]
     Busy(#[from] Busy),
-    #[error("{}", told_of_store(.0))]
+    #[error("{}", store_detail(.0))]
     Store(#[from] StoreError),
-    #[error("{}", told_of_inbox(.0))]
+    #[error("{}", inbox_detail(.0))]
     Inbox(#[from] InboxError),
     #[error("{OURS}")]
     Template(#[from] askama::Error),
@@ -151,7 +151,7 @@ fn bad_items(errors: &[ItemError]) -> String {
     }
 }
 
-const fn told_of_store(error: &StoreError) -> &'static str {
+const fn store_detail(error: &StoreError) -> &'static str {
     match error {
         StoreError::Database(_) => "The database is not responding right now. Try again.",
         StoreError::Nul => "The text holds a NUL character, which cannot be stored. Take it out.",
@@ -159,7 +159,7 @@ const fn told_of_store(error: &StoreError) -> &'static str {
     }
 }
 
-const fn told_of_inbox(error: &InboxError) -> &'static str {
+const fn inbox_detail(error: &InboxError) -> &'static str {
     match error {
         InboxError::Full => {
             "Too many publishes are waiting to be stored; nothing was queued. Try again."
@@ -245,7 +245,7 @@ impl Error {
         }
     }
 
-    /// In how many seconds it may be tried again, where that is known.
+    /// After how many seconds it may be tried again, where that is known.
     pub(crate) fn retry_after(&self) -> Option<i64> {
         match self {
             Self::TooMany(_, wait) => Some(wait.whole_seconds().max(0) + 1),

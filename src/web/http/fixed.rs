@@ -1,7 +1,7 @@
-//! Texts that are always the same, written and compressed once. Written for each who asked, 18,000
-//! requests for the description of the API on 300 connections kept a publish waiting for more than
-//! 10 s, and now for 75 ms (debug build). They hold no secret, which the length of what is compressed
-//! could tell.
+//! Texts that never change, written and compressed once. When they were written for each request,
+//! 18,000 requests for the description of the API on 300 connections kept a publish waiting for
+//! more than 10 s; now it is 75 ms (debug build). They hold no secret, which the length of a
+//! compressed text could give away.
 
 use std::io::Write as _;
 
@@ -22,7 +22,7 @@ impl Fixed {
     pub(crate) fn new(content_type: &'static str, text: impl Into<Bytes>) -> Self {
         let plain = text.into();
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-        // Memory takes everything.
+        // Writing to memory does not fail.
         let gzip = gzip.write_all(&plain).and_then(|()| gzip.finish());
         Self {
             content_type: HeaderValue::from_static(content_type),

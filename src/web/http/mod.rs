@@ -1,5 +1,5 @@
-//! What HTTP is made of here, for whoever answers it: errors, extractors, the caller's address, and
-//! the serving of connections.
+//! What all handlers need of HTTP: errors, extractors, the caller's address, and the serving of
+//! connections.
 
 pub(crate) mod client;
 pub(crate) mod error;

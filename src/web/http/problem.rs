@@ -57,7 +57,7 @@ impl Problem {
         }
     }
 
-    /// What goes into a header as well.
+    /// The header that repeats a part of it, if there is one.
     pub(crate) fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
         if error.kind().0 == StatusCode::UNAUTHORIZED {
             return Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
@@ -66,7 +66,7 @@ impl Problem {
         Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
     }
 
-    /// What a program is answered.
+    /// The answer to a program.
     pub(crate) fn answer(error: &Error) -> Response {
         let mut response = (error.kind().0, Json(Self::of(error))).into_response();
         let headers = response.headers_mut();

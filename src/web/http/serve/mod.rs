@@ -105,7 +105,7 @@ pub(crate) async fn serve(
                 },
                 () = seat.cut.cancelled() => tracing::debug!(%peer, "a connection gave way"),
             }
-            seat.give_up();
+            seat.leave();
             drop(slot);
         });
     }
@@ -120,7 +120,7 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
-/// Answers requests, with an eye to whose turn it is.
+/// Answers requests, and keeps track of whose turn it is.
 fn answering(
     router: Router,
     peer: SocketAddr,
@@ -144,7 +144,7 @@ fn answering(
     })
 }
 
-/// Waits for a free slot, for which others may have to give way.
+/// Waits for a free slot, for which another connection may have to give way.
 async fn room(slots: &Arc<Semaphore>, seats: &Seats) -> OwnedSemaphorePermit {
     loop {
         if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {

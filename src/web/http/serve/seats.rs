@@ -1,5 +1,5 @@
-//! Whose turn it is on each connection. When all are taken, one that waits for its client gives way:
-//! slow bodies and idle connections hold up nobody while there is no room.
+//! Whose turn it is on each connection. When all are taken, one that waits for its client gives
+//! way: slow bodies and idle connections hold nobody up while there is no room.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -32,8 +32,8 @@ pub(super) struct Seat {
     seats: Seats,
     number: u64,
     address: IpAddr,
-    /// Since when its client is to send something, in milliseconds since [`Shared::began`]; 0: it is
-    /// being answered.
+    /// Since when it waits for its client, in milliseconds since [`Shared::began`]; 0: it is being
+    /// answered.
     waits_since: AtomicU64,
     /// Cancelled when it has to give way.
     pub(super) cut: CancellationToken,
@@ -42,7 +42,7 @@ pub(super) struct Seat {
 impl Seats {
     #[expect(
         clippy::disallowed_methods,
-        reason = "how long a client keeps still is no time of day: a clock that is set must not cut it"
+        reason = "how long a client is silent is no time of day: setting a clock must not cut it"
     )]
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
@@ -98,24 +98,26 @@ impl Seats {
 }
 
 impl Seat {
-    fn is_answered(&self) {
+    /// It is the service's turn.
+    fn wait_for_service(&self) {
         self.waits_since.store(0, Ordering::Relaxed);
     }
 
-    fn waits_for_its_client(&self) {
+    /// It is the client's turn.
+    fn wait_for_client(&self) {
         self.waits_since.store(self.seats.now(), Ordering::Relaxed);
     }
 
-    pub(super) fn give_up(&self) {
+    pub(super) fn leave(&self) {
         let taken = &self.seats.0.taken;
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.remove(&self.number);
     }
 
-    /// The request's body: when it has come, the service is to answer.
+    /// The request's body: when all of it has come, it is the service's turn.
     pub(super) fn receiving<B: HttpBody>(self: &Arc<Self>, body: B) -> Watched<B> {
         if body.is_end_stream() {
-            self.is_answered();
+            self.wait_for_service();
         }
         Watched {
             body,
@@ -124,9 +126,9 @@ impl Seat {
         }
     }
 
-    /// The answer's body: when it has gone, the client may ask again.
+    /// The answer's body: when all of it has gone, it is the client's turn.
     pub(super) fn sending<B>(self: Arc<Self>, body: B) -> Watched<B> {
-        self.is_answered();
+        self.wait_for_service();
         Watched {
             body,
             seat: self,
@@ -152,7 +154,7 @@ impl<B: HttpBody + Unpin> HttpBody for Watched<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if !self.is_answer && (matches!(polled, Poll::Ready(None)) || self.body.is_end_stream()) {
-            self.seat.is_answered();
+            self.seat.wait_for_service();
         }
         polled
     }
@@ -169,7 +171,7 @@ impl<B: HttpBody + Unpin> HttpBody for Watched<B> {
 impl<B> Drop for Watched<B> {
     fn drop(&mut self) {
         if self.is_answer {
-            self.seat.waits_for_its_client();
+            self.seat.wait_for_client();
         }
     }
 }
