@@ -22,9 +22,9 @@ pub(crate) struct Tester {
 }
 
 impl Tester {
-    /// The first two calls of the test, and a look at the site's home page where readers get it. The
-    /// dispatcher follows the test's invalidation to its end. `progress` hears how far it is, before
-    /// each.
+    /// The first two calls of the test, and a look at the site's home page where readers get it.
+    /// The dispatcher follows the test's invalidation to its end. `progress` is told how far it is
+    /// before each step.
     pub(crate) async fn test(
         &self,
         (site_id, site): (SiteId, &str),
@@ -95,8 +95,8 @@ impl Tester {
         }
     }
 
-    /// Tests first. What passes is put in force; what fails becomes the draft, and what is in force
-    /// stays in force.
+    /// Tests first. What passes is put in force. What fails becomes the draft, and what was in
+    /// force stays in force.
     pub(crate) async fn save(
         &self,
         (site, name): (SiteId, &str),

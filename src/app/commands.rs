@@ -24,8 +24,8 @@ pub async fn reseal(
     .await
 }
 
-/// Makes a one-time link that sets the admin's password, for whoever has forgotten it, and gives
-/// its address.
+/// Makes a one-time link that sets the admin's password, for somebody who has forgotten it, and
+/// returns its address.
 pub async fn set_up_link(config: &Config, clock: &Clock) -> Result<String, AppError> {
     let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
     Database::work(config, clock, async |store| {

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{Sealer, Store};
 
-/// Of the embedded PostgreSQL's database and its superuser.
+/// The name of the embedded PostgreSQL's database, and of its superuser.
 const DATABASE_NAME: &str = "skycms_cdn";
 /// How long the database may take to answer at start.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,8 +24,8 @@ pub(crate) struct Database {
     pub(super) embedded: Option<Embedded>,
 }
 
-/// The host that is talked to readably, unless its server asks for TLS: a URL without `sslmode`
-/// takes whatever it is offered, also by somebody in between.
+/// The host that is talked to in the clear unless its server asks for TLS: a URL without `sslmode`
+/// takes whatever it is offered, even by somebody in between.
 pub(crate) fn host_without_tls(config: &Config) -> Option<String> {
     let url = config.database_url.as_ref()?;
     let options = PgConnectOptions::from_str(url.expose_secret()).ok()?;
@@ -41,8 +41,8 @@ pub(crate) fn host_without_tls(config: &Config) -> Option<String> {
 }
 
 impl Database {
-    /// Reaches for the database of a service that may be running, for a command. The schema stays as it
-    /// is.
+    /// Opens the database for a command, also beside a service that is running. The schema stays as
+    /// it is.
     pub(crate) async fn open(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         match Self::own(config, clock).await {
             Err(error @ AppError::Postgres(embedded_postgres::Error::InUse(_))) => {
@@ -53,7 +53,7 @@ impl Database {
         }
     }
 
-    /// Reaches for `DATABASE_URL`'s server, or starts the machine's own PostgreSQL as a child, which
+    /// Opens the one at `DATABASE_URL`, or starts the machine's own PostgreSQL as a child, which
     /// nobody else may have started.
     async fn own(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         let (options, embedded) = if let Some(url) = &config.database_url {

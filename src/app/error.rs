@@ -55,7 +55,7 @@ pub enum AppError {
 }
 
 impl AppError {
-    /// Of opening what is sealed: whether the keys are to blame, and what to do then.
+    /// Why something sealed did not open: if the keys are to blame, with what to do.
     pub(crate) fn of_keys(error: StoreError) -> Self {
         match error {
             StoreError::Seal(SealError::WrongKey) => Self::WrongKey,

@@ -63,8 +63,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::File::open(directory)?.sync_all()
 }
 
-/// What a first start makes, and what the environment decides at each. A start that was cut short
-/// is made up for: the token comes last, and shows that everything is there.
+/// What a first start makes, and what the environment decides at each start. A first start that was
+/// cut short is made up for: the token comes last, and shows that everything is there.
 pub(super) async fn seed(store: &Store, config: &Config, clock: &Clock) -> Result<(), AppError> {
     let now = clock.now();
     let _turn = store.first_start_turn().await?;

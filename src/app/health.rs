@@ -1,4 +1,4 @@
-//! Asking the service of this machine whether it is ready: for containers, which have no curl.
+//! Asks the service on this machine whether it is ready: for containers, which have no curl.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};

@@ -34,7 +34,7 @@ use crate::store::{
 };
 use crate::web::{self, AppState, Bodies, Hasher, Places, RecentDays, Shared, SkyCms, Turns};
 
-/// How long answers under way and outcomes of calls may take when stopping.
+/// How long answers under way and outcomes of calls may take after a stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long all of it may take, with the embedded database.
 const STOP_LIMIT: Duration = Duration::from_millis(9_700);
@@ -42,7 +42,7 @@ const STOP_LIMIT: Duration = Duration::from_millis(9_700);
 /// A service that is ready to serve.
 pub struct App {
     listener: TcpListener,
-    /// Where operators ask, if not there as well.
+    /// For health and metrics, if they have one of their own.
     operations: Option<TcpListener>,
     state: AppState,
     dispatcher: Dispatcher,

@@ -10,14 +10,14 @@ use super::output::{Progress, say};
 use super::service::{Service, Trouble};
 use crate::clock::Clock;
 
-/// How long the service holds one answer: short where somebody watches, long enough elsewhere to be
-/// asked seldom.
+/// How long the service holds one answer: short where somebody watches, elsewhere long enough that
+/// it is seldom asked.
 const WATCHED: Duration = Duration::from_secs(2);
 const UNWATCHED: Duration = Duration::from_secs(20);
 /// Between two questions, in case the service holds no answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// As much of the API's publish as words need.
+/// The part of the API's publish that is put into words.
 #[derive(Deserialize)]
 pub(super) struct Published {
     pub(super) id: String,
@@ -42,7 +42,7 @@ struct EdgeCheck {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
     Ended,
-    /// That readers get its pages as they are now, too.
+    /// Also that readers get its pages as they are now.
     Fresh,
 }
 
@@ -125,7 +125,7 @@ impl Published {
         }
     }
 
-    /// What AWS said about the invalidations that are not well, each thing once.
+    /// What AWS said about the invalidations that are not well, each sentence once.
     fn reasons(&self) -> String {
         let mut reasons: Vec<String> = Vec::new();
         for invalidation in &self.invalidations {
@@ -191,8 +191,8 @@ pub(super) async fn follow(
     }
 }
 
-/// Says what became of a publish: on standard output where it stands, and as an error why it is not
-/// well. After `waited`, not to have ended is an error too.
+/// Says what became of a publish: where it stands on standard output, and why it is not well as an
+/// error. Not to have ended after `waited` is an error too.
 pub(super) fn tell(
     publish: &Value,
     as_json: bool,

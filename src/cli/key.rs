@@ -44,7 +44,7 @@ enum KeyCommand {
     },
     /// Make a key pair, and print it
     Create {
-        /// What its sender is called
+        /// The name of its sender
         name: GivenName,
         /// Take `/*` as the home page with its related pages, not as the whole site
         #[arg(long)]

@@ -9,7 +9,7 @@ use super::{Arguments, CliError};
 /// Write a manual page for each command into a directory
 #[derive(Args)]
 pub struct Man {
-    /// Where to; it has to exist
+    /// The directory, which has to exist
     directory: PathBuf,
 }
 

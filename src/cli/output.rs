@@ -11,8 +11,7 @@ pub(super) fn note(words: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "skycms-cdn: {words}");
 }
 
-/// A line on a terminal that shows progress, and is gone when this is dropped. Nothing
-/// elsewhere.
+/// A line that shows progress on a terminal, and nowhere else. It is gone when this is dropped.
 pub(super) struct Progress {
     shown: bool,
 }

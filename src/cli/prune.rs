@@ -1,4 +1,4 @@
-//! `prune`: forgets what ended long ago now, as the service does every six hours.
+//! `prune`: deletes what ended long ago, as the service does every six hours.
 
 use clap::Args;
 
@@ -23,7 +23,7 @@ pub struct Prune {
     /// Delete what ended longer ago than this [default: HISTORY_DAYS]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     older_than: Option<u16>,
-    /// Only say how much that is
+    /// Only say how much would be deleted
     #[arg(long)]
     dry_run: bool,
 }

@@ -46,10 +46,10 @@ pub struct Publish {
     everything: bool,
     #[arg(long, default_value = DEFAULT_SITE, help = SITE_HELP)]
     site: SiteName,
-    /// Wait until CloudFront has completed it, at most so long [without a number: 900]
+    /// Wait until CloudFront has completed it, at most this long [without a number: 900]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "900")]
     wait: Option<u64>,
-    /// Wait also until readers get the new pages at the site's public address
+    /// Also wait until readers get the new pages at the site's public address
     #[arg(long, requires = "wait")]
     fresh: bool,
     /// Only say what would be sent, and for how much
@@ -104,7 +104,7 @@ impl Publish {
     }
 }
 
-/// Publishes, again and again for a while if it has to be, always as one and the same publish.
+/// Publishes, trying again for a while if need be, always as one and the same publish.
 async fn publish(
     service: &Service,
     key: &str,

@@ -75,7 +75,7 @@ impl Problem {
 }
 
 impl Service {
-    /// Reads whom to call, and with which token. Connects to nothing yet.
+    /// Reads which service to call, and with which token. Connects to nothing yet.
     pub(super) fn from_environment(site: &SiteName) -> Result<Self, CliError> {
         let config = ClientConfig::from_environment()
             .map_err(|error| CliError::WrongUse(error.to_string()))?;

@@ -41,9 +41,9 @@ pub enum SiteCommand {
     },
     /// Give a site another name; the old one is answered 404 from then on
     Rename {
-        /// What it is called
+        /// Its name now
         name: SiteName,
-        /// What it shall be called
+        /// Its new name
         new_name: SiteName,
     },
     /// Let a site use the AWS default credentials of the service for a distribution
@@ -53,7 +53,7 @@ pub enum SiteCommand {
         /// Its distribution's ID
         distribution: String,
     },
-    /// Take that back
+    /// Withdraw that permission
     ForbidDefaultCredentials {
         /// Which site
         name: SiteName,
@@ -62,9 +62,9 @@ pub enum SiteCommand {
     },
     /// Remove a site with its settings, tokens, secrets and history
     Remove {
-        /// Which
+        /// Which site
         name: SiteName,
-        /// That this is meant
+        /// Confirm that this is meant
         #[arg(long)]
         yes: bool,
     },

@@ -26,7 +26,7 @@ pub struct Status {
     id: uuid::Uuid,
     #[arg(long, default_value = DEFAULT_SITE, help = SITE_HELP)]
     site: SiteName,
-    /// Wait until CloudFront has completed it, at most so long [without a number: 900]
+    /// Wait until CloudFront has completed it, at most this long [without a number: 900]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "900")]
     wait: Option<u64>,
     /// Print the service's JSON

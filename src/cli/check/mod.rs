@@ -151,7 +151,7 @@ async fn open(report: &mut Report, config: &Config) -> Option<Database> {
         .ok()
 }
 
-/// Everything that the database knows.
+/// What can be checked with the database.
 async fn inside(
     report: &mut Report,
     config: &Config,
@@ -232,8 +232,8 @@ fn is_migrated(report: &mut Report, schema: &Schema) -> bool {
     true
 }
 
-/// What is saved on the page counts before the environment's, and the environment of now before
-/// that of the last start.
+/// What is saved on the page counts before what the environment says, and the environment of now
+/// before that of the last start.
 fn in_force(saved: Vec<SavedSettings>, given: Option<Settings>) -> Option<Settings> {
     let saved = saved.into_iter().find(|saved| saved.slot != Slot::Draft);
     match saved {
@@ -339,7 +339,7 @@ impl Outside {
                 format!("the key is good, and may ask about invalidations of {distribution}; --full finds out whether it may create one"),
             ),
             GetOutcome::TryLater(error) if error.is_throttling() => {
-                report.warn("aws", "answered that it is asked too often", "Check again later.");
+                report.warn("aws", "answered that it is called too often", "Check again later.");
             }
             GetOutcome::SettingsRejected(error) | GetOutcome::TryLater(error) => {
                 let advice = settings.advise(error, Operation::GetInvalidation);

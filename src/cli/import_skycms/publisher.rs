@@ -1,4 +1,4 @@
-//! SkyCMS's publisher URL: whose addresses it publishes, and where readers find them.
+//! SkyCMS's publisher URL: of which host it publishes addresses, and where readers find them.
 
 use std::str::FromStr;
 
@@ -38,7 +38,7 @@ impl FromStr for Publisher {
 }
 
 impl Publisher {
-    /// Fills in what the site does not say itself.
+    /// Fills in what the site does not have yet.
     pub(super) async fn save(
         &self,
         store: &Store,

@@ -41,7 +41,7 @@ pub(super) enum RowError {
 }
 
 impl RowError {
-    /// How near it comes to a row that can be imported.
+    /// How close the row comes to one that can be imported.
     const fn nearness(&self) -> u8 {
         match self {
             Self::NotTheRow => 0,

@@ -62,7 +62,8 @@ impl Held {
     }
 
     /// Whether it gives way to a body of `other`, where each address holds that much. One with a
-    /// token goes before one without, but not for long: its owner may be the one who holds others up.
+    /// token goes before one without, but not for long: its owner may be the one who holds others
+    /// up.
     fn gives_way_to(&self, other: &Owner, of_address: &HashMap<IpAddr, usize>) -> bool {
         let of = |address| of_address.get(&address).copied().unwrap_or_default();
         let is_slow = self.since.elapsed() >= CLIENT_TIMEOUT;
