@@ -43,7 +43,7 @@ impl Cluster {
         self.data_dir.path().join("postgres.log")
     }
 
-    /// Two runs are kept. A first run has nothing to rename.
+    /// The logs of two runs are kept. A first run has nothing to rename.
     pub(super) fn rotate_log(&self) {
         let _ = fs::rename(self.log(), self.log().with_extension("log.1"));
     }
@@ -174,7 +174,7 @@ impl Cluster {
         Ok(postmaster)
     }
 
-    /// Restarts the server, and tries until it succeeds.
+    /// Restarts the server, trying until it succeeds.
     pub(super) async fn relaunch(&self) -> Postmaster {
         let mut pause = Duration::from_millis(100);
         loop {
@@ -226,7 +226,7 @@ impl Cluster {
         (pid > 0).then(|| Pid::from_raw(pid))
     }
 
-    /// Whether a process may be one of the account's.
+    /// Whether a process may belong to the account.
     fn is_theirs(&self, pid: Pid) -> bool {
         self.data_dir.account.is_none_or(|account| {
             fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == account.uid)
@@ -269,7 +269,7 @@ impl Cluster {
     }
 }
 
-/// Reaches the server whose socket is there, and the database that is called like its superuser.
+/// For the server whose socket is in `socket_dir`: `name` is its superuser and the database.
 pub(super) fn connect_options(socket_dir: &Path, name: &str) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
         .socket(socket_dir)

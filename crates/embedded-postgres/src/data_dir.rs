@@ -92,7 +92,7 @@ impl DataDir {
     }
 }
 
-/// Opens a file of our own, which is no link to somebody else's.
+/// Opens a file of our own. A link, which may lead to somebody else's, is refused.
 pub(super) fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options
         .truncate(false)

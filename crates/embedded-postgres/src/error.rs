@@ -36,7 +36,7 @@ pub enum Error {
     )]
     Unreachable { parent: PathBuf, uid: u32 },
 
-    #[error("{0} holds other files than a database's: choose a new or empty directory")]
+    #[error("{0} holds files that are not a database's: choose a new or empty directory")]
     Foreign(PathBuf),
 
     #[error("cannot {action} {path}: {source}")]
@@ -56,7 +56,7 @@ pub enum Error {
     Sql(#[from] sqlx::Error),
 }
 
-/// Names what was tried, and where, when the operating system refuses it.
+/// Adds to a refusal of the operating system what was tried, and where.
 pub(super) trait DataDirContext<T> {
     fn context(self, action: &'static str, path: impl Into<PathBuf>) -> Result<T, Error>;
 }

@@ -14,7 +14,7 @@ const OLDEST_MAJOR: u32 = 14;
 const USUAL_PLACES: &[(&str, &str, &str)] = &[
     // Debian, Ubuntu
     ("/usr/lib/postgresql", "", "bin"),
-    // postgresql.org's packages for Red Hat and its kin
+    // postgresql.org's packages for Red Hat and its relatives
     ("/usr", "pgsql-", "bin"),
     // SUSE, Gentoo
     ("/usr/lib", "postgresql", "bin"),

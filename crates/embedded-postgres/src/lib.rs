@@ -13,7 +13,7 @@
 //! account that PostgreSQL runs as may enter the data directory, and change nothing in it.
 //!
 //! The socket is reachable only through a directory of mode 0700, so whoever can open it may
-//! connect. `peer` authentication would turn root away, whose server runs as another account.
+//! connect. `peer` authentication would turn root away, since its server runs as another account.
 
 mod cluster;
 mod data_dir;
