@@ -126,7 +126,7 @@ async fn call(
     response
 }
 
-/// The runtime's timer rounds up, even what is nothing.
+/// The runtime's timer rounds up, even from zero.
 async fn pause(length: Duration) {
     if !length.is_zero() {
         tokio::time::sleep(length).await;

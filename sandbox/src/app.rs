@@ -1,4 +1,4 @@
-//! What every handler shares: the state and the only clock.
+//! What all handlers share: the state and the only clock.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -91,7 +91,7 @@ fn acceptable_path(path: &str, inner_wildcard: InnerWildcard) -> bool {
         && path.split('%').skip(1).all(starts_with_two_hex_digits)
 }
 
-/// RFC 1738, section 2.2, without `%`, which is looked at apart.
+/// RFC 1738, section 2.2, without `%`, which is checked separately.
 fn is_url_byte(byte: u8) -> bool {
     byte.is_ascii_graphic()
         && !matches!(

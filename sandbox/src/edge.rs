@@ -13,7 +13,7 @@ use crate::invalidations::{Invalidation, Invalidations};
 
 /// How many copies are kept. The first by name is forgotten first.
 const CAPACITY: usize = 10_000;
-/// How old a copy is that no purge reaches, in seconds.
+/// The age of a copy that no purge reaches, in seconds.
 const A_DAY: i64 = 86_400;
 
 /// How the edge behaves.

@@ -42,7 +42,7 @@ impl ApiError {
 }
 
 /// The HTTP status that goes with a code, 400 for one that is not known.
-pub(crate) fn usual_status(code: &str) -> u16 {
+fn usual_status(code: &str) -> u16 {
     match code {
         "AccessDenied"
         | "ExpiredToken"

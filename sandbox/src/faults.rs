@@ -37,7 +37,7 @@ pub(crate) enum Fault {
     },
     /// A bare HTTP status with a page of HTML, as a proxy on the way would send.
     Status { status: u16 },
-    /// Silence for so long, or for ever, then a closed connection.
+    /// Silence for that long, then a closed connection; without a time, silence for ever.
     Hang { ms: Option<u64> },
     /// The connection is reset (TCP RST).
     Reset {},
@@ -47,7 +47,7 @@ pub(crate) enum Fault {
     Garbage {},
     /// The success status without a body.
     Empty {},
-    /// The right answer, so much later.
+    /// The right answer, that much later.
     Slow { ms: u64 },
     /// The first half of the right answer, then a closed connection.
     Truncated {},
@@ -94,14 +94,14 @@ pub(crate) struct Rule {
     distribution: Option<String>,
     /// Only calls about a batch that has this item.
     path: Option<String>,
-    /// Only calls about a batch of at least so many items.
+    /// Only calls about a batch of at least this many items.
     at_least: Option<usize>,
     /// How many calls; all when absent.
     times: Option<u64>,
     /// The share of the matching calls, from 0 to 1.
     #[serde(default = "always")]
     probability: f64,
-    /// One fault, or several of which each time one is drawn.
+    /// One fault, or several, of which one is drawn each time.
     #[serde(deserialize_with = "one_or_many")]
     fault: Vec<Fault>,
     /// Whether the call takes effect all the same. Absent: as is usual for the fault.

@@ -149,7 +149,7 @@ impl Invalidations {
         }
     }
 
-    /// Completes what is in progress, on one distribution or on all, and says how many that were.
+    /// Completes what is in progress, on one distribution or on all, and returns how many.
     pub(crate) fn complete(&mut self, distribution: Option<&str>, now: OffsetDateTime) -> usize {
         let mut completed = 0;
         for invalidation in &mut self.all {

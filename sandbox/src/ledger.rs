@@ -53,7 +53,7 @@ pub(crate) struct Counters {
 }
 
 impl Ledger {
-    /// The number is given here.
+    /// Assigns the number.
     pub(crate) fn record(&mut self, mut entry: Entry) {
         let counters = &mut self.counters;
         counters.calls += 1;
@@ -78,7 +78,7 @@ impl Ledger {
         &self.counters
     }
 
-    /// Oldest first, from the one behind number `after`.
+    /// Oldest first, from the one after number `after`.
     pub(crate) fn after(&self, after: u64) -> impl DoubleEndedIterator<Item = &Entry> {
         let start = self.entries.partition_point(|entry| entry.seq <= after);
         self.entries.range(start..)

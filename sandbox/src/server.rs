@@ -1,4 +1,4 @@
-//! Accepts connections, and lets a handler cut its own: what a web framework has no word for.
+//! Accepts connections, and lets a handler cut its own, which a web framework cannot do.
 
 use std::convert::Infallible;
 use std::future;

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::iam::Policy;
 
 /// The account of everything that names no other.
-pub(crate) const ACCOUNT: &str = "123456789012";
+const ACCOUNT: &str = "123456789012";
 
 /// How the sandbox behaves. `null` in a quota or rate switches it off.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -131,13 +131,13 @@ pub(crate) struct Distribution {
     pub(crate) account: Account,
     /// Whether `CacheTagConfig` names a header. Tags never work in the China regions.
     pub(crate) cache_tags: CacheTags,
-    /// Each of these takes the configuration's place where it is set.
+    /// Each of these replaces the configuration's where it is set.
     pub(crate) in_progress_ms: Option<u64>,
     pub(crate) files_in_progress: Option<usize>,
     pub(crate) wildcards_in_progress: Option<usize>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     #[default]

@@ -76,7 +76,7 @@ pub(crate) struct State {
     random: fastrand::Rng,
 }
 
-/// The quotas a second of one distribution.
+/// The quotas per second of one distribution.
 #[derive(Debug, Default)]
 struct Rates {
     files: TokenBucket,
@@ -122,7 +122,7 @@ impl State {
             .to_string()
     }
 
-    /// What the call is about: of a `GetInvalidation`, what was accepted under its id.
+    /// The paths that the call is about: for a `GetInvalidation`, those accepted under its id.
     fn paths(&self, call: &Call) -> Vec<String> {
         match call.operation {
             Operation::Create => InvalidationBatch::parse(call.request.body())

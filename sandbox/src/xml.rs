@@ -34,7 +34,7 @@ pub(crate) struct Items {
     pub(crate) path: Vec<String>,
 }
 
-/// The only root element that may be sent.
+/// `InvalidationBatch` is the only root element that may be sent.
 #[derive(Deserialize)]
 enum Document {
     InvalidationBatch(InvalidationBatch),
