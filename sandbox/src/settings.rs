@@ -95,7 +95,7 @@ impl Config {
         if self.burst < 1.0 {
             return Err("`burst` must be at least 1".to_owned());
         }
-        if self.clock_offset_seconds.abs() > 10 * 365 * 86_400 {
+        if self.clock_offset_seconds.unsigned_abs() > 10 * 365 * 86_400 {
             return Err("`clock_offset_seconds` must be within ten years".to_owned());
         }
         Ok(self)
