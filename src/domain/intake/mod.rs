@@ -123,12 +123,13 @@ pub enum Origin {
     Related,
 }
 
-/// One fault in a publish request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One thing at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Fault)]
 pub struct ItemError {
-    /// JSON Pointer (RFC 6901) to what is at fault in the body; empty for the body as a whole.
+    /// Where it stands in the body, as a JSON Pointer (RFC 6901); empty for the body as a whole.
     pub pointer: String,
-    /// What is wrong and how to fix it.
+    /// What is wrong with it, and how to fix it.
     pub detail: String,
 }
 

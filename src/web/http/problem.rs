@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::Error;
+use crate::domain::ItemError;
 
 /// How a problem is declared.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -25,35 +26,22 @@ pub(crate) struct Problem {
     detail: String,
     /// The items at fault, where items are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Fault>,
-}
-
-/// One thing at fault.
-#[derive(Serialize, ToSchema)]
-struct Fault {
-    /// Where it stands in the body, as a JSON Pointer (RFC 6901); empty for the body as a whole.
-    pointer: String,
-    /// What is wrong with it, and how to fix it.
-    detail: String,
+    errors: Vec<ItemError>,
 }
 
 impl Problem {
     pub(crate) fn of(error: &Error) -> Self {
         let (status, name, title) = error.kind();
-        let items = match error {
-            Error::BadItems(items) => items.as_slice(),
-            _ => &[],
+        let errors = match error {
+            Error::BadItems(items) => items.clone(),
+            _ => Vec::new(),
         };
-        let errors = items.iter().map(|item| Fault {
-            pointer: item.pointer.clone(),
-            detail: item.detail.clone(),
-        });
         Self {
             r#type: format!("urn:skycms-cdn:problem:{name}"),
             title,
             status: status.as_u16(),
             detail: error.to_string(),
-            errors: errors.collect(),
+            errors,
         }
     }
 
