@@ -74,19 +74,19 @@ impl Check {
         };
         addresses(report, config);
         encryption(report, config);
-        let tester = Outside {
+        let aws = Aws {
             cloudfront: CloudFront::at(config.cloudfront_endpoint.clone()),
             clock: Clock::system(),
             full: self.full,
         };
         match open(report, config).await {
             Some(database) => {
-                inside(report, config, &database.store, environment, &tester).await;
+                inside(report, config, &database.store, environment, &aws).await;
                 database.close().await;
             }
             None => {
                 if let Some(settings) = environment {
-                    tester.ask(report, DEFAULT_SITE, &settings).await;
+                    aws.ask(report, DEFAULT_SITE, &settings).await;
                 }
             }
         }
@@ -157,7 +157,7 @@ async fn inside(
     config: &Config,
     store: &Store,
     environment: Option<Settings>,
-    outside: &Outside,
+    aws: &Aws,
 ) {
     let schema = match store.schema().await {
         Ok(schema) => schema,
@@ -168,7 +168,7 @@ async fn inside(
     };
     if !is_migrated(report, &schema) {
         if let Some(settings) = environment {
-            outside.ask(report, DEFAULT_SITE, &settings).await;
+            aws.ask(report, DEFAULT_SITE, &settings).await;
         }
         return;
     }
@@ -196,7 +196,7 @@ async fn inside(
             Ok(saved) => {
                 let given = environment.clone().filter(|_| site.name == DEFAULT_SITE);
                 let in_force = in_force(saved, given);
-                settings(report, site, in_force, outside, (store, config)).await;
+                settings(report, site, in_force, aws, (store, config)).await;
             }
             Err(error) => report.fail("settings", error, None),
         }
@@ -247,7 +247,7 @@ async fn settings(
     report: &mut Report,
     site: &Site,
     in_force: Option<Settings>,
-    outside: &Outside,
+    aws: &Aws,
     (store, config): (&Store, &Config),
 ) {
     if let Some(pause) = &site.pause {
@@ -267,16 +267,16 @@ async fn settings(
             "Enter distribution, access key and region under Settings → CDN.",
         );
     };
-    if !outside.full {
-        return outside.ask(report, &site.name, &settings).await;
+    if !aws.full {
+        return aws.ask(report, &site.name, &settings).await;
     }
-    let tester = match tester(store, config, &outside.clock) {
+    let tester = match tester(store, config, &aws.clock) {
         Ok(tester) => tester,
         Err(error) => return report.fail("aws", error, None),
     };
     let test = tester.test((site.id, &site.name), &settings, |_| {}).await;
     if let Err(error) = store
-        .record_test(site.id, &settings, &test, outside.clock.now())
+        .record_test(site.id, &settings, &test, aws.clock.now())
         .await
     {
         report.fail(
@@ -309,14 +309,14 @@ async fn settings(
     }
 }
 
-/// AWS.
-struct Outside {
+/// How AWS is asked.
+struct Aws {
     cloudfront: CloudFront,
     clock: Clock,
     full: bool,
 }
 
-impl Outside {
+impl Aws {
     /// Asks about an invalidation that does not exist.
     async fn ask(&self, report: &mut Report, site: &str, settings: &Settings) {
         let distribution = &settings.distribution_id;
