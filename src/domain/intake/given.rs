@@ -86,7 +86,14 @@ fn after_own_host<'a>(given: &'a str, hosts: &[PublisherHost]) -> Option<&'a str
         None if given.starts_with('/') => return None,
         None => given,
     };
-    let (authority, path) = split_authority(url);
+    // No host holds white space. What follows the first is not read: `several_in_one` asks this of
+    // each word of a text, which may be long.
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#');
+    let (authority, rest) = url.split_at(url.find(is_end).unwrap_or(url.len()));
+    let path = rest.trim_start();
+    if !path.is_empty() && !path.starts_with(['/', '?', '#']) {
+        return None;
+    }
     let host = authority.parse().ok()?;
     hosts.contains(&host).then_some(path)
 }
@@ -95,9 +102,11 @@ fn after_own_host<'a>(given: &'a str, hosts: &[PublisherHost]) -> Option<&'a str
 /// the site's or a tag.
 /// `/files/Report #3.pdf` is one thing: no tag looks like what follows its space.
 fn several_in_one<'a>(given: &'a str, hosts: &[PublisherHost]) -> Option<(&'a str, &'a str)> {
+    let ends_word =
+        |at: usize, c: char| c.is_whitespace() && !given[..at].ends_with(char::is_whitespace);
     given
         .char_indices()
-        .filter(|(_, c)| c.is_whitespace())
+        .filter(|(at, c)| ends_word(*at, *c))
         .map(|(at, _)| (&given[..at], given[at..].trim_start()))
         .find(|(_, second)| {
             second.starts_with('/')
@@ -126,14 +135,28 @@ fn is_web(scheme: &str) -> bool {
 /// `scheme` and what follows `://`; `None` for what is a path. `Special:Pages` is a path, and so is
 /// `//host/about`; `https:about` can only be a mistyped URL.
 fn split_scheme(given: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = given.split_once(':')?;
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let (scheme, rest) = given.split_at(given.find(|c: char| !is_of_scheme(c))?);
+    let rest = rest.strip_prefix(':')?;
     match rest.strip_prefix("//") {
-        Some(rest) if is_scheme => Some((scheme, rest)),
+        Some(rest) if scheme.starts_with(|c: char| c.is_ascii_alphabetic()) => Some((scheme, rest)),
         None if is_web(scheme) => Some((scheme, "")),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Were all that follows read again for each word, this would take hours.
+    #[test]
+    fn a_text_of_many_words_is_read_once() {
+        let hosts: [PublisherHost; 1] = ["www.example.com".parse().expect("a host")];
+        let words = "a ".repeat(1 << 19);
+        let spaces = format!("a{}b", " ".repeat(1 << 20));
+        for text in [words.trim(), spaces.as_str()] {
+            assert!(several_in_one(text, &hosts).is_none());
+        }
     }
 }
