@@ -17,6 +17,8 @@
 
 use time::{Duration, OffsetDateTime};
 
+use super::limits::SKEW;
+
 /// Failures of a client without a wait.
 const FREE: u32 = 4;
 /// The longest wait of a client.
@@ -65,7 +67,7 @@ pub fn client_wait(client: Tries, now: OffsetDateTime) -> Duration {
         return Duration::ZERO;
     };
     let pause = Duration::seconds(1 << doublings.min(16)).min(LONGEST);
-    (client.last + pause - now).max(Duration::ZERO)
+    left(client.last, pause, now)
 }
 
 /// How long a stranger has to wait for the sake of the account.
@@ -75,7 +77,16 @@ pub fn stranger_wait(client: Tries, strangers: Tries, now: OffsetDateTime) -> Du
     {
         return Duration::ZERO;
     }
-    (strangers.last + STRANGERS_PAUSE - now).max(Duration::ZERO)
+    left(strangers.last, STRANGERS_PAUSE, now)
+}
+
+/// What is left of a pause since `last`. None of one that began in the future: the clock has been
+/// set back since.
+fn left(last: OffsetDateTime, pause: Duration, now: OffsetDateTime) -> Duration {
+    if last - now > SKEW {
+        return Duration::ZERO;
+    }
+    (last + pause - now).max(Duration::ZERO)
 }
 
 #[cfg(test)]
@@ -98,6 +109,14 @@ mod tests {
         assert_eq!(waits, seconds);
         assert_eq!(client_wait(tries(u32::MAX), NOW), LONGEST);
         assert_eq!(client_wait(tries(u32::MAX), NOW + LONGEST), Duration::ZERO);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_clock_that_was_set_back() {
+        let set_back = NOW - Duration::DAY;
+        assert_eq!(client_wait(tries(9), set_back), Duration::ZERO);
+        let many = tries(STRANGERS_FREE);
+        assert_eq!(stranger_wait(tries(1), many, set_back), Duration::ZERO);
     }
 
     #[test]
