@@ -134,10 +134,12 @@ impl Dispatcher {
                 tracing::info!(site = %inputs.site, invalidation = %stored.id,
                     "the site moved to other settings during the call");
             }
-            Some(Recorded::TakenOver) | None => {
+            Some(Recorded::TakenOver) => {
                 tracing::info!(site = %inputs.site, invalidation = %stored.id,
                     "another replica has taken this invalidation over; its record stands");
             }
+            // `record` has logged that the service stopped first.
+            None => {}
         }
     }
 }
