@@ -136,7 +136,7 @@ impl Config {
             default_credentials_for: vars.list("AWS_DEFAULT_CREDENTIALS_FOR", grant)?,
             cloudfront_endpoint: vars.endpoint("AWS_ENDPOINT_URL_CLOUDFRONT")?,
             limits: vars.limits()?,
-            serve: vars.serve()?,
+            serve: ServeOptions::read(&vars)?,
             allow_private_targets: vars.flag("ALLOW_PRIVATE_TARGETS")?,
             metrics_token: vars.unguessable("METRICS_TOKEN", 16..=256)?,
             history_days: vars.positive("HISTORY_DAYS")?.unwrap_or(90),

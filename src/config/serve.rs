@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::{ConfigError, Variables, error};
+
 /// How many connections, and how long each step may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServeOptions {
@@ -33,6 +35,63 @@ impl Default for ServeOptions {
             session_check: Duration::from_secs(60),
             grace: Duration::from_secs(2),
             finish: Duration::from_secs(8),
+        }
+    }
+}
+
+impl ServeOptions {
+    pub(super) fn read(vars: &Variables<'_>) -> Result<Self, ConfigError> {
+        const GRACE: &str = "SHUTDOWN_GRACE_SECONDS";
+        let default = Self::default();
+        let grace = vars.parse(GRACE, "a number of seconds from 0 to 5")?;
+        if grace.is_some_and(|seconds: u8| seconds > 5) {
+            return Err(error(
+                GRACE,
+                "must be at most 5: answers under way need time after it",
+            ));
+        }
+        Ok(Self {
+            connections: vars
+                .positive::<u16>("MAX_CONNECTIONS")?
+                .map_or(default.connections, usize::from),
+            grace: grace.map_or(default.grace, |seconds| {
+                Duration::from_secs(u64::from(seconds))
+            }),
+            ..default
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_variables(|name| {
+            let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+            Some(value.into())
+        })
+    }
+
+    #[test]
+    fn how_connections_are_served_can_be_set_within_reason() {
+        let chosen = config(&[("MAX_CONNECTIONS", "64"), ("SHUTDOWN_GRACE_SECONDS", "0")]);
+        let serve = chosen.map(|config| config.serve).ok();
+        assert_eq!(serve.map(|serve| serve.connections), Some(64));
+        assert_eq!(serve.map(|serve| serve.grace), Some(Duration::ZERO));
+        for (name, value) in [
+            ("MAX_CONNECTIONS", "0"),
+            ("MAX_CONNECTIONS", "many"),
+            ("SHUTDOWN_GRACE_SECONDS", "6"),
+            ("SHUTDOWN_GRACE_SECONDS", "-1"),
+            ("HISTORY_DAYS", "0"),
+        ] {
+            let error = config(&[(name, value)]).err().map(|e| e.to_string());
+            assert!(
+                error.is_some_and(|text| text.starts_with(&format!("{name}: "))),
+                "{name}={value}"
+            );
         }
     }
 }
