@@ -3,8 +3,7 @@
 
 use secrecy::SecretString;
 
-use super::variables::{Variables, public_url};
-use super::{ConfigError, error};
+use super::{ConfigError, Variables, error};
 
 /// Where a service is that was started without `LISTEN_ADDR` and `PUBLIC_URL`.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -27,19 +26,16 @@ impl ClientConfig {
         let vars = Variables {
             lookup: &|name| std::env::var_os(name),
         };
-        let url = vars
-            .text("SKYCMS_CDN_URL")?
-            .unwrap_or_else(|| DEFAULT_URL.into());
-        let url = public_url(&url).map_err(|problem| error("SKYCMS_CDN_URL", problem))?;
+        let url = vars.base_url("SKYCMS_CDN_URL")?.map_or_else(
+            || DEFAULT_URL.to_owned(),
+            |url| url.as_str().trim_end_matches('/').to_owned(),
+        );
         let token = vars.secret("PUBLISH_TOKEN")?.ok_or_else(|| {
             error(
                 "PUBLISH_TOKEN",
                 "is not set; a token is made under Settings → CDN, and may also stand in the file that PUBLISH_TOKEN_FILE names",
             )
         })?;
-        Ok(Self {
-            url: url.as_str().trim_end_matches('/').to_owned(),
-            token,
-        })
+        Ok(Self { url, token })
     }
 }

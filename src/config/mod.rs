@@ -25,7 +25,7 @@ pub use public_url::PublicUrl;
 pub use serve::ServeOptions;
 pub use skycms::SkyCmsConfig;
 
-use self::variables::{Variables, encryption_keys, grant, public_url};
+use self::variables::{Variables, encryption_keys, grant};
 use crate::domain::{DistributionId, Limits, SettingsForm};
 
 /// What is wrong with which variable, in one line.
@@ -117,10 +117,7 @@ impl Config {
                 "OPS_LISTEN_ADDR",
                 "an address and port such as 127.0.0.1:8081",
             )?,
-            public_url: vars
-                .text("PUBLIC_URL")?
-                .map(|text| public_url(&text).map_err(|problem| error("PUBLIC_URL", problem)))
-                .transpose()?,
+            public_url: vars.base_url("PUBLIC_URL")?,
             database_url: vars.database_url()?,
             data_dir: vars
                 .text("DATA_DIR")?

@@ -110,6 +110,13 @@ impl Variables<'_> {
         }
     }
 
+    /// The address of a service with any path prefix, without a trailing slash.
+    pub(super) fn base_url(&self, name: &str) -> Result<Option<Url>, ConfigError> {
+        self.text(name)?
+            .map(|text| base_url(&text).map_err(|problem| error(name, problem)))
+            .transpose()
+    }
+
     pub(super) fn database_url(&self) -> Result<Option<SecretString>, ConfigError> {
         let url = self.secret("DATABASE_URL")?;
         let is_postgres = |url: &SecretString| {
@@ -186,8 +193,7 @@ impl Variables<'_> {
     }
 }
 
-/// Reads the address users see, without a trailing slash.
-pub(super) fn public_url(text: &str) -> Result<Url, String> {
+fn base_url(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|e| {
         format!("`{text}` is not an address such as https://editor.example.com/cdn: {e}")
     })?;
