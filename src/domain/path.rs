@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode_byte, utf8_percent_encode};
 
-use super::pasted::trim_pasted;
+use super::{pasted::trim_pasted, text::text};
 
 /// The most characters a path may have once encoded. CloudFront's rule.
 pub const MAX_PATH_CHARACTERS: usize = 4_000;
@@ -46,6 +46,8 @@ const UNSAFE: &AsciiSet = &CONTROLS
 /// character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvalidationPath(String);
+
+text!(InvalidationPath);
 
 /// A path that was read, and whether it purges more than was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,11 +153,6 @@ impl InvalidationPath {
     /// path.
     pub(super) fn wildcard(prefix: &str) -> Self {
         Self(format!("{prefix}*"))
-    }
-
-    /// The path as CloudFront is sent it.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 

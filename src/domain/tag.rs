@@ -1,7 +1,7 @@
 //! Cache tags: names that the origin gives its answers, by which CloudFront can be asked to forget
 //! them.
 
-use super::pasted::trim_pasted;
+use super::{pasted::trim_pasted, text::text};
 
 /// The most characters a tag may have, without its `#`. CloudFront's rule.
 pub const MAX_TAG_CHARACTERS: usize = 256;
@@ -11,6 +11,8 @@ pub const MAX_TAG_CHARACTERS: usize = 256;
 /// spelling stands for all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheTag(String);
+
+text!(CacheTag);
 
 /// Why a string is no cache tag, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,11 +48,6 @@ impl CacheTag {
             return Err(TagError::TooLong(name.len()));
         }
         Ok(Self(format!("#{}", name.to_ascii_lowercase())))
-    }
-
-    /// The tag with its `#`, as CloudFront is sent it.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
