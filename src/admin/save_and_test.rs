@@ -70,12 +70,11 @@ impl Tester {
             report.after_edge(address, answer.as_ref());
         }
         let now = self.clock.now();
-        if report.caller_reference.is_some()
-            && let Err(error) = self
-                .store
-                .count_forced_call(site_id, settings, report.proves_key(), &self.limits, now)
-                .await
-        {
+        let counted = self
+            .store
+            .count_forced_call(site_id, settings, report.proves_key(), &self.limits, now)
+            .await;
+        if let Err(error) = counted {
             tracing::warn!(%error, "the test's call was not counted against the request rate");
         }
         let invalidation = report

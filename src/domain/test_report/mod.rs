@@ -93,8 +93,7 @@ pub struct TestReport {
     pub steps: [StepReport; 6],
     /// The test's invalidation, if CloudFront returned its id.
     pub invalidation: Option<InvalidationId>,
-    /// The test's caller reference, if it came to a call.
-    pub caller_reference: Option<CallerReference>,
+    pub caller_reference: CallerReference,
 }
 
 const NOT_ASKED: &str = "Not tried, since an earlier step failed.";
@@ -112,8 +111,10 @@ impl TestReport {
         settings: &Settings,
     ) -> Self {
         let mut report = Self::new(reference, StepOutcome::Skipped, NOT_ASKED);
-        if outcome.error().is_some_and(AwsError::is_about_credentials) {
-            report.fail(Step::Credentials, outcome.error(), settings);
+        if let Some(error) = outcome.error()
+            && error.is_about_credentials()
+        {
+            report.fail(Step::Credentials, error, settings);
             return report;
         }
         report.credentials(outcome);
@@ -143,7 +144,15 @@ impl TestReport {
                 report.step_mut(Step::GetInvalidation).fix = Some(fix);
                 report.step_mut(Step::CreateInvalidation).error = Some(error.clone());
             }
-            refused => report.fail(Step::CreateInvalidation, refused.error(), settings),
+            CreateOutcome::QuotaFull(error)
+            | CreateOutcome::Throttled(error)
+            | CreateOutcome::SettingsRejected(error)
+            | CreateOutcome::BatchRefused(error)
+            | CreateOutcome::BatchTooLarge(error)
+            | CreateOutcome::NotSent(error)
+            | CreateOutcome::Unknown(error) => {
+                report.fail(Step::CreateInvalidation, error, settings);
+            }
         }
         report
     }
@@ -166,7 +175,7 @@ impl TestReport {
             GetOutcome::Gone(error)
                 if self.step(Step::GetInvalidation).outcome == StepOutcome::Passed =>
             {
-                self.fail(Step::Completed, Some(error), settings);
+                self.fail(Step::Completed, error, settings);
             }
             // One failed poll says nothing against settings that already passed.
             GetOutcome::TryLater(_)
@@ -174,7 +183,7 @@ impl TestReport {
             GetOutcome::Gone(error)
             | GetOutcome::SettingsRejected(error)
             | GetOutcome::TryLater(error) => {
-                self.fail(Step::GetInvalidation, Some(error), settings);
+                self.fail(Step::GetInvalidation, error, settings);
                 if self.step(Step::Completed).outcome != StepOutcome::Passed {
                     self.set(Step::Completed, StepOutcome::Skipped, NOT_ASKED);
                 }
@@ -238,7 +247,7 @@ impl TestReport {
         let mut report = Self {
             steps: Step::ALL.map(|step| StepReport::new(step, outcome, cause)),
             invalidation: None,
-            caller_reference: Some(reference),
+            caller_reference: reference,
         };
         report.set(Step::Format, StepOutcome::Passed, WELL_FORMED);
         report
@@ -273,8 +282,7 @@ impl TestReport {
         *self.step_mut(step) = StepReport::new(step, outcome, cause);
     }
 
-    fn fail(&mut self, step: Step, error: Option<&AwsError>, settings: &Settings) {
-        let Some(error) = error else { return };
+    fn fail(&mut self, step: Step, error: &AwsError, settings: &Settings) {
         let operation = match step {
             Step::GetInvalidation | Step::Completed => Operation::GetInvalidation,
             _ => Operation::CreateInvalidation,
