@@ -143,12 +143,8 @@ impl Terms {
 pub struct MeterReading {
     /// What coalescing and folding saved the site.
     pub site_saved: u64,
-    /// Paths of the access key, of all sites; see [`MonthUsage`].
-    pub key_paths: u64,
     pub key_cost: MicroUsd,
-    /// Paths that are free each month.
-    pub free_paths: u64,
-    /// How many of them the access key has left.
+    /// How many of the month's free paths the access key has left.
     pub free_left: u64,
     /// Paths of the access key by the month's end, at this pace.
     pub projected_paths: u64,
@@ -161,9 +157,7 @@ impl MonthUsage {
         let projected_paths = projected_paths(self.key_paths, now);
         MeterReading {
             site_saved: self.site_asked.saturating_sub(self.site_paths),
-            key_paths: self.key_paths,
             key_cost: prices.cost(0, self.key_paths),
-            free_paths: prices.free_paths,
             free_left: prices.free_left(self.key_paths),
             projected_paths,
             projected_cost: prices.cost(0, projected_paths),

@@ -50,15 +50,13 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
 
 /// This month's paths and what they cost.
 pub(crate) async fn meter(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Meter> {
-    let reading = state
-        .store
-        .month_usage(site.id, now)
-        .await?
-        .read(&state.limits.prices, now);
+    let prices = &state.limits.prices;
+    let usage = state.store.month_usage(site.id, now).await?;
+    let reading = usage.read(prices, now);
     Ok(Meter {
         month: format!("{} {}", now.month(), now.year()),
-        paths: Count(reading.key_paths),
-        free: Count(reading.free_paths),
+        paths: Count(usage.key_paths),
+        free: Count(prices.free_paths),
         free_left: Count(reading.free_left),
         cost: Usd(reading.key_cost.0 / 1_000),
         projected_paths: Count(reading.projected_paths),
