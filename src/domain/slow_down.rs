@@ -23,17 +23,14 @@ use super::limits::SKEW;
 const FREE: u32 = 4;
 /// The longest wait of a client.
 const LONGEST: Duration = Duration::minutes(5);
-/// A client without a failure for so long is new again.
-const CLIENT_MEMORY: Duration = Duration::hours(24);
+/// A client without a failure for so long is new again. Nothing is remembered for longer.
+pub const CLIENT_MEMORY: Duration = Duration::hours(24);
 /// Failures of all strangers at an account before they wait together.
 const STRANGERS_FREE: u32 = 100;
 /// Between two tries of strangers, then.
 const STRANGERS_PAUSE: Duration = Duration::seconds(10);
 /// Strangers are free again after so long without a failure.
 const STRANGERS_MEMORY: Duration = Duration::hours(1);
-
-/// How long failed tries are remembered at most.
-pub const LONGEST_MEMORY: Duration = CLIENT_MEMORY;
 
 /// Tries that failed, or that are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -194,7 +194,7 @@ impl Store {
         self.forget_answers(now).await?;
         sqlx::query!(
             "DELETE FROM sign_in_tries WHERE last_at < $1",
-            now - crate::domain::slow_down::LONGEST_MEMORY,
+            now - crate::domain::slow_down::CLIENT_MEMORY,
         )
         .execute(&self.pool)
         .await?;
