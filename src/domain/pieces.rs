@@ -1,7 +1,6 @@
 //! Taking a refused batch apart: to make it smaller, or to find the item that it was refused for.
 
-use super::Kind;
-use super::{Item, Room, Usage};
+use super::{Item, Kind, Room, Usage};
 
 /// Refused calls after which a search gives up: what it has not found by then fails as a whole.
 const MOST_REFUSALS: u32 = 40;
