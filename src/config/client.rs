@@ -33,7 +33,7 @@ impl ClientConfig {
         let token = vars.secret("PUBLISH_TOKEN")?.ok_or_else(|| {
             error(
                 "PUBLISH_TOKEN",
-                "is not set; a token is made under Settings → CDN, and may also stand in the file that PUBLISH_TOKEN_FILE names",
+                "is not set; a token is made under Settings → CDN, and may also be in the file that PUBLISH_TOKEN_FILE names",
             )
         })?;
         Ok(Self { url, token })

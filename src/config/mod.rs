@@ -158,7 +158,7 @@ impl Config {
                 "LISTEN_ADDR",
                 format!(
                     "{} can be reached from other machines, but PUBLIC_URL is not https://, so passwords and tokens \
-                     would cross the network readably; put a TLS proxy in front and set PUBLIC_URL to its https:// \
+                     would cross the network unencrypted; put a TLS proxy in front and set PUBLIC_URL to its https:// \
                      address, or set ALLOW_INSECURE_HTTP=true if this network is trusted",
                     config.listen_addr
                 ),

@@ -74,7 +74,7 @@ impl Dispatcher {
             };
             match next {
                 Next::Moved => {
-                    tracing::debug!(%site, "what a claim went by has moved; reading again");
+                    tracing::debug!(%site, "something changed while the claim was prepared; reading again");
                 }
                 next => return Ok(next),
             }

@@ -295,7 +295,7 @@ enum Ended {
 
 fn settle(ended: Result<Ended, JoinError>) -> Ended {
     ended.unwrap_or_else(|error| {
-        tracing::error!(%error, "a call to CloudFront ended unexpectedly; its lease runs out, and it is tried again");
+        tracing::error!(%error, "a call to CloudFront ended unexpectedly; its lease will expire, and it will be tried again");
         Ended::Later
     })
 }

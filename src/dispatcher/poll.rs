@@ -90,7 +90,7 @@ fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, owner: &Ow
         }
         AfterGet::Again { .. } => {
             tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,
-                error, "cannot be asked about");
+                error, "CloudFront could not be asked about it");
         }
         AfterGet::Completed => {
             tracing::info!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id,
@@ -98,7 +98,7 @@ fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, owner: &Ow
         }
         AfterGet::Unconfirmed(_) => {
             tracing::warn!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,
-                error, "nobody can ask any more; unconfirmed");
+                error, "CloudFront can no longer be asked about it; unconfirmed");
         }
         AfterGet::Failed(_) => {
             tracing::error!(site, %publish, %invalidation, cloudfront_id, distribution, request_id, trace_id, code,

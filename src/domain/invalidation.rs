@@ -9,7 +9,7 @@ use super::{Item, text::text};
 
 /// A text that is empty, longer than 256 bytes, or holds anything but printable ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected 1 to 256 printable ASCII characters without blanks")]
+#[error("expected 1 to 256 printable ASCII characters without spaces")]
 pub struct NotAToken;
 
 fn is_token(text: &str) -> bool {

@@ -95,7 +95,10 @@ async fn what_nobody_can_know_is_shown_as_such() {
     browser.assert_sees(".timeline", "Unconfirmed").await;
     browser.assert_sees(".invalidation", "No ID").await;
     browser
-        .assert_sees(".invalidation .fix", "Nothing: CloudFront took the purge.")
+        .assert_sees(
+            ".invalidation .fix",
+            "Nothing: CloudFront has accepted the purge.",
+        )
         .await;
     browser.assert_does_not_see("#publish", "Try again").await;
 

@@ -172,7 +172,7 @@ async fn keys(scripts: Scripts) {
         outcomes: AT_CREDENTIALS,
         code: Some("SignatureDoesNotMatch"),
         cause: "The secret access key does not belong to AKIASANDBOX000000001.",
-        fix: "Enter the secret access key again, without blanks or line ends.",
+        fix: "Enter the secret access key again, without spaces or line breaks.",
         ..Failure::default()
     }
     .check(&stage)
@@ -232,7 +232,7 @@ async fn what_passes_by_itself_is_shown_as_such() {
         outcomes: NOT_REACHED,
         code: Some("ServiceUnavailable"),
         cause: "CloudFront has a problem of its own at the moment (ServiceUnavailable).",
-        fix: "If it stays, look at health.aws.amazon.com.",
+        fix: "If this persists, look at health.aws.amazon.com.",
         ..Failure::default()
     }
     .check(&stage)
@@ -275,7 +275,7 @@ async fn a_wrong_clock_is_explained_with_both_times() {
         outcomes: AT_CREDENTIALS,
         code: Some("SignatureDoesNotMatch"),
         cause: "The clock of the machine this service runs on is wrong: it said ",
-        fix: "Set the machine's clock, best by time synchronisation (NTP); AWS allows 5 minutes of difference.",
+        fix: "Set the machine's clock, preferably by time synchronisation (NTP); AWS allows 5 minutes of difference.",
         ..Failure::default()
     }
     .check(&stage)

@@ -162,7 +162,8 @@ async fn swapped(browser: &Browser) {
     browser.open("/settings/cdn").await;
     fill(browser, DISTRIBUTION, SECRET, KEY).await;
     browser.save_and_test().await;
-    let swapped = "The access key ID and the secret access key are swapped: here goes the one ";
+    let swapped =
+        "The access key ID and the secret access key are swapped: this field is for the one ";
     assert_shown_at(
         browser,
         "access_key_id",

@@ -21,7 +21,7 @@ pub(super) fn denied(error: &AwsError, operation: Operation, settings: &Settings
             .map_or("a policy", |(_, rest)| rest.trim_end_matches('.'));
         return advice(
             format!("An explicit deny in {place} forbids {action} to {who}."),
-            "Another policy cannot allow what a deny forbids: whoever manages that policy must except this action.",
+            "Another policy cannot allow what a deny forbids: whoever manages that policy must exempt this action.",
         );
     }
     // “… because no permissions boundary allows the … action”, and the same of other policies above

@@ -132,7 +132,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
         _ if error.says_reference_was_used() => advice(
             "CloudFront accepted this invalidation at an earlier attempt, whose answer was lost. Its ID is not known, so \
              its progress cannot be asked for.",
-            "Nothing: CloudFront took the purge. Only a test has to be started again.",
+            "Nothing: CloudFront has accepted the purge. Only a test has to be started again.",
         ),
         "InvalidArgument" | "MissingBody" | "InconsistentQuantities" => advice(
             format!(
@@ -158,7 +158,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
                 sentence(&error.message)
             ),
             format!(
-                "{BY_ITSELF} If it stays, check the DNS of the machine this service runs on, and HTTPS_PROXY and \
+                "{BY_ITSELF} If this persists, check the DNS of the machine this service runs on, and HTTPS_PROXY and \
                  AWS_ENDPOINT_URL_CLOUDFRONT where they are set."
             ),
         ),
@@ -167,7 +167,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
         AwsError::TLS_FAILED if error.message.contains("InvalidContentType") => advice(
             "Something answered in CloudFront’s place that does not speak HTTPS.",
             format!(
-                "{BY_ITSELF} If it stays, whoever runs this service has to check HTTPS_PROXY and \
+                "{BY_ITSELF} If this persists, whoever runs this service has to check HTTPS_PROXY and \
                  AWS_ENDPOINT_URL_CLOUDFRONT: one of them begins with https:// and names a port for plain HTTP."
             ),
         ),
@@ -177,7 +177,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
                 sentence(&error.message)
             ),
             format!(
-                "{BY_ITSELF} If it stays, it is usually a proxy that reads HTTPS: whoever runs this service has to add the \
+                "{BY_ITSELF} If this persists, it is usually a proxy that reads HTTPS: whoever runs this service has to add the \
                  proxy’s certificate authority to this machine’s, or name a file with it in SSL_CERT_FILE."
             ),
         ),
@@ -188,7 +188,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
         AwsError::UNREADABLE_ANSWER => advice(
             "The answer did not come from CloudFront, or was cut short.",
             format!(
-                "{BY_ITSELF} If it stays, check the proxy on the way to AWS and AWS_ENDPOINT_URL_CLOUDFRONT."
+                "{BY_ITSELF} If this persists, check the proxy on the way to AWS and AWS_ENDPOINT_URL_CLOUDFRONT."
             ),
         ),
         _ if error.is_throttling() => advice(
@@ -199,7 +199,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
         ),
         code if error.http_status.is_some_and(|status| status >= 500) => advice(
             format!("CloudFront has a problem of its own at the moment ({code})."),
-            format!("{BY_ITSELF} If it stays, look at health.aws.amazon.com."),
+            format!("{BY_ITSELF} If this persists, look at health.aws.amazon.com."),
         ),
         "Http401" | "Http403" => advice(
             format!(
@@ -223,8 +223,8 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
     }
 }
 
-const FIREWALL: &str = "If it stays, check that this machine may open HTTPS connections to AWS (firewall, proxy, DNS).";
-const SET_THE_CLOCK: &str = "Set the machine's clock, best by time synchronisation (NTP); AWS allows 5 minutes of difference.";
+const FIREWALL: &str = "If this persists, check that this machine may open HTTPS connections to AWS (firewall, proxy, DNS).";
+const SET_THE_CLOCK: &str = "Set the machine's clock, preferably by time synchronisation (NTP); AWS allows 5 minutes of difference.";
 
 /// A proxy that wants to know who calls, or that lets nobody through to CloudFront.
 fn proxy_refused(error: &AwsError) -> Advice {
@@ -241,7 +241,7 @@ fn proxy_refused(error: &AwsError) -> Advice {
                 sentence(&error.message)
             ),
             format!(
-                "{BY_ITSELF} If it stays, whoever runs this service has to check the address in HTTPS_PROXY, and \
+                "{BY_ITSELF} If this persists, whoever runs this service has to check the address in HTTPS_PROXY, and \
                  whether the proxy is running."
             ),
         );
@@ -296,7 +296,7 @@ fn wrong_signature(error: &AwsError, settings: &Settings) -> Advice {
     if error.message.contains("scoped to a valid region") {
         return advice(
             format!(
-                "The endpoint expects requests signed for another region than {}.",
+                "The endpoint expects requests signed for a region other than {}.",
                 settings.region.partition().signing_region()
             ),
             "Choose a region in the part of AWS that the endpoint belongs to.",
@@ -305,7 +305,7 @@ fn wrong_signature(error: &AwsError, settings: &Settings) -> Advice {
     match settings.credentials.access_key_id() {
         Some(id) => advice(
             format!("The secret access key does not belong to {id}."),
-            "Enter the secret access key again, without blanks or line ends. AWS shows it only once: if it is lost, \
+            "Enter the secret access key again, without spaces or line breaks. AWS shows it only once: if it is lost, \
              create a new access key and enter both.",
         ),
         None => advice(

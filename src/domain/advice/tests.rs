@@ -232,7 +232,7 @@ fn keys_and_secrets_are_distinguished() {
         "Credential should be scoped to a valid region, not 'us-east-1'.",
         403,
     );
-    assert_says(&scope, &["another region than us-east-1"], &[]);
+    assert_says(&scope, &["a region other than us-east-1"], &[]);
 }
 
 #[test]
@@ -293,14 +293,14 @@ fn each_other_error_has_its_cause_and_fix() {
             "",
             409,
             "earlier attempt",
-            "took the purge",
+            "has accepted the purge",
         ),
         (
             "InvalidArgument",
             "Your request contains a caller reference that was used for a previous invalidation batch",
             400,
             "earlier attempt",
-            "took the purge",
+            "has accepted the purge",
         ),
         (
             "InvalidArgument",

@@ -28,7 +28,7 @@ pub enum AccessKeyIdError {
     )]
     Temporary,
     #[error(
-        "This looks like the secret access key. Here goes the access key ID, which begins with AKIA and has 20 characters."
+        "This looks like the secret access key. This field is for the access key ID, which begins with AKIA and has 20 characters."
     )]
     Secret,
     #[error(
@@ -48,13 +48,13 @@ pub enum AccessKeyIdError {
     )]
     SigningKeyPair,
     #[error(
-        "This is a distribution ID. Here goes the access key ID, which begins with AKIA. {WHERE}"
+        "This is a distribution ID. This field is for the access key ID, which begins with AKIA. {WHERE}"
     )]
     DistributionId,
     #[error("Access key IDs are written in capital letters. Copy it again. {WHERE}")]
     LowerCase,
-    #[error("There is a blank inside the access key ID. Copy it again, alone. {WHERE}")]
-    BlankInside,
+    #[error("There is a space inside the access key ID. Copy it again, alone. {WHERE}")]
+    SpaceInside,
     #[error("An access key ID has 20 characters, this one has {0}. Copy it again. {WHERE}")]
     Length(usize),
     #[error(
@@ -86,7 +86,7 @@ impl FromStr for AccessKeyId {
             return Err(if role { E::RoleArn } else { E::Arn });
         }
         if text.contains(char::is_whitespace) {
-            return Err(E::BlankInside);
+            return Err(E::SpaceInside);
         }
         if SecretAccessKey::has_form(text) && !capitals {
             return Err(E::Secret);
@@ -141,11 +141,11 @@ pub enum SecretAccessKeyError {
     )]
     Missing,
     #[error(
-        "This looks like an access key ID. Here goes the secret access key, which has 40 characters and belongs to it."
+        "This looks like an access key ID. This field is for the secret access key, which has 40 characters and belongs to it."
     )]
     AccessKeyId,
-    #[error("There is a blank inside the secret access key. Copy it again, alone.")]
-    BlankInside,
+    #[error("There is a space inside the secret access key. Copy it again, alone.")]
+    SpaceInside,
     #[error(
         "A secret access key has 40 characters, this one has {0}. Copy it again; if it is lost, create a new access key."
     )]
@@ -173,7 +173,7 @@ impl SecretAccessKey {
             return Err(E::AccessKeyId);
         }
         if text.contains(char::is_whitespace) {
-            return Err(E::BlankInside);
+            return Err(E::SpaceInside);
         }
         if !(16..=128).contains(&text.chars().count()) {
             return Err(E::Length(text.chars().count()));

@@ -56,7 +56,7 @@ fn each_wrong_key_id_is_recognised() {
     assert!(id_words("APKAEIBAERJR2EXAMPLE").contains("signed URLs"));
     assert!(id_words("E2QWRUHEXAMPLE").contains("distribution ID"));
     assert!(id_words("akiaiosfodnn7example").contains("capital letters"));
-    assert!(id_words("AKIAIOSF ODNN7EXAMPLE").contains("blank inside"));
+    assert!(id_words("AKIAIOSF ODNN7EXAMPLE").contains("space inside"));
     assert!(id_words("AKIAIOSFOD").contains("this one has 10"));
     assert!(id_words("deploy").contains("AKIA and capital letters"));
 }
@@ -67,7 +67,7 @@ fn each_wrong_secret_is_recognised() {
     assert!(secret_words("AKIAIOSFODNN7EXAMPLE").contains("looks like an access key ID"));
     assert!(secret_words("ASIAIOSFODNN7EXAMPLE").contains("looks like an access key ID"));
     assert!(secret_words(&SECRET[..12]).contains("this one has 12"));
-    assert!(secret_words("wJalrXUtnFEMI/K7MDENG bPxRfiCYEXAMPLEKEY").contains("blank inside"));
+    assert!(secret_words("wJalrXUtnFEMI/K7MDENG bPxRfiCYEXAMPLEKEY").contains("space inside"));
     assert!(secret_words("wJalrXUtnFEMI/K7MDENG€bPxRfiCYEXAMPLEKEY").contains("letters, digits"));
 }
 

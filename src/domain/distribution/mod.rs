@@ -55,14 +55,14 @@ pub enum DistributionIdError {
     PartitionWithoutCloudFront,
     #[error("Distribution IDs are written in capital letters. Did you mean {0}?")]
     LowerCase(DistributionId),
-    #[error("There is a blank inside the distribution ID. Did you mean {0}?")]
-    BlankInside(DistributionId),
+    #[error("There is a space inside the distribution ID. Did you mean {0}?")]
+    SpaceInside(DistributionId),
     #[error(
         "This looks like the ID of an invalidation, which begins with I. The distribution's begins with E. {WHERE}"
     )]
     InvalidationId,
     #[error(
-        "This is an access key ID. It belongs in the field “Access key ID”; here goes the distribution ID. {WHERE}"
+        "This is an access key ID. It belongs in the field “Access key ID”; this field is for the distribution ID. {WHERE}"
     )]
     AccessKeyId,
     #[error("This is an AWS account number, not a distribution ID. {WHERE}")]
@@ -204,13 +204,13 @@ fn from_address(text: &str) -> Result<Recognised, DistributionIdError> {
 
 /// What else a text that is no ID might be.
 fn misspelt(text: &str) -> Option<DistributionIdError> {
-    let without_blanks: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if without_blanks.len() < text.len() {
-        return without_blanks
+    let without_spaces: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if without_spaces.len() < text.len() {
+        return without_spaces
             .parse()
-            .or_else(|_| without_blanks.to_ascii_uppercase().parse())
+            .or_else(|_| without_spaces.to_ascii_uppercase().parse())
             .ok()
-            .map(DistributionIdError::BlankInside);
+            .map(DistributionIdError::SpaceInside);
     }
     let all = |test: fn(&u8) -> bool| text.bytes().all(|b| test(&b));
     let upper = text.to_ascii_uppercase();

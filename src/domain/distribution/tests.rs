@@ -116,7 +116,7 @@ fn slips_are_named() {
     assert!(words("e2qwruhexample").contains("Did you mean E2QWRUHEXAMPLE?"));
     assert!(
         words("E2QWRUH EXAMPLE")
-            .contains("blank inside the distribution ID. Did you mean E2QWRUHEXAMPLE?")
+            .contains("space inside the distribution ID. Did you mean E2QWRUHEXAMPLE?")
     );
     assert!(words("I2J0I21PCUYOIK").contains("ID of an invalidation"));
     assert!(words("AKIAIOSFODNN7EXAMPLE").contains("access key ID"));

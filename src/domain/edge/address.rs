@@ -13,7 +13,7 @@ pub struct PublicAddress(Url);
 pub enum NotAPublicAddress {
     #[error("Enter the address of the site as readers know it, such as https://www.example.com.")]
     NotAnAddress,
-    #[error("Leave out everything behind the host name: only {0} is needed.")]
+    #[error("Leave out everything after the host name: only {0} is needed.")]
     MoreThanHost(String),
     #[error("Begin with https://, which readers use too.")]
     NotHttps,

@@ -23,15 +23,15 @@ pub struct RelatedRule {
 /// Why a line is no rule, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelatedRuleError {
-    #[error("write what is purged behind =>, as in /blog/* => /blog/ /feed.xml")]
+    #[error("write what is purged after =>, as in /blog/* => /blog/ /feed.xml")]
     NothingFollows,
     #[error(
         "write what is published before =>, as in /blog/* => /blog/ /feed.xml, or leave => out to mean every page"
     )]
     NothingPrecedes,
-    #[error("=> may stand once in a line: write a line for each rule")]
+    #[error("=> may appear once in a line: write a line for each rule")]
     TwoArrows,
-    #[error("a cache tag may only stand behind =>: begin with a path, such as /blog/*")]
+    #[error("a cache tag may only come after =>: begin with a path, such as /blog/*")]
     TagPublished,
     #[error(
         "the path before => holds white space: write %20 for a space, and a line for each path"

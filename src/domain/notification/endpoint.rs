@@ -29,7 +29,7 @@ pub struct EndpointUrl(Url);
 pub enum NotAnEndpoint {
     #[error("Enter the address to post to, such as https://hooks.example.com/cdn.")]
     NotAnAddress,
-    #[error("Begin with https://, so that nobody reads along.")]
+    #[error("Begin with https://, so that nobody can listen in.")]
     NotHttps,
     #[error("Leave out user name and password: the signature proves who calls.")]
     HasUser,

@@ -194,8 +194,8 @@ fn key_pair(
     if matches!(id, Err(AccessKeyIdError::Secret))
         && matches!(secret, Err(SecretAccessKeyError::AccessKeyId))
     {
-        errors.add(Field::AccessKeyId, "The access key ID and the secret access key are swapped: here goes the one that begins with AKIA.");
-        errors.add(Field::SecretAccessKey, "The access key ID and the secret access key are swapped: here goes the one with 40 characters.");
+        errors.add(Field::AccessKeyId, "The access key ID and the secret access key are swapped: this field is for the one that begins with AKIA.");
+        errors.add(Field::SecretAccessKey, "The access key ID and the secret access key are swapped: this field is for the one with 40 characters.");
         return None;
     }
     let secret = match (&id, secret) {
