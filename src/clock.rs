@@ -1,4 +1,4 @@
-//! Time and randomness, handed in: the only room that asks the machine for either.
+//! Time and randomness, passed in: the only room that asks the machine for either.
 //!
 //! Safety never rests on clocks agreeing. Leases are guarded by tokens and CloudFront's caller
 //! references make a repeated call harmless; a skewed clock only makes work happen somewhat earlier
@@ -41,14 +41,14 @@ impl Clock {
         }
     }
 
-    /// Now, in UTC, to the microsecond: what PostgreSQL can store, so that a time reads back as it
+    /// Now, in UTC, to the microsecond, which is what PostgreSQL stores: a time reads back as it
     /// was written.
     pub fn now(&self) -> OffsetDateTime {
         let now = (self.now)();
         now - Duration::nanoseconds(i64::from(now.nanosecond() % 1_000))
     }
 
-    /// A fresh version 7 identifier. Within a process, they sort in the order they were made.
+    /// A fresh version 7 identifier. Those of one process sort in the order they were made in.
     pub fn id(&self) -> Uuid {
         let now = self.now();
         let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);

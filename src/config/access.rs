@@ -10,7 +10,7 @@ use url::Url;
 use super::{ConfigError, SkyCmsConfig, Variables, error};
 use crate::domain::{HookSecret, NewKeyPair, NewPassword, NotAKeyPair};
 
-/// Of the secret that SkyCMS shares with this service: at least as long as HS256's hash.
+/// The length of the secret that SkyCMS shares with this service: at least that of HS256's hash.
 const EMBED_SECRET_LENGTHS: RangeInclusive<usize> = 32..=1_024;
 
 /// Who is let in, and from where.
@@ -24,11 +24,11 @@ pub struct AccessConfig {
     pub key_pair: Option<NewKeyPair>,
     /// Shared with SkyCMS, whose tokens it signs; none: SkyCMS cannot sign anybody in.
     pub embed_secret: Option<SecretString>,
-    /// SkyCMS, whose own session signs people in; none: it does not.
+    /// SkyCMS, where its own session signs people in.
     pub skycms: Option<SkyCmsConfig>,
     /// Origins that may frame the pages.
     pub embed_origins: Vec<String>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 

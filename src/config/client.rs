@@ -1,27 +1,27 @@
-//! What commands that call a running service need to know: where it is, and the token to call it
-//! with.
+//! What commands that call a running service need: its address and a token.
 
 use secrecy::SecretString;
 
 use super::{ConfigError, Variables, error};
 
-/// Where a service is that was started without `LISTEN_ADDR` and `PUBLIC_URL`.
+/// Where a service listens that was started without `LISTEN_ADDR` and `PUBLIC_URL`.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 /// A running service and the token to call it with.
 #[derive(Debug)]
 pub struct ClientConfig {
-    /// Its address with any path prefix, without a trailing slash.
+    /// The service's address with any path prefix, without a trailing slash.
     pub url: String,
     /// A publish token of the site.
     pub token: SecretString,
 }
 
 impl ClientConfig {
-    /// Reads the process's environment, and of it nothing that the service alone needs.
+    /// Reads these variables alone from the process's environment, so that a command does not need
+    /// all that the service does.
     ///
     /// # Errors
-    /// The first variable with a bad value, with what is wrong with it.
+    /// The first bad value, and what is wrong with it.
     pub fn from_environment() -> Result<Self, ConfigError> {
         let vars = Variables {
             lookup: &|name| std::env::var_os(name),

@@ -28,7 +28,7 @@ pub use skycms::SkyCmsConfig;
 use self::variables::{Variables, encryption_keys, grant};
 use crate::domain::{DistributionId, Limits, SettingsForm};
 
-/// What is wrong with which variable, in one line.
+/// A variable that cannot be used, and why, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable}: {problem}")]
 pub struct ConfigError {
@@ -36,8 +36,8 @@ pub struct ConfigError {
     problem: String,
 }
 
-/// Reads `.env` in the working directory, if there is one, beneath the environment. One of a parent
-/// directory may be somebody else's. Call it before any thread starts.
+/// Adds what `.env` in the working directory sets and the environment does not. One in a parent
+/// directory may be somebody else's, and is not read. Call this before any thread starts.
 pub fn read_dotenv() -> Result<(), ConfigError> {
     match dotenvy::from_path(".env") {
         Ok(_) => Ok(()),
@@ -64,16 +64,16 @@ pub type EncryptionKey = SecretBox<[u8; 32]>;
 pub struct Config {
     /// Where to listen; port 0 picks a free one.
     pub listen_addr: SocketAddr,
-    /// Where health and metrics are answered as well, however crowded the other listener is.
+    /// A second listener for health and metrics, which answers however crowded the first is.
     pub ops_listen_addr: Option<SocketAddr>,
-    /// The address users see, with any path prefix and without a trailing slash; none: from the
-    /// listener.
+    /// The address users see, with any path prefix and without a trailing slash; none: the
+    /// listener's.
     pub public_url: Option<Url>,
-    /// A PostgreSQL to use; none: the embedded one.
+    /// The PostgreSQL to use; none: the embedded one.
     pub database_url: Option<SecretString>,
-    /// Embedded database and generated keys.
+    /// For the embedded database and generated keys.
     pub data_dir: PathBuf,
-    /// The first seals, all open. Empty: to be generated in `data_dir`.
+    /// The first one seals, and any of them opens; empty: one is generated in `data_dir`.
     pub encryption_keys: Vec<EncryptionKey>,
     /// The first bearer token of site `default`; none: one is generated.
     pub publish_token: Option<SecretString>,
@@ -91,10 +91,10 @@ pub struct Config {
     pub allow_private_targets: bool,
     /// Bearer token for `/metrics`; none: only loopback is answered.
     pub metrics_token: Option<SecretString>,
-    /// Days that ended publishes are kept.
+    /// For how many days publishes that have ended are kept.
     pub history_days: u16,
     pub log_format: LogFormat,
-    /// Filter of log lines, in `RUST_LOG`'s syntax; none: as is usual for the command.
+    /// Which log lines are written, in `RUST_LOG`'s syntax; none: the command's default.
     pub log_filter: Option<String>,
 }
 
@@ -102,7 +102,7 @@ impl Config {
     /// Reads the process's environment.
     ///
     /// # Errors
-    /// The first variable with a bad value, with what is wrong with it.
+    /// The first bad value, and what is wrong with it.
     pub fn from_environment() -> Result<Self, ConfigError> {
         Self::from_variables(|name| std::env::var_os(name))
     }

@@ -1,21 +1,20 @@
-//! The address users and SkyCMS see. Every link, redirect and cookie path follows it.
+//! The address users and SkyCMS see. Every link, redirect and cookie path is made from it.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use url::Url;
 
-/// `PUBLIC_URL`, or what the listener makes of it.
+/// `PUBLIC_URL`, or the listener's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
     /// Scheme, host and port, such as `https://editor.example.com`.
     pub origin: String,
-    /// The path prefix: empty, or such as `/cdn`.
+    /// The path prefix: empty, or for example `/cdn`.
     pub prefix: String,
 }
 
 impl PublicUrl {
-    /// The given address, or the listener's.
     pub fn new(given: Option<&Url>, listening: SocketAddr) -> Self {
         match given {
             Some(url) => Self {
@@ -29,7 +28,7 @@ impl PublicUrl {
         }
     }
 
-    /// What of a request's path is below the prefix: a proxy may strip it or leave it.
+    /// The part of a request's path below the prefix, which a proxy may have stripped already.
     pub fn below<'a>(&self, path: &'a str) -> &'a str {
         path.strip_prefix(self.prefix.as_str()).unwrap_or(path)
     }
@@ -38,13 +37,13 @@ impl PublicUrl {
         self.origin.starts_with("https://")
     }
 
-    /// The name of a cookie, with the prefix by which browsers vouch for its origin. `__Host-` is
-    /// only for the path `/`.
+    /// The name of a cookie, with the prefix by which browsers vouch for its origin: `__Host-` is
+    /// for the path `/` only.
     pub fn cookie_name(&self, name: &str) -> String {
         let vouched = match (self.is_https(), self.prefix.is_empty()) {
             (true, true) => "__Host-",
             (true, false) => "__Secure-",
-            // Cookies of a host are shared by all its ports: a name of our own.
+            // All ports of a host share its cookies: the name must be our own.
             (false, _) => "skycms-cdn-",
         };
         format!("{vouched}{name}")

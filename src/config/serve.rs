@@ -10,16 +10,16 @@ pub struct ServeOptions {
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
     /// For the next request's head to arrive, whether its client is idle or slow. Longer than the
-    /// 60 s for which common load balancers keep a connection, which would otherwise send a
-    /// request just as it is being closed.
+    /// 60 s for which common load balancers keep an idle connection: they might send a request just
+    /// as it is being closed.
     pub head: Duration,
     /// For a request's body to arrive.
     pub body: Duration,
     /// For an answer to be ready, including the minute that `Prefer: wait` may ask for.
     pub answer: Duration,
-    /// From one look to the next whether the session of a live page has ended.
+    /// Between two checks whether the session of a live page has ended.
     pub session_check: Duration,
-    /// After a stop, for load balancers to notice.
+    /// After a stop, for load balancers to notice it.
     pub grace: Duration,
     /// After a stop, for all answers under way.
     pub finish: Duration,

@@ -1,4 +1,4 @@
-//! Where SkyCMS is, and which of its pages show who somebody is.
+//! Where SkyCMS is, and which of its pages tell administrators and editors apart.
 
 use url::Url;
 

@@ -1,4 +1,4 @@
-//! Reading single variables: what each kind looks like, and what is said when it does not.
+//! Reading single variables: what each kind looks like, and the error for what does not.
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -19,7 +19,8 @@ pub(super) struct Variables<'a> {
 }
 
 impl Variables<'_> {
-    /// A variable's text without white space and invisible characters around it; an empty one counts as not set.
+    /// A variable's text without white space and invisible characters around it; an empty one
+    /// counts as not set.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let Some(raw) = (self.lookup)(name) else {
             return Ok(None);
@@ -31,7 +32,7 @@ impl Variables<'_> {
         Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 
-    /// Whether one of the variables has a value, whatever it is.
+    /// Whether any of the variables has a value.
     pub(super) fn is_any_set(&self, names: &[&str]) -> bool {
         names
             .iter()
@@ -59,7 +60,7 @@ impl Variables<'_> {
         Ok(Some(SecretString::from(text)))
     }
 
-    /// A secret that programs send, as long as `lengths` says and not one that is soon guessed.
+    /// A secret that programs send: as long as `lengths` allows, and hard to guess.
     pub(super) fn unguessable(
         &self,
         name: &str,
@@ -132,7 +133,7 @@ impl Variables<'_> {
         Ok(url)
     }
 
-    /// Not set, it is false.
+    /// False if it is not set.
     pub(super) fn flag(&self, name: &str) -> Result<bool, ConfigError> {
         Ok(self.parse(name, "`true` or `false`")?.unwrap_or(false))
     }
@@ -208,7 +209,7 @@ fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Reads a site with its distribution.
+/// Reads a site and a distribution.
 pub(super) fn grant(text: &str) -> Result<(String, DistributionId), String> {
     let grant = text.split_once('=').and_then(|(site, distribution)| {
         let site: SiteName = site.trim().parse().ok()?;
@@ -232,7 +233,7 @@ pub(super) fn encryption_keys(text: &str) -> Result<Vec<EncryptionKey>, String> 
             let bytes: [u8; 32] = bytes
                 .try_into()
                 .map_err(|_| format!("key {position} has {length} bytes instead of 32; make one with `openssl rand -base64 32`"))?;
-            // An old one has to open what it has sealed.
+            // The others must still open what they sealed, however poor they are.
             if index == 0 && (is_patterned(&bytes) || is_soon_guessed(trim_pasted(key))) {
                 return Err(format!("key {position} is not random; make one with `openssl rand -base64 32`"));
             }
