@@ -1,4 +1,4 @@
-//! From what the SDK returns to what it means. By AWS's code first, then by the HTTP status.
+//! What the SDK's answers mean: by AWS's code first, then by the HTTP status.
 
 use std::error::Error;
 
@@ -65,7 +65,7 @@ impl Answer {
     }
 }
 
-/// Anything but a 2xx answer, by how far the request came.
+/// Anything but a 2xx answer, by how far the request got.
 pub(super) enum Failure {
     /// Whatever answered refused it, with this code or status.
     Refused(AwsError),
@@ -151,7 +151,7 @@ impl Failure {
             "TooManyInvalidationsInProgress" => CreateOutcome::QuotaFull(error),
             "BatchTooLarge" | "Http413" => CreateOutcome::BatchTooLarge(error),
             "RequestTimeout" | "RequestTimeoutException" => CreateOutcome::Unknown(error),
-            // CloudFront always names a code: whatever answered without one knows nothing about the
+            // CloudFront always gives a code: whatever answered without one knows nothing about the
             // batch.
             code if code.starts_with(AwsError::HTTP) => CreateOutcome::Unknown(error),
             _ if error.http_status.is_some_and(|status| status >= 500) => {
@@ -175,22 +175,22 @@ impl Failure {
     }
 }
 
-/// Whether nothing can succeed before the settings, the policy or the clock are fixed.
+/// Whether nothing can succeed until the settings, the policy or the clock are fixed.
 fn rejects_settings(error: &AwsError) -> bool {
     error.is_about_credentials()
         || matches!(error.code.as_str(), "NoSuchDistribution" | "EntityNotFound")
         || error.has_code_of_aws() && matches!(error.http_status, Some(401 | 403))
 }
 
-/// Why the connection was never made, so that nothing of the request can have left.
+/// Why the connection was never made, in which case nothing of the request can have left.
 fn connecting_failed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     in_chain::<hyper_util::client::legacy::Error>(error)
         .filter(|error| error.is_connect())
         .map(|error| error.source().unwrap_or(error))
 }
 
-/// At which of its stages connecting failed. Each begins its words in its own way; their types are
-/// private.
+/// The stage at which connecting failed, told by the beginning of its message: the types of these
+/// errors are private.
 fn kind_of(why: &(dyn Error + 'static)) -> &'static str {
     let said = why.to_string();
     [
@@ -208,8 +208,8 @@ fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<
         .find_map(|error| error.downcast_ref())
 }
 
-/// All that the error and its sources say, each once. `Display` of the SDK's errors alone says next
-/// to nothing.
+/// All that the error and its sources say, each once. The SDK's errors alone display next to
+/// nothing.
 fn words(error: &(dyn Error + 'static)) -> String {
     let mut all = String::new();
     for error in std::iter::successors(Some(error), |&error| error.source()) {

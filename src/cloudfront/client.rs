@@ -52,7 +52,7 @@ pub struct CloudFront {
     client: Client,
 }
 
-/// Makes a call. Each has an output and an error of a type of its own.
+/// Makes a call. A macro, since each call has its own types of output and error.
 macro_rules! answer {
     ($call:expr) => {
         $call
@@ -64,7 +64,6 @@ macro_rules! answer {
 }
 
 impl CloudFront {
-    /// At AWS's endpoint, or another.
     pub fn at(endpoint: Option<Url>) -> Self {
         Self::new(Options {
             endpoint,
@@ -72,7 +71,7 @@ impl CloudFront {
         })
     }
 
-    /// Makes the client. Connects to nothing yet.
+    /// Does not connect yet.
     pub fn new(options: Options) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(options.connect_timeout)
@@ -97,7 +96,7 @@ impl CloudFront {
         }
     }
 
-    /// Asks CloudFront to invalidate the batch, once, as part of a trace if there is one.
+    /// Asks CloudFront once to invalidate the batch, as part of a trace if there is one.
     pub async fn create_invalidation(
         &self,
         settings: &Settings,
@@ -129,7 +128,7 @@ impl CloudFront {
         answer.map_or_else(Failure::created, Answer::created)
     }
 
-    /// Asks CloudFront how far an invalidation is, once.
+    /// Asks CloudFront once how far an invalidation is.
     pub async fn get_invalidation(
         &self,
         settings: &Settings,
@@ -156,8 +155,8 @@ impl CloudFront {
     }
 
     /// The first two calls of “Save and test”: invalidates `/skycms-cdn-test` and asks how far that
-    /// is. `progress` hears how far the test is, before each of the two; `called` what each came to,
-    /// with AWS's id of it.
+    /// is. `progress` is told how far the test is before each of the two, and `called` the outcome of
+    /// each, with AWS's id of the request.
     pub async fn test(
         &self,
         settings: &Settings,
@@ -187,8 +186,7 @@ impl CloudFront {
     }
 }
 
-/// Puts `traceparent` on a call. After signing: who passes the call on may put its own in its
-/// place.
+/// Adds `traceparent` to a call after it was signed, since proxies may replace it with their own.
 #[derive(Debug)]
 struct Traced(Option<TraceParent>);
 
@@ -211,10 +209,10 @@ impl Intercept for Traced {
     }
 }
 
-/// CloudFront's signing region of the partition, which an endpoint override would not find, and the
-/// site's key.
+/// The site's key, and the region that calls of CloudFront are signed for in its partition. The SDK
+/// would not find that region where the endpoint is overridden.
 ///
-/// Without a key the client's own provider stays, and with it the cache of what it found.
+/// Without a key the client's own provider stays, and with it its cache.
 fn signing(settings: &Settings) -> Builder {
     let region = settings.region.partition().signing_region();
     let config = Config::builder().region(Region::from_static(region));

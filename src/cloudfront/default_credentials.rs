@@ -17,7 +17,7 @@ use crate::domain::Partition;
 /// aws-config's default chain, built at its first use, since that reads the environment and the
 /// profile files.
 ///
-/// The SDK client's identity cache keeps what it gives, and asks again before it expires.
+/// The SDK client's identity cache keeps what it finds, and asks again before that expires.
 #[derive(Debug, Clone)]
 pub(super) struct DefaultCredentials {
     chain: Arc<OnceCell<DefaultCredentialsChain>>,
@@ -26,9 +26,9 @@ pub(super) struct DefaultCredentials {
 }
 
 impl DefaultCredentials {
-    /// Where there is no metadata service, the chain's last link may find out slowly. With a
-    /// `timeout` of its own, which must be shorter than the call's, that cannot be mistaken for a
-    /// call that CloudFront did not answer.
+    /// Where there is no metadata service, the last link of the chain may be slow to find out. A
+    /// `timeout` of its own, which must be shorter than the call's, keeps that from being mistaken
+    /// for a call that CloudFront did not answer.
     pub(super) fn new(http: BoundedClient, timeout: Duration) -> Self {
         Self {
             chain: Arc::default(),

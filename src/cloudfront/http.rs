@@ -1,5 +1,5 @@
-//! The HTTP client of all calls to AWS, credentials included. It reads no answer to its end that has
-//! none: whatever answers in AWS's place decides how long it is.
+//! The HTTP client of all calls to AWS, credentials included. It bounds what it reads of an answer:
+//! whatever answers in AWS's place decides how long that is.
 
 use std::{
     collections::HashMap,
@@ -22,11 +22,11 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 
-/// The most that is read of an answer, in bytes; those of CloudFront to a batch of 3,000 paths have
-/// a few hundred thousand.
+/// The most that is read of an answer, in bytes. CloudFront's to a batch of 3,000 paths has a few
+/// hundred thousand.
 const LARGEST_ANSWER: usize = 1 << 20;
 
-/// Made as the SDK makes its own, but for the length of answers. Clones share their connections.
+/// Like the SDK's own, except that answers are bounded. Clones share their connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BoundedClient(Arc<Mutex<HashMap<Timeouts, SharedHttpConnector>>>);
 
@@ -56,7 +56,7 @@ impl HttpClient for BoundedClient {
 )]
 pub struct NoAuthorities;
 
-/// Looks for the machine's certificate authorities where the SDK will, which panics without.
+/// Looks for the machine's certificate authorities where the SDK will, which panics without any.
 pub fn authorities_are_known() -> Result<(), NoAuthorities> {
     if rustls_native_certs::load_native_certs().certs.is_empty() {
         return Err(NoAuthorities);

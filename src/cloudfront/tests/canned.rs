@@ -1,5 +1,4 @@
-//! A server of a few lines that answers each request with the next of its replies, and keeps what
-//! it was asked.
+//! A small server that answers each request with the next of its replies, and keeps the requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -58,8 +57,7 @@ impl Canned {
                     Reply::Hang => held.push(stream),
                 }
             }
-            // A request too many would be an attempt of the SDK's own: it must be seen, not
-            // refused.
+            // One more request would be a retry of the SDK's: it must be seen, not refused.
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read_request(&mut stream).await;
                 seen.lock().unwrap().push(request);

@@ -1,5 +1,5 @@
-//! AWS default credentials come from the environment, which is a process's own: each case runs in a
-//! child.
+//! AWS default credentials come from the environment, of which a process has only one: each case
+//! runs in a child process.
 
 use tokio::process::Command;
 
@@ -44,7 +44,7 @@ async fn the_environment_signs() {
             ("AWS_ACCESS_KEY_ID", "AKIAFROMENVIRONMENT1"),
             ("AWS_SECRET_ACCESS_KEY", SECRET),
             ("AWS_SESSION_TOKEN", "a-session-token"),
-            // What belongs to other programs must not move CloudFront elsewhere.
+            // Variables that are meant for other programs must not redirect calls to CloudFront.
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
             ("AWS_REGION", "eu-west-1"),
         ],

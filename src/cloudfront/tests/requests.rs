@@ -118,7 +118,7 @@ async fn the_secret_is_nowhere() {
     }
 }
 
-/// Not signed: whoever passes the call on may put its own in its place.
+/// Proxies may replace it with their own.
 #[tokio::test]
 async fn the_trace_goes_along_unsigned() {
     let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
