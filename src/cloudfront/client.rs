@@ -155,7 +155,7 @@ impl CloudFront {
     }
 
     /// The first two calls of “Save and test”: invalidates `/skycms-cdn-test` and asks how far that
-    /// is. `progress` is told how far the test is before each of the two, and `called` the outcome of
+    /// is. `progress` is told how far the test is before each of the two, and `called` what came of
     /// each, with AWS's id of the request.
     pub async fn test(
         &self,

@@ -9,14 +9,15 @@ use crate::domain::pieces::{fit, joined};
 use crate::domain::{AwsError, Room, Usage, WaitReason};
 use crate::store::{Connection, PlanInputs, SiteId, StoreError, Stored, Taking};
 
-/// How often what a claim goes by may have moved before the site is left for later.
+/// How often a claim is prepared again after something has changed, before the site is left for
+/// later.
 const TRIES: usize = 4;
 
-/// How long a site is left alone whose secret does not open. New settings end the wait.
+/// How long a site whose secret cannot be opened is left alone. New settings end the wait.
 const UNREADABLE_WAIT: Duration = Duration::minutes(10);
 
 impl Dispatcher {
-    /// How things stand at a site. One whose settings cannot be read is paused.
+    /// What a claim for the site goes by; none: its settings cannot be read, so it is paused.
     async fn inputs(
         &self,
         connection: &mut Connection,
@@ -68,7 +69,7 @@ impl Dispatcher {
                 inputs,
             };
             let next = match no_call_until {
-                // Before anything is read and planned in vain.
+                // Before anything is read and planned for nothing.
                 Some(until) => look.wait(WaitReason::Rate, until, None).await?,
                 None => look.choose().await?,
             };
@@ -84,8 +85,8 @@ impl Dispatcher {
 }
 
 impl Look<'_> {
-    /// Claims what goes next: what is stored, before what is new; and what had trouble by turns with
-    /// what is new.
+    /// Claims what goes next: what is stored goes before what is new, except that what had trouble
+    /// takes turns with what is new.
     async fn choose(&mut self) -> Result<Next, StoreError> {
         let due = match self.inputs.stored_due {
             0 => Vec::new(),
@@ -114,13 +115,14 @@ impl Look<'_> {
         Ok(self.choose_stored(&trouble).await?.unwrap_or(planned))
     }
 
-    /// The first stored invalidation that may go; none: none may.
+    /// Claims the first stored invalidation that may go, if one may.
     async fn choose_stored(&mut self, due: &[Stored]) -> Result<Option<Next>, StoreError> {
         let (store, inputs, now) = (&self.dispatcher.store, &self.inputs, self.taking.now);
         let limits = &inputs.limits;
         let room = inputs.room(now);
         for (at, stored) in due.iter().enumerate() {
-            // One that may have been accepted is not cut, and may be larger than what is believed.
+            // One that may have been accepted is not cut, and may be larger than is now believed to
+            // fit.
             if !stored.needs(now).at_most(limits.quota()).fits(room) {
                 let flow = inputs.beliefs.flow(limits, now);
                 let (why, until) = match flow.admits(stored.usage, limits) {
@@ -148,8 +150,8 @@ impl Look<'_> {
         Ok(None)
     }
 
-    /// What goes in the place of the first: a piece of it where one call may not hold it all, or as
-    /// many as one call may hold. None: something has moved.
+    /// What goes in place of the first: a piece of it where one call may not hold it all, or as
+    /// many of them as one call may hold; none: something has changed.
     async fn resized(&self, due: &[Stored], room: Room) -> Result<Option<Stored>, StoreError> {
         let (inputs, now) = (&self.inputs, self.taking.now);
         let Dispatcher { store, clock, .. } = self.dispatcher;
@@ -176,13 +178,13 @@ impl Look<'_> {
         }
     }
 
-    /// What is new of the other kind, by turns, where all that is stored is of one and would be
-    /// waited for.
+    /// Where all that is stored is of one kind, and what is new of the other would have to wait for
+    /// it, the two take turns.
     async fn choose_other_kind(&mut self, due: &[Stored]) -> Result<Option<Next>, StoreError> {
         let inputs = &self.inputs;
         let stored: Usage = due.iter().map(|stored| stored.usage).sum();
         let is_turn = inputs.has_odd_turn() && inputs.paused_since.is_none();
-        if due.is_empty() || stored.is_mixed() || !is_turn || self.gathers_until().is_some() {
+        if due.is_empty() || stored.is_mixed() || !is_turn || self.gathering_until().is_some() {
             return Ok(None);
         }
         let room = self.room_for_new().without(stored);
@@ -198,7 +200,7 @@ impl Look<'_> {
             // What is stored shows whether the settings work.
             return Ok(Next::Nothing);
         }
-        if let Some(until) = self.gathers_until() {
+        if let Some(until) = self.gathering_until() {
             return self.wait(WaitReason::Retry, until, None).await;
         }
         match self.plan_new(self.room_for_new()).await? {

@@ -6,12 +6,12 @@ use super::Dispatcher;
 use crate::domain::{Room, WaitReason};
 use crate::store::{Connection, PlanInputs, SendClaim, StoreError, Taking};
 
-/// The longest that a site waits without another look: what it waits for may change unheard.
+/// The longest that a site waits without another look: what it waits for may change unnoticed.
 pub(super) const LONGEST_HOLD: Duration = Duration::minutes(1);
-/// While so many invalidations of a site wait for another try, and CloudFront has answered nothing
+/// While this many invalidations of a site wait for another try, and CloudFront has not answered
 /// since, new publishes gather: an outage must not turn each into a call of its own.
 const RETRYING: i64 = 2;
-/// For how long they gather.
+/// How long they gather.
 const GATHER: Duration = Duration::seconds(30);
 
 /// What came of looking whether a site may send.
@@ -24,18 +24,18 @@ pub(super) enum Next {
     Waits,
     /// Another call to its distribution is under way.
     Taken,
-    /// Something that was gone by has moved: it is to be read again.
+    /// Something has changed since it was read: it has to be read again.
     Moved,
 }
 
 impl Next {
-    /// What comes of claiming; none: something has moved.
+    /// What comes of claiming; none: something has changed.
     pub(super) fn call(claim: Option<SendClaim>) -> Self {
         claim.map_or(Self::Moved, |claim| Self::Call(Box::new(claim)))
     }
 }
 
-/// One look at a site that may send. Everything is read and claimed through one connection.
+/// Everything is read and claimed through one connection.
 pub(super) struct Look<'a> {
     pub(super) dispatcher: &'a Dispatcher,
     pub(super) connection: &'a mut Connection,
@@ -72,14 +72,14 @@ impl Look<'_> {
         self.inputs.has_odd_turn() || self.inputs.paused_since.is_some()
     }
 
-    /// What is stored has its room reserved.
+    /// Without the room that is reserved for what is stored.
     pub(super) fn room_for_new(&self) -> Room {
         let inputs = &self.inputs;
         inputs.room(self.taking.now).less(inputs.reserved)
     }
 
-    /// Until when new publishes gather, because CloudFront answers nothing.
-    pub(super) fn gathers_until(&self) -> Option<OffsetDateTime> {
+    /// Until when new publishes gather, because CloudFront does not answer.
+    pub(super) fn gathering_until(&self) -> Option<OffsetDateTime> {
         let inputs = &self.inputs;
         let since = inputs
             .retrying_since

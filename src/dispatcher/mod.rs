@@ -1,5 +1,5 @@
-//! Wake or tick → claim → one call to CloudFront → one recorded transition. Signal and scan share
-//! this one path, on every replica; what keeps replicas apart is in the database.
+//! Wake or tick → claim → one call to CloudFront → one recorded transition. Being woken and looking
+//! around share this path, on every replica; what keeps replicas apart is in the database.
 
 mod choose;
 mod look;
@@ -28,28 +28,28 @@ use crate::store::{Store, StoreError};
 use self::wake::News;
 pub use self::wake::Wake;
 
-/// The longest the dispatcher goes without looking at everything: what a lost notification costs at
-/// most.
+/// The longest the dispatcher goes without looking at everything: the most that a lost notification
+/// costs.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// The shortest it sleeps after it found nothing, so that rows it may not touch yet do not make it
-/// spin.
+/// The shortest it sleeps after it found nothing, so that it does not spin on rows it may not touch
+/// yet.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
-/// Pause after the database did not answer.
+/// The pause after the database did not answer.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
-/// How long the database may take to answer before its connection is taken for dead: to look at all
-/// that is due or to claim a call, and to record one outcome. A server that froze, or fell off the
-/// network, closes no connection.
+/// How long the database may take to answer before its connection is presumed dead: to look at all
+/// that is due or to claim a call, and to record one outcome. A server that has frozen, or has
+/// dropped off the network, closes no connection.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls of each operation under way at once.
 const CALLS: usize = 64;
-/// Calls being claimed at once. A claim may read and plan thousands of publishes; those of other
-/// sites are not to wait for it, nor all the connections to be taken.
+/// Calls being claimed at once. A claim may read and plan thousands of publishes: other sites must
+/// not wait for it, and it must not take all connections.
 const CLAIMS: usize = 4;
 /// How long a site that may not send is left alone, whatever it publishes: a storm at a site that
-/// waits for room must not become as many looks.
+/// waits for room must not cause as many looks.
 const QUIET: Duration = Duration::from_millis(250);
-/// How often it is made sure that no clock has put something far into the future.
+/// How often to make sure that no clock has put something far into the future.
 const HEAL_EVERY: time::Duration = time::Duration::MINUTE;
 /// How long calls may go on after a stop was asked for.
 const STOP_TIMEOUT: Duration = Duration::from_secs(6);
@@ -99,7 +99,7 @@ impl Dispatcher {
         }
     }
 
-    /// Counts what it does with others.
+    /// Counts what it does in `metrics`.
     pub fn counting(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
         self
@@ -112,15 +112,15 @@ impl Dispatcher {
         let mut tasks = JoinSet::new();
         let mut alarm = Alarm::far();
         let mut news = Some(News::Anything);
-        // Whether something may be due at a moment that the alarm does not know.
+        // Whether something may be due at a moment that the alarm does not know of.
         let mut later = false;
         while !stop.is_cancelled() {
-            // Even when there is always something to look at, tasks that ended must not gather.
+            // Even when there is always something to look at, ended tasks must not pile up.
             while let Some(ended) = tasks.try_join_next() {
                 later |= settle(ended) == Ended::Later;
             }
             // Armed before looking, so that what comes meanwhile is not missed.
-            let woken = self.wake.news_come();
+            let woken = self.wake.notified();
             let is_later = std::mem::take(&mut later);
             let look = async {
                 match news {
@@ -139,7 +139,7 @@ impl Dispatcher {
                     None if !is_later => return Ok(()),
                     None => {}
                 }
-                // What is being served tells by its end when to look again.
+                // Sites that are being served are looked at again when their turn ends.
                 let next = self.store.next_due(&self.wake.served()).await?;
                 alarm.at_latest_in(self.until(next));
                 Ok(())
@@ -174,7 +174,7 @@ impl Dispatcher {
         }
     }
 
-    /// Does everything that is due now, and waits until it is done: for tests, which hand time in.
+    /// Does everything that is due now, and waits until it is done: for tests, which set the time.
     pub async fn run_pending(&self) -> Result<(), StoreError> {
         loop {
             let mut tasks = JoinSet::new();
@@ -220,8 +220,8 @@ impl Dispatcher {
         .clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
     }
 
-    /// Records an outcome, again and again while the database is away: it is all that is known of a
-    /// call that cannot be taken back. None: the service has to stop before it could be.
+    /// Records an outcome, trying again while the database is away: it is all that is known of a
+    /// call that cannot be taken back. None: the service had to stop first.
     async fn record<F, T>(&self, what: &'static str, attempt: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, StoreError>>,
@@ -246,7 +246,7 @@ impl Dispatcher {
     }
 }
 
-/// When the clock was read, to notice that it was set back.
+/// Notices when the clock was set back.
 #[derive(Debug, Default)]
 struct Watch {
     seen_at: Option<OffsetDateTime>,
@@ -271,12 +271,11 @@ impl Watch {
 struct Alarm(Pin<Box<Sleep>>);
 
 impl Alarm {
-    /// After the longest sleep.
     fn far() -> Self {
         Self(Box::pin(tokio::time::sleep(LONGEST_SLEEP)))
     }
 
-    /// Moves it forward; never back, however often it is asked.
+    /// Makes it ring earlier, never later.
     fn at_latest_in(&mut self, sleep: Duration) {
         let earlier = tokio::time::sleep(sleep);
         if earlier.deadline() < self.0.deadline() {
@@ -289,7 +288,7 @@ impl Alarm {
 enum Ended {
     /// CloudFront was called, and the dispatcher woken for what that may have changed.
     Called,
-    /// It was not, or told nothing new: when something is due next, the database tells.
+    /// It was not, or said nothing new: the database knows when something is due next.
     Later,
 }
 

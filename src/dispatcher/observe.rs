@@ -1,4 +1,4 @@
-//! Counting recorded outcomes, and telling the log whose they are.
+//! Counting recorded outcomes, and finding out which site and publishes they belong to.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,14 +10,14 @@ use super::Dispatcher;
 use crate::domain::{AfterCreate, AfterGet, AwsError, InvalidationStatus, TraceParent};
 use crate::store::{Covered, PollClaim, SendClaim, SiteId};
 
-/// Publishes that a line of the log names.
+/// How many publishes a log line names.
 const NAMED: usize = 5;
 
 /// The site and the publishes of an invalidation, for the log.
 #[derive(Debug)]
-pub(super) struct Owner(Covered);
+pub(super) struct Subject(Covered);
 
-impl Owner {
+impl Subject {
     fn unknown(site: SiteId) -> Self {
         Self(Covered {
             site: site.to_string(),
@@ -29,14 +29,14 @@ impl Owner {
         &self.0.site
     }
 
-    /// The publishes' identifiers, or the first of very many.
+    /// The publishes' identifiers; of many, the first.
     pub(super) fn publishes(&self) -> String {
         let ids = self.0.publishes.iter().map(|publish| publish.id);
         some_of(&ids.collect::<Vec<_>>())
     }
 
-    /// The traces that they belong to, each once, or the first of very many; none where no
-    /// publisher told one.
+    /// The traces that they belong to, each once; of many, the first. None where no publisher named
+    /// one.
     pub(super) fn traces(&self) -> Option<String> {
         let mut seen = HashSet::new();
         let parents = self
@@ -80,8 +80,8 @@ impl Dispatcher {
         claim: &SendClaim,
         after: &AfterCreate,
         now: OffsetDateTime,
-    ) -> Owner {
-        let owner = self.owner(claim.inputs.site, claim.stored.id).await;
+    ) -> Subject {
+        let subject = self.subject(claim.inputs.site, claim.stored.id).await;
         let status = match after {
             AfterCreate::InProgress { .. } => Some(InvalidationStatus::InProgress),
             AfterCreate::Completed { .. } => Some(InvalidationStatus::Completed),
@@ -96,8 +96,9 @@ impl Dispatcher {
             self.metrics.invalidation(status);
             if status != InvalidationStatus::Failed {
                 self.metrics.billed_paths(claim.stored.batch.items.len());
-                // A publish that several invalidations cover is counted with the last of them.
-                for publish in &owner.0.publishes {
+                // A publish that several invalidations cover is counted with the last to be
+                // accepted.
+                for publish in &subject.0.publishes {
                     if publish.submitted_at == Some(now) {
                         self.metrics.publish_submitted(now - publish.received_at);
                     }
@@ -107,7 +108,7 @@ impl Dispatcher {
                 self.metrics.invalidation_completed(time::Duration::ZERO);
             }
         }
-        owner
+        subject
     }
 
     /// Counts how an answer of `GetInvalidation` was recorded.
@@ -116,10 +117,10 @@ impl Dispatcher {
         claim: &PollClaim,
         after: &AfterGet,
         now: OffsetDateTime,
-    ) -> Owner {
+    ) -> Subject {
         match after {
-            // By far the most frequent, and not worth a question to the database.
-            AfterGet::Again { error: None, .. } => return Owner::unknown(claim.site),
+            // By far the most frequent, and not worth a query.
+            AfterGet::Again { error: None, .. } => return Subject::unknown(claim.site),
             AfterGet::Again { .. } => {}
             AfterGet::Completed => {
                 self.metrics.invalidation(InvalidationStatus::Completed);
@@ -129,14 +130,14 @@ impl Dispatcher {
             AfterGet::Unconfirmed(_) => self.metrics.invalidation(InvalidationStatus::Unconfirmed),
             AfterGet::Failed(_) => self.metrics.invalidation(InvalidationStatus::Failed),
         }
-        self.owner(claim.site, claim.invalidation).await
+        self.subject(claim.site, claim.invalidation).await
     }
 
-    /// Best effort: what was recorded stands whether or not it can be told in full.
-    async fn owner(&self, site: SiteId, invalidation: Uuid) -> Owner {
+    /// Best effort: what was recorded stands, whether or not it can be logged in full.
+    async fn subject(&self, site: SiteId, invalidation: Uuid) -> Subject {
         match self.store.covered(invalidation).await {
-            Ok(Some(covered)) => Owner(covered),
-            Ok(None) | Err(_) => Owner::unknown(site),
+            Ok(Some(covered)) => Subject(covered),
+            Ok(None) | Err(_) => Subject::unknown(site),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// What came of planning.
 pub(super) enum Planned {
-    /// What is done next, a call as a rule.
+    /// What to do next: usually a call.
     Next(Next),
     /// Nothing waits.
     Nothing,
@@ -59,7 +59,7 @@ impl Look<'_> {
             store.settle(inputs, &settled).await?;
             return Ok(Planned::Next(Next::Moved));
         }
-        // Counted before what is asked twice falls away, which takes milliseconds of its own.
+        // Duplicates included: to drop them takes milliseconds of its own.
         let most: Usage = waiting
             .iter()
             .map(|publish| Usage::of(&publish.items))
@@ -71,7 +71,7 @@ impl Look<'_> {
         } else {
             KnownPaths::default()
         };
-        // Thousands of items take milliseconds, during which no request is to wait.
+        // Thousands of items take milliseconds, which no request should have to wait.
         let planning = tokio::task::spawn_blocking(move || {
             let plan = plan(&PlanInput {
                 waiting: &waiting,
@@ -87,7 +87,7 @@ impl Look<'_> {
             (plan, waiting)
         });
         let Ok((plan, waiting)) = planning.await else {
-            // It has panicked, which is in the log.
+            // It panicked, and the log has it.
             return Ok(Planned::Next(Next::Waits));
         };
         if plan.batches.is_empty() {
@@ -110,7 +110,7 @@ impl Look<'_> {
         Ok(Planned::Next(Next::call(claim)))
     }
 
-    /// What waits, these kinds, comes back when there may be room again.
+    /// What waits is of these kinds, and is looked at again when there may be room for them.
     fn no_room_for(&self, kinds: Usage, limited_until: Option<OffsetDateTime>) -> Planned {
         let inputs = &self.inputs;
         let now = self.taking.now;

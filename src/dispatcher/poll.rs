@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::observe::{Owner, said};
+use super::observe::{Subject, said};
 use super::{Dispatcher, Ended};
 use crate::domain::{AfterGet, Asked, AwsError, GetOutcome, Operation, after_get};
 use crate::store::{PollClaim, StoreError};
@@ -65,8 +65,8 @@ impl Dispatcher {
             })
             .await;
         if ours == Some(true) {
-            let owner = self.observe_poll(&claim, &after, now).await;
-            log(&claim, &after, request_id.as_deref(), &owner);
+            let subject = self.observe_poll(&claim, &after, now).await;
+            log(&claim, &after, request_id.as_deref(), &subject);
         }
         if matches!(after, AfterGet::Again { .. }) {
             return Ended::Later;
@@ -76,10 +76,10 @@ impl Dispatcher {
     }
 }
 
-fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, owner: &Owner) {
-    let site = owner.site();
-    let publish = owner.publishes();
-    let trace_id = owner.traces();
+fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, subject: &Subject) {
+    let site = subject.site();
+    let publish = subject.publishes();
+    let trace_id = subject.traces();
     let invalidation = claim.invalidation;
     let cloudfront_id = claim.id.as_str();
     let distribution = claim.distribution.as_str();

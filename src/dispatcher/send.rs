@@ -1,4 +1,4 @@
-//! Sending: what has gathered at a distribution while the last call was under way, or no call was
+//! Sending what has gathered at a distribution while the last call was under way or none was
 //! allowed.
 
 use std::pin::pin;
@@ -6,7 +6,7 @@ use std::pin::pin;
 use tokio::task::JoinSet;
 
 use super::look::Next;
-use super::observe::{Owner, said};
+use super::observe::{Subject, said};
 use super::wake::Turn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
 use crate::domain::{
@@ -15,8 +15,8 @@ use crate::domain::{
 use crate::store::{Recorded, SendClaim, SendRecord, SiteId, StoreError};
 
 impl Dispatcher {
-    /// Starts a site's turn, unless it has begun: its next call is claimed, if it has something to
-    /// send and may, made and recorded.
+    /// Starts a site's turn, unless it has begun: if it has something to send and may send it, its
+    /// next call is claimed, made and recorded.
     pub(super) fn start_send(&self, site: SiteId, tasks: &mut JoinSet<Ended>) {
         if let Some(turn) = self.wake.turn(site) {
             let dispatcher = self.clone();
@@ -27,7 +27,7 @@ impl Dispatcher {
     async fn serve(&self, turn: Turn) -> Ended {
         loop {
             // Armed before looking, so that a call that ends meanwhile is not missed.
-            let mut changed = pin!(self.wake.anything_changes());
+            let mut changed = pin!(self.wake.changed());
             changed.as_mut().enable();
             let call = self.sends.acquire().await.ok();
             let next = {
@@ -47,21 +47,21 @@ impl Dispatcher {
                 Ok(Next::Nothing) => return Ended::Later,
                 Ok(Next::Waits) => {
                     drop(call);
-                    // What it publishes meanwhile is looked at when its turn has ended.
+                    // What it publishes meanwhile is looked at after its turn.
                     tokio::time::sleep(self.quiet).await;
                     return Ended::Later;
                 }
                 Ok(Next::Taken | Next::Moved) => {
                     drop(call);
-                    // A neighbour's call, or another replica's. The end of one of our own is heard at
-                    // once.
+                    // The call of a neighbour, or of another replica. We hear at once of the end of
+                    // a call of our own.
                     if tokio::time::timeout(self.quiet, changed).await.is_err() {
                         return Ended::Later;
                     }
                 }
                 Err(error) => {
                     tracing::warn!(site = %turn.site, %error, "a call could not be claimed");
-                    // Its turn lasts as long, so that it is not claimed again at once.
+                    // The turn lasts through the pause, so that it is not claimed again at once.
                     tokio::time::sleep(DATABASE_PAUSE).await;
                     return Ended::Later;
                 }
@@ -82,7 +82,7 @@ impl Dispatcher {
                 () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
             }
         } else {
-            // A process that was stopped, or a machine: somebody else may be calling by now.
+            // The process was stopped, or its machine: another replica may be calling by now.
             CreateOutcome::NotSent(AwsError::too_late())
         };
         self.metrics
@@ -126,9 +126,9 @@ impl Dispatcher {
         let after = &record.verdict.after;
         match recorded {
             Some(Recorded::Ours) => {
-                let owner = self.observe_send(&claim, after, now).await;
+                let subject = self.observe_send(&claim, after, now).await;
                 let span_id = trace.as_ref().map(TraceParent::span_id);
-                log(&claim, after, request_id.as_deref(), span_id, &owner);
+                log(&claim, after, request_id.as_deref(), span_id, &subject);
             }
             Some(Recorded::SetAside) => {
                 tracing::info!(site = %inputs.site, invalidation = %stored.id,
@@ -149,11 +149,11 @@ fn log(
     after: &AfterCreate,
     request_id: Option<&str>,
     span_id: Option<&str>,
-    owner: &Owner,
+    subject: &Subject,
 ) {
-    let site = owner.site();
-    let publish = owner.publishes();
-    let trace_id = owner.traces();
+    let site = subject.site();
+    let publish = subject.publishes();
+    let trace_id = subject.traces();
     let invalidation = claim.stored.id;
     let distribution = claim.inputs.settings.distribution_id.as_str();
     let items = claim.stored.batch.items.len();

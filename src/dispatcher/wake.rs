@@ -25,7 +25,7 @@ pub struct Wake(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     notify: Notify,
-    /// Told whenever anything may have changed.
+    /// Notified whenever anything may have changed.
     changed: Notify,
     state: Mutex<State>,
 }
@@ -33,13 +33,12 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     news: Option<News>,
-    /// Sites that are being served, and whether they have published something since: whoever serves
-    /// one looks at that too.
+    /// Sites that are being served, and whether they have published something since. That is looked
+    /// at after their turn.
     served: HashMap<SiteId, bool>,
 }
 
-/// The turn of a site to be served, by one task of this replica at a time; dropped, the turn is
-/// over.
+/// A site's turn to be served, by one task of this replica at a time. It ends when dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     wake: Wake,
@@ -47,7 +46,7 @@ pub(super) struct Turn {
 }
 
 impl Wake {
-    /// There may be something to do, whatever it is.
+    /// Anything may have changed.
     pub fn wake(&self) {
         self.state().news = Some(News::Anything);
         self.0.notify.notify_one();
@@ -62,8 +61,7 @@ impl Wake {
         }
     }
 
-    /// Begins a site's turn, unless it has begun; then what may have been published is looked at
-    /// after it.
+    /// Begins a site's turn. If it has begun already, the site is looked at again after it.
     pub(super) fn turn(&self, site: SiteId) -> Option<Turn> {
         match self.state().served.entry(site) {
             Entry::Occupied(mut published) => {
@@ -85,17 +83,17 @@ impl Wake {
         self.state().served.keys().copied().collect()
     }
 
-    /// Ends when there is news: at once, if some came since the last wait ended.
-    pub(super) fn news_come(&self) -> Notified<'_> {
+    /// Completes when there is news: at once, if some has come since the last wait ended.
+    pub(super) fn notified(&self) -> Notified<'_> {
         self.0.notify.notified()
     }
 
-    /// Ends when anything may have changed, as when a call has ended.
-    pub(super) fn anything_changes(&self) -> Notified<'_> {
+    /// Completes when anything may have changed, as when a call has ended.
+    pub(super) fn changed(&self) -> Notified<'_> {
         self.0.changed.notified()
     }
 
-    /// Takes the news that came since it was last asked, except of sites that are served by now.
+    /// Takes the news that has come since, except about sites that are being served by now.
     pub(super) fn take(&self) -> Option<News> {
         let State { news, served } = &mut *self.state();
         let mut news = news.take();
@@ -111,13 +109,13 @@ impl Wake {
 }
 
 impl State {
-    /// Whether that is news.
+    /// Notes what was published, and returns whether the dispatcher has to wake for it.
     fn publish(&mut self, sites: impl IntoIterator<Item = SiteId>) -> bool {
         let Self { news, served } = self;
         let mut sites = sites.into_iter().filter(|site| is_news(served, *site));
         match news {
             Some(News::Anything) => {
-                // Who serves a site is told all the same.
+                // For the sites that are being served, it has to be noted all the same.
                 sites.for_each(drop);
                 false
             }
@@ -136,7 +134,8 @@ impl State {
     }
 }
 
-/// Whether somebody has to wake for what the site has published.
+/// Whether the dispatcher has to wake for what the site has published; if it is being served, that
+/// is noted for after its turn.
 fn is_news(served: &mut HashMap<SiteId, bool>, site: SiteId) -> bool {
     match served.get_mut(&site) {
         Some(published) => {
@@ -206,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_a_call_hears_of_its_end() {
         let wake = Wake::default();
-        let mut waits = std::pin::pin!(wake.anything_changes());
+        let mut waits = std::pin::pin!(wake.changed());
         waits.as_mut().enable();
         wake.published([SiteId(1)]);
         let ended = tokio::time::timeout(std::time::Duration::ZERO, waits.as_mut()).await;
