@@ -1,4 +1,4 @@
-//! What the audit log records: the words are stored as they are shown.
+//! What the audit log records. The words are stored as they are shown.
 
 use strum::IntoStaticStr;
 

@@ -6,22 +6,22 @@ use super::Limits;
 use super::limits::SKEW;
 
 /// The slowest that throttling can make us, as a share of the configured rate. A refused call costs
-/// no money and only its moment, while a key that is slower than this makes its sites wait for each
+/// no money and little time, while a key that is slower than this makes its sites wait for each
 /// other long after the trouble has passed.
 const SLOWEST: f64 = 1.0 / 4.0;
-/// What each accepted call gives back of a rate that throttling has lowered.
+/// By how much each accepted call raises a rate that throttling has lowered.
 const RECOVERY: f64 = 1.5;
-/// How much longer the first calls after a pause may travel, connections being made, than those
-/// after them. To AWS the later ones would look early by that much.
+/// How much longer the first calls after a pause may take to arrive than those after them, since
+/// they have to connect. To AWS the later ones would look early by that much.
 pub(super) const TRAVEL: Duration = Duration::milliseconds(500);
 
-/// Calls that may be made now, and how fast they come back.
+/// Calls that may be made now, and how fast more are added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
     /// Calls that may be made now. Below zero after calls that could not wait, such as tests of
     /// settings.
     pub tokens: f64,
-    /// Calls that come back a second.
+    /// Calls that are added each second.
     pub rate: f64,
     pub refilled_at: OffsetDateTime,
 }
@@ -96,9 +96,9 @@ impl Bucket {
     }
 }
 
-/// How many seconds have passed, and as of when that is. Clocks of replicas differ a little, which
-/// neither fills nor drains. After one was set back nobody knows how long it was: a bucket that is
-/// full costs a refusal at most, one that is empty would stay so until the clock has caught up.
+/// How many seconds have passed, and as of when. Clocks of replicas differ a little, which neither
+/// fills nor drains. After one was set back nobody knows how long it was: a bucket that is full
+/// costs a refusal at most, while an empty one would stay empty until the clock has caught up.
 pub(super) fn elapsed(since: OffsetDateTime, now: OffsetDateTime) -> (f64, OffsetDateTime) {
     if since - now > SKEW {
         return (f64::INFINITY, now);

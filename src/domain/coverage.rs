@@ -1,4 +1,4 @@
-//! Coverage: the fewest items that purge all that a set of items purges.
+//! Coverage: the fewest items that purge everything that a set of items purges.
 
 use std::{collections::BTreeMap, ops::Add};
 
@@ -7,8 +7,8 @@ use super::Item;
 /// Items none of which covers another.
 ///
 /// That makes look-ups cheap: of all wildcards that sort at or before a path, only the last can
-/// cover it. If an earlier one did, everything between the two would begin with it, the last one
-/// too, and be covered already.
+/// cover it. If an earlier one did, everything between the two, the last one included, would begin
+/// with it and be covered already.
 #[derive(Debug, Clone, Default)]
 pub struct Cover<'a> {
     /// By what the wildcard begins with.
@@ -68,13 +68,13 @@ impl<'a> Cover<'a> {
             .map(|entry| entry.item)
     }
 
-    /// Adds `item` unless it is covered, and drops what it covers. Whether it was added.
+    /// Adds `item` unless it is covered, and drops what it covers. Returns whether it was added.
     pub fn insert(&mut self, item: &'a Item) -> bool {
         if self.covering(item).is_some() {
             return false;
         }
         if item.wildcard_prefix() == Some("/") {
-            // Tags too, which begin with no slash.
+            // Tags too, which begin with no slash, so that the prefix does not find them.
             *self = Self::default();
         }
         let entry = Entry {
@@ -125,7 +125,7 @@ impl<'a> FromIterator<&'a Item> for Cover<'a> {
     }
 }
 
-/// How many bytes were removed.
+/// Returns how many bytes were removed.
 fn remove_beginning_with(entries: &mut BTreeMap<&str, Entry<'_>>, prefix: &str) -> usize {
     let mut removed = 0;
     while let Some((&covered, entry)) = entries

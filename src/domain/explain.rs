@@ -1,4 +1,4 @@
-//! Explaining a plan: what becomes of each thing that was asked for, for dry runs and previews.
+//! Explaining a plan, for dry runs and previews: what becomes of each path and tag.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -44,7 +44,7 @@ pub enum Fate {
     Waits,
 }
 
-/// What the plan does with each thing that was asked for.
+/// What the plan does with everything that was asked for.
 pub fn explain(asked: &Canonical, plan: &Plan) -> Vec<Explanation> {
     let sent: Cover<'_> = plan.batches.iter().flat_map(|batch| &batch.items).collect();
     let fate = |item: &Item| match sent.covering(item) {

@@ -1,10 +1,10 @@
-//! What a distribution takes a second, where CloudFront limits paths by the second: two token
+//! What a distribution accepts a second, where CloudFront limits paths by the second: two token
 //! buckets, one for each kind of path.
 //!
 //! A bucket holds one second's worth, since CloudFront may refuse more than that at once; so what
-//! is planned is cut to it ([`Limits::quota`]). What was stored under another rate, and is larger,
-//! goes when the bucket is full, and leaves it below zero: it has to go as it is, and what follows
-//! waits for both.
+//! is planned is cut to it ([`Limits::quota`]). A batch that was stored under another rate, and is
+//! larger, has to go as it is: it goes when the bucket is full, and leaves it below zero, so that
+//! what follows waits for both.
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -63,7 +63,7 @@ impl Flow {
         }
     }
 
-    /// Whether a stored batch may be sent now: what it needs is there, or all that ever is.
+    /// Whether a stored batch may be sent now: what it needs is there, or the bucket is full.
     ///
     /// # Errors
     /// When it may.

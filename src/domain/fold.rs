@@ -2,20 +2,20 @@
 //!
 //! A wildcard at a directory boundary (`/blog/*`) can take the place of all items below it. What it
 //! purges besides is needless: pages that are known and did not change, and an unknown number of
-//! files that were never published through here, images above all. So folding weighs two things:
+//! files that were never published through here, images above all. So folding weighs two costs:
 //! each item that is sent has a *weight*, in pages that may be purged needlessly to save it, and
 //! each fold has the needless purges it causes. The best choice is the one with the smallest sum of
 //! both. It is found exactly, not by trial:
 //!
 //! - the items, sorted, form a binary tree whose inner nodes are the deepest directories that
-//!   neighbours share. Only these can be worth a wildcard: a higher one saves no more and purges no
-//!   less;
+//!   neighbours share. Only these can be worth a wildcard: one higher up saves no more and purges
+//!   no less;
 //! - bottom-up, each node either becomes one wildcard or keeps the best of its two halves, for each
 //!   number of wildcards that may still be used (a knapsack on a tree). This is linear in the
 //!   number of items;
 //! - if more items remain than are wanted, all of it is repeated with more weight, and the least
-//!   weight that leaves few enough is kept (to a sixteenth). So, for the number of items it ends
-//!   with, no other choice of directories purges less needlessly.
+//!   weight that leaves few enough is kept (to within a sixteenth). So, for the number of items it
+//!   ends with, no other choice of directories purges fewer pages needlessly.
 //!
 //! The same input gives the same folds on every replica.
 
@@ -28,7 +28,7 @@ pub const UNKNOWN_BELOW_A_DIRECTORY: u64 = 30;
 /// The same for `/*`, which purges every image, script and style sheet of the site.
 pub const UNKNOWN_BELOW_THE_ROOT: u64 = 500;
 
-/// The weight of an item while nothing presses: its price is that of ten pages fetched once more
+/// The weight of an item while nothing is urgent: it costs as much as to fetch ten pages once more
 /// from the origin.
 pub const PLAIN_WEIGHT: u64 = 10;
 
@@ -36,8 +36,7 @@ pub const PLAIN_WEIGHT: u64 = 10;
 /// costs within a `u64`.
 const MOST_WEIGHT: u64 = 1 << 32;
 
-/// More new wildcards than this are never used in one fold; it bounds the work, and CloudFront's
-/// quota is 15.
+/// The most new wildcards of one fold: it bounds the work, and CloudFront's quota is 15.
 const MOST_WILDCARDS: usize = 16;
 
 /// The paths known to have been published in the last 90 days, so probably cached.
@@ -47,7 +46,7 @@ pub struct KnownPaths {
 }
 
 impl KnownPaths {
-    /// Of all the paths; duplicates count once.
+    /// Takes paths in any order; duplicates count once.
     pub fn new(paths: impl IntoIterator<Item = String>) -> Self {
         let mut sorted: Vec<_> = paths.into_iter().collect();
         sorted.sort_unstable();
@@ -147,11 +146,11 @@ enum Child {
 #[derive(Clone, Copy)]
 enum Choice {
     Fold,
-    /// So many of the wildcards go to the left half.
+    /// This many of the wildcards go to the left half.
     Split(usize),
 }
 
-/// No choice with so few wildcards.
+/// The cost where there are too few wildcards for any choice.
 const IMPOSSIBLE: u64 = u64::MAX / 4;
 
 impl<'a> Tree<'a> {
@@ -268,8 +267,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// How long the deepest directory is, with its slash, that both paths are in. A slash in the query
-/// is none.
+/// The length, with its slash, of the deepest directory that both paths are in. A slash in the
+/// query does not count.
 fn shared_directory(a: &str, b: &str) -> usize {
     a.bytes()
         .zip(b.bytes())

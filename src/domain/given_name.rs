@@ -6,7 +6,7 @@ use super::text::text;
 
 const LONGEST: usize = 100;
 
-/// A name by which somebody will know later who has it.
+/// A name by which somebody will know later what it was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenName(String);
 

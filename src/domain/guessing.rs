@@ -1,4 +1,5 @@
-//! Which secrets for programs, which nobody has to remember, would be found by trying.
+//! Which secrets of programs would be found by guessing. Nobody has to remember these, so they can
+//! be random.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +15,8 @@ const OURS: [&str; 7] = [
     "token",
     "secret",
 ];
-/// Secrets that documentation shows, and that are copied from there: of jwt.io, AWS, Standard Webhooks
-/// and Supabase, and what everybody knows.
+/// Secrets that are copied from documentation (of jwt.io, AWS, Standard Webhooks and Supabase), and
+/// one that everybody knows.
 const PUBLISHED: [&str; 9] = [
     "a-string-secret-at-least-256-bits-long",
     "your-256-bit-secret",
@@ -27,8 +28,8 @@ const PUBLISHED: [&str; 9] = [
     "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "correct horse battery staple",
 ];
-/// Guesses that somebody who has a signed token, and checks each guess at home, makes in an hour,
-/// as a power of ten.
+/// How many guesses somebody makes in an hour who has a signed token and checks them offline, as a
+/// power of ten.
 const GUESSES_OF_AN_HOUR: f64 = 14.0;
 
 /// Whether a text would be found in an hour.
@@ -39,8 +40,9 @@ pub fn is_soon_guessed(secret: &str) -> bool {
     is_in_pattern || zxcvbn(secret, &known).guesses_log10() < GUESSES_OF_AN_HOUR
 }
 
-/// Whether bytes are none that a random generator gives: few different ones, in equal steps, or a
-/// text that is soon guessed. Of 32 random ones about 30 differ, and so do the steps between them.
+/// Whether no random generator would make these bytes: few of them differ, they are in equal steps,
+/// or they are a text that is soon guessed. Of 32 random ones about 30 differ, and so do the steps
+/// between them.
 pub fn is_patterned(bytes: &[u8]) -> bool {
     let few = bytes.len() / 2;
     let differ: BTreeSet<u8> = bytes.iter().copied().collect();

@@ -1,4 +1,5 @@
-//! Hints: what is sent as it was asked for, and may not be what was meant. Never a reason to refuse.
+//! Hints: what is sent as it was asked for, and may not be what was meant. Never a reason to
+//! refuse.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +15,7 @@ pub struct Hint {
     pub detail: String,
 }
 
-/// Looks through what was asked for. `known` are the paths that the site published lately.
+/// Looks for hints in what was asked for. `known` are the paths that the site published lately.
 pub fn hints(asked: &Canonical, known: &KnownPaths) -> Vec<Hint> {
     asked
         .sources
@@ -37,7 +38,7 @@ pub fn hints(asked: &Canonical, known: &KnownPaths) -> Vec<Hint> {
         .collect()
 }
 
-/// `/about#team`, of which the fragment never reaches CloudFront.
+/// `/about#team`, whose fragment never reaches CloudFront.
 fn number_sign(given: &str, path: &str) -> Option<String> {
     (given.contains('#') && path.contains("%23")).then(|| {
         format!(
@@ -79,7 +80,7 @@ fn wildcard(path: &str, asked: &Canonical) -> Option<String> {
 fn directory(path: &str, asked: &Canonical, known: &KnownPaths) -> Option<String> {
     let below = format!("{path}/");
     let is_page = !path.ends_with(['/', '*']) && path_part(path) == path;
-    // To go through all that was asked takes longest.
+    // To go through everything that was asked for takes longest.
     let is_missed = || known.beginning_with(&below) > 0 && !Item::any_covers(&asked.items, &below);
     (is_page && is_missed()).then(|| {
         format!(

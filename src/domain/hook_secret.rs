@@ -18,7 +18,7 @@ const PREFIX: &str = "whsec_";
 )]
 pub struct NotAHookSecret;
 
-/// A signing secret in force, ready to sign with and to check signatures.
+/// A signing secret in force, ready to make and check signatures.
 #[derive(Debug)]
 pub struct HookSecret {
     id: Uuid,
@@ -42,14 +42,14 @@ impl HookSecret {
         Ok(())
     }
 
-    /// The text of the secret of these bytes.
+    /// The text of a secret of these bytes.
     pub fn text(bytes: [u8; 32]) -> SecretString {
         let bytes = Zeroizing::new(bytes);
         let encoded = Zeroizing::new(STANDARD.encode(*bytes));
         SecretString::from(format!("{PREFIX}{}", *encoded))
     }
 
-    /// One to check signatures with where there is none, so that it takes as long. What it says does
+    /// One to check signatures with where there is none, so that it takes as long. Its verdict does
     /// not count, so anybody may know it.
     pub fn decoy() -> Self {
         Self {

@@ -8,8 +8,8 @@ use super::{pasted::trim_pasted, path::excerpt, text::text};
 
 /// A host name that publishers use in URLs: lower-cased, in its ASCII form, without port.
 ///
-/// Ports are left out on purpose: CloudFront's cache knows none, and an editor's preview often has
-/// one.
+/// Ports are left out on purpose: they make no difference to CloudFront's cache, and an editor's
+/// preview often has one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PublisherHost(String);
 
@@ -27,7 +27,7 @@ impl FromStr for PublisherHost {
         let given = trim_pasted(given);
         let after_scheme = given.split_once("://").map_or(given, |(_, rest)| rest);
         let (authority, _path) = split_authority(after_scheme);
-        // A backslash would end the authority for the parser, though it has not ended it here.
+        // A backslash would end the authority for the parser, but has not ended it here.
         let url = Some(authority)
             .filter(|authority| !authority.is_empty() && !authority.contains('\\'))
             .and_then(|authority| Url::parse(&format!("https://{authority}/")).ok());

@@ -56,7 +56,7 @@ token! {
 }
 
 impl CallerReference {
-    /// The reference of an invalidation with this number of ours.
+    /// The reference of our invalidation with this number.
     pub fn of(invalidation: Uuid) -> Self {
         Self(format!("skycms-cdn-{invalidation}"))
     }

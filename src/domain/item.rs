@@ -35,7 +35,7 @@ impl Item {
             .ok_or_else(|| NotCanonical(stored.to_owned()))
     }
 
-    /// `/*`: all that the distribution has cached.
+    /// `/*`: everything that the distribution has cached.
     pub fn everything() -> Self {
         Self::Path(InvalidationPath::wildcard("/"))
     }
@@ -65,10 +65,10 @@ impl Item {
         Self::from_canonical(path).is_ok_and(|path| items.iter().any(|item| item.covers(&path)))
     }
 
-    /// Whether all that `other` purges is purged by this item too.
+    /// Whether this item purges everything that `other` purges.
     ///
     /// `/blog/*` covers `/blog/` and `/blog/x?y`, but not `/blog`. `/*` covers tags too: what
-    /// carries a tag was cached under some path. Otherwise a tag is covered by itself only.
+    /// carries a tag was cached under some path. Otherwise a tag is covered only by itself.
     pub fn covers(&self, other: &Self) -> bool {
         match (self.wildcard_prefix(), other) {
             (Some("/"), _) => true,

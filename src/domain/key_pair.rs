@@ -13,7 +13,7 @@ const PREFIX: &str = "SKYC";
 /// AWS's alphabet of access key IDs.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Why a key pair cannot be one.
+/// Why this cannot be a key pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAKeyPair {
     #[error("must have 16 to 128 characters out of A–Z, a–z, 0–9 and _")]

@@ -5,13 +5,13 @@ use time::{Duration, OffsetDateTime};
 use super::meter::Prices;
 use super::{Kind, Room, Usage};
 
-/// By how much clocks of replicas may differ.
+/// By how much the clocks of replicas may differ.
 pub const SKEW: Duration = Duration::seconds(5);
 /// How long an invalidation is presumed to be in progress: AWS's 95th percentile.
 pub const IN_PROGRESS: Duration = Duration::seconds(25);
 
-/// Whether what has been so since `since` still is. A clock that was ahead then, and was set back
-/// since, must not make it last.
+/// Whether what was accepted at `since` is still presumed to be in progress. A clock that was ahead
+/// then, and was set back later, must not make it last.
 pub fn is_in_progress(since: OffsetDateTime, now: OffsetDateTime) -> bool {
     now - since < IN_PROGRESS && since - now < SKEW
 }
@@ -85,7 +85,7 @@ impl Limits {
         }
     }
 
-    /// How long the quotas need to let through what waits, at the least.
+    /// How long the quotas need, at least, to let through what waits.
     pub fn clearing_time(&self, waiting: Usage) -> Duration {
         let ratio = |amount: u32, per: f64| f64::from(amount) / per.max(f64::MIN_POSITIVE);
         let rounds = ratio(waiting.files, self.files_in_progress.into())
@@ -105,8 +105,8 @@ impl Limits {
         Duration::saturating_seconds_f64(seconds.into_iter().fold(0.0, f64::max))
     }
 
-    /// Whether the quotas cannot clear what waits in good time: by reckoning, or because each call
-    /// since `backlog_since` has left something waiting.
+    /// Whether the quotas cannot clear what waits in good time: by calculation, or because each
+    /// call since `backlog_since` has left something waiting.
     pub fn is_overdue(
         &self,
         asked: Usage,

@@ -45,10 +45,10 @@ impl FromStr for MicroUsd {
     }
 }
 
-/// What AWS asks for invalidation paths. A wildcard or a tag is one path.
+/// What AWS charges for invalidation paths. A wildcard or a tag is one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prices {
-    /// Paths a month that an AWS account has for nothing.
+    /// Paths a month that are free for an AWS account.
     pub free_paths: u64,
     /// Each path after those.
     pub path: MicroUsd,

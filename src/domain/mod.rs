@@ -1,11 +1,11 @@
-//! The rules: what is sent to CloudFront, when, and what follows from its answers. Without SQL,
-//! HTTP, AWS, environment or clock.
+//! The rules: what is sent to CloudFront, when, and what follows from its answers. There is no SQL,
+//! HTTP, AWS, environment or clock here.
 //!
 //! A publish comes in as the publisher wrote it ([`intake`]) and becomes canonical [`Item`]s.
 //! [`plan()`] gathers what waits into invalidation batches, within quotas and by the site's policy;
 //! [`explain()`] says why, and [`meter`] counts the money. [`Settings`] say which distribution it
-//! all belongs to. [`CreateOutcome`] and [`GetOutcome`] are what CloudFront said, [`advice`] what
-//! it means for people, and [`retry`] what follows from it.
+//! is all for. [`CreateOutcome`] and [`GetOutcome`] are what CloudFront said, [`advice`] what that
+//! means for people, and [`retry`] what follows from it.
 
 pub mod advice;
 pub mod audit_action;

@@ -1,6 +1,6 @@
-//! Why an address that somebody typed into a form gave no answer.
+//! Why there was no answer from an address that somebody typed into a form.
 
-/// What came instead of an answer.
+/// What happened instead of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     #[error("the host name has no address")]

@@ -1,4 +1,4 @@
-//! What a call to CloudFront can come to.
+//! What can come of a call to CloudFront.
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
@@ -28,7 +28,7 @@ impl Operation {
     }
 }
 
-/// An error in AWS's words, or in ours where no answer came.
+/// An error in AWS's words, or in ours where there was no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AwsError {
     /// AWS's code, such as `AccessDenied`. Ours: [`AwsError::TIMEOUT`] and the others here.
@@ -73,11 +73,11 @@ impl AwsError {
     /// The service was held up for so long that it was too late to make the call.
     pub const TOO_LATE: &'static str = "TooLate";
 
-    /// What stands for AWS's code where an answer has none: this and the HTTP status, as in
+    /// What stands in for AWS's code where an answer has none: this and the HTTP status, as in
     /// `Http502`.
     pub const HTTP: &'static str = "Http";
 
-    /// Whether the code is AWS's own, so that CloudFront spoke and nothing in between.
+    /// Whether the code is AWS's own, so that CloudFront answered and not something in between.
     pub fn has_code_of_aws(&self) -> bool {
         !self.code.starts_with(Self::HTTP)
             && !matches!(
@@ -134,7 +134,7 @@ impl AwsError {
         }
     }
 
-    /// Whether CloudFront spoke about who signs, before anything else.
+    /// Whether it is about who signs, which CloudFront checks before anything else.
     pub fn is_about_credentials(&self) -> bool {
         matches!(
             self.code.as_str(),
@@ -188,7 +188,7 @@ impl AwsError {
     }
 }
 
-/// What a `CreateInvalidation` came to.
+/// What came of a `CreateInvalidation`.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum CreateOutcome {
@@ -199,19 +199,20 @@ pub enum CreateOutcome {
         completed: bool,
         request_id: Option<String>,
     },
-    /// The caller reference was used before: an earlier attempt was accepted, its id is not known.
+    /// The caller reference was used before: an earlier attempt was accepted, but its id is not
+    /// known.
     AlreadyUsed(AwsError),
-    /// Surely not accepted: too many invalidations in progress. Wait.
+    /// Certainly not accepted: too many invalidations are in progress. Wait.
     QuotaFull(AwsError),
-    /// Surely not accepted: too many requests. Wait.
+    /// Certainly not accepted: too many requests. Wait.
     Throttled(AwsError),
-    /// Surely not accepted, and nothing will be until the settings are fixed.
+    /// Certainly not accepted, and nothing will be until the settings are fixed.
     SettingsRejected(AwsError),
-    /// Surely not accepted: this batch can never succeed as it is.
+    /// Certainly not accepted: this batch can never succeed as it is.
     BatchRefused(AwsError),
-    /// Surely not accepted: split the batch.
+    /// Certainly not accepted: split the batch.
     BatchTooLarge(AwsError),
-    /// Surely never reached CloudFront.
+    /// It certainly never reached CloudFront.
     NotSent(AwsError),
     /// It may or may not have been accepted: repeat it under the same caller reference.
     Unknown(AwsError),
@@ -233,7 +234,7 @@ impl CreateOutcome {
         }
     }
 
-    /// AWS's id of the request, if it told one.
+    /// AWS's id of the request, if it gave one.
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::Accepted { request_id, .. } => request_id.as_deref(),
@@ -242,7 +243,7 @@ impl CreateOutcome {
     }
 }
 
-/// What a `GetInvalidation` came to.
+/// What came of a `GetInvalidation`.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum GetOutcome {
@@ -269,7 +270,7 @@ impl GetOutcome {
         }
     }
 
-    /// AWS's id of the request, if it told one.
+    /// AWS's id of the request, if it gave one.
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::InProgress { request_id } | Self::Completed { request_id } => {

@@ -1,4 +1,4 @@
-//! Which passwords may be chosen: 12 to 256 characters, no composition rules, and none that would be
+//! Which passwords may be chosen: 12 to 256 characters of any kind, except those that would be
 //! among the first to be guessed.
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -48,7 +48,8 @@ impl NewPassword {
     }
 }
 
-/// Below a hundred million guesses, which zxcvbn calls safe against online attacks.
+/// Fewer than a hundred million guesses, from which on zxcvbn calls a password safe against online
+/// attacks.
 fn is_common(password: &str) -> bool {
     zxcvbn(password, &OURS).score() < Score::Three
 }

@@ -12,7 +12,7 @@ pub(super) fn visible(text: &str) -> Zeroizing<String> {
     visible
 }
 
-/// The text without surrounding white space, quotes and what ends a sentence or an entry of a list.
+/// The text without the white space, quotes and punctuation around it.
 pub(super) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| {
         c.is_whitespace()
@@ -24,7 +24,7 @@ pub(super) fn trimmed(text: &str) -> &str {
 }
 
 /// The text without white space and invisible characters at its ends. Those inside are part of it:
-/// a zero-width joiner, for one, makes a difference to how some scripts are read.
+/// a zero-width joiner, for one, changes how some scripts are read.
 pub fn trim_pasted(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
@@ -42,7 +42,7 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Whether a part of the text might be a secret access key, or most of one.
+/// Whether part of the text might be a secret access key, or most of one.
 pub(super) fn may_hold_secret(text: &str) -> bool {
     visible(text)
         .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')))

@@ -1,18 +1,19 @@
 //! Invalidation paths: from a path as people write it to the one spelling that CloudFront matches.
 //!
-//! CloudFront compares an invalidation path with the URLs that viewers asked for, and takes a path
-//! that can match none of them without a word. So the spelling matters:
+//! CloudFront compares an invalidation path with the URLs that viewers asked for, and silently
+//! accepts a path that can match none of them. So the spelling matters:
 //!
 //! - non-ASCII and RFC 1738 unsafe characters are percent-encoded as UTF-8 with upper-case hex, and
 //!   nothing else is;
 //! - what is already encoded stays encoded once, in upper-case hex (RFC 3986, 6.2.2.1). An escape
 //!   of an *unreserved* character (letter, digit, `-` `.` `_` `~`) is undone (6.2.2.2): CloudFront
 //!   never matches an over-encoded path. Therefore `%2e%2e` is a dot segment and `%7E` is `~`;
-//! - `%2A` stays: it is a literal asterisk, never a wildcard. At the end of a path, where a wildcard was
-//!   surely meant, it is refused;
+//! - `%2A` stays: it is a literal asterisk, never a wildcard. At the end of a path, where a wildcard
+//!   was surely meant, it is refused;
 //! - dot segments are removed as in RFC 3986, 5.2.4; from the path, not from the query;
 //! - `~` cannot be matched at all, so the path is cut before it and ends in a wildcard;
-//! - `#` is part of a path and encoded like any unsafe character: only an absolute URL has a fragment;
+//! - `#` is part of a path and encoded like any unsafe character: only an absolute URL has a
+//!   fragment;
 //! - a backslash is refused: browsers send `/` in its place, so no viewer asks for such a path;
 //! - letter case, doubled slashes and an empty query are kept: to CloudFront they are different
 //!   objects.
@@ -26,7 +27,7 @@ use super::{pasted::trim_pasted, text::text};
 /// The most characters a path may have once encoded. CloudFront's rule.
 pub const MAX_PATH_CHARACTERS: usize = 4_000;
 
-/// RFC 1738, 2.2: unsafe characters. `%` and `~` are also unsafe there, and are handled apart.
+/// The unsafe characters of RFC 1738, 2.2, except `%` and `~`, which are handled separately.
 const UNSAFE: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -58,7 +59,7 @@ pub struct Reading {
     pub widened: bool,
 }
 
-/// Why a string is no path that can be purged, and how to fix it.
+/// Why a string is not a path that can be purged, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     #[error("the path is empty: leave it out, or write / for the home page")]
@@ -149,8 +150,7 @@ impl InvalidationPath {
         acceptable.then(|| Self(stored.to_owned()))
     }
 
-    /// The wildcard of all paths that begin with `prefix`, which is the beginning of an existing
-    /// path.
+    /// The wildcard of all paths that begin with `prefix`, itself the beginning of a path.
     pub(super) fn wildcard(prefix: &str) -> Self {
         Self(format!("{prefix}*"))
     }

@@ -2,7 +2,8 @@
 
 use super::{Item, Kind, Room, Usage};
 
-/// Refused calls after which a search gives up: what it has not found by then fails as a whole.
+/// How many calls may be refused before a search gives up: what is undecided by then fails as a
+/// whole.
 const MOST_REFUSALS: u32 = 40;
 
 /// What has come of the other pieces of a batch that was refused for one of its items.
@@ -30,7 +31,7 @@ pub enum Suspicion {
     },
 }
 
-/// What a refusal can be about: paths, wildcards, and tags, which a distribution may not have.
+/// What a refusal can be about: paths, wildcards, or tags, which a distribution may not support.
 fn sort(item: &Item) -> u8 {
     match item {
         Item::Tag(_) => 2,
@@ -39,9 +40,9 @@ fn sort(item: &Item) -> u8 {
     }
 }
 
-/// Finds what is at fault by a bounded number of calls. Items of each kind go apart; of one kind the
-/// first and the last go alone, since if neither is accepted the kind is at fault, whatever the
-/// items; then halves.
+/// Finds what is at fault by a bounded number of calls. First the kinds of items are separated.
+/// Then, of one kind, the first and the last go alone: if neither is accepted, the kind is at
+/// fault, whatever the items. Then the rest is halved again and again.
 pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
     let by_sort: Vec<Vec<Item>> = (0..3)
         .map(|which| items.iter().filter(|i| sort(i) == which).cloned().collect())
@@ -84,7 +85,7 @@ pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
     }
 }
 
-/// Pieces that one call may hold; one: it may hold all of it.
+/// Pieces that one call may hold each; a single one if it may hold everything.
 pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
     let usage = Usage::of(items);
     if usage.fits(room) && items.len() <= room.paths_per_request as usize {
@@ -95,7 +96,7 @@ pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
         .flat_map(|kind| {
             let most = kind.of_room(room).min(room.paths_per_request).max(1) as usize;
             let of_kind: Vec<Item> = items.iter().filter(|i| kind.is_of(i)).cloned().collect();
-            // Of one size, so that none is a call for a single item.
+            // All of about one size, so that none is a call for a single item.
             let size = of_kind.len().div_ceil(of_kind.len().div_ceil(most).max(1));
             let pieces = of_kind.chunks(size.max(1)).map(<[Item]>::to_vec);
             pieces.collect::<Vec<_>>()
@@ -103,8 +104,8 @@ pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
         .collect()
 }
 
-/// How many of these batches, from the first on, are to go as one. Pieces of what was refused grow
-/// together again as calls are accepted: to at most twice what the `last` call of their kind held.
+/// How many of these batches, from the first on, are to go as one. Pieces of what was refused are
+/// joined again as calls are accepted: to at most twice what the `last` call of their kind held.
 pub fn joined(batches: &[Usage], last: Usage, room: Room) -> usize {
     let Some(first) = batches.first() else {
         return 0;
@@ -138,8 +139,8 @@ mod tests {
             .collect()
     }
 
-    /// Searches a batch until all of it is decided, and gives the calls that were refused and the
-    /// items that failed.
+    /// Searches a batch until all of it is decided, and returns how many calls were refused and how
+    /// many items failed.
     fn search(batch: Vec<Item>, is_bad: impl Fn(&Item) -> bool) -> (u32, usize) {
         type Open = (Vec<Item>, Option<usize>);
         let mut searches: Vec<Search> = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::{DistributionId, Operation, Partition};
 
-/// What stands for the distribution's ID as long as it is not known.
+/// What stands in for the distribution's ID until it is known.
 const PLACEHOLDER: &str = "YOUR_DISTRIBUTION_ID";
 
 /// The least-privilege policy, as JSON to paste into the IAM console: for one distribution, or with

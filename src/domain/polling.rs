@@ -4,13 +4,13 @@ use time::{Duration, OffsetDateTime};
 
 use super::{AwsError, GetOutcome};
 
-/// How long calls without a usable answer are tried again, from the first of them.
+/// For how long a call without a usable answer is repeated.
 pub(super) const PERSISTENCE: Duration = Duration::hours(24);
 /// CloudFront may not know an invalidation right after it accepted it.
 const SETTLING: Duration = Duration::minutes(1);
 /// How long a key may be denied `GetInvalidation` while the site works.
 const DENIED_FOR: Duration = Duration::MINUTE;
-/// How long questions may be refused in words that nobody knows.
+/// How long questions may be refused with a code that is not known here.
 const REFUSED_FOR: Duration = Duration::minutes(10);
 
 /// What becomes of an invalidation in progress.
@@ -26,7 +26,7 @@ pub enum AfterGet {
     },
     /// CloudFront said `Completed`.
     Completed,
-    /// CloudFront accepted it, but nobody can ask any more.
+    /// CloudFront accepted it, but can no longer be asked about it.
     Unconfirmed(AwsError),
     /// CloudFront no longer knows it.
     Failed(AwsError),
@@ -75,7 +75,7 @@ pub fn after_get(outcome: GetOutcome, asked: Asked) -> AfterGet {
         GetOutcome::Gone(error) if age < SETTLING => again(Some(error), false),
         GetOutcome::Gone(error) => AfterGet::Failed(error),
         GetOutcome::SettingsRejected(error) => {
-            // Of a site that works, a key that may not ask will not be told tomorrow either.
+            // Where a site works otherwise, a key that may not ask now may not ask tomorrow either.
             let denied = error.denies_action() && !asked.is_paused && age >= DENIED_FOR;
             if denied || !asked.same_distribution || age > PERSISTENCE {
                 AfterGet::Unconfirmed(error)
@@ -98,7 +98,7 @@ pub fn after_get(outcome: GetOutcome, asked: Asked) -> AfterGet {
 }
 
 /// How long to wait before asking about an invalidation of this age. CloudFront completes most
-/// within 25 s, so the first questions come quickly, and the later ones at a quarter of the age.
+/// within 25 s, so it is asked every two seconds at first, and then after a quarter of the age.
 pub fn poll_interval(age: Duration) -> Duration {
     (age / 4_i32).clamp(Duration::seconds(2), Duration::MINUTE)
 }

@@ -45,12 +45,12 @@ pub struct Learned {
     pub refused: Refusal,
 }
 
-/// How things stand at a distribution.
+/// What is in progress at a distribution.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {
     /// What counts as in progress.
     pub used: Usage,
-    /// What of it is counted in case.
+    /// The part of it that is counted just in case.
     pub unconfirmed: Usage,
     /// When something last ended there.
     pub completed_at: Option<OffsetDateTime>,

@@ -1,10 +1,11 @@
-//! AWS's partitions and regions, as far as CloudFront is in them.
+//! The partitions and regions of AWS that have CloudFront.
 
 use std::{fmt, str::FromStr};
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// A part of AWS with accounts, keys and a CloudFront of its own, named as in ARNs (`arn:aws-cn:…`).
+/// A part of AWS with accounts, keys and a CloudFront of its own, named as in ARNs
+/// (`arn:aws-cn:…`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum Partition {
@@ -17,7 +18,7 @@ pub enum Partition {
 }
 
 impl Partition {
-    /// How a list of regions names the group.
+    /// What a list of regions calls the partition.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Aws => "Commercial",
@@ -26,8 +27,8 @@ impl Partition {
         }
     }
 
-    /// The one region for which CloudFront accepts signatures in this partition (its endpoint
-    /// rules).
+    /// The one region for which CloudFront accepts signatures in this partition, by its endpoint
+    /// rules.
     pub const fn signing_region(self) -> &'static str {
         match self {
             Self::Aws => "us-east-1",
@@ -99,7 +100,7 @@ impl fmt::Display for Region {
     }
 }
 
-/// Why a text is not a region of CloudFront's. The words are for the user.
+/// Why a text is not a region with CloudFront, in words for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegionError {
     #[error("Choose a region. us-east-1, US East (N. Virginia), is right for most accounts.")]
@@ -147,7 +148,7 @@ const fn region(partition: Partition, code: &'static str, name: &'static str) ->
     }
 }
 
-/// As AWS's SDKs list them in November 2026, without the partitions where CloudFront is not
+/// As AWS's SDKs list them in November 2026, except those of partitions without CloudFront
 /// (GovCloud, ISO).
 static REGIONS: [Region; 39] = {
     use Partition::{Aws, AwsCn, AwsEusc};

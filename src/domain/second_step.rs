@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use totp_rs::{Builder, Secret, Totp};
 
-/// What apps show the code under.
+/// The name under which apps show the code.
 const ISSUER: &str = "skycms-cdn";
 
 /// The secret that an authenticator app and this service share.
@@ -15,10 +15,10 @@ pub struct SecondStep(Totp);
 pub struct NotASecondStep;
 
 impl SecondStep {
-    /// A new one of `account`, of random bytes.
+    /// Makes one for `account` of random bytes.
     ///
     /// # Errors
-    /// None that is known: all bytes are good.
+    /// None that is known: any bytes will do.
     pub fn new(account: &str, random: [u8; 20]) -> Result<Self, NotASecondStep> {
         Self::of(account, random.into())
     }
@@ -48,7 +48,7 @@ impl SecondStep {
         SecretString::from(self.0.secret().to_base32())
     }
 
-    /// The address that opens an app with it.
+    /// The address that adds it to an app.
     ///
     /// # Errors
     /// None that is known.
@@ -57,8 +57,8 @@ impl SecondStep {
         Ok(SecretString::from(address.to_string()))
     }
 
-    /// The number of the half-minute that the code belongs to, if it is right now: the one before
-    /// and the one after count too. Each may be used once.
+    /// The number of the half-minute that the code belongs to, if that is the current one, the one
+    /// before or the one after. Each may be used once.
     pub fn check(&self, code: &str, now: OffsetDateTime) -> Option<i64> {
         let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         let seconds = u64::try_from(now.unix_timestamp()).ok()?;

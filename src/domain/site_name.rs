@@ -1,4 +1,4 @@
-//! The name of a site, which stands in addresses.
+//! The name of a site, which is part of addresses.
 
 use std::str::FromStr;
 
@@ -9,11 +9,11 @@ use super::text::text;
 /// The site of an installation that never asked for more.
 pub const DEFAULT_SITE: &str = "default";
 
-/// The longest name, as of a label in a host name.
+/// As long as a label of a host name.
 const LONGEST: usize = 63;
 
-/// Where the pages of the site of that name are, below `PUBLIC_URL`: those of `default` are where
-/// those of the only site are.
+/// Where a site's pages are, below `PUBLIC_URL`. Those of `default` are at the root, where they
+/// were while it was the only site.
 pub fn pages_of(site: &str) -> String {
     if site == DEFAULT_SITE {
         String::new()

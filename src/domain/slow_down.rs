@@ -19,7 +19,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::limits::SKEW;
 
-/// Failures of a client without a wait.
+/// How often a client may fail without having to wait.
 const FREE: u32 = 4;
 /// The longest wait of a client.
 const LONGEST: Duration = Duration::minutes(5);
@@ -27,12 +27,12 @@ const LONGEST: Duration = Duration::minutes(5);
 pub const CLIENT_MEMORY: Duration = Duration::hours(24);
 /// Failures of all strangers at an account before they wait together.
 const STRANGERS_FREE: u32 = 100;
-/// Between two tries of strangers, then.
+/// The wait between two tries of strangers, from then on.
 const STRANGERS_PAUSE: Duration = Duration::seconds(10);
 /// Strangers are free again after so long without a failure.
 const STRANGERS_MEMORY: Duration = Duration::hours(1);
 
-/// Tries that failed, or that are under way.
+/// Tries that have failed or are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tries {
     pub failures: u32,
@@ -67,7 +67,7 @@ pub fn client_wait(client: Tries, now: OffsetDateTime) -> Duration {
     left(client.last, pause, now)
 }
 
-/// How long a stranger has to wait for the sake of the account.
+/// How long a stranger has to wait because of all strangers' failures.
 pub fn stranger_wait(client: Tries, strangers: Tries, now: OffsetDateTime) -> Duration {
     if client.recent(CLIENT_MEMORY, now) == 0
         || strangers.recent(STRANGERS_MEMORY, now) < STRANGERS_FREE

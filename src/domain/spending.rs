@@ -1,4 +1,4 @@
-//! What a site's owner allows to be sent and spent, and what that means at this moment.
+//! What a site's owner allows to be sent and spent, and what that means now.
 
 use strum::{EnumString, IntoStaticStr};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
@@ -7,8 +7,8 @@ use super::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
 use super::plan::DEFAULT_THRESHOLD;
 use super::{Limits, Policy, Usage};
 
-/// Items of a publish that is never folded because of what is in progress: a page with its lists,
-/// feeds and related pages.
+/// A publish of this many items, such as a page with its lists, feeds and related pages, is never
+/// folded because of what is in progress.
 const A_FEW: u32 = 10;
 
 /// The name of a [`Policy`]: what is chosen on the page.
@@ -63,7 +63,7 @@ pub struct MonthUsage {
     pub key_paths: u64,
 }
 
-/// What is on its way of a site.
+/// What of a site is on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InFlight {
     /// Paths of the site that are planned and not accepted yet.
@@ -72,7 +72,7 @@ pub struct InFlight {
     pub in_progress: u64,
 }
 
-/// What the owner's choice comes to at this moment.
+/// What the owner's choice means now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The policy in force, perhaps past the monthly limit.
@@ -84,7 +84,7 @@ pub struct Terms {
 }
 
 impl Spending {
-    /// The terms after what the month has taken, and with what is under way.
+    /// The terms that are left by what the month has taken and what is under way.
     pub fn terms(&self, month: &MonthUsage, in_flight: InFlight, prices: &Prices) -> Terms {
         let planned = in_flight.planned;
         let economical = Policy::Economical {
@@ -138,7 +138,7 @@ impl Terms {
     }
 }
 
-/// What a month cost, and will.
+/// What a month has cost so far, and is going to cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeterReading {
     /// What coalescing and folding saved the site.
@@ -198,7 +198,7 @@ impl HeldNote {
         }
     }
 
-    /// What it means and what can be done about it, if it is worth telling yet.
+    /// What it means and what can be done about it, if it is worth mentioning yet.
     pub fn sentence(&self, now: OffsetDateTime, limits: &Limits) -> Option<String> {
         match self {
             Self::MonthlyLimit { until } => Some(format!(

@@ -1,5 +1,5 @@
-//! Cache tags: names that the origin gives its answers, by which CloudFront can be asked to forget
-//! them.
+//! Cache tags: names that the origin gives to its answers, by which CloudFront can be asked to
+//! forget them.
 
 use super::{pasted::trim_pasted, text::text};
 
@@ -14,7 +14,7 @@ pub struct CacheTag(String);
 
 text!(CacheTag);
 
-/// Why a string is no cache tag, and how to fix it.
+/// Why a string is not a cache tag, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
     #[error("the tag is empty: leave it out, or write its name, for example article:42")]

@@ -1,4 +1,4 @@
-//! Texts that were checked once, and are a type of their own from then on.
+//! Texts that have been checked, each with a type of its own.
 
 /// Gives a type that wraps such a text what all of them have: its text, borrowed and displayed.
 macro_rules! text {

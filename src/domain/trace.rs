@@ -1,19 +1,18 @@
-//! W3C trace context: which trace a publish belongs to, in the eyes of whoever follows requests
-//! across services. <https://www.w3.org/TR/trace-context/>
+//! W3C trace context: which trace a publish belongs to, for those who follow requests across
+//! services. <https://www.w3.org/TR/trace-context/>
 
 use super::text::text;
 
-/// A `traceparent` header that makes sense.
+/// A valid `traceparent` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent(String);
 
 text!(TraceParent);
 
 impl TraceParent {
-    /// Reads the header. What makes no sense is none: a trace that is broken must not stop a
-    /// publish.
+    /// Reads the header. An invalid one is ignored: a broken trace must not stop a publish.
     ///
-    /// Of a version that is not known yet, its beginning is read, which every version has.
+    /// Of a version that is not known yet, only the beginning is read, which all versions share.
     pub fn parse(header: &str) -> Option<Self> {
         let known = header.get(..55)?;
         let rest = &header[55..];
@@ -50,7 +49,7 @@ impl TraceParent {
         &self.0[3..35]
     }
 
-    /// The call within it.
+    /// The call within the trace.
     pub fn span_id(&self) -> &str {
         &self.0[36..52]
     }

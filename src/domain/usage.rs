@@ -61,7 +61,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What a batch adds.
+    /// What these items add.
     pub fn of(items: &[Item]) -> Self {
         let wildcards = items.iter().filter(|item| item.is_wildcard()).count();
         let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
@@ -71,7 +71,7 @@ impl Usage {
         }
     }
 
-    /// The kinds that there are some of.
+    /// The kinds that there is at least one of.
     pub fn kinds(self) -> impl Iterator<Item = Kind> {
         Kind::ALL.into_iter().filter(move |kind| kind.of(self) > 0)
     }
@@ -115,7 +115,7 @@ impl Sum for Usage {
     }
 }
 
-/// How much CloudFront takes: by quota, or at this moment.
+/// How much CloudFront accepts: by quota, or right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Paths without wildcard, and tags, that may be in progress.
@@ -127,7 +127,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// None for the kinds that there are some of in `usage`.
+    /// No room for the kinds that `usage` has any of.
     pub const fn without(self, usage: Usage) -> Self {
         Self {
             files: if usage.files > 0 { 0 } else { self.files },
@@ -149,7 +149,7 @@ impl Room {
         }
     }
 
-    /// What is left of it.
+    /// What `usage` leaves of it.
     pub const fn less(self, usage: Usage) -> Self {
         Self {
             files: self.files.saturating_sub(usage.files),
