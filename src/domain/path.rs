@@ -8,8 +8,8 @@
 //! - what is already encoded stays encoded once, in upper-case hex (RFC 3986, 6.2.2.1). An escape
 //!   of an *unreserved* character (letter, digit, `-` `.` `_` `~`) is undone (6.2.2.2): CloudFront
 //!   never matches an over-encoded path. Therefore `%2e%2e` is a dot segment and `%7E` is `~`;
-//! - `%2A` stays: it is a literal asterisk, never a wildcard. At the end of a path, where a wildcard
-//!   was surely meant, it is refused;
+//! - `%2A` stays: it is a literal asterisk, never a wildcard. At the end of a path, where a
+//!   wildcard was surely meant, it is refused;
 //! - dot segments are removed as in RFC 3986, 5.2.4; from the path, not from the query;
 //! - `~` cannot be matched at all, so the path is cut before it and ends in a wildcard;
 //! - `#` is part of a path and encoded like any unsafe character: only an absolute URL has a

@@ -32,7 +32,7 @@ pub enum Suspicion {
 }
 
 /// What a refusal can be about: paths, wildcards, or tags, which a distribution may not support.
-fn sort(item: &Item) -> u8 {
+fn class(item: &Item) -> u8 {
     match item {
         Item::Tag(_) => 2,
         Item::Path(_) if item.is_wildcard() => 1,
@@ -44,13 +44,13 @@ fn sort(item: &Item) -> u8 {
 /// Then, of one kind, the first and the last go alone: if neither is accepted, the kind is at
 /// fault, whatever the items. Then the rest is halved again and again.
 pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
-    let by_sort: Vec<Vec<Item>> = (0..3)
-        .map(|which| items.iter().filter(|i| sort(i) == which).cloned().collect())
+    let by_class: Vec<Vec<Item>> = (0..3)
+        .map(|n| items.iter().filter(|i| class(i) == n).cloned().collect())
         .filter(|items: &Vec<Item>| !items.is_empty())
         .collect();
-    if by_sort.len() > 1 {
+    if by_class.len() > 1 {
         return Suspicion::Pieces {
-            pieces: by_sort,
+            pieces: by_class,
             searching: false,
         };
     }

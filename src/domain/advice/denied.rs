@@ -1,4 +1,4 @@
-//! What `AccessDenied` means: its message says which of several things is in the way.
+//! What `AccessDenied` means: its message says which of several reasons it has.
 
 use super::{Advice, advice, signer};
 use crate::domain::{AwsError, Operation, Settings};

@@ -43,7 +43,7 @@ const BY_ITSELF: &str =
 /// What to do about a batch that was refused for one of its items.
 pub const SPLIT: &str = "Nothing to do: it was sent again in pieces, to find the item at fault.";
 
-/// What to do about an invalidation that was given up because the site moved on.
+/// What to do about an invalidation that was given up because the site moved to other settings.
 pub const SUPERSEDED: &str = "Nothing to do: the site moved to other settings before CloudFront's answer was known, and its publishes were planned \
      again.";
 
@@ -163,7 +163,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
             ),
         ),
         AwsError::PROXY_REFUSED | "Http407" => proxy_refused(error),
-        // Its first bytes were no TLS.
+        // The first bytes of the answer were not TLS.
         AwsError::TLS_FAILED if error.message.contains("InvalidContentType") => advice(
             "Something answered in CloudFront’s place that does not speak HTTPS.",
             format!(
@@ -226,7 +226,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
 const FIREWALL: &str = "If this persists, check that this machine may open HTTPS connections to AWS (firewall, proxy, DNS).";
 const SET_THE_CLOCK: &str = "Set the machine's clock, preferably by time synchronisation (NTP); AWS allows 5 minutes of difference.";
 
-/// A proxy that wants to know who calls, or that lets nobody through to CloudFront.
+/// A proxy that asks who is calling, cannot be reached, or lets nobody through to CloudFront.
 fn proxy_refused(error: &AwsError) -> Advice {
     if error.http_status == Some(407) || error.message.contains("authorization") {
         return advice(

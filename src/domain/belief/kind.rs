@@ -9,7 +9,7 @@ use super::LONGEST_BELIEF;
 use crate::domain::bucket::TRAVEL;
 
 /// How long a refused size is not tried again: at first, since it may have been chance, and after
-/// it was refused again and again.
+/// it has been refused again and again.
 const REFUSED_FOR: Duration = Duration::seconds(30);
 const LONGEST_REFUSED: Duration = Duration::minutes(10);
 /// Refusals that are farther apart have nothing to do with each other.
@@ -25,9 +25,9 @@ pub struct Belief {
     pub refused: Option<u32>,
     /// How often a size was refused lately, with time in between.
     pub refusals: u8,
-    /// The most that were accepted in one call, until as many are refused.
+    /// The most that were accepted in one call, until that many are refused.
     pub accepted: u32,
-    /// How many the last call held that was answered; none unless it was accepted.
+    /// How many the last answered call held; 0 unless it was accepted.
     pub last: u32,
     /// The last size that was refused.
     pub refusal: Option<Refusal>,
@@ -40,7 +40,7 @@ pub struct Belief {
     /// When a call was last made because the count had not been confirmed for too long.
     #[serde(with = "time::serde::rfc3339::option")]
     pub asked_at: Option<OffsetDateTime>,
-    /// When CloudFront said that its quota is full; none: it accepted since.
+    /// When CloudFront said that its quota is full; none: it has accepted a call since.
     #[serde(with = "time::serde::rfc3339::option")]
     pub full_at: Option<OffsetDateTime>,
     /// For how many seconds that is believed.
@@ -78,7 +78,7 @@ pub(super) enum Say {
     Full,
     /// What is in progress is counted against the quota.
     Count,
-    /// It was believed for long enough: CloudFront is asked.
+    /// The count has been believed for long enough: CloudFront is asked.
     Ask,
 }
 
@@ -144,8 +144,8 @@ impl Belief {
         self.learned_at = Some(now);
     }
 
-    /// How many have gone within a second, with one that has just been refused, where that was
-    /// believed to be fine: then it may be more than the distribution takes a second.
+    /// How many have gone within a second, including one that has just been refused, if that was
+    /// believed to be fine: it may be more than the distribution accepts a second.
     pub fn within_a_second(&self, now: OffsetDateTime) -> Option<u32> {
         let is_recent = |at: OffsetDateTime| (now - at).abs() < Duration::SECOND + TRAVEL;
         let recent = self.answered_at.is_some_and(is_recent) && self.last > 0;
@@ -153,7 +153,7 @@ impl Belief {
         (recent && self.most.is_some_and(|most| both <= most)).then_some(both)
     }
 
-    /// Even one alone is refused: if nothing was accepted since, size was not the reason.
+    /// Even a single item is refused: unless something was accepted since, size was not the reason.
     pub fn forget_unproven(&mut self) {
         if self.accepted == 0 {
             (self.most, self.refused, self.learned_at) = (None, None, None);
@@ -177,8 +177,8 @@ impl Belief {
                 }
                 most + gap / 2
             }
-            // More than was refused: that was chance, or CloudFront takes more by now.
-            // A call seldom holds all that it might.
+            // More than was refused: that was chance, or CloudFront accepts more by now. A call
+            // seldom holds all that it might, so half counts.
             None if held > most / 2 => {
                 self.refusals = 0;
                 held.saturating_mul(2).max(most)

@@ -1,10 +1,10 @@
 //! What is believed of a distribution beyond what is configured: how much one call may hold, which
 //! CloudFront tells only by refusing, and which kind of path it has said is full.
 //!
-//! Nobody knows which quotas hold for an account. So the configured ones hold at first; a refusal
-//! while little of ours is in progress halves what one call may hold, files and wildcards apart,
+//! Nobody knows which quotas an account has. So the configured ones hold at first; a refusal while
+//! little of ours is in progress halves what one call may hold, separately for files and wildcards,
 //! and what is accepted raises it again. What one call may hold is also taken as what the
-//! distribution takes a second, so that rates of paths and sizes of calls are one case.
+//! distribution accepts a second, so that rates of paths and sizes of calls are one case.
 
 mod kind;
 
@@ -19,7 +19,7 @@ use super::{Flow, Kind, Limits, Room, Usage};
 /// last asked against it.
 pub const LONGEST_BELIEF: Duration = Duration::seconds(30);
 
-/// Refusals that are closer say no more than one.
+/// Refusals that are closer together than this count as one.
 const THROTTLED_APART: Duration = Duration::seconds(2);
 
 /// What is believed of a distribution. Read and written whole, by whoever holds its lease.
@@ -30,10 +30,10 @@ pub struct Beliefs {
     pub files: Belief,
     /// Wildcards.
     pub wildcards: Belief,
-    /// What it takes a second; none: full.
+    /// What it accepts a second; none: full.
     pub flow: Option<Flow>,
     /// Calls that were throttled since the last one that was not, each some time after the one
-    /// before: a moment in which others use up the account's rate says nothing.
+    /// before: others may use up the account's rate for a moment, which means nothing.
     pub throttled: u32,
     /// When the last of those was.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -60,7 +60,7 @@ impl Beliefs {
         }
     }
 
-    /// How much the last call of each kind held; none unless it was accepted.
+    /// How much the last call of each kind held; 0 unless it was accepted.
     pub const fn last(&self) -> Usage {
         Usage {
             files: self.files.last,
@@ -81,7 +81,7 @@ impl Beliefs {
         }
     }
 
-    /// The buckets for what it takes a second, refilled. `limits` are the narrowed ones.
+    /// The buckets for what it accepts a second, refilled. `limits` are the narrowed ones.
     pub fn flow(&self, limits: &Limits, now: OffsetDateTime) -> Flow {
         self.flow.map_or_else(
             || Flow::full(limits, now),
@@ -116,7 +116,7 @@ impl Beliefs {
         self.flow(limits, now).narrow(room, limits)
     }
 
-    /// When a kind that has no room now is to be looked at again unasked.
+    /// When kinds that have no room now are to be looked at again, even if nothing happens.
     pub fn ask_again_at(
         &self,
         wanted: Usage,
@@ -140,9 +140,9 @@ impl Beliefs {
         at.clamp(now + Duration::SECOND, now + LONGEST_BELIEF)
     }
 
-    /// A call with these is about to be made, besides what is `used`. Where it goes beyond what is
-    /// counted, or the count was not confirmed for too long, one call asks: the next waits for its
-    /// answer, or for as long as a belief holds.
+    /// A call with these is about to be made, besides what is `used`. If it goes beyond what is
+    /// counted, or the count has not been confirmed for too long, it asks: the next one waits for
+    /// its answer, or for as long as a belief holds.
     pub fn asking(
         &mut self,
         held: Usage,
@@ -168,7 +168,7 @@ impl Beliefs {
         for kind in held.kinds() {
             let belief = self.of_mut(kind);
             if kind.of(held) > kind.of_room(limits.left(used)) {
-                // There was room beyond what is counted: the next may ask, too.
+                // There was room beyond what is counted: the next one may ask, too.
                 belief.asked_at = None;
             }
             belief.full_at = None;
@@ -204,21 +204,21 @@ impl Beliefs {
         }
     }
 
-    /// What came of a call says nothing about a quota: the next may ask.
+    /// What came of a call says nothing about a quota: the next one may ask.
     pub fn not_asked(&mut self, held: Usage) {
         for kind in held.kinds() {
             self.of_mut(kind).asked_at = None;
         }
     }
 
-    /// CloudFront said that the quota of what the call held is full. Where that is what the count
-    /// says too, smaller calls that fit beside it go on.
+    /// CloudFront said that the quota for what the call held is full. Where the count says so too,
+    /// smaller calls that still fit go on.
     pub fn full(&mut self, held: Usage, limits: &Limits, others: Usage, now: OffsetDateTime) {
         for kind in held.kinds() {
             if kind.of(held) <= kind.of_room(limits.left(others)) {
                 let belief = self.of_mut(kind);
                 belief.full_at = Some(now);
-                // With none of ours in progress somebody else fills it, and nobody tells us when
+                // With none of ours in progress, others have filled it, and nobody tells us when
                 // there is room.
                 belief.full_for = if kind.of(others) > 0 { 30 } else { 5 };
             }
@@ -237,8 +237,8 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    /// Whether it has waited for as long as a belief holds while nothing of its own went: others
-    /// whose small calls go on may renew what is believed of the room that is left, for ever.
+    /// Whether it has waited for as long as a belief holds while nothing of its own went: small
+    /// calls of others may renew for ever what is believed of the room that is left.
     fn starves(&self, kind: Kind, now: OffsetDateTime) -> bool {
         self.since(kind)
             .is_some_and(|since| now - since >= LONGEST_BELIEF)

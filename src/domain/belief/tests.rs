@@ -11,8 +11,8 @@ fn files(files: u32) -> Usage {
     }
 }
 
-/// Sends as much as is believed to go to a distribution that takes `real` at once, for two
-/// minutes, and gives how many calls were refused.
+/// Sends for two minutes as much as is believed to fit, to a distribution that accepts `real` at
+/// once, and returns how many calls were refused and how much the last accepted one held.
 fn learn(real: u32) -> (u32, u32) {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
     let (mut now, mut refused, mut last) = (START, 0, 0);

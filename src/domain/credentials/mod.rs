@@ -17,7 +17,7 @@ pub struct AccessKeyId(String);
 
 text!(AccessKeyId);
 
-/// Why a text is not an access key ID. The words are for the user and never repeat what was typed.
+/// Why a text is not an access key ID, in words for the user that never repeat what was typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessKeyIdError {
     #[error("Enter the access key ID, for example AKIAIOSFODNN7EXAMPLE. {WHERE}")]
@@ -68,7 +68,7 @@ const WHERE: &str = "It is in the AWS console under IAM → Users → the user �
 impl FromStr for AccessKeyId {
     type Err = AccessKeyIdError;
 
-    /// Takes what was typed, without what pasting adds.
+    /// Reads what was typed, without what pasting adds.
     ///
     /// The length is 16 to 128 as in IAM's API reference; AWS issues 20.
     fn from_str(typed: &str) -> Result<Self, AccessKeyIdError> {
@@ -122,7 +122,7 @@ impl FromStr for AccessKeyId {
     }
 }
 
-/// The secret access key. It cannot be printed or serialised, and is wiped when dropped.
+/// A secret access key. It cannot be printed or serialised, and is wiped when dropped.
 #[derive(Clone)]
 pub struct SecretAccessKey(SecretString);
 
@@ -132,8 +132,7 @@ impl PartialEq for SecretAccessKey {
     }
 }
 
-/// Why a text is not a secret access key. The words are for the user and never repeat what was
-/// typed.
+/// Why a text is not a secret access key, in words for the user that never repeat what was typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretAccessKeyError {
     #[error(
@@ -157,10 +156,10 @@ pub enum SecretAccessKeyError {
 }
 
 impl SecretAccessKey {
-    /// Takes what was typed, without what pasting adds.
+    /// Reads what was typed, without what pasting adds.
     ///
-    /// AWS issues 40 characters but promises no form, so only what cannot be one is refused; a test
-    /// shows the rest.
+    /// AWS issues 40 characters but promises no format, so only what cannot be one is refused; the
+    /// test of the settings shows the rest.
     pub fn parse(typed: &SecretString) -> Result<Self, SecretAccessKeyError> {
         use SecretAccessKeyError as E;
         let typed = visible(typed.expose_secret());
@@ -191,7 +190,7 @@ impl SecretAccessKey {
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
     }
 
-    /// The secret, in plain.
+    /// The secret in plain text.
     ///
     /// For two callers only: the `cloudfront` room, which gives it to the SDK's signer, and the
     /// store, which seals it.
@@ -206,7 +205,7 @@ impl fmt::Debug for SecretAccessKey {
     }
 }
 
-/// Where the signature comes from.
+/// What calls are signed with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Credentials {
     /// A key pair of an IAM user, entered in the settings.

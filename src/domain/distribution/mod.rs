@@ -21,11 +21,11 @@ text!(DistributionId);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recognised {
     pub id: DistributionId,
-    /// The partition, where the pasted text names it: an ARN or a console address does.
+    /// The partition, if the pasted text names it, as an ARN or a console address does.
     pub partition: Option<Partition>,
 }
 
-/// Why a text is not a distribution ID. The words are for the user.
+/// Why a text is not a distribution ID, in words for the user.
 ///
 /// They never repeat what was typed, unless its shape rules out that it is a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,10 +82,10 @@ const WHERE: &str = "It is in the AWS console under CloudFront → Distributions
 impl FromStr for DistributionId {
     type Err = DistributionIdError;
 
-    /// Takes an ID exactly as CloudFront writes it.
+    /// Reads an ID exactly as CloudFront writes it.
     ///
-    /// AWS documents no grammar. Seen: `E` and 12 or 13 capital letters and digits; `dt_` and 27
-    /// letters and digits.
+    /// AWS documents no grammar. Seen in use: `E` and 12 or 13 capital letters and digits; `dt_`
+    /// and 27 letters and digits.
     fn from_str(text: &str) -> Result<Self, DistributionIdError> {
         if let Some(rest) = text.strip_prefix("dt_") {
             return match rest.len() {
@@ -133,8 +133,8 @@ impl DistributionId {
             .map_err(|error| misspelt(text).unwrap_or(error))
     }
 
-    /// Whether this is a distribution tenant, for which CloudFront has calls and permissions of
-    /// their own.
+    /// Whether this is a distribution tenant, for which CloudFront has separate calls and
+    /// permissions.
     pub fn is_tenant(&self) -> bool {
         self.0.starts_with("dt_")
     }
@@ -202,7 +202,7 @@ fn from_address(text: &str) -> Result<Recognised, DistributionIdError> {
         .ok_or(DistributionIdError::ConsoleWithoutId)
 }
 
-/// What else a text that is no ID might be.
+/// What else a text that is not an ID might be.
 fn misspelt(text: &str) -> Option<DistributionIdError> {
     let without_spaces: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     if without_spaces.len() < text.len() {

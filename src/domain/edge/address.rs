@@ -8,7 +8,7 @@ use url::{Host, Position, Url};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicAddress(Url);
 
-/// Why a text is no public address, and how to fix it.
+/// Why a text is not a public address, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAPublicAddress {
     #[error("Enter the address of the site as readers know it, such as https://www.example.com.")]
@@ -49,7 +49,7 @@ impl PublicAddress {
         format!("{self}{path}")
     }
 
-    /// The host name, or an address of IPv4 or IPv6.
+    /// The host name, or an IPv4 or IPv6 address.
     pub fn host(&self) -> Option<Host<&str>> {
         self.0.host()
     }

@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc2822;
 /// How much of a header is kept.
 const LONGEST: usize = 200;
 
-/// As much of an answer as shows where it came from.
+/// The parts of an answer that show where it came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EdgeAnswer {
     pub http_status: u16,
@@ -55,7 +55,7 @@ impl EdgeAnswer {
             .is_some_and(|text| text.to_ascii_lowercase().starts_with("hit"))
     }
 
-    /// How old the copy is: what CloudFront has just fetched carries no `Age`.
+    /// How old the copy is: what CloudFront has just fetched has no `Age`.
     pub(super) fn age_of_copy(&self) -> Option<u64> {
         let x_cache = self.x_cache.as_deref().unwrap_or_default();
         let is_new = x_cache.eq_ignore_ascii_case("Miss from cloudfront");

@@ -1,5 +1,5 @@
-//! Edge proof: what readers get of a page after its invalidation, judged by the headers of the
-//! answer. It never changes what is said about the publish.
+//! What readers get of a page after its invalidation, judged by the headers of the answer. It never
+//! changes what is said about the publish.
 
 mod address;
 mod answer;
@@ -18,7 +18,7 @@ use super::{Item, NoAnswer};
 /// The most pages of a publish that are looked at.
 pub const MAX_PAGES: usize = 20;
 
-/// Ten years, in seconds: older is as old.
+/// Ten years, in seconds: anything older counts as this old.
 const OLDEST: u64 = 315_360_000;
 
 /// What readers get.
@@ -122,8 +122,8 @@ impl CheckedPublish {
         }
     }
 
-    /// `Age` says when the copy left the origin, also where CloudFront's regional cache or one
-    /// behind it gave it: `X-Cache` speaks of the nearest edge alone. Without `Age`, the time of the
+    /// `Age` says when the copy left the origin, even if CloudFront's regional cache or one behind
+    /// it supplied it: `X-Cache` is about the nearest edge alone. Without `Age`, the time of the
     /// origin's answer does.
     fn state(
         &self,
@@ -149,7 +149,8 @@ impl CheckedPublish {
     }
 }
 
-/// When a page is looked at again that was stale at the `attempt`th look, which counts from 0.
+/// How long after the `attempt`th look, counted from 0, a page that is still stale is looked at
+/// again.
 pub fn look_again(attempt: i16) -> Option<Duration> {
     [5, 20, 60]
         .get(usize::try_from(attempt).ok()?)

@@ -39,7 +39,7 @@ fn a_copy_is_fresh_when_it_left_the_origin_after_the_purge_was_accepted() {
         (&[HIT, ("age", "19")], EdgeState::Fresh),
         (&[HIT, ("age", "20")], EdgeState::Stale),
         (&[HIT, ("age", "86400")], EdgeState::Stale),
-        // A regional cache, or one at the origin, gave it.
+        // From a regional cache, or one at the origin.
         (&[MISS, ("age", "300")], EdgeState::Stale),
         (
             &[HIT, ("date", "Mon, 23 Nov 2026 12:00:10 GMT")],

@@ -5,13 +5,13 @@ use time::{Duration, OffsetDateTime};
 use super::{CheckedPublish, EdgeAnswer, PublicAddress};
 use crate::domain::{Advice, Item, NoAnswer};
 
-/// From how many seconds on it is worth a word that browsers keep a copy.
+/// From how many seconds on it is worth mentioning that browsers keep a copy.
 const KEPT_BY_BROWSERS: u64 = 60;
-/// A page that was changed this long before its publish was not changed for it. What writes a page
-/// does so shortly before it publishes.
+/// A page that was last changed this long before its publish was not changed for it: pages are
+/// written shortly before they are published.
 const LONG_BEFORE: Duration = Duration::minutes(10);
 
-/// Nothing is wrong with the copy, and readers may still see an old page.
+/// Nothing is wrong with the copy, but readers may still see an old page.
 pub(super) fn fresh(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> Option<String> {
     if answer.is_redirect() {
         return Some(redirect(publish, path, answer));
@@ -107,8 +107,8 @@ fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String
     )
 }
 
-/// Whether readers of the site are served through CloudFront, of whose home page this came back:
-/// how, and what there is to look at; or why not.
+/// Whether readers are served through CloudFront, judged by the answer for the site's home page:
+/// how, and what else to look at; or why not.
 pub fn serving(
     address: &PublicAddress,
     answer: Result<&EdgeAnswer, &NoAnswer>,

@@ -1,5 +1,5 @@
-//! One path as a publisher gave it: what belongs to a URL around it is taken off, and what cannot
-//! be meant is refused.
+//! One path as a publisher gave it: what belongs to a URL around it is removed, and what cannot
+//! have been meant is refused.
 
 use crate::domain::{
     InvalidationPath, PublisherHost,
@@ -70,7 +70,7 @@ pub(super) fn read_path(given: &str, hosts: &[PublisherHost]) -> Result<Reading,
     Ok(InvalidationPath::parse(path)?)
 }
 
-/// What follows the host in a URL, as far as CloudFront is asked for it.
+/// What follows the host in a URL, as far as viewers ask CloudFront for it.
 fn without_fragment(after_host: &str) -> &str {
     match after_host.split('#').next() {
         None | Some("") => "/",
@@ -98,9 +98,9 @@ fn after_own_host<'a>(given: &'a str, hosts: &[PublisherHost]) -> Option<&'a str
     hosts.contains(&host).then_some(path)
 }
 
-/// Where a string holds two things: white space, and then what begins like a path, a URL, a host of
-/// the site's or a tag.
-/// `/files/Report #3.pdf` is one thing: no tag looks like what follows its space.
+/// Where a string holds two paths or tags: at white space, if what follows begins like a path, a
+/// URL, a host of the site's or a tag. `/files/Report #3.pdf` is one path: what follows its space
+/// does not look like a tag.
 fn several_in_one<'a>(given: &'a str, hosts: &[PublisherHost]) -> Option<(&'a str, &'a str)> {
     let ends_word =
         |at: usize, c: char| c.is_whitespace() && !given[..at].ends_with(char::is_whitespace);

@@ -47,7 +47,7 @@ impl Serialize for PublishRequest {
     }
 }
 
-/// Objects only: serde's derived code would read the fields from an array too.
+/// From an object only: serde's derived code would read the fields from an array too.
 impl<'de> Deserialize<'de> for PublishRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for PublishRequest {
     }
 }
 
-/// Serializers that write every field write `null` for what there is none of.
+/// Serializers that write every field write `null` for those that are absent.
 fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -98,7 +98,7 @@ pub struct Widened {
     pub to: Item,
 }
 
-/// One thing that was asked for, and what it means.
+/// A path or tag that was asked for or added, and what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// As it was given; for a related page its canonical form.
@@ -240,8 +240,8 @@ impl Canonical {
         self.add(given.to_owned(), origin, items);
     }
 
-    /// Adds what the rules say goes with what was asked for. A page that two rules name is theirs
-    /// whose line comes first; what rules add brings in no further rules.
+    /// Adds what the rules say goes with what was asked for. A page that two rules name is added by
+    /// the first; rules do not apply to what rules have added.
     fn add_related(&mut self, rules: &Publishing) {
         let asked = self.sources.len();
         let mut seen = HashSet::new();
@@ -293,7 +293,7 @@ fn with_variants(path: InvalidationPath, rules: &Publishing) -> Vec<Item> {
     items
 }
 
-/// A page, as far as a path shows: without an extension, or HTML. `/logo.png` is none.
+/// Whether this is a page, as far as its path shows: it has no extension, or that of HTML.
 fn is_page(item: &Item) -> bool {
     let Item::Path(path) = item else { return false };
     let name = file_name(path.as_str());
@@ -304,8 +304,8 @@ fn is_page(item: &Item) -> bool {
     })
 }
 
-/// What a directory may be asked for as. The home page is that of the empty directory, which no
-/// viewer can ask for without its slash.
+/// The paths under which viewers may ask for a directory. The home page is that of the empty
+/// directory, which nobody can ask for without its slash.
 fn spellings(directory: &str) -> Vec<String> {
     let mut spellings = vec![format!("{directory}/"), format!("{directory}/index.html")];
     if !directory.is_empty() {

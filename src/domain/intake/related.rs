@@ -9,7 +9,7 @@ use crate::domain::{CacheTag, Item};
 pub const MAX_RULES: usize = 100;
 /// The most items on the right of a rule.
 const MAX_PAGES: usize = 50;
-/// Between what is published and what goes with it.
+/// Stands between what is published and what is purged with it.
 const ARROW: &str = "=>";
 
 /// One line of “Related pages”: `/blog/* => /blog/ /feed.xml`, or `/sitemap.xml` for every page.
@@ -20,7 +20,7 @@ pub struct RelatedRule {
     also: Vec<Item>,
 }
 
-/// Why a line is no rule, and how to fix it.
+/// Why a line is not a rule, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelatedRuleError {
     #[error("write what is purged after =>, as in /blog/* => /blog/ /feed.xml")]

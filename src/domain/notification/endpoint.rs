@@ -16,15 +16,15 @@ pub enum EndpointKind {
     /// JSON, signed as Standard Webhooks says.
     #[default]
     Standard,
-    /// A text, as Slack's incoming webhooks take it, and those of others in its form.
+    /// A text, as Slack's incoming webhooks take it, and compatible ones.
     Slack,
 }
 
-/// The address of an endpoint. Who knows it may often post there, so it is kept like a secret.
+/// The address of an endpoint. Often whoever knows it may post there, so it is kept like a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointUrl(Url);
 
-/// Why a text is no address of an endpoint, and how to fix it.
+/// Why a text is not the address of an endpoint, and how to fix it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnEndpoint {
     #[error("Enter the address to post to, such as https://hooks.example.com/cdn.")]

@@ -1,4 +1,4 @@
-//! What an endpoint can hear of. The names are those of messages and of the database.
+//! What an endpoint can be notified of. The names are those in messages and in the database.
 
 use strum::{EnumString, IntoStaticStr};
 
@@ -12,7 +12,7 @@ pub enum Event {
     PublishFailed,
     #[strum(serialize = "publish.unconfirmed")]
     PublishUnconfirmed,
-    /// Readers got an old copy of a page to the last, although its purge is completed.
+    /// At the last look readers still got an old copy of a page, although its purge is completed.
     #[strum(serialize = "publish.stale")]
     PublishStale,
     /// AWS rejects the settings.
@@ -43,7 +43,7 @@ impl Event {
         Self::MonthReached,
     ];
 
-    /// What so many used paths of a site's monthly limit are worth telling.
+    /// What to report when this many paths of a site's monthly limit are used.
     pub const fn of_month(used: u64, limit: u64) -> Option<Self> {
         if used >= limit {
             Some(Self::MonthReached)

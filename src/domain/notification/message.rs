@@ -1,4 +1,4 @@
-//! How a notification is put, and how it is signed.
+//! What a notification says, and how it is signed.
 
 use serde::Serialize;
 use serde_json::json;
@@ -17,9 +17,9 @@ pub struct Notification {
     pub event: Event,
     /// The name of the site.
     pub site: String,
-    /// When it happened; of several, the last.
+    /// When it happened, or the last of several did.
     pub at: OffsetDateTime,
-    /// The publish, if it is about one alone.
+    /// The publish, if it is about a single one.
     pub publish: Option<Uuid>,
     /// How many publishes it is about.
     pub publishes: u32,
@@ -52,7 +52,7 @@ impl Notification {
     pub fn body(&self, kind: EndpointKind, base: &str) -> String {
         let (several, url) = (self.several(), self.url(base));
         match kind {
-            // Strings, numbers and a time of our own: there is nothing that JSON cannot say.
+            // Strings, numbers and a time of our own: JSON can express them all.
             EndpointKind::Standard => serde_json::to_string(&Message {
                 r#type: self.event.into_str(),
                 timestamp: self.at,

@@ -1,4 +1,4 @@
-//! Notifications: what a site's endpoints hear of, how it is put, and when it is sent again.
+//! Notifications: what a site's endpoints are told, in which words, and when it is sent again.
 
 mod endpoint;
 mod event;

@@ -5,8 +5,8 @@ use time::{Duration, OffsetDateTime};
 
 use crate::domain::NoAnswer;
 
-/// What to wait after each attempt that failed: a little more than a day in all, so that an endpoint
-/// that has been silent for a day is given up at the end.
+/// The pause after each failed attempt: a little more than a day in all, so that an endpoint that
+/// has been silent for a day is given up at the end.
 const PAUSES: [Duration; 10] = [
     Duration::seconds(5),
     Duration::seconds(30),
@@ -26,10 +26,10 @@ pub const LONGEST_PAUSE: Duration = Duration::hours(1);
 pub const LONGEST_WAIT: Duration = PAUSES[PAUSES.len() - 1];
 /// An endpoint that fails for this long is switched off.
 const DEAD_AFTER: Duration = Duration::DAY;
-/// From so many failures in a row on the endpoint was at fault, and not one message: once it works
+/// After this many failures in a row the endpoint is at fault, and not one message: once it works
 /// again, what waits goes at once.
 const OUTAGE: u32 = 3;
-/// “Gone”: the endpoint wants no more of them.
+/// “Gone”: the endpoint wants no more messages.
 const GONE: u16 = 410;
 
 /// What an endpoint answered.
@@ -102,7 +102,7 @@ pub enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointAfter {
     Works {
-        /// It did not for some time: what waits for another try need not.
+        /// It had failed for some time: what waits for another try goes at once.
         recovered: bool,
     },
     /// It is left alone until then.
@@ -110,7 +110,7 @@ pub enum EndpointAfter {
         health: Health,
         until: OffsetDateTime,
     },
-    /// It gets nothing any more.
+    /// It no longer gets anything.
     SwitchedOff,
 }
 
@@ -164,7 +164,7 @@ pub fn after_delivery(
     }
 }
 
-/// What to wait after the `n`th failure; none: there were enough.
+/// The pause after the `n`th failure; none: there were enough.
 fn pause(n: u32) -> Option<Duration> {
     let index = usize::try_from(n.saturating_sub(1)).ok()?;
     PAUSES.get(index).copied()

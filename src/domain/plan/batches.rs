@@ -6,11 +6,11 @@ use crate::domain::{
     coverage::{Cover, Need},
 };
 
-/// Bytes of items that one call holds at most: it has ten seconds to arrive.
+/// The most bytes of items in one call, which has ten seconds to arrive.
 const MOST_BYTES: usize = 1 << 20;
 
-/// The items that go, and why publishes that do not go wait: by index, ascending. Those after the
-/// last wait for quota.
+/// The items that go; and why the publishes wait that do not, by ascending index. Those after the
+/// last of them wait for quota.
 pub(super) fn choose<'a>(
     input: &PlanInput<'a>,
     folds: &Cover<'a>,
@@ -103,8 +103,8 @@ impl Room {
         }
     }
 
-    /// Whether there is room for all of `need` besides what is taken. What needs none of a kind
-    /// does not care for it.
+    /// Whether there is room for all of `need` besides what is taken. A kind that is not needed
+    /// does not matter.
     fn allows(self, taken: Need, need: Need) -> bool {
         (need.files == 0 || taken.files + need.files <= self.files as usize)
             && (need.wildcards == 0 || taken.wildcards + need.wildcards <= self.wildcards as usize)

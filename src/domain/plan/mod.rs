@@ -1,19 +1,19 @@
 //! Planning: which waiting publishes are sent now, and as which invalidation batches.
 //!
 //! Whenever quota and rate allow one more `CreateInvalidation` for a distribution, [`plan`] is
-//! asked with all that waits. So nothing is delayed on purpose, and what gathered during the last
+//! given all that waits. So nothing is delayed on purpose, and what has gathered during the last
 //! call goes together.
 //!
 //! **Who goes.** Oldest first, each publish whole. What several publishes ask for, or what a
 //! wildcard among them covers, goes once. A publish that does not fit now waits and *reserves* all
-//! the room that it needs: younger publishes may use only what is left beyond that. Room comes back
-//! when invalidations complete, so no publish is overtaken for ever, and yet fifteen wildcards in
-//! progress do not hold up a publish of plain paths. A publish that needs nothing more than what
-//! goes anyway always goes along. Of one that waits, what goes anyway is not sent again.
+//! the room that it needs: younger publishes may use only what is left beyond that. Room becomes
+//! free when invalidations complete, so no publish is overtaken for ever, and yet fifteen wildcards
+//! in progress do not hold up a publish of plain paths. A publish that needs nothing more than what
+//! goes anyway always goes along. If one waits, whatever of it goes anyway is not sent again.
 //!
 //! **What is cut.** Only a publish that is larger than the full quota, since it would wait for
 //! ever: its first batch fills the room there is, the rest follows in batches of at most the full
-//! quota, and nothing younger is planned before them.
+//! quota, and no younger publish is planned before them.
 //!
 //! **What is folded.** Nothing under [`Policy::Exact`], all under [`Policy::Everything`]; for
 //! [`Policy::Economical`] see [`super::fold`]. Folding comes first and looks at all that waits, so
@@ -39,7 +39,7 @@ use super::{Item, Room, Usage, coverage::Cover, fold::KnownPaths};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     pub publish: Uuid,
-    /// What of it is still to be sent, canonical.
+    /// What is still to be sent of it, in canonical form.
     pub items: Vec<Item>,
 }
 
@@ -59,7 +59,7 @@ impl Waiting {
     }
 }
 
-/// All that [`plan`] goes by.
+/// Everything that [`plan`] goes by.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInput<'a> {
     /// The waiting publishes, oldest first.
@@ -74,7 +74,7 @@ pub struct PlanInput<'a> {
     /// How many more paths this month are free for the AWS account.
     pub free_paths_left: u64,
     /// How many items may be sent at all; none: any number. A publish that needs more is passed
-    /// over, and holds up none that needs less.
+    /// over, and does not hold up those that need less.
     pub budget: Option<u64>,
     /// The quotas cannot clear the backlog within the time the owner allows.
     pub overdue: bool,
@@ -89,9 +89,9 @@ pub struct Plan {
     pub taken: Vec<Uuid>,
     /// Why the oldest publish that is left has to wait; `None` if none is left.
     pub waits: Option<PlanLimit>,
-    /// Whether publishes are left that there is not enough to spend for.
+    /// Whether publishes are left because of the budget.
     pub is_limited: bool,
-    /// The wildcards that nobody asked for by themselves.
+    /// The wildcards that folding put in place of what was asked.
     pub folds: Vec<Item>,
     pub saved: Saved,
 }
@@ -101,8 +101,8 @@ pub struct Plan {
 pub struct PlannedBatch {
     /// Each once, oldest first.
     pub items: Vec<Item>,
-    /// Those of whose items the batch covers at least one, oldest first: of what is left of the
-    /// others, these items need not be sent again.
+    /// Those that the batch covers at least one item of, oldest first. The covered items need not
+    /// be sent again, even for publishes that are not taken yet.
     pub publishes: Vec<Uuid>,
 }
 

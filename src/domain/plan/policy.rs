@@ -1,4 +1,4 @@
-//! What the owner's choice folds of what waits.
+//! What is folded by the owner's choice.
 
 use super::{PlanInput, Waiting};
 use crate::domain::{
@@ -50,7 +50,7 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     }
     let mut goal = FoldGoal {
         items: count,
-        // The batches that follow within the next seconds need wildcards too.
+        // Batches that follow within seconds need wildcards too.
         wildcards: room.wildcards as usize / 4,
         asked_wildcards_count: false,
         weight: PLAIN_WEIGHT,

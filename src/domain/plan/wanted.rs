@@ -3,7 +3,7 @@
 use super::Policy;
 use crate::domain::{Kind, Room, Usage};
 
-/// What one plan can use of what waits: no more has to be read.
+/// What one plan can use of what waits. No more has to be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     pub policy: Policy,
@@ -13,7 +13,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The one kind that there is room for, where publishes that hold none of it cannot go.
+    /// The only kind that there is room for, if publishes without any of it cannot go.
     pub fn only_kind(&self) -> Option<Kind> {
         if self.policy != Policy::Exact || self.budget.is_some() {
             return None;
@@ -25,13 +25,13 @@ impl Wanted {
         }
     }
 
-    /// Whether a publish of so many items may be planned at all.
+    /// Whether a publish of this many items may be planned at all.
     pub fn may_take(&self, items: usize) -> bool {
         self.budget.is_none_or(|budget| items as u64 <= budget)
     }
 
-    /// Whether so many different items are enough. What there is no room for counts for nothing, so
-    /// that what is behind it is seen too; and what is folded may be any number.
+    /// Whether this many different items are enough. What there is no room for does not count, so
+    /// that what comes after it is seen too. Where there is folding, no number is enough.
     pub fn is_enough(&self, different: Usage) -> bool {
         let room = self.room;
         let total = |files: u32, wildcards: u32| {

@@ -1,5 +1,5 @@
-//! What follows from CloudFront's answer to `CreateInvalidation`: the one retry policy. The database
-//! keeps its result, and is the only loop.
+//! What follows from CloudFront's answer to `CreateInvalidation`: the only retry policy. Its result
+//! is kept in the database, which is the only retry loop.
 
 mod size;
 
@@ -16,13 +16,14 @@ use super::{
 
 /// The longest pause between tries.
 const LONGEST_BACKOFF: Duration = Duration::seconds(30);
-/// The pause before a call is tried again that never left this machine.
+/// The pause before another try of a call that never left this machine.
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
-/// The pause before a call is repeated that was refused for a quota which it may fill itself.
+/// The pause before another try of a call that was refused for a quota that it may itself have
+/// filled.
 const DOUBTFUL_PAUSE: Duration = Duration::seconds(10);
-/// The pause between two tries of rejected settings, a tenth of the time that they have been rejected:
-/// at first somebody may be fixing the key at AWS, and what waits is to go then. Each try takes a call
-/// of the key's rate, and is an event in the account's CloudTrail.
+/// The pause between two tries of rejected settings, a tenth of the time that they have been
+/// rejected: at first somebody may be fixing the key at AWS, and what waits is to go then. Each try
+/// takes a call of the key's rate, and is an event in the account's CloudTrail.
 const SHORTEST_PAUSE: Duration = Duration::seconds(30);
 const LONGEST_PAUSE: Duration = Duration::minutes(10);
 
@@ -35,11 +36,11 @@ pub struct Sent<'a> {
     pub planned_at: OffsetDateTime,
     /// What it held.
     pub items: &'a [Item],
-    /// Since when calls for it have had no answer; this one, if none before.
+    /// Since when calls for it have had no answer: this one, if none before it.
     pub unanswered_since: OffsetDateTime,
     /// When the first of the earlier attempts began that may have been accepted, if any.
     pub unknown_since: Option<OffsetDateTime>,
-    /// How often it had been throttled since another answer.
+    /// How often it had been throttled since it last had another answer.
     pub throttled: u32,
     /// What else of ours is in progress at its distribution.
     pub others: Usage,
@@ -110,7 +111,7 @@ pub enum AfterCreate {
     Split {
         error: AwsError,
         pieces: Vec<Vec<Item>>,
-        /// Whether an item is looked for that is at fault, rather than a size that fits.
+        /// Whether this is to find an item that is at fault, rather than a size that fits.
         searching: bool,
     },
     /// It can never succeed.
@@ -133,7 +134,7 @@ impl AfterCreate {
         }
     }
 
-    /// Whether CloudFront let the caller in, whatever it then said about the batch.
+    /// Whether CloudFront let the caller in, whatever it said about the batch.
     pub fn shows_working_settings(&self) -> bool {
         match self {
             Self::InProgress { .. }
@@ -141,7 +142,7 @@ impl AfterCreate {
             | Self::Unconfirmed(_)
             | Self::Split { .. } => true,
             Self::Hold { why, .. } => *why == WaitReason::Quota,
-            // Not where it was given up after a day without an answer.
+            // Not if it was given up after a day without an answer.
             Self::Failed { error, .. } => {
                 error.has_code_of_aws() && error.http_status.is_some_and(|status| status < 500)
             }
@@ -187,14 +188,14 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             let doubtful = sent
                 .unknown_since
                 .is_some_and(|since| (now - since).abs() < LONGEST_BELIEF);
-            // It has waited for longer than the others take to complete: perhaps some never do.
+            // It has waited for longer than others take to complete: perhaps some never will.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
             if doubtful {
                 hold(WaitReason::Quota, DOUBTFUL_PAUSE, error, Attempt::Unknown)
             } else if sent.items.len() > 1 && (little || held.is_mixed()) {
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs)
             } else if sent.items.len() > 1 && long {
-                // Which says nothing about what one call may hold.
+                // This says nothing about what one call may hold.
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs.clone())
             } else {
                 one_alone(held, &mut beliefs);
@@ -208,7 +209,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             let too_soon = too_soon(held, sent, &mut beliefs);
             beliefs.throttled(held, now);
             if too_large {
-                // Then it was not too fast, nor were those before it.
+                // Then neither this call nor those before it came too fast.
                 rate = Some(RateLesson::Accepted);
                 smaller(error, RefusedFor::Rate, sent, &mut beliefs)
             } else if suspect {
@@ -222,7 +223,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
                         rate = Some(RateLesson::Throttled);
                     }
                 }
-                // The access key's bucket may say later.
+                // The access key's bucket may make it later.
                 hold(WaitReason::Rate, Duration::SECOND, error, Attempt::Refused)
             }
         }

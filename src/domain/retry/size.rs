@@ -6,9 +6,9 @@ use super::{AfterCreate, Sent};
 use crate::domain::pieces::fit;
 use crate::domain::{AwsError, Beliefs, Kind, LONGEST_BELIEF, RefusedFor, Room, Usage};
 
-/// A batch of a size that was never accepted, of which an earlier attempt may have been, is sent
-/// again as a whole while it is throttled: so often, with such pauses, and for as long as
-/// a belief holds.
+/// A batch of a size that was never accepted, although an earlier attempt of its own may have been,
+/// is sent again as a whole while it is throttled: this often, with pauses of this length, and for
+/// as long as a belief holds.
 const THROTTLED_BEFORE_SPLIT: u32 = 5;
 pub(super) const THROTTLED_PAUSE: Duration = Duration::seconds(5);
 
@@ -26,14 +26,14 @@ impl Sent<'_> {
 
     /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
     /// before is suspected after two other refusals in a row, so that chance makes nothing smaller;
-    /// any other at once where the rate of calls is not the likelier reason.
+    /// any other at once, unless the rate of calls is the likelier reason.
     pub(super) fn is_too_large(&self, held: Usage) -> bool {
         if self.items.len() == 1 {
             return false;
         }
         // A throttled repeat says nothing about whether an earlier attempt was accepted. If
-        // CloudFront takes calls of this size, it may have been, and pieces would be billed again;
-        // if it takes none, the earlier attempt was refused too.
+        // CloudFront accepts calls of this size, it may have been, and pieces would be billed
+        // again; if it does not, the earlier attempt was refused too.
         if let Some(since) = self.unknown_since {
             let often = self.throttled >= THROTTLED_BEFORE_SPLIT;
             return !self.is_proven(held) && often && (self.now - since).abs() > LONGEST_BELIEF;
@@ -83,7 +83,7 @@ pub(super) fn smaller(
 }
 
 /// A single item was throttled within a second of others that were accepted: that says more about
-/// what the distribution takes a second than about the rate of calls, and is learned.
+/// what the distribution accepts a second than about the rate of calls, and is learned.
 pub(super) fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
     let kind = held.kinds().next();
     let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.is_known(*kind)) else {

@@ -24,7 +24,8 @@ pub struct Settings {
 
 /// The form as it was typed.
 ///
-/// A secret may have been typed into any field: show it again through [`SettingsForm::echo`] only.
+/// A secret may have been typed into any field: show fields again only through
+/// [`SettingsForm::echo`].
 #[derive(Clone)]
 pub struct SettingsForm {
     /// An ID, or whatever was pasted in its place.
@@ -99,12 +100,12 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// All that is wrong with a form, in the order of its fields.
+/// Everything that is wrong with a form, in the order of its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
-    /// That one field is wrong.
+    /// For a form of which only this field is wrong.
     pub fn one(field: Field, message: impl fmt::Display) -> Self {
         let mut errors = Self::default();
         errors.add(field, message);
@@ -145,14 +146,14 @@ impl fmt::Display for FieldErrors {
 impl std::error::Error for FieldErrors {}
 
 impl Settings {
-    /// Makes settings of what was typed.
+    /// Makes settings from what was typed.
     ///
-    /// An empty secret keeps the one that `stored` (those in force first, then the draft) has for the
-    /// same access key ID.
+    /// An empty secret keeps the one that `stored` (those in force first, then the draft) has for
+    /// the same access key ID.
     ///
     /// # Errors
     ///
-    /// All that is wrong, with what to do about it.
+    /// Everything that is wrong, and what to do about it.
     pub fn parse(form: &SettingsForm, stored: &[&Self]) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::default();
         let distribution = errors.take(
@@ -202,7 +203,7 @@ fn key_pair(
         (Ok(id), Err(SecretAccessKeyError::Missing)) => {
             errors.take(Field::SecretAccessKey, kept_secret(id, stored))
         }
-        // An empty field keeps the secret of an ID, which has to be right first.
+        // An empty field keeps the secret of the same ID, which has to be right first.
         (Err(_), Err(SecretAccessKeyError::Missing)) if !stored.is_empty() => None,
         (_, secret) => errors.take(Field::SecretAccessKey, secret),
     };

@@ -99,7 +99,7 @@ pub struct TestReport {
 const NOT_ASKED: &str = "Not tried, since an earlier step failed.";
 
 impl TestReport {
-    /// The report before the first call: the form is well-formed, all else is still to come.
+    /// The report before the first call: the form is well-formed, and the rest is still to come.
     pub fn begun(reference: CallerReference) -> Self {
         Self::new(reference, StepOutcome::Waiting, TO_COME)
     }
@@ -157,7 +157,7 @@ impl TestReport {
         report
     }
 
-    /// Takes what the second call said, and every later one while the last step waits.
+    /// Notes what the second call said, and every later one while the invalidation is in progress.
     pub fn after_get(&mut self, outcome: &GetOutcome, settings: &Settings) {
         match outcome {
             GetOutcome::InProgress { .. } | GetOutcome::Completed { .. } => {
@@ -198,8 +198,8 @@ impl TestReport {
         }
     }
 
-    /// Takes what came back when the home page at the site's public address was fetched. It says
-    /// nothing about the settings: what is in force does not hang on it.
+    /// Notes what came back when the home page at the site's public address was fetched. It says
+    /// nothing about the settings: whether they are put in force does not depend on it.
     pub fn after_edge(&mut self, address: &PublicAddress, answer: Result<&EdgeAnswer, &NoAnswer>) {
         let (outcome, cause, fix) = match edge::serving(address, answer) {
             Ok((cause, remark)) => (StepOutcome::Passed, cause, remark),
@@ -209,7 +209,7 @@ impl TestReport {
         self.step_mut(Step::Edge).fix = fix;
     }
 
-    /// Brings `Completed` up to date with the state its invalidation has come to since.
+    /// Brings `Completed` up to date with the status that the invalidation has by now.
     pub fn follow(&mut self, status: InvalidationStatus) {
         match status {
             InvalidationStatus::Completed => {
@@ -242,7 +242,7 @@ impl TestReport {
         self.step(Step::Credentials).outcome == StepOutcome::Passed
     }
 
-    /// The form is well-formed, and what there is to say of all other steps.
+    /// The form is well-formed, and all other steps have this outcome.
     fn new(reference: CallerReference, outcome: StepOutcome, cause: &str) -> Self {
         let mut report = Self {
             steps: Step::ALL.map(|step| StepReport::new(step, outcome, cause)),
