@@ -1,5 +1,5 @@
 //! Nothing is stuck: from any state that faults can lead to, everything that was accepted ends once
-//! there are no more of them.
+//! the faults stop.
 
 use crate::protocol::{Faults, Protocol, Step};
 use crate::state::State;
@@ -8,9 +8,8 @@ use crate::state::State;
 const ENOUGH: usize = 200;
 
 impl Protocol {
-    /// Plays on without faults. Who goes first is fixed, and fair: CloudFront completes what it
-    /// has before anybody asks, and whoever was about to do something does it before anything new
-    /// is begun.
+    /// Goes on without faults. The order is fixed, and fair: CloudFront completes what it has
+    /// before anybody asks, and what was begun is done before anything new is begun.
     pub(crate) fn ends_when_calm(&self, state: &State) -> bool {
         let mut state = state.clone();
         let mut steps = Vec::new();
@@ -18,7 +17,7 @@ impl Protocol {
             if state.has_ended() {
                 return true;
             }
-            // What is believed full is tried again and again: each time, 30 s have passed.
+            // What is believed to be full is tried again and again: each time, 30 s have passed.
             state.faults = Faults {
                 crashes: 0,
                 losses: 0,

@@ -1,4 +1,4 @@
-//! What must hold in every state, and what must be reachable so that the search means something.
+//! What must hold in every state, and what must be reachable for the search to mean something.
 
 use stateright::Property;
 

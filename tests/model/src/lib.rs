@@ -3,8 +3,8 @@
 //! expired leases can fall between their steps. docs/RELIABILITY.md says what the model covers and
 //! what it leaves out.
 //!
-//! To see that the checks can fail, each rule that the protocol rests on is also broken once, and
-//! the checker has to find what that does.
+//! To show that the checks can fail, each rule that the protocol rests on is also broken once, and
+//! the checker has to find out what that does.
 #![cfg(test)]
 #![allow(clippy::unwrap_used)]
 

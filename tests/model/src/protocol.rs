@@ -1,4 +1,4 @@
-//! The steps that the service takes, and what can happen to it between two of them.
+//! The steps that the service takes, and what can happen between two of them.
 
 use stateright::{Model, Property};
 
@@ -49,7 +49,7 @@ pub(crate) enum Rule {
     BeliefEnds,
 }
 
-/// One step of somebody.
+/// One step of a publisher, a replica or CloudFront, or one fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Publish(u8),
@@ -65,7 +65,7 @@ pub(crate) enum Step {
     },
     /// The call at this place on the wire never arrives.
     LoseCall(usize),
-    /// The replica waits no longer; its call may still arrive.
+    /// The replica no longer waits; its call may still arrive.
     StopWaiting(usize),
     Record(usize),
     Complete(usize),
@@ -109,7 +109,7 @@ impl Protocol {
         database.lease.is_none_or(|lease| lease.expired)
     }
 
-    /// Whether the service believes that CloudFront has no room, this one aside.
+    /// Whether the service believes that CloudFront has no room, leaving out one invalidation.
     fn believes_full(database: &Database, except: Option<usize>) -> bool {
         database.invalidations.iter().enumerate().any(|(at, one)| {
             Some(at) != except
@@ -146,7 +146,7 @@ impl Protocol {
         for (at, call) in state.wire.iter().enumerate() {
             let repeats = state.cloudfront.knows(call.reference);
             if !repeats && state.cloudfront.is_full() && state.faults.refusals == 0 {
-                // Enough was refused: this one arrives after there is room.
+                // Enough was refused: this one arrives once there is room.
                 continue;
             }
             for tells_id in [true, false] {
@@ -196,7 +196,7 @@ impl Protocol {
     fn faulty_steps(state: &State, steps: &mut Vec<Step>) {
         let faults = state.faults;
         for (at, replica) in state.replicas.iter().enumerate() {
-            // To crash while planning is to plan and not to store it.
+            // To crash while planning is the same as not to store the plan.
             if faults.crashes > 0 && !matches!(replica, Replica::Idle | Replica::Planning { .. }) {
                 steps.push(Step::Crash(at));
             }
@@ -271,7 +271,7 @@ impl Protocol {
                 }
             }
         }
-        // Which replica is which makes no difference, nor does the order on the wire.
+        // It makes no difference which replica is which, nor in which order calls are on the wire.
         next.replicas.sort_unstable();
         next.wire.sort_unstable();
         next
@@ -380,7 +380,7 @@ impl Protocol {
         stored.status = match answer {
             Answer::Accepted => Status::InProgress,
             Answer::AlreadyUsed if claim.earlier_unknown => Status::Unconfirmed,
-            // Nothing of ours could have used it.
+            // No attempt of ours could have used it.
             Answer::AlreadyUsed => Status::Failed,
             Answer::Refused | Answer::Unknown => Status::Queued,
         };

@@ -1,4 +1,4 @@
-//! What there is to know of the whole system at one moment.
+//! The state of the whole system at one moment.
 
 /// A set of publishes, one bit each.
 pub(crate) type Publishes = u8;
@@ -13,7 +13,7 @@ pub(crate) struct State {
     pub(crate) wire: Vec<Call>,
     /// Faults that may still happen.
     pub(crate) faults: crate::protocol::Faults,
-    /// Whether a record ever took back what was known already.
+    /// Whether a record ever took back what was already known.
     pub(crate) went_back: bool,
 }
 
@@ -59,7 +59,7 @@ impl Status {
     }
 }
 
-/// What a replica keeps in memory, and a crash takes from it.
+/// What a replica keeps in memory, and loses in a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Replica {
     Idle,
