@@ -82,43 +82,43 @@ impl Failure {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let said = |code: &str| AwsError {
+        let with_code = |code: &str| AwsError {
             code: code.to_owned(),
-            message: words(error),
+            message: full_message(error),
             request_id: error.request_id().map(clean),
             http_status: error.raw_response().map(|raw| raw.status().as_u16()),
         };
         match error {
-            SdkError::ServiceError(service) => Self::answered(&said, service.err()),
-            SdkError::ResponseError(_) => Self::Unknown(said(AwsError::CONNECTION_CLOSED)),
-            SdkError::TimeoutError(_) => Self::Unknown(said(AwsError::TIMEOUT)),
+            SdkError::ServiceError(service) => Self::answered(&with_code, service.err()),
+            SdkError::ResponseError(_) => Self::Unknown(with_code(AwsError::CONNECTION_CLOSED)),
+            SdkError::TimeoutError(_) => Self::Unknown(with_code(AwsError::TIMEOUT)),
             _ if in_chain::<CredentialsError>(error).is_some() => {
-                Self::NoCredentials(said(AwsError::NO_CREDENTIALS))
+                Self::NoCredentials(with_code(AwsError::NO_CREDENTIALS))
             }
             SdkError::DispatchFailure(dispatch) => match connecting_failed(error) {
-                Some(_) if dispatch.is_timeout() => Self::NotSent(said(AwsError::TIMEOUT)),
+                Some(_) if dispatch.is_timeout() => Self::NotSent(with_code(AwsError::TIMEOUT)),
                 Some(why) => Self::NotSent(AwsError {
-                    message: words(why),
-                    ..said(kind_of(why))
+                    message: full_message(why),
+                    ..with_code(failed_stage(why))
                 }),
-                None if dispatch.is_timeout() => Self::Unknown(said(AwsError::TIMEOUT)),
-                None => Self::Unknown(said(AwsError::CONNECTION_CLOSED)),
+                None if dispatch.is_timeout() => Self::Unknown(with_code(AwsError::TIMEOUT)),
+                None => Self::Unknown(with_code(AwsError::CONNECTION_CLOSED)),
             },
-            _ => Self::NotSent(said(AwsError::NOT_BUILT)),
+            _ => Self::NotSent(with_code(AwsError::NOT_BUILT)),
         }
     }
 
     pub(super) fn not_built(error: &(dyn Error + 'static)) -> Self {
         Self::Refused(AwsError {
             code: AwsError::NOT_BUILT.to_owned(),
-            message: words(error),
+            message: full_message(error),
             request_id: None,
             http_status: None,
         })
     }
 
-    fn answered(said: &impl Fn(&str) -> AwsError, meta: &impl ProvideErrorMetadata) -> Self {
-        let bare = said(AwsError::UNREADABLE_ANSWER);
+    fn answered(with_code: &impl Fn(&str) -> AwsError, meta: &impl ProvideErrorMetadata) -> Self {
+        let bare = with_code(AwsError::UNREADABLE_ANSWER);
         let status = bare.http_status.unwrap_or_default();
         let Some(code) = meta.code() else {
             return match status {
@@ -179,7 +179,7 @@ impl Failure {
 fn rejects_settings(error: &AwsError) -> bool {
     error.is_about_credentials()
         || matches!(error.code.as_str(), "NoSuchDistribution" | "EntityNotFound")
-        || error.has_code_of_aws() && matches!(error.http_status, Some(401 | 403))
+        || error.has_aws_code() && matches!(error.http_status, Some(401 | 403))
 }
 
 /// Why the connection was never made, in which case nothing of the request can have left.
@@ -191,15 +191,15 @@ fn connecting_failed<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Er
 
 /// The stage at which connecting failed, told by the beginning of its message: the types of these
 /// errors are private.
-fn kind_of(why: &(dyn Error + 'static)) -> &'static str {
-    let said = why.to_string();
+fn failed_stage(why: &(dyn Error + 'static)) -> &'static str {
+    let message = why.to_string();
     [
         ("tunnel error", AwsError::PROXY_REFUSED),
         ("dns error", AwsError::NO_ADDRESS),
         ("TLS handshake failed", AwsError::TLS_FAILED),
     ]
     .into_iter()
-    .find(|(stage, _)| said.starts_with(stage))
+    .find(|(stage, _)| message.starts_with(stage))
     .map_or(AwsError::UNREACHABLE, |(_, code)| code)
 }
 
@@ -210,15 +210,15 @@ fn in_chain<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<
 
 /// All that the error and its sources say, each once. The SDK's errors alone display next to
 /// nothing.
-fn words(error: &(dyn Error + 'static)) -> String {
+fn full_message(error: &(dyn Error + 'static)) -> String {
     let mut all = String::new();
     for error in std::iter::successors(Some(error), |&error| error.source()) {
-        let said = error.to_string();
-        if !all.contains(&said) {
+        let message = error.to_string();
+        if !all.contains(&message) {
             if !all.is_empty() {
                 all.push_str(": ");
             }
-            all.push_str(&said);
+            all.push_str(&message);
         }
     }
     clean(&all)

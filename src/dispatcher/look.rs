@@ -1,4 +1,4 @@
-//! One look at a site that may send: what it goes by, and what it may come to.
+//! One look at a site that may send: what it is based on, and what may come of it.
 
 use time::{Duration, OffsetDateTime};
 

@@ -66,7 +66,7 @@ fn some_of(all: &[impl fmt::Display]) -> String {
 }
 
 /// AWS's code and words, for the log.
-pub(super) fn said(error: Option<&AwsError>) -> (Option<&str>, Option<&str>) {
+pub(super) fn code_and_message(error: Option<&AwsError>) -> (Option<&str>, Option<&str>) {
     (
         error.map(|error| error.code.as_str()),
         error.map(|error| error.message.as_str()),

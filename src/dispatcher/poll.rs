@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::observe::{Subject, said};
+use super::observe::{Subject, code_and_message};
 use super::{Dispatcher, Ended};
 use crate::domain::{AfterGet, Asked, AwsError, GetOutcome, Operation, after_get};
 use crate::store::{PollClaim, StoreError};
@@ -83,7 +83,7 @@ fn log(claim: &PollClaim, after: &AfterGet, request_id: Option<&str>, subject: &
     let invalidation = claim.invalidation;
     let cloudfront_id = claim.id.as_str();
     let distribution = claim.distribution.as_str();
-    let (code, error) = said(after.error());
+    let (code, error) = code_and_message(after.error());
     match after {
         AfterGet::Again { error: None, .. } => {
             tracing::debug!(site, %invalidation, cloudfront_id, distribution, request_id, "still in progress");

@@ -6,7 +6,7 @@ use std::pin::pin;
 use tokio::task::JoinSet;
 
 use super::look::Next;
-use super::observe::{Subject, said};
+use super::observe::{Subject, code_and_message};
 use super::wake::Turn;
 use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
 use crate::domain::{
@@ -157,7 +157,7 @@ fn log(
     let invalidation = claim.stored.id;
     let distribution = claim.inputs.settings.distribution_id.as_str();
     let items = claim.stored.batch.items.len();
-    let (code, error) = said(after.error());
+    let (code, error) = code_and_message(after.error());
     match after {
         AfterCreate::InProgress { id, .. } | AfterCreate::Completed { id } => {
             let cloudfront_id = id.as_str();

@@ -78,7 +78,7 @@ impl AwsError {
     pub const HTTP: &'static str = "Http";
 
     /// Whether the code is AWS's own, so that CloudFront answered and not something in between.
-    pub fn has_code_of_aws(&self) -> bool {
+    pub fn has_aws_code(&self) -> bool {
         !self.code.starts_with(Self::HTTP)
             && !matches!(
                 self.code.as_str(),
@@ -157,7 +157,7 @@ impl AwsError {
 
     /// Whether AWS knows who signs, and the policy does not let them.
     pub fn denies_action(&self) -> bool {
-        self.http_status == Some(403) && self.has_code_of_aws() && !self.is_about_credentials()
+        self.http_status == Some(403) && self.has_aws_code() && !self.is_about_credentials()
     }
 
     /// Whether AWS said that requests come too fast: its codes for that, or status 429.

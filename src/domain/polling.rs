@@ -84,7 +84,7 @@ pub fn after_get(outcome: GetOutcome, asked: Asked) -> AfterGet {
             }
         }
         GetOutcome::TryLater(error) => {
-            let refused = error.has_code_of_aws()
+            let refused = error.has_aws_code()
                 && !error.is_throttling()
                 && error.http_status.is_some_and(|status| status < 500);
             let longest = if refused { REFUSED_FOR } else { PERSISTENCE };

@@ -73,7 +73,7 @@ pub enum RefusedFor {
     Size,
 }
 
-pub(super) enum Say {
+pub(super) enum Opinion {
     /// CloudFront said that there is no room.
     Full,
     /// What is in progress is counted against the quota.
@@ -83,14 +83,14 @@ pub(super) enum Say {
 }
 
 impl Belief {
-    pub(super) fn says(
+    pub(super) fn opinion(
         &self,
         completed_at: Option<OffsetDateTime>,
         starves: bool,
         now: OffsetDateTime,
-    ) -> Say {
+    ) -> Opinion {
         if self.full_since(completed_at, now).is_some() {
-            return Say::Full;
+            return Opinion::Full;
         }
         let counts_since = match starves {
             true => self.asked_at,
@@ -98,8 +98,8 @@ impl Belief {
         };
         match counts_since {
             // A clock that was set back must not make a belief last: hence `abs`, here and below.
-            Some(at) if (now - at).abs() < LONGEST_BELIEF => Say::Count,
-            _ => Say::Ask,
+            Some(at) if (now - at).abs() < LONGEST_BELIEF => Opinion::Count,
+            _ => Opinion::Ask,
         }
     }
 

@@ -11,7 +11,7 @@ mod kind;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use self::kind::Say;
+use self::kind::Opinion;
 pub use self::kind::{Belief, Refusal, RefusedFor};
 use super::{Flow, Kind, Limits, Room, Usage};
 
@@ -102,10 +102,10 @@ impl Beliefs {
         let (left, quota) = (limits.left(used), limits.quota());
         let room = |kind: Kind| {
             let starves = shortage.starves(kind, now);
-            match self.of(kind).says(completed_at, starves, now) {
-                Say::Full => 0,
-                Say::Ask => kind.of_room(quota),
-                Say::Count => kind.of_room(left.at_most(quota)),
+            match self.of(kind).opinion(completed_at, starves, now) {
+                Opinion::Full => 0,
+                Opinion::Ask => kind.of_room(quota),
+                Opinion::Count => kind.of_room(left.at_most(quota)),
             }
         };
         let room = Room {
@@ -156,7 +156,7 @@ impl Beliefs {
             let beyond = kind.of(held) > kind.of_room(limits.left(used));
             let starves = shortage.starves(kind, now);
             let belief = self.of_mut(kind);
-            if beyond || matches!(belief.says(completed_at, starves, now), Say::Ask) {
+            if beyond || matches!(belief.opinion(completed_at, starves, now), Opinion::Ask) {
                 belief.asked_at = Some(now);
             }
         }

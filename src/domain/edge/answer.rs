@@ -40,7 +40,7 @@ impl EdgeAnswer {
     }
 
     /// CloudFront puts several marks on each answer; an origin or another cache may drop some.
-    pub fn is_of_cloudfront(&self) -> bool {
+    pub fn is_from_cloudfront(&self) -> bool {
         let says = |header: &Option<String>| {
             header
                 .as_ref()

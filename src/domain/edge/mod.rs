@@ -131,7 +131,7 @@ impl CheckedPublish {
         answer: &EdgeAnswer,
         now: OffsetDateTime,
     ) -> (EdgeState, Option<String>) {
-        if !answer.is_of_cloudfront() {
+        if !answer.is_from_cloudfront() {
             let advice = words::not_cloudfront(&self.address, answer);
             return (EdgeState::NotCloudfront, Some(advice.in_one()));
         }

@@ -114,7 +114,7 @@ pub fn serving(
     answer: Result<&EdgeAnswer, &NoAnswer>,
 ) -> Result<(String, Option<String>), Advice> {
     let answer = answer.map_err(|trouble| unreachable(address, trouble))?;
-    if !answer.is_of_cloudfront() {
+    if !answer.is_from_cloudfront() {
         return Err(not_cloudfront(address, answer));
     }
     let from = match &answer.pop {

@@ -144,7 +144,7 @@ impl AfterCreate {
             Self::Hold { why, .. } => *why == WaitReason::Quota,
             // Not if it was given up after a day without an answer.
             Self::Failed { error, .. } => {
-                error.has_code_of_aws() && error.http_status.is_some_and(|status| status < 500)
+                error.has_aws_code() && error.http_status.is_some_and(|status| status < 500)
             }
         }
     }

@@ -254,7 +254,7 @@ impl TestReport {
     }
 
     fn credentials(&mut self, outcome: &CreateOutcome) {
-        let is_usable = outcome.error().is_none_or(AwsError::has_code_of_aws);
+        let is_usable = outcome.error().is_none_or(AwsError::has_aws_code);
         let (outcome, cause) = match outcome {
             CreateOutcome::NotSent(_) => (
                 StepOutcome::Skipped,
