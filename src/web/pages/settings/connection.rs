@@ -6,7 +6,8 @@ use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::page::{Notice, ask, confirmed, page, version};
+use super::connection_page::{page, version};
+use super::section::{Notice, ask, confirmed};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
 use crate::store::Slot;
@@ -53,8 +54,8 @@ pub(crate) async fn save(
     let site = visit.site.id;
     let saved = state.store.settings(site).await?;
     let draft = saved.iter().find(|saved| saved.slot == Slot::Draft);
-    let in_force = saved.iter().find(|saved| saved.slot != Slot::Draft);
-    let in_force = in_force.map(|saved| &saved.settings);
+    let active = saved.iter().find(|saved| saved.slot != Slot::Draft);
+    let in_force = active.map(|active| &active.settings);
     if fields.action == "use_draft" {
         let settings = draft.map(|draft| draft.settings.clone());
         return match settings {
@@ -83,7 +84,7 @@ pub(crate) async fn save(
         Ok(settings) => settings,
         Err(errors) => return refused(typed(&state, &visit, form, errors).await?),
     };
-    let latest = draft.or(saved.first());
+    let latest = draft.or(active);
     let now = latest.map(|latest| words::connection(&latest.settings));
     if !fields.version.is_empty()
         && fields.version != version(latest)

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Notice, layout};
+use super::section::{Notice, layout};
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{AuditAction, Item};
 use crate::store::RepeatKey;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::hook::{refuse, reveal, revoked};
-use super::page::{ask, confirmed};
+use super::section::{ask, confirmed};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
 use crate::store::KeyPairView;

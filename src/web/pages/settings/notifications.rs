@@ -9,7 +9,7 @@ use serde::Deserialize;
 use time::Duration;
 use uuid::Uuid;
 
-use super::page::{Notice, ask, confirmed, layout};
+use super::section::{Notice, ask, confirmed, layout};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
 use crate::store::{MAX_ENDPOINTS, NewEndpoint};

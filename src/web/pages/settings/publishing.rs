@@ -6,8 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Notice, layout};
-use super::shown::publishing_form;
+use super::section::{Notice, layout};
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::MAX_RULES;
 use crate::domain::{
@@ -46,6 +45,22 @@ pub(crate) async fn show(
     let version = state.store.form_versions(visit.site.id).await?.0;
     let stored = publishing_form(&visit.site.publishing, version);
     html(&page(&visit, Some(&notice), stored))
+}
+
+/// The form with these rules.
+fn publishing_form(rules: &Publishing, version: i32) -> PublishingForm {
+    let address = rules.public_address.as_ref().map(ToString::to_string);
+    let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
+    let related: Vec<String> = rules.related.iter().map(ToString::to_string).collect();
+    PublishingForm {
+        public_address: Field::new(address.unwrap_or_default()),
+        origin_path: Field::new(rules.origin_path.to_string()),
+        hosts: Field::new(hosts.join("\n")),
+        related: Field::new(related.join("\n")),
+        directory_variants: rules.directory_variants,
+        version,
+        ..PublishingForm::default()
+    }
 }
 
 fn page(visit: &Visit, notice: Option<&Notice>, publishing: PublishingForm) -> PublishingPage {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::page::layout;
+use super::section::layout;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::pages::views::{PAGE_SIZE, Paging, RefusedPage, Section};

@@ -4,8 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Notice, layout};
-use super::shown::spending_form;
+use super::section::{Notice, layout};
 use crate::domain::plan::DEFAULT_THRESHOLD;
 use crate::domain::{AuditAction, MonthlyLimit, PastLimit, PolicyName, Spending};
 use crate::web::http::error::Result;
@@ -37,6 +36,19 @@ pub(crate) async fn show(
     let version = state.store.form_versions(site).await?.1;
     let stored = spending_form(&state.store.spending(site).await?, version);
     html(&page(&state, &visit, Some(&notice), stored).await?)
+}
+
+/// The form with these values.
+fn spending_form(spending: &Spending, version: i32) -> SpendingForm {
+    let limit = spending.monthly_limit;
+    SpendingForm {
+        policy: spending.policy,
+        fold_above: Field::new(spending.fold_above.to_string()),
+        monthly_limit: Field::new(limit.map(|l| l.paths.to_string()).unwrap_or_default()),
+        past_limit: limit.map(|l| l.then).unwrap_or_default(),
+        version,
+        conflict: Vec::new(),
+    }
 }
 
 async fn page(

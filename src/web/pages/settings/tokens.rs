@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::hook::{refuse, reveal, revoked};
-use super::page::{ask, confirmed};
+use super::section::{ask, confirmed};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
 use crate::store::FormHash;

@@ -1,60 +1,20 @@
-//! The connection as the page shows it, and what all sections share.
+//! The connection as its page shows it: the form as it is stored, or as it was typed.
 
-use axum::response::Response;
-use serde::Deserialize;
-
-use super::shown::{shown_settings, stored_form, test_result, typed_form};
-use crate::domain::{Advice, FieldErrors, Operation, Partition, SettingsForm};
+use super::section::{Notice, layout};
+use crate::domain::{
+    Advice, Credentials, Field, FieldErrors, Operation, Partition, Region, Settings, SettingsForm,
+};
 use crate::store::{SavedSettings, Site, Slot};
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
-    ConfirmPage, Connection, ConnectionPage, Count, IamPolicy, Layout, Nav, Section, TestResult,
+    self, Connection, ConnectionPage, Count, IamPolicy, Section, ShownSettings, TestResult, Tested,
 };
-use crate::web::pages::visit::{Visit, html};
-use crate::web::pages::words::Question;
+use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors::MARK_FAILED;
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
-/// What was just done, told once after a redirect.
-#[derive(Default, Deserialize)]
-pub(crate) struct Notice {
-    done: Option<String>,
-}
-
-/// The layout of a section, which may be the answer to a form that was sent elsewhere.
-pub(super) fn layout(visit: &Visit, section: Section, notice: Option<&Notice>) -> Layout {
-    let done = notice.and_then(|notice| notice.done.as_deref());
-    Layout {
-        address: Some(section.path()),
-        flash: done.and_then(words::done),
-        ..visit.layout(Nav::Settings(section))
-    }
-}
-
-/// Asks before something ends that somebody may be using.
-pub(super) fn ask(
-    visit: &Visit,
-    section: Section,
-    question: Question,
-    path: String,
-    fields: Vec<(&'static str, String)>,
-) -> Result<Response> {
-    html(&ConfirmPage {
-        layout: visit.layout(Nav::Settings(section)),
-        question,
-        path: path.into(),
-        fields,
-        cancel: section.path(),
-    })
-}
-
-/// What the question is answered with.
-pub(super) fn confirmed() -> Vec<(&'static str, String)> {
-    vec![("confirmed", "yes".to_owned())]
-}
-
-/// Reads what the page shows: the form as it is stored, or as it was typed.
+/// Reads what the page shows.
 pub(super) async fn page(
     state: &AppState,
     visit: &Visit,
@@ -125,5 +85,63 @@ async fn connection(
     Ok(match (&active.report, active.tested_at) {
         (Some(report), Some(since)) if report.passed() => Connection::Connected { since },
         _ => Connection::Untested,
+    })
+}
+
+/// The settings in force, or those that failed their test.
+fn shown_settings(saved: &SavedSettings) -> ShownSettings {
+    let settings = &saved.settings;
+    ShownSettings {
+        distribution_id: settings.distribution_id.to_string(),
+        console_url: settings.console_url(),
+        credentials: words::credentials(settings),
+        region: settings.region.code().to_owned(),
+        saved_at: saved.saved_at,
+        from_environment: saved.slot == Slot::Environment,
+    }
+}
+
+fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
+    let id = settings.map(|s| s.distribution_id.to_string());
+    let key = settings.and_then(|s| s.credentials.access_key_id());
+    views::SettingsForm {
+        distribution_id: views::Field::new(id.unwrap_or_default()),
+        aws_default: settings.is_some_and(|s| matches!(s.credentials, Credentials::AwsDefault)),
+        access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
+        secret_stored: key.is_some(),
+        region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
+        ..views::SettingsForm::default()
+    }
+}
+
+/// The form without the secret.
+fn typed_form(
+    form: &SettingsForm,
+    errors: &FieldErrors,
+    secret_stored: bool,
+) -> views::SettingsForm {
+    let field = |field: Field| {
+        views::Field::typed(form.echo(field), errors.message(field).map(str::to_owned))
+    };
+    views::SettingsForm {
+        distribution_id: field(Field::DistributionId),
+        aws_default: form.aws_default,
+        access_key_id: field(Field::AccessKeyId),
+        secret_stored,
+        secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
+        region: field(Field::Region),
+        ..views::SettingsForm::default()
+    }
+}
+
+/// The result of a test, if there was one.
+fn test_result(saved: &SavedSettings) -> Option<TestResult> {
+    Some(TestResult {
+        at: saved.tested_at?,
+        of: match saved.slot {
+            Slot::Draft => Tested::Draft,
+            Slot::Active | Slot::Environment => Tested::Active,
+        },
+        steps: saved.report.as_ref()?.steps.clone(),
     })
 }

@@ -1,0 +1,48 @@
+//! What all sections share.
+
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::web::http::error::Result;
+use crate::web::pages::views::{ConfirmPage, Layout, Nav, Section};
+use crate::web::pages::visit::{Visit, html};
+use crate::web::pages::words::Question;
+use crate::web::pages::words::settings as words;
+
+/// What was just done, told once after a redirect.
+#[derive(Default, Deserialize)]
+pub(crate) struct Notice {
+    done: Option<String>,
+}
+
+/// The layout of a section, which may be the answer to a form that was sent elsewhere.
+pub(super) fn layout(visit: &Visit, section: Section, notice: Option<&Notice>) -> Layout {
+    let done = notice.and_then(|notice| notice.done.as_deref());
+    Layout {
+        address: Some(section.path()),
+        flash: done.and_then(words::done),
+        ..visit.layout(Nav::Settings(section))
+    }
+}
+
+/// Asks before something ends that somebody may be using.
+pub(super) fn ask(
+    visit: &Visit,
+    section: Section,
+    question: Question,
+    path: String,
+    fields: Vec<(&'static str, String)>,
+) -> Result<Response> {
+    html(&ConfirmPage {
+        layout: visit.layout(Nav::Settings(section)),
+        question,
+        path: path.into(),
+        fields,
+        cancel: section.path(),
+    })
+}
+
+/// What the question is answered with.
+pub(super) fn confirmed() -> Vec<(&'static str, String)> {
+    vec![("confirmed", "yes".to_owned())]
+}
