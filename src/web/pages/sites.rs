@@ -13,7 +13,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
 use crate::web::pages::views::{
-    ConfirmPage, Field, Layout, Nav, PAGE_SIZE, Part, SiteRow, SitesPage,
+    ConfirmPage, Field, Layout, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage,
 };
 use crate::web::pages::visit::{Confirmation, Visitor, html, refused, see};
 use crate::web::pages::words::{Severity, sites as words};
@@ -225,7 +225,7 @@ fn page(state: &AppState, manager: &Manager, shown: Shown) -> SitesPage {
     let page = at_fault.map(|at| at / size + 1).or(shown.page);
     let rows = sites.iter().map(|site| row(site, renamed)).collect();
     SitesPage {
-        sites: Part::of(rows, page, size),
+        sites: ListPage::of(rows, page, size),
         new: shown.new,
         layout: Layout {
             flash: shown.flash,

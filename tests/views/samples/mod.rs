@@ -573,7 +573,7 @@ pub(crate) fn sessions() -> SessionsPage {
     };
     SessionsPage {
         layout: layout(Nav::Elsewhere),
-        sessions: Part::of(
+        sessions: ListPage::of(
             vec![
                 session("admin", Source::Password, "203.0.113.7", 20, true),
                 session(
@@ -644,7 +644,7 @@ pub(crate) fn sites() -> SitesPage {
                 .collect(),
             ..layout(Nav::Sites)
         },
-        sites: Part::of(vec![
+        sites: ListPage::of(vec![
             row("default", Some("E2QWRUHAPOMQZL")),
             SiteRow {
                 new_name: Field {

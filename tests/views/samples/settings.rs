@@ -104,7 +104,7 @@ pub(crate) fn hook() -> HookPage {
         token_name: Field::default(),
         key_name: Field::default(),
         key_is_home: false,
-        tokens: Part::of(
+        tokens: ListPage::of(
             vec![
                 TokenView {
                     id: Uuid::from_u128(1),
@@ -126,7 +126,7 @@ pub(crate) fn hook() -> HookPage {
             None,
             1,
         ),
-        secrets: Part::of(
+        secrets: ListPage::of(
             vec![HookSecretView {
                 id: Uuid::from_u128(1),
                 created_at: ago(1_700_000),
@@ -137,7 +137,7 @@ pub(crate) fn hook() -> HookPage {
             5,
         ),
         endpoint: "https://editor.example.com/cdn".into(),
-        keys: Part::of(
+        keys: ListPage::of(
             vec![KeyPairView {
                 id: Uuid::from_u128(1),
                 access_key_id: "SKYCSAMPLE0000000001".into(),
@@ -337,7 +337,7 @@ pub(crate) fn notifications() -> NotificationsPage {
             name: "Signing secret of the endpoint".into(),
             value: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".into(),
         }],
-        endpoints: Part::of(endpoints.clone(), None, 6),
+        endpoints: ListPage::of(endpoints.clone(), None, 6),
         known: endpoints,
         form: EndpointForm {
             url: Field {

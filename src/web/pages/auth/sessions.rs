@@ -9,7 +9,7 @@ use crate::domain::AuditAction;
 use crate::store::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::pages::views::{Nav, PAGE_SIZE, Part, SessionsPage};
+use crate::web::pages::views::{ListPage, Nav, PAGE_SIZE, SessionsPage};
 use crate::web::pages::visit::{Numbered, Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
@@ -42,7 +42,7 @@ pub(crate) async fn show(
     layout.flash = done.and_then(words::ended);
     html(&SessionsPage {
         has_others: sessions.iter().any(|session| !session.is_own),
-        sessions: Part::of(sessions, notice.sessions, PAGE_SIZE.into()),
+        sessions: ListPage::of(sessions, notice.sessions, PAGE_SIZE.into()),
         layout,
     })
 }

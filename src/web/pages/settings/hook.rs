@@ -11,7 +11,7 @@ use crate::store::RepeatKey;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::Press;
-use crate::web::pages::views::{Field, HookPage, Part, Revealed, Section};
+use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::state::AppState;
 
@@ -104,12 +104,12 @@ async fn page(
         layout,
         url: state.hook_url(site),
         endpoint: state.public.to_string(),
-        keys: Part::of(store.key_pairs(site.id).await?, wanted.keys, KEYS),
+        keys: ListPage::of(store.key_pairs(site.id).await?, wanted.keys, KEYS),
         revealed,
         token_name: Field::default(),
         key_name: Field::default(),
         key_is_home: false,
-        tokens: Part::of(store.tokens(site.id).await?, wanted.tokens, TOKENS),
-        secrets: Part::of(store.hook_secrets(site.id).await?, wanted.secrets, SECRETS),
+        tokens: ListPage::of(store.tokens(site.id).await?, wanted.tokens, TOKENS),
+        secrets: ListPage::of(store.hook_secrets(site.id).await?, wanted.secrets, SECRETS),
     })
 }

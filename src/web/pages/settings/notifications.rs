@@ -17,7 +17,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
-    EndpointForm, EventChoice, Field, NotificationsPage, Paging, Part, Revealed, Section,
+    EndpointForm, EventChoice, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
 };
 use crate::web::pages::visit::{Confirmation, Numbered, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
@@ -283,7 +283,7 @@ async fn page(
     let page = opened.map(|at| at / ENDPOINTS + 1).or(endpoints);
     Ok(NotificationsPage {
         revealed,
-        endpoints: Part::of(known.clone(), page, ENDPOINTS),
+        endpoints: ListPage::of(known.clone(), page, ENDPOINTS),
         known,
         form,
         paging: Paging::cut(&mut deliveries, LISTED, before, |delivery| delivery.id),

@@ -1,6 +1,10 @@
 use askama::Template;
 
-use super::{activity::Paging, layout::Layout, part::Part, parts::Aria};
+use super::{
+    layout::Layout,
+    paging::{ListPage, Paging},
+    parts::Aria,
+};
 use crate::store::{AuditRecord, ListedSession};
 use crate::web::pages::words::account::{self as words, WhyNot};
 
@@ -110,7 +114,7 @@ pub struct NewSecondStep {
 pub struct SessionsPage {
     pub layout: Layout,
     /// The latest used first.
-    pub sessions: Part<ListedSession>,
+    pub sessions: ListPage<ListedSession>,
     /// There are others than the reader's.
     pub has_others: bool,
 }

@@ -5,10 +5,11 @@ use uuid::Uuid;
 use super::{
     chart::Chart,
     layout::Layout,
+    paging::Paging,
     parts::{Count, Meter, Progress, Span},
 };
 use crate::domain::{PublishState, Quota, Quotas};
-use crate::store::{Burst, Page, PublishSummary, Workload};
+use crate::store::{Burst, PublishSummary, Workload};
 use crate::web::pages::words;
 
 /// What was published, newest first.
@@ -105,47 +106,6 @@ impl Filter {
 
     fn is(&self, state: &PublishState) -> bool {
         self.state == Some(*state)
-    }
-}
-
-/// Queries of the neighbouring pages, without `?`, already encoded: `after=…&state=failed`.
-#[derive(Clone, Debug, Default)]
-pub struct Paging {
-    pub newer: Option<String>,
-    pub older: Option<String>,
-}
-
-impl Paging {
-    /// The neighbours of a page with the same filter.
-    pub(crate) fn of<T, V: AsRef<str>>(page: &Page<T>, filter: &[(&str, V)]) -> Self {
-        let query = |position: &str, id: Uuid| {
-            let mut query = url::form_urlencoded::Serializer::new(format!("{position}={id}"));
-            query.extend_pairs(
-                filter
-                    .iter()
-                    .filter(|(_, value)| !value.as_ref().is_empty()),
-            );
-            query.finish()
-        };
-        Self {
-            newer: page.previous.map(|id| query("after", id)),
-            older: page.next.map(|id| query("before", id)),
-        }
-    }
-
-    /// Cuts what follows `before` in a list that is in memory to a page of `size` rows.
-    pub(crate) fn cut<T>(
-        rows: &mut Vec<T>,
-        size: usize,
-        before: Option<Uuid>,
-        id: fn(&T) -> Uuid,
-    ) -> Self {
-        let next = (rows.len() > size).then(|| id(&rows[size - 1]));
-        rows.truncate(size);
-        Self {
-            newer: before.map(|id| format!("after={id}")),
-            older: next.map(|id| format!("before={id}")),
-        }
     }
 }
 

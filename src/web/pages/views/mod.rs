@@ -15,7 +15,7 @@ mod docs;
 mod layout;
 mod notice;
 mod notifications;
-mod part;
+mod paging;
 mod parts;
 mod publish;
 mod purge;
@@ -28,14 +28,14 @@ pub use account::{
     AuditPage, NewSecondStep, PasswordErrors, PasswordPage, SecondStepPage, SessionEndedPage,
     SessionsPage, SetUpPage, SignInElsewhere, SignInPage,
 };
-pub use activity::{ActivityPage, Filter, Held, LivePage, Overview, Paging};
+pub use activity::{ActivityPage, Filter, Held, LivePage, Overview};
 pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE};
 pub use chart::Chart;
 pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Shape};
 pub use layout::{Banner, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{EndpointForm, EventChoice, NotificationsPage};
-pub use part::Part;
+pub use paging::{ListPage, Paging};
 pub use parts::{Ago, Badge, Count, Field, Meter, Prose, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};

@@ -3,9 +3,8 @@ use time::Duration;
 use uuid::Uuid;
 
 use super::{
-    activity::Paging,
     layout::Layout,
-    part::Part,
+    paging::{ListPage, Paging},
     parts::{Aria, Field, Span},
     settings_parts::Revealed,
 };
@@ -25,7 +24,7 @@ pub struct NotificationsPage {
     /// A signing secret that was just made; shown this once.
     pub revealed: Vec<Revealed>,
     /// Oldest first.
-    pub endpoints: Part<EndpointView>,
+    pub endpoints: ListPage<EndpointView>,
     /// All of them, also those on other pages.
     pub known: Vec<EndpointView>,
     /// The form of a new one.

@@ -1,6 +1,6 @@
 use askama::Template;
 
-use super::{activity::Paging, layout::Layout, parts::Prose};
+use super::{layout::Layout, paging::Paging, parts::Prose};
 use crate::store::RefusedCall;
 use crate::web::pages::words;
 

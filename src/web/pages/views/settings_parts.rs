@@ -2,7 +2,7 @@ use askama::Template;
 
 use super::{
     layout::Layout,
-    part::Part,
+    paging::ListPage,
     parts::{Field, Meter},
     purge::Preview,
 };
@@ -48,16 +48,16 @@ pub struct HookPage {
     /// Tokens and secrets that were just created; each is shown this once.
     pub revealed: Vec<Revealed>,
     /// The bearer tokens, newest first.
-    pub tokens: Part<TokenView>,
+    pub tokens: ListPage<TokenView>,
     /// The name of a new one, as it was typed.
     pub token_name: Field,
     /// The signing secrets, newest first.
-    pub secrets: Part<HookSecretView>,
+    pub secrets: ListPage<HookSecretView>,
     /// The address for AWS SDKs.
     pub endpoint: String,
     /// The key pairs, newest first: `POST …/settings/cdn/keys` (`name`, `everything`),
     /// `…/keys/{id}/rotate`, `…/keys/{id}/revoke`.
-    pub keys: Part<KeyPairView>,
+    pub keys: ListPage<KeyPairView>,
     /// What was typed for a new one.
     pub key_name: Field,
     pub key_is_home: bool,

@@ -2,7 +2,7 @@ use askama::Template;
 
 use super::{
     layout::Layout,
-    part::Part,
+    paging::ListPage,
     parts::{Aria, Field},
 };
 
@@ -12,7 +12,7 @@ use super::{
 pub struct SitesPage {
     pub layout: Layout,
     /// The sites, by name.
-    pub sites: Part<SiteRow>,
+    pub sites: ListPage<SiteRow>,
     /// The name of a new one.
     pub new: Field,
 }
