@@ -11,6 +11,7 @@ mod account;
 mod activity;
 mod assets;
 mod chart;
+mod connection;
 mod docs;
 mod layout;
 mod notice;
@@ -19,9 +20,7 @@ mod paging;
 mod parts;
 mod publish;
 mod purge;
-mod refused;
 mod settings;
-mod settings_parts;
 mod sites;
 
 pub use account::{
@@ -31,6 +30,10 @@ pub use account::{
 pub use activity::{ActivityPage, Filter, Held, LivePage, Overview};
 pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE};
 pub use chart::Chart;
+pub use connection::{
+    Connection, ConnectionPage, IamPolicy, SettingsForm, ShownSettings, TestPart, TestResult,
+    Tested,
+};
 pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Shape};
 pub use layout::{Banner, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
@@ -39,12 +42,8 @@ pub use paging::{ListPage, Paging};
 pub use parts::{Ago, Badge, Count, Field, Meter, Prose, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
-pub use refused::RefusedPage;
 pub use settings::{
-    Connection, ConnectionPage, SettingsForm, ShownSettings, TestPart, TestResult, Tested,
-};
-pub use settings_parts::{
-    HookPage, IamPolicy, PublishingForm, PublishingPage, Revealed, SpendingForm, SpendingPage,
+    HookPage, PublishingForm, PublishingPage, RefusedPage, Revealed, SpendingForm, SpendingPage,
 };
 pub use sites::{SiteRow, SitesPage};
 

@@ -6,7 +6,7 @@ use super::{
     layout::Layout,
     paging::{ListPage, Paging},
     parts::{Aria, Field, Span},
-    settings_parts::Revealed,
+    settings::Revealed,
 };
 use crate::domain::notification::{EndpointKind, Event};
 use crate::store::{DeliveryView, EndpointView};

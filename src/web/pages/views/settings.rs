@@ -1,189 +1,138 @@
 use askama::Template;
-use strum::VariantArray as _;
-use time::OffsetDateTime;
 
 use super::{
     layout::Layout,
-    parts::{Aria, Count, Field, Prose},
-    settings_parts::IamPolicy,
+    paging::{ListPage, Paging},
+    parts::{Field, Meter, Prose},
+    purge::Preview,
 };
-use crate::domain::{Partition, Region, Step, StepOutcome, StepReport};
-use crate::web::pages::words::{self, Tone};
+use crate::domain::test_report::TEST_PATH;
+use crate::domain::{PastLimit, PolicyName};
+use crate::store::{HookSecretView, KeyPairView, RefusedCall, TokenView};
+use crate::web::pages::words;
 
-/// Settings → CDN: the connection to CloudFront. The parts that are `None` are not shown.
+/// The publish hook, and what publishers prove themselves with.
+///
+/// Forms: `POST …/settings/cdn/tokens` (`name`), `…/settings/cdn/tokens/{id}/revoke`,
+/// `…/settings/cdn/secrets` and `…/settings/cdn/secrets/{id}/revoke`.
 #[derive(Template)]
-#[template(path = "settings/connection.html")]
-pub struct ConnectionPage {
-    /// What every page shares; `pending` while a test is under way.
+#[template(path = "settings/hook.html")]
+pub struct HookPage {
     pub layout: Layout,
-    /// Where it stands.
-    pub connection: Connection,
-    /// When CloudFront last completed something for this site.
-    pub last_purge: Option<OffsetDateTime>,
-    /// The settings in force.
-    pub active: Option<ShownSettings>,
-    /// Settings that were saved but failed their test; the ones in force stay in force.
-    pub draft: Option<ShownSettings>,
-    pub form: SettingsForm,
-    /// The last test, or the one under way.
-    pub test: Option<TestResult>,
-    /// The least-privilege policy.
-    pub policy: IamPolicy,
+    /// The absolute address that publishers call.
+    pub url: String,
+    /// Tokens and secrets that were just created; each is shown this once.
+    pub revealed: Vec<Revealed>,
+    /// The bearer tokens, newest first.
+    pub tokens: ListPage<TokenView>,
+    /// The name of a new one, as it was typed.
+    pub token_name: Field,
+    /// The signing secrets, newest first.
+    pub secrets: ListPage<HookSecretView>,
+    /// The address for AWS SDKs.
+    pub endpoint: String,
+    /// The key pairs, newest first: `POST …/settings/cdn/keys` (`name`, `everything`),
+    /// `…/keys/{id}/rotate`, `…/keys/{id}/revoke`.
+    pub keys: ListPage<KeyPairView>,
+    /// What was typed for a new one.
+    pub key_name: Field,
+    pub key_is_home: bool,
 }
 
-/// Where the site's connection to CloudFront stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Connection {
-    /// No settings yet.
-    NotSetUp,
-    /// Settings are in force, but have never been tested.
-    Untested,
-    /// The settings in force work.
-    Connected { since: OffsetDateTime },
-    /// AWS rejects the settings in force; publishes wait.
-    Paused {
-        since: OffsetDateTime,
-        /// AWS's reason, and what to do.
-        why: String,
-        /// How many publishes wait.
-        waiting: Count,
-    },
+impl HookPage {
+    fn hook_path(&self) -> String {
+        format!("{}/settings/cdn/hook", self.layout.base)
+    }
+
+    /// The token that is shown this once, for the example; else the name of a variable.
+    fn bearer(&self) -> &str {
+        let token = self.revealed.iter().find(|revealed| revealed.is_token);
+        token.map_or("$PUBLISH_TOKEN", |revealed| &revealed.value)
+    }
 }
 
-impl Connection {
-    const fn is_paused(&self) -> bool {
-        matches!(self, Self::Paused { .. })
-    }
+/// A token or signing secret, shown once. The only secret in any view model; it has no `Debug`.
+pub struct Revealed {
+    /// What it is: “Publish token “default””.
+    pub name: String,
+    /// The secret itself.
+    pub value: String,
+    /// It is a publish token.
+    pub is_token: bool,
+}
 
-    const fn tone(&self) -> Tone {
-        match self {
-            Self::NotSetUp => Tone::Quiet,
-            Self::Untested => Tone::Info,
-            Self::Connected { .. } => Tone::Good,
-            Self::Paused { .. } => Tone::Bad,
-        }
-    }
-
-    const fn icon(&self) -> &'static str {
-        match self {
-            Self::NotSetUp => "queued",
-            Self::Untested => "question",
-            Self::Connected { .. } => "check",
-            Self::Paused { .. } => "paused",
+impl Revealed {
+    pub(crate) fn new(name: impl Into<String>, value: &str) -> Self {
+        Self {
+            name: name.into(),
+            value: value.to_owned(),
+            is_token: false,
         }
     }
 }
 
-/// Settings as they are stored, without the secret.
-#[derive(Clone, Debug)]
-pub struct ShownSettings {
-    pub distribution_id: String,
-    /// The distribution in the AWS console.
-    pub console_url: String,
-    /// The access key's ID, or “AWS default credentials”.
-    pub credentials: String,
-    pub region: String,
-    pub saved_at: OffsetDateTime,
-    /// They come from `CloudFront__…` in the environment, because nothing has been saved.
-    pub from_environment: bool,
+/// What publishers may send, and what goes with it.
+#[derive(Template)]
+#[template(path = "settings/publishing.html")]
+pub struct PublishingPage {
+    pub layout: Layout,
+    pub publishing: PublishingForm,
 }
 
-/// The form of CONTRACT.md, as typed or as stored.
+/// `POST …/settings/cdn/publishing`.
 #[derive(Clone, Debug, Default)]
-pub struct SettingsForm {
-    pub distribution_id: Field,
-    /// `credentials`: `aws_default`, of the environment, a profile, container or instance role;
-    /// else `access_key`, an IAM key pair.
-    pub aws_default: bool,
-    pub access_key_id: Field,
-    /// `secret_access_key` is stored; it is never shown.
-    pub secret_stored: bool,
-    /// What is wrong with `secret_access_key` as typed.
-    pub secret_error: Option<String>,
-    /// `kept_secret`: what stands for the secret that was typed beside a mistake in another field.
-    pub kept_secret: Option<String>,
-    /// `version`: of the settings that the form was filled in from.
-    pub version: String,
+pub struct PublishingForm {
+    /// `public_address`: where readers find the site.
+    pub public_address: Field,
+    /// `origin_path`: the folder of the origin at which the distribution begins.
+    pub origin_path: Field,
+    /// `hosts`: publisher hosts, one per line.
+    pub hosts: Field,
+    /// `related`: what else a publish purges, a rule per line.
+    pub related: Field,
+    /// `directory_variants`: `/about` also means `/about/` and `/about/index.html`.
+    pub directory_variants: bool,
+    /// `try`: pages to try the rules on, with `action=try`.
+    pub tried: Field,
+    /// What a publish of those would purge.
+    pub preview: Option<Preview>,
+    /// `version`: of the rules that the form was filled in from.
+    pub version: i32,
     /// What somebody else has saved since: (what, its value).
     pub conflict: Vec<(&'static str, String)>,
-    /// Why nothing was done with it, though every field is good.
-    pub trouble: Option<String>,
-    /// `region`: the code of one.
-    pub region: Field,
 }
 
-impl SettingsForm {
-    /// How many fields have an error.
-    fn errors(&self) -> usize {
-        let fields = [&self.distribution_id, &self.access_key_id, &self.region];
-        fields.iter().filter(|field| field.error.is_some()).count()
-            + usize::from(self.secret_error.is_some())
-    }
-
-    fn secret_aria(&self) -> Aria {
-        Aria::new("secret_access_key", self.secret_error.is_some())
-    }
-}
-
-/// What a test tries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tested {
-    /// The settings in force.
-    Active,
-    /// Settings that failed it, and are kept.
-    Draft,
-    /// What has just been typed: the test is under way.
-    Typed,
-}
-
-/// The result of a test, whole or so far.
-#[derive(Clone, Debug)]
-pub struct TestResult {
-    pub at: OffsetDateTime,
-    /// What it tests.
-    pub of: Tested,
-    /// The steps, in order.
-    pub steps: [StepReport; 6],
-}
-
-impl TestResult {
-    fn has(&self, outcome: StepOutcome) -> bool {
-        self.steps.iter().any(|step| step.outcome == outcome)
-    }
-
-    fn failed(&self) -> bool {
-        self.has(StepOutcome::Failed)
-    }
-
-    /// Whether it will change soon.
-    pub fn is_pending(&self) -> bool {
-        self.has(StepOutcome::Waiting)
-    }
-
-    /// The steps that count: without a public address, nobody looks at what readers get.
-    fn counted(&self) -> usize {
-        let is_left_out =
-            |step: &&StepReport| step.step == Step::Edge && step.outcome == StepOutcome::Skipped;
-        self.steps.iter().filter(|step| !is_left_out(step)).count()
-    }
-
-    fn passed(&self) -> usize {
-        self.steps
-            .iter()
-            .filter(|step| step.outcome == StepOutcome::Passed)
-            .count()
-    }
-}
-
-/// The result of a test without the page around it, while the test is under way.
+/// What may be spent, and what was.
 #[derive(Template)]
-#[template(path = "settings/test_part.html")]
-pub struct TestPart {
+#[template(path = "settings/spending.html")]
+pub struct SpendingPage {
     pub layout: Layout,
-    /// The test so far.
-    pub test: Option<TestResult>,
-    /// Why there is nothing more to come.
-    pub trouble: Option<String>,
-    /// Of no matter before the test has ended.
-    pub active: Option<ShownSettings>,
+    pub spending: SpendingForm,
+    /// This month's paths and their cost.
+    pub meter: Meter,
+}
+
+/// `POST …/settings/cdn/policy`.
+#[derive(Clone, Debug)]
+pub struct SpendingForm {
+    pub policy: PolicyName,
+    /// `fold_above`: how many items a batch may hold before *economical* folds it.
+    pub fold_above: Field,
+    /// `monthly_limit`: paths a month; empty for none.
+    pub monthly_limit: Field,
+    pub past_limit: PastLimit,
+    /// `version`: of the values that the form was filled in from.
+    pub version: i32,
+    /// What somebody else has saved since: (what, its value).
+    pub conflict: Vec<(&'static str, String)>,
+}
+
+/// The calls of publishers that were refused.
+#[derive(Template)]
+#[template(path = "settings/refused.html")]
+pub struct RefusedPage {
+    pub layout: Layout,
+    /// Newest first.
+    pub calls: Vec<RefusedCall>,
+    pub paging: Paging,
 }

@@ -1,0 +1,215 @@
+use askama::Template;
+use strum::VariantArray as _;
+use time::OffsetDateTime;
+
+use super::{
+    layout::Layout,
+    parts::{Aria, Count, Field, Prose},
+};
+use crate::domain::{
+    DistributionId, Partition, Region, Step, StepOutcome, StepReport, policy_document,
+};
+use crate::web::pages::words::{self, Tone};
+
+/// Settings → CDN: the connection to CloudFront. The parts that are `None` are not shown.
+#[derive(Template)]
+#[template(path = "settings/connection.html")]
+pub struct ConnectionPage {
+    /// What every page shares; `pending` while a test is under way.
+    pub layout: Layout,
+    /// Where it stands.
+    pub connection: Connection,
+    /// When CloudFront last completed something for this site.
+    pub last_purge: Option<OffsetDateTime>,
+    /// The settings in force.
+    pub active: Option<ShownSettings>,
+    /// Settings that were saved but failed their test; the ones in force stay in force.
+    pub draft: Option<ShownSettings>,
+    pub form: SettingsForm,
+    /// The last test, or the one under way.
+    pub test: Option<TestResult>,
+    /// The least-privilege policy.
+    pub policy: IamPolicy,
+}
+
+/// Where the site's connection to CloudFront stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// No settings yet.
+    NotSetUp,
+    /// Settings are in force, but have never been tested.
+    Untested,
+    /// The settings in force work.
+    Connected { since: OffsetDateTime },
+    /// AWS rejects the settings in force; publishes wait.
+    Paused {
+        since: OffsetDateTime,
+        /// AWS's reason, and what to do.
+        why: String,
+        /// How many publishes wait.
+        waiting: Count,
+    },
+}
+
+impl Connection {
+    const fn is_paused(&self) -> bool {
+        matches!(self, Self::Paused { .. })
+    }
+
+    const fn tone(&self) -> Tone {
+        match self {
+            Self::NotSetUp => Tone::Quiet,
+            Self::Untested => Tone::Info,
+            Self::Connected { .. } => Tone::Good,
+            Self::Paused { .. } => Tone::Bad,
+        }
+    }
+
+    const fn icon(&self) -> &'static str {
+        match self {
+            Self::NotSetUp => "queued",
+            Self::Untested => "question",
+            Self::Connected { .. } => "check",
+            Self::Paused { .. } => "paused",
+        }
+    }
+}
+
+/// Settings as they are stored, without the secret.
+#[derive(Clone, Debug)]
+pub struct ShownSettings {
+    pub distribution_id: String,
+    /// The distribution in the AWS console.
+    pub console_url: String,
+    /// The access key's ID, or “AWS default credentials”.
+    pub credentials: String,
+    pub region: String,
+    pub saved_at: OffsetDateTime,
+    /// They come from `CloudFront__…` in the environment, because nothing has been saved.
+    pub from_environment: bool,
+}
+
+/// The form of CONTRACT.md, as typed or as stored.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsForm {
+    pub distribution_id: Field,
+    /// `credentials`: `aws_default`, of the environment, a profile, container or instance role;
+    /// else `access_key`, an IAM key pair.
+    pub aws_default: bool,
+    pub access_key_id: Field,
+    /// `secret_access_key` is stored; it is never shown.
+    pub secret_stored: bool,
+    /// What is wrong with `secret_access_key` as typed.
+    pub secret_error: Option<String>,
+    /// `kept_secret`: what stands for the secret that was typed beside a mistake in another field.
+    pub kept_secret: Option<String>,
+    /// `version`: of the settings that the form was filled in from.
+    pub version: String,
+    /// What somebody else has saved since: (what, its value).
+    pub conflict: Vec<(&'static str, String)>,
+    /// Why nothing was done with it, though every field is good.
+    pub trouble: Option<String>,
+    /// `region`: the code of one.
+    pub region: Field,
+}
+
+impl SettingsForm {
+    /// How many fields have an error.
+    fn errors(&self) -> usize {
+        let fields = [&self.distribution_id, &self.access_key_id, &self.region];
+        fields.iter().filter(|field| field.error.is_some()).count()
+            + usize::from(self.secret_error.is_some())
+    }
+
+    fn secret_aria(&self) -> Aria {
+        Aria::new("secret_access_key", self.secret_error.is_some())
+    }
+}
+
+/// What a test tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tested {
+    /// The settings in force.
+    Active,
+    /// Settings that failed it, and are kept.
+    Draft,
+    /// What has just been typed: the test is under way.
+    Typed,
+}
+
+/// The result of a test, whole or so far.
+#[derive(Clone, Debug)]
+pub struct TestResult {
+    pub at: OffsetDateTime,
+    /// What it tests.
+    pub of: Tested,
+    /// The steps, in order.
+    pub steps: [StepReport; 6],
+}
+
+impl TestResult {
+    fn has(&self, outcome: StepOutcome) -> bool {
+        self.steps.iter().any(|step| step.outcome == outcome)
+    }
+
+    fn failed(&self) -> bool {
+        self.has(StepOutcome::Failed)
+    }
+
+    /// Whether it will change soon.
+    pub fn is_pending(&self) -> bool {
+        self.has(StepOutcome::Waiting)
+    }
+
+    /// The steps that count: without a public address, nobody looks at what readers get.
+    fn counted(&self) -> usize {
+        let is_left_out =
+            |step: &&StepReport| step.step == Step::Edge && step.outcome == StepOutcome::Skipped;
+        self.steps.iter().filter(|step| !is_left_out(step)).count()
+    }
+
+    fn passed(&self) -> usize {
+        self.steps
+            .iter()
+            .filter(|step| step.outcome == StepOutcome::Passed)
+            .count()
+    }
+}
+
+/// The result of a test without the page around it, while the test is under way.
+#[derive(Template)]
+#[template(path = "settings/test_part.html")]
+pub struct TestPart {
+    pub layout: Layout,
+    /// The test so far.
+    pub test: Option<TestResult>,
+    /// Why there is nothing more to come.
+    pub trouble: Option<String>,
+    /// Of no matter before the test has ended.
+    pub active: Option<ShownSettings>,
+}
+
+/// The least-privilege policy. The script follows what is typed.
+#[derive(Clone, Debug)]
+pub struct IamPolicy {
+    /// For the distribution that is entered, if there is one.
+    pub shown: String,
+    /// For a distribution and for a tenant of one, with [`YOUR_ID`] in place of its ID.
+    pub of_distribution: String,
+    pub of_tenant: String,
+}
+
+/// Where the ID goes that nobody has entered yet.
+const YOUR_ID: &str = "YOUR_DISTRIBUTION_ID";
+
+impl IamPolicy {
+    pub fn new(distribution: Option<&DistributionId>, partition: Partition) -> Self {
+        let tenant = "dt_000000000000000000000000000";
+        let of_tenant = policy_document(tenant.parse().ok().as_ref(), partition);
+        Self {
+            shown: policy_document(distribution, partition),
+            of_distribution: policy_document(None, partition),
+            of_tenant: of_tenant.replace(tenant, YOUR_ID),
+        }
+    }
+}
