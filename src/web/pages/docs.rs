@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::web::api::description::Description;
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::Result;
+use crate::web::http::problem::MEDIA_TYPE;
 use crate::web::pages::auth::session;
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{
@@ -209,8 +210,8 @@ fn proof(scheme: &Value) -> Proof {
 fn answer(status: &str, answer: &Value, operation: &str) -> Answer {
     let mut body = content(&answer["content"], &format!("{operation}-{status}"));
     let mut problems = Vec::new();
-    if let Some((_, media)) = members(&answer["content"])
-        .find(|(media_type, _)| *media_type == crate::web::http::problem::MEDIA_TYPE)
+    if let Some((_, media)) =
+        members(&answer["content"]).find(|(media_type, _)| *media_type == MEDIA_TYPE)
     {
         body = None;
         for (_, example) in members(&media["examples"]) {

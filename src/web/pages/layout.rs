@@ -29,19 +29,15 @@ pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
 pub(crate) fn layout_about(
     state: &AppState,
     user: &SignedIn,
-    (site, limited_until): (&Site, Option<OffsetDateTime>),
+    site: &Site,
+    limited_until: Option<OffsetDateTime>,
     nav: Nav,
 ) -> Layout {
+    let seen = seen(state, &user.session);
     let banner = banner(site, limited_until, user.session.role);
     Layout {
         banner: banner.or_else(|| proxy_banner(state, user)),
-        ..at(
-            state,
-            Some(user),
-            Some(site),
-            nav,
-            &seen(state, &user.session),
-        )
+        ..at(state, Some(user), Some(site), nav, &seen)
     }
 }
 

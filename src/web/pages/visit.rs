@@ -11,7 +11,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::layout::{layout, layout_about};
+use super::layout::{layout, layout_about, path_of};
 use super::once::OnceKey;
 use super::signed_in::SignedIn;
 use super::views::{FormPage, Layout, Nav};
@@ -104,13 +104,13 @@ impl FromRequestParts<AppState> for Visit {
 impl Visit {
     /// The layout of a page about the site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
-        let about = (&*self.site, self.limited_until);
-        layout_about(&self.visitor.state, &self.visitor.user, about, nav)
+        let Visitor { state, user } = &self.visitor;
+        layout_about(state, user, &self.site, self.limited_until, nav)
     }
 
     /// 303 to a page of the same site.
     pub(crate) fn see(&self, path: &str) -> Response {
-        let home = super::layout::path_of(&self.site);
+        let home = path_of(&self.site);
         see(&self.visitor.state, &format!("{home}{path}"))
     }
 

@@ -145,15 +145,14 @@ async fn enter(
     session: Session,
     claims: &Claims,
 ) -> Result<Response> {
-    let refused = Error::TicketRefused;
     let token = hash(&claims.jti);
     if !state.store.use_embed_token(&token, claims.exp).await? {
-        return Err(refused(ticket::USED));
+        return Err(Error::TicketRefused(ticket::USED));
     }
     let sites = claims.sites.as_ref();
     let sites = sites.map(|names| known_sites(state, names.as_slice()));
     if sites.as_ref().is_some_and(Vec::is_empty) {
-        return Err(refused(ticket::NO_SITE));
+        return Err(Error::TicketRefused(ticket::NO_SITE));
     }
     let session = Session { sites, ..session };
     let actor = Actor {

@@ -32,15 +32,13 @@ pub(crate) struct Fields {
 
 /// `GET /password/second-step`.
 pub(crate) async fn show(State(state): State<AppState>, owner: Owner) -> Result<Response> {
-    let new = match state.store.second_step().await? {
-        Some(_) => None,
-        None => Some(SecondStep::new(ADMIN, *state.clock.random())),
+    let new = if state.store.second_step().await?.is_some() {
+        None
+    } else {
+        let step = SecondStep::new(ADMIN, *state.clock.random());
+        Some(step.map_err(|_| Error::Internal)?)
     };
-    html(&page(
-        &owner,
-        new.transpose().map_err(|_| Error::Internal)?,
-        None,
-    )?)
+    html(&page(&owner, new.as_ref(), None)?)
 }
 
 /// `POST /password/second-step`: turns it on, if the app shows the right code.
@@ -60,13 +58,13 @@ pub(crate) async fn turn_on(
             StatusCode::UNPROCESSABLE_ENTITY,
             words::WRONG_CODE.to_owned(),
         );
-        return refuse(&owner, Some(step), error);
+        return refuse(&owner, Some(&step), error);
     };
     let refusal = owner
         .refusal(&state, fields.current_password, None, words::NOT_BOTH)
         .await?;
     if let Some(error) = refusal {
-        return refuse(&owner, Some(step), error);
+        return refuse(&owner, Some(&step), error);
     }
     let secret = step.secret();
     state
@@ -99,26 +97,27 @@ pub(crate) async fn turn_off(
 
 fn refuse(
     owner: &Owner,
-    new: Option<SecondStep>,
+    new: Option<&SecondStep>,
     (status, error): (StatusCode, String),
 ) -> Result<Response> {
     Ok((status, html(&page(owner, new, Some(error))?)?).into_response())
 }
 
-fn page(owner: &Owner, new: Option<SecondStep>, error: Option<String>) -> Result<SecondStepPage> {
-    let new = new.map(|step| {
-        let address = step.address().map_err(|_| Error::Internal)?;
-        let address = address.expose_secret().to_owned();
-        Ok::<_, Error>(NewSecondStep {
-            secret: step.secret().expose_secret().to_owned(),
-            picture: picture(&address)?,
-            address,
-        })
-    });
+fn page(owner: &Owner, new: Option<&SecondStep>, error: Option<String>) -> Result<SecondStepPage> {
     Ok(SecondStepPage {
         layout: owner.visitor.layout(Nav::Elsewhere),
-        new: new.transpose()?,
+        new: new.map(shown).transpose()?,
         error,
+    })
+}
+
+fn shown(step: &SecondStep) -> Result<NewSecondStep> {
+    let address = step.address().map_err(|_| Error::Internal)?;
+    let address = address.expose_secret().to_owned();
+    Ok(NewSecondStep {
+        secret: step.secret().expose_secret().to_owned(),
+        picture: picture(&address)?,
+        address,
     })
 }
 

@@ -88,11 +88,12 @@ pub(crate) async fn submit(
     let (status, error, wait) = match verdict {
         Verdict::Right => {
             note(&state, from, AuditAction::SignedIn).await?;
-            let go_on = fields.kept.map(|kept| kept::ask_to_go_on(&state, kept));
-            let onward = match go_on.transpose()?.flatten() {
-                Some(question) => question,
-                None => see(&state, next.as_deref().unwrap_or("/activity")),
+            let question = match fields.kept {
+                Some(kept) => kept::ask_to_go_on(&state, kept)?,
+                None => None,
             };
+            let path = next.as_deref().unwrap_or("/activity");
+            let onward = question.unwrap_or_else(|| see(&state, path));
             return session::begin(&state, &headers, from, &admin(), onward).await;
         }
         Verdict::Wrong => {

@@ -75,7 +75,6 @@ form_pages!(
     PublishingPage,
     PurgePage,
     SetUpPage,
-    SignInPage,
     SitesPage,
     SpendingPage,
 );
