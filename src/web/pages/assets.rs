@@ -8,8 +8,8 @@ use axum::response::Response;
 use crate::web::http::fixed::Fixed;
 use crate::web::pages::views;
 
-/// Pages ask for `…?v=VERSION`, so a copy may be kept for ever.
-const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// Pages ask for `…?v=VERSION`, so a copy may be kept forever.
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 static STYLE: LazyLock<Fixed> =
     LazyLock::new(|| Fixed::new("text/css; charset=utf-8", views::STYLE.as_bytes()));
@@ -19,30 +19,30 @@ static ICON: LazyLock<Fixed> = LazyLock::new(|| Fixed::new("image/svg+xml", view
 static ICON_ALERT: LazyLock<Fixed> =
     LazyLock::new(|| Fixed::new("image/svg+xml", views::ICON_ALERT));
 
-fn asset(asset: &Fixed, asked: &HeaderMap) -> Response {
-    let mut response = asset.answer(asked);
+fn asset(asset: &Fixed, headers: &HeaderMap) -> Response {
+    let mut response = asset.answer(headers);
     response
         .headers_mut()
-        .insert(header::CACHE_CONTROL, FOR_EVER);
+        .insert(header::CACHE_CONTROL, FOREVER);
     response
 }
 
 /// `GET /static/style.css`.
-pub(crate) async fn style(asked: HeaderMap) -> Response {
-    asset(&STYLE, &asked)
+pub(crate) async fn style(headers: HeaderMap) -> Response {
+    asset(&STYLE, &headers)
 }
 
 /// `GET /static/app.js`.
-pub(crate) async fn script(asked: HeaderMap) -> Response {
-    asset(&SCRIPT, &asked)
+pub(crate) async fn script(headers: HeaderMap) -> Response {
+    asset(&SCRIPT, &headers)
 }
 
 /// `GET /static/icon.svg`.
-pub(crate) async fn icon(asked: HeaderMap) -> Response {
-    asset(&ICON, &asked)
+pub(crate) async fn icon(headers: HeaderMap) -> Response {
+    asset(&ICON, &headers)
 }
 
 /// `GET /static/icon-alert.svg`.
-pub(crate) async fn icon_alert(asked: HeaderMap) -> Response {
-    asset(&ICON_ALERT, &asked)
+pub(crate) async fn icon_alert(headers: HeaderMap) -> Response {
+    asset(&ICON_ALERT, &headers)
 }

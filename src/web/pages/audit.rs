@@ -1,4 +1,4 @@
-//! Who did what, when, from where.
+//! The audit log: who did what, when and from where.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,7 +12,7 @@ use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::state::AppState;
 
-/// What to list.
+/// Which entries to list.
 #[derive(Deserialize)]
 pub(crate) struct ListQuery {
     #[serde(default)]
@@ -34,7 +34,7 @@ pub(crate) async fn list(
     let search = query.search.trim();
     let filter = AuditFilter {
         search: (!search.is_empty()).then_some(search),
-        // Whoever sees all sites sees all entries, and so does whoever sees the only one.
+        // Whoever may see every site, even if there is only one, sees every entry.
         sites: (seen.len() < sites.len()).then_some(seen.as_slice()),
         before: query.before,
         after: query.after,

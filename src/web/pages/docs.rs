@@ -1,5 +1,4 @@
-//! `GET /docs`: the description of the API, for people. Read from the same document as
-//! `/openapi.json`.
+//! `GET /docs`: the API reference for people, made from the same document as `/openapi.json`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,13 +29,13 @@ pub(crate) async fn show(
     headers: HeaderMap,
     Extension(description): Extension<Arc<Description>>,
 ) -> Result<Response> {
-    // Whoever is signed in keeps the navigation; without a database nobody is.
+    // Whoever is signed in keeps the navigation; without a database, nobody is.
     let user = session::signed_in(&state, &headers, client).await;
     let layout = layout(&state, user.ok().flatten().as_ref(), Nav::Elsewhere);
     html(&page(&description.document, layout))
 }
 
-/// An OpenAPI document, read for a page.
+/// Turns an OpenAPI document into a page.
 fn page(document: &Value, layout: Layout) -> ApiPage {
     let intro = text(&document["info"]["description"]);
     let schemes = members(&document["components"]["securitySchemes"]);
@@ -62,7 +61,7 @@ fn group(document: &Value, tag: &Value) -> Group {
         .filter(|(_, _, operation)| operation["tags"][0] == tag["name"])
         .map(|(path, method, operation)| self::operation(path, method, operation))
         .collect();
-    // What changes something comes first.
+    // Calls that change something come first.
     operations.sort_by_key(|operation| operation.method == "GET");
     Group {
         name: text(&tag["name"]),
@@ -108,7 +107,7 @@ fn shape(name: &str, schema: &Value) -> Shape {
     }
 }
 
-/// The members of an object, and of each kind that it may be of.
+/// The members of an object, including those of its alternatives and of its parts.
 fn members_of(schema: &Value) -> Vec<Member> {
     let required: Vec<&Value> = list(&schema["required"]).collect();
     let own = members(&schema["properties"]).map(|(name, property)| {
@@ -129,13 +128,13 @@ fn members_of(schema: &Value) -> Vec<Member> {
     own.chain(kinds).chain(parts).collect()
 }
 
-/// The name of the shape that a schema stands for.
+/// The name of the shape that a schema refers to.
 fn referred(schema: &Value) -> Option<String> {
     let path = schema["$ref"].as_str()?;
     path.rsplit('/').next().map(str::to_owned)
 }
 
-/// An example that the page has shown before is a link to that.
+/// Turns an example that the page has shown before into a link to the first.
 fn show_once(groups: &mut [Group]) {
     let mut shown = HashMap::new();
     for operation in groups.iter_mut().flat_map(|group| &mut group.operations) {
@@ -154,7 +153,7 @@ fn show_once(groups: &mut [Group]) {
     }
 }
 
-/// Takes out the problems that every one of several calls may be answered.
+/// Takes out the problems that every call of a group may answer with.
 fn common(operations: &mut [Operation]) -> Vec<Answer> {
     let Some((first, others)) = operations
         .split_first()
@@ -172,7 +171,7 @@ fn common(operations: &mut [Operation]) -> Vec<Answer> {
     common.retain_mut(|answer| {
         let problems = &mut answer.problems;
         problems.retain(|problem| all_have(&answer.status, problem));
-        // Who may be answered less in the same way names it most closely.
+        // The call with the fewest reasons for this status has the most specific text.
         let answers = others.iter().flat_map(|other| &other.answers);
         let texts = answers.filter(|other| other.status == answer.status);
         if let Some(other) = texts.min_by_key(|other| other.text.0.len())
@@ -263,7 +262,7 @@ fn member(name: &str, described: &Value, schema: &Value) -> Member {
     }
 }
 
-/// What a schema says, in words.
+/// A schema in words.
 fn kind(schema: &Value) -> Kind {
     let shape = referred(schema);
     if shape.is_some() {

@@ -1,4 +1,4 @@
-//! Server-sent events for the pages: “look again”, whichever replica did the work.
+//! Server-sent events that tell a page to look again, whichever replica did the work.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::web::pages::words::errors;
 use crate::web::places::Holder;
 use crate::web::state::AppState;
 
-/// When a stream too many may be tried again.
+/// How long to wait after one stream too many.
 const LATER: time::Duration = time::Duration::seconds(10);
 /// The shortest time between two events.
 const PACE: Duration = Duration::from_millis(250);
@@ -38,7 +38,7 @@ pub(crate) async fn events(
         move |(mut reader, stop, directory, place)| async move {
             let news = async {
                 reader.heard(site).await;
-                // A storm is told at a bearable pace; what comes meanwhile is told with it.
+                // Keeps the pace bearable in a storm; what happens meanwhile is part of this event.
                 tokio::time::sleep(PACE).await;
                 reader.catch_up();
             };
@@ -46,7 +46,7 @@ pub(crate) async fn events(
                 () = stop.cancelled() => return None,
                 () = news => {}
             }
-            // Of a site that is gone nothing is told; its pages find out when they connect again.
+            // Nothing is sent about a site that is gone; its pages find out on reconnecting.
             directory.sites().iter().find(|other| other.id == site)?;
             Some((
                 Ok(Event::default().data("changed")),
@@ -59,14 +59,15 @@ pub(crate) async fn events(
     Ok(Sse::new(changes).keep_alive(alive))
 }
 
-/// Waits until the session has ended, without using it: somebody who only leaves a page open is idle.
+/// Waits until the session has ended, without using it: somebody who just leaves a page open is
+/// idle.
 async fn session_end(state: AppState, token: Option<TokenHash>) {
     loop {
         tokio::time::sleep(state.serve.session_check).await;
-        // A session of SkyCMS's own: the browser connects again, and then SkyCMS is asked.
+        // A session of SkyCMS's own: the browser reconnects, and then SkyCMS is asked.
         let Some(token) = &token else { return };
         let (issuer, now) = (state.issuer(), state.clock.now());
-        // Without an answer of the database, nobody knows.
+        // While the database does not answer, the session may still be alive.
         if let Ok(None) = state.store.session(token, issuer.as_ref(), now).await {
             return;
         }

@@ -1,4 +1,4 @@
-//! Help for those who read the pages.
+//! Help for the people who use the pages.
 
 use axum::response::Response;
 

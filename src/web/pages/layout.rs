@@ -1,4 +1,4 @@
-//! What all pages share, as somebody may see it.
+//! What all pages share, as far as the reader may see it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::domain::{DEFAULT_SITE, site_name};
 use crate::store::{Role, Session, Site};
 use crate::web::state::AppState;
 
-/// The layout of a page about no site; its links lead to the first site that the reader sees.
+/// The layout of a page that is not about a site; its links lead to the first site that the reader
+/// may see.
 pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Layout {
     let sites = user.map_or_else(Vec::new, |user| seen(state, &user.session));
     let mut layout = at(state, user, first(&sites), nav, &sites);
@@ -26,7 +27,7 @@ pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
 }
 
 /// The layout of a page about a site.
-pub(crate) fn layout_about(
+pub(crate) fn site_layout(
     state: &AppState,
     user: &SignedIn,
     site: &Site,
@@ -41,7 +42,7 @@ pub(crate) fn layout_about(
     }
 }
 
-/// Where somebody begins: the first site that they see.
+/// Where somebody starts: the first site that they may see.
 pub(crate) fn home(state: &AppState, session: &Session) -> String {
     let sites = seen(state, session);
     first(&sites).map(path_of).unwrap_or_default()
@@ -52,7 +53,7 @@ pub(crate) fn path_of(site: &Site) -> String {
     site_name::pages_of(&site.name)
 }
 
-/// The sites that somebody sees, by name.
+/// The sites that somebody may see, by name.
 fn seen(state: &AppState, session: &Session) -> Vec<Arc<Site>> {
     let mut sites = state.directory.sites();
     sites.retain(|site| session.sees(site));
@@ -97,7 +98,7 @@ fn at(
     }
 }
 
-/// For whoever runs the service: a proxy's word is not believed.
+/// For whoever runs the service: a proxy is not trusted.
 fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
     let proxy = state.unbelieved_proxy.get()?;
     user.session.manages_sites().then(|| Banner {
@@ -108,8 +109,8 @@ fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
     })
 }
 
-/// What stands in the way of purging, or of knowing how far it is, on every page. Editors are told
-/// who can fix it, instead of being led to a page that is not for them.
+/// What keeps the site from purging, or from knowing how far a purge is: shown on every page. Editors
+/// are told who can fix it, rather than sent to a page that they may not see.
 fn banner(site: &Site, limited_until: Option<OffsetDateTime>, reader: Role) -> Option<Banner> {
     let (severity, Trouble { title, text, fix }, path) = if let Some(pause) = &site.pause {
         let paused = errors::paused(&pause.error.code);

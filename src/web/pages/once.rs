@@ -1,5 +1,5 @@
-//! Forms that are sent twice, by a double click or a slow network: the second time shows what came of
-//! the first.
+//! Forms that are sent twice, by a double click or over a slow network: the second time shows the
+//! result of the first.
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -9,15 +9,15 @@ use crate::store::{FormHash, hash};
 use crate::web::http::error::Result;
 use crate::web::state::AppState;
 
-/// The one-time key of a form: a hidden field, another one each time the page is made.
+/// The one-time key of a form: a hidden field that is different each time the page is rendered.
 #[derive(Default, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct OnceKey(String);
 
-/// A form that has nothing to fill in.
+/// A form that is only a button.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Press {
+pub(crate) struct ButtonForm {
     pub(crate) once: OnceKey,
 }
 
@@ -30,7 +30,7 @@ impl OnceKey {
         self.0
     }
 
-    /// The form, sent with these values. Without a key, every sending is the first.
+    /// The form as sent with these values. Without a key, every time counts as the first.
     pub(crate) fn form(&self, state: &AppState, values: &[&str]) -> FormHash {
         let mut text = match self.0.as_str() {
             "" => state.clock.id().to_string(),
@@ -43,8 +43,8 @@ impl OnceKey {
         hash(&text)
     }
 
-    /// Answers the form with `answer`, or with what it was answered with the first time. Whether
-    /// this is the first time.
+    /// Answers the form with `answer`, or with its first answer if it was sent before. Returns the
+    /// answer and whether this is the first time.
     pub(crate) async fn answer(
         &self,
         state: &AppState,

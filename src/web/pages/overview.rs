@@ -1,4 +1,4 @@
-//! The overview at the top of the activity.
+//! The overview at the top of the activity page.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
     })
 }
 
-/// This month's paths and what they cost.
+/// This month's paths and their cost.
 pub(crate) async fn meter(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Meter> {
     let prices = &state.limits.prices;
     let usage = state.store.month_usage(site.id, now).await?;

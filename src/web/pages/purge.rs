@@ -21,8 +21,8 @@ use crate::web::pages::words::{held, purge as words};
 use crate::web::state::AppState;
 use crate::web::turns::LARGE_BYTES;
 
-/// For how long a second press of “Purge” is a double click.
-const PRESSED_AGAIN: Duration = Duration::minutes(1);
+/// How soon after the first a second press of “Purge” counts as a double click.
+const DOUBLE_CLICK: Duration = Duration::minutes(1);
 
 /// The fields of the form.
 #[derive(Default, Deserialize)]
@@ -34,7 +34,7 @@ pub(crate) struct Fields {
     once: OnceKey,
 }
 
-/// What was typed, a line an item, and where each came from.
+/// What was typed, one item per line, and which line each item is on.
 #[derive(Default)]
 struct Typed {
     request: PublishRequest,
@@ -62,7 +62,7 @@ impl Typed {
         self.paths.is_empty() && self.tags.is_empty()
     }
 
-    /// Tells an item's error by the line it is on.
+    /// Says which line an item's error is on.
     fn line_error(&self, text: &str, error: ItemError) -> LineError {
         let position = |pointer: &str, prefix: &str, lines: &[usize]| {
             let index: usize = pointer.strip_prefix(prefix)?.parse().ok()?;
@@ -85,7 +85,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Response> {
     html(&blank(&visit, String::new()))
 }
 
-/// `POST /purge`: previews, asks about “everything”, or publishes.
+/// `POST /purge`: previews, asks before purging everything, or publishes.
 pub(crate) async fn act(
     State(state): State<AppState>,
     visit: Visit,
@@ -130,8 +130,8 @@ pub(crate) async fn act(
     let key = Some(RepeatKey::of_form(&form));
     let Canonical { items, widened, .. } = canonical;
     let (mut id, mut repeated) = visit.publish(items.clone(), widened.clone(), key).await?;
-    if repeated.is_some_and(|first| now - first > PRESSED_AGAIN) {
-        // Not a double click, but the same wish again, from a page that was come back to.
+    if repeated.is_some_and(|first| now - first > DOUBLE_CLICK) {
+        // Not a double click: somebody came back to the page and wants the same thing again.
         (id, repeated) = visit.publish(items, widened, None).await?;
     }
     if repeated.is_none() {
@@ -167,7 +167,7 @@ fn confirm_everything(state: &AppState, visit: &Visit, text: String) -> ConfirmP
     }
 }
 
-/// What is sent comes first, then what it makes unnecessary.
+/// Lists what is sent first, then what that makes unnecessary.
 pub(crate) fn preview(state: &AppState, dry_run: &DryRun) -> Preview {
     let explained = || {
         let explanations = dry_run.explanations.iter();

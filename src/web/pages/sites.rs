@@ -1,5 +1,5 @@
-//! Sites: made, renamed and removed by who has a password here. Whoever has only one never gets
-//! here.
+//! Creating, renaming and removing sites, which only users with a password may do. With a
+//! single site, only a link in its settings leads here.
 
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -19,7 +19,7 @@ use crate::web::pages::visit::{Confirmation, Visitor, html, refused, see};
 use crate::web::pages::words::{Severity, sites as words};
 use crate::web::state::AppState;
 
-/// What to show, and what was just done, told once after a redirect.
+/// What to show, and what was just done, which is said once after a redirect.
 #[derive(Deserialize)]
 pub(crate) struct Notice {
     done: Option<String>,
@@ -27,9 +27,9 @@ pub(crate) struct Notice {
     sites: Option<usize>,
 }
 
-/// The site in the address.
+/// The site in the path.
 #[derive(Deserialize)]
-pub(crate) struct Named {
+pub(crate) struct SitePath {
     site: SiteName,
 }
 
@@ -52,13 +52,13 @@ impl NewName {
 struct Shown {
     page: Option<usize>,
     flash: Option<(Severity, &'static str)>,
-    /// The name that was typed for a new site, and what is wrong with it.
+    /// The name typed for a new site, and what is wrong with it.
     new: Field,
-    /// The same for the new name of a site.
+    /// A site, and the same for its new name.
     renamed: Option<(String, Field)>,
 }
 
-/// Whoever may make, rename and remove sites.
+/// Somebody who may create, rename and remove sites.
 pub(crate) struct Manager(Visitor);
 
 impl FromRequestParts<AppState> for Manager {
@@ -99,7 +99,7 @@ pub(crate) async fn show(
     html(&page(&state, &manager, shown))
 }
 
-/// `POST /sites`: makes a site, and leads to its settings.
+/// `POST /sites`: creates a site and leads to its settings.
 pub(crate) async fn create(
     State(state): State<AppState>,
     manager: Manager,
@@ -131,7 +131,7 @@ pub(crate) async fn create(
 pub(crate) async fn rename(
     State(state): State<AppState>,
     manager: Manager,
-    Path(Named { site: old }): Path<Named>,
+    Path(SitePath { site: old }): Path<SitePath>,
     Form(new): Form<NewName>,
 ) -> Result<Response> {
     if old.as_str() == DEFAULT_SITE {
@@ -171,11 +171,11 @@ pub(crate) async fn rename(
     }
 }
 
-/// `POST /sites/{site}/remove`: asks first, and says what goes.
+/// `POST /sites/{site}/remove`: asks first, and says what will be lost.
 pub(crate) async fn remove(
     State(state): State<AppState>,
     manager: Manager,
-    Path(Named { site: name }): Path<Named>,
+    Path(SitePath { site: name }): Path<SitePath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     if name.as_str() == DEFAULT_SITE {
@@ -196,7 +196,7 @@ pub(crate) async fn remove(
     Ok(see(&state, "/sites?done=removed"))
 }
 
-/// As a sentence of its own.
+/// The error as a sentence of its own.
 fn sentence(error: &SiteError) -> String {
     let words = error.to_string();
     let mut letters = words.chars();

@@ -1,4 +1,4 @@
-//! Who looks at a page, and of which site.
+//! Who is looking at a page, and at which site.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::layout::{layout, layout_about, path_of};
+use super::layout::{layout, path_of, site_layout};
 use super::once::OnceKey;
 use super::signed_in::SignedIn;
 use super::views::{FormPage, Layout, Nav};
@@ -23,7 +23,7 @@ use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 
-/// Somebody who is signed in. No page for which one has to be begins without it.
+/// Somebody who is signed in. Every page that requires signing in extracts it.
 #[derive(Clone)]
 pub(crate) struct Visitor {
     state: AppState,
@@ -34,7 +34,7 @@ impl FromRequestParts<AppState> for Visitor {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
-        // Absent only where a page is mounted with a rule that asks for nobody.
+        // Absent only if the page is mounted with a rule that lets everybody in.
         let user = parts.extensions.get().cloned().ok_or(Error::Internal)?;
         Ok(Self {
             state: state.clone(),
@@ -44,12 +44,12 @@ impl FromRequestParts<AppState> for Visitor {
 }
 
 impl Visitor {
-    /// The layout of a page about no site.
+    /// The layout of a page that is not about a site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
         layout(&self.state, Some(&self.user), nav)
     }
 
-    /// Them, as the publisher of what they purge by hand.
+    /// The publisher of what they purge by hand.
     fn publisher(&self) -> Publisher {
         let name = self.user.session.user.clone();
         match self.user.session.source {
@@ -58,7 +58,7 @@ impl Visitor {
         }
     }
 
-    /// Writes down what they did, maybe to a site.
+    /// Records in the audit log what they did, and to which site, if any.
     pub(crate) async fn audit(
         &self,
         action: AuditAction,
@@ -76,12 +76,12 @@ impl Visitor {
     }
 }
 
-/// Somebody at the pages of a site that they may see.
+/// Somebody on a page of a site that they may see.
 #[derive(Clone)]
 pub(crate) struct Visit {
     pub(crate) visitor: Visitor,
     pub(crate) site: Arc<Site>,
-    /// Until when its publishes wait, because the monthly limit is reached.
+    /// When its publishes stop waiting, if the monthly limit is reached.
     limited_until: Option<OffsetDateTime>,
 }
 
@@ -105,17 +105,17 @@ impl Visit {
     /// The layout of a page about the site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
         let Visitor { state, user } = &self.visitor;
-        layout_about(state, user, &self.site, self.limited_until, nav)
+        site_layout(state, user, &self.site, self.limited_until, nav)
     }
 
-    /// 303 to a page of the same site.
+    /// Redirects (303) to a page of the same site.
     pub(crate) fn see(&self, path: &str) -> Response {
         let home = path_of(&self.site);
         see(&self.visitor.state, &format!("{home}{path}"))
     }
 
-    /// Publishes by hand. Returns which publish that is, and when it was received if it is an
-    /// earlier one of the same key.
+    /// Publishes by hand. Returns the publish's ID, and, if it is an earlier one with the same key,
+    /// when that was received.
     pub(crate) async fn publish(
         &self,
         items: Vec<Item>,
@@ -140,12 +140,12 @@ impl Visit {
         })
     }
 
-    /// Writes down what they did to the site.
+    /// Records in the audit log what they did to the site.
     pub(crate) async fn audit(&self, action: AuditAction, detail: Option<String>) -> Result<()> {
         self.visitor.audit(action, Some(self.site.id), detail).await
     }
 
-    /// Writes down what they changed of the site, and lets this replica see it at once.
+    /// Records what they changed about the site, and lets this replica see it at once.
     pub(crate) async fn changed(&self, action: AuditAction, detail: Option<String>) -> Result<()> {
         self.audit(action, detail).await?;
         self.visitor.state.refresh_sites().await;
@@ -158,24 +158,24 @@ pub(crate) fn html(page: &impl Template) -> Result<Response> {
     Ok(Html(page.render()?).into_response())
 }
 
-/// A page with the form as it was typed, and what is wrong with it.
+/// A page that shows the form as it was typed and what is wrong with it.
 pub(crate) fn refused(mut page: impl FormPage) -> Result<Response> {
     page.layout().mark = Some(MARK_ERROR);
     Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
 }
 
-/// 303 to a page, below the prefix of `PUBLIC_URL`.
+/// Redirects (303) to a page, below the prefix of `PUBLIC_URL`.
 pub(crate) fn see(state: &AppState, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
 }
 
-/// What an address names by its number.
+/// The ID in a path.
 #[derive(Deserialize)]
-pub(crate) struct Numbered {
+pub(crate) struct IdPath {
     pub(crate) id: Uuid,
 }
 
-/// A form that asks first, until it is confirmed.
+/// A form that has to be confirmed first.
 #[derive(Deserialize)]
 pub(crate) struct Confirmation {
     pub(crate) confirmed: Option<String>,

@@ -10,7 +10,7 @@ use crate::store::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::pages::views::{ListPage, Nav, PAGE_SIZE, SessionsPage};
-use crate::web::pages::visit::{Numbered, Visitor, html, see};
+use crate::web::pages::visit::{IdPath, Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
@@ -51,7 +51,7 @@ pub(crate) async fn show(
 pub(crate) async fn end(
     State(state): State<AppState>,
     visitor: Visitor,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
 ) -> Result<Response> {
     let of = own_only(&visitor);
     if state.store.end_sessions(Some(id), of, None).await? == 0 {

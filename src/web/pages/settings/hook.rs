@@ -10,7 +10,7 @@ use crate::domain::{AuditAction, Item};
 use crate::store::RepeatKey;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
-use crate::web::pages::once::Press;
+use crate::web::pages::once::ButtonForm;
 use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::state::AppState;
@@ -43,12 +43,12 @@ pub(crate) async fn show(
 pub(crate) async fn send_test(
     State(state): State<AppState>,
     visit: Visit,
-    Form(press): Form<Press>,
+    Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
     if visit.site.distribution_id.is_none() {
         return Err(Error::NoSettings);
     }
-    let form = press.once.form(&state, &["test publish", &visit.site.name]);
+    let form = once.form(&state, &["test publish", &visit.site.name]);
     let key = Some(RepeatKey::of_form(&form));
     let item = Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?;
     let (id, repeated) = visit.publish(vec![item], Vec::new(), key).await?;

@@ -15,7 +15,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{Field, Revealed, Section};
-use crate::web::pages::visit::{Confirmation, Numbered, Visit};
+use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
@@ -68,7 +68,7 @@ pub(crate) async fn create(
 pub(crate) async fn rotate(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let now = state.clock.now();
@@ -103,7 +103,7 @@ pub(crate) async fn rotate(
 pub(crate) async fn revoke(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let pair = find(&state, &visit, id).await?;

@@ -19,7 +19,7 @@ use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
     EndpointForm, EventChoice, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
 };
-use crate::web::pages::visit::{Confirmation, Numbered, Visit, html, refused};
+use crate::web::pages::visit::{Confirmation, IdPath, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
 use crate::web::state::AppState;
 
@@ -117,7 +117,7 @@ pub(crate) async fn create(
 pub(crate) async fn choose(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
     let events = chosen(&fields);
@@ -136,7 +136,7 @@ pub(crate) async fn choose(
 pub(crate) async fn rotate(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     if answer.confirmed.is_none() {
@@ -167,7 +167,7 @@ pub(crate) async fn rotate(
 pub(crate) async fn test(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
 ) -> Result<Response> {
     let now = state.clock.now();
     let sent = state.store.send_test(visit.site.id, id, now).await?;
@@ -179,7 +179,7 @@ pub(crate) async fn test(
 pub(crate) async fn switch_on(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
     let shown = state.store.switch_on_endpoint(site, id, now).await?;
@@ -196,7 +196,7 @@ pub(crate) async fn switch_on(
 pub(crate) async fn remove(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     if answer.confirmed.is_none() {
@@ -226,7 +226,7 @@ async fn shown(state: &AppState, visit: &Visit, id: Uuid) -> Result<String> {
 pub(crate) async fn again(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
 ) -> Result<Response> {
     let now = state.clock.now();
     let sent = state.store.send_again(visit.site.id, id, now).await?;

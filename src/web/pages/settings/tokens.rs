@@ -12,9 +12,9 @@ use crate::domain::{AuditAction, GivenName, HookSecret};
 use crate::store::FormHash;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::{OnceKey, Press};
+use crate::web::pages::once::{ButtonForm, OnceKey};
 use crate::web::pages::views::{Field, Revealed, Section};
-use crate::web::pages::visit::{Confirmation, Numbered, Visit};
+use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
@@ -63,11 +63,11 @@ pub(crate) async fn create_token(
 pub(crate) async fn reveal_token(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
-    Form(press): Form<Press>,
+    Path(IdPath { id }): Path<IdPath>,
+    Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
-    let form = press.once.form(&state, &["reveal", &id.to_string()]);
+    let form = once.form(&state, &["reveal", &id.to_string()]);
     let tokens = state.store.tokens(site).await?;
     let token = tokens.into_iter().find(|token| token.id == id);
     let name = token.ok_or(Error::NotFound)?.name;
@@ -86,7 +86,7 @@ pub(crate) async fn reveal_token(
 pub(crate) async fn revoke_token(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
@@ -96,7 +96,7 @@ pub(crate) async fn revoke_token(
         let path = format!("/settings/cdn/tokens/{id}/revoke");
         return ask(&visit, Section::Hook, question, path, confirmed());
     }
-    // A second press finds it revoked, which is what was asked for.
+    // A second press finds it revoked, which is what was wanted.
     state.store.revoke_token(site, id, now).await?;
     revoked(&visit, AuditAction::RevokedToken, token.name).await
 }
@@ -105,11 +105,11 @@ pub(crate) async fn revoke_token(
 pub(crate) async fn create_secret(
     State(state): State<AppState>,
     visit: Visit,
-    Form(press): Form<Press>,
+    Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
     let values = ["secret", visit.site.name.as_str()];
-    let (secret, is_first) = press.once.answer(&state, &values, secret).await?;
+    let (secret, is_first) = once.answer(&state, &values, secret).await?;
     if is_first {
         let now = state.clock.now();
         state
@@ -126,11 +126,11 @@ pub(crate) async fn create_secret(
 pub(crate) async fn reveal_secret(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
-    Form(press): Form<Press>,
+    Path(IdPath { id }): Path<IdPath>,
+    Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
-    let form = press.once.form(&state, &["reveal", &id.to_string()]);
+    let form = once.form(&state, &["reveal", &id.to_string()]);
     let shown = match state.store.reveal_hook_secret(site, id, &form, now).await? {
         Some(secret) => {
             let detail = Some(id.to_string());
@@ -146,7 +146,7 @@ pub(crate) async fn reveal_secret(
 pub(crate) async fn revoke_secret(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Numbered { id }): Path<Numbered>,
+    Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
