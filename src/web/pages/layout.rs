@@ -109,8 +109,8 @@ fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
     })
 }
 
-/// What keeps the site from purging, or from knowing how far a purge is: shown on every page. Editors
-/// are told who can fix it, rather than sent to a page that they may not see.
+/// What keeps the site from purging, or from knowing how far a purge is, shown on every page.
+/// Editors are told who can fix it, rather than sent to a page that they may not see.
 fn banner(site: &Site, limited_until: Option<OffsetDateTime>, reader: Role) -> Option<Banner> {
     let (severity, Trouble { title, text, fix }, path) = if let Some(pause) = &site.pause {
         let paused = errors::paused(&pause.error.code);

@@ -1,4 +1,4 @@
-//! The list of publishes as a table for spreadsheets.
+//! The list of publishes as CSV, for spreadsheets.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-use super::list::{ListQuery, meant};
+use super::list::{ListQuery, canonical};
 use crate::store::{PublishFilter, PublishSummary, SiteId};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Query;
@@ -20,17 +20,18 @@ use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors::INCOMPLETE;
 use crate::web::state::AppState;
 
-/// The most rows of one table. Whoever needs more takes several ranges of days.
-const MOST_ROWS: usize = 20_000;
-/// And the most bytes of one, after which no more rows are read: paths may be long.
-const MOST_BYTES: usize = 16 << 20;
+/// The most rows of one download. Whoever needs more downloads several ranges of days.
+const MAX_ROWS: usize = 20_000;
+/// No more rows are read after this many bytes: paths may be long.
+const MAX_BYTES: usize = 16 << 20;
 /// How many rows are read and kept in memory at a time.
-const AT_A_TIME: u16 = 200;
+const ROWS_PER_READ: u16 = 200;
 
 const HEAD: &str =
     "id,received_at,published_by,state,items,first_items,sent_at,ended_at,error,readers_get\r\n";
 
-/// `GET /activity.csv`, newest first, with the list's own filter. It is read as its reader takes it.
+/// `GET /activity.csv`, newest first, with the filter of the list. Rows are read as fast as the
+/// client takes them.
 pub(crate) async fn download(
     State(state): State<AppState>,
     visit: Visit,
@@ -44,7 +45,7 @@ pub(crate) async fn download(
     ];
     let mut table = Table {
         now: state.clock.now(),
-        meant: meant(&filter.path),
+        canonical: canonical(&filter.path),
         site: visit.site.id,
         filter,
         state,
@@ -52,7 +53,7 @@ pub(crate) async fn download(
         rows: 0,
         bytes: 0,
     };
-    // What goes wrong at once still gets an answer of its own.
+    // An error on the first read can still be answered with an error page.
     let (first, more) = table.rows().await?;
     let first = format!("{HEAD}{first}");
     let next = if more { Next::Rows(table) } else { Next::End };
@@ -66,8 +67,9 @@ pub(crate) async fn download(
             ),
         }),
         Next::Broken(error) => {
-            tracing::warn!(%error, "a table of the activity could not be read to its end");
-            // The row goes out before the connection is cut, which tells no client that speaks HTTP/1.0.
+            tracing::warn!(%error, "a download of the activity was cut short");
+            // The row goes out before the connection is cut, which an HTTP/1.0 client cannot tell
+            // from the end.
             tokio::task::yield_now().await;
             Some((Err(error), Next::End))
         }
@@ -77,10 +79,10 @@ pub(crate) async fn download(
     Ok((headers, body).into_response())
 }
 
-/// What follows in a table.
+/// What comes next in a download.
 enum Next {
     Rows(Table),
-    /// It could not be read.
+    /// The table could not be read any further.
     Broken(Error),
     End,
 }
@@ -90,8 +92,8 @@ struct Table {
     state: AppState,
     site: SiteId,
     filter: Filter,
-    /// The path that it looks for, as it would be published.
-    meant: Option<String>,
+    /// The path of the filter, as it would be published.
+    canonical: Option<String>,
     now: OffsetDateTime,
     next: Option<Uuid>,
     rows: usize,
@@ -104,12 +106,12 @@ impl Table {
         let _turn = self.state.turns.reads.place(self.site).await?;
         let wanted = PublishFilter {
             before: self.next,
-            ..self.filter.wanted(self.meant.as_deref())
+            ..self.filter.for_store(self.canonical.as_deref())
         };
         let found = self
             .state
             .store
-            .publishes(self.site, wanted, AT_A_TIME, self.now)
+            .publishes(self.site, wanted, ROWS_PER_READ, self.now)
             .await?;
         let mut text = String::new();
         for publish in &found.items {
@@ -118,7 +120,7 @@ impl Table {
         self.next = found.next;
         self.rows += found.items.len();
         self.bytes += text.len();
-        let more = self.next.is_some() && self.rows < MOST_ROWS && self.bytes < MOST_BYTES;
+        let more = self.next.is_some() && self.rows < MAX_ROWS && self.bytes < MAX_BYTES;
         Ok((text, more))
     }
 }
@@ -138,7 +140,7 @@ fn write_row(table: &mut String, publish: &PublishSummary) {
         publish.edge.map_or("", |edge| edge.into_str()).to_owned(),
     ];
     let cells = cells.map(|cell| quoted(&cell));
-    let _ = write!(table, "{}\r\n", cells.join(",")); // A String takes everything.
+    let _ = write!(table, "{}\r\n", cells.join(",")); // Writing to a String never fails.
 }
 
 fn time(at: Option<OffsetDateTime>) -> String {
@@ -146,8 +148,8 @@ fn time(at: Option<OffsetDateTime>) -> String {
         .unwrap_or_default()
 }
 
-/// A cell as RFC 4180 writes it. What a spreadsheet would take for a formula is marked as text:
-/// publishers choose their paths.
+/// A cell as RFC 4180 has it. What a spreadsheet would take for a formula is marked as text:
+/// publishers choose their own paths.
 fn quoted(cell: &str) -> String {
     let mark = if cell.starts_with(['=', '+', '-', '@', '\t']) {
         "'"

@@ -15,19 +15,19 @@ use crate::web::pages::views::{ActivityPage, Filter, LivePage, Nav, Overview, PA
 use crate::web::pages::visit::{Visit, html};
 use crate::web::state::AppState;
 
-/// What to list.
+/// Which publishes to list.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct ListQuery {
     state: String,
     path: String,
-    /// The first day, as `2026-11-23`; what is none is left out.
+    /// The first day, as `2026-11-23`; anything else is ignored.
     from: String,
     /// The last day.
     to: String,
-    /// How many minutes the reader's clock is ahead of UTC: their days are meant.
+    /// How many minutes the reader's clock is ahead of UTC; the days are in their time zone.
     ahead: String,
-    /// The page that somebody wonders about.
+    /// The page that somebody asks about.
     page: String,
     oldest: Option<Uuid>,
     newest: Option<Uuid>,
@@ -36,7 +36,7 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    /// What the form of the list shows again.
+    /// The filter, which the form shows again.
     pub(super) fn filter(&self) -> Filter {
         let day = |text: &str| date(text).map_or_else(String::new, |_| text.to_owned());
         Filter {
@@ -51,8 +51,8 @@ impl ListQuery {
 }
 
 impl Filter {
-    /// The same for the store; `meant` is the path as it would be published.
-    pub(super) fn wanted<'a>(&'a self, meant: Option<&'a str>) -> PublishFilter<'a> {
+    /// The same for the store; `canonical` is the path as it would be published.
+    pub(super) fn for_store<'a>(&'a self, canonical: Option<&'a str>) -> PublishFilter<'a> {
         let path = self.path.as_str();
         let midnight = |day: Date| {
             let ahead = UtcOffset::from_whole_seconds(i32::from(self.ahead) * 60);
@@ -61,7 +61,7 @@ impl Filter {
         };
         PublishFilter {
             state: self.state,
-            path: (!path.is_empty()).then(|| (path, meant.unwrap_or(path))),
+            path: (!path.is_empty()).then(|| (path, canonical.unwrap_or(path))),
             since: date(&self.from).map(midnight),
             until: date(&self.to).and_then(Date::next_day).map(midnight),
             burst: self.burst,
@@ -82,11 +82,11 @@ pub(crate) async fn list(
 ) -> Result<Response> {
     let mut layout = visit.layout(Nav::Activity);
     let filter = query.filter();
-    let meant = meant(&filter.path);
+    let canonical = canonical(&filter.path);
     let wanted = PublishFilter {
         before: query.before,
         after: query.after,
-        ..filter.wanted(meant.as_deref())
+        ..filter.for_store(canonical.as_deref())
     };
     let found = state
         .store
@@ -114,14 +114,14 @@ pub(crate) async fn list(
     })
 }
 
-/// What is known of the page that somebody wonders about; none: they do not.
+/// What is known about the page that somebody asks about; none: they did not ask.
 async fn live_page(
     state: &AppState,
     visit: &Visit,
-    asked: &str,
+    page: &str,
     now: OffsetDateTime,
 ) -> Result<Option<LivePage>> {
-    let asked = trim_pasted(asked);
+    let asked = trim_pasted(page);
     if asked.is_empty() {
         return Ok(None);
     }
@@ -137,7 +137,7 @@ async fn live_page(
     }))
 }
 
-/// The item itself, and every wildcard that purges it too.
+/// The item itself and every wildcard that also purges it.
 fn purged_by(item: &Item) -> Vec<String> {
     let text = item.as_str();
     let wildcards = text.char_indices().skip(1).map(|(end, _)| &text[..end]);
@@ -147,11 +147,11 @@ fn purged_by(item: &Item) -> Vec<String> {
     all
 }
 
-/// What was searched for, as it would be published: people paste addresses and write paths in their
-/// own letters.
-pub(super) fn meant(searched: &str) -> Option<String> {
+/// What was searched for, as it would be published: people paste addresses, and type paths without
+/// percent-encoding.
+pub(super) fn canonical(searched: &str) -> Option<String> {
     let items = as_published(searched)?;
-    // Of the two of the home page, “/” is a part of every path.
+    // The home page is two items, and “/” is part of every path.
     items
         .into_iter()
         .map(|item| item.to_string())
@@ -168,7 +168,7 @@ fn as_published(text: &str) -> Option<Vec<Item>> {
     Some(canonical.ok()?.items)
 }
 
-/// A publish as the list shows it: how the newest of a burst went says nothing of the others.
+/// A publish as the list shows it: how the newest of a burst went says nothing about the others.
 fn row(publish: PublishSummary) -> PublishSummary {
     if publish.burst.is_none() {
         return publish;

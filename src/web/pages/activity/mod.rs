@@ -1,4 +1,4 @@
-//! Activity: what was published and how far its purge is.
+//! Activity: what was published, and how far its purge is.
 
 mod csv;
 mod list;

@@ -1,4 +1,4 @@
-//! A publish's own page, and trying it again.
+//! A publish's own page, and retrying it.
 
 use std::collections::HashMap;
 use std::mem;
@@ -20,9 +20,9 @@ use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
 use crate::web::state::AppState;
 
-/// The publish in the address.
+/// The publish in the path.
 #[derive(Deserialize)]
-pub(crate) struct Named {
+pub(crate) struct PublishPath {
     publish: Uuid,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Named {
 pub(crate) async fn show(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Named { publish: id }): Path<Named>,
+    Path(PublishPath { publish: id }): Path<PublishPath>,
 ) -> Result<Response> {
     let mut layout = visit.layout(Nav::Activity);
     let mut publish = state
@@ -48,38 +48,38 @@ pub(crate) async fn show(
     layout.mark = is_failed.then_some(words::errors::MARK_FAILED);
     let failed = publish.failed_items()?;
     let shown = failed.iter().take(ITEMS_SHOWN);
-    let sent = Sent::of(&publish)?;
+    let coverage = Coverage::of(&publish)?;
     html(&PublishPage {
         note: publish
             .note
             .and_then(|note| note.sentence(layout.now, &state.limits)),
-        items: sent.items(&publish),
+        items: coverage.items(&publish),
         failed_total: Count(failed.len() as u64),
         failed: shown.map(ToString::to_string).collect(),
         invalidations: mem::take(&mut publish.invalidations)
             .into_iter()
-            .map(|i| invalidation(i, region, &sent))
+            .map(|i| invalidation(i, region, &coverage))
             .collect(),
         publish,
         layout,
     })
 }
 
-/// `POST /activity/{publish}/retry`: publishes again what has not completed of a failed publish.
+/// `POST /activity/{publish}/retry`: republishes what a failed publish did not complete.
 pub(crate) async fn retry(
     State(state): State<AppState>,
     visit: Visit,
-    Path(Named { publish: id }): Path<Named>,
+    Path(PublishPath { publish: id }): Path<PublishPath>,
 ) -> Result<Response> {
     let now = state.clock.now();
-    let again = state
+    let failed = state
         .store
         .publish(visit.site.id, id, now)
         .await?
         .filter(|publish| publish.state == PublishState::Failed)
         .ok_or(Error::NotFound)?;
-    let items = not_completed(&again)?;
-    let widened = again
+    let items = not_completed(&failed)?;
+    let widened = failed
         .widened
         .into_iter()
         .filter(|widened| items.contains(&widened.to))
@@ -92,7 +92,7 @@ pub(crate) async fn retry(
     Ok(visit.see(&format!("/activity/{shown}")))
 }
 
-/// The items that no completed invalidation covers; all of them, where that would be none.
+/// The items that no completed invalidation covers; if there are none, all items.
 fn not_completed(publish: &Publish) -> Result<Vec<Item>> {
     let items = publish.items_left(|status| status == InvalidationStatus::Completed)?;
     if items.is_empty() {
@@ -101,12 +101,12 @@ fn not_completed(publish: &Publish) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// By which of the items that were sent each item of a publish is purged.
-struct Sent {
+/// Which of the items that were sent purges each item of a publish, where it is another one.
+struct Coverage {
     by: HashMap<String, Item>,
 }
 
-impl Sent {
+impl Coverage {
     fn of(publish: &Publish) -> Result<Self> {
         let sent = publish.invalidations.iter().flat_map(|i| i.items.iter());
         let sent = parse_items(sent.cloned().collect())?;
@@ -134,14 +134,14 @@ impl Sent {
             .collect()
     }
 
-    /// How many items of the publish this one was sent for, besides itself.
+    /// How many other items of the publish this one was sent for.
     fn stands_for(&self, sent: &str) -> Option<Count> {
         let items = self.by.values().filter(|by| by.as_str() == sent);
         Some(Count(items.count() as u64)).filter(|count| count.0 > 0)
     }
 }
 
-fn invalidation(sent: Invalidation, region: Region, purged: &Sent) -> InvalidationView {
+fn invalidation(sent: Invalidation, region: Region, coverage: &Coverage) -> InvalidationView {
     let console_url = sent.cloudfront_id.as_ref().map(|id| {
         format!(
             "https://{}/cloudfront/v4/home#/distributions/{}/invalidations/details/{id}",
@@ -152,7 +152,7 @@ fn invalidation(sent: Invalidation, region: Region, purged: &Sent) -> Invalidati
     let items = sent.items.iter().take(InvalidationView::SHOWN);
     let items = items.map(|item| SentItem {
         item: item.clone(),
-        stands_for: purged.stands_for(item),
+        stands_for: coverage.stands_for(item),
     });
     InvalidationView {
         console_url,
