@@ -1,4 +1,4 @@
-//! SkyCMS's sign-in: a short-lived token that SkyCMS signs, good for one session.
+//! Signing in from SkyCMS, with a short-lived token that SkyCMS signs and that works once.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -22,13 +22,13 @@ use crate::web::pages::visit::{html, see};
 use crate::web::pages::words::account::{self as words, ticket};
 use crate::web::state::AppState;
 
-/// Whom the token must be meant for.
+/// Who the token must be for.
 const AUDIENCE: &str = "skycms-cdn";
 /// How far ahead a token may expire.
 const LONGEST: Duration = Duration::minutes(5);
 /// How far SkyCMS's clock may be ahead.
 const SKEW: Duration = Duration::minutes(1);
-/// The longest name and number that are taken, in bytes.
+/// The longest `sub` and `jti` that are accepted, in bytes.
 const LONGEST_TEXT: usize = 200;
 
 /// The query.
@@ -50,11 +50,11 @@ struct Claims {
     exp: OffsetDateTime,
     #[serde(default = "epoch", deserialize_with = "numeric_date")]
     nbf: OffsetDateTime,
-    /// The sites that its holder sees; none: `default`.
+    /// The sites that its bearer may see; none: `default`.
     sites: Option<OneOrMany>,
 }
 
-/// A claim as .NET writes it: a string where there is one value, an array where there are several.
+/// A claim as .NET writes it: a string if there is one value, an array if there are several.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -81,9 +81,9 @@ const fn epoch() -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH
 }
 
-/// `GET /embed?token=<JWT>&theme=dark`: signs in, unless somebody else is signed in here. Any page
-/// may lead a browser to this address, and whoever reads it has to notice that they are somebody
-/// else now. The theme, `dark` or `light`, may be left out.
+/// `GET /embed?token=<JWT>&theme=dark`: signs in, or asks first if somebody else is signed in. Any
+/// website can send a browser here, and its user must notice that they are about to become somebody
+/// else. The theme, `dark` or `light`, is optional.
 pub(crate) async fn sign_in(
     State(state): State<AppState>,
     client: ClientAddress,
@@ -107,7 +107,7 @@ pub(crate) async fn sign_in(
     }
 }
 
-/// `POST /embed`: signs in, whoever was signed in before.
+/// `POST /embed`: signs in, whoever is signed in now.
 pub(crate) async fn change_user(
     State(state): State<AppState>,
     client: ClientAddress,
@@ -122,13 +122,13 @@ fn is_same(here: &Session, coming: &Session) -> bool {
     (&here.user, here.source) == (&coming.user, coming.source)
 }
 
-/// Whom the token signs in, if it is right.
-fn read(state: &AppState, headers: &HeaderMap, asked: &Ticket) -> Result<(Session, Claims)> {
+/// Who the token signs in, if it is valid.
+fn read(state: &AppState, headers: &HeaderMap, ticket: &Ticket) -> Result<(Session, Claims)> {
     let secret = state.access.embed_secret.as_ref().ok_or(Error::NotFound)?;
     let (session, claims) =
-        accept(secret, &asked.token, state.clock.now()).map_err(Error::TicketRefused)?;
+        accept(secret, &ticket.token, state.clock.now()).map_err(Error::TicketRefused)?;
     let framed = !state.access.embed_origins.is_empty() && session::is_frame(headers);
-    let theme = asked.theme.as_deref().map(str::parse).transpose();
+    let theme = ticket.theme.as_deref().map(str::parse).transpose();
     let theme = theme.map_err(|_| Error::BadRequest("`theme` is `dark` or `light`".to_owned()))?;
     let session = Session {
         framed,
@@ -171,21 +171,21 @@ async fn enter(
     session::begin(state, headers, from, &session, page).await
 }
 
-/// The token is used up; still, it is nobody's business.
+/// The token is used up, but it is still nobody else's business.
 pub(crate) async fn without_referrer(mut response: Response) -> Response {
     let none = HeaderValue::from_static("no-referrer");
     response.headers_mut().insert(header::REFERRER_POLICY, none);
     response
 }
 
-/// The sites of these names. Their numbers are kept, so that who sees a site sees it under its next
-/// name too, and a new site of an old name is another one.
+/// The sites with these names. A session keeps their IDs: it still sees a site that is renamed, and
+/// does not see a new site that takes an old name.
 fn known_sites(state: &AppState, names: &[String]) -> Vec<SiteId> {
     let known = names.iter().filter_map(|name| state.directory.site(name));
     known.map(|site| site.id).collect()
 }
 
-/// What is wrong with a token that cannot be read.
+/// Why a token could not be decoded.
 const fn refusal(error: &ErrorKind) -> &'static str {
     match error {
         ErrorKind::InvalidSignature => ticket::FORGED,
@@ -195,7 +195,7 @@ const fn refusal(error: &ErrorKind) -> &'static str {
     }
 }
 
-/// Whom the token signs in, or why nobody.
+/// Who the token signs in, or why nobody.
 fn accept(
     secret: &SecretString,
     token: &SecretString,
@@ -204,7 +204,7 @@ fn accept(
     let mut rules = Validation::new(Algorithm::HS256);
     rules.set_audience(&[AUDIENCE]);
     rules.set_required_spec_claims(&["aud", "exp", "sub"]);
-    // Times are compared below, with the clock that is handed in.
+    // Times are compared below, with the clock of the service.
     rules.validate_exp = false;
     let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
     let TokenData { header, claims } =

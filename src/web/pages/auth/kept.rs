@@ -1,6 +1,6 @@
-//! A form that came after its session had ended, kept until its sender has signed in again.
+//! A form that was sent after its session had ended, kept until its sender has signed in again.
 //!
-//! It is kept in the page, sealed, as it may hold a secret. Nothing of it is stored here.
+//! It is kept in the page, sealed, since it may hold a secret. Nothing is stored on the server.
 
 use axum::body::{Body, to_bytes};
 use axum::http::request::Parts;
@@ -20,11 +20,11 @@ use crate::web::pages::visit::html;
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
-/// The largest form that is kept, in bytes. Sealed, it still is a form of `POST /sign-in`.
+/// The largest form that is kept, in bytes. Sealed, it still fits into a form of `POST /sign-in`.
 const LARGEST: usize = 160 << 10;
 /// How long signing in may take.
 const LIFETIME: Duration = Duration::minutes(30);
-/// The query of an address that a kept form is sent to again.
+/// The query of the address that a kept form is sent to again.
 const QUERY: &str = "kept";
 
 /// What is sealed.
@@ -37,7 +37,7 @@ struct Kept {
     until: OffsetDateTime,
 }
 
-/// The form, sealed; none: there is nothing to keep.
+/// Seals the form; none: there is nothing to keep.
 pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<Option<String>> {
     let is_form = parts
         .headers
@@ -53,8 +53,8 @@ pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<
     if form.is_empty() {
         return Ok(None);
     }
-    // A form that is kept already is not kept in another.
-    let kept = match field(parts, form.as_bytes()) {
+    // A form that is kept already is not wrapped in another one.
+    let kept = match kept_field(parts, form.as_bytes()) {
         Some(kept) => kept,
         None => seal(
             state,
@@ -68,7 +68,7 @@ pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<
     Ok(Some(kept))
 }
 
-/// The sign-in in place of the page that the form would have led to.
+/// The sign-in, instead of the page that the form would have led to.
 pub(super) async fn sign_in_first(state: &AppState, kept: String) -> Result<Response> {
     let page = html(&SignInPage {
         kept: Some(kept),
@@ -78,7 +78,7 @@ pub(super) async fn sign_in_first(state: &AppState, kept: String) -> Result<Resp
     Ok((StatusCode::UNAUTHORIZED, page).into_response())
 }
 
-/// The form waits in its page until SkyCMS has signed its sender in again, in another tab.
+/// A page in which the form waits until SkyCMS has signed its sender in again, in another tab.
 pub(super) fn wait_for_skycms(
     state: &AppState,
     parts: &Parts,
@@ -95,7 +95,7 @@ pub(super) fn wait_for_skycms(
     Ok((StatusCode::UNAUTHORIZED, page).into_response())
 }
 
-/// Asks whether to send the form now that its sender is signed in; none: it is not kept any more.
+/// Asks whether to send the form now that its sender is signed in; none: it has expired.
 pub(super) fn ask_to_go_on(state: &AppState, kept: String) -> Result<Option<Response>> {
     let Some(Kept { path, .. }) = open(state, &kept) else {
         return Ok(None);
@@ -110,14 +110,14 @@ pub(super) fn ask_to_go_on(state: &AppState, kept: String) -> Result<Option<Resp
     Ok(Some(html(&page)?))
 }
 
-/// What a request of somebody who is signed in says: a kept form comes out as it was typed.
-pub(super) async fn taken_out(state: &AppState, parts: &mut Parts, body: Body) -> Result<Body> {
+/// The body of a request by somebody who is signed in: a kept form is restored as it was typed.
+pub(super) async fn restore(state: &AppState, parts: &mut Parts, body: Body) -> Result<Body> {
     if parts.method != Method::POST || parts.uri.query() != Some(QUERY) {
         return Ok(body);
     }
     let bytes = to_bytes(body, 2 * LARGEST).await;
     let bytes = bytes.map_err(|_| Error::FormExpired)?;
-    let kept = field(parts, &bytes)
+    let kept = kept_field(parts, &bytes)
         .and_then(|kept| open(state, &kept))
         .filter(|kept| kept.path == state.public.below(parts.uri.path()))
         .ok_or(Error::FormExpired)?;
@@ -126,8 +126,8 @@ pub(super) async fn taken_out(state: &AppState, parts: &mut Parts, body: Body) -
     Ok(kept.form.into())
 }
 
-/// What was kept already, in the form that sends it again.
-fn field(parts: &Parts, form: &[u8]) -> Option<String> {
+/// The sealed form, if this request sends one again.
+fn kept_field(parts: &Parts, form: &[u8]) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(form);
     let (_, kept) = pairs.find(|(name, _)| parts.uri.query() == Some(QUERY) && name == QUERY)?;
     Some(kept.into_owned())

@@ -1,4 +1,4 @@
-//! Who signs in, and how: by password here, or by SkyCMS.
+//! Who signs in, and how: with a password here, or through SkyCMS.
 
 pub(crate) mod embed;
 mod kept;
@@ -13,7 +13,7 @@ use super::views::{Nav, SignInPage};
 use crate::web::http::error::Result;
 use crate::web::state::AppState;
 
-/// The sign-in, with nothing typed yet.
+/// The sign-in page, with nothing typed yet.
 async fn sign_in_page(state: &AppState) -> Result<SignInPage> {
     Ok(SignInPage {
         layout: layout(state, None, Nav::Elsewhere),

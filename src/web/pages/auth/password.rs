@@ -1,4 +1,4 @@
-//! Setting the admin's password: by the one-time link, or knowing the old one.
+//! Setting the admin's password, with the one-time link or the old password.
 
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -53,7 +53,7 @@ pub(crate) async fn show_set_up(
     State(state): State<AppState>,
     Query(link): Query<Link>,
 ) -> Result<Response> {
-    must_work(&state, &link.stored()).await?;
+    require_working(&state, &link.stored()).await?;
     html(&set_up_page(&state, PasswordErrors::default()))
 }
 
@@ -66,8 +66,8 @@ pub(crate) async fn set_up(
     Form(fields): Form<NewFields>,
 ) -> Result<Response> {
     let link = link.stored();
-    // Nobody makes this service hash without a link that works.
-    must_work(&state, &link).await?;
+    // Hashing is costly: it takes a link that works.
+    require_working(&state, &link).await?;
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
         Err(errors) => return refused(set_up_page(&state, errors)),
@@ -82,7 +82,7 @@ pub(crate) async fn set_up(
     session::begin(&state, &headers, from, &admin(), page).await
 }
 
-async fn must_work(state: &AppState, link: &TokenHash) -> Result<()> {
+async fn require_working(state: &AppState, link: &TokenHash) -> Result<()> {
     if state
         .store
         .set_up_link_works(link, state.clock.now())
@@ -101,7 +101,7 @@ fn set_up_page(state: &AppState, errors: PasswordErrors) -> SetUpPage {
     }
 }
 
-/// Somebody who signed in with the password. Whom SkyCMS signed in has none here.
+/// Somebody who signed in with the password. Users of SkyCMS have none here.
 pub(crate) struct Owner {
     pub(super) visitor: Visitor,
     session: TokenHash,
@@ -120,9 +120,9 @@ impl FromRequestParts<AppState> for Owner {
 }
 
 impl Owner {
-    /// Checks the password again, and with `code` the second step: without it, a session that was left
-    /// open does not change how one signs in. Returns what is answered instead, with the words for a
-    /// `wrong` one; none: it is right.
+    /// Checks the password again, and with `code` the second step, so that a session that was left
+    /// open is not enough to change how one signs in. Returns what to answer instead, which is
+    /// `wrong` for a wrong password; none: it is right.
     pub(super) async fn refusal(
         &self,
         state: &AppState,
@@ -148,7 +148,7 @@ pub(crate) async fn show_change(owner: Owner) -> Result<Response> {
     html(&change_page(&owner, PasswordErrors::default()))
 }
 
-/// `POST /password`: every other session ends, and this one gets a new token.
+/// `POST /password`: ends every other session, and gives this one a new token.
 pub(crate) async fn change(
     State(state): State<AppState>,
     owner: Owner,

@@ -1,5 +1,5 @@
-//! The optional second step of signing in: a code of an authenticator app, turned on and off by whoever
-//! knows the password.
+//! The optional second step of signing in: a code from an authenticator app. Whoever knows the
+//! password turns it on and off.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -41,7 +41,7 @@ pub(crate) async fn show(State(state): State<AppState>, owner: Owner) -> Result<
     html(&page(&owner, new.as_ref(), None)?)
 }
 
-/// `POST /password/second-step`: turns it on, if the app shows the right code.
+/// `POST /password/second-step`: turns it on if the app shows the right code.
 pub(crate) async fn turn_on(
     State(state): State<AppState>,
     owner: Owner,

@@ -1,4 +1,4 @@
-//! Who is signed in: the cookies, and the proof that each page asks for.
+//! Who is signed in: the cookies, and the check in front of every page.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -27,9 +27,9 @@ use crate::web::pages::words::account as words;
 use crate::web::skycms::Word;
 use crate::web::state::AppState;
 
-/// The session of a page of its own.
+/// The session of a browser tab.
 const SESSION: &str = "session";
-/// The session of a frame in SkyCMS. It has a name of its own because a browser may send both.
+/// The session of a frame in SkyCMS. It has its own name because a browser may send both.
 const FRAMED: &str = "framed-session";
 /// That this browser has signed in before.
 const DEVICE: &str = "device";
@@ -73,7 +73,7 @@ pub(crate) async fn signed_in(
     Ok(Some(found(session, None)))
 }
 
-/// Lets through who is signed in and may do what `needed` may, and marks the answer as theirs.
+/// Lets through whoever is signed in and has the role `needed`, and marks the response as theirs.
 pub(crate) async fn require(
     State((state, needed)): State<(AppState, Role)>,
     request: Request,
@@ -87,11 +87,11 @@ pub(crate) async fn require(
             None,
             ask_to_sign_in(&state, &parts, body).await.into_response(),
         ),
-        Ok(Some(mut user)) => match let_in(&state, &mut parts, needed, &mut user).await {
+        Ok(Some(mut user)) => match authorize(&state, &mut parts, needed, &mut user).await {
             Err(error) => (Some(user), error.into_response()),
             Ok(()) => {
                 parts.extensions.insert(user.clone());
-                let answer = match kept::taken_out(&state, &mut parts, body).await {
+                let answer = match kept::restore(&state, &mut parts, body).await {
                     Ok(body) => next.run(Request::from_parts(parts, body)).await,
                     Err(error) => error.into_response(),
                 };
@@ -103,7 +103,7 @@ pub(crate) async fn require(
 }
 
 /// The one place that decides who may do what at which site: pages get the site from here.
-async fn let_in(
+async fn authorize(
     state: &AppState,
     parts: &mut Parts,
     needed: Role,
@@ -125,8 +125,8 @@ async fn let_in(
     Ok(())
 }
 
-/// A page leads to the sign-in and back; a form is kept until its sender has signed in; a frame is
-/// SkyCMS's to open again.
+/// A page leads to the sign-in and back, a form is kept until its sender has signed in, and a frame
+/// has to be opened by SkyCMS again.
 async fn ask_to_sign_in(state: &AppState, parts: &Parts, body: Body) -> Result<Response> {
     if asks_for_events(&parts.headers) {
         return Err(Error::NotSignedIn);
@@ -182,21 +182,21 @@ async fn ask_to_sign_in(state: &AppState, parts: &Parts, body: Body) -> Result<R
     Ok(see(state, &format!("/sign-in{mark}{query}")))
 }
 
-/// Whether a script asks, which reads server-sent events.
+/// Whether the request comes from the script and asks for server-sent events.
 pub(crate) fn asks_for_events(headers: &HeaderMap) -> bool {
     headers
         .get(header::ACCEPT)
         .is_some_and(|kinds| kinds.as_bytes().starts_with(b"text/event-stream"))
 }
 
-/// Whether the browser says that the answer goes into a frame.
+/// Whether the browser says that the page will be in a frame.
 pub(crate) fn is_frame(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-dest")
         .is_some_and(|dest| dest == "iframe" || dest == "frame")
 }
 
-/// Signs somebody in: a new session with a new token, and whatever session the browser had before is ended.
+/// Signs somebody in: a new session with a new token. Whatever session the browser had is ended.
 pub(crate) async fn begin(
     state: &AppState,
     headers: &HeaderMap,
@@ -204,7 +204,7 @@ pub(crate) async fn begin(
     session: &Session,
     mut response: Response,
 ) -> Result<Response> {
-    end_presented(state, headers).await?;
+    end_sent_sessions(state, headers).await?;
     let (token, stored) = fresh(&state.clock);
     let beginning = Beginning {
         id: state.clock.id(),
@@ -242,20 +242,20 @@ pub(crate) async fn begin(
     Ok(response)
 }
 
-/// Signs out: the sessions that the browser has are ended and forgotten.
+/// Signs out: ends the sessions that the browser has, and deletes their cookies.
 pub(crate) async fn end(
     state: &AppState,
     headers: &HeaderMap,
     mut response: Response,
 ) -> Result<Response> {
-    end_presented(state, headers).await?;
+    end_sent_sessions(state, headers).await?;
     for name in [SESSION, FRAMED] {
         forget(state, &mut response, name);
     }
     Ok(response)
 }
 
-async fn end_presented(state: &AppState, headers: &HeaderMap) -> Result<()> {
+async fn end_sent_sessions(state: &AppState, headers: &HeaderMap) -> Result<()> {
     for name in [SESSION, FRAMED] {
         if let Some(token) = cookie(state, headers, name) {
             state.store.end_session(&token).await?;
@@ -264,7 +264,7 @@ async fn end_presented(state: &AppState, headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-/// The browser's mark of having signed in before, if it is genuine.
+/// The cookie that shows that the browser has signed in before, if it is genuine.
 pub(crate) async fn known_device(
     state: &AppState,
     headers: &HeaderMap,
@@ -277,14 +277,14 @@ pub(crate) async fn known_device(
     }
 }
 
-/// A random token of 256 bits, and what is stored of it.
+/// A random token of 256 bits, and the hash that is stored.
 pub(crate) fn fresh(clock: &Clock) -> (String, TokenHash) {
     let token = URL_SAFE_NO_PAD.encode(*clock.random::<32>());
     let stored = hash(&token);
     (token, stored)
 }
 
-/// What is stored of the token in a cookie.
+/// The hash of the token in a cookie.
 fn cookie(state: &AppState, headers: &HeaderMap, name: &str) -> Option<TokenHash> {
     let name = state.public.cookie_name(name);
     headers
@@ -305,8 +305,8 @@ fn set(
     max_age: time::Duration,
 ) {
     let https = state.public.is_https();
-    // A frame in another site gets cookies only with SameSite=None, which browsers take only when
-    // secure. In development both are `localhost`, which is one site.
+    // A frame in another site gets cookies only with SameSite=None, which browsers accept only if
+    // they are secure. In development, both are `localhost`, which is one site.
     let framed = name == FRAMED && https;
     let cookie = Cookie::build((state.public.cookie_name(name), value))
         .path(state.public.cookie_path().to_owned())

@@ -1,5 +1,5 @@
-//! Who is signed in, and where: the owner of the password sees and ends all sessions, whom SkyCMS
-//! sent those of the same name.
+//! Who is signed in, and where. The owner of the password sees and ends all sessions, a user of
+//! SkyCMS those with the same name.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,7 +14,7 @@ use crate::web::pages::visit::{IdPath, Visitor, html, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
-/// What to show, and what was just done, told once after a redirect.
+/// What to show, and what was just done, which is said once after a redirect.
 #[derive(Deserialize)]
 pub(crate) struct Notice {
     done: Option<String>,

@@ -25,22 +25,22 @@ use crate::web::pages::words::account as words;
 use crate::web::pages::words::errors::MARK_ERROR;
 use crate::web::state::AppState;
 
-/// The longest address that is gone to after the sign-in.
+/// The longest path that the sign-in leads to.
 const LONGEST_NEXT: usize = 2_048;
 
-/// What came of checking a password.
+/// The result of checking a password.
 pub(crate) enum Verdict {
-    /// It is the one.
+    /// It is right.
     Right,
-    /// It is not.
+    /// It is wrong.
     Wrong,
-    /// It was not looked at: after too many wrong ones, this is how long to wait.
+    /// It was not checked: this is how long to wait after too many wrong ones.
     Wait(Duration),
 }
 
-/// Where to go afterwards, and why SkyCMS's session does not do.
+/// Where to go afterwards, and why SkyCMS's session is not enough.
 #[derive(Deserialize)]
-pub(crate) struct Onward {
+pub(crate) struct SignInQuery {
     next: Option<String>,
     skycms: Option<String>,
 }
@@ -54,19 +54,19 @@ pub(crate) struct Fields {
     #[serde(default)]
     code: SecretString,
     next: Option<String>,
-    /// A form that waits for this.
+    /// A form that waits for the sign-in.
     kept: Option<String>,
 }
 
 /// `GET /sign-in`.
 pub(crate) async fn show(
     State(state): State<AppState>,
-    Query(onward): Query<Onward>,
+    Query(query): Query<SignInQuery>,
 ) -> Result<Response> {
-    let why_not: Option<words::WhyNot> = onward.skycms.and_then(|why| why.parse().ok());
+    let why_not: Option<words::WhyNot> = query.skycms.and_then(|why| why.parse().ok());
     html(&SignInPage {
         error: why_not.map(|why| words::not_by_skycms(&why).to_owned()),
-        next: onward.next.filter(|next| is_ours(next)),
+        next: query.next.filter(|next| is_local_path(next)),
         ..sign_in_page(&state).await?
     })
 }
@@ -81,7 +81,7 @@ pub(crate) async fn submit(
     let device = session::known_device(&state, &headers).await?;
     let client = device.map_or(TryingClient::Stranger(from), TryingClient::Device);
     let username = fields.username.trim().to_owned();
-    let next = fields.next.filter(|next| is_ours(next));
+    let next = fields.next.filter(|next| is_local_path(next));
     let page = sign_in_page(&state).await?;
     let (password, code) = (fields.password, Some(&fields.code));
     let verdict = check(&state, client, &username, password, code).await?;
@@ -93,8 +93,8 @@ pub(crate) async fn submit(
                 None => None,
             };
             let path = next.as_deref().unwrap_or("/activity");
-            let onward = question.unwrap_or_else(|| see(&state, path));
-            return session::begin(&state, &headers, from, &admin(), onward).await;
+            let response = question.unwrap_or_else(|| see(&state, path));
+            return session::begin(&state, &headers, from, &admin(), response).await;
         }
         Verdict::Wrong => {
             let action = AuditAction::FailedToSignIn;
@@ -153,7 +153,7 @@ pub(crate) async fn sign_out_everywhere(
     session::end(&state, &headers, see(&state, "/sign-in")).await
 }
 
-/// Writes down what the owner of the password did, who may have no session yet.
+/// Records in the audit log what the owner of the password did, who may not have a session yet.
 pub(crate) async fn note(state: &AppState, from: IpAddr, action: AuditAction) -> Result<()> {
     record(state, ADMIN, Some(Source::Password), from, action).await
 }
@@ -175,8 +175,8 @@ pub(crate) fn admin() -> Session {
     Session::of(ADMIN, Role::Admin, Source::Password)
 }
 
-/// Checks a password, and with `code` the second step where there is one, unless the client has to wait. One that cannot
-/// be right takes as long as one that is wrong.
+/// Checks a password, and with `code` the second step if it is on, unless the client has to wait. A
+/// password that cannot be right takes as long as one that is wrong.
 pub(crate) async fn check(
     state: &AppState,
     client: TryingClient,
@@ -216,7 +216,7 @@ pub(crate) async fn check(
     }
 }
 
-/// Whether the code is right, or none is needed. Each is used up.
+/// Whether the code is right, or none is needed. A code works once.
 async fn passes_second_step(state: &AppState, code: &SecretString) -> Result<bool> {
     let Some(secret) = state.store.second_step().await? else {
         return Ok(true);
@@ -234,9 +234,9 @@ pub(crate) fn wait_words(wait: Duration) -> (String, i64) {
     (words::wait(seconds), seconds)
 }
 
-/// Whether `next` is the path of a page here: nothing that a browser could take for another host or
-/// another header.
-fn is_ours(next: &str) -> bool {
+/// Whether `next` is the path of a page here, and not something that a browser could take for
+/// another host or a header.
+fn is_local_path(next: &str) -> bool {
     next.len() <= LONGEST_NEXT
         && next.starts_with('/')
         && !next.starts_with("//")
@@ -247,11 +247,11 @@ fn is_ours(next: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_ours;
+    use super::is_local_path;
 
     #[test]
     fn leads_nowhere_else() {
-        assert!(is_ours("/activity?state=failed&path=%2Fa"));
+        assert!(is_local_path("/activity?state=failed&path=%2Fa"));
         for elsewhere in [
             "",
             "activity",
@@ -263,8 +263,8 @@ mod tests {
             "/ä",
             "javascript:alert(1)",
         ] {
-            assert!(!is_ours(elsewhere), "{elsewhere:?}");
+            assert!(!is_local_path(elsewhere), "{elsewhere:?}");
         }
-        assert!(!is_ours(&format!("/{}", "a".repeat(3_000))));
+        assert!(!is_local_path(&format!("/{}", "a".repeat(3_000))));
     }
 }
