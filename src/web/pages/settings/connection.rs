@@ -43,8 +43,8 @@ pub(crate) async fn show(
     html(&page(&state, &visit, Some(&notice), None).await?)
 }
 
-/// `POST /settings/cdn`: with `save_and_test` the test comes first, and what fails it becomes the
-/// draft. The script asks for server-sent events, and is told each step as it passes.
+/// `POST /settings/cdn`: with `save_and_test`, the settings are tested first, and become the draft
+/// if they fail. The script asks for server-sent events, and gets each step as it passes.
 pub(crate) async fn save(
     State(state): State<AppState>,
     visit: Visit,
@@ -59,7 +59,7 @@ pub(crate) async fn save(
     if fields.action == "use_draft" {
         let settings = draft.map(|draft| draft.settings.clone());
         return match settings {
-            Some(settings) if may_sign(&state, &visit, &settings).await? => {
+            Some(settings) if may_use_credentials(&state, &visit, &settings).await? => {
                 put_in_force(&state, &visit, in_force, &settings).await
             }
             _ => Ok(visit.see("/settings/cdn")),
@@ -72,13 +72,13 @@ pub(crate) async fn save(
         secret_access_key: fields.secret_access_key,
         region: fields.region,
     };
-    let kept = fields.kept_secret.form(&state, &kept_by(&visit));
+    let kept = fields.kept_secret.form(&state, &keeper(&visit));
     if form.secret_access_key.expose_secret().trim().is_empty()
         && let Some(secret) = state.store.form_answer(&kept, state.clock.now()).await?
     {
         form.secret_access_key = secret;
     }
-    // An empty secret keeps the one in use before that of the draft.
+    // If the secret is empty, the one in use is preferred to that of the draft.
     let stored: Vec<&Settings> = saved.iter().map(|saved| &saved.settings).collect();
     let settings = match Settings::parse(&form, &stored) {
         Ok(settings) => settings,
@@ -91,12 +91,12 @@ pub(crate) async fn save(
         && let Some(now) = now
         && now != words::connection(&settings)
     {
-        // Somebody else was faster. What they saved is shown beside what was typed.
+        // Somebody else was faster. What they saved is shown next to what was typed.
         let mut page = typed(&state, &visit, form, FieldErrors::default()).await?;
         page.form.conflict = now;
         return refused(page);
     }
-    if !may_sign(&state, &visit, &settings).await? {
+    if !may_use_credentials(&state, &visit, &settings).await? {
         let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
         let errors = FieldErrors::one(Field::DistributionId, problem);
         return refused(typed(&state, &visit, form, errors).await?);
@@ -124,17 +124,17 @@ pub(crate) async fn save(
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         return Ok(answer);
     }
-    let underway = test::begin(&state, &visit, in_force, settings);
+    let running = test::begin(&state, &visit, in_force, settings);
     if asks_for_events(&headers) {
-        return Ok(underway.told());
+        return Ok(running.into_events());
     }
-    underway.ended().await?;
+    running.ended().await?;
     Ok(visit.see("/settings/cdn#test"))
 }
 
-/// Whether the site may use these credentials. The AWS default ones are the operator's to give, who
-/// gives them by choosing them here.
-async fn may_sign(state: &AppState, visit: &Visit, settings: &Settings) -> Result<bool> {
+/// Whether the site may use these credentials. Only an operator can allow it the AWS default ones,
+/// and does so by choosing them here.
+async fn may_use_credentials(state: &AppState, visit: &Visit, settings: &Settings) -> Result<bool> {
     let (site, distribution) = (visit.site.id, &settings.distribution_id);
     if !matches!(settings.credentials, Credentials::AwsDefault)
         || state.store.may_use_default(site, distribution).await?
@@ -181,7 +181,7 @@ async fn typed(
     Ok(page)
 }
 
-/// Keeps a secret for some minutes that was typed beside a mistake in another field, and returns
+/// If another field has a mistake, keeps the secret that was typed for some minutes, and returns
 /// what stands for it.
 async fn keep_secret(
     state: &AppState,
@@ -195,25 +195,24 @@ async fn keep_secret(
         return Ok(None);
     }
     let key = OnceKey::fresh(&state.clock);
-    let by = kept_by(visit);
-    key.answer(state, &by, secret.clone()).await?;
+    key.answer(state, &keeper(visit), secret.clone()).await?;
     Ok(Some(key.into_string()))
 }
 
-/// Only who typed the secret can use it, and only for that site.
-fn kept_by(visit: &Visit) -> [&str; 3] {
+/// Only the user who typed the secret can use it, and only for that site.
+fn keeper(visit: &Visit) -> [&str; 3] {
     let user = &visit.visitor.user.session.user;
     ["kept secret", &visit.site.name, user]
 }
 
-/// `POST /settings/cdn/discard`: forgets the draft.
+/// `POST /settings/cdn/discard`: discards the draft.
 pub(crate) async fn discard(State(state): State<AppState>, visit: Visit) -> Result<Response> {
     state.store.discard_draft(visit.site.id).await?;
     visit.changed(AuditAction::DiscardedDraft, None).await?;
     Ok(visit.see("/settings/cdn?done=discarded"))
 }
 
-/// `POST /settings/cdn/remove`: asks first, so that it works without scripts.
+/// `POST /settings/cdn/remove`: asks first.
 pub(crate) async fn remove(
     State(state): State<AppState>,
     visit: Visit,

@@ -26,7 +26,7 @@ pub(super) async fn page(
     let active = saved.iter().find(|s| s.slot != Slot::Draft);
     let draft = saved.iter().find(|s| s.slot == Slot::Draft);
     let latest = draft.or(active);
-    // Of no help to whoever has to correct the form.
+    // No help to somebody who has to correct the form.
     let test = latest.filter(|_| typed.is_none()).and_then(test_result);
     let mut layout = layout(visit, Section::Connection, notice);
     let report = draft.and_then(|draft| draft.report.as_ref());
@@ -34,7 +34,7 @@ pub(super) async fn page(
         .filter(|report| !report.passed())
         .map(|_| MARK_FAILED);
     layout.pending = typed.is_none() && test.as_ref().is_some_and(TestResult::is_pending);
-    // The page itself says why purging is paused, and how to go on.
+    // The page itself says why purging is paused and what to do.
     if site.pause.is_some() {
         layout.banner = None;
     }
@@ -56,7 +56,7 @@ pub(super) async fn page(
     })
 }
 
-/// Which settings a form was filled in from: those that were saved last.
+/// The version of the settings that a form was filled in from: those saved last.
 pub(super) fn version(latest: Option<&SavedSettings>) -> String {
     latest.map_or_else(
         || "0".to_owned(),

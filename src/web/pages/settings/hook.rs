@@ -1,4 +1,4 @@
-//! The publish hook: its address, and what publishers prove themselves with.
+//! The publish hook: its address, and what publishers authenticate with.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,14 +15,14 @@ use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::state::AppState;
 
-/// How many rows of each list a page shows.
+/// How many rows of each list the page shows.
 const TOKENS: usize = 6;
 const SECRETS: usize = 4;
 const KEYS: usize = 6;
 
-/// What to show: the page of each list, counted from 1.
+/// Which page of each list to show, counted from 1.
 #[derive(Default, Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct PageQuery {
     #[serde(flatten)]
     notice: Notice,
     tokens: Option<usize>,
@@ -34,12 +34,12 @@ pub(crate) struct Wanted {
 pub(crate) async fn show(
     State(state): State<AppState>,
     visit: Visit,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Response> {
-    html(&page(&state, &visit, &wanted, Vec::new()).await?)
+    html(&page(&state, &visit, &query, Vec::new()).await?)
 }
 
-/// `POST /settings/cdn/hook/test`: publishes a page that does not exist, to see one go its way.
+/// `POST /settings/cdn/hook/test`: publishes a page that does not exist, to show how it goes.
 pub(crate) async fn send_test(
     State(state): State<AppState>,
     visit: Visit,
@@ -63,20 +63,20 @@ pub(crate) async fn send_test(
 pub(super) async fn refuse(
     state: &AppState,
     visit: &Visit,
-    type_in: impl FnOnce(&mut HookPage),
+    fill_in: impl FnOnce(&mut HookPage),
 ) -> Result<Response> {
-    let mut page = page(state, visit, &Wanted::default(), Vec::new()).await?;
-    type_in(&mut page);
+    let mut page = page(state, visit, &PageQuery::default(), Vec::new()).await?;
+    fill_in(&mut page);
     refused(page)
 }
 
-/// The page with what is shown this once.
+/// The page with secrets that are shown only this once.
 pub(super) async fn reveal(
     state: &AppState,
     visit: &Visit,
     revealed: Vec<Revealed>,
 ) -> Result<Response> {
-    html(&page(state, visit, &Wanted::default(), revealed).await?)
+    html(&page(state, visit, &PageQuery::default(), revealed).await?)
 }
 
 pub(super) async fn revoked(
@@ -88,28 +88,28 @@ pub(super) async fn revoked(
     Ok(visit.see("/settings/cdn/hook?done=revoked"))
 }
 
-/// The address that publishers call, its tokens, secrets and key pairs.
+/// The page: the address that publishers call, and its tokens, secrets and key pairs.
 async fn page(
     state: &AppState,
     visit: &Visit,
-    wanted: &Wanted,
+    query: &PageQuery,
     revealed: Vec<Revealed>,
 ) -> Result<HookPage> {
     let (store, site) = (&state.store, &visit.site);
-    let mut layout = layout(visit, Section::Hook, Some(&wanted.notice));
-    if wanted.tokens.or(wanted.secrets).or(wanted.keys).is_some() {
+    let mut layout = layout(visit, Section::Hook, Some(&query.notice));
+    if query.tokens.or(query.secrets).or(query.keys).is_some() {
         layout.address = None;
     }
     Ok(HookPage {
         layout,
         url: state.hook_url(site),
         endpoint: state.public.to_string(),
-        keys: ListPage::of(store.key_pairs(site.id).await?, wanted.keys, KEYS),
+        keys: ListPage::of(store.key_pairs(site.id).await?, query.keys, KEYS),
         revealed,
         token_name: Field::default(),
         key_name: Field::default(),
         key_is_home: false,
-        tokens: ListPage::of(store.tokens(site.id).await?, wanted.tokens, TOKENS),
-        secrets: ListPage::of(store.hook_secrets(site.id).await?, wanted.secrets, SECRETS),
+        tokens: ListPage::of(store.tokens(site.id).await?, query.tokens, TOKENS),
+        secrets: ListPage::of(store.hook_secrets(site.id).await?, query.secrets, SECRETS),
     })
 }

@@ -1,4 +1,4 @@
-//! Key pairs, for senders that speak CloudFront's own API: each shown once.
+//! Key pairs, for publishers that use CloudFront's own API. Each is shown once.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -19,7 +19,7 @@ use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
-/// The name of a new key pair, and what its sender means by `/*`.
+/// The name of a new key pair, and what its publisher means by `/*`.
 #[derive(Deserialize)]
 pub(crate) struct NewKey {
     #[serde(default)]
@@ -30,7 +30,7 @@ pub(crate) struct NewKey {
     once: OnceKey,
 }
 
-/// `POST /settings/cdn/keys`: makes a key pair and shows it, this once.
+/// `POST /settings/cdn/keys`: creates a key pair and shows it, only this once.
 pub(crate) async fn create(
     State(state): State<AppState>,
     visit: Visit,
@@ -47,9 +47,9 @@ pub(crate) async fn create(
     };
     let name = name.as_str();
     let values = ["key pair", visit.site.name.as_str(), name, &new.everything];
-    let fresh = in_one(&fresh_key_pair(&state.clock));
+    let fresh = join(&fresh_key_pair(&state.clock));
     let (pair, is_first) = new.once.answer(&state, &values, fresh).await?;
-    let pair = in_two(&pair)?;
+    let pair = split(&pair)?;
     if !is_first {
         return reveal(&state, &visit, shown(&pair)).await;
     }
@@ -63,8 +63,8 @@ pub(crate) async fn create(
     reveal(&state, &visit, shown(&pair)).await
 }
 
-/// `POST /settings/cdn/keys/{id}/rotate`: asks first; then gives it another secret and shows that,
-/// this once.
+/// `POST /settings/cdn/keys/{id}/rotate`: asks first, then gives the key pair a new secret and
+/// shows that, only this once.
 pub(crate) async fn rotate(
     State(state): State<AppState>,
     visit: Visit,
@@ -123,12 +123,12 @@ async fn find(state: &AppState, visit: &Visit, id: Uuid) -> Result<KeyPairView> 
     pair.ok_or(Error::NotFound)
 }
 
-/// Both halves as one secret, for a form that is sent twice.
-fn in_one(pair: &NewKeyPair) -> SecretString {
+/// Both halves as one secret, for a form that may be sent twice.
+fn join(pair: &NewKeyPair) -> SecretString {
     format!("{} {}", pair.access_key_id, pair.secret.expose_secret()).into()
 }
 
-fn in_two(pair: &SecretString) -> Result<NewKeyPair> {
+fn split(pair: &SecretString) -> Result<NewKeyPair> {
     let (id, secret) = pair
         .expose_secret()
         .split_once(' ')

@@ -1,4 +1,4 @@
-//! Settings → CDN: a file per section, each with an address of its own.
+//! Settings → CDN: a file per section. Each section has its own address.
 
 pub(crate) mod connection;
 mod connection_page;

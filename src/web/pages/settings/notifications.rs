@@ -23,19 +23,19 @@ use crate::web::pages::visit::{Confirmation, IdPath, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
 use crate::web::state::AppState;
 
-/// What is sent within this, a reader without scripts waits for.
+/// Without scripts, the page reloads itself while a delivery is due within this.
 const SOON: Duration = Duration::seconds(10);
 
-/// Fields by name: each event has one of its own.
+/// Fields by name, since each event has its own.
 type Fields = BTreeMap<String, String>;
 
-/// How many endpoints and deliveries a page lists.
+/// How many endpoints and deliveries the page lists.
 const ENDPOINTS: usize = 6;
-const LISTED: usize = 10;
+const DELIVERIES: usize = 10;
 
 /// What to show.
 #[derive(Default, Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct PageQuery {
     #[serde(flatten)]
     notice: Notice,
     /// Only deliveries older than this one.
@@ -52,9 +52,9 @@ pub(crate) struct Wanted {
 pub(crate) async fn show(
     State(state): State<AppState>,
     visit: Visit,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Response> {
-    html(&page(&state, &visit, wanted, blank(), Vec::new()).await?)
+    html(&page(&state, &visit, query, blank(), Vec::new()).await?)
 }
 
 /// The form of a new endpoint.
@@ -66,7 +66,7 @@ pub(crate) struct NewFields {
     others: Fields,
 }
 
-/// `POST /settings/cdn/notifications`: adds an endpoint, and shows its secret, this once.
+/// `POST /settings/cdn/notifications`: adds an endpoint and shows its secret, only this once.
 pub(crate) async fn create(
     State(state): State<AppState>,
     visit: Visit,
@@ -84,7 +84,7 @@ pub(crate) async fn create(
     };
     let url = match url {
         Ok(url) if !events.is_empty() => url,
-        _ => return refused(page(&state, &visit, Wanted::default(), typed, Vec::new()).await?),
+        _ => return refused(page(&state, &visit, PageQuery::default(), typed, Vec::new()).await?),
     };
     let values = ["endpoint", visit.site.name.as_str(), &text("url")];
     let secret = HookSecret::text(*state.clock.random());
@@ -101,7 +101,7 @@ pub(crate) async fn create(
         let (site, now) = (visit.site.id, state.clock.now());
         if !state.store.add_endpoint(site, &endpoint, now).await? {
             typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
-            return refused(page(&state, &visit, Wanted::default(), typed, Vec::new()).await?);
+            return refused(page(&state, &visit, PageQuery::default(), typed, Vec::new()).await?);
         }
         let detail = Some(endpoint.url.shown());
         visit.audit(AuditAction::AddedEndpoint, detail).await?;
@@ -113,7 +113,7 @@ pub(crate) async fn create(
     }
 }
 
-/// `POST /settings/cdn/notifications/{id}`: changes what an endpoint hears of.
+/// `POST /settings/cdn/notifications/{id}`: changes the events that an endpoint is sent.
 pub(crate) async fn choose(
     State(state): State<AppState>,
     visit: Visit,
@@ -131,8 +131,8 @@ pub(crate) async fn choose(
     done(&visit, AuditAction::ChangedEndpoint, shown, "endpoint").await
 }
 
-/// `POST /settings/cdn/notifications/{id}/rotate`: asks first; then gives it another secret and
-/// shows that, this once.
+/// `POST /settings/cdn/notifications/{id}/rotate`: asks first, then gives the endpoint a new secret
+/// and shows that, only this once.
 pub(crate) async fn rotate(
     State(state): State<AppState>,
     visit: Visit,
@@ -234,7 +234,8 @@ pub(crate) async fn again(
     done(&visit, AuditAction::SentAgain, detail, "sent-again").await
 }
 
-/// Back to the page, if there was something to do it to.
+/// Records what was done and leads back to the page. Without `detail`, there was nothing to do it
+/// to.
 async fn done(
     visit: &Visit,
     action: AuditAction,
@@ -248,19 +249,19 @@ async fn done(
 
 async fn reveal(state: &AppState, visit: &Visit, secret: &SecretString) -> Result<Response> {
     let revealed = Revealed::new(words::SIGNING_SECRET, secret.expose_secret());
-    html(&page(state, visit, Wanted::default(), blank(), vec![revealed]).await?)
+    html(&page(state, visit, PageQuery::default(), blank(), vec![revealed]).await?)
 }
 
 async fn page(
     state: &AppState,
     visit: &Visit,
-    Wanted {
+    PageQuery {
         notice,
         before,
         delivery,
         endpoint,
         endpoints,
-    }: Wanted,
+    }: PageQuery,
     form: EndpointForm,
     revealed: Vec<Revealed>,
 ) -> Result<NotificationsPage> {
@@ -286,7 +287,7 @@ async fn page(
         endpoints: ListPage::of(known.clone(), page, ENDPOINTS),
         known,
         form,
-        paging: Paging::cut(&mut deliveries, LISTED, before, |delivery| delivery.id),
+        paging: Paging::cut(&mut deliveries, DELIVERIES, before, |delivery| delivery.id),
         before,
         opened: delivery,
         endpoint,
@@ -295,7 +296,7 @@ async fn page(
     })
 }
 
-/// A form that nobody has filled in: asks for what somebody should look at.
+/// An empty form: the events that somebody should look into are chosen.
 fn blank() -> EndpointForm {
     let trouble = Event::CHOICE.into_iter().filter(|event| event.is_trouble());
     EndpointForm {

@@ -1,4 +1,4 @@
-//! What publishers may send, and what goes with it.
+//! What publishers may send, and what is purged along with it.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{purge, settings as words};
 use crate::web::state::AppState;
 
-/// Fields of “Publishing”.
+/// The fields of the form.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PublishingFields {
@@ -70,8 +70,8 @@ fn page(visit: &Visit, notice: Option<&Notice>, publishing: PublishingForm) -> P
     }
 }
 
-/// `POST /settings/cdn/publishing`: saves, or with `action=try` shows what the rules as typed would
-/// add to a publish.
+/// `POST /settings/cdn/publishing`: saves the rules, or with `action=try` shows what a publish
+/// would purge under the rules as typed.
 pub(crate) async fn save(
     State(state): State<AppState>,
     visit: Visit,
@@ -105,7 +105,7 @@ pub(crate) async fn save(
             directory_variants,
             ..visit.site.publishing.clone()
         };
-        return match attempt(&state, &visit, &typed.tried.value, &rules).await? {
+        return match try_rules(&state, &visit, &typed.tried.value, &rules).await? {
             Ok(preview) => {
                 typed.preview = Some(preview);
                 html(&page(&visit, None, typed))
@@ -132,7 +132,7 @@ pub(crate) async fn save(
     let saved = store.save_publishing(site, fields.version, &wanted).await?;
     state.refresh_sites().await;
     if !saved {
-        // Somebody else was faster. What they saved is shown beside what was typed.
+        // Somebody else was faster. What they saved is shown next to what was typed.
         let site_now = state.directory.site(&visit.site.name);
         let now = words::publishing(&site_now.as_ref().unwrap_or(&visit.site).publishing);
         if now != words::publishing(&wanted) {
@@ -154,8 +154,8 @@ pub(crate) async fn save(
     Ok(visit.see("/settings/cdn/publishing?done=rules"))
 }
 
-/// What a publish of these lines would purge under the rules, or why it cannot be said.
-async fn attempt(
+/// What a publish of these lines would purge under the rules, or why that is unknown.
+async fn try_rules(
     state: &AppState,
     visit: &Visit,
     text: &str,
@@ -182,7 +182,7 @@ async fn attempt(
         .ok_or_else(|| purge::NO_SETTINGS.to_owned()))
 }
 
-/// The address of the form; none: pages are not looked at.
+/// The public address as typed; none: pages are not checked.
 fn public_address(text: &str, allow_http: bool) -> Result<Option<PublicAddress>, String> {
     if text.trim().is_empty() {
         return Ok(None);

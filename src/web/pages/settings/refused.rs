@@ -1,4 +1,4 @@
-//! The calls of publishers that were refused.
+//! Calls from publishers that were refused.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -24,7 +24,7 @@ pub(crate) async fn show(
     Query(ListQuery { before }): Query<ListQuery>,
 ) -> Result<Response> {
     let layout = layout(&visit, Section::Refused, None);
-    // What named no site is shown to those who look after all of them.
+    // Calls that named no site are shown to those who look after all sites.
     let sees_all = layout.manages_sites();
     let mut calls = state.store.refused_calls(visit.site.id, sees_all).await?;
     calls.retain(|call| before.is_none_or(|before| call.id < before));

@@ -1,4 +1,4 @@
-//! What all sections share.
+//! What all sections of the settings share.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -9,13 +9,13 @@ use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words::Question;
 use crate::web::pages::words::settings as words;
 
-/// What was just done, told once after a redirect.
+/// What was just done, which is said once after a redirect.
 #[derive(Default, Deserialize)]
 pub(crate) struct Notice {
     done: Option<String>,
 }
 
-/// The layout of a section, which may be the answer to a form that was sent elsewhere.
+/// The layout of a section, which may be the answer to a form that was sent to another address.
 pub(super) fn layout(visit: &Visit, section: Section, notice: Option<&Notice>) -> Layout {
     let done = notice.and_then(|notice| notice.done.as_deref());
     Layout {
@@ -42,7 +42,7 @@ pub(super) fn ask(
     })
 }
 
-/// What the question is answered with.
+/// The fields that answer the question.
 pub(super) fn confirmed() -> Vec<(&'static str, String)> {
     vec![("confirmed", "yes".to_owned())]
 }

@@ -1,4 +1,4 @@
-//! What may be spent.
+//! How much may be sent, and thus spent.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,7 +15,7 @@ use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::settings as words;
 use crate::web::state::AppState;
 
-/// Fields of “Policy”.
+/// The fields of the form.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct SpendingFields {
@@ -106,7 +106,7 @@ pub(crate) async fn save(
     let (store, site) = (&state.store, visit.site.id);
     let before = store.spending(site).await?;
     if !store.save_spending(site, fields.version, &spending).await? {
-        // Somebody else was faster. What they saved is shown beside what was typed.
+        // Somebody else was faster. What they saved is shown next to what was typed.
         let version = store.form_versions(site).await?.1;
         let now = words::spending(&store.spending(site).await?);
         if now != words::spending(&spending) {

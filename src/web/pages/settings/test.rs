@@ -1,5 +1,5 @@
-//! “Save and test settings”: the test runs to its end whether or not anybody watches; who does is
-//! told step by step.
+//! “Save and test settings”: the test runs to its end whether or not anybody is watching. Whoever
+//! is sees it step by step.
 
 use std::convert::Infallible;
 
@@ -16,43 +16,42 @@ use crate::web::pages::visit::Visit;
 use crate::web::pages::words::{errors, settings as words};
 use crate::web::state::AppState;
 
-/// A test that is under way.
-pub(crate) struct Underway {
+/// A test that is running.
+pub(crate) struct RunningTest {
     layout: Layout,
-    news: UnboundedReceiver<News>,
+    progress: UnboundedReceiver<Progress>,
 }
 
-enum News {
+enum Progress {
     SoFar(Box<TestReport>),
     Ended(Result<()>),
 }
 
-/// Begins to test settings, which come into force if they pass, and else are kept as a draft.
+/// Starts to test settings, which come into force if they pass and are kept as a draft otherwise.
 /// `before` are those in force now.
 pub(crate) fn begin(
     state: &AppState,
     visit: &Visit,
     before: Option<&Settings>,
     settings: Settings,
-) -> Underway {
-    let (tell, news) = unbounded_channel();
-    let underway = Underway {
+) -> RunningTest {
+    let (sender, progress) = unbounded_channel();
+    let running = RunningTest {
         layout: visit.layout(Nav::Settings(Section::Connection)),
-        news,
+        progress,
     };
     let (state, visit, before) = (state.clone(), visit.clone(), before.cloned());
-    // Not a part of the answer, so that it does not end with a reader who goes away: what
-    // CloudFront was asked to do has to be written down. Whoever does not listen any more misses
-    // the news, and nothing else.
+    // A task of its own, so that it does not end when the reader goes away: what CloudFront was
+    // asked to do has to be recorded. A reader who no longer listens only misses the progress.
     tokio::spawn(async move {
         let ended = run(&state, &visit, before.as_ref(), &settings, |report| {
-            let _ = tell.send(News::SoFar(Box::new(report.clone())));
+            let _ = sender.send(Progress::SoFar(Box::new(report.clone())));
         });
         let ended = ended.await;
         state.refresh_sites().await;
-        let _ = tell.send(News::Ended(ended));
+        let _ = sender.send(Progress::Ended(ended));
     });
-    underway
+    running
 }
 
 async fn run(
@@ -60,37 +59,37 @@ async fn run(
     visit: &Visit,
     before: Option<&Settings>,
     settings: &Settings,
-    told: impl FnMut(&TestReport),
+    on_step: impl FnMut(&TestReport),
 ) -> Result<()> {
     let site = (visit.site.id, visit.site.name.as_str());
-    let run = state.tester.save(site, settings, told).await?;
+    let run = state.tester.save(site, settings, on_step).await?;
     let detail = words::tested(before, settings, run.report.passed());
     visit.audit(AuditAction::TestedSettings, Some(detail)).await
 }
 
-impl Underway {
+impl RunningTest {
     /// Waits for the end.
     pub(crate) async fn ended(mut self) -> Result<()> {
-        while let Some(news) = self.news.recv().await {
-            if let News::Ended(ended) = news {
+        while let Some(progress) = self.progress.recv().await {
+            if let Progress::Ended(ended) = progress {
                 return ended;
             }
         }
         Err(Error::Internal)
     }
 
-    /// Each step as a part of the page, as it passes. The end of the stream is the end of the test; what has come of
-    /// it stands in the page then.
-    pub(crate) fn told(self) -> Response {
-        let events = stream::unfold(self, |mut underway| async move {
-            let event = match underway.news.recv().await? {
-                News::SoFar(report) => underway.part(Some(*report), None),
-                News::Ended(Ok(())) => return None,
-                News::Ended(Err(error)) => {
-                    underway.part(None, Some(errors::trouble(&error).sentence()))
+    /// Sends each step, as it passes, as a part of the page. When the stream ends, the test has
+    /// ended and the page itself shows its result.
+    pub(crate) fn into_events(self) -> Response {
+        let events = stream::unfold(self, |mut running| async move {
+            let event = match running.progress.recv().await? {
+                Progress::SoFar(report) => running.part(Some(*report), None),
+                Progress::Ended(Ok(())) => return None,
+                Progress::Ended(Err(error)) => {
+                    running.part(None, Some(errors::trouble(&error).sentence()))
                 }
             };
-            Some((event, underway))
+            Some((event, running))
         });
         Sse::new(events).into_response()
     }
@@ -111,7 +110,7 @@ impl Underway {
             active: None,
             layout,
         };
-        // A template that cannot be rendered tells nothing; the page afterwards says why.
+        // If the template cannot be rendered, the event is empty; the page afterwards says why.
         let html = part.render().unwrap_or_default();
         Ok(Event::default().json_data(html).unwrap_or_default())
     }

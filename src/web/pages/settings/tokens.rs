@@ -1,4 +1,4 @@
-//! What publishers prove themselves with: tokens and signing secrets, each shown once.
+//! What publishers authenticate with: tokens and signing secrets, each shown once.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -26,7 +26,7 @@ pub(crate) struct NewToken {
     once: OnceKey,
 }
 
-/// `POST /settings/cdn/tokens`: makes a token and shows it, this once.
+/// `POST /settings/cdn/tokens`: creates a token and shows it, only this once.
 pub(crate) async fn create_token(
     State(state): State<AppState>,
     visit: Visit,
@@ -59,7 +59,8 @@ pub(crate) async fn create_token(
     reveal(&state, &visit, vec![revealed_token(name, &token)]).await
 }
 
-/// `POST /settings/cdn/tokens/{id}/reveal`: shows the token that the first start made, this once.
+/// `POST /settings/cdn/tokens/{id}/reveal`: shows a token that was made with its site, only this
+/// once.
 pub(crate) async fn reveal_token(
     State(state): State<AppState>,
     visit: Visit,
@@ -77,7 +78,7 @@ pub(crate) async fn reveal_token(
             visit.audit(AuditAction::RevealedToken, detail).await?;
             token
         }
-        None => again(&state, &form).await?,
+        None => shown_before(&state, &form).await?,
     };
     reveal(&state, &visit, vec![revealed_token(&name, &shown)]).await
 }
@@ -101,7 +102,7 @@ pub(crate) async fn revoke_token(
     revoked(&visit, AuditAction::RevokedToken, token.name).await
 }
 
-/// `POST /settings/cdn/secrets`: makes a signing secret and shows it, this once.
+/// `POST /settings/cdn/secrets`: creates a signing secret and shows it, only this once.
 pub(crate) async fn create_secret(
     State(state): State<AppState>,
     visit: Visit,
@@ -122,7 +123,8 @@ pub(crate) async fn create_secret(
     reveal(&state, &visit, vec![revealed_secret(&secret)]).await
 }
 
-/// `POST /settings/cdn/secrets/{id}/reveal`: shows the secret that the first start made, this once.
+/// `POST /settings/cdn/secrets/{id}/reveal`: shows a secret that was made with its site, only this
+/// once.
 pub(crate) async fn reveal_secret(
     State(state): State<AppState>,
     visit: Visit,
@@ -137,7 +139,7 @@ pub(crate) async fn reveal_secret(
             visit.audit(AuditAction::RevealedSecret, detail).await?;
             secret
         }
-        None => again(&state, &form).await?,
+        None => shown_before(&state, &form).await?,
     };
     reveal(&state, &visit, vec![revealed_secret(&shown)]).await
 }
@@ -162,8 +164,8 @@ pub(crate) async fn revoke_secret(
     revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await
 }
 
-/// What the same form showed a moment ago; else there is nothing to show any more.
-async fn again(state: &AppState, form: &FormHash) -> Result<SecretString> {
+/// What the same form showed a moment ago. Otherwise, there is nothing left to show.
+async fn shown_before(state: &AppState, form: &FormHash) -> Result<SecretString> {
     let answer = state.store.form_answer(form, state.clock.now()).await?;
     answer.ok_or(Error::NotFound)
 }
