@@ -15,37 +15,37 @@ pub struct SignInPage {
     pub layout: Layout,
     /// `username` as typed.
     pub username: String,
-    /// Why it failed, one sentence for all reasons; or why SkyCMS's session does not do.
+    /// Why it failed, in the same words for every reason, or why SkyCMS's session is not enough.
     pub error: Option<String>,
-    /// `code` of an authenticator app is asked for too.
+    /// The form also asks for `code`, from an authenticator app.
     pub asks_for_code: bool,
     /// `next`: the path to go to afterwards, below the base.
     pub next: Option<String>,
-    /// `kept`: a form that is sent after it, sealed.
+    /// `kept`: a sealed form that is sent after signing in.
     pub kept: Option<String>,
-    /// Whoever is signed in to SkyCMS is signed in here.
+    /// Whoever is signed in to SkyCMS is signed in here too.
     pub by_skycms: bool,
 }
 
-/// A form came after a session of SkyCMS had ended: it waits in this page, sealed, and is posted to
-/// `path` again.
+/// A form was sent after a session of SkyCMS had ended. It waits in this page, sealed, and is
+/// posted to `path` again.
 #[derive(Template)]
 #[template(path = "session_ended.html")]
 pub struct SessionEndedPage {
     pub layout: Layout,
     /// Where the form goes, after the root.
     pub path: String,
-    /// `kept`: the form.
+    /// `kept`: the sealed form.
     pub kept: String,
-    /// It was sent again too soon.
+    /// It was sent again before signing in.
     pub is_still_ended: bool,
     pub sign_in: SignInElsewhere,
 }
 
-/// Where somebody signs in whom SkyCMS signed in before.
+/// Where somebody signs in again whom SkyCMS signed in.
 #[derive(Clone, Debug, Default)]
 pub struct SignInElsewhere {
-    /// SkyCMS's own sign-in; none: its frame has to be opened again.
+    /// SkyCMS's own sign-in; none: SkyCMS has to open the frame again.
     pub address: Option<String>,
     /// Why SkyCMS signs nobody in right now.
     pub why_not: Option<WhyNot>,
@@ -53,9 +53,9 @@ pub struct SignInElsewhere {
     pub by_password: bool,
 }
 
-/// Choosing the admin's password by the one-time link. The form posts to the address it was opened
-/// with (whose query has the token, so that it need not be in the page) `new_password` and
-/// `repeat_password`.
+/// Choosing the admin's password with the one-time link. The form posts `new_password` and
+/// `repeat_password` to the page's own address, whose query has the token, so that the page itself
+/// need not have it.
 #[derive(Template)]
 #[template(path = "set_up.html")]
 pub struct SetUpPage {
@@ -63,8 +63,8 @@ pub struct SetUpPage {
     pub errors: PasswordErrors,
 }
 
-/// Changing the password. Form: `POST …/password` with `current_password`, `new_password` and
-/// `repeat_password`; `POST …/sign-out-everywhere`.
+/// Changing the password. Forms: `POST …/password` with `current_password`, `new_password` and
+/// `repeat_password`, and `POST …/sign-out-everywhere`.
 #[derive(Template)]
 #[template(path = "password.html")]
 pub struct PasswordPage {
@@ -72,7 +72,7 @@ pub struct PasswordPage {
     pub errors: PasswordErrors,
 }
 
-/// What is wrong with which password of a form.
+/// What is wrong with each password of a form.
 #[derive(Debug, Default)]
 pub struct PasswordErrors {
     pub current: Option<String>,
@@ -86,25 +86,26 @@ impl PasswordErrors {
     }
 }
 
-/// The second step of signing in. Forms: `POST …/password/second-step` with `secret`, `current_password` and `code`
-/// turns it on, and `POST …/password/second-step/remove` with `current_password` and `code` off.
+/// The second step of signing in. Forms: `POST …/password/second-step` with `secret`,
+/// `current_password` and `code` turns it on, and `POST …/password/second-step/remove` with
+/// `current_password` and `code` turns it off.
 #[derive(Template)]
 #[template(path = "second_step.html")]
 pub struct SecondStepPage {
     pub layout: Layout,
-    /// What an authenticator app would share; none: one does already.
+    /// The secret for an authenticator app; none: the second step is on.
     pub new: Option<NewSecondStep>,
     /// Why it was not turned on or off.
     pub error: Option<String>,
 }
 
-/// A secret that an authenticator app is to share.
+/// A new secret, to be shared with an authenticator app.
 pub struct NewSecondStep {
-    /// In Base32.
+    /// The secret in Base32.
     pub secret: String,
-    /// The address that opens an app with it.
+    /// The address that opens an app with the secret.
     pub address: String,
-    /// The same as a picture.
+    /// The address as a QR code, in a `data:` URL.
     pub picture: String,
 }
 
@@ -113,9 +114,9 @@ pub struct NewSecondStep {
 #[template(path = "sessions.html")]
 pub struct SessionsPage {
     pub layout: Layout,
-    /// The latest used first.
+    /// Most recently used first.
     pub sessions: ListPage<ListedSession>,
-    /// There are others than the reader's.
+    /// There are sessions other than the reader's.
     pub has_others: bool,
 }
 
@@ -126,8 +127,7 @@ pub struct AuditPage {
     pub layout: Layout,
     /// `?search=…`.
     pub search: String,
-    /// The entries, newest first, and the site that each was about, where there are several.
+    /// The entries, newest first, each with its site if there are several sites.
     pub entries: Vec<(AuditRecord, Option<String>)>,
-    /// Where the neighbouring pages are.
     pub paging: Paging,
 }

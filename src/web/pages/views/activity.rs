@@ -19,23 +19,21 @@ pub struct ActivityPage {
     pub layout: Layout,
     /// “Is my page live?”, answered.
     pub live: Option<LivePage>,
-    /// The last day; only on the first page without a filter.
+    /// The last day, only on the first page and without a filter.
     pub overview: Option<Overview>,
-    /// What is shown.
     pub filter: Filter,
     /// The publishes, at most [`super::PAGE_SIZE`].
     pub publishes: Vec<PublishSummary>,
-    /// Where the neighbouring pages are.
     pub paging: Paging,
-    /// The site has settings: the first of the steps that an empty list shows.
+    /// The site has settings: the first step that an empty list shows.
     pub set_up: bool,
-    /// A publisher has called with a proof: the second.
+    /// A publisher has called with valid credentials: the second step.
     pub hook_used: bool,
     /// The absolute address that publishers call, for the example of an empty list.
     pub hook_url: String,
 }
 
-/// What is known of a page.
+/// What is known about a page.
 #[derive(Clone, Debug)]
 pub struct LivePage {
     /// `page`: its path or address, as it was typed.
@@ -56,7 +54,7 @@ pub struct Filter {
     pub to: String,
     /// `ahead`: the minutes that the reader's clock is ahead of UTC.
     pub ahead: i16,
-    /// `oldest` and `newest`: only a burst.
+    /// `oldest` and `newest`: only the publishes of a burst.
     pub burst: Option<(Uuid, Uuid)>,
 }
 
@@ -65,7 +63,7 @@ impl Filter {
         self.pairs().iter().any(|(_, value)| !value.is_empty())
     }
 
-    /// It again, as pairs of a query.
+    /// The filter as the pairs of a query.
     pub(crate) fn pairs(&self) -> [(&'static str, String); 7] {
         let ahead = match (self.ahead, self.from.as_str(), self.to.as_str()) {
             (0, _, _) | (_, "", "") => String::new(),
@@ -85,7 +83,7 @@ impl Filter {
         ]
     }
 
-    /// The list at `path`, after the base.
+    /// The filtered list at `path`, which follows the base.
     fn at(&self, path: &str) -> String {
         let pairs = self.pairs();
         let set = pairs.iter().filter(|(_, value)| !value.is_empty());
@@ -97,7 +95,7 @@ impl Filter {
         }
     }
 
-    /// What of it is a burst, one by one.
+    /// The publishes of a burst one by one.
     fn of_burst(&self, newest: &Uuid, burst: &Burst) -> String {
         let mut one = self.clone();
         one.burst = Some((burst.oldest, *newest));
@@ -119,7 +117,7 @@ impl PublishSummary {
         }
     }
 
-    /// Where the script finds it again: a burst goes on growing at its newer end.
+    /// By this, the script recognises it when the list has changed: a burst grows at its newer end.
     fn anchor(&self) -> Uuid {
         self.burst.map_or(self.id, |burst| burst.oldest)
     }
@@ -132,12 +130,12 @@ impl PublishSummary {
         Count::more(self.items_total, self.items.len())
     }
 
-    /// Accepted → sent to CloudFront.
+    /// From accepted to sent.
     fn to_sent(&self) -> Option<Span> {
         Some(Span(self.submitted_at? - self.received_at))
     }
 
-    /// Sent → completed.
+    /// From sent to completed.
     fn to_completed(&self) -> Option<Span> {
         let is_completed = self.state == PublishState::Completed;
         let completed_at = self.ended_at.filter(|_| is_completed)?;
@@ -158,15 +156,15 @@ impl PublishSummary {
 pub struct Overview {
     /// Publishes and times, hour by hour.
     pub chart: Chart,
-    /// What is being worked off.
+    /// What is being processed.
     pub work: Option<Workload>,
-    /// Items that wait to be sent.
+    /// Items that are waiting to be sent.
     pub queued: Count,
     /// How long the oldest has waited.
     pub oldest: Option<Span>,
-    /// Why what waits is held.
+    /// Why they are held.
     pub held: Option<Held>,
-    /// What is in progress at CloudFront, and what is believed of its quotas.
+    /// What is in progress at CloudFront, and what is believed about its quotas.
     pub quotas: Option<Quotas>,
     pub meter: Meter,
 }
@@ -178,12 +176,12 @@ impl Overview {
     }
 }
 
-/// How long what was worked off took.
+/// How long it took to process what has ended.
 fn took(work: &Workload) -> Option<Span> {
     Some(Span(work.ended_at? - work.since))
 }
 
-/// Why what waits is held.
+/// Why waiting items are held.
 #[derive(Clone, Debug)]
 pub struct Held {
     pub why: &'static str,

@@ -3,19 +3,17 @@ use std::sync::LazyLock;
 const STYLE_SOURCE: &str = include_str!("../../../../static/style.css");
 const SCRIPT_SOURCE: &str = include_str!("../../../../static/app.js");
 
-/// The style sheet, served at `{base}/static/style.css`: as it was written, without comments and
-/// white space.
-pub static STYLE: LazyLock<String> = LazyLock::new(|| squeezed_style(STYLE_SOURCE));
-/// The script, served at `{base}/static/app.js`: as it was written, without comments and
-/// indentation.
-pub static SCRIPT: LazyLock<String> = LazyLock::new(|| squeezed_script(SCRIPT_SOURCE));
+/// The style sheet, served at `{base}/static/style.css`, without its comments and white space.
+pub static STYLE: LazyLock<String> = LazyLock::new(|| minified_style(STYLE_SOURCE));
+/// The script, served at `{base}/static/app.js`, without its comments and indentation.
+pub static SCRIPT: LazyLock<String> = LazyLock::new(|| minified_script(SCRIPT_SOURCE));
 /// The browser tab's icon, served at `{base}/static/icon.svg`.
 pub const ICON: &str = include_str!("../../../../static/icon.svg");
-/// The same with a red dot, at `{base}/static/icon-alert.svg`: something has failed.
+/// The icon with a red dot, served at `{base}/static/icon-alert.svg`: something has failed.
 pub const ICON_ALERT: &str = include_str!("../../../../static/icon-alert.svg");
 
-/// Changes whenever an asset does: pages ask for `…?v=VERSION`, so that assets may be cached for
-/// ever.
+/// Changes whenever an asset does: pages ask for `…?v=VERSION`, so that assets may be cached
+/// forever.
 pub(super) const VERSION: u32 = fnv1a(
     ICON_ALERT,
     fnv1a(ICON, fnv1a(SCRIPT_SOURCE, fnv1a(STYLE_SOURCE, 0x811c_9dc5))),
@@ -32,8 +30,8 @@ const fn fnv1a(text: &str, mut hash: u32) -> u32 {
     hash
 }
 
-/// Our style sheet has no strings that white space could matter in.
-fn squeezed_style(source: &str) -> String {
+/// Our style sheet has no strings in which white space could matter.
+fn minified_style(source: &str) -> String {
     let mut rest = source;
     let mut text = String::with_capacity(source.len());
     while let Some((before, comment)) = rest.split_once("/*") {
@@ -57,9 +55,9 @@ fn squeezed_style(source: &str) -> String {
     text
 }
 
-/// Our script has comments on lines of their own or after a statement, and no string of several
-/// lines.
-fn squeezed_script(source: &str) -> String {
+/// Our script has comments on lines of their own or after a statement, and no string that spans
+/// several lines.
+fn minified_script(source: &str) -> String {
     source
         .lines()
         .map(|line| {
@@ -77,18 +75,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_squeezed_means_the_same() {
+    fn minifying_keeps_the_meaning() {
         assert_eq!(
-            squeezed_style(
+            minified_style(
                 "/* Why */\na:hover > b, c {\n  margin: 0 auto;\n  width: calc(1rem - 1px);\n}\n"
             ),
             "a:hover>b,c{margin:0 auto;width:calc(1rem - 1px)}"
         );
         assert_eq!(
-            squeezed_script("// Why\nfoo();\n\n  const a = \"//\"; // here\n"),
+            minified_script("// Why\nfoo();\n\n  const a = \"//\"; // here\n"),
             "foo();\nconst a = \"//\""
         );
-        // No string of several lines.
+        // No string spans several lines.
         assert!(
             !SCRIPT_SOURCE
                 .lines()

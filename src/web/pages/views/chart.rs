@@ -6,9 +6,9 @@ use super::parts::{Count, Span};
 use crate::store::Day;
 use crate::web::pages::words;
 
-/// Two small charts on one axis of time: publishes an hour, and the time to complete.
+/// Two small charts over the same hours: publishes per hour, and the time to complete.
 ///
-/// Coordinates are in a box 80 high and 20 wide an hour, y downwards.
+/// Coordinates are in a box that is 80 high and 20 wide per hour, with y pointing down.
 #[derive(Clone, Debug)]
 pub struct Chart {
     pub(super) bars: Vec<Bar>,
@@ -31,7 +31,7 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    /// For the script, which puts it into the reader's time zone.
+    /// For the script, which shows it in the reader's time zone.
     pub(super) fn datetime(&self) -> String {
         self.start.format(&Rfc3339).unwrap_or_default()
     }
@@ -43,7 +43,7 @@ impl Bar {
 
 impl Chart {
     const HEIGHT: u32 = 80;
-    /// From one hour to the next.
+    /// The width of an hour.
     const STEP: u32 = 20;
 
     pub fn new(day: &Day) -> Self {
@@ -85,7 +85,7 @@ fn scaled(value: f64, most: f64) -> u32 {
     (value / most * f64::from(Chart::HEIGHT - 4)).round() as u32
 }
 
-/// An SVG path through the hours that have a time; hours without one leave no gap.
+/// An SVG path through the hours that have a time. It has no gaps at the others.
 fn line(times: impl Iterator<Item = Option<Duration>>, slowest: Option<Duration>) -> String {
     let most = slowest.map_or(0.0, Duration::as_seconds_f64);
     let mut path = String::new();
@@ -94,7 +94,7 @@ fn line(times: impl Iterator<Item = Option<Duration>>, slowest: Option<Duration>
         let command = if path.is_empty() { 'M' } else { 'L' };
         let x = column * Chart::STEP + Chart::STEP / 2;
         let y = Chart::HEIGHT - scaled(time.as_seconds_f64(), most) - 2;
-        let _ = write!(path, "{command}{x} {y}"); // A String takes everything.
+        let _ = write!(path, "{command}{x} {y}"); // Writing to a String never fails.
     }
     if path.matches('L').count() == 0 && !path.is_empty() {
         path.push_str("h1"); // A single hour is a dot, drawn by the round line cap.

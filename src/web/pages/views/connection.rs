@@ -15,18 +15,18 @@ use crate::web::pages::words::{self, Tone};
 #[derive(Template)]
 #[template(path = "settings/connection.html")]
 pub struct ConnectionPage {
-    /// What every page shares; `pending` while a test is under way.
+    /// What every page shares; `pending` while a test is running.
     pub layout: Layout,
-    /// Where it stands.
+    /// Where the connection stands.
     pub connection: Connection,
     /// When CloudFront last completed something for this site.
     pub last_purge: Option<OffsetDateTime>,
     /// The settings in force.
     pub active: Option<ShownSettings>,
-    /// Settings that were saved but failed their test; the ones in force stay in force.
+    /// Settings that failed their test. They do not replace the ones in force.
     pub draft: Option<ShownSettings>,
     pub form: SettingsForm,
-    /// The last test, or the one under way.
+    /// The last test, or the one that is running.
     pub test: Option<TestResult>,
     /// The least-privilege policy.
     pub policy: IamPolicy,
@@ -41,12 +41,12 @@ pub enum Connection {
     Untested,
     /// The settings in force work.
     Connected { since: OffsetDateTime },
-    /// AWS rejects the settings in force; publishes wait.
+    /// AWS rejects the settings in force, and publishes wait.
     Paused {
         since: OffsetDateTime,
         /// AWS's reason, and what to do.
         why: String,
-        /// How many publishes wait.
+        /// How many publishes are waiting.
         waiting: Count,
     },
 }
@@ -85,7 +85,7 @@ pub struct ShownSettings {
     pub credentials: String,
     pub region: String,
     pub saved_at: OffsetDateTime,
-    /// They come from `CloudFront__…` in the environment, because nothing has been saved.
+    /// They come from `CloudFront__…` in the environment, since nothing has been saved.
     pub from_environment: bool,
 }
 
@@ -93,23 +93,23 @@ pub struct ShownSettings {
 #[derive(Clone, Debug, Default)]
 pub struct SettingsForm {
     pub distribution_id: Field,
-    /// `credentials`: `aws_default`, of the environment, a profile, container or instance role;
-    /// else `access_key`, an IAM key pair.
+    /// `credentials`: `aws_default` (the environment, a profile, or the role of a container or
+    /// instance), otherwise `access_key` (of an IAM user).
     pub aws_default: bool,
     pub access_key_id: Field,
-    /// `secret_access_key` is stored; it is never shown.
+    /// A `secret_access_key` is stored. It is never shown.
     pub secret_stored: bool,
     /// What is wrong with `secret_access_key` as typed.
     pub secret_error: Option<String>,
-    /// `kept_secret`: what stands for the secret that was typed beside a mistake in another field.
+    /// `kept_secret`: stands for the secret that was typed, if another field has a mistake.
     pub kept_secret: Option<String>,
     /// `version`: of the settings that the form was filled in from.
     pub version: String,
     /// What somebody else has saved since: (what, its value).
     pub conflict: Vec<(&'static str, String)>,
-    /// Why nothing was done with it, though every field is good.
+    /// Why nothing was done, although every field is valid.
     pub trouble: Option<String>,
-    /// `region`: the code of one.
+    /// `region`: its code.
     pub region: Field,
 }
 
@@ -126,14 +126,14 @@ impl SettingsForm {
     }
 }
 
-/// What a test tries.
+/// Which settings a test is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tested {
     /// The settings in force.
     Active,
-    /// Settings that failed it, and are kept.
+    /// Settings that failed their test and are kept.
     Draft,
-    /// What has just been typed: the test is under way.
+    /// What has just been typed: the test is running.
     Typed,
 }
 
@@ -141,7 +141,6 @@ pub enum Tested {
 #[derive(Clone, Debug)]
 pub struct TestResult {
     pub at: OffsetDateTime,
-    /// What it tests.
     pub of: Tested,
     /// The steps, in order.
     pub steps: [StepReport; 6],
@@ -161,7 +160,7 @@ impl TestResult {
         self.has(StepOutcome::Waiting)
     }
 
-    /// The steps that count: without a public address, nobody looks at what readers get.
+    /// The steps that count: without a public address, what readers get is not checked.
     fn counted(&self) -> usize {
         let is_left_out =
             |step: &&StepReport| step.step == Step::Edge && step.outcome == StepOutcome::Skipped;
@@ -176,30 +175,30 @@ impl TestResult {
     }
 }
 
-/// The result of a test without the page around it, while the test is under way.
+/// The result of a test without the page around it, while the test is running.
 #[derive(Template)]
 #[template(path = "settings/test_part.html")]
 pub struct TestPart {
     pub layout: Layout,
     /// The test so far.
     pub test: Option<TestResult>,
-    /// Why there is nothing more to come.
+    /// Why the test was broken off.
     pub trouble: Option<String>,
-    /// Of no matter before the test has ended.
+    /// Not shown before the test has ended.
     pub active: Option<ShownSettings>,
 }
 
-/// The least-privilege policy. The script follows what is typed.
+/// The least-privilege policy. The script adapts it to what is typed.
 #[derive(Clone, Debug)]
 pub struct IamPolicy {
     /// For the distribution that is entered, if there is one.
     pub shown: String,
-    /// For a distribution and for a tenant of one, with [`YOUR_ID`] in place of its ID.
+    /// For a distribution and for a distribution tenant, with [`YOUR_ID`] in place of the ID.
     pub of_distribution: String,
     pub of_tenant: String,
 }
 
-/// Where the ID goes that nobody has entered yet.
+/// Stands for the ID until somebody enters one.
 const YOUR_ID: &str = "YOUR_DISTRIBUTION_ID";
 
 impl IamPolicy {

@@ -3,28 +3,28 @@ use askama::Template;
 use super::layout::Layout;
 use super::parts::Prose;
 
-/// The API, shown to people. Every text may mark code with backquotes.
+/// The API reference. Every text may mark code with backquotes.
 #[derive(Clone, Debug, Template)]
 #[template(path = "docs.html")]
 pub struct ApiPage {
     pub layout: Layout,
-    /// What the API is for, a paragraph each.
+    /// What the API is for, by paragraph.
     pub intro: Vec<Prose>,
-    /// What every path begins with.
+    /// The address that every path is appended to.
     pub server: String,
-    /// How a call proves itself.
+    /// How a call authenticates.
     pub proofs: Vec<Proof>,
     /// The operations, in groups.
     pub groups: Vec<Group>,
-    /// The shapes that they refer to.
+    /// The schemas that they refer to.
     pub shapes: Vec<Shape>,
 }
 
-/// A way to prove who calls.
+/// A way to authenticate.
 #[derive(Clone, Debug)]
 pub struct Proof {
     pub header: String,
-    /// What it holds.
+    /// What the header holds.
     pub text: Prose,
 }
 
@@ -32,11 +32,10 @@ pub struct Proof {
 #[derive(Clone, Debug)]
 pub struct Group {
     pub name: String,
-    /// Whom it is for.
+    /// Who they are for.
     pub text: Prose,
-    /// What there is.
     pub operations: Vec<Operation>,
-    /// What each of them may be answered, said once for all.
+    /// What each of them may answer, said once for all.
     pub common: Vec<Answer>,
 }
 
@@ -45,19 +44,15 @@ pub struct Group {
 pub struct Operation {
     /// Its anchor on the page.
     pub id: String,
-    /// How it is asked.
     pub method: String,
     pub path: String,
-    /// What it does, in a word or two.
+    /// What it does, in a few words.
     pub summary: String,
     pub text: Prose,
-    /// Whether it needs no proof.
+    /// It needs no authentication.
     pub open: bool,
-    /// Beside the body.
     pub parameters: Vec<Member>,
-    /// What it takes.
     pub body: Option<Content>,
-    /// What may be answered.
     pub answers: Vec<Answer>,
 }
 
@@ -67,9 +62,9 @@ pub struct Member {
     pub name: String,
     /// What it may be.
     pub kind: Kind,
-    /// Where it stands, of a parameter: `path`, `query`, `header`.
+    /// Where a parameter is: `path`, `query` or `header`.
     pub place: Option<String>,
-    /// It is always there.
+    /// It is always present.
     pub required: bool,
     pub text: Prose,
 }
@@ -79,19 +74,17 @@ pub struct Member {
 pub struct Kind {
     /// Before the shape's name: `array of `.
     pub before: String,
-    /// A shape of this page.
+    /// The name of a shape on this page.
     pub shape: Option<String>,
-    /// Behind it: ` or null`.
+    /// After it: ` or null`.
     pub after: String,
 }
 
 /// A body.
 #[derive(Clone, Debug)]
 pub struct Content {
-    /// How it is declared.
     pub media_type: String,
     pub kind: Kind,
-    /// What it may look like.
     pub examples: Vec<Example>,
 }
 
@@ -100,7 +93,7 @@ pub struct Content {
 pub struct Example {
     /// Its anchor on the page.
     pub id: String,
-    /// When it looks so.
+    /// When the body looks like this.
     pub title: Prose,
     /// The body, as HTML.
     text: String,
@@ -129,26 +122,25 @@ impl Example {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: String,
-    /// It is what was asked for.
+    /// It is a success.
     pub good: bool,
     pub text: Prose,
-    /// Headers besides.
     pub headers: Vec<Member>,
-    /// The body, but of a problem.
+    /// The body, unless it is a problem.
     pub body: Option<Content>,
-    /// The words of each problem that has this status: (type, detail).
+    /// Each problem with this status: (type, detail).
     pub problems: Vec<(String, Prose)>,
 }
 
-/// What an object holds, or which words there are.
+/// A schema: the members of an object, or the values of an enumeration.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub name: String,
     pub text: Prose,
-    /// Its members, of an object.
+    /// Its members, if it is an object.
     pub members: Vec<Member>,
-    /// The shapes whose members it has too.
+    /// The shapes whose members it also has.
     pub parts: Vec<String>,
-    /// Its words, of a name.
+    /// Its values, if it is an enumeration.
     pub words: Vec<String>,
 }

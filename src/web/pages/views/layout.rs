@@ -15,33 +15,34 @@ pub struct Layout {
     pub root: String,
     /// Where the pages of this page's site begin: `root`, or like `/cdn/sites/shop`.
     pub base: String,
-    /// The sites that the reader sees; empty where there is no choice.
+    /// The sites that the reader may see; empty if there is only one.
     pub sites: Vec<SiteLink>,
     /// Where the reader is.
     pub nav: Nav,
-    /// The time at which the page was made; ages are counted from it.
+    /// When the page was rendered; ages are relative to it.
     pub now: OffsetDateTime,
     /// Who is signed in.
     pub user: Option<User>,
-    /// What stands in the way of purging, on every page until it is fixed (except where the page
-    /// says it anyway).
+    /// What keeps the site from purging: on every page until it is fixed, except where the page
+    /// itself says so.
     pub banner: Option<Banner>,
     /// The answer to what the reader just did, in one sentence.
     pub flash: Option<(Severity, &'static str)>,
-    /// Where the page is read from, after `base`, when it may be the answer to a form that was sent
-    /// elsewhere.
+    /// The page's own address, after `base`, if it may be the answer to a form that was sent to
+    /// another address.
     pub address: Option<&'static str>,
     /// The one-time key of the page's forms.
     pub once: String,
-    /// How the page stands, in a word before its title: “Error”, “Failed”. The tab's icon shows it too.
+    /// A word before the title that says how things stand: “Error”, “Failed”. The icon of the tab
+    /// changes too.
     pub mark: Option<&'static str>,
-    /// Something on the page will change soon: without scripts, the page reloads itself every three
+    /// Something on the page will change soon. Without scripts, the page reloads itself every three
     /// seconds.
     pub pending: bool,
 }
 
 impl Layout {
-    /// Of the style sheet, the script and the icons.
+    /// The version of the style sheet, the script and the icons.
     pub(super) const VERSION: u32 = assets::VERSION;
 
     pub(super) fn is_admin(&self) -> bool {
@@ -50,30 +51,30 @@ impl Layout {
             .is_some_and(|user| user.session.role == Role::Admin)
     }
 
-    /// It may make, rename and remove sites.
+    /// The reader may create, rename and remove sites.
     pub(crate) fn manages_sites(&self) -> bool {
         self.user
             .as_ref()
             .is_some_and(|user| user.session.manages_sites())
     }
 
-    /// Framed by SkyCMS: no name, no signing out.
+    /// The page is in a frame of SkyCMS: it shows no user name and no way to sign out.
     pub(super) fn embedded(&self) -> bool {
         self.user.as_ref().is_some_and(|user| user.session.framed)
     }
 
-    /// What the frame asked for; otherwise the browser decides.
+    /// What the frame asked for; none: the browser decides.
     pub(super) fn theme(&self) -> Option<Theme> {
         self.user.as_ref()?.session.theme
     }
 
-    /// The name of the site that this page is about, where there is a choice.
+    /// The name of the site that this page is about, if there are several.
     pub(super) fn site_name(&self) -> Option<&str> {
         let here = self.sites.iter().find(|site| site.here);
         here.map(|site| site.name.as_str())
     }
 
-    /// The word before the title: of the page itself, or of what stands in the way of purging.
+    /// The word before the title: that of the page itself, or of what keeps the site from purging.
     pub(super) fn mark(&self) -> Option<&'static str> {
         let in_the_way = self
             .banner
@@ -97,7 +98,7 @@ impl Layout {
         mem::discriminant(&self.nav) == mem::discriminant(nav)
     }
 
-    /// The sections of the settings: (is it this one, address, name).
+    /// The sections of the settings: (is it this page, address, name).
     pub(super) fn sections(&self) -> Vec<(bool, String, &'static str)> {
         Section::VARIANTS
             .iter()
@@ -108,7 +109,7 @@ impl Layout {
             .collect()
     }
 
-    /// The pages that this user may see: (is it this one, address, name).
+    /// The pages that the reader may see: (is it this page, address, name).
     pub(super) fn links(&self) -> Vec<(bool, String, &'static str)> {
         let Some(user) = &self.user else {
             return Vec::new();
@@ -140,16 +141,16 @@ impl Layout {
 #[derive(Clone, Debug)]
 pub struct SiteLink {
     pub name: String,
-    /// The page that the reader is on, there.
+    /// The same page of that site.
     pub address: String,
-    /// This page is about it.
+    /// This page is about that site.
     pub here: bool,
 }
 
 /// The pages of the navigation bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nav {
-    /// Activity, and a publish's own page.
+    /// Activity, and the page of a publish.
     Activity,
     Purge,
     /// Settings → CDN.
@@ -161,7 +162,8 @@ pub enum Nav {
 }
 
 impl Nav {
-    /// The page, after [`Layout::base`]: of pages that are not in the bar, or about no site, the activity.
+    /// The page's path after [`Layout::base`]; activity for pages that are not in the bar or not
+    /// about a site.
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Purge => "/purge",
@@ -171,25 +173,25 @@ impl Nav {
     }
 }
 
-/// The sections of Settings → CDN, each at an address of its own.
+/// The sections of Settings → CDN, each at its own address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Section {
     /// The connection to CloudFront.
     Connection,
-    /// The publish hook, and what publishers prove themselves with.
+    /// The publish hook, and what publishers authenticate with.
     Hook,
-    /// What publishers may send, and what goes with it.
+    /// What publishers may send, and what is purged along with it.
     Publishing,
-    /// What may be spent.
+    /// How much may be sent, and what it costs.
     Spending,
-    /// Who is told of what happens.
+    /// Who is notified of what happens.
     Notifications,
-    /// The calls of publishers that were refused.
+    /// Calls from publishers that were refused.
     Refused,
 }
 
 impl Section {
-    /// Where it is, after [`Layout::base`].
+    /// Its path after [`Layout::base`].
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Connection => "/settings/cdn",
@@ -217,7 +219,7 @@ impl Section {
 #[derive(Clone, Debug)]
 pub struct User {
     pub session: Session,
-    /// The session is ours to end; false when it is SkyCMS's own.
+    /// The session can be ended here; false if it is SkyCMS's own.
     pub signs_out_here: bool,
 }
 
@@ -226,7 +228,7 @@ impl User {
         words::account::role(&self.session.role)
     }
 
-    /// It has a password here that it can change; false when SkyCMS signed it in.
+    /// The user has a password here; false if SkyCMS signed them in.
     pub(super) fn has_password(&self) -> bool {
         self.session.source == Source::Password
     }
@@ -240,11 +242,11 @@ pub struct Link {
     pub path: &'static str,
 }
 
-/// What stands in the way of purging.
+/// What keeps the site from purging.
 #[derive(Clone, Debug)]
 pub struct Banner {
     pub severity: Severity,
-    /// What it is: “Purging is paused”.
+    /// What is wrong: “Purging is paused”.
     pub title: &'static str,
     /// Why, and what to do.
     pub text: String,

@@ -1,9 +1,9 @@
-//! The pages as plain values: a struct a page, which a handler fills and `askama::Template::render`
-//! turns into HTML.
+//! The pages as plain values: a struct per page, which a handler fills in and
+//! `askama::Template::render` turns into HTML.
 //!
 //! A view model holds no secret, except [`Revealed`], which shows a new one once. Every address
 //! begins with [`Layout::base`] or [`Layout::root`]. A page, the style sheet and the script stay
-//! under 60 KB together as long as lists keep to [`PAGE_SIZE`] and [`ITEMS_SHOWN`].
+//! under 60 KB together as long as lists respect [`PAGE_SIZE`] and [`ITEMS_SHOWN`].
 
 use askama::Template;
 
@@ -49,7 +49,7 @@ pub use sites::{SiteRow, SitesPage};
 
 /// How many publishes a page of the activity list shows.
 pub const PAGE_SIZE: u16 = 25;
-/// How many items a publish's own page or a preview lists before “and … more”.
+/// How many items the page of a publish or a preview lists before “and … more”.
 pub const ITEMS_SHOWN: usize = 100;
 
 /// A page that may be the answer to a form that was not accepted.

@@ -23,17 +23,16 @@ pub struct ErrorPage {
 #[template(path = "confirm.html")]
 pub struct ConfirmPage {
     pub layout: Layout,
-    /// What is asked.
     pub question: Question,
     /// Where the form goes, after the base.
     pub path: Cow<'static, str>,
-    /// Hidden fields (name, value); no secrets.
+    /// Hidden fields: (name, value).
     pub fields: Vec<(&'static str, String)>,
     /// The way back, after the base.
     pub cancel: &'static str,
 }
 
-/// What the states mean, how to write what is purged, and which keys do what.
+/// What the states mean, how to say what to purge, and which keys do what.
 #[derive(Template)]
 #[template(path = "help.html")]
 pub struct HelpPage {

@@ -21,20 +21,20 @@ use crate::web::pages::words::notifications as words;
 #[template(path = "settings/notifications.html")]
 pub struct NotificationsPage {
     pub layout: Layout,
-    /// A signing secret that was just made; shown this once.
+    /// A signing secret that was just created, shown only this once.
     pub revealed: Vec<Revealed>,
     /// Oldest first.
     pub endpoints: ListPage<EndpointView>,
-    /// All of them, also those on other pages.
+    /// All of them, including those on other pages.
     pub known: Vec<EndpointView>,
     /// The form of a new one.
     pub form: EndpointForm,
     /// Newest first.
     pub deliveries: Vec<DeliveryView>,
     pub paging: Paging,
-    /// The delivery before the first.
+    /// The last delivery of the previous page.
     pub before: Option<Uuid>,
-    /// The one that is shown with its request and answers.
+    /// The delivery that is shown with its request and answers.
     pub opened: Option<Uuid>,
     /// The endpoint whose events can be chosen.
     pub endpoint: Option<Uuid>,
@@ -67,7 +67,7 @@ impl NotificationsPage {
     }
 }
 
-/// What an endpoint may hear of.
+/// An event that an endpoint can be sent.
 #[derive(Clone, Debug)]
 pub struct EventChoice {
     /// `publish.failed`.
@@ -86,7 +86,7 @@ pub struct EndpointForm {
 }
 
 impl EventChoice {
-    /// All that can be chosen, and what is.
+    /// All events that can be chosen, of which `chosen` are.
     pub fn among(chosen: &[Event]) -> Vec<Self> {
         let choice = |event: Event| Self {
             name: event.into_str(),
@@ -108,7 +108,7 @@ fn took(milliseconds: &u64) -> Span {
     Span(Duration::milliseconds(milliseconds))
 }
 
-/// JSON as people read it.
+/// JSON, indented for people.
 fn indented(body: &str) -> String {
     serde_json::from_str::<serde_json::Value>(body)
         .ok()

@@ -2,7 +2,7 @@ use uuid::Uuid;
 
 use crate::store::Page;
 
-/// Queries of the neighbouring pages, without `?`, already encoded: `after=…&state=failed`.
+/// The queries of the neighbouring pages, without `?` and encoded: `after=…&state=failed`.
 #[derive(Clone, Debug, Default)]
 pub struct Paging {
     pub newer: Option<String>,
@@ -10,7 +10,7 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// The neighbours of a page with the same filter.
+    /// The neighbours of a page, with the same filter.
     pub(crate) fn of<T, V: AsRef<str>>(page: &Page<T>, filter: &[(&str, V)]) -> Self {
         let query = |position: &str, id: Uuid| {
             let mut query = url::form_urlencoded::Serializer::new(format!("{position}={id}"));
@@ -27,7 +27,7 @@ impl Paging {
         }
     }
 
-    /// Cuts what follows `before` in a list that is in memory to a page of `size` rows.
+    /// Cuts a list, which is in memory and begins after `before`, to a page of `size` rows.
     pub(crate) fn cut<T>(
         rows: &mut Vec<T>,
         size: usize,
@@ -53,10 +53,10 @@ pub struct ListPage<T> {
 }
 
 impl<T> ListPage<T> {
-    /// The page that is asked for, counted from 1, of `size` rows; past the end, the last.
-    pub fn of(all: Vec<T>, asked: Option<usize>, size: usize) -> Self {
+    /// The wanted page, counted from 1, of `size` rows; the last one if it is past the end.
+    pub fn of(all: Vec<T>, wanted: Option<usize>, size: usize) -> Self {
         let last = all.len().div_ceil(size).max(1);
-        let page = asked.unwrap_or(1).clamp(1, last);
+        let page = wanted.unwrap_or(1).clamp(1, last);
         Self {
             rows: all.into_iter().skip((page - 1) * size).take(size).collect(),
             previous: (page > 1).then(|| page - 1),
@@ -71,9 +71,9 @@ mod tests {
 
     #[test]
     fn every_row_is_on_one_page() {
-        let page = |asked| {
-            let part = ListPage::of((1..=7).collect(), asked, 3);
-            (part.rows, part.previous, part.next)
+        let page = |wanted| {
+            let page = ListPage::of((1..=7).collect(), wanted, 3);
+            (page.rows, page.previous, page.next)
         };
         assert_eq!(page(None), (vec![1, 2, 3], None, Some(2)));
         assert_eq!(page(Some(2)), (vec![4, 5, 6], Some(1), Some(3)));

@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::web::pages::words::{self, Look};
 
-/// A state as word, colour and shape.
+/// A state as a word, a colour and a shape.
 #[derive(Template)]
 #[template(
     source = r##"<span class="badge {{ look.tone }}"><svg aria-hidden="true"><use href="#i-{{ look.icon }}"/></svg>{{ look.label }}</span>"##,
@@ -18,13 +18,12 @@ pub struct Badge {
 impl HtmlSafe for Badge {}
 
 impl Look {
-    /// As word, colour and shape.
     pub const fn badge(self) -> Badge {
         Badge { look: self }
     }
 }
 
-/// Words with code in backquotes, which people see as code.
+/// Text with code in backquotes, which is shown as code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
 #[template(
     source = "{% for (code, piece) in self.pieces() %}{% if code %}<code>{{ piece }}</code>{% else %}{{ piece }}{% endif %}{% endfor %}",
@@ -35,7 +34,7 @@ pub struct Prose<T: AsRef<str> = String>(pub T);
 impl<T: AsRef<str>> HtmlSafe for Prose<T> {}
 
 impl<T: AsRef<str>> Prose<T> {
-    /// The words in pieces: (is it code, piece). A backquote without its partner is a character.
+    /// The text in pieces: (is it code, piece). An unpaired backquote is an ordinary character.
     fn pieces(&self) -> impl Iterator<Item = (bool, &str)> {
         let text = self.0.as_ref();
         let pairs = text.matches('`').count() / 2;
@@ -44,7 +43,7 @@ impl<T: AsRef<str>> Prose<T> {
     }
 }
 
-/// A time as `<time>`, with the exact time on hover; the script puts it into the reader's zone.
+/// A time as `<time>`, with the exact time on hover. The script shows it in the reader's time zone.
 #[derive(Template)]
 #[template(
     source = r#"<time datetime="{{ datetime }}" title="{{ title }}"{% if relative %} data-relative{% endif %}>{{ text }}</time>"#,
@@ -81,7 +80,7 @@ impl Ago {
     }
 }
 
-/// A number; displays with separators.
+/// A number, displayed with separators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Count(pub u64);
 
@@ -109,7 +108,7 @@ impl fmt::Display for Usd {
     }
 }
 
-/// A length of time; displays as `4.2 s`.
+/// A length of time, displayed as `4.2 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
@@ -119,7 +118,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// How far something with many parts is.
+/// How far something with several parts is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) done: Count,
@@ -127,7 +126,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// One invalidation needs no bar: its state says it all.
+    /// A single invalidation needs no progress bar: its state says it all.
     pub(super) fn of(done: u64, total: u64) -> Option<Self> {
         (total > 1).then_some(Self {
             done: Count(done),
@@ -139,7 +138,7 @@ impl Progress {
 /// A text field of a form, as typed.
 #[derive(Clone, Debug, Default)]
 pub struct Field {
-    /// Its value; never a secret.
+    /// The value; never a secret.
     pub value: String,
     /// What is wrong and how to fix it.
     pub error: Option<String>,
@@ -165,8 +164,8 @@ impl Field {
     }
 }
 
-/// `aria-describedby` and `aria-invalid` of a field whose hint has the id `{id}-hint`, its error
-/// `{id}-error`.
+/// `id`, `aria-describedby` and `aria-invalid` of a field whose hint has the ID `{id}-hint` and
+/// whose error has `{id}-error`.
 #[derive(Template)]
 #[template(
     source = r#"id="{{ id }}" aria-describedby="{{ id }}-hint{% if invalid %} {{ id }}-error" aria-invalid="true" autofocus="{% endif %}""#,
@@ -196,14 +195,14 @@ pub struct Meter {
     pub paths: Count,
     /// Paths that are free each month, for all distributions of the AWS account together.
     pub free: Count,
-    /// What is left of them.
+    /// How many of them are left.
     pub free_left: Count,
     /// What the paths beyond them cost.
     pub cost: Usd,
-    /// Paths by the month's end, if it goes on like this.
+    /// Paths by the end of the month, at this rate.
     pub projected_paths: Count,
     /// Their cost.
     pub projected_cost: Usd,
-    /// Paths that coalescing and folding saved.
+    /// Paths saved by coalescing and folding.
     pub saved: Count,
 }

@@ -13,22 +13,22 @@ use crate::domain::{InvalidationStatus, PublishState};
 use crate::store::{Invalidation, Publish};
 use crate::web::pages::words;
 
-/// A publish's own page. Form: `POST …/activity/{id}/retry`.
+/// The page of a publish. Form: `POST …/activity/{id}/retry`.
 #[derive(Template)]
 #[template(path = "publish.html")]
 pub struct PublishPage {
     /// What every page shares; `pending` until the publish has ended.
     pub layout: Layout,
-    /// Without its invalidations, which are below.
+    /// Without its invalidations, which are in `invalidations`.
     pub publish: Publish,
     /// More about why it is held, and what can be done.
     pub note: Option<String>,
     /// Its items; the first [`super::ITEMS_SHOWN`] are listed.
     pub items: Vec<PublishedItem>,
     pub invalidations: Vec<InvalidationView>,
-    /// What was not purged, of one that failed; the first [`super::ITEMS_SHOWN`].
+    /// What was not purged of a publish that failed: the first [`super::ITEMS_SHOWN`] items.
     pub failed: Vec<String>,
-    /// How many that are.
+    /// How many items were not purged.
     pub failed_total: Count,
 }
 
@@ -47,14 +47,14 @@ impl PublishPage {
         }
     }
 
-    /// When the last of it was sent to CloudFront; of one that failed, the last that was.
+    /// When all of it was sent to CloudFront; if it failed, when the last part was that was sent.
     fn sent_at(&self) -> Option<OffsetDateTime> {
         let sent = self.invalidations.iter().map(|i| i.sent.submitted_at);
         let last = sent.max().flatten().filter(|_| self.is_failed());
         self.publish.submitted_at.or(last)
     }
 
-    /// Why it is held, in words: before it is planned, or while one of its invalidations is.
+    /// Why the publish, or one of its invalidations, is held.
     fn held(&self) -> Option<&'static str> {
         let planned = || self.invalidations.iter().find_map(|i| i.sent.waiting_for);
         let why = self.publish.waiting_for.or_else(planned)?;
@@ -68,17 +68,15 @@ impl PublishPage {
         Progress::of(completed.count() as u64, self.invalidations.len() as u64)
     }
 
-    /// “Try again” is possible.
     fn can_retry(&self) -> bool {
         self.is_failed() && self.publish.retried_as.is_none()
     }
 
-    /// How many items it has.
     fn total(&self) -> Count {
         Count(self.publish.items.len() as u64)
     }
 
-    /// The items that people write in other letters than CloudFront gets.
+    /// The items that CloudFront gets percent-encoded, other than people write them.
     fn encoded(&self) -> Vec<&str> {
         let items = self.shown().iter().map(|item| item.item.as_str());
         items.filter(|item| words::decoded(item) != *item).collect()
@@ -116,9 +114,9 @@ impl PublishPage {
 /// An item of a publish.
 #[derive(Clone, Debug)]
 pub struct PublishedItem {
-    /// As it was asked for.
+    /// As it was published.
     pub item: String,
-    /// As it was sent, if that is something else, and why: “folded into `/blog/*`”.
+    /// Why it differs from what was asked for or sent: “purged by /blog/*”.
     pub why: Option<String>,
 }
 

@@ -17,9 +17,8 @@ pub struct PurgePage {
     pub text: String,
     /// Lines that cannot be sent.
     pub errors: Vec<LineError>,
-    /// What would be sent.
     pub preview: Option<Preview>,
-    /// Why nothing can be purged at all: “The site has no CDN settings yet”.
+    /// Why nothing can be purged: “The site has no CDN settings yet”.
     pub blocked: Option<&'static str>,
 }
 
@@ -47,13 +46,13 @@ pub struct Preview {
     pub billed: Count,
     /// What they cost.
     pub price: Usd,
-    /// Free paths left this month, before this.
+    /// Free paths left this month before this purge.
     pub free_left: Count,
     /// It purges the whole site.
     pub everything: bool,
-    /// That nothing would be sent at once, and why.
+    /// Why nothing would be sent at once.
     pub held: Option<String>,
-    /// What may have been meant instead: (as typed, what else).
+    /// What may have been meant instead: (as typed, hint).
     pub hints: Vec<(String, String)>,
 }
 
@@ -72,7 +71,7 @@ impl Preview {
 pub struct PreviewItem {
     /// What is sent to CloudFront, or, if `swallowed`, would have been.
     pub item: String,
-    /// Why it is so: “as typed”, “the home page is cached under both”, “covered by `/blog/*`”.
+    /// Why: “as typed”, “covered by /blog/*”.
     pub why: String,
     /// It is not sent, because another item covers it.
     pub swallowed: bool,

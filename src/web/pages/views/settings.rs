@@ -11,7 +11,7 @@ use crate::domain::{PastLimit, PolicyName};
 use crate::store::{HookSecretView, KeyPairView, RefusedCall, TokenView};
 use crate::web::pages::words;
 
-/// The publish hook, and what publishers prove themselves with.
+/// The publish hook, and what publishers authenticate with.
 ///
 /// Forms: `POST …/settings/cdn/tokens` (`name`), `…/settings/cdn/tokens/{id}/revoke`,
 /// `…/settings/cdn/secrets` and `…/settings/cdn/secrets/{id}/revoke`.
@@ -21,11 +21,11 @@ pub struct HookPage {
     pub layout: Layout,
     /// The absolute address that publishers call.
     pub url: String,
-    /// Tokens and secrets that were just created; each is shown this once.
+    /// Tokens and secrets that were just created, each shown only this once.
     pub revealed: Vec<Revealed>,
     /// The bearer tokens, newest first.
     pub tokens: ListPage<TokenView>,
-    /// The name of a new one, as it was typed.
+    /// The name of a new token, as typed.
     pub token_name: Field,
     /// The signing secrets, newest first.
     pub secrets: ListPage<HookSecretView>,
@@ -34,7 +34,7 @@ pub struct HookPage {
     /// The key pairs, newest first: `POST …/settings/cdn/keys` (`name`, `everything`),
     /// `…/keys/{id}/rotate`, `…/keys/{id}/revoke`.
     pub keys: ListPage<KeyPairView>,
-    /// What was typed for a new one.
+    /// The name of a new key pair, as typed.
     pub key_name: Field,
     pub key_is_home: bool,
 }
@@ -44,14 +44,15 @@ impl HookPage {
         format!("{}/settings/cdn/hook", self.layout.base)
     }
 
-    /// The token that is shown this once, for the example; else the name of a variable.
+    /// For the example: the token that was just created, or the name of a variable.
     fn bearer(&self) -> &str {
         let token = self.revealed.iter().find(|revealed| revealed.is_token);
         token.map_or("$PUBLISH_TOKEN", |revealed| &revealed.value)
     }
 }
 
-/// A token or signing secret, shown once. The only secret in any view model; it has no `Debug`.
+/// A token or signing secret that is shown once. The only secret in any view model, so it has no
+/// `Debug`.
 pub struct Revealed {
     /// What it is: “Publish token “default””.
     pub name: String,
@@ -71,7 +72,7 @@ impl Revealed {
     }
 }
 
-/// What publishers may send, and what goes with it.
+/// What publishers may send, and what is purged along with it.
 #[derive(Template)]
 #[template(path = "settings/publishing.html")]
 pub struct PublishingPage {
@@ -84,17 +85,17 @@ pub struct PublishingPage {
 pub struct PublishingForm {
     /// `public_address`: where readers find the site.
     pub public_address: Field,
-    /// `origin_path`: the folder of the origin at which the distribution begins.
+    /// `origin_path`: the folder of the origin that the distribution serves.
     pub origin_path: Field,
     /// `hosts`: publisher hosts, one per line.
     pub hosts: Field,
-    /// `related`: what else a publish purges, a rule per line.
+    /// `related`: what else a publish purges, one rule per line.
     pub related: Field,
     /// `directory_variants`: `/about` also means `/about/` and `/about/index.html`.
     pub directory_variants: bool,
     /// `try`: pages to try the rules on, with `action=try`.
     pub tried: Field,
-    /// What a publish of those would purge.
+    /// What a publish of these pages would purge.
     pub preview: Option<Preview>,
     /// `version`: of the rules that the form was filled in from.
     pub version: i32,
@@ -102,7 +103,7 @@ pub struct PublishingForm {
     pub conflict: Vec<(&'static str, String)>,
 }
 
-/// What may be spent, and what was.
+/// How much may be sent, and what was.
 #[derive(Template)]
 #[template(path = "settings/spending.html")]
 pub struct SpendingPage {
@@ -127,7 +128,7 @@ pub struct SpendingForm {
     pub conflict: Vec<(&'static str, String)>,
 }
 
-/// The calls of publishers that were refused.
+/// Calls from publishers that were refused.
 #[derive(Template)]
 #[template(path = "settings/refused.html")]
 pub struct RefusedPage {

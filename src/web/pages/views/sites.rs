@@ -6,14 +6,14 @@ use super::{
     parts::{Aria, Field},
 };
 
-/// All sites: opened, made, renamed and removed.
+/// All sites: to open, create, rename and remove them.
 #[derive(Template)]
 #[template(path = "sites.html")]
 pub struct SitesPage {
     pub layout: Layout,
     /// The sites, by name.
     pub sites: ListPage<SiteRow>,
-    /// The name of a new one.
+    /// The name of a new site.
     pub new: Field,
 }
 
@@ -25,11 +25,11 @@ pub struct SiteRow {
     pub path: String,
     /// The distribution in force.
     pub distribution_id: Option<String>,
-    /// AWS rejects its settings: the error's code.
+    /// The code of the error with which AWS rejects its settings.
     pub paused: Option<String>,
     /// It may be renamed and removed.
     pub changeable: bool,
-    /// What it shall be called, as typed.
+    /// Its new name, as typed.
     pub new_name: Field,
 }
 
