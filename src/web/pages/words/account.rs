@@ -8,10 +8,10 @@ use super::{Question, Severity};
 use crate::domain::password::PasswordError;
 use crate::store::{Role, Source};
 
-/// A wrong user name or password; one sentence for both, so that nobody learns which.
+/// A wrong user name or password: one sentence for both, so that nobody learns which it was.
 pub const WRONG: &str = "The user name or the password is wrong.";
 
-/// The same, where a code is asked for too.
+/// The same, if a code is asked for too.
 pub const WRONG_WITH_CODE: &str =
     "The user name, the password or the code is wrong. Each code works once.";
 
@@ -20,22 +20,22 @@ pub fn wait(seconds: i64) -> String {
     format!("Too many wrong passwords. Wait {seconds} seconds, then try again.")
 }
 
-/// A password that cannot be one.
+/// A new password that is not acceptable.
 pub fn bad_password(why: &PasswordError) -> String {
     format!("The password {why}.")
 }
 
-/// The password in force was not typed right.
+/// The current password is wrong.
 pub const NOT_CURRENT: &str = "This is not the current password.";
 
-/// The code of the second step is not right.
+/// The code of the second step is wrong.
 pub const WRONG_CODE: &str =
     "This is not the code that the app shows now. Check the clock of the device that it runs on.";
 
-/// The password in force or the code is not right.
+/// The current password or the code is wrong.
 pub const NOT_BOTH: &str = "The password or the code is wrong. Each code works once.";
 
-/// The new password was typed in two ways.
+/// The new password was typed differently the second time.
 pub const NOT_THE_SAME: &str = "The two passwords are not the same.";
 
 /// What somebody may do.
@@ -54,7 +54,7 @@ pub const fn signed_in_by(source: &Source) -> &'static str {
     }
 }
 
-/// Whom SkyCMS's own session signs in: it says what they may do, and not who they are.
+/// The name of a user of SkyCMS's own session, which says what they may do but not who they are.
 pub const fn somebody_of_skycms(role: Role) -> &'static str {
     match role {
         Role::Admin => "SkyCMS administrator",
@@ -68,7 +68,7 @@ pub const fn somebody_of_skycms(role: Role) -> &'static str {
 pub enum WhyNot {
     /// It does not answer.
     Silent,
-    /// It opens neither page to them.
+    /// It opens neither of the pages to them.
     Refused,
     /// It opens a page to everybody.
     ProvesNothing,
@@ -89,7 +89,7 @@ pub const fn not_by_skycms(why: &WhyNot) -> &'static str {
     }
 }
 
-/// For the audit: whom SkyCMS sent.
+/// For the audit: as what somebody came from SkyCMS.
 pub const fn came_as(role: Role) -> &'static str {
     match role {
         Role::Admin => "as administrator",
@@ -97,10 +97,10 @@ pub const fn came_as(role: Role) -> &'static str {
     }
 }
 
-/// For the audit: who failed to sign in. What they typed may be a password.
+/// For the audit: who failed to sign in. The name that they typed may be a password.
 pub const SOMEBODY: &str = "somebody";
 
-/// Before SkyCMS signs in another user than the one who is signed in here.
+/// Before SkyCMS signs in a user other than the one who is signed in here.
 pub fn change_user(here: &str, coming: &str) -> Question {
     Question {
         title: Cow::Owned(format!("You are {here}. Continue as {coming}?")),
@@ -110,7 +110,7 @@ pub fn change_user(here: &str, coming: &str) -> Question {
     }
 }
 
-/// After signing in again, before a form is sent that came too late.
+/// After signing in again, before a form is sent that was kept meanwhile.
 pub const GO_ON: Question = Question {
     title: Cow::Borrowed("You are signed in again. Send the form now?"),
     text: Cow::Borrowed("It is sent exactly as you typed it."),
@@ -118,7 +118,7 @@ pub const GO_ON: Question = Question {
     action: "Send it",
 };
 
-/// Sessions that were ended.
+/// What was just done, by its name in the query.
 pub fn ended(what: &str) -> Option<(Severity, &'static str)> {
     (what == "ended").then_some((
         Severity::Success,
@@ -139,11 +139,11 @@ pub mod ticket {
     pub const NO_TOKEN: &str = "it is no JWT signed with HS256";
     /// It is too old.
     pub const EXPIRED: &str = "it has expired";
-    /// It would hold for too long.
+    /// It would be valid for too long.
     pub const TOO_LONG: &str = "it expires too far ahead";
     /// Its times cannot be right.
     pub const NOT_YET: &str = "it is made for the future or for more than five minutes";
-    /// Its header asks for rules that are not known here.
+    /// Its header demands extensions that are not supported here.
     pub const CRITICAL: &str = "its header has `crit`, and nothing critical is understood here";
     /// It was made for something else.
     pub const OTHER_TYPE: &str = "its `typ` is not `JWT`";

@@ -19,96 +19,96 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// All of it, where there is no room for a page.
+    /// All of it in a line, where there is no room for a page.
     pub(crate) fn sentence(&self) -> String {
         format!("{}. {} {}", self.title, self.text, self.fix)
     }
 }
 
-/// What people read of an error.
+/// An error in words for people.
 pub(crate) fn trouble(error: &Error) -> Trouble {
-    let told = |title, text: &'static str, fix| Trouble {
+    let trouble = |title, text: &'static str, fix| Trouble {
         title,
         text: text.into(),
         fix,
     };
     match error {
-        Error::NotFound | Error::NoSuchPublish(_) | Error::NoSuchInvalidation(_) => told(
+        Error::NotFound | Error::NoSuchPublish(_) | Error::NoSuchInvalidation(_) => trouble(
             "Page not found",
             "There is nothing at this address. Finished publishes are kept for a limited time.",
             "Check the address, or start from the activity page.",
         ),
-        Error::MethodNotAllowed => told(
+        Error::MethodNotAllowed => trouble(
             "Nothing to see here",
             "A form on another page is sent to this address.",
             "Start from the activity page.",
         ),
-        Error::Forbidden => told(
+        Error::Forbidden => trouble(
             "Administrators only",
             "Only administrators can see and change this.",
             "Ask an administrator of SkyCMS.",
         ),
-        Error::LinkExpired => told(
+        Error::LinkExpired => trouble(
             "This link has expired",
             "It works once, within an hour of being created.",
             "Whoever runs this service can create a new one with `skycms-cdn set-up-link`.",
         ),
-        Error::TicketRefused(ticket::NO_SITE) => told(
+        Error::TicketRefused(ticket::NO_SITE) => trouble(
             "SkyCMS names no site that is set up here",
             "Its token is genuine, but you may see no site of this service with it.",
             "Whoever set up the sign-in in SkyCMS has to compare the names in `sites` with the sites of this service.",
         ),
-        Error::TicketRefused(ticket::EXPIRED | ticket::USED) => told(
+        Error::TicketRefused(ticket::EXPIRED | ticket::USED) => trouble(
             "This sign-in has expired",
             "SkyCMS’s token for it works once, for a few minutes.",
             "Go back to SkyCMS and open Settings → CDN again.",
         ),
-        Error::TicketRefused(_) => told(
+        Error::TicketRefused(_) => trouble(
             "SkyCMS could not sign you in",
             "Its token is not one that this service can accept: it was made with another secret, or in another form.",
             "Whoever runs this service can find the reason in its log.",
         ),
-        Error::FrameEnded => told(
+        Error::FrameEnded => trouble(
             "Your session has ended",
             "You signed in through SkyCMS, which keeps you signed in for up to twelve hours.",
             "Open Settings → CDN in SkyCMS again.",
         ),
-        Error::FormExpired => told(
+        Error::FormExpired => trouble(
             "This form has expired",
             "What you typed is kept for half an hour, which has passed. Nothing was changed.",
             "Open the page again and fill in the form once more.",
         ),
-        Error::CrossSite => told(
+        Error::CrossSite => trouble(
             "This form came from another site",
             "Only forms from this service’s own pages are accepted. Nothing was changed.",
             "Open the page here and submit its form again.",
         ),
-        Error::BadRequest(_) => told(
+        Error::BadRequest(_) => trouble(
             "This could not be read",
             "The form or the address is not one that this service’s pages produce. Nothing was changed.",
             "Open the page again and try once more.",
         ),
-        Error::Busy(_) => told(
+        Error::Busy(_) => trouble(
             "Too many people are signing in",
             "Passwords are checked a few at a time, and the queue is full.",
             "Try again in a moment.",
         ),
-        Error::Store(StoreError::Database(_)) | Error::Inbox(_) => told(
+        Error::Store(StoreError::Database(_)) | Error::Inbox(_) => trouble(
             "The database is not responding",
             "Nothing was changed just now. Publishes accepted earlier continue as soon as it is back.",
             "Try again in a moment. If the problem persists, whoever runs this service can find the reason in its log.",
         ),
-        Error::Store(StoreError::Nul) => told(
+        Error::Store(StoreError::Nul) => trouble(
             "This text cannot be used",
             "It contains an invisible NUL character. Nothing was changed.",
             "Go back, type the text instead of pasting it, and try again.",
         ),
-        Error::Store(StoreError::Seal(_)) => told(
+        Error::Store(StoreError::Seal(_)) => trouble(
             "A stored secret cannot be decrypted",
             "The key in ENCRYPTION_KEY is not the one the secret was encrypted with.",
             "Whoever runs this service needs to add the old key to ENCRYPTION_KEY again, after the new one.",
         ),
-        Error::Store(_) | Error::Template(_) | Error::Internal => told(
+        Error::Store(_) | Error::Template(_) | Error::Internal => trouble(
             "Something went wrong here",
             "The log has the details.",
             "Go back and try again.",
@@ -121,13 +121,13 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
     }
 }
 
-/// The last row of a table that could not be read to its end.
+/// The last row of a download that was cut short.
 pub const INCOMPLETE: &str = "incomplete: something went wrong here; download it again";
 
-/// A proxy that `TRUSTED_PROXIES` does not name.
+/// Requests come through a proxy that `TRUSTED_PROXIES` does not name.
 pub const UNBELIEVED_PROXY: &str = "A proxy is not trusted";
 
-/// What that leads to, and what to do.
+/// What the consequences are, and what to do.
 pub fn unbelieved_proxy(proxy: IpAddr) -> String {
     format!(
         "Requests come through {proxy}, which is not trusted to say who sent them: everybody behind it counts as one \
@@ -148,8 +148,8 @@ pub const MARK_ERROR: &str = "Error";
 /// Before the title of a publish that failed.
 pub const MARK_FAILED: &str = "Failed";
 
-/// Purging is paused, with AWS’s code. This and the two below are told on every page of a site; what
-/// to do is a link to where it is done.
+/// Purging is paused, with AWS’s code. This and the two below are shown on every page of a site,
+/// with what to do as a link.
 pub fn paused(code: &str) -> Trouble {
     Trouble {
         title: "Purging is paused",
@@ -161,7 +161,7 @@ pub fn paused(code: &str) -> Trouble {
     }
 }
 
-/// The monthly limit is reached, and publishes wait.
+/// The monthly limit is reached, and publishes are waiting.
 pub fn limit_reached(until: &str) -> Trouble {
     Trouble {
         title: "The monthly limit is reached",
@@ -173,7 +173,7 @@ pub fn limit_reached(until: &str) -> Trouble {
     }
 }
 
-/// Nobody can know when purges are done.
+/// The access key may not ask when purges are done.
 pub const NOT_ASKED: Trouble = Trouble {
     title: "Completion cannot be confirmed",
     text: Cow::Borrowed(

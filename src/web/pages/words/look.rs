@@ -52,15 +52,15 @@ impl Severity {
     }
 }
 
-/// A colour, by its meaning; displays as its CSS class.
+/// A colour, by its meaning; displayed as its CSS class.
 #[derive(Clone, Copy, Debug, Display, PartialEq, Eq)]
 #[strum(serialize_all = "lowercase")]
 pub enum Tone {
-    /// Nothing to see.
+    /// Nothing special.
     Quiet,
     /// Under way.
     Info,
-    /// Well.
+    /// All is well.
     Good,
     /// Look at it.
     Warn,

@@ -1,5 +1,6 @@
-//! What users read, if it is not in `templates/` or said by the rules themselves (`src/domain/`): the same words for the
-//! same thing, wherever it is shown. Here are states, times and numbers; the modules have the rest, page by page.
+//! What users read, unless it is in `templates/` or comes from the rules themselves
+//! (`src/domain/`): the same words for the same thing, wherever it is shown. States, times and
+//! numbers are here; the rest is in the modules, page by page.
 
 pub mod account;
 pub mod errors;
@@ -22,19 +23,19 @@ use crate::domain::{
 use self::look::look;
 pub use self::look::{Look, Severity, Tone};
 
-/// A question that is asked before something that cannot be taken back.
+/// A question before something that cannot be undone.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The question itself.
     pub title: Cow<'static, str>,
     pub text: Cow<'static, str>,
-    /// More of it, one per line.
+    /// What follows from it, one per line.
     pub consequences: &'static [&'static str],
     /// What the button says.
     pub action: &'static str,
 }
 
-/// When something was last used that is about to end.
+/// When something that is about to end was last used.
 pub fn last_use(at: Option<OffsetDateTime>, now: OffsetDateTime) -> String {
     at.map_or_else(
         || "It has never been used.".to_owned(),
@@ -53,7 +54,7 @@ pub fn publisher(publisher: &Publisher) -> String {
     }
 }
 
-/// A publish.
+/// The state of a publish.
 pub const fn state(state: &PublishState) -> Look {
     match state {
         PublishState::Queued => look(
@@ -84,7 +85,7 @@ pub const fn state(state: &PublishState) -> Look {
     }
 }
 
-/// Whether readers get a page as it is now, by the state of its last publish.
+/// Whether readers get the current page, by the state of its last publish.
 pub const fn live(state: &PublishState) -> &'static str {
     match state {
         PublishState::Queued => "Not yet: it is waiting to be sent to CloudFront.",
@@ -99,7 +100,7 @@ pub const fn live(state: &PublishState) -> &'static str {
     }
 }
 
-/// A publish that failed, but not as a whole.
+/// A publish that failed in part.
 pub const PARTLY_PURGED: Look = look(
     "Partly purged",
     Tone::Bad,
@@ -107,7 +108,7 @@ pub const PARTLY_PURGED: Look = look(
     "Some of it was purged, some was not.",
 );
 
-/// A publish of which a part still waits to be sent.
+/// A publish of which a part is still waiting to be sent.
 pub const PARTLY_SENT: Look = look(
     "In progress",
     Tone::Info,
@@ -115,7 +116,7 @@ pub const PARTLY_SENT: Look = look(
     "CloudFront has accepted a part of it; the rest is safely stored and waits to be sent.",
 );
 
-/// An invalidation.
+/// The state of an invalidation.
 pub const fn status(status: &InvalidationStatus) -> Look {
     state(match status {
         InvalidationStatus::Queued => &PublishState::Queued,
@@ -126,7 +127,7 @@ pub const fn status(status: &InvalidationStatus) -> Look {
     })
 }
 
-/// What readers get of a page.
+/// What readers get for a page.
 pub const fn edge(state: &EdgeState) -> Look {
     match state {
         EdgeState::Fresh => look(
@@ -156,7 +157,7 @@ pub const fn edge(state: &EdgeState) -> Look {
     }
 }
 
-/// A step of the settings test.
+/// The outcome of a step of the settings test.
 pub const fn outcome(outcome: &StepOutcome) -> Look {
     match outcome {
         StepOutcome::Passed => look("Passed", Tone::Good, "check", "This works."),
@@ -193,7 +194,7 @@ pub const fn waiting_for(why: &WaitReason) -> &'static str {
     }
 }
 
-/// What a call of that size was refused for.
+/// Why a call of that size was refused.
 pub const fn refused_for(why: &RefusedFor) -> &'static str {
     match why {
         RefusedFor::Quota => "the quota",
@@ -202,7 +203,7 @@ pub const fn refused_for(why: &RefusedFor) -> &'static str {
     }
 }
 
-/// Why something is held, as far as more is known about it than the reason.
+/// Why something is held, in more detail if its note has more.
 pub const fn held(why: &WaitReason, note: Option<&HeldNote>) -> &'static str {
     match note {
         Some(HeldNote::MonthlyLimit { .. }) => {
@@ -212,13 +213,13 @@ pub const fn held(why: &WaitReason, note: Option<&HeldNote>) -> &'static str {
     }
 }
 
-/// A date without its time, in UTC: `1 December 2026`.
+/// A date in UTC: `1 December 2026`.
 pub fn date(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
     format!("{} {} {}", at.day(), at.month(), at.year())
 }
 
-/// A path in a list: as people write it, without the middle of one that is very long.
+/// A path in a list: as people write it, and without its middle if it is very long.
 pub fn in_short(item: &str) -> Cow<'_, str> {
     const SHOWN: usize = 60;
     let text = decoded(item);
@@ -231,8 +232,8 @@ pub fn in_short(item: &str) -> Cow<'_, str> {
     Cow::Owned(begin.chain(['…']).chain(end).collect())
 }
 
-/// A path as people write it. Only letters of other scripts are decoded: what is invisible, and what
-/// has a meaning in an address, stays as CloudFront gets it.
+/// A path as people write it. Only letters outside ASCII are decoded: whatever is invisible, or has
+/// a meaning in a URL, stays as CloudFront gets it.
 pub fn decoded(item: &str) -> Cow<'_, str> {
     let mut text = String::new();
     let mut rest = item;
@@ -278,7 +279,8 @@ pub fn covered(by: impl std::fmt::Display) -> String {
     format!("purged by {by}")
 }
 
-/// How long ago, as `app.js` says it too: `just now`, `42 s ago`, `2 min ago`, `3 h ago`, `5 days ago`, then the date.
+/// How long ago, in the same words as `app.js`: `just now`, `42 s ago`, `2 min ago`, `3 h ago`,
+/// `5 days ago`, then the date.
 pub fn age(now: OffsetDateTime, then: OffsetDateTime) -> String {
     let seconds = (now - then).whole_seconds();
     match seconds {
@@ -306,14 +308,15 @@ pub fn exact(at: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// A time of the last day: `14:00 UTC`.
+/// A time of day: `14:00 UTC`.
 pub fn clock(at: OffsetDateTime) -> String {
     at.to_offset(time::UtcOffset::UTC)
         .format(format_description!("[hour]:[minute] UTC"))
         .unwrap_or_default()
 }
 
-/// A length of time: `180 ms`, `4.2 s`, `42 s`, `1 min 20 s`, `2 h 5 min`, `3 d 4 h`. Below zero is zero.
+/// A length of time: `180 ms`, `4.2 s`, `42 s`, `1 min 20 s`, `2 h 5 min`, `3 d 4 h`. Negative
+/// lengths count as zero.
 pub fn span(length: Duration) -> String {
     let milliseconds = length.whole_milliseconds().max(0);
     let seconds = milliseconds / 1_000;
@@ -321,13 +324,13 @@ pub fn span(length: Duration) -> String {
         0 => format!("{milliseconds} ms"),
         1..10 => format!("{seconds}.{} s", milliseconds % 1_000 / 100),
         10..60 => format!("{seconds} s"),
-        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
-        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
-        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+        60..3_600 => two_units(seconds / 60, "min", seconds % 60, "s"),
+        3_600..86_400 => two_units(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        _ => two_units(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
     }
 }
 
-fn two(large: i128, large_unit: &str, small: i128, small_unit: &str) -> String {
+fn two_units(large: i128, large_unit: &str, small: i128, small_unit: &str) -> String {
     match small {
         0 => format!("{large} {large_unit}"),
         _ => format!("{large} {large_unit} {small} {small_unit}"),
@@ -347,7 +350,7 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// Thousandths of a US dollar: `$0`, `$1.20`, `$0.005`. CloudFront's price of a path is five of them.
+/// Thousandths of a US dollar: `$0`, `$1.20`, `$0.005`. A path costs five of them.
 pub fn usd(thousandths: u64) -> String {
     let (dollars, rest) = (count(thousandths / 1_000), thousandths % 1_000);
     match (thousandths, rest % 10) {

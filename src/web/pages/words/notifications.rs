@@ -10,10 +10,10 @@ use crate::store::{DeliveryState, DeliveryView};
 /// The name of a signing secret that is shown once.
 pub const SIGNING_SECRET: &str = "Signing secret of the endpoint";
 
-/// Nothing was chosen to hear of.
+/// No event was chosen.
 pub const NO_EVENTS: &str = "Choose at least one event.";
 
-/// As many endpoints as there may be.
+/// The site has as many endpoints as it may.
 pub fn too_many(most: usize) -> String {
     format!("A site can have at most {most} endpoints. Remove one first.")
 }
@@ -44,7 +44,7 @@ pub fn remove(shown: &str) -> Question {
     }
 }
 
-/// How an endpoint is told.
+/// The format that an endpoint gets.
 pub const fn kind(kind: &EndpointKind) -> &'static str {
     match kind {
         EndpointKind::Standard => "Standard Webhooks",
@@ -67,7 +67,7 @@ pub const fn event(event: Event) -> &'static str {
     }
 }
 
-/// Where a message stands.
+/// The state of a delivery.
 pub const fn delivery(delivery: &DeliveryView) -> Look {
     match (delivery.state, !delivery.tries.is_empty()) {
         (DeliveryState::Delivered, _) => look(

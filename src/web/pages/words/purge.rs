@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Question;
 use crate::domain::{Explained, Explanation, Fate, Origin};
 
-/// Why nothing can be purged at all.
+/// Why nothing can be purged.
 pub const NO_SETTINGS: &str =
     "The site has no CDN settings yet. Enter the distribution and an access key first.";
 
@@ -25,12 +25,12 @@ pub fn purged(text: &str) -> String {
     }
 }
 
-/// That nothing would be sent at once, and why.
+/// Why nothing would be sent at once.
 pub fn held(why: &str) -> String {
     format!("It would not be sent at once: it would be {why}.")
 }
 
-/// What becomes of an item of a purge, and why.
+/// What happens to an item of a purge, and why.
 pub fn fate(asked: &Explanation, item: &Explained) -> String {
     match (&item.fate, asked.origin) {
         (Fate::Folded(by), _) => format!("folded into {by}, because of the site’s policy"),

@@ -9,10 +9,10 @@ use crate::domain::intake::RelatedRuleError;
 use crate::domain::{DistributionId, PublisherHost, Publishing, Settings, Spending};
 use crate::store::{Endpoint, RefusedCall};
 
-/// The section of what may be spent.
+/// The name of the section about paths and cost.
 pub const SPENDING: &str = "Paths and cost";
 
-/// What publishers call.
+/// What a publisher called.
 pub const fn endpoint(endpoint: &Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Hook => "publish hook",
@@ -20,7 +20,7 @@ pub const fn endpoint(endpoint: &Endpoint) -> &'static str {
     }
 }
 
-/// What is known of who made a call that was refused.
+/// What is known about who made a call that was refused.
 pub const fn caller(call: &RefusedCall) -> &'static str {
     match (call.proved, call.site) {
         (true, _) => "authenticated as this site",
@@ -29,7 +29,7 @@ pub const fn caller(call: &RefusedCall) -> &'static str {
     }
 }
 
-/// What was just done, by its name in the address.
+/// What was just done, by its name in the query.
 pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     Some(match what {
         "saved" => (
@@ -85,7 +85,7 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     })
 }
 
-/// The site chose AWS default credentials, which it may not use.
+/// AWS default credentials were chosen, which the site may not use.
 pub fn default_not_allowed(site: &str, distribution: &DistributionId) -> String {
     format!(
         "This site may not use AWS default credentials for {distribution}. Enter an access key, or ask whoever runs this \
@@ -115,7 +115,7 @@ pub const REMOVE: Question = Question {
     action: "Remove the settings",
 };
 
-/// Before settings are put in force that have just failed their test.
+/// Before settings that failed their test are put in force.
 pub const USE_DRAFT: Question = Question {
     title: Cow::Borrowed("Use settings that failed their test?"),
     text: Cow::Borrowed("These settings are the draft, whose last test failed."),
@@ -126,7 +126,7 @@ pub const USE_DRAFT: Question = Question {
     action: "Use them anyway",
 };
 
-/// Before a token ends.
+/// Before a token is revoked.
 pub fn revoke_token(
     name: &str,
     ending: &str,
@@ -151,7 +151,7 @@ const REVOKED: &[&str] = &[
     "It cannot be brought back; you can create a new one.",
 ];
 
-/// Before a signing secret ends.
+/// Before a signing secret is revoked.
 pub fn revoke_secret(
     created: OffsetDateTime,
     last_used: Option<OffsetDateTime>,
@@ -165,7 +165,7 @@ pub fn revoke_secret(
     }
 }
 
-/// Before a key pair ends.
+/// Before a key pair is revoked.
 pub fn revoke_key_pair(
     name: &str,
     last_used: Option<OffsetDateTime>,
@@ -182,7 +182,7 @@ pub fn revoke_key_pair(
     }
 }
 
-/// Before a key pair gets another secret.
+/// Before a key pair gets a new secret.
 pub fn rotate_key_pair(
     name: &str,
     last_used: Option<OffsetDateTime>,
@@ -199,13 +199,13 @@ pub fn rotate_key_pair(
     }
 }
 
-/// What the settings sign with.
+/// The credentials of the settings.
 pub fn credentials(settings: &Settings) -> String {
     let key = settings.credentials.access_key_id();
     key.map_or_else(|| "AWS default credentials".to_owned(), ToString::to_string)
 }
 
-/// For the audit: saved, but not tried.
+/// For the audit: saved without a test.
 pub fn saved(before: Option<&Settings>, now: &Settings) -> String {
     format!(
         "{}, without a test{}",
@@ -214,7 +214,7 @@ pub fn saved(before: Option<&Settings>, now: &Settings) -> String {
     )
 }
 
-/// What was changed of the settings in force; never a secret.
+/// What was changed about the settings in force; never a secret.
 fn difference(before: Option<&Settings>, now: &Settings) -> String {
     let Some(before) = before.filter(|before| *before != now) else {
         return String::new();
@@ -240,45 +240,45 @@ pub fn tested(before: Option<&Settings>, now: &Settings, passed: bool) -> String
 pub const NAMELESS: &str =
     "Give it a name of 1 to 100 characters, so that you will know later who has it.";
 
-/// A token whose name another one has.
+/// A token with a name that another one has.
 pub fn name_taken(name: &str) -> String {
     format!(
         "There is a token called “{name}” already. Choose another name, or revoke that one first."
     )
 }
 
-/// A token that is shown once.
+/// The name of a token that is shown once.
 pub fn token(name: &str) -> String {
     format!("Publish token “{name}”")
 }
 
-/// The halves of a key pair that is shown once, as AWS calls them.
+/// The halves of a key pair that is shown once, by the names that AWS gives them.
 pub const ACCESS_KEY_ID: &str = "Access key ID";
 pub const SECRET_ACCESS_KEY: &str = "Secret access key";
 
-/// A signing secret that is shown once.
+/// The name of a signing secret that is shown once.
 pub const SIGNING_SECRET: &str = "Signing secret";
 
-/// A rule of “Related pages” that is none.
+/// A line of “Related pages” that is not a rule.
 pub fn faulty_line(line: &str, why: &RelatedRuleError) -> String {
     format!("{line}: {why}")
 }
 
-/// More rules than each publish can be held against.
+/// More rules than can be applied to each publish.
 pub fn too_many_rules(most: usize) -> String {
     format!("More than {most} rules: put several pages behind one =>, or use a wildcard.")
 }
 
-/// Nothing to try the rules on.
+/// No page to try the rules on.
 pub const NOTHING_TO_TRY: &str = "Enter the address of a page, such as /blog/post-1.";
 
-/// A number that is not one, or too large.
+/// Not a number, or one out of range.
 pub fn number(most: u32) -> String {
     let most = count(u64::from(most));
     format!("Enter a whole number from 1 to {most}.")
 }
 
-/// The publishing rules, in words: what a conflict shows and the audit compares.
+/// The publishing rules in words: what a conflict shows and the audit compares.
 pub fn publishing(rules: &Publishing) -> Vec<(&'static str, String)> {
     let address = rules.public_address.as_ref().map(ToString::to_string);
     let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
@@ -297,7 +297,7 @@ pub fn publishing(rules: &Publishing) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The same of paths and cost.
+/// The same for paths and cost.
 pub fn spending(spending: &Spending) -> Vec<(&'static str, String)> {
     let limit = spending.monthly_limit.as_ref();
     vec![
@@ -319,7 +319,7 @@ pub fn spending(spending: &Spending) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The same of the connection.
+/// The same for the connection.
 pub fn connection(settings: &Settings) -> Vec<(&'static str, String)> {
     vec![
         ("Distribution ID", settings.distribution_id.to_string()),

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{Question, Severity, last_use};
 
-/// What was just done, by its name in the address.
+/// What was just done, by its name in the query.
 pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     Some(match what {
         "renamed" => (
@@ -22,17 +22,17 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     })
 }
 
-/// A name that is none.
+/// Not a valid name.
 pub fn name(error: impl Display) -> String {
     format!("A name {error}.")
 }
 
-/// For the audit: what a site was called, and is called now.
+/// For the audit: what a site was called, and what it is called now.
 pub fn renamed(old: impl Display, new: impl Display) -> String {
     format!("{old}, now {new}")
 }
 
-/// Before a site gets another name, which its publishers know it by.
+/// Before a site is renamed, whose name its publishers use.
 pub fn rename(
     old: impl Display,
     new: impl Display,
