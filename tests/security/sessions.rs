@@ -315,7 +315,7 @@ async fn a_form_that_comes_too_late_waits_for_the_sign_in() {
     ];
     let answer = admin.post(path, &form).await;
     assert_eq!(answer.status, 401);
-    assert!(answer.body.contains("nothing of it has been sent yet"));
+    assert!(answer.body.contains("none of it has been sent yet"));
     assert!(
         !answer.body.contains("typed/before"),
         "the secret is sealed"

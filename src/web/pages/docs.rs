@@ -305,7 +305,7 @@ fn kind(schema: &Value) -> Kind {
         words += &format!(" from {least} to {most}");
     }
     if !schema["default"].is_null() {
-        words += &format!(", {} unless told", schema["default"]);
+        words += &format!(", {} by default", schema["default"]);
     }
     Kind {
         before: words,
