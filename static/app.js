@@ -4,7 +4,7 @@
   const { base, address } = document.documentElement.dataset;
   const all = (selector, root = document) => root.querySelectorAll(selector);
 
-  // Times in the reader's zone, and ages that grow.
+  // Times in the reader's time zone, and ages that grow.
   const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
   const zoned = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
   const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
@@ -17,7 +17,7 @@
     if (seconds < 604800) return `${Math.floor(seconds / 86400)} days ago`;
     return day.format(then);
   }
-  function tellTimes(root = document) {
+  function showTimes(root = document) {
     for (const time of all("time[datetime]", root)) {
       const then = new Date(time.dateTime);
       if (Number.isNaN(then.getTime())) continue;
@@ -31,7 +31,7 @@
     }
   }
 
-  // Inside SkyCMS's frame the clipboard may be forbidden: then the text is selected and copied the old way.
+  // In SkyCMS's frame, the clipboard may be forbidden: then the text is selected and copied the old way.
   async function copy(button) {
     const source = document.getElementById(button.dataset.copy);
     let done = true;
@@ -55,7 +55,7 @@
     setTimeout(() => { voice.textContent = text; }, 50);
   }
 
-  // Turns one element into another in place, so that focus, selection, scrolling and open details stay.
+  // Turns one element into another in place, to keep focus, selection, scroll position and open details.
   function morph(old, fresh) {
     if (old.nodeType !== Node.ELEMENT_NODE) {
       if (old.data !== fresh.data) old.data = fresh.data;
@@ -90,12 +90,12 @@
     for (const id of ids) {
       const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
       if (old && next) morph(old, next);
-      if (old) tellTimes(old);
+      if (old) showTimes(old);
     }
     return fresh;
   }
 
-  function tellTab(fresh) {
+  function showTab(fresh) {
     document.title = fresh.title;
     const icon = document.querySelector("link[rel=icon]"), { href } = fresh.querySelector("link[rel=icon]") ?? icon;
     if (icon.href !== href) icon.href = href;
@@ -103,17 +103,17 @@
 
   async function refresh(ids) {
     const answer = await fetch(address ?? location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-    // Signed out meanwhile; what is being typed stays.
+    // Signed out meanwhile. What is being typed is not thrown away.
     if (answer.redirected || answer.status === 401) {
       if (!typing) location.reload();
     }
-    else if (answer.ok && !(testing && ids === regions)) tellTab(take(await answer.text(), ids));
+    else if (answer.ok && !(testing && ids === regions)) showTab(take(await answer.text(), ids));
   }
 
-  // Reloading the answer to a form that is sent elsewhere must not send the form again.
+  // Reloading the answer to a form that was sent to another address must not send the form again.
   if (address && location.pathname !== address) history.replaceState(null, "", address + location.hash);
 
-  // An event from the server means “look again”: at most once a second, and only while somebody looks.
+  // An event from the server means “look again”: at most once a second, and only while the page is visible.
   const regions = [...all("[data-live]")].map((region) => region.id);
   let connected = false, waiting = false, busy = false, stale = false, testing = false;
   function changed() {
@@ -133,15 +133,15 @@
     }
     if (stale) changed();
   }
-  // One stream for all windows, and only while somebody looks: over HTTP/1.1 a browser has six connections per
-  // server, and pages kept for “Back” would hold theirs.
-  let silence = null;
+  // One stream for all windows, and only while the page is visible: over HTTP/1.1, a browser has six connections
+  // per server, and pages kept for “Back” would hold on to theirs.
+  let stop = null;
   function listen() {
-    if (silence || document.hidden) return;
+    if (stop || document.hidden) return;
     const name = `events of ${base}`, channel = new BroadcastChannel(name), ended = new AbortController();
     const hear = (news) => {
       connected = news !== "lost";
-      // What happened before the connection stood was not heard.
+      // Whatever happened before the connection was open was missed.
       if (news === "lost") stale = true;
       else if (news === "changed" || stale || document.querySelector("[data-pending]")) changed();
     };
@@ -156,19 +156,19 @@
     });
     if (navigator.locks) navigator.locks.request(name, { signal: ended.signal }, stream).catch(() => {});
     else stream();
-    silence = () => {
+    stop = () => {
       ended.abort();
       channel.close();
-      silence = null;
+      stop = null;
       connected = false;
       stale = true;
     };
   }
   if (regions.length > 1 || all("[data-pending]").length) {
     addEventListener("pageshow", listen);
-    addEventListener("pagehide", () => silence?.());
+    addEventListener("pagehide", () => stop?.());
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden) return silence?.();
+      if (document.hidden) return stop?.();
       listen();
       if (stale) changed();
     });
@@ -193,15 +193,15 @@
     region.addEventListener("change", follow);
   }
 
-  // The days of a list are the reader's.
+  // The days of the filter are in the reader's time zone.
   const days = document.querySelector("[name=ahead]")?.form;
   days?.addEventListener("submit", () => {
     const { from, to, ahead } = days.elements, day = from.value || to.value;
     ahead.value = -new Date(day ? `${day}T00:00` : Date.now()).getTimezoneOffset();
   });
 
-  // Each step of a test is shown as it passes. If the answer is no stream of steps (a mistake in a field, a sign-in), the
-  // form is sent the plain way.
+  // Each step of a test is shown as it passes. If the answer is not a stream of steps (a mistake in a field, the
+  // sign-in), the form is sent the ordinary way.
   const test = document.querySelector("form[data-test]");
   test?.addEventListener("submit", async (event) => {
     if (event.submitter?.value !== "save_and_test") return;
@@ -222,11 +222,11 @@
   });
   async function steps(body) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let told = ""; ;) {
+    for (let text = ""; ;) {
       const { value, done } = await reader.read();
       if (done) return;
-      const events = (told + value).split("\n\n");
-      told = events.pop();
+      const events = (text + value).split("\n\n");
+      text = events.pop();
       for (const event of events) {
         take(JSON.parse(event.slice(event.indexOf(":") + 1)), ["test"]);
         document.getElementById("test").scrollIntoView({ block: "nearest" });
@@ -234,7 +234,7 @@
     }
   }
 
-  // The preview of a purge, as it is typed; an answer that was overtaken is dropped.
+  // The preview of a purge as it is typed. An answer that has been overtaken is dropped.
   const form = document.querySelector("form[data-preview]");
   if (form) {
     let timer, running;
@@ -244,8 +244,9 @@
         running?.abort();
         running = new AbortController();
         const body = new URLSearchParams(new FormData(form));
-        body.set("action", "preview"); // Hence not `form.action`, which is the button of that name.
+        body.set("action", "preview");
         try {
+          // Not `form.action`: that is the button of this name.
           const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: running.signal });
           if (!answer.ok && answer.status !== 422) return; // signed out: the button leads to the sign-in and back
           const fresh = take(await answer.text(), ["preview"]);
@@ -262,14 +263,14 @@
     });
   }
 
-  // Of a page that is come back to, the forms are new ones.
+  // When a page is restored by “Back”, its forms count as new ones.
   addEventListener("pageshow", ({ persisted }) => {
     if (persisted) for (const once of all("[name=once]")) once.value += "+";
   });
   let typing = false;
   document.addEventListener("input", () => { typing = true; });
 
-  // “/” searches, Ctrl+Enter sends the form, Escape closes the menu or goes back from a question.
+  // “/” searches, Ctrl+Enter submits the form, Escape closes the menu or cancels a question.
   document.addEventListener("keydown", (event) => {
     const { key, target } = event, chord = event.ctrlKey || event.metaKey;
     if (key === "/" && !chord && !event.altKey && !target.matches("input, select, textarea")) {
@@ -291,6 +292,6 @@
     const button = event.target.closest("[data-copy]");
     if (button) copy(button);
   });
-  tellTimes();
-  setInterval(tellTimes, 10000);
+  showTimes();
+  setInterval(showTimes, 10000);
 })();
