@@ -296,6 +296,24 @@ async fn a_link_that_signs_in_somebody_else_asks_first() {
     assert_eq!(open(&mut owner, &again).await.status, 303, "the same user");
 }
 
+/// The question is not a page of the site whose links it has.
+#[tokio::test]
+async fn whoever_does_not_see_the_default_site_can_continue_as_somebody_else() {
+    let service = Service::start().await;
+    let mut owner = service.browser();
+    owner.sign_in(PASSWORD).await;
+    owner.post("/sites", &[("name", "shop")]).await;
+    let mut browser = service.browser();
+    let mut here = claims(&service, "Editors");
+    here["sites"] = "shop".into();
+    let answer = open(&mut browser, &token(&here)).await;
+    assert_eq!(answer.location(), "/sites/shop/activity");
+    let mut coming = claims(&service, "Editors");
+    coming["sub"] = "grace@example.com".into();
+    let asked = open(&mut browser, &token(&coming)).await;
+    assert!(asked.body.contains(r#"action="/embed""#), "{}", asked.body);
+}
+
 #[tokio::test]
 async fn a_form_that_comes_too_late_waits_for_the_sign_in() {
     let service = Service::start().await;

@@ -156,7 +156,7 @@ fn confirm_everything(state: &AppState, visit: &Visit, text: String) -> ConfirmP
     ConfirmPage {
         layout: visit.layout(Nav::Purge),
         question: words::EVERYTHING,
-        path: "/purge".into(),
+        path: visit.path("/purge").into(),
         fields: vec![
             ("action", "purge".into()),
             ("confirmed", "yes".into()),

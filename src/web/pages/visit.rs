@@ -108,10 +108,14 @@ impl Visit {
         site_layout(state, user, &self.site, self.limited_until, nav)
     }
 
+    /// The path of a page of the site, below the prefix of `PUBLIC_URL`.
+    pub(crate) fn path(&self, page: &str) -> String {
+        format!("{}{page}", path_of(&self.site))
+    }
+
     /// Redirects (303) to a page of the same site.
-    pub(crate) fn see(&self, path: &str) -> Response {
-        let home = path_of(&self.site);
-        see(&self.visitor.state, &format!("{home}{path}"))
+    pub(crate) fn see(&self, page: &str) -> Response {
+        see(&self.visitor.state, &self.path(page))
     }
 
     /// Publishes by hand. Returns the publish's ID, and, if it is an earlier one with the same key,

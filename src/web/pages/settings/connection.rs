@@ -107,7 +107,7 @@ pub(crate) async fn save(
             draft.settings == settings && report.is_some_and(|report| !report.passed())
         });
         if failed.is_some() {
-            let path = "/settings/cdn".to_owned();
+            let path = "/settings/cdn";
             let fields = vec![("action", "use_draft".to_owned())];
             return ask(&visit, Section::Connection, words::USE_DRAFT, path, fields);
         }
@@ -219,7 +219,7 @@ pub(crate) async fn remove(
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     if answer.confirmed.is_none() {
-        let (question, path) = (words::REMOVE, "/settings/cdn/remove".to_owned());
+        let (question, path) = (words::REMOVE, "/settings/cdn/remove");
         return ask(&visit, Section::Connection, question, path, confirmed());
     }
     let now = state.clock.now();

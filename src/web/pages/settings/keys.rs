@@ -78,7 +78,7 @@ pub(crate) async fn rotate(
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
         let path = format!("/settings/cdn/keys/{id}/rotate");
-        return ask(&visit, Section::Hook, question, path, fields);
+        return ask(&visit, Section::Hook, question, &path, fields);
     }
     let fresh = fresh_key_pair(&state.clock).secret;
     let values = ["rotate", &id.to_string()];
@@ -110,7 +110,7 @@ pub(crate) async fn revoke(
     if answer.confirmed.is_none() {
         let question = words::revoke_key_pair(&pair.name, pair.last_used_at, state.clock.now());
         let path = format!("/settings/cdn/keys/{id}/revoke");
-        return ask(&visit, Section::Hook, question, path, confirmed());
+        return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     state.store.revoke_key_pair(visit.site.id, id).await?;
     let detail = format!("{}, {}", pair.access_key_id, pair.name);

@@ -144,7 +144,7 @@ pub(crate) async fn rotate(
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
         let path = format!("/settings/cdn/notifications/{id}/rotate");
-        return ask(&visit, Section::Notifications, question, path, fields);
+        return ask(&visit, Section::Notifications, question, &path, fields);
     }
     let values = ["rotate", &id.to_string()];
     let secret = HookSecret::text(*state.clock.random());
@@ -202,7 +202,7 @@ pub(crate) async fn remove(
     if answer.confirmed.is_none() {
         let question = words::remove(&shown(&state, &visit, id).await?);
         let path = format!("/settings/cdn/notifications/{id}/remove");
-        return ask(&visit, Section::Notifications, question, path, confirmed());
+        return ask(&visit, Section::Notifications, question, &path, confirmed());
     }
     let shown = state.store.remove_endpoint(visit.site.id, id).await?;
     done(

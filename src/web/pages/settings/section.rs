@@ -30,13 +30,13 @@ pub(super) fn ask(
     visit: &Visit,
     section: Section,
     question: Question,
-    path: String,
+    page: &str,
     fields: Vec<(&'static str, String)>,
 ) -> Result<Response> {
     html(&ConfirmPage {
         layout: visit.layout(Nav::Settings(section)),
         question,
-        path: path.into(),
+        path: visit.path(page).into(),
         fields,
         cancel: section.path(),
     })

@@ -95,7 +95,7 @@ pub(crate) async fn revoke_token(
     if answer.confirmed.is_none() {
         let question = words::revoke_token(&token.name, &token.ending, token.last_used_at, now);
         let path = format!("/settings/cdn/tokens/{id}/revoke");
-        return ask(&visit, Section::Hook, question, path, confirmed());
+        return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     // A second press finds it revoked, which is what was wanted.
     state.store.revoke_token(site, id, now).await?;
@@ -158,7 +158,7 @@ pub(crate) async fn revoke_secret(
     if answer.confirmed.is_none() {
         let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
         let path = format!("/settings/cdn/secrets/{id}/revoke");
-        return ask(&visit, Section::Hook, question, path, confirmed());
+        return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     state.store.revoke_hook_secret(site, id).await?;
     revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await

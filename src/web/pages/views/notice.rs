@@ -24,7 +24,7 @@ pub struct ErrorPage {
 pub struct ConfirmPage {
     pub layout: Layout,
     pub question: Question,
-    /// Where the form goes, after the base.
+    /// Where the form goes, after the root.
     pub path: Cow<'static, str>,
     /// Hidden fields: (name, value).
     pub fields: Vec<(&'static str, String)>,
