@@ -55,6 +55,30 @@ async fn a_held_answer_comes_after_n_seconds_at_the_latest() {
     );
 }
 
+/// An error would say that nothing was accepted: whoever sends no key would publish again.
+#[tokio::test]
+async fn what_was_accepted_is_answered_so_though_nobody_can_tell_how_far_it_is() {
+    let service = Stepped::start().await;
+    let api = service.api.clone();
+    let held = tokio::spawn(async move { api.post(&[("prefer", "wait=2")], BODY).await });
+    eventually("the publish to be stored", || async {
+        let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM publish")
+            .fetch_one(&mut service.database.connect().await)
+            .await
+            .unwrap();
+        (stored == 1).then_some(())
+    })
+    .await;
+    service.state.store.close().await;
+    let posted = held.await.unwrap();
+    let told = posted.json();
+    assert_eq!(
+        (posted.status, &told["state"], &told["items"]),
+        (202, &json!("queued"), &json!(["/about"]))
+    );
+    assert!(posted.location().contains(told["id"].as_str().unwrap()));
+}
+
 #[tokio::test]
 async fn however_many_wait_the_database_is_asked_once_for_all() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);

@@ -1,5 +1,6 @@
 //! The publish hook, and what became of a publish.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -200,8 +201,16 @@ pub(crate) async fn create(
     let (body, turn) = match wait {
         Some(wait) => {
             drop(turn);
-            let view = Box::pin(ended_or_waited(&state, &site, id, wait)).await?;
-            (PublishBody::of(&state, &site, view)?, None)
+            let view = Box::pin(ended_or_waited(&state, &site, id, wait)).await;
+            let body = view.and_then(|view| PublishBody::of(&state, &site, view));
+            // An error would say that nothing was accepted, and it would be sent again.
+            let body = body.unwrap_or_else(|error| {
+                let cause = error.source().map(tracing::field::display);
+                let why = error.kind().1;
+                tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but not known how far it is");
+                accepted
+            });
+            (body, None)
         }
         None => (accepted, turn),
     };
