@@ -68,7 +68,7 @@ async fn pass(
 
 /// What a route answers, within bounds of size and time.
 async fn answer(state: &AppState, info: &RequestInfo, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Error::TooLarge.into_response();
     }
@@ -79,6 +79,10 @@ async fn answer(state: &AppState, info: &RequestInfo, request: Request, next: Ne
         cut: connection.map(Connection::cut).unwrap_or_default(),
     };
     let (body, held) = state.bodies.receiving(body, owner.clone());
+    if let Some(held) = &held {
+        // For a handler that lets go of the body long before it answers.
+        parts.extensions.insert(Arc::clone(held));
+    }
     let body = Limited::new(body, LARGEST_BODY);
     let body = Body::new(DeadlineBody::new(state.serve.body, body));
     let answered = next.run(Request::from_parts(parts, body));

@@ -180,6 +180,48 @@ async fn publishers_that_wait_leave_room_for_others() {
     }
 }
 
+/// Their publishes are stored: nothing of the bodies is needed any more.
+#[tokio::test]
+async fn publishers_that_wait_leave_memory_to_others() {
+    let service = Service::start().await;
+    let publish = |prefer: &str| {
+        let mut body = r#"{"paths": ["/about"]}"#.to_owned();
+        body.extend(std::iter::repeat_n(' ', (1 << 20) - body.len()));
+        Request::post("/api/sites/default/publishes")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("content-type", "application/json")
+            .header("prefer", prefer)
+            .body(Body::from(body))
+            .unwrap()
+    };
+    let mut db = service.database.connect().await;
+    let mut held = Vec::new();
+    // One more than fit into memory.
+    for n in 1..=49 {
+        let router = service.router.clone();
+        let waiting = tower::ServiceExt::oneshot(router, publish("wait=60"));
+        held.push(tokio::spawn(waiting));
+        loop {
+            assert!(
+                held.iter().all(|waiting| !waiting.is_finished()),
+                "answered early: {n}"
+            );
+            let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM publish")
+                .fetch_one(&mut db)
+                .await
+                .unwrap();
+            if stored == n {
+                break;
+            }
+        }
+    }
+    let other = service.answer(publish("respond-async")).await;
+    assert_eq!(other.status(), 202);
+    for waiting in held {
+        waiting.abort();
+    }
+}
+
 fn defaults(distribution: &str) -> [(&'static str, &str); 4] {
     [
         ("distribution_id", distribution),

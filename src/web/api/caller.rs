@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::domain::{Publisher, TraceParent};
 use crate::store::{Proof, RepeatKey, Site};
 use crate::web::api::signature::Signature;
+use crate::web::bodies::Share;
 use crate::web::http::error::{Error, Result, Unproved};
 use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
@@ -49,6 +50,8 @@ pub(crate) struct Call<T> {
     pub(crate) traceparent: Option<TraceParent>,
     pub(crate) headers: HeaderMap,
     pub(crate) turn: Option<Turn>,
+    /// What counts of the body until it is answered, or given back before.
+    pub(crate) held: Option<Arc<Share>>,
 }
 
 /// A large body's turn, until it is dropped: no other of its site is worked on meanwhile.
@@ -85,6 +88,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
         let (mut parts, body) = request.into_parts();
         let name = site_name(&mut parts, state).await?;
         let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
+        let held = parts.extensions.remove::<Arc<Share>>();
         let headers = parts.headers;
         let signature = Signature::claimed(&headers, state.clock.now())?;
         // A token is proof before the body is read, a signature only with it.
@@ -134,6 +138,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
             traceparent: traceparent(&headers),
             headers,
             turn,
+            held,
         })
     }
 }

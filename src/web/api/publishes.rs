@@ -150,7 +150,14 @@ pub(crate) async fn create(
     call: Call<PublishRequest>,
 ) -> Result<Response> {
     let Call {
-        site, body, turn, ..
+        site,
+        publisher,
+        body,
+        repeat_key,
+        traceparent,
+        headers,
+        turn,
+        held,
     } = call;
     if site.distribution_id.is_none() {
         return Err(Error::NoSettings);
@@ -166,41 +173,28 @@ pub(crate) async fn create(
         // for.
         return Box::pin(dry_run::answer(&state, &site, canonical)).await;
     }
-    let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
-    let (id, received_at) = (state.clock.id(), state.clock.now());
     let publish = NewPublish {
         site: site.id,
-        id,
-        received_at,
+        id: state.clock.id(),
+        received_at: state.clock.now(),
         items: canonical.items,
-        widened: canonical.widened.clone(),
-        repeat_key: call.repeat_key,
-        traceparent: call.traceparent,
-        publisher: call.publisher,
+        widened: canonical.widened,
+        repeat_key,
+        traceparent,
+        publisher,
     };
-    let (id, received_at, items, widened) = match accept(&state, &site, publish).await? {
-        Acceptance::Stored => (id, received_at, items, canonical.widened),
-        // Answered as the first time, whatever has become of it and of the site's rules since.
-        Acceptance::Repeat(first) => (first.id, first.received_at, first.items, first.widened),
-        Acceptance::KeyReused => return Err(Error::KeyReused),
-    };
-    let accepted = PublishBody {
-        id,
-        site: site.name.clone(),
-        state: PublishState::Queued.into_str(),
-        received_at,
-        items,
-        widened,
-        waiting_for: None,
-        note: None,
-        failed_items: Vec::new(),
-        invalidations: Vec::new(),
-        edge: Vec::new(),
-    };
-    let wait = preferred_wait(&call.headers);
+    let mut accepted = accepted(&state, &site, publish).await?;
+    let id = accepted.id;
+    let wait = preferred_wait(&headers);
     let (body, turn) = match wait {
         Some(wait) => {
-            drop(turn);
+            // Many may wait, and for a minute: none of them may hold more than little meanwhile.
+            drop((turn, canonical.sources));
+            if let Some(held) = held {
+                accepted.items = Vec::new();
+                accepted.widened = Vec::new();
+                held.give_back();
+            }
             let view = Box::pin(ended_or_waited(&state, &site, id, wait)).await;
             let body = view.and_then(|view| PublishBody::of(&state, &site, view));
             // An error would say that nothing was accepted, and it would be sent again.
@@ -224,6 +218,32 @@ pub(crate) async fn create(
     drop(turn);
     note_wait(&mut response, wait);
     Ok(response)
+}
+
+/// Makes a publish durable, and answers it at once: a repeat as the first time, whatever has become
+/// of it and of the site's rules since.
+async fn accepted(state: &AppState, site: &Site, publish: NewPublish) -> Result<PublishBody> {
+    let (id, received_at) = (publish.id, publish.received_at);
+    let items: Vec<String> = publish.items.iter().map(ToString::to_string).collect();
+    let widened = publish.widened.clone();
+    let (id, received_at, items, widened) = match accept(state, site, publish).await? {
+        Acceptance::Stored => (id, received_at, items, widened),
+        Acceptance::Repeat(first) => (first.id, first.received_at, first.items, first.widened),
+        Acceptance::KeyReused => return Err(Error::KeyReused),
+    };
+    Ok(PublishBody {
+        id,
+        site: site.name.clone(),
+        state: PublishState::Queued.into_str(),
+        received_at,
+        items,
+        widened,
+        waiting_for: None,
+        note: None,
+        failed_items: Vec::new(),
+        invalidations: Vec::new(),
+        edge: Vec::new(),
+    })
 }
 
 /// Makes a publish durable, from wherever it comes, and counts and logs it.
@@ -319,6 +339,7 @@ async fn ended_or_waited(
     if view.state.has_ended() {
         return Ok(view);
     }
+    drop(view);
     tokio::select! {
         _ = ended => {}
         () = tokio::time::sleep(wait) => {}

@@ -1,6 +1,6 @@
-//! The bytes of bodies that are held in memory: of requests until they are answered, of answers
-//! until they have gone. Past a bound, one of those that wait for their client gives way (`pool`).
-//! Small ones always have room, since the number of connections is limited.
+//! The bytes of bodies that are held in memory: of requests until they are answered or given back,
+//! of answers until they have gone. Past a bound, one of those that wait for their client gives way
+//! (`pool`). Small ones always have room, since the number of connections is limited.
 
 mod pool;
 mod received;
@@ -21,7 +21,7 @@ use self::sent::Sent;
 #[derive(Clone, Debug, Default)]
 pub struct Bodies(Arc<Mutex<Pool>>);
 
-/// What is held of one body, until this is dropped.
+/// What is held of one body, until it is given back or this is dropped.
 pub(crate) struct Share {
     bodies: Bodies,
     number: u64,
@@ -41,7 +41,7 @@ impl Bodies {
     }
 
     /// A request's body, counted as it comes unless it is small. What has come counts until the
-    /// share is dropped.
+    /// share is given back or dropped.
     pub(crate) fn receiving(
         &self,
         body: Body,
@@ -78,10 +78,15 @@ impl Share {
     fn stop_waiting(&self) {
         self.bodies.pool().stop_waiting(self.number);
     }
+
+    /// Counts it no more: nothing of the body is in memory any longer.
+    pub(crate) fn give_back(&self) {
+        self.bodies.pool().remove(self.number);
+    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.bodies.pool().remove(self.number);
+        self.give_back();
     }
 }

@@ -32,8 +32,11 @@ async fn what_is_held_is_bounded_and_given_back() {
     assert!(small.take(SMALL).is_ok(), "a small one always has room");
     drop((second, small));
     assert!(first.take(10).is_ok());
+    first.give_back();
+    let last = share();
+    assert!(last.take(SMALL + MOST).is_ok());
     drop(first);
-    assert!(share().take(SMALL + MOST).is_ok());
+    assert_eq!(bodies.pool().counted, MOST, "it is given back once");
 }
 
 /// As many as fill it, the first of them the oldest.
