@@ -1,13 +1,17 @@
 //! What is refused, by CloudFront's codes and in its envelope.
 
+use std::io;
+
 use axum::body::Body;
 use http::{Method, Request};
+use skycms_cdn::web;
+use tower::ServiceExt as _;
 
 use super::{
     ACCESS_KEY, BODY, CALL, SECRET_KEY, USUAL, batch, client, client_with, create, signed, start,
     status,
 };
-use crate::support::{DISTRIBUTION, send};
+use crate::support::{Answer, DISTRIBUTION, send};
 
 #[tokio::test]
 async fn what_is_wrong_is_said_by_cloudfronts_codes() {
@@ -199,6 +203,23 @@ async fn a_body_is_read_within_limits() {
     }
     let listed = service.api.invalidations("").await.json();
     assert_eq!(listed["items"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_its_senders_fault() {
+    let service = start(&[]).await;
+    let mut request = signed(&service, USUAL, &Method::POST, CALL, BODY);
+    let pieces = [
+        Ok(&BODY[..20]),
+        Err(io::Error::other("the end of it is lost")),
+    ];
+    *request.body_mut() = Body::from_stream(futures_util::stream::iter(pieces));
+    let answer = web::router(&service.state).oneshot(request).await.unwrap();
+    let answer = Answer::of(answer).await.unwrap();
+    let text = &answer.body;
+    assert_eq!(answer.status, 400, "{text}");
+    assert!(text.contains("<Code>MalformedInput</Code>"), "{text}");
+    assert!(text.contains("could not be read to its end"), "{text}");
 }
 
 #[tokio::test]

@@ -202,6 +202,7 @@ impl From<&Error> for Fault {
         let message = error.to_string();
         match error {
             Error::NotFound | Error::MethodNotAllowed => Self::not_served(),
+            Error::BadRequest(_) => Self::bad_request("MalformedInput", message),
             Error::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BatchTooLarge", message),
             Error::BodyTooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
             Error::TookTooLong => Self::unavailable(
