@@ -5,6 +5,7 @@ use http::{Method, Request};
 use serde_json::json;
 use skycms_cdn::domain::Publishing;
 use skycms_cdn::domain::edge::PublicAddress;
+use tokio::task::JoinSet;
 
 use super::{BODY, CALL, REFERENCE, USUAL, batch, client, create, refusal, signed, start, status};
 use crate::faults::lose_answer;
@@ -217,6 +218,29 @@ async fn every_version_is_served_at_the_root_and_below_the_prefix() {
             let expected = format!("https://editor.example.com/cdn{call}/");
             assert!(location.starts_with(&expected), "{location}");
         }
+    }
+}
+
+#[tokio::test]
+async fn two_lists_of_a_site_are_read_at_a_time() {
+    let service = start(&[]).await;
+    let mut db = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE publish IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let mut lists = JoinSet::new();
+    for _ in 0..3 {
+        let list = signed(&service, USUAL, &Method::GET, CALL, "");
+        lists.spawn(send(list));
+    }
+    let refused = lists.join_next().await.unwrap().unwrap();
+    let text = &refused.body;
+    assert_eq!(refused.status, 503, "{text}");
+    assert!(text.contains("Too much is under way"), "{text}");
+    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    for list in lists.join_all().await {
+        assert_eq!(list.status, 200, "{}", list.body);
     }
 }
 

@@ -188,6 +188,8 @@ pub(crate) async fn list(
             Fault::invalid("Marker must be what an earlier answer gave as NextMarker")
         })?),
     };
+    let turn = state.turns.reads.place(call.site.id).await;
+    let _turn = turn.map_err(Error::from)?;
     let page = state
         .store
         .publishes_before(call.site.id, before, limit)
