@@ -220,3 +220,16 @@ async fn a_signature_is_of_the_body_and_of_this_service() {
         assert_eq!(refused, status == 403, "{text}");
     }
 }
+
+/// It is hashed off the threads that serve requests.
+#[tokio::test]
+async fn a_large_body_is_signed_as_any_other() {
+    let service = start(&[]).await;
+    let large = BODY.to_owned() + &" ".repeat(100 << 10);
+    for (sent, status) in [(large.clone(), 201), (large.replace("/a", "/b"), 403)] {
+        let mut request = signed(&service, USUAL, &Method::POST, CALL, &large);
+        *request.body_mut() = Body::from(sent);
+        let answer = send(request).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+}

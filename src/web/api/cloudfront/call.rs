@@ -8,13 +8,14 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 
 use super::fault::Fault;
-use super::signature::{Claim, Signed};
+use super::signature::{Claim, Signed, body_hash};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
 use crate::web::api::caller::{Turn, param};
 use crate::web::http::error::Error;
 use crate::web::proved::ProvedSite;
 use crate::web::state::AppState;
+use crate::web::turns::LARGE_BYTES;
 
 /// A verified call for a site's distribution.
 pub(crate) struct Call {
@@ -47,11 +48,16 @@ impl FromRequest<AppState> for Call {
         let body = Bytes::from_request(Request::new(body), state)
             .await
             .map_err(Error::from)?;
+        let body_hash = state.turns.compute(body.len() > LARGE_BYTES, {
+            let body = body.clone();
+            move || body_hash(&body)
+        });
+        let body_hash = body_hash.await;
         let signed = Signed {
             parts: &parts,
             hosts: hosts(&parts, state),
             paths: paths(&parts, state),
-            body: &body,
+            body_hash,
         };
         claim.verify(&key_pair, &signed)?;
         let proof = Proof::KeyPair(key_pair.id);

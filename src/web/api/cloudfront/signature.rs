@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use aws_credential_types::Credentials;
 use aws_lc_rs::constant_time;
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_sigv4::http_request::{
     SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign,
 };
@@ -53,7 +54,15 @@ pub(super) struct Signed<'a> {
     pub(super) parts: &'a Parts,
     pub(super) hosts: Vec<String>,
     pub(super) paths: Vec<String>,
-    pub(super) body: &'a [u8],
+    /// The body's, whatever hash the client declares.
+    pub(super) body_hash: String,
+}
+
+/// A body as a signature has it: its SHA-256, in hexadecimal.
+pub(super) fn body_hash(body: &[u8]) -> String {
+    let hash = digest(&SHA256, body);
+    let bytes = hash.as_ref().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Claim {
@@ -259,8 +268,7 @@ impl Claim {
             signed.parts.method.as_str(),
             format!("http://{host}{path}?{query}"),
             headers,
-            // Hashed here, whatever hash the client declares.
-            SignableBody::Bytes(signed.body),
+            SignableBody::Precomputed(signed.body_hash.clone()),
         )
         .ok()?;
         let params = v4::SigningParams::builder()
