@@ -79,9 +79,10 @@ impl Keys {
                 store
                     .add_key_pair(site, clock.id(), name.as_str(), &pair, home, clock.now())
                     .await?;
+                // Before anything else can fail: nobody could show it again.
+                print(&pair);
                 let detail = format!("{}, {name}", pair.access_key_id);
                 record(AuditAction::CreatedKeyPair, &detail).await?;
-                print(&pair);
             }
             KeyCommand::Rotate { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
@@ -89,11 +90,12 @@ impl Keys {
                 store
                     .rotate_key_pair(site, known.id, &secret, clock.now())
                     .await?;
-                record(AuditAction::RotatedKeyPair, &access_key_id).await?;
-                print(&NewKeyPair {
+                let pair = NewKeyPair {
                     access_key_id,
                     secret,
-                });
+                };
+                print(&pair);
+                record(AuditAction::RotatedKeyPair, &pair.access_key_id).await?;
             }
             KeyCommand::Revoke { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;

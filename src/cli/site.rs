@@ -94,7 +94,6 @@ impl SiteCommand {
             Self::List { json } => list(store, json).await?,
             Self::Create { name } => {
                 let new = sites::create(store, clock, &name).await?;
-                record(AuditAction::CreatedSite, new.id, name.as_str()).await?;
                 let now = clock.now();
                 if let Some(token) = store.reveal_token(new.id, new.token, None, now).await? {
                     note(format_args!(
@@ -102,6 +101,7 @@ impl SiteCommand {
                     ));
                     say(token.expose_secret());
                 }
+                record(AuditAction::CreatedSite, new.id, name.as_str()).await?;
             }
             Self::Rename { name, new_name } => {
                 let site = sites::rename(store, &name, &new_name).await?;

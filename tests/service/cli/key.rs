@@ -90,3 +90,25 @@ async fn a_key_pair_is_made_used_rotated_and_revoked_beside_a_running_service() 
         .unwrap();
     assert_eq!(audit.len(), 3, "{audit:?}");
 }
+
+/// Nobody could show it again.
+#[tokio::test]
+async fn a_secret_is_printed_though_it_cannot_be_written_down_who_made_it() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let variables = variables(&database, &sandbox);
+    let _replica = Replica::start_with(&variables).await;
+    let mut connection = database.connect().await;
+    sqlx::raw_sql("ALTER TABLE audit ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let made = run(&variables, &["key", "create", "SkyCMS"]).await;
+    made.assert_failed(1, &["shown this once"]);
+    let (access_key, secret) = printed(&made.stdout);
+    let rotated = run(&variables, &["key", "rotate", &access_key]).await;
+    rotated.assert_failed(1, &["shown this once"]);
+    assert_ne!(printed(&rotated.stdout).1, secret);
+    let made = run(&variables, &["site", "create", "shop"]).await;
+    made.assert_failed(1, &["shown this once"]);
+    assert!(made.stdout.starts_with("skycdn_"), "{made:?}");
+}
