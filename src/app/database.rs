@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::{AppError, first_start};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, EncryptionKey};
 use crate::store::{Sealer, Store};
 
 /// The name of the embedded PostgreSQL's database, and of its superuser.
@@ -47,7 +47,9 @@ impl Database {
         match Self::own(config, clock).await {
             Err(error @ AppError::Postgres(embedded_postgres::Error::InUse(_))) => {
                 let running = embedded_postgres::running(&config.data_dir, DATABASE_NAME);
-                Self::at(running.ok_or(error)?, None, config, clock)
+                let running = running.ok_or(error)?;
+                let keys = first_start::keys_in_use(config)?;
+                Self::at(running, None, &keys)
             }
             opened => opened,
         }
@@ -64,18 +66,17 @@ impl Database {
             let embedded = Embedded::start(&config.data_dir, DATABASE_NAME).await?;
             (embedded.connect_options(), Some(embedded))
         };
-        Self::at(options, embedded, config, clock)
+        let keys = first_start::encryption_keys(config, clock)?;
+        Self::at(options, embedded, &keys)
     }
 
     fn at(
         options: PgConnectOptions,
         embedded: Option<Embedded>,
-        config: &Config,
-        clock: &Clock,
+        keys: &[EncryptionKey],
     ) -> Result<Self, AppError> {
-        let sealer = Sealer::new(&first_start::encryption_keys(config, clock)?)?;
         Ok(Self {
-            store: Store::new(options, sealer),
+            store: Store::new(options, Sealer::new(keys)?),
             embedded,
         })
     }

@@ -1,7 +1,7 @@
 //! What a first start makes: the site, its first token and signing secret, the admin's password or
 //! the link that sets it, and the key that seals secrets.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -17,40 +17,69 @@ use crate::domain::{DEFAULT_SITE, HookSecret, Settings};
 use crate::store::{Store, StoreError};
 use crate::web::{Hasher, fresh};
 
-/// The operator's keys; with the embedded database one that is generated beside it.
+/// What is wrong, and what to do, where the file is gone that a running service read at its start.
+const LOST: &str = "is missing, and the running service could not open what a new key sealed: restore it from a backup. If \
+                    there is none, stop the service and run `skycms-cdn rotate-encryption-key --remove-unreadable`, which \
+                    makes a new key and removes what cannot be read; enter that again then";
+
+/// The operator's keys; with the embedded database the one beside it, which is made if there is
+/// none.
 pub(super) fn encryption_keys(
     config: &Config,
     clock: &Clock,
 ) -> Result<Vec<EncryptionKey>, AppError> {
-    if config.encryption_keys.is_empty() {
-        let path = config.data_dir.join("encryption.key");
-        return Ok(vec![generated_key(&path, clock)?]);
-    }
-    let copy = |key: &EncryptionKey| SecretBox::new(Box::new(*key.expose_secret()));
-    Ok(config.encryption_keys.iter().map(copy).collect())
+    keys(config, |path| match read(path)? {
+        Some(text) => Ok(text),
+        None => make(path, clock),
+    })
 }
 
-fn generated_key(path: &Path, clock: &Clock) -> Result<EncryptionKey, AppError> {
-    let trouble = |problem: String| AppError::KeyFile {
-        path: path.display().to_string(),
-        problem,
-    };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = Zeroizing::new(STANDARD.encode(*clock.random::<32>()));
-            write_whole(path, text.as_bytes())
-                .map_err(|e| trouble(format!("cannot be written: {e}")))?;
-            text
-        }
-        Err(error) => return Err(trouble(format!("cannot be read: {error}"))),
-    };
+/// The same, of a service that is running: none is made.
+pub(super) fn keys_in_use(config: &Config) -> Result<Vec<EncryptionKey>, AppError> {
+    keys(config, |path| {
+        read(path)?.ok_or_else(|| trouble(path, LOST))
+    })
+}
+
+fn keys(
+    config: &Config,
+    in_file: impl FnOnce(&Path) -> Result<Zeroizing<String>, AppError>,
+) -> Result<Vec<EncryptionKey>, AppError> {
+    if !config.encryption_keys.is_empty() {
+        let copy = |key: &EncryptionKey| SecretBox::new(Box::new(*key.expose_secret()));
+        return Ok(config.encryption_keys.iter().map(copy).collect());
+    }
+    let path = config.data_dir.join("encryption.key");
+    let text = in_file(&path)?;
     let bytes: [u8; 32] = STANDARD
         .decode(text.trim())
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| trouble("does not hold a key; restore it from a backup".into()))?;
-    Ok(SecretBox::new(Box::new(bytes)))
+        .ok_or_else(|| trouble(&path, "does not hold a key; restore it from a backup"))?;
+    Ok(vec![SecretBox::new(Box::new(bytes))])
+}
+
+/// What a key file holds; none: it is not there.
+fn read(path: &Path) -> Result<Option<Zeroizing<String>>, AppError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(Zeroizing::new(text))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(trouble(path, format!("cannot be read: {error}"))),
+    }
+}
+
+fn make(path: &Path, clock: &Clock) -> Result<Zeroizing<String>, AppError> {
+    let text = Zeroizing::new(STANDARD.encode(*clock.random::<32>()));
+    write_whole(path, text.as_bytes())
+        .map_err(|error| trouble(path, format!("cannot be written: {error}")))?;
+    Ok(text)
+}
+
+fn trouble(path: &Path, problem: impl Into<String>) -> AppError {
+    AppError::KeyFile {
+        path: path.display().to_string(),
+        problem: problem.into(),
+    }
 }
 
 /// Writes a file that only its owner reads: whole and on disk under its name, or not at all.

@@ -112,3 +112,25 @@ async fn a_secret_is_printed_though_it_cannot_be_written_down_who_made_it() {
     made.assert_failed(1, &["shown this once"]);
     assert!(made.stdout.starts_with("skycdn_"), "{made:?}");
 }
+
+/// What a new one sealed, the service could not open.
+#[tokio::test]
+async fn a_lost_key_file_is_not_made_anew_beside_a_running_service() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let mut variables = variables(&database, &sandbox);
+    variables.remove("DATABASE_URL");
+    variables.remove("ENCRYPTION_KEY");
+    variables.insert("DATA_DIR".into(), data.to_str().unwrap().into());
+    let _replica = Replica::start_with(&variables).await;
+    let (file, backup) = (data.join("encryption.key"), directory.path().join("backup"));
+    std::fs::rename(&file, &backup).unwrap();
+    let create = ["key", "create", "SkyCMS"];
+    run(&variables, &create)
+        .await
+        .assert_failed(1, &["encryption.key: is missing", "from a backup"]);
+    assert!(!file.exists());
+    std::fs::rename(&backup, &file).unwrap();
+    assert_eq!(run(&variables, &create).await.code(), 0);
+}
