@@ -288,16 +288,25 @@ async fn follow(state: AppState, replica: Uuid) {
             let _ = heard.send(change);
         });
         let acting = async {
-            while let Some(change) = news.recv().await {
+            let mut is_stale = false;
+            loop {
+                let change = tokio::select! {
+                    change = news.recv() => change,
+                    // A token that was revoked must not stay valid here because the database was busy.
+                    () = tokio::time::sleep(Duration::from_secs(1)), if is_stale => Some(Changes::Sites),
+                };
+                let Some(change) = change else { return };
                 match change {
                     Changes::Work(site) => state.wake.published([site]),
                     Changes::Sites | Changes::Anything => state.wake.wake(),
                     Changes::State(_) => {}
                 }
-                if matches!(change, Changes::Sites | Changes::Anything)
-                    && let Err(error) = state.directory.refresh(&state.store).await
-                {
-                    tracing::warn!(%error, "the sites could not be read again");
+                if matches!(change, Changes::Sites | Changes::Anything) {
+                    let refreshed = state.directory.refresh(&state.store).await;
+                    is_stale = refreshed.is_err();
+                    if let Err(error) = refreshed {
+                        tracing::warn!(%error, "the sites could not be read again yet");
+                    }
                 }
                 state.changes.announce(change);
             }

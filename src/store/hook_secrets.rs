@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::listen::announce_sites;
 use super::seal::Holder;
 use super::{FormHash, Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
@@ -33,6 +34,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<()> {
         let sealed = self.seal(Holder::HookSecret(site, id), secret)?;
+        let mut tx = self.begin().await?;
         sqlx::query!(
             "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at) VALUES ($1, $2, $3, $4, $5)",
             id,
@@ -41,9 +43,10 @@ impl Store {
             reveal_once,
             now,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        self.announce_sites().await
+        announce_sites(&mut tx).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The secrets in force, newest first.
@@ -85,14 +88,16 @@ impl Store {
 
     /// Revokes a secret at once, on every replica. Returns whether there was one.
     pub async fn revoke_hook_secret(&self, site: SiteId, id: Uuid) -> Result<bool> {
+        let mut tx = self.begin().await?;
         let done = sqlx::query!(
             "DELETE FROM hook_secret WHERE site_id = $1 AND id = $2",
             site.0,
             id
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        self.announce_sites().await?;
+        announce_sites(&mut tx).await?;
+        tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::listen::announce_sites;
 use super::seal::Holder;
 use super::{Result, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
@@ -43,6 +44,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool> {
         let sealed = self.seal(Holder::KeyPair(site, id), &pair.secret)?;
+        let mut tx = self.begin().await?;
         let done = sqlx::query!(
             "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",
@@ -54,9 +56,10 @@ impl Store {
             everything_is_home,
             now,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        self.announce_sites().await?;
+        announce_sites(&mut tx).await?;
+        tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -82,6 +85,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<String>> {
         let sealed = self.seal(Holder::KeyPair(site, id), secret)?;
+        let mut tx = self.begin().await?;
         let access_key_id = sqlx::query_scalar!(
             "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
             site.0,
@@ -89,22 +93,25 @@ impl Store {
             sealed,
             now,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
-        self.announce_sites().await?;
+        announce_sites(&mut tx).await?;
+        tx.commit().await?;
         Ok(access_key_id)
     }
 
     /// Revokes a key pair at once, on every replica. Returns its access key ID, if there was one.
     pub async fn revoke_key_pair(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
+        let mut tx = self.begin().await?;
         let access_key_id = sqlx::query_scalar!(
             "DELETE FROM key_pair WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
             site.0,
             id,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
-        self.announce_sites().await?;
+        announce_sites(&mut tx).await?;
+        tx.commit().await?;
         Ok(access_key_id)
     }
 

@@ -1,5 +1,5 @@
-//! News from other replicas, through PostgreSQL's NOTIFY. Losing some is harmless: everything is
-//! also looked for now and then.
+//! News from other replicas, through PostgreSQL's NOTIFY, sent in the transaction that makes the
+//! change. Losing news of work is harmless: work is also looked for now and then.
 
 use std::collections::BTreeSet;
 
@@ -72,12 +72,6 @@ impl Store {
             .execute(&self.pool)
             .await?;
         Ok(())
-    }
-
-    /// Makes every replica read the sites again.
-    pub(super) async fn announce_sites(&self) -> Result<()> {
-        let mut connection = self.pool.acquire().await?;
-        announce_sites(&mut connection).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use super::listen::announce_sites;
 use super::seal::Holder;
 use super::{Result, SealError, SiteId, Slot, Store};
 
@@ -113,8 +114,8 @@ impl Store {
                 Err(error) => return Err(error.into()),
             }
         }
+        announce_sites(&mut tx).await?;
         tx.commit().await?;
-        self.announce_sites().await?;
         Ok(done)
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
+use super::listen::announce_sites;
 use super::transitions::supersede;
 use super::{Result, SiteId, Store};
 use crate::domain::SiteName;
@@ -22,29 +23,33 @@ impl Store {
         name: &SiteName,
         now: OffsetDateTime,
     ) -> Result<Option<SiteId>> {
+        let mut tx = self.begin().await?;
         let id = sqlx::query_scalar!(
             "INSERT INTO site (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING id",
             name.as_str(),
             now,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
-        self.announce_sites().await?;
+        announce_sites(&mut tx).await?;
+        tx.commit().await?;
         Ok(id.map(SiteId))
     }
 
     /// Gives a site another name. Returns `false` if there is one of that name.
     pub async fn rename_site(&self, site: SiteId, name: &SiteName) -> Result<bool> {
+        let mut tx = self.begin().await?;
         let renamed = sqlx::query!(
             "UPDATE site SET name = $2 WHERE id = $1 AND removed_at IS NULL",
             site.0,
             name.as_str(),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await;
         match renamed {
             Ok(_) => {
-                self.announce_sites().await?;
+                announce_sites(&mut tx).await?;
+                tx.commit().await?;
                 Ok(true)
             }
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
@@ -93,8 +98,8 @@ impl Store {
         .await?;
         // What it has stored is no longer sent, and holds nobody up.
         supersede(&mut tx, site, now).await?;
+        announce_sites(&mut tx).await?;
         tx.commit().await?;
-        self.announce_sites().await?;
         Ok(true)
     }
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
+use super::listen::announce_sites;
 use super::seal::Holder;
 use super::{FormHash, Result, SiteId, Store};
 
@@ -76,15 +77,16 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
-        self.announce_sites().await?;
-        Ok(sqlx::query_scalar!(
+        let has = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1 AND token_hash = $2) as "has!""#,
             site.0,
             token_hash.as_slice(),
         )
-        .fetch_one(&self.pool)
-        .await?)
+        .fetch_one(&mut *tx)
+        .await?;
+        announce_sites(&mut tx).await?;
+        tx.commit().await?;
+        Ok(has)
     }
 
     /// Whether the site has ever had a token, even one that is revoked now.
@@ -159,6 +161,7 @@ impl Store {
 
     /// Revokes a token at once, on every replica. Returns whether there was one.
     pub async fn revoke_token(&self, site: SiteId, id: Uuid, now: OffsetDateTime) -> Result<bool> {
+        let mut tx = self.begin().await?;
         let done = sqlx::query!(
             "UPDATE publish_token SET revoked_at = $3, unrevealed = NULL
              WHERE site_id = $1 AND id = $2 AND revoked_at IS NULL",
@@ -166,9 +169,10 @@ impl Store {
             id,
             now,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        self.announce_sites().await?;
+        announce_sites(&mut tx).await?;
+        tx.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 

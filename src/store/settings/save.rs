@@ -79,13 +79,15 @@ impl Store {
 
     /// Forgets settings that failed their test. Those in force stay as they are.
     pub async fn discard_draft(&self, site: SiteId) -> Result<()> {
+        let mut tx = self.begin().await?;
         sqlx::query!(
             "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
             site.0
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        self.announce_sites().await
+        announce_sites(&mut tx).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Removes what was saved, the draft too. Publishes that wait go on waiting.
