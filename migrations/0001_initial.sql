@@ -218,6 +218,8 @@ COMMENT ON COLUMN publish.trouble IS
 
 -- The planner reads (site, planned = false) oldest first, the pages all that have not ended.
 CREATE INDEX publish_open ON publish (site_id, planned, id) WHERE ended_at IS NULL;
+-- Whether one waits whose kind has room is asked again and again in a storm; few publishes hold wildcards.
+CREATE INDEX publish_waiting_wildcards ON publish (site_id, id) WHERE NOT planned AND ended_at IS NULL AND wildcards > 0;
 CREATE INDEX publish_by_trouble ON publish (site_id, trouble, id) WHERE trouble IS NOT NULL;
 CREATE UNIQUE INDEX publish_idempotency ON publish (site_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- Pruning reads what ended long ago, oldest first.
@@ -282,7 +284,7 @@ COMMENT ON COLUMN invalidation.status IS
 COMMENT ON COLUMN invalidation.attempts IS 'Calls of CreateInvalidation that were started.';
 COMMENT ON COLUMN invalidation.unknown_since IS
     'When the first attempt began whose outcome is not known; NULL: there is none. Set when a call is claimed and cleared when CloudFront''s answer to the only such attempt is recorded, so that a crash in between leaves it set.';
-COMMENT ON COLUMN invalidation.unanswered_since IS 'When the first of the calls began that CloudFront has not answered. Any answer clears it, except one that says that such a call was accepted.';
+COMMENT ON COLUMN invalidation.unanswered_since IS 'Queued: when the first of the calls began that CloudFront has not answered; any answer clears it, except one that says that such a call was accepted. InProgress: when the first question ended without a usable answer; any such answer clears it.';
 COMMENT ON COLUMN invalidation.throttled IS 'How often it was throttled since another answer; a call without an answer changes nothing.';
 COMMENT ON COLUMN invalidation.search IS 'The refused batch that it is a piece of, while the item at fault is looked for.';
 COMMENT ON COLUMN invalidation.set_aside IS
@@ -300,7 +302,8 @@ CREATE INDEX invalidation_of_site ON invalidation (site_id, id);
 CREATE INDEX invalidation_by_status ON invalidation (site_id, status, id);
 CREATE INDEX invalidation_ended ON invalidation (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX invalidation_queued ON invalidation (site_id, distribution_id, next_at) WHERE status = 'Queued';
-CREATE INDEX invalidation_unconfirmed ON invalidation (distribution_id, unanswered_since) WHERE status = 'Unconfirmed';
+CREATE INDEX invalidation_unconfirmed ON invalidation (distribution_id, least(unanswered_since, submitted_at))
+  WHERE status = 'Unconfirmed';
 CREATE INDEX invalidation_of_search ON invalidation (search) WHERE search IS NOT NULL;
 
 CREATE VIEW counted AS
@@ -310,7 +313,7 @@ FROM invalidation
 WHERE ended_at IS NULL
   AND (status = 'InProgress' OR status = 'Queued' AND unknown_since IS NOT NULL AND unanswered_since IS NOT NULL)
 UNION ALL
-SELECT site_id, distribution_id, files, wildcards, folded, unanswered_since
+SELECT site_id, distribution_id, files, wildcards, folded, least(unanswered_since, submitted_at)
 FROM invalidation
 WHERE status = 'Unconfirmed' AND unanswered_since IS NOT NULL;
 COMMENT ON VIEW counted IS

@@ -22,9 +22,35 @@ const LARGEST_PAGE: usize = 500;
 /// publishes of ten thousand paths would be too much to read for a site that has no room now.
 const PAGE_BYTES: i64 = 128 << 10;
 
+/// How much of what waits has been read.
+#[derive(Default)]
+struct Read {
+    publishes: usize,
+    items: usize,
+    bytes: usize,
+}
+
+impl Read {
+    /// Whether this is as much as one plan looks at.
+    const fn is_full(&self) -> bool {
+        self.publishes >= PLAN_PUBLISHES || self.items >= PLAN_ITEMS || self.bytes >= PLAN_BYTES
+    }
+
+    /// How many publishes there is still room for, should they be like those before.
+    fn next_page(&self) -> usize {
+        if self.publishes == 0 {
+            return FIRST_PAGE;
+        }
+        let by_items = (PLAN_ITEMS - self.items) * self.publishes / self.items.max(1);
+        let by_bytes = (PLAN_BYTES - self.bytes) * self.publishes / self.bytes.max(1);
+        by_items.min(by_bytes).clamp(1, LARGEST_PAGE)
+    }
+}
+
 impl Store {
     /// What is left of a site's publishes that wait to be planned, oldest first: at least as many
-    /// as are wanted, if there are that many and one plan can use them.
+    /// as are wanted, if there are that many and one plan can use them. Where the first ones are
+    /// more than that and cannot go, those behind them that can are read as well.
     pub async fn waiting(
         &self,
         connection: &mut Connection,
@@ -35,9 +61,13 @@ impl Store {
         let connection = connection.sql();
         let (mut waiting, mut different) = (Vec::new(), HashSet::new());
         let mut seen = Usage::default();
-        let (mut items, mut bytes) = (0, 0);
-        let (mut after, mut page) = (Uuid::nil(), FIRST_PAGE);
+        let mut read = Read::default();
+        let mut after = Uuid::nil();
+        // Behind the front of the queue, only what may go is read.
+        let mut is_behind = false;
+        let (mut only, mut budget): (Option<Kind>, Option<i64>) = (None, None);
         loop {
+            let page = read.next_page();
             let rows = sqlx::query!(
                 r#"SELECT id, items, found as "found!",
                           EXISTS (SELECT FROM coverage c WHERE c.site_id = $1 AND c.publish_id = id) as "is_begun!"
@@ -45,12 +75,16 @@ impl Store {
                      SELECT id, items, count(*) OVER () AS found, sum(size) OVER (ORDER BY id) - size AS before
                      FROM (SELECT id, items, pg_column_size(items) AS size FROM publish
                            WHERE site_id = $1 AND NOT planned AND ended_at IS NULL AND id > $2
+                             AND ($5::boolean IS NULL OR CASE WHEN $5 THEN wildcards > 0 ELSE files > 0 END)
+                             AND ($6::bigint IS NULL OR files + wildcards <= $6)
                            ORDER BY id LIMIT $3) page) sized
                    WHERE before < $4 ORDER BY id"#,
                 site.0,
                 after,
                 i64::try_from(page).unwrap_or_default(),
                 PAGE_BYTES,
+                only.map(|kind| kind == Kind::Wildcards),
+                budget,
             )
             .fetch_all(&mut *connection)
             .await?;
@@ -62,8 +96,9 @@ impl Store {
             let is_begun = rows.iter().any(|row| row.is_begun);
             for row in rows {
                 after = row.id;
-                items += row.items.len();
-                bytes += row.items.iter().map(String::len).sum::<usize>();
+                read.publishes += 1;
+                read.items += row.items.len();
+                read.bytes += row.items.iter().map(String::len).sum::<usize>();
                 publishes.push(Waiting {
                     publish: row.id,
                     items: parse_items(row.items)?,
@@ -85,25 +120,22 @@ impl Store {
                 }
                 waiting.push(publish);
             }
-            if is_last
-                || wanted.is_enough(seen)
-                || waiting.len() >= PLAN_PUBLISHES
-                || items >= PLAN_ITEMS
-                || bytes >= PLAN_BYTES
-            {
+            if is_last || wanted.is_enough(seen) {
                 return Ok(waiting);
             }
-            // As many as there is room for, should they be like those before.
-            let read = waiting.len();
-            page = ((PLAN_ITEMS - items) * read / items.max(1))
-                .min((PLAN_BYTES - bytes) * read / bytes.max(1))
-                .clamp(1, LARGEST_PAGE);
+            if read.is_full() {
+                (only, budget) = (wanted.only_missing(seen), wanted.most_items());
+                if is_behind || only.is_none() && budget.is_none() {
+                    return Ok(waiting);
+                }
+                (is_behind, read) = (true, Read::default());
+            }
         }
     }
 
-    /// Whether any of the publishes that one plan looks at has items of this kind; `None` if
-    /// nothing waits. Nothing is unpacked for this: in a storm it is asked again and again while
-    /// the quota of the other kind is full.
+    /// Whether any publish that waits has items of this kind; `None` if nothing waits. Nothing is
+    /// unpacked for this: in a storm it is asked again and again while the quota of the other kind
+    /// is full.
     pub async fn waits_with(
         &self,
         connection: &mut Connection,
@@ -111,12 +143,14 @@ impl Store {
         kind: Kind,
     ) -> Result<Option<bool>> {
         Ok(sqlx::query_scalar!(
-            "SELECT bool_or(CASE WHEN $2 THEN wildcards > 0 ELSE files > 0 END) FROM (
-               SELECT files, wildcards FROM publish
-               WHERE site_id = $1 AND NOT planned AND ended_at IS NULL ORDER BY id LIMIT $3) waiting",
+            "SELECT CASE
+               WHEN NOT EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL) THEN NULL
+               WHEN $2 THEN EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
+                                                          AND wildcards > 0)
+               ELSE EXISTS (SELECT FROM publish WHERE site_id = $1 AND NOT planned AND ended_at IS NULL
+                                                  AND files > 0) END",
             site.0,
             kind == Kind::Wildcards,
-            i64::try_from(PLAN_PUBLISHES).unwrap_or(i64::MAX),
         )
         .fetch_one(connection.sql())
         .await?)

@@ -130,14 +130,17 @@ async fn a_monthly_limit_holds_until_it_is_raised_or_the_month_ends() {
 
 #[tokio::test]
 async fn what_fits_a_monthly_limit_goes_however_much_waits_before_it() {
-    let service = Stepped::start().await;
-    service.allow(limit(100, PastLimit::Hold)).await;
-    for n in 0..12 {
-        service.publish_pages(&n.to_string(), 0..400).await;
+    // What one plan looks at, and more than that.
+    for (publishes, pages) in [(12, 400), (4, 10_000)] {
+        let service = Stepped::start().await;
+        service.allow(limit(100, PastLimit::Hold)).await;
+        for n in 0..publishes {
+            service.publish_pages(&n.to_string(), 0..pages).await;
+        }
+        service.run().await;
+        let small = service.publish_and_run("/small").await;
+        assert_eq!(service.run_until_ended(&small).await["state"], "completed");
     }
-    service.run().await;
-    let small = service.publish_and_run("/small").await;
-    assert_eq!(service.run_until_ended(&small).await["state"], "completed");
 }
 
 #[tokio::test]
@@ -623,7 +626,7 @@ async fn what_is_stored_waits_for_the_keys_rate_without_being_looked_at() {
     service.sandbox.fault(create(1, unavailable())).await;
     service.publish_and_run("/first").await;
     service.pass(2).await;
-    let next = service.state.store.next_due(&[]).await.unwrap();
+    let next = service.state.store.next_due(&[], true).await.unwrap();
     assert!(next.unwrap() > service.state.clock.now(), "{next:?}");
     service.pass(10).await;
     assert_eq!(service.sent().await, [["/first"]]);

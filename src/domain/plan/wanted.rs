@@ -25,6 +25,24 @@ impl Wanted {
         }
     }
 
+    /// The one kind of which more may go than these different items, if there is one such kind and
+    /// nothing is folded.
+    pub fn only_missing(&self, different: Usage) -> Option<Kind> {
+        if self.policy != Policy::Exact {
+            return None;
+        }
+        let mut missing = Kind::ALL
+            .into_iter()
+            .filter(|kind| kind.of(different) < kind.of_room(self.room));
+        missing.next().filter(|_| missing.next().is_none())
+    }
+
+    /// How many items a publish may hold to be planned at all; `None`: any number.
+    pub fn most_items(&self) -> Option<i64> {
+        self.budget
+            .map(|most| i64::try_from(most).unwrap_or(i64::MAX))
+    }
+
     /// Whether a publish of this many items may be planned at all.
     pub fn may_take(&self, items: usize) -> bool {
         self.budget.is_none_or(|budget| items as u64 <= budget)
