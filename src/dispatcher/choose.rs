@@ -1,11 +1,15 @@
 //! Choosing what a site sends next, and claiming it.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
-use super::look::{Look, Next};
+use super::look::{LONGEST_HOLD, Look, Next};
 use super::plan::Planned;
 use crate::domain::pieces::{fit, joined};
+use crate::domain::plan::MOST_BYTES;
 use crate::domain::{AwsError, Room, Usage, WaitReason};
 use crate::store::{Connection, PlanInputs, SiteId, StoreError, Stored, Taking};
 
@@ -15,6 +19,51 @@ const TRIES: usize = 4;
 
 /// How long a site whose secret cannot be opened is left alone. New settings end the wait.
 const UNREADABLE_WAIT: Duration = Duration::minutes(10);
+
+/// What a site may have to send.
+#[derive(Clone, Copy, Debug)]
+enum Candidate {
+    /// What is stored, and had no trouble.
+    Stored,
+    /// What is stored, and had no answer or is a piece of a search.
+    Trouble,
+    /// What is new, of the kind that nothing stored is of.
+    OtherKind,
+    /// What is new.
+    New,
+}
+
+impl Candidate {
+    /// What goes first, of what may go, by the number of calls made before: those that could be put
+    /// off for ever take turns with what is stored and what is new.
+    const fn in_order(calls: usize, is_paused: bool) -> &'static [Self] {
+        match calls % 4 {
+            // What is stored shows whether the settings work.
+            _ if is_paused => &[Self::Stored, Self::Trouble, Self::New],
+            1 => &[Self::OtherKind, Self::Trouble, Self::Stored, Self::New],
+            3 => &[Self::Trouble, Self::OtherKind, Self::Stored, Self::New],
+            _ => &[Self::Stored, Self::New, Self::Trouble],
+        }
+    }
+}
+
+/// Calls that this replica has claimed, by site. Those of the distribution would not do: two sites
+/// that share it call by turns, and each would always meet even numbers, or always odd ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Calls(Arc<Mutex<HashMap<SiteId, usize>>>);
+
+impl Calls {
+    fn of(&self, site: SiteId) -> usize {
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.get(&site).copied().unwrap_or_default()
+    }
+
+    fn claimed(&self, site: SiteId) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = calls.entry(site).or_default();
+        *calls = calls.wrapping_add(1);
+    }
+}
 
 impl Dispatcher {
     /// What a claim for the site goes by; none: its settings cannot be read, so it is paused.
@@ -77,7 +126,12 @@ impl Dispatcher {
                 Next::Moved => {
                     tracing::debug!(%site, "something changed while the claim was prepared; reading again");
                 }
-                next => return Ok(next),
+                next => {
+                    if matches!(next, Next::Call(_)) {
+                        self.calls.claimed(site);
+                    }
+                    return Ok(next);
+                }
             }
         }
         Ok(Next::Moved)
@@ -85,8 +139,7 @@ impl Dispatcher {
 }
 
 impl Look<'_> {
-    /// Claims what goes next: what is stored goes before what is new, except that what had trouble
-    /// takes turns with what is new.
+    /// Claims what goes next.
     async fn choose(&mut self) -> Result<Next, StoreError> {
         let due = match self.inputs.stored_due {
             0 => Vec::new(),
@@ -98,21 +151,26 @@ impl Look<'_> {
             }
         };
         let (trouble, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|s| s.is_trouble);
-        if let Some(next) = self.choose_other_kind(&due).await? {
-            return Ok(next);
+        let calls = self.dispatcher.calls.of(self.inputs.site);
+        let mut otherwise = Next::Nothing;
+        for candidate in Candidate::in_order(calls, self.inputs.paused_since.is_some()) {
+            let next = match candidate {
+                Candidate::Stored => self.choose_stored(&due).await?,
+                Candidate::Trouble => self.choose_stored(&trouble).await?,
+                Candidate::OtherKind => self.choose_other_kind(&due).await?,
+                Candidate::New => match self.choose_new().await? {
+                    next @ (Next::Moved | Next::Call(_)) => Some(next),
+                    next => {
+                        otherwise = next;
+                        None
+                    }
+                },
+            };
+            if let Some(next) = next {
+                return Ok(next);
+            }
         }
-        if let Some(next) = self.choose_stored(&due).await? {
-            return Ok(next);
-        }
-        let trouble_first = self.trouble_first();
-        if trouble_first && let Some(next) = self.choose_stored(&trouble).await? {
-            return Ok(next);
-        }
-        let planned = self.choose_new().await?;
-        if matches!(planned, Next::Moved | Next::Call(_)) || trouble_first {
-            return Ok(planned);
-        }
-        Ok(self.choose_stored(&trouble).await?.unwrap_or(planned))
+        Ok(otherwise)
     }
 
     /// Claims the first stored invalidation that may go, if one may.
@@ -166,7 +224,17 @@ impl Look<'_> {
                 return store.cut(inputs, first, pieces, &ids, now).await;
             }
         }
-        let like_it: Vec<_> = due.iter().take_while(|stored| stored.may_join()).collect();
+        let mut bytes = 0;
+        let fits = |stored: &&Stored| {
+            bytes += stored
+                .batch
+                .items
+                .iter()
+                .map(|item| item.as_str().len())
+                .sum::<usize>();
+            stored.may_join() && bytes <= MOST_BYTES
+        };
+        let like_it: Vec<_> = due.iter().take_while(fits).collect();
         let sizes: Vec<_> = like_it.iter().map(|stored| stored.usage).collect();
         match joined(&sizes, inputs.beliefs.last(), room.at_most(quota)) {
             0 | 1 => Ok(Some(first.clone())),
@@ -178,13 +246,11 @@ impl Look<'_> {
         }
     }
 
-    /// Where all that is stored is of one kind, and what is new of the other would have to wait for
-    /// it, the two take turns.
+    /// Claims what is new of the other kind, where all that is stored is of one kind and would be
+    /// waited for.
     async fn choose_other_kind(&mut self, due: &[Stored]) -> Result<Option<Next>, StoreError> {
-        let inputs = &self.inputs;
         let stored: Usage = due.iter().map(|stored| stored.usage).sum();
-        let is_turn = inputs.has_odd_turn() && inputs.paused_since.is_none();
-        if due.is_empty() || stored.is_mixed() || !is_turn || self.gathering_until().is_some() {
+        if due.is_empty() || stored.is_mixed() || self.gathering_until().is_some() {
             return Ok(None);
         }
         let room = self.room_for_new().without(stored);
@@ -197,8 +263,9 @@ impl Look<'_> {
     /// Plans what waits, and claims the first batch.
     async fn choose_new(&mut self) -> Result<Next, StoreError> {
         if self.inputs.paused_since.is_some() && self.inputs.stored > 0 {
-            // What is stored shows whether the settings work.
-            return Ok(Next::Nothing);
+            // What is stored is tried first, when it is due: no look before then finds more to do.
+            let until = self.taking.now + LONGEST_HOLD;
+            return self.wait(WaitReason::Retry, until, None).await;
         }
         if let Some(until) = self.gathering_until() {
             return self.wait(WaitReason::Retry, until, None).await;

@@ -67,11 +67,6 @@ impl Look<'_> {
         Ok(if noted { Next::Waits } else { Next::Moved })
     }
 
-    /// Whether it is the turn of what had trouble, rather than of what is new.
-    pub(super) fn trouble_first(&self) -> bool {
-        self.inputs.has_odd_turn() || self.inputs.paused_since.is_some()
-    }
-
     /// Without the room that is reserved for what is stored.
     pub(super) fn room_for_new(&self) -> Room {
         let inputs = &self.inputs;

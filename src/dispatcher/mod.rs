@@ -25,6 +25,7 @@ use crate::domain::Limits;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 
+use self::choose::Calls;
 use self::wake::News;
 pub use self::wake::Wake;
 
@@ -68,6 +69,8 @@ pub struct Dispatcher {
     /// How long a site that may not send is left alone.
     quiet: Duration,
     watch: Arc<Mutex<Watch>>,
+    /// Whose turn it is at each site.
+    calls: Calls,
     /// Closed when no new call is to begin.
     claims: Arc<Semaphore>,
     /// Cancelled when calls under way are to be given up.
@@ -94,6 +97,7 @@ impl Dispatcher {
             polls: Arc::new(Semaphore::new(CALLS)),
             quiet: Duration::ZERO,
             watch: Arc::default(),
+            calls: Calls::default(),
             claims: Arc::new(Semaphore::new(CLAIMS)),
             give_up: CancellationToken::new(),
         }
@@ -139,8 +143,10 @@ impl Dispatcher {
                     None if !is_later => return Ok(()),
                     None => {}
                 }
-                // Sites that are being served are looked at again when their turn ends.
-                let next = self.store.next_due(&self.wake.served()).await?;
+                // Sites that are being served are looked at again when their turn ends; so is
+                // everything when one of the questions ends that take all the places.
+                let may_ask = self.polls.available_permits() > 0;
+                let next = self.store.next_due(&self.wake.served(), may_ask).await?;
                 alarm.at_latest_in(self.until(next));
                 Ok(())
             };

@@ -52,7 +52,8 @@ impl Dispatcher {
         let asked = Asked {
             now,
             submitted_at: claim.submitted_at,
-            same_distribution: settings.is_some_and(|s| s.distribution_id == claim.distribution),
+            unanswered_since: claim.unanswered_since,
+            same_distribution: claim.is_of_settings_in_force(),
             is_paused: claim.is_paused,
         };
         let after = after_get(outcome, asked);

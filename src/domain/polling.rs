@@ -50,6 +50,9 @@ pub struct Asked {
     pub now: OffsetDateTime,
     /// When CloudFront accepted the invalidation.
     pub submitted_at: OffsetDateTime,
+    /// When the first question ended without a usable answer, of those since the last one with one;
+    /// none: this is the first.
+    pub unanswered_since: Option<OffsetDateTime>,
     /// Whether the settings in force are still those of its distribution.
     pub same_distribution: bool,
     /// Whether AWS rejects the settings in force for `CreateInvalidation` too.
@@ -59,6 +62,8 @@ pub struct Asked {
 /// Decides what follows from CloudFront's answer to `GetInvalidation`.
 pub fn after_get(outcome: GetOutcome, asked: Asked) -> AfterGet {
     let age = asked.now - asked.submitted_at;
+    // Not from its acceptance: nobody may have asked for a day, because this machine slept.
+    let unanswered = asked.now - asked.unanswered_since.unwrap_or(asked.now);
     let again = |error, settings_rejected| AfterGet::Again {
         at: asked.now
             + if settings_rejected {
@@ -76,8 +81,8 @@ pub fn after_get(outcome: GetOutcome, asked: Asked) -> AfterGet {
         GetOutcome::Gone(error) => AfterGet::Failed(error),
         GetOutcome::SettingsRejected(error) => {
             // Where a site works otherwise, a key that may not ask now may not ask tomorrow either.
-            let denied = error.denies_action() && !asked.is_paused && age >= DENIED_FOR;
-            if denied || !asked.same_distribution || age > PERSISTENCE {
+            let denied = error.denies_action() && !asked.is_paused && unanswered >= DENIED_FOR;
+            if denied || !asked.same_distribution || unanswered > PERSISTENCE {
                 AfterGet::Unconfirmed(error)
             } else {
                 again(Some(error), true)
@@ -88,7 +93,7 @@ pub fn after_get(outcome: GetOutcome, asked: Asked) -> AfterGet {
                 && !error.is_throttling()
                 && error.http_status.is_some_and(|status| status < 500);
             let longest = if refused { REFUSED_FOR } else { PERSISTENCE };
-            if age > longest {
+            if unanswered > longest {
                 AfterGet::Unconfirmed(error)
             } else {
                 again(Some(error), false)

@@ -105,11 +105,6 @@ impl PlanInputs {
         beliefs.flow = Some(flow.spent(usage, &self.limits));
         beliefs
     }
-
-    /// True for every other call, so that two sides that wait take turns.
-    pub const fn has_odd_turn(&self) -> bool {
-        self.calls % 2 == 1
-    }
 }
 
 impl Store {

@@ -26,11 +26,22 @@ pub struct PollClaim {
     pub distribution: DistributionId,
     pub id: InvalidationId,
     pub submitted_at: OffsetDateTime,
+    /// Since when questions about it have had no usable answer.
+    pub unanswered_since: Option<OffsetDateTime>,
     /// Whether AWS rejects the site's settings.
     pub is_paused: bool,
     /// The site's settings in force, `None` if they were removed; or why they cannot be read.
     pub settings: Result<Option<Settings>, AwsError>,
     token: Uuid,
+}
+
+impl PollClaim {
+    /// Whether the settings in force are for its distribution, so that the answer says something
+    /// about them.
+    pub fn is_of_settings_in_force(&self) -> bool {
+        let settings = self.settings.as_ref().ok().and_then(Option::as_ref);
+        settings.is_some_and(|settings| settings.distribution_id == self.distribution)
+    }
 }
 
 impl Store {
@@ -47,8 +58,8 @@ impl Store {
                  SELECT id FROM invalidation
                  WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2
                  ORDER BY next_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-               RETURNING id, site_id, distribution_id as "distribution_id: DistributionId",
-                         cloudfront_id as "cloudfront_id!: InvalidationId", submitted_at as "submitted_at!",
+               RETURNING id, site_id, distribution_id, cloudfront_id as "cloudfront_id!",
+                         submitted_at as "submitted_at!", unanswered_since,
                          (SELECT s.paused_at IS NOT NULL FROM site s WHERE s.id = site_id) as "is_paused?"
                "#,
             token,
@@ -61,11 +72,18 @@ impl Store {
         let mut known: HashMap<i32, Result<Option<Settings>, AwsError>> = HashMap::new();
         let mut claims = Vec::with_capacity(rows.len());
         for row in rows {
+            let site = SiteId(row.site_id);
+            let names = (row.distribution_id.parse(), row.cloudfront_id.parse());
+            let (Ok(distribution), Ok(id)) = names else {
+                // Replicas of the version that wrote it can ask.
+                tracing::error!(%site, invalidation = %row.id, row.distribution_id, row.cloudfront_id,
+                    "an ID of a form that this version does not know: it is not asked about");
+                continue;
+            };
             let settings = match known.entry(row.site_id) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
                     let mut connection = self.pool.acquire().await?;
-                    let site = SiteId(row.site_id);
                     let settings = self.settings_in_force(&mut connection, site).await;
                     entry.insert(match settings {
                         Ok(settings) => Ok(settings),
@@ -80,10 +98,11 @@ impl Store {
             };
             claims.push(PollClaim {
                 invalidation: row.id,
-                site: SiteId(row.site_id),
-                distribution: row.distribution_id,
-                id: row.cloudfront_id,
+                site,
+                distribution,
+                id,
                 submitted_at: row.submitted_at,
+                unanswered_since: row.unanswered_since,
                 is_paused: row.is_paused.unwrap_or_default(),
                 settings: settings.clone(),
                 token,
@@ -121,11 +140,14 @@ impl Store {
         if ended {
             make_room(&mut tx, &claim.distribution, now).await?;
         }
-        if let Some(denied) = denies(after) {
+        if let Some(denied) = denies(after)
+            && claim.is_of_settings_in_force()
+        {
             note_denied(&mut tx, claim.site, denied.then_some(now)).await?;
         }
         let done = sqlx::query!(
             "UPDATE invalidation SET status = $3, next_at = $4, error = $5, fix = $6, waiting_for = $7,
+                                     unanswered_since = CASE WHEN $5::jsonb IS NOT NULL THEN coalesce(unanswered_since, $8) END,
                                      ended_at = CASE WHEN $4::timestamptz IS NULL THEN $8::timestamptz END,
                                      lease_token = NULL, lease_until = NULL
              WHERE id = $1 AND lease_token = $2 AND status = 'InProgress'",
@@ -153,15 +175,21 @@ impl Store {
         Ok(true)
     }
 
-    /// When something is next due to be asked about, or to be sent by sites other than `served`;
-    /// `None` if nothing is pending.
-    pub async fn next_due(&self, served: &[SiteId]) -> Result<Option<OffsetDateTime>> {
+    /// When something is next due to be asked about, with `may_ask`, or to be sent by sites other
+    /// than `served`; `None` if nothing is pending.
+    pub async fn next_due(
+        &self,
+        served: &[SiteId],
+        may_ask: bool,
+    ) -> Result<Option<OffsetDateTime>> {
         Ok(sqlx::query_scalar!(
             r#"SELECT min(at) FROM (
-                 SELECT min(next_at) AS at FROM invalidation WHERE ended_at IS NULL AND status = 'InProgress'
+                 SELECT min(next_at) AS at FROM invalidation
+                 WHERE ended_at IS NULL AND status = 'InProgress' AND $2
                  UNION ALL
                  SELECT min(at) FROM due_site WHERE site_id <> ALL($1)) due"#,
             &SiteId::numbers(served),
+            may_ask,
         )
         .fetch_one(&self.pool)
         .await?)

@@ -10,7 +10,7 @@ use crate::domain::{CallerReference, InvalidationBatch, Item, Usage, WaitReason}
 /// How long a claim holds. A call begins in its first half and ends within the second; after it
 /// anyone may send the same reference again.
 pub(super) const LEASE: Duration = Duration::seconds(30);
-/// Stored invalidations that are looked at for one that may go.
+/// Stored invalidations that are looked at for one that may go: of those with trouble, and of the others.
 const STORED_PAGE: i64 = 8;
 
 /// A stored invalidation that may be sent.
@@ -81,7 +81,7 @@ impl Stored {
 }
 
 impl Store {
-    /// Stored invalidations of the site that are due, those without trouble first.
+    /// Stored invalidations of the site that are due: the first of those with trouble, and of the others.
     pub async fn stored(
         &self,
         connection: &mut Connection,
@@ -90,11 +90,13 @@ impl Store {
     ) -> Result<Vec<Stored>> {
         let rows = sqlx::query!(
             r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
-                      unknown_since, unanswered_since, throttled, search,
-                      (search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry') as "is_trouble!"
-               FROM invalidation
-               WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3
-               ORDER BY 11, created_at, id LIMIT $4"#,
+                      unknown_since, unanswered_since, throttled, search, is_trouble as "is_trouble!"
+               FROM (
+                 SELECT *, row_number() OVER (PARTITION BY is_trouble ORDER BY created_at, id) AS nth
+                 FROM (SELECT *, search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry' AS is_trouble
+                       FROM invalidation
+                       WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $3) due) first
+               WHERE nth <= $4 ORDER BY created_at, id"#,
             inputs.site.0,
             inputs.settings.distribution_id.as_str(),
             now,

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use time::Duration;
 
 use crate::faults::{create, unavailable};
-use crate::support::{DISTRIBUTION, Database, Stepped, eventually};
+use crate::support::{DISTRIBUTION, Database, KEY, Stepped, eventually};
 
 const SLOW: u64 = 3_600_000;
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
@@ -31,7 +31,7 @@ async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {
         .unwrap()
         .unwrap();
     assert!(store.remove_site(site, now).await.unwrap());
-    assert_eq!(store.next_due(&[]).await.unwrap(), None);
+    assert_eq!(store.next_due(&[], true).await.unwrap(), None);
     let path = service.publish_and_run("/path").await;
     assert_eq!(service.state_of(&path).await, "in_progress");
 }
@@ -226,6 +226,66 @@ async fn settings_that_move_while_a_batch_is_split_leave_no_piece_behind() {
         .await
         .unwrap();
     assert_eq!(left, 0);
+}
+
+/// Two sites that share a distribution, and always have something new, call by turns.
+#[tokio::test]
+async fn what_had_no_answer_is_tried_again_between_two_sites_that_are_never_done() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "0.5"),
+        ("CLOUDFRONT_REQUEST_BURST", "1"),
+    ])
+    .await;
+    let other = service.add_site("other", DISTRIBUTION, KEY).await;
+    service.sandbox.fault(create(2, unavailable())).await;
+    let mut troubled = [String::new(), String::new()];
+    for round in 0..24 {
+        let ours = service.api.publish_path(&format!("/ours/{round}")).await;
+        let theirs = other.publish_path(&format!("/theirs/{round}")).await;
+        if round == 0 {
+            troubled = [ours, theirs];
+        }
+        service.pass(3).await;
+    }
+    let [ours, theirs] = troubled;
+    assert_ne!(service.state_of(&ours).await, "queued");
+    assert_ne!(other.get_publish(&theirs).await["state"], "queued");
+}
+
+/// Questions about the old distribution say nothing about the new settings.
+#[tokio::test]
+async fn a_denial_of_the_old_distribution_is_not_told_of_the_new_settings() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW }))
+        .await;
+    let id = service.publish_and_run("/about").await;
+    let elsewhere = ("E2ELSEWHERE001", "AKIAMOVED00000000001");
+    service.sandbox.add_tenant(elsewhere.0, elsewhere.1).await;
+    service
+        .activate(service.site(), elsewhere.0, elsewhere.1)
+        .await;
+    service.pass(61).await;
+    assert_eq!(service.state_of(&id).await, "unconfirmed");
+    service.refresh_sites().await;
+    let site = service.state.directory.site("default").unwrap();
+    assert_eq!(site.poll_denied_since, None);
+}
+
+/// What another version has written.
+#[tokio::test]
+async fn an_id_that_cannot_be_read_stops_no_question_about_others() {
+    let service = Stepped::start().await;
+    let strange = service.publish_and_run("/strange").await;
+    let mut db = service.database.connect().await;
+    sqlx::query("UPDATE invalidation SET distribution_id = 'not an ID'")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let id = service.publish_and_run("/about").await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    assert_eq!(service.state_of(&strange).await, "in_progress");
 }
 
 async fn wait_for_locks(database: &Database, count: i64) {

@@ -68,6 +68,43 @@ async fn a_kind_that_is_full_does_not_hold_up_the_other() {
     }
 }
 
+/// A queue whose front alone is more than one plan looks at.
+#[tokio::test]
+async fn a_kind_that_has_room_goes_however_much_of_the_other_waits_before_it() {
+    let service = Stepped::start().await;
+    service.sandbox.never_complete().await;
+    service
+        .publish_paths((0..3_000).map(|page| format!("/full/{page}")))
+        .await;
+    service.run().await;
+    for n in 0..4 {
+        service
+            .publish_paths((0..10_000).map(|page| format!("/{n}/{page}")))
+            .await;
+    }
+    service.run().await;
+    let id = service.publish_and_run("/behind/*").await;
+    assert_eq!(service.state_of(&id).await, "in_progress");
+}
+
+/// A machine that slept wakes up to a network that is not there yet, or to a denial that passes.
+#[tokio::test]
+async fn after_a_day_without_questions_one_bad_answer_ends_nothing() {
+    let denied = json!({ "kind": "error", "code": "AccessDenied", "status": 403 });
+    let unknown = json!({ "kind": "error", "code": "SomethingNew", "status": 400 });
+    for trouble in [unavailable(), denied, unknown] {
+        let service = Stepped::start().await;
+        let id = service.publish_and_run("/about").await;
+        service
+            .sandbox
+            .fault(json!({ "operation": "get", "times": 1, "fault": trouble }))
+            .await;
+        service.pass(25 * 3_600).await;
+        assert_eq!(service.state_of(&id).await, "in_progress", "{trouble}");
+        assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
     let service = Stepped::start().await;
@@ -608,6 +645,46 @@ async fn a_call_holds_no_more_bytes_than_arrive_in_time() {
         let bytes: usize = paths.iter().map(|path| path.as_str().unwrap().len()).sum();
         assert!(bytes <= 1 << 20, "{bytes}");
     }
+}
+
+/// A publish that encoding makes larger than a call is stored as several, which do not grow together
+/// again.
+#[tokio::test]
+async fn batches_that_go_together_hold_no_more_bytes_than_arrive_in_time() {
+    let service = Stepped::start().await;
+    let long = "é".repeat(600);
+    let id = service
+        .publish_paths((0..800).map(|page| format!("/{page}/{long}")))
+        .await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    for invalidation in service.sandbox.accepted().await {
+        let paths = invalidation["paths"].as_array().unwrap();
+        let bytes: usize = paths.iter().map(|path| path.as_str().unwrap().len()).sum();
+        assert!(bytes <= 1 << 20, "{bytes}");
+    }
+}
+
+/// The dispatcher sleeps until something is due: what is always due keeps it awake.
+#[tokio::test]
+async fn a_paused_site_whose_try_has_no_answer_keeps_nobody_awake() {
+    let service = Stepped::start().await;
+    let off = json!({ "enabled": false });
+    service.sandbox.set_key(KEY, off).await;
+    service.publish_and_run("/tried").await;
+    service.publish_and_run("/waits").await;
+    service.sandbox.fault(create(1, unavailable())).await;
+    service.pass(31).await;
+    let due = service.state.store.next_due(&[], true).await.unwrap();
+    assert!(due.unwrap() > service.state.clock.now(), "{due:?}");
+}
+
+#[tokio::test]
+async fn while_no_more_may_be_asked_nothing_is_due_to_be_asked_about() {
+    let service = Stepped::start().await;
+    service.publish_and_run("/about").await;
+    let store = &service.state.store;
+    assert!(store.next_due(&[], true).await.unwrap().is_some());
+    assert_eq!(store.next_due(&[], false).await.unwrap(), None);
 }
 
 /// What cannot be planned shows whether it was tried.

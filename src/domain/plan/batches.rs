@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 /// The most bytes of items in one call, which has ten seconds to arrive.
-const MOST_BYTES: usize = 1 << 20;
+pub const MOST_BYTES: usize = 1 << 20;
 
 /// The items that go; and why the publishes wait that do not, by ascending index. Those after the
 /// last of them wait for quota.

@@ -29,6 +29,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+pub use self::batches::MOST_BYTES;
 use self::batches::{choose, pack};
 use self::policy::folds;
 pub use self::policy::{DEFAULT_THRESHOLD, Policy};
