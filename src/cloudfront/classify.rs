@@ -148,7 +148,7 @@ impl Failure {
             _ if error.says_reference_was_used() => CreateOutcome::AlreadyUsed(error),
             _ if error.is_throttling() => CreateOutcome::Throttled(error),
             _ if rejects_settings(&error) => CreateOutcome::SettingsRejected(error),
-            "TooManyInvalidationsInProgress" => CreateOutcome::QuotaFull(error),
+            _ if error.says_quota_is_full() => CreateOutcome::QuotaFull(error),
             "BatchTooLarge" | "Http413" => CreateOutcome::BatchTooLarge(error),
             "RequestTimeout" | "RequestTimeoutException" => CreateOutcome::Unknown(error),
             // CloudFront always gives a code: whatever answered without one knows nothing about the

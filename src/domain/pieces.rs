@@ -26,7 +26,8 @@ pub enum Suspicion {
     },
     /// It can never succeed.
     Hopeless {
-        /// Nor can the rest of the search: the kind is at fault, or it took too long.
+        /// Nor can the rest of the search: it is of tags, which the distribution does not have, or it took
+        /// too long.
         rest_too: bool,
     },
 }
@@ -41,8 +42,8 @@ fn class(item: &Item) -> u8 {
 }
 
 /// Finds what is at fault by a bounded number of calls. First the kinds of items are separated.
-/// Then, of one kind, the first and the last go alone: if neither is accepted, the kind is at
-/// fault, whatever the items. Then the rest is halved again and again.
+/// Then, of one kind, the first and the last go alone: if both are tags and neither is accepted, the
+/// distribution takes no tags at all. Then the rest is halved again and again.
 pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
     let by_class: Vec<Vec<Item>> = (0..3)
         .map(|n| items.iter().filter(|i| class(i) == n).cloned().collect())
@@ -58,8 +59,10 @@ pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
         ([] | [_], None) => return Suspicion::Hopeless { rest_too: false },
         ([] | [_], Some(search)) => {
             let alone = search.refused_alone + 1;
+            let takes_no_tags =
+                matches!(items, [Item::Tag(_)]) && alone >= 2 && search.accepted == 0;
             return Suspicion::Hopeless {
-                rest_too: alone >= 2 && search.accepted == 0 || search.refused >= MOST_REFUSALS,
+                rest_too: takes_no_tags || search.refused >= MOST_REFUSALS,
             };
         }
         (_, Some(search)) if search.refused >= MOST_REFUSALS => {
@@ -208,6 +211,17 @@ mod tests {
             let (refused, failed) = search(batch, |item| item.as_str() == format!("/{bad}"));
             assert_eq!(failed, 1, "{bad}");
             assert!(refused <= 14, "{bad}: {refused}");
+        }
+    }
+
+    #[test]
+    fn good_paths_between_two_bad_ones_do_not_fail_with_them() {
+        for both in [[0, 2_999], [0, 1], [1_499, 1_500]] {
+            let bad: Vec<_> = both.iter().map(|n| format!("/{n}")).collect();
+            let batch = items((0..3_000).map(|n| format!("/{n}")));
+            let (refused, failed) = search(batch, |item| bad.iter().any(|b| b == item.as_str()));
+            assert_eq!(failed, 2, "{both:?}");
+            assert!(refused <= 26, "{both:?}: {refused}");
         }
     }
 

@@ -117,7 +117,7 @@ fn advise(error: &AwsError, operation: Operation, settings: &Settings) -> Advice
             "CloudFront no longer knows this invalidation, so its outcome cannot be found out.",
             "If a page is still old, purge it again. If this happens again, check whether the distribution was replaced.",
         ),
-        "TooManyInvalidationsInProgress" => advice(
+        _ if !error.is_throttling() && error.says_quota_is_full() => advice(
             format!(
                 "CloudFront is still working on as many invalidations for {distribution} as its quota allows."
             ),
