@@ -65,6 +65,9 @@ async fn each_error_of_a_create_has_its_meaning() {
         (400, "MalformedInput", "", "batch_refused"),
         (413, "BatchTooLarge", "", "batch_too_large"),
         (400, "TooManyInvalidationsInProgress", "", "quota_full"),
+        (400, "LimitExceededException", "", "quota_full"),
+        (402, "ServiceQuotaExceededException", "", "quota_full"),
+        (503, "RequestLimitExceeded", "", "throttled"),
         (400, "Throttling", "Rate exceeded", "throttled"),
         (429, "TooManyRequestsException", "", "throttled"),
         (503, "ServiceUnavailable", "", "unknown"),
@@ -300,7 +303,7 @@ async fn what_answers_in_its_place_is_kept_short_and_clean() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_not_read() {
-    let filler = "<!-- -->".repeat(200_000);
+    let filler = "<!-- -->".repeat(2_000_000);
     let long = format!(
         "<Invalidation>{filler}<Id>I2J0I21PCUYOIK</Id><Status>InProgress</Status></Invalidation>"
     );

@@ -164,7 +164,7 @@ async fn a_silent_metadata_service_is_no_timeout_of_cloudfronts() {
 /// Whatever answers at the address of the credentials decides how long its answer is.
 #[tokio::test]
 async fn an_answer_without_end_holds_no_credentials() {
-    let filler = " ".repeat(2 << 20);
+    let filler = " ".repeat(16 << 20);
     let long = format!(
         r#"{{{filler}"AccessKeyId":"ASIAFROMCONTAINER001","SecretAccessKey":"secret","Token":"a-token","Expiration":"2099-01-01T00:00:00Z"}}"#
     );
