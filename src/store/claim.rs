@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored};
+use super::transitions::lock_publishes;
 use super::{Connection, PlanInputs, Result, SiteId, Store, known_paths, outbox};
 use crate::domain::spending::next_month;
 use crate::domain::{Beliefs, Bucket, Plan, PlanLimit, Search, TraceParent, Usage, Waiting};
@@ -153,6 +154,9 @@ impl Store {
         if !take_call(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
         }
+        // What a publish has been waiting beside may be ending, at a distribution that the site has left
+        // since, and must not end this publish too.
+        lock_publishes(&mut tx, inputs.site).await?;
         let mut batches: Vec<Batch<'_>> = plan
             .batches
             .iter()

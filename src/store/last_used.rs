@@ -46,11 +46,11 @@ impl LastUsed {
             let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
             if noted
                 .get(&proof)
-                .is_some_and(|last| now - *last < NOTED_EVERY)
+                .is_some_and(|last| (now - *last).abs() < NOTED_EVERY)
             {
                 return;
             }
-            noted.retain(|_, last| now - *last < NOTED_EVERY);
+            noted.retain(|_, last| (now - *last).abs() < NOTED_EVERY);
             noted.insert(proof, now);
         }
         let store = self.store.clone();

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::listen::announce_sites;
-use super::{Result, SendClaim, SiteId, Store, outbox};
+use super::{PlanInputs, Result, SendClaim, SiteId, Store, outbox};
 use crate::domain::notification::{Event, in_words};
 use crate::domain::{AfterCreate, AwsError, WaitReason};
 
@@ -18,7 +18,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        pause(&mut tx, site, error, until, now, now).await?;
+        pause(&mut tx, site, error, until, None, now).await?;
         Ok(tx.commit().await?)
     }
 }
@@ -40,7 +40,7 @@ pub(super) async fn pause_or_resume(
             error,
             ..
         } => {
-            let paused = pause(connection, site, error, *until, claim.taking.now, now).await?;
+            let paused = pause(connection, site, error, *until, Some(&claim.inputs), now).await?;
             return Ok((!paused).then_some(now));
         }
         after if claim.inputs.paused_since.is_some() && after.shows_working_settings() => {
@@ -62,27 +62,26 @@ pub(super) async fn pause_or_resume(
     Ok(None)
 }
 
-/// Pauses the site, unless its settings were replaced since `known_since`. Returns whether it did.
+/// Pauses the site, unless its settings are others by now than those that were `tried`. Returns
+/// whether it did.
 async fn pause(
     connection: &mut PgConnection,
     site: SiteId,
     error: &AwsError,
     until: OffsetDateTime,
-    known_since: OffsetDateTime,
+    tried: Option<&PlanInputs>,
     now: OffsetDateTime,
 ) -> Result<bool> {
     let was_paused = sqlx::query_scalar!(
         r#"UPDATE site s SET paused_at = coalesce(s.paused_at, $2), pause_error = $3, resume_at = $4
            FROM (SELECT paused_at FROM site WHERE id = $1 FOR NO KEY UPDATE) before
-           WHERE s.id = $1 AND NOT EXISTS (
-             SELECT FROM cdn_settings
-             WHERE site_id = $1 AND slot <> 'draft' AND saved_at > $5)
+           WHERE s.id = $1 AND s.settings_version = coalesce($5, s.settings_version)
            RETURNING before.paused_at IS NOT NULL as "was_paused!""#,
         site.0,
         now,
         serde_json::json!(error),
         until,
-        known_since,
+        tried.map(|inputs| inputs.settings_version),
     )
     .fetch_optional(&mut *connection)
     .await?;
