@@ -30,7 +30,9 @@ impl PublicUrl {
 
     /// The part of a request's path below the prefix, which a proxy may have stripped already.
     pub fn below<'a>(&self, path: &'a str) -> &'a str {
-        path.strip_prefix(self.prefix.as_str()).unwrap_or(path)
+        path.strip_prefix(self.prefix.as_str())
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            .unwrap_or(path)
     }
 
     pub fn is_https(&self) -> bool {

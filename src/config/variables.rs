@@ -13,6 +13,10 @@ use super::{ConfigError, EncryptionKey, error};
 use crate::domain::guessing::{is_patterned, is_soon_guessed};
 use crate::domain::{DistributionId, SettingsForm, SiteName, trim_pasted};
 
+/// The lowest rate that is taken, a second: a call in three hours. What has to wait longer would
+/// wait beyond what a date can hold.
+const SLOWEST: f64 = 0.0001;
+
 /// The variables of the process, or of a test.
 pub(super) struct Variables<'a> {
     pub(super) lookup: &'a dyn Fn(&str) -> Option<OsString>,
@@ -95,7 +99,7 @@ impl Variables<'_> {
         self.text(name)?
             .map(|text| {
                 text.parse()
-                    .map_err(|_| error(name, format!("`{text}` is not {expected}")))
+                    .map_err(|_| error(name, format!("{} is not {expected}", quoted(&text))))
             })
             .transpose()
     }
@@ -104,9 +108,10 @@ impl Variables<'_> {
         let expected = "an http:// or https:// address";
         match self.parse::<Url>(name, expected)? {
             // `localhost:4000` is a URL of the scheme `localhost`.
-            Some(url) if !matches!(url.scheme(), "http" | "https") => {
-                Err(error(name, format!("`{url}` is not {expected}")))
-            }
+            Some(url) if !matches!(url.scheme(), "http" | "https") => Err(error(
+                name,
+                format!("{} is not {expected}", quoted(url.as_str())),
+            )),
             url => Ok(url),
         }
     }
@@ -151,7 +156,10 @@ impl Variables<'_> {
 
     pub(super) fn rate(&self, name: &str) -> Result<Option<f64>, ConfigError> {
         match self.positive::<f64>(name)? {
-            Some(value) if !value.is_finite() => Err(error(name, "is not a finite number")),
+            Some(value) if !(SLOWEST..f64::INFINITY).contains(&value) => Err(error(
+                name,
+                format!("is not a finite number of at least {SLOWEST}"),
+            )),
             value => Ok(value),
         }
     }
@@ -195,18 +203,28 @@ impl Variables<'_> {
 }
 
 fn base_url(text: &str) -> Result<Url, String> {
+    let shown = quoted(text);
     let mut url = Url::parse(text).map_err(|e| {
-        format!("`{text}` is not an address such as https://editor.example.com/cdn: {e}")
+        format!("{shown} is not an address such as https://editor.example.com/cdn: {e}")
     })?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(format!("`{text}` must begin with http:// or https://"));
+        return Err(format!("{shown} must begin with http:// or https://"));
     }
-    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if url.query().is_some() || url.fragment().is_some() || has_user {
         return Err("must have neither a query, nor a fragment, nor a user name".into());
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// A value as a message shows it: without what may be a password in an address.
+fn quoted(text: &str) -> String {
+    match text.contains('@') {
+        true => "the value".to_owned(),
+        false => format!("`{text}`"),
+    }
 }
 
 /// Reads a site and a distribution.

@@ -30,7 +30,7 @@ const STRANGERS_FREE: u32 = 100;
 /// The wait between two tries of strangers, from then on.
 const STRANGERS_PAUSE: Duration = Duration::seconds(10);
 /// Strangers are free again after so long without a failure.
-const STRANGERS_MEMORY: Duration = Duration::hours(1);
+pub const STRANGERS_MEMORY: Duration = Duration::hours(1);
 
 /// Tries that have failed or are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,10 @@ impl Tries {
         }
     }
 
-    /// With one more, which begins now.
-    pub fn and_one_more(self, now: OffsetDateTime) -> Self {
+    /// With one more, which begins now, of those within `memory`.
+    pub fn and_one_more(self, memory: Duration, now: OffsetDateTime) -> Self {
         Self {
-            failures: self.recent(CLIENT_MEMORY, now).saturating_add(1),
+            failures: self.recent(memory, now).saturating_add(1),
             last: now,
         }
     }
@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn failures_are_forgotten() {
         let later = NOW + CLIENT_MEMORY;
-        assert_eq!(tries(9).and_one_more(later).failures, 1);
-        assert_eq!(tries(9).and_one_more(NOW).failures, 10);
+        assert_eq!(tries(9).and_one_more(CLIENT_MEMORY, later).failures, 1);
+        assert_eq!(tries(9).and_one_more(CLIENT_MEMORY, NOW).failures, 10);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use time::{Duration, OffsetDateTime};
 
 use super::hash::{TokenHash, hex};
 use super::{Result, Store};
-use crate::domain::slow_down::{Tries, client_wait, stranger_wait};
+use crate::domain::slow_down::{
+    CLIENT_MEMORY, STRANGERS_MEMORY, Tries, client_wait, stranger_wait,
+};
 
 /// The key of all strangers together.
 const STRANGERS: &str = "strangers admin";
@@ -94,8 +96,8 @@ impl Store {
         if wait.is_positive() {
             return Ok(Err(wait));
         }
-        for key in &keys {
-            let counted = of(key).and_one_more(now);
+        for (key, memory) in keys.iter().zip([CLIENT_MEMORY, STRANGERS_MEMORY]) {
+            let counted = of(key).and_one_more(memory, now);
             sqlx::query!(
                 "UPDATE sign_in_tries SET failures = $2, last_at = $3 WHERE key = $1",
                 key,

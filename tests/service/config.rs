@@ -88,6 +88,7 @@ fn each_bad_value_is_named() {
         ("CLOUDFRONT_PATHS_PER_REQUEST", "-5", "positive number"),
         ("CLOUDFRONT_REQUESTS_PER_SECOND", "0", "positive number"),
         ("CLOUDFRONT_REQUESTS_PER_SECOND", "inf", "finite"),
+        ("CLOUDFRONT_REQUESTS_PER_SECOND", "1e-20", "at least 0.0001"),
         ("CLOUDFRONT_REQUESTS_PER_SECOND", "NaN", "number"),
         ("CLOUDFRONT_REQUEST_BURST", "0", "positive number"),
         ("CLOUDFRONT_PATHS_PER_SECOND", "fast", "positive number"),
