@@ -63,7 +63,7 @@ mod workload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
@@ -138,7 +138,7 @@ pub enum StoreError {
     #[error("the text holds a NUL character")]
     Nul,
     #[error("the database's schema could not be brought up to date: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     #[error(transparent)]
     Seal(#[from] SealError),
     /// A row holds what this version does not understand.
@@ -243,7 +243,24 @@ impl Store {
 
     /// Brings the schema up to date. Replicas that start together take turns.
     pub async fn migrate(&self) -> Result<()> {
-        Ok(MIGRATIONS.run(&self.pool).await?)
+        // Closed afterwards: after an error it may still hold the lock by which they take turns.
+        let mut connection = self.pool.acquire().await?.detach();
+        // While a change waits for a table that somebody reads for minutes, everybody else waits
+        // behind it, publishes too. So it stands back after a moment, and tries again.
+        sqlx::query("SET lock_timeout = '2s'")
+            .execute(&mut connection)
+            .await?;
+        let migrated = loop {
+            match MIGRATIONS.run(&mut connection).await {
+                Err(error) if is_lock_timeout(&error) => {
+                    tracing::warn!(%error, "a migration waits for a table that is in use");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                migrated => break migrated,
+            }
+        };
+        connection.close().await?;
+        Ok(migrated?)
     }
 
     /// Begins a transaction, in a task of its own: if the caller were dropped meanwhile, like a
@@ -272,4 +289,13 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Store")
     }
+}
+
+fn is_lock_timeout(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
+        return false;
+    };
+    let database = error.as_database_error();
+    // lock_not_available
+    database.is_some_and(|error| error.code().as_deref() == Some("55P03"))
 }
