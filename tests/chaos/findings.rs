@@ -10,8 +10,10 @@ use time::{Duration, OffsetDateTime};
 use crate::LATENCY_MS;
 use crate::clocks::{truly, was_set_between};
 use crate::evidence::{Accepted, Call, Evidence, Invalidation, StoredPublish, list, text_of, time};
+use crate::journal::{Calm, Stretch};
+use crate::schedule::Mishap;
 use crate::sender::{Answer, Attempt, Publish};
-use crate::sites::site;
+use crate::sites::{FRAGILE, TENANT, site};
 
 /// The site that is removed and added again.
 pub(crate) const GUEST: &str = "guest";
@@ -323,7 +325,7 @@ impl Evidence {
 
     /// A refusal that no fault was told to play is CloudFront's own.
     fn quotas_are_kept(&self, breaches: &mut Vec<String>) {
-        let small = site("small").distribution;
+        let (small, shared) = (site("small").distribution, site(TENANT).distribution);
         let clocks = self.journal.clocks();
         for call in self.calls.iter().filter(|call| call.distribution != small) {
             let quota = [
@@ -331,7 +333,10 @@ impl Evidence {
                 "Throttling",
                 "BatchTooLarge",
             ];
+            // Two keys of one account share its rate, of which each may be believed to have all.
+            let shares_rate = call.distribution == shared && call.outcome == "Throttling";
             if quota.contains(&call.outcome.as_str())
+                && !shares_rate
                 && !was_set_between(&clocks, call.time - UPSET, call.time)
                 && !self.was_a_question(call)
             {
@@ -457,13 +462,17 @@ impl Evidence {
     fn nothing_waits_without_a_reason(&self, breaches: &mut Vec<String>) {
         let clocks = self.journal.clocks();
         for calm in self.journal.calms() {
+            let Stretch { from, to } = calm.stretch;
             for row in &self.stored {
                 let (_, received) = truly(&clocks, row.received_at);
-                let until = received.max(calm.from) + LONGEST_WAIT;
+                let until = received.max(from) + LONGEST_WAIT;
                 let left = row.left_at.map(|at| truly(&clocks, at).0);
-                if until < calm.to
+                // Whose key is off waits for it, and nobody else.
+                let waits_for_key = calm.except == Some(Mishap::KeyOff) && row.site == FRAGILE;
+                if until < to
                     && left.is_none_or(|at| at > until)
-                    && !self.waits_for_room(row, calm.from, until)
+                    && !waits_for_key
+                    && !self.waits_for_room(row, calm, until)
                 {
                     breaches.push(format!(
                         "publish {} of {} waited longer than {LONGEST_WAIT} while everything worked, \
@@ -482,14 +491,14 @@ impl Evidence {
 impl Evidence {
     /// Whether the quota of a kind that the publish holds was worked through in the minute until
     /// then, as far as anybody could know who asked as promised.
-    fn waits_for_room(
-        &self,
-        row: &StoredPublish,
-        calm_from: OffsetDateTime,
-        until: OffsetDateTime,
-    ) -> bool {
+    fn waits_for_room(&self, row: &StoredPublish, calm: Calm, until: OffsetDateTime) -> bool {
         let is_wildcard = |item: &String| item.ends_with('*');
         let site = site(&row.site);
+        let nobody_is_told = match calm.except {
+            Some(Mishap::PollsFail) => true,
+            Some(Mishap::KeyMayNotAsk) => row.site == FRAGILE || row.site == TENANT,
+            _ => false,
+        };
         let kinds = [(false, FILES_IN_PROGRESS), (true, WILDCARDS_IN_PROGRESS)];
         kinds.iter().any(|(wildcards, quota)| {
             let is_of_kind = |item: &&String| is_wildcard(item) == *wildcards;
@@ -499,7 +508,9 @@ impl Evidence {
                 .filter(|one| one.distribution == site.distribution)
                 .map(|one| {
                     let begin = one.at.max(until - LONGEST_WAIT);
-                    let end = one.counts_until(calm_from).min(until);
+                    let end = one
+                        .counts_until(calm.stretch.from, nobody_is_told)
+                        .min(until);
                     let items = one.paths.iter().filter(is_of_kind).count();
                     (end - begin).max(Duration::ZERO).as_seconds_f64() * items as f64
                 })
@@ -513,9 +524,9 @@ impl Evidence {
 impl Accepted {
     /// Until when it counts against a quota at the latest. What was accepted before everything
     /// worked may be one of those that cannot be asked about.
-    fn counts_until(&self, calm_from: OffsetDateTime) -> OffsetDateTime {
+    fn counts_until(&self, calm_from: OffsetDateTime, nobody_is_told: bool) -> OffsetDateTime {
         let latest = match self.completed_at {
-            Some(at) if self.at >= calm_from => at + NOTICED,
+            Some(at) if self.at >= calm_from && !nobody_is_told => at + NOTICED,
             _ => self.at + COUNTED,
         };
         self.told_at().unwrap_or(latest).min(latest)

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 
 use crate::clocks::Wrong;
+use crate::schedule::Mishap;
 
 /// Clones write into the same one.
 #[derive(Clone, Default)]
@@ -16,7 +17,7 @@ struct Pages {
     events: Vec<(OffsetDateTime, String)>,
     counts: BTreeMap<&'static str, u64>,
     breaches: Vec<String>,
-    calms: Vec<Stretch>,
+    calms: Vec<Calm>,
     wrong_clocks: Vec<Wrong>,
     removals: Vec<Stretch>,
 }
@@ -26,6 +27,13 @@ struct Pages {
 pub(crate) struct Stretch {
     pub(crate) from: OffsetDateTime,
     pub(crate) to: OffsetDateTime,
+}
+
+/// A stretch of time in which nothing failed but this.
+#[derive(Clone, Copy)]
+pub(crate) struct Calm {
+    pub(crate) stretch: Stretch,
+    pub(crate) except: Option<Mishap>,
 }
 
 impl Journal {
@@ -43,12 +51,14 @@ impl Journal {
         self.0.lock().unwrap().breaches.push(what);
     }
 
-    /// Everything worked all this time.
-    pub(crate) fn calm(&self, from: OffsetDateTime, to: OffsetDateTime) {
-        self.0.lock().unwrap().calms.push(Stretch { from, to });
+    /// Everything worked from then until now, except for this.
+    pub(crate) fn calm(&self, from: OffsetDateTime, except: Option<Mishap>) {
+        let to = OffsetDateTime::now_utc();
+        let stretch = Stretch { from, to };
+        self.0.lock().unwrap().calms.push(Calm { stretch, except });
     }
 
-    pub(crate) fn calms(&self) -> Vec<Stretch> {
+    pub(crate) fn calms(&self) -> Vec<Calm> {
         self.0.lock().unwrap().calms.clone()
     }
 

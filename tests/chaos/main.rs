@@ -207,7 +207,7 @@ async fn run(options: &Options) -> ExitCode {
     if !settled {
         journal.breach(format!("not everything came to an end within {SETTLING:?}"));
     }
-    journal.calm(peace, OffsetDateTime::now_utc());
+    journal.calm(peace, None);
     if !settle(&postgres, READERS, end + SETTLING * 2).await {
         journal.breach("not everybody was told, or not every page looked at".to_owned());
     }

@@ -107,8 +107,8 @@ pub(crate) struct Schedule {
     pub(crate) mishaps: Vec<Step<Mishap>>,
     /// How the endpoint of notifications fails.
     pub(crate) receiver: Vec<Step<Mood>>,
-    /// When nothing fails for long enough to tell whether anything waits without a reason.
-    pub(crate) lulls: Vec<Step<()>>,
+    /// When nothing else fails for long enough to tell whether anything waits without a reason.
+    pub(crate) lulls: Vec<Step<Option<Mishap>>>,
 }
 
 impl Schedule {
@@ -162,14 +162,21 @@ impl Schedule {
         }
     }
 
-    fn lulls(run: Duration) -> Vec<Step<()>> {
-        let begins = (1..).map(|number| LULL_EVERY * number);
-        let lull = |at| Step {
-            at,
-            what: (),
+    /// In most of them one thing is wrong all the time, that must not hold up anybody else.
+    fn lulls(run: Duration) -> Vec<Step<Option<Mishap>>> {
+        let wrong = [
+            Some(Mishap::KeyMayNotAsk),
+            Some(Mishap::KeyOff),
+            Some(Mishap::PollsFail),
+            None,
+        ];
+        let lull = |(number, what)| Step {
+            at: LULL_EVERY * number,
+            what,
             lasts: LULL,
         };
-        begins.take_while(|at| *at + LULL < run).map(lull).collect()
+        let lulls = (1..).zip(wrong.into_iter().cycle()).map(lull);
+        lulls.take_while(|lull| lull.at + LULL < run).collect()
     }
 
     fn replica(rng: &mut Rng, run: Duration) -> Vec<Step<Trouble>> {
@@ -252,7 +259,7 @@ impl Schedule {
 }
 
 /// Leaves out what would happen in a lull, or not be over when it begins.
-fn spare<T>(steps: &mut Vec<Step<T>>, lulls: &[Step<()>]) {
+fn spare<T>(steps: &mut Vec<Step<T>>, lulls: &[Step<Option<Mishap>>]) {
     steps.retain(|step| {
         lulls
             .iter()

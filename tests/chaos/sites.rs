@@ -9,6 +9,10 @@ use skycms_cdn::store::{Sealer, Slot, Store, StoreError};
 use crate::sender::{Body, Target};
 use crate::support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables, settings};
 
+/// The site whose key is switched off, narrowed and repaired.
+pub(crate) const FRAGILE: &str = "fragile";
+/// The site that shares its distribution, and has a key that always works.
+pub(crate) const TENANT: &str = "tenant";
 /// Where `mover`'s settings go for a while.
 pub(crate) const ELSEWHERE: &str = "E2CHAOSELSEWHER";
 /// The actions of a key that works.
@@ -28,13 +32,13 @@ pub(crate) struct Site {
 
 /// `shop`'s invalidations are in progress for longer than until the first question. `small` has
 /// quotas far below those that the service believes in, `plain` no header for cache tags.
-pub(crate) const SITES: [Site; 9] = [
+pub(crate) const SITES: [Site; 10] = [
     Site {
         name: "default",
         distribution: DISTRIBUTION,
         key: KEY,
         distribution_fields: || json!({}),
-        share: 440,
+        share: 390,
         body: Body::Usual,
     },
     Site {
@@ -54,11 +58,19 @@ pub(crate) const SITES: [Site; 9] = [
         body: Body::Usual,
     },
     Site {
-        name: "fragile",
+        name: FRAGILE,
         distribution: "E2CHAOSFRAGILE",
         key: "AKIACHAOS00000000002",
         distribution_fields: || json!({}),
         share: 60,
+        body: Body::Usual,
+    },
+    Site {
+        name: TENANT,
+        distribution: "E2CHAOSFRAGILE",
+        key: "AKIACHAOS10000000002",
+        distribution_fields: || json!({}),
+        share: 50,
         body: Body::Usual,
     },
     Site {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::clocks::{Clocks, Wrong};
 use crate::journal::Journal;
 use crate::schedule::{Mishap, Step};
-use crate::sites::{self, ELSEWHERE, site};
+use crate::sites::{self, ELSEWHERE, FRAGILE, site};
 use crate::support::Sandbox;
 
 pub(crate) struct World<'a> {
@@ -51,7 +51,7 @@ impl World<'_> {
 
     /// Says by how many seconds clocks are off now.
     async fn begin(&self, mishap: Mishap, rng: &mut Rng) -> Vec<i64> {
-        let key = site("fragile").key;
+        let key = site(FRAGILE).key;
         match mishap {
             Mishap::KeyOff => self.sandbox.set_key(key, json!({ "enabled": false })).await,
             Mishap::KeyMayNotAsk => {
@@ -78,7 +78,7 @@ impl World<'_> {
     async fn end(&self, mishap: Mishap, rng: &mut Rng) {
         match mishap {
             Mishap::KeyOff | Mishap::KeyMayNotAsk | Mishap::KeyMayNotCreate => {
-                sites::repair_key(self.sandbox, site("fragile").key).await;
+                sites::repair_key(self.sandbox, site(FRAGILE).key).await;
             }
             Mishap::PollsFail => {
                 self.sandbox.clear_faults().await;
@@ -93,17 +93,26 @@ impl World<'_> {
         }
     }
 
-    /// Lets everything work for a while, each time.
-    pub(crate) async fn calm(&self, lulls: &[Step<()>], start: Instant, end: Instant) {
+    /// Lets everything else work for a while, each time.
+    pub(crate) async fn calm(&self, lulls: &[Step<Option<Mishap>>], start: Instant, end: Instant) {
         for (number, lull) in lulls.iter().enumerate() {
             tokio::time::sleep_until(start + lull.at).await;
             self.sandbox.clear_faults().await;
-            self.journal
-                .note("lulls", "nothing fails for a while".to_owned());
+            let what = format!("nothing else fails for a while; wrong: {:?}", lull.what);
+            self.journal.note("lulls", what);
+            let seed = !self.seed ^ number as u64;
+            let mut rng = Rng::with_seed(seed);
             let began = OffsetDateTime::now_utc();
+            if let Some(mishap) = lull.what {
+                self.begin(mishap, &mut rng).await;
+            }
             tokio::time::sleep_until(start + lull.at + lull.lasts).await;
-            self.journal.calm(began, OffsetDateTime::now_utc());
-            faults(self.sandbox, !self.seed ^ number as u64).await;
+            self.journal.calm(began, lull.what);
+            if let Some(mishap) = lull.what {
+                self.end(mishap, &mut rng).await;
+            }
+            self.sandbox.clear_faults().await;
+            faults(self.sandbox, seed).await;
         }
         tokio::time::sleep_until(end).await;
     }
