@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::listen::announce_change;
 use super::seal::Holder;
+use super::site_changes::hold_site;
 use super::{Result, SiteId, Store};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 
@@ -58,10 +59,12 @@ impl Store {
         let secret = secret
             .map(|secret| self.seal(Holder::EndpointSecret(site, new.id), secret))
             .transpose()?;
+        let mut tx = self.begin().await?;
+        hold_site(&mut tx, site).await?;
         let added = sqlx::query!(
             "INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, next_at)
              SELECT $1, s.id, $3, $4, $5, $6, $7, $8, $8 FROM site s
-             WHERE s.id = $2 AND s.removed_at IS NULL AND (SELECT count(*) FROM endpoint e WHERE e.site_id = $2) < $9",
+             WHERE s.id = $2 AND (SELECT count(*) FROM endpoint e WHERE e.site_id = $2) < $9",
             new.id,
             site.0,
             new.kind.into_str(),
@@ -72,8 +75,9 @@ impl Store {
             now,
             i64::try_from(MAX_ENDPOINTS).unwrap_or(i64::MAX),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(added.rows_affected() == 1)
     }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::listen::announce_sites;
 use super::seal::Holder;
+use super::site_changes::hold_site;
 use super::{FormHash, Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
 
@@ -35,6 +36,7 @@ impl Store {
     ) -> Result<()> {
         let sealed = self.seal(Holder::HookSecret(site, id), secret)?;
         let mut tx = self.begin().await?;
+        hold_site(&mut tx, site).await?;
         sqlx::query!(
             "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at) VALUES ($1, $2, $3, $4, $5)",
             id,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::listen::announce_sites;
 use super::seal::Holder;
+use super::site_changes::hold_site;
 use super::{Result, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
 
@@ -45,6 +46,7 @@ impl Store {
     ) -> Result<bool> {
         let sealed = self.seal(Holder::KeyPair(site, id), &pair.secret)?;
         let mut tx = self.begin().await?;
+        hold_site(&mut tx, site).await?;
         let done = sqlx::query!(
             "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",

@@ -134,6 +134,9 @@ pub enum StoreError {
     /// The site may not use the AWS default credentials for its distribution.
     #[error("the operator has not allowed AWS default credentials for this distribution")]
     NotGranted,
+    /// The site was removed, so that nothing more is stored for it.
+    #[error("the site was removed")]
+    SiteGone,
     /// A text that somebody gave holds a NUL, which PostgreSQL cannot store or look for.
     #[error("the text holds a NUL character")]
     Nul,
@@ -180,7 +183,7 @@ impl StoreError {
                     sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)
                 )
             }
-            Self::Migrate(_) | Self::Nul => false,
+            Self::Migrate(_) | Self::Nul | Self::SiteGone => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::listen::announce_sites;
 use super::transitions::supersede;
-use super::{Result, SiteId, Store};
+use super::{Result, SiteId, Store, StoreError};
 use crate::domain::SiteName;
 
 /// The most rows that one step deletes: a few milliseconds.
@@ -132,6 +132,24 @@ impl Store {
         }
         tx.commit().await?;
         Ok(deleted)
+    }
+}
+
+/// Keeps a site from being removed until the transaction ends: a removal deletes its secrets, and
+/// must not miss one that is being stored.
+///
+/// # Errors
+/// [`StoreError::SiteGone`] if it was removed.
+pub(super) async fn hold_site(connection: &mut PgConnection, site: SiteId) -> Result<()> {
+    let there = sqlx::query!(
+        "SELECT FROM site WHERE id = $1 AND removed_at IS NULL FOR KEY SHARE",
+        site.0
+    )
+    .fetch_optional(connection)
+    .await?;
+    match there {
+        Some(_) => Ok(()),
+        None => Err(StoreError::SiteGone),
     }
 }
 

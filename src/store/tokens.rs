@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::hash::{TokenHash, hash};
 use super::listen::announce_sites;
 use super::seal::Holder;
+use super::site_changes::hold_site;
 use super::{FormHash, Result, SiteId, Store};
 
 /// A token as the settings page shows it: everything but the token.
@@ -56,6 +57,7 @@ impl Store {
             .then(|| self.seal(Holder::Token(site, id), token))
             .transpose()?;
         let mut tx = self.begin().await?;
+        hold_site(&mut tx, site).await?;
         // A site that is removed and made again may keep the token that its publishers have.
         sqlx::query!(
             "DELETE FROM publish_token t USING site s

@@ -1,10 +1,13 @@
 //! Sites that change their name or go, with invalidations under way.
 
+use secrecy::SecretString;
 use serde_json::json;
-use skycms_cdn::domain::SiteName;
+use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
+use skycms_cdn::domain::{NewKeyPair, SiteName};
 use skycms_cdn::janitor;
+use skycms_cdn::store::{NewEndpoint, Slot, StoreError};
 
-use crate::support::Stepped;
+use crate::support::{Stepped, settings};
 
 const SHOP: &str = "E2SHOP00000001";
 const SHOP_KEY: &str = "AKIASHOP000000000001";
@@ -130,4 +133,74 @@ async fn a_removed_site_sends_nothing_more_and_leaves_in_small_steps() {
     service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
     let other = service.publish_and_run("/others/go/on").await;
     assert_eq!(service.run_until_ended(&other).await["state"], "completed");
+}
+
+/// The test of its settings takes seconds, and a form may have been open for longer.
+#[tokio::test]
+async fn a_removed_site_is_given_no_more_secrets() {
+    let service = Stepped::start().await;
+    service.add_site("shop", SHOP, SHOP_KEY).await;
+    let site = service.state.directory.site("shop").unwrap().id;
+    let (store, clock) = (&service.state.store, &service.state.clock);
+    let (id, now) = (clock.id(), clock.now());
+    assert!(store.remove_site(site, now).await.unwrap());
+
+    let secret = SecretString::from("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let pair = NewKeyPair {
+        access_key_id: "SKYCABCDEFGHIJKLMNOP".to_owned(),
+        secret: secret.clone(),
+    };
+    let endpoint = NewEndpoint {
+        id,
+        kind: EndpointKind::Standard,
+        url: EndpointUrl::parse("https://hooks.example.com/cdn", true).unwrap(),
+        secret: Some(secret.clone()),
+        events: Event::CHOICE.to_vec(),
+    };
+    let saved = settings(SHOP, SHOP_KEY);
+    let stored = [
+        store
+            .save_settings(site, Slot::Active, &saved, None, now)
+            .await,
+        store.add_hook_secret(site, id, &secret, false, now).await,
+        store
+            .add_token(site, id, "late", &secret, true, now)
+            .await
+            .map(|_| ()),
+        store
+            .add_key_pair(site, id, "late", &pair, false, now)
+            .await
+            .map(|_| ()),
+        store.add_endpoint(site, &endpoint, now).await.map(|_| ()),
+    ];
+    for stored in stored {
+        assert!(matches!(stored, Err(StoreError::SiteGone)), "{stored:?}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_are_saved_while_their_site_is_removed_go_with_it() {
+    let service = Stepped::start().await;
+    service.add_site("shop", SHOP, SHOP_KEY).await;
+    let site = service.state.directory.site("shop").unwrap().id;
+    let mut removing = service.database.connect().await;
+    sqlx::raw_sql(
+        "BEGIN; UPDATE site SET removed_at = now(), name = 'removed' WHERE name = 'shop';
+         DELETE FROM cdn_settings WHERE site_id = (SELECT id FROM site WHERE name = 'removed')",
+    )
+    .execute(&mut removing)
+    .await
+    .unwrap();
+    let (saved, now) = (settings(SHOP, SHOP_KEY), service.state.clock.now());
+    let store = &service.state.store;
+    let saving = store.save_settings(site, Slot::Active, &saved, None, now);
+    let removed = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let done = sqlx::raw_sql("COMMIT").execute(&mut removing).await;
+        done.unwrap();
+    };
+    let (saved, ()) = tokio::join!(saving, removed);
+    assert!(matches!(saved, Err(StoreError::SiteGone)), "{saved:?}");
+    let sealed = "SELECT count(*) FROM cdn_settings c JOIN site s ON s.id = c.site_id WHERE s.removed_at IS NOT NULL";
+    assert_eq!(count(&service, sealed).await, 0);
 }

@@ -9,6 +9,7 @@ use crate::domain::notification::Event;
 use crate::domain::{AccessKeyId, Credentials, Settings};
 use crate::store::listen::{announce_settings, announce_sites};
 use crate::store::seal::Holder;
+use crate::store::site_changes::hold_site;
 use crate::store::transitions::{count_usage, supersede};
 use crate::store::{Result, SiteId, Store, outbox};
 
@@ -24,6 +25,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
+        hold_site(&mut tx, site).await?;
         self.write_settings(&mut tx, site, slot, settings, test, now)
             .await?;
         if slot == Slot::Active {

@@ -154,6 +154,7 @@ fn bad_items(errors: &[ItemError]) -> String {
 const fn store_detail(error: &StoreError) -> &'static str {
     match error {
         StoreError::Database(_) => "The database is not responding right now. Try again.",
+        StoreError::SiteGone => "There is nothing at this address.",
         StoreError::Nul => "The text holds a NUL character, which cannot be stored. Take it out.",
         _ => OURS,
     }
@@ -203,7 +204,9 @@ impl Error {
             Self::NoSuchInvalidation(_) => {
                 (S::NOT_FOUND, "no-such-invalidation", "No such invalidation")
             }
-            Self::NotFound => (S::NOT_FOUND, "not-found", "Not found"),
+            Self::NotFound | Self::Store(StoreError::SiteGone) => {
+                (S::NOT_FOUND, "not-found", "Not found")
+            }
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
                 "method-not-allowed",

@@ -33,7 +33,10 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         fix,
     };
     match error {
-        Error::NotFound | Error::NoSuchPublish(_) | Error::NoSuchInvalidation(_) => trouble(
+        Error::NotFound
+        | Error::NoSuchPublish(_)
+        | Error::NoSuchInvalidation(_)
+        | Error::Store(StoreError::SiteGone) => trouble(
             "Page not found",
             "There is nothing at this address. Finished publishes are kept for a limited time.",
             "Check the address, or start from the activity page.",
