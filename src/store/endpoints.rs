@@ -1,13 +1,15 @@
 //! Where a site's notifications go: addresses and signing secrets, sealed.
 
 use secrecy::SecretString;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::form_answers::Answering;
 use super::listen::announce_change;
 use super::seal::Holder;
 use super::site_changes::hold_site;
-use super::{Result, SiteId, Store};
+use super::{FormHash, Result, SiteId, Store};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 
 pub const MAX_ENDPOINTS: usize = 10;
@@ -53,14 +55,49 @@ impl Store {
         new: &NewEndpoint,
         now: OffsetDateTime,
     ) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let added = self.insert_endpoint(&mut tx, site, new, now).await?;
+        tx.commit().await?;
+        Ok(added)
+    }
+
+    /// Adds an endpoint that a form asks for, and answers the form with its secret, which is empty
+    /// if there is none. Returns the secret that holds, its own or the form's earlier answer, and
+    /// whether this is the first time; `None` if the site has as many endpoints as it may.
+    pub async fn add_endpoint_once(
+        &self,
+        site: SiteId,
+        new: &NewEndpoint,
+        form: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<(SecretString, bool)>> {
+        let secret = new.secret.clone().unwrap_or_default();
+        let mut tx = match self.begin_answer(form, &secret, now).await? {
+            Answering::First(tx) => tx,
+            Answering::Again(earlier) => return Ok(Some((earlier, false))),
+        };
+        if !self.insert_endpoint(&mut tx, site, new, now).await? {
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some((secret, true)))
+    }
+
+    /// Returns `false` if the site has as many as it may.
+    async fn insert_endpoint(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        new: &NewEndpoint,
+        now: OffsetDateTime,
+    ) -> Result<bool> {
         let url = SecretString::from(new.url.expose());
         let url = self.seal(Holder::EndpointUrl(site, new.id), &url)?;
         let secret = new.secret.as_ref();
         let secret = secret
             .map(|secret| self.seal(Holder::EndpointSecret(site, new.id), secret))
             .transpose()?;
-        let mut tx = self.begin().await?;
-        hold_site(&mut tx, site).await?;
+        hold_site(connection, site).await?;
         let added = sqlx::query!(
             "INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, next_at)
              SELECT $1, s.id, $3, $4, $5, $6, $7, $8, $8 FROM site s
@@ -75,9 +112,8 @@ impl Store {
             now,
             i64::try_from(MAX_ENDPOINTS).unwrap_or(i64::MAX),
         )
-        .execute(&mut *tx)
+        .execute(connection)
         .await?;
-        tx.commit().await?;
         Ok(added.rows_affected() == 1)
     }
 
@@ -116,23 +152,35 @@ impl Store {
         .await?)
     }
 
-    /// Gives an endpoint another signing secret, in force at once. Returns the part of its address
-    /// that may be shown, or `None` if there is no such endpoint or it takes no signature.
-    pub async fn rotate_endpoint_secret(
+    /// Gives an endpoint another signing secret, in force at once, and answers a form with it.
+    /// Returns the secret that holds, this one or the form's earlier answer, and whether this is
+    /// the first time; `None` if there is no such endpoint or it takes no signature.
+    pub async fn rotate_endpoint_secret_once(
         &self,
         site: SiteId,
         id: Uuid,
-        secret: &SecretString,
-    ) -> Result<Option<String>> {
-        let sealed = self.seal(Holder::EndpointSecret(site, id), secret)?;
-        Ok(sqlx::query_scalar!(
-            "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL RETURNING shown",
+        secret: SecretString,
+        form: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<(SecretString, bool)>> {
+        let mut tx = match self.begin_answer(form, &secret, now).await? {
+            Answering::First(tx) => tx,
+            Answering::Again(earlier) => return Ok(Some((earlier, false))),
+        };
+        let sealed = self.seal(Holder::EndpointSecret(site, id), &secret)?;
+        let rotated = sqlx::query!(
+            "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL",
             site.0,
             id,
             sealed,
         )
-        .fetch_optional(&self.pool)
-        .await?)
+        .execute(&mut *tx)
+        .await?;
+        if rotated.rows_affected() == 0 {
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some((secret, true)))
     }
 
     /// Switches an endpoint on again, as if it had never failed.

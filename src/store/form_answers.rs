@@ -1,7 +1,7 @@
 //! What forms were answered with, for as long as somebody may press their button again.
 
 use secrecy::SecretString;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
 
 use super::hash::hex;
@@ -13,6 +13,15 @@ const KEPT: Duration = Duration::minutes(10);
 /// A form that was sent: SHA-256 of its one-time key and of what came with it.
 pub type FormHash = [u8; 32];
 
+/// What a form that asks for a new secret is answered with.
+pub(super) enum Answering {
+    /// With the new one, once this transaction is committed. It also stores the secret: what a
+    /// second press is shown must not be one that never came into being.
+    First(Transaction<'static, Postgres>),
+    /// With its earlier answer.
+    Again(SecretString),
+}
+
 /// The place of a form that is kept in a page rather than here.
 const KEPT_FORM: &str = "kept_form";
 
@@ -21,24 +30,36 @@ fn place(form: &FormHash) -> String {
 }
 
 impl Store {
-    /// Answers a form with `answer` or, if it was answered before, with its earlier answer. Also
-    /// returns whether this is the first time.
-    pub async fn answer_once(
+    /// Keeps a secret that somebody typed, as [`Store::form_answer`] of the form.
+    pub async fn keep_typed(
         &self,
         form: &FormHash,
-        answer: SecretString,
+        secret: &SecretString,
         now: OffsetDateTime,
-    ) -> Result<(SecretString, bool)> {
+    ) -> Result<()> {
         self.forget_answers(now).await?;
         let mut connection = self.pool.acquire().await?;
-        if self
-            .keep_answer(&mut connection, form, &answer, now)
-            .await?
-        {
-            return Ok((answer, true));
+        self.keep_answer(&mut connection, form, secret, now).await?;
+        Ok(())
+    }
+
+    /// Begins to answer a form with a new secret, unless it was answered before.
+    pub(super) async fn begin_answer(
+        &self,
+        form: &FormHash,
+        secret: &SecretString,
+        now: OffsetDateTime,
+    ) -> Result<Answering> {
+        self.forget_answers(now).await?;
+        let mut tx = self.begin().await?;
+        if self.keep_answer(&mut tx, form, secret, now).await? {
+            return Ok(Answering::First(tx));
         }
-        let earlier = self.form_answer(form, now).await?;
-        Ok((earlier.unwrap_or(answer), false))
+        let sealed =
+            sqlx::query_scalar!("SELECT answer FROM form_answer WHERE form = $1", &form[..])
+                .fetch_one(&mut *tx)
+                .await?;
+        Ok(Answering::Again(self.sealer.open(&place(form), &sealed)?))
     }
 
     /// Keeps an answer, unless there is one already, and returns whether it did. If a form is sent

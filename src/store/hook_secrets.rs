@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use secrecy::SecretString;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::form_answers::Answering;
 use super::listen::announce_sites;
 use super::seal::Holder;
 use super::site_changes::hold_site;
@@ -34,9 +36,44 @@ impl Store {
         reveal_once: bool,
         now: OffsetDateTime,
     ) -> Result<()> {
-        let sealed = self.seal(Holder::HookSecret(site, id), secret)?;
         let mut tx = self.begin().await?;
-        hold_site(&mut tx, site).await?;
+        self.insert_hook_secret(&mut tx, site, id, secret, reveal_once, now)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Stores a signing secret that a form asks for, and answers the form with it. Returns the
+    /// secret that holds, this one or the form's earlier answer, and whether this is the first
+    /// time.
+    pub async fn add_hook_secret_once(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        secret: SecretString,
+        form: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<(SecretString, bool)> {
+        let mut tx = match self.begin_answer(form, &secret, now).await? {
+            Answering::First(tx) => tx,
+            Answering::Again(earlier) => return Ok((earlier, false)),
+        };
+        self.insert_hook_secret(&mut tx, site, id, &secret, false, now)
+            .await?;
+        tx.commit().await?;
+        Ok((secret, true))
+    }
+
+    async fn insert_hook_secret(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        id: Uuid,
+        secret: &SecretString,
+        reveal_once: bool,
+        now: OffsetDateTime,
+    ) -> Result<()> {
+        let sealed = self.seal(Holder::HookSecret(site, id), secret)?;
+        hold_site(connection, site).await?;
         sqlx::query!(
             "INSERT INTO hook_secret (id, site_id, secret, unrevealed, created_at) VALUES ($1, $2, $3, $4, $5)",
             id,
@@ -45,10 +82,9 @@ impl Store {
             reveal_once,
             now,
         )
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await?;
-        announce_sites(&mut tx).await?;
-        Ok(tx.commit().await?)
+        announce_sites(connection).await
     }
 
     /// The secrets in force, newest first.

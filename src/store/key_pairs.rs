@@ -4,14 +4,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::form_answers::Answering;
 use super::listen::announce_sites;
 use super::seal::Holder;
 use super::site_changes::hold_site;
-use super::{Result, Site, SiteId, Store};
+use super::{FormHash, Result, SealError, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
 
 /// A key pair as it is listed: everything but its secret.
@@ -25,6 +27,14 @@ pub struct KeyPairView {
     /// When its secret was last replaced.
     pub rotated_at: Option<OffsetDateTime>,
     pub last_used_at: Option<OffsetDateTime>,
+}
+
+/// Whom a new key pair is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    pub name: &'a str,
+    /// Whether it means the home page by `/*`.
+    pub everything_is_home: bool,
 }
 
 impl KeyPairView {
@@ -44,24 +54,70 @@ impl Store {
         everything_is_home: bool,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let sealed = self.seal(Holder::KeyPair(site, id), &pair.secret)?;
+        let sender = Sender {
+            name,
+            everything_is_home,
+        };
         let mut tx = self.begin().await?;
-        hold_site(&mut tx, site).await?;
+        let added = self
+            .insert_key_pair(&mut tx, site, id, sender, pair, now)
+            .await?;
+        tx.commit().await?;
+        Ok(added)
+    }
+
+    /// Stores a key pair that a form asks for, and answers the form with it. Returns the pair that
+    /// holds, this one or the form's earlier answer, and whether this is the first time; `None` if
+    /// its access key ID was not free.
+    pub async fn add_key_pair_once(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        sender: Sender<'_>,
+        pair: NewKeyPair,
+        form: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<(NewKeyPair, bool)>> {
+        let mut tx = match self.begin_answer(form, &join(&pair), now).await? {
+            Answering::First(tx) => tx,
+            Answering::Again(earlier) => return Ok(Some((split(&earlier)?, false))),
+        };
+        if !self
+            .insert_key_pair(&mut tx, site, id, sender, &pair, now)
+            .await?
+        {
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some((pair, true)))
+    }
+
+    /// Returns whether the access key ID was free.
+    async fn insert_key_pair(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        id: Uuid,
+        sender: Sender<'_>,
+        pair: &NewKeyPair,
+        now: OffsetDateTime,
+    ) -> Result<bool> {
+        let sealed = self.seal(Holder::KeyPair(site, id), &pair.secret)?;
+        hold_site(connection, site).await?;
         let done = sqlx::query!(
             "INSERT INTO key_pair (id, site_id, access_key_id, name, secret, everything_is_home, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (access_key_id) DO NOTHING",
             id,
             site.0,
             pair.access_key_id,
-            name,
+            sender.name,
             sealed,
-            everything_is_home,
+            sender.everything_is_home,
             now,
         )
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await?;
-        announce_sites(&mut tx).await?;
-        tx.commit().await?;
+        announce_sites(connection).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -86,8 +142,45 @@ impl Store {
         secret: &SecretString,
         now: OffsetDateTime,
     ) -> Result<Option<String>> {
-        let sealed = self.seal(Holder::KeyPair(site, id), secret)?;
         let mut tx = self.begin().await?;
+        let access_key_id = self.replace_secret(&mut tx, site, id, secret, now).await?;
+        tx.commit().await?;
+        Ok(access_key_id)
+    }
+
+    /// The same for a form, which is answered with the secret. Returns the one that holds, this one
+    /// or the form's earlier answer, and whether this is the first time; `None` if there is no such
+    /// key pair.
+    pub async fn rotate_key_pair_once(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        secret: SecretString,
+        form: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<(SecretString, bool)>> {
+        let mut tx = match self.begin_answer(form, &secret, now).await? {
+            Answering::First(tx) => tx,
+            Answering::Again(earlier) => return Ok(Some((earlier, false))),
+        };
+        let rotated = self.replace_secret(&mut tx, site, id, &secret, now).await?;
+        if rotated.is_none() {
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some((secret, true)))
+    }
+
+    /// Returns the access key ID, if there is such a key pair.
+    async fn replace_secret(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        id: Uuid,
+        secret: &SecretString,
+        now: OffsetDateTime,
+    ) -> Result<Option<String>> {
+        let sealed = self.seal(Holder::KeyPair(site, id), secret)?;
         let access_key_id = sqlx::query_scalar!(
             "UPDATE key_pair SET secret = $3, rotated_at = $4 WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
             site.0,
@@ -95,10 +188,9 @@ impl Store {
             sealed,
             now,
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut *connection)
         .await?;
-        announce_sites(&mut tx).await?;
-        tx.commit().await?;
+        announce_sites(connection).await?;
         Ok(access_key_id)
     }
 
@@ -153,4 +245,18 @@ impl Store {
         }
         Ok(pairs)
     }
+}
+
+/// Both halves as one secret, to answer a form with.
+fn join(pair: &NewKeyPair) -> SecretString {
+    format!("{} {}", pair.access_key_id, pair.secret.expose_secret()).into()
+}
+
+fn split(pair: &SecretString) -> Result<NewKeyPair, SealError> {
+    let halves = pair.expose_secret().split_once(' ');
+    let (id, secret) = halves.ok_or(SealError::Unreadable)?;
+    Ok(NewKeyPair {
+        access_key_id: id.to_owned(),
+        secret: secret.into(),
+    })
 }

@@ -85,7 +85,7 @@ pub use hook_secrets::HookSecretView;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish};
 pub use invalidations::{Invalidation, InvalidationFilter};
 pub use items::parse_items;
-pub use key_pairs::KeyPairView;
+pub use key_pairs::{KeyPairView, Sender};
 pub use last_used::{LastUsed, Proof};
 pub use listen::{Changes, listen};
 pub use live::{ChangeReader, LiveChanges};

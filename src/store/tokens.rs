@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::form_answers::Answering;
 use super::hash::{TokenHash, hash};
 use super::listen::announce_sites;
 use super::seal::Holder;
@@ -48,47 +50,40 @@ impl Store {
         reveal_once: bool,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let text = token.expose_secret();
-        let token_hash = hash(text);
-        // No more than its ending goes to the server, which may log what it is given.
-        let ending = text.char_indices().nth_back(3);
-        let ending = ending.map_or(text, |(at, _)| &text[at..]);
         let unrevealed = reveal_once
             .then(|| self.seal(Holder::Token(site, id), token))
             .transpose()?;
         let mut tx = self.begin().await?;
-        hold_site(&mut tx, site).await?;
-        // A site that is removed and made again may keep the token that its publishers have.
-        sqlx::query!(
-            "DELETE FROM publish_token t USING site s
-             WHERE t.token_hash = $1 AND s.id = t.site_id AND s.removed_at IS NOT NULL",
-            token_hash.as_slice(),
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "INSERT INTO publish_token (id, site_id, name, token_hash, ending, unrevealed, created_at)
-             VALUES ($1, $2, $3, $4, right($5, 4), $6, $7) ON CONFLICT DO NOTHING",
-            id,
-            site.0,
-            name,
-            token_hash.as_slice(),
-            ending,
-            unrevealed,
-            now,
-        )
-        .execute(&mut *tx)
-        .await?;
-        let has = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1 AND token_hash = $2) as "has!""#,
-            site.0,
-            token_hash.as_slice(),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        announce_sites(&mut tx).await?;
+        let has = insert_token(&mut tx, site, id, name, token, unrevealed.as_deref(), now).await?;
         tx.commit().await?;
         Ok(has)
+    }
+
+    /// Stores a token that a form asks for, and answers the form with it. Returns the token that
+    /// holds, this one or the form's earlier answer, and whether this is the first time; `None` if
+    /// the site does not have it: another one has its name.
+    pub async fn add_token_once(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        name: &str,
+        token: SecretString,
+        form: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<(SecretString, bool)>> {
+        let mut tx = match self.begin_answer(form, &token, now).await? {
+            Answering::First(tx) => tx,
+            Answering::Again(earlier) => {
+                let mut connection = self.pool.acquire().await?;
+                let has = has_token(&mut connection, site, &earlier).await?;
+                return Ok(has.then_some((earlier, false)));
+            }
+        };
+        if !insert_token(&mut tx, site, id, name, &token, None, now).await? {
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some((token, true)))
     }
 
     /// Whether the site has ever had a token, even one that is revoked now.
@@ -196,4 +191,60 @@ impl Store {
             })
             .collect())
     }
+}
+
+/// Stores a token by its hash, unless it is stored already, and returns whether the site has it.
+async fn insert_token(
+    connection: &mut PgConnection,
+    site: SiteId,
+    id: Uuid,
+    name: &str,
+    token: &SecretString,
+    unrevealed: Option<&[u8]>,
+    now: OffsetDateTime,
+) -> Result<bool> {
+    let text = token.expose_secret();
+    let token_hash = hash(text);
+    // No more than its ending goes to the server, which may log what it is given.
+    let ending = text.char_indices().nth_back(3);
+    let ending = ending.map_or(text, |(at, _)| &text[at..]);
+    hold_site(connection, site).await?;
+    // A site that is removed and made again may keep the token that its publishers have.
+    sqlx::query!(
+        "DELETE FROM publish_token t USING site s
+         WHERE t.token_hash = $1 AND s.id = t.site_id AND s.removed_at IS NOT NULL",
+        token_hash.as_slice(),
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO publish_token (id, site_id, name, token_hash, ending, unrevealed, created_at)
+         VALUES ($1, $2, $3, $4, right($5, 4), $6, $7) ON CONFLICT DO NOTHING",
+        id,
+        site.0,
+        name,
+        token_hash.as_slice(),
+        ending,
+        unrevealed,
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    announce_sites(connection).await?;
+    has_token(connection, site, token).await
+}
+
+async fn has_token(
+    connection: &mut PgConnection,
+    site: SiteId,
+    token: &SecretString,
+) -> Result<bool> {
+    let token_hash = hash(token.expose_secret());
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1 AND token_hash = $2) as "has!""#,
+        site.0,
+        token_hash.as_slice(),
+    )
+    .fetch_one(connection)
+    .await?)
 }

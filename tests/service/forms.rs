@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::faults::create;
 use crate::pages::{admin, service, settings};
-use crate::support::{DISTRIBUTION, KEY, SECRET, policy};
+use crate::support::{Answer, DISTRIBUTION, KEY, SECRET, policy};
 
 /// What stands between two texts.
 fn between<'a>(html: &'a str, before: &str, after: &str) -> &'a str {
@@ -108,6 +108,76 @@ async fn a_second_press_shows_what_came_of_the_first() {
     service.pass(61).await;
     let later = admin.post("/purge", &purge).await;
     assert_ne!(first.header("location"), later.header("location"));
+}
+
+/// What a form asks for cannot be stored just now, and the form is sent again.
+#[tokio::test]
+async fn a_secret_that_is_shown_is_stored() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let mut database = service.database.connect().await;
+    for (table, path) in [
+        ("publish_token", "/settings/cdn/tokens"),
+        ("hook_secret", "/settings/cdn/secrets"),
+        ("key_pair", "/settings/cdn/keys"),
+        ("endpoint", "/settings/cdn/notifications"),
+    ] {
+        let mut change = async |what: &str| {
+            let change = sqlx::AssertSqlSafe(format!("ALTER TABLE {table} {what}"));
+            sqlx::query(change).execute(&mut database).await.unwrap();
+        };
+        let form = [
+            ("name", "GitHub Actions"),
+            ("url", "https://hooks.example.com/cdn"),
+            ("kind", "standard"),
+            ("publish.failed", "on"),
+            ("once", table),
+        ];
+        change("ADD CONSTRAINT gone CHECK (false) NOT VALID").await;
+        assert_eq!(admin.post(path, &form).await.status, 503, "{table}");
+        change("DROP CONSTRAINT gone").await;
+        let rows = async || {
+            let mut database = service.database.connect().await;
+            let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+            let rows: i64 = sqlx::query_scalar(query)
+                .fetch_one(&mut database)
+                .await
+                .unwrap();
+            rows
+        };
+        let before = rows().await;
+        let shown = |answer: Answer| {
+            assert_eq!(answer.status, 200, "{table}");
+            between(&answer.body, "id=\"reveal-1\"", "</pre>").to_owned()
+        };
+        let first = shown(admin.post(path, &form).await);
+        assert_eq!(rows().await, before + 1, "{table}");
+        assert_eq!(shown(admin.post(path, &form).await), first);
+        assert_eq!(rows().await, before + 1, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_press_brings_no_replaced_secret_back() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let named = [("name", "Wagtail")];
+    let page = admin.post("/settings/cdn/keys", &named).await.body;
+    let (before, _) = page.split_once("/rotate\"").unwrap();
+    let (_, path) = before.rsplit_once('"').unwrap();
+    let path = format!("{path}/rotate");
+    for once in ["first", "second", "first"] {
+        let press = [("confirmed", "yes"), ("once", once)];
+        assert_eq!(admin.post(&path, &press).await.status, 200, "{once}");
+        service.advance(time::Duration::SECOND);
+    }
+    let mut database = service.database.connect().await;
+    let rotated: time::OffsetDateTime = sqlx::query_scalar("SELECT rotated_at FROM key_pair")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    let now = service.state.clock.now();
+    assert_eq!(now - rotated, time::Duration::seconds(2), "by the second");
 }
 
 #[tokio::test]

@@ -1,12 +1,10 @@
 //! Forms that are sent twice, by a double click or over a slow network: the second time shows the
 //! result of the first.
 
-use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::store::{FormHash, hash};
-use crate::web::http::error::Result;
 use crate::web::state::AppState;
 
 /// The one-time key of a form: a hidden field that is different each time the page is rendered.
@@ -41,20 +39,5 @@ impl OnceKey {
             text.push_str(value);
         }
         hash(&text)
-    }
-
-    /// Answers the form with `answer`, or with its first answer if it was sent before. Returns the
-    /// answer and whether this is the first time.
-    pub(crate) async fn answer(
-        &self,
-        state: &AppState,
-        values: &[&str],
-        answer: SecretString,
-    ) -> Result<(SecretString, bool)> {
-        let form = self.form(state, values);
-        Ok(state
-            .store
-            .answer_once(&form, answer, state.clock.now())
-            .await?)
     }
 }

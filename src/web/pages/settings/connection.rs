@@ -195,7 +195,8 @@ async fn keep_secret(
         return Ok(None);
     }
     let key = OnceKey::fresh(&state.clock);
-    key.answer(state, &keeper(visit), secret.clone()).await?;
+    let (form, now) = (key.form(state, &keeper(visit)), state.clock.now());
+    state.store.keep_typed(&form, secret, now).await?;
     Ok(Some(key.into_string()))
 }
 

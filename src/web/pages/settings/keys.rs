@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::hook::{refuse, reveal, revoked};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
-use crate::store::KeyPairView;
+use crate::store::{KeyPairView, Sender};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::OnceKey;
@@ -47,19 +47,22 @@ pub(crate) async fn create(
     };
     let name = name.as_str();
     let values = ["key pair", visit.site.name.as_str(), name, &new.everything];
-    let fresh = join(&fresh_key_pair(&state.clock));
-    let (pair, is_first) = new.once.answer(&state, &values, fresh).await?;
-    let pair = split(&pair)?;
-    if !is_first {
-        return reveal(&state, &visit, shown(&pair)).await;
-    }
+    let form = new.once.form(&state, &values);
     let (id, now) = (state.clock.id(), state.clock.now());
-    state
+    let sender = Sender {
+        name,
+        everything_is_home: is_home,
+    };
+    let pair = fresh_key_pair(&state.clock);
+    let added = state
         .store
-        .add_key_pair(visit.site.id, id, name, &pair, is_home, now)
+        .add_key_pair_once(visit.site.id, id, sender, pair, &form, now)
         .await?;
-    let detail = Some(format!("{}, {name}", pair.access_key_id));
-    visit.changed(AuditAction::CreatedKeyPair, detail).await?;
+    let (pair, is_first) = added.ok_or(Error::Internal)?;
+    if is_first {
+        let detail = Some(format!("{}, {name}", pair.access_key_id));
+        visit.changed(AuditAction::CreatedKeyPair, detail).await?;
+    }
     reveal(&state, &visit, shown(&pair)).await
 }
 
@@ -72,8 +75,8 @@ pub(crate) async fn rotate(
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let now = state.clock.now();
+    let pair = find(&state, &visit, id).await?;
     if answer.confirmed.is_none() {
-        let pair = find(&state, &visit, id).await?;
         let question = words::rotate_key_pair(&pair.name, pair.last_used_at, now);
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
@@ -81,13 +84,13 @@ pub(crate) async fn rotate(
         return ask(&visit, Section::Hook, question, &path, fields);
     }
     let fresh = fresh_key_pair(&state.clock).secret;
-    let values = ["rotate", &id.to_string()];
-    let (secret, is_first) = answer.once.answer(&state, &values, fresh).await?;
+    let form = answer.once.form(&state, &["rotate", &id.to_string()]);
     let rotated = state
         .store
-        .rotate_key_pair(visit.site.id, id, &secret, now)
+        .rotate_key_pair_once(visit.site.id, id, fresh, &form, now)
         .await?;
-    let access_key_id = rotated.ok_or(Error::NotFound)?;
+    let (secret, is_first) = rotated.ok_or(Error::NotFound)?;
+    let access_key_id = pair.access_key_id;
     if is_first {
         let detail = Some(access_key_id.clone());
         visit.changed(AuditAction::RotatedKeyPair, detail).await?;
@@ -121,22 +124,6 @@ async fn find(state: &AppState, visit: &Visit, id: Uuid) -> Result<KeyPairView> 
     let pairs = state.store.key_pairs(visit.site.id).await?;
     let pair = pairs.into_iter().find(|pair| pair.id == id);
     pair.ok_or(Error::NotFound)
-}
-
-/// Both halves as one secret, for a form that may be sent twice.
-fn join(pair: &NewKeyPair) -> SecretString {
-    format!("{} {}", pair.access_key_id, pair.secret.expose_secret()).into()
-}
-
-fn split(pair: &SecretString) -> Result<NewKeyPair> {
-    let (id, secret) = pair
-        .expose_secret()
-        .split_once(' ')
-        .ok_or(Error::Internal)?;
-    Ok(NewKeyPair {
-        access_key_id: id.to_owned(),
-        secret: secret.into(),
-    })
 }
 
 fn shown(pair: &NewKeyPair) -> Vec<Revealed> {

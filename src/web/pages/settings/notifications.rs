@@ -87,22 +87,24 @@ pub(crate) async fn create(
         _ => return refused(page(&state, &visit, PageQuery::default(), typed, Vec::new()).await?),
     };
     let values = ["endpoint", visit.site.name.as_str(), &text("url")];
-    let secret = HookSecret::text(*state.clock.random());
-    let (secret, is_first) = once.answer(&state, &values, secret).await?;
+    let form = once.form(&state, &values);
     let is_signed = kind == EndpointKind::Standard;
+    let endpoint = NewEndpoint {
+        id: state.clock.id(),
+        kind,
+        url,
+        secret: is_signed.then(|| HookSecret::text(*state.clock.random())),
+        events,
+    };
+    let added = state
+        .store
+        .add_endpoint_once(visit.site.id, &endpoint, &form, state.clock.now())
+        .await?;
+    let Some((secret, is_first)) = added else {
+        typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
+        return refused(page(&state, &visit, PageQuery::default(), typed, Vec::new()).await?);
+    };
     if is_first {
-        let endpoint = NewEndpoint {
-            id: state.clock.id(),
-            kind,
-            url,
-            secret: is_signed.then(|| secret.clone()),
-            events,
-        };
-        let (site, now) = (visit.site.id, state.clock.now());
-        if !state.store.add_endpoint(site, &endpoint, now).await? {
-            typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
-            return refused(page(&state, &visit, PageQuery::default(), typed, Vec::new()).await?);
-        }
         let detail = Some(endpoint.url.shown());
         visit.audit(AuditAction::AddedEndpoint, detail).await?;
     }
@@ -146,16 +148,16 @@ pub(crate) async fn rotate(
         let path = format!("/settings/cdn/notifications/{id}/rotate");
         return ask(&visit, Section::Notifications, question, &path, fields);
     }
-    let values = ["rotate", &id.to_string()];
+    let form = answer.once.form(&state, &["rotate", &id.to_string()]);
+    let (site, now) = (visit.site.id, state.clock.now());
     let secret = HookSecret::text(*state.clock.random());
-    let (secret, is_first) = answer.once.answer(&state, &values, secret).await?;
-    let site = visit.site.id;
-    let shown = state
+    let rotated = state
         .store
-        .rotate_endpoint_secret(site, id, &secret)
+        .rotate_endpoint_secret_once(site, id, secret, &form, now)
         .await?;
-    let detail = Some(shown.ok_or(Error::NotFound)?);
+    let (secret, is_first) = rotated.ok_or(Error::NotFound)?;
     if is_first {
+        let detail = Some(shown(&state, &visit, id).await?);
         visit
             .audit(AuditAction::RotatedEndpointSecret, detail)
             .await?;

@@ -41,17 +41,18 @@ pub(crate) async fn create_token(
         return refuse(words::NAMELESS.to_owned()).await;
     };
     let name = name.as_str();
-    let values = ["token", visit.site.name.as_str(), name];
+    let form = new
+        .once
+        .form(&state, &["token", visit.site.name.as_str(), name]);
     let token = fresh_token(&state.clock);
-    let (token, is_first) = new.once.answer(&state, &values, token).await?;
     let (id, now) = (state.clock.id(), state.clock.now());
-    let store = &state.store;
-    if !store
-        .add_token(visit.site.id, id, name, &token, false, now)
-        .await?
-    {
+    let added = state
+        .store
+        .add_token_once(visit.site.id, id, name, token, &form, now)
+        .await?;
+    let Some((token, is_first)) = added else {
         return refuse(words::name_taken(name)).await;
-    }
+    };
     if is_first {
         let detail = Some(name.to_owned());
         visit.changed(AuditAction::CreatedToken, detail).await?;
@@ -109,14 +110,12 @@ pub(crate) async fn create_secret(
     Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
-    let values = ["secret", visit.site.name.as_str()];
-    let (secret, is_first) = once.answer(&state, &values, secret).await?;
+    let form = once.form(&state, &["secret", visit.site.name.as_str()]);
+    let (secret, is_first) = state
+        .store
+        .add_hook_secret_once(visit.site.id, id, secret, &form, state.clock.now())
+        .await?;
     if is_first {
-        let now = state.clock.now();
-        state
-            .store
-            .add_hook_secret(visit.site.id, id, &secret, false, now)
-            .await?;
         let detail = Some(id.to_string());
         visit.changed(AuditAction::CreatedSecret, detail).await?;
     }
