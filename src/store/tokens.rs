@@ -38,9 +38,9 @@ pub struct PublishToken {
 }
 
 impl Store {
-    /// Stores a token by its hash, unless it is stored already, and returns whether the site has it
-    /// now: not if another one has its name. With `reveal_once` its sealed text is kept until
-    /// [`Store::reveal_token`].
+    /// Stores a token by its hash, unless it is stored already, and returns whether it is in force:
+    /// not if another one has its name, or if it was revoked. With `reveal_once` its sealed text is
+    /// kept until [`Store::reveal_token`].
     pub async fn add_token(
         &self,
         site: SiteId,
@@ -61,7 +61,7 @@ impl Store {
 
     /// Stores a token that a form asks for, and answers the form with it. Returns the token that
     /// holds, this one or the form's earlier answer, and whether this is the first time; `None` if
-    /// the site does not have it: another one has its name.
+    /// it is not in force: another one has its name, or it was revoked since.
     pub async fn add_token_once(
         &self,
         site: SiteId,
@@ -193,7 +193,7 @@ impl Store {
     }
 }
 
-/// Stores a token by its hash, unless it is stored already, and returns whether the site has it.
+/// Stores a token by its hash, unless it is stored already, and returns whether it is in force.
 async fn insert_token(
     connection: &mut PgConnection,
     site: SiteId,
@@ -234,6 +234,7 @@ async fn insert_token(
     has_token(connection, site, token).await
 }
 
+/// Whether the token is one of the site's that are in force.
 async fn has_token(
     connection: &mut PgConnection,
     site: SiteId,
@@ -241,7 +242,8 @@ async fn has_token(
 ) -> Result<bool> {
     let token_hash = hash(token.expose_secret());
     Ok(sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM publish_token WHERE site_id = $1 AND token_hash = $2) as "has!""#,
+        r#"SELECT EXISTS (SELECT FROM publish_token
+                          WHERE site_id = $1 AND token_hash = $2 AND revoked_at IS NULL) as "has!""#,
         site.0,
         token_hash.as_slice(),
     )

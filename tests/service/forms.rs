@@ -158,6 +158,35 @@ async fn a_secret_that_is_shown_is_stored() {
 }
 
 #[tokio::test]
+async fn a_second_press_shows_no_token_that_was_revoked() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    // So that it is the newest, which is listed first.
+    service.advance(time::Duration::SECOND);
+    let tokens = "/settings/cdn/tokens";
+    let new = [("name", "GitHub Actions"), ("once", "once")];
+    let page = admin.post(tokens, &new).await.body;
+    let (_, token) = between(&page, "id=\"reveal-1\"", "</pre>")
+        .split_once('>')
+        .unwrap();
+    let (before, _) = page.split_once("/revoke\"").unwrap();
+    let (_, path) = before.rsplit_once('"').unwrap();
+    let sure = [("confirmed", "yes")];
+    let revoked = admin.post(&format!("{path}/revoke"), &sure).await;
+    assert_eq!(revoked.status, 303);
+
+    let again = admin.post(tokens, &new).await;
+    assert_eq!(again.status, 422);
+    assert!(!again.body.contains(token));
+    assert!(again.body.contains("has been revoked"), "{}", again.body);
+    let once = between(&again.body, "name=\"once\" value=\"", "\"").to_owned();
+    let new = [("name", "GitHub Actions"), ("once", once.as_str())];
+    let another = admin.post(tokens, &new).await;
+    assert_eq!(another.status, 200);
+    assert!(another.body.contains("id=\"reveal-1\"") && !another.body.contains(token));
+}
+
+#[tokio::test]
 async fn a_second_press_brings_no_replaced_secret_back() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;

@@ -51,7 +51,13 @@ pub(crate) async fn create_token(
         .add_token_once(visit.site.id, id, name, token, &form, now)
         .await?;
     let Some((token, is_first)) = added else {
-        return refuse(words::name_taken(name)).await;
+        let tokens = state.store.tokens(visit.site.id).await?;
+        return refuse(if tokens.iter().any(|token| token.name == name) {
+            words::name_taken(name)
+        } else {
+            words::REVOKED_SINCE.to_owned()
+        })
+        .await;
     };
     if is_first {
         let detail = Some(name.to_owned());

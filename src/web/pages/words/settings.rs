@@ -247,6 +247,10 @@ pub fn name_taken(name: &str) -> String {
     )
 }
 
+/// A form that is sent again, after the token that it created was revoked.
+pub const REVOKED_SINCE: &str =
+    "The token that this form created has been revoked. Submit it again to create another one.";
+
 /// The name of a token that is shown once.
 pub fn token(name: &str) -> String {
     format!("Publish token “{name}”")
