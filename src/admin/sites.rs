@@ -61,7 +61,8 @@ pub(crate) async fn rename(
     new_name: &SiteName,
 ) -> Result<SiteId, SiteError> {
     let site = changeable(store, name).await?;
-    if name == new_name || store.rename_site(site, new_name).await? {
+    let renamed = name != new_name && store.rename_site(site, new_name).await?;
+    if renamed {
         Ok(site)
     } else {
         Err(SiteError::NameTaken(new_name.clone()))

@@ -37,6 +37,9 @@ impl Store {
     }
 
     /// Gives a site another name. Returns `false` if there is one of that name.
+    ///
+    /// # Errors
+    /// [`StoreError::SiteGone`] if the site was removed.
     pub async fn rename_site(&self, site: SiteId, name: &SiteName) -> Result<bool> {
         let mut tx = self.begin().await?;
         let renamed = sqlx::query!(
@@ -47,6 +50,7 @@ impl Store {
         .execute(&mut *tx)
         .await;
         match renamed {
+            Ok(done) if done.rows_affected() == 0 => Err(StoreError::SiteGone),
             Ok(_) => {
                 announce_sites(&mut tx).await?;
                 tx.commit().await?;

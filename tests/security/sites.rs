@@ -271,6 +271,11 @@ async fn a_renamed_site_keeps_everything_but_its_old_name() {
         .await;
     assert_eq!(answer.status, 404);
 
+    let own_name = [("name", "shop"), ("confirmed", "yes")];
+    let answer = admin.post("/sites/shop/rename", &own_name).await;
+    assert_eq!(answer.location(), "/sites");
+    assert!(!dump(&service.database).await.contains("shop, now shop"));
+
     let new_name = [("name", "store"), ("confirmed", "yes")];
     let answer = admin.post("/sites/shop/rename", &new_name).await;
     assert_eq!(answer.location(), "/sites?done=renamed");

@@ -137,13 +137,16 @@ async fn a_removed_site_sends_nothing_more_and_leaves_in_small_steps() {
 
 /// The test of its settings takes seconds, and a form may have been open for longer.
 #[tokio::test]
-async fn a_removed_site_is_given_no_more_secrets() {
+async fn a_removed_site_is_given_no_name_and_no_more_secrets() {
     let service = Stepped::start().await;
     service.add_site("shop", SHOP, SHOP_KEY).await;
     let site = service.state.directory.site("shop").unwrap().id;
     let (store, clock) = (&service.state.store, &service.state.clock);
     let (id, now) = (clock.id(), clock.now());
     assert!(store.remove_site(site, now).await.unwrap());
+
+    let renamed = store.rename_site(site, &name("store")).await;
+    assert!(matches!(renamed, Err(StoreError::SiteGone)), "{renamed:?}");
 
     let secret = SecretString::from("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     let pair = NewKeyPair {

@@ -148,7 +148,12 @@ pub(crate) async fn rename(
         Ok(name) => name,
         Err(error) => return refuse(words::name(error)),
     };
-    if new.confirmed.is_none() && old != name {
+    if old == name {
+        // Somebody pressed the button without typing another name.
+        state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
+        return Ok(see(&state, "/sites"));
+    }
+    if new.confirmed.is_none() {
         let site = state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
         if state.directory.site(name.as_str()).is_none() {
             let last_used = state.store.last_use(site.id).await?;

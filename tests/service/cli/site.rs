@@ -56,6 +56,9 @@ async fn a_site_is_made_used_renamed_and_removed_beside_a_running_service() {
         2
     );
 
+    run(&variables, &["site", "rename", "shop", "shop"])
+        .await
+        .assert_failed(2, &["there is a site `shop` already"]);
     let renamed = run(&variables, &["site", "rename", "shop", "store"]).await;
     renamed.assert_ok();
     assert!(renamed.stdout.contains("answered 404"), "{renamed:?}");
