@@ -362,8 +362,18 @@ async fn what_was_not_purged_is_named() {
     assert!(between(&html, "id=\"failed-title\"", "</ul>").contains("<code>/bad</code>"));
     assert!(admin.get("/activity").await.body.contains("Partly purged"));
 
-    let again = admin.post(&format!("/activity/{id}/retry"), &[]).await;
+    let retry = format!("/activity/{id}/retry");
+    let again = admin.post(&retry, &[]).await;
     let again = again.header("location").unwrap().to_owned();
+    let twice = admin.post(&retry, &[]).await;
+    assert_eq!(twice.header("location"), Some(again.as_str()));
+    let mut database = service.database.connect().await;
+    let audited: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit WHERE what = 'Tried a publish again'")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+    assert_eq!(audited, 1, "one publish, one entry");
     assert!(
         admin
             .get(&format!("/activity/{id}"))

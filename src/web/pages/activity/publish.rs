@@ -85,10 +85,11 @@ pub(crate) async fn retry(
         .filter(|widened| items.contains(&widened.to))
         .collect();
     let key = Some(RepeatKey::of_retry(id));
-    let (shown, _) = visit.publish(items, widened, key).await?;
-    visit
-        .audit(AuditAction::TriedAgain, Some(id.to_string()))
-        .await?;
+    let (shown, repeated) = visit.publish(items, widened, key).await?;
+    if repeated.is_none() {
+        let detail = Some(id.to_string());
+        visit.audit(AuditAction::TriedAgain, detail).await?;
+    }
     Ok(visit.see(&format!("/activity/{shown}")))
 }
 
