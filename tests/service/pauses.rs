@@ -1,10 +1,12 @@
 //! Settings that go bad while publishes flow: the site pauses, says why, and goes on by itself.
 //! Others feel nothing.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::faults::{assert_shows, create, only};
-use crate::support::{DISTRIBUTION, KEY, Stepped, policy};
+use crate::support::{DISTRIBUTION, Database, KEY, Stepped, policy};
 
 const OTHER: &str = "E2OTHER0000001";
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
@@ -155,6 +157,43 @@ async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
         let pause = &service.state.directory.site("default").unwrap().pause;
         assert_eq!(*pause, None, "{fault}");
     }
+}
+
+#[tokio::test]
+async fn a_replica_that_starts_with_the_same_settings_ends_no_pause() {
+    let in_the_environment: &[(&str, &str)] = &[];
+    let saved_on_the_page = [
+        ("CloudFront__DistributionId", ""),
+        ("CloudFront__AccessKeyId", ""),
+        ("CloudFront__SecretAccessKey", ""),
+    ];
+    for environment in [in_the_environment, &saved_on_the_page] {
+        let service = Stepped::start_with(environment).await;
+        if !environment.is_empty() {
+            service.activate(service.site(), DISTRIBUTION, KEY).await;
+        }
+        let bad = json!({ "enabled": false });
+        service.sandbox.set_key(KEY, bad).await;
+        service.publish_and_run("/about").await;
+        let before = standing(&service).await;
+        assert!(before.0, "paused");
+        let database = Database::at(service.database.url.clone());
+        let sandbox = Arc::clone(&service.sandbox);
+        let second = time::Duration::SECOND;
+        Stepped::start_on(database, sandbox, environment, second).await;
+        assert_eq!(standing(&service).await, before, "{environment:?}");
+    }
+}
+
+/// Whether site `default` is paused, and the version of its settings.
+async fn standing(service: &Stepped) -> (bool, i32) {
+    let mut database = service.database.connect().await;
+    sqlx::query_as(
+        "SELECT paused_at IS NOT NULL, settings_version FROM site WHERE name = 'default'",
+    )
+    .fetch_one(&mut database)
+    .await
+    .unwrap()
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@ use secrecy::SecretString;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Slot, TestInvalidation, TestRun};
+use super::{Row, Slot, TestInvalidation, TestRun};
 use crate::domain::notification::Event;
-use crate::domain::{AccessKeyId, Credentials, Settings};
+use crate::domain::{
+    AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, Settings, TestReport,
+};
 use crate::store::listen::{announce_settings, announce_sites};
 use crate::store::seal::Holder;
 use crate::store::site_changes::hold_site;
@@ -64,19 +66,41 @@ impl Store {
     }
 
     /// Makes the environment's settings the ones in force while none are saved; with `None`, there
-    /// are no longer any.
+    /// are no longer any. Each start of a replica says so again: what is as it was changes nothing,
+    /// so that a pause goes on.
     pub async fn set_environment(
         &self,
         site: SiteId,
         settings: Option<&Settings>,
         now: OffsetDateTime,
     ) -> Result<()> {
-        if let Some(settings) = settings {
-            return self
-                .save_settings(site, Slot::Environment, settings, None, now)
-                .await;
+        let slot = Slot::Environment;
+        let Some(settings) = settings else {
+            return self.delete_settings(site, &[slot], now).await;
+        };
+        if self.is_stored(site, slot, settings).await? {
+            return Ok(());
         }
-        self.delete_settings(site, &[Slot::Environment], now).await
+        self.save_settings(site, slot, settings, None, now).await
+    }
+
+    /// Whether a slot holds these very settings.
+    async fn is_stored(&self, site: SiteId, slot: Slot, settings: &Settings) -> Result<bool> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"SELECT slot as "slot: Slot", distribution_id as "distribution_id: DistributionId",
+                      access_key_id as "access_key_id: AccessKeyId", secret_access_key,
+                      region as "region: Region", saved_at, tested_at,
+                      test_report as "test_report: TestReport",
+                      NULL as "test_status?: InvalidationStatus"
+               FROM cdn_settings WHERE site_id = $1 AND slot = $2"#,
+            site.0,
+            slot.into_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let stored = row.map(|row| self.read_settings(site, row));
+        Ok(stored.is_some_and(|stored| stored.is_ok_and(|stored| stored.settings == *settings)))
     }
 
     /// Forgets settings that failed their test. Those in force stay as they are.
@@ -106,13 +130,16 @@ impl Store {
     ) -> Result<()> {
         let slots: Vec<&str> = slots.iter().map(Slot::into_str).collect();
         let mut tx = self.begin().await?;
-        sqlx::query!(
+        let deleted = sqlx::query!(
             "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = ANY($2)",
             site.0,
             &slots as &[&str],
         )
         .execute(&mut *tx)
         .await?;
+        if deleted.rows_affected() == 0 {
+            return Ok(());
+        }
         take_effect(&mut tx, site, now).await?;
         Ok(tx.commit().await?)
     }
