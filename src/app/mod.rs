@@ -146,6 +146,7 @@ impl App {
             metrics,
             metrics_token: config.metrics_token.clone(),
             serve: config.serve,
+            tasks: tasks.clone(),
             stop: CancellationToken::new(),
         });
         Ok(Self {

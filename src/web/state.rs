@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::bodies::Bodies;
 use super::hasher::Hasher;
@@ -107,6 +108,8 @@ pub struct Shared {
     /// For reading the metrics; none: only loopback may.
     pub metrics_token: Option<SecretString>,
     pub serve: ServeOptions,
+    /// What outlives its request, and is waited for when the service stops.
+    pub tasks: TaskTracker,
     /// Cancelled when the service stops.
     pub stop: CancellationToken,
 }

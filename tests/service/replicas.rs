@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Database, Replica, Sandbox, Stepped, eventually, variables};
+use crate::pages::settings;
+use crate::support::{
+    Browser, DISTRIBUTION, Database, PASSWORD, Replica, SECRET, Sandbox, Stepped, eventually,
+    variables,
+};
 
 /// Somewhat longer than a lease.
 const LEASE: time::Duration = time::Duration::seconds(31);
@@ -126,6 +130,39 @@ async fn a_stop_waits_for_the_answer_and_hands_the_lease_back() {
     .unwrap();
     assert_eq!((status.as_str(), leased), ("InProgress", false));
     finish(database, sandbox, &[id]).await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_test_of_settings_and_records_it() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);
+    let slow = json!({ "kind": "slow", "ms": 1_500 });
+    sandbox
+        .fault(json!({ "operation": "create", "times": 1, "fault": slow }))
+        .await;
+    let mut variables = variables(&database, &sandbox);
+    variables.insert("ADMIN_PASSWORD".into(), PASSWORD.into());
+    let mut replica = Replica::start_with(&variables).await;
+    let mut admin = Browser::signed_in(&replica.api.base).await;
+    let events = [
+        ("sec-fetch-site", "same-origin"),
+        ("accept", "text/event-stream"),
+    ];
+    let form = crate::support::form(&settings(DISTRIBUTION, SECRET, "save_and_test"));
+    let watching = tokio::spawn(async move {
+        let method = http::Method::POST;
+        admin.request(method, "/settings/cdn", &events, form).await
+    });
+    reached_cloudfront(&sandbox, 1).await;
+    // With its reader gone, only the test itself is still under way.
+    watching.abort();
+    assert!(replica.terminate().await.success());
+    let mut db = database.connect().await;
+    let recorded: String =
+        sqlx::query_scalar("SELECT status FROM invalidation WHERE purpose = 'test'")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+    assert_eq!(recorded, "InProgress");
 }
 
 #[tokio::test]

@@ -41,9 +41,11 @@ pub(crate) fn begin(
         progress,
     };
     let (state, visit, before) = (state.clone(), visit.clone(), before.cloned());
-    // A task of its own, so that it does not end when the reader goes away: what CloudFront was
-    // asked to do has to be recorded. A reader who no longer listens only misses the progress.
-    tokio::spawn(async move {
+    let tasks = state.tasks.clone();
+    // A task of its own, so that it ends neither when the reader goes away nor when the service
+    // stops: what CloudFront was asked to do has to be recorded. A reader who no longer listens
+    // only misses the progress.
+    tasks.spawn(async move {
         let ended = run(&state, &visit, before.as_ref(), &settings, |report| {
             let _ = sender.send(Progress::SoFar(Box::new(report.clone())));
         });
