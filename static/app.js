@@ -3,6 +3,7 @@
 (() => {
   const { base, address } = document.documentElement.dataset;
   const all = (selector, root = document) => root.querySelectorAll(selector);
+  const one = (selector) => document.querySelector(selector);
 
   // Times in the reader's time zone, and ages that grow.
   const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
@@ -97,17 +98,19 @@
 
   function showTab(fresh) {
     document.title = fresh.title;
-    const icon = document.querySelector("link[rel=icon]"), { href } = fresh.querySelector("link[rel=icon]") ?? icon;
+    const icon = one("link[rel=icon]"), { href } = fresh.querySelector("link[rel=icon]") ?? icon;
     if (icon.href !== href) icon.href = href;
   }
 
+  // Why a test of settings has no result.
+  const troubled = () => one("#test>[role=alert]");
   async function refresh(ids) {
     const answer = await fetch(address ?? location.href, { headers: { accept: "text/html" }, cache: "no-store" });
     // Signed out meanwhile. What is being typed is not thrown away.
     if (answer.redirected || answer.status === 401) {
       if (!typing) location.reload();
     }
-    else if (answer.ok && !(testing && ids === regions)) showTab(take(await answer.text(), ids));
+    else if (answer.ok && !((testing || troubled()) && ids === regions)) showTab(take(await answer.text(), ids));
   }
 
   // Reloading the answer to a form that was sent to another address must not send the form again.
@@ -143,7 +146,7 @@
       connected = news !== "lost";
       // Whatever happened before the connection was open was missed.
       if (news === "lost") stale = true;
-      else if (news === "changed" || stale || document.querySelector("[data-pending]")) changed();
+      else if (news === "changed" || stale || one("[data-pending]")) changed();
     };
     const tell = (news) => { hear(news); channel.postMessage(news); };
     channel.onmessage = ({ data }) => hear(data);
@@ -172,7 +175,7 @@
       listen();
       if (stale) changed();
     });
-    setInterval(() => { if (!connected && document.querySelector("[data-pending]")) changed(); }, 4000);
+    setInterval(() => { if (!connected && one("[data-pending]")) changed(); }, 4000);
   }
 
   // The policy follows what is typed.
@@ -194,15 +197,16 @@
   }
 
   // The days of the filter are in the reader's time zone.
-  const days = document.querySelector("[name=ahead]")?.form;
+  const days = one("[name=ahead]")?.form;
   days?.addEventListener("submit", () => {
     const { from, to, ahead } = days.elements, day = from.value || to.value;
     ahead.value = -new Date(day ? `${day}T00:00` : Date.now()).getTimezoneOffset();
   });
 
-  // Each step of a test is shown as it passes. If the answer is not a stream of steps (a mistake in a field, the
-  // sign-in), the form is sent the ordinary way.
-  const test = document.querySelector("form[data-test]");
+  // Each step of a test is shown as it passes. If it has no result, the reason stays beside what was typed until the form
+  // is sent again. If the answer is not a stream of steps (a mistake in a field, the sign-in), the form is sent the
+  // ordinary way.
+  const test = one("form[data-test]");
   test?.addEventListener("submit", async (event) => {
     if (event.submitter?.value !== "save_and_test") return;
     event.preventDefault();
@@ -214,8 +218,11 @@
     if (!answer?.headers.get("content-type")?.startsWith("text/event-stream")) return test.submit();
     try {
       await steps(answer.body);
-      await refresh(["main"]);
-      test.reset(); // to what is stored now
+      if (troubled()) test.removeAttribute("aria-busy");
+      else {
+        await refresh(["main"]);
+        test.reset(); // to what is stored now
+      }
     } catch { return location.reload(); }
     testing = false;
     if (stale) changed();
@@ -235,7 +242,7 @@
   }
 
   // The preview of a purge as it is typed. An answer that has been overtaken is dropped.
-  const form = document.querySelector("form[data-preview]");
+  const form = one("form[data-preview]");
   if (form) {
     let timer, running;
     form.addEventListener("input", () => {
@@ -274,17 +281,17 @@
   document.addEventListener("keydown", (event) => {
     const { key, target } = event, chord = event.ctrlKey || event.metaKey;
     if (key === "/" && !chord && !event.altKey && !target.matches("input, select, textarea")) {
-      const search = document.querySelector("[type=search]");
+      const search = one("[type=search]");
       if (search) event.preventDefault();
       search?.focus();
     } else if (key === "Enter" && chord) {
       target.form?.querySelector(".btn.primary")?.click();
     } else if (key === "Escape") {
-      const menu = document.querySelector("details.site[open]");
+      const menu = one("details.site[open]");
       if (menu) {
         menu.open = false;
         menu.querySelector("summary").focus();
-      } else document.querySelector("[data-cancel]")?.click();
+      } else one("[data-cancel]")?.click();
     }
   });
 

@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use crate::metrics::Metrics;
 use crate::readers::{Outside, fetch_page};
-use crate::store::{SiteId, Slot, Store, StoreError, TestInvalidation, TestRun};
+use crate::store::{SettingsVersion, SiteId, Slot, Store, StoreError, TestInvalidation, TestRun};
 
 /// What a test of settings needs.
 #[derive(Clone)]
@@ -103,20 +103,54 @@ impl Tester {
         progress: impl FnMut(&TestReport),
     ) -> Result<TestRun, StoreError> {
         let test = self.test((site, name), settings, progress).await;
-        let now = self.clock.now();
+        self.keep(site, None, settings, &test).await?;
+        Ok(test)
+    }
+
+    /// The same for somebody who saw the settings that were the latest then. The test takes
+    /// seconds: if somebody else saves others meanwhile, theirs stay, and `None` is returned.
+    pub(crate) async fn save_over(
+        &self,
+        (site, name): (SiteId, &str),
+        seen: SettingsVersion,
+        settings: &Settings,
+        progress: impl FnMut(&TestReport),
+    ) -> Result<Option<TestRun>, StoreError> {
+        let test = self.test((site, name), settings, progress).await;
+        let kept = self.keep(site, Some(seen), settings, &test).await?;
+        Ok(kept.then_some(test))
+    }
+
+    /// Keeps settings that were tested, unless others were saved since `seen`. Returns whether it
+    /// did.
+    async fn keep(
+        &self,
+        site: SiteId,
+        seen: Option<SettingsVersion>,
+        settings: &Settings,
+        test: &TestRun,
+    ) -> Result<bool, StoreError> {
+        let (store, now) = (&self.store, self.clock.now());
         let slot = if test.report.passed() {
             Slot::Active
         } else {
             Slot::Draft
         };
-        let saved = self
-            .store
-            .save_settings(site, slot, settings, Some(&test), now)
-            .await;
-        if matches!(saved, Err(StoreError::SiteGone)) {
+        let kept = match seen {
+            Some(seen) => {
+                store
+                    .replace_settings(site, seen, slot, settings, Some(test), now)
+                    .await
+            }
+            None => {
+                let saved = store.save_settings(site, slot, settings, Some(test), now);
+                saved.await.map(|()| true)
+            }
+        };
+        if matches!(kept, Ok(false) | Err(StoreError::SiteGone)) {
             // What CloudFront accepted counts all the same.
-            self.store.record_test(site, settings, &test, now).await?;
+            store.record_test(site, settings, test, now).await?;
         }
-        saved.map(|()| test)
+        kept
     }
 }

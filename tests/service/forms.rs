@@ -1,10 +1,11 @@
 //! Forms as people use them: pressed twice, filled in twice, with a mistake in one field.
 
 use serde_json::json;
+use skycms_cdn::store::Slot;
 
 use crate::faults::create;
 use crate::pages::{admin, service, settings};
-use crate::support::{Answer, DISTRIBUTION, KEY, SECRET, policy};
+use crate::support::{Answer, DISTRIBUTION, KEY, SECRET, eventually, policy};
 
 /// What stands between two texts.
 fn between<'a>(html: &'a str, before: &str, after: &str) -> &'a str {
@@ -336,6 +337,81 @@ async fn two_tabs_overwrite_nothing_unseen() {
     );
     let other = [("hosts", "shop.example.com"), ("version", version.as_str())];
     assert_eq!(admin.post(page, &other).await.status, 422);
+}
+
+/// A test takes seconds, and a question may be open for as long as one likes.
+#[tokio::test]
+async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
+    let service = service(&[]).await;
+    let (mut ada, mut bob) = (admin(&service).await, admin(&service).await);
+    let page = "/settings/cdn";
+    for watched in [false, true] {
+        let slow = json!({ "kind": "slow", "ms": 1_500 });
+        service.sandbox.fault(create(1, slow)).await;
+        let calls = service.sandbox.creates().await.len();
+        let headers = [
+            ("sec-fetch-site", "same-origin"),
+            (
+                "accept",
+                if watched {
+                    "text/event-stream"
+                } else {
+                    "text/html"
+                },
+            ),
+        ];
+        let theirs = format!("E2THEIRS{:06}", usize::from(watched));
+        let mine = settings(DISTRIBUTION, SECRET, "save_and_test");
+        let testing = ada.post_with(page, &headers, &mine);
+        let saving = async {
+            eventually("the test to reach CloudFront", || async {
+                (service.sandbox.creates().await.len() > calls).then_some(())
+            })
+            .await;
+            service.advance(time::Duration::SECOND);
+            bob.post(page, &settings(&theirs, SECRET, "save")).await
+        };
+        let (tested, saved) = tokio::join!(testing, saving);
+        assert_eq!(saved.header("location"), Some("/settings/cdn?done=saved"));
+        assert!(
+            tested.body.contains("Somebody else has saved"),
+            "{}",
+            tested.body
+        );
+        if !watched {
+            assert_eq!(tested.status, 422);
+            assert!(tested.body.contains(&format!("<dd>{theirs}</dd>")));
+            assert!(tested.body.contains(&format!("value=\"{DISTRIBUTION}\"")));
+        }
+        let in_force = service.state.store.settings(service.site()).await.unwrap();
+        assert_eq!(in_force.len(), 1);
+        assert_eq!(in_force[0].settings.distribution_id.as_str(), theirs);
+        service.advance(time::Duration::SECOND);
+    }
+    // What CloudFront accepted is billed and followed all the same.
+    let mut database = service.database.connect().await;
+    let followed: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM invalidation WHERE purpose = 'test'")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+    assert_eq!(followed, 2);
+
+    // Ada is asked about one draft, and Bob makes another.
+    let wrong = "wrong/wrong/wrong/wrong/wrong/wrong/wron";
+    ada.post(page, &settings(DISTRIBUTION, wrong, "save_and_test"))
+        .await;
+    let asked = ada.post(page, &settings(DISTRIBUTION, wrong, "save")).await;
+    let version = between(&asked.body, "name=\"version\" value=\"", "\"").to_owned();
+    service.advance(time::Duration::SECOND);
+    bob.post(page, &settings("E2BOBS00000000", wrong, "save_and_test"))
+        .await;
+    let sure = [("action", "use_draft"), ("version", version.as_str())];
+    let confirmed = ada.post(page, &sure).await;
+    assert_eq!(confirmed.status, 422);
+    assert!(confirmed.body.contains("<dd>E2BOBS00000000</dd>"));
+    let saved = service.state.store.settings(service.site()).await.unwrap();
+    assert_eq!(saved.last().unwrap().slot, Slot::Draft);
 }
 
 #[tokio::test]

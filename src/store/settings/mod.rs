@@ -2,6 +2,8 @@
 
 mod save;
 
+use std::fmt;
+
 use sqlx::PgConnection;
 use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
@@ -37,6 +39,28 @@ pub struct SavedSettings {
     /// How that test went, brought up to date with its invalidation; `None` if they were saved
     /// without a test.
     pub report: Option<TestReport>,
+}
+
+/// Which settings somebody saw before they changed them: those that were saved last, by when that
+/// was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettingsVersion(Option<OffsetDateTime>);
+
+impl SettingsVersion {
+    /// The version of what [`Store::settings`] returned.
+    pub fn of(saved: &[SavedSettings]) -> Self {
+        // If there is a draft, it was saved last.
+        Self(saved.last().map(|latest| latest.saved_at))
+    }
+}
+
+/// As a form repeats it.
+impl fmt::Display for SettingsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(saved_at) = self;
+        let number = saved_at.map_or(0, OffsetDateTime::unix_timestamp_nanos);
+        write!(f, "{number}")
+    }
 }
 
 /// The test that settings are saved with.

@@ -1,10 +1,10 @@
 //! Saving and removing CDN settings, and what follows from a change of those in force.
 
 use secrecy::SecretString;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{Row, Slot, TestInvalidation, TestRun};
+use super::{Row, SettingsVersion, Slot, TestInvalidation, TestRun};
 use crate::domain::notification::Event;
 use crate::domain::{
     AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, Settings, TestReport,
@@ -14,6 +14,10 @@ use crate::store::seal::Holder;
 use crate::store::site_changes::hold_site;
 use crate::store::transitions::{count_usage, supersede};
 use crate::store::{Result, SiteId, Store, outbox};
+
+/// The first key of PostgreSQL's advisory locks that make changes of a site's settings take turns:
+/// "sett", in ASCII.
+const SETTINGS: i32 = 0x73_65_74_74;
 
 impl Store {
     /// Saves settings, with the test that they passed or failed. Those in force replace the draft
@@ -26,26 +30,106 @@ impl Store {
         test: Option<&TestRun>,
         now: OffsetDateTime,
     ) -> Result<()> {
+        let mut tx = self.begin_change(site).await?;
+        self.put_settings(&mut tx, site, slot, settings, test, now)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The same for somebody who saw the settings that were the latest then. If somebody else has
+    /// saved others since, nothing is saved and `false` is returned.
+    pub async fn replace_settings(
+        &self,
+        site: SiteId,
+        seen: SettingsVersion,
+        slot: Slot,
+        settings: &Settings,
+        test: Option<&TestRun>,
+        now: OffsetDateTime,
+    ) -> Result<bool> {
+        let mut tx = self.begin_change(site).await?;
+        if !self.may_replace(&mut tx, site, seen, settings).await? {
+            return Ok(false);
+        }
+        self.put_settings(&mut tx, site, slot, settings, test, now)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Begins a transaction in which nobody else changes the site's settings. Not by a lock on the
+    /// site: a call's record locks the settings first, and one would wait for the other.
+    async fn begin_change(&self, site: SiteId) -> Result<Transaction<'static, Postgres>> {
         let mut tx = self.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
+            .bind(SETTINGS)
+            .bind(site.0)
+            .execute(&mut *tx)
+            .await?;
         hold_site(&mut tx, site).await?;
-        self.write_settings(&mut tx, site, slot, settings, test, now)
+        Ok(tx)
+    }
+
+    /// Whether the latest settings are the ones that were seen. If they are the very ones to be
+    /// saved, or there are none any more, nothing is lost either.
+    async fn may_replace(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        SettingsVersion(seen): SettingsVersion,
+        settings: &Settings,
+    ) -> Result<bool> {
+        let latest = sqlx::query_as!(
+            Row,
+            r#"SELECT slot as "slot: Slot", distribution_id as "distribution_id: DistributionId",
+                      access_key_id as "access_key_id: AccessKeyId", secret_access_key,
+                      region as "region: Region", saved_at, tested_at,
+                      test_report as "test_report: TestReport",
+                      NULL as "test_status?: InvalidationStatus"
+               FROM cdn_settings WHERE site_id = $1
+               ORDER BY slot = 'draft' DESC, slot = 'active' DESC LIMIT 1"#,
+            site.0,
+        )
+        .fetch_optional(connection)
+        .await?;
+        Ok(latest.is_none_or(|latest| {
+            Some(latest.saved_at) == seen || self.is_row_of(site, latest, settings)
+        }))
+    }
+
+    /// Whether a row holds these very settings.
+    fn is_row_of(&self, site: SiteId, row: Row, settings: &Settings) -> bool {
+        self.read_settings(site, row)
+            .is_ok_and(|saved| saved.settings == *settings)
+    }
+
+    async fn put_settings(
+        &self,
+        connection: &mut PgConnection,
+        site: SiteId,
+        slot: Slot,
+        settings: &Settings,
+        test: Option<&TestRun>,
+        now: OffsetDateTime,
+    ) -> Result<()> {
+        self.write_settings(connection, site, slot, settings, test, now)
             .await?;
         if slot == Slot::Active {
             sqlx::query!(
                 "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
                 site.0
             )
-            .execute(&mut *tx)
+            .execute(&mut *connection)
             .await?;
         }
         match slot {
-            Slot::Draft => announce_sites(&mut tx).await?,
-            Slot::Active | Slot::Environment => take_effect(&mut tx, site, now).await?,
+            Slot::Draft => announce_sites(connection).await?,
+            Slot::Active | Slot::Environment => take_effect(connection, site, now).await?,
         }
         if let Some(invalidation) = test.and_then(|t| t.invalidation.as_ref()) {
-            store_test(&mut tx, site, settings, invalidation, now).await?;
+            store_test(connection, site, settings, invalidation, now).await?;
         }
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     /// Notes a test of the settings in force that changes nothing else: its invalidation is billed
@@ -99,13 +183,12 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        let stored = row.map(|row| self.read_settings(site, row));
-        Ok(stored.is_some_and(|stored| stored.is_ok_and(|stored| stored.settings == *settings)))
+        Ok(row.is_some_and(|row| self.is_row_of(site, row, settings)))
     }
 
     /// Forgets settings that failed their test. Those in force stay as they are.
     pub async fn discard_draft(&self, site: SiteId) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_change(site).await?;
         sqlx::query!(
             "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
             site.0
@@ -129,7 +212,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<()> {
         let slots: Vec<&str> = slots.iter().map(Slot::into_str).collect();
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_change(site).await?;
         let deleted = sqlx::query!(
             "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = ANY($2)",
             site.0,

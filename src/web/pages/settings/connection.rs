@@ -6,11 +6,11 @@ use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::connection_page::{page, version};
+use super::connection_page::page;
 use super::section::{Notice, ask, confirmed};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
-use crate::store::Slot;
+use crate::store::{SettingsVersion, Slot};
 use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::auth::session::asks_for_events;
@@ -56,14 +56,21 @@ pub(crate) async fn save(
     let draft = saved.iter().find(|saved| saved.slot == Slot::Draft);
     let active = saved.iter().find(|saved| saved.slot != Slot::Draft);
     let in_force = active.map(|active| &active.settings);
+    let seen = SettingsVersion::of(&saved);
+    let is_latest = fields.version.is_empty() || fields.version == seen.to_string();
     if fields.action == "use_draft" {
-        let settings = draft.map(|draft| draft.settings.clone());
-        return match settings {
-            Some(settings) if may_use_credentials(&state, &visit, &settings).await? => {
-                put_in_force(&state, &visit, in_force, &settings).await
-            }
-            _ => Ok(visit.see("/settings/cdn")),
+        let Some(draft) = draft else {
+            return Ok(visit.see("/settings/cdn"));
         };
+        if !is_latest {
+            // It is not the draft that was asked about.
+            return overtaken(&state, &visit, None).await;
+        }
+        let settings = &draft.settings;
+        if !may_use_credentials(&state, &visit, settings).await? {
+            return Ok(visit.see("/settings/cdn"));
+        }
+        return put_in_force(&state, &visit, in_force, seen, settings, None).await;
     }
     let mut form = SettingsForm {
         aws_default: fields.credentials == "aws_default",
@@ -84,17 +91,11 @@ pub(crate) async fn save(
         Ok(settings) => settings,
         Err(errors) => return refused(typed(&state, &visit, form, errors).await?),
     };
-    let latest = draft.or(active);
-    let now = latest.map(|latest| words::connection(&latest.settings));
-    if !fields.version.is_empty()
-        && fields.version != version(latest)
-        && let Some(now) = now
-        && now != words::connection(&settings)
+    if !is_latest
+        && let Some(latest) = draft.or(active)
+        && words::connection(&latest.settings) != words::connection(&settings)
     {
-        // Somebody else was faster. What they saved is shown next to what was typed.
-        let mut page = typed(&state, &visit, form, FieldErrors::default()).await?;
-        page.form.conflict = now;
-        return refused(page);
+        return overtaken(&state, &visit, Some(form)).await;
     }
     if !may_use_credentials(&state, &visit, &settings).await? {
         let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
@@ -108,10 +109,13 @@ pub(crate) async fn save(
         });
         if failed.is_some() {
             let path = "/settings/cdn";
-            let fields = vec![("action", "use_draft".to_owned())];
+            let fields = vec![
+                ("action", "use_draft".to_owned()),
+                ("version", seen.to_string()),
+            ];
             return ask(&visit, Section::Connection, words::USE_DRAFT, path, fields);
         }
-        return put_in_force(&state, &visit, in_force, &settings).await;
+        return put_in_force(&state, &visit, in_force, seen, &settings, Some(form)).await;
     }
     let now = state.clock.now();
     if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
@@ -124,11 +128,13 @@ pub(crate) async fn save(
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         return Ok(answer);
     }
-    let running = test::begin(&state, &visit, in_force, settings);
+    let running = test::begin(&state, &visit, in_force, seen, settings);
     if asks_for_events(&headers) {
         return Ok(running.into_events());
     }
-    running.ended().await?;
+    if !running.ended().await? {
+        return overtaken(&state, &visit, Some(form)).await;
+    }
     Ok(visit.see("/settings/cdn#test"))
 }
 
@@ -151,21 +157,44 @@ async fn may_use_credentials(state: &AppState, visit: &Visit, settings: &Setting
     Ok(true)
 }
 
+/// Puts settings in force without a test, unless somebody else has saved others since `seen`.
 async fn put_in_force(
     state: &AppState,
     visit: &Visit,
     before: Option<&Settings>,
+    seen: SettingsVersion,
     settings: &Settings,
+    form: Option<SettingsForm>,
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
-    state
+    if !state
         .store
-        .save_settings(site, Slot::Active, settings, None, now)
-        .await?;
+        .replace_settings(site, seen, Slot::Active, settings, None, now)
+        .await?
+    {
+        return overtaken(state, visit, form).await;
+    }
     let detail = words::saved(before, settings);
     let action = AuditAction::SavedSettings;
     visit.changed(action, Some(detail)).await?;
     Ok(visit.see("/settings/cdn?done=saved"))
+}
+
+/// Somebody else was faster: what they saved is shown, next to what was typed.
+async fn overtaken(
+    state: &AppState,
+    visit: &Visit,
+    form: Option<SettingsForm>,
+) -> Result<Response> {
+    let saved = state.store.settings(visit.site.id).await?;
+    let mut page = match form {
+        Some(form) => typed(state, visit, form, FieldErrors::default()).await?,
+        None => page(state, visit, None, None).await?,
+    };
+    if let Some(latest) = saved.last() {
+        page.form.conflict = words::connection(&latest.settings);
+    }
+    refused(page)
 }
 
 /// The page with what was typed.

@@ -4,7 +4,7 @@ use super::section::{Notice, layout};
 use crate::domain::{
     Advice, Credentials, Field, FieldErrors, Operation, Partition, Region, Settings, SettingsForm,
 };
-use crate::store::{SavedSettings, Site, Slot};
+use crate::store::{SavedSettings, SettingsVersion, Site, Slot};
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
     self, Connection, ConnectionPage, Count, IamPolicy, Section, ShownSettings, TestResult, Tested,
@@ -43,7 +43,7 @@ pub(super) async fn page(
         Some((form, errors)) => typed_form(&form, &errors, !saved.is_empty()),
         None => stored_form(latest.map(|s| &s.settings)),
     };
-    form.version = version(latest);
+    form.version = SettingsVersion::of(&saved).to_string();
     Ok(ConnectionPage {
         connection: connection(state, site, active).await?,
         last_purge: store.last_completed(site.id).await?,
@@ -54,14 +54,6 @@ pub(super) async fn page(
         test,
         layout,
     })
-}
-
-/// The version of the settings that a form was filled in from: those saved last.
-pub(super) fn version(latest: Option<&SavedSettings>) -> String {
-    latest.map_or_else(
-        || "0".to_owned(),
-        |saved| saved.saved_at.unix_timestamp_nanos().to_string(),
-    )
 }
 
 async fn connection(

@@ -10,6 +10,7 @@ use futures_util::stream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::domain::{AuditAction, Settings, TestReport};
+use crate::store::SettingsVersion;
 use crate::web::http::error::{Error, Result};
 use crate::web::pages::views::{Layout, Nav, Section, TestPart, TestResult, Tested};
 use crate::web::pages::visit::Visit;
@@ -24,15 +25,17 @@ pub(crate) struct RunningTest {
 
 enum Progress {
     SoFar(Box<TestReport>),
-    Ended(Result<()>),
+    /// Whether the settings were kept: not if somebody else has saved others meanwhile.
+    Ended(Result<bool>),
 }
 
 /// Starts to test settings, which come into force if they pass and are kept as a draft otherwise.
-/// `before` are those in force now.
+/// `before` are those in force now, and `seen` is the version of the latest.
 pub(crate) fn begin(
     state: &AppState,
     visit: &Visit,
     before: Option<&Settings>,
+    seen: SettingsVersion,
     settings: Settings,
 ) -> RunningTest {
     let (sender, progress) = unbounded_channel();
@@ -46,7 +49,7 @@ pub(crate) fn begin(
     // stops: what CloudFront was asked to do has to be recorded. A reader who no longer listens
     // only misses the progress.
     tasks.spawn(async move {
-        let ended = run(&state, &visit, before.as_ref(), &settings, |report| {
+        let ended = run(&state, &visit, before.as_ref(), seen, &settings, |report| {
             let _ = sender.send(Progress::SoFar(Box::new(report.clone())));
         });
         let ended = ended.await;
@@ -60,18 +63,27 @@ async fn run(
     state: &AppState,
     visit: &Visit,
     before: Option<&Settings>,
+    seen: SettingsVersion,
     settings: &Settings,
     on_step: impl FnMut(&TestReport),
-) -> Result<()> {
+) -> Result<bool> {
     let site = (visit.site.id, visit.site.name.as_str());
-    let run = state.tester.save(site, settings, on_step).await?;
-    let detail = words::tested(before, settings, run.report.passed());
-    visit.audit(AuditAction::TestedSettings, Some(detail)).await
+    let kept = state
+        .tester
+        .save_over(site, seen, settings, on_step)
+        .await?;
+    let detail = match &kept {
+        Some(run) => words::tested(before, settings, run.report.passed()),
+        None => words::not_kept(settings),
+    };
+    let action = AuditAction::TestedSettings;
+    visit.audit(action, Some(detail)).await?;
+    Ok(kept.is_some())
 }
 
 impl RunningTest {
-    /// Waits for the end.
-    pub(crate) async fn ended(mut self) -> Result<()> {
+    /// Waits for the end. Returns whether the settings were kept.
+    pub(crate) async fn ended(mut self) -> Result<bool> {
         while let Some(progress) = self.progress.recv().await {
             if let Progress::Ended(ended) = progress {
                 return ended;
@@ -86,7 +98,8 @@ impl RunningTest {
         let events = stream::unfold(self, |mut running| async move {
             let event = match running.progress.recv().await? {
                 Progress::SoFar(report) => running.part(Some(*report), None),
-                Progress::Ended(Ok(())) => return None,
+                Progress::Ended(Ok(true)) => return None,
+                Progress::Ended(Ok(false)) => running.part(None, Some(words::OVERTAKEN.to_owned())),
                 Progress::Ended(Err(error)) => {
                     running.part(None, Some(errors::trouble(&error).sentence()))
                 }

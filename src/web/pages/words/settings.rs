@@ -236,6 +236,15 @@ pub fn tested(before: Option<&Settings>, now: &Settings, passed: bool) -> String
     }
 }
 
+/// For the audit: a test of settings that somebody else overtook.
+pub fn not_kept(settings: &Settings) -> String {
+    let distribution = &settings.distribution_id;
+    format!("{distribution}: not kept, since others were saved during the test")
+}
+
+/// The same for whoever tested them.
+pub const OVERTAKEN: &str = "Somebody else has saved these settings during the test, and yours were not saved. Submit the form again to see theirs next to yours.";
+
 /// A token or key pair without a usable name.
 pub const NAMELESS: &str =
     "Give it a name of 1 to 100 characters, so that you will know later who has it.";
