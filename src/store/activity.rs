@@ -147,7 +147,9 @@ impl Store {
         })
     }
 
-    /// The last publish that purges one of these items, if it is among the latest ones.
+    /// The last publish that purges one of these items, itself or by a wildcard, if it is among the
+    /// latest ones. Few hold wildcards, which are looked at one by one: a list of all that purge a
+    /// long path would be some megabytes.
     pub async fn last_publish_of(
         &self,
         site: SiteId,
@@ -156,8 +158,13 @@ impl Store {
     ) -> Result<Option<PublishSummary>> {
         let mut connection = self.pool.acquire().await?;
         let found = sqlx::query_scalar!(
-            "SELECT id FROM (SELECT id, items FROM publish WHERE site_id = $1 ORDER BY id DESC LIMIT $3) latest
-             WHERE items && $2 ORDER BY id DESC LIMIT 1",
+            "SELECT id FROM (SELECT id, items, wildcards FROM publish
+                             WHERE site_id = $1 ORDER BY id DESC LIMIT $3) latest
+             WHERE items && $2::text[]
+                OR wildcards > 0 AND EXISTS (
+                  SELECT FROM unnest(items) AS item, unnest($2::text[]) AS asked
+                  WHERE right(item, 1) = '*' AND starts_with(asked, left(item, -1)))
+             ORDER BY id DESC LIMIT 1",
             site.0,
             items,
             SEARCHED_NEXT * 5,

@@ -3,7 +3,7 @@
 use time::Duration;
 
 use crate::pages::{admin, sent, service};
-use crate::support::Browser;
+use crate::support::{Browser, form};
 
 /// The first column of paths that the table has, newest first.
 async fn paths(browser: &mut Browser, query: &str) -> Vec<String> {
@@ -41,6 +41,36 @@ async fn days_begin_and_end_where_the_reader_is() {
         admin_of("?from=2026-11-23&to=2026-11-23&path=%2Fnoon").await,
         ["/noon"]
     );
+}
+
+#[tokio::test]
+async fn a_page_was_last_published_by_whichever_wildcard_purged_it() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let (store, site) = (&service.state.store, service.site());
+    let long = format!("/{}", "long".repeat(900));
+    let begins_like_it = format!("{}*", &long[..2_000]);
+    for (published, asked) in [
+        ("/blog/post", "/blog/post"),
+        ("/blog/*", "/blog/post"),
+        ("/blog/po*", "/blog/post"),
+        ("/blog/post*", "/blog/post"),
+        (begins_like_it.as_str(), long.as_str()),
+    ] {
+        let id = service.api.publish_path(published).await;
+        for other in ["/blog/other-page*", "/blog/postage", "/blo"] {
+            service.api.publish_path(other).await;
+        }
+        let query = form(&[("page", asked)]);
+        let page = admin.get(&format!("/activity?{query}")).await.body;
+        let (_, live) = page.split_once("id=\"live\"").unwrap();
+        let (live, _) = live.split_once("</section>").unwrap();
+        assert!(live.contains(&id), "{published}: {live}");
+        let (asked, now) = ([asked.to_owned()], service.state.clock.now());
+        let found = store.last_publish_of(site, &asked, now).await.unwrap();
+        assert_eq!(found.unwrap().id.to_string(), id, "{published}");
+        service.advance(Duration::SECOND);
+    }
 }
 
 #[tokio::test]

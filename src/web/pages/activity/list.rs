@@ -126,25 +126,16 @@ async fn live_page(
         return Ok(None);
     }
     let items = as_published(asked).unwrap_or_default();
-    let purging: Vec<String> = items.iter().flat_map(purged_by).collect();
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    let _turn = state.turns.reads.place(visit.site.id).await?;
     let last = state
         .store
-        .last_publish_of(visit.site.id, &purging, now)
+        .last_publish_of(visit.site.id, &items, now)
         .await?;
     Ok(Some(LivePage {
         asked: asked.to_owned(),
         last,
     }))
-}
-
-/// The item itself and every wildcard that also purges it.
-fn purged_by(item: &Item) -> Vec<String> {
-    let text = item.as_str();
-    let wildcards = text.char_indices().skip(1).map(|(end, _)| &text[..end]);
-    let wildcards = wildcards.filter(|_| text.starts_with('/'));
-    let mut all: Vec<String> = wildcards.map(|start| format!("{start}*")).collect();
-    all.push(text.to_owned());
-    all
 }
 
 /// What was searched for, as it would be published: people paste addresses, and type paths without
