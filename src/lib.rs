@@ -17,5 +17,6 @@ pub mod logging;
 pub mod metrics;
 pub mod process;
 pub mod readers;
+pub mod skycms;
 pub mod store;
 pub mod web;

@@ -3,8 +3,9 @@ use std::net::SocketAddr;
 use crate::cloudfront;
 use crate::domain::FieldErrors;
 use crate::readers::NoOutside;
+use crate::skycms::NoClient;
 use crate::store::{DatabaseProblem, SealError, StoreError};
-use crate::web::{Busy, NoClient};
+use crate::web::Busy;
 
 /// Why the service did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]

@@ -29,10 +29,11 @@ use crate::dispatcher::{Dispatcher, Wake};
 use crate::janitor;
 use crate::metrics::Metrics;
 use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
+use crate::skycms::SkyCms;
 use crate::store::{
     self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls,
 };
-use crate::web::{self, AppState, Bodies, Hasher, Places, RecentDays, Shared, SkyCms, Turns};
+use crate::web::{self, AppState, Bodies, Hasher, Places, RecentDays, Shared, Turns};
 
 /// How long answers under way and outcomes of calls may take after a stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);

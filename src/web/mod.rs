@@ -12,7 +12,6 @@ mod proved;
 mod recent_days;
 mod render;
 mod routes;
-mod skycms;
 mod state;
 mod turns;
 
@@ -28,7 +27,6 @@ pub use self::pages::{views, words};
 pub use self::places::Places;
 pub use self::recent_days::RecentDays;
 pub use self::routes::{Access, Route, router, routes};
-pub use self::skycms::{NoClient, SkyCms};
 pub use self::state::{AppState, Shared};
 pub use self::turns::Turns;
 

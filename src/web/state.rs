@@ -12,7 +12,6 @@ use super::bodies::Bodies;
 use super::hasher::Hasher;
 use super::places::Places;
 use super::recent_days::RecentDays;
-use super::skycms::SkyCms;
 use super::turns::Turns;
 use crate::admin::Tester;
 use crate::clock::Clock;
@@ -20,6 +19,7 @@ use crate::config::{AccessConfig, PublicUrl, ServeOptions};
 use crate::dispatcher::Wake;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
+use crate::skycms::SkyCms;
 use crate::store::{
     Directory, Ends, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, Store, TokenHash, hash,
 };

@@ -17,6 +17,7 @@ use cookie::{Cookie, SameSite};
 use super::kept;
 use crate::clock::Clock;
 use crate::domain::DEFAULT_SITE;
+use crate::skycms::Word;
 use crate::store::{Beginning, Role, Session, Source, TokenHash, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
@@ -24,7 +25,6 @@ use crate::web::pages::signed_in::{Reader, SignedIn};
 use crate::web::pages::views::SignInElsewhere;
 use crate::web::pages::visit::see;
 use crate::web::pages::words::account as words;
-use crate::web::skycms::Word;
 use crate::web::state::AppState;
 
 /// The session of a browser tab.
