@@ -31,9 +31,10 @@ use crate::metrics::Metrics;
 use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use crate::skycms::SkyCms;
 use crate::store::{
-    self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RefusedCalls,
+    self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RecentDays,
+    RefusedCalls,
 };
-use crate::web::{self, AppState, Bodies, Hasher, Places, RecentDays, Shared, Turns};
+use crate::web::{self, AppState, Bodies, Hasher, Places, Shared, Turns};
 
 /// How long answers under way and outcomes of calls may take after a stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);

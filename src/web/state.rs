@@ -11,7 +11,6 @@ use tokio_util::task::TaskTracker;
 use super::bodies::Bodies;
 use super::hasher::Hasher;
 use super::places::Places;
-use super::recent_days::RecentDays;
 use super::turns::Turns;
 use crate::admin::Tester;
 use crate::clock::Clock;
@@ -21,7 +20,8 @@ use crate::domain::Limits;
 use crate::metrics::Metrics;
 use crate::skycms::SkyCms;
 use crate::store::{
-    Directory, Ends, Inbox, LastUsed, LiveChanges, RefusedCalls, Site, Store, TokenHash, hash,
+    Directory, Ends, Inbox, LastUsed, LiveChanges, RecentDays, RefusedCalls, Site, Store,
+    TokenHash, hash,
 };
 
 /// What handlers share, in one piece: it is cloned several times a request.

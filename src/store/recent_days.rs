@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use time::{Duration, OffsetDateTime};
 
-use crate::store::{Day, SiteId};
+use super::{Day, SiteId};
 
 /// How long a day's figures are shown before they are read again.
 const FRESH: Duration = Duration::seconds(10);
