@@ -14,10 +14,10 @@ use http_body_util::Limited;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::timeout::DeadlineBody;
 
-use super::bodies::Owner;
 use super::render::render;
 use crate::web::api::refused;
 use crate::web::api::request_info::RequestInfo;
+use crate::web::http::bodies::Owner;
 use crate::web::http::error::Error;
 use crate::web::http::serve::Connection;
 use crate::web::state::AppState;

@@ -2,31 +2,26 @@
 //! [`routes`] mounts them, and [`layers`] wraps them.
 
 mod api;
-mod bodies;
-mod hasher;
 mod http;
 mod layers;
 mod pages;
-mod places;
-mod proved;
 mod render;
 mod routes;
 mod state;
-mod turns;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServeOptions;
 
-pub use self::bodies::Bodies;
-pub use self::hasher::{Busy, Hasher};
+pub use self::http::bodies::Bodies;
+pub use self::http::hasher::{Busy, Hasher};
+pub use self::http::places::Places;
+pub use self::http::turns::Turns;
 pub(crate) use self::pages::auth::session::fresh;
 pub use self::pages::{views, words};
-pub use self::places::Places;
 pub use self::routes::{Access, Route, router, routes};
 pub use self::state::{AppState, Shared};
-pub use self::turns::Turns;
 
 /// How many connections those who watch the service may have at once.
 const OPERATORS: usize = 64;

@@ -1,17 +1,22 @@
 //! What handlers share.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::bodies::Bodies;
-use super::hasher::Hasher;
-use super::places::Places;
-use super::turns::Turns;
+use super::http::bodies::Bodies;
+use super::http::client::ClientAddress;
+use super::http::hasher::Hasher;
+use super::http::places::Places;
+use super::http::turns::Turns;
 use crate::admin::Tester;
 use crate::clock::Clock;
 use crate::config::{AccessConfig, PublicUrl, ServeOptions};
@@ -42,6 +47,12 @@ impl AppState {
         )))
     }
 
+    /// Where a request comes from.
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> ClientAddress {
+        let trusted = &self.access.trusted_proxies;
+        ClientAddress::of(extensions, headers, trusted, &self.unbelieved_proxy)
+    }
+
     /// The address that a site's publishers call.
     pub(crate) fn hook_url(&self, site: &Site) -> String {
         format!("{}/api/sites/{}/publishes", self.public, site.name)
@@ -61,6 +72,17 @@ impl Deref for AppState {
 
     fn deref(&self) -> &Shared {
         &self.0
+    }
+}
+
+impl FromRequestParts<AppState> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(state.client(&parts.extensions, &parts.headers))
     }
 }
 

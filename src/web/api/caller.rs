@@ -13,11 +13,11 @@ use serde::de::DeserializeOwned;
 use crate::domain::{Publisher, TraceParent};
 use crate::store::{Proof, RepeatKey, Site};
 use crate::web::api::signature::Signature;
-use crate::web::bodies::Share;
+use crate::web::http::bodies::Share;
 use crate::web::http::error::{Error, Result, Unproved};
-use crate::web::proved::ProvedSite;
+use crate::web::http::proved::ProvedSite;
+use crate::web::http::turns::{LARGE_BYTES, Place};
 use crate::web::state::AppState;
-use crate::web::turns::{LARGE_BYTES, Place};
 
 /// The longest repeat key that is accepted.
 const LONGEST_KEY: usize = 255;

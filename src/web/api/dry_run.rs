@@ -14,8 +14,8 @@ use crate::domain::{
 };
 use crate::store::Site;
 use crate::web::http::error::{Error, Result};
+use crate::web::http::turns::LARGE_ITEMS;
 use crate::web::state::AppState;
-use crate::web::turns::LARGE_ITEMS;
 
 /// What would be sent if nothing else were waiting. Together with what waits, it can only take
 /// fewer paths.

@@ -27,9 +27,9 @@ use crate::web::api::openapi::{
 };
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
-use crate::web::places::Holder;
+use crate::web::http::places::Holder;
+use crate::web::http::turns::LARGE_ITEMS;
 use crate::web::state::AppState;
-use crate::web::turns::LARGE_ITEMS;
 
 /// A publish, and how far it is.
 #[derive(Serialize, ToSchema)]

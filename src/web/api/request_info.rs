@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 
 use super::cloudfront;
 use crate::web::http::client::ClientAddress;
-use crate::web::proved::ProvedSite;
+use crate::web::http::proved::ProvedSite;
 use crate::web::state::AppState;
 
 pub(crate) struct RequestInfo {
@@ -35,7 +35,7 @@ impl RequestInfo {
         }
         let headers = request.headers();
         Self {
-            client: ClientAddress::of(request.extensions(), headers, state),
+            client: state.client(request.extensions(), headers),
             is_cloudfront,
             is_api,
             publishes: is_api && request.method() == Method::POST,

@@ -1,15 +1,12 @@
 //! Where a request comes from. `X-Forwarded-For` is a claim: only what trusted proxies added to it
 //! is believed.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::request::Parts;
+use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
-
-use crate::web::state::AppState;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// What proxies add. Only the first of them is ever believed; the others tell of a proxy as well.
@@ -20,13 +17,18 @@ pub(crate) const OF_PROXIES: [&str; 3] = [X_FORWARDED_FOR, "forwarded", "x-real-
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 impl ClientAddress {
-    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, state: &AppState) -> Self {
+    /// Believes the proxies that are `trusted`, and notes and logs the first that is not.
+    pub(crate) fn of(
+        extensions: &Extensions,
+        headers: &HeaderMap,
+        trusted: &[IpNet],
+        unbelieved_proxy: &OnceLock<IpAddr>,
+    ) -> Self {
         let peer = extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-        let trusted = &state.access.trusted_proxies;
         if let Some(proxy) = unbelieved(peer, headers, trusted)
-            && state.unbelieved_proxy.set(proxy).is_ok()
+            && unbelieved_proxy.set(proxy).is_ok()
         {
             tracing::warn!(
                 %proxy,
@@ -36,17 +38,6 @@ impl ClientAddress {
             );
         }
         Self(client(peer, headers, trusted))
-    }
-}
-
-impl FromRequestParts<AppState> for ClientAddress {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        state: &AppState,
-    ) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(&parts.extensions, &parts.headers, state))
     }
 }
 

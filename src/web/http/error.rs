@@ -13,11 +13,11 @@ use http_body_util::LengthLimitError;
 use time::Duration;
 use tower_http::timeout::TimeoutError;
 
+use super::bodies::NoRoom;
+use super::hasher::Busy;
+use super::turns::NoTurn;
 use crate::domain::ItemError;
 use crate::store::{InboxError, StoreError};
-use crate::web::bodies::NoRoom;
-use crate::web::hasher::Busy;
-use crate::web::turns::NoTurn;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 

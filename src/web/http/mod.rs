@@ -1,9 +1,15 @@
-//! What all handlers need of HTTP: errors, extractors, the caller's address, and the serving of
-//! connections.
+//! What all handlers need of HTTP: errors, extractors, the caller's address, the serving of
+//! connections, and how much each may ask of it: [`bodies`] in memory, [`places`] held open,
+//! [`turns`] at large work, and the [`hasher`]'s.
 
+pub(crate) mod bodies;
 pub(crate) mod client;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod fixed;
+pub(crate) mod hasher;
+pub(crate) mod places;
 pub(crate) mod problem;
+pub(crate) mod proved;
 pub(crate) mod serve;
+pub(crate) mod turns;

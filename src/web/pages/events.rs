@@ -9,9 +9,9 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::store::TokenHash;
 use crate::web::http::error::Error;
+use crate::web::http::places::Holder;
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors;
-use crate::web::places::Holder;
 use crate::web::state::AppState;
 
 /// How long to wait after one stream too many.

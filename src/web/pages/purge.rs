@@ -13,6 +13,7 @@ use crate::store::RepeatKey;
 use crate::web::api::dry_run::{DryRun, dry_run};
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
+use crate::web::http::turns::LARGE_BYTES;
 use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
     ConfirmPage, Count, LineError, Nav, Preview, PreviewItem, PurgePage, Usd,
@@ -20,7 +21,6 @@ use crate::web::pages::views::{
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{held, purge as words};
 use crate::web::state::AppState;
-use crate::web::turns::LARGE_BYTES;
 
 /// How soon after the first a second press of “Purge” counts as a double click.
 const DOUBLE_CLICK: Duration = Duration::minutes(1);

@@ -13,9 +13,9 @@ use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
 use crate::web::api::caller::{Turn, param};
 use crate::web::http::error::Error;
-use crate::web::proved::ProvedSite;
+use crate::web::http::proved::ProvedSite;
+use crate::web::http::turns::LARGE_BYTES;
 use crate::web::state::AppState;
-use crate::web::turns::LARGE_BYTES;
 
 /// A verified call for a site's distribution.
 pub(crate) struct Call {

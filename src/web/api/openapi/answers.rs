@@ -13,7 +13,7 @@ use crate::store::{InboxError, StoreError};
 use crate::web::api::signature;
 use crate::web::http::error::{Error, Unproved};
 use crate::web::http::problem::{MEDIA_TYPE, Problem};
-use crate::web::turns::NoTurn;
+use crate::web::http::turns::NoTurn;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 

@@ -80,7 +80,7 @@ pub(crate) async fn require(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let client = ClientAddress::of(&parts.extensions, &parts.headers, &state);
+    let client = state.client(&parts.extensions, &parts.headers);
     let (user, answer) = match signed_in(&state, &parts.headers, client).await {
         Err(error) => (None, error.into_response()),
         Ok(None) => (

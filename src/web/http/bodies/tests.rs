@@ -8,7 +8,7 @@ use super::pool::{CLIENT_TIMEOUT, MOST};
 use super::received::PIECE;
 use super::*;
 use crate::store::SiteId;
-use crate::web::proved::ProvedSite;
+use crate::web::http::proved::ProvedSite;
 
 fn owner(address: u8, has_proved: bool) -> Owner {
     let proved = ProvedSite::default();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::web::proved::ProvedSite;
+use crate::web::http::proved::ProvedSite;
 
 /// The most that is held at once of large bodies, in bytes.
 pub(super) const MOST: usize = 48 << 20;
