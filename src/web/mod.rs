@@ -1,10 +1,11 @@
-//! The web room: [`api`] answers programs, [`pages`] answer people, both with what is in [`http`];
-//! [`routes`] mounts them, and [`layers`] wraps them.
+//! The web room: [`api`] answers programs, [`pages`] answer people, both with what is in [`http`]
+//! and [`publishing`]; [`routes`] mounts them, and [`layers`] wraps them.
 
 mod api;
 mod http;
 mod layers;
 mod pages;
+mod publishing;
 mod render;
 mod routes;
 mod state;

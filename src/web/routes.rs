@@ -16,8 +16,9 @@ use utoipa_axum::routes;
 
 use super::layers::{never_framed, same_origin, wrap};
 use crate::store::Role;
-use crate::web::api::description::{self, Description, Operation};
+use crate::web::api::description::{self, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
+use crate::web::http::description::Description;
 use crate::web::http::error::Error;
 use crate::web::pages::auth::{embed, password, second_step, session, sessions, sign_in};
 use crate::web::pages::settings::{

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::schema::Schema;
@@ -16,24 +15,8 @@ use utoipa::openapi::{OpenApi as Document, RefOr, Server};
 
 use crate::config::PublicUrl;
 use crate::web::api::openapi::{OPERATIONS, PUBLISHING};
-use crate::web::http::fixed::Fixed;
+use crate::web::http::description::Description;
 use crate::web::http::problem::Problem;
-
-/// The document, and its text as it is sent.
-pub(crate) struct Description {
-    pub(crate) document: Value,
-    written: Fixed,
-}
-
-impl Description {
-    pub(crate) fn of(document: &Document) -> Self {
-        let text = document.to_json().unwrap_or_default();
-        Self {
-            document: serde_json::from_str(&text).unwrap_or_default(),
-            written: Fixed::new("application/json", text),
-        }
-    }
-}
 
 #[derive(OpenApi)]
 #[openapi(

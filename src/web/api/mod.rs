@@ -3,7 +3,7 @@
 mod caller;
 pub(crate) mod cloudfront;
 pub(crate) mod description;
-pub(crate) mod dry_run;
+mod dry_run;
 pub(crate) mod health;
 pub(crate) mod invalidations;
 pub(crate) mod metrics;

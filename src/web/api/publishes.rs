@@ -14,9 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::edge::EdgeCheck;
-use crate::domain::{
-    Item, PublishRequest, PublishState, TraceParent, WaitReason, Widened, canonicalize,
-};
+use crate::domain::{Item, PublishRequest, PublishState, WaitReason, Widened, canonicalize};
 use crate::store::{Acceptance, NewPublish, Publish, Site};
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
@@ -29,6 +27,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::http::places::Holder;
 use crate::web::http::turns::LARGE_ITEMS;
+use crate::web::publishing::accept;
 use crate::web::state::AppState;
 
 /// A publish, and how far it is.
@@ -244,31 +243,6 @@ async fn accepted(state: &AppState, site: &Site, publish: NewPublish) -> Result<
         invalidations: Vec::new(),
         edge: Vec::new(),
     })
-}
-
-/// Makes a publish durable, from wherever it comes, and counts and logs it.
-pub(crate) async fn accept(
-    state: &AppState,
-    site: &Site,
-    publish: NewPublish,
-) -> Result<Acceptance> {
-    let (id, received_at, items) = (publish.id, publish.received_at, publish.items.len());
-    let trace = publish.traceparent.clone();
-    let trace_id = trace.as_ref().map(TraceParent::trace_id);
-    let acceptance = state.inbox.accept(publish).await?;
-    match &acceptance {
-        Acceptance::Stored => {
-            state
-                .metrics
-                .publish_accepted(state.clock.now() - received_at);
-            tracing::info!(site = site.name, publish = %id, trace_id, items, "accepted");
-        }
-        Acceptance::Repeat(first) => {
-            tracing::info!(site = site.name, publish = %first.id, trace_id, "repeated");
-        }
-        Acceptance::KeyReused => {}
-    }
-    Ok(acceptance)
 }
 
 /// Ask how far a publish is

@@ -4,6 +4,7 @@
 
 pub(crate) mod bodies;
 pub(crate) mod client;
+pub(crate) mod description;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod fixed;

@@ -9,8 +9,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::Value;
 
-use crate::web::api::description::Description;
 use crate::web::http::client::ClientAddress;
+use crate::web::http::description::Description;
 use crate::web::http::error::Result;
 use crate::web::http::problem::MEDIA_TYPE;
 use crate::web::pages::auth::session;

@@ -10,7 +10,6 @@ use time::Duration;
 
 use crate::domain::{AuditAction, Canonical, Fate, Item, ItemError, PublishRequest, canonicalize};
 use crate::store::RepeatKey;
-use crate::web::api::dry_run::{DryRun, dry_run};
 use crate::web::http::error::Result;
 use crate::web::http::extract::Form;
 use crate::web::http::turns::LARGE_BYTES;
@@ -20,6 +19,7 @@ use crate::web::pages::views::{
 };
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{held, purge as words};
+use crate::web::publishing::{DryRun, dry_run};
 use crate::web::state::AppState;
 
 /// How soon after the first a second press of “Purge” counts as a double click.

@@ -19,8 +19,8 @@ use super::words::errors::MARK_ERROR;
 use crate::admin::audit::{self, Actor};
 use crate::domain::{AuditAction, Item, Publisher, Widened};
 use crate::store::{Acceptance, NewPublish, RepeatKey, Site, SiteId, Source};
-use crate::web::api::publishes::accept;
 use crate::web::http::error::{Error, Result};
+use crate::web::publishing::accept;
 use crate::web::state::AppState;
 
 /// Somebody who is signed in. Every page that requires signing in extracts it.

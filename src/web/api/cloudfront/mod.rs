@@ -22,8 +22,8 @@ use self::call::Call;
 pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{PublishState, Publisher, canonicalize};
 use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
-use crate::web::api::publishes::accept;
 use crate::web::http::error::Error;
+use crate::web::publishing::accept;
 use crate::web::state::AppState;
 
 /// The most summaries in one answer, and how many there are unless asked: as at CloudFront.

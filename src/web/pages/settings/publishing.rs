@@ -12,13 +12,13 @@ use crate::domain::intake::MAX_RULES;
 use crate::domain::{
     AuditAction, OriginPath, PublishRequest, PublisherHost, Publishing, RelatedRule, canonicalize,
 };
-use crate::web::api::dry_run::dry_run;
 use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::purge::preview;
 use crate::web::pages::views::{Field, Preview, PublishingForm, PublishingPage, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{purge, settings as words};
+use crate::web::publishing::dry_run;
 use crate::web::state::AppState;
 
 /// The fields of the form.
