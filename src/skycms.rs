@@ -14,7 +14,8 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::{PublicUrl, SkyCmsConfig};
-use crate::store::{Role, TokenHash, hash};
+use crate::domain::session::Role;
+use crate::store::{TokenHash, hash};
 
 /// How long SkyCMS's word about a session counts.
 const GOOD_FOR: Duration = Duration::minutes(1);

@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("readers", &["clock", "domain", "metrics", "store"]),
-    ("skycms", &["clock", "config", "store"]),
+    ("skycms", &["clock", "config", "domain", "store"]),
     (
         "dispatcher",
         &["clock", "cloudfront", "domain", "metrics", "store"],

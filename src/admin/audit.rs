@@ -2,7 +2,8 @@
 
 use crate::clock::Clock;
 use crate::domain::AuditAction;
-use crate::store::{AuditRecord, SiteId, Source, Store, StoreError};
+use crate::domain::session::Source;
+use crate::store::{AuditRecord, SiteId, Store, StoreError};
 
 /// The longest name of a user that is kept.
 const LONGEST_NAME: usize = 200;

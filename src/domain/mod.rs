@@ -45,6 +45,7 @@ pub mod quota;
 pub mod region;
 pub mod retry;
 pub mod second_step;
+pub mod session;
 pub mod settings;
 pub mod site_name;
 pub mod slow_down;

@@ -3,7 +3,8 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Page, Result, Source, Store};
+use super::{Page, Result, Store};
+use crate::domain::session::Source;
 
 #[derive(Clone, Debug)]
 pub struct AuditRecord {

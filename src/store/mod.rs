@@ -103,7 +103,7 @@ pub use repeat_key::RepeatKey;
 pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
-pub use sessions::{Beginning, ListedSession, Role, Session, Source, Theme};
+pub use sessions::{Beginning, ListedSession, Session, Theme};
 pub use settings::{SavedSettings, SettingsVersion, Slot, TestInvalidation, TestRun};
 pub use site_id::SiteId;
 pub use sites::{Directory, Pause, Site};

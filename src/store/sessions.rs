@@ -8,43 +8,10 @@ use uuid::Uuid;
 
 use super::hash::TokenHash;
 use super::{Result, Site, SiteId, Store};
-use crate::domain::DEFAULT_SITE;
+use crate::domain::session::{IDLE, Role, Source};
 
-/// A session that has not been used for this long is over.
-const IDLE: Duration = Duration::hours(12);
 /// `used_at` is written at most this often.
 const NOTED_EVERY: Duration = Duration::minutes(1);
-
-/// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "lowercase", const_into_str)]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// Activity and purge, no settings.
-    Editor,
-}
-
-/// Who vouched for a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "lowercase", const_into_str)]
-pub enum Source {
-    /// A password here.
-    Password,
-    /// A token from SkyCMS.
-    SkyCms,
-}
-
-impl Source {
-    /// How long a session lasts at most. SkyCMS can send its users again at any time, and may have
-    /// stopped trusting them.
-    pub const fn lifetime(self) -> Duration {
-        match self {
-            Self::Password => Duration::days(7),
-            Self::SkyCms => Duration::hours(12),
-        }
-    }
-}
 
 /// How pages look, if the browser is not to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
@@ -80,19 +47,16 @@ impl Session {
         }
     }
 
-    /// Whether the user sees that site. Whoever has a password here sees all; whoever SkyCMS sent
-    /// without naming sites sees `default`.
+    /// Whether the user sees that site.
     pub fn sees(&self, site: &Site) -> bool {
-        match (&self.sites, self.source) {
-            (_, Source::Password) => true,
-            (Some(sites), Source::SkyCms) => sites.contains(&site.id),
-            (None, Source::SkyCms) => site.name == DEFAULT_SITE,
-        }
+        let named = self.sites.as_ref();
+        let is_named = named.map(|sites| sites.contains(&site.id));
+        self.source.shows(&site.name, is_named)
     }
 
     /// Whether the user may make, rename and remove sites.
     pub fn manages_sites(&self) -> bool {
-        self.role == Role::Admin && self.source == Source::Password
+        self.source.lets_manage_sites(self.role)
     }
 }
 

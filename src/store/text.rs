@@ -11,10 +11,11 @@ use sqlx::types::{Json, Type};
 
 use super::deliveries::DeliveryState;
 use super::refused::Endpoint;
-use super::sessions::{Role, Source, Theme};
+use super::sessions::Theme;
 use super::settings::Slot;
 use crate::domain::edge::EdgeState;
 use crate::domain::notification::{EndpointKind, Event};
+use crate::domain::session::{Role, Source};
 use crate::domain::{
     AccessKeyId, AwsError, CallerReference, DistributionId, InvalidationId, InvalidationStatus,
     PastLimit, PolicyName, PublishState, Region, TestReport, WaitReason,

@@ -15,7 +15,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::layers::{never_framed, same_origin, wrap};
-use crate::store::Role;
+use crate::domain::session::Role;
 use crate::web::api::description::{self, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::description::Description;

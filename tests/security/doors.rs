@@ -4,7 +4,7 @@
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
-use skycms_cdn::store::Role;
+use skycms_cdn::domain::session::Role;
 
 use crate::embed::{claims, open, token};
 use crate::harness::{Answer, HOME, LOG, Service, TOKEN};

@@ -1,6 +1,6 @@
 //! Forms of other sites.
 
-use skycms_cdn::store::Role;
+use skycms_cdn::domain::session::Role;
 
 use crate::harness::{PASSWORD, Service};
 

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use skycms_cdn::config::Config;
-use skycms_cdn::store::{Beginning, Role, Session, Source, hash};
+use skycms_cdn::domain::session::{Role, Source};
+use skycms_cdn::store::{Beginning, Session, hash};
 use time::OffsetDateTime;
 
 use crate::support;

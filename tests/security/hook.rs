@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use serde_json::Value;
-use skycms_cdn::store::Role;
+use skycms_cdn::domain::session::Role;
 
 use crate::harness::{Answer, HOME, HOOK_SECRET, Service, TOKEN};
 

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
-use skycms_cdn::store::Role;
+use skycms_cdn::domain::session::Role;
 
 use crate::embed::{claims, open, token};
 use crate::harness::{Browser, PASSWORD, Service, TOKEN, config};

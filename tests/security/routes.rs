@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use axum::body::Body;
 use http::{Method, Request};
-use skycms_cdn::store::Role;
+use skycms_cdn::domain::session::Role;
 use skycms_cdn::web::{Access, Route, routes};
 
 use crate::harness::{Answer, HOME, Service, TOKEN};

@@ -5,7 +5,8 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use skycms_cdn::store::{Changes, Role, SiteId};
+use skycms_cdn::domain::session::Role;
+use skycms_cdn::store::{Changes, SiteId};
 
 use crate::embed::{claims, open, token};
 use crate::harness::{Answer, Browser, HOME, Service, dump};

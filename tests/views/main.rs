@@ -3,7 +3,8 @@
 
 use askama::Template;
 use skycms_cdn::domain::AwsError;
-use skycms_cdn::store::{Role, Session, Source};
+use skycms_cdn::domain::session::{Role, Source};
+use skycms_cdn::store::Session;
 use skycms_cdn::web::views::*;
 use skycms_cdn::web::words::Severity;
 

@@ -8,8 +8,9 @@ use super::signed_in::SignedIn;
 use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
 use super::words::errors::Trouble;
 use super::words::{Severity, date, errors};
+use crate::domain::session::Role;
 use crate::domain::{DEFAULT_SITE, site_name};
-use crate::store::{Role, Session, Site};
+use crate::store::{Session, Site};
 use crate::web::state::AppState;
 
 /// The layout of a page that is not about a site; its links lead to the first site that the reader

@@ -2,13 +2,14 @@
 
 use askama::Template;
 use skycms_cdn::domain::edge::{EdgeCheck, EdgeState};
+use skycms_cdn::domain::session::{Role, Source};
 use skycms_cdn::domain::{
     AwsError, InvalidationStatus, Learned, PublishState, Publisher, Quota, Quotas, Refusal,
     RefusedFor, WaitReason,
 };
 use skycms_cdn::store::{
-    AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, Publish, PublishSummary, Role,
-    Session, Source, Workload,
+    AuditRecord, Burst, Day, Invalidation, ListedSession, Pace, Publish, PublishSummary, Session,
+    Workload,
 };
 use skycms_cdn::web::{views::*, words};
 use time::{Duration, OffsetDateTime, macros::datetime};

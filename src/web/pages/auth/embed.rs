@@ -11,7 +11,8 @@ use time::{Duration, OffsetDateTime};
 
 use crate::admin::audit::{self, Actor};
 use crate::domain::AuditAction;
-use crate::store::{Role, Session, SiteId, Source, hash};
+use crate::domain::session::{Role, Source};
+use crate::store::{Session, SiteId, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};

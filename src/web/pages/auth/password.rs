@@ -7,8 +7,9 @@ use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use crate::domain::session::Source;
 use crate::domain::{AuditAction, NewPassword};
-use crate::store::{ADMIN, Source, TokenHash, TryingClient, hash};
+use crate::store::{ADMIN, TokenHash, TryingClient, hash};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::domain::AuditAction;
-use crate::store::Source;
+use crate::domain::session::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::pages::views::{ListPage, Nav, PAGE_SIZE, SessionsPage};

@@ -5,7 +5,8 @@ use time::OffsetDateTime;
 
 use super::assets;
 use super::parts::Ago;
-use crate::store::{Role, Session, Source, Theme};
+use crate::domain::session::{Role, Source};
+use crate::store::{Session, Theme};
 use crate::web::pages::words::{self, Severity};
 
 /// What every page shares.

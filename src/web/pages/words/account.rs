@@ -6,7 +6,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use super::{Question, Severity};
 use crate::domain::password::PasswordError;
-use crate::store::{Role, Source};
+use crate::domain::session::{Role, Source};
 
 /// A wrong user name or password: one sentence for both, so that nobody learns which it was.
 pub const WRONG: &str = "The user name or the password is wrong.";
