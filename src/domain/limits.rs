@@ -72,6 +72,16 @@ impl Limits {
         }
     }
 
+    /// How often a site may test its settings, as if that were the rate of an access key: each test
+    /// is a call that counts against the limits of AWS, for whichever key was typed.
+    pub const fn of_tests(&self) -> Self {
+        Self {
+            request_burst: 10,
+            requests_per_second: 1.0 / 6.0,
+            ..*self
+        }
+    }
+
     /// What the quotas allow while nothing is in progress: at most one second's worth where
     /// CloudFront limits paths by the second.
     pub fn quota(&self) -> Room {

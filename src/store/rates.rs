@@ -6,10 +6,6 @@ use time::{Duration, OffsetDateTime};
 use super::{Result, SiteId, Store};
 use crate::domain::{Bucket, Limits, Settings};
 
-/// How many tests a site may make at once, and how many more a second: each is a call that counts
-/// against the limits of AWS, for whichever key was typed.
-const TESTS: u32 = 10;
-const TESTS_PER_SECOND: f64 = 1.0 / 6.0;
 /// After how long a rate is forgotten.
 const UNUSED: Duration = Duration::days(1);
 
@@ -42,11 +38,7 @@ impl Store {
         limits: &Limits,
         now: OffsetDateTime,
     ) -> Result<Result<(), OffsetDateTime>> {
-        let limits = &Limits {
-            request_burst: TESTS,
-            requests_per_second: TESTS_PER_SECOND,
-            ..*limits
-        };
+        let limits = &limits.of_tests();
         let key = format!("tests of site {}", site.0);
         let mut tx = self.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;

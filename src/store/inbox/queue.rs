@@ -5,18 +5,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use super::{Entry, InboxError};
-use crate::domain::Publisher;
+use crate::domain::{Load, Publisher};
 use crate::store::SiteId;
 
-/// How many publishes may wait in all (as many as there may be connections), for one site, and for
-/// one publisher, such as a token.
-const WAITING: usize = 2_048;
-const WAITING_OF_SITE: usize = 1_024;
-const WAITING_OF_PUBLISHER: usize = 768;
-/// How many bytes of items may wait, likewise.
-const WAITING_BYTES: usize = 32 << 20;
-const WAITING_BYTES_OF_SITE: usize = 4 << 20;
-const WAITING_BYTES_OF_PUBLISHER: usize = 3 << 20;
 /// What a site may write in its turn: one publish, or several with this many bytes together.
 const TURN_BYTES: usize = 64 << 10;
 /// Publishes written in one statement.
@@ -50,29 +41,6 @@ struct PublisherQueue {
     load: Load,
 }
 
-/// How much waits.
-#[derive(Clone, Copy, Debug, Default)]
-struct Load {
-    publishes: usize,
-    bytes: usize,
-}
-
-impl Load {
-    fn add(&mut self, weight: usize) {
-        self.publishes += 1;
-        self.bytes += weight;
-    }
-
-    fn remove(&mut self, weight: usize) {
-        self.publishes -= 1;
-        self.bytes -= weight;
-    }
-
-    const fn has_reached(self, publishes: usize, bytes: usize) -> bool {
-        self.publishes >= publishes || self.bytes >= bytes
-    }
-}
-
 impl SiteQueue {
     /// Takes the next entry, from each publisher in turn.
     fn take(&mut self) -> Option<Entry> {
@@ -99,17 +67,13 @@ impl Queue {
         let weight = entry.weight();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Waiting { sites, turns, load } = &mut *waiting;
-        if load.has_reached(WAITING, WAITING_BYTES) {
+        if load.has_reached(Load::MOST) {
             return Err(InboxError::Full);
         }
         let of_site = sites.entry(site).or_default();
         let of_publisher = of_site.publishers.entry(publisher.clone()).or_default();
-        if of_site
-            .load
-            .has_reached(WAITING_OF_SITE, WAITING_BYTES_OF_SITE)
-            || of_publisher
-                .load
-                .has_reached(WAITING_OF_PUBLISHER, WAITING_BYTES_OF_PUBLISHER)
+        if of_site.load.has_reached(Load::MOST_OF_SITE)
+            || of_publisher.load.has_reached(Load::MOST_OF_PUBLISHER)
         {
             return Err(InboxError::ShareFull);
         }
@@ -239,6 +203,6 @@ mod tests {
         while !queue.take().is_empty() {}
         assert_eq!(queue.add(publish(1, 10)), Ok(()));
         let small = |token| by(token, publish(1, 10));
-        assert_eq!(fill(&Queue::default(), small), WAITING_OF_SITE);
+        assert_eq!(fill(&Queue::default(), small), Load::MOST_OF_SITE.publishes);
     }
 }

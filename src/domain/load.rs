@@ -1,0 +1,42 @@
+//! How much may wait to be stored: in all, of one site and of one publisher, such as a token, so
+//! that none takes the room of others.
+
+/// How much waits, or may wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    pub publishes: usize,
+    /// Of their items.
+    pub bytes: usize,
+}
+
+impl Load {
+    /// The most in all: as many publishes as there may be connections.
+    pub const MOST: Self = Self {
+        publishes: 2_048,
+        bytes: 32 << 20,
+    };
+    pub const MOST_OF_SITE: Self = Self {
+        publishes: 1_024,
+        bytes: 4 << 20,
+    };
+    pub const MOST_OF_PUBLISHER: Self = Self {
+        publishes: 768,
+        bytes: 3 << 20,
+    };
+
+    pub const fn has_reached(self, most: Self) -> bool {
+        self.publishes >= most.publishes || self.bytes >= most.bytes
+    }
+
+    /// Adds a publish.
+    pub const fn add(&mut self, bytes: usize) {
+        self.publishes += 1;
+        self.bytes += bytes;
+    }
+
+    /// Takes a publish away.
+    pub const fn remove(&mut self, bytes: usize) {
+        self.publishes -= 1;
+        self.bytes -= bytes;
+    }
+}
