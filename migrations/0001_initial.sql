@@ -102,7 +102,7 @@ COMMENT ON COLUMN default_grant.origin IS 'environment: from AWS_DEFAULT_CREDENT
 CREATE VIEW settings_in_force AS
 SELECT c.*,
        CASE WHEN c.access_key_id IS NULL THEN 'default'
-            WHEN c.proven_at IS NULL THEN 'unproven keys of site ' || c.site_id
+            WHEN c.proven_at IS NULL THEN 'site/' || c.site_id || '/unproven'
             ELSE c.access_key_id END AS rate_key,
        c.access_key_id IS NOT NULL OR EXISTS (
          SELECT FROM default_grant g WHERE g.site_id = c.site_id AND g.distribution_id = c.distribution_id) AS granted
@@ -472,7 +472,7 @@ CREATE TABLE access_key (
 );
 COMMENT ON TABLE access_key IS 'The request rate AWS grants each access key, as a token bucket that all replicas share.';
 COMMENT ON COLUMN access_key.id IS
-    'The access key ID, or `default` for the AWS default credentials, both shared by all sites that proved them; `unproven keys of site …` for what a site did not prove; `tests of site …` for how often a site may test its settings.';
+    'The access key ID, or `default` for the AWS default credentials, both shared by all sites that proved them; `site/7/unproven` for the keys that site 7 has not proved, as in the view settings_in_force; `site/7/tests` for how often it may test its settings.';
 COMMENT ON COLUMN access_key.rate IS 'CreateInvalidation calls a second: as configured, less after AWS has throttled.';
 
 CREATE TABLE usage (

@@ -22,7 +22,7 @@ impl Store {
     ) -> Result<()> {
         let key = match is_proven {
             true => settings.access_key_name().to_owned(),
-            false => format!("unproven keys of site {}", site.0),
+            false => unproven_keys_of(site),
         };
         let mut tx = self.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
@@ -39,7 +39,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Result<(), OffsetDateTime>> {
         let limits = &limits.of_tests();
-        let key = format!("tests of site {}", site.0);
+        let key = tests_of(site);
         let mut tx = self.begin().await?;
         let bucket = lock_bucket(&mut tx, &key, limits, now).await?;
         let bucket = match bucket.take(limits) {
@@ -61,6 +61,16 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// The row for the keys that a site has not proved, as the view `settings_in_force` names it.
+fn unproven_keys_of(site: SiteId) -> String {
+    format!("site/{}/unproven", site.0)
+}
+
+/// The row for a site's tests.
+fn tests_of(site: SiteId) -> String {
+    format!("site/{}/tests", site.0)
 }
 
 /// The access key's bucket, refilled, with its row locked until the transaction ends.
