@@ -57,7 +57,7 @@ COMMENT ON COLUMN site.waits_until IS 'When it is looked at again unasked.';
 COMMENT ON COLUMN site.poll_denied_at IS 'When AWS last denied its key GetInvalidation; NULL: it may ask, as far as is known.';
 COMMENT ON COLUMN site.settings_version IS 'Raised with every change of the settings in force. A claim restates it.';
 COMMENT ON COLUMN site.publishing_version IS
-    'Raised with every change of publisher_hosts, companions and directory_variants. A form restates the one it was filled in from.';
+    'Raised with every change of publisher_hosts, related, directory_variants and origin_path. A form restates the one it was filled in from.';
 COMMENT ON COLUMN site.spending_version IS 'The same for policy, fold_threshold, monthly_limit and past_limit.';
 COMMENT ON COLUMN site.removed_at IS
     'When it was removed. From then on its name is free, its settings and secrets are gone, and its history is deleted in small steps. The row itself stays as long as history is kept, so that the hashes of its tokens still answer “no such site” and its paths of the month still count for their access key.';
