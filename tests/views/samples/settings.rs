@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use super::{ago, layout, meter};
 
-fn form(distribution_id: &str, key: &str, stored: bool) -> SettingsForm {
-    SettingsForm {
+fn form(distribution_id: &str, key: &str, stored: bool) -> ConnectionForm {
+    ConnectionForm {
         distribution_id: Field::new(distribution_id),
         access_key_id: Field::new(key),
         secret_stored: stored,
         version: "1".into(),
         region: Field::new("us-east-1"),
-        ..SettingsForm::default()
+        ..ConnectionForm::default()
     }
 }
 

@@ -93,16 +93,16 @@ fn shown_settings(saved: &SavedSettings) -> ShownSettings {
     }
 }
 
-fn stored_form(settings: Option<&Settings>) -> views::SettingsForm {
+fn stored_form(settings: Option<&Settings>) -> views::ConnectionForm {
     let id = settings.map(|s| s.distribution_id.to_string());
     let key = settings.and_then(|s| s.credentials.access_key_id());
-    views::SettingsForm {
+    views::ConnectionForm {
         distribution_id: views::Field::new(id.unwrap_or_default()),
         aws_default: settings.is_some_and(|s| matches!(s.credentials, Credentials::AwsDefault)),
         access_key_id: views::Field::new(key.map(ToString::to_string).unwrap_or_default()),
         secret_stored: key.is_some(),
         region: views::Field::new(settings.map_or(Region::RECOMMENDED, |s| s.region).code()),
-        ..views::SettingsForm::default()
+        ..views::ConnectionForm::default()
     }
 }
 
@@ -111,18 +111,18 @@ fn typed_form(
     form: &SettingsForm,
     errors: &FieldErrors,
     secret_stored: bool,
-) -> views::SettingsForm {
+) -> views::ConnectionForm {
     let field = |field: Field| {
         views::Field::typed(form.echo(field), errors.message(field).map(str::to_owned))
     };
-    views::SettingsForm {
+    views::ConnectionForm {
         distribution_id: field(Field::DistributionId),
         aws_default: form.aws_default,
         access_key_id: field(Field::AccessKeyId),
         secret_stored,
         secret_error: errors.message(Field::SecretAccessKey).map(str::to_owned),
         region: field(Field::Region),
-        ..views::SettingsForm::default()
+        ..views::ConnectionForm::default()
     }
 }
 

@@ -25,7 +25,7 @@ pub struct ConnectionPage {
     pub active: Option<ShownSettings>,
     /// Settings that failed their test. They do not replace the ones in force.
     pub draft: Option<ShownSettings>,
-    pub form: SettingsForm,
+    pub form: ConnectionForm,
     /// The last test, or the one that is running.
     pub test: Option<TestResult>,
     /// The least-privilege policy.
@@ -91,7 +91,7 @@ pub struct ShownSettings {
 
 /// The form of CONTRACT.md, as typed or as stored.
 #[derive(Clone, Debug, Default)]
-pub struct SettingsForm {
+pub struct ConnectionForm {
     pub distribution_id: Field,
     /// `credentials`: `aws_default` (the environment, a profile, or the role of a container or
     /// instance), otherwise `access_key` (of an IAM user).
@@ -113,7 +113,7 @@ pub struct SettingsForm {
     pub region: Field,
 }
 
-impl SettingsForm {
+impl ConnectionForm {
     /// How many fields have an error.
     fn errors(&self) -> usize {
         let fields = [&self.distribution_id, &self.access_key_id, &self.region];

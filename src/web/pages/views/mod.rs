@@ -31,7 +31,7 @@ pub use activity::{ActivityPage, Filter, Held, LivePage, Overview};
 pub use assets::{ICON, ICON_ALERT, SCRIPT, STYLE};
 pub use chart::Chart;
 pub use connection::{
-    Connection, ConnectionPage, IamPolicy, SettingsForm, ShownSettings, TestPart, TestResult,
+    Connection, ConnectionForm, ConnectionPage, IamPolicy, ShownSettings, TestPart, TestResult,
     Tested,
 };
 pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Shape};
