@@ -107,48 +107,51 @@ impl Filter {
     }
 }
 
-/// A publish in the list.
-impl PublishSummary {
-    fn look(&self) -> words::Look {
-        if self.state == PublishState::Failed && self.completed_invalidations > 0 {
-            words::PARTLY_PURGED
-        } else {
-            words::state(&self.state)
-        }
+/// How a publish in the list looks.
+fn look(publish: &PublishSummary) -> words::Look {
+    if publish.state == PublishState::Failed && publish.completed_invalidations > 0 {
+        words::PARTLY_PURGED
+    } else {
+        words::state(&publish.state)
     }
+}
 
-    /// By this, the script recognises it when the list has changed: a burst grows at its newer end.
-    fn anchor(&self) -> Uuid {
-        self.burst.map_or(self.id, |burst| burst.oldest)
-    }
+/// By this, the script recognises a publish when the list has changed: a burst grows at its newer
+/// end.
+fn anchor(publish: &PublishSummary) -> Uuid {
+    publish.burst.map_or(publish.id, |burst| burst.oldest)
+}
 
-    fn within(&self, burst: &Burst) -> Span {
-        Span(self.received_at - burst.since)
-    }
+/// How long a burst took to come.
+fn within(publish: &PublishSummary, burst: &Burst) -> Span {
+    Span(publish.received_at - burst.since)
+}
 
-    fn more(&self) -> Option<Count> {
-        Count::more(self.items_total, self.items.len())
-    }
+/// How many more items a publish has than are shown.
+fn more(publish: &PublishSummary) -> Option<Count> {
+    Count::more(publish.items_total, publish.items.len())
+}
 
-    /// From accepted to sent.
-    fn to_sent(&self) -> Option<Span> {
-        Some(Span(self.submitted_at? - self.received_at))
-    }
+/// From accepted to sent.
+fn to_sent(publish: &PublishSummary) -> Option<Span> {
+    Some(Span(publish.submitted_at? - publish.received_at))
+}
 
-    /// From sent to completed.
-    fn to_completed(&self) -> Option<Span> {
-        let is_completed = self.state == PublishState::Completed;
-        let completed_at = self.ended_at.filter(|_| is_completed)?;
-        Some(Span(completed_at - self.submitted_at?))
-    }
+/// From sent to completed.
+fn to_completed(publish: &PublishSummary) -> Option<Span> {
+    let is_completed = publish.state == PublishState::Completed;
+    let completed_at = publish.ended_at.filter(|_| is_completed)?;
+    Some(Span(completed_at - publish.submitted_at?))
+}
 
-    fn held(&self) -> Option<&'static str> {
-        Some(words::held(&self.waiting_for?, self.note.as_ref()))
-    }
+/// Why a publish is held.
+fn held(publish: &PublishSummary) -> Option<&'static str> {
+    Some(words::held(&publish.waiting_for?, publish.note.as_ref()))
+}
 
-    fn progress(&self) -> Option<Progress> {
-        Progress::of(self.completed_invalidations, self.invalidations)
-    }
+/// How many of its invalidations have completed.
+fn progress(publish: &PublishSummary) -> Option<Progress> {
+    Progress::of(publish.completed_invalidations, publish.invalidations)
 }
 
 /// The last day at a glance.
