@@ -12,7 +12,10 @@ use super::stored::LEASE;
 use super::transitions::move_publishes;
 use super::{Result, SiteId, Store, deliveries, edge};
 use crate::domain::limits::SKEW;
-use crate::domain::{AfterGet, AwsError, DistributionId, InvalidationId, Settings, WaitReason};
+use crate::domain::{
+    AfterGet, AwsError, DistributionId, InvalidationId, InvalidationStatus as Status, Settings,
+    WaitReason,
+};
 
 /// The longest that a correct clock puts off a question or a look at a site, and a try of settings.
 const FAR: Duration = Duration::MINUTE;
@@ -126,14 +129,14 @@ impl Store {
                 error,
                 settings_rejected,
             } => (
-                "InProgress",
+                Status::InProgress,
                 Some(*at),
                 error.as_ref(),
                 settings_rejected.then_some(WaitReason::Settings.into_str()),
             ),
-            AfterGet::Completed => ("Completed", None, None, None),
-            AfterGet::Unconfirmed(error) => ("Unconfirmed", None, Some(error), None),
-            AfterGet::Failed(error) => ("Failed", None, Some(error), None),
+            AfterGet::Completed => (Status::Completed, None, None, None),
+            AfterGet::Unconfirmed(error) => (Status::Unconfirmed, None, Some(error), None),
+            AfterGet::Failed(error) => (Status::Failed, None, Some(error), None),
         };
         let ended = next_at.is_none();
         let mut tx = self.begin().await?;
@@ -153,7 +156,7 @@ impl Store {
              WHERE id = $1 AND lease_token = $2 AND status = 'InProgress'",
             claim.invalidation,
             claim.token,
-            status,
+            status.into_str(),
             next_at,
             error.map(|e| serde_json::json!(e)),
             error.and(fix),

@@ -13,7 +13,8 @@ use super::transitions::{count_usage, hold_settings, move_publishes};
 use super::{Result, SendClaim, Store};
 use crate::domain::advice::SPLIT;
 use crate::domain::{
-    AfterCreate, Attempt, AwsError, Item, Limits, RateLesson, Verdict, WaitReason,
+    AfterCreate, Attempt, AwsError, InvalidationStatus as Status, Item, Limits, RateLesson,
+    Verdict, WaitReason,
 };
 
 /// How a call ended, ready to be recorded.
@@ -68,15 +69,15 @@ impl Store {
         let ours = match &verdict.after {
             AfterCreate::InProgress { id, next_poll } => {
                 let (id, next_poll) = (Some(id.as_str()), Some(*next_poll));
-                accepted(&mut tx, claim, "InProgress", id, None, next_poll, now).await?
+                accepted(&mut tx, claim, Status::InProgress, id, None, next_poll, now).await?
             }
             AfterCreate::Completed { id } => {
                 let id = Some(id.as_str());
-                accepted(&mut tx, claim, "Completed", id, None, None, now).await?
+                accepted(&mut tx, claim, Status::Completed, id, None, None, now).await?
             }
             AfterCreate::Unconfirmed(error) => {
                 let error = Some((error, fix));
-                accepted(&mut tx, claim, "Unconfirmed", None, error, None, now).await?
+                accepted(&mut tx, claim, Status::Unconfirmed, None, error, None, now).await?
             }
             AfterCreate::Hold {
                 why,
@@ -202,7 +203,7 @@ async fn adjust_rate(
 async fn accepted(
     connection: &mut PgConnection,
     claim: &SendClaim,
-    status: &str,
+    status: Status,
     cloudfront_id: Option<&str>,
     error: Option<(&AwsError, Option<&str>)>,
     next_poll: Option<OffsetDateTime>,
@@ -216,7 +217,7 @@ async fn accepted(
          WHERE id = $1 AND lease_token = $2 AND (status = 'Queued' OR set_aside)",
         claim.stored.id,
         claim.taking.token,
-        status,
+        status.into_str(),
         cloudfront_id,
         now,
         next_poll,
