@@ -67,11 +67,11 @@ impl Store {
                     AuditRecord,
                     r#"SELECT id, at, who, source as "source: Source", what, site_id as site, detail, address
                        FROM audit
-                     WHERE id < coalesce($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                     WHERE id < $1
                        AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
                        AND ($4::int[] IS NULL OR site_id = ANY($4))
                      ORDER BY id DESC LIMIT $3"#,
-                    filter.before,
+                    filter.before.unwrap_or(Uuid::max()),
                     search,
                     rows,
                     filter.sites,

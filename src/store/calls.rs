@@ -38,10 +38,10 @@ impl Store {
         let publishes = sqlx::query_as!(
             ListedPublish,
             r#"SELECT id, state as "state: PublishState", received_at FROM publish
-               WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+               WHERE site_id = $1 AND id < $2
                ORDER BY id DESC LIMIT $3"#,
             site.0,
-            before,
+            before.unwrap_or(Uuid::max()),
             i64::from(limit) + 1,
         )
         .fetch_all(&self.pool)

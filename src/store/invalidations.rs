@@ -60,16 +60,17 @@ impl Store {
     ) -> Result<Page<Invalidation>> {
         let mut connection = self.pool.acquire().await?;
         let rows = i64::from(limit) + 1;
+        let before = filter.before.unwrap_or(Uuid::max());
         // Two statements: a single one for both would be planned for the case that needs no index
         // of states.
         let ids = match filter.status {
             None => {
                 sqlx::query_scalar!(
                     "SELECT id FROM invalidation
-                     WHERE site_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                     WHERE site_id = $1 AND id < $2
                      ORDER BY id DESC LIMIT $3",
                     site.0,
-                    filter.before,
+                    before,
                     rows,
                 )
                 .fetch_all(&mut *connection)
@@ -78,12 +79,11 @@ impl Store {
             Some(status) => {
                 sqlx::query_scalar!(
                     "SELECT id FROM invalidation
-                     WHERE site_id = $1 AND status = $2
-                       AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                     WHERE site_id = $1 AND status = $2 AND id < $3
                      ORDER BY id DESC LIMIT $4",
                     site.0,
                     status.into_str(),
-                    filter.before,
+                    before,
                     rows,
                 )
                 .fetch_all(&mut *connection)
