@@ -12,7 +12,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// How the answer of a service that is ready begins.
 const READY: &[u8] = b"HTTP/1.1 200 ";
 
-/// Whether the service that listens on `OPS_LISTEN_ADDR`, or without one on `LISTEN_ADDR`, is ready.
+/// Whether the service that listens on `OPS_LISTEN_ADDR`, or without one on `LISTEN_ADDR`, is
+/// ready.
 pub fn health(config: &Config) -> Result<(), AppError> {
     let address = reachable(config.ops_listen_addr.unwrap_or(config.listen_addr));
     match ask(address) {

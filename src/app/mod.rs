@@ -295,7 +295,8 @@ async fn follow(state: AppState, replica: Uuid) {
             loop {
                 let change = tokio::select! {
                     change = news.recv() => change,
-                    // A token that was revoked must not stay valid here because the database was busy.
+                    // A token that was revoked must not stay valid here because the database was
+                    // busy.
                     () = tokio::time::sleep(Duration::from_secs(1)), if is_stale => Some(Changes::Sites),
                 };
                 let Some(change) = change else { return };

@@ -22,8 +22,8 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 
-/// The most that is read of an answer, in bytes. CloudFront's repeats the items of the call, of which
-/// there may be 1 MiB, each between tags and with five bytes for each `&`.
+/// The most that is read of an answer, in bytes. CloudFront's repeats the items of the call, of
+/// which there may be 1 MiB, each between tags and with five bytes for each `&`.
 const LARGEST_ANSWER: usize = 8 << 20;
 
 /// Like the SDK's own, except that answers are bounded. Clones share their connections.

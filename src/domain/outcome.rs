@@ -175,8 +175,9 @@ impl AwsError {
             )
     }
 
-    /// Whether AWS said that a quota is used up. Besides CloudFront's own code for that, any that its
-    /// other services use, should it ever change: a quota empties, and the batch is not at fault.
+    /// Whether AWS said that a quota is used up. Besides CloudFront's own code for that, any that
+    /// its other services use, should it ever change: a quota empties, and the batch is not at
+    /// fault.
     pub fn says_quota_is_full(&self) -> bool {
         let code = self.code.as_str();
         code.starts_with("TooMany")

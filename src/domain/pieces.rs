@@ -26,8 +26,8 @@ pub enum Suspicion {
     },
     /// It can never succeed.
     Hopeless {
-        /// Nor can the rest of the search: it is of tags, which the distribution does not have, or it took
-        /// too long.
+        /// Nor can the rest of the search: it is of tags, which the distribution does not have, or
+        /// it took too long.
         rest_too: bool,
     },
 }
@@ -42,8 +42,8 @@ fn class(item: &Item) -> u8 {
 }
 
 /// Finds what is at fault by a bounded number of calls. First the kinds of items are separated.
-/// Then, of one kind, the first and the last go alone: if both are tags and neither is accepted, the
-/// distribution takes no tags at all. Then the rest is halved again and again.
+/// Then, of one kind, the first and the last go alone: if both are tags and neither is accepted,
+/// the distribution takes no tags at all. Then the rest is halved again and again.
 pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
     let by_class: Vec<Vec<Item>> = (0..3)
         .map(|n| items.iter().filter(|i| class(i) == n).cloned().collect())

@@ -154,8 +154,8 @@ impl Store {
         if !take_call(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
         }
-        // What a publish has been waiting beside may be ending, at a distribution that the site has left
-        // since, and must not end this publish too.
+        // What a publish has been waiting beside may be ending, at a distribution that the site has
+        // left since, and must not end this publish too.
         lock_publishes(&mut tx, inputs.site).await?;
         let mut batches: Vec<Batch<'_>> = plan
             .batches

@@ -10,7 +10,8 @@ use crate::domain::{CallerReference, InvalidationBatch, Item, Usage, WaitReason}
 /// How long a claim holds. A call begins in its first half and ends within the second; after it
 /// anyone may send the same reference again.
 pub(super) const LEASE: Duration = Duration::seconds(30);
-/// Stored invalidations that are looked at for one that may go: of those with trouble, and of the others.
+/// Stored invalidations that are looked at for one that may go: of those with trouble, and of the
+/// others.
 const STORED_PAGE: i64 = 8;
 
 /// A stored invalidation that may be sent.
@@ -81,7 +82,8 @@ impl Stored {
 }
 
 impl Store {
-    /// Stored invalidations of the site that are due: the first of those with trouble, and of the others.
+    /// Stored invalidations of the site that are due: the first of those with trouble, and of the
+    /// others.
     pub async fn stored(
         &self,
         connection: &mut Connection,

@@ -343,7 +343,8 @@ async fn days_are_the_readers_and_the_table_has_what_the_list_shows() {
     stage.api().publish_path("/about").await;
     let browser = &stage.browser;
     browser.open("/activity").await;
-    // Already tomorrow there, or still yesterday: the day of the publish is another one than in UTC.
+    // Already tomorrow there, or still yesterday: the day of the publish is another one than in
+    // UTC.
     let zone = json!({ "timezoneId": "Asia/Kolkata" });
     browser
         .driver

@@ -1,5 +1,5 @@
-//! Chromium under chromedriver: where scripts run, the one without windows of its own, which starts in a third of
-//! the time; where they do not, the whole one, since only that can be told so.
+//! Chromium under chromedriver: where scripts run, the one without windows of its own, which starts
+//! in a third of the time; where they do not, the whole one, since only that can be told so.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;

@@ -99,8 +99,8 @@ async fn assert_steady(browser: &Browser, page: &str) {
     assert!(moved < 0.01, "{page} moved by {moved}");
 }
 
-/// Writes the page once more, a piece for each frame, as over a slow line, and tells what moved while
-/// it came. The last two frames are for what its script does.
+/// Writes the page once more, a piece for each frame, as over a slow line, and tells what moved
+/// while it came. The last two frames are for what its script does.
 const IN_PIECES: &str = "const done = arguments[0];
     const frame = () => new Promise((shown) => requestAnimationFrame(() => setTimeout(shown)));
     (async () => {

@@ -1,5 +1,5 @@
-//! Publishing hosts and related pages, policy and limit: what is wrong is told at its field, and what
-//! is saved holds.
+//! Publishing hosts and related pages, policy and limit: what is wrong is told at its field, and
+//! what is saved holds.
 
 use serde_json::json;
 

@@ -101,7 +101,8 @@ async fn bad_values_are_reported() {
     );
 }
 
-/// Publishes 1 to 120,600 of a path `/hay`, but for number 1, `/needle`, and number 120,600, `/nail`.
+/// Publishes 1 to 120,600 of a path `/hay`, but for number 1, `/needle`, and number 120,600,
+/// `/nail`.
 async fn much_hay() -> Stepped {
     let service = Stepped::start().await;
     let mut connection = service.database.connect().await;
@@ -200,7 +201,8 @@ async fn a_search_looks_through_so_many_publishes_and_goes_on_when_asked() {
     assert_eq!(page.items[0].items, ["/nail"], "nothing is newer");
 }
 
-/// Publishes, each so many seconds after the one before: (how many, by whom, their state, the seconds).
+/// Publishes, each so many seconds after the one before: (how many, by whom, their state, the
+/// seconds).
 async fn published(service: &Stepped, rows: &[(i32, &str, &str, f64)]) {
     let mut connection = service.database.connect().await;
     let (mut first, mut begun) = (1, 0.0);

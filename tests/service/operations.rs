@@ -1,4 +1,5 @@
-//! Crowds: the listener for operators answers, and publishes are taken, however many others there are.
+//! Crowds: the listener for operators answers, and publishes are taken, however many others there
+//! are.
 
 use futures_util::FutureExt as _;
 use serde_json::json;
@@ -42,7 +43,8 @@ async fn health_and_metrics_answer_while_every_connection_is_taken() {
     replica.api.publish_path("/about").await;
 }
 
-/// A stranger's forms, each a byte short, take what there is for all bodies together; then they are cut.
+/// A stranger's forms, each a byte short, take what there is for all bodies together; then they are
+/// cut.
 #[tokio::test]
 async fn slow_forms_give_way_to_publishes() {
     const FORM: usize = 256_000;
@@ -82,8 +84,8 @@ async fn slow_forms_give_way_to_publishes() {
     assert!(had_no_room > 0, "bodies have no bound");
 }
 
-/// As requests are whose clients go: a connection in the middle of a transaction that nobody ends would
-/// take the work of others with it.
+/// As requests are whose clients go: a connection in the middle of a transaction that nobody ends
+/// would take the work of others with it.
 #[tokio::test]
 async fn what_is_abandoned_leaves_no_transaction_open() {
     let service = Stepped::start().await;

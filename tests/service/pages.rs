@@ -1,4 +1,5 @@
-//! Every page as an administrator, an editor and a stranger are shown it: see tests/snapshots/pages.
+//! Every page as an administrator, an editor and a stranger are shown it: see
+//! tests/snapshots/pages.
 
 use axum::body::Body;
 use http::Method;

@@ -647,8 +647,8 @@ async fn a_call_holds_no_more_bytes_than_arrive_in_time() {
     }
 }
 
-/// A publish that encoding makes larger than a call is stored as several, which do not grow together
-/// again.
+/// A publish that encoding makes larger than a call is stored as several, which do not grow
+/// together again.
 #[tokio::test]
 async fn batches_that_go_together_hold_no_more_bytes_than_arrive_in_time() {
     let service = Stepped::start().await;

@@ -23,8 +23,8 @@ impl Compared {
         self.beside.add(beside);
     }
 
-    /// What a publish waits for; for how long alone and beside, p50 and p95 of each, as it is printed;
-    /// and the median of the rounds' ratios.
+    /// What a publish waits for; for how long alone and beside, p50 and p95 of each, as it is
+    /// printed; and the median of the rounds' ratios.
     pub(crate) fn both(&self) -> [(&'static str, [String; 4], f64); 2] {
         let figures = |of: fn(&Waits, f64) -> f64| {
             let (alone, beside) = (&self.alone, &self.beside);

@@ -67,8 +67,8 @@ impl Cluster {
         command
     }
 
-    /// Creates the cluster, once. It is created under another name and then renamed, so that a crash
-    /// leaves either none or a whole one.
+    /// Creates the cluster, once. It is created under another name and then renamed, so that a
+    /// crash leaves either none or a whole one.
     pub(super) async fn initialise(&self) -> Result<(), Error> {
         let data = self.data();
         if data.join("PG_VERSION").exists() {
@@ -109,8 +109,8 @@ impl Cluster {
             if self.try_lock()?.is_some() {
                 return Ok(());
             }
-            // Only PostgreSQL's own processes hold the lock, so the number in the file is theirs; but
-            // their account writes the file, and root must not end others for it.
+            // Only PostgreSQL's own processes hold the lock, so the number in the file is theirs;
+            // but their account writes the file, and root must not end others for it.
             if let Some(pid) = self.recorded_pid().filter(|pid| self.is_theirs(*pid)) {
                 info!(%pid, "stopping the PostgreSQL that an earlier run left behind");
                 let _ = kill(pid, signal);
@@ -192,7 +192,8 @@ impl Cluster {
 
     /// Whether this very server accepts connections. Creates the database if it is missing.
     async fn accepts(&self, postmaster: &Postmaster) -> Result<bool, Error> {
-        // An old server that is shutting down may still answer on the socket: the file must name ours.
+        // An old server that is shutting down may still answer on the socket: the file must name
+        // ours.
         if self.recorded_pid() != postmaster.pid() {
             return Ok(false);
         }

@@ -28,9 +28,9 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Creates `path` if it is missing, and locks it. As root it stays root's, and PostgreSQL's account
-    /// may only pass through: in a directory of its own it could put links in the place of files
-    /// that root opens.
+    /// Creates `path` if it is missing, and locks it. As root it stays root's, and PostgreSQL's
+    /// account may only pass through: in a directory of its own it could put links in the place of
+    /// files that root opens.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         if !path.exists() {
             let parent = path.parent().unwrap_or(path);

@@ -3,9 +3,10 @@
 //!
 //! The data directory holds
 //!
-//! - `lock`, held by the embedding process for as long as it lives, so that a second one is refused;
-//! - `postgres.lock`, held by every PostgreSQL process for as long as it lives, because they inherit
-//!   it. Process numbers are reused, in a container within seconds; a lock does not lie;
+//! - `lock`, held by the embedding process for as long as it lives, so that a second one is
+//!   refused;
+//! - `postgres.lock`, held by every PostgreSQL process for as long as it lives, because they
+//!   inherit it. Process numbers are reused, in a container within seconds; a lock does not lie;
 //! - `postgres/`, the cluster and its socket; `postgres.log`, the server's log, and
 //!   `postgres.log.1`, the log of the run before.
 //!

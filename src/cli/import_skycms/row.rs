@@ -1,5 +1,6 @@
 //! The CDN row of SkyCMS's settings table: `{"CdnProvider": 3, "Value": "{…}"}`, where the inner
-//! text is JSON too; and beside it, where the whole table is given, the row with the publisher's URL.
+//! text is JSON too; and beside it, where the whole table is given, the row with the publisher's
+//! URL.
 //!
 //! Nothing of the row is ever repeated in an error: any of it may be the secret.
 
