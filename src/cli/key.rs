@@ -87,9 +87,10 @@ impl Keys {
             KeyCommand::Rotate { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 let secret = fresh_key_pair(clock).secret;
-                store
+                let access_key_id = store
                     .rotate_key_pair(site, known.id, &secret, clock.now())
-                    .await?;
+                    .await?
+                    .ok_or_else(|| no_such(&access_key_id))?;
                 let pair = NewKeyPair {
                     access_key_id,
                     secret,
@@ -114,7 +115,11 @@ async fn find(store: &Store, site: SiteId, access_key_id: &str) -> Result<KeyPai
         .await?
         .into_iter()
         .find(|pair| pair.access_key_id == access_key_id)
-        .ok_or_else(|| CliError::WrongUse(format!("the site has no key pair `{access_key_id}`")))
+        .ok_or_else(|| no_such(access_key_id))
+}
+
+fn no_such(access_key_id: &str) -> CliError {
+    CliError::WrongUse(format!("the site has no key pair `{access_key_id}`"))
 }
 
 /// As a shell or a file of variables takes it.
