@@ -291,13 +291,19 @@ async fn follow(state: AppState, replica: Uuid) {
             let _ = heard.send(change);
         });
         let acting = async {
-            let mut is_stale = false;
+            // When what could not be read is read again, whatever else is heard until then: a token
+            // that was revoked must not stay valid here because the database was busy.
+            let mut retry = None;
             loop {
+                let again = async {
+                    match &mut retry {
+                        Some(sleep) => std::pin::Pin::as_mut(sleep).await,
+                        None => std::future::pending().await,
+                    }
+                };
                 let change = tokio::select! {
                     change = news.recv() => change,
-                    // A token that was revoked must not stay valid here because the database was
-                    // busy.
-                    () = tokio::time::sleep(Duration::from_secs(1)), if is_stale => Some(Changes::Sites),
+                    () = again => Some(Changes::Sites),
                 };
                 let Some(change) = change else { return };
                 match change {
@@ -306,9 +312,9 @@ async fn follow(state: AppState, replica: Uuid) {
                     Changes::State(_) => {}
                 }
                 if matches!(change, Changes::Sites | Changes::Anything) {
-                    let refreshed = state.directory.refresh(&state.store).await;
-                    is_stale = refreshed.is_err();
-                    if let Err(error) = refreshed {
+                    retry = None;
+                    if let Err(error) = state.directory.refresh(&state.store).await {
+                        retry = Some(Box::pin(tokio::time::sleep(Duration::from_secs(1))));
                         tracing::warn!(%error, "the sites could not be read again yet");
                     }
                 }

@@ -74,6 +74,15 @@ impl Dispatcher {
         now: OffsetDateTime,
     ) -> Result<Option<PlanInputs>, StoreError> {
         let store = &self.store;
+        let inputs = store.plan_inputs(connection, site, &self.limits, now).await;
+        if !inputs.as_ref().is_err_and(StoreError::is_about_a_row) {
+            return inputs;
+        }
+        // Once more, now that it is known which version of the settings it is about: somebody may
+        // be saving others.
+        let Some(version) = store.settings_version(site).await? else {
+            return Ok(None);
+        };
         match store.plan_inputs(connection, site, &self.limits, now).await {
             Err(error) if error.is_about_a_row() => {
                 tracing::error!(%site, %error, "paused");
@@ -82,7 +91,7 @@ impl Dispatcher {
                     error => AwsError::unreadable_secret(&error.to_string()),
                 };
                 let until = now + UNREADABLE_WAIT;
-                self.store.pause(site, &error, until, now).await?;
+                store.pause(site, &error, until, version, now).await?;
                 Ok(None)
             }
             inputs => inputs,
@@ -263,7 +272,8 @@ impl Look<'_> {
     /// Plans what waits, and claims the first batch.
     async fn choose_new(&mut self) -> Result<Next, StoreError> {
         if self.inputs.paused_since.is_some() && self.inputs.stored > 0 {
-            // What is stored is tried first, when it is due: no look before then finds more to do.
+            // What is stored is tried first, when it is due, and ends this wait if the settings
+            // work.
             let until = self.taking.now + LONGEST_HOLD;
             return self.wait(WaitReason::Retry, until, None).await;
         }

@@ -3,7 +3,7 @@
 //! What a claim goes by ([`PlanInputs`]) is read and planned without a lock. The transaction here
 //! restates it and changes nothing if any of it has changed since; the caller then reads again.
 //!
-//! Rows are locked in one order everywhere: distribution, site, access key, invalidation,
+//! Rows are locked in one order everywhere: settings, distribution, site, access key, invalidation,
 //! publishes.
 
 use sqlx::PgConnection;
@@ -154,6 +154,11 @@ impl Store {
         if !take_call(&mut tx, inputs, usage, taking).await? {
             return Ok(None);
         }
+        let has_backlog = matches!(plan.waits, Some(PlanLimit::Quota | PlanLimit::NextCall));
+        let limited_until = plan.is_limited.then(|| next_month(taking.now));
+        if inputs.is_marked || has_backlog || limited_until.is_some() {
+            mark(&mut tx, inputs.site, has_backlog, limited_until, taking.now).await?;
+        }
         // What a publish has been waiting beside may be ending, at a distribution that the site has
         // left since, and must not end this publish too.
         lock_publishes(&mut tx, inputs.site).await?;
@@ -173,11 +178,6 @@ impl Store {
         let Some(traceparent) = stored else {
             return Ok(None);
         };
-        let has_backlog = matches!(plan.waits, Some(PlanLimit::Quota | PlanLimit::NextCall));
-        let limited_until = plan.is_limited.then(|| next_month(taking.now));
-        if inputs.is_marked || has_backlog || limited_until.is_some() {
-            mark(&mut tx, inputs.site, has_backlog, limited_until, taking.now).await?;
-        }
         known_paths::remember(&mut tx, inputs.site, plan, waiting, taking.now).await?;
         tx.commit().await?;
         Ok(Some(SendClaim {

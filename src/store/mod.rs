@@ -250,22 +250,27 @@ impl Store {
     pub async fn migrate(&self) -> Result<()> {
         // Closed afterwards: after an error it may still hold the lock by which they take turns.
         let mut connection = self.pool.acquire().await?.detach();
-        // While a change waits for a table that somebody reads for minutes, everybody else waits
-        // behind it, publishes too. So it stands back after a moment, and tries again.
-        sqlx::query("SET lock_timeout = '2s'")
-            .execute(&mut connection)
-            .await?;
-        let migrated = loop {
-            match MIGRATIONS.run(&mut connection).await {
-                Err(error) if is_lock_timeout(&error) => {
-                    tracing::warn!(%error, "a migration waits for a table that is in use");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+        for migration in MIGRATIONS.iter() {
+            // While a change waits for a table that somebody reads for minutes, everybody else waits
+            // behind it, publishes too. So it stands back after a moment, and tries again. What runs
+            // outside a transaction builds its indexes without such a lock, and cannot be repeated.
+            let timeout = if migration.no_tx { "0" } else { "2s" };
+            sqlx::query("SELECT set_config('lock_timeout', $1, false)")
+                .bind(timeout)
+                .execute(&mut connection)
+                .await?;
+            loop {
+                match MIGRATIONS.run_to(migration.version, &mut connection).await {
+                    Err(error) if is_lock_timeout(&error) => {
+                        tracing::warn!(%error, "a migration waits for a lock");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                    migrated => break migrated?,
                 }
-                migrated => break migrated,
             }
-        };
+        }
         connection.close().await?;
-        Ok(migrated?)
+        Ok(())
     }
 
     /// Begins a transaction, in a task of its own: if the caller were dropped meanwhile, like a

@@ -4,49 +4,70 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::listen::announce_sites;
-use super::{PlanInputs, Result, SendClaim, SiteId, Store, outbox};
+use super::{Result, SendClaim, SiteId, Store, outbox};
 use crate::domain::notification::{Event, in_words};
-use crate::domain::{AfterCreate, AwsError, WaitReason};
+use crate::domain::{AfterCreate, AwsError, Verdict, WaitReason};
 
 impl Store {
-    /// Pauses a site whose settings cannot even be read.
+    /// Pauses a site whose settings, of this version, cannot even be read.
     pub async fn pause(
         &self,
         site: SiteId,
         error: &AwsError,
         until: OffsetDateTime,
+        version: i32,
         now: OffsetDateTime,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        pause(&mut tx, site, error, until, None, now).await?;
+        pause(&mut tx, site, error, until, version, now).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// The version of a site's settings, which grows with each change of those in force; `None` if
+    /// there is no such site.
+    pub async fn settings_version(&self, site: SiteId) -> Result<Option<i32>> {
+        Ok(
+            sqlx::query_scalar!("SELECT settings_version FROM site WHERE id = $1", site.0)
+                .fetch_optional(&self.pool)
+                .await?,
+        )
     }
 }
 
-/// The first clear refusal pauses the site; whatever shows that the settings work ends the pause. A
-/// refusal of settings that were replaced while the call was under way says nothing; this then
+/// The first clear refusal pauses the site; whatever shows that the settings work ends the pause,
+/// and any answer ends a wait for one. A refusal of settings that were replaced while the call was under way says nothing; this then
 /// returns when to try again, which is now.
 pub(super) async fn pause_or_resume(
     connection: &mut PgConnection,
     claim: &SendClaim,
-    after: &AfterCreate,
+    verdict: &Verdict,
     now: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>> {
     let site = claim.inputs.site;
-    match after {
+    let is_answered = verdict.beliefs.answered_at > claim.inputs.beliefs.answered_at;
+    match &verdict.after {
         AfterCreate::Hold {
             why: WaitReason::Settings,
             until,
             error,
             ..
         } => {
-            let paused = pause(connection, site, error, *until, Some(&claim.inputs), now).await?;
+            let paused = pause(
+                connection,
+                site,
+                error,
+                *until,
+                claim.inputs.settings_version,
+                now,
+            )
+            .await?;
             return Ok((!paused).then_some(now));
         }
         after if claim.inputs.paused_since.is_some() && after.shows_working_settings() => {
             // New settings may have let it go on while the call was under way.
             let resumed = sqlx::query!(
-                "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL
+                "UPDATE site SET paused_at = NULL, pause_error = NULL, resume_at = NULL,
+                                 waits_for = NULL, waits_since = NULL, waits_until = NULL
                  WHERE id = $1 AND paused_at IS NOT NULL",
                 site.0,
             )
@@ -57,31 +78,40 @@ pub(super) async fn pause_or_resume(
                 announce_sites(connection).await?;
             }
         }
+        _ if is_answered && claim.inputs.retrying > 0 => {
+            // What is new has gathered until there was an answer.
+            sqlx::query!(
+                "UPDATE site SET waits_for = NULL, waits_since = NULL, waits_until = NULL
+                 WHERE id = $1 AND waits_for = 'retry'",
+                site.0,
+            )
+            .execute(connection)
+            .await?;
+        }
         _ => {}
     }
     Ok(None)
 }
 
-/// Pauses the site, unless its settings are others by now than those that were `tried`. Returns
-/// whether it did.
+/// Pauses the site, unless its settings are of another version by now. Returns whether it did.
 async fn pause(
     connection: &mut PgConnection,
     site: SiteId,
     error: &AwsError,
     until: OffsetDateTime,
-    tried: Option<&PlanInputs>,
+    version: i32,
     now: OffsetDateTime,
 ) -> Result<bool> {
     let was_paused = sqlx::query_scalar!(
         r#"UPDATE site s SET paused_at = coalesce(s.paused_at, $2), pause_error = $3, resume_at = $4
            FROM (SELECT paused_at FROM site WHERE id = $1 FOR NO KEY UPDATE) before
-           WHERE s.id = $1 AND s.settings_version = coalesce($5, s.settings_version)
+           WHERE s.id = $1 AND s.settings_version = $5
            RETURNING before.paused_at IS NOT NULL as "was_paused!""#,
         site.0,
         now,
         serde_json::json!(error),
         until,
-        tried.map(|inputs| inputs.settings_version),
+        version,
     )
     .fetch_optional(&mut *connection)
     .await?;

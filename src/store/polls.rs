@@ -148,6 +148,9 @@ impl Store {
         {
             note_denied(&mut tx, claim.site, denied.then_some(now)).await?;
         }
+        if ended {
+            wake_batches(&mut tx, &claim.distribution, now).await?;
+        }
         let done = sqlx::query!(
             "UPDATE invalidation SET status = $3, next_at = $4, error = $5, fix = $6, waiting_for = $7,
                                      unanswered_since = CASE WHEN $5::jsonb IS NOT NULL THEN coalesce(unanswered_since, $8) END,
@@ -238,7 +241,7 @@ impl Store {
     }
 }
 
-/// Something has ended, so there may be room: whoever waits for it is looked at.
+/// Something has ended, so there may be room: sites that wait for it are looked at.
 async fn make_room(
     connection: &mut PgConnection,
     distribution: &DistributionId,
@@ -256,8 +259,17 @@ async fn make_room(
          WHERE waits_for = 'quota' AND id IN (SELECT site_id FROM settings_in_force WHERE distribution_id = $1)",
         distribution.as_str(),
     )
-    .execute(&mut *connection)
+    .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// The same for what is stored.
+async fn wake_batches(
+    connection: &mut PgConnection,
+    distribution: &DistributionId,
+    now: OffsetDateTime,
+) -> Result<()> {
     sqlx::query!(
         "UPDATE invalidation SET next_at = $2
          WHERE distribution_id = $1 AND status = 'Queued' AND ended_at IS NULL AND waiting_for = 'quota'",

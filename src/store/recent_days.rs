@@ -21,7 +21,7 @@ impl RecentDays {
     pub(crate) fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<Arc<Day>> {
         let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, day) = days.get(&site)?;
-        (now - *at < FRESH).then(|| Arc::clone(day))
+        ((now - *at).abs() < FRESH).then(|| Arc::clone(day))
     }
 
     pub(crate) fn keep(&self, site: SiteId, now: OffsetDateTime, day: Arc<Day>) {

@@ -59,7 +59,7 @@ impl Store {
         if matches!(verdict.after, AfterCreate::Split { .. }) {
             hold_settings(&mut tx, claim.inputs.site).await?;
         }
-        let try_again = pause_or_resume(&mut tx, claim, &verdict.after, now).await?;
+        let try_again = pause_or_resume(&mut tx, claim, verdict, now).await?;
         let next_call = adjust_rate(&mut tx, claim, verdict.rate, limits, now).await?;
         if proves {
             share_rate(&mut tx, claim).await?;

@@ -64,7 +64,13 @@ impl Store {
     /// Removes a site: at once it has no name, no settings and no secrets, and nothing more is sent
     /// for it. What it leaves is deleted by [`Store::sweep_step`]. Returns `false` if it was gone.
     pub async fn remove_site(&self, site: SiteId, now: OffsetDateTime) -> Result<bool> {
-        let mut tx = self.begin().await?;
+        let mut tx = match self.begin_change(site).await {
+            Err(StoreError::SiteGone) => return Ok(false),
+            tx => tx?,
+        };
+        sqlx::query!("DELETE FROM cdn_settings WHERE site_id = $1", site.0)
+            .execute(&mut *tx)
+            .await?;
         // This frees its name; nobody else takes the new one.
         let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
         let removed = sqlx::query!(
@@ -81,9 +87,8 @@ impl Store {
         if removed == 0 {
             return Ok(false);
         }
-        sqlx::query!("DELETE FROM cdn_settings WHERE site_id = $1", site.0)
-            .execute(&mut *tx)
-            .await?;
+        // What it has stored is no longer sent, and holds nobody up.
+        supersede(&mut tx, site, now).await?;
         sqlx::query!("DELETE FROM hook_secret WHERE site_id = $1", site.0)
             .execute(&mut *tx)
             .await?;
@@ -100,8 +105,6 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        // What it has stored is no longer sent, and holds nobody up.
-        supersede(&mut tx, site, now).await?;
         announce_sites(&mut tx).await?;
         tx.commit().await?;
         Ok(true)

@@ -124,7 +124,10 @@ impl Store {
                 return Ok(waiting);
             }
             if read.is_full() {
-                (only, budget) = (wanted.only_missing(seen), wanted.most_items());
+                // Where anything of the front is small enough for the budget, that goes first.
+                let is_any_small = seen != Usage::default();
+                only = wanted.only_missing(seen);
+                budget = wanted.most_items().filter(|_| !is_any_small);
                 if is_behind || only.is_none() && budget.is_none() {
                     return Ok(waiting);
                 }

@@ -670,12 +670,20 @@ async fn a_paused_site_whose_try_has_no_answer_keeps_nobody_awake() {
     let service = Stepped::start().await;
     let off = json!({ "enabled": false });
     service.sandbox.set_key(KEY, off).await;
-    service.publish_and_run("/tried").await;
-    service.publish_and_run("/waits").await;
+    let tried = service.publish_and_run("/tried").await;
+    let waits = service.publish_and_run("/waits").await;
     service.sandbox.fault(create(1, unavailable())).await;
     service.pass(31).await;
     let due = service.state.store.next_due(&[], true).await.unwrap();
     assert!(due.unwrap() > service.state.clock.now(), "{due:?}");
+    // And what it leaves waiting goes as soon as the settings work again.
+    let on = json!({ "enabled": true });
+    service.sandbox.set_key(KEY, on).await;
+    service.pass(2).await;
+    assert_eq!(
+        service.states(&[tried, waits]).await,
+        ["in_progress", "in_progress"]
+    );
 }
 
 #[tokio::test]

@@ -59,7 +59,10 @@ impl Store {
 
     /// Begins a transaction in which nobody else changes the site's settings. Not by a lock on the
     /// site: a call's record locks the settings first, and one would wait for the other.
-    async fn begin_change(&self, site: SiteId) -> Result<Transaction<'static, Postgres>> {
+    pub(in crate::store) async fn begin_change(
+        &self,
+        site: SiteId,
+    ) -> Result<Transaction<'static, Postgres>> {
         let mut tx = self.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
             .bind(SETTINGS)
@@ -366,7 +369,6 @@ pub(in crate::store) async fn take_effect(
     if goes_on {
         outbox::notify(connection, site, Event::SiteResumed, None, now).await?;
     }
-    supersede(connection, site, now).await?;
     sqlx::query!(
         "UPDATE invalidation SET next_at = $2, waiting_for = NULL
          WHERE site_id = $1 AND ended_at IS NULL AND waiting_for = 'settings'",
@@ -375,5 +377,6 @@ pub(in crate::store) async fn take_effect(
     )
     .execute(&mut *connection)
     .await?;
+    supersede(connection, site, now).await?;
     announce_settings(connection, site).await
 }
