@@ -211,7 +211,7 @@ async fn a_second_press_brings_no_replaced_secret_back() {
 }
 
 #[tokio::test]
-async fn a_purge_that_cannot_be_written_down_is_shown_as_accepted() {
+async fn what_cannot_be_written_down_is_shown_as_done() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     let mut db = service.database.connect().await;
@@ -224,6 +224,21 @@ async fn a_purge_that_cannot_be_written_down_is_shown_as_accepted() {
     assert_eq!(answer.status, 303, "{}", answer.body);
     let page = admin.get(answer.location()).await;
     assert_eq!(page.status, 200, "{}", page.body);
+
+    let once = [("once", "once")];
+    let tested = settings(DISTRIBUTION, SECRET, "save_and_test");
+    let saved = settings(DISTRIBUTION, SECRET, "save");
+    let sure = [("confirmed", "yes")];
+    for (path, form, shown) in [
+        ("/settings/cdn/hook/test", &once[..], "/activity/"),
+        ("/settings/cdn", &tested[..], "/settings/cdn#test"),
+        ("/settings/cdn", &saved[..], "/settings/cdn?done=saved"),
+        ("/settings/cdn/remove", &sure[..], "?done=removed"),
+    ] {
+        let answer = admin.post(path, form).await;
+        assert_eq!(answer.status, 303, "{path}: {}", answer.body);
+        assert!(answer.location().contains(shown), "{path}");
+    }
 }
 
 #[tokio::test]

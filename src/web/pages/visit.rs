@@ -1,5 +1,6 @@
 //! Who is looking at a page, and at which site.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use askama::Template;
@@ -145,16 +146,21 @@ impl Visit {
         })
     }
 
-    /// Records in the audit log what they did to the site.
-    pub(crate) async fn audit(&self, action: AuditAction, detail: Option<String>) -> Result<()> {
-        self.visitor.audit(action, Some(self.site.id), detail).await
+    /// Records in the audit log what they have done to the site. If that cannot be stored, only the
+    /// log has it: an error would say that nothing was changed, and the form would be sent again.
+    pub(crate) async fn audit(&self, action: AuditAction, detail: Option<String>) {
+        let site = self.site.id;
+        if let Err(error) = self.visitor.audit(action, Some(site), detail).await {
+            let what = action.into_str();
+            let cause = error.source().map(tracing::field::display);
+            tracing::error!(%site, what, cause, "missing from the audit");
+        }
     }
 
     /// Records what they changed about the site, and lets this replica see it at once.
-    pub(crate) async fn changed(&self, action: AuditAction, detail: Option<String>) -> Result<()> {
-        self.audit(action, detail).await?;
+    pub(crate) async fn changed(&self, action: AuditAction, detail: Option<String>) {
+        self.audit(action, detail).await;
         self.visitor.state.refresh_sites().await;
-        Ok(())
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) async fn retry(
     let (shown, repeated) = visit.publish(items, widened, key).await?;
     if repeated.is_none() {
         let detail = Some(id.to_string());
-        visit.audit(AuditAction::TriedAgain, detail).await?;
+        visit.audit(AuditAction::TriedAgain, detail).await;
     }
     Ok(visit.see(&format!("/activity/{shown}")))
 }

@@ -153,7 +153,7 @@ async fn may_use_credentials(state: &AppState, visit: &Visit, settings: &Setting
     let now = state.clock.now();
     state.store.grant_default(site, distribution, now).await?;
     let detail = Some(distribution.to_string());
-    visit.audit(AuditAction::AllowedDefault, detail).await?;
+    visit.audit(AuditAction::AllowedDefault, detail).await;
     Ok(true)
 }
 
@@ -176,7 +176,7 @@ async fn put_in_force(
     }
     let detail = words::saved(before, settings);
     let action = AuditAction::SavedSettings;
-    visit.changed(action, Some(detail)).await?;
+    visit.changed(action, Some(detail)).await;
     Ok(visit.see("/settings/cdn?done=saved"))
 }
 
@@ -238,7 +238,7 @@ fn keeper(visit: &Visit) -> [&str; 3] {
 /// `POST /settings/cdn/discard`: discards the draft.
 pub(crate) async fn discard(State(state): State<AppState>, visit: Visit) -> Result<Response> {
     state.store.discard_draft(visit.site.id).await?;
-    visit.changed(AuditAction::DiscardedDraft, None).await?;
+    visit.changed(AuditAction::DiscardedDraft, None).await;
     Ok(visit.see("/settings/cdn?done=discarded"))
 }
 
@@ -254,6 +254,6 @@ pub(crate) async fn remove(
     }
     let now = state.clock.now();
     state.store.remove_settings(visit.site.id, now).await?;
-    visit.changed(AuditAction::RemovedSettings, None).await?;
+    visit.changed(AuditAction::RemovedSettings, None).await;
     Ok(visit.see("/settings/cdn?done=removed"))
 }

@@ -54,7 +54,7 @@ pub(crate) async fn send_test(
     let (id, repeated) = visit.publish(vec![item], Vec::new(), key).await?;
     if repeated.is_none() {
         let detail = Some(TEST_PATH.to_owned());
-        visit.audit(AuditAction::Purged, detail).await?;
+        visit.audit(AuditAction::Purged, detail).await;
     }
     Ok(visit.see(&format!("/activity/{id}")))
 }
@@ -84,7 +84,7 @@ pub(super) async fn revoked(
     action: AuditAction,
     detail: String,
 ) -> Result<Response> {
-    visit.changed(action, Some(detail)).await?;
+    visit.changed(action, Some(detail)).await;
     Ok(visit.see("/settings/cdn/hook?done=revoked"))
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn create(
     let (pair, is_first) = added.ok_or(Error::Internal)?;
     if is_first {
         let detail = Some(format!("{}, {name}", pair.access_key_id));
-        visit.changed(AuditAction::CreatedKeyPair, detail).await?;
+        visit.changed(AuditAction::CreatedKeyPair, detail).await;
     }
     reveal(&state, &visit, shown(&pair)).await
 }
@@ -93,7 +93,7 @@ pub(crate) async fn rotate(
     let access_key_id = pair.access_key_id;
     if is_first {
         let detail = Some(access_key_id.clone());
-        visit.changed(AuditAction::RotatedKeyPair, detail).await?;
+        visit.changed(AuditAction::RotatedKeyPair, detail).await;
     }
     let pair = NewKeyPair {
         access_key_id,

@@ -106,7 +106,7 @@ pub(crate) async fn create(
     };
     if is_first {
         let detail = Some(endpoint.url.shown());
-        visit.audit(AuditAction::AddedEndpoint, detail).await?;
+        visit.audit(AuditAction::AddedEndpoint, detail).await;
     }
     if is_signed {
         reveal(&state, &visit, &secret).await
@@ -160,7 +160,7 @@ pub(crate) async fn rotate(
         let detail = Some(shown(&state, &visit, id).await?);
         visit
             .audit(AuditAction::RotatedEndpointSecret, detail)
-            .await?;
+            .await;
     }
     reveal(&state, &visit, &secret).await
 }
@@ -245,7 +245,7 @@ async fn done(
     notice: &str,
 ) -> Result<Response> {
     let detail = Some(detail.ok_or(Error::NotFound)?);
-    visit.audit(action, detail).await?;
+    visit.audit(action, detail).await;
     Ok(visit.see(&format!("/settings/cdn/notifications?done={notice}")))
 }
 

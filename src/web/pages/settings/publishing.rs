@@ -150,7 +150,7 @@ pub(crate) async fn save(
     );
     visit
         .audit(AuditAction::ChangedPublishing, Some(detail))
-        .await?;
+        .await;
     Ok(visit.see("/settings/cdn/publishing?done=rules"))
 }
 

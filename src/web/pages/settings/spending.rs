@@ -120,7 +120,7 @@ pub(crate) async fn save(
     let detail = words::changed(&words::spending(&before), &words::spending(&spending));
     visit
         .changed(AuditAction::ChangedPolicy, Some(detail))
-        .await?;
+        .await;
     Ok(visit.see("/settings/cdn/policy?done=policy"))
 }
 

@@ -77,7 +77,7 @@ async fn run(
         None => words::not_kept(settings),
     };
     let action = AuditAction::TestedSettings;
-    visit.audit(action, Some(detail)).await?;
+    visit.audit(action, Some(detail)).await;
     Ok(kept.is_some())
 }
 

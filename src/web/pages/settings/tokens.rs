@@ -61,7 +61,7 @@ pub(crate) async fn create_token(
     };
     if is_first {
         let detail = Some(name.to_owned());
-        visit.changed(AuditAction::CreatedToken, detail).await?;
+        visit.changed(AuditAction::CreatedToken, detail).await;
     }
     reveal(&state, &visit, vec![revealed_token(name, &token)]).await
 }
@@ -82,7 +82,7 @@ pub(crate) async fn reveal_token(
     let shown = match state.store.reveal_token(site, id, Some(&form), now).await? {
         Some(token) => {
             let detail = Some(name.clone());
-            visit.audit(AuditAction::RevealedToken, detail).await?;
+            visit.audit(AuditAction::RevealedToken, detail).await;
             token
         }
         None => shown_before(&state, &form).await?,
@@ -123,7 +123,7 @@ pub(crate) async fn create_secret(
         .await?;
     if is_first {
         let detail = Some(id.to_string());
-        visit.changed(AuditAction::CreatedSecret, detail).await?;
+        visit.changed(AuditAction::CreatedSecret, detail).await;
     }
     reveal(&state, &visit, vec![revealed_secret(&secret)]).await
 }
@@ -141,7 +141,7 @@ pub(crate) async fn reveal_secret(
     let shown = match state.store.reveal_hook_secret(site, id, &form, now).await? {
         Some(secret) => {
             let detail = Some(id.to_string());
-            visit.audit(AuditAction::RevealedSecret, detail).await?;
+            visit.audit(AuditAction::RevealedSecret, detail).await;
             secret
         }
         None => shown_before(&state, &form).await?,
