@@ -1,6 +1,6 @@
 //! Where a site's notifications go: addresses and signing secrets, sealed.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -63,7 +63,8 @@ impl Store {
 
     /// Adds an endpoint that a form asks for, and answers the form with its secret, which is empty
     /// if there is none. Returns the secret that holds, its own or the form's earlier answer, and
-    /// whether this is the first time; `None` if the site has as many endpoints as it may.
+    /// whether this is the first time; `None` if the site has as many endpoints as it may, or the
+    /// earlier answer no longer holds.
     pub async fn add_endpoint_once(
         &self,
         site: SiteId,
@@ -74,13 +75,40 @@ impl Store {
         let secret = new.secret.clone().unwrap_or_default();
         let mut tx = match self.begin_answer(form, &secret, now).await? {
             Answering::First(tx) => tx,
-            Answering::Again(earlier) => return Ok(Some((earlier, false))),
+            Answering::Again(earlier) => {
+                let has = self.has_endpoint(site, &new.url, &earlier).await?;
+                return Ok(has.then_some((earlier, false)));
+            }
         };
         if !self.insert_endpoint(&mut tx, site, new, now).await? {
             return Ok(None);
         }
         tx.commit().await?;
         Ok(Some((secret, true)))
+    }
+
+    /// Whether the site has an endpoint at this address with this secret, which is empty if there
+    /// is none.
+    async fn has_endpoint(
+        &self,
+        site: SiteId,
+        url: &EndpointUrl,
+        secret: &SecretString,
+    ) -> Result<bool> {
+        let url = SecretString::from(url.expose());
+        let rows = sqlx::query!(
+            "SELECT id, url, secret FROM endpoint WHERE site_id = $1",
+            site.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.iter().any(|row| {
+            self.holds(Holder::EndpointUrl(site, row.id), &row.url, &url)
+                && row.secret.as_ref().map_or_else(
+                    || secret.expose_secret().is_empty(),
+                    |sealed| self.holds(Holder::EndpointSecret(site, row.id), sealed, secret),
+                )
+        }))
     }
 
     /// Returns `false` if the site has as many as it may.
@@ -154,7 +182,8 @@ impl Store {
 
     /// Gives an endpoint another signing secret, in force at once, and answers a form with it.
     /// Returns the secret that holds, this one or the form's earlier answer, and whether this is
-    /// the first time; `None` if there is no such endpoint or it takes no signature.
+    /// the first time; `None` if there is no such endpoint, it takes no signature, or the earlier
+    /// answer no longer holds.
     pub async fn rotate_endpoint_secret_once(
         &self,
         site: SiteId,
@@ -165,7 +194,19 @@ impl Store {
     ) -> Result<Option<(SecretString, bool)>> {
         let mut tx = match self.begin_answer(form, &secret, now).await? {
             Answering::First(tx) => tx,
-            Answering::Again(earlier) => return Ok(Some((earlier, false))),
+            Answering::Again(earlier) => {
+                let sealed = sqlx::query_scalar!(
+                    "SELECT secret FROM endpoint WHERE site_id = $1 AND id = $2",
+                    site.0,
+                    id,
+                )
+                .fetch_optional(&self.pool)
+                .await?;
+                let holds = sealed.flatten().is_some_and(|sealed| {
+                    self.holds(Holder::EndpointSecret(site, id), &sealed, &earlier)
+                });
+                return Ok(holds.then_some((earlier, false)));
+            }
         };
         let sealed = self.seal(Holder::EndpointSecret(site, id), &secret)?;
         let rotated = sqlx::query!(

@@ -44,7 +44,7 @@ impl Store {
 
     /// Stores a signing secret that a form asks for, and answers the form with it. Returns the
     /// secret that holds, this one or the form's earlier answer, and whether this is the first
-    /// time.
+    /// time; `None` if the earlier answer was revoked since.
     pub async fn add_hook_secret_once(
         &self,
         site: SiteId,
@@ -52,15 +52,26 @@ impl Store {
         secret: SecretString,
         form: &FormHash,
         now: OffsetDateTime,
-    ) -> Result<(SecretString, bool)> {
+    ) -> Result<Option<(SecretString, bool)>> {
         let mut tx = match self.begin_answer(form, &secret, now).await? {
             Answering::First(tx) => tx,
-            Answering::Again(earlier) => return Ok((earlier, false)),
+            Answering::Again(earlier) => {
+                let rows = sqlx::query!(
+                    "SELECT id, secret FROM hook_secret WHERE site_id = $1",
+                    site.0,
+                )
+                .fetch_all(&self.pool)
+                .await?;
+                let holds = rows
+                    .iter()
+                    .any(|row| self.holds(Holder::HookSecret(site, row.id), &row.secret, &earlier));
+                return Ok(holds.then_some((earlier, false)));
+            }
         };
         self.insert_hook_secret(&mut tx, site, id, &secret, false, now)
             .await?;
         tx.commit().await?;
-        Ok((secret, true))
+        Ok(Some((secret, true)))
     }
 
     async fn insert_hook_secret(

@@ -68,7 +68,7 @@ impl Store {
 
     /// Stores a key pair that a form asks for, and answers the form with it. Returns the pair that
     /// holds, this one or the form's earlier answer, and whether this is the first time; `None` if
-    /// its access key ID was not free.
+    /// its access key ID was not free, or the earlier answer no longer holds.
     pub async fn add_key_pair_once(
         &self,
         site: SiteId,
@@ -80,7 +80,20 @@ impl Store {
     ) -> Result<Option<(NewKeyPair, bool)>> {
         let mut tx = match self.begin_answer(form, &join(&pair), now).await? {
             Answering::First(tx) => tx,
-            Answering::Again(earlier) => return Ok(Some((split(&earlier)?, false))),
+            Answering::Again(earlier) => {
+                let earlier = split(&earlier)?;
+                let row = sqlx::query!(
+                    "SELECT id, secret FROM key_pair WHERE site_id = $1 AND access_key_id = $2",
+                    site.0,
+                    earlier.access_key_id,
+                )
+                .fetch_optional(&self.pool)
+                .await?;
+                let holds = row.is_some_and(|row| {
+                    self.holds(Holder::KeyPair(site, row.id), &row.secret, &earlier.secret)
+                });
+                return Ok(holds.then_some((earlier, false)));
+            }
         };
         if !self
             .insert_key_pair(&mut tx, site, id, sender, &pair, now)
@@ -150,7 +163,7 @@ impl Store {
 
     /// The same for a form, which is answered with the secret. Returns the one that holds, this one
     /// or the form's earlier answer, and whether this is the first time; `None` if there is no such
-    /// key pair.
+    /// key pair, or the earlier answer no longer holds.
     pub async fn rotate_key_pair_once(
         &self,
         site: SiteId,
@@ -161,7 +174,18 @@ impl Store {
     ) -> Result<Option<(SecretString, bool)>> {
         let mut tx = match self.begin_answer(form, &secret, now).await? {
             Answering::First(tx) => tx,
-            Answering::Again(earlier) => return Ok(Some((earlier, false))),
+            Answering::Again(earlier) => {
+                let sealed = sqlx::query_scalar!(
+                    "SELECT secret FROM key_pair WHERE site_id = $1 AND id = $2",
+                    site.0,
+                    id,
+                )
+                .fetch_optional(&self.pool)
+                .await?;
+                let holds = sealed
+                    .is_some_and(|sealed| self.holds(Holder::KeyPair(site, id), &sealed, &earlier));
+                return Ok(holds.then_some((earlier, false)));
+            }
         };
         let rotated = self.replace_secret(&mut tx, site, id, &secret, now).await?;
         if rotated.is_none() {

@@ -70,6 +70,12 @@ impl Store {
     pub(super) fn open(&self, holder: Holder, sealed: &[u8]) -> Result<SecretString, SealError> {
         self.sealer.open(&holder.place(), sealed)
     }
+
+    /// Whether what a row holds is this secret.
+    pub(super) fn holds(&self, holder: Holder, sealed: &[u8], secret: &SecretString) -> bool {
+        let held = self.open(holder, sealed);
+        held.is_ok_and(|held| held.expose_secret() == secret.expose_secret())
+    }
 }
 
 /// Seals with the first key, opens with any.

@@ -15,6 +15,12 @@ fn between<'a>(html: &'a str, before: &str, after: &str) -> &'a str {
     rest.split(after).next().unwrap()
 }
 
+/// The second half of the key pair that a page shows this once.
+fn secret_access_key(html: &str) -> String {
+    let shown = between(html, "id=\"reveal-2\"", "</pre>");
+    shown.split_once('>').unwrap().1.to_owned()
+}
+
 #[tokio::test]
 async fn a_second_press_shows_what_came_of_the_first() {
     let service = service(&[("PUBLISH_TOKEN", "")]).await;
@@ -191,15 +197,28 @@ async fn a_second_press_shows_no_token_that_was_revoked() {
 async fn a_second_press_brings_no_replaced_secret_back() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
-    let named = [("name", "Wagtail")];
-    let page = admin.post("/settings/cdn/keys", &named).await.body;
+    let keys = "/settings/cdn/keys";
+    let named = [("name", "Wagtail"), ("once", "new")];
+    let page = admin.post(keys, &named).await.body;
+    let mut replaced = vec![secret_access_key(&page)];
     let (before, _) = page.split_once("/rotate\"").unwrap();
     let (_, path) = before.rsplit_once('"').unwrap();
-    let path = format!("{path}/rotate");
-    for once in ["first", "second", "first"] {
+    let rotate = format!("{path}/rotate");
+    for once in ["first", "second", "second"] {
         let press = [("confirmed", "yes"), ("once", once)];
-        assert_eq!(admin.post(&path, &press).await.status, 200, "{once}");
+        let page = admin.post(&rotate, &press).await;
+        assert_eq!(page.status, 200, "{once}");
+        replaced.push(secret_access_key(&page.body));
         service.advance(time::Duration::SECOND);
+    }
+    let shown_twice = replaced.pop();
+    assert_eq!(replaced.pop(), shown_twice);
+    let first = [("confirmed", "yes"), ("once", "first")];
+    for (path, form) in [(keys, named), (rotate.as_str(), first)] {
+        let again = admin.post(path, &form).await;
+        assert_eq!(again.status, 404, "{path}");
+        let shown = replaced.iter().find(|secret| again.body.contains(*secret));
+        assert_eq!(shown, None, "{path}");
     }
     let mut database = service.database.connect().await;
     let rotated: time::OffsetDateTime = sqlx::query_scalar("SELECT rotated_at FROM key_pair")
@@ -208,6 +227,39 @@ async fn a_second_press_brings_no_replaced_secret_back() {
         .unwrap();
     let now = service.state.clock.now();
     assert_eq!(now - rotated, time::Duration::seconds(2), "by the second");
+}
+
+#[tokio::test]
+async fn a_second_press_shows_no_secret_that_was_revoked_or_removed() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    // So that each is the newest, which is listed first.
+    service.advance(time::Duration::SECOND);
+    for (path, end, list) in [
+        ("/settings/cdn/keys", "revoke", "key-list"),
+        ("/settings/cdn/secrets", "revoke", "secret-list"),
+        ("/settings/cdn/notifications", "remove", "endpoint-list"),
+    ] {
+        let new = [
+            ("name", "Wagtail"),
+            ("url", "https://hooks.example.com/cdn"),
+            ("kind", "standard"),
+            ("publish.failed", "on"),
+            ("once", "new"),
+        ];
+        let page = admin.post(path, &new).await;
+        assert_eq!(page.status, 200, "{path}");
+        let (_, rows) = page.body.split_once(&format!("id=\"{list}\"")).unwrap();
+        let (before, _) = rows.split_once(&format!("/{end}\"")).unwrap();
+        let (_, row) = before.rsplit_once('"').unwrap();
+        let sure = [("confirmed", "yes")];
+        let ended = admin.post(&format!("{row}/{end}"), &sure).await;
+        assert_eq!(ended.status, 303, "{path}");
+
+        let again = admin.post(path, &new).await;
+        assert_eq!(again.status, 404, "{path}");
+        assert!(!again.body.contains("id=\"reveal-1\""), "{path}");
+    }
 }
 
 #[tokio::test]

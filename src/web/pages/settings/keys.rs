@@ -58,7 +58,7 @@ pub(crate) async fn create(
         .store
         .add_key_pair_once(visit.site.id, id, sender, pair, &form, now)
         .await?;
-    let (pair, is_first) = added.ok_or(Error::Internal)?;
+    let (pair, is_first) = added.ok_or(Error::NotFound)?;
     if is_first {
         let detail = Some(format!("{}, {name}", pair.access_key_id));
         visit.changed(AuditAction::CreatedKeyPair, detail).await;

@@ -101,6 +101,10 @@ pub(crate) async fn create(
         .add_endpoint_once(visit.site.id, &endpoint, &form, state.clock.now())
         .await?;
     let Some((secret, is_first)) = added else {
+        if state.store.endpoints(visit.site.id).await?.len() < MAX_ENDPOINTS {
+            // The form was sent before, and what it added is gone.
+            return Err(Error::NotFound);
+        }
         typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
         return refused(page(&state, &visit, PageQuery::default(), typed, Vec::new()).await?);
     };

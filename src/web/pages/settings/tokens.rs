@@ -4,12 +4,13 @@ use axum::extract::State;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::hook::{refuse, reveal, revoked};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
-use crate::store::FormHash;
+use crate::store::{FormHash, HookSecretView};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::{ButtonForm, OnceKey};
@@ -117,10 +118,11 @@ pub(crate) async fn create_secret(
 ) -> Result<Response> {
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
     let form = once.form(&state, &["secret", visit.site.name.as_str()]);
-    let (secret, is_first) = state
+    let added = state
         .store
         .add_hook_secret_once(visit.site.id, id, secret, &form, state.clock.now())
         .await?;
+    let (secret, is_first) = added.ok_or(Error::NotFound)?;
     if is_first {
         let detail = Some(id.to_string());
         visit.changed(AuditAction::CreatedSecret, detail).await;
@@ -138,6 +140,7 @@ pub(crate) async fn reveal_secret(
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
     let form = once.form(&state, &["reveal", &id.to_string()]);
+    find_secret(&state, &visit, id).await?;
     let shown = match state.store.reveal_hook_secret(site, id, &form, now).await? {
         Some(secret) => {
             let detail = Some(id.to_string());
@@ -157,9 +160,7 @@ pub(crate) async fn revoke_secret(
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
-    let secrets = state.store.hook_secrets(site).await?;
-    let secret = secrets.into_iter().find(|secret| secret.id == id);
-    let secret = secret.ok_or(Error::NotFound)?;
+    let secret = find_secret(&state, &visit, id).await?;
     if answer.confirmed.is_none() {
         let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
         let path = format!("/settings/cdn/secrets/{id}/revoke");
@@ -167,6 +168,12 @@ pub(crate) async fn revoke_secret(
     }
     state.store.revoke_hook_secret(site, id).await?;
     revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await
+}
+
+async fn find_secret(state: &AppState, visit: &Visit, id: Uuid) -> Result<HookSecretView> {
+    let secrets = state.store.hook_secrets(visit.site.id).await?;
+    let secret = secrets.into_iter().find(|secret| secret.id == id);
+    secret.ok_or(Error::NotFound)
 }
 
 /// What the same form showed a moment ago. Otherwise, there is nothing left to show.
