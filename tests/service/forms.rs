@@ -476,7 +476,9 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
     let sure = [("action", "use_draft"), ("version", version.as_str())];
     let confirmed = ada.post(page, &sure).await;
     assert_eq!(confirmed.status, 422);
-    assert!(confirmed.body.contains("<dd>E2BOBS00000000</dd>"));
+    assert!(confirmed.body.contains("The draft has changed since"));
+    assert!(confirmed.body.contains("value=\"E2BOBS00000000\""));
+    assert!(!confirmed.body.contains("Somebody else has saved"));
     let saved = service.state.store.settings(service.site()).await.unwrap();
     assert_eq!(saved.last().unwrap().slot, Slot::Draft);
 }

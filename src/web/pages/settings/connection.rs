@@ -180,17 +180,19 @@ async fn put_in_force(
     Ok(visit.see("/settings/cdn?done=saved"))
 }
 
-/// Somebody else was faster: what they saved is shown, next to what was typed.
+/// Somebody else was faster: what they saved is shown, next to what was typed, if anything was.
 async fn overtaken(
     state: &AppState,
     visit: &Visit,
     form: Option<SettingsForm>,
 ) -> Result<Response> {
-    let saved = state.store.settings(visit.site.id).await?;
-    let mut page = match form {
-        Some(form) => typed(state, visit, form, FieldErrors::default()).await?,
-        None => page(state, visit, None, None).await?,
+    let Some(form) = form else {
+        let mut page = page(state, visit, None, None).await?;
+        page.form.trouble = Some(words::DRAFT_CHANGED.to_owned());
+        return refused(page);
     };
+    let saved = state.store.settings(visit.site.id).await?;
+    let mut page = typed(state, visit, form, FieldErrors::default()).await?;
     if let Some(latest) = saved.last() {
         page.form.conflict = words::connection(&latest.settings);
     }

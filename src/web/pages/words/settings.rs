@@ -101,6 +101,9 @@ pub fn too_many_tests(seconds: i64) -> String {
     )
 }
 
+/// The draft that was asked about is not the latest any more.
+pub const DRAFT_CHANGED: &str = "The draft has changed since you were asked, so nothing was put in force. The form shows what is saved now.";
+
 /// Before the settings are removed.
 pub const REMOVE: Question = Question {
     title: Cow::Borrowed("Remove the CDN settings?"),
