@@ -1,9 +1,14 @@
 //! The list of publishes by days, who or what published, and the same as a table.
 
+use axum::body::Body;
+use http::Method;
+use serde_json::json;
 use time::Duration;
+use tokio::task::JoinSet;
 
+use crate::neighbours::wait_for_locks;
 use crate::pages::{admin, sent, service};
-use crate::support::{Browser, form};
+use crate::support::{Browser, form, send};
 
 /// The first column of paths that the table has, newest first.
 async fn paths(browser: &mut Browser, query: &str) -> Vec<String> {
@@ -148,4 +153,41 @@ async fn a_table_has_all_rows_however_many() {
     let mut expected: Vec<_> = (0..450).map(|n| format!("/row-{n}")).collect();
     expected.sort_unstable();
     assert_eq!(rows, expected);
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_looked_up_now_spoils_no_list() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let publish = service.api.publish(json!({ "paths": ["/about"] })).await;
+    let publish = publish["id"].as_str().unwrap();
+    let path = format!("/api/sites/default/publishes/{publish}");
+    let mut database = service.database.connect().await;
+    // How far a publish is that waits to be sent depends on the settings; the list does not.
+    sqlx::raw_sql("BEGIN; LOCK TABLE cdn_settings IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let mut looks = JoinSet::new();
+    for _ in 0..2 {
+        let look = service.api.request(Method::GET, &path, &[], Body::empty());
+        looks.spawn(send(look));
+    }
+    wait_for_locks(&service.database, 2).await;
+    let page = admin.get("/activity?page=%2Fabout&path=%2Fother").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert!(
+        page.body.contains("could not be looked up right now"),
+        "{}",
+        page.body
+    );
+    sqlx::raw_sql("COMMIT")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    for look in looks.join_all().await {
+        assert_eq!(look.status, 200, "{}", look.body);
+    }
+    let page = admin.get("/activity?page=%2Fabout").await;
+    assert!(page.body.contains("It was last published"));
 }

@@ -288,7 +288,7 @@ async fn an_id_that_cannot_be_read_stops_no_question_about_others() {
     assert_eq!(service.state_of(&strange).await, "in_progress");
 }
 
-async fn wait_for_locks(database: &Database, count: i64) {
+pub(crate) async fn wait_for_locks(database: &Database, count: i64) {
     eventually("connections that wait for a lock", || async {
         let waiting: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity

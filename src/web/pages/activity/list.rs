@@ -10,6 +10,7 @@ use crate::domain::{Item, Partition, PublishRequest, Publishing, canonicalize, t
 use crate::store::{PublishFilter, PublishSummary};
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
+use crate::web::http::turns::NoTurn;
 use crate::web::pages::overview;
 use crate::web::pages::views::{ActivityPage, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging};
 use crate::web::pages::visit::{Visit, html};
@@ -127,15 +128,19 @@ async fn live_page(
     }
     let items = as_published(asked).unwrap_or_default();
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-    let _turn = state.turns.reads.place(visit.site.id).await?;
-    let last = state
-        .store
-        .last_publish_of(visit.site.id, &items, now)
-        .await?;
-    Ok(Some(LivePage {
+    let mut live = LivePage {
         asked: asked.to_owned(),
-        last,
-    }))
+        last: None,
+        busy: false,
+    };
+    match state.turns.reads.place(visit.site.id).await {
+        Ok(_turn) => {
+            let (store, site) = (&state.store, visit.site.id);
+            live.last = store.last_publish_of(site, &items, now).await?;
+        }
+        Err(NoTurn) => live.busy = true,
+    }
+    Ok(Some(live))
 }
 
 /// What was searched for, as it would be published: people paste addresses, and type paths without

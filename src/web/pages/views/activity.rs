@@ -40,6 +40,8 @@ pub struct LivePage {
     pub asked: String,
     /// The last publish that purges it.
     pub last: Option<PublishSummary>,
+    /// It could not be looked up.
+    pub busy: bool,
 }
 
 /// The query of the list: `?state=…&path=…`.
