@@ -7,7 +7,7 @@ use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::settings::{fill, outcomes};
 use crate::stage::{Stage, without_settings};
-use crate::support::{DISTRIBUTION, KEY, SECRET, policy};
+use crate::support::{self, DISTRIBUTION, KEY, SECRET, eventually, policy};
 
 /// A form that is well-formed, what becomes of it, and what the page says.
 struct Failure<'a> {
@@ -337,6 +337,48 @@ async fn missing_default_credentials_are_explained_with_the_places() {
     browser
         .assert_sees("#test [data-fix]", "Give the machine or container a role")
         .await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_typed_stays_when_others_save_during_the_test() {
+    const THEIRS: &str = "E2THEIRS000001";
+    let stage = Stage::set_up(Scripts::On).await;
+    let browser = &stage.browser;
+    let mut other = support::Browser::signed_in(&stage.api().base).await;
+    browser.open("/settings/cdn").await;
+    fill(browser, "E2MISTYPED00001", KEY, SECRET).await;
+    browser.mark().await;
+    let slow = json!({ "kind": "slow", "ms": 3_000 });
+    stage
+        .sandbox
+        .fault(json!({ "operation": "create", "times": 1, "fault": slow }))
+        .await;
+    let calls = stage.sandbox.creates().await.len();
+    browser.press("Save and test settings").await;
+    eventually("the test to reach CloudFront", || async {
+        (stage.sandbox.creates().await.len() > calls).then_some(())
+    })
+    .await;
+    let theirs = [
+        ("distribution_id", THEIRS),
+        ("credentials", "access_key"),
+        ("access_key_id", KEY),
+        ("secret_access_key", SECRET),
+        ("region", "us-east-1"),
+        ("action", "save"),
+    ];
+    assert_eq!(other.post("/settings/cdn", &theirs).await.status, 303);
+
+    browser.wait_for("#standing", THEIRS).await;
+    browser
+        .assert_sees("#test [role=alert]", "yours were not saved")
+        .await;
+    assert_eq!(browser.value("distribution_id").await, "E2MISTYPED00001");
+    assert_eq!(browser.value("secret_access_key").await, SECRET);
+    let busy = browser.attribute("form[data-test]", "aria-busy").await;
+    assert_eq!(busy, None);
+    browser.assert_was_not_reloaded().await;
     stage.finish().await;
 }
 
