@@ -25,7 +25,7 @@ pub(crate) struct RunningTest {
 
 enum Progress {
     SoFar(Box<TestReport>),
-    /// Whether the settings were kept: not if somebody else has saved others meanwhile.
+    /// Whether the settings were kept: not if others were saved, or a draft discarded, meanwhile.
     Ended(Result<bool>),
 }
 

@@ -239,14 +239,14 @@ pub fn tested(before: Option<&Settings>, now: &Settings, passed: bool) -> String
     }
 }
 
-/// For the audit: a test of settings that somebody else overtook.
+/// For the audit: a test of settings that were overtaken.
 pub fn not_kept(settings: &Settings) -> String {
     let distribution = &settings.distribution_id;
     format!("{distribution}: not kept, since others were saved during the test")
 }
 
 /// The same for whoever tested them.
-pub const OVERTAKEN: &str = "Somebody else has saved these settings during the test, and yours were not saved. Submit the form again to see theirs next to yours.";
+pub const OVERTAKEN: &str = "These settings were changed during the test, so yours were not saved. Submit the form again: it shows what is saved now if that differs.";
 
 /// A token or key pair without a usable name.
 pub const NAMELESS: &str =
@@ -260,8 +260,7 @@ pub fn name_taken(name: &str) -> String {
 }
 
 /// A form that is sent again, after the token that it created was revoked.
-pub const REVOKED_SINCE: &str =
-    "The token that this form created has been revoked. Submit it again to create another one.";
+pub const REVOKED_SINCE: &str = "The token that this form created has been revoked. Submit the form again to create another one.";
 
 /// The name of a token that is shown once.
 pub fn token(name: &str) -> String {
