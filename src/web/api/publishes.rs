@@ -189,9 +189,11 @@ pub(crate) async fn create(
         Some(wait) => {
             // Many may wait, and for a minute: none of them may hold more than little meanwhile.
             drop((turn, canonical.sources));
-            if let Some(held) = held {
+            if held.is_some() || accepted.items.len() > LARGE_ITEMS {
                 accepted.items = Vec::new();
                 accepted.widened = Vec::new();
+            }
+            if let Some(held) = held {
                 held.give_back();
             }
             let view = Box::pin(ended_or_waited(&state, &site, id, wait)).await;
