@@ -45,9 +45,9 @@ pub(crate) fn begin(
     };
     let (state, visit, before) = (state.clone(), visit.clone(), before.cloned());
     let tasks = state.tasks.clone();
-    // A task of its own, so that it ends neither when the reader goes away nor when the service
-    // stops: what CloudFront was asked to do has to be recorded. A reader who no longer listens
-    // only misses the progress.
+    // A task of its own, so that it does not end when the reader goes away, nor when the service
+    // stops, as far as the nine seconds of a stop allow: what CloudFront was asked to do has to be
+    // recorded. A reader who no longer listens only misses the progress.
     tasks.spawn(async move {
         let ended = run(&state, &visit, before.as_ref(), seen, &settings, |report| {
             let _ = sender.send(Progress::SoFar(Box::new(report.clone())));
