@@ -110,7 +110,7 @@
     if (answer.redirected || answer.status === 401) {
       if (!typing) location.reload();
     }
-    // The reason stays while what was typed does, and so does the heading of that.
+    // While a test has no result, the reason stays, and so does the heading of the form, which keeps what was typed.
     else if (answer.ok && !(testing && ids === regions)) showTab(
       take(await answer.text(), ids.filter((id) => !troubled() || !/test|form/.test(id))),
     );

@@ -339,7 +339,7 @@ impl Aws {
                 format!("the key is good, and may ask about invalidations of {distribution}; --full finds out whether it may create one"),
             ),
             GetOutcome::TryLater(error) if error.is_throttling() => {
-                report.warn("aws", "answered that it is called too often", "Check again later.");
+                report.warn("aws", "AWS says that it is being called too often", "Check again later.");
             }
             GetOutcome::SettingsRejected(error) | GetOutcome::TryLater(error) => {
                 let advice = settings.advise(error, Operation::GetInvalidation);

@@ -23,7 +23,7 @@ pub struct RelatedRule {
 /// Why a line is not a rule, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelatedRuleError {
-    #[error("write what is purged after =>, as in /blog/* => /blog/ /feed.xml")]
+    #[error("after =>, write what else is purged, as in /blog/* => /blog/ /feed.xml")]
     NothingFollows,
     #[error(
         "write what is published before =>, as in /blog/* => /blog/ /feed.xml, or leave => out to mean every page"
