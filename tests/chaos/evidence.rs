@@ -47,7 +47,7 @@ pub(crate) struct StoredPublish {
     pub(crate) state: String,
     pub(crate) items: BTreeSet<String>,
     pub(crate) received_at: OffsetDateTime,
-    /// When CloudFront had accepted all of it, or it was clear that it never would.
+    /// When CloudFront had accepted all of it, or refused for good what it did not accept.
     pub(crate) left_at: Option<OffsetDateTime>,
     pub(crate) ended_at: Option<OffsetDateTime>,
 }
@@ -101,7 +101,12 @@ impl Evidence {
         let mut database = postgres.connect().await;
         let stored: Vec<StoredPublish> = sqlx::query(
             "SELECT p.id::text, s.name, p.idempotency_key, p.state, p.items, p.received_at,
-                    coalesce(p.submitted_at, p.ended_at), p.ended_at
+                    coalesce(p.submitted_at,
+                             (SELECT max(coalesce(i.submitted_at, i.ended_at)) FROM coverage c
+                              JOIN invalidation i ON i.id = c.invalidation_id
+                              WHERE c.site_id = p.site_id AND c.publish_id = p.id),
+                             p.ended_at),
+                    p.ended_at
              FROM publish p JOIN site s ON s.id = p.site_id
              WHERE s.removed_at IS NULL ORDER BY p.id",
         )
