@@ -57,7 +57,12 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     };
     if many {
         goal.items = threshold;
-        let excess = (count / threshold) as u64;
+        let paths = asked
+            .items()
+            .iter()
+            .filter(|item| matches!(item, Item::Path(_)))
+            .count();
+        let excess = (paths / threshold).max(1) as u64;
         goal.weight = PLAIN_WEIGHT * excess * excess;
     }
     if late {
