@@ -200,7 +200,7 @@ pub fn canonicalize(
     if !errors.is_empty() {
         return Err(errors);
     }
-    canonical.add_related(rules);
+    canonical.add_related(rules, partition);
     canonical.gather();
     if canonical.items.len() > MAX_ITEMS {
         return Err(vec![too_many(canonical.items.len())]);
@@ -242,7 +242,7 @@ impl Canonical {
 
     /// Adds what the rules say goes with what was asked for. A page that two rules name is added by
     /// the first; rules do not apply to what rules have added.
-    fn add_related(&mut self, rules: &Publishing) {
+    fn add_related(&mut self, rules: &Publishing, partition: Partition) {
         let asked = self.sources.len();
         let mut seen = HashSet::new();
         for rule in &rules.related {
@@ -250,7 +250,11 @@ impl Canonical {
             if !rule.applies(published) {
                 continue;
             }
-            for item in rule.also().iter().filter(|&item| seen.insert(item)) {
+            // A tag would be refused there, with the publish whose pages were purged.
+            let is_known =
+                |item: &&Item| partition != Partition::AwsCn || matches!(item, Item::Path(_));
+            let also = rule.also().iter().filter(is_known);
+            for item in also.filter(|&item| seen.insert(item)) {
                 let items = match item {
                     Item::Path(path) => with_variants(path.clone(), rules),
                     Item::Tag(_) => vec![item.clone()],
