@@ -93,6 +93,25 @@ impl<'a> Cover<'a> {
         true
     }
 
+    /// How many of `other`'s items would be dropped if these were added to them.
+    pub fn replaced_in(&self, other: &Cover<'_>) -> usize {
+        let beginning_with = |entries: &BTreeMap<&str, Entry<'_>>, prefix: &str| {
+            let entries = entries.range(prefix..);
+            entries
+                .take_while(|(key, _)| key.starts_with(prefix))
+                .count()
+        };
+        self.wildcards
+            .keys()
+            .map(|&prefix| match prefix {
+                "/" => other.need().total(),
+                _ => {
+                    beginning_with(&other.files, prefix) + beginning_with(&other.wildcards, prefix)
+                }
+            })
+            .sum()
+    }
+
     pub fn need(&self) -> Need {
         Need {
             files: self.files.len(),

@@ -203,7 +203,8 @@ impl HeldNote {
         match self {
             Self::MonthlyLimit { until } => Some(format!(
                 "The site has sent the paths that its monthly limit allows. This waits until {} {} {} (UTC), or until \
-                 the limit is raised under Settings → CDN.",
+                 the limit is raised under Settings → CDN. A publish that alone needs more than the limit waits until \
+                 it is raised.",
                 until.day(),
                 until.month(),
                 until.year()

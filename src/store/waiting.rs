@@ -209,9 +209,10 @@ impl Store {
         let done = sqlx::query!(
             "WITH same AS (
                SELECT FROM distribution WHERE id = $7 AND completed_at IS NOT DISTINCT FROM $8 FOR SHARE)
-             UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3, limited_until = $4,
-                             backlog_since = CASE WHEN $2 = 'quota' THEN coalesce(backlog_since, $5)
-                                                  ELSE backlog_since END
+             UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3, 
+                             limited_until = CASE WHEN $2 = 'quota' THEN $4 ELSE coalesce($4, limited_until) END,
+                             backlog_since = CASE WHEN $2 = 'quota' AND $4::timestamptz IS NULL
+                                                  THEN coalesce(backlog_since, $5) ELSE backlog_since END
              FROM same WHERE id = $1 AND settings_version = $6",
             site,
             why.into_str(),

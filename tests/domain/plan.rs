@@ -41,6 +41,7 @@ pub(crate) struct Site {
     pub(crate) known: KnownPaths,
     pub(crate) free: u64,
     pub(crate) overdue: bool,
+    pub(crate) budget: Option<u64>,
 }
 
 impl Site {
@@ -53,6 +54,7 @@ impl Site {
             known: KnownPaths::default(),
             free: u64::MAX,
             overdue: false,
+            budget: None,
         }
     }
 
@@ -64,7 +66,7 @@ impl Site {
             policy: self.policy,
             known_paths: &self.known,
             free_paths_left: self.free,
-            budget: None,
+            budget: self.budget,
             overdue: self.overdue,
         })
     }
@@ -242,6 +244,38 @@ fn folding_spares_what_did_not_change() {
     assert_eq!(sent.len(), 21, "{sent:?}");
     assert_eq!(plan.folds, [item("/blog/*")]);
     assert_eq!((plan.saved.coalesced, plan.saved.folded), (0, 80));
+}
+
+/// Tags cannot be folded: that they are many is no reason to purge pages for nothing.
+#[test]
+fn many_tags_fold_no_pages() {
+    let mut site = Site::new(ECONOMICAL);
+    site.known = known((0..9_000).map(|i| format!("/blog/{i}")));
+    let tags = (0..5_000).map(|i| format!("#tag-{i}"));
+    let items = tags.chain(["/blog/a".into(), "/blog/b".into()]);
+    let plan = site.plan(&[publish(1, items)]);
+    assert_eq!(plan.folds, []);
+}
+
+#[test]
+fn a_wildcard_costs_less_by_what_it_takes_the_place_of() {
+    let mut site = Site::new(Policy::Exact);
+    site.budget = Some(100);
+    let pages = (0..100).map(|i| format!("/blog/{i}"));
+    let plan = site.plan(&[publish(1, pages), publish(2, ["/blog/*"])]);
+    assert_eq!(batches(&plan), [["/blog/*"]]);
+    assert_eq!(taken(&plan), [1, 2]);
+}
+
+#[test]
+fn what_the_budget_holds_hides_no_other_reason() {
+    let mut site = Site::new(Policy::Exact);
+    site.budget = Some(5);
+    site.room = room(3_000, 0, 3_000);
+    let large = (0..10).map(|i| format!("/{i}"));
+    let plan = site.plan(&[publish(1, large), publish(2, ["/x/*"])]);
+    assert_eq!(plan.waits, Some(PlanLimit::Quota));
+    assert!(plan.is_limited);
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn any_site() -> impl Strategy<Value = Site> {
                 ),
                 free: free.map_or(u64::MAX, u64::from),
                 overdue,
+                budget: None,
             },
         )
 }

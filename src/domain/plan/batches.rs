@@ -30,7 +30,8 @@ pub(super) fn choose<'a>(
             .collect();
         let need = missing.need();
         let taken = chosen.need();
-        let total = taken.total() + need.total();
+        // What its wildcards cover need not go any more.
+        let total = taken.total() - missing.replaced_in(&chosen) + need.total();
         if input.budget.is_some_and(|budget| total as u64 > budget) {
             waits.push((i, PlanLimit::Budget));
             continue;

@@ -88,7 +88,8 @@ pub struct Plan {
     pub batches: Vec<PlannedBatch>,
     /// The publishes whose items are all covered by the batches, oldest first.
     pub taken: Vec<Uuid>,
-    /// Why the oldest publish that is left has to wait; `None` if none is left.
+    /// Why the oldest publish that is left has to wait, of those that the budget does not hold back
+    /// if there are any; `None` if none is left.
     pub waits: Option<PlanLimit>,
     /// Whether publishes are left because of the budget.
     pub is_limited: bool,
@@ -167,7 +168,7 @@ fn finish(
         let (items, covering): (Vec<_>, Vec<_>) = covered.unzip();
         if items.len() == waiting.items.len() {
             plan.taken.push(waiting.publish);
-        } else if plan.waits.is_none() {
+        } else if matches!(plan.waits, None | Some(PlanLimit::Budget)) {
             let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
             plan.waits = Some(known.map_or(PlanLimit::Quota, |at| waits[at].1));
         }

@@ -94,21 +94,22 @@ pub(crate) async fn dry_run(
         .first()
         .map(|batch| Usage::of(&batch.items))
         .unwrap_or_default();
-    let held = state.store.held(site.id, now).await?;
+    let is_past_limit = terms.paths_left.is_some_and(|left| billed_paths > left);
+    // Others that are held for the month hold up none that still fits.
+    let held =
+        state.store.held(site.id, now).await?.filter(|(_, note)| {
+            is_past_limit || !matches!(note, Some(HeldNote::MonthlyLimit { .. }))
+        });
+    let flow = inputs.beliefs.flow(limits, now);
+    let room = inputs.room(now).less(inputs.reserved);
     let (waiting_for, note) = if let Some((why, note)) = held {
         (Some(why), note)
-    } else if terms.paths_left.is_some_and(|left| billed_paths > left) {
+    } else if is_past_limit {
         (Some(WaitReason::Quota), Some(HeldNote::monthly_limit(now)))
-    } else if !first.fits(limits.left(inputs.used)) {
-        (Some(WaitReason::Quota), None)
-    } else if inputs
-        .beliefs
-        .flow(limits, now)
-        .admits(first, limits)
-        .is_err()
-        || inputs.bucket.next_call().is_some()
-    {
+    } else if flow.admits(first, limits).is_err() || inputs.bucket.next_call().is_some() {
         (Some(WaitReason::Rate), None)
+    } else if !first.at_most(limits.quota()).fits(room) {
+        (Some(WaitReason::Quota), None)
     } else {
         (None, None)
     };
