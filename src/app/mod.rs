@@ -32,7 +32,7 @@ use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use crate::skycms::SkyCms;
 use crate::store::{
     self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RecentDays,
-    RefusedCalls,
+    RefusedCalls, StoreError,
 };
 use crate::web::{self, AppState, Bodies, Hasher, Places, Shared, Turns};
 
@@ -40,6 +40,8 @@ use crate::web::{self, AppState, Bodies, Hasher, Places, Shared, Turns};
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long all of it may take, with the embedded database.
 const STOP_LIMIT: Duration = Duration::from_millis(9_700);
+/// How long reading the sites again may take.
+const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 
 /// A service that is ready to serve.
 pub struct App {
@@ -313,7 +315,9 @@ async fn follow(state: AppState, replica: Uuid) {
                 }
                 if matches!(change, Changes::Sites | Changes::Anything) {
                     retry = None;
-                    if let Err(error) = state.directory.refresh(&state.store).await {
+                    let refresh = state.directory.refresh(&state.store);
+                    let refreshed = tokio::time::timeout(REFRESH_LIMIT, refresh).await;
+                    if let Err(error) = refreshed.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                         retry = Some(Box::pin(tokio::time::sleep(Duration::from_secs(1))));
                         tracing::warn!(%error, "the sites could not be read again yet");
                     }

@@ -2,12 +2,13 @@
 //! change. Losing news of work is harmless: work is also looked for now and then.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
-use super::{Result, SiteId, Store};
+use super::{Result, SiteId, Store, StoreError};
 
 /// There may be something to send. The payload is the site's number, and the replica it comes from.
 const WORK: &str = "skycms_cdn_work";
@@ -15,6 +16,12 @@ const WORK: &str = "skycms_cdn_work";
 const CHANGE: &str = "skycms_cdn_change";
 /// A site, its settings or its tokens changed.
 const SITES: &str = "skycms_cdn_sites";
+
+/// How long nothing may be heard before the connection is tried: nobody else would notice that a
+/// host or a firewall has dropped it without a word.
+const QUIET: Duration = Duration::from_secs(30);
+/// How long the database may take to answer then.
+const ANSWER: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
@@ -28,33 +35,43 @@ pub enum Changes {
     Anything,
 }
 
-/// Listens for ever, and listens again whenever the connection is lost; `heard` is called with
-/// every change, except for work that `replica` itself announces.
+/// Listens until the connection is lost, which is an error; `heard` is called with every change,
+/// except for work that `replica` itself announces.
 pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Result<()> {
     let own = replica.to_string();
     let mut listener = PgListener::connect_with(&store.pool).await?;
-    listener.listen_all([WORK, CHANGE, SITES]).await?;
+    // What was missed meanwhile is made up for only by listening from the start.
+    listener.eager_reconnect(false);
+    answered(listener.listen_all([WORK, CHANGE, SITES])).await?;
     heard(Changes::Anything);
     loop {
-        match listener.try_recv().await? {
-            Some(news) => {
-                let (site, by) = news
-                    .payload()
-                    .split_once(' ')
-                    .unwrap_or((news.payload(), ""));
-                if by == own {
-                    continue;
-                }
-                let site = site.parse().map(SiteId);
-                heard(match news.channel() {
-                    WORK => site.map_or(Changes::Anything, Changes::Work),
-                    CHANGE => site.map_or(Changes::Anything, Changes::State),
-                    _ => Changes::Sites,
-                });
-            }
-            None => heard(Changes::Anything),
+        let Ok(news) = tokio::time::timeout(QUIET, listener.try_recv()).await else {
+            answered(sqlx::query("SELECT 1").execute(&mut listener)).await?;
+            continue;
+        };
+        let Some(news) = news? else {
+            return Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()).into());
+        };
+        let (site, by) = news
+            .payload()
+            .split_once(' ')
+            .unwrap_or((news.payload(), ""));
+        if by == own {
+            continue;
         }
+        let site = site.parse().map(SiteId);
+        heard(match news.channel() {
+            WORK => site.map_or(Changes::Anything, Changes::Work),
+            CHANGE => site.map_or(Changes::Anything, Changes::State),
+            _ => Changes::Sites,
+        });
     }
+}
+
+/// What the database answers, if it does so in time.
+async fn answered<T>(asked: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    let answer = tokio::time::timeout(ANSWER, asked).await;
+    Ok(answer.map_err(|_elapsed| StoreError::no_answer())??)
 }
 
 impl Store {
