@@ -16,6 +16,8 @@ const NEXT_PAUSE: Duration = Duration::from_secs(6 * 3_600);
 const DATABASE_PAUSE: Duration = Duration::from_secs(60);
 /// Between steps: many times longer than a step takes, so that publishes hardly notice.
 const STEP_PAUSE: Duration = Duration::from_millis(100);
+/// How long a step may take: a database host that vanishes does not end its connections.
+const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Prunes the history every few hours until `stop`. Trouble with the database never ends it.
 pub async fn run(store: Store, clock: Clock, history_days: u16, stop: CancellationToken) {
@@ -28,7 +30,7 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
         let pruned = tokio::select! {
             () = stop.cancelled() => return,
             pruned = async {
-                store.forget_expired(clock.now()).await?;
+                in_time(store.forget_expired(clock.now())).await?;
                 sweep(&store, &clock, history_days).await?;
                 prune(&store, &clock, history_days).await
             } => pruned,
@@ -72,7 +74,7 @@ pub async fn follow(
 /// early if another replica is already doing it.
 pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<(), StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
-    while store.sweep_step(clock.now(), before).await? > 0 {
+    while in_time(store.sweep_step(clock.now(), before)).await? > 0 {
         tokio::time::sleep(STEP_PAUSE).await;
     }
     Ok(())
@@ -84,10 +86,16 @@ pub async fn prune(store: &Store, clock: &Clock, history_days: u16) -> Result<u6
     let before = clock.now() - time::Duration::days(history_days.into());
     let mut total = 0;
     loop {
-        match store.prune_step(before).await? {
+        match in_time(store.prune_step(before)).await? {
             PruneStep::Deleted(0) | PruneStep::Busy => return Ok(total),
             PruneStep::Deleted(deleted) => total += deleted,
         }
         tokio::time::sleep(STEP_PAUSE).await;
     }
+}
+
+/// A step, which fails if it takes too long.
+async fn in_time<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let done = tokio::time::timeout(STEP_LIMIT, step).await;
+    done.unwrap_or_else(|_| Err(StoreError::no_answer()))
 }

@@ -15,6 +15,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// How much is worked on at once. Most of it waits for somebody else's server, and what hangs must
 /// leave places to the rest.
 const AT_ONCE: usize = 128;
+/// How long claiming may take. A database host that vanishes does not end its connections, and must
+/// not end the rounds.
+const CLAIM_LIMIT: Duration = Duration::from_secs(20);
+/// How long work on a claim may take: its lease. After that it is anybody's.
+const WORK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Knows what is due, and how it is done.
 pub trait Worker: Clone + Send + 'static {
@@ -55,7 +60,8 @@ impl<W: Worker> Rounds<W> {
             let mut tasks = JoinSet::new();
             loop {
                 while tasks.try_join_next().is_some() {}
-                if let Err(error) = self.start_due(&mut tasks).await {
+                let begun = tokio::time::timeout(CLAIM_LIMIT, self.start_due(&mut tasks)).await;
+                if let Err(error) = begun.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                     tracing::warn!(%error, "{}", W::TROUBLE);
                 }
                 tokio::time::sleep(TICK).await;
@@ -86,7 +92,11 @@ impl<W: Worker> Rounds<W> {
             let (worker, places) = (self.worker.clone(), Arc::clone(&self.places));
             tasks.spawn(async move {
                 let _place = places.acquire_owned().await;
-                worker.work(claim).await;
+                let worked = tokio::time::timeout(WORK_LIMIT, worker.work(claim)).await;
+                if worked.is_err() {
+                    let error = StoreError::no_answer();
+                    tracing::warn!(%error, "{}", W::TROUBLE);
+                }
             });
         }
         Ok(begun)

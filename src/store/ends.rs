@@ -7,12 +7,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
-use super::{ChangeReader, Result, SiteId, Store};
+use super::{ChangeReader, Result, SiteId, Store, StoreError};
 
 /// The shortest time between two queries.
 const PACE: Duration = Duration::from_millis(100);
 /// The longest: what a lost notification costs.
 const FALLBACK: Duration = Duration::from_secs(2);
+/// How long a query may take: a database host that vanishes does not end its connections.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// The ends of publishes that somebody waits for. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +55,8 @@ impl Ends {
             }
             // What changed until now is found by looking.
             changes.catch_up();
-            if let Err(error) = self.look(store).await {
+            let looked = tokio::time::timeout(LOOK_LIMIT, self.look(store)).await;
+            if let Err(error) = looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                 tracing::debug!(%error, "held answers wait for the database");
             }
             tokio::time::sleep(PACE).await;

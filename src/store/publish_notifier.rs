@@ -12,10 +12,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{SiteId, Store};
+use super::{SiteId, Store, StoreError};
 
 /// The shortest time between two notifications.
 const MOMENT: Duration = Duration::from_millis(50);
+/// How long one may take: a database host that vanishes does not end its connections.
+const ANNOUNCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Notes where something was published. Clones notify the same listeners.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +43,9 @@ impl PublishNotifier {
             self.0.notify.notified().await;
             let sites = std::mem::take(&mut *self.sites());
             sites.iter().copied().for_each(&here);
-            if let Err(error) = store.announce_work(&sites, replica).await {
+            let announce = store.announce_work(&sites, replica);
+            let announced = tokio::time::timeout(ANNOUNCE_LIMIT, announce).await;
+            if let Err(error) = announced.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                 tracing::debug!(%error, "other replicas could not be notified of what was published");
             }
             tokio::time::sleep(MOMENT).await;
