@@ -3,6 +3,7 @@
 
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use skycms_cdn::app::App;
@@ -10,6 +11,11 @@ use skycms_cdn::cli::{Arguments, CliError, Command};
 use skycms_cdn::clock::Clock;
 use skycms_cdn::config::{self, Config};
 use skycms_cdn::{logging, process};
+use tokio::runtime::Runtime;
+
+/// How long the process waits, at its end, for what cannot be stopped, such as the system's look-up
+/// of a name.
+const LEFTOVER_LIMIT: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command();
@@ -21,8 +27,15 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn run(command: Command) -> Result<(), CliError> {
+fn run(command: Command) -> Result<(), CliError> {
+    let runtime = Runtime::new()
+        .map_err(|error| CliError::Failed(format!("cannot start threads: {error}")))?;
+    let done = runtime.block_on(execute(command));
+    runtime.shutdown_timeout(LEFTOVER_LIMIT);
+    done
+}
+
+async fn execute(command: Command) -> Result<(), CliError> {
     let config = Config::from_environment();
     if let Ok(config) = &config {
         let output = command.log_output();
