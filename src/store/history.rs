@@ -110,9 +110,13 @@ async fn delete_invalidations(
 }
 
 async fn delete_deliveries(connection: &mut PgConnection, before: OffsetDateTime) -> Result<u64> {
+    // What is told only once, such as a month's limit, would be told again without its row: it stays
+    // for that month, however short the history is.
     let deleted = sqlx::query!(
         "DELETE FROM delivery WHERE ctid = ANY(ARRAY(
-           SELECT ctid FROM delivery WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+           SELECT ctid FROM delivery
+           WHERE ended_at < $1 AND (once IS NULL OR ended_at < $1 - interval '31 days')
+           ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
         before,
         STEP,
     )
