@@ -9,8 +9,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 
 const EXAMPLES: &str = "\
-Example, in three steps:
-  ENCRYPTION_KEY=\"$new,$old\"           on every replica, and restart them
+Example, in four steps; with one replica the first may be left out:
+  ENCRYPTION_KEY=\"$old,$new\"           on every replica, and restart them: all can open it
+  ENCRYPTION_KEY=\"$new,$old\"           on every replica, and restart them: all seal with it
   skycms-cdn rotate-encryption-key     once, with the same variables
   ENCRYPTION_KEY=\"$new\"                on every replica, and restart them";
 
