@@ -53,6 +53,11 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(path)),
             Err(TryLockError::Error(source)) => return Err(source).context("lock", lock_file),
         }
+        // Root could go on, and would take the directory away from the account it belongs to.
+        let uid = lock.metadata().context("read", &lock_file)?.uid();
+        if uid != Uid::effective().as_raw() {
+            return Err(Error::OtherAccount { dir: path, uid });
+        }
 
         let account = account(&path)?;
         let mut mode = 0o700;

@@ -36,6 +36,12 @@ pub enum Error {
     )]
     Unreachable { parent: PathBuf, uid: u32 },
 
+    #[error(
+        "{dir} belongs to uid {uid}, which its service runs as: run this program under the same account, \
+         with sudo -u '#{uid}' …"
+    )]
+    OtherAccount { dir: PathBuf, uid: u32 },
+
     #[error("{0} holds files that are not a database's: choose a new or empty directory")]
     Foreign(PathBuf),
 

@@ -451,6 +451,24 @@ async fn links_in_the_place_of_files_are_not_followed() {
 }
 
 #[tokio::test]
+async fn root_leaves_the_directory_of_another_account_alone() {
+    if !Uid::effective().is_root() {
+        return; // nobody else gets this far
+    }
+    let dir = data_dir();
+    let lock = dir.path().join("lock");
+    fs::write(&lock, "").unwrap();
+    for path in [dir.path(), &lock] {
+        std::os::unix::fs::chown(path, Some(1), Some(1)).unwrap();
+    }
+    let mode = fs::metadata(dir.path()).unwrap().mode();
+    let refused = refusal(dir.path()).await;
+    assert!(refused.contains("sudo -u '#1'"), "{refused}");
+    let left = fs::metadata(dir.path()).unwrap();
+    assert_eq!((left.uid(), left.mode()), (1, mode));
+}
+
+#[tokio::test]
 async fn postgresqls_account_cannot_write_beside_its_cluster() {
     if !Uid::effective().is_root() {
         return; // then everything here belongs to one account
