@@ -197,7 +197,7 @@ impl App {
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let store = state.store.clone();
         let replica = state.clock.id();
-        let dispatching = tasks.spawn(dispatcher.run(stop.clone()));
+        let mut dispatching = tasks.spawn(dispatcher.run(stop.clone()));
         tasks.spawn(
             stop.clone()
                 .run_until_cancelled_owned(follow(state.clone(), replica)),
@@ -237,9 +237,15 @@ impl App {
             ));
         }
         let mut serving = tokio::spawn(web::serve(listener, state, stop.clone()));
+        // Without its dispatcher the service would accept publishes and send none.
+        let mut dispatched = None;
         let ended = tokio::select! {
             () = shutdown => None,
             ended = &mut serving => Some(ended),
+            ended = &mut dispatching => {
+                dispatched = Some(ended);
+                None
+            }
         };
         tracing::info!("stopping");
         stop.cancel();
@@ -249,7 +255,9 @@ impl App {
                 Some(served) => served,
                 None => serving.await,
             };
-            let _ = dispatching.await;
+            if dispatched.is_none() {
+                let _ = dispatching.await;
+            }
             tasks.wait().await;
             store.close().await;
             served
@@ -269,6 +277,10 @@ impl App {
                     "something did not finish in time; its leases run out by themselves"
                 );
             }
+        }
+        if let Some(dispatched) = dispatched {
+            dispatched.map_err(std::io::Error::other)?;
+            return Err(std::io::Error::other("the dispatcher ended by itself").into());
         }
         tracing::info!("stopped");
         Ok(())
