@@ -140,6 +140,10 @@ impl Cluster {
             "synchronous_commit=on",
             "logging_collector=off",
             "log_destination=stderr",
+            // Within a run the log only grows: no statements with their long lists, no routine.
+            "log_min_error_statement=panic",
+            "log_error_verbosity=terse",
+            "log_checkpoints=off",
         ] {
             command.arg("-c").arg(setting);
         }
