@@ -284,9 +284,12 @@ impl Store {
             .unwrap_or(Err(sqlx::Error::PoolClosed))
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and can be written to: after a failover, a connection may lead
+    /// to a standby.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        sqlx::query("SELECT 1 WHERE NOT pg_is_in_recovery()")
+            .fetch_one(&self.pool)
+            .await?;
         Ok(())
     }
 
