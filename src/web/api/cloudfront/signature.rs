@@ -162,11 +162,19 @@ impl Claim {
                 "The day in Credential is not that of X-Amz-Date",
             ));
         }
+        // Each once: a header that is named a thousand times would be copied a thousand times, for
+        // whoever only knows an access key ID.
+        let mut signed_headers: Vec<String> = signed_headers
+            .split(';')
+            .map(str::to_ascii_lowercase)
+            .collect();
+        signed_headers.sort_unstable();
+        signed_headers.dedup();
         Ok(Self {
             access_key_id: access_key_id.to_owned(),
             region: region.to_owned(),
             at,
-            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
+            signed_headers,
             signature: signature.to_owned(),
             expires: None,
         })
@@ -289,4 +297,18 @@ fn incomplete(why: impl std::fmt::Display) -> Fault {
         "IncompleteSignature",
         format!("The signature cannot be checked: {why}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_is_named_again_counts_once() {
+        let names = format!("host;{}X-Amz-Date", "a;A;".repeat(5_000));
+        let credential = "key/20261125/us-east-1/cloudfront/aws4_request";
+        let claim = Claim::new(credential, "20261125T120000Z", &names, "").ok();
+        let signed_headers = claim.expect("a claim").signed_headers;
+        assert_eq!(signed_headers, ["a", "host", "x-amz-date"]);
+    }
 }
