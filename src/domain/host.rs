@@ -6,6 +6,9 @@ use url::Url;
 
 use super::{pasted::trim_pasted, path::excerpt, text::text};
 
+/// The longest host name, in bytes, as in DNS.
+const LONGEST: usize = 253;
+
 /// A host name that publishers use in URLs: lower-cased, in its ASCII form, without port.
 ///
 /// Ports are left out on purpose: they make no difference to CloudFront's cache, and an editor's
@@ -35,7 +38,7 @@ impl FromStr for PublisherHost {
         url.as_ref()
             .and_then(Url::host_str)
             .map(|host| Self(host.strip_suffix('.').unwrap_or(host).to_owned()))
-            .filter(|host| !host.0.is_empty())
+            .filter(|host| (1..=LONGEST).contains(&host.0.len()))
             .ok_or_else(|| HostError(excerpt(given)))
     }
 }
@@ -47,4 +50,16 @@ pub(super) fn split_authority(after_scheme: &str) -> (&str, &str) {
             .find(['/', '?', '#'])
             .unwrap_or(after_scheme.len()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_longer_than_in_dns() {
+        let host = |length| "a.".repeat(length / 2) + &"a".repeat(length % 2);
+        assert!(host(LONGEST).parse::<PublisherHost>().is_ok());
+        assert!(host(LONGEST + 2).parse::<PublisherHost>().is_err());
+    }
 }

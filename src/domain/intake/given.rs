@@ -8,6 +8,9 @@ use crate::domain::{
     path::{PathError, Reading, excerpt},
 };
 
+/// How many of a site's hosts an error names.
+const NAMED_HOSTS: usize = 3;
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GivenPathError {
     #[error(transparent)]
@@ -58,16 +61,23 @@ pub(super) fn read_path(given: &str, hosts: &[PublisherHost]) -> Result<Reading,
                 return Err(GivenPathError::Url(excerpt(given)));
             };
             if !hosts.is_empty() && !hosts.contains(&host) {
-                let accepted: Vec<_> = hosts.iter().map(PublisherHost::as_str).collect();
                 return Err(GivenPathError::Host {
                     host,
-                    accepted: accepted.join(", "),
+                    accepted: some_of(hosts),
                 });
             }
             without_fragment(path)
         }
     };
     Ok(InvalidationPath::parse(path)?)
+}
+
+/// The first hosts by name. All of them in the error of each path would be far more text than was
+/// sent.
+fn some_of(hosts: &[PublisherHost]) -> String {
+    let named = hosts.iter().take(NAMED_HOSTS).map(PublisherHost::as_str);
+    let more = (hosts.len() > NAMED_HOSTS).then_some("…");
+    named.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// What follows the host in a URL, as far as viewers ask CloudFront for it.
@@ -148,6 +158,14 @@ fn split_scheme(given: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_names_few_hosts() {
+        let hosts = (1..=9).map(|n| format!("{n}.example").parse().expect("a host"));
+        let hosts: Vec<PublisherHost> = hosts.collect();
+        assert_eq!(some_of(&hosts), "1.example, 2.example, 3.example, …");
+        assert_eq!(some_of(&hosts[..3]), "1.example, 2.example, 3.example");
+    }
 
     /// Were all that follows read again for each word, this would take hours.
     #[test]

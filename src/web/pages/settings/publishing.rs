@@ -14,12 +14,16 @@ use crate::domain::{
 };
 use crate::web::http::error::Result;
 use crate::web::http::extract::{Form, Query};
+use crate::web::http::turns::LARGE_BYTES;
 use crate::web::pages::purge::preview;
 use crate::web::pages::views::{Field, Preview, PublishingForm, PublishingPage, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{purge, settings as words};
 use crate::web::publishing::dry_run;
 use crate::web::state::AppState;
+
+/// The most publisher hosts that a site can have: each URL of a publish is compared with them.
+const MAX_HOSTS: usize = 100;
 
 /// The fields of the form.
 #[derive(Default, Deserialize)]
@@ -168,7 +172,11 @@ async fn try_rules(
     if request.paths.is_empty() {
         return Ok(Err(words::NOTHING_TO_TRY.into()));
     }
-    let canonical = match canonicalize(&request, rules, visit.site.partition) {
+    let canonical = state.turns.compute(text.len() > LARGE_BYTES, {
+        let (rules, partition) = (rules.clone(), visit.site.partition);
+        move || canonicalize(&request, &rules, partition)
+    });
+    let canonical = match canonical.await {
         Ok(canonical) => canonical,
         Err(errors) => {
             let first = errors.into_iter().next();
@@ -202,9 +210,13 @@ fn hosts(text: &str) -> Result<Vec<PublisherHost>, String> {
         let host = line
             .parse::<PublisherHost>()
             .map_err(|error| error.to_string())?;
-        if !hosts.contains(&host) {
-            hosts.push(host);
+        if hosts.contains(&host) {
+            continue;
         }
+        if hosts.len() == MAX_HOSTS {
+            return Err(words::too_many_hosts(MAX_HOSTS));
+        }
+        hosts.push(host);
     }
     Ok(hosts)
 }
@@ -220,4 +232,21 @@ fn related(text: &str) -> Result<Vec<RelatedRule>, String> {
         return Err(words::too_many_rules(MAX_RULES));
     }
     Ok(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_counted_once_and_no_more_are_taken_than_may_be() {
+        let typed = |count: usize| {
+            let lines: Vec<String> = (0..count).map(|n| format!("{n}.example.com")).collect();
+            lines.join("\n")
+        };
+        let most = typed(MAX_HOSTS);
+        let read = hosts(&format!("{most}\n{most}")).expect("hosts");
+        assert_eq!(read.len(), MAX_HOSTS);
+        assert!(hosts(&typed(MAX_HOSTS + 1)).is_err());
+    }
 }

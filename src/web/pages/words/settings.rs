@@ -284,6 +284,11 @@ pub fn too_many_rules(most: usize) -> String {
     format!("More than {most} rules: put several pages behind one =>, or use a wildcard.")
 }
 
+/// More publisher hosts than a site can have.
+pub fn too_many_hosts(most: usize) -> String {
+    format!("More than {most} hosts: leave out those that publishers do not write in URLs.")
+}
+
 /// No page to try the rules on.
 pub const NOTHING_TO_TRY: &str = "Enter the address of a page, such as /blog/post-1.";
 
