@@ -26,6 +26,9 @@ pub struct HookSecret {
 }
 
 impl HookSecret {
+    /// How many a site may have: a signature is checked with each of them.
+    pub const MOST: usize = 16;
+
     pub fn parse(id: Uuid, text: &SecretString) -> Result<Self, NotAHookSecret> {
         let bytes = bytes(text)?;
         Ok(Self {

@@ -44,7 +44,8 @@ impl Store {
 
     /// Stores a signing secret that a form asks for, and answers the form with it. Returns the
     /// secret that holds, this one or the form's earlier answer, and whether this is the first
-    /// time; `None` if the earlier answer was revoked since.
+    /// time; `None` if the site has as many secrets as it may, or the earlier answer was revoked
+    /// since.
     pub async fn add_hook_secret_once(
         &self,
         site: SiteId,
@@ -68,6 +69,19 @@ impl Store {
                 return Ok(holds.then_some((earlier, false)));
             }
         };
+        // Whoever counts waits for others who do, so that two forms at once are not one too many.
+        sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let secrets = sqlx::query_scalar!(
+            r#"SELECT count(*) as "secrets!" FROM hook_secret WHERE site_id = $1"#,
+            site.0,
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if usize::try_from(secrets).is_ok_and(|secrets| secrets >= HookSecret::MOST) {
+            return Ok(None);
+        }
         self.insert_hook_secret(&mut tx, site, id, &secret, false, now)
             .await?;
         tx.commit().await?;

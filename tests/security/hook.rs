@@ -228,6 +228,21 @@ async fn the_powershell_example_sends_the_bytes_that_it_signs() {
 }
 
 #[tokio::test]
+async fn a_site_has_no_more_secrets_than_a_signature_is_checked_with() {
+    let service = Service::start_with(&[("PUBLISH_HOOK_SECRET", "")]).await;
+    let mut admin = service.signed_in(Role::Admin).await;
+    let path = "/settings/cdn/secrets";
+    for once in 2..=16 {
+        let once = once.to_string();
+        assert_eq!(admin.post(path, &[("once", &once)]).await.status, 200);
+    }
+    let refused = admin.post(path, &[("once", "17")]).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("at most 16 signing secrets"));
+    assert!(!refused.body.contains("whsec_"));
+}
+
+#[tokio::test]
 async fn secrets_are_shown_once_and_rotated_without_a_pause() {
     let service = Service::start_with(&[("PUBLISH_HOOK_SECRET", "")]).await;
     let mut admin = service.signed_in(Role::Admin).await;

@@ -34,7 +34,7 @@ impl FromRequestParts<AppState> for Caller {
         let name = site_name(parts, state).await?;
         let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
         let Proved { site, .. } = match Signature::claimed(&parts.headers, state.clock.now())? {
-            Some(signature) => signed(state, &name, &signature, &[], &proved)?,
+            Some(signature) => signed(state, &name, &signature, &Bytes::new(), &proved).await?,
             None => bearing(state, &name, &parts.headers, &proved)?,
         };
         Ok(Self { site })
@@ -101,7 +101,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
             }
             Some(signature) => {
                 let bytes = Bytes::from_request(Request::new(body), state).await?;
-                let proved_by = signed(state, &name, signature, &bytes, &proved)?;
+                let proved_by = signed(state, &name, signature, &bytes, &proved).await?;
                 must_be_json(&headers)?;
                 (proved_by, bytes, None)
             }
@@ -183,16 +183,20 @@ struct Proved {
 }
 
 /// The site, if its signing secret made the signature. Without one nobody learns which sites exist.
-fn signed(
+async fn signed(
     state: &AppState,
     name: &str,
     signature: &Signature,
-    body: &[u8],
+    body: &Bytes,
     proved: &ProvedSite,
 ) -> Result<Proved> {
-    let (site, secret) = state
-        .directory
-        .site_of_secret(name, |secret| signature.is_by(secret, body))
+    let found = state.turns.compute(body.len() > LARGE_BYTES, {
+        let (directory, name) = (state.directory.clone(), name.to_owned());
+        let (signature, body) = (signature.clone(), body.clone());
+        move || directory.site_of_secret(&name, |secret| signature.is_by(secret, &body))
+    });
+    let (site, secret) = found
+        .await
         .ok_or(Error::Unauthorized(Unproved::Signature))?;
     proved.mark(site.id);
     let proof = Proof::Secret(secret);

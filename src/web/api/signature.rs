@@ -20,7 +20,7 @@ const MOST_SIGNATURES: usize = 16;
 pub(crate) const TOO_OLD: &str = "`webhook-timestamp` is more than five minutes off. Sign each attempt afresh, and check the sender's clock.";
 
 /// A claim that a body was signed, not verified yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Signature {
     id: String,
     timestamp: String,

@@ -102,6 +102,7 @@ pub(crate) fn hook() -> HookPage {
         url: "https://editor.example.com/cdn/api/sites/default/publishes".into(),
         revealed: vec![],
         token_name: Field::default(),
+        secret_error: None,
         key_name: Field::default(),
         key_is_home: false,
         tokens: ListPage::of(

@@ -107,6 +107,7 @@ async fn page(
         keys: ListPage::of(store.key_pairs(site.id).await?, query.keys, KEYS),
         revealed,
         token_name: Field::default(),
+        secret_error: None,
         key_name: Field::default(),
         key_is_home: false,
         tokens: ListPage::of(store.tokens(site.id).await?, query.tokens, TOKENS),

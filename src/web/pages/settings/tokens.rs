@@ -122,7 +122,16 @@ pub(crate) async fn create_secret(
         .store
         .add_hook_secret_once(visit.site.id, id, secret, &form, state.clock.now())
         .await?;
-    let (secret, is_first) = added.ok_or(Error::NotFound)?;
+    let Some((secret, is_first)) = added else {
+        if state.store.hook_secrets(visit.site.id).await?.len() < HookSecret::MOST {
+            // The form was sent before, and what it created is gone.
+            return Err(Error::NotFound);
+        }
+        return refuse(&state, &visit, |page| {
+            page.secret_error = Some(words::too_many_secrets(HookSecret::MOST));
+        })
+        .await;
+    };
     if is_first {
         let detail = Some(id.to_string());
         visit.changed(AuditAction::CreatedSecret, detail).await;

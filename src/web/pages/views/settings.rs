@@ -29,6 +29,8 @@ pub struct HookPage {
     pub token_name: Field,
     /// The signing secrets, newest first.
     pub secrets: ListPage<HookSecretView>,
+    /// Why no secret was created.
+    pub secret_error: Option<String>,
     /// The address for AWS SDKs.
     pub endpoint: String,
     /// The key pairs, newest first: `POST …/settings/cdn/keys` (`name`, `everything`),

@@ -279,6 +279,11 @@ pub fn faulty_line(line: &str, why: &RelatedRuleError) -> String {
     format!("{line}: {why}")
 }
 
+/// As many signing secrets as a site can have.
+pub fn too_many_secrets(most: usize) -> String {
+    format!("A site can have at most {most} signing secrets. Revoke one first.")
+}
+
 /// More rules than can be applied to each publish.
 pub fn too_many_rules(most: usize) -> String {
     format!("More than {most} rules: put several pages behind one =>, or use a wildcard.")
