@@ -19,24 +19,12 @@ use crate::web::api::refused;
 use crate::web::api::request_info::RequestInfo;
 use crate::web::http::bodies::Owner;
 use crate::web::http::error::Error;
+use crate::web::http::framing::{DENY, NOT_FRAMED, framed_by};
 use crate::web::http::serve::Connection;
 use crate::web::state::AppState;
 
 /// The largest body of a publish, in bytes.
 const LARGEST_BODY: usize = 1 << 20;
-
-/// Pages load nothing from elsewhere and nothing inline. Who may frame them follows.
-macro_rules! policy {
-    ($framed_by:literal) => {
-        concat!(
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; ",
-            "form-action 'self'; base-uri 'none'; frame-ancestors ",
-            $framed_by
-        )
-    };
-}
-const NOT_FRAMED: HeaderValue = HeaderValue::from_static(policy!("'none'"));
-const DENY: HeaderValue = HeaderValue::from_static("DENY");
 
 /// Wraps all routes in what each request passes: one layer, since axum clones and boxes for each
 /// request whatever is below a layer.
@@ -95,8 +83,7 @@ async fn answer(state: &AppState, info: &RequestInfo, request: Request, next: Ne
 /// Headers of every answer that does not set its own.
 fn headers(state: &AppState) -> Arc<HeaderMap> {
     let origins = &state.access.embed_origins;
-    let framed_by = format!("{} {}", policy!("'self'"), origins.join(" "));
-    let framed = HeaderValue::from_str(&framed_by)
+    let framed = HeaderValue::from_str(&framed_by(&origins.join(" ")))
         .ok()
         .filter(|_| !origins.is_empty());
     let text = HeaderValue::from_static;
@@ -132,14 +119,6 @@ fn add_headers(state: &AppState, added: &HeaderMap, response: &mut Response) {
         // Clients leave by themselves before the listener is closed.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-}
-
-/// For pages that take passwords: nobody frames them, not even SkyCMS.
-pub(crate) async fn never_framed(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, NOT_FRAMED);
-    headers.insert(header::X_FRAME_OPTIONS, DENY);
-    response
 }
 
 /// Refuses forms that another site sent.

@@ -14,12 +14,13 @@ use tower::util::MapRequest;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
-use super::layers::{never_framed, same_origin, wrap};
+use super::layers::{same_origin, wrap};
 use crate::domain::session::Role;
 use crate::web::api::description::{self, Operation};
 use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::description::Description;
 use crate::web::http::error::Error;
+use crate::web::http::framing::never_framed;
 use crate::web::pages::auth::{embed, password, second_step, session, sessions, sign_in};
 use crate::web::pages::settings::{
     connection, hook, keys, notifications, publishing, refused, spending, tokens,
@@ -63,6 +64,7 @@ pub struct Route {
     pub path: String,
     pub access: Access,
     largest_form: usize,
+    is_unframed: bool,
     handler: MethodRouter<AppState>,
     /// Its description, if it is for programs.
     operation: Option<Operation>,
@@ -105,11 +107,11 @@ pub fn routes() -> Vec<Route> {
         get("/help", Editor, help::show),
         post("/sign-out", Editor, sign_in::sign_out),
         post("/sign-out-everywhere", Editor, sign_in::sign_out_everywhere),
-        get("/password", Admin, password::show_change),
-        post("/password", Admin, password::change),
-        get("/password/second-step", Admin, second_step::show),
-        post("/password/second-step", Admin, second_step::turn_on),
-        post("/password/second-step/remove", Admin, second_step::turn_off),
+        get("/password", Admin, password::show_change).unframed(),
+        post("/password", Admin, password::change).unframed(),
+        get("/password/second-step", Admin, second_step::show).unframed(),
+        post("/password/second-step", Admin, second_step::turn_on).unframed(),
+        post("/password/second-step/remove", Admin, second_step::turn_off).unframed(),
         get("/sessions", Admin, sessions::show),
         post("/sessions/end-others", Admin, sessions::end_others),
         post("/sessions/{id}/end", Admin, sessions::end),
@@ -201,6 +203,7 @@ impl Route {
             path: path.to_owned(),
             access,
             largest_form: LARGEST_FORM,
+            is_unframed: false,
             handler,
             operation: None,
         }
@@ -209,6 +212,12 @@ impl Route {
     /// Its form may hold paths.
     fn with_paths(mut self) -> Self {
         self.largest_form = LARGEST_FORM_OF_PATHS;
+        self
+    }
+
+    /// Its page takes a password.
+    fn unframed(mut self) -> Self {
+        self.is_unframed = true;
         self
     }
 
@@ -229,7 +238,8 @@ impl Route {
                 .route_layer(same_origin(state))
         };
         let signed_in = |role| from_fn_with_state((state.clone(), role), session::require);
-        match self.access {
+        let is_unframed = self.is_unframed;
+        let guarded = match self.access {
             Access::Anyone => self.handler.route_layer(Extension(Arc::clone(description))),
             Access::Metrics | Access::Hook | Access::KeyPair => self.handler,
             Access::Stranger => page(self.handler)
@@ -241,6 +251,10 @@ impl Route {
                 .route_layer(map_response(embed::without_referrer)),
             Access::Editor => page(self.handler.route_layer(signed_in(Role::Editor))),
             Access::Admin => page(self.handler.route_layer(signed_in(Role::Admin))),
+        };
+        match is_unframed {
+            true => guarded.route_layer(map_response(never_framed)),
+            false => guarded,
         }
     }
 }

@@ -230,6 +230,8 @@ async fn every_answer_carries_the_headers() {
         ("/settings/cdn", true),
         ("/activity", true),
         ("/sign-in", false),
+        ("/password", false),
+        ("/password/second-step", false),
         ("/nowhere", true),
     ] {
         let answer = browser.get(path).await;

@@ -334,6 +334,7 @@ async fn a_form_that_comes_too_late_waits_for_the_sign_in() {
     let answer = admin.post(path, &form).await;
     assert_eq!(answer.status, 401);
     assert!(answer.body.contains("none of it has been sent yet"));
+    assert_eq!(answer.header("x-frame-options"), Some("DENY"));
     assert!(
         !answer.body.contains("typed/before"),
         "the secret is sealed"

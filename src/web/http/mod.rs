@@ -8,6 +8,7 @@ pub(crate) mod description;
 pub(crate) mod error;
 pub(crate) mod extract;
 pub(crate) mod fixed;
+pub(crate) mod framing;
 pub(crate) mod hasher;
 pub(crate) mod places;
 pub(crate) mod problem;

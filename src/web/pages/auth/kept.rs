@@ -14,6 +14,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::sign_in_page;
 use crate::web::http::error::{Error, Result};
+use crate::web::http::framing::never_framed;
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{ConfirmPage, Nav, SessionEndedPage, SignInElsewhere, SignInPage};
 use crate::web::pages::visit::html;
@@ -75,7 +76,8 @@ pub(super) async fn sign_in_first(state: &AppState, kept: String) -> Result<Resp
         by_skycms: false,
         ..sign_in_page(state).await?
     })?;
-    Ok((StatusCode::UNAUTHORIZED, page).into_response())
+    let page = (StatusCode::UNAUTHORIZED, page).into_response();
+    Ok(never_framed(page).await)
 }
 
 /// A page in which the form waits until SkyCMS has signed its sender in again, in another tab.
