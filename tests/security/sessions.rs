@@ -296,6 +296,19 @@ async fn a_link_that_signs_in_somebody_else_asks_first() {
     assert_eq!(open(&mut owner, &again).await.status, 303, "the same user");
 }
 
+#[tokio::test]
+async fn a_frame_that_signs_in_somebody_else_asks_first() {
+    let service = Service::start_with(&[("EMBED_ORIGINS", "https://editor.example.com")]).await;
+    let mut owner = service.browser();
+    owner.sign_in(PASSWORD).await;
+    let path = format!("/embed?token={}", token(&claims(&service, "Editors")));
+    let frame = [("sec-fetch-dest", "iframe")];
+    let asked = owner.request(http::Method::GET, &path, &frame, "").await;
+    assert_eq!(asked.status, 200, "{asked:?}");
+    assert!(asked.body.contains(r#"action="/embed""#), "{}", asked.body);
+    assert_eq!(owner.get("/password").await.status, 200, "still the owner");
+}
+
 /// The question is not a page of the site whose links it has.
 #[tokio::test]
 async fn whoever_does_not_see_the_default_site_can_continue_as_somebody_else() {

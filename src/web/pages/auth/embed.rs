@@ -94,7 +94,7 @@ pub(crate) async fn sign_in(
     let (session, claims) = read(&state, &headers, &ticket)?;
     let here = session::signed_in(&state, &headers, client).await?;
     match here {
-        Some(here) if !session.framed && !is_same(&here.session, &session) => html(&ConfirmPage {
+        Some(here) if !is_same(&here.session, &session) => html(&ConfirmPage {
             layout: layout(&state, Some(&here), Nav::Elsewhere),
             question: words::change_user(&here.session.user, &session.user),
             path: "/embed".into(),
