@@ -13,6 +13,8 @@ pub const ADMIN: &str = "admin";
 const LINK_LIFETIME: Duration = Duration::hours(1);
 /// How long a browser is remembered after its last sign-in.
 const DEVICE_MEMORY: Duration = Duration::days(365);
+/// How far the clocks of replicas may be apart: what has expired for one, another may still accept.
+const CLOCKS_APART: Duration = Duration::minutes(1);
 
 impl Store {
     /// The hash of the admin's password, or `None` if it has not been set.
@@ -39,7 +41,8 @@ impl Store {
 
     /// Sets the admin's password and ends the admin's sessions. With `link`, only if that link
     /// works; it is then used up. Whoever uses a link may also have lost their authenticator app,
-    /// so the password alone is enough again. Returns whether the password was set.
+    /// so the password alone is enough again, and their browser to somebody else, so none is known
+    /// any more. Returns whether the password was set.
     pub async fn set_password(
         &self,
         hash: &str,
@@ -73,6 +76,11 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        if link.is_some() {
+            sqlx::query!("DELETE FROM known_device WHERE account = $1", ADMIN)
+                .execute(&mut *tx)
+                .await?;
+        }
         sqlx::query!(
             "DELETE FROM session WHERE user_name = $1 AND source = 'password'",
             ADMIN
@@ -181,9 +189,12 @@ impl Store {
         sqlx::query!("DELETE FROM set_up_link WHERE expires_at < $1", now)
             .execute(&self.pool)
             .await?;
-        sqlx::query!("DELETE FROM embed_token WHERE expires_at < $1", now)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query!(
+            "DELETE FROM embed_token WHERE expires_at < $1",
+            now - CLOCKS_APART
+        )
+        .execute(&self.pool)
+        .await?;
         sqlx::query!(
             "DELETE FROM known_device WHERE used_at < $1",
             now - DEVICE_MEMORY

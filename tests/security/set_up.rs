@@ -1,5 +1,6 @@
 //! The one-time link that sets the admin's password.
 
+use skycms_cdn::store::hash;
 use time::Duration;
 
 use crate::harness::{LOG, Service, dump};
@@ -74,4 +75,23 @@ async fn the_link_ends_after_an_hour() {
     );
     let empty = service.browser().sign_in("").await;
     assert_eq!(empty.status, 401, "no password is not an empty one");
+}
+
+/// Whoever has lost their password may have lost their browser to somebody else.
+#[tokio::test]
+async fn the_link_makes_every_browser_a_stranger() {
+    let service = Service::start().await;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let (device, link) = (hash("a device"), hash("a link"));
+    store.remember_device(&device, now).await.unwrap();
+    assert!(store.set_password("a hash", None, now).await.unwrap());
+    assert!(store.knows_device(&device, now).await.unwrap());
+    store.add_set_up_link(&link, now).await.unwrap();
+    assert!(
+        store
+            .set_password("a hash", Some(&link), now)
+            .await
+            .unwrap()
+    );
+    assert!(!store.knows_device(&device, now).await.unwrap());
 }

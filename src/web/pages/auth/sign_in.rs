@@ -204,9 +204,14 @@ pub(crate) async fn check(
     } else {
         (SecretString::default(), None)
     };
+    // Read before the password is known to be right, which the time of an answer would tell.
+    let step = match code {
+        Some(_) => state.store.second_step().await?,
+        None => None,
+    };
     let is_right = turn.checks(password, hash).await?
-        && match code {
-            Some(code) => passes_second_step(state, code).await?,
+        && match code.zip(step) {
+            Some((code, step)) => passes_second_step(state, &step, code).await?,
             None => true,
         };
     if is_right {
@@ -217,12 +222,13 @@ pub(crate) async fn check(
     }
 }
 
-/// Whether the code is right, or none is needed. A code works once.
-async fn passes_second_step(state: &AppState, code: &SecretString) -> Result<bool> {
-    let Some(secret) = state.store.second_step().await? else {
-        return Ok(true);
-    };
-    let step = SecondStep::parse(ADMIN, &secret).map_err(|_| Error::Internal)?;
+/// Whether the code is right. A code works once.
+async fn passes_second_step(
+    state: &AppState,
+    secret: &SecretString,
+    code: &SecretString,
+) -> Result<bool> {
+    let step = SecondStep::parse(ADMIN, secret).map_err(|_| Error::Internal)?;
     match step.check(code.expose_secret(), state.clock.now()) {
         Some(used) => Ok(state.store.use_code(used).await?),
         None => Ok(false),
