@@ -40,7 +40,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let saved = sqlx::query!(
             "UPDATE site SET policy = $2, fold_threshold = $3, monthly_limit = $4, past_limit = $5, limited_until = NULL,
-                             waits_for = NULL, waits_since = NULL, waits_until = NULL, backlog_since = NULL,
+                             waits_for = NULL, waits_since = NULL, waits_until = NULL,
                              spending_version = spending_version + 1
              WHERE id = $1 AND spending_version = coalesce($6, spending_version)",
             site.0,

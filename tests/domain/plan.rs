@@ -258,6 +258,16 @@ fn many_tags_fold_no_pages() {
 }
 
 #[test]
+fn an_overdue_backlog_is_folded_into_the_room_whatever_tags_wait() {
+    let mut site = Site::new(ECONOMICAL);
+    (site.overdue, site.room) = (true, room(0, 3, 3_000));
+    let pages = (0..90).map(|i| format!("/{}/{i}", i % 3));
+    let items = pages.chain((0..3).map(|i| format!("#tag-{i}")));
+    let plan = site.plan(&[publish(1, items)]);
+    assert!(!plan.folds.is_empty());
+}
+
+#[test]
 fn a_wildcard_costs_less_by_what_it_takes_the_place_of() {
     let mut site = Site::new(Policy::Exact);
     site.budget = Some(100);
@@ -265,6 +275,11 @@ fn a_wildcard_costs_less_by_what_it_takes_the_place_of() {
     let plan = site.plan(&[publish(1, pages), publish(2, ["/blog/*"])]);
     assert_eq!(batches(&plan), [["/blog/*"]]);
     assert_eq!(taken(&plan), [1, 2]);
+
+    site.budget = Some(5);
+    let pages = (0..10).map(|i| format!("/blog/{i}"));
+    let plan = site.plan(&[publish(1, pages), publish(2, ["/blog/*"])]);
+    assert_eq!((taken(&plan), plan.is_limited), (vec![1, 2], false));
 }
 
 #[test]

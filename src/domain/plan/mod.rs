@@ -155,7 +155,6 @@ fn finish(
                 publishes: Vec::new(),
             })
             .collect(),
-        is_limited: waits.iter().any(|(_, why)| *why == PlanLimit::Budget),
         ..Plan::default()
     };
     let mut asked = 0;
@@ -168,9 +167,13 @@ fn finish(
         let (items, covering): (Vec<_>, Vec<_>) = covered.unzip();
         if items.len() == waiting.items.len() {
             plan.taken.push(waiting.publish);
-        } else if matches!(plan.waits, None | Some(PlanLimit::Budget)) {
+        } else {
             let known = waits.binary_search_by_key(&i, |(at, _)| *at).ok();
-            plan.waits = Some(known.map_or(PlanLimit::Quota, |at| waits[at].1));
+            let why = known.map_or(PlanLimit::Quota, |at| waits[at].1);
+            plan.is_limited |= why == PlanLimit::Budget;
+            if matches!(plan.waits, None | Some(PlanLimit::Budget)) {
+                plan.waits = Some(why);
+            }
         }
         for item in covering {
             let publishes = &mut plan.batches[batch_of[item]].publishes;

@@ -55,24 +55,23 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
         asked_wildcards_count: false,
         weight: PLAIN_WEIGHT,
     };
+    let items = asked.items();
+    let is_path = |item: &&&Item| matches!(item, Item::Path(_));
+    let paths = items.iter().filter(is_path).count();
     if many {
         goal.items = threshold;
-        let paths = asked
-            .items()
-            .iter()
-            .filter(|item| matches!(item, Item::Path(_)))
-            .count();
         let excess = (paths / threshold).max(1) as u64;
         goal.weight = PLAIN_WEIGHT * excess * excess;
     }
     if late {
         let fitting =
             (room.files as usize + room.wildcards as usize).min(room.paths_per_request as usize);
-        goal.items = goal.items.min(fitting.max(1));
+        // Tags take none of the room that wildcards make.
+        goal.items = goal.items.min(fitting.max(1) + count - paths);
         if asked.need().wildcards > room.wildcards as usize {
             goal.wildcards = room.wildcards as usize;
             goal.asked_wildcards_count = true;
         }
     }
-    fold(&asked.items(), input.known_paths, goal)
+    fold(&items, input.known_paths, goal)
 }
