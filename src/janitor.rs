@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::store::{ChangeReader, PruneStep, Store, StoreError};
+use crate::store::{ChangeReader, PruneStep, Store, StoreError, within};
 
 /// Before the first run, so that the start is not slowed down.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub async fn run(store: Store, clock: Clock, history_days: u16, stop: Cancellati
         let pruned = tokio::select! {
             () = stop.cancelled() => return,
             pruned = async {
-                in_time(store.forget_expired(clock.now())).await?;
+                within(STEP_LIMIT, store.forget_expired(clock.now())).await?;
                 sweep(&store, &clock, history_days).await?;
                 prune(&store, &clock, history_days).await
             } => pruned,
@@ -74,7 +74,7 @@ pub async fn follow(
 /// early if another replica is already doing it.
 pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<(), StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
-    while in_time(store.sweep_step(clock.now(), before)).await? > 0 {
+    while within(STEP_LIMIT, store.sweep_step(clock.now(), before)).await? > 0 {
         tokio::time::sleep(STEP_PAUSE).await;
     }
     Ok(())
@@ -86,16 +86,10 @@ pub async fn prune(store: &Store, clock: &Clock, history_days: u16) -> Result<u6
     let before = clock.now() - time::Duration::days(history_days.into());
     let mut total = 0;
     loop {
-        match in_time(store.prune_step(before)).await? {
+        match within(STEP_LIMIT, store.prune_step(before)).await? {
             PruneStep::Deleted(0) | PruneStep::Busy => return Ok(total),
             PruneStep::Deleted(deleted) => total += deleted,
         }
         tokio::time::sleep(STEP_PAUSE).await;
     }
-}
-
-/// A step, which fails if it takes too long.
-async fn in_time<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let done = tokio::time::timeout(STEP_LIMIT, step).await;
-    done.unwrap_or_else(|_| Err(StoreError::no_answer()))
 }

@@ -32,7 +32,7 @@ use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use crate::skycms::SkyCms;
 use crate::store::{
     self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RecentDays,
-    RefusedCalls, StoreError,
+    RefusedCalls,
 };
 use crate::web::{self, AppState, Bodies, Hasher, Places, Shared, Turns};
 
@@ -328,8 +328,7 @@ async fn follow(state: AppState, replica: Uuid) {
                 if matches!(change, Changes::Sites | Changes::Anything) {
                     retry = None;
                     let refresh = state.directory.refresh(&state.store);
-                    let refreshed = tokio::time::timeout(REFRESH_LIMIT, refresh).await;
-                    if let Err(error) = refreshed.unwrap_or_else(|_| Err(StoreError::no_answer())) {
+                    if let Err(error) = store::within(REFRESH_LIMIT, refresh).await {
                         retry = Some(Box::pin(tokio::time::sleep(Duration::from_secs(1))));
                         tracing::warn!(%error, "the sites could not be read again yet");
                     }

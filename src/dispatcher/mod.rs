@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::domain::Limits;
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, within};
 
 use self::choose::Calls;
 use self::wake::News;
@@ -150,8 +150,7 @@ impl Dispatcher {
                 alarm.at_latest_in(self.until(next));
                 Ok(())
             };
-            let looked = tokio::time::timeout(LOOK_TIMEOUT, look).await;
-            if let Err(error) = looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
+            if let Err(error) = within(LOOK_TIMEOUT, look).await {
                 tracing::warn!(%error, "the dispatcher waits for the database");
                 alarm = Alarm::far();
                 alarm.at_latest_in(DATABASE_PAUSE);
@@ -233,8 +232,7 @@ impl Dispatcher {
         F: Future<Output = Result<T, StoreError>>,
     {
         loop {
-            let recorded = tokio::time::timeout(RECORD_TIMEOUT, attempt()).await;
-            match recorded.unwrap_or_else(|_| Err(StoreError::no_answer())) {
+            match within(RECORD_TIMEOUT, attempt()).await {
                 Ok(recorded) => return Some(recorded),
                 Err(error) if self.give_up.is_cancelled() => {
                     tracing::error!(%error, what, "stopped before an outcome could be recorded");

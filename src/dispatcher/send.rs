@@ -12,7 +12,7 @@ use super::{DATABASE_PAUSE, Dispatcher, Ended, LOOK_TIMEOUT};
 use crate::domain::{
     AfterCreate, AwsError, CreateOutcome, Operation, Sent, TraceParent, after_create,
 };
-use crate::store::{Recorded, SendClaim, SendRecord, SiteId, StoreError};
+use crate::store::{Recorded, SendClaim, SendRecord, SiteId, within};
 
 impl Dispatcher {
     /// Starts a site's turn, unless it has begun: if it has something to send and may send it, its
@@ -34,8 +34,7 @@ impl Dispatcher {
                 let Ok(_claim) = self.claims.acquire().await else {
                     return Ended::Later;
                 };
-                let claimed = tokio::time::timeout(LOOK_TIMEOUT, self.claim_send(turn.site)).await;
-                claimed.unwrap_or_else(|_| Err(StoreError::no_answer()))
+                within(LOOK_TIMEOUT, self.claim_send(turn.site)).await
             };
             match next {
                 Ok(Next::Call(claim)) => {

@@ -95,8 +95,8 @@ pub fn fold(items: &[&Item], known: &KnownPaths, goal: FoldGoal) -> Vec<Item> {
     let Some(tree) = Tree::new(items, known, goal) else {
         return Vec::new();
     };
-    // Tags stay, whatever is folded: where they alone are as many as may remain, nothing is gained by
-    // purging ever more.
+    // Tags stay, whatever is folded: where they alone are as many as may remain, nothing is gained
+    // by purging ever more.
     let few_enough =
         |(_, remaining): &(_, usize)| tags >= goal.items || remaining + tags <= goal.items;
     let mut weight = goal.weight.clamp(1, MOST_WEIGHT);

@@ -30,8 +30,8 @@ impl FromStr for PublisherHost {
         let given = trim_pasted(given);
         let after_scheme = given.split_once("://").map_or(given, |(_, rest)| rest);
         let (authority, _path) = split_authority(after_scheme);
-        // A backslash would end the authority for the parser, but has not ended it here; and it takes
-        // an asterisk for a letter.
+        // A backslash would end the authority for the parser, but has not ended it here; and it
+        // takes an asterisk for a letter.
         let url = Some(authority)
             .filter(|authority| !authority.is_empty() && !authority.contains(['\\', '*']))
             .and_then(|authority| Url::parse(&format!("https://{authority}/")).ok());

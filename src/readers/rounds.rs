@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, within};
 
 /// The pause between two looks for due work.
 const TICK: Duration = Duration::from_secs(1);
@@ -60,8 +60,7 @@ impl<W: Worker> Rounds<W> {
             let mut tasks = JoinSet::new();
             loop {
                 while tasks.try_join_next().is_some() {}
-                let begun = tokio::time::timeout(CLAIM_LIMIT, self.start_due(&mut tasks)).await;
-                if let Err(error) = begun.unwrap_or_else(|_| Err(StoreError::no_answer())) {
+                if let Err(error) = within(CLAIM_LIMIT, self.start_due(&mut tasks)).await {
                     tracing::warn!(%error, "{}", W::TROUBLE);
                 }
                 tokio::time::sleep(TICK).await;
@@ -92,9 +91,11 @@ impl<W: Worker> Rounds<W> {
             let (worker, places) = (self.worker.clone(), Arc::clone(&self.places));
             tasks.spawn(async move {
                 let _place = places.acquire_owned().await;
-                let worked = tokio::time::timeout(WORK_LIMIT, worker.work(claim)).await;
-                if worked.is_err() {
-                    let error = StoreError::no_answer();
+                let work = async {
+                    worker.work(claim).await;
+                    Ok(())
+                };
+                if let Err(error) = within(WORK_LIMIT, work).await {
                     tracing::warn!(%error, "{}", W::TROUBLE);
                 }
             });

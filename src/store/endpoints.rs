@@ -48,24 +48,11 @@ pub(super) fn event_names(events: &[Event]) -> Vec<&'static str> {
 }
 
 impl Store {
-    /// Adds an endpoint. Returns `false` if the site has as many as it may.
-    pub async fn add_endpoint(
-        &self,
-        site: SiteId,
-        new: &NewEndpoint,
-        now: OffsetDateTime,
-    ) -> Result<bool> {
-        let mut tx = self.begin().await?;
-        let added = self.insert_endpoint(&mut tx, site, new, now).await?;
-        tx.commit().await?;
-        Ok(added)
-    }
-
     /// Adds an endpoint that a form asks for, and answers the form with its secret, which is empty
     /// if there is none. Returns the secret that holds, its own or the form's earlier answer, and
     /// whether this is the first time; `None` if the site has as many endpoints as it may, or the
     /// earlier answer no longer holds.
-    pub async fn add_endpoint_once(
+    pub async fn add_endpoint(
         &self,
         site: SiteId,
         new: &NewEndpoint,

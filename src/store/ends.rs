@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
-use super::{ChangeReader, Result, SiteId, Store, StoreError};
+use super::{ChangeReader, Result, SiteId, Store, within};
 
 /// The shortest time between two queries.
 const PACE: Duration = Duration::from_millis(100);
@@ -55,8 +55,7 @@ impl Ends {
             }
             // What changed until now is found by looking.
             changes.catch_up();
-            let looked = tokio::time::timeout(LOOK_LIMIT, self.look(store)).await;
-            if let Err(error) = looked.unwrap_or_else(|_| Err(StoreError::no_answer())) {
+            if let Err(error) = within(LOOK_LIMIT, self.look(store)).await {
                 tracing::debug!(%error, "held answers wait for the database");
             }
             tokio::time::sleep(PACE).await;

@@ -110,8 +110,8 @@ async fn delete_invalidations(
 }
 
 async fn delete_deliveries(connection: &mut PgConnection, before: OffsetDateTime) -> Result<u64> {
-    // What is told only once, such as a month's limit, would be told again without its row: it stays
-    // for that month, however short the history is.
+    // What is told only once, such as a month's limit, would be told again without its row: it
+    // stays for that month, however short the history is.
     let deleted = sqlx::query!(
         "DELETE FROM delivery WHERE ctid = ANY(ARRAY(
            SELECT ctid FROM delivery

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
-use super::{Result, SiteId, Store, StoreError};
+use super::{Result, SiteId, Store, within};
 
 /// There may be something to send. The payload is the site's number, and the replica it comes from.
 const WORK: &str = "skycms_cdn_work";
@@ -70,8 +70,7 @@ pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Re
 
 /// What the database answers, if it does so in time.
 async fn answered<T>(asked: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-    let answer = tokio::time::timeout(ANSWER, asked).await;
-    Ok(answer.map_err(|_elapsed| StoreError::no_answer())??)
+    within(ANSWER, async { Ok(asked.await?) }).await
 }
 
 impl Store {

@@ -190,6 +190,13 @@ impl StoreError {
     }
 }
 
+/// Gives up what the database does not answer in time: a server that froze, or fell off the network,
+/// closes no connection.
+pub async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = tokio::time::timeout(limit, work).await;
+    done.unwrap_or_else(|_elapsed| Err(StoreError::no_answer()))
+}
+
 /// The error of a connection that timed out.
 fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
@@ -251,9 +258,10 @@ impl Store {
         // Closed afterwards: after an error it may still hold the lock by which they take turns.
         let mut connection = self.pool.acquire().await?.detach();
         for migration in MIGRATIONS.iter() {
-            // While a change waits for a table that somebody reads for minutes, everybody else waits
-            // behind it, publishes too. So it stands back after a moment, and tries again. What runs
-            // outside a transaction builds its indexes without such a lock, and cannot be repeated.
+            // While a change waits for a table that somebody reads for minutes, everybody else
+            // waits behind it, publishes too. So it stands back after a moment, and tries again.
+            // What runs outside a transaction builds its indexes without such a lock, and cannot be
+            // repeated.
             let timeout = if migration.no_tx { "0" } else { "2s" };
             sqlx::query("SELECT set_config('lock_timeout', $1, false)")
                 .bind(timeout)

@@ -35,8 +35,8 @@ impl Store {
 }
 
 /// The first clear refusal pauses the site; whatever shows that the settings work ends the pause,
-/// and any answer ends a wait for one. A refusal of settings that were replaced while the call was under way says nothing; this then
-/// returns when to try again, which is now.
+/// and any answer ends a wait for one. A refusal of settings that were replaced while the call was
+/// under way says nothing; this then returns when to try again, which is now.
 pub(super) async fn pause_or_resume(
     connection: &mut PgConnection,
     claim: &SendClaim,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{SiteId, Store, StoreError};
+use super::{SiteId, Store, within};
 
 /// The shortest time between two notifications.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -44,8 +44,7 @@ impl PublishNotifier {
             let sites = std::mem::take(&mut *self.sites());
             sites.iter().copied().for_each(&here);
             let announce = store.announce_work(&sites, replica);
-            let announced = tokio::time::timeout(ANNOUNCE_LIMIT, announce).await;
-            if let Err(error) = announced.unwrap_or_else(|_| Err(StoreError::no_answer())) {
+            if let Err(error) = within(ANNOUNCE_LIMIT, announce).await {
                 tracing::debug!(%error, "other replicas could not be notified of what was published");
             }
             tokio::time::sleep(MOMENT).await;

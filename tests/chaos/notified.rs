@@ -8,7 +8,7 @@ use skycms_cdn::clock::Clock;
 use skycms_cdn::domain::Publishing;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
-use skycms_cdn::store::{NewEndpoint, Store, StoreError};
+use skycms_cdn::store::{NewEndpoint, Store, StoreError, hash};
 use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 use url::Url;
@@ -42,8 +42,9 @@ pub(crate) async fn prepare(store: &Store, receiver: &Receiver, sandbox: &Sandbo
             secret: Some(SecretString::from(SECRET)),
             events: Event::CHOICE.to_vec(),
         };
-        let added = store.add_endpoint(id, &endpoint, clock.now()).await;
-        assert!(added.unwrap());
+        let form = hash(site.name);
+        let added = store.add_endpoint(id, &endpoint, &form, clock.now()).await;
+        assert!(added.unwrap().is_some());
         if site.name == LOOKED_AT {
             let rules = Publishing {
                 public_address: Some(PublicAddress::parse(&sandbox.edge, true).unwrap()),

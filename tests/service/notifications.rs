@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
-use skycms_cdn::store::{DeliveryState, EndpointView, NewEndpoint, SiteId};
+use skycms_cdn::store::{DeliveryState, EndpointView, NewEndpoint, SiteId, hash};
 use time::Duration;
 use uuid::Uuid;
 
@@ -34,9 +34,9 @@ async fn add(service: &Stepped, url: &str, kind: EndpointKind) -> Uuid {
     let now = state.clock.now();
     let added = state
         .store
-        .add_endpoint(service.site(), &endpoint, now)
+        .add_endpoint(service.site(), &endpoint, &hash(&id.to_string()), now)
         .await;
-    assert!(added.unwrap());
+    assert!(added.unwrap().is_some());
     id
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
 use skycms_cdn::domain::{NewKeyPair, SiteName};
 use skycms_cdn::janitor;
-use skycms_cdn::store::{NewEndpoint, Slot, StoreError};
+use skycms_cdn::store::{NewEndpoint, Slot, StoreError, hash};
 
 use crate::support::{Stepped, settings};
 
@@ -174,7 +174,10 @@ async fn a_removed_site_is_given_no_name_and_no_more_secrets() {
             .add_key_pair(site, id, "late", &pair, false, now)
             .await
             .map(|_| ()),
-        store.add_endpoint(site, &endpoint, now).await.map(|_| ()),
+        store
+            .add_endpoint(site, &endpoint, &hash("late"), now)
+            .await
+            .map(|_| ()),
     ];
     for stored in stored {
         assert!(matches!(stored, Err(StoreError::SiteGone)), "{stored:?}");

@@ -98,7 +98,7 @@ pub(crate) async fn create(
     };
     let added = state
         .store
-        .add_endpoint_once(visit.site.id, &endpoint, &form, state.clock.now())
+        .add_endpoint(visit.site.id, &endpoint, &form, state.clock.now())
         .await?;
     let Some((secret, is_first)) = added else {
         if state.store.endpoints(visit.site.id).await?.len() < MAX_ENDPOINTS {
