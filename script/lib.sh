@@ -1,6 +1,9 @@
 # What the scripts share. Sourced, never run: `. script/lib.sh` from the repository's root.
 # shellcheck shell=bash
 
+# runuser stands there, and `su` without a dash leaves it out.
+PATH=$PATH:/usr/sbin:/sbin
+
 die() {
   echo "$(basename "$0"): $*" >&2
   exit 1
