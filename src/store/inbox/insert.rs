@@ -83,8 +83,9 @@ async fn insert_new(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<
                                traceparent, published_by)
           SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash, trace,
                  publisher
-          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::int[], $7::jsonb[],
-                      $8::text[], $9::bytea[], $10::text[], $11::text[])
+          FROM (SELECT unnest($1::int[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::text[]),
+                       unnest($5::int[]), unnest($6::int[]), unnest($7::jsonb[]), unnest($8::text[]),
+                       unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
             AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)",
         &rows.sites,
         &rows.ids,
@@ -110,8 +111,9 @@ async fn insert_unknown(connection: &mut PgConnection, rows: &Rows) -> sqlx::Res
                                traceparent, published_by)
           SELECT site_id, id, received_at, string_to_array(items, E'\n'), files, wildcards, widened, key, hash, trace,
                  publisher
-          FROM unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::int[], $7::jsonb[],
-                      $8::text[], $9::bytea[], $10::text[], $11::text[])
+          FROM (SELECT unnest($1::int[]), unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::text[]),
+                       unnest($5::int[]), unnest($6::int[]), unnest($7::jsonb[]), unnest($8::text[]),
+                       unnest($9::bytea[]), unnest($10::text[]), unnest($11::text[]))
             AS given (site_id, id, received_at, items, files, wildcards, widened, key, hash, trace, publisher)
           ON CONFLICT DO NOTHING RETURNING id",
         &rows.sites,
