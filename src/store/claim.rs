@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::listen::announce_sites;
 use super::pieces::{Batch, store_batches};
 use super::stored::{LEASE, Stored};
 use super::transitions::lock_publishes;
@@ -247,17 +248,22 @@ async fn mark(
     limited_until: Option<OffsetDateTime>,
     now: OffsetDateTime,
 ) -> Result<()> {
-    sqlx::query!(
-        "UPDATE site SET waits_for = NULL, waits_since = NULL, waits_until = NULL, limited_until = $2,
-                         backlog_since = CASE WHEN $3 THEN coalesce(backlog_since, $4) END
-         WHERE id = $1",
+    let has_changed = sqlx::query_scalar!(
+        r#"WITH before AS (SELECT id, limited_until FROM site WHERE id = $1 FOR NO KEY UPDATE)
+           UPDATE site SET waits_for = NULL, waits_since = NULL, waits_until = NULL, limited_until = $2,
+                           backlog_since = CASE WHEN $3 THEN coalesce(backlog_since, $4) END
+           FROM before WHERE site.id = before.id
+           RETURNING before.limited_until IS DISTINCT FROM $2 as "has_changed!""#,
         site.0,
         limited_until,
         has_backlog,
         now,
     )
-    .execute(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await?;
+    if has_changed == Some(true) {
+        announce_sites(connection).await?;
+    }
     if limited_until.is_some() {
         outbox::notify_limited(connection, site, now).await?;
     }

@@ -40,6 +40,8 @@ pub struct Site {
     pub publishing: Publishing,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
+    /// Until when publishes wait because it has reached its monthly limit; this may have passed.
+    pub limited_until: Option<OffsetDateTime>,
     /// Since when its key may send, but not ask how far that has got: `cloudfront:GetInvalidation`
     /// is missing from its policy.
     pub poll_denied_since: Option<OffsetDateTime>,
@@ -164,7 +166,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT s.id, s.name, s.publisher_hosts, s.related, s.directory_variants, s.public_address,
                       s.origin_path,
-                      s.paused_at, s.pause_error, s.resume_at, s.poll_denied_at,
+                      s.paused_at, s.pause_error, s.resume_at, s.limited_until, s.poll_denied_at,
                       c.distribution_id as "distribution_id?", c.region as "region?"
                FROM site s
                LEFT JOIN settings_in_force c ON c.site_id = s.id
@@ -188,6 +190,7 @@ impl Store {
                     directory_variants: row.directory_variants,
                 },
                 pause: pause(row.paused_at, row.resume_at, row.pause_error),
+                limited_until: row.limited_until,
                 poll_denied_since: row.poll_denied_at,
                 name: row.name,
             };

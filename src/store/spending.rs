@@ -9,18 +9,6 @@ use crate::domain::spending::month_of;
 use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
 
 impl Store {
-    /// Until when a site's publishes wait because it has reached its monthly limit.
-    pub async fn limited_until(
-        &self,
-        site: SiteId,
-        now: OffsetDateTime,
-    ) -> Result<Option<OffsetDateTime>> {
-        let until = sqlx::query_scalar!("SELECT limited_until FROM site WHERE id = $1", site.0)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(until.flatten().filter(|until| *until > now))
-    }
-
     /// What the site's owner allows to be sent and spent.
     pub async fn spending(&self, site: SiteId) -> Result<Spending> {
         let mut connection = self.pool.acquire().await?;

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::items::remove_covered;
-use super::listen::announce_change;
+use super::listen::{announce_change, announce_sites};
 use super::transitions::{lock_publishes, move_publishes};
 use super::{Connection, PlanInputs, Result, SiteId, Store, outbox, parse_items};
 use crate::domain::{DistributionId, Kind, Usage, WaitReason, Waiting, Wanted};
@@ -206,14 +206,18 @@ impl Store {
         let site = inputs.site.0;
         let mut tx = connection.begin().await?;
         // With this lock, either whoever makes room finds the site waiting, or this finds the room.
-        let done = sqlx::query!(
-            "WITH same AS (
-               SELECT FROM distribution WHERE id = $7 AND completed_at IS NOT DISTINCT FROM $8 FOR SHARE)
-             UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3, 
-                             limited_until = CASE WHEN $2 = 'quota' THEN $4 ELSE coalesce($4, limited_until) END,
-                             backlog_since = CASE WHEN $2 = 'quota' AND $4::timestamptz IS NULL
-                                                  THEN coalesce(backlog_since, $5) ELSE backlog_since END
-             FROM same WHERE id = $1 AND settings_version = $6",
+        let has_changed = sqlx::query_scalar!(
+            r#"WITH same AS (
+                 SELECT FROM distribution WHERE id = $7 AND completed_at IS NOT DISTINCT FROM $8 FOR SHARE),
+               before AS (
+                 SELECT site.id, limited_until FROM site, same
+                 WHERE site.id = $1 AND settings_version = $6 FOR NO KEY UPDATE OF site)
+               UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3,
+                               limited_until = CASE WHEN $2 = 'quota' THEN $4 ELSE coalesce($4, site.limited_until) END,
+                               backlog_since = CASE WHEN $2 = 'quota' AND $4::timestamptz IS NULL
+                                                    THEN coalesce(backlog_since, $5) ELSE backlog_since END
+               FROM before WHERE site.id = before.id
+               RETURNING before.limited_until IS DISTINCT FROM site.limited_until as "has_changed!""#,
             site,
             why.into_str(),
             until,
@@ -223,10 +227,15 @@ impl Store {
             inputs.settings.distribution_id.as_str(),
             inputs.completed_at,
         )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        if done == 1 && why == WaitReason::Rate {
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(has_changed) = has_changed else {
+            return Ok(false);
+        };
+        if has_changed {
+            announce_sites(&mut tx).await?;
+        }
+        if why == WaitReason::Rate {
             // What is stored waits for the same.
             sqlx::query!(
                 "UPDATE invalidation SET next_at = $3
@@ -239,10 +248,10 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
-        if done == 1 && limited_until.is_some() {
+        if limited_until.is_some() {
             outbox::notify_limited(&mut tx, inputs.site, now).await?;
         }
         tx.commit().await?;
-        Ok(done == 1)
+        Ok(true)
     }
 }

@@ -1,7 +1,10 @@
 //! Forms as people use them: pressed twice, filled in twice, with a mistake in one field.
 
+use std::time::Duration;
+
 use serde_json::json;
 use skycms_cdn::store::Slot;
+use sqlx::postgres::PgListener;
 
 use crate::faults::create;
 use crate::pages::{admin, service, settings};
@@ -547,7 +550,17 @@ async fn a_reached_limit_is_named() {
     ];
     admin.post("/settings/cdn/policy", &limit).await;
     service.publish_and_run("/one").await;
+    let mut listener = PgListener::connect(&service.database.url).await.unwrap();
+    listener.listen("skycms_cdn_sites").await.unwrap();
     let id = service.publish_and_run("/two").await;
+    // Said once, not with every look at what waits: each replica reads all its sites again.
+    service.publish_and_run("/two").await;
+    let heard = async { listener.recv().await.unwrap() };
+    tokio::time::timeout(Duration::from_secs(10), heard)
+        .await
+        .unwrap();
+    assert!(listener.next_buffered().is_none());
+    service.refresh_sites().await;
     for page in ["/activity", &format!("/activity/{id}"), "/purge"] {
         let html = admin.get(page).await.body;
         assert!(

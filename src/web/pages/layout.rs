@@ -28,15 +28,9 @@ pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
 }
 
 /// The layout of a page about a site.
-pub(crate) fn site_layout(
-    state: &AppState,
-    user: &SignedIn,
-    site: &Site,
-    limited_until: Option<OffsetDateTime>,
-    nav: Nav,
-) -> Layout {
+pub(crate) fn site_layout(state: &AppState, user: &SignedIn, site: &Site, nav: Nav) -> Layout {
     let seen = seen(state, &user.session);
-    let banner = banner(site, limited_until, user.session.role);
+    let banner = banner(site, state.clock.now(), user.session.role);
     Layout {
         banner: banner.or_else(|| proxy_banner(state, user)),
         ..at(state, Some(user), Some(site), nav, &seen)
@@ -112,11 +106,11 @@ fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
 
 /// What keeps the site from purging, or from knowing how far a purge is, shown on every page.
 /// Editors are told who can fix it, rather than sent to a page that they may not see.
-fn banner(site: &Site, limited_until: Option<OffsetDateTime>, reader: Role) -> Option<Banner> {
+fn banner(site: &Site, now: OffsetDateTime, reader: Role) -> Option<Banner> {
     let (severity, Trouble { title, text, fix }, path) = if let Some(pause) = &site.pause {
         let paused = errors::paused(&pause.error.code);
         (Severity::Danger, paused, "/settings/cdn")
-    } else if let Some(until) = limited_until {
+    } else if let Some(until) = site.limited_until.filter(|until| *until > now) {
         let reached = errors::limit_reached(&date(until));
         (Severity::Warning, reached, "/settings/cdn/policy")
     } else if site.poll_denied_since.is_some() {

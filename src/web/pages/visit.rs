@@ -83,8 +83,6 @@ impl Visitor {
 pub(crate) struct Visit {
     pub(crate) visitor: Visitor,
     pub(crate) site: Arc<Site>,
-    /// When its publishes stop waiting, if the monthly limit is reached.
-    limited_until: Option<OffsetDateTime>,
 }
 
 impl FromRequestParts<AppState> for Visit {
@@ -93,13 +91,7 @@ impl FromRequestParts<AppState> for Visit {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let visitor = Visitor::from_request_parts(parts, state).await?;
         let site = visitor.user.site.clone().ok_or(Error::NotFound)?;
-        let now = state.clock.now();
-        let limited_until = state.store.limited_until(site.id, now).await?;
-        Ok(Self {
-            visitor,
-            site,
-            limited_until,
-        })
+        Ok(Self { visitor, site })
     }
 }
 
@@ -107,7 +99,7 @@ impl Visit {
     /// The layout of a page about the site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
         let Visitor { state, user } = &self.visitor;
-        site_layout(state, user, &self.site, self.limited_until, nav)
+        site_layout(state, user, &self.site, nav)
     }
 
     /// The path of a page of the site, below the prefix of `PUBLIC_URL`.
