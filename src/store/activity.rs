@@ -1,12 +1,12 @@
 //! What the activity page lists: publishes in brief.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::known_paths::knows_path;
 use super::publishes::held;
-use super::{Connection, Page, Result, SiteId, Store};
+use super::{Page, Result, SiteId, Store};
 use crate::domain::edge::EdgeState;
 use crate::domain::{HeldNote, PublishState, Publisher, WaitReason};
 
@@ -38,15 +38,50 @@ pub struct PublishFilter<'a> {
 
 impl PublishFilter<'_> {
     /// The range of identifiers: from the first up to, but without, the second.
-    fn range(&self) -> (Uuid, Uuid) {
+    fn range(&self) -> (Option<Uuid>, Option<Uuid>) {
         if let Some((oldest, newest)) = self.burst {
             let end = Uuid::from_u128(newest.as_u128().saturating_add(1));
-            return (oldest, end);
+            return (Some(oldest), Some(end));
         }
-        (
-            self.since.map_or(Uuid::nil(), first_id_of),
-            self.until.map_or(Uuid::max(), first_id_of),
-        )
+        (self.since.map(first_id_of), self.until.map(first_id_of))
+    }
+
+    /// The order in which publishes are looked at.
+    fn order(&self) -> &'static str {
+        match self.after {
+            None => "DESC",
+            Some(_) => "ASC",
+        }
+    }
+
+    /// Adds where the publishes are, all but which path, and how many to look at. Which index helps
+    /// depends on the filter, so each filter makes a statement of its own: one for all of them
+    /// would have to be planned for every call.
+    fn push(&self, query: &mut QueryBuilder<Postgres>, site: SiteId, most: i64) {
+        query
+            .push(" FROM publish WHERE site_id = ")
+            .push_bind(site.0);
+        let (first, end) = self.range();
+        let end = end.into_iter().chain(self.before).min();
+        let bounds = [
+            (" AND id >= ", first),
+            (" AND id < ", end),
+            (" AND id > ", self.after),
+        ];
+        for (condition, bound) in bounds {
+            if let Some(bound) = bound {
+                query.push(condition).push_bind(bound);
+            }
+        }
+        if let Some(state) = self.state {
+            let column = match state {
+                PublishState::Unconfirmed | PublishState::Failed => "trouble",
+                PublishState::Queued | PublishState::InProgress => "ended_at IS NULL AND state",
+                PublishState::Completed => "state",
+            };
+            query.push(format_args!(" AND {column} = '{}'", state.into_str()));
+        }
+        query.push(format_args!(" ORDER BY id {} LIMIT {most}", self.order()));
     }
 }
 
@@ -95,11 +130,21 @@ pub struct Burst {
 }
 
 /// What a list is made from.
-pub(super) struct Found {
+#[derive(sqlx::FromRow)]
+struct Found {
     /// Publishes, in the order in which they were looked at.
-    pub(super) ids: Vec<Uuid>,
+    ids: Vec<Uuid>,
     /// The last one that a search has looked at, if there may be more.
     end: Option<Uuid>,
+}
+
+/// A publish as far as it matters for which burst it belongs to.
+#[derive(sqlx::FromRow)]
+pub(super) struct Listed {
+    pub(super) id: Uuid,
+    pub(super) received_at: OffsetDateTime,
+    pub(super) state: PublishState,
+    pub(super) published_by: Option<String>,
 }
 
 impl Store {
@@ -111,11 +156,11 @@ impl Store {
         limit: u16,
         now: OffsetDateTime,
     ) -> Result<Page<PublishSummary>> {
-        let connection = &mut self.connect().await?;
+        let connection = &mut *self.pool.acquire().await?;
         let mut found = find(connection, site, filter, limit).await?;
         let goes_on = match (filter.path, filter.before.or(filter.after)) {
             (Some((_, meant)), None) if found.ids.is_empty() => {
-                knows_path(connection.sql(), site, meant).await?
+                knows_path(connection, site, meant).await?
             }
             (_, further) => further.is_some(),
         };
@@ -141,7 +186,7 @@ impl Store {
             page.previous = page.previous.or(found.end);
         }
         Ok(Page {
-            items: summaries(connection.sql(), site, &page.items, now).await?,
+            items: summaries(connection, site, &page.items, now).await?,
             next: page.next,
             previous: page.previous,
         })
@@ -177,96 +222,55 @@ impl Store {
 }
 
 /// Finds one more than `limit`, from the end that the filter begins at.
-pub(super) async fn find(
-    connection: &mut Connection,
+async fn find(
+    connection: &mut PgConnection,
     site: SiteId,
     filter: PublishFilter<'_>,
     limit: u16,
 ) -> sqlx::Result<Found> {
-    let rows = i64::from(limit) + 1;
-    let looked_at = match (filter.path, filter.before.or(filter.after)) {
-        (None, _) => rows,
-        (Some(_), None) => SEARCHED_FIRST,
-        (Some(_), Some(_)) => SEARCHED_NEXT,
+    let Some((typed, meant)) = filter.path else {
+        let listed = list(connection, site, filter, limit).await?;
+        return Ok(Found {
+            ids: listed.into_iter().map(|publish| publish.id).collect(),
+            end: None,
+        });
     };
-    let state = filter.state.map(|state| state.into_str());
-    let open = filter.state.is_some_and(|state| !state.has_ended());
-    let trouble = filter
-        .state
-        .filter(|state| matches!(state, PublishState::Unconfirmed | PublishState::Failed))
-        .map(|state| state.into_str());
-    let (since, until) = filter.range();
-    // Which index helps depends on the filter, so the statement is planned for its values. Rows are
-    // read in the order they were found, without sorting them again, so that a search stops at its
-    // first page of hits.
-    let mut tx = connection
-        .begin_with("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan")
-        .await?;
-    let found = match filter.after {
-        None => {
-            sqlx::query_as!(
-                Found,
-                r#"WITH looked_at AS MATERIALIZED (
-                     SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
-                            OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
-                     FROM publish
-                     WHERE site_id = $1
-                       AND id < $2 AND id >= $10
-                       AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
-                       AND ($8::text IS NULL OR trouble = $8)
-                     ORDER BY id DESC LIMIT $6),
-                   found AS MATERIALIZED (
-                     SELECT id FROM looked_at WHERE hit LIMIT $7)
-                   SELECT ARRAY(SELECT id FROM found ORDER BY id DESC) as "ids!",
-                          CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
-                            (SELECT id FROM looked_at ORDER BY id DESC OFFSET $6 - 1) END as "end""#,
-                site.0,
-                filter.before.map_or(until, |before| before.min(until)),
-                state,
-                open,
-                filter.path.map(|(typed, _)| typed),
-                looked_at,
-                rows,
-                trouble,
-                filter.path.map(|(_, meant)| meant),
-                since,
-            )
-            .fetch_one(&mut *tx)
-            .await?
-        }
-        Some(after) => {
-            sqlx::query_as!(
-                Found,
-                r#"WITH looked_at AS MATERIALIZED (
-                     SELECT id, $5::text IS NULL OR strpos(array_to_string(items, E'\n'), $5) > 0
-                            OR strpos(array_to_string(items, E'\n'), $9) > 0 AS hit
-                     FROM publish
-                     WHERE site_id = $1 AND id > $2 AND id < $10
-                       AND ($3::text IS NULL OR state = $3) AND (NOT $4 OR ended_at IS NULL)
-                       AND ($8::text IS NULL OR trouble = $8)
-                     ORDER BY id LIMIT $6),
-                   found AS MATERIALIZED (
-                     SELECT id FROM looked_at WHERE hit LIMIT $7)
-                   SELECT ARRAY(SELECT id FROM found ORDER BY id) as "ids!",
-                          CASE WHEN $5 IS NOT NULL AND (SELECT count(*) FROM found) < $7 THEN
-                            (SELECT id FROM looked_at ORDER BY id OFFSET $6 - 1) END as "end""#,
-                site.0,
-                after,
-                state,
-                open,
-                filter.path.map(|(typed, _)| typed),
-                looked_at,
-                rows,
-                trouble,
-                filter.path.map(|(_, meant)| meant),
-                until,
-            )
-            .fetch_one(&mut *tx)
-            .await?
-        }
+    let rows = limit + 1;
+    let looked_at = match filter.before.or(filter.after) {
+        None => SEARCHED_FIRST,
+        Some(_) => SEARCHED_NEXT,
     };
-    tx.commit().await?;
-    Ok(found)
+    let order = filter.order();
+    let mut query = QueryBuilder::new("WITH looked_at AS MATERIALIZED (SELECT id");
+    for (glue, text) in [(", ", typed), (" OR ", meant)] {
+        query
+            .push(glue)
+            .push("strpos(array_to_string(items, E'\\n'), ");
+        query.push_bind(text).push(") > 0");
+    }
+    query.push(" AS hit");
+    filter.push(&mut query, site, looked_at);
+    // Rows are read in the order they were found, without sorting them again, so that a search
+    // stops at its first page of hits.
+    query.push(format_args!(
+        "), found AS MATERIALIZED (SELECT id FROM looked_at WHERE hit LIMIT {rows})
+         SELECT ARRAY(SELECT id FROM found ORDER BY id {order}) AS ids,
+                CASE WHEN (SELECT count(*) FROM found) < {rows}
+                     THEN (SELECT id FROM looked_at ORDER BY id {order} OFFSET {looked_at} - 1) END AS end"
+    ));
+    query.build_query_as().fetch_one(connection).await
+}
+
+/// Lists one more than `limit`, from the end that the filter begins at, whatever their path.
+pub(super) async fn list(
+    connection: &mut PgConnection,
+    site: SiteId,
+    filter: PublishFilter<'_>,
+    limit: u16,
+) -> sqlx::Result<Vec<Listed>> {
+    let mut query = QueryBuilder::new("SELECT id, received_at, state, published_by");
+    filter.push(&mut query, site, i64::from(limit) + 1);
+    query.build_query_as().fetch_all(connection).await
 }
 
 pub(super) async fn summaries(

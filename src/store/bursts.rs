@@ -1,17 +1,20 @@
 //! Publishes that belong together on the activity page: a rebuild calls the hook hundreds of times.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
 use strum::VariantArray as _;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::activity::{Burst, PublishFilter, PublishSummary, find, summaries};
+use super::activity::{Burst, Listed, PublishFilter, PublishSummary, list, summaries};
 use super::{Page, Result, SiteId, Store};
 use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
 
+/// How far apart two publishes of a burst may be.
+const APART: Duration = Duration::seconds(5);
 /// The smallest burst; fewer publishes are listed one by one.
 const FEWEST: u16 = 6;
 /// How far a burst is followed beyond its page, so that it costs no more however long it is.
@@ -43,19 +46,19 @@ impl Store {
         if filter.path.is_some() || filter.burst.is_some() {
             return self.publishes(site, filter, limit, now).await;
         }
-        let connection = &mut self.connect().await?;
+        let connection = &mut *self.pool.acquire().await?;
         // The last publishes looked at may be the start of a burst, too few yet to make one row.
         let enough = usize::from(limit + FEWEST);
         let mut looked_at = limit + FEWEST;
         let (mut rows, is_all) = loop {
-            let mut found = find(connection, site, filter, looked_at).await?.ids;
+            let mut found = list(connection, site, filter, looked_at).await?;
             if filter.after.is_some() && found.is_empty() {
                 filter.after = None;
-                found = find(connection, site, filter, looked_at).await?.ids;
+                found = list(connection, site, filter, looked_at).await?;
             }
             let is_all = found.len() <= usize::from(looked_at);
-            found.sort_unstable_by(|a, b| b.cmp(a));
-            let rows = listed(connection.sql(), site, &found).await?;
+            found.sort_unstable_by_key(|publish| Reverse(publish.id));
+            let rows = grouped(&found);
             if is_all || rows.len() >= enough || looked_at == FOLLOWED {
                 break (rows, is_all);
             }
@@ -72,8 +75,8 @@ impl Store {
             rows.truncate(limit.into());
         }
         let newest: Vec<Uuid> = rows.iter().map(|row| row.newest).collect();
-        let mut items = summaries(connection.sql(), site, &newest, now).await?;
-        let mut worst = worst_of_bursts(connection.sql(), site, &rows, filter.state).await?;
+        let mut items = summaries(connection, site, &newest, now).await?;
+        let mut worst = worst_of_bursts(connection, site, &rows, filter.state).await?;
         for publish in &mut items {
             let row = rows.iter().find(|row| row.newest == publish.id);
             if let Some(burst) = row.and_then(|row| row.burst) {
@@ -89,47 +92,31 @@ impl Store {
     }
 }
 
-/// Groups these publishes into rows, newest first.
-async fn listed(
-    connection: &mut PgConnection,
-    site: SiteId,
-    publishes: &[Uuid],
-) -> Result<Vec<Row>> {
-    // The oldest publish of each burst; one that belongs to no burst is its own oldest.
-    let ends = sqlx::query!(
-        "SELECT id, received_at FROM (
-           SELECT id, received_at,
-                  state IS DISTINCT FROM lead(state) OVER w
-                  OR published_by IS DISTINCT FROM lead(published_by) OVER w
-                  OR received_at > lead(received_at) OVER w + interval '5 seconds' AS ends
-           FROM publish WHERE site_id = $1 AND id = ANY($2) WINDOW w AS (ORDER BY id DESC)) marked
-         WHERE ends ORDER BY id DESC",
-        site.0,
-        publishes,
-    )
-    .fetch_all(connection)
-    .await?;
-    let (mut rows, mut rest) = (Vec::new(), publishes);
-    for end in ends {
-        let length = rest.iter().take_while(|id| **id >= end.id).count();
-        let (together, older) = rest.split_at(length);
-        rest = older;
+/// Groups publishes into rows, newest first like them.
+fn grouped(publishes: &[Listed]) -> Vec<Row> {
+    let bursts = publishes.chunk_by(|newer, older| {
+        newer.state == older.state
+            && newer.published_by == older.published_by
+            && newer.received_at - older.received_at <= APART
+    });
+    let mut rows = Vec::new();
+    for together in bursts {
         match together {
-            [newest, ..] if length >= FEWEST.into() => rows.push(Row {
-                newest: *newest,
+            [newest, .., oldest] if together.len() >= FEWEST.into() => rows.push(Row {
+                newest: newest.id,
                 burst: Some(Burst {
-                    publishes: length as u64,
-                    oldest: end.id,
-                    since: end.received_at,
+                    publishes: together.len() as u64,
+                    oldest: oldest.id,
+                    since: oldest.received_at,
                 }),
             }),
-            few => rows.extend(few.iter().map(|id| Row {
-                newest: *id,
+            few => rows.extend(few.iter().map(|publish| Row {
+                newest: publish.id,
                 burst: None,
             })),
         }
     }
-    Ok(rows)
+    rows
 }
 
 /// The worst that readers get of the pages of each burst, keyed by its newest publish.

@@ -1,7 +1,7 @@
 //! A connection that is kept for several statements.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, SqlStr, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{Result, Store};
 
@@ -31,16 +31,8 @@ impl Connection {
     }
 
     pub(super) async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
-        self.begin_with("BEGIN").await
-    }
-
-    pub(super) async fn begin_with(
-        &mut self,
-        statement: &'static str,
-    ) -> sqlx::Result<Transaction<'_, Postgres>> {
         self.is_beginning = true;
-        let statement = Some(SqlStr::from_static(statement));
-        let begun = Transaction::begin(&mut *self.lent, statement).await;
+        let begun = Transaction::begin(&mut *self.lent, None).await;
         self.is_beginning = false;
         begun
     }
