@@ -1,6 +1,7 @@
 //! Reading back what was sent to CloudFront, and what is to be.
 
-use sqlx::PgConnection;
+use futures_util::TryStreamExt as _;
+use sqlx::{PgConnection, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -8,10 +9,10 @@ use super::{Page, Result, SiteId, Store};
 use crate::domain::{AwsError, InvalidationStatus, WaitReason};
 
 /// The most bytes of items in a list of invalidations.
-const PAGE_BYTES: i64 = 1 << 20;
+const PAGE_BYTES: usize = 1 << 20;
 
 /// One CloudFront invalidation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Invalidation {
     pub id: Uuid,
     pub cloudfront_id: Option<String>,
@@ -58,47 +59,38 @@ impl Store {
         filter: InvalidationFilter,
         limit: u16,
     ) -> Result<Page<Invalidation>> {
-        let mut connection = self.pool.acquire().await?;
-        let rows = i64::from(limit) + 1;
-        let before = filter.before.unwrap_or(Uuid::max());
-        // Two statements: a single one for both would be planned for the case that needs no index
-        // of states.
-        let ids = match filter.status {
-            None => {
-                sqlx::query_scalar!(
-                    "SELECT id FROM invalidation
-                     WHERE site_id = $1 AND id < $2
-                     ORDER BY id DESC LIMIT $3",
-                    site.0,
-                    before,
-                    rows,
-                )
-                .fetch_all(&mut *connection)
-                .await?
+        let mut query = QueryBuilder::new(
+            "SELECT id, cloudfront_id, caller_reference, distribution_id, status, first_items AS items,
+                    item_count, attempts, created_at, submitted_at, ended_at, waiting_for, error, fix
+             FROM invalidation WHERE site_id = ",
+        );
+        query.push_bind(site.0);
+        // Literal, so that the index of states is used where there is one.
+        if let Some(status) = filter.status {
+            query.push(format_args!(" AND status = '{}'", status.into_str()));
+        }
+        if let Some(before) = filter.before {
+            query.push(" AND id < ").push_bind(before);
+        }
+        query.push(format_args!(" ORDER BY id DESC LIMIT {limit} + 1"));
+        let mut rows = query.build_query_as::<Invalidation>().fetch(&self.pool);
+        let mut items = Vec::new();
+        let (mut bytes, mut is_cut) = (0, false);
+        while let Some(row) = rows.try_next().await? {
+            bytes += row.items.iter().map(String::len).sum::<usize>();
+            is_cut = items.len() == usize::from(limit) || bytes > PAGE_BYTES && !items.is_empty();
+            if is_cut {
+                break;
             }
-            Some(status) => {
-                sqlx::query_scalar!(
-                    "SELECT id FROM invalidation
-                     WHERE site_id = $1 AND status = $2 AND id < $3
-                     ORDER BY id DESC LIMIT $4",
-                    site.0,
-                    status.into_str(),
-                    before,
-                    rows,
-                )
-                .fetch_all(&mut *connection)
-                .await?
-            }
-        };
-        let mut items =
-            invalidations_by_id(&mut connection, &ids, Items::First, Some(PAGE_BYTES)).await?;
-        let limit = limit.min(u16::try_from(items.len()).unwrap_or(u16::MAX));
-        let page = Page::cut(ids, limit, filter.before, None, |id| *id);
-        items.retain(|item| page.items.last().is_some_and(|last| item.id >= *last));
+            items.push(row);
+        }
         Ok(Page {
+            next: items.last().map(|last| last.id).filter(|_| is_cut),
+            previous: items
+                .first()
+                .map(|first| first.id)
+                .filter(|_| filter.before.is_some()),
             items,
-            next: page.next,
-            previous: page.previous,
         })
     }
 
@@ -139,13 +131,11 @@ impl Store {
     }
 }
 
-/// Reads invalidations, newest first: as many as have no more than `most` bytes of items together,
-/// but at least one.
+/// Reads invalidations, newest first.
 pub(super) async fn invalidations_by_id(
     connection: &mut PgConnection,
     ids: &[Uuid],
     items: Items,
-    most: Option<i64>,
 ) -> Result<Vec<Invalidation>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -158,13 +148,9 @@ pub(super) async fn invalidations_by_id(
                   item_count as "item_count!", attempts, created_at,
                   submitted_at, ended_at, waiting_for as "waiting_for: WaitReason",
                   error as "error: AwsError", fix
-           FROM (SELECT *, row_number() OVER newest AS nr,
-                        sum(octet_length(array_to_string(first_items, ' '))) OVER newest AS bytes
-                 FROM invalidation WHERE id = ANY($1) WINDOW newest AS (ORDER BY id DESC)) listed
-           WHERE $3::bigint IS NULL OR bytes <= $3 OR nr = 1 ORDER BY id DESC"#,
+           FROM invalidation WHERE id = ANY($1) ORDER BY id DESC"#,
         ids,
         items == Items::All,
-        most,
     )
     .fetch_all(connection)
     .await?)

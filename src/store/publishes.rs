@@ -130,8 +130,7 @@ impl Store {
         )
         .fetch_all(&mut *connection)
         .await?;
-        let mut invalidations =
-            invalidations_by_id(&mut connection, &covering, items, None).await?;
+        let mut invalidations = invalidations_by_id(&mut connection, &covering, items).await?;
         invalidations.reverse();
         Ok(Some(Publish {
             id,
