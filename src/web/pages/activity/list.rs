@@ -89,16 +89,22 @@ pub(crate) async fn list(
         after: query.after,
         ..filter.for_store(canonical.as_deref())
     };
-    let found = state
-        .store
-        .activity(visit.site.id, wanted, PAGE_SIZE, layout.now)
-        .await?;
+    let (site, now) = (&visit.site, layout.now);
     let is_first = !filter.is_set() && query.before.is_none() && query.after.is_none();
-    let overview = if is_first {
-        Some(overview::read(&state, &visit.site, layout.now).await?)
-    } else {
-        None
-    };
+    let (found, overview) = tokio::try_join!(
+        async {
+            Ok(state
+                .store
+                .activity(site.id, wanted, PAGE_SIZE, now)
+                .await?)
+        },
+        async {
+            match is_first {
+                true => overview::read(&state, site, now).await.map(Some),
+                false => Ok(None),
+            }
+        },
+    )?;
     layout.pending = found.items.iter().any(|publish| !publish.state.has_ended())
         || overview.as_ref().is_some_and(Overview::is_pending);
     let live = live_page(&state, &visit, &query.page, layout.now).await?;
