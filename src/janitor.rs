@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::store::{ChangeReader, PruneStep, Store, StoreError, within};
+use crate::store::{ChangeReader, Store, StoreError, within};
 
 /// Before the first run, so that the start is not slowed down.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
@@ -70,25 +70,29 @@ pub async fn follow(
     stop.run_until_cancelled(following).await;
 }
 
-/// Deletes what removed sites left behind, and the sites themselves after `history_days`. Ends
-/// early if another replica is already doing it.
-pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<(), StoreError> {
+/// Deletes what removed sites left behind, and the sites themselves after `history_days`. Returns
+/// the number of rows.
+pub async fn sweep(store: &Store, clock: &Clock, history_days: u16) -> Result<u64, StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
-    while within(STEP_LIMIT, store.sweep_step(clock.now(), before)).await? > 0 {
-        tokio::time::sleep(STEP_PAUSE).await;
-    }
-    Ok(())
+    in_steps(|| store.sweep_step(clock.now(), before)).await
 }
 
-/// Deletes what ended more than `history_days` ago, and returns the number of rows. Ends early if
-/// another replica is already doing it.
+/// Deletes what ended more than `history_days` ago, and returns the number of rows.
 pub async fn prune(store: &Store, clock: &Clock, history_days: u16) -> Result<u64, StoreError> {
     let before = clock.now() - time::Duration::days(history_days.into());
+    in_steps(|| store.prune_step(before)).await
+}
+
+/// Takes steps until one deletes nothing: all is done, or another replica is doing it.
+async fn in_steps<S>(step: impl Fn() -> S) -> Result<u64, StoreError>
+where
+    S: Future<Output = Result<u64, StoreError>>,
+{
     let mut total = 0;
     loop {
-        match within(STEP_LIMIT, store.prune_step(before)).await? {
-            PruneStep::Deleted(0) | PruneStep::Busy => return Ok(total),
-            PruneStep::Deleted(deleted) => total += deleted,
+        match within(STEP_LIMIT, step()).await? {
+            0 => return Ok(total),
+            deleted => total += deleted,
         }
         tokio::time::sleep(STEP_PAUSE).await;
     }

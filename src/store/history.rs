@@ -1,23 +1,14 @@
 //! Deleting what ended long ago, in steps that hold nobody up.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::{Result, Store};
 
 /// The most rows of each kind that one step deletes: a few milliseconds.
-const STEP: i64 = 500;
+pub(super) const STEP: i64 = 500;
 /// The key of PostgreSQL's advisory lock that makes replicas take turns: "prune", in ASCII.
 const LOCK: i64 = 0x70_72_75_6e_65;
-
-/// How a step of pruning ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PruneStep {
-    /// How many publishes, invalidations and notifications it deleted; zero if all is done.
-    Deleted(u64),
-    /// Another replica is pruning.
-    Busy,
-}
 
 /// How much there is to prune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +38,29 @@ impl Store {
         })
     }
 
-    /// Deletes some of the publishes that ended before `before`, and of the invalidations that
-    /// ended before it and that no publish refers to any longer. What has not ended stays, however
-    /// old.
-    ///
-    /// Locked rows are left for the next time: pruning waits for nobody.
-    pub async fn prune_step(&self, before: OffsetDateTime) -> Result<PruneStep> {
+    /// Begins a step of deleting, unless another replica is in the middle of one. They take turns
+    /// by the advisory lock with this key.
+    pub(super) async fn begin_step(
+        &self,
+        lock: i64,
+    ) -> Result<Option<Transaction<'static, Postgres>>> {
         let mut tx = self.begin().await?;
-        let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
+        let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, lock)
             .fetch_one(&mut *tx)
             .await?;
-        if !ours {
-            return Ok(PruneStep::Busy);
-        }
+        Ok(ours.then_some(tx))
+    }
+
+    /// Deletes some of the publishes that ended before `before`, and of the notifications and the
+    /// invalidations that ended before it and that no publish refers to any longer. What has not
+    /// ended stays, however old. Returns how many rows: zero if all is done, or another replica is
+    /// pruning.
+    ///
+    /// Locked rows are left for the next time: pruning waits for nobody.
+    pub async fn prune_step(&self, before: OffsetDateTime) -> Result<u64> {
+        let Some(mut tx) = self.begin_step(LOCK).await? else {
+            return Ok(0);
+        };
         let publishes = sqlx::query_scalar!(
             r#"WITH forgotten AS (
                  DELETE FROM publish WHERE ctid = ANY(ARRAY(
@@ -85,7 +86,7 @@ impl Store {
         };
         let deliveries = delete_deliveries(&mut tx, before).await?;
         tx.commit().await?;
-        Ok(PruneStep::Deleted(publishes + invalidations + deliveries))
+        Ok(publishes + invalidations + deliveries)
     }
 }
 

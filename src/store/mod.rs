@@ -81,7 +81,7 @@ pub use endpoints::{EndpointView, MAX_ENDPOINTS, NewEndpoint};
 pub use ends::Ends;
 pub use form_answers::FormHash;
 pub use hash::{TokenHash, hash};
-pub use history::{Prunable, PruneStep};
+pub use history::Prunable;
 pub use hook_secrets::HookSecretView;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish};
 pub use invalidations::{Invalidation, InvalidationFilter};

@@ -3,13 +3,12 @@
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
+use super::history::STEP;
 use super::listen::announce_sites;
 use super::transitions::supersede;
 use super::{Result, SiteId, Store, StoreError};
 use crate::domain::SiteName;
 
-/// The most rows that one step deletes: a few milliseconds.
-const STEP: i64 = 500;
 /// How long what CloudFront accepted for a removed site is kept, since it counts against the quota
 /// of a distribution that others may share.
 const STILL_COUNTS: Duration = Duration::hours(1);
@@ -116,13 +115,9 @@ impl Store {
     ///
     /// Locked rows are left for the next time: sweeping waits for nobody.
     pub async fn sweep_step(&self, now: OffsetDateTime, before: OffsetDateTime) -> Result<u64> {
-        let mut tx = self.begin().await?;
-        let ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) as "ours!""#, LOCK)
-            .fetch_one(&mut *tx)
-            .await?;
-        if !ours {
+        let Some(mut tx) = self.begin_step(LOCK).await? else {
             return Ok(0);
-        }
+        };
         let removed =
             sqlx::query_scalar!("SELECT id FROM site WHERE removed_at IS NOT NULL ORDER BY id")
                 .fetch_all(&mut *tx)
