@@ -38,7 +38,7 @@ pub struct Invalidation {
 
 /// Which of an invalidation's items are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Items {
+pub enum Items {
     All,
     /// The first few of each.
     First,

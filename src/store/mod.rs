@@ -84,7 +84,7 @@ pub use hash::{TokenHash, hash};
 pub use history::Prunable;
 pub use hook_secrets::HookSecretView;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish};
-pub use invalidations::{Invalidation, InvalidationFilter};
+pub use invalidations::{Invalidation, InvalidationFilter, Items};
 pub use items::parse_items;
 pub use key_pairs::{KeyPairView, Sender};
 pub use last_used::{LastUsed, Proof};

@@ -65,27 +65,8 @@ impl Publish {
 }
 
 impl Store {
-    /// One publish with its invalidations, and all that these purge.
+    /// One publish with its invalidations, and of what these purge `items`; all of it if it failed.
     pub async fn publish(
-        &self,
-        site: SiteId,
-        id: Uuid,
-        now: OffsetDateTime,
-    ) -> Result<Option<Publish>> {
-        self.read_publish(site, id, Items::All, now).await
-    }
-
-    /// One publish with its invalidations, and only as much of what these purge as has to be known.
-    pub async fn publish_in_brief(
-        &self,
-        site: SiteId,
-        id: Uuid,
-        now: OffsetDateTime,
-    ) -> Result<Option<Publish>> {
-        self.read_publish(site, id, Items::First, now).await
-    }
-
-    async fn read_publish(
         &self,
         site: SiteId,
         id: Uuid,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{Item, PublishRequest, PublishState, WaitReason, Widened, canonicalize};
-use crate::store::{Acceptance, NewPublish, Publish, Site};
+use crate::store::{Acceptance, Items, NewPublish, Publish, Site};
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
@@ -299,7 +299,7 @@ async fn ended_or_waited(
         let _turn = state.turns.reads.place(site.id).await?;
         let view = state
             .store
-            .publish_in_brief(site.id, id, state.clock.now())
+            .publish(site.id, id, Items::First, state.clock.now())
             .await?;
         view.ok_or_else(|| Error::NoSuchPublish(id.to_string()))
     };

@@ -21,7 +21,7 @@ use self::batch::Batch;
 use self::call::Call;
 pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{PublishState, Publisher, canonicalize};
-use crate::store::{Acceptance, NewPublish, Publish, RepeatKey};
+use crate::store::{Acceptance, Items, NewPublish, Publish, RepeatKey};
 use crate::web::http::error::Error;
 use crate::web::publishing::accept;
 use crate::web::state::AppState;
@@ -119,7 +119,7 @@ pub(crate) async fn show(
     let _turn = turn.map_err(Error::from)?;
     let publish = state
         .store
-        .publish_in_brief(call.site.id, id, state.clock.now())
+        .publish(call.site.id, id, Items::First, state.clock.now())
         .await?
         .ok_or_else(|| Fault::no_such_invalidation(&given))?;
     let how_far = publish.state;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::coverage::Cover;
 use crate::domain::{AuditAction, InvalidationStatus, Item, PublishState, Region};
-use crate::store::{Invalidation, Publish, RepeatKey, parse_items};
+use crate::store::{Invalidation, Items, Publish, RepeatKey, parse_items};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Path;
 use crate::web::pages::views::{
@@ -35,7 +35,7 @@ pub(crate) async fn show(
     let mut layout = visit.layout(Nav::Activity);
     let mut publish = state
         .store
-        .publish(visit.site.id, id, layout.now)
+        .publish(visit.site.id, id, Items::All, layout.now)
         .await?
         .ok_or(Error::NotFound)?;
     let region = state
@@ -74,7 +74,7 @@ pub(crate) async fn retry(
     let now = state.clock.now();
     let failed = state
         .store
-        .publish(visit.site.id, id, now)
+        .publish(visit.site.id, id, Items::All, now)
         .await?
         .filter(|publish| publish.state == PublishState::Failed)
         .ok_or(Error::NotFound)?;
