@@ -95,62 +95,29 @@ impl Tester {
     }
 
     /// Tests first. What passes is put in force. What fails becomes the draft, and what was in
-    /// force stays in force.
+    /// force stays in force. The test takes seconds: if somebody else has saved others since `seen`
+    /// were the latest, theirs stay. Returns whether these were kept.
     pub(crate) async fn save(
         &self,
         (site, name): (SiteId, &str),
-        settings: &Settings,
-        progress: impl FnMut(&TestReport),
-    ) -> Result<TestRun, StoreError> {
-        let test = self.test((site, name), settings, progress).await;
-        self.keep(site, None, settings, &test).await?;
-        Ok(test)
-    }
-
-    /// The same for somebody who saw the settings that were the latest then. The test takes
-    /// seconds: if somebody else saves others meanwhile, theirs stay, and `None` is returned.
-    pub(crate) async fn save_over(
-        &self,
-        (site, name): (SiteId, &str),
-        seen: SettingsVersion,
-        settings: &Settings,
-        progress: impl FnMut(&TestReport),
-    ) -> Result<Option<TestRun>, StoreError> {
-        let test = self.test((site, name), settings, progress).await;
-        let kept = self.keep(site, Some(seen), settings, &test).await?;
-        Ok(kept.then_some(test))
-    }
-
-    /// Keeps settings that were tested, unless others were saved since `seen`. Returns whether it
-    /// did.
-    async fn keep(
-        &self,
-        site: SiteId,
         seen: Option<SettingsVersion>,
         settings: &Settings,
-        test: &TestRun,
-    ) -> Result<bool, StoreError> {
+        progress: impl FnMut(&TestReport),
+    ) -> Result<(TestRun, bool), StoreError> {
+        let test = self.test((site, name), settings, progress).await;
         let (store, now) = (&self.store, self.clock.now());
         let slot = if test.report.passed() {
             Slot::Active
         } else {
             Slot::Draft
         };
-        let kept = match seen {
-            Some(seen) => {
-                store
-                    .replace_settings(site, seen, slot, settings, Some(test), now)
-                    .await
-            }
-            None => {
-                let saved = store.save_settings(site, slot, settings, Some(test), now);
-                saved.await.map(|()| true)
-            }
-        };
+        let kept = store
+            .save_settings(site, seen, slot, settings, Some(&test), now)
+            .await;
         if matches!(kept, Ok(false) | Err(StoreError::SiteGone)) {
             // What CloudFront accepted counts all the same.
-            store.record_test(site, settings, test, now).await?;
+            store.record_test(site, settings, &test, now).await?;
         }
-        kept
+        Ok((test, kept?))
     }
 }

@@ -215,7 +215,7 @@ pub(crate) async fn point_at(
     let id = store.ensure_site(site.name, now).await?;
     let settings = settings(distribution, site.key);
     store
-        .save_settings(id, Slot::Active, &settings, None, now)
+        .save_settings(id, None, Slot::Active, &settings, None, now)
         .await?;
     Ok(())
 }

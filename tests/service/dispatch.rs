@@ -200,7 +200,7 @@ async fn a_move_while_a_batch_is_being_planned_strands_nothing() {
     let waiting = waiting.await.unwrap();
     let settings = crate::support::settings("E2OTHER0000001", "AKIAOTHER00000000001");
     store
-        .save_settings(site, Slot::Active, &settings, None, now)
+        .save_settings(site, None, Slot::Active, &settings, None, now)
         .await
         .unwrap();
     let plan = exact_plan(&service, &waiting);
@@ -273,7 +273,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     let later = now + time::Duration::SECOND;
     let same = crate::support::settings(DISTRIBUTION, KEY);
     store
-        .save_settings(site, Slot::Active, &same, None, later)
+        .save_settings(site, None, Slot::Active, &same, None, later)
         .await
         .unwrap();
     let refused = SendRecord {

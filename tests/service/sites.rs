@@ -163,8 +163,9 @@ async fn a_removed_site_is_given_no_name_and_no_more_secrets() {
     let saved = settings(SHOP, SHOP_KEY);
     let stored = [
         store
-            .save_settings(site, Slot::Active, &saved, None, now)
-            .await,
+            .save_settings(site, None, Slot::Active, &saved, None, now)
+            .await
+            .map(|_| ()),
         store.add_hook_secret(site, id, &secret, false, now).await,
         store
             .add_token(site, id, "late", &secret, true, now)
@@ -199,7 +200,7 @@ async fn settings_that_are_saved_while_their_site_is_removed_go_with_it() {
     .unwrap();
     let (saved, now) = (settings(SHOP, SHOP_KEY), service.state.clock.now());
     let store = &service.state.store;
-    let saving = store.save_settings(site, Slot::Active, &saved, None, now);
+    let saving = store.save_settings(site, None, Slot::Active, &saved, None, now);
     let removed = async {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         let done = sqlx::raw_sql("COMMIT").execute(&mut removing).await;

@@ -44,7 +44,7 @@ impl Stepped {
     async fn save(&self, site: SiteId, settings: &Settings) {
         let (store, now) = (&self.state.store, self.state.clock.now());
         store
-            .save_settings(site, Slot::Active, settings, None, now)
+            .save_settings(site, None, Slot::Active, settings, None, now)
             .await
             .unwrap();
     }

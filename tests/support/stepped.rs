@@ -173,7 +173,7 @@ impl Stepped {
         let now = self.state.clock.now();
         let store = &self.state.store;
         store
-            .save_settings(site, Slot::Active, &settings, None, now)
+            .save_settings(site, None, Slot::Active, &settings, None, now)
             .await
             .unwrap();
         self.refresh_sites().await;

@@ -109,7 +109,7 @@ impl ImportSkycms {
         let distribution = &settings.distribution_id;
         if self.draft {
             store
-                .save_settings(site, Slot::Draft, settings, None, clock.now())
+                .save_settings(site, None, Slot::Draft, settings, None, clock.now())
                 .await?;
             let detail = format!("{distribution}, imported from SkyCMS, as a draft");
             audit::write(store, &clock, AuditAction::SavedSettings, site, detail).await?;
@@ -118,8 +118,8 @@ impl ImportSkycms {
             ));
             return Ok(());
         }
-        let test = tester(store, config, &clock)?
-            .save((site, self.site.as_str()), settings, |_| {})
+        let (test, _kept) = tester(store, config, &clock)?
+            .save((site, self.site.as_str()), None, settings, |_| {})
             .await?;
         let passed = test.report.passed();
         let outcome = if passed {

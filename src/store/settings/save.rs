@@ -21,34 +21,21 @@ const SETTINGS: i32 = 0x73_65_74_74;
 
 impl Store {
     /// Saves settings, with the test that they passed or failed. Those in force replace the draft
-    /// too, and the site's publishes go by them from now on.
+    /// too, and the site's publishes go by them from now on. If somebody else has saved others
+    /// since `seen` were the latest, nothing is saved and `false` is returned.
     pub async fn save_settings(
         &self,
         site: SiteId,
-        slot: Slot,
-        settings: &Settings,
-        test: Option<&TestRun>,
-        now: OffsetDateTime,
-    ) -> Result<()> {
-        let mut tx = self.begin_change(site).await?;
-        self.put_settings(&mut tx, site, slot, settings, test, now)
-            .await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// The same for somebody who saw the settings that were the latest then. If somebody else has
-    /// saved others since, nothing is saved and `false` is returned.
-    pub async fn replace_settings(
-        &self,
-        site: SiteId,
-        seen: SettingsVersion,
+        seen: Option<SettingsVersion>,
         slot: Slot,
         settings: &Settings,
         test: Option<&TestRun>,
         now: OffsetDateTime,
     ) -> Result<bool> {
         let mut tx = self.begin_change(site).await?;
-        if !self.may_replace(&mut tx, site, seen, settings).await? {
+        if let Some(seen) = seen
+            && !self.may_replace(&mut tx, site, seen, settings).await?
+        {
             return Ok(false);
         }
         self.put_settings(&mut tx, site, slot, settings, test, now)
@@ -168,7 +155,9 @@ impl Store {
         if self.is_stored(site, slot, settings).await? {
             return Ok(());
         }
-        self.save_settings(site, slot, settings, None, now).await
+        self.save_settings(site, None, slot, settings, None, now)
+            .await?;
+        Ok(())
     }
 
     /// Whether a slot holds these very settings.

@@ -169,7 +169,7 @@ async fn put_in_force(
     let (site, now) = (visit.site.id, state.clock.now());
     if !state
         .store
-        .replace_settings(site, seen, Slot::Active, settings, None, now)
+        .save_settings(site, Some(seen), Slot::Active, settings, None, now)
         .await?
     {
         return overtaken(state, visit, form).await;

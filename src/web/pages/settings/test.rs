@@ -68,17 +68,15 @@ async fn run(
     on_step: impl FnMut(&TestReport),
 ) -> Result<bool> {
     let site = (visit.site.id, visit.site.name.as_str());
-    let kept = state
-        .tester
-        .save_over(site, seen, settings, on_step)
-        .await?;
-    let detail = match &kept {
-        Some(run) => words::tested(before, settings, run.report.passed()),
-        None => words::not_kept(settings),
+    let saving = state.tester.save(site, Some(seen), settings, on_step);
+    let (test, kept) = saving.await?;
+    let detail = match kept {
+        true => words::tested(before, settings, test.report.passed()),
+        false => words::not_kept(settings),
     };
     let action = AuditAction::TestedSettings;
     visit.audit(action, Some(detail)).await;
-    Ok(kept.is_some())
+    Ok(kept)
 }
 
 impl RunningTest {
