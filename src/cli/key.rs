@@ -12,7 +12,7 @@ use crate::app::Database;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::{AuditAction, DEFAULT_SITE, GivenName, NewKeyPair, SiteName};
-use crate::store::{KeyPairView, SiteId, Store};
+use crate::store::{KeyPairView, Proof, SiteId, Store};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,7 +100,8 @@ impl Keys {
             }
             KeyCommand::Revoke { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
-                store.revoke_key_pair(site, known.id).await?;
+                let proof = Proof::KeyPair(known.id);
+                store.revoke(site, proof, clock.now()).await?;
                 record(AuditAction::RevokedKeyPair, &access_key_id).await?;
                 say(format_args!("{access_key_id} was revoked."));
             }

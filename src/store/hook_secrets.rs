@@ -149,21 +149,6 @@ impl Store {
         Ok(Some(secret))
     }
 
-    /// Revokes a secret at once, on every replica. Returns whether there was one.
-    pub async fn revoke_hook_secret(&self, site: SiteId, id: Uuid) -> Result<bool> {
-        let mut tx = self.begin().await?;
-        let done = sqlx::query!(
-            "DELETE FROM hook_secret WHERE site_id = $1 AND id = $2",
-            site.0,
-            id
-        )
-        .execute(&mut *tx)
-        .await?;
-        announce_sites(&mut tx).await?;
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
-    }
-
     /// The secrets of every site. One that cannot be opened is left out, so that only its own
     /// publisher is turned away.
     pub(super) async fn open_hook_secrets(&self) -> Result<HashMap<SiteId, Vec<HookSecret>>> {

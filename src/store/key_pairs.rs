@@ -218,21 +218,6 @@ impl Store {
         Ok(access_key_id)
     }
 
-    /// Revokes a key pair at once, on every replica. Returns its access key ID, if there was one.
-    pub async fn revoke_key_pair(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
-        let mut tx = self.begin().await?;
-        let access_key_id = sqlx::query_scalar!(
-            "DELETE FROM key_pair WHERE site_id = $1 AND id = $2 RETURNING access_key_id",
-            site.0,
-            id,
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        announce_sites(&mut tx).await?;
-        tx.commit().await?;
-        Ok(access_key_id)
-    }
-
     /// Each key pair of `sites`, by its access key ID. One that cannot be opened is left out, so
     /// that only its own sender is turned away.
     pub(super) async fn open_key_pairs(

@@ -156,23 +156,6 @@ impl Store {
         Ok(Some(token))
     }
 
-    /// Revokes a token at once, on every replica. Returns whether there was one.
-    pub async fn revoke_token(&self, site: SiteId, id: Uuid, now: OffsetDateTime) -> Result<bool> {
-        let mut tx = self.begin().await?;
-        let done = sqlx::query!(
-            "UPDATE publish_token SET revoked_at = $3, unrevealed = NULL
-             WHERE site_id = $1 AND id = $2 AND revoked_at IS NULL",
-            site.0,
-            id,
-            now,
-        )
-        .execute(&mut *tx)
-        .await?;
-        announce_sites(&mut tx).await?;
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
-    }
-
     pub(super) async fn token_hashes(&self) -> Result<HashMap<TokenHash, Arc<PublishToken>>> {
         let rows = sqlx::query!(
             "SELECT token_hash, site_id, id, name FROM publish_token WHERE revoked_at IS NULL"

@@ -10,7 +10,7 @@ use super::hook::{refuse, reveal, revoked};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
-use crate::store::{KeyPairView, Sender};
+use crate::store::{KeyPairView, Proof, Sender};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::OnceKey;
@@ -109,13 +109,14 @@ pub(crate) async fn revoke(
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let (site, now) = (visit.site.id, state.clock.now());
     let pair = find(&state, &visit, id).await?;
     if answer.confirmed.is_none() {
-        let question = words::revoke_key_pair(&pair.name, pair.last_used_at, state.clock.now());
+        let question = words::revoke_key_pair(&pair.name, pair.last_used_at, now);
         let path = format!("/settings/cdn/keys/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
-    state.store.revoke_key_pair(visit.site.id, id).await?;
+    state.store.revoke(site, Proof::KeyPair(id), now).await?;
     let detail = format!("{}, {}", pair.access_key_id, pair.name);
     revoked(&visit, AuditAction::RevokedKeyPair, detail).await
 }

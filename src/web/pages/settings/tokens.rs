@@ -10,7 +10,7 @@ use super::hook::{refuse, reveal, revoked};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
-use crate::store::{FormHash, HookSecretView};
+use crate::store::{FormHash, HookSecretView, Proof};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::{ButtonForm, OnceKey};
@@ -106,7 +106,7 @@ pub(crate) async fn revoke_token(
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     // A second press finds it revoked, which is what was wanted.
-    state.store.revoke_token(site, id, now).await?;
+    state.store.revoke(site, Proof::Token(id), now).await?;
     revoked(&visit, AuditAction::RevokedToken, token.name).await
 }
 
@@ -175,7 +175,7 @@ pub(crate) async fn revoke_secret(
         let path = format!("/settings/cdn/secrets/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
-    state.store.revoke_hook_secret(site, id).await?;
+    state.store.revoke(site, Proof::Secret(id), now).await?;
     revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await
 }
 

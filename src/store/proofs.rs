@@ -1,5 +1,5 @@
-//! When tokens and signing secrets were last used, written down off the hot path and at most once a
-//! minute each.
+//! What proves a call: a token, a signing secret or a key pair. When each was last used is written
+//! down off the hot path, at most once a minute; and all of them are revoked in one way.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use time::{Duration, OffsetDateTime};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::listen::announce_sites;
 use super::{Result, SiteId, Store};
 
 const NOTED_EVERY: Duration = Duration::minutes(1);
@@ -96,5 +97,34 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Revokes what proves calls to a site, at once, on every replica. Nothing happens if it is
+    /// revoked already.
+    pub async fn revoke(&self, site: SiteId, proof: Proof, now: OffsetDateTime) -> Result<()> {
+        let mut tx = self.begin().await?;
+        match proof {
+            Proof::Token(id) => sqlx::query!(
+                "UPDATE publish_token SET revoked_at = $3, unrevealed = NULL
+                 WHERE site_id = $1 AND id = $2 AND revoked_at IS NULL",
+                site.0,
+                id,
+                now,
+            ),
+            Proof::Secret(id) => sqlx::query!(
+                "DELETE FROM hook_secret WHERE site_id = $1 AND id = $2",
+                site.0,
+                id,
+            ),
+            Proof::KeyPair(id) => sqlx::query!(
+                "DELETE FROM key_pair WHERE site_id = $1 AND id = $2",
+                site.0,
+                id,
+            ),
+        }
+        .execute(&mut *tx)
+        .await?;
+        announce_sites(&mut tx).await?;
+        Ok(tx.commit().await?)
     }
 }
