@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::{AuditAction, DistributionId, SiteName};
 use crate::janitor;
-use crate::store::{Directory, SiteId, Store};
+use crate::store::{Directory, Proof, SiteId, Store};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,7 +95,8 @@ impl SiteCommand {
             Self::Create { name } => {
                 let new = sites::create(store, clock, &name).await?;
                 let now = clock.now();
-                if let Some(token) = store.reveal_token(new.id, new.token, None, now).await? {
+                let proof = Proof::Token(new.token);
+                if let Some((token, _)) = store.reveal(new.id, proof, None, now).await? {
                     note(format_args!(
                         "the publish token of {name}, shown this once:"
                     ));

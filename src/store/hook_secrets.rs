@@ -26,8 +26,7 @@ pub struct HookSecretView {
 }
 
 impl Store {
-    /// Stores a signing secret. With `reveal_once` it can be shown by
-    /// [`Store::reveal_hook_secret`].
+    /// Stores a signing secret. With `reveal_once` it can be shown by [`Store::reveal`].
     pub async fn add_hook_secret(
         &self,
         site: SiteId,
@@ -121,32 +120,6 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?)
-    }
-
-    /// The text of a secret that has never been shown, kept as the answer to `form` for a moment. A
-    /// second call finds nothing.
-    pub async fn reveal_hook_secret(
-        &self,
-        site: SiteId,
-        id: Uuid,
-        form: &FormHash,
-        now: OffsetDateTime,
-    ) -> Result<Option<SecretString>> {
-        let mut tx = self.begin().await?;
-        let sealed = sqlx::query_scalar!(
-            "UPDATE hook_secret SET unrevealed = false WHERE site_id = $1 AND id = $2 AND unrevealed RETURNING secret",
-            site.0,
-            id,
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(sealed) = sealed else {
-            return Ok(None);
-        };
-        let secret = self.open(Holder::HookSecret(site, id), &sealed)?;
-        self.keep_answer(&mut tx, form, &secret, now).await?;
-        tx.commit().await?;
-        Ok(Some(secret))
     }
 
     /// The secrets of every site. One that cannot be opened is left out, so that only its own

@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::listen::announce_sites;
-use super::{Result, SiteId, Store};
+use super::seal::Holder;
+use super::{FormHash, Result, SiteId, Store};
 
 const NOTED_EVERY: Duration = Duration::minutes(1);
 
@@ -97,6 +99,55 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// The text of a token or signing secret that was made with its site and never shown, kept as
+    /// the answer to a form for a moment; and whether this is the first time: later, only the same
+    /// form is answered with it. Key pairs are shown as they are made.
+    pub async fn reveal(
+        &self,
+        site: SiteId,
+        proof: Proof,
+        form: Option<&FormHash>,
+        now: OffsetDateTime,
+    ) -> Result<Option<(SecretString, bool)>> {
+        let mut tx = self.begin().await?;
+        let (holder, sealed) = match proof {
+            Proof::Token(id) => {
+                let taken = sqlx::query_scalar!(
+                    r#"UPDATE publish_token t SET unrevealed = NULL
+                       FROM (SELECT unrevealed FROM publish_token WHERE id = $2 FOR UPDATE) before
+                       WHERE t.site_id = $1 AND t.id = $2 AND t.unrevealed IS NOT NULL AND t.revoked_at IS NULL
+                       RETURNING before.unrevealed as "unrevealed!""#,
+                    site.0,
+                    id,
+                );
+                let sealed = taken.fetch_optional(&mut *tx).await?;
+                (Holder::Token(site, id), sealed)
+            }
+            Proof::Secret(id) => {
+                let shown = sqlx::query_scalar!(
+                    "UPDATE hook_secret SET unrevealed = false WHERE site_id = $1 AND id = $2 AND unrevealed RETURNING secret",
+                    site.0,
+                    id,
+                );
+                let sealed = shown.fetch_optional(&mut *tx).await?;
+                (Holder::HookSecret(site, id), sealed)
+            }
+            Proof::KeyPair(_) => return Ok(None),
+        };
+        let Some(sealed) = sealed else {
+            drop(tx);
+            let Some(form) = form else { return Ok(None) };
+            let earlier = self.form_answer(form, now).await?;
+            return Ok(earlier.map(|secret| (secret, false)));
+        };
+        let secret = self.open(holder, &sealed)?;
+        if let Some(form) = form {
+            self.keep_answer(&mut tx, form, &secret, now).await?;
+        }
+        tx.commit().await?;
+        Ok(Some((secret, true)))
     }
 
     /// Revokes what proves calls to a site, at once, on every replica. Nothing happens if it is

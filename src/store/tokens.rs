@@ -40,7 +40,7 @@ pub struct PublishToken {
 impl Store {
     /// Stores a token by its hash, unless it is stored already, and returns whether it is in force:
     /// not if another one has its name, or if it was revoked. With `reveal_once` its sealed text is
-    /// kept until [`Store::reveal_token`].
+    /// kept until [`Store::reveal`].
     pub async fn add_token(
         &self,
         site: SiteId,
@@ -119,41 +119,6 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?)
-    }
-
-    /// Takes out the text of a token that has never been shown, and keeps it as the answer to a
-    /// form for a moment. A second call finds nothing.
-    pub async fn reveal_token(
-        &self,
-        site: SiteId,
-        id: Uuid,
-        form: Option<&FormHash>,
-        now: OffsetDateTime,
-    ) -> Result<Option<SecretString>> {
-        let mut tx = self.begin().await?;
-        let sealed = sqlx::query_scalar!(
-            r#"SELECT unrevealed as "unrevealed!" FROM publish_token
-               WHERE site_id = $1 AND id = $2 AND unrevealed IS NOT NULL AND revoked_at IS NULL FOR UPDATE"#,
-            site.0,
-            id,
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(sealed) = sealed else {
-            return Ok(None);
-        };
-        let token = self.open(Holder::Token(site, id), &sealed)?;
-        sqlx::query!(
-            "UPDATE publish_token SET unrevealed = NULL WHERE id = $1",
-            id
-        )
-        .execute(&mut *tx)
-        .await?;
-        if let Some(form) = form {
-            self.keep_answer(&mut tx, form, &token, now).await?;
-        }
-        tx.commit().await?;
-        Ok(Some(token))
     }
 
     pub(super) async fn token_hashes(&self) -> Result<HashMap<TokenHash, Arc<PublishToken>>> {

@@ -10,7 +10,7 @@ use super::hook::{refuse, reveal, revoked};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
-use crate::store::{FormHash, HookSecretView, Proof};
+use crate::store::{HookSecretView, Proof};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
 use crate::web::pages::once::{ButtonForm, OnceKey};
@@ -80,15 +80,14 @@ pub(crate) async fn reveal_token(
     let tokens = state.store.tokens(site).await?;
     let token = tokens.into_iter().find(|token| token.id == id);
     let name = token.ok_or(Error::NotFound)?.name;
-    let shown = match state.store.reveal_token(site, id, Some(&form), now).await? {
-        Some(token) => {
-            let detail = Some(name.clone());
-            visit.audit(AuditAction::RevealedToken, detail).await;
-            token
-        }
-        None => shown_before(&state, &form).await?,
-    };
-    reveal(&state, &visit, vec![revealed_token(&name, &shown)]).await
+    let (store, proof) = (&state.store, Proof::Token(id));
+    let shown = store.reveal(site, proof, Some(&form), now).await?;
+    let (token, is_first) = shown.ok_or(Error::NotFound)?;
+    if is_first {
+        let detail = Some(name.clone());
+        visit.audit(AuditAction::RevealedToken, detail).await;
+    }
+    reveal(&state, &visit, vec![revealed_token(&name, &token)]).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/revoke`: asks first.
@@ -150,15 +149,14 @@ pub(crate) async fn reveal_secret(
     let (site, now) = (visit.site.id, state.clock.now());
     let form = once.form(&state, &["reveal", &id.to_string()]);
     find_secret(&state, &visit, id).await?;
-    let shown = match state.store.reveal_hook_secret(site, id, &form, now).await? {
-        Some(secret) => {
-            let detail = Some(id.to_string());
-            visit.audit(AuditAction::RevealedSecret, detail).await;
-            secret
-        }
-        None => shown_before(&state, &form).await?,
-    };
-    reveal(&state, &visit, vec![revealed_secret(&shown)]).await
+    let (store, proof) = (&state.store, Proof::Secret(id));
+    let shown = store.reveal(site, proof, Some(&form), now).await?;
+    let (secret, is_first) = shown.ok_or(Error::NotFound)?;
+    if is_first {
+        let detail = Some(id.to_string());
+        visit.audit(AuditAction::RevealedSecret, detail).await;
+    }
+    reveal(&state, &visit, vec![revealed_secret(&secret)]).await
 }
 
 /// `POST /settings/cdn/secrets/{id}/revoke`: asks first.
@@ -183,12 +181,6 @@ async fn find_secret(state: &AppState, visit: &Visit, id: Uuid) -> Result<HookSe
     let secrets = state.store.hook_secrets(visit.site.id).await?;
     let secret = secrets.into_iter().find(|secret| secret.id == id);
     secret.ok_or(Error::NotFound)
-}
-
-/// What the same form showed a moment ago. Otherwise, there is nothing left to show.
-async fn shown_before(state: &AppState, form: &FormHash) -> Result<SecretString> {
-    let answer = state.store.form_answer(form, state.clock.now()).await?;
-    answer.ok_or(Error::NotFound)
 }
 
 fn revealed_token(name: &str, token: &SecretString) -> Revealed {
