@@ -1,8 +1,8 @@
 //! Coverage: the fewest items that purge everything that a set of items purges.
 
-use std::{collections::BTreeMap, ops::Add};
+use std::collections::BTreeMap;
 
-use super::Item;
+use super::{Item, Usage};
 
 /// Items none of which covers another.
 ///
@@ -22,35 +22,6 @@ pub struct Cover<'a> {
 struct Entry<'a> {
     item: &'a Item,
     order: usize,
-}
-
-/// How much of CloudFront's quotas items take. Tags count as files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Need {
-    /// Paths without wildcard, and tags.
-    pub files: usize,
-    pub wildcards: usize,
-    /// Bytes of both.
-    pub bytes: usize,
-}
-
-impl Need {
-    /// The entries of `Paths.Items`.
-    pub fn total(self) -> usize {
-        self.files + self.wildcards
-    }
-}
-
-impl Add for Need {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            files: self.files + other.files,
-            wildcards: self.wildcards + other.wildcards,
-            bytes: self.bytes + other.bytes,
-        }
-    }
 }
 
 impl<'a> Cover<'a> {
@@ -104,7 +75,7 @@ impl<'a> Cover<'a> {
         self.wildcards
             .keys()
             .map(|&prefix| match prefix {
-                "/" => other.need().total(),
+                "/" => other.files.len() + other.wildcards.len(),
                 _ => {
                     beginning_with(&other.files, prefix) + beginning_with(&other.wildcards, prefix)
                 }
@@ -112,12 +83,14 @@ impl<'a> Cover<'a> {
             .sum()
     }
 
-    pub fn need(&self) -> Need {
-        Need {
-            files: self.files.len(),
-            wildcards: self.wildcards.len(),
-            bytes: self.bytes,
-        }
+    /// How much of CloudFront's quotas the items take.
+    pub fn usage(&self) -> Usage {
+        Usage::counted(self.files.len(), self.wildcards.len())
+    }
+
+    /// Bytes of all items.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The items, in the order in which they were added.

@@ -2,6 +2,7 @@
 //! there may be.
 
 use std::iter::Sum;
+use std::ops::Add;
 
 use strum::IntoStaticStr;
 
@@ -64,9 +65,13 @@ impl Usage {
     /// What these items add.
     pub fn of(items: &[Item]) -> Self {
         let wildcards = items.iter().filter(|item| item.is_wildcard()).count();
+        Self::counted(items.len() - wildcards, wildcards)
+    }
+
+    pub(super) fn counted(files: usize, wildcards: usize) -> Self {
         let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
         Self {
-            files: count(items.len() - wildcards),
+            files: count(files),
             wildcards: count(wildcards),
         }
     }
@@ -106,12 +111,20 @@ impl Usage {
     }
 }
 
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            files: self.files.saturating_add(other.files),
+            wildcards: self.wildcards.saturating_add(other.wildcards),
+        }
+    }
+}
+
 impl Sum for Usage {
     fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
-        usages.fold(Self::default(), |sum, usage| Self {
-            files: sum.files.saturating_add(usage.files),
-            wildcards: sum.wildcards.saturating_add(usage.wildcards),
-        })
+        usages.fold(Self::default(), Self::add)
     }
 }
 

@@ -1,10 +1,9 @@
 //! Which publishes go now, and in which batches: what there is room for.
 
+use std::slice;
+
 use super::{PlanInput, PlanLimit};
-use crate::domain::{
-    Item, Room,
-    coverage::{Cover, Need},
-};
+use crate::domain::{Item, Room, Usage, coverage::Cover};
 
 /// The most bytes of items in one call, which has ten seconds to arrive.
 pub const MOST_BYTES: usize = 1 << 20;
@@ -18,7 +17,7 @@ pub(super) fn choose<'a>(
     let room = input.room;
     let quota = input.quota.at_least_one();
     let mut chosen = Cover::default();
-    let mut reserved = Need::default();
+    let mut reserved = Usage::default();
     let mut waits = Vec::new();
     for (i, waiting) in input.waiting.iter().enumerate() {
         let sent = waiting
@@ -28,26 +27,26 @@ pub(super) fn choose<'a>(
         let missing: Cover<'_> = sent
             .filter(|item| chosen.covering(item).is_none())
             .collect();
-        let need = missing.need();
-        let taken = chosen.need();
+        let need = missing.usage();
+        let taken = chosen.usage();
         // What its wildcards cover need not go any more.
-        let total = taken.total() - missing.replaced_in(&chosen) + need.total();
-        if input.budget.is_some_and(|budget| total as u64 > budget) {
+        let total = taken.total() - missing.replaced_in(&chosen) as u64 + need.total();
+        if input.budget.is_some_and(|budget| total > budget) {
             waits.push((i, PlanLimit::Budget));
             continue;
         }
         let enough_room = room.allows(taken + reserved, need);
         if enough_room
-            && total <= room.paths_per_request as usize
-            && taken.bytes + need.bytes <= MOST_BYTES
+            && total <= u64::from(room.paths_per_request)
+            && chosen.bytes() + missing.bytes() <= MOST_BYTES
         {
             chosen.extend(missing.items());
             continue;
         }
-        let would_wait_for_ever = !quota.allows(Need::default(), need)
-            || need.total() > quota.paths_per_request as usize
-            || need.bytes > MOST_BYTES;
-        if would_wait_for_ever && reserved == Need::default() && room.allows_some(taken, need) {
+        let would_wait_for_ever = !quota.allows(Usage::default(), need)
+            || need.total() > u64::from(quota.paths_per_request)
+            || missing.bytes() > MOST_BYTES;
+        if would_wait_for_ever && reserved == Usage::default() && room.allows_some(taken, need) {
             chosen.extend(missing.items());
             break;
         }
@@ -65,34 +64,30 @@ pub(super) fn choose<'a>(
 /// Spreads the items over batches, the first within `room`, each other within `quota`.
 pub(super) fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
     let quota = quota.at_least_one();
-    let mut batches: Vec<(Need, Vec<&Item>)> = Vec::new();
+    let mut batches: Vec<(Usage, usize, Vec<&Item>)> = Vec::new();
     // Per kind, the first batch that may have room left: a full batch stays full.
     let mut first_open = [0, 0];
     for item in chosen.items() {
-        let wildcard = item.is_wildcard();
-        let need = Need {
-            files: usize::from(!wildcard),
-            wildcards: usize::from(wildcard),
-            bytes: item.as_str().len(),
-        };
-        let at = &mut first_open[usize::from(wildcard)];
+        let (need, length) = (Usage::of(slice::from_ref(item)), item.as_str().len());
+        let at = &mut first_open[usize::from(item.is_wildcard())];
         loop {
             if *at == batches.len() {
-                batches.push((Need::default(), Vec::new()));
+                batches.push(Default::default());
             }
             let most = if *at == 0 { room } else { quota };
-            let (taken, items) = &mut batches[*at];
-            let fits = taken.total() < most.paths_per_request as usize
-                && (items.is_empty() || taken.bytes + need.bytes <= MOST_BYTES);
+            let (taken, bytes, items) = &mut batches[*at];
+            let fits = items.len() < most.paths_per_request as usize
+                && (items.is_empty() || *bytes + length <= MOST_BYTES);
             if most.allows(*taken, need) && fits {
                 *taken = *taken + need;
+                *bytes += length;
                 items.push(item);
                 break;
             }
             *at += 1;
         }
     }
-    batches.into_iter().map(|(_, items)| items).collect()
+    batches.into_iter().map(|(_, _, items)| items).collect()
 }
 
 impl Room {
@@ -106,15 +101,16 @@ impl Room {
 
     /// Whether there is room for all of `need` besides what is taken. A kind that is not needed
     /// does not matter.
-    fn allows(self, taken: Need, need: Need) -> bool {
-        (need.files == 0 || taken.files + need.files <= self.files as usize)
-            && (need.wildcards == 0 || taken.wildcards + need.wildcards <= self.wildcards as usize)
+    fn allows(self, taken: Usage, need: Usage) -> bool {
+        let both = taken + need;
+        (need.files == 0 || both.files <= self.files)
+            && (need.wildcards == 0 || both.wildcards <= self.wildcards)
     }
 
     /// Whether there is room for any of `need` besides what is taken.
-    fn allows_some(self, taken: Need, need: Need) -> bool {
-        taken.total() < self.paths_per_request as usize
-            && ((need.files > 0 && taken.files < self.files as usize)
-                || (need.wildcards > 0 && taken.wildcards < self.wildcards as usize))
+    fn allows_some(self, taken: Usage, need: Usage) -> bool {
+        taken.total() < u64::from(self.paths_per_request)
+            && ((need.files > 0 && taken.files < self.files)
+                || (need.wildcards > 0 && taken.wildcards < self.wildcards))
     }
 }

@@ -47,12 +47,7 @@ pub struct Waiting {
 impl Waiting {
     /// What these ask for, each item once.
     pub fn asked(waiting: &[Self]) -> Usage {
-        let need = Self::cover(waiting).need();
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
-        Usage {
-            files: count(need.files),
-            wildcards: count(need.wildcards),
-        }
+        Self::cover(waiting).usage()
     }
 
     fn cover(waiting: &[Self]) -> Cover<'_> {
@@ -184,10 +179,10 @@ fn finish(
         asked += items.len();
         distinct.extend(items);
     }
-    let distinct = distinct.need().total();
+    let distinct = distinct.usage().total();
     plan.saved = Saved {
-        coalesced: (asked - distinct) as u64,
-        folded: distinct.saturating_sub(chosen.need().total()) as u64,
+        coalesced: asked as u64 - distinct,
+        folded: distinct.saturating_sub(chosen.usage().total()),
     };
     plan.folds = folds
         .iter()

@@ -38,7 +38,7 @@ pub(super) fn folds(input: &PlanInput<'_>) -> Vec<Item> {
 
 fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     let asked = Waiting::cover(input.waiting);
-    let count = asked.need().total();
+    let count = asked.usage().total() as usize;
     let threshold = threshold.max(1) as usize;
     let many = count > threshold;
     let costly = count as u64 > input.free_paths_left;
@@ -68,7 +68,7 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
             (room.files as usize + room.wildcards as usize).min(room.paths_per_request as usize);
         // Tags take none of the room that wildcards make.
         goal.items = goal.items.min(fitting.max(1) + count - paths);
-        if asked.need().wildcards > room.wildcards as usize {
+        if asked.usage().wildcards > room.wildcards {
             goal.wildcards = room.wildcards as usize;
             goal.asked_wildcards_count = true;
         }
