@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::listen::announce_change;
 use super::{Result, SiteId, Store, outbox, parse_items};
 use crate::domain::edge::{CheckedPublish, EdgeCheck, EdgeState, PublicAddress};
+use crate::domain::notification::Event;
 
 /// How long a check may take, with all its pages hanging.
 const LEASE: Duration = Duration::seconds(30);
@@ -132,7 +133,10 @@ impl Store {
         }
         let stale = checks.iter().find(|check| check.state == EdgeState::Stale);
         if let (Some(check), None) = (stale, next_at) {
-            outbox::notify_stale(&mut tx, claim.site, claim.id, check, now).await?;
+            let detail = check.detail.as_deref().unwrap_or_default();
+            let reason = Some(format!("{}: {detail}", check.url));
+            let (site, event, publish) = (claim.site, Event::PublishStale, Some(claim.id));
+            outbox::notify(&mut tx, site, event, publish, reason, now).await?;
         }
         announce_change(&mut tx, claim.site).await?;
         tx.commit().await?;

@@ -6,47 +6,26 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Result, SiteId};
-use crate::domain::edge::EdgeCheck;
 use crate::domain::notification::{Event, used_of};
 use crate::domain::spending::month_of;
 
-/// Something happened to the site as a whole.
+/// Something happened to the site as a whole, or to a publish.
 pub(super) async fn notify(
     connection: &mut PgConnection,
     site: SiteId,
     event: Event,
+    publish: Option<Uuid>,
     reason: Option<String>,
     now: OffsetDateTime,
 ) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO delivery (endpoint_id, event, happened_at, reason, next_at)
-         SELECT id, $2, $4, $3, $4 FROM endpoint WHERE site_id = $1 AND off_at IS NULL AND $2 = ANY(events)",
+        "INSERT INTO delivery (endpoint_id, event, happened_at, publish_id, publishes, reason, next_at)
+         SELECT id, $2, $5, $3::uuid, ($3::uuid IS NOT NULL)::int, $4, $5
+         FROM endpoint WHERE site_id = $1 AND off_at IS NULL AND $2 = ANY(events)",
         site.0,
         event.into_str(),
-        reason,
-        now,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Readers still get an old copy of a publish's page.
-pub(super) async fn notify_stale(
-    connection: &mut PgConnection,
-    site: SiteId,
-    publish: Uuid,
-    check: &EdgeCheck,
-    now: OffsetDateTime,
-) -> Result<()> {
-    let detail = check.detail.as_deref().unwrap_or_default();
-    sqlx::query!(
-        "INSERT INTO delivery (endpoint_id, event, happened_at, publish_id, publishes, reason, next_at)
-         SELECT id, $2, $5, $3, 1, $4, $5 FROM endpoint WHERE site_id = $1 AND off_at IS NULL AND $2 = ANY(events)",
-        site.0,
-        Event::PublishStale.into_str(),
         publish,
-        format!("{}: {detail}", check.url),
+        reason,
         now,
     )
     .execute(connection)

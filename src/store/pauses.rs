@@ -74,7 +74,7 @@ pub(super) async fn pause_or_resume(
             .execute(&mut *connection)
             .await?;
             if resumed.rows_affected() > 0 {
-                outbox::notify(connection, site, Event::SiteResumed, None, now).await?;
+                outbox::notify(connection, site, Event::SiteResumed, None, None, now).await?;
                 announce_sites(connection).await?;
             }
         }
@@ -120,7 +120,7 @@ async fn pause(
     };
     if !was_paused {
         let reason = Some(in_words(error));
-        outbox::notify(connection, site, Event::SitePaused, reason, now).await?;
+        outbox::notify(connection, site, Event::SitePaused, None, reason, now).await?;
     }
     announce_sites(connection).await?;
     Ok(true)

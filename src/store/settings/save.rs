@@ -356,7 +356,7 @@ pub(in crate::store) async fn take_effect(
     .fetch_one(&mut *connection)
     .await?;
     if goes_on {
-        outbox::notify(connection, site, Event::SiteResumed, None, now).await?;
+        outbox::notify(connection, site, Event::SiteResumed, None, None, now).await?;
     }
     sqlx::query!(
         "UPDATE invalidation SET next_at = $2, waiting_for = NULL
