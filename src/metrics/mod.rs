@@ -18,6 +18,7 @@ use strum::{VariantArray as _, VariantNames as _};
 use time::Duration;
 
 use crate::domain::edge::EdgeState;
+use crate::domain::notification::Next;
 use crate::domain::{CreateOutcome, GetOutcome, InvalidationStatus, Operation};
 use crate::store::Standing;
 
@@ -42,9 +43,6 @@ const COMPLETE_BUCKETS: [f64; 12] = [
 
 /// The statuses that the API refuses with. Others appear once they are counted.
 const REFUSALS: [u16; 9] = [400, 401, 404, 408, 409, 413, 415, 422, 503];
-
-/// How an attempt to deliver a notification may end.
-const DELIVERIES: [&str; 3] = ["delivered", "failed", "given_up"];
 
 /// The kinds of proof that may be refused.
 const PROOFS: [&str; 9] = [
@@ -194,8 +192,8 @@ impl Inner {
         for state in EdgeState::VARIANTS {
             let _ = self.edge.get_or_create(&[("state", state.into_str())]);
         }
-        for outcome in DELIVERIES {
-            let _ = self.deliveries.get_or_create(&[("outcome", outcome)]);
+        for outcome in Next::VARIANTS {
+            let _ = self.deliveries.get_or_create(&[("outcome", *outcome)]);
         }
         for status in REFUSALS {
             let _ = self.refusals.get_or_create(&[("status", status)]);
@@ -267,8 +265,8 @@ impl Metrics {
         self.0.fresh.observe(seconds(after));
     }
 
-    pub fn delivery(&self, outcome: &'static str) {
-        let label = [("outcome", outcome)];
+    pub fn delivery(&self, next: Next) {
+        let label = [("outcome", next.into_str())];
         self.0.deliveries.get_or_create(&label).inc();
     }
 

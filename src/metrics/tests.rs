@@ -23,7 +23,7 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
     metrics.api_refused(503);
     metrics.edge_checked(EdgeState::Stale);
     metrics.seen_fresh(Duration::seconds(12));
-    metrics.delivery("delivered");
+    metrics.delivery(Next::Delivered);
     metrics.endpoint_switched_off();
     let site = |name: &str, paused, month_limit| SiteStanding {
         name: name.into(),

@@ -11,7 +11,7 @@ use super::rounds::Worker;
 use crate::clock::Clock;
 use crate::domain::NoAnswer;
 use crate::domain::notification::{
-    EndpointAfter, Next, Reply, SIGNED_HEADERS, Tried, after_delivery, sign,
+    EndpointAfter, Reply, SIGNED_HEADERS, Tried, after_delivery, sign,
 };
 use crate::metrics::Metrics;
 use crate::store::{DeliveryClaim, Store, StoreError};
@@ -63,11 +63,7 @@ impl Worker for Notifier {
                 return;
             }
         }
-        self.metrics.delivery(match after.next {
-            Next::Delivered => "delivered",
-            Next::Again(_) => "failed",
-            Next::GivenUp => "given_up",
-        });
+        self.metrics.delivery(after.next);
         if after.endpoint == EndpointAfter::SwitchedOff {
             self.metrics.endpoint_switched_off();
             tracing::warn!(

@@ -1,6 +1,7 @@
 //! When a notification is sent again, and when its endpoint is given up.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::NoAnswer;
@@ -90,10 +91,12 @@ pub struct Health {
     pub failing_since: Option<OffsetDateTime>,
 }
 
-/// What follows for a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What follows for a message; by these names, the metrics count attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Next {
     Delivered,
+    #[strum(serialize = "failed")]
     Again(OffsetDateTime),
     GivenUp,
 }

@@ -3,8 +3,10 @@
 
 use serde_json::json;
 use skycms_cdn::domain::edge::EdgeState;
+use skycms_cdn::domain::notification::Next;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, Spending};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use time::OffsetDateTime;
 
 use super::promtool::{RULES, file, promtool};
 use super::watch::Watch;
@@ -266,11 +268,11 @@ async fn readers_who_keep_getting_old_pages() {
 async fn endpoints_that_take_no_notifications() {
     let mut watch = Watch::start().await;
     let metrics = watch.service.state.metrics.clone();
-    metrics.delivery("failed");
-    metrics.delivery("delivered");
+    metrics.delivery(Next::Again(OffsetDateTime::UNIX_EPOCH));
+    metrics.delivery(Next::Delivered);
     watch.minutes(1).await;
     watch.history.fire(&[]);
-    (0..8).for_each(|_| metrics.delivery("failed"));
+    (0..8).for_each(|_| metrics.delivery(Next::Again(OffsetDateTime::UNIX_EPOCH)));
     watch.minutes(1).await;
     let fail = "SkycmsCdnNotificationsFail warning job=skycms-cdn";
     watch.history.fire(&[fail]);
