@@ -41,8 +41,8 @@ pub(crate) struct DryRunBody<'a> {
     /// The month's free paths that are left, before this.
     free_paths_left: u64,
     /// Why it would be held.
-    #[schema(required, value_type = Option<WaitReason>)]
-    waiting_for: Option<&'static str>,
+    #[schema(required)]
+    waiting_for: Option<WaitReason>,
     /// More about why.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -85,7 +85,7 @@ pub(crate) async fn answer(state: &AppState, site: &Site, asked: Canonical) -> R
         billed_paths: dry_run.billed_paths,
         price_usd: dry_run.price.to_string(),
         free_paths_left: dry_run.free_paths_left,
-        waiting_for: dry_run.waiting_for.map(|why| why.into_str()),
+        waiting_for: dry_run.waiting_for,
         note: dry_run
             .note
             .and_then(|note| note.sentence(state.clock.now(), &state.limits)),

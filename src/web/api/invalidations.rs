@@ -38,8 +38,7 @@ pub(crate) struct InvalidationBody {
     caller_reference: String,
     /// Where it goes.
     distribution_id: String,
-    #[schema(value_type = InvalidationStatus)]
-    status: &'static str,
+    status: InvalidationStatus,
     /// The first ten of what it purges.
     #[schema(value_type = Vec<Item>, max_items = 10)]
     items: Vec<String>,
@@ -59,8 +58,8 @@ pub(crate) struct InvalidationBody {
     #[schema(required)]
     error: Option<ErrorBody>,
     /// Why it is held.
-    #[schema(required, value_type = Option<WaitReason>)]
-    waiting_for: Option<&'static str>,
+    #[schema(required)]
+    waiting_for: Option<WaitReason>,
 }
 
 /// What AWS said.
@@ -86,7 +85,7 @@ impl InvalidationBody {
             id: view.cloudfront_id,
             caller_reference: view.caller_reference,
             distribution_id: view.distribution_id,
-            status: view.status.into_str(),
+            status: view.status,
             items: view.items,
             item_count: view.item_count.unsigned_abs(),
             attempts: view.attempts,
@@ -100,7 +99,7 @@ impl InvalidationBody {
                 request_id: error.request_id,
                 fix: view.fix,
             }),
-            waiting_for: view.waiting_for.map(|why| why.into_str()),
+            waiting_for: view.waiting_for,
         }
     }
 }

@@ -37,8 +37,7 @@ struct PublishBody {
     id: Uuid,
     /// The site it belongs to.
     site: String,
-    #[schema(value_type = PublishState)]
-    state: &'static str,
+    state: PublishState,
     /// When it came.
     #[serde(with = "time::serde::rfc3339")]
     received_at: OffsetDateTime,
@@ -51,14 +50,13 @@ struct PublishBody {
     /// Why it is held, while no invalidation covers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = WaitReason)]
-    waiting_for: Option<&'static str>,
+    waiting_for: Option<WaitReason>,
     /// More about why.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     note: Option<String>,
     /// What was not purged of a publish that failed: the rest of its items was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Item>)]
     failed_items: Vec<Item>,
     /// The invalidations that cover it. Publishes that come together share them.
     invalidations: Vec<InvalidationBody>,
@@ -74,11 +72,11 @@ impl PublishBody {
             failed_items: view.failed_items()?,
             id: view.id,
             site: site.name.clone(),
-            state: view.state.into_str(),
+            state: view.state,
             received_at: view.received_at,
             items: view.items,
             widened: view.widened,
-            waiting_for: view.waiting_for.map(|why| why.into_str()),
+            waiting_for: view.waiting_for,
             note: view.note.and_then(|note| note.sentence(now, &state.limits)),
             invalidations: view
                 .invalidations
@@ -235,7 +233,7 @@ async fn accepted(state: &AppState, site: &Site, publish: NewPublish) -> Result<
     Ok(PublishBody {
         id,
         site: site.name.clone(),
-        state: PublishState::Queued.into_str(),
+        state: PublishState::Queued,
         received_at,
         items,
         widened,
