@@ -68,11 +68,11 @@ impl Usage {
         Self::counted(items.len() - wildcards, wildcards)
     }
 
-    pub(super) fn counted(files: usize, wildcards: usize) -> Self {
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+    /// So many of each.
+    pub fn counted(files: impl TryInto<u32>, wildcards: impl TryInto<u32>) -> Self {
         Self {
-            files: count(files),
-            wildcards: count(wildcards),
+            files: files.try_into().unwrap_or(u32::MAX),
+            wildcards: wildcards.try_into().unwrap_or(u32::MAX),
         }
     }
 

@@ -7,7 +7,6 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::plan_inputs::count;
 use super::stored::{LEASE, Stored};
 use super::transitions::{hold_settings, lock_publishes};
 use super::{PlanInputs, Result, Store, parse_items};
@@ -284,6 +283,7 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
+        let count = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(Search {
             refused: count(row.refused),
             refused_alone: count(row.alone),

@@ -207,9 +207,9 @@ impl Store {
                 planned,
                 in_progress: row.own.unsigned_abs(),
             },
-            used: usage(row.files, row.wildcards),
+            used: Usage::counted(row.files, row.wildcards),
             doubt_ends_at: row.doubted_since.map(|since| since + IN_PROGRESS),
-            reserved: usage(row.reserved_files, row.reserved_wildcards),
+            reserved: Usage::counted(row.reserved_files, row.reserved_wildcards),
             rate_key: row.rate_key,
             limits: beliefs.narrow(limits),
             beliefs,
@@ -260,15 +260,4 @@ async fn shortage(
         (shortage.files_at, shortage.wildcards_at) = (row.files_at, row.wildcards_at);
     }
     Ok(shortage)
-}
-
-pub(super) fn usage(files: i64, wildcards: i64) -> Usage {
-    Usage {
-        files: count(files),
-        wildcards: count(wildcards),
-    }
-}
-
-pub(super) fn count(n: i64) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

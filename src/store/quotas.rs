@@ -2,10 +2,9 @@
 
 use time::OffsetDateTime;
 
-use super::plan_inputs::usage;
 use super::{Result, Store};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
-use crate::domain::{Counts, DistributionId, Limits, Quotas};
+use crate::domain::{Counts, DistributionId, Limits, Quotas, Usage};
 
 impl Store {
     /// What is believed about a distribution's quotas; `None` if nobody has settings for it.
@@ -51,8 +50,8 @@ impl Store {
         .await?;
         let quotas = rows.into_iter().map(|row| {
             let counts = Counts {
-                used: usage(row.files, row.wildcards),
-                unconfirmed: usage(row.doubtful_files, row.doubtful_wildcards),
+                used: Usage::counted(row.files, row.wildcards),
+                unconfirmed: Usage::counted(row.doubtful_files, row.doubtful_wildcards),
                 completed_at: row.completed_at,
             };
             // Perhaps another version wrote them: then nothing is believed yet.

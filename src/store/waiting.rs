@@ -1,6 +1,7 @@
 //! What waits to be planned, and why.
 
 use std::collections::HashSet;
+use std::slice;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -111,10 +112,8 @@ impl Store {
                 let asked = &publish.items;
                 if wanted.may_take(asked.len()) && !wanted.is_enough(seen) {
                     for item in asked {
-                        let is_new = different.insert(item.clone());
-                        match item.is_wildcard() {
-                            true => seen.wildcards += u32::from(is_new),
-                            false => seen.files += u32::from(is_new),
+                        if different.insert(item.clone()) {
+                            seen = seen + Usage::of(slice::from_ref(item));
                         }
                     }
                 }
