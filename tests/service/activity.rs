@@ -6,7 +6,6 @@ use serde_json::json;
 use time::Duration;
 use tokio::task::JoinSet;
 
-use crate::neighbours::wait_for_locks;
 use crate::pages::{admin, sent, service};
 use crate::support::{Browser, form, send};
 
@@ -173,7 +172,7 @@ async fn a_page_that_cannot_be_looked_up_now_spoils_no_list() {
         let look = service.api.request(Method::GET, &path, &[], Body::empty());
         looks.spawn(send(look));
     }
-    wait_for_locks(&service.database, 2).await;
+    service.database.wait_for_locks(2).await;
     let page = admin.get("/activity?page=%2Fabout&path=%2Fother").await;
     assert_eq!(page.status, 200, "{}", page.body);
     assert!(

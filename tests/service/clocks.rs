@@ -4,7 +4,7 @@ use serde_json::json;
 use time::Duration;
 
 use crate::faults::{create, unavailable};
-use crate::support::{KEY, Stepped, eventually};
+use crate::support::{KEY, Stepped};
 
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
 
@@ -66,15 +66,7 @@ async fn a_machine_that_slept_for_a_day_sends_what_it_had_claimed() {
         .unwrap();
     let dispatcher = service.dispatcher.clone();
     let claiming = tokio::spawn(async move { dispatcher.run_pending().await });
-    eventually("the claim to wait", || async {
-        let mut other = service.database.connect().await;
-        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            .fetch_one(&mut other)
-            .await
-            .unwrap();
-        (waiting > 0).then_some(())
-    })
-    .await;
+    service.database.wait_for_locks(1).await;
     service.advance(Duration::DAY);
     service.sandbox.fault(create(1, unavailable())).await;
     sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();

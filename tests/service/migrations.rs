@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::support::{Browser, Database, ENCRYPTION_KEY, Sandbox, Stepped};
+use crate::support::{Browser, Database, ENCRYPTION_KEY, Sandbox, Stepped, eventually};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -129,28 +129,17 @@ async fn a_migration_that_would_hold_up_publishes_is_found() {
 async fn a_migration_stands_back_while_its_table_is_in_use() {
     let service = Stepped::start().await;
     let mut user = service.database.connect().await;
-    let mut watcher = service.database.connect().await;
     execute(&mut user, "BEGIN; LOCK TABLE _sqlx_migrations").await;
     let using = async {
-        for waits in [true, false] {
-            while is_anybody_waiting(&mut watcher).await != waits {
-                tokio::task::yield_now().await;
-            }
-        }
+        service.database.wait_for_locks(1).await;
+        eventually("the migration to stand back", || async {
+            (service.database.waiting_for_locks().await == 0).then_some(())
+        })
+        .await;
         execute(&mut user, "COMMIT").await;
     };
     let ((), migrated) = tokio::join!(using, service.state.store.migrate());
     migrated.unwrap();
-}
-
-async fn is_anybody_waiting(connection: &mut PgConnection) -> bool {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM pg_stat_activity
-                        WHERE datname = current_database() AND wait_event_type = 'Lock')",
-    )
-    .fetch_one(connection)
-    .await
-    .unwrap()
 }
 
 const NOTHING: [String; 0] = [];

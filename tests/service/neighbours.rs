@@ -210,11 +210,11 @@ async fn settings_that_move_while_a_batch_is_split_leave_no_piece_behind() {
     turn(&mut db, "SELECT pg_advisory_lock($1, $2)").await;
     let dispatcher = service.dispatcher.clone();
     let splitting = tokio::spawn(async move { dispatcher.run_pending().await });
-    wait_for_locks(&service.database, 1).await;
+    service.database.wait_for_locks(1).await;
     tokio::join!(
         service.activate(service.site(), elsewhere.0, elsewhere.1),
         async {
-            wait_for_locks(&service.database, 2).await;
+            service.database.wait_for_locks(2).await;
             turn(&mut db, "SELECT pg_advisory_unlock($1, $2)").await;
         }
     );
@@ -286,20 +286,6 @@ async fn an_id_that_cannot_be_read_stops_no_question_about_others() {
     let id = service.publish_and_run("/about").await;
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
     assert_eq!(service.state_of(&strange).await, "in_progress");
-}
-
-pub(crate) async fn wait_for_locks(database: &Database, count: i64) {
-    eventually("connections that wait for a lock", || async {
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        )
-        .fetch_one(&mut database.connect().await)
-        .await
-        .unwrap();
-        (waiting >= count).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -202,7 +202,7 @@ async fn settings_that_are_saved_while_their_site_is_removed_go_with_it() {
     let store = &service.state.store;
     let saving = store.save_settings(site, None, Slot::Active, &saved, None, now);
     let removed = async {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        service.database.wait_for_locks(1).await;
         let done = sqlx::raw_sql("COMMIT").execute(&mut removing).await;
         done.unwrap();
     };

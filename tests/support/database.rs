@@ -13,6 +13,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::runtime::Runtime;
 
+use super::eventually;
+
 /// A server to use instead of one of our own: `postgres://user@host` of a superuser.
 const VARIABLE: &str = "TEST_DATABASE_URL";
 
@@ -71,6 +73,25 @@ impl Database {
             .connect()
             .await
             .unwrap()
+    }
+
+    /// Waits until so many connections to it wait for a lock.
+    pub(crate) async fn wait_for_locks(&self, count: i64) {
+        eventually("connections that wait for a lock", || async {
+            (self.waiting_for_locks().await >= count).then_some(())
+        })
+        .await;
+    }
+
+    /// How many connections to it wait for a lock. `pg_locks` would tell of other tests' too.
+    pub(crate) async fn waiting_for_locks(&self) -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&mut self.connect().await)
+        .await
+        .unwrap()
     }
 }
 

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::promtool::{RULES, file, promtool};
 use super::watch::Watch;
-use crate::support::{DISTRIBUTION, eventually, policy};
+use crate::support::{DISTRIBUTION, policy};
 
 #[test]
 fn the_rules_are_well_formed() {
@@ -110,18 +110,7 @@ async fn publishes_that_take_long_to_be_durable() {
             .unwrap();
         let api = watch.service.api.clone();
         let publish = tokio::spawn(async move { api.publish_path("/slow").await });
-        let database = &watch.service.database;
-        eventually("the publish to be at the lock", || async {
-            let mut connection = database.connect().await;
-            sqlx::query_scalar::<_, bool>(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'publish'::regclass)",
-            )
-            .fetch_one(&mut connection)
-            .await
-            .unwrap()
-            .then_some(())
-        })
-        .await;
+        watch.service.database.wait_for_locks(1).await;
         watch.service.advance(time::Duration::seconds(2));
         lock.commit().await.unwrap();
         publish.await.unwrap();
