@@ -7,7 +7,7 @@ use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::settings::{fill, outcomes};
 use crate::stage::{Stage, without_settings};
-use crate::support::{self, DISTRIBUTION, KEY, SECRET, eventually, policy};
+use crate::support::{self, DISTRIBUTION, KEY, SECRET, policy};
 
 /// A form that is well-formed, what becomes of it, and what the page says.
 struct Failure<'a> {
@@ -356,10 +356,7 @@ async fn what_was_typed_stays_when_others_save_during_the_test() {
         .await;
     let calls = stage.sandbox.creates().await.len();
     browser.press("Save and test settings").await;
-    eventually("the test to reach CloudFront", || async {
-        (stage.sandbox.creates().await.len() > calls).then_some(())
-    })
-    .await;
+    stage.sandbox.wait_for_creates(calls + 1).await;
     let theirs = [
         ("distribution_id", THEIRS),
         ("credentials", "access_key"),

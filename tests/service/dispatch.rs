@@ -80,10 +80,7 @@ async fn the_reference_is_stored_before_it_is_sent() {
         .await;
     let replica = Replica::start(&database, &sandbox).await;
     let id = replica.api.publish_path("/about").await;
-    crate::support::eventually("the call to reach CloudFront", || async {
-        (!sandbox.creates().await.is_empty()).then_some(())
-    })
-    .await;
+    sandbox.wait_for_creates(1).await;
     let publish = replica.api.get_publish(&id).await;
     let sent = sandbox.creates().await[0]["caller_reference"].clone();
     assert!(sent.is_string());

@@ -8,7 +8,7 @@ use sqlx::postgres::PgListener;
 
 use crate::faults::create;
 use crate::pages::{admin, service, settings};
-use crate::support::{Answer, DISTRIBUTION, KEY, SECRET, eventually, policy};
+use crate::support::{Answer, DISTRIBUTION, KEY, SECRET, policy};
 
 /// What stands between two texts.
 fn between<'a>(html: &'a str, before: &str, after: &str) -> &'a str {
@@ -434,10 +434,7 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
         let mine = settings(DISTRIBUTION, SECRET, "save_and_test");
         let testing = ada.post_with(page, &headers, &mine);
         let saving = async {
-            eventually("the test to reach CloudFront", || async {
-                (service.sandbox.creates().await.len() > calls).then_some(())
-            })
-            .await;
+            service.sandbox.wait_for_creates(calls + 1).await;
             service.advance(time::Duration::SECOND);
             bob.post(page, &settings(&theirs, SECRET, "save")).await
         };

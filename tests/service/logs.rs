@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::{
     Browser, DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, PASSWORD, Replica, SECRET, Sandbox,
-    Stepped, eventually, variables,
+    Stepped, variables,
 };
 
 /// A publish that goes through, and the log of a service with these variables.
@@ -18,10 +18,7 @@ async fn log_of_a_publish(more: &[(&str, &str)]) -> (String, Vec<String>) {
     let replica = Replica::start_with(&variables).await;
     let id = replica.api.publish_path("/about").await;
     replica.api.wait_until_ended(&id).await;
-    eventually("the last line", || async {
-        replica.has_logged("completed").then_some(())
-    })
-    .await;
+    replica.line_with("completed").await;
     (id, replica.log())
 }
 
@@ -92,12 +89,7 @@ async fn a_refusal_is_logged_with_code_and_message() {
     variables.insert("LOG_FORMAT".into(), "json".into());
     let replica = Replica::start_with(&variables).await;
     let id = replica.api.publish_path("/about").await;
-    let line = eventually("the refusal", || async {
-        let log = replica.log();
-        log.into_iter()
-            .find(|line| line.contains("not accepted yet"))
-    })
-    .await;
+    let line = replica.line_with("not accepted yet").await;
     assert_eq!(line.matches(r#""message":"#).count(), 1, "{line}");
     let told: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(told["publish"], *id);
@@ -143,14 +135,9 @@ async fn a_database_elsewhere_without_tls_is_warned_of() {
     let variables = [("DATABASE_URL", url), ("ENCRYPTION_KEY", ENCRYPTION_KEY)];
     let variables = variables.map(|(name, value)| (name.into(), value.into()));
     let replica = Replica::spawn(&variables.into());
-    eventually("the warning", || async {
-        let told = replica.log();
-        let line = told.iter().find(|line| line.contains("sslmode"))?;
-        assert!(
-            line.contains("WARN") && line.contains("192.0.2.1"),
-            "{line}"
-        );
-        Some(())
-    })
-    .await;
+    let line = replica.line_with("sslmode").await;
+    assert!(
+        line.contains("WARN") && line.contains("192.0.2.1"),
+        "{line}"
+    );
 }

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use time::Duration;
 
 use crate::faults::{create, unavailable};
-use crate::support::{DISTRIBUTION, Database, KEY, Stepped, eventually};
+use crate::support::{DISTRIBUTION, Database, KEY, Stepped};
 
 const SLOW: u64 = 3_600_000;
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
@@ -172,10 +172,7 @@ async fn settings_that_move_during_a_call_leave_no_lease() {
     let ours = service.api.publish_path("/ours").await;
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });
-    eventually("the call to arrive", || async {
-        (service.sandbox.creates().await.len() == 1).then_some(())
-    })
-    .await;
+    service.sandbox.wait_for_creates(1).await;
     let elsewhere = "E2ELSEWHERE001";
     service
         .sandbox
@@ -297,10 +294,7 @@ async fn a_site_that_is_removed_during_a_call_leaves_no_lease() {
     other.publish_path("/theirs").await;
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });
-    eventually("the call to arrive", || async {
-        (service.sandbox.creates().await.len() == 1).then_some(())
-    })
-    .await;
+    service.sandbox.wait_for_creates(1).await;
     let (store, now) = (&service.state.store, service.state.clock.now());
     let site = store.site_id(&"other".parse().unwrap()).await.unwrap();
     assert!(store.remove_site(site.unwrap(), now).await.unwrap());

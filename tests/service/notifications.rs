@@ -281,10 +281,7 @@ async fn a_pause_ends_once_although_a_call_and_new_settings_end_it_together() {
     service.advance(Duration::minutes(10));
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });
-    eventually("the call to arrive", || async {
-        (sandbox.creates().await.len() > before).then_some(())
-    })
-    .await;
+    sandbox.wait_for_creates(before + 1).await;
     let site = service.site();
     service.activate(site, DISTRIBUTION, KEY).await;
     calling.await.unwrap().unwrap();

@@ -141,16 +141,9 @@ async fn an_answer_of_cloudfronts_outlives_an_outage_of_the_database() {
         )
         .await;
     let id = api.publish_path("/about").await;
-    eventually("the call to reach CloudFront", || async {
-        (!bench.sandbox.creates().await.is_empty()).then_some(())
-    })
-    .await;
+    bench.sandbox.wait_for_creates(1).await;
     bench.stop_postgres().await;
-    eventually("the answer to find no database", || async {
-        let missed = bench.replica.has_logged("could not be recorded yet");
-        missed.then_some(())
-    })
-    .await;
+    bench.replica.line_with("could not be recorded yet").await;
     bench.start_postgres().await;
     assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
     assert_eq!(

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::dispatch::all;
 use crate::faults::{create, unavailable};
-use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, eventually, policy};
+use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, policy};
 
 const SLOW: u64 = 3_600_000;
 
@@ -525,10 +525,7 @@ async fn what_is_accepted_while_the_settings_move_away_is_not_sent_again_when_th
     let id = service.api.publish_path("/about").await;
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });
-    eventually("the call to arrive", || async {
-        (service.sandbox.creates().await.len() == 1).then_some(())
-    })
-    .await;
+    service.sandbox.wait_for_creates(1).await;
     service.activate(site, "E2MISTYPED0001", KEY).await;
     calling.await.unwrap().unwrap();
     service.activate(site, DISTRIBUTION, KEY).await;

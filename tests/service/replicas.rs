@@ -7,19 +7,11 @@ use serde_json::{Value, json};
 
 use crate::pages::settings;
 use crate::support::{
-    Browser, DISTRIBUTION, Database, PASSWORD, Replica, SECRET, Sandbox, Stepped, eventually,
-    variables,
+    Browser, DISTRIBUTION, Database, PASSWORD, Replica, SECRET, Sandbox, Stepped, variables,
 };
 
 /// Somewhat longer than a lease.
 const LEASE: time::Duration = time::Duration::seconds(31);
-
-async fn reached_cloudfront(sandbox: &Sandbox, calls: usize) {
-    eventually("the call to reach CloudFront", || async {
-        (sandbox.creates().await.len() >= calls).then_some(())
-    })
-    .await;
-}
 
 /// Another service finds what a killed one left, after its leases have run out, and brings it to
 /// its end.
@@ -55,7 +47,7 @@ async fn a_crash_after_the_202_loses_nothing() {
     slow.insert("CLOUDFRONT_REQUEST_BURST".into(), "1".into());
     let replica = Replica::start_with(&slow).await;
     let sent = replica.api.publish_path("/sent").await;
-    reached_cloudfront(&sandbox, 1).await;
+    sandbox.wait_for_creates(1).await;
     let waiting = replica.api.publish_path("/waiting").await;
     let publish = replica
         .api
@@ -77,7 +69,7 @@ async fn a_crash_while_cloudfront_is_asked_loses_nothing_and_bills_once() {
             .await;
         let replica = Replica::start(&database, &sandbox).await;
         let id = replica.api.publish_path("/about").await;
-        reached_cloudfront(&sandbox, 1).await;
+        sandbox.wait_for_creates(1).await;
         replica.kill();
         let service = finish(database, sandbox, &[id]).await;
         let calls = service.sandbox.creates().await;
@@ -118,7 +110,7 @@ async fn a_stop_waits_for_the_answer_and_hands_the_lease_back() {
         .await;
     let mut replica = Replica::start(&database, &sandbox).await;
     let id = replica.api.publish_path("/about").await;
-    reached_cloudfront(&sandbox, 1).await;
+    sandbox.wait_for_creates(1).await;
     assert!(replica.terminate().await.success());
     let mut db = database.connect().await;
     let (status, leased): (String, bool) = sqlx::query_as(
@@ -152,7 +144,7 @@ async fn a_stop_waits_for_a_test_of_settings_and_records_it() {
         let method = http::Method::POST;
         admin.request(method, "/settings/cdn", &events, form).await
     });
-    reached_cloudfront(&sandbox, 1).await;
+    sandbox.wait_for_creates(1).await;
     // With its reader gone, only the test itself is still under way.
     watching.abort();
     assert!(replica.terminate().await.success());
@@ -226,19 +218,15 @@ async fn a_replica_that_slept_through_its_lease_overwrites_nothing() {
     let sleeper = Replica::start(&database, &sandbox).await;
     let id = sleeper.api.publish_path("/about").await;
     // Recorded half-way through the latency: the answer is still to come.
-    reached_cloudfront(&sandbox, 1).await;
+    sandbox.wait_for_creates(1).await;
     sleeper.signal(Signal::SIGSTOP);
     sandbox.config(json!({ "latency_ms": 0 })).await;
     let service = finish(database, sandbox, std::slice::from_ref(&id)).await;
     let before = stored(&service).await;
 
     sleeper.signal(Signal::SIGCONT);
-    eventually("the sleeper to find itself replaced", || async {
-        sleeper
-            .has_logged("another replica has taken this invalidation over")
-            .then_some(())
-    })
-    .await;
+    let replaced = "another replica has taken this invalidation over";
+    sleeper.line_with(replaced).await;
     assert_eq!(stored(&service).await, before);
     assert_eq!(sleeper.api.get_publish(&id).await["state"], "completed");
     assert_eq!(service.sandbox.outcomes().await, ["Accepted", "Repeated"]);

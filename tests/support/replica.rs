@@ -79,6 +79,15 @@ impl Replica {
             .any(|line| line.contains(text))
     }
 
+    /// The first line of the log that holds `text`, as soon as there is one.
+    pub(crate) async fn line_with(&self, text: &str) -> String {
+        eventually(&format!("“{text}” in the log"), || async {
+            let log = self.log.lock().unwrap();
+            log.iter().find(|line| line.contains(text)).cloned()
+        })
+        .await
+    }
+
     /// What `skycms-cdn health` says of it: nothing, if it is ready.
     pub(crate) fn health(&self) -> Result<(), String> {
         let address = url::Url::parse(&self.api.base).unwrap();

@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
-use super::{KEY, SECRET, program, send};
+use super::{KEY, SECRET, eventually, program, send};
 
 /// A running sandbox, killed when dropped.
 pub(crate) struct Sandbox {
@@ -144,6 +144,14 @@ impl Sandbox {
         self.calls("CreateInvalidation").await
     }
 
+    /// Waits until so many `CreateInvalidation` have arrived.
+    pub(crate) async fn wait_for_creates(&self, count: usize) {
+        eventually("the call to reach CloudFront", || async {
+            (self.creates().await.len() >= count).then_some(())
+        })
+        .await;
+    }
+
     pub(crate) async fn calls(&self, operation: &str) -> Vec<Value> {
         let mut calls = self.ledger().await;
         calls.retain(|call| call["operation"] == operation);
@@ -158,8 +166,10 @@ impl Sandbox {
 
     /// The invalidations that were accepted, and so billed, newest first.
     pub(crate) async fn accepted(&self) -> Vec<Value> {
-        let told = self.admin("GET", "state", Value::Null).await;
-        told["invalidations"].as_array().unwrap().clone()
+        self.state().await["invalidations"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 }
 
