@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::driver::Scripts;
 use crate::everywhere::inspect;
 use crate::stage::Stage;
-use crate::support::{DISTRIBUTION, KEY, TOKEN, eventually};
+use crate::support::{DISTRIBUTION, KEY, PRIVATE, TOKEN, eventually, set};
 
 #[tokio::test]
 async fn a_publish_appears_and_completes_before_the_eyes() {
@@ -41,10 +41,7 @@ async fn a_publish_appears_and_completes_before_the_eyes() {
 
 #[tokio::test]
 async fn readers_are_seen_to_get_the_new_page() {
-    let stage = Stage::with(Scripts::On, |variables| {
-        variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
-    })
-    .await;
+    let stage = Stage::with(Scripts::On, |variables| set(variables, PRIVATE)).await;
     stage
         .sandbox
         .config(json!({ "in_progress_ms": 600_000 }))

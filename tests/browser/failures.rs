@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::settings::{fill, outcomes};
-use crate::stage::{Stage, without_settings};
-use crate::support::{self, DISTRIBUTION, KEY, SECRET, policy};
+use crate::stage::Stage;
+use crate::support::{self, DISTRIBUTION, KEY, SECRET, policy, without_settings};
 
 /// A form that is well-formed, what becomes of it, and what the page says.
 struct Failure<'a> {

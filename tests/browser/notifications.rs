@@ -2,7 +2,7 @@
 
 use crate::driver::Scripts;
 use crate::stage::Stage;
-use crate::support::{Mood, Receiver};
+use crate::support::{Mood, PRIVATE, Receiver, set};
 
 #[tokio::test]
 async fn an_endpoint_is_added_tested_and_sent_to_again() {
@@ -15,10 +15,7 @@ async fn an_endpoint_is_added_tested_and_sent_to_again_without_scripts() {
 }
 
 async fn endpoint(scripts: Scripts) {
-    let stage = Stage::with(scripts, |variables| {
-        variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
-    })
-    .await;
+    let stage = Stage::with(scripts, |variables| set(variables, PRIVATE)).await;
     let (browser, receiver) = (&stage.browser, Receiver::start().await);
     browser.open("/settings/cdn/notifications").await;
     browser.fill("url", "not an address").await;

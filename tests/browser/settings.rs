@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::stage::Stage;
-use crate::support::{DISTRIBUTION, KEY, SECRET};
+use crate::support::{DISTRIBUTION, KEY, PRIVATE, SECRET, set};
 
 const STEPS: [&str; 5] = [
     "format",
@@ -108,10 +108,7 @@ async fn first_visit(scripts: Scripts) {
 
 #[tokio::test]
 async fn with_a_public_address_the_last_step_says_whether_cloudfront_serves_it() {
-    let stage = Stage::with(Scripts::On, |variables| {
-        variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
-    })
-    .await;
+    let stage = Stage::with(Scripts::On, |variables| set(variables, PRIVATE)).await;
     let browser = &stage.browser;
     browser.open("/settings/cdn/publishing").await;
     browser.fill("public_address", &stage.sandbox.edge).await;

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::driver::Scripts;
-use crate::support::{Api, Database, PASSWORD, Replica, Sandbox, Variables, variables};
+use crate::support::{
+    Api, Database, PASSWORD, Replica, Sandbox, Variables, variables, without_settings,
+};
 
 /// One of each, with nothing shared between tests.
 pub(crate) struct Stage {
@@ -65,11 +67,6 @@ impl Stage {
             .collect();
         assert!(complaints.is_empty(), "the console says: {complaints:#?}");
     }
-}
-
-/// Takes away what names a distribution and a key.
-pub(crate) fn without_settings(variables: &mut Variables) {
-    variables.retain(|name, _| !name.starts_with("CloudFront__"));
 }
 
 /// Chromium reports every page with a status of 400 or more; the tests check those themselves.

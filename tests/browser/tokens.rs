@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::driver::Scripts;
 use crate::settings::fill;
-use crate::stage::{Stage, without_settings};
-use crate::support::{Api, DISTRIBUTION, KEY, SECRET};
+use crate::stage::Stage;
+use crate::support::{Api, DISTRIBUTION, KEY, SECRET, without_settings};
 
 async fn status_of_a_publish(api: &Api) -> u16 {
     api.post(&[], r#"{"paths": ["/about"]}"#).await.status

@@ -1,14 +1,13 @@
 //! The replicas' clocks, which libfaketime sets forward and back while they run, and what a time
 //! that they wrote down says about the true one.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 use time::{Duration, OffsetDateTime};
 
-use crate::support::Variables;
+use crate::support::{Variables, named};
 
 /// By how much clocks are stepped.
 const STEPS: [i64; 6] = [-120, -45, -10, 10, 45, 120];
@@ -36,18 +35,13 @@ impl Clocks {
 
     /// What a replica is started with.
     pub(crate) fn variables(&self, replica: usize) -> Variables {
-        let text = |path: &OsStr| path.to_str().unwrap().to_owned();
-        [
-            ("LD_PRELOAD", text(self.library.as_os_str())),
-            (
-                "FAKETIME_TIMESTAMP_FILE",
-                text(self.files[replica].as_os_str()),
-            ),
-            ("FAKETIME_CACHE_DURATION", "1".to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        let file = self.files[replica].to_str().unwrap();
+        named(&[
+            ("LD_PRELOAD", self.library.to_str().unwrap()),
+            ("FAKETIME_TIMESTAMP_FILE", file),
+            ("FAKETIME_CACHE_DURATION", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ])
     }
 
     /// Sets both clocks forward or back, and says by how many seconds.

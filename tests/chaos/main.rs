@@ -44,7 +44,7 @@ use postgres::Postgres;
 use replica::Replica;
 use schedule::{Outage, Schedule, Step};
 use sites::SITES;
-use support::{Api, DISTRIBUTION, KEY, Receiver, SECRET, Sandbox, TOKEN, Variables};
+use support::{Api, Receiver, Sandbox, Variables};
 use world::World;
 
 /// Publishers, each of which publishes twice a second.
@@ -263,25 +263,15 @@ fn environment(postgres: &Postgres, sandbox: &Sandbox) -> ([Variables; 2], [Api;
         .each_ref()
         .map(|listener| listener.local_addr().unwrap().to_string());
     let variables = addresses.each_ref().map(|address| {
-        [
+        let mut variables = support::working(&postgres.url(), &sandbox.url);
+        let own = [
             ("LISTEN_ADDR", address.as_str()),
-            ("DATABASE_URL", &postgres.url()),
-            (
-                "ENCRYPTION_KEY",
-                "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=",
-            ),
-            ("PUBLISH_TOKEN", TOKEN),
-            ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
-            ("CloudFront__DistributionId", DISTRIBUTION),
-            ("CloudFront__AccessKeyId", KEY),
-            ("CloudFront__SecretAccessKey", SECRET),
             ("ALLOW_PRIVATE_TARGETS", "true"),
             ("CLOUDFRONT_REQUESTS_PER_SECOND", "5"),
             ("CLOUDFRONT_REQUEST_BURST", "10"),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+        ];
+        support::set(&mut variables, &own);
+        variables
     });
     (
         variables,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::journal::Journal;
 use crate::schedule::{Step, Trouble};
-use crate::support::{Variables, program};
+use crate::support::{Variables, service_program};
 
 /// Pause before a replica that ended by itself is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
@@ -133,12 +133,8 @@ fn log(dir: &Path, name: &str, starts: usize) -> PathBuf {
 
 fn spawn(name: &str, starts: usize, dir: &Path, variables: &Variables) -> Child {
     let log = File::create(log(dir, name, starts)).unwrap();
-    Command::new(program("skycms-cdn"))
-        .env_clear()
+    Command::from(service_program(dir))
         .envs(variables)
-        .env("RUST_LOG", "skycms_cdn=debug,warn")
-        // Without a `.env`.
-        .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

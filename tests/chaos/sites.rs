@@ -3,11 +3,10 @@
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use skycms_cdn::clock::Clock;
-use skycms_cdn::config::Config;
 use skycms_cdn::store::{Sealer, Slot, Store, StoreError};
 
 use crate::sender::{Body, Target};
-use crate::support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables, settings};
+use crate::support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables, config, settings};
 
 /// The site whose key is switched off, narrowed and repaired.
 pub(crate) const FRAGILE: &str = "fragile";
@@ -186,8 +185,7 @@ pub(crate) fn targets(apis: &[Api; 2]) -> Vec<(u32, Target)> {
 
 /// A store of this process, for what an administrator does.
 pub(crate) fn store(variables: &Variables) -> Store {
-    let lookup = |name: &str| variables.get(name).map(std::ffi::OsString::from);
-    let config = Config::from_variables(lookup).unwrap();
+    let config = config(variables);
     let sealer = Sealer::new(&config.encryption_keys).unwrap();
     Store::new(variables["DATABASE_URL"].parse().unwrap(), sealer)
 }

@@ -6,8 +6,11 @@ use serde_json::json;
 use crate::camera::{Camera, Extent::*};
 use crate::day;
 use crate::driver::Scripts;
-use crate::stage::{Stage, without_settings};
-use crate::support::{Api, DISTRIBUTION, Database, KEY, Mood, PASSWORD, Receiver, SECRET, Sandbox};
+use crate::stage::Stage;
+use crate::support::{
+    Api, DISTRIBUTION, Database, KEY, Mood, PASSWORD, PRIVATE, Receiver, SECRET, Sandbox, set,
+    without_settings,
+};
 
 /// Before anybody has set it up.
 pub(crate) async fn fresh(camera: &Camera) {
@@ -56,7 +59,7 @@ pub(crate) async fn at_work(camera: &Camera) {
     let database = Database::fresh().await;
     let past = day::live_through(&database).await;
     let stage = Stage::on(Scripts::On, database, past.sandbox, |variables| {
-        variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
+        set(variables, PRIVATE);
     })
     .await;
     let (browser, sandbox, api) = (&stage.browser, &stage.sandbox, stage.api());

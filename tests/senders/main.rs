@@ -23,7 +23,7 @@ use tokio::process::Command;
 
 use crate::proxy::{Prefix, Proxy};
 use crate::support::{
-    DISTRIBUTION, Database, Front, Replica, Sandbox, TIMEOUT, eventually, free_port, variables,
+    DISTRIBUTION, Database, Front, Replica, Sandbox, TIMEOUT, eventually, free_port, set, variables,
 };
 
 const ACCESS_KEY: &str = "SKYCSENDERSKEY000001";
@@ -50,12 +50,11 @@ impl Bench {
     async fn start_behind(proxy: Option<(&str, Prefix)>) -> Self {
         let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(1_000).await);
         let mut variables = variables(&database, &sandbox);
-        for (name, value) in [
+        let pair = [
             ("PUBLISH_ACCESS_KEY_ID", ACCESS_KEY),
             ("PUBLISH_SECRET_ACCESS_KEY", SECRET_KEY),
-        ] {
-            variables.insert(name.into(), value.into());
-        }
+        ];
+        set(&mut variables, &pair);
         if let Some((prefix, _)) = proxy {
             let public = format!("https://editor.example.com{prefix}");
             variables.insert("PUBLIC_URL".into(), public);

@@ -7,7 +7,7 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use crate::faults::{create, lose_answer};
-use crate::support::{Answer, Database, Sandbox, Stepped, assert_shown, send};
+use crate::support::{Answer, Database, NO_SETTINGS, Sandbox, Stepped, assert_shown, send};
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
 
@@ -140,12 +140,7 @@ async fn a_publish_is_followed_to_each_of_its_ends() {
 
 #[tokio::test]
 async fn a_site_without_settings_takes_no_publish() {
-    let service = service(&[
-        ("CloudFront__DistributionId", ""),
-        ("CloudFront__AccessKeyId", ""),
-        ("CloudFront__SecretAccessKey", ""),
-    ])
-    .await;
+    let service = service(NO_SETTINGS).await;
     show("publish-no-settings", &service.api.post(&[], ABOUT).await);
 }
 

@@ -10,6 +10,7 @@ use skycms_cdn::config::Config;
 
 use crate::support::{
     DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, TOKEN, Variables, refusal, variables,
+    without_settings,
 };
 
 fn read(given: &[(&str, &str)]) -> Result<Config, String> {
@@ -321,13 +322,7 @@ async fn a_key_that_does_not_open_what_is_saved_says_what_to_do() {
     let service = Stepped::start().await;
     service.activate(service.site(), DISTRIBUTION, KEY).await;
     let mut variables = variables(&service.database, &service.sandbox);
-    for name in [
-        "CloudFront__DistributionId",
-        "CloudFront__AccessKeyId",
-        "CloudFront__SecretAccessKey",
-    ] {
-        variables.remove(name);
-    }
+    without_settings(&mut variables);
     let old = variables["ENCRYPTION_KEY"].clone();
     let new = "H25Qb2BwQdEuAjPoGWoSeIpKRtlIoxzoqpCb6YIPtF0=";
     variables.insert("ENCRYPTION_KEY".into(), new.into());

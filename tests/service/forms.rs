@@ -8,7 +8,7 @@ use sqlx::postgres::PgListener;
 
 use crate::faults::create;
 use crate::pages::{admin, service, settings};
-use crate::support::{Answer, DISTRIBUTION, KEY, SECRET, policy};
+use crate::support::{Answer, DISTRIBUTION, KEY, NO_SETTINGS, SECRET, policy};
 
 /// What stands between two texts.
 fn between<'a>(html: &'a str, before: &str, after: &str) -> &'a str {
@@ -336,12 +336,7 @@ async fn an_empty_secret_keeps_the_one_in_use() {
 
 #[tokio::test]
 async fn a_secret_beside_a_mistake_is_kept_for_some_minutes() {
-    let service = service(&[
-        ("CloudFront__DistributionId", ""),
-        ("CloudFront__AccessKeyId", ""),
-        ("CloudFront__SecretAccessKey", ""),
-    ])
-    .await;
+    let service = service(NO_SETTINGS).await;
     let mut admin = admin(&service).await;
     let page = "/settings/cdn";
     let mistaken = admin

@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes};
 use http::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Stepped, TOKEN, send};
+use crate::support::{Answer, NO_SETTINGS, Stepped, TOKEN, send};
 
 /// Checks that an answer is a problem of this status and type, and gives it.
 fn problem(answer: &Answer, status: u16, kind: &str) -> Value {
@@ -198,12 +198,7 @@ async fn a_site_or_publish_that_is_not_this_tokens_is_404() {
 
 #[tokio::test]
 async fn a_site_without_settings_is_409() {
-    let service = Stepped::start_with(&[
-        ("CloudFront__DistributionId", ""),
-        ("CloudFront__AccessKeyId", ""),
-        ("CloudFront__SecretAccessKey", ""),
-    ])
-    .await;
+    let service = Stepped::start_with(NO_SETTINGS).await;
     let answer = service.api.post(&[], r#"{"paths": ["/a"]}"#).await;
     let told = problem(&answer, 409, "no-settings");
     assert!(told["detail"].as_str().unwrap().contains("Settings → CDN"));

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::{
     Browser, DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, PASSWORD, Replica, SECRET, Sandbox,
-    Stepped, variables,
+    Stepped, named, set, variables,
 };
 
 /// A publish that goes through, and the log of a service with these variables.
@@ -12,9 +12,7 @@ async fn log_of_a_publish(more: &[(&str, &str)]) -> (String, Vec<String>) {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     let mut variables = variables(&database, &sandbox);
     variables.remove("RUST_LOG");
-    for (name, value) in more {
-        variables.insert((*name).into(), (*value).into());
-    }
+    set(&mut variables, more);
     let replica = Replica::start_with(&variables).await;
     let id = replica.api.publish_path("/about").await;
     replica.api.wait_until_ended(&id).await;
@@ -133,8 +131,7 @@ async fn a_database_elsewhere_without_tls_is_warned_of() {
     // Of a network that is for documentation: nobody answers.
     let url = "postgres://skycms_cdn@192.0.2.1/skycms_cdn";
     let variables = [("DATABASE_URL", url), ("ENCRYPTION_KEY", ENCRYPTION_KEY)];
-    let variables = variables.map(|(name, value)| (name.into(), value.into()));
-    let replica = Replica::spawn(&variables.into());
+    let replica = Replica::spawn(&named(&variables));
     let line = replica.line_with("sslmode").await;
     assert!(
         line.contains("WARN") && line.contains("192.0.2.1"),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::Stepped;
+use crate::support::{PRIVATE, Stepped};
 
 /// What is told about one metric.
 #[derive(Debug, Default)]
@@ -110,7 +110,7 @@ const NAMES: [(&str, &str); 16] = [
 
 #[tokio::test]
 async fn every_metric_has_its_type_help_and_unit_and_counts() {
-    let service = Stepped::start_with(&[("ALLOW_PRIVATE_TARGETS", "true")]).await;
+    let service = Stepped::start_with(PRIVATE).await;
     service
         .set_public_address(&service.sandbox.edge.clone())
         .await;

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::support::{Browser, Database, ENCRYPTION_KEY, Sandbox, Stepped, eventually};
+use crate::support::{
+    Browser, Database, ENCRYPTION_KEY, NO_SETTINGS, Sandbox, Stepped, eventually,
+};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -315,11 +317,9 @@ async fn assert_there(before: &[(String, Value)], connection: &mut PgConnection)
 /// The service reads all of it, and what was under way goes on.
 async fn assert_served(database: Database) {
     let sandbox = Sandbox::start().await;
-    let from_environment = ["DistributionId", "AccessKeyId", "SecretAccessKey"];
-    let from_environment = from_environment.map(|name| format!("CloudFront__{name}"));
     let keys = format!("{ENCRYPTION_KEY},{OLD_KEY}");
     let mut more = vec![("ADMIN_PASSWORD", PASSWORD), ("ENCRYPTION_KEY", &keys)];
-    more.extend(from_environment.iter().map(|name| (name.as_str(), "")));
+    more.extend(NO_SETTINGS);
     let service = Stepped::start_on(database, sandbox, &more, time::Duration::ZERO).await;
     let api = service.api.of_site("default", TOKEN);
     let publish = |n: u8| format!("01a209ba-0000-7000-8000-00000000010{n}");

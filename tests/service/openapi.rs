@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Stepped, send};
+use crate::support::{Answer, Api, NO_SETTINGS, PRIVATE, Stepped, send};
 
 /// The described service, and what its description says.
 struct Described {
@@ -14,7 +14,7 @@ struct Described {
 
 impl Described {
     async fn start() -> Self {
-        let service = Stepped::start_with(&[("ALLOW_PRIVATE_TARGETS", "true")]).await;
+        let service = Stepped::start_with(PRIVATE).await;
         service
             .set_public_address(&service.sandbox.edge.clone())
             .await;
@@ -221,12 +221,7 @@ async fn problems_are_worded_as_their_examples() {
         .await;
     described.assert_problem("GET /metrics", 403, &elsewhere);
 
-    let bare = Stepped::start_with(&[
-        ("CloudFront__DistributionId", ""),
-        ("CloudFront__AccessKeyId", ""),
-        ("CloudFront__SecretAccessKey", ""),
-    ])
-    .await;
+    let bare = Stepped::start_with(NO_SETTINGS).await;
     described.assert_problem(PUBLISH, 409, &bare.api.post(&[], good).await);
 }
 

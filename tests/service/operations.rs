@@ -8,15 +8,14 @@ use skycms_cdn::store::{PublishFilter, TryingClient};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::support::{Database, Replica, Sandbox, Stepped, send, variables};
+use crate::support::{Database, Replica, Sandbox, Stepped, send, set, variables};
 
 #[tokio::test]
 async fn health_and_metrics_answer_while_every_connection_is_taken() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     let mut variables = variables(&database, &sandbox);
-    for (name, value) in [("OPS_LISTEN_ADDR", "127.0.0.1:0"), ("MAX_CONNECTIONS", "4")] {
-        variables.insert(name.into(), value.into());
-    }
+    let few = [("OPS_LISTEN_ADDR", "127.0.0.1:0"), ("MAX_CONNECTIONS", "4")];
+    set(&mut variables, &few);
     let replica = Replica::start_with(&variables).await;
     let operations = replica.find("operations=").unwrap();
     let crowded = url::Url::parse(&replica.api.base).unwrap();

@@ -10,8 +10,8 @@ use time::{Duration, OffsetDateTime};
 
 use crate::faults::{create, lose_answer};
 use crate::support::{
-    Answer, Browser, DISTRIBUTION, Database, EMBED_SECRET, HOOK_SECRET, KEY, PASSWORD, SECRET,
-    Sandbox, Stepped, assert_shown, policy,
+    Answer, Browser, DISTRIBUTION, Database, EMBED_SECRET, HOOK_SECRET, KEY, NO_SETTINGS, PASSWORD,
+    SECRET, Sandbox, Stepped, assert_shown, policy,
 };
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
@@ -118,13 +118,7 @@ async fn a_stranger_is_shown_the_way_in_and_nothing_else() {
 
 #[tokio::test]
 async fn a_first_start_leads_to_a_password() {
-    let service = service(&[
-        ("ADMIN_PASSWORD", ""),
-        ("CloudFront__DistributionId", ""),
-        ("CloudFront__AccessKeyId", ""),
-        ("CloudFront__SecretAccessKey", ""),
-    ])
-    .await;
+    let service = service(&[NO_SETTINGS, &[("ADMIN_PASSWORD", "")]].concat()).await;
     let mut first = sent(&service, "Administrators", &["default"]).await;
     get(&mut first, "first-settings", "/settings/cdn").await;
     get(&mut first, "first-activity", "/activity").await;

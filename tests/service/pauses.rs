@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::faults::{assert_shows, create, only};
-use crate::support::{DISTRIBUTION, Database, KEY, Stepped, policy};
+use crate::support::{DISTRIBUTION, Database, KEY, NO_SETTINGS, Stepped, policy};
 
 const OTHER: &str = "E2OTHER0000001";
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
@@ -162,12 +162,8 @@ async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
 #[tokio::test]
 async fn a_replica_that_starts_with_the_same_settings_ends_no_pause() {
     let in_the_environment: &[(&str, &str)] = &[];
-    let saved_on_the_page = [
-        ("CloudFront__DistributionId", ""),
-        ("CloudFront__AccessKeyId", ""),
-        ("CloudFront__SecretAccessKey", ""),
-    ];
-    for environment in [in_the_environment, &saved_on_the_page] {
+    let saved_on_the_page = NO_SETTINGS;
+    for environment in [in_the_environment, saved_on_the_page] {
         let service = Stepped::start_with(environment).await;
         if !environment.is_empty() {
             service.activate(service.site(), DISTRIBUTION, KEY).await;

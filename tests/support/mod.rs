@@ -10,6 +10,7 @@
 
 mod browser;
 mod database;
+mod environment;
 mod front;
 mod http;
 mod receiver;
@@ -22,6 +23,10 @@ mod stepped;
 
 pub(crate) use browser::{Browser, form};
 pub(crate) use database::{Database, url_of};
+pub(crate) use environment::{
+    NO_SETTINGS, PRIVATE, Variables, named, program, service_program, set, variables,
+    without_settings, working,
+};
 pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, has_ended, send, try_send};
 pub(crate) use receiver::{Mood, Received, Receiver};
@@ -32,8 +37,6 @@ pub(crate) use skycms::{Mood as SkyCmsMood, SkyCms};
 pub(crate) use snapshots::{assert_shown, readable};
 pub(crate) use stepped::{Stepped, settings};
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The sandbox's distribution, and the key that may invalidate it.
@@ -48,41 +51,8 @@ pub(crate) const PASSWORD: &str = "violet ladder under the bridge";
 /// What SkyCMS signs its users' tokens with, and its calls of the hook, where that is set.
 pub(crate) const EMBED_SECRET: &str = "an embed secret that is long enough";
 pub(crate) const HOOK_SECRET: &str = "whsec_trvPK8nzJOoMnocxYv2hxqF3WDkqn9Ye";
-/// Lets edge checks and notifications go to this machine.
-pub(crate) const PRIVATE: &[(&str, &str)] = &[("ALLOW_PRIVATE_TARGETS", "true")];
 /// How long a test waits for something that is sure to come: more than twice a lease.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(90);
-
-/// The environment of a service.
-pub(crate) type Variables = BTreeMap<String, String>;
-
-/// A binary of this build, or of the one in `BIN_DIR`.
-pub(crate) fn program(name: &str) -> PathBuf {
-    match std::env::var_os("BIN_DIR") {
-        Some(dir) => std::path::absolute(Path::new(&dir).join(name)).unwrap(),
-        None => Path::new(env!("CARGO_BIN_EXE_skycms-cdn")).with_file_name(name),
-    }
-}
-
-/// The environment of a service that works, with a request rate that gets in no test's way.
-pub(crate) fn variables(database: &Database, sandbox: &Sandbox) -> Variables {
-    [
-        ("LISTEN_ADDR", "127.0.0.1:0"),
-        ("DATABASE_URL", &database.url),
-        ("ENCRYPTION_KEY", ENCRYPTION_KEY),
-        ("PUBLISH_TOKEN", TOKEN),
-        ("RUST_LOG", "skycms_cdn=debug,warn"),
-        ("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url),
-        ("CloudFront__DistributionId", DISTRIBUTION),
-        ("CloudFront__AccessKeyId", KEY),
-        ("CloudFront__SecretAccessKey", SECRET),
-        ("CLOUDFRONT_REQUESTS_PER_SECOND", "1000"),
-        ("CLOUDFRONT_REQUEST_BURST", "1000"),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
-}
 
 /// Asks again and again until there is an answer; `what` names it if none comes.
 pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{Api, Database, Sandbox, TIMEOUT, Variables, eventually, program, variables};
+use super::{Api, Database, Sandbox, TIMEOUT, Variables, eventually, service_program, variables};
 
 /// A running service, killed when dropped.
 pub(crate) struct Replica {
@@ -92,9 +92,9 @@ impl Replica {
     pub(crate) fn health(&self) -> Result<(), String> {
         let address = url::Url::parse(&self.api.base).unwrap();
         let address = format!("127.0.0.1:{}", address.port().unwrap());
-        let variables = [("LISTEN_ADDR".to_owned(), address)].into();
-        let output = command(&variables, &self.directory)
+        let output = service_program(self.directory.path())
             .arg("health")
+            .env("LISTEN_ADDR", address)
             .output()
             .unwrap();
         if output.status.success() {
@@ -154,10 +154,7 @@ pub(crate) async fn refusal(variables: &Variables) -> String {
 }
 
 fn command(variables: &Variables, directory: &TempDir) -> Command {
-    let mut command = Command::new(program("skycms-cdn"));
-    command
-        .env_clear()
-        .envs(variables.iter().filter(|(_, value)| !value.is_empty()))
-        .current_dir(directory.path());
+    let mut command = service_program(directory.path());
+    command.envs(variables.iter().filter(|(_, value)| !value.is_empty()));
     command
 }

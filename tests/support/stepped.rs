@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
 use super::{
-    Api, Database, SECRET, Sandbox, Service, TOKEN, Variables, config, http::has_ended, variables,
+    Api, Database, SECRET, Sandbox, Service, TOKEN, config, http::has_ended, set, variables,
 };
 
 /// Longer than any call that is not meant to time out.
@@ -64,10 +64,8 @@ impl Stepped {
         now: OffsetDateTime,
     ) -> Self {
         let sandbox = sandbox.into();
-        let mut variables: Variables = variables(&database, &sandbox);
-        for (name, value) in more {
-            variables.insert((*name).into(), (*value).into());
-        }
+        let mut variables = variables(&database, &sandbox);
+        set(&mut variables, more);
         let config = config(&variables);
         let Service {
             state,

@@ -2,17 +2,17 @@
 
 use tokio::process::Command;
 
+use crate::support::service_program;
+
 /// Asks a service that is not there, in a folder below the one with `.env` or in that one.
 async fn health(inside: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path().join(inside);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(directory.path().join(".env"), "LOG_FORMAT=xml\n").unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_skycms-cdn"))
+    let output = Command::from(service_program(&folder))
         .arg("health")
-        .env_clear()
         .env("LISTEN_ADDR", "127.0.0.1:9")
-        .current_dir(folder)
         .output()
         .await
         .unwrap();

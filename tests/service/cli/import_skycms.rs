@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::run::{Said, run, run_with_input};
-use crate::support::{DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Variables, variables};
+use crate::support::{
+    DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Variables, variables, without_settings,
+};
 
 struct Bench {
     variables: Variables,
@@ -15,7 +17,7 @@ impl Bench {
     async fn start() -> Self {
         let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
         let mut variables = variables(&database, &sandbox);
-        variables.retain(|name, _| !name.starts_with("CloudFront__"));
+        without_settings(&mut variables);
         Self {
             variables,
             sandbox,

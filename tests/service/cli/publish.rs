@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::canned::{Canned, answer};
 use super::run::{Said, publisher, publisher_of, run};
-use crate::support::{Database, Replica, Sandbox, TIMEOUT, TOKEN, Variables, variables};
+use crate::support::{Database, Replica, Sandbox, TIMEOUT, TOKEN, Variables, program, variables};
 
 struct Bench {
     replica: Replica,
@@ -271,10 +271,8 @@ async fn a_terminal_is_shown_how_far_it_is() {
         .sandbox
         .config(json!({ "in_progress_ms": 60_000 }))
         .await;
-    let command = format!(
-        "{} publish --wait=120 /about",
-        env!("CARGO_BIN_EXE_skycms-cdn")
-    );
+    let program = program("skycms-cdn");
+    let command = format!("{} publish --wait=120 /about", program.display());
     let mut terminal = tokio::process::Command::new("script");
     terminal
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::support::{Replica, TIMEOUT, TOKEN, Variables};
+use crate::support::{Replica, TIMEOUT, TOKEN, Variables, named, service_program};
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
@@ -61,13 +61,11 @@ pub(crate) async fn run(variables: &Variables, arguments: &[&str]) -> Said {
 
 pub(crate) async fn run_with_input(variables: &Variables, arguments: &[&str], input: &str) -> Said {
     let directory = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_skycms-cdn"))
+    let mut child = Command::from(service_program(directory.path()))
         .args(arguments)
-        .env_clear()
         .envs(variables)
         // As usual: the tests' services are more talkative.
         .env_remove("RUST_LOG")
-        .current_dir(directory.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -87,10 +85,7 @@ pub(crate) async fn run_with_input(variables: &Variables, arguments: &[&str], in
 
 /// What a publisher of a service knows.
 pub(crate) fn publisher(url: &str, token: &str) -> Variables {
-    [("SKYCMS_CDN_URL", url), ("PUBLISH_TOKEN", token)]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    named(&[("SKYCMS_CDN_URL", url), ("PUBLISH_TOKEN", token)])
 }
 
 /// What a publisher of the replica's site `default` knows.

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use super::super::tls::self_signed;
 use super::{assert_found, check};
-use crate::support::{Database, Sandbox, variables};
+use crate::support::{Database, Sandbox, set, variables};
 
 /// What `check` says of CloudFront at this endpoint, with these variables besides.
 async fn assert_reported(endpoint: &str, more: &[(&str, &str)], words: &[&str]) {
@@ -18,9 +18,7 @@ async fn assert_reported(endpoint: &str, more: &[(&str, &str)], words: &[&str]) 
     let data = directory.path().join("data");
     variables.insert("DATA_DIR".into(), data.to_str().unwrap().into());
     variables.insert("AWS_ENDPOINT_URL_CLOUDFRONT".into(), endpoint.into());
-    for (name, value) in more {
-        variables.insert((*name).into(), (*value).into());
-    }
+    set(&mut variables, more);
     assert_found(&check(&variables).await, "aws", "fail", words);
 }
 

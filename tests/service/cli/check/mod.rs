@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::run::{Said, run};
 use crate::support::{
-    Database, KEY, Replica, SECRET, Sandbox, Stepped, Variables, eventually, variables,
+    Database, ENCRYPTION_KEY, KEY, PRIVATE, Replica, SECRET, Sandbox, Stepped, Variables,
+    eventually, named, set, variables,
 };
 
 /// What was found about one thing: its outcome, and its words.
@@ -78,7 +79,7 @@ async fn a_full_check_says_whether_readers_are_served_through_cloudfront() {
     private.assert_ok();
     assert_found(&private, "edge", "warn", &["private address"]);
 
-    variables.insert("ALLOW_PRIVATE_TARGETS".into(), "true".into());
+    set(&mut variables, PRIVATE);
     let edge = service.sandbox.edge.clone();
     service.set_public_address(&edge).await;
     let served = full(&variables).await;
@@ -248,20 +249,10 @@ async fn the_embedded_database_is_not_made_and_not_disturbed() {
 
 #[tokio::test]
 async fn a_database_elsewhere_is_named_when_its_connection_may_be_readable() {
-    let variables = |query: &str| -> Variables {
-        [
-            // Of a network that is for documentation: nobody answers.
-            (
-                "DATABASE_URL",
-                format!("postgres://skycms_cdn@192.0.2.1/skycms_cdn{query}"),
-            ),
-            (
-                "ENCRYPTION_KEY",
-                "Gdh3UgB/vqZ06mUTbRNtE8FPVAerhZX7rdu+evANYOY=".into(),
-            ),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+    let variables = |query: &str| {
+        // Of a network that is for documentation: nobody answers.
+        let url = format!("postgres://skycms_cdn@192.0.2.1/skycms_cdn{query}");
+        named(&[("DATABASE_URL", &url), ("ENCRYPTION_KEY", ENCRYPTION_KEY)])
     };
     let said = run(&variables(""), &["check", "--json"]).await;
     assert_found(&said, "encryption", "warn", &["192.0.2.1", "sslmode"]);
