@@ -1,22 +1,17 @@
 //! SkyCMS's users: signed in by its token, in a page of their own and inside SkyCMS's editor.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use aws_lc_rs::hmac;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fantoccini::Locator;
-use serde_json::{Value, json};
+use serde_json::Value;
+use skycms_cdn::clock::Clock;
 use tokio::net::TcpListener;
 
 use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::stage::Stage;
-
-const SECRET: &str = "a secret that SkyCMS and this service share";
+use crate::support::{EMBED_SECRET, claims, jwt};
 
 /// The ground of a dark page.
 const DARK: &str = "rgb(26, 29, 32)";
@@ -29,23 +24,13 @@ async fn background(browser: &Browser) -> Value {
 
 /// What SkyCMS makes when somebody opens Settings → CDN.
 fn token(role: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let claims = json!({
-        "sub": "ada@example.com", "role": role, "aud": "skycms-cdn", "jti": format!("{now:?}"),
-        "iat": now.as_secs(), "exp": now.as_secs() + 120,
-    });
-    let part = |text: String| URL_SAFE_NO_PAD.encode(text);
-    let header = json!({ "alg": "HS256", "typ": "JWT" });
-    let signed = format!("{}.{}", part(header.to_string()), part(claims.to_string()));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let tag = hmac::sign(&key, signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+    jwt(&claims(&Clock::system(), role))
 }
 
 #[tokio::test]
 async fn skycms_signs_its_users_in() {
     let stage = Stage::with(Scripts::On, |variables| {
-        variables.insert("EMBED_JWT_SECRET".into(), SECRET.into());
+        variables.insert("EMBED_JWT_SECRET".into(), EMBED_SECRET.into());
     })
     .await;
     let (browser, base) = (&stage.browser, &stage.api().base);
@@ -90,7 +75,7 @@ async fn the_pages_work_inside_skycms() {
     let stage = Stage::with(Scripts::On, |variables| {
         variables.insert("LISTEN_ADDR".into(), format!("127.0.0.1:{port}"));
         variables.insert("PUBLIC_URL".into(), service.clone());
-        variables.insert("EMBED_JWT_SECRET".into(), SECRET.into());
+        variables.insert("EMBED_JWT_SECRET".into(), EMBED_SECRET.into());
         variables.insert("EMBED_ORIGINS".into(), origin.clone());
     })
     .await;

@@ -1,12 +1,8 @@
 //! What the settings page gives away once, and what it asks before it takes away.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use fantoccini::Locator;
 use serde_json::json;
+use skycms_cdn::clock::Clock;
 
 use crate::driver::Scripts;
 use crate::settings::fill;
@@ -146,24 +142,10 @@ async fn secrets(scripts: Scripts) {
 }
 
 async fn status_of_a_signed_publish(api: &Api, secret: &str) -> u16 {
-    const BODY: &str = r#"{"paths": ["/about"]}"#;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let (id, timestamp) = (format!("msg_{}", now.as_nanos()), now.as_secs().to_string());
-    let key = STANDARD
-        .decode(secret.trim_start_matches("whsec_"))
-        .unwrap();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    let tag = hmac::sign(&key, format!("{id}.{timestamp}.{BODY}").as_bytes());
-    let headers = [
-        ("authorization", ""),
-        ("webhook-id", &id),
-        ("webhook-timestamp", &timestamp),
-        (
-            "webhook-signature",
-            &format!("v1,{}", STANDARD.encode(tag.as_ref())),
-        ),
-    ];
-    api.post(&headers, BODY).await.status
+    let clock = Clock::system();
+    let (id, now) = (clock.id().to_string(), clock.now().unix_timestamp());
+    let body = r#"{"paths": ["/about"]}"#;
+    api.post_signed(secret, &id, now, body).await.status
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use http::Request;
 use serde_json::{Value, json};
 use skycms_cdn::domain::session::Role;
 
-use crate::embed::{claims, open, token};
+use crate::embed::{claims, open};
 use crate::harness::{Answer, HOME, LOG, Service, TOKEN};
+use crate::support::jwt;
 
 async fn publish(service: &Service, key: &str) -> Answer {
     let request = Request::post("/api/sites/default/publishes")
@@ -73,7 +74,7 @@ async fn the_audit_says_how_somebody_signed_in() {
     let mut claims = claims(&service, "Administrators");
     claims["sub"] = json!("admin");
     let mut sent = service.browser();
-    open(&mut sent, &token(&claims)).await;
+    open(&mut sent, &jwt(&claims)).await;
     sent.post("/settings/cdn/tokens", &[("name", "of SkyCMS")])
         .await;
     let mut owner = service.signed_in(Role::Admin).await;

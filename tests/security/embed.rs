@@ -1,34 +1,13 @@
 //! SkyCMS's tokens.
 
 use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Browser, EMBED_SECRET, Service, between};
+use crate::support::{self, jwt, jwt_with, unsigned_jwt};
 
 pub(crate) fn claims(service: &Service, role: &str) -> Value {
-    json!({
-        "sub": "ada@example.com", "role": role, "aud": "skycms-cdn", "jti": service.state.clock.id(),
-        "iat": service.now(), "exp": service.now() + 120,
-    })
-}
-
-fn unsigned(header: &Value, claims: &Value) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}", part(header), part(claims))
-}
-
-fn signed_with(algorithm: hmac::Algorithm, header: &Value, claims: &Value, secret: &str) -> String {
-    let text = unsigned(header, claims);
-    let key = hmac::Key::new(algorithm, secret.as_bytes());
-    let tag = hmac::sign(&key, text.as_bytes());
-    format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
-}
-
-pub(crate) fn token(claims: &Value) -> String {
-    let header = json!({ "alg": "HS256", "typ": "JWT" });
-    signed_with(hmac::HMAC_SHA256, &header, claims, EMBED_SECRET)
+    support::claims(&service.state.clock, role)
 }
 
 pub(crate) async fn open(browser: &mut Browser, token: &str) -> Answer {
@@ -39,7 +18,7 @@ pub(crate) async fn open(browser: &mut Browser, token: &str) -> Answer {
 async fn skycms_signs_its_users_in() {
     let service = Service::start().await;
     let mut browser = service.browser();
-    let answer = open(&mut browser, &token(&claims(&service, "Administrators"))).await;
+    let answer = open(&mut browser, &jwt(&claims(&service, "Administrators"))).await;
     assert_eq!((answer.status, answer.location()), (303, "/settings/cdn"));
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
     assert_eq!(browser.get("/settings/cdn").await.status, 200);
@@ -52,7 +31,7 @@ async fn skycms_signs_its_users_in() {
     assert!(audit.body.contains("ada@example.com") && audit.body.contains("192.0.2.10"));
 
     let mut editor = service.browser();
-    let answer = open(&mut editor, &token(&claims(&service, "Editors"))).await;
+    let answer = open(&mut editor, &jwt(&claims(&service, "Editors"))).await;
     assert_eq!((answer.status, answer.location()), (303, "/activity"));
     let page = editor.get("/activity").await;
     assert!(
@@ -91,35 +70,35 @@ async fn forged_tokens_are_refused() {
         let mut claims = good.clone();
         claims["jti"] = json!(service.state.clock.id());
         claims[name] = value;
-        token(&claims)
+        jwt(&claims)
     };
     let without = |name: &str| {
         let mut claims = good.clone();
         claims.as_object_mut().unwrap().remove(name);
-        token(&claims)
+        jwt(&claims)
     };
     let headed = |header: Value| {
         let mut claims = good.clone();
         claims["jti"] = json!(service.state.clock.id());
-        signed_with(hmac::HMAC_SHA256, &header, &claims, EMBED_SECRET)
+        jwt_with(hmac::HMAC_SHA256, &header, &claims, EMBED_SECRET)
     };
     let hs256 = json!({ "alg": "HS256", "typ": "JWT" });
     let none = json!({ "alg": "none", "typ": "JWT" });
-    let genuine = token(&good);
+    let genuine = jwt(&good);
     let (text, tag) = genuine.rsplit_once('.').unwrap();
-    let editor = unsigned(&hs256, &claims(&service, "Editors"));
+    let editor = unsigned_jwt(&hs256, &claims(&service, "Editors"));
     let now = service.now();
     let forged = [
-        ("alg none", format!("{}.", unsigned(&none, &good))),
+        ("alg none", format!("{}.", unsigned_jwt(&none, &good))),
         (
             "alg none with a signature",
-            format!("{}.{tag}", unsigned(&none, &good)),
+            format!("{}.{tag}", unsigned_jwt(&none, &good)),
         ),
         ("no signature", format!("{text}.")),
         ("another signature", format!("{editor}.{tag}")),
         (
             "another key",
-            signed_with(
+            jwt_with(
                 hmac::HMAC_SHA256,
                 &hs256,
                 &good,
@@ -128,11 +107,11 @@ async fn forged_tokens_are_refused() {
         ),
         (
             "an empty key",
-            signed_with(hmac::HMAC_SHA256, &hs256, &good, ""),
+            jwt_with(hmac::HMAC_SHA256, &hs256, &good, ""),
         ),
         (
             "HS512",
-            signed_with(
+            jwt_with(
                 hmac::HMAC_SHA512,
                 &json!({ "alg": "HS512" }),
                 &good,
@@ -141,7 +120,7 @@ async fn forged_tokens_are_refused() {
         ),
         (
             "RS256 by HMAC",
-            signed_with(
+            jwt_with(
                 hmac::HMAC_SHA256,
                 &json!({ "alg": "RS256" }),
                 &good,
@@ -246,7 +225,7 @@ async fn claims_are_taken_as_dotnet_and_the_rfc_write_them() {
         let mut claims = claims(&service, "Administrators");
         claims[name] = value.clone();
         let mut browser = service.browser();
-        let answer = open(&mut browser, &token(&claims)).await;
+        let answer = open(&mut browser, &jwt(&claims)).await;
         assert_eq!(answer.location(), leads, "{name}: {value}: {answer:?}");
         assert_eq!(browser.get(leads).await.status, 200, "{name}: {value}");
     }
@@ -258,7 +237,7 @@ async fn a_token_for_sites_that_are_not_here_says_so_and_names_none() {
     for sites in [json!("elsewhere"), json!(["elsewhere", "gone"]), json!([])] {
         let mut claims = claims(&service, "Administrators");
         claims["sites"] = sites;
-        let path = format!("/embed?token={}", token(&claims));
+        let path = format!("/embed?token={}", jwt(&claims));
         let html = [("accept", "text/html")];
         let mut browser = service.browser();
         let answer = browser.request(http::Method::GET, &path, &html, "").await;
@@ -279,7 +258,7 @@ async fn a_token_for_sites_that_are_not_here_says_so_and_names_none() {
 async fn embedding_is_off_by_default() {
     let service = Service::start_with(&[("EMBED_JWT_SECRET", "")]).await;
     let mut browser = service.browser();
-    let answer = open(&mut browser, &token(&claims(&service, "Administrators"))).await;
+    let answer = open(&mut browser, &jwt(&claims(&service, "Administrators"))).await;
     assert_eq!(answer.status, 404);
 }
 
@@ -287,7 +266,7 @@ async fn embedding_is_off_by_default() {
 async fn a_theme_lasts_as_long_as_the_session() {
     let service = Service::start_with(&[]).await;
     let path = |theme| {
-        let token = token(&claims(&service, "Editors"));
+        let token = jwt(&claims(&service, "Editors"));
         format!("/embed?theme={theme}&token={token}")
     };
     for (given, theme) in [("dark", "dark"), ("Light", "light")] {
@@ -310,7 +289,7 @@ async fn a_frame_gets_a_cookie_of_its_own() {
     ])
     .await;
     let mut browser = service.browser();
-    let path = format!("/embed?token={}", token(&claims(&service, "Editors")));
+    let path = format!("/embed?token={}", jwt(&claims(&service, "Editors")));
     let answer = browser.request(http::Method::GET, &path, &frame, "").await;
     let cookie = answer.header("set-cookie").unwrap();
     assert!(cookie.starts_with("__Host-framed-session="), "{cookie}");
@@ -338,13 +317,13 @@ async fn a_frame_gets_a_cookie_of_its_own() {
         .request(post.clone(), again, &frame, kept.clone())
         .await;
     assert!(still.body.contains("not signed in yet"), "{still:?}");
-    let path = format!("/embed?token={}", token(&claims(&service, "Editors")));
+    let path = format!("/embed?token={}", jwt(&claims(&service, "Editors")));
     browser.request(http::Method::GET, &path, &frame, "").await;
     let sent = browser.request(post, again, &frame, kept).await;
     assert!(sent.body.contains("/typed-before"), "{sent:?}");
 
     let alone = Service::start_with(&[("PUBLIC_URL", "https://cdn.example.com")]).await;
-    let path = format!("/embed?token={}", token(&claims(&alone, "Editors")));
+    let path = format!("/embed?token={}", jwt(&claims(&alone, "Editors")));
     let answer = alone
         .browser()
         .request(http::Method::GET, &path, &frame, "")

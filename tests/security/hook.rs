@@ -1,6 +1,5 @@
 //! Signed calls of the publish hook.
 
-use aws_lc_rs::hmac;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,17 +8,9 @@ use serde_json::Value;
 use skycms_cdn::domain::session::Role;
 
 use crate::harness::{Answer, HOME, HOOK_SECRET, Service, TOKEN};
+use crate::support::sign;
 
 const BODY: &str = r#"{"paths": ["/about"]}"#;
-
-fn sign(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
-    let key = STANDARD
-        .decode(secret.strip_prefix("whsec_").unwrap())
-        .unwrap();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    let tag = hmac::sign(&key, format!("{id}.{timestamp}.{body}").as_bytes());
-    format!("v1,{}", STANDARD.encode(tag.as_ref()))
-}
 
 async fn call(
     service: &Service,

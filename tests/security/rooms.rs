@@ -11,9 +11,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use skycms_cdn::domain::session::Role;
 
-use crate::embed::{claims, open, token};
+use crate::embed::{claims, open};
 use crate::harness::{Browser, PASSWORD, Service, TOKEN, config};
-use crate::support::{Database, eventually};
+use crate::support::{Database, eventually, jwt};
 
 #[tokio::test]
 async fn a_form_has_sixteen_kilobytes_and_one_of_paths_more() {
@@ -240,7 +240,7 @@ async fn default_credentials_are_the_operators_to_give() {
     )])
     .await;
     let mut sent = service.browser();
-    open(&mut sent, &token(&claims(&service, "Administrators"))).await;
+    open(&mut sent, &jwt(&claims(&service, "Administrators"))).await;
     let save = async |browser: &mut Browser, distribution: &str| {
         let answer = browser.post("/settings/cdn", &defaults(distribution)).await;
         (

@@ -2,9 +2,9 @@
 
 use time::Duration;
 
-use crate::embed::{claims, open, token};
+use crate::embed::{claims, open};
 use crate::harness::{Browser, EMBED_SECRET, PASSWORD, Service, between};
-use crate::support::Database;
+use crate::support::{Database, jwt};
 
 #[tokio::test]
 async fn signs_in_and_out() {
@@ -196,7 +196,7 @@ async fn restarted(service: &Service, more: &[(&str, &str)]) -> Service {
 async fn a_session_of_skycms_ends_with_the_secret_that_vouched_for_it() {
     let service = Service::start().await;
     let mut sent = service.browser();
-    open(&mut sent, &token(&claims(&service, "Administrators"))).await;
+    open(&mut sent, &jwt(&claims(&service, "Administrators"))).await;
     let mut owner = service.browser();
     owner.sign_in(PASSWORD).await;
     for (secret, status) in [
@@ -222,7 +222,7 @@ async fn a_session_of_skycms_ends_with_the_secret_that_vouched_for_it() {
 async fn the_owner_lists_and_ends_every_session() {
     let service = Service::start().await;
     let mut sent = service.browser_at("198.51.100.4");
-    open(&mut sent, &token(&claims(&service, "Administrators"))).await;
+    open(&mut sent, &jwt(&claims(&service, "Administrators"))).await;
     let mut owner = service.browser();
     owner.sign_in(PASSWORD).await;
     let mut elsewhere = service.browser_at("198.51.100.5");
@@ -254,9 +254,9 @@ async fn whom_skycms_sent_sees_and_ends_their_own_sessions_only() {
     let mut owner = service.browser_at("198.51.100.6");
     owner.sign_in(PASSWORD).await;
     let mut own = service.browser();
-    open(&mut own, &token(&claims(&service, "Administrators"))).await;
+    open(&mut own, &jwt(&claims(&service, "Administrators"))).await;
     let mut twin = service.browser_at("198.51.100.7");
-    open(&mut twin, &token(&claims(&service, "Administrators"))).await;
+    open(&mut twin, &jwt(&claims(&service, "Administrators"))).await;
     let page = own.get("/sessions").await.body;
     assert!(page.contains("198.51.100.7") && !page.contains("198.51.100.6"));
     let owners = owner.get("/sessions").await.body;
@@ -279,7 +279,7 @@ async fn a_link_that_signs_in_somebody_else_asks_first() {
     let service = Service::start().await;
     let mut owner = service.browser();
     owner.sign_in(PASSWORD).await;
-    let ticket = token(&claims(&service, "Editors"));
+    let ticket = jwt(&claims(&service, "Editors"));
     let asked = open(&mut owner, &ticket).await;
     assert_eq!(asked.status, 200);
     assert!(asked.body.contains("ada@example.com"), "{}", asked.body);
@@ -292,7 +292,7 @@ async fn a_link_that_signs_in_somebody_else_asks_first() {
     let answer = owner.post("/embed", &[("token", &ticket)]).await;
     assert_eq!(answer.location(), "/activity");
     assert_eq!(owner.get("/password").await.status, 403, "now the editor");
-    let again = token(&claims(&service, "Editors"));
+    let again = jwt(&claims(&service, "Editors"));
     assert_eq!(open(&mut owner, &again).await.status, 303, "the same user");
 }
 
@@ -301,7 +301,7 @@ async fn a_frame_that_signs_in_somebody_else_asks_first() {
     let service = Service::start_with(&[("EMBED_ORIGINS", "https://editor.example.com")]).await;
     let mut owner = service.browser();
     owner.sign_in(PASSWORD).await;
-    let path = format!("/embed?token={}", token(&claims(&service, "Editors")));
+    let path = format!("/embed?token={}", jwt(&claims(&service, "Editors")));
     let frame = [("sec-fetch-dest", "iframe")];
     let asked = owner.request(http::Method::GET, &path, &frame, "").await;
     assert_eq!(asked.status, 200, "{asked:?}");
@@ -319,11 +319,11 @@ async fn whoever_does_not_see_the_default_site_can_continue_as_somebody_else() {
     let mut browser = service.browser();
     let mut here = claims(&service, "Editors");
     here["sites"] = "shop".into();
-    let answer = open(&mut browser, &token(&here)).await;
+    let answer = open(&mut browser, &jwt(&here)).await;
     assert_eq!(answer.location(), "/sites/shop/activity");
     let mut coming = claims(&service, "Editors");
     coming["sub"] = "grace@example.com".into();
-    let asked = open(&mut browser, &token(&coming)).await;
+    let asked = open(&mut browser, &jwt(&coming)).await;
     assert!(asked.body.contains(r#"action="/embed""#), "{}", asked.body);
 }
 

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use skycms_cdn::domain::session::Role;
 use skycms_cdn::store::{Changes, SiteId};
 
-use crate::embed::{claims, open, token};
+use crate::embed::{claims, open};
 use crate::harness::{Answer, Browser, HOME, Service, dump};
+use crate::support::jwt;
 
 const SHOP_TOKEN: &str = "skycdn_token_of_the_shop";
 
@@ -52,7 +53,7 @@ async fn sent(service: &Service, role: &str, sites: Value) -> (Browser, Answer) 
         claims["sites"] = sites;
     }
     let mut browser = service.browser();
-    let answer = open(&mut browser, &token(&claims)).await;
+    let answer = open(&mut browser, &jwt(&claims)).await;
     (browser, answer)
 }
 

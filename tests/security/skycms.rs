@@ -3,9 +3,9 @@
 use http::StatusCode;
 use time::Duration;
 
-use crate::embed::{claims, token};
+use crate::embed::claims;
 use crate::harness::{Browser, LOG, PASSWORD, Service, between, dump};
-use crate::support::{SkyCms, SkyCmsMood as Mood};
+use crate::support::{SkyCms, SkyCmsMood as Mood, jwt};
 
 const PUBLIC_URL: &str = "https://editor.example.com/cdn";
 
@@ -65,7 +65,7 @@ async fn a_link_that_signs_in_somebody_else_asks_whom_skycms_has_signed_in_too()
     let skycms = SkyCms::start().await;
     let service = service(&skycms).await;
     let mut administrator = signed_in(&service, &skycms.session("Administrators"));
-    let ticket = token(&claims(&service, "Editors"));
+    let ticket = jwt(&claims(&service, "Editors"));
     let asked = administrator
         .get(&format!("/cdn/embed?token={ticket}"))
         .await;

@@ -7,9 +7,6 @@
 
 use std::path::Path;
 
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -23,7 +20,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const TOKEN: &str = "skycdn_token_of_the_sample";
 /// What seals the secrets of the rows.
 const OLD_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const HOOK_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const HOOK_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const PASSWORD: &str = "the-password-of-the-sample";
 
 #[tokio::test]
@@ -379,17 +376,11 @@ async fn until_completed(service: &Stepped, id: &str) -> Value {
 }
 
 async fn sign_and_publish(service: &Stepped) -> u16 {
+    let (api, now) = (&service.api, service.state.clock.now().unix_timestamp());
     let body = r#"{"paths":["/signed"]}"#;
-    let timestamp = service.state.clock.now().unix_timestamp().to_string();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(HOOK_KEY).unwrap());
-    let tag = hmac::sign(&key, format!("signed.{timestamp}.{body}").as_bytes());
-    let headers = [
-        ("authorization", ""),
-        ("webhook-id", "signed"),
-        ("webhook-timestamp", timestamp.as_str()),
-        ("webhook-signature", &format!("v1,{}", STANDARD.encode(tag))),
-    ];
-    service.api.post(&headers, body).await.status
+    api.post_signed(HOOK_SECRET, "signed", now, body)
+        .await
+        .status
 }
 
 /// The pages show the rows to who signs in with the password of then.

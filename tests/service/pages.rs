@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use crate::faults::{create, lose_answer};
 use crate::support::{
     Answer, Browser, DISTRIBUTION, Database, EMBED_SECRET, HOOK_SECRET, KEY, NO_SETTINGS, PASSWORD,
-    SECRET, Sandbox, Stepped, assert_shown, policy,
+    SECRET, Sandbox, Stepped, assert_shown, claims, jwt, policy,
 };
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
@@ -35,15 +35,10 @@ pub(crate) async fn admin(service: &Stepped) -> Browser {
 
 /// Somebody SkyCMS sends, for these sites.
 pub(crate) async fn sent(service: &Stepped, role: &str, sites: &[&str]) -> Browser {
-    let now = service.state.clock.now().unix_timestamp();
-    let claims = json!({
-        "sub": "ada@example.com", "role": role, "aud": "skycms-cdn", "sites": sites,
-        "jti": service.state.clock.id(), "iat": now, "exp": now + 120,
-    });
-    let key = jsonwebtoken::EncodingKey::from_secret(EMBED_SECRET.as_bytes());
-    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    let mut claims = claims(&service.state.clock, role);
+    claims["sites"] = json!(sites);
     let mut browser = Browser::new(&service.api.base);
-    let answer = browser.get(&format!("/embed?token={token}")).await;
+    let answer = browser.get(&format!("/embed?token={}", jwt(&claims))).await;
     assert_eq!(answer.status, 303);
     browser
 }

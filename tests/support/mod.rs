@@ -13,6 +13,7 @@ mod database;
 mod environment;
 mod front;
 mod http;
+mod proofs;
 mod receiver;
 mod replica;
 mod sandbox;
@@ -29,6 +30,7 @@ pub(crate) use environment::{
 };
 pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, has_ended, send, try_send};
+pub(crate) use proofs::{claims, jwt, jwt_with, sign, unsigned_jwt};
 pub(crate) use receiver::{Mood, Received, Receiver};
 pub(crate) use replica::{Replica, refusal};
 pub(crate) use sandbox::{Sandbox, policy};
