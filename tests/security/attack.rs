@@ -1,6 +1,6 @@
 //! Guessing passwords.
 
-use crate::harness::{PASSWORD, Service};
+use crate::support::{PASSWORD, Service};
 
 /// 10,000 tries: from the owner's own address, and from a hundred others.
 #[tokio::test]

@@ -3,26 +3,20 @@
 
 use axum::body::Body;
 use http::Request;
-use serde_json::{Value, json};
+use serde_json::json;
 use skycms_cdn::domain::session::Role;
 
 use crate::embed::{claims, open};
-use crate::harness::{Answer, HOME, LOG, Service, TOKEN};
-use crate::support::jwt;
+use crate::support::{Answer, Api, LOG, Service, TOKEN, jwt};
 
 async fn publish(service: &Service, key: &str) -> Answer {
-    let request = Request::post("/api/sites/default/publishes")
-        .header("authorization", format!("Bearer {TOKEN}"))
-        .header("content-type", "application/json")
-        .header("idempotency-key", key)
-        .body(Body::from(json!({ "paths": ["/about"] }).to_string()))
-        .unwrap();
-    service.send(HOME, request).await
+    let body = r#"{"paths": ["/about"]}"#;
+    let request = Api::new("").publishing(&[("idempotency-key", key)], body);
+    service.send(request).await
 }
 
 fn id_of(answer: &Answer) -> String {
-    let publish: Value = serde_json::from_str(&answer.body).unwrap();
-    publish["id"].as_str().unwrap().to_owned()
+    answer.json()["id"].as_str().unwrap().to_owned()
 }
 
 /// PostgreSQL cannot store a NUL, wherever it comes in.
@@ -100,7 +94,7 @@ async fn each_refused_proof_is_logged_once_and_counted() {
             .header("authorization", authorization)
             .body(Body::empty())
             .unwrap();
-        service.send(from, request).await.status
+        service.browser_at(from).send(request).await.status
     };
     let wrong = "Bearer skycdn_a_token_that_is_wrong";
     assert_eq!(ask("/api/sites/default/invalidations", wrong).await, 401);

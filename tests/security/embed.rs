@@ -3,8 +3,9 @@
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Browser, EMBED_SECRET, Service, between};
-use crate::support::{self, jwt, jwt_with, unsigned_jwt};
+use crate::support::{
+    self, Answer, Browser, EMBED_SECRET, Service, between, jwt, jwt_with, unsigned_jwt,
+};
 
 pub(crate) fn claims(service: &Service, role: &str) -> Value {
     support::claims(&service.state.clock, role)

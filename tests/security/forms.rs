@@ -2,7 +2,7 @@
 
 use skycms_cdn::domain::session::Role;
 
-use crate::harness::{PASSWORD, Service};
+use crate::support::{PASSWORD, Service};
 
 #[tokio::test]
 async fn forms_are_taken_from_our_own_pages_only() {

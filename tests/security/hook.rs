@@ -7,8 +7,7 @@ use http::{Method, Request};
 use serde_json::Value;
 use skycms_cdn::domain::session::Role;
 
-use crate::harness::{Answer, HOME, HOOK_SECRET, Service, TOKEN};
-use crate::support::sign;
+use crate::support::{Answer, HOOK_SECRET, Service, TOKEN, sign};
 
 const BODY: &str = r#"{"paths": ["/about"]}"#;
 
@@ -212,7 +211,7 @@ async fn the_powershell_example_sends_the_bytes_that_it_signs() {
             .header("webhook-signature", &signature)
             .body(Body::from(body))
             .unwrap();
-        let answer = service.send(HOME, request).await;
+        let answer = service.send(request).await;
         assert_eq!(answer.status, status, "{}", answer.body);
         assert_eq!(answer.body.contains("/caf%C3%A9"), status == 202);
     }

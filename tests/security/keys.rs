@@ -7,14 +7,14 @@ use skycms_cdn::clock::Clock;
 use skycms_cdn::config::Config;
 use time::OffsetDateTime;
 
-use crate::harness::{Service, config};
-use crate::support::{Database, ENCRYPTION_KEY};
+use crate::support::{Database, ENCRYPTION_KEY, Service};
 
 const NEW_KEY: &str = "H25Qb2BwQdEuAjPoGWoSeIpKRtlIoxzoqpCb6YIPtF0=";
 
 async fn start(database: &Database, keys: &str) -> Result<App, app::AppError> {
     let (clock, _) = Clock::manual(OffsetDateTime::now_utc());
-    App::start(&config(database, &[("ENCRYPTION_KEY", keys)]), clock).await
+    let config = Service::config(database, &[("ENCRYPTION_KEY", keys)]);
+    App::start(&config, clock).await
 }
 
 #[tokio::test]
@@ -26,8 +26,8 @@ async fn keys_are_rotated() {
         refused.to_string().contains("rotate-encryption-key"),
         "{refused}"
     );
-    let alone = config(database, &[("ENCRYPTION_KEY", NEW_KEY)]);
-    let both = config(
+    let alone = Service::config(database, &[("ENCRYPTION_KEY", NEW_KEY)]);
+    let both = Service::config(
         database,
         &[("ENCRYPTION_KEY", &format!("{NEW_KEY},{ENCRYPTION_KEY}"))],
     );
@@ -45,7 +45,7 @@ async fn keys_are_rotated() {
         "the old key opens nothing any more"
     );
 
-    let lost = config(database, &[("ENCRYPTION_KEY", ENCRYPTION_KEY)]);
+    let lost = Service::config(database, &[("ENCRYPTION_KEY", ENCRYPTION_KEY)]);
     let done = app::reseal(&lost, &Clock::system(), true).await.unwrap();
     assert_eq!((done.sealed, done.removed), (0, 2));
     assert!(start(database, ENCRYPTION_KEY).await.is_ok());

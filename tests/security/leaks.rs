@@ -8,8 +8,10 @@ use serde_json::json;
 use skycms_cdn::cloudfront::{CloudFront, Options};
 use skycms_cdn::dispatcher::Dispatcher;
 
-use crate::harness::{Answer, EMBED_SECRET, HOOK_SECRET, LOG, PASSWORD, Service, TOKEN, dump};
-use crate::support::{DISTRIBUTION, ENCRYPTION_KEY, KEY, Sandbox};
+use crate::support::{
+    Answer, DISTRIBUTION, EMBED_SECRET, ENCRYPTION_KEY, HOOK_SECRET, KEY, LOG, PASSWORD, Sandbox,
+    Service, TOKEN,
+};
 
 const AWS_SECRET: &str = "pLanted/secret+of/cloudfront+0123456789a";
 const TYPED_SECRET: &str = "wRong/secret+typed/in+the/form0123456789";
@@ -71,7 +73,7 @@ async fn no_secret_comes_out() {
     ])
     .await;
     let outputs = full_run(&service, &sandbox.url).await;
-    let dump = dump(&service.database).await;
+    let dump = service.database.dump().await;
     let log = LOG.text();
     assert!(log.contains("TRACE aws_"), "the log is complete");
     assert!(dump.contains(KEY), "the dump is complete");

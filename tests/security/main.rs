@@ -14,7 +14,6 @@ mod attack;
 mod doors;
 mod embed;
 mod forms;
-mod harness;
 mod hook;
 mod keys;
 mod leaks;

@@ -12,8 +12,7 @@ use hyper::body::Frame;
 use skycms_cdn::domain::session::Role;
 
 use crate::embed::{claims, open};
-use crate::harness::{Browser, PASSWORD, Service, TOKEN, config};
-use crate::support::{Database, eventually, jwt};
+use crate::support::{Api, Browser, Database, PASSWORD, Service, TOKEN, eventually, jwt};
 
 #[tokio::test]
 async fn a_form_has_sixteen_kilobytes_and_one_of_paths_more() {
@@ -102,14 +101,7 @@ async fn nothing_is_read_of_a_body_that_no_proof_can_belong_to() {
 async fn a_session_holds_sixteen_live_pages() {
     let service = Service::start().await;
     let browser = service.signed_in(Role::Editor).await;
-    let (name, value) = browser.cookies.iter().next().unwrap();
-    let ask = async || {
-        let request = Request::get("/events")
-            .header("cookie", format!("{name}={value}"))
-            .body(Body::empty())
-            .unwrap();
-        service.answer(request).await
-    };
+    let ask = async || browser.stream("/events").await;
     let mut held = Vec::new();
     for _ in 0..16 {
         let answer = ask().await;
@@ -127,18 +119,13 @@ async fn a_session_holds_sixteen_live_pages() {
 #[tokio::test]
 async fn a_live_page_does_not_outlive_its_session_by_much() {
     let database = Database::fresh().await;
-    let mut config = config(&database, &[]);
+    let mut config = Service::config(&database, &[]);
     config.serve.session_check = Duration::from_millis(50);
     let service = Service::start_as(database, &config).await;
     let ask = async || {
         let mut browser = service.signed_in(Role::Editor).await;
         assert_eq!(browser.get("/activity").await.status, 200);
-        let (name, value) = browser.cookies.iter().next().unwrap();
-        let request = Request::get("/events")
-            .header("cookie", format!("{name}={value}"))
-            .body(Body::empty())
-            .unwrap();
-        let answer = service.answer(request).await;
+        let answer = browser.stream("/events").await;
         assert_eq!(answer.status(), 200);
         answer.into_body()
     };
@@ -158,12 +145,8 @@ async fn a_live_page_does_not_outlive_its_session_by_much() {
 async fn publishers_that_wait_leave_room_for_others() {
     let service = Service::start_with(&[("MAX_CONNECTIONS", "8")]).await;
     let publish = || {
-        let request = Request::post("/api/sites/default/publishes")
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .header("content-type", "application/json")
-            .header("prefer", "wait=60")
-            .body(Body::from(r#"{"paths": ["/about"]}"#))
-            .unwrap();
+        let body = r#"{"paths": ["/about"]}"#;
+        let request = Api::new("").publishing(&[("prefer", "wait=60")], body);
         let router = service.router.clone();
         tokio::spawn(async move { tower::ServiceExt::oneshot(router, request).await.unwrap() })
     };

@@ -8,7 +8,7 @@ use http::{Method, Request};
 use skycms_cdn::domain::session::Role;
 use skycms_cdn::web::{Access, Route, routes};
 
-use crate::harness::{Answer, HOME, Service, TOKEN};
+use crate::support::{Answer, Service, TOKEN};
 
 const DOCUMENT: &str = include_str!("../../docs/SECURITY.md");
 const CALLERS: [&str; 5] = ["nobody", "wrong token", "hook token", "editor", "admin"];
@@ -151,13 +151,7 @@ async fn events(service: &Service, path: &str, caller: &str) -> Answer {
     } else {
         Role::Editor
     };
-    let cookies = service.signed_in(role).await.cookies;
-    let (name, value) = cookies.iter().next().unwrap();
-    let request = Request::get(path)
-        .header("cookie", format!("{name}={value}"))
-        .body(Body::empty())
-        .unwrap();
-    let answer = service.answer(request).await;
+    let answer = service.signed_in(role).await.stream(path).await;
     Answer {
         status: answer.status().as_u16(),
         headers: answer.headers().clone(),
@@ -201,7 +195,7 @@ async fn unknown_addresses_tell_nothing() {
         "/.env",
     ] {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let answer = service.send(HOME, request).await;
+        let answer = service.send(request).await;
         assert_eq!(answer.status, 404, "{path}");
         assert!(
             !answer.body.contains("/settings/cdn"),
@@ -211,7 +205,7 @@ async fn unknown_addresses_tell_nothing() {
     let request = Request::get("/api/sites/other/publishes/1")
         .body(Body::empty())
         .unwrap();
-    let answer = service.send(HOME, request).await;
+    let answer = service.send(request).await;
     assert_eq!(answer.status, 401, "no proof, no site");
 }
 

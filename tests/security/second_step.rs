@@ -6,13 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::Duration;
 
-use crate::harness::{Answer, Browser, PASSWORD, Service, dump};
+use crate::support::{Answer, Browser, PASSWORD, Service, between};
 
 /// The secret that the page offers.
 async fn offered(owner: &mut Browser) -> SecretString {
     let page = owner.get("/password/second-step").await.body;
-    let (_, rest) = page.split_once("name=\"secret\" value=\"").unwrap();
-    SecretString::from(rest.split_once('"').unwrap().0)
+    SecretString::from(between(&page, "name=\"secret\" value=\"", "\""))
 }
 
 /// The code that an app shows, worked out as RFC 6238 says.
@@ -51,8 +50,8 @@ async fn a_code_is_asked_for_and_works_once() {
     assert_eq!(owner.sign_in(PASSWORD).await.status, 303);
     let secret = offered(&mut owner).await;
     let page = owner.get("/password/second-step").await.body;
-    let (_, picture) = page.split_once("data:image/svg+xml;base64,").unwrap();
-    let picture = STANDARD.decode(picture.split('"').next().unwrap()).unwrap();
+    let picture = between(&page, "data:image/svg+xml;base64,", "\"");
+    let picture = STANDARD.decode(picture).unwrap();
     assert!(String::from_utf8(picture).unwrap().ends_with("</svg>"));
     let first = code(&service, &secret);
     let on = async |owner: &mut Browser, password: &str, code: &str| {
@@ -66,11 +65,8 @@ async fn a_code_is_asked_for_and_works_once() {
     assert_eq!(on(&mut owner, PASSWORD, "000").await, 422);
     assert_eq!(on(&mut owner, "not the password", &first).await, 422);
     assert_eq!(on(&mut owner, PASSWORD, &first).await, 303);
-    assert!(
-        !dump(&service.database)
-            .await
-            .contains(secret.expose_secret())
-    );
+    let stored = service.database.dump().await;
+    assert!(!stored.contains(secret.expose_secret()));
 
     let mut elsewhere = service.browser_at("198.51.100.21");
     assert!(

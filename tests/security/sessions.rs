@@ -3,8 +3,7 @@
 use time::Duration;
 
 use crate::embed::{claims, open};
-use crate::harness::{Browser, EMBED_SECRET, PASSWORD, Service, between};
-use crate::support::{Database, jwt};
+use crate::support::{Browser, Database, EMBED_SECRET, PASSWORD, Service, between, jwt};
 
 #[tokio::test]
 async fn signs_in_and_out() {

@@ -3,7 +3,7 @@
 use skycms_cdn::store::hash;
 use time::Duration;
 
-use crate::harness::{LOG, Service, dump};
+use crate::support::{LOG, Service};
 
 const NEW: &str = "nine blue kites over sand";
 
@@ -28,7 +28,7 @@ async fn the_link_works_once() {
     assert_eq!(browser.get(&link).await.status, 200);
     assert_eq!(browser.get("/set-up?token=guess").await.status, 410);
     assert_eq!(browser.get("/set-up").await.status, 410);
-    let dump = dump(&service.database).await;
+    let dump = service.database.dump().await;
     assert!(
         !dump.contains(link.split_once('=').unwrap().1),
         "hashed at rest"

@@ -1,7 +1,6 @@
 //! Several sites: whoever sees one sees nothing of another, whichever way they ask.
 
 use axum::body::Body;
-use http::Request;
 use http_body_util::BodyExt as _;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -9,8 +8,7 @@ use skycms_cdn::domain::session::Role;
 use skycms_cdn::store::{Changes, SiteId};
 
 use crate::embed::{claims, open};
-use crate::harness::{Answer, Browser, HOME, Service, dump};
-use crate::support::jwt;
+use crate::support::{Answer, Api, Browser, Service, TOKEN, jwt};
 
 const SHOP_TOKEN: &str = "skycdn_token_of_the_shop";
 
@@ -59,24 +57,16 @@ async fn sent(service: &Service, role: &str, sites: Value) -> (Browser, Answer) 
 
 /// Publishes at a site, and gives the publish's id.
 async fn publish(service: &Service, name: &str, token: &str) -> Answer {
-    let request = Request::post(format!("/api/sites/{name}/publishes"))
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(Body::from(
-            json!({ "paths": ["/secret-plans"] }).to_string(),
-        ))
-        .unwrap();
-    service.send(HOME, request).await
+    let api = Api::new("").of_site(name, token);
+    let body = r#"{"paths": ["/secret-plans"]}"#;
+    service.send(api.publishing(&[], body)).await
 }
 
 #[tokio::test]
 async fn an_editor_sees_the_sites_that_the_sign_in_names_and_no_other() {
     let service = service().await;
-    let published = publish(&service, "default", crate::harness::TOKEN).await;
-    let id = serde_json::from_str::<Value>(&published.body).unwrap()["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let published = publish(&service, "default", TOKEN).await;
+    let id = published.json()["id"].as_str().unwrap().to_owned();
 
     let (mut editor, answer) = sent(&service, "Editors", json!(["shop"])).await;
     assert_eq!(answer.location(), "/sites/shop/activity");
@@ -208,13 +198,8 @@ async fn an_administrator_of_one_site_changes_nothing_of_another() {
 }
 
 /// What a browser hears at that address.
-async fn events(service: &Service, browser: &Browser, path: &str) -> Body {
-    let cookies = browser.cookies.iter().map(|(n, v)| format!("{n}={v}"));
-    let request = Request::get(path)
-        .header("cookie", cookies.collect::<Vec<_>>().join("; "))
-        .body(Body::empty())
-        .unwrap();
-    let answer = service.answer(request).await;
+async fn events(browser: &Browser, path: &str) -> Body {
+    let answer = browser.stream(path).await;
     assert_eq!(answer.status(), 200);
     answer.into_body()
 }
@@ -223,9 +208,9 @@ async fn events(service: &Service, browser: &Browser, path: &str) -> Body {
 async fn events_tell_of_the_own_site_only() {
     let service = service().await;
     let (editor, _) = sent(&service, "Editors", json!(["shop"])).await;
-    let mut stream = events(&service, &editor, "/sites/shop/events").await;
+    let mut stream = events(&editor, "/sites/shop/events").await;
     let mut admin = service.signed_in(Role::Admin).await;
-    let mut of_default = events(&service, &admin, "/events").await;
+    let mut of_default = events(&admin, "/events").await;
     let announce = |name: &str| {
         let site = site(&service, name);
         service.state.changes.announce(Changes::State(site));
@@ -276,7 +261,7 @@ async fn a_renamed_site_keeps_everything_but_its_old_name() {
     let own_name = [("name", "shop"), ("confirmed", "yes")];
     let answer = admin.post("/sites/shop/rename", &own_name).await;
     assert_eq!(answer.location(), "/sites");
-    assert!(!dump(&service.database).await.contains("shop, now shop"));
+    assert!(!service.database.dump().await.contains("shop, now shop"));
 
     let new_name = [("name", "store"), ("confirmed", "yes")];
     let answer = admin.post("/sites/shop/rename", &new_name).await;
@@ -348,7 +333,7 @@ async fn a_removed_site_is_gone_with_its_secrets() {
     );
     assert_eq!(editor.get("/sites/shop/activity").await.status, 404);
     assert_eq!(editor.get("/").await.status, 303);
-    let stored = dump(&service.database).await;
+    let stored = service.database.dump().await;
     for table in ["cdn_settings", "hook_secret"] {
         let rows = stored
             .split(&format!("{table}:\n"))

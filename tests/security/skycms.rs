@@ -4,8 +4,7 @@ use http::StatusCode;
 use time::Duration;
 
 use crate::embed::claims;
-use crate::harness::{Browser, LOG, PASSWORD, Service, between, dump};
-use crate::support::{SkyCms, SkyCmsMood as Mood, jwt};
+use crate::support::{Browser, LOG, PASSWORD, Service, SkyCms, SkyCmsMood as Mood, between, jwt};
 
 const PUBLIC_URL: &str = "https://editor.example.com/cdn";
 
@@ -192,7 +191,7 @@ async fn the_cookie_goes_to_skycms_alone_and_is_written_down_nowhere() {
     assert_eq!(headers["x-origin-hostname"], "editor.example.com");
     assert_eq!(headers["x-forwarded-proto"], "https");
     assert!(!LOG.text().contains(&session));
-    assert!(!dump(&service.database).await.contains(&session));
+    assert!(!service.database.dump().await.contains(&session));
 
     // Not where SkyCMS leads either.
     skycms.leads_to(&elsewhere.url);

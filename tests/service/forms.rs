@@ -8,15 +8,7 @@ use sqlx::postgres::PgListener;
 
 use crate::faults::create;
 use crate::pages::{admin, service, settings};
-use crate::support::{Answer, DISTRIBUTION, KEY, NO_SETTINGS, SECRET, policy};
-
-/// What stands between two texts.
-fn between<'a>(html: &'a str, before: &str, after: &str) -> &'a str {
-    let (_, rest) = html
-        .split_once(before)
-        .unwrap_or_else(|| panic!("no {before} in {html}"));
-    rest.split(after).next().unwrap()
-}
+use crate::support::{Answer, DISTRIBUTION, KEY, NO_SETTINGS, SECRET, between, policy};
 
 /// The second half of the key pair that a page shows this once.
 fn secret_access_key(html: &str) -> String {

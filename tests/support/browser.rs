@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::Response;
 use http::{HeaderMap, Method, Request, header};
 use tower::ServiceExt as _;
 
@@ -84,6 +85,19 @@ impl Browser {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
+        let answer = self.send(self.made(method, path, headers, body)).await;
+        self.keep(&answer.headers);
+        answer
+    }
+
+    /// What it sends.
+    fn made(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Request<Body> {
         let base = match &self.way {
             Way::Network(base) => base,
             Way::Router(..) => "",
@@ -106,9 +120,7 @@ impl Browser {
             let all = pairs.join("; ").parse().unwrap();
             request.headers_mut().insert(header::COOKIE, all);
         }
-        let answer = self.send(request).await;
-        self.keep(&answer.headers);
-        answer
+        request
     }
 
     /// Keeps the cookies of an answer, and forgets those that it ends.
@@ -125,16 +137,29 @@ impl Browser {
     }
 
     /// Sends a request as it is.
-    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         match &self.way {
             Way::Network(_) => send(request).await,
             Way::Router(router, peer) => {
-                request.extensions_mut().insert(ConnectInfo(*peer));
-                let answer = router.clone().oneshot(request).await.unwrap();
+                let answer = through(router, *peer, request).await;
                 Answer::of(answer).await.unwrap()
             }
         }
     }
+
+    /// Opens a page that may never end, without reading it.
+    pub(crate) async fn stream(&self, path: &str) -> Response {
+        let Way::Router(router, peer) = &self.way else {
+            panic!("over the network, answers are read to their end");
+        };
+        let request = self.made(Method::GET, path, &[], Body::empty());
+        through(router, *peer, request).await
+    }
+}
+
+async fn through(router: &axum::Router, peer: SocketAddr, mut request: Request<Body>) -> Response {
+    request.extensions_mut().insert(ConnectInfo(peer));
+    router.clone().oneshot(request).await.unwrap()
 }
 
 pub(crate) fn form(fields: &[(&str, &str)]) -> String {

@@ -75,6 +75,27 @@ impl Database {
             .unwrap()
     }
 
+    /// Everything that is stored, as text; bytes in hexadecimal.
+    pub(crate) async fn dump(&self) -> String {
+        let mut connection = self.connect().await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
+        )
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        let mut dump = String::new();
+        for table in tables {
+            let query = format!("SELECT row_to_json(t)::text FROM {table} t");
+            let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+            dump += &format!("{table}:\n{}\n", rows.join("\n"));
+        }
+        dump
+    }
+
     /// Waits until so many connections to it wait for a lock.
     pub(crate) async fn wait_for_locks(&self, count: i64) {
         eventually("connections that wait for a lock", || async {

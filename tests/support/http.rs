@@ -1,7 +1,5 @@
 //! A small HTTP client, and the API through it.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use http::{HeaderMap, Method, Request, Response};
 use hyper_util::client::legacy::Client;
@@ -64,6 +62,14 @@ impl Answer {
     pub(crate) fn location(&self) -> &str {
         self.header("location").unwrap_or_default()
     }
+}
+
+/// What stands between two texts of a page.
+pub(crate) fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = page
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {page}"));
+    rest.split(after).next().unwrap()
 }
 
 /// Sends one request on a connection of its own.
@@ -135,8 +141,17 @@ impl Api {
 
     /// `POST …/publishes`. A header with an empty value is left out.
     pub(crate) async fn post(&self, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        send(self.publishing(headers, body)).await
+    }
+
+    /// What [`Api::post`] sends.
+    pub(crate) fn publishing(
+        &self,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Request<Body> {
         let path = format!("/api/sites/{}/publishes", self.site);
-        send(self.request(Method::POST, &path, headers, body)).await
+        self.request(Method::POST, &path, headers, body)
     }
 
     /// `POST …/publishes`, signed in place of the token.

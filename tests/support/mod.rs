@@ -13,6 +13,7 @@ mod database;
 mod environment;
 mod front;
 mod http;
+mod log;
 mod proofs;
 mod receiver;
 mod replica;
@@ -29,12 +30,13 @@ pub(crate) use environment::{
     without_settings, working,
 };
 pub(crate) use front::{Front, free_port};
-pub(crate) use http::{Answer, Api, has_ended, send, try_send};
+pub(crate) use http::{Answer, Api, between, has_ended, send, try_send};
+pub(crate) use log::LOG;
 pub(crate) use proofs::{claims, jwt, jwt_with, sign, unsigned_jwt};
 pub(crate) use receiver::{Mood, Received, Receiver};
 pub(crate) use replica::{Replica, refusal};
 pub(crate) use sandbox::{Sandbox, policy};
-pub(crate) use service::{Service, config};
+pub(crate) use service::{HOME, Service, config};
 pub(crate) use skycms::{Mood as SkyCmsMood, SkyCms};
 pub(crate) use snapshots::{assert_shown, readable};
 pub(crate) use stepped::{Stepped, settings};

@@ -3,7 +3,7 @@
 use skycms_cdn::domain::Publishing;
 
 use super::{ACCESS_KEY, SECRET_KEY, batch, client_with, create, start};
-use crate::support::{Browser, DISTRIBUTION, PASSWORD, Stepped, eventually};
+use crate::support::{Browser, DISTRIBUTION, PASSWORD, Stepped, between, eventually};
 
 const PAGE: &str = "/settings/cdn/hook";
 
@@ -17,18 +17,10 @@ async fn publish(service: &Stepped, (access_key, secret): (&str, &str)) -> Strin
 /// The two values that the page shows this once.
 fn shown(page: &str) -> (String, String) {
     let value = |number: u8| {
-        let start = format!("id=\"reveal-{number}\"");
-        let rest = &page[page.find(&start).unwrap()..];
-        let (_, rest) = rest.split_once('>').unwrap();
-        rest.split('<').next().unwrap().to_owned()
+        let shown = between(page, &format!("id=\"reveal-{number}\""), "<");
+        shown.split_once('>').unwrap().1.to_owned()
     };
     (value(1), value(2))
-}
-
-/// What follows `before` in the page, up to the next quotation mark.
-fn attribute<'a>(page: &'a str, before: &str) -> &'a str {
-    let (_, rest) = page.split_once(before).unwrap();
-    rest.split('"').next().unwrap()
 }
 
 #[tokio::test]
@@ -63,7 +55,7 @@ async fn the_page_makes_rotates_and_revokes_key_pairs() {
     let page = admin.get(PAGE).await.body;
     assert_eq!(page.matches("last used").count(), 2, "{page}");
     let (_, of_it) = page.split_once(&access_key).unwrap();
-    let rotate = attribute(of_it, "action=\"").to_owned();
+    let rotate = between(of_it, "action=\"", "\"").to_owned();
     assert!(rotate.ends_with("/rotate"), "{rotate}");
     let asked = admin.post(&rotate, &[]).await.body;
     assert!(asked.contains("Wagtail &#60;blog&#62;"), "{asked}");
