@@ -11,10 +11,7 @@ use crate::support::{DISTRIBUTION, KEY, PRIVATE, TOKEN, eventually, set};
 #[tokio::test]
 async fn a_publish_appears_and_completes_before_the_eyes() {
     let stage = Stage::set_up(Scripts::On).await;
-    stage
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    stage.sandbox.never_complete().await;
     let browser = &stage.browser;
     browser.open("/activity").await;
     browser
@@ -42,10 +39,7 @@ async fn a_publish_appears_and_completes_before_the_eyes() {
 #[tokio::test]
 async fn readers_are_seen_to_get_the_new_page() {
     let stage = Stage::with(Scripts::On, |variables| set(variables, PRIVATE)).await;
-    stage
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    stage.sandbox.never_complete().await;
     let browser = &stage.browser;
     browser.open("/settings/cdn/publishing").await;
     browser.fill("public_address", &stage.sandbox.edge).await;
@@ -76,10 +70,7 @@ async fn a_publish_shows_its_progress_without_scripts() {
 
 async fn story(scripts: Scripts) {
     let stage = Stage::set_up(scripts).await;
-    stage
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    stage.sandbox.never_complete().await;
     let body = json!({ "paths": ["/about", "/docs/*", "/a~b"], "tags": ["article:42"] });
     let publish = stage.api().publish(body).await;
     let id = publish["id"].as_str().unwrap();

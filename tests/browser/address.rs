@@ -24,10 +24,7 @@ async fn everything_works_below_a_path_prefix() {
         variables.insert("PUBLIC_URL".into(), format!("http://127.0.0.1:{port}/cdn"));
     })
     .await;
-    stage
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    stage.sandbox.never_complete().await;
     let browser = &stage.browser;
     assert!(stage.api().base.ends_with("/cdn"), "{}", stage.api().base);
     browser.open("/settings/cdn/hook").await;

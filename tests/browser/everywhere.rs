@@ -283,10 +283,7 @@ async fn pages_of_a_service_at_work_are_fit_for_everyone() {
     let completed = stage.api().publish(json!({ "paths": many })).await;
     let completed = completed["id"].as_str().unwrap();
     stage.api().wait_until_ended(completed).await;
-    stage
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    stage.sandbox.never_complete().await;
     let running = stage.api().publish_path("/runs").await;
 
     let browser = &stage.browser;

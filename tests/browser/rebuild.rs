@@ -19,10 +19,7 @@ const PAGES: usize = 5_000;
 #[tokio::test]
 async fn a_rebuild_of_thousands_of_publishes_is_one_bar() {
     let stage = Stage::set_up(Scripts::On).await;
-    stage
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    stage.sandbox.never_complete().await;
     let browser = &stage.browser;
     browser.open("/activity").await;
     browser.assert_sees("#work", "Nothing under way").await;
@@ -43,7 +40,7 @@ async fn a_rebuild_of_thousands_of_publishes_is_one_bar() {
     browser.wait_for("#work", "0 of 5,000 publishes done").await;
     stage.sandbox.complete().await;
     browser.wait_for("#work", "0 of 5,000 publishes done").await;
-    stage.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    stage.sandbox.complete_at_once().await;
     stage.sandbox.complete().await;
     browser
         .wait_for("#work", "5,000 of 5,000 publishes done")

@@ -44,10 +44,7 @@ async fn a_first_visit_ends_connected_without_scripts() {
 
 async fn first_visit(scripts: Scripts) {
     let stage = Stage::fresh(scripts).await;
-    stage
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    stage.sandbox.never_complete().await;
     let browser = &stage.browser;
     browser.open("/settings/cdn").await;
     assert_eq!(browser.is_scripted().await, scripts == Scripts::On);

@@ -142,7 +142,7 @@ pub(crate) async fn at_work(camera: &Camera) {
     camera.take(browser, "activity-in-progress", Top).await;
     complete_all(sandbox).await;
     browser.wait_for("#work", "1 of 1 publish").await;
-    sandbox.config(json!({ "in_progress_ms": 600_000 })).await;
+    sandbox.never_complete().await;
     browser.open(&format!("/activity/{id}")).await;
     camera.take(browser, "publish-completed", Top).await;
     let id = api.publish_path("/news/market-square-reopens").await;
@@ -223,7 +223,7 @@ pub(crate) async fn at_work(camera: &Camera) {
 
 /// What is in progress, and what comes after it.
 async fn complete_all(sandbox: &Sandbox) {
-    sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    sandbox.complete_at_once().await;
     sandbox.complete().await;
 }
 

@@ -14,7 +14,7 @@ const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
 async fn service(more: &[(&str, &str)]) -> Stepped {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     // Nothing completes before the test says so.
-    sandbox.config(json!({ "in_progress_ms": 3_600_000 })).await;
+    sandbox.never_complete().await;
     Stepped::start_at(database, sandbox, more, NOW).await
 }
 

@@ -115,7 +115,7 @@ async fn a_clock_that_is_set_back_holds_nothing() {
             .sandbox
             .set_key(OTHER_KEY, json!({ "enabled": true }))
             .await;
-        service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+        service.sandbox.complete_at_once().await;
         service.sandbox.complete().await;
         for _ in 0..60 {
             service.pass(1).await;

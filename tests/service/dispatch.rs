@@ -110,7 +110,7 @@ async fn a_move_to_another_distribution_replans_what_was_not_sent() {
         .activate(site, "E2OTHER0000001", "AKIAOTHER00000000001")
         .await;
     service.sandbox.complete().await;
-    service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    service.sandbox.complete_at_once().await;
     for id in [&planned, &waiting] {
         let publish = service.run_until_ended(id).await;
         assert_eq!(publish["state"], "completed");

@@ -112,7 +112,7 @@ async fn a_quota_that_cloudfront_finds_full_is_waited_for() {
     );
 
     service.sandbox.complete().await;
-    service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    service.sandbox.complete_at_once().await;
     service.pass(10).await;
     assert_eq!(service.api.get_publish(&first).await["state"], "completed");
     let publish = service.api.get_publish(&second).await;
@@ -141,10 +141,7 @@ async fn a_quota_that_others_fill_is_tried_again_soon() {
 #[tokio::test]
 async fn a_quota_that_is_known_to_be_full_is_never_exceeded() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "2")]).await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     let ids: Vec<String> = {
         let mut ids = Vec::new();
         for n in 0..4 {

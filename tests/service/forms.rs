@@ -475,7 +475,7 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
 async fn what_was_not_purged_is_named() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
-    service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    service.sandbox.complete_at_once().await;
     let fault = create(50, json!({ "kind": "error", "code": "InvalidArgument" }));
     let mut rule = fault;
     rule["path"] = json!("/bad");

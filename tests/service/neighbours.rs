@@ -39,10 +39,7 @@ async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {
 #[tokio::test]
 async fn a_neighbours_files_fold_nothing_here() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": SLOW }))
-        .await;
+    service.sandbox.never_complete().await;
     let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
     let pages: Vec<_> = (0..200).map(|n| format!("/theirs/{n}")).collect();
     other.publish(json!({ "paths": pages })).await;
@@ -253,10 +250,7 @@ async fn what_had_no_answer_is_tried_again_between_two_sites_that_are_never_done
 #[tokio::test]
 async fn a_denial_of_the_old_distribution_is_not_told_of_the_new_settings() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": SLOW }))
-        .await;
+    service.sandbox.never_complete().await;
     let id = service.publish_and_run("/about").await;
     let elsewhere = ("E2ELSEWHERE001", "AKIAMOVED00000000001");
     service.sandbox.add_tenant(elsewhere.0, elsewhere.1).await;

@@ -55,10 +55,7 @@ async fn status(api: &Api, path: &str) -> u16 {
 async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
     let mut bench = Bench::start().await;
     let api = bench.replica.api.clone();
-    bench
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    bench.sandbox.never_complete().await;
     let before = api.publish_path("/before").await;
     api.wait_until(&before, "CloudFront", |p| p["state"] == "in_progress")
         .await;
@@ -103,7 +100,7 @@ async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
     })
     .await;
 
-    bench.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    bench.sandbox.complete_at_once().await;
     bench.sandbox.complete().await;
     let after = api.publish_path("/after").await;
     let during = accepted.json()["id"].as_str().unwrap().to_owned();

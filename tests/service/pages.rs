@@ -25,7 +25,7 @@ pub(crate) async fn service(more: &[(&str, &str)]) -> Stepped {
     let variables: Vec<_> = variables.iter().chain(more).copied().collect();
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     // Nothing completes before the test says so.
-    sandbox.config(json!({ "in_progress_ms": 3_600_000 })).await;
+    sandbox.never_complete().await;
     Stepped::start_at(database, sandbox, &variables, NOW).await
 }
 

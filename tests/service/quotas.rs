@@ -146,10 +146,7 @@ async fn what_fits_a_monthly_limit_goes_however_much_waits_before_it() {
 #[tokio::test]
 async fn what_is_full_hides_nothing_of_the_other_kind() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     let wildcards =
         |n: u32, count: u32| -> Vec<_> { (0..count).map(|i| format!("/{n}/{i}/*")).collect() };
     let full = json!({ "paths": wildcards(0, 15) });
@@ -213,10 +210,7 @@ async fn a_backlog_that_takes_too_long_is_folded_unless_the_site_is_exact() {
 #[tokio::test]
 async fn a_rebuild_that_comes_bit_by_bit_is_folded_too() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     service
         .allow(Spending {
             fold_above: 40,
@@ -535,7 +529,7 @@ async fn an_unconfirmed_invalidation_counts_for_as_long_as_others_take() {
     );
 
     service.sandbox.complete().await;
-    service.sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    service.sandbox.complete_at_once().await;
     let publish = service.run_until_ended(&next).await;
     assert_eq!(publish["state"], "completed");
     assert_eq!(
@@ -673,10 +667,7 @@ async fn stored_files_hold_up_no_wildcard_and_stored_wildcards_no_file() {
 #[tokio::test]
 async fn what_a_waiting_publish_shares_with_others_is_not_sent_again_for_it() {
     let service = Stepped::start_with(&[("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "2")]).await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     let pair =
         |one: &str, two: &str| json!({ "paths": [format!("/{one}/*"), format!("/{two}/*")] });
     service.api.publish_path("/a/*").await;

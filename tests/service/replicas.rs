@@ -17,7 +17,7 @@ const LEASE: time::Duration = time::Duration::seconds(31);
 /// its end.
 async fn finish(database: Database, sandbox: Sandbox, ids: &[String]) -> Stepped {
     sandbox.clear_faults().await;
-    sandbox.config(json!({ "in_progress_ms": 0 })).await;
+    sandbox.complete_at_once().await;
     sandbox.complete().await;
     let service = Stepped::start_on(database, sandbox, &[], LEASE).await;
     for id in ids {

@@ -80,6 +80,11 @@ impl Sandbox {
         self.config(json!({ "in_progress_ms": 3_600_000 })).await;
     }
 
+    /// Invalidations are complete when they are accepted.
+    pub(crate) async fn complete_at_once(&self) {
+        self.config(json!({ "in_progress_ms": 0 })).await;
+    }
+
     /// Steers what readers get.
     pub(crate) async fn steer_edge(&self, settings: Value) {
         self.admin("PUT", "edge", settings).await;
