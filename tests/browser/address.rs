@@ -1,24 +1,16 @@
 //! Where the pages are: below a path prefix, and nowhere in the hands of another site.
 
-use axum::Router;
-use axum::response::Html;
-use axum::routing::get;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::driver::Scripts;
 use crate::settings::{fill, outcomes};
-use crate::stage::Stage;
-use crate::support::{DISTRIBUTION, KEY, SECRET};
+use crate::stage::{Stage, serve};
+use crate::support::{DISTRIBUTION, KEY, SECRET, free_port};
 
 #[tokio::test]
 async fn everything_works_below_a_path_prefix() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let stage = Stage::with(Scripts::On, |variables| {
         variables.insert("LISTEN_ADDR".into(), format!("127.0.0.1:{port}"));
         variables.insert("PUBLIC_URL".into(), format!("http://127.0.0.1:{port}/cdn"));
@@ -96,8 +88,7 @@ async fn a_form_on_another_site_changes_nothing() {
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let site = Router::new().route("/", get(move || async move { Html(page.clone()) }));
-    tokio::spawn(async move { axum::serve(listener, site).await });
+    serve(listener, page);
     // Another port is another origin on the same site; another name is another site.
     for host in ["127.0.0.1", "localhost"] {
         browser.goto(&format!("http://{host}:{port}/")).await;

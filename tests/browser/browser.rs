@@ -84,6 +84,12 @@ impl Browser {
         self.labelled(label).await.click().await.unwrap();
     }
 
+    /// Presses keys, wherever the focus is.
+    pub(crate) async fn type_keys(&self, keys: &str) {
+        let focused = self.client().active_element().await.unwrap();
+        focused.send_keys(keys).await.unwrap();
+    }
+
     /// Presses “Save and test settings”, and waits until it says how the settings are, or what is
     /// wrong with the form.
     pub(crate) async fn save_and_test(&self) {

@@ -1,8 +1,5 @@
 //! SkyCMS's users: signed in by its token, in a page of their own and inside SkyCMS's editor.
 
-use axum::Router;
-use axum::response::Html;
-use axum::routing::get;
 use fantoccini::Locator;
 use serde_json::Value;
 use skycms_cdn::clock::Clock;
@@ -10,8 +7,8 @@ use tokio::net::TcpListener;
 
 use crate::browser::Browser;
 use crate::driver::Scripts;
-use crate::stage::Stage;
-use crate::support::{EMBED_SECRET, claims, jwt};
+use crate::stage::{Stage, serve};
+use crate::support::{EMBED_SECRET, claims, free_port, jwt};
 
 /// The ground of a dark page.
 const DARK: &str = "rgb(26, 29, 32)";
@@ -63,12 +60,7 @@ async fn skycms_signs_its_users_in() {
 #[tokio::test]
 async fn the_pages_work_inside_skycms() {
     let skycms = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let origin = format!("http://localhost:{}", skycms.local_addr().unwrap().port());
     // Another host of one site, as SkyCMS's editor and this service usually are.
     let service = format!("http://localhost:{port}");
@@ -84,8 +76,7 @@ async fn the_pages_work_inside_skycms() {
          <iframe title=CDN width=1000 height=800 src='{service}/embed?theme=dark&token={}'></iframe>",
         token("Administrators")
     );
-    let site = Router::new().route("/", get(move || async move { Html(page.clone()) }));
-    tokio::spawn(async move { axum::serve(skycms, site).await });
+    serve(skycms, page);
 
     let browser = &stage.browser;
     browser.goto(&origin).await;

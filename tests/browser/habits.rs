@@ -68,18 +68,13 @@ async fn windows_share_one_stream_of_events() {
     stage.finish().await;
 }
 
-async fn press(browser: &Browser, keys: &str) {
-    let focused = browser.client().active_element().await.unwrap();
-    focused.send_keys(keys).await.unwrap();
-}
-
 #[tokio::test]
 async fn keys_search_send_and_go_back() {
     let stage = Stage::set_up(Scripts::On).await;
     let browser = &stage.browser;
     browser.open("/activity").await;
-    press(browser, "/").await;
-    press(browser, "/about").await;
+    browser.type_keys("/").await;
+    browser.type_keys("/about").await;
     assert_eq!(
         browser.value("page").await,
         "/about",
@@ -90,12 +85,12 @@ async fn keys_search_send_and_go_back() {
     browser.submit("Purge everything…").await;
     browser.assert_sees("h1", "Purge the whole site?").await;
     let page = browser.find("html").await;
-    press(browser, &Key::Escape.to_string()).await;
+    browser.type_keys(&Key::Escape.to_string()).await;
     browser.leave(page).await;
     browser.fill("items", "/about").await;
     let page = browser.find("html").await;
     let chord = format!("{}{}", Key::Control, Key::Enter);
-    press(browser, &chord).await;
+    browser.type_keys(&chord).await;
     browser.leave(page).await;
     browser.assert_sees("h1", "/about").await;
     stage.finish().await;

@@ -25,28 +25,23 @@ async fn the_keyboard_alone_is_enough() {
         .unwrap();
     // Past the links of the page itself comes the form, field by field.
     tab_to(browser, "#distribution_id").await;
-    keys(browser, DISTRIBUTION).await;
+    browser.type_keys(DISTRIBUTION).await;
     assert_eq!(tab_to(browser, "input[name=credentials]:checked").await, 1);
     assert_eq!(tab_to(browser, "#access_key_id").await, 1);
-    keys(browser, KEY).await;
+    browser.type_keys(KEY).await;
     assert_eq!(tab_to(browser, "#secret_access_key").await, 1);
-    keys(browser, SECRET).await;
+    browser.type_keys(SECRET).await;
     assert_eq!(tab_to(browser, "#region").await, 1);
     assert_eq!(tab_to(browser, "button[value=save_and_test]").await, 1);
-    keys(browser, &Key::Enter.to_string()).await;
+    browser.type_keys(&Key::Enter.to_string()).await;
     browser.wait_for("#test", "All five steps passed.").await;
     stage.finish().await;
-}
-
-async fn keys(browser: &Browser, keys: &str) {
-    let focused = browser.client().active_element().await.unwrap();
-    focused.send_keys(keys).await.unwrap();
 }
 
 /// Presses Tab until the focus is there, and tells how often. Each stop on the way is visible.
 async fn tab_to(browser: &Browser, css: &str) -> usize {
     for presses in 1..40 {
-        keys(browser, &Key::Tab.to_string()).await;
+        browser.type_keys(&Key::Tab.to_string()).await;
         let script = format!(
             "{SHOWN} return [focused.matches('{css}'), shown, focused.outerHTML.slice(0, 100)]"
         );
@@ -71,7 +66,7 @@ async fn walk(browser: &Browser, page: &str) {
         .run("document.activeElement.blur(); scrollTo(0, 0)")
         .await;
     for _ in 0..150 {
-        keys(browser, &Key::Tab.to_string()).await;
+        browser.type_keys(&Key::Tab.to_string()).await;
         let script = format!(
             "{SHOWN}
              // Tab stops at each part of a date.
@@ -131,16 +126,16 @@ async fn a_purge_needs_no_pointer() {
     let browser = &stage.browser;
     browser.open("/purge").await;
     tab_to(browser, "#items").await;
-    keys(browser, "/about").await;
+    browser.type_keys("/about").await;
     browser.wait_for("#preview", "1 path, free").await;
     assert_eq!(tab_to(browser, "button[value=purge]").await, 1);
-    keys(browser, &Key::Enter.to_string()).await;
+    browser.type_keys(&Key::Enter.to_string()).await;
     browser
         .wait_for("h1 + .lead", "CloudFront has confirmed that it is done.")
         .await;
     browser.open("/activity").await;
     tab_to(browser, ".p-items a").await;
-    keys(browser, &Key::Enter.to_string()).await;
+    browser.type_keys(&Key::Enter.to_string()).await;
     browser.wait_for("h1", "/about").await;
     stage.finish().await;
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use crate::browser::Browser;
 use crate::driver::Scripts;
@@ -67,6 +71,12 @@ impl Stage {
             .collect();
         assert!(complaints.is_empty(), "the console says: {complaints:#?}");
     }
+}
+
+/// A page of another site, until the test ends.
+pub(crate) fn serve(listener: TcpListener, page: String) {
+    let site = Router::new().route("/", get(move || async move { Html(page.clone()) }));
+    tokio::spawn(async move { axum::serve(listener, site).await });
 }
 
 /// Chromium reports every page with a status of 400 or more; the tests check those themselves.

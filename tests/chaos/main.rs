@@ -27,7 +27,6 @@ mod sender;
 mod sites;
 mod world;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -257,11 +256,7 @@ async fn start_sandbox(seed: u64) -> Sandbox {
 /// What each replica is started with, and where it is found: always the same place, as behind a
 /// load balancer.
 fn environment(postgres: &Postgres, sandbox: &Sandbox) -> ([Variables; 2], [Api; 2]) {
-    // Held together, so that they are two.
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let addresses = listeners
-        .each_ref()
-        .map(|listener| listener.local_addr().unwrap().to_string());
+    let addresses = [(); 2].map(|()| format!("127.0.0.1:{}", support::free_port()));
     let variables = addresses.each_ref().map(|address| {
         let mut variables = support::working(&postgres.url(), &sandbox.url);
         let own = [

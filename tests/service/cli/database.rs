@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::run::{Said, run};
-use crate::support::{Database, Replica, Sandbox, Variables, variables};
+use crate::support::{Database, Replica, Sandbox, Variables, free_port, variables};
 
 /// As PostgreSQL says it: a FATAL error with its SQLSTATE, in the protocol's message.
 fn fatal(code: &str, message: &str) -> Vec<u8> {
@@ -26,11 +26,6 @@ async fn server_that_says(answer: Vec<u8>) -> u16 {
         }
     });
     port
-}
-
-async fn unused_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// The finding of `check` about the database, on one line.
@@ -53,7 +48,7 @@ fn assert_says(said: &Said, words: &[&str]) {
 #[tokio::test]
 async fn a_failed_connection_names_the_server_and_the_cause() {
     let (database, sandbox) = (Database::empty().await, Sandbox::start().await);
-    let refused = unused_port().await;
+    let refused = free_port();
     let password = server_that_says(fatal(
         "28P01",
         "password authentication failed for user \"app\"",

@@ -7,7 +7,9 @@ use tokio::io::AsyncReadExt as _;
 
 use super::canned::{Canned, answer};
 use super::run::{Said, publisher, publisher_of, run};
-use crate::support::{Database, Replica, Sandbox, TIMEOUT, TOKEN, Variables, program, variables};
+use crate::support::{
+    Database, Replica, Sandbox, TIMEOUT, TOKEN, Variables, free_port, program, variables,
+};
 
 struct Bench {
     replica: Replica,
@@ -199,9 +201,7 @@ async fn wrong_use_has_an_exit_status_of_its_own() {
 #[tokio::test]
 async fn a_service_that_starts_late_gets_it_once() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = format!("127.0.0.1:{}", free_port());
     let url = format!("http://{address}");
     let early = run(
         &publisher(&url, TOKEN),
@@ -217,7 +217,7 @@ async fn a_service_that_starts_late_gets_it_once() {
     let publishing =
         tokio::spawn(async move { run(&publisher, &["publish", "--wait", "/about"]).await });
     let mut late = variables(&database, &sandbox);
-    late.insert("LISTEN_ADDR".into(), address.to_string());
+    late.insert("LISTEN_ADDR".into(), address);
     let _replica = Replica::start_with(&late).await;
     publishing.await.unwrap().assert_ok();
     assert_eq!(sandbox.accepted().await.len(), 1);
