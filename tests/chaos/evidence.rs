@@ -13,8 +13,7 @@ use time::{Duration, OffsetDateTime};
 use crate::journal::Journal;
 use crate::postgres::Postgres;
 use crate::sender::Publish;
-use crate::sites::token;
-use crate::support::{Api, Received, Receiver, Sandbox, eventually, try_send};
+use crate::support::{Api, Received, Receiver, Sandbox, eventually, token_of, try_send};
 
 /// What happened within this of a publish's life is part of its timeline.
 const AROUND: Duration = Duration::seconds(30);
@@ -248,7 +247,7 @@ async fn ask(
     let mut told = BTreeMap::new();
     for (turn, row) in stored.iter().enumerate() {
         let api = apis[turn % 2].clone();
-        let api = api.of_site(&row.site, &token(&row.site));
+        let api = api.of_site(&row.site, &token_of(&row.site));
         let path = format!("/api/sites/{}/publishes/{}", row.site, row.id);
         // One connection that breaks must not cost the evidence of a whole run.
         let answer = eventually("an answer about a publish", || async {

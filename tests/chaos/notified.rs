@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use skycms_cdn::clock::Clock;
 use skycms_cdn::domain::Publishing;
 use skycms_cdn::domain::edge::PublicAddress;
-use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
-use skycms_cdn::store::{NewEndpoint, Store, StoreError, hash};
+use skycms_cdn::domain::notification::EndpointKind;
+use skycms_cdn::store::{Store, StoreError, hash};
 use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 use url::Url;
@@ -19,9 +18,8 @@ use crate::findings::GUEST;
 use crate::journal::Journal;
 use crate::schedule::Step;
 use crate::sites::SITES;
-use crate::support::{Mood, Received, Receiver, Sandbox};
+use crate::support::{ENDPOINT_SECRET, Mood, Received, Receiver, Sandbox, endpoint};
 
-const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// The site whose pages are looked at where readers get them. Its publishes are small enough for
 /// five requests a second.
 const LOOKED_AT: &str = "plain";
@@ -35,13 +33,7 @@ pub(crate) async fn prepare(store: &Store, receiver: &Receiver, sandbox: &Sandbo
     let clock = Clock::system();
     for site in SITES.iter().filter(|site| hears_of(site.name)) {
         let id = store.ensure_site(site.name, clock.now()).await.unwrap();
-        let endpoint = NewEndpoint {
-            id: clock.id(),
-            kind: EndpointKind::Standard,
-            url: EndpointUrl::parse(&receiver.url, true).unwrap(),
-            secret: Some(SecretString::from(SECRET)),
-            events: Event::CHOICE.to_vec(),
-        };
+        let endpoint = endpoint(clock.id(), &receiver.url, EndpointKind::Standard);
         let form = hash(site.name);
         let added = store.add_endpoint(id, &endpoint, &form, clock.now()).await;
         assert!(added.unwrap().is_some());
@@ -142,7 +134,7 @@ impl Evidence {
                     message.first.body, received.body
                 ));
             }
-            if !received.is_signed_by(SECRET) {
+            if !received.is_signed_by(ENDPOINT_SECRET) {
                 breaches.push(format!("{id} was sent with a wrong signature"));
             }
         }

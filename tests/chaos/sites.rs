@@ -1,12 +1,13 @@
 //! The sites that are published to, and the part of CloudFront that each one has.
 
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use skycms_cdn::clock::Clock;
 use skycms_cdn::store::{Sealer, Slot, Store, StoreError};
 
 use crate::sender::{Body, Target};
-use crate::support::{Api, DISTRIBUTION, KEY, SECRET, Sandbox, TOKEN, Variables, config, settings};
+use crate::support::{
+    Api, DISTRIBUTION, KEY, SECRET, Sandbox, Variables, add_site, config, settings, token_of,
+};
 
 /// The site whose key is switched off, narrowed and repaired.
 pub(crate) const FRAGILE: &str = "fragile";
@@ -118,13 +119,6 @@ pub(crate) fn site(name: &str) -> &'static Site {
     SITES.iter().find(|site| site.name == name).unwrap()
 }
 
-pub(crate) fn token(site: &str) -> String {
-    match site {
-        "default" => TOKEN.to_owned(),
-        _ => format!("{TOKEN}_{site}"),
-    }
-}
-
 /// Makes the distributions and keys of all but `default`, which the sandbox has.
 pub(crate) async fn prepare(sandbox: &Sandbox) {
     for site in SITES.iter().filter(|site| site.key != KEY) {
@@ -171,7 +165,7 @@ pub(crate) fn targets(apis: &[Api; 2]) -> Vec<(u32, Target)> {
     SITES
         .iter()
         .map(|site| {
-            let token = token(site.name);
+            let token = token_of(site.name);
             let apis = apis.each_ref().map(|api| api.of_site(site.name, &token));
             let target = Target {
                 site: site.name,
@@ -192,15 +186,8 @@ pub(crate) fn store(variables: &Variables) -> Store {
 
 /// Makes a site with its token and settings.
 pub(crate) async fn add(store: &Store, site: &Site) -> Result<(), StoreError> {
-    let clock = Clock::system();
-    let now = clock.now();
-    let id = store.ensure_site(site.name, now).await?;
-    let secret = SecretString::from(token(site.name));
-    let has = store
-        .add_token(id, clock.id(), site.name, &secret, false, now)
-        .await?;
-    assert!(has, "{} has no token", site.name);
-    point_at(store, site, site.distribution).await
+    let settings = settings(site.distribution, site.key);
+    add_site(store, &Clock::system(), site.name, &settings).await
 }
 
 /// Saves settings that name this distribution.

@@ -1,18 +1,18 @@
 //! Notifications: what endpoints are told of what happened, in which order, and what becomes of
 //! those that do not answer.
 
-use secrecy::SecretString;
 use serde_json::json;
-use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
+use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
-use skycms_cdn::store::{DeliveryState, EndpointView, NewEndpoint, SiteId, hash};
+use skycms_cdn::store::{DeliveryState, EndpointView, SiteId, hash};
 use time::Duration;
 use uuid::Uuid;
 
 use crate::faults::create;
-use crate::support::{DISTRIBUTION, KEY, Mood, PRIVATE, Received, Receiver, Stepped, eventually};
-
-const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+use crate::support::{
+    DISTRIBUTION, ENDPOINT_SECRET, KEY, Mood, PRIVATE, Received, Receiver, Stepped, endpoint,
+    eventually,
+};
 
 async fn service() -> (Stepped, Receiver, Uuid) {
     let service = Stepped::start_with(PRIVATE).await;
@@ -24,14 +24,7 @@ async fn service() -> (Stepped, Receiver, Uuid) {
 /// Adds an endpoint that hears of everything.
 async fn add(service: &Stepped, url: &str, kind: EndpointKind) -> Uuid {
     let (state, id) = (&service.state, service.state.clock.id());
-    let endpoint = NewEndpoint {
-        id,
-        kind,
-        url: EndpointUrl::parse(url, true).unwrap(),
-        secret: (kind == EndpointKind::Standard).then(|| SecretString::from(SECRET)),
-        events: Event::CHOICE.to_vec(),
-    };
-    let now = state.clock.now();
+    let (endpoint, now) = (endpoint(id, url, kind), state.clock.now());
     let added = state
         .store
         .add_endpoint(service.site(), &endpoint, &hash(&id.to_string()), now)
@@ -78,7 +71,7 @@ async fn a_completed_publish_is_notified_at_once_and_signed() {
             "data": { "site": "default", "publish": id, "url": format!("{}/activity/{id}", service.api.base) }
         })
     );
-    assert!(received[0].is_signed_by(SECRET));
+    assert!(received[0].is_signed_by(ENDPOINT_SECRET));
     assert!(!received[0].is_signed_by("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHhA="));
     let sent: i64 = received[0].header("webhook-timestamp").parse().unwrap();
     assert_eq!(sent, service.state.clock.now().unix_timestamp());
@@ -158,7 +151,7 @@ async fn what_is_refused_comes_again_as_it_was_until_it_is_taken() {
     for attempt in &received {
         assert_eq!(attempt.header("webhook-id"), ids[0]);
         assert_eq!(attempt.body, taken[0].body);
-        assert!(attempt.is_signed_by(SECRET));
+        assert!(attempt.is_signed_by(ENDPOINT_SECRET));
     }
     let site = service.site();
     let store = &service.state.store;
@@ -512,9 +505,9 @@ async fn the_example_for_receivers_accepts_only_genuine_messages() {
         assert!(err.is_empty(), "{}", String::from_utf8(err).unwrap());
         String::from_utf8(out).unwrap().trim().to_owned()
     };
-    assert_eq!(verdict(SECRET, &received.body).await, "True");
+    assert_eq!(verdict(ENDPOINT_SECRET, &received.body).await, "True");
     assert_eq!(
-        verdict(SECRET, &received.body.replace("default", "shop")).await,
+        verdict(ENDPOINT_SECRET, &received.body.replace("default", "shop")).await,
         "False"
     );
     let other = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHhA=";

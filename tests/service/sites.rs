@@ -1,12 +1,12 @@
 //! Sites that change their name or go, with invalidations under way.
 
 use secrecy::SecretString;
-use skycms_cdn::domain::notification::{EndpointKind, EndpointUrl, Event};
+use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{NewKeyPair, SiteName};
 use skycms_cdn::janitor;
-use skycms_cdn::store::{NewEndpoint, Slot, StoreError, hash};
+use skycms_cdn::store::{Slot, StoreError, hash};
 
-use crate::support::{Stepped, settings};
+use crate::support::{ENDPOINT_SECRET, Stepped, endpoint, settings};
 
 const SHOP: &str = "E2SHOP00000001";
 const SHOP_KEY: &str = "AKIASHOP000000000001";
@@ -147,18 +147,13 @@ async fn a_removed_site_is_given_no_name_and_no_more_secrets() {
     let renamed = store.rename_site(site, &name("store")).await;
     assert!(matches!(renamed, Err(StoreError::SiteGone)), "{renamed:?}");
 
-    let secret = SecretString::from("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let secret = SecretString::from(ENDPOINT_SECRET);
     let pair = NewKeyPair {
         access_key_id: "SKYCABCDEFGHIJKLMNOP".to_owned(),
         secret: secret.clone(),
     };
-    let endpoint = NewEndpoint {
-        id,
-        kind: EndpointKind::Standard,
-        url: EndpointUrl::parse("https://hooks.example.com/cdn", true).unwrap(),
-        secret: Some(secret.clone()),
-        events: Event::CHOICE.to_vec(),
-    };
+    let url = "https://hooks.example.com/cdn";
+    let endpoint = endpoint(id, url, EndpointKind::Standard);
     let saved = settings(SHOP, SHOP_KEY);
     let stored = [
         store

@@ -1,11 +1,11 @@
 //! Several sites on one installation: what one of them types, tests or is refused costs no other
 //! anything.
 
-use skycms_cdn::domain::{Credentials, Settings, SettingsForm};
-use skycms_cdn::store::{SiteId, Slot};
+use skycms_cdn::domain::{Credentials, Settings};
+use skycms_cdn::store::SiteId;
 
 use crate::pages::admin;
-use crate::support::{Api, DISTRIBUTION, KEY, PASSWORD, Stepped, policy, settings};
+use crate::support::{Api, DISTRIBUTION, KEY, PASSWORD, Stepped, policy, settings, settings_with};
 
 const SHOPS_DISTRIBUTION: &str = "E2SHOP00000000";
 const SHOPS_KEY: &str = "AKIASHOP000000000001";
@@ -30,25 +30,14 @@ async fn neighbours() -> (Stepped, Api, SiteId) {
 }
 
 fn with_wrong_secret(distribution: &str, key: &str) -> Settings {
-    let form = SettingsForm {
-        distribution_id: distribution.into(),
-        access_key_id: key.into(),
-        secret_access_key: "wrong/secret/of/cloudfront/0000000000001".into(),
-        region: "us-east-1".into(),
-        aws_default: false,
-    };
-    Settings::parse(&form, &[]).unwrap()
+    settings_with(
+        distribution,
+        key,
+        "wrong/secret/of/cloudfront/0000000000001",
+    )
 }
 
 impl Stepped {
-    async fn save(&self, site: SiteId, settings: &Settings) {
-        let (store, now) = (&self.state.store, self.state.clock.now());
-        store
-            .save_settings(site, None, Slot::Active, settings, None, now)
-            .await
-            .unwrap();
-    }
-
     /// Whether a publish of `default` goes to CloudFront at once.
     async fn goes_at_once(&self, path: &str) {
         let before = self.sandbox.accepted().await.len();

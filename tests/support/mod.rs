@@ -19,6 +19,7 @@ mod receiver;
 mod replica;
 mod sandbox;
 mod service;
+mod sites;
 mod skycms;
 mod snapshots;
 mod stepped;
@@ -37,9 +38,10 @@ pub(crate) use receiver::{Mood, Received, Receiver};
 pub(crate) use replica::{Replica, refusal};
 pub(crate) use sandbox::{Sandbox, policy};
 pub(crate) use service::{HOME, Service, config};
+pub(crate) use sites::{ENDPOINT_SECRET, add_site, endpoint, settings, settings_with, token_of};
 pub(crate) use skycms::{Mood as SkyCmsMood, SkyCms};
 pub(crate) use snapshots::{assert_shown, readable};
-pub(crate) use stepped::{Stepped, settings};
+pub(crate) use stepped::Stepped;
 
 use std::time::Duration;
 

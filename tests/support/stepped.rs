@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde_json::Value;
 use skycms_cdn::clock::ManualClock;
 use skycms_cdn::cloudfront::{CloudFront, Options};
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
-use skycms_cdn::domain::{Publishing, Settings, SettingsForm};
+use skycms_cdn::domain::{Publishing, Settings};
 use skycms_cdn::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use skycms_cdn::store::{SiteId, Slot};
 use skycms_cdn::web::{self, AppState};
@@ -17,7 +16,8 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
 use super::{
-    Api, Database, SECRET, Sandbox, Service, TOKEN, config, http::has_ended, set, variables,
+    Api, Database, Sandbox, Service, add_site, config, has_ended, set, settings, token_of,
+    variables,
 };
 
 /// Longer than any call that is not meant to time out.
@@ -167,14 +167,17 @@ impl Stepped {
 
     /// Puts settings in force, as “Save without testing” does.
     pub(crate) async fn activate(&self, site: SiteId, distribution: &str, key: &str) {
-        let settings = settings(distribution, key);
-        let now = self.state.clock.now();
-        let store = &self.state.store;
+        self.save(site, &settings(distribution, key)).await;
+        self.refresh_sites().await;
+    }
+
+    /// The same, of which this replica has not heard yet.
+    pub(crate) async fn save(&self, site: SiteId, settings: &Settings) {
+        let (store, now) = (&self.state.store, self.state.clock.now());
         store
-            .save_settings(site, None, Slot::Active, &settings, None, now)
+            .save_settings(site, None, Slot::Active, settings, None, now)
             .await
             .unwrap();
-        self.refresh_sites().await;
     }
 
     /// Says where readers find site `default`.
@@ -195,22 +198,11 @@ impl Stepped {
     pub(crate) async fn add_site(&self, name: &str, distribution: &str, key: &str) -> Api {
         self.sandbox.add_tenant(distribution, key).await;
         let (store, clock) = (&self.state.store, &self.state.clock);
-        let now = clock.now();
-        let site = store.ensure_site(name, now).await.unwrap();
-        let token = format!("{TOKEN}_{name}");
-        store
-            .add_token(
-                site,
-                clock.id(),
-                name,
-                &SecretString::from(token.as_str()),
-                false,
-                now,
-            )
+        add_site(store, clock, name, &settings(distribution, key))
             .await
             .unwrap();
-        self.activate(site, distribution, key).await;
-        self.api.of_site(name, &token)
+        self.refresh_sites().await;
+        self.api.of_site(name, &token_of(name))
     }
 }
 
@@ -218,16 +210,4 @@ impl Drop for Stepped {
     fn drop(&mut self) {
         self.state.stop.cancel();
     }
-}
-
-/// Well-formed settings with the sandbox's secret.
-pub(crate) fn settings(distribution: &str, key: &str) -> Settings {
-    let form = SettingsForm {
-        distribution_id: distribution.into(),
-        access_key_id: key.into(),
-        secret_access_key: SecretString::from(SECRET),
-        region: "us-east-1".into(),
-        aws_default: false,
-    };
-    Settings::parse(&form, &[]).unwrap()
 }
