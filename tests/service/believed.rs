@@ -31,11 +31,6 @@ impl Stepped {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         words.replace(" .", ".").replace(" :", ":")
     }
-
-    async fn metrics(&self) -> String {
-        let answer = self.api.get("/metrics", &[("authorization", "")]).await;
-        answer.body
-    }
 }
 
 #[tokio::test]
@@ -98,7 +93,7 @@ async fn what_is_believed_of_the_quotas_is_shown_with_the_reason() {
         assert!(overview.contains(said), "{said:?} in {overview}");
     }
 
-    let metrics = service.metrics().await;
+    let metrics = service.api.metrics().await;
     let of = |name: &str, kind: &str, value: u32| {
         format!(
             "skycms_cdn_distribution_{name}{{distribution=\"{}\",kind=\"{kind}\"}} {value}\n",

@@ -111,18 +111,14 @@ async fn save_and_test_is_counted() {
         ("action", "save_and_test"),
     ];
     assert_eq!(admin.post("/settings/cdn", &fields).await.status, 303);
-    let metrics = service.api.get("/metrics", &[("authorization", "")]).await;
+    let metrics = service.api.metrics().await;
     for (operation, outcome) in [
         ("CreateInvalidation", "accepted"),
         ("GetInvalidation", "completed"),
     ] {
         let labels = format!("{{operation=\"{operation}\",outcome=\"{outcome}\"}}");
         let series = format!("skycms_cdn_cloudfront_requests_total{labels} 1\n");
-        assert!(
-            metrics.body.contains(&series),
-            "{series} in\n{}",
-            metrics.body
-        );
+        assert!(metrics.contains(&series), "{series} in\n{metrics}");
     }
 }
 

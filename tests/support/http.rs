@@ -213,6 +213,13 @@ impl Api {
         .await
     }
 
+    /// What `/metrics` says now.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.get("/metrics", &[("authorization", "")]).await;
+        assert_eq!(answer.status, 200);
+        answer.body
+    }
+
     pub(crate) async fn invalidations(&self, query: &str) -> Answer {
         let path = format!("/api/sites/{}/invalidations{query}", self.site);
         self.get(&path, &[]).await

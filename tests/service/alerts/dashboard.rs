@@ -20,7 +20,7 @@ fn named(text: &str) -> BTreeSet<&str> {
 #[tokio::test]
 async fn every_metric_that_is_named_exists() {
     let watch = Watch::start().await;
-    let text = watch.metrics().await;
+    let text = watch.service.api.metrics().await;
     let mut known = names(&text);
     // Told only of sites that have one.
     known.insert("skycms_cdn_site_month_limit_paths");

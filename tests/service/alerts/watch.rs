@@ -1,10 +1,7 @@
 //! A service whose metrics are scraped while time passes.
 
-use axum::body::Body;
-use http::Request;
-
 use super::promtool::{History, STEP};
-use crate::support::{Database, Sandbox, Stepped, send};
+use crate::support::{Database, Sandbox, Stepped};
 
 /// A service and what its Prometheus has seen of it.
 pub(crate) struct Watch {
@@ -35,16 +32,8 @@ impl Watch {
         watch
     }
 
-    /// What `/metrics` says now.
-    pub(crate) async fn metrics(&self) -> String {
-        let address = format!("{}/metrics", self.service.api.base);
-        let answer = send(Request::get(address).body(Body::empty()).unwrap()).await;
-        assert_eq!(answer.status, 200);
-        answer.body
-    }
-
     pub(crate) async fn scrape(&mut self) {
-        let text = self.metrics().await;
+        let text = self.service.api.metrics().await;
         self.history.add(Some(&text));
     }
 
