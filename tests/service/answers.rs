@@ -11,9 +11,9 @@ use crate::support::{Answer, Database, NO_SETTINGS, Sandbox, Stepped, assert_sho
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
 
-async fn service(more: &[(&str, &str)]) -> Stepped {
+/// At noon of 23 November; nothing completes before the test says so.
+pub(crate) async fn service(more: &[(&str, &str)]) -> Stepped {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
-    // Nothing completes before the test says so.
     sandbox.never_complete().await;
     Stepped::start_at(database, sandbox, more, NOW).await
 }

@@ -5,28 +5,17 @@ use axum::body::Body;
 use http::Method;
 use serde_json::{Value, json};
 use skycms_cdn::store::SiteId;
-use time::macros::datetime;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
+use crate::answers;
 use crate::faults::{create, lose_answer};
 use crate::support::{
-    Answer, Browser, DISTRIBUTION, Database, EMBED_SECRET, HOOK_SECRET, KEY, NO_SETTINGS, PASSWORD,
-    SECRET, Sandbox, Stepped, assert_shown, claims, jwt, policy,
+    Answer, Browser, DISTRIBUTION, KEY, NO_SETTINGS, PASSWORD, SECRET, SECRETS, Stepped,
+    assert_shown, claims, jwt, policy,
 };
 
-const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
-
 pub(crate) async fn service(more: &[(&str, &str)]) -> Stepped {
-    let variables = [
-        ("ADMIN_PASSWORD", PASSWORD),
-        ("EMBED_JWT_SECRET", EMBED_SECRET),
-        ("PUBLISH_HOOK_SECRET", HOOK_SECRET),
-    ];
-    let variables: Vec<_> = variables.iter().chain(more).copied().collect();
-    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
-    // Nothing completes before the test says so.
-    sandbox.never_complete().await;
-    Stepped::start_at(database, sandbox, &variables, NOW).await
+    answers::service(&[SECRETS, more].concat()).await
 }
 
 pub(crate) async fn admin(service: &Stepped) -> Browser {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, SECRET, Sandbox, TOKEN};
+use super::{
+    DISTRIBUTION, Database, EMBED_SECRET, ENCRYPTION_KEY, HOOK_SECRET, KEY, PASSWORD, SECRET,
+    Sandbox, TOKEN,
+};
 
 /// The environment of a service.
 pub(crate) type Variables = BTreeMap<String, String>;
@@ -16,6 +19,13 @@ pub(crate) const NO_SETTINGS: &[(&str, &str)] = &[
     ("CloudFront__DistributionId", ""),
     ("CloudFront__AccessKeyId", ""),
     ("CloudFront__SecretAccessKey", ""),
+];
+
+/// What people, SkyCMS and the hook's callers prove with who they are.
+pub(crate) const SECRETS: &[(&str, &str)] = &[
+    ("ADMIN_PASSWORD", PASSWORD),
+    ("EMBED_JWT_SECRET", EMBED_SECRET),
+    ("PUBLISH_HOOK_SECRET", HOOK_SECRET),
 ];
 
 /// The environment of a service that works, with a request rate that gets in no test's way.

@@ -27,7 +27,7 @@ mod stepped;
 pub(crate) use browser::{Browser, form};
 pub(crate) use database::{Database, url_of};
 pub(crate) use environment::{
-    NO_SETTINGS, PRIVATE, Variables, named, program, service_program, set, variables,
+    NO_SETTINGS, PRIVATE, SECRETS, Variables, named, program, service_program, set, variables,
     without_settings, working,
 };
 pub(crate) use front::{Front, free_port};

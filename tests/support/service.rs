@@ -16,9 +16,7 @@ use skycms_cdn::web::{self, AppState};
 use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
-use super::{
-    Answer, Browser, Database, EMBED_SECRET, HOOK_SECRET, LOG, PASSWORD, Variables, set, working,
-};
+use super::{Answer, Browser, Database, LOG, SECRETS, Variables, set, working};
 
 /// Where people are, unless a test says otherwise.
 pub(crate) const HOME: &str = "192.0.2.10";
@@ -58,12 +56,7 @@ impl Service {
     pub(crate) fn config(database: &Database, more: &[(&str, &str)]) -> Config {
         // Nothing listens there.
         let mut variables = working(&database.url, "http://127.0.0.1:9");
-        let secrets = [
-            ("PUBLISH_HOOK_SECRET", HOOK_SECRET),
-            ("EMBED_JWT_SECRET", EMBED_SECRET),
-            ("ADMIN_PASSWORD", PASSWORD),
-        ];
-        set(&mut variables, &secrets);
+        set(&mut variables, SECRETS);
         set(&mut variables, more);
         config(&variables)
     }
