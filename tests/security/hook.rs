@@ -35,11 +35,7 @@ async fn call(
 
 /// Accepting needs the task that writes; it runs on the test's runtime.
 async fn publishes(service: &Service) -> i64 {
-    let mut connection = service.database.connect().await;
-    sqlx::query_scalar("SELECT count(*) FROM publish")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
+    service.database.count("SELECT count(*) FROM publish").await
 }
 
 #[tokio::test]

@@ -54,24 +54,18 @@ async fn keys_are_rotated() {
 #[tokio::test]
 async fn a_sealed_secret_opens_only_where_it_was_sealed() {
     let service = Service::start().await;
-    let mut connection = service.database.connect().await;
     for tampering in [
         "UPDATE cdn_settings SET secret_access_key = (SELECT secret FROM hook_secret LIMIT 1)",
         "UPDATE hook_secret SET secret = set_byte(secret, 20, get_byte(secret, 20) # 1)",
         "UPDATE cdn_settings SET slot = 'active' WHERE slot = 'environment'",
     ] {
         let service = Service::start().await;
-        let mut its = service.database.connect().await;
-        sqlx::raw_sql(tampering).execute(&mut its).await.unwrap();
+        service.database.change(tampering).await;
         assert!(
             service.state.store.check_keys().await.is_err(),
             "{tampering}"
         );
     }
-    sqlx::raw_sql("SELECT 1")
-        .execute(&mut connection)
-        .await
-        .unwrap();
     assert!(service.state.store.check_keys().await.is_ok());
 }
 

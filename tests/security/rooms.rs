@@ -177,26 +177,21 @@ async fn publishers_that_wait_leave_memory_to_others() {
             .body(Body::from(body))
             .unwrap()
     };
-    let mut db = service.database.connect().await;
     let mut held = Vec::new();
     // One more than fit into memory.
     for n in 1..=49 {
         let router = service.router.clone();
         let waiting = tower::ServiceExt::oneshot(router, publish("wait=60"));
         held.push(tokio::spawn(waiting));
-        loop {
+        eventually("the publish to be stored", || async {
             assert!(
                 held.iter().all(|waiting| !waiting.is_finished()),
                 "answered early: {n}"
             );
-            let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM publish")
-                .fetch_one(&mut db)
-                .await
-                .unwrap();
-            if stored == n {
-                break;
-            }
-        }
+            let stored = service.database.count("SELECT count(*) FROM publish");
+            (stored.await == n).then_some(())
+        })
+        .await;
     }
     let other = service.answer(publish("respond-async")).await;
     assert_eq!(other.status(), 202);

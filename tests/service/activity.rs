@@ -161,12 +161,9 @@ async fn a_page_that_cannot_be_looked_up_now_spoils_no_list() {
     let publish = service.api.publish(json!({ "paths": ["/about"] })).await;
     let publish = publish["id"].as_str().unwrap();
     let path = format!("/api/sites/default/publishes/{publish}");
-    let mut database = service.database.connect().await;
     // How far a publish is that waits to be sent depends on the settings; the list does not.
-    sqlx::raw_sql("BEGIN; LOCK TABLE cdn_settings IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut database)
-        .await
-        .unwrap();
+    let lock = "LOCK TABLE cdn_settings IN ACCESS EXCLUSIVE MODE";
+    let lock = service.database.hold(lock).await;
     let mut looks = JoinSet::new();
     for _ in 0..2 {
         let look = service.api.request(Method::GET, &path, &[], Body::empty());
@@ -180,10 +177,7 @@ async fn a_page_that_cannot_be_looked_up_now_spoils_no_list() {
         "{}",
         page.body
     );
-    sqlx::raw_sql("COMMIT")
-        .execute(&mut database)
-        .await
-        .unwrap();
+    lock.release().await;
     for look in looks.join_all().await {
         assert_eq!(look.status, 200, "{}", look.body);
     }

@@ -59,17 +59,14 @@ async fn any_answer_begins_the_day_without_one_again() {
 async fn a_machine_that_slept_for_a_day_sends_what_it_had_claimed() {
     let service = Stepped::start().await;
     let id = service.api.publish_path("/about").await;
-    let mut db = service.database.connect().await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE coverage IN EXCLUSIVE MODE")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let lock = "LOCK TABLE coverage IN EXCLUSIVE MODE";
+    let lock = service.database.hold(lock).await;
     let dispatcher = service.dispatcher.clone();
     let claiming = tokio::spawn(async move { dispatcher.run_pending().await });
     service.database.wait_for_locks(1).await;
     service.advance(Duration::DAY);
     service.sandbox.fault(create(1, unavailable())).await;
-    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    lock.release().await;
     claiming.await.unwrap().unwrap();
     assert!(
         service.sandbox.creates().await.is_empty(),

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::support::{PRIVATE, Stepped, send};
 
+/// The pages that are still to be looked at.
+const WAITING: &str = "SELECT count(*) FROM edge_check WHERE next_at IS NOT NULL";
+
 async fn service() -> Stepped {
     let service = Stepped::start_with(PRIVATE).await;
     service
@@ -174,11 +177,8 @@ async fn a_site_without_an_address_and_a_publish_without_pages_are_left_alone() 
         .set_public_address(&service.sandbox.edge.clone())
         .await;
     published(&service, json!({ "paths": ["/blog/*"], "tags": ["t"] })).await;
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM edge_check")
-        .fetch_one(&mut service.database.connect().await)
-        .await
-        .unwrap();
-    assert_eq!(rows, 0);
+    let checks = "SELECT count(*) FROM edge_check";
+    assert_eq!(service.database.count(checks).await, 0);
 }
 
 #[tokio::test]
@@ -190,17 +190,9 @@ async fn of_a_storm_a_hundred_are_looked_at() {
     for _ in 0..20 {
         service.pass(1).await;
     }
-    let mut database = service.database.connect().await;
-    let waiting: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM edge_check WHERE next_at IS NOT NULL")
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-    let completed: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM publish WHERE state = 'completed'")
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
+    let waiting = service.database.count(WAITING).await;
+    let completed = "SELECT count(*) FROM publish WHERE state = 'completed'";
+    let completed = service.database.count(completed).await;
     assert_eq!((waiting, completed), (100, 130));
 }
 
@@ -257,10 +249,5 @@ async fn one_that_cannot_be_read_is_given_up_and_holds_no_other() {
     }
     let publish = service.api.get_publish(&ids[1]).await;
     assert_eq!(publish["edge"][0]["state"], "fresh", "{publish:#}");
-    let waiting: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM edge_check WHERE next_at IS NOT NULL")
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-    assert_eq!(waiting, 0);
+    assert_eq!(service.database.count(WAITING).await, 0);
 }

@@ -261,11 +261,10 @@ async fn a_second_press_shows_no_secret_that_was_revoked_or_removed() {
 async fn what_cannot_be_written_down_is_shown_as_done() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
-    let mut db = service.database.connect().await;
-    sqlx::raw_sql("ALTER TABLE audit ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    service
+        .database
+        .change("ALTER TABLE audit ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+        .await;
     let purge = [("items", "/about"), ("action", "purge")];
     let answer = admin.post("/purge", &purge).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
@@ -444,13 +443,8 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
         service.advance(time::Duration::SECOND);
     }
     // What CloudFront accepted is billed and followed all the same.
-    let mut database = service.database.connect().await;
-    let followed: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM invalidation WHERE purpose = 'test'")
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-    assert_eq!(followed, 2);
+    let followed = "SELECT count(*) FROM invalidation WHERE purpose = 'test'";
+    assert_eq!(service.database.count(followed).await, 2);
 
     // Ada is asked about one draft, and Bob makes another.
     let wrong = "wrong/wrong/wrong/wrong/wrong/wrong/wron";
@@ -500,12 +494,8 @@ async fn what_was_not_purged_is_named() {
     let again = again.header("location").unwrap().to_owned();
     let twice = admin.post(&retry, &[]).await;
     assert_eq!(twice.header("location"), Some(again.as_str()));
-    let mut database = service.database.connect().await;
-    let audited: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM audit WHERE what = 'Tried a publish again'")
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
+    let audited = "SELECT count(*) FROM audit WHERE what = 'Tried a publish again'";
+    let audited = service.database.count(audited).await;
     assert_eq!(audited, 1, "one publish, one entry");
     assert!(
         admin

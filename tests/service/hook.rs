@@ -26,12 +26,8 @@ fn problem(answer: &Answer, status: u16, kind: &str) -> Value {
 }
 
 async fn nothing_is_queued(service: &Stepped) {
-    let mut db = service.database.connect().await;
-    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM publish")
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
-    assert_eq!(stored, 0);
+    let stored = "SELECT count(*) FROM publish";
+    assert_eq!(service.database.count(stored).await, 0);
 }
 
 #[tokio::test]

@@ -149,13 +149,9 @@ async fn a_search_looks_through_so_many_publishes_and_goes_on_when_asked() {
     assert_eq!(page.items[0].items, ["/needle"]);
     assert_eq!(page.next, None, "all was searched");
 
-    let mut connection = service.database.connect().await;
-    sqlx::query(
-        "INSERT INTO known_path (site_id, path, last_published) SELECT id, '/hay', now() FROM site",
-    )
-    .execute(&mut connection)
-    .await
-    .unwrap();
+    let known = "INSERT INTO known_path (site_id, path, last_published)
+                 SELECT id, '/hay', now() FROM site";
+    service.database.change(known).await;
     let known = PublishFilter {
         path: Some(("needle", "/hay")),
         state: Some(PublishState::Failed),

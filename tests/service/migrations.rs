@@ -127,15 +127,14 @@ async fn a_migration_that_would_hold_up_publishes_is_found() {
 #[tokio::test]
 async fn a_migration_stands_back_while_its_table_is_in_use() {
     let service = Stepped::start().await;
-    let mut user = service.database.connect().await;
-    execute(&mut user, "BEGIN; LOCK TABLE _sqlx_migrations").await;
+    let user = service.database.hold("LOCK TABLE _sqlx_migrations").await;
     let using = async {
         service.database.wait_for_locks(1).await;
         eventually("the migration to stand back", || async {
             (service.database.waiting_for_locks().await == 0).then_some(())
         })
         .await;
-        execute(&mut user, "COMMIT").await;
+        user.release().await;
     };
     let ((), migrated) = tokio::join!(using, service.state.store.migrate());
     migrated.unwrap();

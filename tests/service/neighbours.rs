@@ -215,11 +215,8 @@ async fn settings_that_move_while_a_batch_is_split_leave_no_piece_behind() {
     splitting.await.unwrap().unwrap();
     let id = publish["id"].as_str().unwrap();
     assert_eq!(service.run_until_ended(id).await["state"], "completed");
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM invalidation WHERE status = 'Queued'")
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
-    assert_eq!(left, 0);
+    let left = "SELECT count(*) FROM invalidation WHERE status = 'Queued'";
+    assert_eq!(service.database.count(left).await, 0);
 }
 
 /// Two sites that share a distribution, and always have something new, call by turns.
@@ -269,11 +266,10 @@ async fn a_denial_of_the_old_distribution_is_not_told_of_the_new_settings() {
 async fn an_id_that_cannot_be_read_stops_no_question_about_others() {
     let service = Stepped::start().await;
     let strange = service.publish_and_run("/strange").await;
-    let mut db = service.database.connect().await;
-    sqlx::query("UPDATE invalidation SET distribution_id = 'not an ID'")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    service
+        .database
+        .change("UPDATE invalidation SET distribution_id = 'not an ID'")
+        .await;
     let id = service.publish_and_run("/about").await;
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
     assert_eq!(service.state_of(&strange).await, "in_progress");
@@ -300,11 +296,10 @@ async fn a_site_that_is_removed_during_a_call_leaves_no_lease() {
 #[tokio::test]
 async fn an_entry_of_a_site_that_cannot_be_read_stops_no_start() {
     let service = Stepped::start().await;
-    let mut db = service.database.connect().await;
-    sqlx::query("UPDATE site SET publisher_hosts = '{not a host/, www.example.com}'")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    service
+        .database
+        .change("UPDATE site SET publisher_hosts = '{not a host/, www.example.com}'")
+        .await;
     let again = Database::at(service.database.url.clone());
     let sandbox = Arc::clone(&service.sandbox);
     let service = Stepped::start_on(again, sandbox, &[], Duration::ZERO).await;

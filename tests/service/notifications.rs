@@ -454,14 +454,11 @@ async fn what_waits_for_another_try_is_listed_however_much_came_after_it() {
     receiver.be(Mood::Answers(500));
     let old = completed(&service, "/about").await;
     notify(&service).await;
-    let mut db = service.database.connect().await;
-    sqlx::query(
+    let later = service.database.change(
         "INSERT INTO delivery (endpoint_id, event, happened_at, state, ended_at)
          SELECT id, 'test', created_at, 'delivered', created_at FROM endpoint, generate_series(1, 60)",
-    )
-    .execute(&mut db)
-    .await
-    .unwrap();
+    );
+    later.await;
     let listed = service.state.store.deliveries(service.site()).await;
     let listed = listed.unwrap();
     assert_eq!(listed.len(), 51);

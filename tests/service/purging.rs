@@ -702,11 +702,10 @@ async fn nothing_is_planned_while_only_the_rate_is_missing() {
     .await;
     service.publish_and_run("/first").await;
     let id = service.api.publish_path("/second").await;
-    let mut db = service.database.connect().await;
-    sqlx::query("UPDATE publish SET items = '{not an item}' WHERE NOT planned")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    service
+        .database
+        .change("UPDATE publish SET items = '{not an item}' WHERE NOT planned")
+        .await;
     service.run().await;
     assert_eq!(service.api.get_publish(&id).await["waiting_for"], "rate");
 }

@@ -438,11 +438,8 @@ async fn a_dry_run_shows_what_would_be_sent_and_stores_nothing() {
     assert_eq!(crate::support::send(nonsense).await.status, 400);
     service.run().await;
     assert!(service.sandbox.creates().await.is_empty());
-    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM publish")
-        .fetch_one(&mut service.database.connect().await)
-        .await
-        .unwrap();
-    assert_eq!(stored, 0);
+    let stored = "SELECT count(*) FROM publish";
+    assert_eq!(service.database.count(stored).await, 0);
 }
 
 #[tokio::test]

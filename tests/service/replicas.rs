@@ -252,14 +252,12 @@ async fn stored(service: &Stepped) -> Vec<Value> {
 #[tokio::test]
 async fn a_replica_starts_again_after_a_newer_one_has_migrated() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
-    sqlx::raw_sql(
+    let migrated = database.change(
         "ALTER TABLE publish ADD COLUMN of_a_newer_version text;
          INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
          VALUES (9999, 'of a newer version', true, '', 0)",
-    )
-    .execute(&mut database.connect().await)
-    .await
-    .unwrap();
+    );
+    migrated.await;
     let replica = Replica::start(&database, &sandbox).await;
     let id = replica.api.publish_path("/about").await;
     let publish = replica.api.wait_until_ended(&id).await;

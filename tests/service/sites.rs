@@ -15,14 +15,6 @@ fn name(text: &str) -> SiteName {
     text.parse().unwrap()
 }
 
-async fn count(service: &Stepped, query: &'static str) -> i64 {
-    let mut connection = service.database.connect().await;
-    sqlx::query_scalar(query)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
-}
-
 #[tokio::test]
 async fn what_is_under_way_goes_on_under_the_new_name() {
     let service = Stepped::start().await;
@@ -81,6 +73,7 @@ async fn a_site_that_is_made_again_may_keep_its_publishers_token() {
 #[tokio::test]
 async fn a_removed_site_sends_nothing_more_and_leaves_in_small_steps() {
     let service = Stepped::start().await;
+    let count = async |query: &'static str| service.database.count(query).await;
     let shop = service.add_site("shop", SHOP, SHOP_KEY).await;
     service.sandbox.never_complete().await;
     let accepted = shop.publish_path("/accepted").await;
@@ -108,26 +101,17 @@ async fn a_removed_site_sends_nothing_more_and_leaves_in_small_steps() {
     assert_eq!(store.sweep_step(now, month_ago).await.unwrap(), 500);
     assert_eq!(store.sweep_step(now, month_ago).await.unwrap(), 101);
     janitor::sweep(store, clock, 30).await.unwrap();
-    assert_eq!(
-        count(&service, "SELECT count(*) FROM invalidation").await,
-        1
-    );
+    assert_eq!(count("SELECT count(*) FROM invalidation").await, 1);
     service.pass(3_600).await;
     janitor::sweep(store, clock, 30).await.unwrap();
-    assert_eq!(
-        count(&service, "SELECT count(*) FROM invalidation").await,
-        0
-    );
-    assert_eq!(count(&service, "SELECT count(*) FROM known_path").await, 0);
+    assert_eq!(count("SELECT count(*) FROM invalidation").await, 0);
+    assert_eq!(count("SELECT count(*) FROM known_path").await, 0);
     // This month's paths were accepted for its access key, whoever asked for them.
-    assert_eq!(
-        count(&service, "SELECT sum(paths)::bigint FROM usage").await,
-        1
-    );
-    assert_eq!(count(&service, "SELECT count(*) FROM site").await, 2);
+    assert_eq!(count("SELECT sum(paths)::bigint FROM usage").await, 1);
+    assert_eq!(count("SELECT count(*) FROM site").await, 2);
     service.pass(32 * 86_400).await;
     janitor::sweep(store, clock, 30).await.unwrap();
-    assert_eq!(count(&service, "SELECT count(*) FROM site").await, 1);
+    assert_eq!(count("SELECT count(*) FROM site").await, 1);
 
     service.sandbox.complete_at_once().await;
     let other = service.publish_and_run("/others/go/on").await;
@@ -184,24 +168,19 @@ async fn settings_that_are_saved_while_their_site_is_removed_go_with_it() {
     let service = Stepped::start().await;
     service.add_site("shop", SHOP, SHOP_KEY).await;
     let site = service.state.directory.site("shop").unwrap().id;
-    let mut removing = service.database.connect().await;
-    sqlx::raw_sql(
-        "BEGIN; UPDATE site SET removed_at = now(), name = 'removed' WHERE name = 'shop';
-         DELETE FROM cdn_settings WHERE site_id = (SELECT id FROM site WHERE name = 'removed')",
-    )
-    .execute(&mut removing)
-    .await
-    .unwrap();
+    let removing = "UPDATE site SET removed_at = now(), name = 'removed' WHERE name = 'shop';
+                    DELETE FROM cdn_settings
+                    WHERE site_id = (SELECT id FROM site WHERE name = 'removed')";
+    let removing = service.database.hold(removing).await;
     let (saved, now) = (settings(SHOP, SHOP_KEY), service.state.clock.now());
     let store = &service.state.store;
     let saving = store.save_settings(site, None, Slot::Active, &saved, None, now);
     let removed = async {
         service.database.wait_for_locks(1).await;
-        let done = sqlx::raw_sql("COMMIT").execute(&mut removing).await;
-        done.unwrap();
+        removing.release().await;
     };
     let (saved, ()) = tokio::join!(saving, removed);
     assert!(matches!(saved, Err(StoreError::SiteGone)), "{saved:?}");
     let sealed = "SELECT count(*) FROM cdn_settings c JOIN site s ON s.id = c.site_id WHERE s.removed_at IS NOT NULL";
-    assert_eq!(count(&service, sealed).await, 0);
+    assert_eq!(service.database.count(sealed).await, 0);
 }

@@ -13,11 +13,8 @@ const STANDSTILL: Duration = Duration::from_secs(11);
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_a_503_and_the_key_tells_what_became_of_it() {
     let service = Stepped::start().await;
-    let mut db = service.database.connect().await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE publish IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let lock = "LOCK TABLE publish IN ACCESS EXCLUSIVE MODE";
+    let lock = service.database.hold(lock).await;
     let (key, body) = ([("idempotency-key", "held")], r#"{"paths": ["/about"]}"#);
     let began = Instant::now();
     let answer = service.api.post(&key, body).await;
@@ -25,14 +22,11 @@ async fn a_database_that_does_not_answer_is_a_503_and_the_key_tells_what_became_
     assert!(answer.header("retry-after").is_some());
     assert!(began.elapsed() < Duration::from_secs(15));
 
-    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    lock.release().await;
     let answer = service.api.post(&key, body).await;
     assert_eq!(answer.status, 202, "{}", answer.json());
-    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM publish")
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
-    assert_eq!(stored, 1);
+    let stored = "SELECT count(*) FROM publish";
+    assert_eq!(service.database.count(stored).await, 1);
 }
 
 #[tokio::test]
@@ -41,11 +35,8 @@ async fn a_site_whose_claim_stands_still_holds_no_other_up() {
     let shop = service
         .add_site("shop", "E2SHOP00000001", "AKIASHOP000000000001")
         .await;
-    let mut db = service.database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT FROM site WHERE name = 'shop' FOR UPDATE")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let lock = "SELECT FROM site WHERE name = 'shop' FOR UPDATE";
+    let lock = service.database.hold(lock).await;
     let began = Instant::now();
     let stop = CancellationToken::new();
     let dispatcher = tokio::spawn(service.dispatcher.clone().run(stop.clone()));
@@ -58,7 +49,7 @@ async fn a_site_whose_claim_stands_still_holds_no_other_up() {
     assert!(began.elapsed() < STANDSTILL);
     assert_eq!(shop.get_publish(&held).await["state"], "queued");
 
-    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    lock.release().await;
     shop.wait_until(&held, "its call", is_sent).await;
     stop.cancel();
     dispatcher.await.unwrap();
@@ -71,24 +62,17 @@ async fn a_site_that_cannot_be_claimed_for_holds_no_other_up() {
         .add_site("shop", "E2SHOP00000001", "AKIASHOP000000000001")
         .await;
     let bad = shop.publish_path("/bad").await;
-    let mut db = service.database.connect().await;
     let id = service.api.publish_path("/good").await;
     // The bad one comes first.
-    sqlx::raw_sql(
-        "UPDATE publish SET items = '{no path}' WHERE items = '{/bad}';
-         UPDATE distribution SET sent_at = now() WHERE id <> 'E2SHOP00000001'",
-    )
-    .execute(&mut db)
-    .await
-    .unwrap();
+    let worse = "UPDATE publish SET items = '{no path}' WHERE items = '{/bad}';
+                 UPDATE distribution SET sent_at = now() WHERE id <> 'E2SHOP00000001'";
+    service.database.change(worse).await;
     service.run().await;
     assert_eq!(service.api.get_publish(&id).await["state"], "in_progress");
     assert_eq!(shop.get_publish(&bad).await["state"], "queued");
 
-    sqlx::query("UPDATE publish SET items = '{/repaired}' WHERE items = '{no path}'")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let better = "UPDATE publish SET items = '{/repaired}' WHERE items = '{no path}'";
+    service.database.change(better).await;
     service.run().await;
     assert_eq!(shop.get_publish(&bad).await["state"], "in_progress");
 }

@@ -78,11 +78,8 @@ async fn accepted_before_the_database_goes_away(body: String) -> Value {
     let api = service.api.clone();
     let held = tokio::spawn(async move { api.post(&[("prefer", "wait=2")], body).await });
     eventually("the publish to be stored", || async {
-        let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM publish")
-            .fetch_one(&mut service.database.connect().await)
-            .await
-            .unwrap();
-        (stored == 1).then_some(())
+        let stored = service.database.count("SELECT count(*) FROM publish");
+        (stored.await == 1).then_some(())
     })
     .await;
     service.state.store.close().await;
@@ -119,15 +116,11 @@ async fn however_many_wait_the_database_is_asked_once_for_all() {
 
     // Connections count what they did when they end.
     eventually("the connections' end", || async {
-        let mut db = database.connect().await;
-        let left: i64 = sqlx::query_scalar(
+        let left = database.count(
             "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND application_name = 'skycms-cdn'",
-        )
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
-        (left == 0).then_some(())
+        );
+        (left.await == 0).then_some(())
     })
     .await;
     let made = transactions(&mut db).await - before;
@@ -183,14 +176,12 @@ async fn a_stop_ends_held_answers_and_unreadies_the_service() {
         api.get(&path, &[("prefer", "wait=60")]).await
     });
     eventually("the question that is asked for those who wait", || async {
-        let asked: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-             AND query LIKE '%unnest($1::int[], $2::uuid[]) AS w%' AND pid <> pg_backend_pid()",
-        )
-        .fetch_one(&mut database.connect().await)
-        .await
-        .unwrap();
-        (asked > 0).then_some(())
+        let asked = database.count(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'skycms-cdn'
+             AND query LIKE '%unnest($1::int[], $2::uuid[]) AS w%'",
+        );
+        (asked.await > 0).then_some(())
     })
     .await;
     let began = Instant::now();

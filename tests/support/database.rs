@@ -75,6 +75,31 @@ impl Database {
             .unwrap()
     }
 
+    /// The number that a query gives.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query)
+            .fetch_one(&mut self.connect().await)
+            .await
+            .unwrap()
+    }
+
+    /// Changes what is stored, behind the service's back.
+    pub(crate) async fn change(&self, statements: &'static str) {
+        sqlx::raw_sql(statements)
+            .execute(&mut self.connect().await)
+            .await
+            .unwrap();
+    }
+
+    /// Does the same in a transaction that stays open and holds its locks.
+    pub(crate) async fn hold(&self, statements: &'static str) -> Held {
+        let mut connection = self.connect().await;
+        for sql in ["BEGIN", statements] {
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+        Held(connection)
+    }
+
     /// Everything that is stored, as text; bytes in hexadecimal.
     pub(crate) async fn dump(&self) -> String {
         let mut connection = self.connect().await;
@@ -125,6 +150,16 @@ impl Drop for Database {
         };
         let drop = format!("DROP DATABASE {name} WITH (FORCE)");
         let _ = std::thread::spawn(move || server.runtime.block_on(server.execute(&drop))).join();
+    }
+}
+
+/// Somebody's open transaction. What it did is undone if it is dropped.
+pub(crate) struct Held(PgConnection);
+
+impl Held {
+    /// Commits it.
+    pub(crate) async fn release(mut self) {
+        sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();
     }
 }
 

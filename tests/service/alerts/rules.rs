@@ -102,17 +102,13 @@ async fn a_database_that_takes_no_connections() {
 async fn publishes_that_take_long_to_be_durable() {
     let mut watch = Watch::start().await;
     for _ in 0..12 {
-        let mut connection = watch.service.database.connect().await;
-        let mut lock = connection.begin().await.unwrap();
-        sqlx::query("LOCK TABLE publish IN EXCLUSIVE MODE")
-            .execute(&mut *lock)
-            .await
-            .unwrap();
+        let lock = "LOCK TABLE publish IN EXCLUSIVE MODE";
+        let lock = watch.service.database.hold(lock).await;
         let api = watch.service.api.clone();
         let publish = tokio::spawn(async move { api.publish_path("/slow").await });
         watch.service.database.wait_for_locks(1).await;
         watch.service.advance(time::Duration::seconds(2));
-        lock.commit().await.unwrap();
+        lock.release().await;
         publish.await.unwrap();
         watch.service.pass(28).await;
         watch.scrape().await;

@@ -97,11 +97,9 @@ async fn a_secret_is_printed_though_it_cannot_be_written_down_who_made_it() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     let variables = variables(&database, &sandbox);
     let _replica = Replica::start_with(&variables).await;
-    let mut connection = database.connect().await;
-    sqlx::raw_sql("ALTER TABLE audit ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    database
+        .change("ALTER TABLE audit ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+        .await;
     let made = run(&variables, &["key", "create", "SkyCMS"]).await;
     made.assert_failed(1, &["shown this once"]);
     let (access_key, secret) = printed(&made.stdout);

@@ -224,11 +224,8 @@ async fn every_version_is_served_at_the_root_and_below_the_prefix() {
 #[tokio::test]
 async fn two_lists_of_a_site_are_read_at_a_time() {
     let service = start(&[]).await;
-    let mut db = service.database.connect().await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE publish IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let lock = "LOCK TABLE publish IN ACCESS EXCLUSIVE MODE";
+    let lock = service.database.hold(lock).await;
     let mut lists = JoinSet::new();
     for _ in 0..3 {
         let list = signed(&service, USUAL, &Method::GET, CALL, "");
@@ -238,7 +235,7 @@ async fn two_lists_of_a_site_are_read_at_a_time() {
     let text = &refused.body;
     assert_eq!(refused.status, 503, "{text}");
     assert!(text.contains("Too much is under way"), "{text}");
-    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    lock.release().await;
     for list in lists.join_all().await {
         assert_eq!(list.status, 200, "{}", list.body);
     }

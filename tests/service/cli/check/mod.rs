@@ -61,12 +61,8 @@ async fn a_good_installation_is_found_good_and_costs_nothing() {
     let accepted = service.sandbox.accepted().await;
     assert_eq!(accepted[0]["paths"], json!(["/skycms-cdn-test"]));
     // It is billed and followed like any other.
-    let mut database = service.database.connect().await;
-    let paths: i64 = sqlx::query_scalar("SELECT sum(paths)::bigint FROM usage")
-        .fetch_one(&mut database)
-        .await
-        .unwrap();
-    assert_eq!(paths, 1);
+    let paths = "SELECT sum(paths)::bigint FROM usage";
+    assert_eq!(service.database.count(paths).await, 1);
 }
 
 #[tokio::test]
@@ -192,7 +188,6 @@ async fn what_is_wrong_here_is_reported_with_its_fix() {
         &["add the key they were saved with behind the new one"],
     );
 
-    let mut its = database.connect().await;
     for (tampering, outcome, words) in [
         (
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', true, '', 0)",
@@ -205,7 +200,7 @@ async fn what_is_wrong_here_is_reported_with_its_fix() {
             "`skycms-cdn serve` applies them",
         ),
     ] {
-        sqlx::raw_sql(tampering).execute(&mut its).await.unwrap();
+        database.change(tampering).await;
         let said = check(&good).await;
         assert_found(&said, "migrations", outcome, &[words]);
     }
