@@ -240,7 +240,7 @@ async fn run(storm: &Storm) -> Vec<String> {
     let last_accepted = calls.iter().rfind(|c| c["outcome"] == "Accepted");
     let accepted = last_accepted.map_or(f64::NAN, |call| (at(call) - began).as_seconds_f64());
     let allowed = BURST + (span * RATE).floor();
-    let sent = accepted_paths(&sandbox).await.split_off(1);
+    let sent = sandbox.accepted_paths().await.concat().split_off(1);
     let files: HashSet<&str> = sent.iter().map(String::as_str).collect();
     let wildcards: Vec<&str> = sent
         .iter()
@@ -364,15 +364,4 @@ async fn publish(client: &Client<HttpConnector, Body>, api: &Api, paths: &[Strin
     };
     let (parts, body) = answer.into_parts();
     to_bytes(Body::new(body), usize::MAX).await.is_ok() && parts.status == 202
-}
-
-/// What CloudFront was sent and accepted, and so bills, oldest first.
-async fn accepted_paths(sandbox: &Sandbox) -> Vec<String> {
-    let accepted = sandbox.accepted().await;
-    accepted
-        .iter()
-        .rev()
-        .flat_map(|invalidation| invalidation["paths"].as_array().unwrap())
-        .map(|path| path.as_str().unwrap().to_owned())
-        .collect()
 }

@@ -356,11 +356,7 @@ async fn one_bad_item_among_many_fails_alone() {
         assert_eq!(failed[0]["error"]["code"], "InvalidArgument");
         assert!(failed[0]["error"]["fix"].is_string());
     }
-    let mut billed: Vec<String> = Vec::new();
-    for invalidation in service.sandbox.accepted().await {
-        billed
-            .extend(serde_json::from_value::<Vec<String>>(invalidation["paths"].clone()).unwrap());
-    }
+    let mut billed = service.sandbox.accepted_paths().await.concat();
     billed.sort();
     assert_eq!(
         billed,

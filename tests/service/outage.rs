@@ -57,8 +57,7 @@ async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
     let api = bench.replica.api.clone();
     bench.sandbox.never_complete().await;
     let before = api.publish_path("/before").await;
-    api.wait_until(&before, "CloudFront", |p| p["state"] == "in_progress")
-        .await;
+    api.wait_until_in_progress(&before).await;
 
     assert_eq!(bench.replica.health(), Ok(()));
     bench.stop_postgres().await;
@@ -107,11 +106,8 @@ async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
     for id in [before, during, after] {
         assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
     }
-    let mut billed: Vec<_> = Vec::new();
-    for invalidation in bench.sandbox.accepted().await {
-        billed.extend(invalidation["paths"].as_array().unwrap().clone());
-    }
-    billed.sort_by_key(ToString::to_string);
+    let mut billed = bench.sandbox.accepted_paths().await.concat();
+    billed.sort();
     assert_eq!(
         billed,
         ["/after", "/before", "/while"],

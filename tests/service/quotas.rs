@@ -7,7 +7,9 @@ use skycms_cdn::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publis
 use time::{Duration, OffsetDateTime};
 
 use crate::faults::{create, unavailable};
-use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, variables};
+use crate::support::{
+    DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, texts, variables,
+};
 
 const ECONOMICAL: Spending = Spending {
     policy: PolicyName::Economical,
@@ -40,24 +42,14 @@ impl Stepped {
 
     /// Publishes pages together, and gives the publish's id.
     async fn publish_pages(&self, directory: &str, pages: std::ops::Range<u32>) -> String {
-        let paths: Vec<_> = pages.map(|n| format!("/{directory}/{n}")).collect();
-        let publish = self.api.publish(json!({ "paths": paths })).await;
-        publish["id"].as_str().unwrap().to_owned()
+        let paths = pages.map(|n| format!("/{directory}/{n}"));
+        self.publish_paths(paths).await
     }
 
-    /// The items of each invalidation that CloudFront has accepted, oldest first.
+    /// What CloudFront has accepted, oldest first.
     async fn sent(&self) -> Vec<Vec<String>> {
-        let accepted = self.sandbox.accepted().await;
-        accepted.iter().rev().map(|i| texts(&i["paths"])).collect()
+        self.sandbox.accepted_paths().await
     }
-}
-
-fn texts(items: &Value) -> Vec<String> {
-    let items = items.as_array().unwrap();
-    items
-        .iter()
-        .map(|item| item.as_str().unwrap().to_owned())
-        .collect()
 }
 
 #[tokio::test]

@@ -109,8 +109,7 @@ async fn however_many_wait_the_database_is_asked_once_for_all() {
     for n in 0..40 {
         last = replica.api.publish_path(&format!("/{n}")).await;
     }
-    let accepted = |publish: &Value| publish["state"] == "in_progress";
-    replica.api.wait_until(&last, "CloudFront", accepted).await;
+    replica.api.wait_until_in_progress(&last).await;
     assert!(replica.terminate().await.success());
     assert!(held.join_all().await.iter().all(|status| *status == 200));
 
@@ -165,10 +164,7 @@ async fn a_stop_ends_held_answers_and_unreadies_the_service() {
     assert_eq!(replica.api.get("/health/live", &[]).await.status, 200);
     assert_eq!(replica.api.get("/health/ready", &[]).await.status, 200);
     let id = replica.api.publish_path("/about").await;
-    replica
-        .api
-        .wait_until(&id, "CloudFront", |p| p["state"] == "in_progress")
-        .await;
+    replica.api.wait_until_in_progress(&id).await;
 
     let api = replica.api.clone();
     let held = tokio::spawn(async move {

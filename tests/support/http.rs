@@ -179,7 +179,13 @@ impl Api {
 
     /// Publishes one path, and gives the publish's id.
     pub(crate) async fn publish_path(&self, path: &str) -> String {
-        let publish = self.publish(serde_json::json!({ "paths": [path] })).await;
+        self.publish_paths([path.to_owned()]).await
+    }
+
+    /// Publishes paths together, and gives the publish's id.
+    pub(crate) async fn publish_paths(&self, paths: impl IntoIterator<Item = String>) -> String {
+        let paths: Vec<String> = paths.into_iter().collect();
+        let publish = self.publish(serde_json::json!({ "paths": paths })).await;
         publish["id"].as_str().unwrap().to_owned()
     }
 
@@ -192,6 +198,12 @@ impl Api {
 
     pub(crate) async fn wait_until_ended(&self, id: &str) -> Value {
         self.wait_until(id, "its end", has_ended).await
+    }
+
+    /// Waits until CloudFront has accepted it.
+    pub(crate) async fn wait_until_in_progress(&self, id: &str) {
+        let accepted = |publish: &Value| publish["state"] == "in_progress";
+        self.wait_until(id, "CloudFront", accepted).await;
     }
 
     /// The publish as soon as it is as `wanted`.

@@ -169,6 +169,12 @@ impl Sandbox {
         self.creates().await.iter().map(text).collect()
     }
 
+    /// The paths of each invalidation that was accepted, oldest first.
+    pub(crate) async fn accepted_paths(&self) -> Vec<Vec<String>> {
+        let accepted = self.accepted().await;
+        accepted.iter().rev().map(|i| texts(&i["paths"])).collect()
+    }
+
     /// The invalidations that were accepted, and so billed, newest first.
     pub(crate) async fn accepted(&self) -> Vec<Value> {
         self.state().await["invalidations"]
@@ -176,6 +182,12 @@ impl Sandbox {
             .unwrap()
             .clone()
     }
+}
+
+/// The texts of a list.
+pub(crate) fn texts(list: &Value) -> Vec<String> {
+    let list = list.as_array().unwrap().iter();
+    list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
 impl Drop for Sandbox {

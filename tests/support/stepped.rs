@@ -135,6 +135,24 @@ impl Stepped {
         self.run().await;
     }
 
+    /// Publishes paths together, and gives the publish's id.
+    pub(crate) async fn publish_paths(&self, paths: impl IntoIterator<Item = String>) -> String {
+        self.api.publish_paths(paths).await
+    }
+
+    pub(crate) async fn state_of(&self, id: &str) -> String {
+        let publish = self.api.get_publish(id).await;
+        publish["state"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn states(&self, ids: &[String]) -> Vec<String> {
+        let mut states = Vec::new();
+        for id in ids {
+            states.push(self.state_of(id).await);
+        }
+        states
+    }
+
     /// Publishes a path, sends it, and gives the publish's id.
     pub(crate) async fn publish_and_run(&self, path: &str) -> String {
         let id = self.api.publish_path(path).await;
