@@ -18,13 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-use support::{Api, Database, Replica, Sandbox, variables};
+use support::{Api, Client, Database, Replica, Sandbox, variables};
 
 const BURST: f64 = 5.0;
 const RATE: f64 = 0.5;
@@ -324,7 +320,7 @@ async fn run(storm: &Storm) -> Vec<String> {
 
 /// Publishes from several clients, and gives how long each 202 took.
 async fn publish_all(storm: &Storm, api: &Api) -> Vec<Duration> {
-    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
+    let client = Client::new();
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
     let clients: Vec<_> = (0..storm.clients)
@@ -355,13 +351,8 @@ async fn publish_all(storm: &Storm, api: &Api) -> Vec<Duration> {
     times
 }
 
-async fn publish(client: &Client<HttpConnector, Body>, api: &Api, paths: &[String]) -> bool {
-    let path = format!("/api/sites/{}/publishes", api.site);
+async fn publish(client: &Client, api: &Api, paths: &[String]) -> bool {
     let body = json!({ "paths": paths }).to_string();
-    let request = api.request(http::Method::POST, &path, &[], body);
-    let Ok(answer) = client.request(request).await else {
-        return false;
-    };
-    let (parts, body) = answer.into_parts();
-    to_bytes(Body::new(body), usize::MAX).await.is_ok() && parts.status == 202
+    let answer = client.send(api.publishing(&[], body)).await;
+    answer.is_ok_and(|answer| answer.status == 202)
 }

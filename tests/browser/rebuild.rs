@@ -3,16 +3,12 @@
 
 use std::time::Instant;
 
-use axum::body::{Body, to_bytes};
 use futures_util::{StreamExt as _, stream};
-use http::Method;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 
 use crate::driver::Scripts;
 use crate::stage::Stage;
-use crate::support::Api;
+use crate::support::{Api, Client, eventually};
 
 const PAGES: usize = 5_000;
 
@@ -39,7 +35,11 @@ async fn a_rebuild_of_thousands_of_publishes_is_one_bar() {
     // CloudFront takes 3,000 at a time, so that the bar stands in between for a while.
     browser.wait_for("#work", "0 of 5,000 publishes done").await;
     stage.sandbox.complete().await;
-    browser.wait_for("#work", "0 of 5,000 publishes done").await;
+    let bar = "return document.querySelector('#work progress')?.value ?? 0";
+    eventually("the bar to move", || async {
+        (browser.run(bar).await.as_f64()? > 0.0).then_some(())
+    })
+    .await;
     stage.sandbox.complete_at_once().await;
     stage.sandbox.complete().await;
     browser
@@ -67,17 +67,13 @@ async fn a_rebuild_of_thousands_of_publishes_is_one_bar() {
 
 /// As a publisher does it: several at a time, on connections that stay open.
 async fn publish_pages(api: &Api) {
-    let client = &Client::builder(TokioExecutor::new()).build_http();
+    let client = &Client::new();
     stream::iter(0..PAGES)
         .for_each_concurrent(16, |page| async move {
             let body = json!({ "paths": [format!("/archive/page-{page}")] });
-            let path = "/api/sites/default/publishes";
-            let request = api.request(Method::POST, path, &[], body.to_string());
-            let answer = client.request(request).await.unwrap();
-            assert_eq!(answer.status(), 202);
-            to_bytes(Body::new(answer.into_body()), usize::MAX)
-                .await
-                .unwrap();
+            let request = api.publishing(&[], body.to_string());
+            let answer = client.send(request).await.unwrap();
+            assert_eq!(answer.status, 202);
         })
         .await;
 }

@@ -2,7 +2,8 @@
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use http::{HeaderMap, Method, Request, Response};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
@@ -78,12 +79,23 @@ pub(crate) async fn send(request: Request<Body>) -> Answer {
 }
 
 pub(crate) async fn try_send(request: Request<Body>) -> Result<Answer, String> {
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client
-        .request(request)
-        .await
-        .map_err(|e| format!("{e:?}"))?;
-    Answer::of(answer).await
+    Client::new().send(request).await
+}
+
+/// A client whose connections stay open.
+#[derive(Clone)]
+pub(crate) struct Client(legacy::Client<HttpConnector, Body>);
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Self(legacy::Client::builder(TokioExecutor::new()).build_http())
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer, String> {
+        let answer = self.0.request(request);
+        let answer = answer.await.map_err(|e| format!("{e:?}"))?;
+        Answer::of(answer).await
+    }
 }
 
 /// The API of one service, called with a site's token.
