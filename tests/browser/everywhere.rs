@@ -1,15 +1,13 @@
 //! What holds on every page: accessible in both colour schemes, nothing blocked, small, steady, and
 //! of a width that fits.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::settings::{fill, outcomes};
 use crate::stage::Stage;
-use crate::support::{KEY, SECRET};
+use crate::support::{KEY, SECRET, file};
 
 /// Opens a page, which must not move by itself, and looks at it.
 async fn visit(browser: &Browser, path: &str) {
@@ -136,7 +134,7 @@ async fn assert_accessible(browser: &Browser, page: &str) {
     // Half a megabyte, once for each page.
     if browser.run("return 'axe' in window").await == false {
         let axe = "tests/node_modules/axe-core/axe.min.js";
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(axe);
+        let path = file(axe);
         let axe = std::fs::read_to_string(&path)
             .unwrap_or_else(|e| panic!("{}: {e}; run `npm ci --prefix tests`", path.display()));
         browser.run(&axe).await;

@@ -23,7 +23,8 @@ use tokio::process::Command;
 
 use crate::proxy::{Prefix, Proxy};
 use crate::support::{
-    DISTRIBUTION, Database, Front, Replica, Sandbox, TIMEOUT, eventually, free_port, set, variables,
+    DISTRIBUTION, Database, Front, Replica, Sandbox, TIMEOUT, eventually, file, free_port, set,
+    variables,
 };
 
 const ACCESS_KEY: &str = "SKYCSENDERSKEY000001";
@@ -119,8 +120,8 @@ impl Bench {
     }
 
     async fn python(&self, script: &str, arguments: &[&str]) -> Result<String, String> {
-        let script = format!("{}/tests/senders/{script}", env!("CARGO_MANIFEST_DIR"));
-        let arguments = [&[script.as_str()], arguments].concat();
+        let script = file("tests/senders").join(script);
+        let arguments = [&[script.to_str().unwrap()], arguments].concat();
         self.run(&target("bin/python"), &arguments).await
     }
 
@@ -153,9 +154,7 @@ impl Bench {
 
 /// What script/senders has installed.
 fn target(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target/senders")
-        .join(path)
+    file("target/senders").join(path)
 }
 
 /// What `Bench::rust` runs: nothing but the environment says where CloudFront is.
@@ -301,7 +300,7 @@ async fn skycms_publishes(bench: &Bench) {
 async fn skycms_publishes_through_caddy_in_cloudfronts_place() {
     let mut bench = Bench::start().await;
     let port = free_port();
-    let recipe = std::fs::read_to_string("deploy/proxy/Caddyfile").unwrap();
+    let recipe = std::fs::read_to_string(file("deploy/proxy/Caddyfile")).unwrap();
     let (_, host) = recipe.split_once("cloudfront.amazonaws.com {").unwrap();
     let service = bench.endpoint.trim_start_matches("http://");
     let host = host.replace("127.0.0.1:8080", service);

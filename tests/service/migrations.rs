@@ -5,14 +5,12 @@
 //! writes is inserted into each newer schema too, so a migration that an older replica could not
 //! live with during a roll-out fails here.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::support::{
-    Browser, Database, ENCRYPTION_KEY, NO_SETTINGS, Sandbox, Stepped, eventually,
+    Browser, Database, ENCRYPTION_KEY, NO_SETTINGS, Sandbox, Stepped, eventually, file,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -232,7 +230,7 @@ async fn up_to(connection: &mut PgConnection, version: i64) {
 
 /// What each migration brought, oldest first.
 fn samples() -> Vec<(i64, String)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/migrations");
+    let directory = file("tests/migrations");
     let mut samples: Vec<(i64, String)> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| {

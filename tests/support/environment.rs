@@ -73,6 +73,21 @@ pub(crate) fn without_settings(variables: &mut Variables) {
     variables.retain(|name, _| !name.starts_with("CloudFront__"));
 }
 
+/// A file of the repository.
+pub(crate) fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A tool that script/lib.sh has fetched, or that is in `PATH`.
+pub(crate) fn tool(name: &str) -> Command {
+    let fetched = file("target/tools").join(name);
+    Command::new(if fetched.exists() {
+        fetched
+    } else {
+        name.into()
+    })
+}
+
 /// A binary of this build, or of the one in `BIN_DIR`.
 pub(crate) fn program(name: &str) -> PathBuf {
     match std::env::var_os("BIN_DIR") {

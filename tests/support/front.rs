@@ -2,13 +2,12 @@
 //! Caddy.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
-use super::eventually;
+use super::{eventually, file, tool};
 
 /// A port that is free. It is below those that the system gives out: one of these might be another
 /// test's before it is taken.
@@ -120,25 +119,11 @@ impl Drop for Front {
 
 /// A recipe as it is shipped, but for where SkyCMS and the service are.
 fn recipe(name: &str, skycms: &str, service: &str) -> String {
-    let text = std::fs::read_to_string(root().join("deploy/proxy").join(name)).unwrap();
+    let text = std::fs::read_to_string(file("deploy/proxy").join(name)).unwrap();
     let host = |url: &str| {
         url::Url::parse(url).unwrap()[url::Position::BeforeHost..url::Position::AfterPort]
             .to_owned()
     };
     text.replace("127.0.0.1:5000", &host(skycms))
         .replace("127.0.0.1:8080", &host(service))
-}
-
-/// What script/lib.sh has fetched, or what is in PATH.
-fn tool(name: &str) -> Command {
-    let fetched = root().join("target/tools").join(name);
-    Command::new(if fetched.exists() {
-        fetched
-    } else {
-        name.into()
-    })
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }

@@ -27,8 +27,8 @@ mod stepped;
 pub(crate) use browser::{Browser, form};
 pub(crate) use database::{Database, url_of};
 pub(crate) use environment::{
-    NO_SETTINGS, PRIVATE, SECRETS, Variables, named, program, service_program, set, variables,
-    without_settings, working,
+    NO_SETTINGS, PRIVATE, SECRETS, Variables, file, named, program, service_program, set, tool,
+    variables, without_settings, working,
 };
 pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, Client, between, has_ended, send, try_send};

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::promtool::{RULES, file, names};
+use super::promtool::{RULES, names};
 use super::watch::Watch;
+use crate::support::file;
 
 const DASHBOARD: &str = "deploy/grafana/skycms-cdn.json";
 

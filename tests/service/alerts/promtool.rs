@@ -1,10 +1,10 @@
 //! Scrapes in the order of time, and what promtool makes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
+
+use crate::support::{file, tool};
 
 /// Seconds between two scrapes.
 pub(crate) const STEP: i64 = 30;
@@ -116,16 +116,8 @@ fn samples(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     })
 }
 
-/// A file of the repository.
-pub(crate) fn file(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// Runs promtool, from `PATH` or from where `script/test` puts it.
 pub(crate) fn promtool(arguments: &[&str]) {
-    let own = file("target/tools/promtool");
-    let program = if own.exists() { own } else { "promtool".into() };
-    let output = Command::new(&program)
+    let output = tool("promtool")
         .args(arguments)
         .output()
         .unwrap_or_else(|e| {

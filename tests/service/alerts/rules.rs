@@ -8,9 +8,9 @@ use skycms_cdn::domain::{MonthlyLimit, PastLimit, Spending};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use time::OffsetDateTime;
 
-use super::promtool::{RULES, file, promtool};
+use super::promtool::{RULES, promtool};
 use super::watch::Watch;
-use crate::support::{DISTRIBUTION, policy};
+use crate::support::{DISTRIBUTION, file, policy};
 
 #[test]
 fn the_rules_are_well_formed() {
