@@ -12,7 +12,7 @@ use hyper::body::Frame;
 use skycms_cdn::domain::session::Role;
 
 use crate::embed::{claims, open};
-use crate::support::{Api, Browser, Database, PASSWORD, Service, TOKEN, eventually, jwt};
+use crate::support::{Api, Browser, Database, PASSWORD, Service, eventually, jwt};
 
 #[tokio::test]
 async fn a_form_has_sixteen_kilobytes_and_one_of_paths_more() {
@@ -170,12 +170,7 @@ async fn publishers_that_wait_leave_memory_to_others() {
     let publish = |prefer: &str| {
         let mut body = r#"{"paths": ["/about"]}"#.to_owned();
         body.extend(std::iter::repeat_n(' ', (1 << 20) - body.len()));
-        Request::post("/api/sites/default/publishes")
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .header("content-type", "application/json")
-            .header("prefer", prefer)
-            .body(Body::from(body))
-            .unwrap()
+        Api::new("").publishing(&[("prefer", prefer)], body)
     };
     let mut held = Vec::new();
     // One more than fit into memory.

@@ -1,6 +1,7 @@
 //! What tests of the whole service share: a real PostgreSQL with a database for each test, the
-//! sandbox in CloudFront's place, and the service, either inside the test with time handed in or as
-//! the real binary.
+//! sandbox in CloudFront's place, and the service, either inside the test with time handed in, with
+//! a network ([`Stepped`]) or without one ([`Service`]), or as the real binary ([`Replica`]); and
+//! how they make sites, sign, speak HTTP and wait.
 
 #![allow(
     dead_code,

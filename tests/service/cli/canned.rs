@@ -66,3 +66,16 @@ pub(crate) async fn exchange(
     stream.shutdown().await.unwrap();
     String::from_utf8(request).unwrap()
 }
+
+/// The port of a server that answers every connection with this and closes it.
+pub(crate) async fn server_that_says(answer: Vec<u8>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(&answer).await;
+        }
+    });
+    port
+}

@@ -1,10 +1,10 @@
 //! A database that cannot be used: both `check` and the start say where, why and what to do.
 
 use sqlx::PgConnection;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use url::Url;
 
+use super::canned::server_that_says;
+use super::check::check;
 use super::run::{Said, run};
 use crate::support::{Database, Replica, Sandbox, Variables, free_port, variables};
 
@@ -13,24 +13,6 @@ fn fatal(code: &str, message: &str) -> Vec<u8> {
     let fields = format!("SFATAL\0VFATAL\0C{code}\0M{message}\0\0");
     let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
     [b"E".as_slice(), &length, fields.as_bytes()].concat()
-}
-
-/// The port of a server that answers every connection with this and closes it.
-async fn server_that_says(answer: Vec<u8>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.read(&mut [0; 1024]).await;
-            let _ = stream.write_all(&answer).await;
-        }
-    });
-    port
-}
-
-/// The finding of `check` about the database, on one line.
-async fn check(variables: &Variables) -> Said {
-    run(variables, &["check", "--json"]).await
 }
 
 fn assert_says(said: &Said, words: &[&str]) {

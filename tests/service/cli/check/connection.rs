@@ -1,9 +1,9 @@
 //! Where no connection to CloudFront comes about, the connection's own error is told, and who can
 //! fix it.
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use super::super::canned::server_that_says;
 use super::super::tls::self_signed;
 use super::{assert_found, check};
 use crate::support::{Database, Sandbox, set, variables};
@@ -23,18 +23,10 @@ async fn assert_reported(endpoint: &str, more: &[(&str, &str)], words: &[&str]) 
 }
 
 /// A proxy that refuses each request with this status, until the test ends.
-async fn refusing_proxy(status: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await;
-            let refusal = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-            let _ = stream.write_all(refusal.as_bytes()).await;
-        }
-    });
-    format!("http://{address}")
+async fn refusing_proxy(status: &str) -> String {
+    let refusal = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+    let port = server_that_says(refusal.into_bytes()).await;
+    format!("http://127.0.0.1:{port}")
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ fn found(said: &Said, check: &str) -> (String, String) {
     (finding["outcome"].as_str().unwrap().to_owned(), words)
 }
 
-async fn check(variables: &Variables) -> Said {
+pub(super) async fn check(variables: &Variables) -> Said {
     let said = run(variables, &["check", "--json"]).await;
     assert!(!said.stdout.contains(SECRET), "{said:?}");
     let report = said.json();
