@@ -20,10 +20,7 @@ async fn try_again(scripts: Scripts) {
     let stage = Stage::set_up(scripts).await;
     // The batch of two is refused and halved; then one half is refused, and the other goes through.
     let fault = json!({ "kind": "error", "code": "InvalidArgument" });
-    stage
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 2, "fault": fault }))
-        .await;
+    stage.sandbox.fail_creates(2, fault).await;
     let publish = stage
         .api()
         .publish(json!({ "paths": ["/one", "/two"] }))
@@ -74,10 +71,7 @@ async fn what_nobody_can_know_is_shown_as_such() {
         .config(json!({ "already_used": "invalid_argument" }))
         .await;
     let fault = json!({ "kind": "drop_answer" });
-    stage
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": fault }))
-        .await;
+    stage.sandbox.fail_creates(1, fault).await;
     let browser = &stage.browser;
     browser.open("/activity").await;
     let id = stage.api().publish_path("/lost").await;

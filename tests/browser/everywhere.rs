@@ -269,8 +269,7 @@ async fn pages_of_a_fresh_service_are_fit_for_everyone() {
 async fn pages_of_a_service_at_work_are_fit_for_everyone() {
     let stage = Stage::set_up(Scripts::On).await;
     let fault = json!({ "kind": "error", "code": "InvalidArgument" });
-    let rule = json!({ "operation": "create", "times": 1, "fault": fault });
-    stage.sandbox.fault(rule).await;
+    stage.sandbox.fail_creates(1, fault).await;
     let failed = stage.api().publish_path("/fails").await;
     stage.api().wait_until_ended(&failed).await;
     let long = format!("/{}", "a-long-path/".repeat(30));

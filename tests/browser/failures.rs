@@ -200,9 +200,7 @@ async fn what_passes_by_itself_is_shown_as_such() {
     let sandbox = &stage.sandbox;
 
     let fault = json!({ "kind": "error", "code": "Throttling" });
-    sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": fault }))
-        .await;
+    sandbox.fail_creates(1, fault).await;
     Failure {
         outcomes: NOT_REACHED,
         code: Some("Throttling"),
@@ -225,9 +223,7 @@ async fn what_passes_by_itself_is_shown_as_such() {
     sandbox.config(json!({ "files_in_progress": 3000 })).await;
 
     let fault = json!({ "kind": "error", "code": "ServiceUnavailable" });
-    sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": fault }))
-        .await;
+    sandbox.fail_creates(1, fault).await;
     Failure {
         outcomes: NOT_REACHED,
         code: Some("ServiceUnavailable"),
@@ -238,9 +234,7 @@ async fn what_passes_by_itself_is_shown_as_such() {
     .check(&stage)
     .await;
 
-    sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": { "kind": "reset" } }))
-        .await;
+    sandbox.fail_creates(1, json!({ "kind": "reset" })).await;
     Failure {
         outcomes: NOT_REACHED,
         cause: "The connection to CloudFront was closed before the answer was complete.",
@@ -250,9 +244,7 @@ async fn what_passes_by_itself_is_shown_as_such() {
     .check(&stage)
     .await;
 
-    sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": { "kind": "hang" } }))
-        .await;
+    sandbox.fail_creates(1, json!({ "kind": "hang" })).await;
     Failure {
         outcomes: NOT_REACHED,
         cause: "CloudFront did not answer in time.",
@@ -350,10 +342,7 @@ async fn what_was_typed_stays_when_others_save_during_the_test() {
     fill(browser, "E2MISTYPED00001", KEY, SECRET).await;
     browser.mark().await;
     let slow = json!({ "kind": "slow", "ms": 3_000 });
-    stage
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": slow }))
-        .await;
+    stage.sandbox.fail_creates(1, slow).await;
     let calls = stage.sandbox.creates().await.len();
     browser.press("Save and test settings").await;
     stage.sandbox.wait_for_creates(calls + 1).await;

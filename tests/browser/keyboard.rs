@@ -94,8 +94,7 @@ async fn walk(browser: &Browser, page: &str) {
 async fn everything_can_be_reached_and_seen() {
     let stage = Stage::set_up(Scripts::On).await;
     let fault = json!({ "kind": "error", "code": "InvalidArgument" });
-    let rule = json!({ "operation": "create", "times": 1, "fault": fault });
-    stage.sandbox.fault(rule).await;
+    stage.sandbox.fail_creates(1, fault).await;
     let failed = stage.api().publish_path("/fails").await;
     stage.api().wait_until_ended(&failed).await;
     let browser = &stage.browser;

@@ -60,14 +60,12 @@ pub(crate) async fn live_through(database: &Database) -> Past {
         }
         if hour == 22 {
             let fault = json!({ "kind": "drop_answer" });
-            let rule = json!({ "operation": "create", "times": 1, "fault": fault });
-            service.sandbox.fault(rule).await;
+            service.sandbox.fail_creates(1, fault).await;
             unconfirmed = send(&service, "/weather/storm-warning").await;
             service.run_until_ended(&unconfirmed).await;
             let message = "Your request contains one or more invalid invalidation paths.";
             let fault = json!({ "kind": "error", "code": "InvalidArgument", "message": message });
-            let rule = json!({ "operation": "create", "times": 1, "fault": fault });
-            service.sandbox.fault(rule).await;
+            service.sandbox.fail_creates(1, fault).await;
             failed = send(&service, "/files/annual report 2026.pdf").await;
             service.run_until_ended(&failed).await;
             left -= 20;

@@ -170,10 +170,13 @@ pub(crate) async fn at_work(camera: &Camera) {
     browser.wait_for("#edge", "Stale").await;
     camera.take(browser, "publish-stale", Whole).await;
     sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": {
-        "kind": "error", "code": "InvalidArgument",
-        "message": "Your request contains one or more invalid invalidation paths.",
-    } }))
+        .fail_creates(
+            1,
+            json!({
+                "kind": "error", "code": "InvalidArgument",
+                "message": "Your request contains one or more invalid invalidation paths.",
+            }),
+        )
         .await;
     api.publish_path("/files/budget 2027.pdf").await;
     browser.open("/settings/cdn/notifications").await;

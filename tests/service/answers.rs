@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-use crate::faults::{create, lose_answer};
 use crate::support::{Answer, Database, NO_SETTINGS, Sandbox, Stepped, assert_shown, send};
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:30 UTC);
@@ -99,11 +98,11 @@ async fn a_publish_is_followed_to_each_of_its_ends() {
 
     let refused = json!({ "kind": "error", "code": "InvalidArgument", "status": 400,
         "message": "Your request contains one or more invalid invalidation paths." });
-    service.sandbox.fault(create(1, refused)).await;
+    service.sandbox.fail_creates(1, refused).await;
     let id = service.publish_and_run("/failed").await;
     show_publish("publish-failed", &id).await;
 
-    lose_answer(&service.sandbox).await;
+    service.sandbox.lose_answer().await;
     let id = service.publish_and_run("/unconfirmed").await;
     show_publish("publish-in-doubt", &id).await;
     service.run_until_ended(&id).await;
@@ -111,7 +110,7 @@ async fn a_publish_is_followed_to_each_of_its_ends() {
 
     let throttled =
         json!({ "kind": "error", "code": "Throttling", "status": 400, "message": "Rate exceeded" });
-    service.sandbox.fault(create(1, throttled)).await;
+    service.sandbox.fail_creates(1, throttled).await;
     let id = service.publish_and_run("/throttled").await;
     show_publish("publish-throttled", &id).await;
     service.pass(2).await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::{Browser, PASSWORD, Stepped, send};
+use crate::support::{Browser, PASSWORD, Stepped, send, unavailable};
 
 impl Stepped {
     async fn dry_run(&self) -> Value {
@@ -48,7 +48,7 @@ async fn what_is_believed_of_the_quotas_is_shown_with_the_reason() {
     );
 
     // CloudFront takes 20 and says nothing of what becomes of them.
-    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    let unavailable = unavailable();
     let (sandbox, slow) = (&service.sandbox, 3_600_000);
     sandbox
         .config(json!({ "files_in_progress": 20, "in_progress_ms": slow }))

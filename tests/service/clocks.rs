@@ -3,8 +3,7 @@
 use serde_json::json;
 use time::Duration;
 
-use crate::faults::{create, unavailable};
-use crate::support::{KEY, Stepped};
+use crate::support::{KEY, Stepped, throttling, unavailable};
 
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
 
@@ -21,7 +20,7 @@ async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
         .sandbox
         .set_key(KEY, json!({ "enabled": true }))
         .await;
-    service.sandbox.fault(create(1, unavailable())).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
     service.pass(601).await;
     assert_eq!(service.state_of(&id).await, "queued");
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
@@ -38,8 +37,7 @@ async fn any_answer_begins_the_day_without_one_again() {
     let id = service.publish_and_run("/about").await;
     service.pass(23 * 3_600).await;
     service.sandbox.clear_faults().await;
-    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
-    service.sandbox.fault(create(1, throttling)).await;
+    service.sandbox.fail_creates(1, throttling()).await;
     service.pass(60).await;
     let held = service.api.get_publish(&id).await;
     assert_eq!(held["invalidations"][0]["waiting_for"], "rate");
@@ -65,7 +63,7 @@ async fn a_machine_that_slept_for_a_day_sends_what_it_had_claimed() {
     let claiming = tokio::spawn(async move { dispatcher.run_pending().await });
     service.database.wait_for_locks(1).await;
     service.advance(Duration::DAY);
-    service.sandbox.fault(create(1, unavailable())).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
     lock.release().await;
     claiming.await.unwrap().unwrap();
     assert!(
@@ -99,13 +97,12 @@ async fn a_clock_that_is_set_back_holds_nothing() {
         let held = paused.publish_path("/held").await;
         service.run().await;
         // It counts by the clock of its time, for 25 seconds.
-        service.sandbox.fault(create(1, unavailable())).await;
+        service.sandbox.fail_creates(1, unavailable()).await;
         service
             .publish_paths((0..15).map(|n| format!("/{n}/*")))
             .await;
         service.run().await;
-        let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
-        service.sandbox.fault(create(1, throttling)).await;
+        service.sandbox.fail_creates(1, throttling()).await;
         let throttled = service.publish_and_run("/throttled").await;
         service.advance(-step);
         service

@@ -9,7 +9,9 @@ use skycms_cdn::domain::{
 };
 use skycms_cdn::store::{PlanInputs, Recorded, SendRecord, Slot, Taking};
 
-use crate::support::{DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy};
+use crate::support::{
+    DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy, throttling,
+};
 
 /// All that waits.
 pub(crate) fn all() -> Wanted {
@@ -98,11 +100,7 @@ async fn a_move_to_another_distribution_replans_what_was_not_sent() {
         .await;
     service.sandbox.never_complete().await;
     let sent = service.publish_and_run("/sent").await;
-    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": throttling }))
-        .await;
+    service.sandbox.fail_creates(1, throttling()).await;
     let planned = service.publish_and_run("/planned").await;
     let waiting = service.api.publish_path("/waiting").await;
 
@@ -159,11 +157,7 @@ async fn settings_that_are_removed_let_publishes_wait_for_others() {
     service.activate(site, DISTRIBUTION, KEY).await;
     let (store, now) = (&service.state.store, service.state.clock.now());
     store.set_environment(site, None, now).await.unwrap();
-    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": throttling }))
-        .await;
+    service.sandbox.fail_creates(1, throttling()).await;
     let id = service.publish_and_run("/about").await;
     store.remove_settings(site, now).await.unwrap();
     service.pass(60).await;

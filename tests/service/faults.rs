@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{DISTRIBUTION, KEY, Sandbox, Stepped};
+use crate::support::{DISTRIBUTION, KEY, Stepped, throttling, unavailable};
 
 /// The one invalidation of a publish.
 pub(crate) fn only(publish: &Value) -> &Value {
@@ -46,32 +46,12 @@ async fn references(service: &Stepped) -> Vec<Value> {
         .collect()
 }
 
-pub(crate) fn create(times: u32, fault: Value) -> Value {
-    json!({ "operation": "create", "times": times, "fault": fault })
-}
-
-/// An answer from which nobody can tell what became of the call.
-pub(crate) fn unavailable() -> Value {
-    json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 })
-}
-
-/// Has the next `CreateInvalidation` accepted and its answer lost, in a way that a repeat does not
-/// bring back.
-pub(crate) async fn lose_answer(sandbox: &Sandbox) {
-    sandbox
-        .config(json!({ "already_used": "invalid_argument" }))
-        .await;
-    let mut rule = create(1, json!({ "kind": "drop_answer" }));
-    rule["handled"] = json!(true);
-    sandbox.fault(rule).await;
-}
-
 #[tokio::test]
 async fn a_throttled_call_waits_for_its_rate_and_costs_no_attempt() {
     let service = Stepped::start().await;
     let throttling =
         json!({ "kind": "error", "code": "Throttling", "status": 400, "message": "Rate exceeded" });
-    service.sandbox.fault(create(2, throttling)).await;
+    service.sandbox.fail_creates(2, throttling).await;
     let id = service.publish_and_run("/about").await;
 
     let publish = service.api.get_publish(&id).await;
@@ -124,7 +104,7 @@ async fn a_quota_that_cloudfront_finds_full_is_waited_for() {
 async fn a_quota_that_others_fill_is_tried_again_soon() {
     let service = Stepped::start().await;
     let full = json!({ "kind": "error", "code": "TooManyInvalidationsInProgress", "status": 400 });
-    service.sandbox.fault(create(1, full)).await;
+    service.sandbox.fail_creates(1, full).await;
     let id = service.publish_and_run("/about").await;
     let publish = service.api.get_publish(&id).await;
     assert_shows(&publish, "queued", "Queued", json!("quota"), 0);
@@ -174,10 +154,7 @@ async fn a_quota_that_is_known_to_be_full_is_never_exceeded() {
 #[tokio::test]
 async fn a_call_without_an_answer_is_tried_again_with_the_same_reference() {
     for (fault, code) in [
-        (
-            json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 }),
-            "ServiceUnavailable",
-        ),
+        (unavailable(), "ServiceUnavailable"),
         (
             json!({ "kind": "error", "code": "InternalError", "status": 500 }),
             "InternalError",
@@ -190,7 +167,7 @@ async fn a_call_without_an_answer_is_tried_again_with_the_same_reference() {
         (json!({ "kind": "hang" }), "Timeout"),
     ] {
         let service = Stepped::start().await;
-        service.sandbox.fault(create(2, fault.clone())).await;
+        service.sandbox.fail_creates(2, fault.clone()).await;
         let id = service.publish_and_run("/about").await;
         let publish = service.api.get_publish(&id).await;
         assert_shows(&publish, "queued", "Queued", json!("retry"), 1);
@@ -227,7 +204,7 @@ fn lost_answers() -> [Value; 8] {
         json!({ "kind": "hang", "ms": 50 }),
         json!({ "kind": "reset" }),
         json!({ "kind": "status", "status": 504 }),
-        json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 }),
+        unavailable(),
     ]
 }
 
@@ -235,9 +212,7 @@ fn lost_answers() -> [Value; 8] {
 async fn an_accepted_call_whose_answer_is_lost_is_billed_once_and_completed() {
     for fault in lost_answers() {
         let service = Stepped::start().await;
-        let mut rule = create(1, fault.clone());
-        rule["handled"] = json!(true);
-        service.sandbox.fault(rule).await;
+        service.sandbox.spoil_answer(&fault).await;
         let id = service.publish_and_run("/about").await;
         let publish = service.api.get_publish(&id).await;
         assert_shows(&publish, "queued", "Queued", json!("retry"), 1);
@@ -262,9 +237,7 @@ async fn an_accepted_call_whose_id_is_lost_for_good_is_unconfirmed() {
             .sandbox
             .config(json!({ "already_used": "invalid_argument" }))
             .await;
-        let mut rule = create(1, fault.clone());
-        rule["handled"] = json!(true);
-        service.sandbox.fault(rule).await;
+        service.sandbox.spoil_answer(&fault).await;
         let id = service.publish_and_run("/about").await;
 
         let publish = service.run_until_ended(&id).await;
@@ -292,14 +265,14 @@ async fn a_reference_that_already_exists_is_unconfirmed_too() {
     let service = Stepped::start().await;
     service
         .sandbox
-        .fault(create(1, json!({ "kind": "drop_answer" })))
+        .fail_creates(1, json!({ "kind": "drop_answer" }))
         .await;
     service
         .sandbox
-        .fault(create(
+        .fail_creates(
             1,
             json!({ "kind": "error", "code": "InvalidationBatchAlreadyExists", "status": 409 }),
-        ))
+        )
         .await;
     let id = service.publish_and_run("/about").await;
     assert_eq!(service.run_until_ended(&id).await["state"], "unconfirmed");
@@ -412,7 +385,7 @@ async fn a_batch_that_is_too_large_is_sent_in_parts() {
 async fn an_item_that_cloudfront_refuses_alone_fails_with_the_reason() {
     let service = Stepped::start().await;
     let refusal = json!({ "kind": "error", "code": "InvalidArgument", "message": "Your request contains a bad path." });
-    service.sandbox.fault(create(1, refusal)).await;
+    service.sandbox.fail_creates(1, refusal).await;
     let id = service.publish_and_run("/about").await;
     let publish = service.api.get_publish(&id).await;
     assert_shows(&publish, "failed", "Failed", Value::Null, 1);
@@ -440,15 +413,11 @@ async fn an_outage_of_a_day_ends_as_failed_with_the_reason() {
     assert_eq!(only(&publish)["error"]["code"], "ServiceUnavailable");
 }
 
-fn throttling() -> Value {
-    json!({ "kind": "error", "code": "Throttling", "status": 400 })
-}
-
 #[tokio::test]
 async fn a_batch_without_an_answer_that_only_gets_throttled_goes_in_pieces_after_half_a_minute() {
     let service = Stepped::start().await;
     let sandbox = &service.sandbox;
-    sandbox.fault(create(1, unavailable())).await;
+    sandbox.fail_creates(1, unavailable()).await;
     let rule = json!({ "operation": "create", "at_least": 3, "fault": throttling() });
     sandbox.fault(rule).await;
     let id = service.publish_paths((0..4).map(|n| format!("/{n}"))).await;
@@ -486,10 +455,10 @@ async fn a_lost_answer_to_what_was_planned_long_ago_is_billed_once() {
     service.run().await;
     service.pass(1_200).await;
     sandbox.set_key(KEY, json!({ "enabled": true })).await;
-    lose_answer(sandbox).await;
+    sandbox.lose_answer().await;
     service.pass(600).await;
     assert_eq!(sandbox.accepted().await.len(), 1);
-    sandbox.fault(create(4, throttling())).await;
+    sandbox.fail_creates(4, throttling()).await;
     for _ in 0..60 {
         service.pass(1).await;
     }

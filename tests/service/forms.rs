@@ -6,9 +6,8 @@ use serde_json::json;
 use skycms_cdn::store::Slot;
 use sqlx::postgres::PgListener;
 
-use crate::faults::create;
 use crate::pages::{admin, service, settings};
-use crate::support::{Answer, DISTRIBUTION, KEY, NO_SETTINGS, SECRET, between, policy};
+use crate::support::{Answer, DISTRIBUTION, KEY, NO_SETTINGS, SECRET, between, on_create, policy};
 
 /// The second half of the key pair that a page shows this once.
 fn secret_access_key(html: &str) -> String {
@@ -403,7 +402,7 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
     let page = "/settings/cdn";
     for watched in [false, true] {
         let slow = json!({ "kind": "slow", "ms": 1_500 });
-        service.sandbox.fault(create(1, slow)).await;
+        service.sandbox.fail_creates(1, slow).await;
         let calls = service.sandbox.creates().await.len();
         let headers = [
             ("sec-fetch-site", "same-origin"),
@@ -470,8 +469,8 @@ async fn what_was_not_purged_is_named() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     service.sandbox.complete_at_once().await;
-    let fault = create(50, json!({ "kind": "error", "code": "InvalidArgument" }));
-    let mut rule = fault;
+    let fault = json!({ "kind": "error", "code": "InvalidArgument" });
+    let mut rule = on_create(50, &fault);
     rule["path"] = json!("/bad");
     service.sandbox.fault(rule).await;
     let publish = service

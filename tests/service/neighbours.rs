@@ -8,8 +8,7 @@ use skycms_cdn::domain::{PolicyName, Spending};
 use sqlx::PgConnection;
 use time::Duration;
 
-use crate::faults::{create, unavailable};
-use crate::support::{DISTRIBUTION, Database, KEY, Stepped};
+use crate::support::{DISTRIBUTION, Database, KEY, Stepped, unavailable};
 
 const SLOW: u64 = 3_600_000;
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
@@ -18,8 +17,7 @@ const OTHER_KEY: &str = "AKIAOTHER00000000001";
 async fn a_removed_sites_batches_hold_nobody_and_cause_no_work() {
     let service = Stepped::start().await;
     let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
-    let unavailable = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
-    service.sandbox.fault(create(1, unavailable)).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
     other
         .publish(json!({ "paths": (0..3_000).map(|n| format!("/{n}")).collect::<Vec<_>>() }))
         .await;
@@ -165,7 +163,7 @@ async fn settings_that_move_during_a_call_leave_no_lease() {
     let service = Stepped::start().await;
     let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
     let slow = json!({ "kind": "slow", "ms": 1_000 });
-    service.sandbox.fault(create(1, slow)).await;
+    service.sandbox.fail_creates(1, slow).await;
     let ours = service.api.publish_path("/ours").await;
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });
@@ -190,7 +188,7 @@ async fn settings_that_move_during_a_call_leave_no_lease() {
 async fn settings_that_move_while_a_batch_is_split_leave_no_piece_behind() {
     let service = Stepped::start().await;
     let refused = json!({ "kind": "error", "code": "InvalidArgument", "status": 400 });
-    service.sandbox.fault(create(1, refused)).await;
+    service.sandbox.fail_creates(1, refused).await;
     let paths = json!({ "paths": ["/a", "/b", "/c/*"] });
     let publish = service.api.publish(paths).await;
     let elsewhere = ("E2ELSEWHERE001", "AKIAMOVED00000000001");
@@ -228,7 +226,7 @@ async fn what_had_no_answer_is_tried_again_between_two_sites_that_are_never_done
     ])
     .await;
     let other = service.add_site("other", DISTRIBUTION, KEY).await;
-    service.sandbox.fault(create(2, unavailable())).await;
+    service.sandbox.fail_creates(2, unavailable()).await;
     let mut troubled = [String::new(), String::new()];
     for round in 0..24 {
         let ours = service.api.publish_path(&format!("/ours/{round}")).await;
@@ -280,7 +278,7 @@ async fn a_site_that_is_removed_during_a_call_leaves_no_lease() {
     let service = Stepped::start().await;
     let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
     let slow = json!({ "kind": "slow", "ms": 1_000 });
-    service.sandbox.fault(create(1, slow)).await;
+    service.sandbox.fail_creates(1, slow).await;
     other.publish_path("/theirs").await;
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });

@@ -8,7 +8,6 @@ use skycms_cdn::store::{DeliveryState, EndpointView, SiteId, hash};
 use time::Duration;
 use uuid::Uuid;
 
-use crate::faults::create;
 use crate::support::{
     DISTRIBUTION, ENDPOINT_SECRET, KEY, Mood, PRIVATE, Received, Receiver, Stepped, endpoint,
     eventually,
@@ -94,7 +93,7 @@ async fn a_storm_is_one_message_a_minute_and_a_failure_is_sent_at_once() {
         assert_eq!(events(&receiver), [""; 0], "it gathers");
     }
     let refusal = json!({ "kind": "error", "code": "InvalidArgument", "status": 400, "message": "A bad path" });
-    service.sandbox.fault(create(1, refusal)).await;
+    service.sandbox.fail_creates(1, refusal).await;
     let failed = service.publish_and_run("/bad").await;
     notify(&service).await;
     let received = receiver.take();
@@ -270,7 +269,7 @@ async fn a_pause_ends_once_although_a_call_and_new_settings_end_it_together() {
     sandbox.set_key(KEY, json!({ "enabled": true })).await;
     let before = sandbox.creates().await.len();
     let slow = json!({ "kind": "slow", "ms": 1_000 });
-    sandbox.fault(create(1, slow)).await;
+    sandbox.fail_creates(1, slow).await;
     service.advance(Duration::minutes(10));
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });

@@ -129,9 +129,7 @@ async fn an_answer_of_cloudfronts_outlives_an_outage_of_the_database() {
     let api = bench.replica.api.clone();
     bench
         .sandbox
-        .fault(
-            json!({ "operation": "create", "times": 1, "fault": { "kind": "slow", "ms": 1_500 } }),
-        )
+        .fail_creates(1, json!({ "kind": "slow", "ms": 1_500 }))
         .await;
     let id = api.publish_path("/about").await;
     bench.sandbox.wait_for_creates(1).await;

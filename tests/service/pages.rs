@@ -8,7 +8,6 @@ use skycms_cdn::store::SiteId;
 use time::Duration;
 
 use crate::answers;
-use crate::faults::{create, lose_answer};
 use crate::support::{
     Answer, Browser, DISTRIBUTION, KEY, NO_SETTINGS, PASSWORD, SECRET, SECRETS, Stepped,
     assert_shown, claims, jwt, policy,
@@ -285,9 +284,9 @@ async fn each_state_of_a_publish_has_its_page() {
     service.pass(12).await;
     let refused = json!({ "kind": "error", "code": "InvalidArgument", "status": 400,
         "message": "Your request contains one or more invalid invalidation paths." });
-    service.sandbox.fault(create(1, refused)).await;
+    service.sandbox.fail_creates(1, refused).await;
     let failed = service.publish_and_run("/failed").await;
-    lose_answer(&service.sandbox).await;
+    service.sandbox.lose_answer().await;
     let unconfirmed = service.publish_and_run("/unconfirmed").await;
     service.run_until_ended(&unconfirmed).await;
     let running = service.api.publish(json!({

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::faults::{assert_shows, create, only};
+use crate::faults::{assert_shows, only};
 use crate::support::{DISTRIBUTION, Database, KEY, NO_SETTINGS, Stepped, policy};
 
 const OTHER: &str = "E2OTHER0000001";
@@ -151,7 +151,7 @@ async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
             .sandbox
             .set_key(KEY, json!({ "enabled": true }))
             .await;
-        service.sandbox.fault(create(1, fault.clone())).await;
+        service.sandbox.fail_creates(1, fault.clone()).await;
         service.pass(31).await;
         service.refresh_sites().await;
         let pause = &service.state.directory.site("default").unwrap().pause;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::faults::{assert_shows, only, unavailable};
-use crate::support::{DISTRIBUTION, Stepped, policy};
+use crate::faults::{assert_shows, only};
+use crate::support::{DISTRIBUTION, Stepped, policy, throttling, unavailable};
 
 #[tokio::test]
 async fn an_invalidation_that_cloudfront_does_not_know_yet_is_asked_about_again() {
@@ -44,7 +44,7 @@ async fn an_invalidation_that_cloudfront_forgot_is_failed_and_never_completed() 
 async fn a_question_without_an_answer_is_asked_again() {
     for fault in [
         unavailable(),
-        json!({ "kind": "error", "code": "Throttling", "status": 400 }),
+        throttling(),
         json!({ "kind": "status", "status": 502 }),
         json!({ "kind": "reset" }),
         json!({ "kind": "drop_answer" }),

@@ -8,8 +8,9 @@ use skycms_cdn::domain::{
 use time::OffsetDateTime;
 
 use crate::dispatch::all;
-use crate::faults::{create, unavailable};
-use crate::support::{DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, policy};
+use crate::support::{
+    DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, policy, throttling, unavailable,
+};
 
 const SLOW: u64 = 3_600_000;
 
@@ -178,9 +179,8 @@ async fn what_a_lost_answer_may_have_filled_is_not_filled_again_at_once() {
         .sandbox
         .config(json!({ "in_progress_ms": 5_000 }))
         .await;
-    let mut lost = create(1, json!({ "kind": "drop_answer" }));
-    lost["handled"] = json!(true);
-    service.sandbox.fault(lost).await;
+    let lost = json!({ "kind": "drop_answer" });
+    service.sandbox.spoil_answer(&lost).await;
     service
         .publish_paths((0..6_000).map(|n| format!("/{n}")))
         .await;
@@ -343,7 +343,7 @@ async fn refusals_before_a_small_quota_is_found(unanswered: u32, seconds: u32) -
     if unanswered > 0 {
         service
             .sandbox
-            .fault(create(unanswered, unavailable()))
+            .fail_creates(unanswered, unavailable())
             .await;
     }
     let id = service
@@ -369,7 +369,7 @@ async fn a_batch_that_is_too_large_is_split_although_some_calls_have_no_answer()
         .publish_paths((0..12).map(|n| format!("/{n}")))
         .await;
     for _ in 0..6 {
-        service.sandbox.fault(create(1, unavailable())).await;
+        service.sandbox.fail_creates(1, unavailable()).await;
         service.pass(6).await;
         service.pass(6).await;
         service.pass(6).await;
@@ -453,7 +453,7 @@ async fn settings_that_move_away_and_back_lose_nothing_that_was_not_sent_yet() {
     ])
     .await;
     let lost = json!({ "kind": "drop_answer" });
-    service.sandbox.fault(create(1, lost)).await;
+    service.sandbox.fail_creates(1, lost).await;
     let id = service.publish_paths((0..6).map(|n| format!("/{n}"))).await;
     service.run().await;
     service
@@ -472,9 +472,8 @@ async fn settings_that_move_away_and_back_lose_nothing_that_was_not_sent_yet() {
 #[tokio::test]
 async fn settings_that_move_away_and_back_bill_nothing_twice() {
     let service = Stepped::start().await;
-    let mut lost = create(1, json!({ "kind": "drop_answer" }));
-    lost["handled"] = json!(true);
-    service.sandbox.fault(lost).await;
+    let lost = json!({ "kind": "drop_answer" });
+    service.sandbox.spoil_answer(&lost).await;
     let id = service.publish_and_run("/about").await;
     let site = service.site();
     service.activate(site, "E2MISTYPED0001", KEY).await;
@@ -500,7 +499,7 @@ async fn what_is_accepted_while_the_settings_move_away_is_not_sent_again_when_th
     let service = Stepped::start().await;
     let site = service.site();
     let slow = json!({ "kind": "slow", "ms": 1_000 });
-    service.sandbox.fault(create(1, slow)).await;
+    service.sandbox.fail_creates(1, slow).await;
     let id = service.api.publish_path("/about").await;
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });
@@ -526,15 +525,13 @@ async fn what_may_have_been_accepted_is_not_split_for_a_rate() {
     let first = service.publish_paths(paths()).await;
     service.run_until_ended(&first).await;
 
-    let mut lost = create(1, json!({ "kind": "drop_answer" }));
-    lost["handled"] = json!(true);
-    service.sandbox.fault(lost).await;
+    let lost = json!({ "kind": "drop_answer" });
+    service.sandbox.spoil_answer(&lost).await;
     let id = service.publish_paths(paths()).await;
     service.run().await;
     // An outage, and a rate that is full when it ends.
     service.advance(time::Duration::minutes(15));
-    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
-    service.sandbox.fault(create(6, throttling)).await;
+    service.sandbox.fail_creates(6, throttling()).await;
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed");
     assert_eq!(publish["invalidations"].as_array().unwrap().len(), 1);
@@ -646,7 +643,7 @@ async fn a_paused_site_whose_try_has_no_answer_keeps_nobody_awake() {
     service.sandbox.set_key(KEY, off).await;
     let tried = service.publish_and_run("/tried").await;
     let waits = service.publish_and_run("/waits").await;
-    service.sandbox.fault(create(1, unavailable())).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
     service.pass(31).await;
     let due = service.state.store.next_due(&[], true).await.unwrap();
     assert!(due.unwrap() > service.state.clock.now(), "{due:?}");

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use skycms_cdn::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending};
 use time::{Duration, OffsetDateTime};
 
-use crate::faults::{create, unavailable};
 use crate::support::{
-    DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, texts, variables,
+    DISTRIBUTION, Database, KEY, Replica, Sandbox, Stepped, settings, texts, throttling,
+    unavailable, variables,
 };
 
 const ECONOMICAL: Spending = Spending {
@@ -253,11 +253,7 @@ async fn throttling_waits_for_the_keys_rate_and_spends_no_attempt() {
         ("CLOUDFRONT_REQUEST_BURST", "5"),
     ])
     .await;
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 1,
-            "fault": { "kind": "error", "code": "Throttling", "status": 400 } }))
-        .await;
+    service.sandbox.fail_creates(1, throttling()).await;
     let id = service.publish_and_run("/about").await;
     let publish = service.api.get_publish(&id).await;
     let invalidation = &publish["invalidations"][0];
@@ -279,11 +275,7 @@ async fn a_call_that_is_throttled_by_chance_makes_no_batch_smaller() {
     let first = service.api.publish(json!({ "paths": paths })).await;
     service.run_until_ended(first["id"].as_str().unwrap()).await;
     for times in [1, 2, 1] {
-        service
-            .sandbox
-            .fault(json!({ "operation": "create", "times": times,
-                "fault": { "kind": "error", "code": "Throttling", "status": 400 } }))
-            .await;
+        service.sandbox.fail_creates(times, throttling()).await;
         let publish = service.api.publish(json!({ "paths": paths })).await;
         service.run().await;
         let publish = service
@@ -503,7 +495,7 @@ async fn an_unconfirmed_invalidation_counts_for_as_long_as_others_take() {
         .await;
     service
         .sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": { "kind": "drop_answer" } }))
+        .fail_creates(1, json!({ "kind": "drop_answer" }))
         .await;
     let lost = service.publish_and_run("/lost").await;
     let publish = service.run_until_ended(&lost).await;
@@ -535,8 +527,8 @@ async fn what_a_doubt_keeps_waiting_goes_when_the_doubt_ends() {
     sandbox
         .config(json!({ "already_used": "invalid_argument", "in_progress_ms": 0 }))
         .await;
-    let lost = json!({ "operation": "create", "times": 1, "fault": { "kind": "drop_answer" } });
-    sandbox.fault(lost).await;
+    let lost = json!({ "kind": "drop_answer" });
+    sandbox.fail_creates(1, lost).await;
     let lost = service.publish_and_run("/lost").await;
     let lost = service.run_until_ended(&lost).await;
     assert_eq!(lost["state"], "unconfirmed");
@@ -560,9 +552,9 @@ async fn what_was_accepted_long_before_that_became_known_counts_no_longer() {
     sandbox
         .config(json!({ "already_used": "invalid_argument", "files_in_progress": 1 }))
         .await;
-    let accepted = json!({ "operation": "create", "times": 1, "fault": { "kind": "drop_answer" } });
-    sandbox.fault(accepted).await;
-    let silent = json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 });
+    let lost = json!({ "kind": "drop_answer" });
+    sandbox.fail_creates(1, lost).await;
+    let silent = unavailable();
     sandbox
         .fault(json!({ "operation": "create", "fault": silent }))
         .await;
@@ -581,11 +573,7 @@ async fn what_was_accepted_long_before_that_became_known_counts_no_longer() {
 async fn pieces_of_a_batch_that_others_got_throttled_grow_together_again() {
     let service = Stepped::start().await;
     service.sandbox.config(json!({ "rate": null })).await;
-    let throttling = json!({ "kind": "error", "code": "Throttling", "status": 400 });
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 6, "fault": throttling }))
-        .await;
+    service.sandbox.fail_creates(6, throttling()).await;
     let id = service.publish_pages("a", 0..128).await;
     service.run().await;
     for _ in 0..75 {
@@ -606,7 +594,7 @@ async fn what_is_stored_waits_for_the_keys_rate_without_being_looked_at() {
         ("CLOUDFRONT_REQUEST_BURST", "1"),
     ])
     .await;
-    service.sandbox.fault(create(1, unavailable())).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
     service.publish_and_run("/first").await;
     service.pass(2).await;
     let next = service.state.store.next_due(&[], true).await.unwrap();

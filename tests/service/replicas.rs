@@ -99,9 +99,7 @@ async fn a_crash_between_acceptance_and_completion_asks_on() {
 async fn a_stop_waits_for_the_answer_and_hands_the_lease_back() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);
     sandbox
-        .fault(
-            json!({ "operation": "create", "times": 1, "fault": { "kind": "slow", "ms": 1_500 } }),
-        )
+        .fail_creates(1, json!({ "kind": "slow", "ms": 1_500 }))
         .await;
     let mut replica = Replica::start(&database, &sandbox).await;
     let id = replica.api.publish_path("/about").await;
@@ -123,9 +121,7 @@ async fn a_stop_waits_for_the_answer_and_hands_the_lease_back() {
 async fn a_stop_waits_for_a_test_of_settings_and_records_it() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start_with(600_000).await);
     let slow = json!({ "kind": "slow", "ms": 1_500 });
-    sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": slow }))
-        .await;
+    sandbox.fail_creates(1, slow).await;
     let mut variables = variables(&database, &sandbox);
     variables.insert("ADMIN_PASSWORD".into(), PASSWORD.into());
     let mut replica = Replica::start_with(&variables).await;
@@ -203,12 +199,8 @@ async fn two_replicas_send_one_call_at_a_time_and_nothing_twice() {
 #[tokio::test]
 async fn a_replica_that_slept_through_its_lease_overwrites_nothing() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
-    sandbox
-        .fault(
-            json!({ "operation": "create", "times": 1, "handled": true, "fault":
-            { "kind": "error", "code": "InvalidArgument", "message": "a late refusal" } }),
-        )
-        .await;
+    let late = json!({ "kind": "error", "code": "InvalidArgument", "message": "a late refusal" });
+    sandbox.spoil_answer(&late).await;
     sandbox.config(json!({ "latency_ms": 2_000 })).await;
     let sleeper = Replica::start(&database, &sandbox).await;
     let id = sleeper.api.publish_path("/about").await;

@@ -25,7 +25,7 @@ async fn each_try_is_a_span_of_its_own_in_the_publishers_trace() {
     let service = Stepped::start().await;
     service
         .sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": { "kind": "status", "status": 503 } }))
+        .fail_creates(1, json!({ "kind": "status", "status": 503 }))
         .await;
     publish(&service, "/about", &parent(TRACE)).await;
     service.run().await;

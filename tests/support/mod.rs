@@ -37,7 +37,7 @@ pub(crate) use log::LOG;
 pub(crate) use proofs::{claims, jwt, jwt_with, sign, unsigned_jwt};
 pub(crate) use receiver::{Mood, Received, Receiver};
 pub(crate) use replica::{Replica, refusal};
-pub(crate) use sandbox::{Sandbox, policy, texts};
+pub(crate) use sandbox::{Sandbox, on_create, policy, texts, throttling, unavailable};
 pub(crate) use service::{HOME, Service, config};
 pub(crate) use sites::{ENDPOINT_SECRET, add_site, endpoint, settings, settings_with, token_of};
 pub(crate) use skycms::{Mood as SkyCmsMood, SkyCms};

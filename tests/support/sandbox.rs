@@ -96,6 +96,26 @@ impl Sandbox {
             .await;
     }
 
+    /// Lets the next `CreateInvalidation` come to this, so many times.
+    pub(crate) async fn fail_creates(&self, times: u32, fault: Value) {
+        self.fault(on_create(times, &fault)).await;
+    }
+
+    /// Has the next `CreateInvalidation` accepted and its answer lost, in a way that a repeat does
+    /// not bring back.
+    pub(crate) async fn lose_answer(&self) {
+        self.config(json!({ "already_used": "invalid_argument" }))
+            .await;
+        self.spoil_answer(&json!({ "kind": "drop_answer" })).await;
+    }
+
+    /// Has the next `CreateInvalidation` handled, and its answer come to this.
+    pub(crate) async fn spoil_answer(&self, fault: &Value) {
+        let mut rule = on_create(1, fault);
+        rule["handled"] = json!(true);
+        self.fault(rule).await;
+    }
+
     /// Adds rules for faults, and starts the randomness that they draw from.
     pub(crate) async fn faults(&self, rules: Value, seed: u64) {
         let body = json!({ "rules": rules, "seed": seed });
@@ -182,6 +202,20 @@ impl Sandbox {
             .unwrap()
             .clone()
     }
+}
+
+/// The rule that [`Sandbox::fail_creates`] adds.
+pub(crate) fn on_create(times: u32, fault: &Value) -> Value {
+    json!({ "operation": "create", "times": times, "fault": fault })
+}
+
+/// An answer from which nobody can tell what became of the call.
+pub(crate) fn unavailable() -> Value {
+    json!({ "kind": "error", "code": "ServiceUnavailable", "status": 503 })
+}
+
+pub(crate) fn throttling() -> Value {
+    json!({ "kind": "error", "code": "Throttling", "status": 400 })
 }
 
 /// The texts of a list.

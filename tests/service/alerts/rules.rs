@@ -172,8 +172,7 @@ async fn a_batch_that_cloudfront_refuses_for_good() {
     watch
         .service
         .sandbox
-        .fault(json!({ "operation": "create", "times": 1,
-                       "fault": { "kind": "error", "code": "InvalidArgument" } }))
+        .fail_creates(1, json!({ "kind": "error", "code": "InvalidArgument" }))
         .await;
     watch.service.publish_and_run("/refused").await;
     watch.minutes(1).await;

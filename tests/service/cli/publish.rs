@@ -91,10 +91,7 @@ async fn a_dry_run_sends_nothing() {
 async fn each_bad_end_has_its_words() {
     let bench = Bench::start().await;
     let refusal = json!({ "kind": "error", "code": "InvalidArgument", "message": "Your request contains a bad path." });
-    bench
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 1, "fault": refusal }))
-        .await;
+    bench.sandbox.fail_creates(1, refusal).await;
     let said = bench.run(&["publish", "--wait", "/about"]).await;
     said.assert_failed(
         1,
@@ -108,15 +105,7 @@ async fn each_bad_end_has_its_words() {
     let status = bench.run(&["status", said.id()]).await;
     assert_eq!((status.code(), &status.stderr), (1, &said.stderr));
 
-    bench
-        .sandbox
-        .config(json!({ "already_used": "invalid_argument" }))
-        .await;
-    let lost = json!({ "kind": "drop_answer" });
-    bench
-        .sandbox
-        .fault(json!({ "operation": "create", "times": 1, "handled": true, "fault": lost }))
-        .await;
+    bench.sandbox.lose_answer().await;
     let said = bench.run(&["publish", "--wait", "/lost"]).await;
     said.assert_failed(
         1,

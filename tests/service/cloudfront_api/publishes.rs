@@ -8,7 +8,6 @@ use skycms_cdn::domain::edge::PublicAddress;
 use tokio::task::JoinSet;
 
 use super::{BODY, CALL, REFERENCE, USUAL, batch, client, create, refusal, signed, start, status};
-use crate::faults::lose_answer;
 use crate::support::{DISTRIBUTION, KEY, send};
 
 #[tokio::test]
@@ -134,7 +133,7 @@ async fn a_publish_that_fails_is_an_error_at_once() {
 async fn a_publish_that_nobody_can_ask_about_is_an_error_too() {
     let service = start(&[]).await;
     let client = client(&service);
-    lose_answer(&service.sandbox).await;
+    service.sandbox.lose_answer().await;
     let batch = batch("r", &["/a"]);
     let id = create(&client, DISTRIBUTION, batch).await.unwrap();
     assert_eq!(service.run_until_ended(&id).await["state"], "unconfirmed");
