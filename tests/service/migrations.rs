@@ -43,12 +43,7 @@ async fn every_released_schema_comes_up_to_date_with_its_rows() {
 
 #[tokio::test]
 async fn what_an_older_service_writes_fits_into_the_newest_schema() {
-    let database = Database::empty().await;
-    let mut connection = database.connect().await;
-    MIGRATIONS.run(&mut connection).await.unwrap();
-    for (_, sample) in samples() {
-        execute(&mut connection, &sample).await;
-    }
+    let database = with_all_samples().await;
     assert_served(database).await;
 }
 
@@ -66,12 +61,7 @@ async fn no_later_migration_holds_up_publishes() {
 
 #[tokio::test]
 async fn a_migration_that_would_hold_up_publishes_is_found() {
-    let database = Database::empty().await;
-    let mut connection = database.connect().await;
-    MIGRATIONS.run(&mut connection).await.unwrap();
-    for (_, sample) in samples() {
-        execute(&mut connection, &sample).await;
-    }
+    let database = with_all_samples().await;
     for (migration, found) in [
         ("ALTER TABLE publish ADD note text", None),
         (
@@ -243,6 +233,16 @@ fn samples() -> Vec<(i64, String)> {
         .collect();
     samples.sort();
     samples
+}
+
+/// The newest schema with the rows of all.
+async fn with_all_samples() -> Database {
+    let database = Database::fresh().await;
+    let mut connection = database.connect().await;
+    for (_, sample) in samples() {
+        execute(&mut connection, &sample).await;
+    }
+    database
 }
 
 async fn execute(connection: &mut PgConnection, sql: &str) {

@@ -210,12 +210,7 @@ async fn a_batch_that_does_not_fit_beside_what_never_completes_goes_in_pieces() 
         service.pass(1).await;
     }
     assert_ne!(service.state_of(&id).await, "queued", "there is room for 8");
-    let mut db = service.database.connect().await;
-    let most: Option<i32> =
-        sqlx::query_scalar("SELECT (beliefs #>> '{files,most}')::int FROM distribution")
-            .fetch_one(&mut db)
-            .await
-            .unwrap();
+    let most = service.learned_size().await;
     assert_eq!(most, None, "which says nothing about the size of a call");
 }
 
@@ -376,11 +371,8 @@ async fn a_batch_that_is_too_large_is_split_although_some_calls_have_no_answer()
     }
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed");
-    let accepted = service.sandbox.accepted().await;
-    let paths = accepted
-        .iter()
-        .flat_map(|one| one["paths"].as_array().unwrap());
-    assert_eq!(paths.count(), 12, "none is billed twice");
+    let paths = service.sandbox.accepted_paths().await.concat();
+    assert_eq!(paths.len(), 12, "none is billed twice");
 }
 
 #[tokio::test]
@@ -462,11 +454,8 @@ async fn settings_that_move_away_and_back_lose_nothing_that_was_not_sent_yet() {
     service.activate(service.site(), DISTRIBUTION, KEY).await;
     let publish = service.run_until_ended(&id).await;
     assert_eq!(publish["state"], "completed");
-    let accepted = service.sandbox.accepted().await;
-    let paths = accepted
-        .iter()
-        .flat_map(|one| one["paths"].as_array().unwrap());
-    assert_eq!(paths.count(), 6);
+    let paths = service.sandbox.accepted_paths().await.concat();
+    assert_eq!(paths.len(), 6);
 }
 
 #[tokio::test]

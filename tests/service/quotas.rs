@@ -46,6 +46,14 @@ impl Stepped {
         self.publish_paths(paths).await
     }
 
+    /// How many files a call is believed to hold at most, if a refusal has taught it.
+    pub(crate) async fn learned_size(&self) -> Option<i32> {
+        sqlx::query_scalar("SELECT (beliefs #>> '{files,most}')::int FROM distribution")
+            .fetch_one(&mut self.database.connect().await)
+            .await
+            .unwrap()
+    }
+
     /// What CloudFront has accepted, oldest first.
     async fn sent(&self) -> Vec<Vec<String>> {
         self.sandbox.accepted_paths().await
@@ -285,12 +293,7 @@ async fn a_call_that_is_throttled_by_chance_makes_no_batch_smaller() {
         let invalidations = publish["invalidations"].as_array().unwrap();
         assert_eq!(invalidations.len(), 1, "{publish:#}");
     }
-    let mut db = service.database.connect().await;
-    let most: Option<i32> =
-        sqlx::query_scalar("SELECT (beliefs #>> '{files,most}')::int FROM distribution")
-            .fetch_one(&mut db)
-            .await
-            .unwrap();
+    let most = service.learned_size().await;
     assert_eq!(most, None, "nothing is remembered against its size");
 }
 
