@@ -26,7 +26,7 @@ use crate::web::pages::settings::{
     connection, hook, keys, notifications, publishing, refused, spending, tokens,
 };
 use crate::web::pages::signed_in::mark_page;
-use crate::web::pages::visit::{Visitor, see};
+use crate::web::pages::visit::Visitor;
 use crate::web::pages::{activity, assets, audit, docs, events, help, layout, purge, sites};
 use crate::web::state::AppState;
 
@@ -318,9 +318,9 @@ async fn without_slash(State(state): State<AppState>, OriginalUri(uri): Original
     Redirect::permanent(&format!("{prefix}{path}{}", query.unwrap_or_default()))
 }
 
-async fn home(State(state): State<AppState>, visitor: Visitor) -> Response {
-    let home = layout::home(&state, &visitor.user.session);
-    see(&state, &format!("{home}/activity"))
+async fn home(visitor: Visitor) -> Response {
+    let home = layout::home(&visitor.state, &visitor.user.session);
+    visitor.see(&format!("{home}/activity"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The audit log: who did what, when and from where.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -10,7 +9,6 @@ use super::visit::{Visitor, html};
 use crate::store::AuditFilter;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
-use crate::web::state::AppState;
 
 /// Which entries to list.
 #[derive(Deserialize)]
@@ -22,12 +20,8 @@ pub(crate) struct ListQuery {
 }
 
 /// `GET /audit`, newest first.
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    visitor: Visitor,
-    Query(query): Query<ListQuery>,
-) -> Result<Response> {
-    let sites = state.directory.sites();
+pub(crate) async fn list(visitor: Visitor, Query(query): Query<ListQuery>) -> Result<Response> {
+    let sites = visitor.state.directory.sites();
     let session = &visitor.user.session;
     let seen = sites.iter().filter(|site| session.sees(site));
     let seen: Vec<i32> = seen.map(|site| site.id.0).collect();
@@ -39,7 +33,7 @@ pub(crate) async fn list(
         before: query.before,
         after: query.after,
     };
-    let found = state.store.audit(filter, PAGE_SIZE).await?;
+    let found = visitor.state.store.audit(filter, PAGE_SIZE).await?;
     let find = |id| sites.iter().find(|site| site.id.0 == id);
     html(&AuditPage {
         paging: Paging::of(&found, &[("search", search)]),

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt as _, stream};
 
@@ -21,10 +20,9 @@ const PACE: Duration = Duration::from_millis(250);
 
 /// `GET /events`.
 pub(crate) async fn events(
-    State(state): State<AppState>,
     visit: Visit,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
-    let site = visit.site.id;
+    let (state, site) = (visit.state, visit.site.id);
     let user = &visit.visitor.user;
     let holder = user.token.map_or(Holder::All, Holder::Session);
     let place = state

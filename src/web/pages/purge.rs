@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use time::Duration;
@@ -86,11 +85,8 @@ pub(crate) async fn show(visit: Visit) -> Result<Response> {
 }
 
 /// `POST /purge`: previews, asks before purging everything, or publishes.
-pub(crate) async fn act(
-    State(state): State<AppState>,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+    let state = &visit.state;
     let text = match fields.action.as_str() {
         "everything" => Item::everything().to_string(),
         _ => fields.items,
@@ -116,17 +112,17 @@ pub(crate) async fn act(
         }
     };
     if is_preview {
-        let planned = dry_run(&state, &visit.site, &Arc::new(canonical)).await?;
+        let planned = dry_run(state, &visit.site, &Arc::new(canonical)).await?;
         return html(&PurgePage {
-            preview: planned.as_ref().map(|planned| preview(&state, planned)),
+            preview: planned.as_ref().map(|planned| preview(state, planned)),
             ..blank(&visit, text)
         });
     }
     if canonical.items.contains(&Item::everything()) && fields.confirmed.is_none() {
-        return html(&confirm_everything(&state, &visit, text));
+        return html(&confirm_everything(&visit, text));
     }
     let now = state.clock.now();
-    let form = fields.once.form(&state, &["purge", &text]);
+    let form = fields.once.form(state, &["purge", &text]);
     let key = Some(RepeatKey::of_form(&form));
     let Canonical { items, widened, .. } = canonical;
     let (mut id, mut repeated) = visit.publish(items.clone(), widened.clone(), key).await?;
@@ -152,7 +148,7 @@ fn blank(visit: &Visit, text: String) -> PurgePage {
     }
 }
 
-fn confirm_everything(state: &AppState, visit: &Visit, text: String) -> ConfirmPage {
+fn confirm_everything(visit: &Visit, text: String) -> ConfirmPage {
     ConfirmPage {
         layout: visit.layout(Nav::Purge),
         question: words::EVERYTHING,
@@ -161,7 +157,7 @@ fn confirm_everything(state: &AppState, visit: &Visit, text: String) -> ConfirmP
             ("action", "purge".into()),
             ("confirmed", "yes".into()),
             ("items", text),
-            ("once", state.clock.id().to_string()),
+            ("once", visit.state.clock.id().to_string()),
         ],
         cancel: "/purge",
     }

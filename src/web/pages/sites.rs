@@ -1,7 +1,7 @@
 //! Creating, renaming and removing sites, which only users with a password may do. With a
 //! single site, only a link in its settings leads here.
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use crate::web::pages::layout::path_of;
 use crate::web::pages::views::{
     ConfirmPage, Field, Layout, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage,
 };
-use crate::web::pages::visit::{Confirmation, Visitor, html, refused, see};
+use crate::web::pages::visit::{Confirmation, Visitor, html, refused};
 use crate::web::pages::words::{Severity, sites as words};
 use crate::web::state::AppState;
 
@@ -85,32 +85,25 @@ impl From<SiteError> for Error {
 }
 
 /// `GET /sites`.
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    manager: Manager,
-    Query(notice): Query<Notice>,
-) -> Result<Response> {
+pub(crate) async fn show(manager: Manager, Query(notice): Query<Notice>) -> Result<Response> {
     let done = notice.done.as_deref();
     let shown = Shown {
         page: notice.sites,
         flash: done.and_then(words::done),
         ..Shown::default()
     };
-    html(&page(&state, &manager, shown))
+    html(&page(&manager, shown))
 }
 
 /// `POST /sites`: creates a site and leads to its settings.
-pub(crate) async fn create(
-    State(state): State<AppState>,
-    manager: Manager,
-    Form(new): Form<NewName>,
-) -> Result<Response> {
+pub(crate) async fn create(manager: Manager, Form(new): Form<NewName>) -> Result<Response> {
+    let state = &manager.0.state;
     let refuse = |error: String| {
         let shown = Shown {
             new: new.refused(error),
             ..Shown::default()
         };
-        refused(page(&state, &manager, shown))
+        refused(page(&manager, shown))
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
@@ -120,20 +113,20 @@ pub(crate) async fn create(
         Err(error @ SiteError::NameTaken(_)) => refuse(sentence(&error)),
         made => {
             let detail = name.to_string();
-            done(&state, &manager, AuditAction::CreatedSite, made?.id, detail).await?;
+            done(&manager, AuditAction::CreatedSite, made?.id, detail).await?;
             let settings = format!("/sites/{name}/settings/cdn?done=created");
-            Ok(see(&state, &settings))
+            Ok(manager.0.see(&settings))
         }
     }
 }
 
 /// `POST /sites/{site}/rename`: asks first.
 pub(crate) async fn rename(
-    State(state): State<AppState>,
     manager: Manager,
     Path(SitePath { site: old }): Path<SitePath>,
     Form(new): Form<NewName>,
 ) -> Result<Response> {
+    let state = &manager.0.state;
     if old.as_str() == DEFAULT_SITE {
         return Err(Error::NotFound);
     }
@@ -142,7 +135,7 @@ pub(crate) async fn rename(
             renamed: Some((old.to_string(), new.refused(error))),
             ..Shown::default()
         };
-        refused(page(&state, &manager, shown))
+        refused(page(&manager, shown))
     };
     let name: SiteName = match new.name.parse() {
         Ok(name) => name,
@@ -151,7 +144,7 @@ pub(crate) async fn rename(
     if old == name {
         // Somebody pressed the button without typing another name.
         state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
-        return Ok(see(&state, "/sites"));
+        return Ok(manager.0.see("/sites"));
     }
     if new.confirmed.is_none() {
         let site = state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
@@ -170,15 +163,14 @@ pub(crate) async fn rename(
         Err(error @ SiteError::NameTaken(_)) => refuse(sentence(&error)),
         renamed => {
             let detail = words::renamed(&old, &name);
-            done(&state, &manager, AuditAction::RenamedSite, renamed?, detail).await?;
-            Ok(see(&state, "/sites?done=renamed"))
+            done(&manager, AuditAction::RenamedSite, renamed?, detail).await?;
+            Ok(manager.0.see("/sites?done=renamed"))
         }
     }
 }
 
 /// `POST /sites/{site}/remove`: asks first, and says what will be lost.
 pub(crate) async fn remove(
-    State(state): State<AppState>,
     manager: Manager,
     Path(SitePath { site: name }): Path<SitePath>,
     Form(answer): Form<Confirmation>,
@@ -195,10 +187,11 @@ pub(crate) async fn remove(
             cancel: "/sites",
         });
     }
+    let state = &manager.0.state;
     let site = sites::remove(&state.store, &state.clock, &name).await?;
     let (action, detail) = (AuditAction::RemovedSite, name.to_string());
-    done(&state, &manager, action, site, detail).await?;
-    Ok(see(&state, "/sites?done=removed"))
+    done(&manager, action, site, detail).await?;
+    Ok(manager.0.see("/sites?done=removed"))
 }
 
 /// The error as a sentence of its own.
@@ -209,19 +202,13 @@ fn sentence(error: &SiteError) -> String {
     first.into_iter().chain(letters).chain(['.']).collect()
 }
 
-async fn done(
-    state: &AppState,
-    manager: &Manager,
-    action: AuditAction,
-    site: SiteId,
-    detail: String,
-) -> Result<()> {
-    state.refresh_sites().await;
+async fn done(manager: &Manager, action: AuditAction, site: SiteId, detail: String) -> Result<()> {
+    manager.0.state.refresh_sites().await;
     manager.0.audit(action, Some(site), Some(detail)).await
 }
 
-fn page(state: &AppState, manager: &Manager, shown: Shown) -> SitesPage {
-    let sites = state.directory.sites();
+fn page(manager: &Manager, shown: Shown) -> SitesPage {
+    let sites = manager.0.state.directory.sites();
     let renamed = shown.renamed.as_ref();
     let size = usize::from(PAGE_SIZE);
     let at_fault = sites

@@ -28,7 +28,7 @@ use crate::web::state::AppState;
 /// Somebody who is signed in. Every page that requires signing in extracts it.
 #[derive(Clone)]
 pub(crate) struct Visitor {
-    state: AppState,
+    pub(crate) state: AppState,
     pub(crate) user: SignedIn,
 }
 
@@ -49,6 +49,11 @@ impl Visitor {
     /// The layout of a page that is not about a site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
         layout(&self.state, Some(&self.user), nav)
+    }
+
+    /// Redirects (303) to a page that is not about a site.
+    pub(crate) fn see(&self, page: &str) -> Response {
+        see(&self.state, page)
     }
 
     /// The publisher of what they purge by hand.
@@ -81,6 +86,7 @@ impl Visitor {
 /// Somebody on a page of a site that they may see.
 #[derive(Clone)]
 pub(crate) struct Visit {
+    pub(crate) state: AppState,
     pub(crate) visitor: Visitor,
     pub(crate) site: Arc<Site>,
 }
@@ -91,15 +97,18 @@ impl FromRequestParts<AppState> for Visit {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         let visitor = Visitor::from_request_parts(parts, state).await?;
         let site = visitor.user.site.clone().ok_or(Error::NotFound)?;
-        Ok(Self { visitor, site })
+        Ok(Self {
+            state: state.clone(),
+            visitor,
+            site,
+        })
     }
 }
 
 impl Visit {
     /// The layout of a page about the site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
-        let Visitor { state, user } = &self.visitor;
-        site_layout(state, user, &self.site, nav)
+        site_layout(&self.state, &self.visitor.user, &self.site, nav)
     }
 
     /// The path of a page of the site, below the prefix of `PUBLIC_URL`.
@@ -109,7 +118,7 @@ impl Visit {
 
     /// Redirects (303) to a page of the same site.
     pub(crate) fn see(&self, page: &str) -> Response {
-        see(&self.visitor.state, &self.path(page))
+        see(&self.state, &self.path(page))
     }
 
     /// Publishes by hand. Returns the publish's ID, and, if it is an earlier one with the same key,
@@ -120,7 +129,7 @@ impl Visit {
         widened: Vec<Widened>,
         repeat_key: Option<RepeatKey>,
     ) -> Result<(Uuid, Option<OffsetDateTime>)> {
-        let state = &self.visitor.state;
+        let state = &self.state;
         let id = state.clock.id();
         let publish = NewPublish {
             site: self.site.id,
@@ -152,7 +161,7 @@ impl Visit {
     /// Records what they changed about the site, and lets this replica see it at once.
     pub(crate) async fn changed(&self, action: AuditAction, detail: Option<String>) {
         self.audit(action, detail).await;
-        self.visitor.state.refresh_sites().await;
+        self.state.refresh_sites().await;
     }
 }
 

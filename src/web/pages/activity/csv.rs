@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
@@ -32,11 +31,7 @@ const HEAD: &str =
 
 /// `GET /activity.csv`, newest first, with the filter of the list. Rows are read as fast as the
 /// client takes them.
-pub(crate) async fn download(
-    State(state): State<AppState>,
-    visit: Visit,
-    Query(query): Query<ListQuery>,
-) -> Result<Response> {
+pub(crate) async fn download(visit: Visit, Query(query): Query<ListQuery>) -> Result<Response> {
     let filter = query.filter();
     let name = format!("attachment; filename=\"activity-{}.csv\"", visit.site.name);
     let headers = [
@@ -44,11 +39,11 @@ pub(crate) async fn download(
         (header::CONTENT_DISPOSITION, name),
     ];
     let mut table = Table {
-        now: state.clock.now(),
+        now: visit.state.clock.now(),
         canonical: canonical(&filter.path),
         site: visit.site.id,
         filter,
-        state,
+        state: visit.state,
         next: None,
         rows: 0,
         bytes: 0,

@@ -1,6 +1,5 @@
 //! The list of publishes, and “Is my page live?”.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
@@ -14,7 +13,6 @@ use crate::web::http::turns::NoTurn;
 use crate::web::pages::overview;
 use crate::web::pages::views::{ActivityPage, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging};
 use crate::web::pages::visit::{Visit, html};
-use crate::web::state::AppState;
 
 /// Which publishes to list.
 #[derive(Default, Deserialize)]
@@ -76,11 +74,8 @@ fn date(text: &str) -> Option<Date> {
 }
 
 /// `GET /activity`, newest first.
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    visit: Visit,
-    Query(query): Query<ListQuery>,
-) -> Result<Response> {
+pub(crate) async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result<Response> {
+    let (state, site) = (&visit.state, &visit.site);
     let mut layout = visit.layout(Nav::Activity);
     let filter = query.filter();
     let canonical = canonical(&filter.path);
@@ -89,7 +84,7 @@ pub(crate) async fn list(
         after: query.after,
         ..filter.for_store(canonical.as_deref())
     };
-    let (site, now) = (&visit.site, layout.now);
+    let now = layout.now;
     let is_first = !filter.is_set() && query.before.is_none() && query.after.is_none();
     let (found, overview) = tokio::try_join!(
         async {
@@ -100,34 +95,30 @@ pub(crate) async fn list(
         },
         async {
             match is_first {
-                true => overview::read(&state, site, now).await.map(Some),
+                true => overview::read(state, site, now).await.map(Some),
                 false => Ok(None),
             }
         },
     )?;
     layout.pending = found.items.iter().any(|publish| !publish.state.has_ended())
         || overview.as_ref().is_some_and(Overview::is_pending);
-    let live = live_page(&state, &visit, &query.page, layout.now).await?;
+    let live = live_page(&visit, &query.page, layout.now).await?;
     html(&ActivityPage {
         live,
         overview,
         paging: Paging::of(&found, &filter.pairs()),
         filter,
-        hook_used: found.items.is_empty() && state.store.last_use(visit.site.id).await?.is_some(),
+        hook_used: found.items.is_empty() && state.store.last_use(site.id).await?.is_some(),
         publishes: found.items.into_iter().map(row).collect(),
-        set_up: visit.site.distribution_id.is_some(),
-        hook_url: state.hook_url(&visit.site),
+        set_up: site.distribution_id.is_some(),
+        hook_url: state.hook_url(site),
         layout,
     })
 }
 
 /// What is known about the page that somebody asks about; none: they did not ask.
-async fn live_page(
-    state: &AppState,
-    visit: &Visit,
-    page: &str,
-    now: OffsetDateTime,
-) -> Result<Option<LivePage>> {
+async fn live_page(visit: &Visit, page: &str, now: OffsetDateTime) -> Result<Option<LivePage>> {
+    let (state, site) = (&visit.state, visit.site.id);
     let asked = trim_pasted(page);
     if asked.is_empty() {
         return Ok(None);
@@ -139,11 +130,8 @@ async fn live_page(
         last: None,
         busy: false,
     };
-    match state.turns.reads.place(visit.site.id).await {
-        Ok(_turn) => {
-            let (store, site) = (&state.store, visit.site.id);
-            live.last = store.last_publish_of(site, &items, now).await?;
-        }
+    match state.turns.reads.place(site).await {
+        Ok(_turn) => live.last = state.store.last_publish_of(site, &items, now).await?,
         Err(NoTurn) => live.busy = true,
     }
     Ok(Some(live))

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::mem;
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -18,7 +17,6 @@ use crate::web::pages::views::{
 };
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
-use crate::web::state::AppState;
 
 /// The publish in the path.
 #[derive(Deserialize)]
@@ -28,21 +26,15 @@ pub(crate) struct PublishPath {
 
 /// `GET /activity/{publish}`.
 pub(crate) async fn show(
-    State(state): State<AppState>,
     visit: Visit,
     Path(PublishPath { publish: id }): Path<PublishPath>,
 ) -> Result<Response> {
+    let (store, site) = (&visit.state.store, visit.site.id);
     let mut layout = visit.layout(Nav::Activity);
-    let mut publish = state
-        .store
-        .publish(visit.site.id, id, Items::All, layout.now)
-        .await?
-        .ok_or(Error::NotFound)?;
-    let region = state
-        .store
-        .region_in_force(visit.site.id)
-        .await?
-        .unwrap_or(Region::RECOMMENDED);
+    let publish = store.publish(site, id, Items::All, layout.now).await?;
+    let mut publish = publish.ok_or(Error::NotFound)?;
+    let region = store.region_in_force(site).await?;
+    let region = region.unwrap_or(Region::RECOMMENDED);
     layout.pending = !publish.state.has_ended() || publish.edge_is_due;
     let is_failed = publish.state == PublishState::Failed;
     layout.mark = is_failed.then_some(words::errors::MARK_FAILED);
@@ -52,7 +44,7 @@ pub(crate) async fn show(
     html(&PublishPage {
         note: publish
             .note
-            .and_then(|note| note.sentence(layout.now, &state.limits)),
+            .and_then(|note| note.sentence(layout.now, &visit.state.limits)),
         items: coverage.items(&publish),
         failed_total: Count(failed.len() as u64),
         failed: shown.map(ToString::to_string).collect(),
@@ -67,14 +59,13 @@ pub(crate) async fn show(
 
 /// `POST /activity/{publish}/retry`: republishes what a failed publish did not complete.
 pub(crate) async fn retry(
-    State(state): State<AppState>,
     visit: Visit,
     Path(PublishPath { publish: id }): Path<PublishPath>,
 ) -> Result<Response> {
-    let now = state.clock.now();
+    let state = &visit.state;
     let failed = state
         .store
-        .publish(visit.site.id, id, Items::All, now)
+        .publish(visit.site.id, id, Items::All, state.clock.now())
         .await?
         .filter(|publish| publish.state == PublishState::Failed)
         .ok_or(Error::NotFound)?;

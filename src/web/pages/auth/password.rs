@@ -126,12 +126,11 @@ impl Owner {
     /// `wrong` for a wrong password; none: it is right.
     pub(super) async fn refusal(
         &self,
-        state: &AppState,
         password: SecretString,
         code: Option<&SecretString>,
         wrong: &str,
     ) -> Result<Option<(StatusCode, String)>> {
-        let client = TryingClient::Session(self.session);
+        let (state, client) = (&self.visitor.state, TryingClient::Session(self.session));
         Ok(match check(state, client, ADMIN, password, code).await? {
             Verdict::Right => None,
             Verdict::Wrong => {
@@ -151,17 +150,17 @@ pub(crate) async fn show_change(owner: Owner) -> Result<Response> {
 
 /// `POST /password`: ends every other session, and gives this one a new token.
 pub(crate) async fn change(
-    State(state): State<AppState>,
     owner: Owner,
     headers: HeaderMap,
     Form(fields): Form<ChangeFields>,
 ) -> Result<Response> {
+    let state = &owner.visitor.state;
     let password = match parse(&fields.new_password, &fields.repeat_password) {
         Ok(password) => password,
         Err(errors) => return refused(change_page(&owner, errors)),
     };
     let refusal = owner
-        .refusal(&state, fields.current_password, None, words::NOT_CURRENT)
+        .refusal(fields.current_password, None, words::NOT_CURRENT)
         .await?;
     if let Some((status, error)) = refusal {
         let errors = PasswordErrors {
@@ -174,9 +173,9 @@ pub(crate) async fn change(
     let hash = state.hasher.hash(&password).await?;
     let now = state.clock.now();
     state.store.set_password(&hash, None, now).await?;
-    note(&state, from, AuditAction::ChangedPassword).await?;
-    let page = see(&state, "/activity");
-    session::begin(&state, &headers, from, &admin(), page).await
+    note(state, from, AuditAction::ChangedPassword).await?;
+    let page = see(state, "/activity");
+    session::begin(state, &headers, from, &admin(), page).await
 }
 
 fn change_page(owner: &Owner, errors: PasswordErrors) -> PasswordPage {

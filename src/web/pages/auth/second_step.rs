@@ -1,7 +1,6 @@
 //! The optional second step of signing in: a code from an authenticator app. Whoever knows the
 //! password turns it on and off.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -17,9 +16,8 @@ use crate::store::ADMIN;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Form;
 use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
-use crate::web::pages::visit::{html, see};
+use crate::web::pages::visit::html;
 use crate::web::pages::words::account as words;
-use crate::web::state::AppState;
 
 /// What turns it on or off.
 #[derive(Deserialize)]
@@ -31,7 +29,8 @@ pub(crate) struct Fields {
 }
 
 /// `GET /password/second-step`.
-pub(crate) async fn show(State(state): State<AppState>, owner: Owner) -> Result<Response> {
+pub(crate) async fn show(owner: Owner) -> Result<Response> {
+    let state = &owner.visitor.state;
     let new = if state.store.second_step().await?.is_some() {
         None
     } else {
@@ -42,13 +41,10 @@ pub(crate) async fn show(State(state): State<AppState>, owner: Owner) -> Result<
 }
 
 /// `POST /password/second-step`: turns it on if the app shows the right code.
-pub(crate) async fn turn_on(
-    State(state): State<AppState>,
-    owner: Owner,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+pub(crate) async fn turn_on(owner: Owner, Form(fields): Form<Fields>) -> Result<Response> {
+    let state = &owner.visitor.state;
     if state.store.second_step().await?.is_some() {
-        return Ok(see(&state, "/password/second-step"));
+        return Ok(owner.visitor.see("/password/second-step"));
     }
     let step = SecondStep::parse(ADMIN, &fields.secret)
         .map_err(|problem| Error::BadRequest(problem.to_string()))?;
@@ -61,7 +57,7 @@ pub(crate) async fn turn_on(
         return refuse(&owner, Some(&step), error);
     };
     let refusal = owner
-        .refusal(&state, fields.current_password, None, words::NOT_BOTH)
+        .refusal(fields.current_password, None, words::NOT_BOTH)
         .await?;
     if let Some(error) = refusal {
         return refuse(&owner, Some(&step), error);
@@ -73,26 +69,23 @@ pub(crate) async fn turn_on(
         .await?;
     let action = AuditAction::TurnedSecondStepOn;
     owner.visitor.audit(action, None, None).await?;
-    Ok(see(&state, "/password/second-step"))
+    Ok(owner.visitor.see("/password/second-step"))
 }
 
 /// `POST /password/second-step/remove`: turns it off.
-pub(crate) async fn turn_off(
-    State(state): State<AppState>,
-    owner: Owner,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+pub(crate) async fn turn_off(owner: Owner, Form(fields): Form<Fields>) -> Result<Response> {
     let code = Some(&fields.code);
     let refusal = owner
-        .refusal(&state, fields.current_password, code, words::NOT_BOTH)
+        .refusal(fields.current_password, code, words::NOT_BOTH)
         .await?;
     if let Some(error) = refusal {
         return refuse(&owner, None, error);
     }
-    state.store.set_second_step(None, None).await?;
+    let store = &owner.visitor.state.store;
+    store.set_second_step(None, None).await?;
     let action = AuditAction::TurnedSecondStepOff;
     owner.visitor.audit(action, None, None).await?;
-    Ok(see(&state, "/password/second-step"))
+    Ok(owner.visitor.see("/password/second-step"))
 }
 
 fn refuse(

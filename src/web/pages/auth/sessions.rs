@@ -1,7 +1,6 @@
 //! Who is signed in, and where. The owner of the password sees and ends all sessions, a user of
 //! SkyCMS those with the same name.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -10,9 +9,8 @@ use crate::domain::session::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::pages::views::{ListPage, Nav, PAGE_SIZE, SessionsPage};
-use crate::web::pages::visit::{IdPath, Visitor, html, see};
+use crate::web::pages::visit::{IdPath, Visitor, html};
 use crate::web::pages::words::account as words;
-use crate::web::state::AppState;
 
 /// What to show, and what was just done, which is said once after a redirect.
 #[derive(Deserialize)]
@@ -29,11 +27,8 @@ fn own_only(visitor: &Visitor) -> Option<(&str, Source)> {
 }
 
 /// `GET /sessions`.
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    visitor: Visitor,
-    Query(notice): Query<Notice>,
-) -> Result<Response> {
+pub(crate) async fn show(visitor: Visitor, Query(notice): Query<Notice>) -> Result<Response> {
+    let state = &visitor.state;
     let (issuer, now) = (state.issuer(), state.clock.now());
     let (of, own) = (own_only(&visitor), visitor.user.token.as_ref());
     let sessions = state.store.sessions(of, own, issuer.as_ref(), now).await?;
@@ -48,32 +43,25 @@ pub(crate) async fn show(
 }
 
 /// `POST /sessions/{id}/end`.
-pub(crate) async fn end(
-    State(state): State<AppState>,
-    visitor: Visitor,
-    Path(IdPath { id }): Path<IdPath>,
-) -> Result<Response> {
-    let of = own_only(&visitor);
-    if state.store.end_sessions(Some(id), of, None).await? == 0 {
+pub(crate) async fn end(visitor: Visitor, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
+    let (store, of) = (&visitor.state.store, own_only(&visitor));
+    if store.end_sessions(Some(id), of, None).await? == 0 {
         return Err(Error::NotFound);
     }
     let detail = Some(id.to_string());
     visitor
         .audit(AuditAction::EndedSession, None, detail)
         .await?;
-    Ok(see(&state, "/sessions?done=ended"))
+    Ok(visitor.see("/sessions?done=ended"))
 }
 
 /// `POST /sessions/end-others`.
-pub(crate) async fn end_others(
-    State(state): State<AppState>,
-    visitor: Visitor,
-) -> Result<Response> {
+pub(crate) async fn end_others(visitor: Visitor) -> Result<Response> {
     let (of, own) = (own_only(&visitor), visitor.user.token.as_ref());
-    let ended = state.store.end_sessions(None, of, own).await?;
+    let ended = visitor.state.store.end_sessions(None, of, own).await?;
     let detail = Some(ended.to_string());
     visitor
         .audit(AuditAction::EndedOtherSessions, None, detail)
         .await?;
-    Ok(see(&state, "/sessions?done=ended"))
+    Ok(visitor.see("/sessions?done=ended"))
 }

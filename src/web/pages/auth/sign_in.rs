@@ -131,27 +131,19 @@ pub(crate) async fn submit(
 }
 
 /// `POST /sign-out`.
-pub(crate) async fn sign_out(
-    State(state): State<AppState>,
-    visitor: Visitor,
-    headers: HeaderMap,
-) -> Result<Response> {
+pub(crate) async fn sign_out(visitor: Visitor, headers: HeaderMap) -> Result<Response> {
     visitor.audit(AuditAction::SignedOut, None, None).await?;
-    session::end(&state, &headers, see(&state, "/sign-in")).await
+    session::end(&visitor.state, &headers, visitor.see("/sign-in")).await
 }
 
 /// `POST /sign-out-everywhere`.
-pub(crate) async fn sign_out_everywhere(
-    State(state): State<AppState>,
-    visitor: Visitor,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let action = AuditAction::SignedOutEverywhere;
+pub(crate) async fn sign_out_everywhere(visitor: Visitor, headers: HeaderMap) -> Result<Response> {
+    let (state, action) = (&visitor.state, AuditAction::SignedOutEverywhere);
     visitor.audit(action, None, None).await?;
     let Session { user, source, .. } = &visitor.user.session;
     let of = Some((user.as_str(), *source));
     state.store.end_sessions(None, of, None).await?;
-    session::end(&state, &headers, see(&state, "/sign-in")).await
+    session::end(state, &headers, visitor.see("/sign-in")).await
 }
 
 /// Records in the audit log what the owner of the password did, who may not have a session yet.

@@ -1,6 +1,5 @@
 //! The connection to CloudFront: shown, saved, tested and removed.
 
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -18,7 +17,6 @@ use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{ConnectionPage, Section};
 use crate::web::pages::visit::{Confirmation, Visit, html, refused};
 use crate::web::pages::words::settings as words;
-use crate::web::state::AppState;
 
 /// The fields of the form.
 #[derive(Default, Deserialize)]
@@ -35,23 +33,18 @@ pub(crate) struct Fields {
 }
 
 /// `GET /settings/cdn`.
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    visit: Visit,
-    Query(notice): Query<Notice>,
-) -> Result<Response> {
-    html(&page(&state, &visit, Some(&notice), None).await?)
+pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
+    html(&page(&visit, Some(&notice), None).await?)
 }
 
 /// `POST /settings/cdn`: with `save_and_test`, the settings are tested first, and become the draft
 /// if they fail. The script asks for server-sent events, and gets each step as it passes.
 pub(crate) async fn save(
-    State(state): State<AppState>,
     visit: Visit,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let site = visit.site.id;
+    let (state, site) = (&visit.state, visit.site.id);
     let saved = state.store.settings(site).await?;
     let draft = saved.iter().find(|saved| saved.slot == Slot::Draft);
     let active = saved.iter().find(|saved| saved.slot != Slot::Draft);
@@ -64,13 +57,13 @@ pub(crate) async fn save(
         };
         if !is_latest {
             // It is not the draft that was asked about.
-            return overtaken(&state, &visit, None).await;
+            return overtaken(&visit, None).await;
         }
         let settings = &draft.settings;
-        if !may_use_credentials(&state, &visit, settings).await? {
+        if !may_use_credentials(&visit, settings).await? {
             return Ok(visit.see("/settings/cdn"));
         }
-        return put_in_force(&state, &visit, in_force, seen, settings, None).await;
+        return put_in_force(&visit, in_force, seen, settings, None).await;
     }
     let mut form = SettingsForm {
         aws_default: fields.credentials == "aws_default",
@@ -79,7 +72,7 @@ pub(crate) async fn save(
         secret_access_key: fields.secret_access_key,
         region: fields.region,
     };
-    let kept = fields.kept_secret.form(&state, &keeper(&visit));
+    let kept = fields.kept_secret.form(state, &keeper(&visit));
     if form.secret_access_key.expose_secret().trim().is_empty()
         && let Some(secret) = state.store.form_answer(&kept, state.clock.now()).await?
     {
@@ -89,18 +82,18 @@ pub(crate) async fn save(
     let stored: Vec<&Settings> = saved.iter().map(|saved| &saved.settings).collect();
     let settings = match Settings::parse(&form, &stored) {
         Ok(settings) => settings,
-        Err(errors) => return refused(typed(&state, &visit, form, errors).await?),
+        Err(errors) => return refused(typed(&visit, form, errors).await?),
     };
     if !is_latest
         && let Some(latest) = draft.or(active)
         && words::connection(&latest.settings) != words::connection(&settings)
     {
-        return overtaken(&state, &visit, Some(form)).await;
+        return overtaken(&visit, Some(form)).await;
     }
-    if !may_use_credentials(&state, &visit, &settings).await? {
+    if !may_use_credentials(&visit, &settings).await? {
         let problem = words::default_not_allowed(&visit.site.name, &settings.distribution_id);
         let errors = FieldErrors::one(Field::DistributionId, problem);
-        return refused(typed(&state, &visit, form, errors).await?);
+        return refused(typed(&visit, form, errors).await?);
     }
     if fields.action == "save" {
         let failed = draft.filter(|draft| {
@@ -115,12 +108,12 @@ pub(crate) async fn save(
             ];
             return ask(&visit, Section::Connection, words::USE_DRAFT, path, fields);
         }
-        return put_in_force(&state, &visit, in_force, seen, &settings, Some(form)).await;
+        return put_in_force(&visit, in_force, seen, &settings, Some(form)).await;
     }
     let now = state.clock.now();
     if let Err(next) = state.store.take_test(site, &state.limits, now).await? {
         let wait = (next - now).whole_seconds().max(0) + 1;
-        let mut page = typed(&state, &visit, form, FieldErrors::default()).await?;
+        let mut page = typed(&visit, form, FieldErrors::default()).await?;
         page.form.trouble = Some(words::too_many_tests(wait));
         let mut answer = refused(page)?;
         *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
@@ -128,20 +121,21 @@ pub(crate) async fn save(
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         return Ok(answer);
     }
-    let running = test::begin(&state, &visit, in_force, seen, settings);
+    let running = test::begin(&visit, in_force, seen, settings);
     if asks_for_events(&headers) {
         return Ok(running.into_events());
     }
     if !running.ended().await? {
-        return overtaken(&state, &visit, Some(form)).await;
+        return overtaken(&visit, Some(form)).await;
     }
     Ok(visit.see("/settings/cdn#test"))
 }
 
 /// Whether the site may use these credentials. Only an operator can allow it the AWS default ones,
 /// and does so by choosing them here.
-async fn may_use_credentials(state: &AppState, visit: &Visit, settings: &Settings) -> Result<bool> {
+async fn may_use_credentials(visit: &Visit, settings: &Settings) -> Result<bool> {
     let (site, distribution) = (visit.site.id, &settings.distribution_id);
+    let state = &visit.state;
     if !matches!(settings.credentials, Credentials::AwsDefault)
         || state.store.may_use_default(site, distribution).await?
     {
@@ -159,20 +153,19 @@ async fn may_use_credentials(state: &AppState, visit: &Visit, settings: &Setting
 
 /// Puts settings in force without a test, unless somebody else has saved others since `seen`.
 async fn put_in_force(
-    state: &AppState,
     visit: &Visit,
     before: Option<&Settings>,
     seen: SettingsVersion,
     settings: &Settings,
     form: Option<SettingsForm>,
 ) -> Result<Response> {
-    let (site, now) = (visit.site.id, state.clock.now());
-    if !state
-        .store
+    let (store, now) = (&visit.state.store, visit.state.clock.now());
+    let site = visit.site.id;
+    if !store
         .save_settings(site, Some(seen), Slot::Active, settings, None, now)
         .await?
     {
-        return overtaken(state, visit, form).await;
+        return overtaken(visit, form).await;
     }
     let detail = words::saved(before, settings);
     let action = AuditAction::SavedSettings;
@@ -181,18 +174,14 @@ async fn put_in_force(
 }
 
 /// Somebody else was faster: what they saved is shown, next to what was typed, if anything was.
-async fn overtaken(
-    state: &AppState,
-    visit: &Visit,
-    form: Option<SettingsForm>,
-) -> Result<Response> {
+async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response> {
     let Some(form) = form else {
-        let mut page = page(state, visit, None, None).await?;
+        let mut page = page(visit, None, None).await?;
         page.form.trouble = Some(words::DRAFT_CHANGED.to_owned());
         return refused(page);
     };
-    let saved = state.store.settings(visit.site.id).await?;
-    let mut page = typed(state, visit, form, FieldErrors::default()).await?;
+    let saved = visit.state.store.settings(visit.site.id).await?;
+    let mut page = typed(visit, form, FieldErrors::default()).await?;
     if let Some(latest) = saved.last() {
         page.form.conflict = words::connection(&latest.settings);
     }
@@ -200,14 +189,9 @@ async fn overtaken(
 }
 
 /// The page with what was typed.
-async fn typed(
-    state: &AppState,
-    visit: &Visit,
-    form: SettingsForm,
-    errors: FieldErrors,
-) -> Result<ConnectionPage> {
-    let kept = keep_secret(state, visit, &form, &errors).await?;
-    let mut page = page(state, visit, None, Some((form, errors))).await?;
+async fn typed(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<ConnectionPage> {
+    let kept = keep_secret(visit, &form, &errors).await?;
+    let mut page = page(visit, None, Some((form, errors))).await?;
     page.form.kept_secret = kept;
     Ok(page)
 }
@@ -215,7 +199,6 @@ async fn typed(
 /// If another field has a mistake, keeps the secret that was typed for some minutes, and returns
 /// what stands for it.
 async fn keep_secret(
-    state: &AppState,
     visit: &Visit,
     form: &SettingsForm,
     errors: &FieldErrors,
@@ -225,6 +208,7 @@ async fn keep_secret(
     if form.aws_default || is_wrong || secret.expose_secret().trim().is_empty() {
         return Ok(None);
     }
+    let state = &visit.state;
     let key = OnceKey::fresh(&state.clock);
     let (form, now) = (key.form(state, &keeper(visit)), state.clock.now());
     state.store.keep_typed(&form, secret, now).await?;
@@ -238,24 +222,20 @@ fn keeper(visit: &Visit) -> [&str; 3] {
 }
 
 /// `POST /settings/cdn/discard`: discards the draft.
-pub(crate) async fn discard(State(state): State<AppState>, visit: Visit) -> Result<Response> {
-    state.store.discard_draft(visit.site.id).await?;
+pub(crate) async fn discard(visit: Visit) -> Result<Response> {
+    visit.state.store.discard_draft(visit.site.id).await?;
     visit.changed(AuditAction::DiscardedDraft, None).await;
     Ok(visit.see("/settings/cdn?done=discarded"))
 }
 
 /// `POST /settings/cdn/remove`: asks first.
-pub(crate) async fn remove(
-    State(state): State<AppState>,
-    visit: Visit,
-    Form(answer): Form<Confirmation>,
-) -> Result<Response> {
+pub(crate) async fn remove(visit: Visit, Form(answer): Form<Confirmation>) -> Result<Response> {
     if answer.confirmed.is_none() {
         let (question, path) = (words::REMOVE, "/settings/cdn/remove");
         return ask(&visit, Section::Connection, question, path, confirmed());
     }
-    let now = state.clock.now();
-    state.store.remove_settings(visit.site.id, now).await?;
+    let (store, now) = (&visit.state.store, visit.state.clock.now());
+    store.remove_settings(visit.site.id, now).await?;
     visit.changed(AuditAction::RemovedSettings, None).await;
     Ok(visit.see("/settings/cdn?done=removed"))
 }

@@ -4,7 +4,7 @@ use super::section::{Notice, layout};
 use crate::domain::{
     Advice, Credentials, Field, FieldErrors, Operation, Partition, Region, Settings, SettingsForm,
 };
-use crate::store::{SavedSettings, SettingsVersion, Site, Slot};
+use crate::store::{SavedSettings, SettingsVersion, Slot};
 use crate::web::http::error::Result;
 use crate::web::pages::views::{
     self, Connection, ConnectionPage, Count, IamPolicy, Section, ShownSettings, TestResult, Tested,
@@ -12,16 +12,14 @@ use crate::web::pages::views::{
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors::MARK_FAILED;
 use crate::web::pages::words::settings as words;
-use crate::web::state::AppState;
 
 /// Reads what the page shows.
 pub(super) async fn page(
-    state: &AppState,
     visit: &Visit,
     notice: Option<&Notice>,
     typed: Option<(SettingsForm, FieldErrors)>,
 ) -> Result<ConnectionPage> {
-    let (store, site) = (&state.store, &visit.site);
+    let (store, site) = (&visit.state.store, &visit.site);
     let saved = store.settings(site.id).await?;
     let active = saved.iter().find(|s| s.slot != Slot::Draft);
     let draft = saved.iter().find(|s| s.slot == Slot::Draft);
@@ -45,7 +43,7 @@ pub(super) async fn page(
     };
     form.version = SettingsVersion::of(&saved).to_string();
     Ok(ConnectionPage {
-        connection: connection(state, site, active).await?,
+        connection: connection(visit, active).await?,
         last_purge: store.last_completed(site.id).await?,
         policy: IamPolicy::new(latest.map(|s| &s.settings.distribution_id), partition),
         active: active.map(shown_settings),
@@ -56,11 +54,8 @@ pub(super) async fn page(
     })
 }
 
-async fn connection(
-    state: &AppState,
-    site: &Site,
-    active: Option<&SavedSettings>,
-) -> Result<Connection> {
+async fn connection(visit: &Visit, active: Option<&SavedSettings>) -> Result<Connection> {
+    let (store, site) = (&visit.state.store, &visit.site);
     let Some(active) = active else {
         return Ok(Connection::NotSetUp);
     };
@@ -71,7 +66,7 @@ async fn connection(
         return Ok(Connection::Paused {
             since: pause.since,
             why: format!("{cause} {fix}"),
-            waiting: Count(state.store.open_publishes(site.id).await?),
+            waiting: Count(store.open_publishes(site.id).await?),
         });
     }
     Ok(match (&active.report, active.tested_at) {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -21,7 +20,6 @@ use crate::web::pages::views::{
 };
 use crate::web::pages::visit::{Confirmation, IdPath, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
-use crate::web::state::AppState;
 
 /// Without scripts, the page reloads itself while a delivery is due within this.
 const SOON: Duration = Duration::seconds(10);
@@ -49,12 +47,8 @@ pub(crate) struct PageQuery {
 }
 
 /// `GET /settings/cdn/notifications`.
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    visit: Visit,
-    Query(query): Query<PageQuery>,
-) -> Result<Response> {
-    html(&page(&state, &visit, query, blank(), Vec::new()).await?)
+pub(crate) async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result<Response> {
+    html(&page(&visit, query, blank(), Vec::new()).await?)
 }
 
 /// The form of a new endpoint.
@@ -68,10 +62,10 @@ pub(crate) struct NewFields {
 
 /// `POST /settings/cdn/notifications`: adds an endpoint and shows its secret, only this once.
 pub(crate) async fn create(
-    State(state): State<AppState>,
     visit: Visit,
     Form(NewFields { once, others }): Form<NewFields>,
 ) -> Result<Response> {
+    let state = &visit.state;
     let text = |name| others.get(name).cloned().unwrap_or_default();
     let url = EndpointUrl::parse(&text("url"), state.allow_private_targets);
     let kind = text("kind").parse().unwrap_or_default();
@@ -84,10 +78,10 @@ pub(crate) async fn create(
     };
     let url = match url {
         Ok(url) if !events.is_empty() => url,
-        _ => return refused(page(&state, &visit, PageQuery::default(), typed, Vec::new()).await?),
+        _ => return refused(page(&visit, PageQuery::default(), typed, Vec::new()).await?),
     };
     let values = ["endpoint", visit.site.name.as_str(), &text("url")];
-    let form = once.form(&state, &values);
+    let form = once.form(state, &values);
     let is_signed = kind == EndpointKind::Standard;
     let endpoint = NewEndpoint {
         id: state.clock.id(),
@@ -106,14 +100,14 @@ pub(crate) async fn create(
             return Err(Error::NotFound);
         }
         typed.url.error = Some(words::too_many(MAX_ENDPOINTS));
-        return refused(page(&state, &visit, PageQuery::default(), typed, Vec::new()).await?);
+        return refused(page(&visit, PageQuery::default(), typed, Vec::new()).await?);
     };
     if is_first {
         let detail = Some(endpoint.url.shown());
         visit.audit(AuditAction::AddedEndpoint, detail).await;
     }
     if is_signed {
-        reveal(&state, &visit, &secret).await
+        reveal(&visit, &secret).await
     } else {
         Ok(visit.see("/settings/cdn/notifications?done=endpoint"))
     }
@@ -121,7 +115,6 @@ pub(crate) async fn create(
 
 /// `POST /settings/cdn/notifications/{id}`: changes the events that an endpoint is sent.
 pub(crate) async fn choose(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(fields): Form<Fields>,
@@ -130,29 +123,27 @@ pub(crate) async fn choose(
     if events.is_empty() {
         return Ok(visit.see("/settings/cdn/notifications?done=no-events"));
     }
-    let shown = state
-        .store
-        .choose_events(visit.site.id, id, &events)
-        .await?;
+    let store = &visit.state.store;
+    let shown = store.choose_events(visit.site.id, id, &events).await?;
     done(&visit, AuditAction::ChangedEndpoint, shown, "endpoint").await
 }
 
 /// `POST /settings/cdn/notifications/{id}/rotate`: asks first, then gives the endpoint a new secret
 /// and shows that, only this once.
 pub(crate) async fn rotate(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let state = &visit.state;
     if answer.confirmed.is_none() {
-        let question = words::rotate(&shown(&state, &visit, id).await?);
+        let question = words::rotate(&shown(&visit, id).await?);
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
         let path = format!("/settings/cdn/notifications/{id}/rotate");
         return ask(&visit, Section::Notifications, question, &path, fields);
     }
-    let form = answer.once.form(&state, &["rotate", &id.to_string()]);
+    let form = answer.once.form(state, &["rotate", &id.to_string()]);
     let (site, now) = (visit.site.id, state.clock.now());
     let secret = HookSecret::text(*state.clock.random());
     let rotated = state
@@ -161,34 +152,26 @@ pub(crate) async fn rotate(
         .await?;
     let (secret, is_first) = rotated.ok_or(Error::NotFound)?;
     if is_first {
-        let detail = Some(shown(&state, &visit, id).await?);
+        let detail = Some(shown(&visit, id).await?);
         visit
             .audit(AuditAction::RotatedEndpointSecret, detail)
             .await;
     }
-    reveal(&state, &visit, &secret).await
+    reveal(&visit, &secret).await
 }
 
 /// `POST /settings/cdn/notifications/{id}/test`: “Send a test”.
-pub(crate) async fn test(
-    State(state): State<AppState>,
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-) -> Result<Response> {
-    let now = state.clock.now();
-    let sent = state.store.send_test(visit.site.id, id, now).await?;
+pub(crate) async fn test(visit: Visit, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
+    let (store, now) = (&visit.state.store, visit.state.clock.now());
+    let sent = store.send_test(visit.site.id, id, now).await?;
     let detail = sent.then(|| id.to_string());
     done(&visit, AuditAction::TestedEndpoint, detail, "test-sent").await
 }
 
 /// `POST /settings/cdn/notifications/{id}/switch-on`.
-pub(crate) async fn switch_on(
-    State(state): State<AppState>,
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-) -> Result<Response> {
-    let (site, now) = (visit.site.id, state.clock.now());
-    let shown = state.store.switch_on_endpoint(site, id, now).await?;
+pub(crate) async fn switch_on(visit: Visit, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
+    let (store, now) = (&visit.state.store, visit.state.clock.now());
+    let shown = store.switch_on_endpoint(visit.site.id, id, now).await?;
     done(
         &visit,
         AuditAction::SwitchedOnEndpoint,
@@ -200,17 +183,17 @@ pub(crate) async fn switch_on(
 
 /// `POST /settings/cdn/notifications/{id}/remove`: asks first.
 pub(crate) async fn remove(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     if answer.confirmed.is_none() {
-        let question = words::remove(&shown(&state, &visit, id).await?);
+        let question = words::remove(&shown(&visit, id).await?);
         let path = format!("/settings/cdn/notifications/{id}/remove");
         return ask(&visit, Section::Notifications, question, &path, confirmed());
     }
-    let shown = state.store.remove_endpoint(visit.site.id, id).await?;
+    let store = &visit.state.store;
+    let shown = store.remove_endpoint(visit.site.id, id).await?;
     done(
         &visit,
         AuditAction::RemovedEndpoint,
@@ -221,21 +204,17 @@ pub(crate) async fn remove(
 }
 
 /// As much of an endpoint's address as may be shown.
-async fn shown(state: &AppState, visit: &Visit, id: Uuid) -> Result<String> {
-    let endpoints = state.store.endpoints(visit.site.id).await?;
+async fn shown(visit: &Visit, id: Uuid) -> Result<String> {
+    let endpoints = visit.state.store.endpoints(visit.site.id).await?;
     let mut endpoints = endpoints.into_iter();
     let endpoint = endpoints.find(|endpoint| endpoint.id == id);
     Ok(endpoint.ok_or(Error::NotFound)?.shown)
 }
 
 /// `POST /settings/cdn/deliveries/{id}/again`: “Send again”.
-pub(crate) async fn again(
-    State(state): State<AppState>,
-    visit: Visit,
-    Path(IdPath { id }): Path<IdPath>,
-) -> Result<Response> {
-    let now = state.clock.now();
-    let sent = state.store.send_again(visit.site.id, id, now).await?;
+pub(crate) async fn again(visit: Visit, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
+    let (store, now) = (&visit.state.store, visit.state.clock.now());
+    let sent = store.send_again(visit.site.id, id, now).await?;
     let detail = sent.then(|| id.to_string());
     done(&visit, AuditAction::SentAgain, detail, "sent-again").await
 }
@@ -253,13 +232,12 @@ async fn done(
     Ok(visit.see(&format!("/settings/cdn/notifications?done={notice}")))
 }
 
-async fn reveal(state: &AppState, visit: &Visit, secret: &SecretString) -> Result<Response> {
+async fn reveal(visit: &Visit, secret: &SecretString) -> Result<Response> {
     let revealed = Revealed::new(words::SIGNING_SECRET, secret.expose_secret());
-    html(&page(state, visit, PageQuery::default(), blank(), vec![revealed]).await?)
+    html(&page(visit, PageQuery::default(), blank(), vec![revealed]).await?)
 }
 
 async fn page(
-    state: &AppState,
     visit: &Visit,
     PageQuery {
         notice,
@@ -271,7 +249,7 @@ async fn page(
     form: EndpointForm,
     revealed: Vec<Revealed>,
 ) -> Result<NotificationsPage> {
-    let (store, site) = (&state.store, visit.site.id);
+    let (store, site) = (&visit.state.store, visit.site.id);
     let mut deliveries = store.deliveries(site).await?;
     let mut layout = layout(visit, Section::Notifications, Some(&notice));
     let soon = layout.now + SOON;

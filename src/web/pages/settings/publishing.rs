@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -20,7 +19,6 @@ use crate::web::pages::views::{Field, Preview, PublishingForm, PublishingPage, S
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::{purge, settings as words};
 use crate::web::publishing::dry_run;
-use crate::web::state::AppState;
 
 /// The most publisher hosts that a site can have: each URL of a publish is compared with them.
 const MAX_HOSTS: usize = 100;
@@ -41,12 +39,8 @@ pub(crate) struct PublishingFields {
 }
 
 /// `GET /settings/cdn/publishing`.
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    visit: Visit,
-    Query(notice): Query<Notice>,
-) -> Result<Response> {
-    let version = state.store.form_versions(visit.site.id).await?.0;
+pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
+    let version = visit.state.store.form_versions(visit.site.id).await?.0;
     let stored = publishing_form(&visit.site.publishing, version);
     html(&page(&visit, Some(&notice), stored))
 }
@@ -76,11 +70,8 @@ fn page(visit: &Visit, notice: Option<&Notice>, publishing: PublishingForm) -> P
 
 /// `POST /settings/cdn/publishing`: saves the rules, or with `action=try` shows what a publish
 /// would purge under the rules as typed.
-pub(crate) async fn save(
-    State(state): State<AppState>,
-    visit: Visit,
-    Form(fields): Form<PublishingFields>,
-) -> Result<Response> {
+pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> Result<Response> {
+    let state = &visit.state;
     let directory_variants = fields.directory_variants.is_some();
     let is_try = fields.action == "try";
     let (hosts, related) = (hosts(&fields.hosts), related(&fields.related));
@@ -109,7 +100,7 @@ pub(crate) async fn save(
             directory_variants,
             ..visit.site.publishing.clone()
         };
-        return match try_rules(&state, &visit, &typed.tried.value, &rules).await? {
+        return match try_rules(&visit, &typed.tried.value, &rules).await? {
             Ok(preview) => {
                 typed.preview = Some(preview);
                 html(&page(&visit, None, typed))
@@ -160,11 +151,11 @@ pub(crate) async fn save(
 
 /// What a publish of these lines would purge under the rules, or why that is unknown.
 async fn try_rules(
-    state: &AppState,
     visit: &Visit,
     text: &str,
     rules: &Publishing,
 ) -> Result<Result<Preview, String>> {
+    let state = &visit.state;
     let request = PublishRequest {
         paths: lines(text).map(str::to_owned).collect(),
         ..PublishRequest::default()

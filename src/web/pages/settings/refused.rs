@@ -1,6 +1,5 @@
 //! Calls from publishers that were refused.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -10,7 +9,6 @@ use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::pages::views::{PAGE_SIZE, Paging, RefusedPage, Section};
 use crate::web::pages::visit::{Visit, html};
-use crate::web::state::AppState;
 
 #[derive(Deserialize)]
 pub(crate) struct ListQuery {
@@ -19,14 +17,14 @@ pub(crate) struct ListQuery {
 
 /// `GET /settings/cdn/refused`, newest first.
 pub(crate) async fn show(
-    State(state): State<AppState>,
     visit: Visit,
     Query(ListQuery { before }): Query<ListQuery>,
 ) -> Result<Response> {
     let layout = layout(&visit, Section::Refused, None);
     // Calls that named no site are shown to those who look after all sites.
     let sees_all = layout.manages_sites();
-    let mut calls = state.store.refused_calls(visit.site.id, sees_all).await?;
+    let store = &visit.state.store;
+    let mut calls = store.refused_calls(visit.site.id, sees_all).await?;
     calls.retain(|call| before.is_none_or(|before| call.id < before));
     html(&RefusedPage {
         paging: Paging::cut(&mut calls, PAGE_SIZE.into(), before, |call| call.id),

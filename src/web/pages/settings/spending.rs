@@ -1,6 +1,5 @@
 //! How much may be sent, and thus spent.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -13,7 +12,6 @@ use crate::web::pages::overview::meter;
 use crate::web::pages::views::{Field, Section, SpendingForm, SpendingPage};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::settings as words;
-use crate::web::state::AppState;
 
 /// The fields of the form.
 #[derive(Default, Deserialize)]
@@ -27,15 +25,11 @@ pub(crate) struct SpendingFields {
 }
 
 /// `GET /settings/cdn/policy`.
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    visit: Visit,
-    Query(notice): Query<Notice>,
-) -> Result<Response> {
-    let site = visit.site.id;
-    let version = state.store.form_versions(site).await?.1;
-    let stored = spending_form(&state.store.spending(site).await?, version);
-    html(&page(&state, &visit, Some(&notice), stored).await?)
+pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
+    let (store, site) = (&visit.state.store, visit.site.id);
+    let version = store.form_versions(site).await?.1;
+    let stored = spending_form(&store.spending(site).await?, version);
+    html(&page(&visit, Some(&notice), stored).await?)
 }
 
 /// The form with these values.
@@ -52,25 +46,20 @@ fn spending_form(spending: &Spending, version: i32) -> SpendingForm {
 }
 
 async fn page(
-    state: &AppState,
     visit: &Visit,
     notice: Option<&Notice>,
     spending: SpendingForm,
 ) -> Result<SpendingPage> {
     let layout = layout(visit, Section::Spending, notice);
     Ok(SpendingPage {
-        meter: meter(state, &visit.site, layout.now).await?,
+        meter: meter(&visit.state, &visit.site, layout.now).await?,
         spending,
         layout,
     })
 }
 
 /// `POST /settings/cdn/policy`.
-pub(crate) async fn save(
-    State(state): State<AppState>,
-    visit: Visit,
-    Form(fields): Form<SpendingFields>,
-) -> Result<Response> {
+pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Result<Response> {
     let policy: PolicyName = fields.policy.parse().unwrap_or_default();
     let then: PastLimit = fields.past_limit.parse().unwrap_or_default();
     let fold_above = match fields.fold_above.trim() {
@@ -92,7 +81,7 @@ pub(crate) async fn save(
                 version: fields.version.unwrap_or_default(),
                 conflict: Vec::new(),
             };
-            return refused(page(&state, &visit, None, typed).await?);
+            return refused(page(&visit, None, typed).await?);
         }
     };
     let spending = Spending {
@@ -103,7 +92,7 @@ pub(crate) async fn save(
             then,
         }),
     };
-    let (store, site) = (&state.store, visit.site.id);
+    let (store, site) = (&visit.state.store, visit.site.id);
     let before = store.spending(site).await?;
     if !store.save_spending(site, fields.version, &spending).await? {
         // Somebody else was faster. What they saved is shown next to what was typed.
@@ -114,7 +103,7 @@ pub(crate) async fn save(
                 conflict: now,
                 ..spending_form(&spending, version)
             };
-            return refused(page(&state, &visit, None, typed).await?);
+            return refused(page(&visit, None, typed).await?);
         }
     }
     let detail = words::changed(&words::spending(&before), &words::spending(&spending));

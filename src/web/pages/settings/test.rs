@@ -15,7 +15,6 @@ use crate::web::http::error::{Error, Result};
 use crate::web::pages::views::{Layout, Nav, Section, TestPart, TestResult, Tested};
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::{errors, settings as words};
-use crate::web::state::AppState;
 
 /// A test that is running.
 pub(crate) struct RunningTest {
@@ -32,7 +31,6 @@ enum Progress {
 /// Starts to test settings, which come into force if they pass and are kept as a draft otherwise.
 /// `before` are those in force now, and `seen` is the version of the latest.
 pub(crate) fn begin(
-    state: &AppState,
     visit: &Visit,
     before: Option<&Settings>,
     seen: SettingsVersion,
@@ -43,24 +41,23 @@ pub(crate) fn begin(
         layout: visit.layout(Nav::Settings(Section::Connection)),
         progress,
     };
-    let (state, visit, before) = (state.clone(), visit.clone(), before.cloned());
-    let tasks = state.tasks.clone();
+    let (visit, before) = (visit.clone(), before.cloned());
+    let tasks = visit.state.tasks.clone();
     // A task of its own, so that it does not end when the reader goes away, nor when the service
     // stops, as far as the nine seconds of a stop allow: what CloudFront was asked to do has to be
     // recorded. A reader who no longer listens only misses the progress.
     tasks.spawn(async move {
-        let ended = run(&state, &visit, before.as_ref(), seen, &settings, |report| {
+        let ended = run(&visit, before.as_ref(), seen, &settings, |report| {
             let _ = sender.send(Progress::SoFar(Box::new(report.clone())));
         });
         let ended = ended.await;
-        state.refresh_sites().await;
+        visit.state.refresh_sites().await;
         let _ = sender.send(Progress::Ended(ended));
     });
     running
 }
 
 async fn run(
-    state: &AppState,
     visit: &Visit,
     before: Option<&Settings>,
     seen: SettingsVersion,
@@ -68,7 +65,10 @@ async fn run(
     on_step: impl FnMut(&TestReport),
 ) -> Result<bool> {
     let site = (visit.site.id, visit.site.name.as_str());
-    let saving = state.tester.save(site, Some(seen), settings, on_step);
+    let saving = visit
+        .state
+        .tester
+        .save(site, Some(seen), settings, on_step);
     let (test, kept) = saving.await?;
     let detail = match kept {
         true => words::tested(before, settings, test.report.passed()),
