@@ -346,7 +346,7 @@ pub(crate) fn notifications() -> NotificationsPage {
                 error: Some("Begin with https://.".into()),
             },
             kind: EndpointKind::Slack,
-            events: EventChoice::among(&[]),
+            events: vec![],
             events_error: Some("Choose at least one.".into()),
         },
         deliveries: vec![

@@ -16,7 +16,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{
-    EndpointForm, EventChoice, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
+    EndpointForm, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
 };
 use crate::web::pages::visit::{Confirmation, IdPath, Visit, html, refused};
 use crate::web::pages::words::notifications as words;
@@ -73,7 +73,7 @@ pub(crate) async fn create(
     let mut typed = EndpointForm {
         url: Field::typed(text("url"), url.as_ref().err().map(ToString::to_string)),
         kind,
-        events: EventChoice::among(&events),
+        events: events.clone(),
         events_error: events.is_empty().then(|| words::NO_EVENTS.to_owned()),
     };
     let url = match url {
@@ -286,7 +286,7 @@ fn blank() -> EndpointForm {
     EndpointForm {
         url: Field::default(),
         kind: EndpointKind::default(),
-        events: EventChoice::among(&trouble.collect::<Vec<_>>()),
+        events: trouble.collect(),
         events_error: None,
     }
 }

@@ -3,7 +3,6 @@ use askama::Template;
 use super::{
     layout::Layout,
     paging::{ListPage, Paging},
-    parts::Aria,
 };
 use crate::store::{AuditRecord, ListedSession};
 use crate::web::pages::words::account::{self as words, WhyNot};
@@ -78,12 +77,6 @@ pub struct PasswordErrors {
     pub current: Option<String>,
     pub new: Option<String>,
     pub repeat: Option<String>,
-}
-
-impl PasswordErrors {
-    fn new_aria(&self) -> Aria {
-        Aria::new("new_password", self.new.is_some())
-    }
 }
 
 /// The second step of signing in. Forms: `POST …/password/second-step` with `secret`,

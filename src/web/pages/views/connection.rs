@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::{
     layout::Layout,
-    parts::{Aria, Count, Field, Prose},
+    parts::{Count, Field, Prose},
 };
 use crate::domain::{
     DistributionId, Partition, Region, Step, StepOutcome, StepReport, policy_document,
@@ -119,10 +119,6 @@ impl ConnectionForm {
         let fields = [&self.distribution_id, &self.access_key_id, &self.region];
         fields.iter().filter(|field| field.error.is_some()).count()
             + usize::from(self.secret_error.is_some())
-    }
-
-    fn secret_aria(&self) -> Aria {
-        Aria::new("secret_access_key", self.secret_error.is_some())
     }
 }
 

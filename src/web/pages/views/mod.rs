@@ -37,7 +37,7 @@ pub use connection::{
 pub use docs::{Answer, ApiPage, Content, Example, Group, Kind, Member, Operation, Proof, Shape};
 pub use layout::{Banner, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
-pub use notifications::{EndpointForm, EventChoice, NotificationsPage};
+pub use notifications::{EndpointForm, NotificationsPage};
 pub use paging::{ListPage, Paging};
 pub use parts::{Ago, Badge, Count, Field, Meter, Prose, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{
     layout::Layout,
     paging::{ListPage, Paging},
-    parts::{Aria, Field, Span},
+    parts::{Field, Span},
     settings::Revealed,
 };
 use crate::domain::notification::{EndpointKind, Event};
@@ -67,40 +67,14 @@ impl NotificationsPage {
     }
 }
 
-/// An event that an endpoint can be sent.
-#[derive(Clone, Debug)]
-pub struct EventChoice {
-    /// `publish.failed`.
-    pub name: &'static str,
-    pub label: &'static str,
-    pub chosen: bool,
-}
-
 /// The form of a new endpoint, as typed.
 #[derive(Clone, Debug)]
 pub struct EndpointForm {
     pub url: Field,
     pub kind: EndpointKind,
-    pub events: Vec<EventChoice>,
+    /// The chosen ones.
+    pub events: Vec<Event>,
     pub events_error: Option<String>,
-}
-
-impl EventChoice {
-    /// All events that can be chosen, of which `chosen` are.
-    pub fn among(chosen: &[Event]) -> Vec<Self> {
-        let choice = |event: Event| Self {
-            name: event.into_str(),
-            label: words::event(event),
-            chosen: chosen.contains(&event),
-        };
-        Event::CHOICE.into_iter().map(choice).collect()
-    }
-}
-
-impl EndpointForm {
-    fn events_aria(&self) -> Aria {
-        Aria::new("events", self.events_error.is_some())
-    }
 }
 
 fn took(milliseconds: &u64) -> Span {

@@ -157,34 +157,6 @@ impl Field {
             error,
         }
     }
-
-    /// The attributes that tie hint and error to the field whose id is `id`.
-    pub(super) fn aria(&self, id: &str) -> Aria {
-        Aria::new(id, self.error.is_some())
-    }
-}
-
-/// `id`, `aria-describedby` and `aria-invalid` of a field whose hint has the ID `{id}-hint` and
-/// whose error has `{id}-error`.
-#[derive(Template)]
-#[template(
-    source = r#"id="{{ id }}" aria-describedby="{{ id }}-hint{% if invalid %} {{ id }}-error" aria-invalid="true" autofocus="{% endif %}""#,
-    ext = "html"
-)]
-pub(super) struct Aria {
-    id: String,
-    invalid: bool,
-}
-
-impl HtmlSafe for Aria {}
-
-impl Aria {
-    pub(super) fn new(id: &str, invalid: bool) -> Self {
-        Self {
-            id: id.to_owned(),
-            invalid,
-        }
-    }
 }
 
 /// What this month has cost.

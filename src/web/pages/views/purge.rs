@@ -3,7 +3,7 @@ use askama::Template;
 use super::{
     ITEMS_SHOWN,
     layout::Layout,
-    parts::{Aria, Count, Prose, Usd},
+    parts::{Count, Prose, Usd},
 };
 
 /// Purge by hand. Form: `POST …/purge` with `items` and `action` of `preview`, `purge` or
@@ -20,12 +20,6 @@ pub struct PurgePage {
     pub preview: Option<Preview>,
     /// Why nothing can be purged: “The site has no CDN settings yet”.
     pub blocked: Option<&'static str>,
-}
-
-impl PurgePage {
-    fn aria(&self) -> Aria {
-        Aria::new("items", !self.errors.is_empty())
-    }
 }
 
 /// A line that cannot be sent.

@@ -1,10 +1,6 @@
 use askama::Template;
 
-use super::{
-    layout::Layout,
-    paging::ListPage,
-    parts::{Aria, Field},
-};
+use super::{layout::Layout, paging::ListPage, parts::Field};
 
 /// All sites: to open, create, rename and remove them.
 #[derive(Template)]
@@ -36,9 +32,5 @@ pub struct SiteRow {
 impl SiteRow {
     fn field_id(&self) -> String {
         format!("name-{}", self.name)
-    }
-
-    fn aria(&self) -> Aria {
-        self.new_name.aria(&self.field_id())
     }
 }

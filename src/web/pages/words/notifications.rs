@@ -53,7 +53,7 @@ pub const fn kind(kind: &EndpointKind) -> &'static str {
 }
 
 /// What an event means.
-pub const fn event(event: Event) -> &'static str {
+pub const fn event(event: &Event) -> &'static str {
     match event {
         Event::PublishCompleted => "A publish completed",
         Event::PublishFailed => "A publish failed",
