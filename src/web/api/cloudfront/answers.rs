@@ -1,189 +1,98 @@
 //! What CloudFront answers, in XML.
 
+use std::fmt::Display;
+
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
+use quick_xml::escape::partial_escape;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::domain::PublishState;
 use crate::domain::edge::PublicAddress;
-use crate::store::Site;
+use crate::store::{ListedPublish, Page, Site};
 
 pub(super) const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
-const DECLARATION: &str = "<?xml version=\"1.0\"?>\n";
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Invalidation {
-    #[serde(rename = "@xmlns")]
-    xmlns: &'static str,
-    id: String,
-    status: &'static str,
-    create_time: String,
-    invalidation_batch: InvalidationBatch,
+pub(super) fn invalidation(
+    id: Uuid,
+    state: PublishState,
+    created_at: OffsetDateTime,
+    caller_reference: &str,
+    paths: &[String],
+) -> Response {
+    let items: Vec<String> = paths.iter().map(|path| text("Path", path)).collect();
+    let paths = [text("Quantity", items.len()), element("Items", &items)];
+    let batch = [
+        element("Paths", &paths),
+        text("CallerReference", caller_reference),
+    ];
+    document(
+        "Invalidation",
+        &[
+            text("Id", id),
+            text("Status", status(state)),
+            text("CreateTime", timestamp(created_at)),
+            element("InvalidationBatch", &batch),
+        ],
+    )
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct InvalidationBatch {
-    paths: Paths,
-    caller_reference: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Paths {
-    quantity: usize,
-    items: Items,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Items {
-    path: Vec<String>,
-}
-
-impl Invalidation {
-    pub(super) fn new(
-        id: Uuid,
-        state: PublishState,
-        created_at: OffsetDateTime,
-        caller_reference: String,
-        path: Vec<String>,
-    ) -> Self {
-        Self {
-            xmlns: NAMESPACE,
-            id: id.to_string(),
-            status: status(state),
-            create_time: timestamp(created_at),
-            invalidation_batch: InvalidationBatch {
-                paths: Paths {
-                    quantity: path.len(),
-                    items: Items { path },
-                },
-                caller_reference,
-            },
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct InvalidationList {
-    #[serde(rename = "@xmlns")]
-    pub(super) xmlns: &'static str,
-    pub(super) marker: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) next_marker: Option<String>,
-    pub(super) max_items: u16,
-    pub(super) is_truncated: bool,
-    pub(super) quantity: usize,
-    pub(super) items: Summaries,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Summaries {
-    pub(super) invalidation_summary: Vec<InvalidationSummary>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct InvalidationSummary {
-    id: String,
-    create_time: String,
-    status: &'static str,
-}
-
-impl InvalidationSummary {
-    pub(super) fn new(id: Uuid, state: PublishState, created_at: OffsetDateTime) -> Self {
-        Self {
-            id: id.to_string(),
-            create_time: timestamp(created_at),
-            status: status(state),
-        }
-    }
+/// A page of at most `limit` publishes, which began after `marker`.
+pub(super) fn list(page: &Page<ListedPublish>, marker: &str, limit: u16) -> Response {
+    let summaries = page.items.iter().map(|publish| {
+        let summary = [
+            text("Id", publish.id),
+            text("CreateTime", timestamp(publish.received_at)),
+            text("Status", status(publish.state)),
+        ];
+        element("InvalidationSummary", &summary)
+    });
+    let summaries: Vec<String> = summaries.collect();
+    let next = page.next.map(|id| text("NextMarker", id));
+    document(
+        "InvalidationList",
+        &[
+            text("Marker", marker),
+            next.unwrap_or_default(),
+            text("MaxItems", limit),
+            text("IsTruncated", page.next.is_some()),
+            text("Quantity", summaries.len()),
+            element("Items", &summaries),
+        ],
+    )
 }
 
 /// What is known here about a distribution: CloudFront's own answer has much more.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Distribution {
-    #[serde(rename = "@xmlns")]
-    xmlns: &'static str,
-    id: String,
-    /// Where readers find the site.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    domain_name: Option<String>,
-    distribution_config: DistributionConfig,
+pub(super) fn distribution(site: &Site, id: &str) -> Response {
+    let rules = &site.publishing;
+    let host = rules.public_address.as_ref().and_then(PublicAddress::host);
+    let domain_name = host.map(|host| text("DomainName", host));
+    let origin = element("Origin", &[text("OriginPath", &rules.origin_path)]);
+    let origins = [text("Quantity", 1), element("Items", &[origin])];
+    let comment = "skycms-cdn knows only the distribution's id, and the domain and the origin path that its settings name";
+    let config = [element("Origins", &origins), text("Comment", comment)];
+    document(
+        "Distribution",
+        &[
+            text("Id", id),
+            domain_name.unwrap_or_default(),
+            element("DistributionConfig", &config),
+        ],
+    )
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct DistributionConfig {
-    origins: Origins,
-    comment: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Origins {
-    quantity: usize,
-    items: OriginItems,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct OriginItems {
-    origin: [Origin; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Origin {
-    origin_path: String,
-}
-
-impl Distribution {
-    pub(super) fn of(site: &Site, id: String) -> Self {
-        let rules = &site.publishing;
-        let host = rules.public_address.as_ref().and_then(PublicAddress::host);
-        let origin = Origin {
-            origin_path: rules.origin_path.to_string(),
-        };
-        Self {
-            xmlns: NAMESPACE,
-            id,
-            domain_name: host.map(|host| host.to_string()),
-            distribution_config: DistributionConfig {
-                origins: Origins {
-                    quantity: 1,
-                    items: OriginItems { origin: [origin] },
-                },
-                comment: "skycms-cdn knows only the distribution's id, and the domain and the origin path that its \
-                          settings name",
-            },
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct ErrorResponse<'a> {
-    #[serde(rename = "@xmlns")]
-    pub(super) xmlns: &'static str,
-    pub(super) error: ErrorElement<'a>,
-    pub(super) request_id: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct ErrorElement<'a> {
-    pub(super) r#type: &'static str,
-    pub(super) code: &'a str,
-    pub(super) message: &'a str,
+pub(super) fn error(kind: &str, code: &str, message: &str, request_id: &str) -> Response {
+    let error = [
+        text("Type", kind),
+        text("Code", code),
+        text("Message", message),
+    ];
+    document(
+        "ErrorResponse",
+        &[element("Error", &error), text("RequestId", request_id)],
+    )
 }
 
 /// CloudFront's name for it, where it has one.
@@ -204,9 +113,19 @@ fn timestamp(at: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// A whole document.
-pub(super) fn document<T: Serialize>(value: &T) -> Result<Response, quick_xml::SeError> {
-    let body = quick_xml::se::to_string(value)?;
-    let content_type = [(header::CONTENT_TYPE, "text/xml")];
-    Ok((content_type, format!("{DECLARATION}{body}")).into_response())
+fn document(root: &str, children: &[String]) -> Response {
+    let inner = children.concat();
+    let body = format!("<?xml version=\"1.0\"?>\n<{root} xmlns=\"{NAMESPACE}\">{inner}</{root}>");
+    ([(header::CONTENT_TYPE, "text/xml")], body).into_response()
+}
+
+fn element(name: &str, children: &[String]) -> String {
+    match children.concat().as_str() {
+        "" => format!("<{name}/>"),
+        inner => format!("<{name}>{inner}</{name}>"),
+    }
+}
+
+fn text(name: &str, value: impl Display) -> String {
+    element(name, &[partial_escape(value.to_string()).into_owned()])
 }

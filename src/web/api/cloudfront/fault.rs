@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::answers::{self, ErrorElement, ErrorResponse};
+use super::answers;
 use crate::clock::Clock;
 use crate::domain::{ItemError, PublishRequest};
 use crate::store::StoreError;
@@ -151,22 +151,12 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     } = &*fault;
     let request_id = clock.id().to_string();
     tracing::info!(code, request_id, "a CloudFront call was refused: {message}");
-    let document = answers::document(&ErrorResponse {
-        xmlns: answers::NAMESPACE,
-        error: ErrorElement {
-            r#type: if status.is_server_error() {
-                "Receiver"
-            } else {
-                "Sender"
-            },
-            code,
-            message,
-        },
-        request_id: &request_id,
-    });
-    let Ok(document) = document else {
-        return response;
+    let kind = if status.is_server_error() {
+        "Receiver"
+    } else {
+        "Sender"
     };
+    let document = answers::error(kind, code, message, &request_id);
     let (mut parts, _) = response.into_parts();
     // The router has set that of the empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -176,13 +166,6 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     let (of_document, body) = document.into_parts();
     parts.headers.extend(of_document.headers);
     Response::from_parts(parts, body)
-}
-
-impl From<quick_xml::SeError> for Fault {
-    fn from(error: quick_xml::SeError) -> Self {
-        tracing::error!(%error, "an answer could not be written as XML");
-        Self::internal()
-    }
 }
 
 impl From<StoreError> for Fault {

@@ -16,7 +16,6 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use self::answers::{Distribution, Invalidation, InvalidationList, InvalidationSummary, Summaries};
 use self::batch::Batch;
 use self::call::Call;
 pub(crate) use self::fault::{Fault, finish};
@@ -46,9 +45,8 @@ fn is_version(segment: &str) -> bool {
 }
 
 /// `GET /{date}/distribution/{id}`: as much as is known here, which is what s3deploy needs.
-pub(crate) async fn distribution(call: Call) -> Result<Response, Fault> {
-    let distribution = Distribution::of(&call.site, call.distribution);
-    Ok(answers::document(&distribution)?)
+pub(crate) async fn distribution(call: Call) -> Response {
+    answers::distribution(&call.site, &call.distribution)
 }
 
 /// `POST /{date}/distribution/{id}/invalidation`.
@@ -95,9 +93,9 @@ pub(crate) async fn create(
         state.public
     );
     let reference = batch.caller_reference;
-    let invalidation = Invalidation::new(id, PublishState::Queued, received_at, reference, items);
-    let answer = move || answers::document(&invalidation);
-    let mut document = state.turns.compute(is_large, answer).await?;
+    let queued = PublishState::Queued;
+    let answer = move || answers::invalidation(id, queued, received_at, &reference, &items);
+    let mut document = state.turns.compute(is_large, answer).await;
     drop(call.turn);
     *document.status_mut() = StatusCode::CREATED;
     if let Ok(location) = HeaderValue::from_str(&location) {
@@ -129,9 +127,14 @@ pub(crate) async fn show(
     }
     let reference = state.store.caller_reference(call.site.id, id).await?;
     let reference = reference.unwrap_or_else(|| id.to_string());
-    let received_at = publish.received_at;
-    let invalidation = Invalidation::new(id, how_far, received_at, reference, publish.items);
-    Ok(answers::document(&invalidation)?)
+    let (received_at, items) = (publish.received_at, &publish.items);
+    Ok(answers::invalidation(
+        id,
+        how_far,
+        received_at,
+        &reference,
+        items,
+    ))
 }
 
 fn ended_badly(publish: &Publish) -> Fault {
@@ -194,21 +197,5 @@ pub(crate) async fn list(
         .store
         .publishes_before(call.site.id, before, limit)
         .await?;
-    let summaries: Vec<_> = page
-        .items
-        .iter()
-        .map(|publish| InvalidationSummary::new(publish.id, publish.state, publish.received_at))
-        .collect();
-    let list = InvalidationList {
-        xmlns: answers::NAMESPACE,
-        marker,
-        next_marker: page.next.map(|id| id.to_string()),
-        max_items: limit,
-        is_truncated: page.next.is_some(),
-        quantity: summaries.len(),
-        items: Summaries {
-            invalidation_summary: summaries,
-        },
-    };
-    Ok(answers::document(&list)?)
+    Ok(answers::list(&page, &marker, limit))
 }
