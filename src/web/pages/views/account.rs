@@ -32,9 +32,7 @@ pub struct SignInPage {
 #[template(path = "session_ended.html")]
 pub struct SessionEndedPage {
     pub layout: Layout,
-    /// Where the form goes, after the root.
     pub path: String,
-    /// `kept`: the sealed form.
     pub kept: String,
     /// It was sent again before signing in.
     pub is_still_ended: bool,
@@ -92,9 +90,7 @@ pub struct SecondStepPage {
     pub error: Option<String>,
 }
 
-/// A new secret, to be shared with an authenticator app.
 pub struct NewSecondStep {
-    /// The secret in Base32.
     pub secret: String,
     /// The address that opens an app with the secret.
     pub address: String,

@@ -17,7 +17,6 @@ use crate::web::pages::words;
 #[template(path = "activity.html")]
 pub struct ActivityPage {
     pub layout: Layout,
-    /// “Is my page live?”, answered.
     pub live: Option<LivePage>,
     /// The last day, only on the first page and without a filter.
     pub overview: Option<Overview>,
@@ -33,7 +32,6 @@ pub struct ActivityPage {
     pub hook_url: String,
 }
 
-/// What is known about a page.
 #[derive(Clone, Debug)]
 pub struct LivePage {
     /// `page`: its path or address, as it was typed.
@@ -52,7 +50,6 @@ pub struct Filter {
     pub path: String,
     /// `from`: the first day, as `2026-11-23`, or empty.
     pub from: String,
-    /// `to`: the last day.
     pub to: String,
     /// `ahead`: the minutes that the reader's clock is ahead of UTC.
     pub ahead: i16,
@@ -109,7 +106,6 @@ impl Filter {
     }
 }
 
-/// How a publish in the list looks.
 fn look(publish: &PublishSummary) -> words::Look {
     if publish.state == PublishState::Failed && publish.completed_invalidations > 0 {
         words::PARTLY_PURGED
@@ -124,12 +120,10 @@ fn anchor(publish: &PublishSummary) -> Uuid {
     publish.burst.map_or(publish.id, |burst| burst.oldest)
 }
 
-/// How long a burst took to come.
 fn within(publish: &PublishSummary, burst: &Burst) -> Span {
     Span(publish.received_at - burst.since)
 }
 
-/// How many more items a publish has than are shown.
 fn more(publish: &PublishSummary) -> Option<Count> {
     Count::more(publish.items_total, publish.items.len())
 }
@@ -146,12 +140,10 @@ fn to_completed(publish: &PublishSummary) -> Option<Span> {
     Some(Span(completed_at - publish.submitted_at?))
 }
 
-/// Why a publish is held.
 fn held(publish: &PublishSummary) -> Option<&'static str> {
     Some(words::held(&publish.waiting_for?, publish.note.as_ref()))
 }
 
-/// How many of its invalidations have completed.
 fn progress(publish: &PublishSummary) -> Option<Progress> {
     Progress::of(publish.completed_invalidations, publish.invalidations)
 }
@@ -159,41 +151,31 @@ fn progress(publish: &PublishSummary) -> Option<Progress> {
 /// The last day at a glance.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// Publishes and times, hour by hour.
     pub chart: Chart,
-    /// What is being processed.
     pub work: Option<Workload>,
-    /// Items that are waiting to be sent.
     pub queued: Count,
-    /// How long the oldest has waited.
     pub oldest: Option<Span>,
-    /// Why they are held.
     pub held: Option<Held>,
-    /// What is in progress at CloudFront, and what is believed about its quotas.
     pub quotas: Option<Quotas>,
     pub meter: Meter,
 }
 
 impl Overview {
-    /// Whether it will change soon.
     pub fn is_pending(&self) -> bool {
         self.work.is_some_and(|work| work.ended_at.is_none())
     }
 }
 
-/// How long it took to process what has ended.
 fn took(work: &Workload) -> Option<Span> {
     Some(Span(work.ended_at? - work.since))
 }
 
-/// Why waiting items are held.
 #[derive(Clone, Debug)]
 pub struct Held {
     pub why: &'static str,
     pub note: Option<String>,
 }
 
-/// How much of a quota is in use.
 fn percent(quota: &Quota) -> u64 {
     let (used, all) = (u64::from(quota.in_progress), u64::from(quota.quota));
     (used * 100 / all.max(1)).min(100)

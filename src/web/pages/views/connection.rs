@@ -17,36 +17,33 @@ use crate::web::pages::words::{self, Tone};
 pub struct ConnectionPage {
     /// What every page shares; `pending` while a test is running.
     pub layout: Layout,
-    /// Where the connection stands.
     pub connection: Connection,
     /// When CloudFront last completed something for this site.
     pub last_purge: Option<OffsetDateTime>,
-    /// The settings in force.
     pub active: Option<ShownSettings>,
     /// Settings that failed their test. They do not replace the ones in force.
     pub draft: Option<ShownSettings>,
     pub form: ConnectionForm,
     /// The last test, or the one that is running.
     pub test: Option<TestResult>,
-    /// The least-privilege policy.
     pub policy: IamPolicy,
 }
 
 /// Where the site's connection to CloudFront stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connection {
-    /// No settings yet.
     NotSetUp,
     /// Settings are in force, but have never been tested.
     Untested,
     /// The settings in force work.
-    Connected { since: OffsetDateTime },
+    Connected {
+        since: OffsetDateTime,
+    },
     /// AWS rejects the settings in force, and publishes wait.
     Paused {
         since: OffsetDateTime,
         /// AWS's reason, and what to do.
         why: String,
-        /// How many publishes are waiting.
         waiting: Count,
     },
 }
@@ -114,7 +111,6 @@ pub struct ConnectionForm {
 }
 
 impl ConnectionForm {
-    /// How many fields have an error.
     fn errors(&self) -> usize {
         let fields = [&self.distribution_id, &self.access_key_id, &self.region];
         fields.iter().filter(|field| field.error.is_some()).count()
@@ -125,7 +121,6 @@ impl ConnectionForm {
 /// Which settings a test is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tested {
-    /// The settings in force.
     Active,
     /// Settings that failed their test and are kept.
     Draft,
@@ -138,7 +133,6 @@ pub enum Tested {
 pub struct TestResult {
     pub at: OffsetDateTime,
     pub of: Tested,
-    /// The steps, in order.
     pub steps: [StepReport; 6],
 }
 
@@ -151,7 +145,6 @@ impl TestResult {
         self.has(StepOutcome::Failed)
     }
 
-    /// Whether it will change soon.
     pub fn is_pending(&self) -> bool {
         self.has(StepOutcome::Waiting)
     }
@@ -176,7 +169,6 @@ impl TestResult {
 #[template(path = "settings/test_part.html")]
 pub struct TestPart {
     pub layout: Layout,
-    /// The test so far.
     pub test: Option<TestResult>,
     /// Why the test was broken off.
     pub trouble: Option<String>,

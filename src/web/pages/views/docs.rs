@@ -12,15 +12,11 @@ pub struct ApiPage {
     pub intro: Vec<Prose>,
     /// The address that every path is appended to.
     pub server: String,
-    /// How a call authenticates.
     pub proofs: Vec<Proof>,
-    /// The operations, in groups.
     pub groups: Vec<Group>,
-    /// The schemas that they refer to.
     pub shapes: Vec<Shape>,
 }
 
-/// A way to authenticate.
 #[derive(Clone, Debug)]
 pub struct Proof {
     pub header: String,
@@ -39,14 +35,11 @@ pub struct Group {
     pub common: Vec<Answer>,
 }
 
-/// One call.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// Its anchor on the page.
     pub id: String,
     pub method: String,
     pub path: String,
-    /// What it does, in a few words.
     pub summary: String,
     pub text: Prose,
     /// It needs no authentication.
@@ -60,7 +53,6 @@ pub struct Operation {
 #[derive(Clone, Debug)]
 pub struct Member {
     pub name: String,
-    /// What it may be.
     pub kind: Kind,
     /// Where a parameter is: `path`, `query` or `header`.
     pub place: Option<String>,
@@ -80,7 +72,6 @@ pub struct Kind {
     pub after: String,
 }
 
-/// A body.
 #[derive(Clone, Debug)]
 pub struct Content {
     pub media_type: String,
@@ -88,7 +79,6 @@ pub struct Content {
     pub examples: Vec<Example>,
 }
 
-/// An example of a body.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// Its anchor on the page.
@@ -118,11 +108,9 @@ impl Example {
     }
 }
 
-/// One answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: String,
-    /// It is a success.
     pub good: bool,
     pub text: Prose,
     pub headers: Vec<Member>,

@@ -18,11 +18,9 @@ pub struct Layout {
     pub base: String,
     /// The sites that the reader may see; empty if there is only one.
     pub sites: Vec<SiteLink>,
-    /// Where the reader is.
     pub nav: Nav,
     /// When the page was rendered; ages are relative to it.
     pub now: OffsetDateTime,
-    /// Who is signed in.
     pub user: Option<User>,
     /// What keeps the site from purging: on every page until it is fixed, except where the page
     /// itself says so.
@@ -144,7 +142,6 @@ pub struct SiteLink {
     pub name: String,
     /// The same page of that site.
     pub address: String,
-    /// This page is about that site.
     pub here: bool,
 }
 
@@ -154,11 +151,9 @@ pub enum Nav {
     /// Activity, and the page of a publish.
     Activity,
     Purge,
-    /// Settings → CDN.
     Settings(Section),
     Audit,
     Sites,
-    /// None of them.
     Elsewhere,
 }
 
@@ -177,17 +172,11 @@ impl Nav {
 /// The sections of Settings → CDN, each at its own address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Section {
-    /// The connection to CloudFront.
     Connection,
-    /// The publish hook, and what publishers authenticate with.
     Hook,
-    /// What publishers may send, and what is purged along with it.
     Publishing,
-    /// How much may be sent, and what it costs.
     Spending,
-    /// Who is notified of what happens.
     Notifications,
-    /// Calls from publishers that were refused.
     Refused,
 }
 
@@ -216,7 +205,6 @@ impl Section {
     }
 }
 
-/// Who is signed in.
 #[derive(Clone, Debug)]
 pub struct User {
     pub session: Session,
@@ -243,14 +231,11 @@ pub struct Link {
     pub path: &'static str,
 }
 
-/// What keeps the site from purging.
 #[derive(Clone, Debug)]
 pub struct Banner {
     pub severity: Severity,
-    /// What is wrong: “Purging is paused”.
     pub title: &'static str,
     /// Why, and what to do.
     pub text: String,
-    /// Where to fix it.
     pub link: Option<Link>,
 }

@@ -8,13 +8,11 @@ use crate::domain::PublishState;
 use crate::domain::edge::EdgeState;
 use crate::web::pages::words::{self, Question, errors::Trouble};
 
-/// Something went wrong.
 #[derive(Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
     pub layout: Layout,
     pub status: u16,
-    /// What happened, why, and what to do.
     pub trouble: Trouble,
 }
 

@@ -27,7 +27,6 @@ pub struct NotificationsPage {
     pub endpoints: ListPage<EndpointView>,
     /// All of them, including those on other pages.
     pub known: Vec<EndpointView>,
-    /// The form of a new one.
     pub form: EndpointForm,
     /// Newest first.
     pub deliveries: Vec<DeliveryView>,

@@ -140,12 +140,10 @@ impl Progress {
 pub struct Field {
     /// The value; never a secret.
     pub value: String,
-    /// What is wrong and how to fix it.
     pub error: Option<String>,
 }
 
 impl Field {
-    /// A field with a value and nothing wrong.
     pub fn new(value: impl Into<String>) -> Self {
         Self::typed(value, None)
     }
@@ -167,13 +165,11 @@ pub struct Meter {
     pub paths: Count,
     /// Paths that are free each month, for all distributions of the AWS account together.
     pub free: Count,
-    /// How many of them are left.
     pub free_left: Count,
     /// What the paths beyond them cost.
     pub cost: Usd,
     /// Paths by the end of the month, at this rate.
     pub projected_paths: Count,
-    /// Their cost.
     pub projected_cost: Usd,
     /// Paths saved by coalescing and folding.
     pub saved: Count,

@@ -28,7 +28,6 @@ pub struct PublishPage {
     pub invalidations: Vec<InvalidationView>,
     /// What was not purged of a publish that failed: the first [`super::ITEMS_SHOWN`] items.
     pub failed: Vec<String>,
-    /// How many items were not purged.
     pub failed_total: Count,
 }
 
@@ -61,7 +60,6 @@ impl PublishPage {
         Some(words::held(&why, self.publish.note.as_ref()))
     }
 
-    /// How many of its invalidations are completed.
     fn progress(&self) -> Option<Progress> {
         let all = self.invalidations.iter().map(|i| i.sent.status);
         let completed = all.filter(|status| *status == InvalidationStatus::Completed);
@@ -111,26 +109,21 @@ impl PublishPage {
     }
 }
 
-/// An item of a publish.
 #[derive(Clone, Debug)]
 pub struct PublishedItem {
-    /// As it was published.
     pub item: String,
     /// Why it differs from what was asked for or sent: “purged by /blog/*”.
     pub why: Option<String>,
 }
 
-/// An invalidation of a publish.
 #[derive(Clone, Debug)]
 pub struct InvalidationView {
     pub sent: Invalidation,
-    /// The invalidation in the AWS console.
     pub console_url: Option<String>,
     /// What it purges: the first [`Self::SHOWN`].
     pub items: Vec<SentItem>,
 }
 
-/// An item of an invalidation.
 #[derive(Clone, Debug)]
 pub struct SentItem {
     /// As CloudFront got it.
@@ -140,7 +133,6 @@ pub struct SentItem {
 }
 
 impl InvalidationView {
-    /// How many of its items are named.
     pub const SHOWN: usize = 10;
 
     fn total(&self) -> Count {

@@ -15,34 +15,28 @@ pub struct PurgePage {
     pub layout: Layout,
     /// `items`: paths, URLs and tags as typed, one per line.
     pub text: String,
-    /// Lines that cannot be sent.
     pub errors: Vec<LineError>,
     pub preview: Option<Preview>,
     /// Why nothing can be purged: “The site has no CDN settings yet”.
     pub blocked: Option<&'static str>,
 }
 
-/// A line that cannot be sent.
 #[derive(Clone, Debug)]
 pub struct LineError {
     pub line: usize,
     pub text: String,
-    /// What is wrong and how to fix it.
     pub why: String,
 }
 
-/// What would be sent.
 #[derive(Clone, Debug)]
 pub struct Preview {
     /// The first [`super::ITEMS_SHOWN`] are listed.
     pub items: Vec<PreviewItem>,
     /// Paths that AWS counts.
     pub billed: Count,
-    /// What they cost.
     pub price: Usd,
     /// Free paths left this month before this purge.
     pub free_left: Count,
-    /// It purges the whole site.
     pub everything: bool,
     /// Why nothing would be sent at once.
     pub held: Option<String>,
@@ -60,7 +54,6 @@ impl Preview {
     }
 }
 
-/// A line of the preview.
 #[derive(Clone, Debug)]
 pub struct PreviewItem {
     /// What is sent to CloudFront, or, if `swallowed`, would have been.

@@ -7,25 +7,20 @@ use super::{layout::Layout, paging::ListPage, parts::Field};
 #[template(path = "sites.html")]
 pub struct SitesPage {
     pub layout: Layout,
-    /// The sites, by name.
     pub sites: ListPage<SiteRow>,
-    /// The name of a new site.
     pub new: Field,
 }
 
-/// A site in the list.
 #[derive(Clone, Debug)]
 pub struct SiteRow {
     pub name: String,
     /// Its pages, after [`Layout::root`]: empty, or like `/sites/shop`.
     pub path: String,
-    /// The distribution in force.
     pub distribution_id: Option<String>,
     /// The code of the error with which AWS rejects its settings.
     pub paused: Option<String>,
     /// It may be renamed and removed.
     pub changeable: bool,
-    /// Its new name, as typed.
     pub new_name: Field,
 }
 

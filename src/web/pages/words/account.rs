@@ -11,34 +11,26 @@ use crate::domain::session::{Role, Source};
 /// A wrong user name or password: one sentence for both, so that nobody learns which it was.
 pub const WRONG: &str = "The user name or the password is wrong.";
 
-/// The same, if a code is asked for too.
 pub const WRONG_WITH_CODE: &str =
     "The user name, the password or the code is wrong. Each code works once.";
 
-/// Too many wrong passwords.
 pub fn wait(seconds: i64) -> String {
     format!("Too many wrong passwords. Wait {seconds} seconds, then try again.")
 }
 
-/// A new password that is not acceptable.
 pub fn bad_password(why: &PasswordError) -> String {
     format!("The password {why}.")
 }
 
-/// The current password is wrong.
 pub const NOT_CURRENT: &str = "This is not the current password.";
 
-/// The code of the second step is wrong.
 pub const WRONG_CODE: &str =
     "This is not the code that the app shows now. Check the clock of the device that it runs on.";
 
-/// The current password or the code is wrong.
 pub const NOT_BOTH: &str = "The password or the code is wrong. Each code works once.";
 
-/// The new password was typed differently the second time.
 pub const NOT_THE_SAME: &str = "The two passwords are not the same.";
 
-/// What somebody may do.
 pub const fn role(role: &Role) -> &'static str {
     match role {
         Role::Admin => "Administrator",
@@ -46,7 +38,6 @@ pub const fn role(role: &Role) -> &'static str {
     }
 }
 
-/// How somebody signed in.
 pub const fn signed_in_by(source: &Source) -> &'static str {
     match source {
         Source::Password => "by password",
@@ -66,15 +57,11 @@ pub const fn somebody_of_skycms(role: Role) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum WhyNot {
-    /// It does not answer.
     Silent,
-    /// It opens neither of the pages to them.
     Refused,
-    /// It opens a page to everybody.
     ProvesNothing,
 }
 
-/// Why SkyCMS's own session signs nobody in.
 pub const fn not_by_skycms(why: &WhyNot) -> &'static str {
     match why {
         WhyNot::Silent => {
@@ -128,31 +115,18 @@ pub fn ended(what: &str) -> Option<(Severity, &'static str)> {
 
 /// For the log: why a token of SkyCMS was refused. The page says only that it was.
 pub mod ticket {
-    /// It is not SkyCMS's, or SkyCMS has another secret.
     pub const FORGED: &str = "it is not signed with EMBED_JWT_SECRET";
-    /// It is for another service.
     pub const OTHER_AUDIENCE: &str = "its `aud` does not name `skycms-cdn`";
-    /// It lacks a claim, or has one of another type.
     pub const OTHER_CLAIMS: &str =
         "one of `sub`, `role`, `aud`, `jti`, `iat` and `exp` is missing or of another type";
-    /// It is something else, or cut short.
     pub const NO_TOKEN: &str = "it is no JWT signed with HS256";
-    /// It is too old.
     pub const EXPIRED: &str = "it has expired";
-    /// It would be valid for too long.
     pub const TOO_LONG: &str = "it expires too far ahead";
-    /// Its times cannot be right.
     pub const NOT_YET: &str = "it is made for the future or for more than five minutes";
-    /// Its header demands extensions that are not supported here.
     pub const CRITICAL: &str = "its header has `crit`, and nothing critical is understood here";
-    /// It was made for something else.
     pub const OTHER_TYPE: &str = "its `typ` is not `JWT`";
-    /// It names nobody.
     pub const NAMELESS: &str = "its `sub` or `jti` is empty or too long";
-    /// It was used before.
     pub const USED: &str = "it was used before";
-    /// It names sites, and none of them is here.
     pub const NO_SITE: &str = "it names no site that is here";
-    /// It does not say what its bearer may do.
     pub const NO_ROLE: &str = "its `role` is unknown";
 }

@@ -10,11 +10,8 @@ use crate::web::http::error::Error;
 /// What happened, why, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// What happened.
     pub title: &'static str,
-    /// Why.
     pub text: Cow<'static, str>,
-    /// What to do.
     pub fix: &'static str,
 }
 
@@ -127,10 +124,8 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
 /// The last row of a download that was cut short.
 pub const INCOMPLETE: &str = "incomplete: something went wrong here; download it again";
 
-/// Requests come through a proxy that `TRUSTED_PROXIES` does not name.
 pub const UNBELIEVED_PROXY: &str = "A proxy is not trusted";
 
-/// What the consequences are, and what to do.
 pub fn unbelieved_proxy(proxy: IpAddr) -> String {
     format!(
         "Requests come through {proxy}, which is not trusted to say who sent them: everybody behind it counts as one \
@@ -139,7 +134,6 @@ pub fn unbelieved_proxy(proxy: IpAddr) -> String {
     )
 }
 
-/// More live pages than one session or address may have.
 pub const TOO_MANY_STREAMS: &str = "Too many live pages are open here. Close some of them.";
 
 /// Before the title of every page of a site that is paused.
@@ -164,7 +158,6 @@ pub fn paused(code: &str) -> Trouble {
     }
 }
 
-/// The monthly limit is reached, and publishes are waiting.
 pub fn limit_reached(until: &str) -> Trouble {
     Trouble {
         title: "The monthly limit is reached",
@@ -176,7 +169,6 @@ pub fn limit_reached(until: &str) -> Trouble {
     }
 }
 
-/// The access key may not ask when purges are done.
 pub const NOT_ASKED: Trouble = Trouble {
     title: "Completion cannot be confirmed",
     text: Cow::Borrowed(

@@ -6,7 +6,6 @@ use strum::Display;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     pub label: &'static str,
-    /// The colour.
     pub tone: Tone,
     /// The shape: the name of a symbol in `templates/icons.html`.
     pub icon: &'static str,
@@ -31,13 +30,9 @@ pub(super) const fn look(
 /// How serious a banner or a flash is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Good to know.
     Info,
-    /// It went well.
     Success,
-    /// Look at it.
     Warning,
-    /// It is broken.
     Danger,
 }
 
@@ -56,14 +51,9 @@ impl Severity {
 #[derive(Clone, Copy, Debug, Display, PartialEq, Eq)]
 #[strum(serialize_all = "lowercase")]
 pub enum Tone {
-    /// Nothing special.
     Quiet,
-    /// Under way.
     Info,
-    /// All is well.
     Good,
-    /// Look at it.
     Warn,
-    /// Broken.
     Bad,
 }

@@ -26,12 +26,10 @@ pub use self::look::{Look, Severity, Tone};
 /// A question before something that cannot be undone.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The question itself.
     pub title: Cow<'static, str>,
     pub text: Cow<'static, str>,
     /// What follows from it, one per line.
     pub consequences: &'static [&'static str],
-    /// What the button says.
     pub action: &'static str,
 }
 
@@ -100,7 +98,6 @@ pub const fn live(state: &PublishState) -> &'static str {
     }
 }
 
-/// A publish that failed in part.
 pub const PARTLY_PURGED: Look = look(
     "Partly purged",
     Tone::Bad,
@@ -108,7 +105,6 @@ pub const PARTLY_PURGED: Look = look(
     "Some of it was purged, some was not.",
 );
 
-/// A publish of which a part is still waiting to be sent.
 pub const PARTLY_SENT: Look = look(
     "In progress",
     Tone::Info,

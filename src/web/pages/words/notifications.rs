@@ -7,18 +7,14 @@ use super::{Look, Question, Tone};
 use crate::domain::notification::{EndpointKind, Event, Tried};
 use crate::store::{DeliveryState, DeliveryView};
 
-/// The name of a signing secret that is shown once.
 pub const SIGNING_SECRET: &str = "Signing secret of the endpoint";
 
-/// No event was chosen.
 pub const NO_EVENTS: &str = "Choose at least one event.";
 
-/// The site has as many endpoints as it may.
 pub fn too_many(most: usize) -> String {
     format!("A site can have at most {most} endpoints. Remove one first.")
 }
 
-/// Before an endpoint gets another secret.
 pub fn rotate(shown: &str) -> Question {
     Question {
         title: Cow::Owned(format!("Give {shown} a new signing secret?")),
@@ -31,7 +27,6 @@ pub fn rotate(shown: &str) -> Question {
     }
 }
 
-/// Before an endpoint is removed.
 pub fn remove(shown: &str) -> Question {
     Question {
         title: Cow::Owned(format!("Remove the endpoint {shown}?")),
@@ -44,7 +39,6 @@ pub fn remove(shown: &str) -> Question {
     }
 }
 
-/// The format that an endpoint gets.
 pub const fn kind(kind: &EndpointKind) -> &'static str {
     match kind {
         EndpointKind::Standard => "Standard Webhooks",
@@ -52,7 +46,6 @@ pub const fn kind(kind: &EndpointKind) -> &'static str {
     }
 }
 
-/// What an event means.
 pub const fn event(event: &Event) -> &'static str {
     match event {
         Event::PublishCompleted => "A publish completed",
@@ -67,7 +60,6 @@ pub const fn event(event: &Event) -> &'static str {
     }
 }
 
-/// The state of a delivery.
 pub const fn delivery(delivery: &DeliveryView) -> Look {
     match (delivery.state, !delivery.tries.is_empty()) {
         (DeliveryState::Delivered, _) => look(

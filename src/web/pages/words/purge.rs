@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::Question;
 use crate::domain::{Explained, Explanation, Fate, Origin};
 
-/// Why nothing can be purged.
 pub const NO_SETTINGS: &str =
     "The site has no CDN settings yet. Enter the distribution and an access key first.";
 
@@ -25,7 +24,6 @@ pub fn purged(text: &str) -> String {
     }
 }
 
-/// Why nothing would be sent at once.
 pub fn held(why: &str) -> String {
     format!("It would not be sent at once: it would be {why}.")
 }
@@ -56,7 +54,6 @@ pub fn fate(asked: &Explanation, item: &Explained) -> String {
     }
 }
 
-/// Before the whole site is purged.
 pub const EVERYTHING: Question = Question {
     title: Cow::Borrowed("Purge the whole site?"),
     text: Cow::Borrowed("CloudFront forgets every page, image and file of this site at once."),

@@ -12,7 +12,6 @@ use crate::store::{Endpoint, RefusedCall};
 /// The name of the section about paths and cost.
 pub const SPENDING: &str = "Paths and cost";
 
-/// What a publisher called.
 pub const fn endpoint(endpoint: &Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Hook => "publish hook",
@@ -85,7 +84,6 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     })
 }
 
-/// AWS default credentials were chosen, which the site may not use.
 pub fn default_not_allowed(site: &str, distribution: &DistributionId) -> String {
     format!(
         "This site may not use AWS default credentials for {distribution}. Enter an access key, or ask whoever runs this \
@@ -93,7 +91,6 @@ pub fn default_not_allowed(site: &str, distribution: &DistributionId) -> String 
     )
 }
 
-/// The settings were tested too often.
 pub fn too_many_tests(seconds: i64) -> String {
     let unit = if seconds == 1 { "second" } else { "seconds" };
     format!(
@@ -101,10 +98,8 @@ pub fn too_many_tests(seconds: i64) -> String {
     )
 }
 
-/// The draft that was asked about is not the latest any more.
 pub const DRAFT_CHANGED: &str = "The draft has changed since you were asked, so nothing was put in force. The form shows what is saved now.";
 
-/// Before the settings are removed.
 pub const REMOVE: Question = Question {
     title: Cow::Borrowed("Remove the CDN settings?"),
     text: Cow::Borrowed(
@@ -118,7 +113,6 @@ pub const REMOVE: Question = Question {
     action: "Remove the settings",
 };
 
-/// Before settings that failed their test are put in force.
 pub const USE_DRAFT: Question = Question {
     title: Cow::Borrowed("Use settings that failed their test?"),
     text: Cow::Borrowed("These settings are the draft, whose last test failed."),
@@ -202,7 +196,6 @@ pub fn rotate_key_pair(
     }
 }
 
-/// The credentials of the settings.
 pub fn credentials(settings: &Settings) -> String {
     let key = settings.credentials.access_key_id();
     key.map_or_else(|| "AWS default credentials".to_owned(), ToString::to_string)
@@ -274,7 +267,6 @@ pub const SECRET_ACCESS_KEY: &str = "Secret access key";
 /// The name of a signing secret that is shown once.
 pub const SIGNING_SECRET: &str = "Signing secret";
 
-/// A line of “Related pages” that is not a rule.
 pub fn faulty_line(line: &str, why: &RelatedRuleError) -> String {
     format!("{line}: {why}")
 }
@@ -284,20 +276,16 @@ pub fn too_many_secrets(most: usize) -> String {
     format!("A site can have at most {most} signing secrets. Revoke one first.")
 }
 
-/// More rules than can be applied to each publish.
 pub fn too_many_rules(most: usize) -> String {
     format!("More than {most} rules: put several pages behind one =>, or use a wildcard.")
 }
 
-/// More publisher hosts than a site can have.
 pub fn too_many_hosts(most: usize) -> String {
     format!("More than {most} hosts: leave out those that publishers do not write in URLs.")
 }
 
-/// No page to try the rules on.
 pub const NOTHING_TO_TRY: &str = "Enter the address of a page, such as /blog/post-1.";
 
-/// Not a number, or one out of range.
 pub fn number(most: u32) -> String {
     let most = count(u64::from(most));
     format!("Enter a whole number from 1 to {most}.")

@@ -22,7 +22,6 @@ pub fn done(what: &str) -> Option<(Severity, &'static str)> {
     })
 }
 
-/// Not a valid name.
 pub fn name(error: impl Display) -> String {
     format!("A name {error}.")
 }
@@ -51,7 +50,6 @@ pub fn rename(
     }
 }
 
-/// Before a site is removed.
 pub fn remove(name: impl Display) -> Question {
     Question {
         title: Cow::Owned(format!("Remove the site {name}?")),
