@@ -38,7 +38,6 @@ const LARGEST_FORM_OF_PATHS: usize = 256 << 10;
 /// Who is answered by a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody.
     Anyone,
     /// Everybody, except for forms of other sites. Never framed.
     Stranger,
@@ -51,9 +50,7 @@ pub enum Access {
     Metrics,
     /// Whoever brings a token that SkyCMS signed; the handler checks.
     SkyCms,
-    /// Whoever is signed in.
     Editor,
-    /// Whoever is signed in as an administrator.
     Admin,
 }
 

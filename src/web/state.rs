@@ -89,7 +89,6 @@ impl FromRequestParts<AppState> for ClientAddress {
 /// What [`AppState`] holds.
 pub struct Shared {
     pub store: Store,
-    /// The sites, in memory.
     pub directory: Directory,
     /// The way in for publishes.
     pub inbox: Inbox,
@@ -99,9 +98,7 @@ pub struct Shared {
     pub limits: Limits,
     /// What changed, here or on another replica.
     pub changes: LiveChanges,
-    /// Publishes whose end held answers wait for.
     pub ends: Ends,
-    /// Wakes this replica's dispatcher.
     pub wake: Wake,
     /// The last day of each site, kept for a few seconds.
     pub days: RecentDays,
@@ -110,21 +107,16 @@ pub struct Shared {
     /// SkyCMS, whose own session signs people in; none: it does not.
     pub skycms: Option<SkyCms>,
     pub hasher: Hasher,
-    /// Records when tokens and secrets were used.
     pub last_used: LastUsed,
     /// A proxy whose `X-Forwarded-For` is not believed, once one was seen.
     pub unbelieved_proxy: OnceLock<IpAddr>,
-    /// Records publishers' calls that are refused.
     pub refused: RefusedCalls,
     /// Whether a public address may be plain http and private, for trials.
     pub allow_private_targets: bool,
     /// The address users see.
     pub public: PublicUrl,
-    /// The bodies that are held in memory.
     pub bodies: Bodies,
-    /// Turns at work that takes a while.
     pub turns: Turns,
-    /// Answers that are held open.
     pub places: Places,
     pub metrics: Metrics,
     /// For reading the metrics; none: only loopback may.
@@ -132,6 +124,5 @@ pub struct Shared {
     pub serve: ServeOptions,
     /// What outlives its request, and is waited for when the service stops.
     pub tasks: TaskTracker,
-    /// Cancelled when the service stops.
     pub stop: CancellationToken,
 }

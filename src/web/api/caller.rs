@@ -19,7 +19,6 @@ use crate::web::http::proved::ProvedSite;
 use crate::web::http::turns::{LARGE_BYTES, Place};
 use crate::web::state::AppState;
 
-/// The longest repeat key that is accepted.
 const LONGEST_KEY: usize = 255;
 
 /// Who makes a call without a body: the site that it has proved it may publish to.

@@ -10,7 +10,6 @@ use crate::store::AuditFilter;
 use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 
-/// Which entries to list.
 #[derive(Deserialize)]
 pub(crate) struct ListQuery {
     #[serde(default)]

@@ -72,7 +72,6 @@ async fn underway(
     Ok((underway, held))
 }
 
-/// This month's paths and their cost.
 pub(crate) async fn meter(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Meter> {
     let prices = &state.limits.prices;
     let usage = state.store.month_usage(site.id, now).await?;

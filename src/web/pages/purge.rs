@@ -23,7 +23,6 @@ use crate::web::state::AppState;
 /// How soon after the first a second press of “Purge” counts as a double click.
 const DOUBLE_CLICK: Duration = Duration::minutes(1);
 
-/// The fields of the form.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Fields {

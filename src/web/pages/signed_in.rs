@@ -10,7 +10,6 @@ use crate::store::{Session, Site, TokenHash};
 /// Proof that somebody is signed in. Pages get it from [`super::auth::session::require`].
 #[derive(Clone, Debug)]
 pub(crate) struct SignedIn {
-    /// Who they are and what they may do.
     pub(crate) session: Session,
     /// The session's key in the database; none: the session is SkyCMS's own and is not stored.
     pub(crate) token: Option<TokenHash>,

@@ -27,7 +27,6 @@ pub(crate) struct Notice {
     sites: Option<usize>,
 }
 
-/// The site in the path.
 #[derive(Deserialize)]
 pub(crate) struct SitePath {
     site: SiteName,
@@ -47,7 +46,6 @@ impl NewName {
     }
 }
 
-/// What the page shows besides the sites.
 #[derive(Default)]
 struct Shown {
     page: Option<usize>,

@@ -165,7 +165,6 @@ impl Visit {
     }
 }
 
-/// A rendered page.
 pub(crate) fn html(page: &impl Template) -> Result<Response> {
     Ok(Html(page.render()?).into_response())
 }
@@ -181,7 +180,6 @@ pub(crate) fn see(state: &AppState, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", state.public.prefix)).into_response()
 }
 
-/// The ID in a path.
 #[derive(Deserialize)]
 pub(crate) struct IdPath {
     pub(crate) id: Uuid,

@@ -16,15 +16,12 @@ use crate::web::state::AppState;
 /// What would be sent if nothing else were waiting. Together with what waits, it can only take
 /// fewer paths.
 pub(crate) struct DryRun {
-    /// The invalidations.
     pub(crate) plan: Plan,
     /// What becomes of each path and tag that was asked for.
     pub(crate) explanations: Vec<Explanation>,
-    /// What may have been meant instead.
     pub(crate) hints: Vec<Hint>,
     /// Paths that AWS counts.
     pub(crate) billed_paths: u64,
-    /// What they cost now.
     pub(crate) price: MicroUsd,
     /// Free paths left this month, before this.
     pub(crate) free_paths_left: u64,

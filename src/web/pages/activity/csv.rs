@@ -74,7 +74,6 @@ pub(crate) async fn download(visit: Visit, Query(query): Query<ListQuery>) -> Re
     Ok((headers, body).into_response())
 }
 
-/// What comes next in a download.
 enum Next {
     Rows(Table),
     /// The table could not be read any further.

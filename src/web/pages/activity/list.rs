@@ -14,7 +14,6 @@ use crate::web::pages::overview;
 use crate::web::pages::views::{ActivityPage, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging};
 use crate::web::pages::visit::{Visit, html};
 
-/// Which publishes to list.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct ListQuery {
@@ -22,11 +21,9 @@ pub(crate) struct ListQuery {
     path: String,
     /// The first day, as `2026-11-23`; anything else is ignored.
     from: String,
-    /// The last day.
     to: String,
     /// How many minutes the reader's clock is ahead of UTC; the days are in their time zone.
     ahead: String,
-    /// The page that somebody asks about.
     page: String,
     oldest: Option<Uuid>,
     newest: Option<Uuid>,

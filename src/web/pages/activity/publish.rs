@@ -18,7 +18,6 @@ use crate::web::pages::views::{
 use crate::web::pages::visit::{Visit, html};
 use crate::web::pages::words;
 
-/// The publish in the path.
 #[derive(Deserialize)]
 pub(crate) struct PublishPath {
     publish: Uuid,

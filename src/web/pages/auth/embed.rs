@@ -32,7 +32,6 @@ const SKEW: Duration = Duration::minutes(1);
 /// The longest `sub` and `jti` that are accepted, in bytes.
 const LONGEST_TEXT: usize = 200;
 
-/// The query.
 #[derive(Deserialize)]
 pub(crate) struct Ticket {
     #[serde(default)]
@@ -123,7 +122,6 @@ fn is_same(here: &Session, coming: &Session) -> bool {
     (&here.user, here.source) == (&coming.user, coming.source)
 }
 
-/// Who the token signs in, if it is valid.
 fn read(state: &AppState, headers: &HeaderMap, ticket: &Ticket) -> Result<(Session, Claims)> {
     let secret = state.access.embed_secret.as_ref().ok_or(Error::NotFound)?;
     let (session, claims) =
@@ -186,7 +184,6 @@ fn known_sites(state: &AppState, names: &[String]) -> Vec<SiteId> {
     known.map(|site| site.id).collect()
 }
 
-/// Why a token could not be decoded.
 const fn refusal(error: &ErrorKind) -> &'static str {
     match error {
         ErrorKind::InvalidSignature => ticket::FORGED,

@@ -28,7 +28,6 @@ const LIFETIME: Duration = Duration::minutes(30);
 /// The query of the address that a kept form is sent to again.
 const QUERY: &str = "kept";
 
-/// What is sealed.
 #[derive(Deserialize, Serialize)]
 struct Kept {
     /// Where it was sent, below the prefix of `PUBLIC_URL`.

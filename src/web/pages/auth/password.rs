@@ -21,7 +21,6 @@ use crate::web::pages::visit::{Visitor, html, refused, see};
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
-/// The one-time link's query.
 #[derive(Deserialize)]
 pub(crate) struct Link {
     #[serde(default)]
@@ -34,14 +33,12 @@ impl Link {
     }
 }
 
-/// A new password, typed twice.
 #[derive(Deserialize)]
 pub(crate) struct NewFields {
     new_password: SecretString,
     repeat_password: SecretString,
 }
 
-/// A new password, and the old one.
 #[derive(Deserialize)]
 pub(crate) struct ChangeFields {
     current_password: SecretString,

@@ -19,7 +19,6 @@ use crate::web::pages::views::{Nav, NewSecondStep, SecondStepPage};
 use crate::web::pages::visit::html;
 use crate::web::pages::words::account as words;
 
-/// What turns it on or off.
 #[derive(Deserialize)]
 pub(crate) struct Fields {
     #[serde(default)]

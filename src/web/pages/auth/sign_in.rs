@@ -29,11 +29,8 @@ use crate::web::state::AppState;
 /// The longest path that the sign-in leads to.
 const LONGEST_NEXT: usize = 2_048;
 
-/// The result of checking a password.
 pub(crate) enum Verdict {
-    /// It is right.
     Right,
-    /// It is wrong.
     Wrong,
     /// It was not checked: this is how long to wait after too many wrong ones.
     Wait(Duration),
@@ -46,7 +43,6 @@ pub(crate) struct SignInQuery {
     skycms: Option<String>,
 }
 
-/// The fields of the form.
 #[derive(Deserialize)]
 pub(crate) struct Fields {
     #[serde(default)]

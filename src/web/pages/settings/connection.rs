@@ -18,7 +18,6 @@ use crate::web::pages::views::{ConnectionPage, Section};
 use crate::web::pages::visit::{Confirmation, Visit, html, refused};
 use crate::web::pages::words::settings as words;
 
-/// The fields of the form.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Fields {
@@ -188,7 +187,6 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
     refused(page)
 }
 
-/// The page with what was typed.
 async fn typed(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<ConnectionPage> {
     let kept = keep_secret(visit, &form, &errors).await?;
     let mut page = page(visit, None, Some((form, errors))).await?;

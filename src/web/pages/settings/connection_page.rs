@@ -13,7 +13,6 @@ use crate::web::pages::visit::Visit;
 use crate::web::pages::words::errors::MARK_FAILED;
 use crate::web::pages::words::settings as words;
 
-/// Reads what the page shows.
 pub(super) async fn page(
     visit: &Visit,
     notice: Option<&Notice>,
@@ -101,7 +100,6 @@ fn stored_form(settings: Option<&Settings>) -> views::ConnectionForm {
     }
 }
 
-/// The form without the secret.
 fn typed_form(
     form: &SettingsForm,
     errors: &FieldErrors,
@@ -121,7 +119,6 @@ fn typed_form(
     }
 }
 
-/// The result of a test, if there was one.
 fn test_result(saved: &SavedSettings) -> Option<TestResult> {
     Some(TestResult {
         at: saved.tested_at?,

@@ -31,7 +31,6 @@ type Fields = BTreeMap<String, String>;
 const ENDPOINTS: usize = 6;
 const DELIVERIES: usize = 10;
 
-/// What to show.
 #[derive(Default, Deserialize)]
 pub(crate) struct PageQuery {
     #[serde(flatten)]
@@ -51,7 +50,6 @@ pub(crate) async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result
     html(&page(&visit, query, blank(), Vec::new()).await?)
 }
 
-/// The form of a new endpoint.
 #[derive(Deserialize)]
 pub(crate) struct NewFields {
     #[serde(default)]

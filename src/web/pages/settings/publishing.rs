@@ -23,7 +23,6 @@ use crate::web::publishing::dry_run;
 /// The most publisher hosts that a site can have: each URL of a publish is compared with them.
 const MAX_HOSTS: usize = 100;
 
-/// The fields of the form.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PublishingFields {
@@ -45,7 +44,6 @@ pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<R
     html(&page(&visit, Some(&notice), stored))
 }
 
-/// The form with these rules.
 fn publishing_form(rules: &Publishing, version: i32) -> PublishingForm {
     let address = rules.public_address.as_ref().map(ToString::to_string);
     let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();

@@ -13,7 +13,6 @@ use crate::web::pages::views::{Field, Section, SpendingForm, SpendingPage};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::pages::words::settings as words;
 
-/// The fields of the form.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct SpendingFields {
@@ -32,7 +31,6 @@ pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<R
     html(&page(&visit, Some(&notice), stored).await?)
 }
 
-/// The form with these values.
 fn spending_form(spending: &Spending, version: i32) -> SpendingForm {
     let limit = spending.monthly_limit;
     SpendingForm {

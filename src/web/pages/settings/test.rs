@@ -16,7 +16,6 @@ use crate::web::pages::views::{Layout, Nav, Section, TestPart, TestResult, Teste
 use crate::web::pages::visit::Visit;
 use crate::web::pages::words::{errors, settings as words};
 
-/// A test that is running.
 pub(crate) struct RunningTest {
     layout: Layout,
     progress: UnboundedReceiver<Progress>,
