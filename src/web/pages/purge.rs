@@ -197,10 +197,6 @@ pub(crate) fn preview(state: &AppState, dry_run: &DryRun) -> Preview {
         free_left: Count(dry_run.free_paths_left),
         everything,
         held,
-        hints: dry_run
-            .hints
-            .iter()
-            .map(|hint| (hint.given.clone(), hint.detail.clone()))
-            .collect(),
+        hints: dry_run.hints.clone(),
     }
 }

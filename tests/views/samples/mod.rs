@@ -4,7 +4,7 @@ use askama::Template;
 use skycms_cdn::domain::edge::{EdgeCheck, EdgeState};
 use skycms_cdn::domain::session::{Role, Source};
 use skycms_cdn::domain::{
-    AwsError, InvalidationStatus, Learned, PublishState, Publisher, Quota, Quotas, Refusal,
+    AwsError, Hint, InvalidationStatus, Learned, PublishState, Publisher, Quota, Quotas, Refusal,
     RefusedFor, WaitReason,
 };
 use skycms_cdn::store::{
@@ -477,10 +477,10 @@ pub(crate) fn purge() -> PurgePage {
             free_left: Count(0),
             everything: false,
             held: None,
-            hints: vec![(
-                "/blog/*".into(),
-                "/blog/* purges all below /blog/, but not /blog itself.".into(),
-            )],
+            hints: vec![Hint {
+                given: "/blog/*".into(),
+                detail: "/blog/* purges all below /blog/, but not /blog itself.".into(),
+            }],
         }),
         blocked: None,
     }

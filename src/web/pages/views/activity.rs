@@ -6,7 +6,7 @@ use super::{
     chart::Chart,
     layout::Layout,
     paging::Paging,
-    parts::{Count, Meter, Progress, Span},
+    parts::{self, Count, Meter, Span},
 };
 use crate::domain::{PublishState, Quota, Quotas};
 use crate::store::{Burst, PublishSummary, Workload};
@@ -144,8 +144,8 @@ fn held(publish: &PublishSummary) -> Option<&'static str> {
     Some(words::held(&publish.waiting_for?, publish.note.as_ref()))
 }
 
-fn progress(publish: &PublishSummary) -> Option<Progress> {
-    Progress::of(publish.completed_invalidations, publish.invalidations)
+fn progress(publish: &PublishSummary) -> Option<(Count, Count)> {
+    parts::progress(publish.completed_invalidations, publish.invalidations)
 }
 
 /// The last day at a glance.

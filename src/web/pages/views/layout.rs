@@ -44,27 +44,28 @@ impl Layout {
     /// The version of the style sheet, the script and the icons.
     pub(super) const VERSION: u32 = assets::VERSION;
 
+    fn session(&self) -> Option<&Session> {
+        self.user.as_ref().map(|user| &user.session)
+    }
+
     pub(super) fn is_admin(&self) -> bool {
-        self.user
-            .as_ref()
-            .is_some_and(|user| user.session.role == Role::Admin)
+        self.session()
+            .is_some_and(|session| session.role == Role::Admin)
     }
 
     /// The reader may create, rename and remove sites.
     pub(crate) fn manages_sites(&self) -> bool {
-        self.user
-            .as_ref()
-            .is_some_and(|user| user.session.manages_sites())
+        self.session().is_some_and(Session::manages_sites)
     }
 
     /// The page is in a frame of SkyCMS: it shows no user name and no way to sign out.
     pub(super) fn embedded(&self) -> bool {
-        self.user.as_ref().is_some_and(|user| user.session.framed)
+        self.session().is_some_and(|session| session.framed)
     }
 
     /// What the frame asked for; none: the browser decides.
     pub(super) fn theme(&self) -> Option<Theme> {
-        self.user.as_ref()?.session.theme
+        self.session()?.theme
     }
 
     /// The name of the site that this page is about, if there are several.
@@ -110,15 +111,15 @@ impl Layout {
 
     /// The pages that the reader may see: (is it this page, address, name).
     pub(super) fn links(&self) -> Vec<(bool, String, &'static str)> {
-        let Some(user) = &self.user else {
+        if self.user.is_none() {
             return Vec::new();
-        };
+        }
         let (base, root) = (&self.base, &self.root);
         let mut links = vec![
             (Nav::Activity, format!("{base}/activity"), "Activity"),
             (Nav::Purge, format!("{base}/purge"), "Purge"),
         ];
-        if user.session.role == Role::Admin {
+        if self.is_admin() {
             links.push((
                 Nav::Settings(Section::Connection),
                 format!("{base}/settings/cdn"),

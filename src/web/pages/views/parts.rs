@@ -118,21 +118,10 @@ impl fmt::Display for Span {
     }
 }
 
-/// How far something with several parts is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Progress {
-    pub(super) done: Count,
-    pub(super) total: Count,
-}
-
-impl Progress {
-    /// A single invalidation needs no progress bar: its state says it all.
-    pub(super) fn of(done: u64, total: u64) -> Option<Self> {
-        (total > 1).then_some(Self {
-            done: Count(done),
-            total: Count(total),
-        })
-    }
+/// How much of several parts is done, and how many there are. A single invalidation needs no
+/// progress bar: its state says it all.
+pub(super) fn progress(done: u64, total: u64) -> Option<(Count, Count)> {
+    (total > 1).then_some((Count(done), Count(total)))
 }
 
 /// A text field of a form, as typed.

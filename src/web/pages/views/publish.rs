@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 use super::{
     ITEMS_SHOWN,
     layout::Layout,
-    parts::{Count, Progress, Prose, Span},
+    parts::{self, Count, Prose, Span},
 };
 use crate::domain::edge::{EdgeCheck, EdgeState};
 use crate::domain::{InvalidationStatus, PublishState};
@@ -60,10 +60,10 @@ impl PublishPage {
         Some(words::held(&why, self.publish.note.as_ref()))
     }
 
-    fn progress(&self) -> Option<Progress> {
+    fn progress(&self) -> Option<(Count, Count)> {
         let all = self.invalidations.iter().map(|i| i.sent.status);
         let completed = all.filter(|status| *status == InvalidationStatus::Completed);
-        Progress::of(completed.count() as u64, self.invalidations.len() as u64)
+        parts::progress(completed.count() as u64, self.invalidations.len() as u64)
     }
 
     fn can_retry(&self) -> bool {

@@ -5,6 +5,7 @@ use super::{
     layout::Layout,
     parts::{Count, Prose, Usd},
 };
+use crate::domain::Hint;
 
 /// Purge by hand. Form: `POST …/purge` with `items` and `action` of `preview`, `purge` or
 /// `everything` (which is answered with a [`super::ConfirmPage`]). `app.js` posts `action=preview`
@@ -40,8 +41,7 @@ pub struct Preview {
     pub everything: bool,
     /// Why nothing would be sent at once.
     pub held: Option<String>,
-    /// What may have been meant instead: (as typed, hint).
-    pub hints: Vec<(String, String)>,
+    pub hints: Vec<Hint>,
 }
 
 impl Preview {
