@@ -54,15 +54,6 @@ pub(crate) enum Word {
     IsSilent,
 }
 
-impl Word {
-    const fn good_for(&self) -> Duration {
-        match self {
-            Self::IsSilent => PAUSE,
-            _ => GOOD_FOR,
-        }
-    }
-}
-
 fn proves_nothing(page: &Url) -> Word {
     tracing::error!(%page, "SkyCMS opens this page to everybody, so it proves nothing: {SEE}");
     Word::ProvesNothing
@@ -137,7 +128,11 @@ impl SkyCms {
                 tracing::warn!(skycms = %self.config.url, "SkyCMS did not answer in time, {SO}");
                 Word::IsSilent
             });
-        *known = Some((now + word.good_for(), word.clone()));
+        let good_for = match word {
+            Word::IsSilent => PAUSE,
+            _ => GOOD_FOR,
+        };
+        *known = Some((now + good_for, word.clone()));
         word
     }
 

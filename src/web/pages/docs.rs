@@ -16,8 +16,7 @@ use crate::web::http::problem::MEDIA_TYPE;
 use crate::web::pages::auth::session;
 use crate::web::pages::layout::layout;
 use crate::web::pages::views::{
-    Answer, ApiPage, Content, Example, Group, Kind, Layout, Member, Nav, Operation, Proof, Prose,
-    Shape,
+    Answer, ApiPage, Content, Example, Group, Kind, Layout, Member, Nav, Operation, Prose, Shape,
 };
 use crate::web::pages::visit::html;
 use crate::web::state::AppState;
@@ -144,7 +143,7 @@ fn show_once(groups: &mut [Group]) {
             .iter_mut()
             .chain(answers.filter_map(|answer| answer.body.as_mut()));
         for example in bodies.flat_map(|body| &mut body.examples) {
-            let first = shown.entry(example.text().to_owned());
+            let first = shown.entry(example.text.clone());
             let first = first.or_insert_with(|| example.id.clone());
             if *first != example.id {
                 example.shown_at = Some(first.clone());
@@ -195,15 +194,10 @@ fn common(operations: &mut [Operation]) -> Vec<Answer> {
     common
 }
 
-fn proof(scheme: &Value) -> Proof {
-    let header = match &scheme["name"] {
-        Value::String(name) => name.clone(),
-        _ => "Authorization: Bearer …".into(),
-    };
-    Proof {
-        header,
-        text: Prose(text(&scheme["description"])),
-    }
+fn proof(scheme: &Value) -> (String, Prose) {
+    let name = scheme["name"].as_str();
+    let header = name.unwrap_or("Authorization: Bearer …").to_owned();
+    (header, Prose(text(&scheme["description"])))
 }
 
 fn answer(status: &str, answer: &Value, operation: &str) -> Answer {
@@ -246,7 +240,14 @@ fn content(content: &Value, id: &str) -> Option<Content> {
             .chain(lone)
             .map(|(name, value, title)| {
                 let json = serde_json::to_string_pretty(value).unwrap_or_default();
-                Example::new(format!("{id}-{name}"), Prose(title), &json)
+                Example {
+                    id: format!("{id}-{name}"),
+                    title: Prose(title),
+                    // In text, unlike in an attribute, quotes need no escape; the examples have
+                    // hundreds.
+                    text: json.replace('&', "&amp;").replace('<', "&lt;"),
+                    shown_at: None,
+                }
             })
             .collect(),
     })

@@ -12,16 +12,10 @@ pub struct ApiPage {
     pub intro: Vec<Prose>,
     /// The address that every path is appended to.
     pub server: String,
-    pub proofs: Vec<Proof>,
+    /// How a call authenticates: (header, what it holds).
+    pub proofs: Vec<(String, Prose)>,
     pub groups: Vec<Group>,
     pub shapes: Vec<Shape>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Proof {
-    pub header: String,
-    /// What the header holds.
-    pub text: Prose,
 }
 
 /// Operations that belong together.
@@ -86,26 +80,9 @@ pub struct Example {
     /// When the body looks like this.
     pub title: Prose,
     /// The body, as HTML.
-    text: String,
+    pub text: String,
     /// The anchor of the same example, earlier on the page.
     pub shown_at: Option<String>,
-}
-
-impl Example {
-    pub fn new(id: String, title: Prose, json: &str) -> Self {
-        // In text, unlike in an attribute, quotes need no escape; the examples have hundreds.
-        let text = json.replace('&', "&amp;").replace('<', "&lt;");
-        Self {
-            id,
-            title,
-            text,
-            shown_at: None,
-        }
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
 }
 
 #[derive(Clone, Debug)]
