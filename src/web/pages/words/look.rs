@@ -13,17 +13,18 @@ pub struct Look {
     pub meaning: &'static str,
 }
 
-pub(super) const fn look(
-    label: &'static str,
-    tone: Tone,
-    icon: &'static str,
-    meaning: &'static str,
-) -> Look {
+pub(super) const fn look(label: &'static str, tone: Tone, icon: &'static str) -> Look {
     Look {
         label,
         tone,
         icon,
-        meaning,
+        meaning: "",
+    }
+}
+
+impl Look {
+    pub(super) const fn means(self, meaning: &'static str) -> Self {
+        Self { meaning, ..self }
     }
 }
 
@@ -39,10 +40,10 @@ pub enum Severity {
 impl Severity {
     pub const fn look(self) -> Look {
         match self {
-            Self::Info => look("Note", Tone::Info, "info", ""),
-            Self::Success => look("Done", Tone::Good, "check", ""),
-            Self::Warning => look("Warning", Tone::Warn, "warning", ""),
-            Self::Danger => look("Problem", Tone::Bad, "cross", ""),
+            Self::Info => look("Note", Tone::Info, "info"),
+            Self::Success => look("Done", Tone::Good, "check"),
+            Self::Warning => look("Warning", Tone::Warn, "warning"),
+            Self::Danger => look("Problem", Tone::Bad, "cross"),
         }
     }
 }

@@ -55,31 +55,17 @@ pub fn publisher(publisher: &Publisher) -> String {
 /// The state of a publish.
 pub const fn state(state: &PublishState) -> Look {
     match state {
-        PublishState::Queued => look(
-            "Queued",
-            Tone::Quiet,
-            "queued",
-            "Safely stored; not yet sent to CloudFront.",
+        PublishState::Queued => look("Queued", Tone::Quiet, "queued")
+            .means("Safely stored; not yet sent to CloudFront."),
+        PublishState::InProgress => look("In progress", Tone::Info, "progress")
+            .means("CloudFront has accepted it and is working on it."),
+        PublishState::Completed => look("Completed", Tone::Good, "check")
+            .means("CloudFront has confirmed that it is done."),
+        PublishState::Unconfirmed => look("Unconfirmed", Tone::Warn, "question").means(
+            "CloudFront accepted it, but its ID was lost with the connection, so its progress \
+             cannot be checked.",
         ),
-        PublishState::InProgress => look(
-            "In progress",
-            Tone::Info,
-            "progress",
-            "CloudFront has accepted it and is working on it.",
-        ),
-        PublishState::Completed => look(
-            "Completed",
-            Tone::Good,
-            "check",
-            "CloudFront has confirmed that it is done.",
-        ),
-        PublishState::Unconfirmed => look(
-            "Unconfirmed",
-            Tone::Warn,
-            "question",
-            "CloudFront accepted it, but its ID was lost with the connection, so its progress cannot be checked.",
-        ),
-        PublishState::Failed => look("Failed", Tone::Bad, "cross", "It was not purged."),
+        PublishState::Failed => look("Failed", Tone::Bad, "cross").means("It was not purged."),
     }
 }
 
@@ -98,19 +84,11 @@ pub const fn live(state: &PublishState) -> &'static str {
     }
 }
 
-pub const PARTLY_PURGED: Look = look(
-    "Partly purged",
-    Tone::Bad,
-    "cross",
-    "Some of it was purged, some was not.",
-);
+pub const PARTLY_PURGED: Look =
+    look("Partly purged", Tone::Bad, "cross").means("Some of it was purged, some was not.");
 
-pub const PARTLY_SENT: Look = look(
-    "In progress",
-    Tone::Info,
-    "progress",
-    "CloudFront has accepted a part of it; the rest is safely stored and waits to be sent.",
-);
+pub const PARTLY_SENT: Look = look("In progress", Tone::Info, "progress")
+    .means("CloudFront has accepted a part of it; the rest is safely stored and waits to be sent.");
 
 /// The state of an invalidation.
 pub const fn status(status: &InvalidationStatus) -> Look {
@@ -126,45 +104,26 @@ pub const fn status(status: &InvalidationStatus) -> Look {
 /// What readers get for a page.
 pub const fn edge(state: &EdgeState) -> Look {
     match state {
-        EdgeState::Fresh => look(
-            "Fresh",
-            Tone::Good,
-            "check",
-            "Readers get a copy that was fetched after the purge.",
-        ),
-        EdgeState::Stale => look(
-            "Stale",
-            Tone::Warn,
-            "warning",
-            "Readers still get an older copy.",
-        ),
-        EdgeState::NotCloudfront => look(
-            "Not CloudFront",
-            Tone::Warn,
-            "question",
-            "The page did not come through CloudFront.",
-        ),
-        EdgeState::Unreachable => look(
-            "Unreachable",
-            Tone::Warn,
-            "question",
-            "The page could not be fetched from here.",
-        ),
+        EdgeState::Fresh => look("Fresh", Tone::Good, "check")
+            .means("Readers get a copy that was fetched after the purge."),
+        EdgeState::Stale => {
+            look("Stale", Tone::Warn, "warning").means("Readers still get an older copy.")
+        }
+        EdgeState::NotCloudfront => look("Not CloudFront", Tone::Warn, "question")
+            .means("The page did not come through CloudFront."),
+        EdgeState::Unreachable => look("Unreachable", Tone::Warn, "question")
+            .means("The page could not be fetched from here."),
     }
 }
 
 /// The outcome of a step of the settings test.
 pub const fn outcome(outcome: &StepOutcome) -> Look {
     match outcome {
-        StepOutcome::Passed => look("Passed", Tone::Good, "check", "This works."),
-        StepOutcome::Failed => look("Failed", Tone::Bad, "cross", "This does not work yet."),
-        StepOutcome::Skipped => look(
-            "Skipped",
-            Tone::Quiet,
-            "skipped",
-            "Not tried, because an earlier step failed.",
-        ),
-        StepOutcome::Waiting => look("Waiting", Tone::Info, "progress", "Still to come."),
+        StepOutcome::Passed => look("Passed", Tone::Good, "check").means("This works."),
+        StepOutcome::Failed => look("Failed", Tone::Bad, "cross").means("This does not work yet."),
+        StepOutcome::Skipped => look("Skipped", Tone::Quiet, "skipped")
+            .means("Not tried, because an earlier step failed."),
+        StepOutcome::Waiting => look("Waiting", Tone::Info, "progress").means("Still to come."),
     }
 }
 

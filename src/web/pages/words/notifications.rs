@@ -62,27 +62,16 @@ pub const fn event(event: &Event) -> &'static str {
 
 pub const fn delivery(delivery: &DeliveryView) -> Look {
     match (delivery.state, !delivery.tries.is_empty()) {
-        (DeliveryState::Delivered, _) => look(
-            "Delivered",
-            Tone::Good,
-            "check",
-            "The endpoint accepted it.",
-        ),
-        (DeliveryState::Waiting, true) => look(
-            "Retrying",
-            Tone::Warn,
-            "progress",
-            "The endpoint has not accepted it yet. It will be sent again.",
-        ),
-        (DeliveryState::Waiting, false) => {
-            look("Waiting", Tone::Quiet, "queued", "It is sent next.")
+        (DeliveryState::Delivered, _) => {
+            look("Delivered", Tone::Good, "check").means("The endpoint accepted it.")
         }
-        (DeliveryState::GivenUp, _) => look(
-            "Given up",
-            Tone::Bad,
-            "cross",
-            "The endpoint did not accept it for a day, or was switched off.",
-        ),
+        (DeliveryState::Waiting, true) => look("Retrying", Tone::Warn, "progress")
+            .means("The endpoint has not accepted it yet. It will be sent again."),
+        (DeliveryState::Waiting, false) => {
+            look("Waiting", Tone::Quiet, "queued").means("It is sent next.")
+        }
+        (DeliveryState::GivenUp, _) => look("Given up", Tone::Bad, "cross")
+            .means("The endpoint did not accept it for a day, or was switched off."),
     }
 }
 
