@@ -12,6 +12,7 @@ pub mod sites;
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
 use time::{Duration, OffsetDateTime, macros::format_description};
 
 use crate::domain::edge::EdgeState;
@@ -190,30 +191,20 @@ pub fn in_short(item: &str) -> Cow<'_, str> {
 /// A path as people write it. Only letters outside ASCII are decoded: whatever is invisible, or has
 /// a meaning in a URL, stays as CloudFront gets it.
 pub fn decoded(item: &str) -> Cow<'_, str> {
-    let mut text = String::new();
-    let mut rest = item;
+    let (mut text, mut rest) = (String::new(), item);
+    let is_outside = |escape: &&[u8]| {
+        let outside = b'8'..=b'f';
+        matches!(escape, [b'%', high, low] if outside.contains(high)
+            && high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    };
     while let Some(start) = rest.find('%') {
         let escapes = rest.as_bytes()[start..].chunks(3);
-        let bytes: Vec<u8> = escapes
-            .map_while(|escape| match escape {
-                [b'%', high, low] => {
-                    let hex = [*high, *low];
-                    let hex = std::str::from_utf8(&hex).ok()?;
-                    u8::from_str_radix(hex, 16)
-                        .ok()
-                        .filter(|byte| *byte >= 0x80)
-                }
-                _ => None,
-            })
-            .collect();
-        let length = (bytes.len() * 3).max(1);
+        let length = (escapes.take_while(is_outside).count() * 3).max(1);
         let (before, escaped) = (&rest[..start], &rest[start..start + length]);
-        text += before;
-        match String::from_utf8(bytes) {
-            Ok(word) if !word.is_empty() && word.chars().all(char::is_alphanumeric) => {
-                text += &word;
-            }
-            _ => text += escaped,
+        text.push_str(before);
+        match percent_decode_str(escaped).decode_utf8() {
+            Ok(word) if word.chars().all(char::is_alphanumeric) => text.push_str(&word),
+            _ => text.push_str(escaped),
         }
         rest = &rest[start + length..];
     }
@@ -294,15 +285,10 @@ fn two_units(large: i128, large_unit: &str, small: i128, small_unit: &str) -> St
 
 /// A number with separators: `3,000`.
 pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
+    match n {
+        ..1_000 => n.to_string(),
+        _ => format!("{},{:03}", count(n / 1_000), n % 1_000),
     }
-    out
 }
 
 /// Thousandths of a US dollar: `$0`, `$1.20`, `$0.005`. A path costs five of them.
