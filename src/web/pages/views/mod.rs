@@ -39,7 +39,7 @@ pub use layout::{Banner, Layout, Link, Nav, Section, SiteLink, User};
 pub use notice::{ConfirmPage, ErrorPage, HelpPage};
 pub use notifications::{EndpointForm, NotificationsPage};
 pub use paging::{ListPage, Paging};
-pub use parts::{Ago, Badge, Count, Field, Meter, Prose, Span, Usd};
+pub use parts::{Ago, Count, Field, Meter, Prose, Span, Usd};
 pub use publish::{InvalidationView, PublishPage, PublishedItem, SentItem};
 pub use purge::{LineError, Preview, PreviewItem, PurgePage};
 pub use settings::{

@@ -3,25 +3,7 @@ use std::fmt;
 use askama::{Template, filters::HtmlSafe};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::web::pages::words::{self, Look};
-
-/// A state as a word, a colour and a shape.
-#[derive(Template)]
-#[template(
-    source = r##"<span class="badge {{ look.tone }}"><svg aria-hidden="true"><use href="#i-{{ look.icon }}"/></svg>{{ look.label }}</span>"##,
-    ext = "html"
-)]
-pub struct Badge {
-    look: Look,
-}
-
-impl HtmlSafe for Badge {}
-
-impl Look {
-    pub const fn badge(self) -> Badge {
-        Badge { look: self }
-    }
-}
+use crate::web::pages::words;
 
 /// Text with code in backquotes, which is shown as code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Template)]

@@ -1,9 +1,11 @@
 //! How states are shown.
 
+use askama::{Template, filters::HtmlSafe};
 use strum::Display;
 
 /// How a state is shown: never by colour alone, always with a word and a shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Template)]
+#[template(path = "badge.html")]
 pub struct Look {
     pub label: &'static str,
     pub tone: Tone,
@@ -12,6 +14,8 @@ pub struct Look {
     /// What it means, in one sentence.
     pub meaning: &'static str,
 }
+
+impl HtmlSafe for Look {}
 
 pub(super) const fn look(label: &'static str, tone: Tone, icon: &'static str) -> Look {
     Look {
