@@ -6,7 +6,7 @@ use skycms_cdn::domain::AwsError;
 use skycms_cdn::domain::session::{Role, Source};
 use skycms_cdn::store::Session;
 use skycms_cdn::web::views::*;
-use skycms_cdn::web::words::Severity;
+use skycms_cdn::web::words;
 
 mod samples;
 #[path = "../support/snapshots.rs"]
@@ -49,12 +49,12 @@ fn hostile_layout(mut layout: Layout) -> Layout {
         path: HOSTILE,
     };
     layout.banner = Some(Banner {
-        severity: Severity::Danger,
+        look: words::PROBLEM,
         title: HOSTILE,
         text: HOSTILE.into(),
         link: Some(link),
     });
-    layout.flash = Some((Severity::Warning, HOSTILE));
+    layout.flash = Some((words::WARNING, HOSTILE));
     layout.user = Some(User {
         session: Session::of(HOSTILE, Role::Admin, Source::Password),
         signs_out_here: true,

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::signed_in::SignedIn;
 use super::views::{Banner, Layout, Link, Nav, SiteLink, User};
 use super::words::errors::Trouble;
-use super::words::{Severity, date, errors};
+use super::words::{PROBLEM, WARNING, date, errors};
 use crate::domain::session::Role;
 use crate::domain::{DEFAULT_SITE, site_name};
 use crate::store::{Session, Site};
@@ -97,7 +97,7 @@ fn at(
 fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
     let proxy = state.unbelieved_proxy.get()?;
     user.session.manages_sites().then(|| Banner {
-        severity: Severity::Warning,
+        look: WARNING,
         title: errors::UNBELIEVED_PROXY,
         text: errors::unbelieved_proxy(*proxy),
         link: None,
@@ -107,20 +107,20 @@ fn proxy_banner(state: &AppState, user: &SignedIn) -> Option<Banner> {
 /// What keeps the site from purging, or from knowing how far a purge is, shown on every page.
 /// Editors are told who can fix it, rather than sent to a page that they may not see.
 fn banner(site: &Site, now: OffsetDateTime, reader: Role) -> Option<Banner> {
-    let (severity, Trouble { title, text, fix }, path) = if let Some(pause) = &site.pause {
+    let (look, Trouble { title, text, fix }, path) = if let Some(pause) = &site.pause {
         let paused = errors::paused(&pause.error.code);
-        (Severity::Danger, paused, "/settings/cdn")
+        (PROBLEM, paused, "/settings/cdn")
     } else if let Some(until) = site.limited_until.filter(|until| *until > now) {
         let reached = errors::limit_reached(&date(until));
-        (Severity::Warning, reached, "/settings/cdn/policy")
+        (WARNING, reached, "/settings/cdn/policy")
     } else if site.poll_denied_since.is_some() {
-        (Severity::Warning, errors::NOT_ASKED, "/settings/cdn#policy")
+        (WARNING, errors::NOT_ASKED, "/settings/cdn#policy")
     } else {
         return None;
     };
     let is_admin = reader == Role::Admin;
     Some(Banner {
-        severity,
+        look,
         title,
         text: match is_admin {
             true => text.into(),

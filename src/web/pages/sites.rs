@@ -16,7 +16,7 @@ use crate::web::pages::views::{
     ConfirmPage, Field, Layout, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage,
 };
 use crate::web::pages::visit::{Confirmation, Visitor, html, refused};
-use crate::web::pages::words::{Severity, sites as words};
+use crate::web::pages::words::{Look, sites as words};
 use crate::web::state::AppState;
 
 /// What to show, and what was just done, which is said once after a redirect.
@@ -49,7 +49,7 @@ impl NewName {
 #[derive(Default)]
 struct Shown {
     page: Option<usize>,
-    flash: Option<(Severity, &'static str)>,
+    flash: Option<(Look, &'static str)>,
     /// The name typed for a new site, and what is wrong with it.
     new: Field,
     /// A site, and the same for its new name.

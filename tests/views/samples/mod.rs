@@ -437,7 +437,7 @@ pub(crate) fn publish_failed() -> PublishPage {
         failed_total: Count(1),
         layout: Layout {
             banner: Some(Banner {
-                severity: words::Severity::Danger,
+                look: words::PROBLEM,
                 title: "Purging is paused",
                 text: "AWS no longer accepts the access key. Three publishes wait.".into(),
                 link: Some(Link {

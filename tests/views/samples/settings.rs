@@ -9,7 +9,7 @@ use skycms_cdn::store::{
     SiteId, TokenView,
 };
 use skycms_cdn::web::views::*;
-use skycms_cdn::web::words::Severity;
+use skycms_cdn::web::words;
 use uuid::Uuid;
 
 use super::{ago, layout, meter};
@@ -204,7 +204,7 @@ pub(crate) fn settings_connected() -> ConnectionPage {
     ConnectionPage {
         layout: Layout {
             flash: Some((
-                Severity::Success,
+                words::DONE,
                 "The new settings passed their test and are in force.",
             )),
             address: Some("/settings/cdn"),

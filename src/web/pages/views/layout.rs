@@ -7,7 +7,7 @@ use super::assets;
 use super::parts::Ago;
 use crate::domain::session::{Role, Source};
 use crate::store::{Session, Theme};
-use crate::web::pages::words::{self, Severity};
+use crate::web::pages::words::{self, Look};
 
 /// What every page shares.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Layout {
     /// itself says so.
     pub banner: Option<Banner>,
     /// The answer to what the reader just did, in one sentence.
-    pub flash: Option<(Severity, &'static str)>,
+    pub flash: Option<(Look, &'static str)>,
     /// The page's own address, after `base`, if it may be the answer to a form that was sent to
     /// another address.
     pub address: Option<&'static str>,
@@ -79,7 +79,7 @@ impl Layout {
         let in_the_way = self
             .banner
             .as_ref()
-            .filter(|banner| banner.severity == Severity::Danger);
+            .filter(|banner| banner.look == words::PROBLEM);
         self.mark
             .or_else(|| in_the_way.map(|_| words::errors::MARK_PAUSED))
     }
@@ -234,7 +234,7 @@ pub struct Link {
 
 #[derive(Clone, Debug)]
 pub struct Banner {
-    pub severity: Severity,
+    pub look: Look,
     pub title: &'static str,
     /// Why, and what to do.
     pub text: String,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use strum::{EnumString, IntoStaticStr};
 
-use super::{Question, Severity};
+use super::{DONE, Look, Question};
 use crate::domain::password::PasswordError;
 use crate::domain::session::{Role, Source};
 
@@ -106,11 +106,8 @@ pub const GO_ON: Question = Question {
 };
 
 /// What was just done, by its name in the query.
-pub fn ended(what: &str) -> Option<(Severity, &'static str)> {
-    (what == "ended").then_some((
-        Severity::Success,
-        "Ended. Whoever used it has to sign in again.",
-    ))
+pub fn ended(what: &str) -> Option<(Look, &'static str)> {
+    (what == "ended").then_some((DONE, "Ended. Whoever used it has to sign in again."))
 }
 
 /// For the log: why a token of SkyCMS was refused. The page says only that it was.

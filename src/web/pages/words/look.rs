@@ -33,24 +33,10 @@ impl Look {
 }
 
 /// How serious a banner or a flash is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    Info,
-    Success,
-    Warning,
-    Danger,
-}
-
-impl Severity {
-    pub const fn look(self) -> Look {
-        match self {
-            Self::Info => look("Note", Tone::Info, "info"),
-            Self::Success => look("Done", Tone::Good, "check"),
-            Self::Warning => look("Warning", Tone::Warn, "warning"),
-            Self::Danger => look("Problem", Tone::Bad, "cross"),
-        }
-    }
-}
+pub const NOTE: Look = look("Note", Tone::Info, "info");
+pub const DONE: Look = look("Done", Tone::Good, "check");
+pub const WARNING: Look = look("Warning", Tone::Warn, "warning");
+pub const PROBLEM: Look = look("Problem", Tone::Bad, "cross");
 
 /// A colour, by its meaning; displayed as its CSS class.
 #[derive(Clone, Copy, Debug, Display, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::domain::{
 };
 
 use self::look::look;
-pub use self::look::{Look, Severity, Tone};
+pub use self::look::{DONE, Look, NOTE, PROBLEM, Tone, WARNING};
 
 /// A question before something that cannot be undone.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use time::OffsetDateTime;
 
-use super::{Question, Severity, count, exact, last_use};
+use super::{DONE, Look, NOTE, Question, WARNING, count, exact, last_use};
 use crate::domain::intake::RelatedRuleError;
 use crate::domain::{DistributionId, PublisherHost, Publishing, Settings, Spending};
 use crate::store::{Endpoint, RefusedCall};
@@ -29,55 +29,49 @@ pub const fn caller(call: &RefusedCall) -> &'static str {
 }
 
 /// What was just done, by its name in the query.
-pub fn done(what: &str) -> Option<(Severity, &'static str)> {
+pub fn done(what: &str) -> Option<(Look, &'static str)> {
     Some(match what {
         "saved" => (
-            Severity::Success,
+            DONE,
             "Saved and in force. The settings have not been tested.",
         ),
         "removed" => (
-            Severity::Info,
+            NOTE,
             "The settings were removed. Nothing will be purged until new ones are saved.",
         ),
         "rules" => (
-            Severity::Success,
+            DONE,
             "Saved. This applies to publishes that arrive from now on.",
         ),
-        "policy" => (
-            Severity::Success,
-            "Saved. This applies from the next call on.",
-        ),
-        "revoked" => (Severity::Info, "Revoked. It can no longer be used."),
+        "policy" => (DONE, "Saved. This applies from the next call on."),
+        "revoked" => (NOTE, "Revoked. It can no longer be used."),
         "created" => (
-            Severity::Success,
+            DONE,
             "The site was added. Enter its distribution below. Its publish token is under “Publish hook”.",
         ),
-        "endpoint" => (
-            Severity::Success,
-            "Saved. This applies to what happens from now on.",
-        ),
+        "endpoint" => (DONE, "Saved. This applies to what happens from now on."),
         "no-events" => (
-            Severity::Warning,
+            WARNING,
             "Not saved: choose at least one event, or remove the endpoint.",
         ),
         "test-sent" => (
-            Severity::Info,
+            NOTE,
             "The test is on its way. Its result will be under “Deliveries”.",
         ),
         "sent-again" => (
-            Severity::Info,
+            NOTE,
             "It is on its way again. The result will be under “Deliveries”.",
         ),
         "switched-on" => (
-            Severity::Success,
+            DONE,
             "Switched on. What was missed is not sent automatically: use “Send again”.",
         ),
         "endpoint-removed" => (
-            Severity::Info,
+            NOTE,
             "The endpoint was removed, along with everything waiting for it.",
         ),
         "discarded" => (
-            Severity::Info,
+            NOTE,
             "The draft was discarded. The settings in force have not changed.",
         ),
         _ => return None,

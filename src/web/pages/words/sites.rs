@@ -5,17 +5,17 @@ use std::fmt::Display;
 
 use time::OffsetDateTime;
 
-use super::{Question, Severity, last_use};
+use super::{DONE, Look, NOTE, Question, last_use};
 
 /// What was just done, by its name in the query.
-pub fn done(what: &str) -> Option<(Severity, &'static str)> {
+pub fn done(what: &str) -> Option<(Look, &'static str)> {
     Some(match what {
         "renamed" => (
-            Severity::Success,
+            DONE,
             "Renamed. Publishing under the old name is now answered with 404: give its publishers the new address.",
         ),
         "removed" => (
-            Severity::Info,
+            NOTE,
             "Removed. Its history is being deleted in the background.",
         ),
         _ => return None,
