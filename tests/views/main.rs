@@ -54,7 +54,10 @@ fn hostile_layout(mut layout: Layout) -> Layout {
         text: HOSTILE.into(),
         link: Some(link),
     });
-    layout.flash = Some((words::WARNING, HOSTILE));
+    layout.flash = Some(words::Look {
+        meaning: HOSTILE,
+        ..words::WARNING
+    });
     layout.user = Some(User {
         session: Session::of(HOSTILE, Role::Admin, Source::Password),
         signs_out_here: true,

@@ -49,7 +49,7 @@ impl NewName {
 #[derive(Default)]
 struct Shown {
     page: Option<usize>,
-    flash: Option<(Look, &'static str)>,
+    flash: Option<Look>,
     /// The name typed for a new site, and what is wrong with it.
     new: Field,
     /// A site, and the same for its new name.

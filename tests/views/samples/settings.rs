@@ -203,10 +203,10 @@ pub(crate) fn settings_connected() -> ConnectionPage {
     use StepOutcome::Passed;
     ConnectionPage {
         layout: Layout {
-            flash: Some((
-                words::DONE,
-                "The new settings passed their test and are in force.",
-            )),
+            flash: Some(words::Look {
+                meaning: "The new settings passed their test and are in force.",
+                ..words::DONE
+            }),
             address: Some("/settings/cdn"),
             ..layout(Nav::Settings(Section::Connection))
         },

@@ -26,7 +26,7 @@ pub struct Layout {
     /// itself says so.
     pub banner: Option<Banner>,
     /// The answer to what the reader just did, in one sentence.
-    pub flash: Option<(Look, &'static str)>,
+    pub flash: Option<Look>,
     /// The page's own address, after `base`, if it may be the answer to a form that was sent to
     /// another address.
     pub address: Option<&'static str>,

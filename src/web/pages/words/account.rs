@@ -106,8 +106,8 @@ pub const GO_ON: Question = Question {
 };
 
 /// What was just done, by its name in the query.
-pub fn ended(what: &str) -> Option<(Look, &'static str)> {
-    (what == "ended").then_some((DONE, "Ended. Whoever used it has to sign in again."))
+pub fn ended(what: &str) -> Option<Look> {
+    (what == "ended").then_some(DONE.means("Ended. Whoever used it has to sign in again."))
 }
 
 /// For the log: why a token of SkyCMS was refused. The page says only that it was.

@@ -29,51 +29,35 @@ pub const fn caller(call: &RefusedCall) -> &'static str {
 }
 
 /// What was just done, by its name in the query.
-pub fn done(what: &str) -> Option<(Look, &'static str)> {
+pub fn done(what: &str) -> Option<Look> {
     Some(match what {
-        "saved" => (
-            DONE,
-            "Saved and in force. The settings have not been tested.",
+        "saved" => DONE.means("Saved and in force. The settings have not been tested."),
+        "removed" => NOTE
+            .means("The settings were removed. Nothing will be purged until new ones are saved."),
+        "rules" => DONE.means("Saved. This applies to publishes that arrive from now on."),
+        "policy" => DONE.means("Saved. This applies from the next call on."),
+        "revoked" => NOTE.means("Revoked. It can no longer be used."),
+        "created" => DONE.means(
+            "The site was added. Enter its distribution below. Its publish token is under “Publish \
+             hook”.",
         ),
-        "removed" => (
-            NOTE,
-            "The settings were removed. Nothing will be purged until new ones are saved.",
-        ),
-        "rules" => (
-            DONE,
-            "Saved. This applies to publishes that arrive from now on.",
-        ),
-        "policy" => (DONE, "Saved. This applies from the next call on."),
-        "revoked" => (NOTE, "Revoked. It can no longer be used."),
-        "created" => (
-            DONE,
-            "The site was added. Enter its distribution below. Its publish token is under “Publish hook”.",
-        ),
-        "endpoint" => (DONE, "Saved. This applies to what happens from now on."),
-        "no-events" => (
-            WARNING,
-            "Not saved: choose at least one event, or remove the endpoint.",
-        ),
-        "test-sent" => (
-            NOTE,
-            "The test is on its way. Its result will be under “Deliveries”.",
-        ),
-        "sent-again" => (
-            NOTE,
-            "It is on its way again. The result will be under “Deliveries”.",
-        ),
-        "switched-on" => (
-            DONE,
-            "Switched on. What was missed is not sent automatically: use “Send again”.",
-        ),
-        "endpoint-removed" => (
-            NOTE,
-            "The endpoint was removed, along with everything waiting for it.",
-        ),
-        "discarded" => (
-            NOTE,
-            "The draft was discarded. The settings in force have not changed.",
-        ),
+        "endpoint" => DONE.means("Saved. This applies to what happens from now on."),
+        "no-events" => {
+            WARNING.means("Not saved: choose at least one event, or remove the endpoint.")
+        }
+        "test-sent" => NOTE.means("The test is on its way. Its result will be under “Deliveries”."),
+        "sent-again" => {
+            NOTE.means("It is on its way again. The result will be under “Deliveries”.")
+        }
+        "switched-on" => {
+            DONE.means("Switched on. What was missed is not sent automatically: use “Send again”.")
+        }
+        "endpoint-removed" => {
+            NOTE.means("The endpoint was removed, along with everything waiting for it.")
+        }
+        "discarded" => {
+            NOTE.means("The draft was discarded. The settings in force have not changed.")
+        }
         _ => return None,
     })
 }

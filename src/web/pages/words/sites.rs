@@ -8,16 +8,13 @@ use time::OffsetDateTime;
 use super::{DONE, Look, NOTE, Question, last_use};
 
 /// What was just done, by its name in the query.
-pub fn done(what: &str) -> Option<(Look, &'static str)> {
+pub fn done(what: &str) -> Option<Look> {
     Some(match what {
-        "renamed" => (
-            DONE,
-            "Renamed. Publishing under the old name is now answered with 404: give its publishers the new address.",
+        "renamed" => DONE.means(
+            "Renamed. Publishing under the old name is now answered with 404: give its publishers \
+             the new address.",
         ),
-        "removed" => (
-            NOTE,
-            "Removed. Its history is being deleted in the background.",
-        ),
+        "removed" => NOTE.means("Removed. Its history is being deleted in the background."),
         _ => return None,
     })
 }
