@@ -7,7 +7,6 @@ use super::{
 use crate::store::{AuditRecord, ListedSession};
 use crate::web::pages::words::account::{self as words, WhyNot};
 
-/// Sign-in. Form: `POST …/sign-in` with `username`, `password` and, if set, `next`.
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 pub struct SignInPage {
@@ -50,9 +49,8 @@ pub struct SignInElsewhere {
     pub by_password: bool,
 }
 
-/// Choosing the admin's password with the one-time link. The form posts `new_password` and
-/// `repeat_password` to the page's own address, whose query has the token, so that the page itself
-/// need not have it.
+/// Choosing the admin's password with the one-time link. The form is sent to the page's own
+/// address, whose query has the token, so that the page itself need not have it.
 #[derive(Template)]
 #[template(path = "set_up.html")]
 pub struct SetUpPage {
@@ -60,8 +58,6 @@ pub struct SetUpPage {
     pub errors: PasswordErrors,
 }
 
-/// Changing the password. Forms: `POST …/password` with `current_password`, `new_password` and
-/// `repeat_password`, and `POST …/sign-out-everywhere`.
 #[derive(Template)]
 #[template(path = "password.html")]
 pub struct PasswordPage {
@@ -77,9 +73,7 @@ pub struct PasswordErrors {
     pub repeat: Option<String>,
 }
 
-/// The second step of signing in. Forms: `POST …/password/second-step` with `secret`,
-/// `current_password` and `code` turns it on, and `POST …/password/second-step/remove` with
-/// `current_password` and `code` turns it off.
+/// The second step of signing in, to be turned on or off.
 #[derive(Template)]
 #[template(path = "second_step.html")]
 pub struct SecondStepPage {
@@ -98,7 +92,7 @@ pub struct NewSecondStep {
     pub picture: String,
 }
 
-/// Who is signed in. Forms: `POST …/sessions/{id}/end` and `POST …/sessions/end-others`.
+/// Who is signed in.
 #[derive(Template)]
 #[template(path = "sessions.html")]
 pub struct SessionsPage {

@@ -86,7 +86,7 @@ pub struct ShownSettings {
     pub from_environment: bool,
 }
 
-/// The form of CONTRACT.md, as typed or as stored.
+/// The form, as typed or as stored.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionForm {
     pub distribution_id: Field,

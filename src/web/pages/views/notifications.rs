@@ -13,10 +13,6 @@ use crate::store::{DeliveryView, EndpointView};
 use crate::web::pages::words::notifications as words;
 
 /// Where a site's notifications go, and what was sent there.
-///
-/// Forms: `POST …/settings/cdn/notifications` (`url`, `kind`, and a field per event),
-/// `…/notifications/{id}` (a field per event), `…/{id}/test`, `…/{id}/rotate`, `…/{id}/switch-on`,
-/// `…/{id}/remove`, and `POST …/settings/cdn/deliveries/{id}/again`.
 #[derive(Template)]
 #[template(path = "settings/notifications.html")]
 pub struct NotificationsPage {

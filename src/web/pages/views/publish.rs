@@ -13,7 +13,6 @@ use crate::domain::{InvalidationStatus, PublishState};
 use crate::store::{Invalidation, Publish};
 use crate::web::pages::words;
 
-/// The page of a publish. Form: `POST …/activity/{id}/retry`.
 #[derive(Template)]
 #[template(path = "publish.html")]
 pub struct PublishPage {

@@ -7,9 +7,7 @@ use super::{
 };
 use crate::domain::Hint;
 
-/// Purge by hand. Form: `POST …/purge` with `items` and `action` of `preview`, `purge` or
-/// `everything` (which is answered with a [`super::ConfirmPage`]). `app.js` posts `action=preview`
-/// as it is typed and takes `#preview`.
+/// Purge by hand. `app.js` posts `action=preview` as it is typed and takes `#preview`.
 #[derive(Template)]
 #[template(path = "purge.html")]
 pub struct PurgePage {
