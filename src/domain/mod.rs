@@ -52,6 +52,8 @@ pub mod site_name;
 pub mod slow_down;
 pub mod spending;
 pub mod state;
+#[cfg(test)]
+mod table;
 pub mod tag;
 pub mod test_report;
 mod text;

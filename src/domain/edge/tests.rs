@@ -1,6 +1,7 @@
 use time::macros::datetime;
 
 use super::*;
+use crate::domain::table::{answer, assert_says, rows};
 
 const RECEIVED: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00:20 UTC);
@@ -17,63 +18,42 @@ fn publish(items: &[&str]) -> CheckedPublish {
     }
 }
 
-fn answer(status: u16, headers: &[(&str, &'static str)]) -> EdgeAnswer {
-    EdgeAnswer::read(status, |name| {
-        headers
-            .iter()
-            .find_map(|(known, value)| (*known == name).then_some(*value))
-    })
-}
-
-fn check(headers: &[(&str, &'static str)]) -> EdgeCheck {
+fn check(headers: &str) -> EdgeCheck {
     publish(&["/about"]).judge("/about", Ok(&answer(200, headers)), NOW)
 }
 
-const MISS: (&str, &str) = ("x-cache", "Miss from cloudfront");
-const HIT: (&str, &str) = ("x-cache", "Hit from cloudfront");
-
 #[test]
 fn a_copy_is_fresh_when_it_left_the_origin_after_the_purge_was_accepted() {
-    for (headers, state) in [
-        (&[MISS][..], EdgeState::Fresh),
-        (&[HIT, ("age", "19")], EdgeState::Fresh),
-        (&[HIT, ("age", "20")], EdgeState::Stale),
-        (&[HIT, ("age", "86400")], EdgeState::Stale),
+    use EdgeState as S;
+    for (state, headers) in [
+        (S::Fresh, "x-cache: Miss from cloudfront"),
+        (S::Fresh, "x-cache: Hit from cloudfront; age: 19"),
+        (S::Stale, "x-cache: Hit from cloudfront; age: 20"),
+        (S::Stale, "x-cache: Hit from cloudfront; age: 86400"),
         // From a regional cache, or one at the origin.
-        (&[MISS, ("age", "300")], EdgeState::Stale),
+        (S::Stale, "x-cache: Miss from cloudfront; age: 300"),
         (
-            &[HIT, ("date", "Mon, 23 Nov 2026 12:00:10 GMT")],
-            EdgeState::Fresh,
+            S::Fresh,
+            "x-cache: Hit from cloudfront; date: Mon, 23 Nov 2026 12:00:10 GMT",
         ),
         (
-            &[HIT, ("date", "Mon, 23 Nov 2026 11:00:00 GMT")],
-            EdgeState::Stale,
+            S::Stale,
+            "x-cache: Hit from cloudfront; date: Mon, 23 Nov 2026 11:00:00 GMT",
         ),
-        (
-            &[("via", "1.1 abc.cloudfront.net (CloudFront)")],
-            EdgeState::Fresh,
-        ),
-        (
-            &[("x-amz-cf-pop", "FRA56-P1"), ("age", "999999999999999999")],
-            EdgeState::Stale,
-        ),
-        (&[("server", "nginx")], EdgeState::NotCloudfront),
-        (
-            &[("x-cache", "HIT"), ("via", "1.1 varnish")],
-            EdgeState::NotCloudfront,
-        ),
+        (S::Fresh, "via: 1.1 abc.cloudfront.net (CloudFront)"),
+        (S::Stale, "x-amz-cf-pop: FRA56-P1; age: 999999999999999999"),
+        (S::NotCloudfront, "server: nginx"),
+        (S::NotCloudfront, "x-cache: HIT; via: 1.1 varnish"),
     ] {
-        assert_eq!(check(headers).state, state, "{headers:?}");
+        assert_eq!(check(headers).state, state, "{headers}");
     }
 }
 
 #[test]
 fn what_is_well_needs_no_words() {
-    let check = check(&[
-        MISS,
-        ("x-amz-cf-pop", "FRA56-P1"),
-        ("cache-control", "max-age=0, s-maxage=600"),
-    ]);
+    let check = check(
+        "x-cache: Miss from cloudfront; x-amz-cf-pop: FRA56-P1; cache-control: max-age=0, s-maxage=600",
+    );
     assert_eq!(check.detail, None);
     assert_eq!(check.url, "https://www.example.com/about");
     assert_eq!(check.pop.as_deref(), Some("FRA56-P1"));
@@ -81,79 +61,24 @@ fn what_is_well_needs_no_words() {
 
 #[test]
 fn each_cause_has_its_words() {
-    let of = |items: &[&str], status, headers: &[(&str, &'static str)]| {
-        let check = publish(items).judge("/about", Ok(&answer(status, headers)), NOW);
-        check.detail.expect("words")
-    };
-    for (words, expected) in [
-        (
-            of(
-                &["/about"],
-                200,
-                &[HIT, ("age", "86400"), ("x-amz-cf-pop", "FRA56-P1")],
-            ),
-            "The copy at edge location FRA56-P1 is 24 hours old. CloudFront said",
-        ),
-        (
-            of(&["/about", "#t"], 200, &[HIT, ("age", "90")]),
-            "names no cache tag header",
-        ),
-        (
-            of(&["/about"], 200, &[MISS, ("age", "90")]),
-            "a cache between CloudFront and the origin",
-        ),
-        (
-            of(&["/about"], 301, &[MISS, ("location", "/about/")]),
-            "differ by a slash",
-        ),
-        (
-            of(
-                &["/about", "/about/"],
-                301,
-                &[MISS, ("location", "https://www.example.com/about/")],
-            ),
-            "was purged too",
-        ),
-        (
-            of(&["/about"], 302, &[MISS, ("location", "/team")]),
-            "was not purged",
-        ),
-        (
-            of(
-                &["/about"],
-                302,
-                &[MISS, ("location", "https://example.com/about")],
-            ),
-            "check the public address",
-        ),
-        (of(&["/about"], 404, &[MISS]), "status 404"),
-        (
-            of(
-                &["/about"],
-                200,
-                &[MISS, ("last-modified", "Sun, 22 Nov 2026 08:00:00 GMT")],
-            ),
-            "last changed on 22 November 2026 at 08:00 UTC",
-        ),
-        (
-            of(
-                &["/about"],
-                200,
-                &[MISS, ("cache-control", "public, max-age=3600")],
-            ),
-            "up to 60 minutes",
-        ),
-        (of(&["/about"], 200, &[]), "none of CloudFront's headers"),
-        (
-            of(
-                &["/about"],
-                301,
-                &[("location", "https://example.com/about")],
-            ),
-            "redirects to https://example.com/about",
-        ),
-    ] {
-        assert!(words.contains(expected), "{words}");
+    for [items, status, headers, words] in rows(
+        "/about | 200 | x-cache: Hit from cloudfront; age: 86400; x-amz-cf-pop: FRA56-P1 | The copy at edge location FRA56-P1 is 24 hours old. CloudFront said
+         /about #t | 200 | x-cache: Hit from cloudfront; age: 90 | names no cache tag header
+         /about | 200 | x-cache: Miss from cloudfront; age: 90 | a cache between CloudFront and the origin
+         /about | 301 | x-cache: Miss from cloudfront; location: /about/ | differ by a slash
+         /about /about/ | 301 | x-cache: Miss from cloudfront; location: https://www.example.com/about/ | was purged too
+         /about | 302 | x-cache: Miss from cloudfront; location: /team | was not purged
+         /about | 302 | x-cache: Miss from cloudfront; location: https://example.com/about | check the public address
+         /about | 404 | x-cache: Miss from cloudfront | status 404
+         /about | 200 | x-cache: Miss from cloudfront; last-modified: Sun, 22 Nov 2026 08:00:00 GMT | last changed on 22 November 2026 at 08:00 UTC
+         /about | 200 | x-cache: Miss from cloudfront; cache-control: public, max-age=3600 | up to 60 minutes
+         /about | 200 | | none of CloudFront's headers
+         /about | 301 | location: https://example.com/about | redirects to https://example.com/about",
+    ) {
+        let items: Vec<&str> = items.split(' ').collect();
+        let answer = answer(status.parse().expect("a status"), headers);
+        let check = publish(&items).judge("/about", Ok(&answer), NOW);
+        assert_says(&check.detail.expect("words"), words);
     }
 }
 

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
+use crate::domain::table::{answer, assert_says, rows};
 use crate::domain::{Credentials, Region};
 
 fn error(code: &str) -> AwsError {
@@ -39,11 +40,11 @@ fn polled(outcome: &GetOutcome) -> TestReport {
 }
 
 /// Of the steps that are CloudFront's.
-fn outcomes(report: &TestReport) -> [&'static str; 5] {
+fn outcomes(report: &TestReport) -> String {
     let [of_cloudfront @ .., Step::Edge] = Step::ALL else {
         panic!("another step is the last");
     };
-    of_cloudfront.map(|step| {
+    let outcomes = of_cloudfront.map(|step| {
         let found = report.step(step);
         assert_eq!(found.step, step);
         assert!(!found.cause.is_empty());
@@ -52,11 +53,14 @@ fn outcomes(report: &TestReport) -> [&'static str; 5] {
             found.fix.is_some() && found.error.is_some()
         );
         found.outcome.into_str()
-    })
+    });
+    outcomes.join(" ")
 }
 
 const IN_PROGRESS: GetOutcome = GetOutcome::InProgress { request_id: None };
 const COMPLETED: GetOutcome = GetOutcome::Completed { request_id: None };
+const ALL_PASSED: &str = "passed passed passed passed passed";
+const WAITING: &str = "passed passed passed passed waiting";
 
 #[test]
 fn working_settings_pass() {
@@ -65,62 +69,50 @@ fn working_settings_pass() {
         "not before CloudFront said how far it is"
     );
     let waiting = polled(&IN_PROGRESS);
-    assert_eq!(
-        outcomes(&waiting),
-        ["passed", "passed", "passed", "passed", "waiting"]
-    );
+    assert_eq!(outcomes(&waiting), WAITING);
     assert!(waiting.passed());
     let done = polled(&COMPLETED);
-    assert_eq!(outcomes(&done), ["passed"; 5]);
+    assert_eq!(outcomes(&done), ALL_PASSED);
     assert!(done.passed());
 }
 
-#[test]
-fn rejected_credentials_fail_their_own_step() {
-    for code in [
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "MissingAuthenticationToken",
-        "NoCredentials",
-    ] {
-        let report = created(&CreateOutcome::SettingsRejected(error(code)));
-        assert_eq!(
-            outcomes(&report),
-            ["passed", "failed", "skipped", "skipped", "skipped"],
-            "{code}"
-        );
-        assert_eq!(
-            report
-                .step(Step::Credentials)
-                .error
-                .as_ref()
-                .unwrap()
-                .request_id
-                .as_deref(),
-            Some("7f9b")
-        );
+/// What each kind of refusal says, by the codes that it comes with.
+fn assert_created(outcome: fn(AwsError) -> CreateOutcome, codes: &[&str], expected: &str) {
+    for code in codes {
+        let report = created(&outcome(error(code)));
+        assert_eq!(outcomes(&report), expected, "{code}");
         assert!(!report.passed());
     }
 }
 
 #[test]
+fn rejected_credentials_fail_their_own_step() {
+    assert_created(
+        CreateOutcome::SettingsRejected,
+        &[
+            "InvalidClientTokenId",
+            "SignatureDoesNotMatch",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "MissingAuthenticationToken",
+            "NoCredentials",
+        ],
+        "passed failed skipped skipped skipped",
+    );
+    let report = created(&CreateOutcome::SettingsRejected(error("ExpiredToken")));
+    let said = report.step(Step::Credentials).error.as_ref().unwrap();
+    assert_eq!(said.request_id.as_deref(), Some("7f9b"));
+}
+
+#[test]
 fn a_missing_permission_or_a_wrong_distribution_fails_the_create() {
-    for outcome in [
-        CreateOutcome::SettingsRejected(error("AccessDenied")),
-        CreateOutcome::SettingsRejected(error("NoSuchDistribution")),
-        CreateOutcome::SettingsRejected(error("EntityNotFound")),
-        CreateOutcome::QuotaFull(error("TooManyInvalidationsInProgress")),
-        CreateOutcome::BatchRefused(error("InvalidArgument")),
-        CreateOutcome::BatchTooLarge(error("BatchTooLarge")),
-    ] {
-        assert_eq!(
-            outcomes(&created(&outcome)),
-            ["passed", "passed", "failed", "skipped", "skipped"],
-            "{outcome:?}"
-        );
-    }
+    use CreateOutcome as O;
+    let expected = "passed passed failed skipped skipped";
+    let about_settings = ["AccessDenied", "NoSuchDistribution", "EntityNotFound"];
+    assert_created(O::SettingsRejected, &about_settings, expected);
+    assert_created(O::QuotaFull, &["TooManyInvalidationsInProgress"], expected);
+    assert_created(O::BatchRefused, &["InvalidArgument"], expected);
+    assert_created(O::BatchTooLarge, &["BatchTooLarge"], expected);
 }
 
 #[test]
@@ -134,17 +126,10 @@ fn transport_trouble_says_nothing_about_credentials() {
         CreateOutcome::NotSent(error(AwsError::PROXY_REFUSED)),
     ] {
         let report = created(&outcome);
-        assert_eq!(
-            outcomes(&report),
-            ["passed", "skipped", "failed", "skipped", "skipped"],
-            "{outcome:?}"
-        );
-        assert!(
-            report
-                .step(Step::Credentials)
-                .cause
-                .starts_with("Not checked:")
-        );
+        let expected = "passed skipped failed skipped skipped";
+        assert_eq!(outcomes(&report), expected, "{outcome:?}");
+        let cause = &report.step(Step::Credentials).cause;
+        assert!(cause.starts_with("Not checked:"));
     }
 }
 
@@ -152,18 +137,9 @@ fn transport_trouble_says_nothing_about_credentials() {
 fn an_already_used_reference_counts_as_accepted_without_an_id() {
     let outcome = CreateOutcome::AlreadyUsed(error("InvalidationBatchAlreadyExists"));
     let report = created(&outcome);
-    assert_eq!(
-        outcomes(&report),
-        ["passed", "passed", "passed", "skipped", "skipped"]
-    );
-    assert!(
-        report
-            .step(Step::GetInvalidation)
-            .fix
-            .as_ref()
-            .unwrap()
-            .contains("started again")
-    );
+    assert_eq!(outcomes(&report), "passed passed passed skipped skipped");
+    let fix = report.step(Step::GetInvalidation).fix.as_ref();
+    assert_says(fix.unwrap(), "started again");
     assert!(report.invalidation.is_none() && !report.passed());
 }
 
@@ -175,11 +151,8 @@ fn a_failing_get_fails_its_step() {
         GetOutcome::TryLater(error(AwsError::TIMEOUT)),
     ] {
         let report = polled(&outcome);
-        assert_eq!(
-            outcomes(&report),
-            ["passed", "passed", "passed", "failed", "skipped"],
-            "{outcome:?}"
-        );
+        let expected = "passed passed passed failed skipped";
+        assert_eq!(outcomes(&report), expected, "{outcome:?}");
         assert!(!report.passed());
     }
 }
@@ -188,97 +161,53 @@ fn a_failing_get_fails_its_step() {
 fn a_later_poll_changes_only_what_it_proves() {
     let mut report = polled(&IN_PROGRESS);
     report.after_get(&GetOutcome::TryLater(error(AwsError::TIMEOUT)), &settings());
-    assert_eq!(
-        outcomes(&report),
-        ["passed", "passed", "passed", "passed", "waiting"]
-    );
+    assert_eq!(outcomes(&report), WAITING);
     assert!(report.passed());
     let mut gone = report.clone();
     gone.after_get(&GetOutcome::Gone(error("NoSuchInvalidation")), &settings());
-    assert_eq!(
-        outcomes(&gone),
-        ["passed", "passed", "passed", "passed", "failed"]
-    );
+    assert_eq!(outcomes(&gone), "passed passed passed passed failed");
     report.after_get(&COMPLETED, &settings());
-    assert_eq!(outcomes(&report), ["passed"; 5]);
+    assert_eq!(outcomes(&report), ALL_PASSED);
+}
+
+/// Makes the last step of what came back from the home page.
+fn assert_edge(found: Result<&EdgeAnswer, &NoAnswer>, outcome: &str, cause: &str, fix: &str) {
+    let address = PublicAddress::parse("https://www.example.com", false).unwrap();
+    let mut report = polled(&COMPLETED);
+    report.after_edge(&address, found);
+    let step = report.step(Step::Edge);
+    assert_eq!(step.outcome.into_str(), outcome, "{found:?}");
+    assert_says(&step.cause, cause);
+    let said = step.fix.as_deref().unwrap_or_default();
+    assert_says(said, fix);
+    assert_eq!(said.is_empty(), fix.is_empty(), "{said}");
+    assert!(report.passed(), "it says nothing about the settings");
 }
 
 #[test]
 fn the_last_step_says_whether_readers_are_served_through_cloudfront() {
-    let address = PublicAddress::parse("https://www.example.com", false).unwrap();
-    let answer = |http_status, headers: &'static [(&str, &str)]| {
-        Ok(EdgeAnswer::read(http_status, |name| {
-            headers
-                .iter()
-                .find_map(|(known, value)| (*known == name).then_some(*value))
-        }))
-    };
-    const POP: (&str, &str) = ("x-amz-cf-pop", "FRA56-P1");
-    for (found, outcome, cause, fix) in [
+    for [status, headers, outcome, cause, fix] in rows(
+        "200 | x-amz-cf-pop: FRA56-P1 | passed | is served through CloudFront (edge location FRA56-P1) |
+         301 | x-amz-cf-pop: FRA56-P1; location: https://www.example.com/en/ | passed | is served through CloudFront |
+         301 | x-amz-cf-pop: FRA56-P1; location: https://example.com/ | passed | is served through CloudFront | It redirects to https://example.com/
+         503 | x-amz-cf-pop: FRA56-P1 | passed | is served through CloudFront | answered with status 503
+         200 | server: nginx | failed | is not served through CloudFront | DNS record at the distribution
+         301 | location: https://example.com/ | failed | redirects to https://example.com/, and not through CloudFront | enter it as the public address",
+    ) {
+        let answer = answer(status.parse().unwrap(), headers);
+        assert_edge(Ok(&answer), outcome, cause, fix);
+    }
+    let cause = "could not be fetched from here";
+    for (found, why, fix) in [
         (
-            answer(200, &[POP]),
-            "passed",
-            "is served through CloudFront (edge location FRA56-P1)",
-            "",
-        ),
-        (
-            answer(301, &[POP, ("location", "https://www.example.com/en/")]),
-            "passed",
-            "is served through CloudFront",
-            "",
-        ),
-        (
-            answer(301, &[POP, ("location", "https://example.com/")]),
-            "passed",
-            "is served through CloudFront",
-            "It redirects to https://example.com/",
-        ),
-        (
-            answer(503, &[POP]),
-            "passed",
-            "is served through CloudFront",
-            "answered with status 503",
-        ),
-        (
-            answer(200, &[("server", "nginx")]),
-            "failed",
-            "is not served through CloudFront",
-            "DNS record at the distribution",
-        ),
-        (
-            answer(301, &[("location", "https://example.com/")]),
-            "failed",
-            "redirects to https://example.com/, and not through CloudFront",
-            "enter it as the public address",
-        ),
-        (
-            Err(NoAnswer::PrivateAddress),
-            "failed",
-            "could not be fetched from here: the host name leads to a private address",
+            NoAnswer::PrivateAddress,
+            ": the host name leads to a private address",
             "ALLOW_PRIVATE_TARGETS=true",
         ),
-        (
-            Err(NoAnswer::NoAddress),
-            "failed",
-            "could not be fetched from here",
-            "the host name's DNS record",
-        ),
-        (
-            Err(NoAnswer::TooSlow(5)),
-            "failed",
-            "could not be fetched from here",
-            "Open the page in a browser",
-        ),
+        (NoAnswer::NoAddress, "", "the host name's DNS record"),
+        (NoAnswer::TooSlow(5), "", "Open the page in a browser"),
     ] {
-        let mut report = polled(&COMPLETED);
-        report.after_edge(&address, found.as_ref());
-        let step = report.step(Step::Edge);
-        assert_eq!(step.outcome.into_str(), outcome, "{found:?}");
-        assert!(step.cause.contains(cause), "{}", step.cause);
-        let said = step.fix.as_deref().unwrap_or_default();
-        assert!(said.contains(fix), "{said}");
-        assert_eq!(said.is_empty(), fix.is_empty(), "{said}");
-        assert!(report.passed(), "it says nothing about the settings");
+        assert_edge(Err(&found), "failed", &format!("{cause}{why}"), fix);
     }
 }
 
@@ -288,8 +217,8 @@ fn without_a_public_address_the_last_step_is_skipped() {
     assert_eq!(report.step(Step::Edge).outcome, StepOutcome::Waiting);
     report.without_public_address();
     assert_eq!(report.step(Step::Edge).outcome, StepOutcome::Skipped);
-    assert!(report.step(Step::Edge).cause.contains("public address"));
-    assert_eq!(outcomes(&report), ["passed"; 5]);
+    assert_says(&report.step(Step::Edge).cause, "public address");
+    assert_eq!(outcomes(&report), ALL_PASSED);
     assert!(report.passed());
 }
 
@@ -299,17 +228,13 @@ fn it_survives_being_stored() {
     let stored = serde_json::to_value(&report).unwrap();
     assert_eq!(stored["steps"][3]["step"], "get_invalidation");
     assert_eq!(stored["steps"][3]["outcome"], "failed");
-    assert_eq!(
-        serde_json::from_value::<TestReport>(stored).unwrap(),
-        report
-    );
+    let read: TestReport = serde_json::from_value(stored).unwrap();
+    assert_eq!(read, report);
 }
 
 #[test]
 fn the_test_purges_no_real_page() {
     let batch = test_batch("test-1".parse().unwrap());
-    assert_eq!(
-        batch.items.iter().map(Item::as_str).collect::<Vec<_>>(),
-        ["/skycms-cdn-test"]
-    );
+    let items: Vec<_> = batch.items.iter().map(Item::as_str).collect();
+    assert_eq!(items, ["/skycms-cdn-test"]);
 }
