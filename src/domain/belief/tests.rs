@@ -5,10 +5,22 @@ use super::*;
 const START: OffsetDateTime = datetime!(2026-11-25 12:00 UTC);
 
 fn files(files: u32) -> Usage {
-    Usage {
-        files,
-        wildcards: 0,
-    }
+    usage(files, 0)
+}
+
+fn usage(files: u32, wildcards: u32) -> Usage {
+    Usage { files, wildcards }
+}
+
+fn at(seconds: i64) -> OffsetDateTime {
+    START + Duration::seconds(seconds)
+}
+
+/// The room besides what is `used`, for a site that is not short of any.
+fn room(beliefs: &Beliefs, used: Usage, completed_at: Option<i64>, seconds: i64) -> Usage {
+    let (limits, enough) = (Limits::default(), Shortage::default());
+    let room = beliefs.room(&limits, used, completed_at.map(at), &enough, at(seconds));
+    usage(room.files, room.wildcards)
 }
 
 /// Sends for two minutes as much as is believed to fit, to a distribution that accepts `real` at
@@ -105,50 +117,21 @@ fn one_item_that_is_refused_too_shows_that_size_was_not_the_reason() {
 #[test]
 fn a_belief_delays_for_thirty_seconds_since_the_last_answer_of_its_kind() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    let used = Usage {
-        files: 3_000,
-        wildcards: 15,
-    };
+    let used = usage(3_000, 15);
     beliefs.accepted(used, &limits, Usage::default(), START);
-    let room = |beliefs: &Beliefs, seconds: i64| {
-        let room = beliefs.room(
-            &limits,
-            used,
-            None,
-            &Shortage::default(),
-            START + Duration::seconds(seconds),
-        );
-        (room.files, room.wildcards)
-    };
-    assert_eq!(room(&beliefs, 29), (0, 0));
-    assert_eq!(room(&beliefs, 30), (3_000, 15));
-    assert_eq!(
-        room(&beliefs, -3_600),
-        (3_000, 15),
-        "a clock that was set back"
-    );
-    beliefs.accepted(
-        files(1),
-        &limits,
-        Usage::default(),
-        START + Duration::seconds(20),
-    );
-    assert_eq!(
-        room(&beliefs, 30),
-        (0, 15),
-        "the other kind was not asked about"
-    );
+    assert_eq!(room(&beliefs, used, None, 29), usage(0, 0));
+    assert_eq!(room(&beliefs, used, None, 30), used);
+    let set_back = room(&beliefs, used, None, -3_600);
+    assert_eq!(set_back, used, "a clock that was set back");
+    beliefs.accepted(files(1), &limits, Usage::default(), at(20));
+    let left = room(&beliefs, used, None, 30);
+    assert_eq!(left, usage(0, 15), "the other kind was not asked about");
 }
 
 #[test]
 fn one_call_asks_and_the_next_waits_for_its_answer() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    let room = |beliefs: &Beliefs, used, seconds| {
-        let now = START + Duration::seconds(seconds);
-        beliefs
-            .room(&limits, used, None, &Shortage::default(), now)
-            .files
-    };
+    let room = |beliefs: &Beliefs, used, seconds| room(beliefs, used, None, seconds).files;
     assert_eq!(room(&beliefs, files(0), 0), 3_000);
     let enough = Shortage::default();
     beliefs.asking(files(3_000), &limits, files(0), None, &enough, START);
@@ -160,25 +143,11 @@ fn one_call_asks_and_the_next_waits_for_its_answer() {
 #[test]
 fn cloudfronts_word_that_a_kind_is_full_ends_with_a_completion() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    let held = Usage {
-        files: 0,
-        wildcards: 1,
-    };
+    let held = usage(0, 1);
     beliefs.full(held, &limits, held, START);
-    let room = |completed_at, seconds| {
-        let now = START + Duration::seconds(seconds);
-        let room = beliefs.room(
-            &limits,
-            Usage::default(),
-            completed_at,
-            &Shortage::default(),
-            now,
-        );
-        (room.files, room.wildcards)
-    };
-    assert_eq!(room(None, 29), (3_000, 0));
-    assert_eq!(room(None, 30), (3_000, 15));
-    assert_eq!(room(Some(START + Duration::SECOND), 2), (3_000, 15));
+    assert_eq!(room(&beliefs, files(0), None, 29), usage(3_000, 0));
+    assert_eq!(room(&beliefs, files(0), None, 30), usage(3_000, 15));
+    assert_eq!(room(&beliefs, files(0), Some(1), 2), usage(3_000, 15));
 }
 
 #[test]
@@ -190,54 +159,37 @@ fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
         files_at: Some(START - Duration::SECOND),
         wildcards_at: None,
     };
-    let at = |seconds| START + Duration::seconds(seconds);
     let room = |beliefs: &Beliefs, shortage: &Shortage, seconds| {
-        beliefs
-            .room(&limits, used, None, shortage, at(seconds))
-            .files
+        let room = beliefs.room(&limits, used, None, shortage, at(seconds));
+        room.files
     };
     for second in 0..40 {
         // The neighbour's small publishes are accepted all the time.
         beliefs.accepted(files(1), &limits, used, at(second));
     }
+    let enough = Shortage::default();
     assert_eq!(room(&beliefs, &shortage, 29), 10);
     assert_eq!(room(&beliefs, &shortage, 40), 3_000);
-    assert_eq!(
-        room(&beliefs, &Shortage::default(), 40),
-        10,
-        "the neighbour"
-    );
+    assert_eq!(room(&beliefs, &enough, 40), 10, "the neighbour");
     let mut fits = beliefs;
     fits.asking(files(10), &limits, used, None, &shortage, at(40));
-    assert_eq!(
-        room(&fits, &shortage, 41),
-        10,
-        "one asks, whatever it holds"
-    );
+    let left = room(&fits, &shortage, 41);
+    assert_eq!(left, 10, "one asks, whatever it holds");
     beliefs.asking(files(20), &limits, used, None, &shortage, at(40));
     assert_eq!(room(&beliefs, &shortage, 69), 10, "it has been asked");
     assert_eq!(room(&beliefs, &shortage, 70), 3_000);
 
     let mut refused = beliefs;
     refused.full(files(20), &limits, used, at(41));
-    assert_eq!(
-        room(&refused, &Shortage::default(), 42),
-        10,
-        "the neighbour goes on"
-    );
+    let left = room(&refused, &enough, 42);
+    assert_eq!(left, 10, "the neighbour goes on");
     beliefs.accepted(files(20), &limits, used, at(41));
-    assert_eq!(
-        room(&beliefs, &shortage, 42),
-        3_000,
-        "there was room: more may ask"
-    );
+    let left = room(&beliefs, &shortage, 42);
+    assert_eq!(left, 3_000, "there was room: more may ask");
     let lately = Shortage {
         files_at: Some(at(35)),
         ..shortage
     };
-    assert_eq!(
-        room(&beliefs, &lately, 42),
-        10,
-        "something of its own has gone"
-    );
+    let left = room(&beliefs, &lately, 42);
+    assert_eq!(left, 10, "something of its own has gone");
 }

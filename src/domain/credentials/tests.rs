@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::domain::table::{assert_says, rows};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -40,35 +41,39 @@ fn what_pasting_adds_is_taken_away() {
 
 #[test]
 fn each_wrong_key_id_is_recognised() {
-    assert!(id_words("").starts_with("Enter the access key ID"));
-    let temporary = id_words("ASIAIOSFODNN7EXAMPLE");
-    assert!(
-        temporary.contains("session token") && temporary.contains("expire"),
-        "{temporary}"
-    );
-    assert!(id_words(SECRET).contains("looks like the secret access key"));
-    assert!(id_words("arn:aws:iam::123456789012:role/cdn").contains("ARN of a role"));
-    assert!(id_words("arn:aws:sts::123456789012:assumed-role/cdn/me").contains("ARN of a role"));
-    assert!(id_words("arn:aws:iam::123456789012:user/cdn").contains("is an ARN"));
-    assert!(id_words("123456789012").contains("account number"));
-    assert!(id_words("1234-5678-9012").contains("account number"));
-    assert!(id_words("AIDACKCEVSQ6C2EXAMPLE").contains("unique ID of a user"));
-    assert!(id_words("APKAEIBAERJR2EXAMPLE").contains("signed URLs"));
-    assert!(id_words("E2QWRUHEXAMPLE").contains("distribution ID"));
-    assert!(id_words("akiaiosfodnn7example").contains("capital letters"));
-    assert!(id_words("AKIAIOSF ODNN7EXAMPLE").contains("space inside"));
-    assert!(id_words("AKIAIOSFOD").contains("this one has 10"));
-    assert!(id_words("deploy").contains("AKIA and capital letters"));
+    for [typed, expected] in rows(
+        " | Enter the access key ID
+         ASIAIOSFODNN7EXAMPLE | session token … expire
+         wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY | looks like the secret access key
+         arn:aws:iam::123456789012:role/cdn | ARN of a role
+         arn:aws:sts::123456789012:assumed-role/cdn/me | ARN of a role
+         arn:aws:iam::123456789012:user/cdn | is an ARN
+         123456789012 | account number
+         1234-5678-9012 | account number
+         AIDACKCEVSQ6C2EXAMPLE | unique ID of a user
+         APKAEIBAERJR2EXAMPLE | signed URLs
+         E2QWRUHEXAMPLE | distribution ID
+         akiaiosfodnn7example | capital letters
+         AKIAIOSF ODNN7EXAMPLE | space inside
+         AKIAIOSFOD | this one has 10
+         deploy | AKIA and capital letters",
+    ) {
+        assert_says(&id_words(typed), expected);
+    }
 }
 
 #[test]
 fn each_wrong_secret_is_recognised() {
-    assert!(secret_words(" ").starts_with("Enter the secret access key"));
-    assert!(secret_words("AKIAIOSFODNN7EXAMPLE").contains("looks like an access key ID"));
-    assert!(secret_words("ASIAIOSFODNN7EXAMPLE").contains("looks like an access key ID"));
-    assert!(secret_words(&SECRET[..12]).contains("this one has 12"));
-    assert!(secret_words("wJalrXUtnFEMI/K7MDENG bPxRfiCYEXAMPLEKEY").contains("space inside"));
-    assert!(secret_words("wJalrXUtnFEMI/K7MDENG€bPxRfiCYEXAMPLEKEY").contains("letters, digits"));
+    for [typed, expected] in rows(
+        " | Enter the secret access key
+         AKIAIOSFODNN7EXAMPLE | looks like an access key ID
+         ASIAIOSFODNN7EXAMPLE | looks like an access key ID
+         wJalrXUtnFEM | this one has 12
+         wJalrXUtnFEMI/K7MDENG bPxRfiCYEXAMPLEKEY | space inside
+         wJalrXUtnFEMI/K7MDENG€bPxRfiCYEXAMPLEKEY | letters, digits",
+    ) {
+        assert_says(&secret_words(typed), expected);
+    }
 }
 
 #[test]

@@ -15,12 +15,17 @@ fn form(distribution: &str, key: &str, secret: &str, region: &str) -> SettingsFo
     }
 }
 
-fn good() -> SettingsForm {
-    form("E2QWRUHEXAMPLE", KEY, SECRET, "us-east-1")
+/// A form of which only the key pair is in question.
+fn pair(key: &str, secret: &str) -> SettingsForm {
+    form("E2QWRUHEXAMPLE", key, secret, "us-east-1")
 }
 
 fn stored(key: &str, secret: &str) -> Settings {
-    Settings::parse(&form("E2QWRUHEXAMPLE", key, secret, "us-east-1"), &[]).unwrap()
+    Settings::parse(&pair(key, secret), &[]).unwrap()
+}
+
+fn errors_of(form: &SettingsForm) -> FieldErrors {
+    Settings::parse(form, &[]).unwrap_err()
 }
 
 fn secret_of(settings: &Settings) -> &str {
@@ -37,7 +42,7 @@ fn assert_says(errors: &FieldErrors, field: Field, words: &str) {
 
 #[test]
 fn a_good_form_becomes_settings() {
-    let settings = Settings::parse(&good(), &[]).unwrap();
+    let settings = stored(KEY, SECRET);
     assert_eq!(settings.distribution_id.as_str(), "E2QWRUHEXAMPLE");
     assert_eq!(settings.credentials.access_key_id().unwrap().as_str(), KEY);
     assert_eq!(secret_of(&settings), SECRET);
@@ -46,41 +51,25 @@ fn a_good_form_becomes_settings() {
 
 #[test]
 fn all_that_is_wrong_is_said_at_once() {
-    let errors = Settings::parse(
-        &form("", "ASIAIOSFODNN7EXAMPLE", "short", "us-gov-west-1"),
-        &[],
-    )
-    .unwrap_err();
+    let errors = errors_of(&form("", "ASIAIOSFODNN7EXAMPLE", "short", "us-gov-west-1"));
     let fields: Vec<_> = errors.iter().map(|error| error.field.into_str()).collect();
-    assert_eq!(
-        fields,
-        [
-            "distribution_id",
-            "access_key_id",
-            "secret_access_key",
-            "region"
-        ]
-    );
+    let all = "distribution_id access_key_id secret_access_key region";
+    assert_eq!(fields.join(" "), all);
     assert_says(&errors, Field::AccessKeyId, "temporary key");
     assert_says(&errors, Field::Region, "GovCloud");
 }
 
 #[test]
 fn swapped_key_and_secret_are_noticed() {
-    let both = Settings::parse(&form("E2QWRUHEXAMPLE", SECRET, KEY, "us-east-1"), &[]).unwrap_err();
+    let both = errors_of(&pair(SECRET, KEY));
     assert_says(&both, Field::AccessKeyId, "swapped");
     assert_says(&both, Field::SecretAccessKey, "swapped");
-    let key_only =
-        Settings::parse(&form("E2QWRUHEXAMPLE", SECRET, SECRET, "us-east-1"), &[]).unwrap_err();
+    let key_only = errors_of(&pair(SECRET, SECRET));
     assert_says(&key_only, Field::AccessKeyId, "looks like the secret");
     assert_eq!(key_only.message(Field::SecretAccessKey), None);
-    let secret_only =
-        Settings::parse(&form("E2QWRUHEXAMPLE", KEY, KEY, "us-east-1"), &[]).unwrap_err();
-    assert_says(
-        &secret_only,
-        Field::SecretAccessKey,
-        "looks like an access key ID",
-    );
+    let secret_only = errors_of(&pair(KEY, KEY));
+    let expected = "looks like an access key ID";
+    assert_says(&secret_only, Field::SecretAccessKey, expected);
     assert!(!format!("{both}{both:?}{key_only}{key_only:?}").contains(SECRET));
 }
 
@@ -88,29 +77,17 @@ fn swapped_key_and_secret_are_noticed() {
 fn an_empty_secret_keeps_the_stored_one_of_the_same_key() {
     let draft = stored(NEW_KEY, &SECRET.replace('w', "d"));
     let active = stored(KEY, SECRET);
-    let kept = Settings::parse(
-        &form("E2QWRUHEXAMPLE", KEY, " ", "eu-west-1"),
-        &[&draft, &active],
-    )
-    .unwrap();
+    let kept = Settings::parse(&pair(KEY, " "), &[&draft, &active]).unwrap();
     assert_eq!(secret_of(&kept), SECRET);
     let newer = stored(KEY, &SECRET.replace('w', "n"));
-    let kept = Settings::parse(
-        &form("E2QWRUHEXAMPLE", KEY, "", "eu-west-1"),
-        &[&newer, &active],
-    )
-    .unwrap();
+    let kept = Settings::parse(&pair(KEY, ""), &[&newer, &active]).unwrap();
     assert_eq!(secret_of(&kept), secret_of(&newer));
 }
 
 #[test]
 fn a_new_key_needs_its_own_secret() {
     let active = stored(KEY, SECRET);
-    let errors = Settings::parse(
-        &form("E2QWRUHEXAMPLE", NEW_KEY, "", "us-east-1"),
-        &[&active],
-    )
-    .unwrap_err();
+    let errors = Settings::parse(&pair(NEW_KEY, ""), &[&active]).unwrap_err();
     let field = Field::SecretAccessKey;
     assert_says(&errors, field, &format!("the new key {NEW_KEY}"));
     assert_says(&errors, field, &format!("belongs to {KEY}"));
@@ -118,20 +95,16 @@ fn a_new_key_needs_its_own_secret() {
 
 #[test]
 fn the_first_secret_must_be_typed() {
-    let errors = Settings::parse(&form("E2QWRUHEXAMPLE", KEY, "", "us-east-1"), &[]).unwrap_err();
-    assert!(
-        errors
-            .message(Field::SecretAccessKey)
-            .unwrap()
-            .starts_with("Enter the secret access key")
-    );
+    let errors = errors_of(&pair(KEY, ""));
+    let expected = "Enter the secret access key";
+    assert_says(&errors, Field::SecretAccessKey, expected);
 }
 
 #[test]
 fn default_credentials_need_no_key() {
     let form = SettingsForm {
         aws_default: true,
-        ..form("E2QWRUHEXAMPLE", "nonsense", "", "us-east-1")
+        ..pair("nonsense", "")
     };
     let settings = Settings::parse(&form, &[]).unwrap();
     assert!(matches!(settings.credentials, Credentials::AwsDefault));
@@ -140,18 +113,18 @@ fn default_credentials_need_no_key() {
 #[test]
 fn an_arn_from_another_partition_than_the_region_is_noticed() {
     let chinese = "arn:aws-cn:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE";
-    let errors = Settings::parse(&form(chinese, KEY, SECRET, "us-east-1"), &[]).unwrap_err();
+    let errors = errors_of(&form(chinese, KEY, SECRET, "us-east-1"));
     assert_says(&errors, Field::Region, "in AWS China (arn:aws-cn:…)");
     assert_says(&errors, Field::Region, "Choose cn-northwest-1");
     Settings::parse(&form(chinese, KEY, SECRET, "cn-north-1"), &[]).unwrap();
     let commercial = "arn:aws:cloudfront::123456789012:distribution/E2QWRUHEXAMPLE";
-    assert!(Settings::parse(&form(commercial, KEY, SECRET, "cn-north-1"), &[]).is_err());
+    errors_of(&form(commercial, KEY, SECRET, "cn-north-1"));
 }
 
 #[test]
 fn no_secret_is_printed() {
-    let settings = Settings::parse(&good(), &[]).unwrap();
-    let printed = format!("{:?} {settings:?}", good());
+    let (form, settings) = (pair(KEY, SECRET), stored(KEY, SECRET));
+    let printed = format!("{form:?} {settings:?}");
     assert!(!printed.contains(&SECRET[..10]), "{printed}");
 }
 
@@ -159,10 +132,7 @@ fn no_secret_is_printed() {
 fn a_secret_in_a_wrong_field_is_not_shown_again() {
     let cut = &SECRET[..38];
     let small = SECRET.to_ascii_lowercase();
-    assert_eq!(
-        form("E2QWRUHEXAMPLE", &small, "", "us-east-1").echo(Field::AccessKeyId),
-        ""
-    );
+    assert_eq!(pair(&small, "").echo(Field::AccessKeyId), "");
     for (distribution, key) in [
         (SECRET, KEY),
         ("E2QWRUHEXAMPLE", SECRET),
@@ -173,7 +143,7 @@ fn a_secret_in_a_wrong_field_is_not_shown_again() {
         ),
     ] {
         let form = form(distribution, key, SECRET, "us-east-1");
-        let errors = Settings::parse(&form, &[]).unwrap_err();
+        let errors = errors_of(&form);
         let shown = format!(
             "{} {} {form:?} {errors:?}",
             form.echo(Field::DistributionId),
