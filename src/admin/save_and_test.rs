@@ -2,13 +2,12 @@
 
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
-use crate::domain::test_report::TEST_PATH;
 use crate::domain::{
     CallerReference, Limits, Operation, Settings, Step, StepOutcome, TestReport, poll_interval,
 };
 use crate::metrics::Metrics;
 use crate::readers::{Outside, fetch_page};
-use crate::store::{SettingsVersion, SiteId, Slot, Store, StoreError, TestInvalidation, TestRun};
+use crate::store::{SettingsVersion, SiteId, Slot, Store, StoreError, TestRun};
 
 /// What a test of settings needs.
 #[derive(Clone)]
@@ -37,7 +36,6 @@ impl Tester {
             None
         });
         let id = self.clock.id();
-        let reference = CallerReference::of(id);
         let called = |operation: Operation, outcome, request_id: Option<&str>| {
             self.metrics.cloudfront_request(operation, outcome);
             tracing::info!(
@@ -59,7 +57,7 @@ impl Tester {
         let tell = |report: &TestReport| progress(&so_far(report.clone()));
         let report = self
             .cloudfront
-            .test(settings, reference.clone(), called, tell)
+            .test(settings, CallerReference::of(id), called, tell)
             .await;
         let mut report = so_far(report);
         if let Some(address) = &address
@@ -77,20 +75,10 @@ impl Tester {
         if let Err(error) = counted {
             tracing::warn!(%error, "the test's call was not counted against the request rate");
         }
-        let invalidation = report
-            .invalidation
-            .as_ref()
-            .map(|cloudfront_id| TestInvalidation {
-                id,
-                cloudfront_id: cloudfront_id.as_str().to_owned(),
-                caller_reference: reference.as_str().to_owned(),
-                items: vec![TEST_PATH.to_owned()],
-                completed: report.step(Step::Completed).outcome == StepOutcome::Passed,
-                next_poll: now + poll_interval(time::Duration::ZERO),
-            });
         TestRun {
             report,
-            invalidation,
+            id,
+            next_poll: now + poll_interval(time::Duration::ZERO),
         }
     }
 

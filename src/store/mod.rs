@@ -104,7 +104,7 @@ pub use reseal::Resealed;
 pub use schema::{DatabaseProblem, Schema};
 pub use seal::{SealError, Sealer};
 pub use sessions::{Beginning, ListedSession, Session, Theme};
-pub use settings::{SavedSettings, SettingsVersion, Slot, TestInvalidation, TestRun};
+pub use settings::{SavedSettings, SettingsVersion, Slot, TestRun};
 pub use site_id::SiteId;
 pub use sites::{Directory, Pause, Site};
 pub use standing::{SiteStanding, Standing};

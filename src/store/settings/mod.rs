@@ -4,7 +4,7 @@ mod save;
 
 use std::fmt;
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use strum::{EnumString, IntoStaticStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,8 +13,8 @@ pub(super) use self::save::take_effect;
 use super::seal::Holder;
 use super::{Result, SealError, SiteId, Store};
 use crate::domain::{
-    AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, SecretAccessKey,
-    Settings, TestReport,
+    AccessKeyId, Credentials, DistributionId, InvalidationId, InvalidationStatus, Region,
+    SecretAccessKey, Settings, TestReport,
 };
 
 /// Where a set of settings stands.
@@ -67,19 +67,17 @@ impl fmt::Display for SettingsVersion {
 #[derive(Clone, Debug)]
 pub struct TestRun {
     pub report: TestReport,
-    /// Its invalidation, if CloudFront accepted it.
-    pub invalidation: Option<TestInvalidation>,
+    /// Our identifier of its invalidation. If CloudFront accepted that, the dispatcher follows it
+    /// like any other.
+    pub id: Uuid,
+    /// When CloudFront is next asked about it.
+    pub next_poll: OffsetDateTime,
 }
 
-/// The test's invalidation, so that the dispatcher follows it like any other.
-#[derive(Clone, Debug)]
-pub struct TestInvalidation {
-    pub id: Uuid,
-    pub cloudfront_id: String,
-    pub caller_reference: String,
-    pub items: Vec<String>,
-    pub completed: bool,
-    pub next_poll: OffsetDateTime,
+impl TestRun {
+    fn accepted(&self) -> Option<&InvalidationId> {
+        self.report.invalidation.as_ref()
+    }
 }
 
 struct Row {
@@ -97,22 +95,10 @@ struct Row {
 impl Store {
     /// All settings of a site: the ones in force first, then the draft.
     pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>> {
-        let rows = sqlx::query_as!(
-            Row,
-            r#"SELECT c.slot as "slot: Slot", c.distribution_id as "distribution_id: DistributionId",
-                      c.access_key_id as "access_key_id: AccessKeyId", c.secret_access_key,
-                      c.region as "region: Region", c.saved_at, c.tested_at,
-                      c.test_report as "test_report: TestReport",
-                      i.status as "test_status?: InvalidationStatus"
-               FROM cdn_settings c LEFT JOIN invalidation i ON i.id = c.test_invalidation
-               WHERE c.site_id = $1
-                 AND NOT (c.slot = 'environment' AND EXISTS (
-                   SELECT FROM cdn_settings a WHERE a.site_id = $1 AND a.slot = 'active'))
-               ORDER BY c.slot = 'draft'"#,
-            site.0,
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let mut rows = rows(&self.pool, site).await?;
+        if rows.iter().any(|row| row.slot == Slot::Active) {
+            rows.retain(|row| row.slot != Slot::Environment);
+        }
         rows.into_iter()
             .map(|row| self.read_settings(site, row))
             .collect()
@@ -187,4 +173,21 @@ impl Store {
             report,
         })
     }
+}
+
+/// What is stored for a site, by slot: the environment's settings, the active ones and the draft.
+async fn rows(database: impl PgExecutor<'_>, site: SiteId) -> Result<Vec<Row>> {
+    Ok(sqlx::query_as!(
+        Row,
+        r#"SELECT c.slot as "slot: Slot", c.distribution_id as "distribution_id: DistributionId",
+                  c.access_key_id as "access_key_id: AccessKeyId", c.secret_access_key,
+                  c.region as "region: Region", c.saved_at, c.tested_at,
+                  c.test_report as "test_report: TestReport",
+                  i.status as "test_status?: InvalidationStatus"
+           FROM cdn_settings c LEFT JOIN invalidation i ON i.id = c.test_invalidation
+           WHERE c.site_id = $1 ORDER BY c.slot = 'draft', c.slot = 'active'"#,
+        site.0,
+    )
+    .fetch_all(database)
+    .await?)
 }

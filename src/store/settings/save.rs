@@ -4,11 +4,10 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{Row, SettingsVersion, Slot, TestInvalidation, TestRun};
+use super::{Row, SettingsVersion, Slot, TestRun, rows};
 use crate::domain::notification::Event;
-use crate::domain::{
-    AccessKeyId, Credentials, DistributionId, InvalidationStatus, Region, Settings, TestReport,
-};
+use crate::domain::test_report::TEST_PATH;
+use crate::domain::{AccessKeyId, Credentials, Settings, Step, StepOutcome};
 use crate::store::listen::{announce_settings, announce_sites};
 use crate::store::seal::Holder;
 use crate::store::site_changes::hold_site;
@@ -69,19 +68,8 @@ impl Store {
         SettingsVersion(seen): SettingsVersion,
         settings: &Settings,
     ) -> Result<bool> {
-        let latest = sqlx::query_as!(
-            Row,
-            r#"SELECT slot as "slot: Slot", distribution_id as "distribution_id: DistributionId",
-                      access_key_id as "access_key_id: AccessKeyId", secret_access_key,
-                      region as "region: Region", saved_at, tested_at,
-                      test_report as "test_report: TestReport",
-                      NULL as "test_status?: InvalidationStatus"
-               FROM cdn_settings WHERE site_id = $1
-               ORDER BY slot = 'draft' DESC, slot = 'active' DESC LIMIT 1"#,
-            site.0,
-        )
-        .fetch_optional(connection)
-        .await?;
+        // If there is a draft, it was saved last.
+        let latest = rows(connection, site).await?.pop();
         Ok(latest.is_none_or(|latest| {
             Some(latest.saved_at) == seen || self.is_row_of(site, latest, settings)
         }))
@@ -116,10 +104,10 @@ impl Store {
             Slot::Draft => announce_sites(connection).await?,
             Slot::Active | Slot::Environment => take_effect(connection, site, now).await?,
         }
-        if let Some(invalidation) = test.and_then(|t| t.invalidation.as_ref()) {
-            store_test(connection, site, settings, invalidation, now).await?;
+        match test {
+            Some(test) => store_test(connection, site, settings, test, now).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Notes a test of the settings in force that changes nothing else: its invalidation is billed
@@ -131,11 +119,8 @@ impl Store {
         test: &TestRun,
         now: OffsetDateTime,
     ) -> Result<()> {
-        let Some(invalidation) = &test.invalidation else {
-            return Ok(());
-        };
         let mut tx = self.begin().await?;
-        store_test(&mut tx, site, settings, invalidation, now).await?;
+        store_test(&mut tx, site, settings, test, now).await?;
         Ok(tx.commit().await?)
     }
 
@@ -162,19 +147,8 @@ impl Store {
 
     /// Whether a slot holds these very settings.
     async fn is_stored(&self, site: SiteId, slot: Slot, settings: &Settings) -> Result<bool> {
-        let row = sqlx::query_as!(
-            Row,
-            r#"SELECT slot as "slot: Slot", distribution_id as "distribution_id: DistributionId",
-                      access_key_id as "access_key_id: AccessKeyId", secret_access_key,
-                      region as "region: Region", saved_at, tested_at,
-                      test_report as "test_report: TestReport",
-                      NULL as "test_status?: InvalidationStatus"
-               FROM cdn_settings WHERE site_id = $1 AND slot = $2"#,
-            site.0,
-            slot.into_str(),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+        let rows = rows(&self.pool, site).await?;
+        let row = rows.into_iter().find(|row| row.slot == slot);
         Ok(row.is_some_and(|row| self.is_row_of(site, row, settings)))
     }
 
@@ -288,7 +262,7 @@ impl Store {
             now,
             test.map(|_| now),
             report,
-            test.and_then(|t| t.invalidation.as_ref()).map(|i| i.id),
+            test.and_then(|t| t.accepted().map(|_| t.id)),
             proven_at,
         )
         .execute(connection)
@@ -297,14 +271,19 @@ impl Store {
     }
 }
 
-/// Stores the test's invalidation, which counts against the quotas and the bill like any other.
+/// Stores the test's invalidation, if CloudFront accepted it: it counts against the quotas and the
+/// bill like any other.
 async fn store_test(
     connection: &mut PgConnection,
     site: SiteId,
     settings: &Settings,
-    test: &TestInvalidation,
+    test: &TestRun,
     now: OffsetDateTime,
 ) -> Result<()> {
+    let Some(cloudfront_id) = test.accepted() else {
+        return Ok(());
+    };
+    let completed = test.report.step(Step::Completed).outcome == StepOutcome::Passed;
     sqlx::query!(
         "INSERT INTO invalidation (id, site_id, purpose, distribution_id, caller_reference, items, files, wildcards,
                                    asked, status, attempts, cloudfront_id, created_at, submitted_at, ended_at, next_at)
@@ -312,13 +291,13 @@ async fn store_test(
         test.id,
         site.0,
         settings.distribution_id.as_str(),
-        test.caller_reference,
-        &test.items,
-        if test.completed { "Completed" } else { "InProgress" },
-        test.cloudfront_id,
+        test.report.caller_reference.as_str(),
+        &[TEST_PATH] as &[&str],
+        if completed { "Completed" } else { "InProgress" },
+        cloudfront_id.as_str(),
         now,
-        test.completed.then_some(now),
-        (!test.completed).then_some(test.next_poll),
+        completed.then_some(now),
+        (!completed).then_some(test.next_poll),
     )
     .execute(&mut *connection)
     .await?;
