@@ -98,7 +98,6 @@ impl Dispatcher {
         }
     }
 
-    /// Claims the site's next call.
     pub(super) async fn claim_send(&self, site: SiteId) -> Result<Next, StoreError> {
         let connection = &mut self.store.connect().await?;
         for _ in 0..TRIES {
@@ -148,7 +147,6 @@ impl Dispatcher {
 }
 
 impl Look<'_> {
-    /// Claims what goes next.
     async fn choose(&mut self) -> Result<Next, StoreError> {
         let due = match self.inputs.stored_due {
             0 => Vec::new(),

@@ -16,9 +16,7 @@ const GATHER: Duration = Duration::seconds(30);
 
 /// What came of looking whether a site may send.
 pub(super) enum Next {
-    /// A call is claimed.
     Call(Box<SendClaim>),
-    /// It has nothing to send.
     Nothing,
     /// It may not send now.
     Waits,

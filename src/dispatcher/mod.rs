@@ -78,7 +78,6 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher that has not begun.
     pub fn new(
         store: Store,
         cloudfront: CloudFront,
@@ -103,7 +102,6 @@ impl Dispatcher {
         }
     }
 
-    /// Counts what it does in `metrics`.
     pub fn counting(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
         self

@@ -14,7 +14,6 @@ use crate::store::SiteId;
 pub(super) enum News {
     /// Something was published at these sites, and nothing else is known to have changed.
     Published(BTreeSet<SiteId>),
-    /// Anything.
     Anything,
 }
 

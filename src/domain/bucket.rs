@@ -35,7 +35,6 @@ impl Bucket {
         }
     }
 
-    /// The bucket as it is at `now`.
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
         let (seconds, refilled_at) = elapsed(self.refilled_at, now);
         let rate = self.rate.clamp(

@@ -25,7 +25,6 @@ struct Entry<'a> {
 }
 
 impl<'a> Cover<'a> {
-    /// The item that covers `item`, if one does.
     pub fn covering(&self, item: &Item) -> Option<&'a Item> {
         if let Some(everything) = self.wildcards.get("/") {
             return Some(everything.item);
@@ -88,7 +87,6 @@ impl<'a> Cover<'a> {
         Usage::counted(self.files.len(), self.wildcards.len())
     }
 
-    /// Bytes of all items.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }

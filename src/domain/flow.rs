@@ -33,7 +33,6 @@ impl Flow {
         }
     }
 
-    /// The buckets as they are at `now`.
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
         let (seconds, refilled_at) = elapsed(self.refilled_at, now);
         let refill = |tokens: f64, rate: Option<f64>| {

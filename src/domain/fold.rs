@@ -72,7 +72,6 @@ impl KnownPaths {
     }
 }
 
-/// How far to fold.
 #[derive(Debug, Clone, Copy)]
 pub struct FoldGoal {
     /// The items that may remain; folding goes on until no more do.

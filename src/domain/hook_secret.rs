@@ -45,7 +45,6 @@ impl HookSecret {
         Ok(())
     }
 
-    /// The text of a secret of these bytes.
     pub fn text(bytes: [u8; 32]) -> SecretString {
         let bytes = Zeroizing::new(bytes);
         let encoded = Zeroizing::new(STANDARD.encode(*bytes));

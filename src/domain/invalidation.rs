@@ -28,7 +28,6 @@ macro_rules! token {
         impl FromStr for $name {
             type Err = NotAToken;
 
-            /// Takes 1 to 256 printable ASCII characters.
             fn from_str(text: &str) -> Result<Self, NotAToken> {
                 if is_token(text) { Ok(Self(text.to_owned())) } else { Err(NotAToken) }
             }
@@ -67,6 +66,5 @@ impl CallerReference {
 pub struct InvalidationBatch {
     /// Stored before it is sent.
     pub caller_reference: CallerReference,
-    /// Paths and tags, as CloudFront wants them.
     pub items: Vec<Item>,
 }

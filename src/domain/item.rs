@@ -40,7 +40,6 @@ impl Item {
         Self::Path(InvalidationPath::wildcard("/"))
     }
 
-    /// The item as CloudFront is sent it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Path(path) => path.as_str(),

@@ -13,7 +13,6 @@ const PREFIX: &str = "SKYC";
 /// AWS's alphabet of access key IDs.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Why this cannot be a key pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAKeyPair {
     #[error("must have 16 to 128 characters out of A–Z, a–z, 0–9 and _")]
@@ -60,7 +59,6 @@ impl NewKeyPair {
         }
     }
 
-    /// The secret of these random bytes.
     pub fn secret(bytes: [u8; 30]) -> SecretString {
         let bytes = Zeroizing::new(bytes);
         SecretString::from(URL_SAFE_NO_PAD.encode(*bytes))

@@ -64,7 +64,6 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether what holds for this kind was configured.
     pub const fn is_known(&self, kind: Kind) -> bool {
         match kind {
             Kind::Files => self.files_known,

@@ -28,13 +28,11 @@ impl Load {
         self.publishes >= most.publishes || self.bytes >= most.bytes
     }
 
-    /// Adds a publish.
     pub const fn add(&mut self, bytes: usize) {
         self.publishes += 1;
         self.bytes += bytes;
     }
 
-    /// Takes a publish away.
     pub const fn remove(&mut self, bytes: usize) {
         self.publishes -= 1;
         self.bytes -= bytes;

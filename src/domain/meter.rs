@@ -5,7 +5,6 @@ use std::{fmt, str::FromStr};
 use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
-/// An amount in millionths of a US dollar.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MicroUsd(pub u64);
 
@@ -93,7 +92,6 @@ pub fn projected_paths(so_far: u64, now: OffsetDateTime) -> u64 {
     u64::try_from(projected).unwrap_or(u64::MAX)
 }
 
-/// A site's own limit of paths a month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MonthlyLimit {
     pub paths: u64,

@@ -1,6 +1,5 @@
 //! Why there was no answer from an address that somebody typed into a form.
 
-/// What happened instead of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     #[error("the host name has no address")]

@@ -5,7 +5,6 @@ use strum::{IntoStaticStr, VariantNames};
 
 use super::{DistributionId, InvalidationId};
 
-/// The two calls this service makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[strum(const_into_str)]
 pub enum Operation {
@@ -42,7 +41,6 @@ pub struct AwsError {
 }
 
 impl AwsError {
-    /// No answer came in time.
     pub const TIMEOUT: &'static str = "Timeout";
     /// The connection ended before the answer was complete.
     pub const CONNECTION_CLOSED: &'static str = "ConnectionClosed";
@@ -56,19 +54,16 @@ impl AwsError {
     pub const TLS_FAILED: &'static str = "TlsFailed";
     /// The answer was not CloudFront's, or lacked what it must have.
     pub const UNREADABLE_ANSWER: &'static str = "UnreadableAnswer";
-    /// The default chain found no credentials.
     pub const NO_CREDENTIALS: &'static str = "NoCredentials";
     /// The request could not be made.
     pub const NOT_BUILT: &'static str = "RequestNotBuilt";
 
     /// The service stopped while it waited for the answer.
     pub const STOPPED: &'static str = "Stopped";
-    /// There are no settings to ask with.
     pub const NO_SETTINGS: &'static str = "NoSettings";
 
     /// The site may not use the AWS default credentials for its distribution.
     pub const NOT_GRANTED: &'static str = "DefaultCredentialsNotAllowed";
-    /// The stored secret does not open.
     pub const UNREADABLE_SECRET: &'static str = "UnreadableSecret";
     /// The service was held up for so long that it was too late to make the call.
     pub const TOO_LATE: &'static str = "TooLate";
@@ -198,7 +193,6 @@ impl AwsError {
     }
 }
 
-/// What came of a `CreateInvalidation`.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum CreateOutcome {
@@ -229,7 +223,6 @@ pub enum CreateOutcome {
 }
 
 impl CreateOutcome {
-    /// The error, unless it was accepted.
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
             Self::Accepted { .. } => None,
@@ -244,7 +237,6 @@ impl CreateOutcome {
         }
     }
 
-    /// AWS's id of the request, if it gave one.
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::Accepted { request_id, .. } => request_id.as_deref(),
@@ -253,7 +245,6 @@ impl CreateOutcome {
     }
 }
 
-/// What came of a `GetInvalidation`.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum GetOutcome {
@@ -270,7 +261,6 @@ pub enum GetOutcome {
 }
 
 impl GetOutcome {
-    /// The error, if there was one.
     pub const fn error(&self) -> Option<&AwsError> {
         match self {
             Self::InProgress { .. } | Self::Completed { .. } => None,
@@ -280,7 +270,6 @@ impl GetOutcome {
         }
     }
 
-    /// AWS's id of the request, if it gave one.
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::InProgress { request_id } | Self::Completed { request_id } => {

@@ -5,7 +5,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zxcvbn::{Score, zxcvbn};
 
 const SHORTEST: usize = 12;
-/// The longest password in characters.
 pub const LONGEST: usize = 256;
 /// What anyone would try at this service first.
 const OURS: [&str; 6] = [
@@ -21,7 +20,6 @@ const OURS: [&str; 6] = [
 #[derive(Clone, Debug)]
 pub struct NewPassword(SecretString);
 
-/// Why a password may not be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     #[error("must have 12 characters or more")]

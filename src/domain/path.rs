@@ -53,13 +53,11 @@ text!(InvalidationPath);
 /// A path that was read, and whether it purges more than was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// What CloudFront is sent.
     pub path: InvalidationPath,
     /// The path was cut before a `~` and ends in a wildcard now.
     pub widened: bool,
 }
 
-/// Why a string is not a path that can be purged, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     #[error("the path is empty: leave it out, or write / for the home page")]

@@ -24,7 +24,6 @@ pub enum AfterGet {
         /// Whether the settings are what is in the way.
         settings_rejected: bool,
     },
-    /// CloudFront said `Completed`.
     Completed,
     /// CloudFront accepted it, but can no longer be asked about it.
     Unconfirmed(AwsError),
@@ -46,9 +45,7 @@ impl AfterGet {
 /// What is known when a call of `GetInvalidation` has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// When the call ended.
     pub now: OffsetDateTime,
-    /// When CloudFront accepted the invalidation.
     pub submitted_at: OffsetDateTime,
     /// When the first question ended without a usable answer, of those since the last one with one;
     /// none: this is the first.
@@ -59,7 +56,6 @@ pub struct Asked {
     pub is_paused: bool,
 }
 
-/// Decides what follows from CloudFront's answer to `GetInvalidation`.
 pub fn after_get(outcome: GetOutcome, asked: Asked) -> AfterGet {
     let age = asked.now - asked.submitted_at;
     // Not from its acceptance: nobody may have asked for a day, because this machine slept.

@@ -48,7 +48,6 @@ pub struct Learned {
 /// What is in progress at a distribution.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {
-    /// What counts as in progress.
     pub used: Usage,
     /// The part of it that is counted just in case.
     pub unconfirmed: Usage,

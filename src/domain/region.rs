@@ -13,7 +13,6 @@ pub enum Partition {
     Aws,
     /// China, run by Sinnet and NWCD.
     AwsCn,
-    /// The AWS European Sovereign Cloud.
     AwsEusc,
 }
 

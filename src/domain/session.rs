@@ -8,7 +8,6 @@ use super::DEFAULT_SITE;
 /// A session that has not been used for this long is over.
 pub const IDLE: Duration = Duration::hours(12);
 
-/// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Role {

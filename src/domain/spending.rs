@@ -77,7 +77,6 @@ pub struct InFlight {
 pub struct Terms {
     /// The policy in force, perhaps past the monthly limit.
     pub policy: Policy,
-    /// Free paths left of the month.
     pub free_paths_left: u64,
     /// Paths that may be planned before publishes are held for the month; none: any number.
     pub paths_left: Option<u64>,

@@ -27,7 +27,6 @@ pub enum PublishState {
 }
 
 impl PublishState {
-    /// Whether nothing changes any more.
     pub const fn has_ended(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)
     }
@@ -52,7 +51,6 @@ pub enum InvalidationStatus {
 }
 
 impl InvalidationStatus {
-    /// Whether nothing changes any more.
     pub const fn has_ended(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)
     }

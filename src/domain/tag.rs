@@ -14,7 +14,6 @@ pub struct CacheTag(String);
 
 text!(CacheTag);
 
-/// Why a string is not a cache tag, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
     #[error("the tag is empty: leave it out, or write its name, for example article:42")]

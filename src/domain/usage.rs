@@ -21,7 +21,6 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
 
-    /// How many of `usage` are of this kind.
     pub const fn of(self, usage: Usage) -> u32 {
         match self {
             Self::Files => usage.files,
@@ -29,7 +28,6 @@ impl Kind {
         }
     }
 
-    /// One item of the other kind.
     pub const fn one_of_the_other(self) -> Usage {
         let (files, wildcards) = match self {
             Self::Files => (0, 1),
@@ -38,7 +36,6 @@ impl Kind {
         Usage { files, wildcards }
     }
 
-    /// How much room there is for this kind.
     pub const fn of_room(self, room: Room) -> u32 {
         match self {
             Self::Files => room.files,
@@ -46,7 +43,6 @@ impl Kind {
         }
     }
 
-    /// Whether the item is of this kind.
     pub fn is_of(self, item: &Item) -> bool {
         item.is_wildcard() == (self == Self::Wildcards)
     }
@@ -57,7 +53,6 @@ impl Kind {
 pub struct Usage {
     /// Files and tags.
     pub files: u32,
-    /// Wildcard paths.
     pub wildcards: u32,
 }
 
@@ -101,7 +96,6 @@ impl Usage {
         }
     }
 
-    /// Both kinds.
     pub const fn total(self) -> u64 {
         self.files as u64 + self.wildcards as u64
     }
@@ -153,7 +147,6 @@ impl Room {
         }
     }
 
-    /// No more than `other`.
     pub fn at_most(self, other: Self) -> Self {
         Self {
             files: self.files.min(other.files),

@@ -9,7 +9,6 @@ use super::seal::Holder;
 use super::{Result, Store};
 
 pub const ADMIN: &str = "admin";
-/// How long a set-up link works.
 const LINK_LIFETIME: Duration = Duration::hours(1);
 /// How long a browser is remembered after its last sign-in.
 const DEVICE_MEMORY: Duration = Duration::days(365);
@@ -17,7 +16,6 @@ const DEVICE_MEMORY: Duration = Duration::days(365);
 const CLOCKS_APART: Duration = Duration::minutes(1);
 
 impl Store {
-    /// The hash of the admin's password, or `None` if it has not been set.
     pub async fn password_hash(&self) -> Result<Option<String>> {
         Ok(
             sqlx::query_scalar!("SELECT password_hash FROM account WHERE name = $1", ADMIN)
@@ -145,7 +143,6 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a set-up link works.
     pub async fn set_up_link_works(&self, token: &TokenHash, now: OffsetDateTime) -> Result<bool> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM set_up_link WHERE token_hash = $1 AND expires_at > $2) as "works!""#,
@@ -167,7 +164,6 @@ impl Store {
         .await?)
     }
 
-    /// Remembers that this browser has signed in.
     pub async fn remember_device(&self, device: &TokenHash, now: OffsetDateTime) -> Result<()> {
         sqlx::query!(
             "INSERT INTO known_device (token_hash, account, used_at) VALUES ($1, $2, $3)

@@ -20,7 +20,6 @@ const FEWEST: u16 = 6;
 /// How far a burst is followed beyond its page, so that it costs no more however long it is.
 const FOLLOWED: u16 = 5_000;
 
-/// A row of the list.
 struct Row {
     newest: Uuid,
     /// The burst it stands for, if that is more than one publish.

@@ -21,7 +21,6 @@ use crate::domain::{Beliefs, Bucket, Plan, PlanLimit, Search, TraceParent, Usage
 /// The right to make one call of `CreateInvalidation` and to record how it ended.
 #[derive(Clone, Debug)]
 pub struct SendClaim {
-    /// What the claim goes by.
     pub inputs: PlanInputs,
     /// What is sent, as it was before the claim.
     pub stored: Stored,
@@ -56,12 +55,10 @@ impl SendClaim {
     }
 }
 
-/// What a claim takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Taking {
     /// The access key's rate, less this call.
     pub bucket: Bucket,
-    /// Identifies the claim.
     pub token: Uuid,
     /// When the call is claimed, and so which settings it is sent with.
     pub now: OffsetDateTime,

@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::{Result, Store};
 use crate::domain::TraceParent;
 
-/// The site and the publishes that an invalidation belongs to.
 #[derive(Clone, Debug, Default)]
 pub struct Covered {
     /// The site's name.
@@ -15,14 +14,12 @@ pub struct Covered {
     pub publishes: Vec<CoveredPublish>,
 }
 
-/// A publish that an invalidation covers.
 #[derive(Clone, Debug)]
 pub struct CoveredPublish {
     pub id: Uuid,
     pub received_at: OffsetDateTime,
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,
-    /// The publisher's trace.
     pub traceparent: Option<TraceParent>,
 }
 

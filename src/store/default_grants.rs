@@ -7,7 +7,6 @@ use super::{Result, SiteId, Store};
 use crate::domain::DistributionId;
 
 impl Store {
-    /// Whether a site may use the default credentials for a distribution.
     pub async fn may_use_default(
         &self,
         site: SiteId,
@@ -23,7 +22,6 @@ impl Store {
         .await?)
     }
 
-    /// Lets a site use the default credentials for a distribution.
     pub async fn grant_default(
         &self,
         site: SiteId,

@@ -143,7 +143,6 @@ impl Store {
         Ok(true)
     }
 
-    /// Where readers find the site.
     pub async fn public_address(&self, site: SiteId) -> Result<Option<PublicAddress>> {
         let address = sqlx::query_scalar!("SELECT public_address FROM site WHERE id = $1", site.0)
             .fetch_one(&self.pool)

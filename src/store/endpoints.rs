@@ -33,13 +33,9 @@ pub struct EndpointView {
     pub shown: String,
     pub events: Vec<Event>,
     pub created_at: OffsetDateTime,
-    /// Since when it has been failing.
     pub failing_since: Option<OffsetDateTime>,
-    /// When it was switched off.
     pub off_at: Option<OffsetDateTime>,
-    /// How many messages wait for it.
     pub waiting: i64,
-    /// When a message last reached it.
     pub last_delivered: Option<OffsetDateTime>,
 }
 

@@ -7,7 +7,6 @@ use time::{Duration, OffsetDateTime};
 use super::hash::hex;
 use super::{Result, Store};
 
-/// How long an answer is kept.
 const KEPT: Duration = Duration::minutes(10);
 
 /// A form that was sent: SHA-256 of its one-time key and of what came with it.
@@ -88,7 +87,6 @@ impl Store {
         Ok(self.sealer.seal(KEPT_FORM, form)?)
     }
 
-    /// Opens what [`Store::seal_form`] sealed.
     pub fn open_form(&self, sealed: &[u8]) -> Result<SecretString> {
         Ok(self.sealer.open(KEPT_FORM, sealed)?)
     }

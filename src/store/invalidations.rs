@@ -11,12 +11,10 @@ use crate::domain::{AwsError, InvalidationStatus, WaitReason};
 /// The most bytes of items in a list of invalidations.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// One CloudFront invalidation.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Invalidation {
     pub id: Uuid,
     pub cloudfront_id: Option<String>,
-    /// The reference it is sent with.
     pub caller_reference: String,
     pub distribution_id: String,
     pub status: InvalidationStatus,

@@ -20,7 +20,6 @@ const FORGOTTEN_AT_ONCE: i64 = 500;
 const LONGEST: usize = 1_000;
 
 impl Store {
-    /// What the site has published lately.
     pub async fn known_paths(&self, site: SiteId) -> Result<KnownPaths> {
         let paths = sqlx::query_scalar!(
             "SELECT path FROM known_path WHERE site_id = $1 ORDER BY last_published DESC LIMIT $2",
@@ -33,7 +32,6 @@ impl Store {
     }
 }
 
-/// Whether a path was published lately.
 pub(super) async fn knows_path(
     connection: &mut PgConnection,
     site: SiteId,

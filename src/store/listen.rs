@@ -29,7 +29,6 @@ pub enum Changes {
     Work(SiteId),
     /// Something that this site's pages show has changed.
     State(SiteId),
-    /// Sites, settings or tokens.
     Sites,
     /// The connection is new: anything may have changed unnoticed.
     Anything,

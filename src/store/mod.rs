@@ -128,12 +128,10 @@ const CONNECTIONS: u32 = 12;
 /// A connection that was used this recently is taken to be alive.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the database failed: {0}")]
     Database(sqlx::Error),
-    /// The site may not use the AWS default credentials for its distribution.
     #[error("the operator has not allowed AWS default credentials for this distribution")]
     NotGranted,
     /// The site was removed, so that nothing more is stored for it.
@@ -170,7 +168,6 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// The database did not answer in time.
     pub fn no_answer() -> Self {
         Self::Database(no_answer())
     }

@@ -20,11 +20,9 @@ pub struct Pace {
 pub struct Day {
     /// Each hour with its beginning, oldest first.
     pub hours: Vec<(OffsetDateTime, Pace)>,
-    /// The whole day.
     pub whole: Pace,
 }
 
-/// What is on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Underway {
     /// Items that wait to be sent.
@@ -79,7 +77,6 @@ impl Store {
         Ok(day)
     }
 
-    /// What is on its way now.
     pub async fn underway(&self, site: SiteId) -> Result<Underway> {
         let waiting = sqlx::query!(
             r#"SELECT sum(items)::bigint as items, min(since) as since FROM (

@@ -13,7 +13,6 @@ use super::{PlanInputs, Result, Store, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::{CallerReference, Item, Search, Usage};
 
-/// A batch that is about to be stored.
 pub(super) struct Batch<'a> {
     id: Uuid,
     items: &'a [Item],

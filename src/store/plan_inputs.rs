@@ -20,7 +20,6 @@ pub struct PlanInputs {
     pub settings: Settings,
     /// What the site's owner allows.
     pub spending: Spending,
-    /// What has been used this month.
     pub month: MonthUsage,
     /// What the site has on its way.
     pub in_flight: InFlight,
@@ -32,7 +31,6 @@ pub struct PlanInputs {
     pub reserved: Usage,
     /// The limits of the distribution: as configured, and as learned.
     pub limits: Limits,
-    /// What is believed about the distribution.
     pub beliefs: Beliefs,
     /// Whose rate `bucket` is: the access key's or, until AWS has accepted a signature with it, the
     /// site's own.
@@ -43,7 +41,6 @@ pub struct PlanInputs {
     pub completed_at: Option<OffsetDateTime>,
     /// Since when each call for the site has left publishes waiting for room.
     pub backlog_since: Option<OffsetDateTime>,
-    /// How long it has been waiting for room.
     pub shortage: Shortage,
     /// Since when AWS has been rejecting the settings.
     pub paused_since: Option<OffsetDateTime>,

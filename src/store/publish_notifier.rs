@@ -30,7 +30,6 @@ struct Inner {
 }
 
 impl PublishNotifier {
-    /// Something was published at these sites.
     pub fn published(&self, sites: impl IntoIterator<Item = SiteId>) {
         self.sites().extend(sites);
         self.0.notify.notify_one();

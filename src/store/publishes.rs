@@ -14,7 +14,6 @@ use crate::domain::{
     HeldNote, InvalidationStatus, Item, PolicyName, PublishState, Publisher, WaitReason, Widened,
 };
 
-/// A publish with its invalidations.
 #[derive(Clone, Debug)]
 pub struct Publish {
     pub id: Uuid,
@@ -23,7 +22,6 @@ pub struct Publish {
     /// When CloudFront had accepted all of it.
     pub submitted_at: Option<OffsetDateTime>,
     pub ended_at: Option<OffsetDateTime>,
-    /// Canonical items.
     pub items: Vec<String>,
     /// Which of them stand for something narrower.
     pub widened: Vec<Widened>,

@@ -100,7 +100,6 @@ pub(super) async fn lock_bucket(
     Ok(bucket.refilled(limits, now))
 }
 
-/// Stores a bucket that [`lock_bucket`] gave.
 pub(super) async fn store_bucket(
     connection: &mut PgConnection,
     key: &str,

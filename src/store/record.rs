@@ -28,10 +28,8 @@ pub struct SendRecord {
     pub ids: Vec<Uuid>,
 }
 
-/// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It stands.
     Ours,
     /// The site has moved to another distribution meanwhile: how the call ended is noted with the
     /// invalidation, which was set aside.
@@ -41,7 +39,6 @@ pub enum Recorded {
 }
 
 impl Store {
-    /// Records how a claimed call ended.
     pub async fn record_send(
         &self,
         claim: &SendClaim,

@@ -33,7 +33,6 @@ pub struct RefusedCall {
     pub at: OffsetDateTime,
     /// The site that was proved or, failing that, named.
     pub site: Option<SiteId>,
-    /// Whether the caller proved it.
     pub proved: bool,
     pub endpoint: Endpoint,
     pub status: i16,

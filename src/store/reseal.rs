@@ -6,7 +6,6 @@ use super::listen::announce_sites;
 use super::seal::Holder;
 use super::{Result, SealError, SiteId, Slot, Store};
 
-/// What [`Store::reseal`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
     /// Secrets that are now sealed with the first key.

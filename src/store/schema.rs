@@ -28,7 +28,6 @@ pub struct Schema {
     pub may_create: bool,
 }
 
-/// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseProblem {
     #[error("no connection to PostgreSQL at {address}: {cause}")]
@@ -67,7 +66,6 @@ impl DatabaseProblem {
         }
     }
 
-    /// Whether it may pass in a moment.
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable { may_pass: true, .. })
     }

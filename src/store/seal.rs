@@ -13,7 +13,6 @@ type EncryptionKey = SecretBox<[u8; 32]>;
 /// The first byte of a sealed secret, so that a later format can be distinguished.
 const FORMAT: u8 = 1;
 
-/// Why a sealed secret did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// No key given opens it, or it was changed or moved.
@@ -61,12 +60,10 @@ impl Holder {
 }
 
 impl Store {
-    /// Seals what a row is to hold.
     pub(super) fn seal(&self, holder: Holder, secret: &SecretString) -> Result<Vec<u8>, SealError> {
         self.sealer.seal(&holder.place(), secret)
     }
 
-    /// Opens what a row holds.
     pub(super) fn open(&self, holder: Holder, sealed: &[u8]) -> Result<SecretString, SealError> {
         self.sealer.open(&holder.place(), sealed)
     }

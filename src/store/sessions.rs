@@ -47,14 +47,12 @@ impl Session {
         }
     }
 
-    /// Whether the user sees that site.
     pub fn sees(&self, site: &Site) -> bool {
         let named = self.sites.as_ref();
         let is_named = named.map(|sites| sites.contains(&site.id));
         self.source.shows(&site.name, is_named)
     }
 
-    /// Whether the user may make, rename and remove sites.
     pub fn manages_sites(&self) -> bool {
         self.source.lets_manage_sites(self.role)
     }
@@ -65,7 +63,6 @@ impl Session {
 pub struct Beginning {
     /// Its name on the page that lists sessions.
     pub id: Uuid,
-    /// Where it began.
     pub address: IpAddr,
     /// A hash of what SkyCMS's token was signed with: the session ends with that. A password's
     /// session has none.
@@ -82,7 +79,6 @@ pub struct ListedSession {
     pub began_at: OffsetDateTime,
     pub used_at: OffsetDateTime,
     pub address: String,
-    /// Whether it is the caller's own.
     pub is_own: bool,
 }
 

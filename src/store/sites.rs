@@ -30,13 +30,11 @@ pub struct Pause {
 #[derive(Clone, Debug)]
 pub struct Site {
     pub id: SiteId,
-    /// Its name in routes.
     pub name: String,
     /// The distribution in force; `None` if it has no CDN settings.
     pub distribution_id: Option<String>,
     /// The partition of that distribution; the commercial regions while there is none.
     pub partition: Partition,
-    /// The rules of its publishes.
     pub publishing: Publishing,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
@@ -153,7 +151,6 @@ impl Store {
         Ok(SiteId(id))
     }
 
-    /// The number of the site of that name.
     pub async fn site_id(&self, name: &SiteName) -> Result<Option<SiteId>> {
         let id = sqlx::query_scalar!("SELECT id FROM site WHERE name = $1", name.as_str())
             .fetch_optional(&self.pool)

@@ -9,7 +9,6 @@ use crate::domain::spending::month_of;
 use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
 
 impl Store {
-    /// What the site's owner allows to be sent and spent.
     pub async fn spending(&self, site: SiteId) -> Result<Spending> {
         let mut connection = self.pool.acquire().await?;
         spending(&mut connection, site).await

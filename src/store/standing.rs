@@ -6,7 +6,6 @@ use super::{Result, Store};
 use crate::domain::spending::month_of;
 use crate::domain::{Limits, Quotas, WaitReason};
 
-/// How the service and its sites stand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     /// Items of publishes that wait to be accepted by CloudFront.
@@ -32,7 +31,6 @@ pub struct SiteStanding {
 }
 
 impl Store {
-    /// How the service and each site stand.
     pub async fn standing(&self, limits: &Limits, now: OffsetDateTime) -> Result<Standing> {
         let distributions = self.believed(None, limits, now).await?;
         let mut connection = self.pool.acquire().await?;

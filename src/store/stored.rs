@@ -17,7 +17,6 @@ const STORED_PAGE: i64 = 8;
 /// A stored invalidation that may be sent.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Our identifier of it.
     pub id: Uuid,
     pub batch: InvalidationBatch,
     pub usage: Usage,

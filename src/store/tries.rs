@@ -19,7 +19,6 @@ pub enum TryingClient {
     Device(TokenHash),
     /// Somebody who is signed in and has to prove it again.
     Session(TokenHash),
-    /// Anybody else.
     Stranger(IpAddr),
 }
 

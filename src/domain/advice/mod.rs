@@ -24,7 +24,6 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// Both in one text.
     pub fn in_one(&self) -> String {
         format!("{} {}", self.cause, self.fix)
     }

@@ -15,7 +15,6 @@ const LONGEST_REFUSED: Duration = Duration::minutes(10);
 /// Refusals that are farther apart have nothing to do with each other.
 const LATELY: Duration = Duration::HOUR;
 
-/// What is believed of one kind of item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Belief {

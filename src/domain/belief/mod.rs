@@ -26,9 +26,7 @@ const THROTTLED_APART: Duration = Duration::seconds(2);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Beliefs {
-    /// Files and tags.
     pub files: Belief,
-    /// Wildcards.
     pub wildcards: Belief,
     /// What it accepts a second; none: full.
     pub flow: Option<Flow>,
@@ -44,7 +42,6 @@ pub struct Beliefs {
 }
 
 impl Beliefs {
-    /// What is believed of one kind.
     pub const fn of(&self, kind: Kind) -> &Belief {
         match kind {
             Kind::Files => &self.files,
@@ -52,7 +49,6 @@ impl Beliefs {
         }
     }
 
-    /// The same, to be changed.
     pub const fn of_mut(&mut self, kind: Kind) -> &mut Belief {
         match kind {
             Kind::Files => &mut self.files,

@@ -205,7 +205,6 @@ impl fmt::Debug for SecretAccessKey {
     }
 }
 
-/// What calls are signed with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Credentials {
     /// A key pair of an IAM user, entered in the settings.

@@ -8,7 +8,6 @@ use url::{Host, Position, Url};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicAddress(Url);
 
-/// Why a text is not a public address, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAPublicAddress {
     #[error("Enter the address of the site as readers know it, such as https://www.example.com.")]

@@ -103,9 +103,7 @@ pub struct Widened {
 pub struct Source {
     /// As it was given; for a related page its canonical form.
     pub given: String,
-    /// Why it is there.
     pub origin: Origin,
-    /// The rule that added it.
     pub rule: Option<String>,
     /// What is purged for it.
     pub items: Vec<Item>,

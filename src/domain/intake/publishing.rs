@@ -3,7 +3,6 @@
 use super::RelatedRule;
 use crate::domain::{OriginPath, PublisherHost, edge::PublicAddress};
 
-/// The rules of a site's publishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Publishing {
     /// Where readers find the site, if its pages are looked at there.

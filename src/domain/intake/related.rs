@@ -20,7 +20,6 @@ pub struct RelatedRule {
     also: Vec<Item>,
 }
 
-/// Why a line is not a rule, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelatedRuleError {
     #[error("after =>, write what else is purged, as in /blog/* => /blog/ /feed.xml")]
@@ -56,7 +55,6 @@ impl RelatedRule {
         })
     }
 
-    /// What is purged when it applies.
     pub(super) fn also(&self) -> &[Item] {
         &self.also
     }

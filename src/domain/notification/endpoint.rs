@@ -24,7 +24,6 @@ pub enum EndpointKind {
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointUrl(Url);
 
-/// Why a text is not the address of an endpoint, and how to fix it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnEndpoint {
     #[error("Enter the address to post to, such as https://hooks.example.com/cdn.")]
@@ -54,7 +53,6 @@ impl EndpointUrl {
         Ok(Self(url))
     }
 
-    /// All of it.
     pub fn expose(&self) -> &str {
         self.0.as_str()
     }

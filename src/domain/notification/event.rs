@@ -2,7 +2,6 @@
 
 use strum::{EnumString, IntoStaticStr};
 
-/// Something that happened at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
 #[strum(const_into_str)]
 pub enum Event {

@@ -11,17 +11,14 @@ use crate::domain::{AwsError, HookSecret, site_name};
 /// The headers of Standard Webhooks, in the order that [`sign`] gives their values.
 pub const SIGNED_HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
-/// What is sent to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     pub event: Event,
-    /// The name of the site.
     pub site: String,
     /// When it happened, or the last of several did.
     pub at: OffsetDateTime,
     /// The publish, if it is about a single one.
     pub publish: Option<Uuid>,
-    /// How many publishes it is about.
     pub publishes: u32,
     /// What went wrong, or what there is to know.
     pub reason: Option<String>,
@@ -72,7 +69,6 @@ impl Notification {
         }
     }
 
-    /// In one sentence or two.
     pub fn sentence(&self) -> String {
         if let Some(several) = self.several() {
             return format!("{several}.");

@@ -33,7 +33,6 @@ const OUTAGE: u32 = 3;
 /// “Gone”: the endpoint wants no more messages.
 const GONE: u16 = 410;
 
-/// What an endpoint answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
@@ -44,7 +43,6 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Whether it took the message.
     pub const fn is_success(&self) -> bool {
         self.status / 100 == 2
     }
@@ -82,7 +80,6 @@ impl Tried {
     }
 }
 
-/// How an endpoint has been doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Attempts that failed since the last one that did not.
@@ -117,7 +114,6 @@ pub enum EndpointAfter {
     SwitchedOff,
 }
 
-/// What follows from an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AfterDelivery {
     pub next: Next,

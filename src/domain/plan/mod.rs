@@ -55,7 +55,6 @@ impl Waiting {
     }
 }
 
-/// Everything that [`plan`] goes by.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInput<'a> {
     /// The waiting publishes, oldest first.

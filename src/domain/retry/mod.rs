@@ -14,7 +14,6 @@ use super::{
     Shortage, Usage, WaitReason,
 };
 
-/// The longest pause between tries.
 const LONGEST_BACKOFF: Duration = Duration::seconds(30);
 /// The pause before another try of a call that never left this machine.
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
@@ -32,9 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::minutes(10);
 pub struct Sent<'a> {
     /// When the call ended.
     pub now: OffsetDateTime,
-    /// When the invalidation was planned.
     pub planned_at: OffsetDateTime,
-    /// What it held.
     pub items: &'a [Item],
     /// Since when calls for it have had no answer: this one, if none before it.
     pub unanswered_since: OffsetDateTime,
@@ -48,11 +45,9 @@ pub struct Sent<'a> {
     pub spare_call: bool,
     /// What was believed of the distribution.
     pub beliefs: Beliefs,
-    /// What is configured.
     pub limits: &'a Limits,
     /// What came of the other pieces, where it is one of a search.
     pub search: Option<Search>,
-    /// Since when the site has been paused.
     pub paused_since: Option<OffsetDateTime>,
 }
 
@@ -79,7 +74,6 @@ pub enum RateLesson {
 /// What is known of an attempt that did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// CloudFront refused it.
     Refused,
     /// It never left this machine.
     NotSent,
@@ -90,7 +84,6 @@ pub enum Attempt {
 /// What becomes of a queued invalidation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AfterCreate {
-    /// CloudFront has it.
     InProgress {
         id: InvalidationId,
         next_poll: OffsetDateTime,
@@ -150,7 +143,6 @@ impl AfterCreate {
     }
 }
 
-/// Decides what follows from CloudFront's answer to `CreateInvalidation`.
 pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
     let now = sent.now;
     let held = Usage::of(sent.items);

@@ -14,9 +14,7 @@ use super::{
 /// Settings that are well-formed. A test shows whether AWS accepts them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// What is invalidated.
     pub distribution_id: DistributionId,
-    /// What requests are signed with.
     pub credentials: Credentials,
     /// The editor's choice; it decides the partition.
     pub region: Region,
@@ -36,7 +34,6 @@ pub struct SettingsForm {
     pub secret_access_key: SecretString,
     /// A region's code.
     pub region: String,
-    /// Use AWS default credentials instead of a key pair.
     pub aws_default: bool,
 }
 
@@ -82,7 +79,6 @@ impl fmt::Debug for SettingsForm {
     }
 }
 
-/// A field of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Field {
@@ -127,7 +123,6 @@ impl FieldErrors {
         self.0.iter()
     }
 
-    /// What to say at a field.
     pub fn message(&self, field: Field) -> Option<&str> {
         self.iter()
             .find(|error| error.field == field)

@@ -21,7 +21,6 @@ pub fn test_batch(caller_reference: CallerReference) -> InvalidationBatch {
     }
 }
 
-/// A step of the test, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
@@ -63,7 +62,6 @@ pub enum StepOutcome {
     Waiting,
 }
 
-/// One step, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepReport {
     pub step: Step,

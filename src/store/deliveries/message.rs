@@ -73,7 +73,6 @@ pub(super) async fn reason(
     Ok((!words.is_empty()).then(|| words.join(" ")))
 }
 
-/// Stores what a message says.
 pub(super) async fn store_text(
     connection: &mut PgConnection,
     delivery: Uuid,

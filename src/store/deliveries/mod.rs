@@ -53,7 +53,6 @@ fn webhook_id(id: Uuid) -> String {
     format!("msg_{}", id.simple())
 }
 
-/// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum DeliveryState {

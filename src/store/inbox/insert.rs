@@ -163,7 +163,6 @@ async fn earlier(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::R
     })
 }
 
-/// The columns of the rows to insert.
 #[derive(Default)]
 struct Rows {
     sites: Vec<i32>,

@@ -32,13 +32,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 /// Pause before the database is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// A publish that is about to be stored.
 #[derive(Clone, Debug)]
 pub struct NewPublish {
     pub site: SiteId,
     pub id: Uuid,
     pub received_at: OffsetDateTime,
-    /// Canonical items.
     pub items: Vec<Item>,
     /// Which of them stand for something narrower.
     pub widened: Vec<Widened>,
@@ -58,10 +56,8 @@ pub struct FirstPublish {
     pub widened: Vec<Widened>,
 }
 
-/// How storing a publish ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// It is durable.
     Stored,
     /// The same key and body were accepted before.
     Repeat(FirstPublish),
@@ -69,7 +65,6 @@ pub enum Acceptance {
     KeyReused,
 }
 
-/// Why a publish was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InboxError {
     /// Too many publishes wait to be written. It was not stored.

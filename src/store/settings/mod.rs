@@ -29,7 +29,6 @@ pub enum Slot {
     Environment,
 }
 
-/// Saved settings, and how they were tested.
 #[derive(Clone, Debug)]
 pub struct SavedSettings {
     pub slot: Slot,
