@@ -2,90 +2,57 @@
 
 use strum::IntoStaticStr;
 
-/// What somebody did, on a page or by a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
-#[strum(const_into_str)]
-pub enum AuditAction {
-    #[strum(serialize = "Signed in")]
-    SignedIn,
-    #[strum(serialize = "Failed to sign in")]
-    FailedToSignIn,
-    #[strum(serialize = "Gave a wrong password or code")]
-    GaveWrongPassword,
-    #[strum(serialize = "Came from SkyCMS")]
-    CameFromSkyCms,
-    #[strum(serialize = "Signed out")]
-    SignedOut,
-    #[strum(serialize = "Turned the second step on")]
-    TurnedSecondStepOn,
-    #[strum(serialize = "Turned the second step off")]
-    TurnedSecondStepOff,
-    #[strum(serialize = "Ended a session")]
-    EndedSession,
-    #[strum(serialize = "Ended all other sessions")]
-    EndedOtherSessions,
-    #[strum(serialize = "Signed out everywhere")]
-    SignedOutEverywhere,
-    #[strum(serialize = "Set the password by a one-time link")]
-    SetPassword,
-    #[strum(serialize = "Changed the password")]
-    ChangedPassword,
-    #[strum(serialize = "Saved the CDN settings")]
-    SavedSettings,
-    #[strum(serialize = "Tested the CDN settings")]
-    TestedSettings,
-    #[strum(serialize = "Allowed AWS default credentials")]
-    AllowedDefault,
-    #[strum(serialize = "Forbade AWS default credentials")]
-    ForbadeDefault,
-    #[strum(serialize = "Discarded the draft of the CDN settings")]
-    DiscardedDraft,
-    #[strum(serialize = "Removed the CDN settings")]
-    RemovedSettings,
-    #[strum(serialize = "Changed the publishing rules")]
-    ChangedPublishing,
-    #[strum(serialize = "Changed the policy")]
-    ChangedPolicy,
-    #[strum(serialize = "Purged by hand")]
-    Purged,
-    #[strum(serialize = "Tried a publish again")]
-    TriedAgain,
-    #[strum(serialize = "Created a publish token")]
-    CreatedToken,
-    #[strum(serialize = "Had a publish token shown")]
-    RevealedToken,
-    #[strum(serialize = "Revoked a publish token")]
-    RevokedToken,
-    #[strum(serialize = "Created a signing secret")]
-    CreatedSecret,
-    #[strum(serialize = "Had a signing secret shown")]
-    RevealedSecret,
-    #[strum(serialize = "Revoked a signing secret")]
-    RevokedSecret,
-    #[strum(serialize = "Created a key pair")]
-    CreatedKeyPair,
-    #[strum(serialize = "Gave a key pair another secret")]
-    RotatedKeyPair,
-    #[strum(serialize = "Revoked a key pair")]
-    RevokedKeyPair,
-    #[strum(serialize = "Added an endpoint for notifications")]
-    AddedEndpoint,
-    #[strum(serialize = "Changed what an endpoint hears of")]
-    ChangedEndpoint,
-    #[strum(serialize = "Gave an endpoint another signing secret")]
-    RotatedEndpointSecret,
-    #[strum(serialize = "Sent a test to an endpoint")]
-    TestedEndpoint,
-    #[strum(serialize = "Sent a notification again")]
-    SentAgain,
-    #[strum(serialize = "Switched an endpoint on again")]
-    SwitchedOnEndpoint,
-    #[strum(serialize = "Removed an endpoint for notifications")]
-    RemovedEndpoint,
-    #[strum(serialize = "Created a site")]
-    CreatedSite,
-    #[strum(serialize = "Renamed a site")]
-    RenamedSite,
-    #[strum(serialize = "Removed a site")]
-    RemovedSite,
+macro_rules! actions {
+    ($($action:ident = $words:literal,)+) => {
+        /// What somebody did, on a page or by a command.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+        #[strum(const_into_str)]
+        pub enum AuditAction {
+            $(#[strum(serialize = $words)] $action,)+
+        }
+    };
+}
+
+actions! {
+    SignedIn = "Signed in",
+    FailedToSignIn = "Failed to sign in",
+    GaveWrongPassword = "Gave a wrong password or code",
+    CameFromSkyCms = "Came from SkyCMS",
+    SignedOut = "Signed out",
+    TurnedSecondStepOn = "Turned the second step on",
+    TurnedSecondStepOff = "Turned the second step off",
+    EndedSession = "Ended a session",
+    EndedOtherSessions = "Ended all other sessions",
+    SignedOutEverywhere = "Signed out everywhere",
+    SetPassword = "Set the password by a one-time link",
+    ChangedPassword = "Changed the password",
+    SavedSettings = "Saved the CDN settings",
+    TestedSettings = "Tested the CDN settings",
+    AllowedDefault = "Allowed AWS default credentials",
+    ForbadeDefault = "Forbade AWS default credentials",
+    DiscardedDraft = "Discarded the draft of the CDN settings",
+    RemovedSettings = "Removed the CDN settings",
+    ChangedPublishing = "Changed the publishing rules",
+    ChangedPolicy = "Changed the policy",
+    Purged = "Purged by hand",
+    TriedAgain = "Tried a publish again",
+    CreatedToken = "Created a publish token",
+    RevealedToken = "Had a publish token shown",
+    RevokedToken = "Revoked a publish token",
+    CreatedSecret = "Created a signing secret",
+    RevealedSecret = "Had a signing secret shown",
+    RevokedSecret = "Revoked a signing secret",
+    CreatedKeyPair = "Created a key pair",
+    RotatedKeyPair = "Gave a key pair another secret",
+    RevokedKeyPair = "Revoked a key pair",
+    AddedEndpoint = "Added an endpoint for notifications",
+    ChangedEndpoint = "Changed what an endpoint hears of",
+    RotatedEndpointSecret = "Gave an endpoint another signing secret",
+    TestedEndpoint = "Sent a test to an endpoint",
+    SentAgain = "Sent a notification again",
+    SwitchedOnEndpoint = "Switched an endpoint on again",
+    RemovedEndpoint = "Removed an endpoint for notifications",
+    CreatedSite = "Created a site",
+    RenamedSite = "Renamed a site",
+    RemovedSite = "Removed a site",
 }
