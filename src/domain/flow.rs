@@ -155,18 +155,9 @@ mod tests {
         assert_eq!(spent.narrow(limits.quota(), &limits).files, 0);
         assert_eq!(spent.narrow(limits.quota(), &limits).wildcards, 1);
         let next = spent.admits(files(10), &limits).unwrap_err();
-        assert!(
-            spent
-                .refilled(&limits, next)
-                .admits(files(10), &limits)
-                .is_ok()
-        );
-        assert!(
-            spent
-                .refilled(&limits, next - Duration::milliseconds(1))
-                .admits(files(10), &limits)
-                .is_err()
-        );
+        let at = |now| spent.refilled(&limits, now).admits(files(10), &limits);
+        assert!(at(next).is_ok());
+        assert!(at(next - Duration::milliseconds(1)).is_err());
     }
 
     #[test]

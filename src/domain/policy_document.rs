@@ -39,9 +39,8 @@ pub fn policy_document(distribution: Option<&DistributionId>, partition: Partiti
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
+    use crate::domain::table::rows;
 
     #[test]
     fn it_is_the_policy_of_the_documentation() {
@@ -62,42 +61,19 @@ mod tests {
     }
 
     #[test]
-    fn the_arn_follows_the_partition() {
-        let id: DistributionId = "E2QWRUHEXAMPLE".parse().unwrap();
-        assert!(
-            policy_document(Some(&id), Partition::AwsCn)
-                .contains("\"arn:aws-cn:cloudfront::*:distribution/E2QWRUHEXAMPLE\"")
-        );
-        assert!(
-            policy_document(Some(&id), Partition::AwsEusc)
-                .contains("\"arn:aws-eusc:cloudfront::*:distribution/E2QWRUHEXAMPLE\"")
-        );
-    }
-
-    #[test]
-    fn without_an_id_there_is_a_place_for_it() {
-        assert!(
-            policy_document(None, Partition::AwsCn)
-                .contains("\"arn:aws-cn:cloudfront::*:distribution/YOUR_DISTRIBUTION_ID\"")
-        );
-    }
-
-    #[test]
-    fn a_tenant_has_actions_and_resources_of_its_own() {
-        let id: DistributionId = "dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB".parse().unwrap();
-        let policy: serde_json::Value =
-            serde_json::from_str(&policy_document(Some(&id), Partition::Aws)).unwrap();
-        let statement = &policy["Statement"][0];
-        assert_eq!(
-            statement["Action"],
-            json!([
-                "cloudfront:CreateInvalidationForDistributionTenant",
-                "cloudfront:GetInvalidationForDistributionTenant"
-            ])
-        );
-        assert_eq!(
-            statement["Resource"],
-            "arn:aws:cloudfront::*:distribution-tenant/dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB"
-        );
+    fn names_follow_the_partition_and_the_kind_of_distribution() {
+        for [partition, id, actions, resource] in rows(
+            "aws-cn | E2QWRUHEXAMPLE | Invalidation | distribution/E2QWRUHEXAMPLE
+             aws-eusc | E2QWRUHEXAMPLE | Invalidation | distribution/E2QWRUHEXAMPLE
+             aws-cn | | Invalidation | distribution/YOUR_DISTRIBUTION_ID
+             aws | dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB | InvalidationForDistributionTenant | distribution-tenant/dt_2wjDZi3hD1ivOXf6rpZJOSNE1AB",
+        ) {
+            let id: Option<DistributionId> = (!id.is_empty()).then(|| id.parse().unwrap());
+            let policy = policy_document(id.as_ref(), partition.parse().unwrap());
+            let resource = format!("\"Resource\": \"arn:{partition}:cloudfront::*:{resource}\"");
+            assert!(policy.contains(&resource), "{policy}");
+            let actions = ["Create", "Get"].map(|call| format!("\"cloudfront:{call}{actions}\""));
+            assert!(policy.contains(&actions.join(", ")), "{policy}");
+        }
     }
 }

@@ -68,25 +68,12 @@ mod tests {
     #[test]
     fn a_name_is_a_label() {
         for good in ["default", "a", "7", "shop-de", "a--b", &"x".repeat(63)] {
-            assert_eq!(
-                good.parse::<SiteName>().map(|n| n.to_string()),
-                Ok(good.to_owned())
-            );
+            let name = good.parse::<SiteName>().map(|name| name.0);
+            assert_eq!(name.as_deref(), Ok(good));
         }
-        for bad in [
-            "",
-            " ",
-            "-a",
-            "a-",
-            "Shop",
-            "a b",
-            "a/b",
-            "a.b",
-            "ä",
-            "a_b",
-            &"x".repeat(64),
-        ] {
+        for bad in ["", " ", "-a", "a-", "Shop", "a b", "a/b", "a.b", "ä", "a_b"] {
             assert_eq!(bad.parse::<SiteName>(), Err(NotASiteName), "{bad}");
         }
+        assert!("x".repeat(64).parse::<SiteName>().is_err());
     }
 }
