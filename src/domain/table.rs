@@ -7,7 +7,7 @@ pub(super) fn rows<const N: usize>(table: &str) -> impl Iterator<Item = [&str; N
     let lines = table.lines().filter(|line| !line.trim().is_empty());
     lines.map(|line| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        cells.try_into().expect("as many cells as columns")
+        <[&str; N]>::try_from(cells).expect("as many cells as columns")
     })
 }
 
