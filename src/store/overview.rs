@@ -1,5 +1,8 @@
 //! The last day of a site at a glance.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use sqlx::postgres::types::PgInterval;
 use time::{Duration, OffsetDateTime};
 
@@ -98,4 +101,24 @@ impl Store {
 
 fn duration(interval: &PgInterval) -> Duration {
     Duration::days(i64::from(interval.days)) + Duration::microseconds(interval.microseconds)
+}
+
+/// How long a day's figures are shown before they are read again.
+const FRESH: Duration = Duration::seconds(10);
+
+/// The last day of each site as last read: it is costly to read, and changes slowly.
+#[derive(Debug, Default)]
+pub struct RecentDays(Mutex<HashMap<SiteId, (OffsetDateTime, Arc<Day>)>>);
+
+impl RecentDays {
+    pub(crate) fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<Arc<Day>> {
+        let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, day) = days.get(&site)?;
+        ((now - *at).abs() < FRESH).then(|| Arc::clone(day))
+    }
+
+    pub(crate) fn keep(&self, site: SiteId, now: OffsetDateTime, day: Arc<Day>) {
+        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        days.insert(site, (now, day));
+    }
 }
