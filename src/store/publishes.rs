@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::edge::edge;
 use super::invalidations::{Items, invalidations_by_id};
-use super::{Invalidation, RepeatKey, Result, SiteId, Store, parse_items};
+use super::{Invalidation, Page, RepeatKey, Result, SiteId, Store, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{
@@ -33,11 +33,21 @@ pub struct Publish {
     pub edge: Vec<EdgeCheck>,
     /// Whether its pages will be checked, or checked again.
     pub edge_is_due: bool,
+    /// The sender's own reference, if it came through CloudFront's API.
+    pub caller_reference: Option<String>,
     /// The failed publish that it sends again.
     pub retry_of: Option<Uuid>,
     /// The publish that sends it again.
     pub retried_as: Option<Uuid>,
     pub publisher: Option<Publisher>,
+}
+
+/// A publish as senders of CloudFront's own API list it.
+#[derive(Clone, Debug)]
+pub struct ListedPublish {
+    pub id: Uuid,
+    pub state: PublishState,
+    pub received_at: OffsetDateTime,
 }
 
 impl Publish {
@@ -87,6 +97,7 @@ impl Store {
         .fetch_optional(&mut *connection)
         .await?;
         let Some(row) = row else { return Ok(None) };
+        let key = row.retry_key.as_deref();
         let held = if row.planned {
             None
         } else {
@@ -124,9 +135,33 @@ impl Store {
             invalidations,
             edge,
             edge_is_due,
-            retry_of: row.retry_key.as_deref().and_then(RepeatKey::retried),
+            caller_reference: key.and_then(RepeatKey::caller_reference).map(str::to_owned),
+            retry_of: key.and_then(RepeatKey::retried),
             retried_as: row.retried_as,
             publisher: row.published_by.as_deref().and_then(Publisher::parse),
+        }))
+    }
+
+    /// A site's publishes, newest first.
+    pub async fn publishes_before(
+        &self,
+        site: SiteId,
+        before: Option<Uuid>,
+        limit: u16,
+    ) -> Result<Page<ListedPublish>> {
+        let publishes = sqlx::query_as!(
+            ListedPublish,
+            r#"SELECT id, state as "state: PublishState", received_at FROM publish
+               WHERE site_id = $1 AND id < $2
+               ORDER BY id DESC LIMIT $3"#,
+            site.0,
+            before.unwrap_or(Uuid::max()),
+            i64::from(limit) + 1,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Page::cut(publishes, limit, before, None, |publish| {
+            publish.id
         }))
     }
 

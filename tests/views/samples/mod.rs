@@ -309,6 +309,7 @@ pub(crate) fn publish() -> PublishPage {
             invalidations: vec![],
             edge: edge_checks(),
             edge_is_due: true,
+            caller_reference: None,
             retry_of: None,
             retried_as: None,
             publisher: Some(Publisher::Token("GitHub Actions".into())),

@@ -125,7 +125,7 @@ pub(crate) async fn show(
     if matches!(how_far, PublishState::Failed | PublishState::Unconfirmed) {
         return Err(ended_badly(&publish));
     }
-    let reference = state.store.caller_reference(call.site.id, id).await?;
+    let reference = publish.caller_reference;
     let reference = reference.unwrap_or_else(|| id.to_string());
     let (received_at, items) = (publish.received_at, &publish.items);
     Ok(answers::invalidation(
