@@ -103,15 +103,6 @@ impl Store {
             .collect()
     }
 
-    pub async fn region_in_force(&self, site: SiteId) -> Result<Option<Region>> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT region as "region!: Region" FROM settings_in_force WHERE site_id = $1"#,
-            site.0,
-        )
-        .fetch_optional(&self.pool)
-        .await?)
-    }
-
     /// The settings in force, if AWS may be called with them.
     pub(super) async fn settings_in_force(
         &self,

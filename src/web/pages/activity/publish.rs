@@ -8,7 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::coverage::Cover;
-use crate::domain::{AuditAction, InvalidationStatus, Item, PublishState, Region};
+use crate::domain::{AuditAction, InvalidationStatus, Item, Partition, PublishState};
 use crate::store::{Invalidation, Items, Publish, RepeatKey, parse_items};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Path;
@@ -32,8 +32,6 @@ pub(crate) async fn show(
     let mut layout = visit.layout(Nav::Activity);
     let publish = store.publish(site, id, Items::All, layout.now).await?;
     let mut publish = publish.ok_or(Error::NotFound)?;
-    let region = store.region_in_force(site).await?;
-    let region = region.unwrap_or(Region::RECOMMENDED);
     layout.pending = !publish.state.has_ended() || publish.edge_is_due;
     let is_failed = publish.state == PublishState::Failed;
     layout.mark = is_failed.then_some(words::errors::MARK_FAILED);
@@ -49,7 +47,7 @@ pub(crate) async fn show(
         failed: shown.map(ToString::to_string).collect(),
         invalidations: mem::take(&mut publish.invalidations)
             .into_iter()
-            .map(|i| invalidation(i, region, &coverage))
+            .map(|i| invalidation(i, visit.site.partition, &coverage))
             .collect(),
         publish,
         layout,
@@ -132,11 +130,11 @@ impl Coverage {
     }
 }
 
-fn invalidation(sent: Invalidation, region: Region, coverage: &Coverage) -> InvalidationView {
+fn invalidation(sent: Invalidation, partition: Partition, coverage: &Coverage) -> InvalidationView {
     let console_url = sent.cloudfront_id.as_ref().map(|id| {
         format!(
             "https://{}/cloudfront/v4/home#/distributions/{}/invalidations/details/{id}",
-            region.partition().console_host(),
+            partition.console_host(),
             sent.distribution_id
         )
     });
