@@ -44,13 +44,6 @@ pub enum AppError {
         address: SocketAddr,
         source: std::io::Error,
     },
-    #[error("nothing answers on {address}: {source}")]
-    NoAnswer {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
-    #[error("the service on {0} is not ready: its log says why")]
-    NotReady(SocketAddr),
     #[error("the server stopped: {0}")]
     Serve(#[from] std::io::Error),
 }

@@ -4,7 +4,6 @@ mod commands;
 mod database;
 mod error;
 mod first_start;
-mod health;
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -19,7 +18,6 @@ use uuid::Uuid;
 pub use commands::{reseal, set_up_link};
 pub(crate) use database::{Database, host_without_tls};
 pub use error::AppError;
-pub use health::health;
 
 use crate::admin::Tester;
 use crate::clock::Clock;

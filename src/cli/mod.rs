@@ -1,4 +1,4 @@
-//! The command line: one file per command that takes arguments. Without one, the service serves.
+//! The command line: one file per command. Without one, the service serves.
 //!
 //! `publish` and `status` call a running service; the others work on the database themselves, as
 //! the service would.
@@ -7,6 +7,7 @@ mod audit;
 mod check;
 mod completions;
 mod follow;
+mod health;
 mod import_skycms;
 mod key;
 mod man;
@@ -190,7 +191,7 @@ impl Command {
     async fn act(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {
         match self {
             Self::Serve => Ok(()),
-            Self::Health => Ok(app::health(&config?)?),
+            Self::Health => health::run(&config?).await,
             Self::Check(command) => command.run(config).await,
             Self::Publish(command) => command.run().await,
             Self::Status(command) => command.run().await,

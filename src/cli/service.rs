@@ -177,7 +177,7 @@ impl Service {
 }
 
 /// An error with what it comes from: “client error (Connect)” alone helps nobody.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words = error.to_string();
     for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
         let cause = cause.to_string();
