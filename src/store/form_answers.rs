@@ -4,7 +4,6 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
 
-use super::hash::hex;
 use super::{Result, Store};
 
 const KEPT: Duration = Duration::minutes(10);
@@ -25,7 +24,7 @@ pub(super) enum Answering {
 const KEPT_FORM: &str = "kept_form";
 
 fn place(form: &FormHash) -> String {
-    format!("form_answer/{}", hex(form))
+    format!("form_answer/{}", hex::encode(form))
 }
 
 impl Store {

@@ -1,4 +1,4 @@
-//! SHA-256 of what is looked up and never read back: tokens, and forms that were sent.
+//! SHA-256 of what is compared and never read back: tokens, and what was sent.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -8,11 +8,11 @@ pub type TokenHash = [u8; 32];
 /// How tokens are stored and looked up. They have too much entropy to be guessed, so a fast hash is
 /// enough.
 pub fn hash(token: &str) -> TokenHash {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    hash
+    sha256(token.as_bytes())
 }
 
-pub(super) fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
 }

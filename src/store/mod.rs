@@ -76,7 +76,7 @@ pub use edge::EdgeClaim;
 pub use endpoints::{EndpointView, MAX_ENDPOINTS, NewEndpoint};
 pub use ends::Ends;
 pub use form_answers::FormHash;
-pub use hash::{TokenHash, hash};
+pub use hash::{TokenHash, hash, sha256};
 pub use history::Prunable;
 pub use hook_secrets::HookSecretView;
 pub use inbox::{Acceptance, FirstPublish, Inbox, InboxError, NewPublish};

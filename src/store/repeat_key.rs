@@ -4,7 +4,6 @@
 use uuid::Uuid;
 
 use super::FormHash;
-use super::hash::hex;
 
 /// What the keys of caller references begin with. Those of the hook come in a header, which has no
 /// line breaks, so that none of them can be the same.
@@ -34,7 +33,7 @@ impl RepeatKey {
     /// One form, one publish, however often it is sent.
     pub fn of_form(form: &FormHash) -> Self {
         Self {
-            key: format!("{FORM}{}", hex(form)),
+            key: format!("{FORM}{}", hex::encode(form)),
             body_hash: *form,
         }
     }
@@ -43,7 +42,7 @@ impl RepeatKey {
     /// publish: tools make references of the second, and two purges in one must both count.
     pub fn of_caller_reference(reference: &str, batch: [u8; 32]) -> Self {
         Self {
-            key: format!("{CALLER_REFERENCE}{}\n{reference}", hex(&batch)),
+            key: format!("{CALLER_REFERENCE}{}\n{reference}", hex::encode(batch)),
             body_hash: batch,
         }
     }

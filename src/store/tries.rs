@@ -4,8 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use time::{Duration, OffsetDateTime};
 
-use super::hash::{TokenHash, hex};
-use super::{Result, Store};
+use super::{Result, Store, TokenHash};
 use crate::domain::slow_down::{
     CLIENT_MEMORY, STRANGERS_MEMORY, Tries, client_wait, stranger_wait,
 };
@@ -25,8 +24,8 @@ pub enum TryingClient {
 impl TryingClient {
     fn key(self) -> String {
         match self {
-            Self::Device(hash) => format!("device {}", hex(&hash)),
-            Self::Session(hash) => format!("session {}", hex(&hash)),
+            Self::Device(hash) => format!("device {}", hex::encode(hash)),
+            Self::Session(hash) => format!("session {}", hex::encode(hash)),
             Self::Stranger(IpAddr::V4(address)) => format!("address {address}"),
             Self::Stranger(IpAddr::V6(address)) => {
                 let [a, b, c, ..] = address.segments();

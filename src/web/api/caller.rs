@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Publisher, TraceParent};
-use crate::store::{Proof, RepeatKey, Site};
+use crate::store::{Proof, RepeatKey, Site, sha256};
 use crate::web::api::signature::Signature;
 use crate::web::http::bodies::Share;
 use crate::web::http::error::{Error, Result, Unproved};
@@ -292,11 +292,4 @@ pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         (Some(value), None) => value.to_str().ok(),
         _ => None,
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest.as_ref());
-    hash
 }

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use aws_credential_types::Credentials;
 use aws_lc_rs::constant_time;
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_sigv4::http_request::{
     SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign,
 };
@@ -20,6 +19,7 @@ use url::form_urlencoded;
 
 use super::fault::Fault;
 use crate::domain::KeyPair;
+use crate::store::sha256;
 use crate::web::api::caller::one;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -60,9 +60,7 @@ pub(super) struct Signed<'a> {
 
 /// A body as a signature has it: its SHA-256, in hexadecimal.
 pub(super) fn body_hash(body: &[u8]) -> String {
-    let hash = digest(&SHA256, body);
-    let bytes = hash.as_ref().iter();
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(sha256(body))
 }
 
 impl Claim {
