@@ -1,3 +1,4 @@
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::LazyLock;
 
 const STYLE_SOURCE: &str = include_str!("../../../../static/style.css");
@@ -14,21 +15,10 @@ pub const ICON_ALERT: &str = include_str!("../../../../static/icon-alert.svg");
 
 /// Changes whenever an asset does: pages ask for `…?v=VERSION`, so that assets may be cached
 /// forever.
-pub(super) const VERSION: u32 = fnv1a(
-    ICON_ALERT,
-    fnv1a(ICON, fnv1a(SCRIPT_SOURCE, fnv1a(STYLE_SOURCE, 0x811c_9dc5))),
-);
-
-/// 32-bit FNV-1a; a fingerprint for caches, not for security.
-const fn fnv1a(text: &str, mut hash: u32) -> u32 {
-    let bytes = text.as_bytes();
-    let mut i = 0;
-    while i < bytes.len() {
-        hash = (hash ^ bytes[i] as u32).wrapping_mul(0x0100_0193);
-        i += 1;
-    }
-    hash
-}
+pub(super) static VERSION: LazyLock<u64> = LazyLock::new(|| {
+    let hasher = BuildHasherDefault::<DefaultHasher>::new();
+    hasher.hash_one((STYLE_SOURCE, SCRIPT_SOURCE, ICON, ICON_ALERT))
+});
 
 /// Our style sheet has no strings in which white space could matter.
 fn minified_style(source: &str) -> String {

@@ -42,7 +42,9 @@ pub struct Layout {
 
 impl Layout {
     /// The version of the style sheet, the script and the icons.
-    pub(super) const VERSION: u32 = assets::VERSION;
+    pub(super) fn version() -> u64 {
+        *assets::VERSION
+    }
 
     fn session(&self) -> Option<&Session> {
         self.user.as_ref().map(|user| &user.session)
