@@ -12,9 +12,7 @@ use crate::app::{AppError, Database, host_without_tls};
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::config::{Config, ConfigError, PublicUrl};
-use crate::domain::{
-    DEFAULT_SITE, GetOutcome, InvalidationId, Operation, Settings, Step, StepOutcome,
-};
+use crate::domain::{DEFAULT_SITE, GetOutcome, Operation, Settings, Step, StepOutcome};
 use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
 
 const EXAMPLES: &str = "\
@@ -86,7 +84,7 @@ impl Check {
             }
             None => {
                 if let Some(settings) = environment {
-                    aws.ask(report, DEFAULT_SITE, &settings).await;
+                    aws.ask(report, &settings).await;
                 }
             }
         }
@@ -168,7 +166,7 @@ async fn inside(
     };
     if !is_migrated(report, &schema) {
         if let Some(settings) = environment {
-            aws.ask(report, DEFAULT_SITE, &settings).await;
+            aws.ask(report, &settings).await;
         }
         return;
     }
@@ -268,7 +266,7 @@ async fn settings(
         );
     };
     if !aws.full {
-        return aws.ask(report, &site.name, &settings).await;
+        return aws.ask(report, &settings).await;
     }
     let tester = match tester(store, config, &aws.clock) {
         Ok(tester) => tester,
@@ -318,15 +316,9 @@ struct Aws {
 
 impl Aws {
     /// Asks about an invalidation that does not exist.
-    async fn ask(&self, report: &mut Report, site: &str, settings: &Settings) {
+    async fn ask(&self, report: &mut Report, settings: &Settings) {
         let distribution = &settings.distribution_id;
-        let Ok(id) = NO_INVALIDATION.parse::<InvalidationId>() else {
-            return report.fail(
-                "aws",
-                format!("{site}: there is nothing to ask about"),
-                None,
-            );
-        };
+        let id = NO_INVALIDATION.parse().expect("printable ASCII");
         let outcome = self
             .cloudfront
             .get_invalidation(settings, distribution, &id)
