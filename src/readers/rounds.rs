@@ -1,10 +1,8 @@
 //! The loop that all work here runs in: claim what is due, do each in a task of its own, and look
 //! again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -37,22 +35,11 @@ pub trait Worker: Clone + Send + 'static {
     fn work(self, claim: Self::Claim) -> impl Future<Output = ()> + Send;
 }
 
-/// A worker's rounds. Clones share the places.
+/// A worker's rounds.
 #[derive(Clone)]
-pub struct Rounds<W> {
-    worker: W,
-    places: Arc<Semaphore>,
-}
+pub struct Rounds<W>(pub W);
 
 impl<W: Worker> Rounds<W> {
-    /// Rounds that have not begun.
-    pub fn of(worker: W) -> Self {
-        Self {
-            worker,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-        }
-    }
-
     /// Looks for what is due now and then until `stop`, then gives up what is under way: its lease
     /// runs out, and whoever claims it next does it again.
     pub async fn run(self, stop: CancellationToken) {
@@ -81,16 +68,15 @@ impl<W: Worker> Rounds<W> {
     }
 
     async fn start_due(&self, tasks: &mut JoinSet<()>) -> Result<usize, StoreError> {
-        let free = self.places.available_permits();
+        let free = AT_ONCE.saturating_sub(tasks.len());
         if free == 0 {
             return Ok(0);
         }
-        let claims = self.worker.claim(free).await?;
+        let claims = self.0.claim(free).await?;
         let begun = claims.len();
         for claim in claims {
-            let (worker, places) = (self.worker.clone(), Arc::clone(&self.places));
+            let worker = self.0.clone();
             tasks.spawn(async move {
-                let _place = places.acquire_owned().await;
                 let work = async {
                     worker.work(claim).await;
                     Ok(())
