@@ -18,16 +18,9 @@ pub struct SkyCmsConfig {
 
 impl SkyCmsConfig {
     pub(super) fn read(vars: &Variables<'_>) -> Result<Option<Self>, ConfigError> {
-        let Some(url) = vars.endpoint("SKYCMS_URL")? else {
+        let Some(url) = vars.base_url("SKYCMS_URL")? else {
             return Ok(None);
         };
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        if url.query().is_some() || url.fragment().is_some() || has_user {
-            return Err(error(
-                "SKYCMS_URL",
-                "must have neither a query, nor a fragment, nor a user name or password",
-            ));
-        }
         let cookie = vars.text("SKYCMS_COOKIE")?;
         let cookie = cookie.unwrap_or_else(|| "CosmosAuthCookie".into());
         let is_name = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
