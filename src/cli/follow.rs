@@ -180,7 +180,6 @@ pub(super) async fn follow(
             Ok(Ok(answer)) => latest = answer,
             Ok(Err(Trouble::ForNow { words, .. })) => {
                 progress.tell(format_args!("{}: {words}", published.id));
-                tokio::time::sleep(PAUSE).await;
             }
             Ok(Err(trouble)) => return Err(trouble.into()),
             Err(_) => return Ok(latest),
