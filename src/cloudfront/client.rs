@@ -26,25 +26,9 @@ use crate::domain::{
     InvalidationId, Operation, Settings, TestReport, TraceParent, test_report::test_batch,
 };
 
-/// How CloudFront is reached.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Another endpoint than AWS's own (`AWS_ENDPOINT_URL_CLOUDFRONT`).
-    pub endpoint: Option<Url>,
-    pub connect_timeout: Duration,
-    /// How long a whole call may take, connection and credentials included.
-    pub attempt_timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            endpoint: None,
-            connect_timeout: Duration::from_secs(3),
-            attempt_timeout: Duration::from_secs(10),
-        }
-    }
-}
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a whole call may take, connection and credentials included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// CloudFront, for all sites: credentials and signing region come with each call.
 #[derive(Debug, Clone)]
@@ -64,23 +48,21 @@ macro_rules! answer {
 }
 
 impl CloudFront {
+    /// Does not connect yet. `endpoint` is in place of AWS's own (`AWS_ENDPOINT_URL_CLOUDFRONT`).
     pub fn at(endpoint: Option<Url>) -> Self {
-        Self::new(Options {
-            endpoint,
-            ..Options::default()
-        })
+        Self::within(CALL_TIMEOUT, endpoint)
     }
 
-    /// Does not connect yet.
-    pub fn new(options: Options) -> Self {
+    /// The same with another limit for a whole call.
+    pub fn within(limit: Duration, endpoint: Option<Url>) -> Self {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.attempt_timeout)
-            .operation_attempt_timeout(options.attempt_timeout)
-            .operation_timeout(options.attempt_timeout)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(limit)
+            .operation_attempt_timeout(limit)
+            .operation_timeout(limit)
             .build();
         let http = BoundedClient::default();
-        let credentials = DefaultCredentials::new(http.clone(), options.attempt_timeout / 2);
+        let credentials = DefaultCredentials::new(http.clone(), limit / 2);
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(http)
@@ -90,7 +72,7 @@ impl CloudFront {
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_app_name(AppName::new(env!("CARGO_PKG_NAME")).ok());
-        config.set_endpoint_url(options.endpoint.map(String::from));
+        config.set_endpoint_url(endpoint.map(String::from));
         Self {
             client: Client::from_conf(config.build()),
         }

@@ -6,7 +6,7 @@ mod client;
 mod default_credentials;
 mod http;
 
-pub use self::client::{CloudFront, Options};
+pub use self::client::CloudFront;
 pub use self::http::{NoAuthorities, authorities_are_known};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
-use skycms_cdn::cloudfront::{CloudFront, Options};
+use skycms_cdn::cloudfront::CloudFront;
 use skycms_cdn::dispatcher::Dispatcher;
 
 use crate::support::{
@@ -135,10 +135,7 @@ struct Outputs {
 }
 
 async fn full_run(service: &Service, endpoint: &str) -> Outputs {
-    let cloudfront = CloudFront::new(Options {
-        endpoint: Some(endpoint.parse().unwrap()),
-        ..Options::default()
-    });
+    let cloudfront = CloudFront::at(Some(endpoint.parse().unwrap()));
     let dispatcher = Dispatcher::new(
         service.state.store.clone(),
         cloudfront,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use skycms_cdn::clock::ManualClock;
-use skycms_cdn::cloudfront::{CloudFront, Options};
+use skycms_cdn::cloudfront::CloudFront;
 use skycms_cdn::dispatcher::Dispatcher;
 use skycms_cdn::domain::edge::PublicAddress;
 use skycms_cdn::domain::{Publishing, Settings};
@@ -80,11 +80,7 @@ impl Stepped {
             state.public.prefix
         );
         tokio::spawn(web::serve(listener, state.clone(), state.stop.clone()));
-        let cloudfront = CloudFront::new(Options {
-            endpoint: config.cloudfront_endpoint.clone(),
-            attempt_timeout: ATTEMPT,
-            ..Options::default()
-        });
+        let cloudfront = CloudFront::within(ATTEMPT, config.cloudfront_endpoint.clone());
         let dispatcher = Dispatcher::new(
             state.store.clone(),
             cloudfront,

@@ -9,7 +9,7 @@ mod requests;
 use std::time::Duration;
 
 use self::canned::{Canned, Reply};
-use super::{CloudFront, Options};
+use super::CloudFront;
 use crate::domain::{
     CallerReference, CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId, Item, Settings,
     SettingsForm, TraceParent,
@@ -35,11 +35,7 @@ fn settings() -> Settings {
 }
 
 fn client(endpoint: &str) -> CloudFront {
-    CloudFront::new(Options {
-        endpoint: Some(endpoint.parse().unwrap()),
-        attempt_timeout: Duration::from_millis(700),
-        ..Options::default()
-    })
+    CloudFront::within(Duration::from_millis(700), Some(endpoint.parse().unwrap()))
 }
 
 fn batch() -> InvalidationBatch {
