@@ -149,11 +149,9 @@ impl Config {
                  other secrets, since saved keys cannot be read without it",
             ));
         }
-        let https = config
-            .public_url
-            .as_ref()
-            .is_some_and(|url| url.scheme() == "https");
-        if !config.listen_addr.ip().is_loopback() && !https && !vars.flag("ALLOW_INSECURE_HTTP")? {
+        let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
+        let is_safe = public.is_https() || config.listen_addr.ip().is_loopback();
+        if !is_safe && !vars.flag("ALLOW_INSECURE_HTTP")? {
             return Err(error(
                 "LISTEN_ADDR",
                 format!(
