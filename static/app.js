@@ -224,7 +224,8 @@
       if (troubled()) test.removeAttribute("aria-busy");
       else {
         await refresh(["main"]);
-        test.reset(); // to what is stored now
+        // To what is stored now.
+        test.reset();
       }
     } catch { return location.reload(); }
     testing = false;
@@ -258,7 +259,8 @@
         try {
           // Not `form.action`: that is the button of this name.
           const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: running.signal });
-          if (!answer.ok && answer.status !== 422) return; // signed out: the button leads to the sign-in and back
+          // Signed out: the button leads to the sign-in and back.
+          if (!answer.ok && answer.status !== 422) return;
           const fresh = take(await answer.text(), ["preview"]);
           const typed = fresh.getElementById("items");
           if (typed) {
