@@ -228,13 +228,9 @@ impl App {
             stop.clone(),
         ));
         if let Some(operations) = operations {
-            tasks.spawn(web::serve_operations(
-                operations,
-                state.clone(),
-                stop.clone(),
-            ));
+            tasks.spawn(web::serve_operations(operations, state.clone()));
         }
-        let mut serving = tokio::spawn(web::serve(listener, state, stop.clone()));
+        let mut serving = tokio::spawn(web::serve(listener, state));
         // Without its dispatcher the service would accept publishes and send none.
         let mut dispatched = None;
         let ended = tokio::select! {

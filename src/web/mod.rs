@@ -11,7 +11,6 @@ mod routes;
 mod state;
 
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::ServeOptions;
 
@@ -27,17 +26,17 @@ pub use self::state::{AppState, Shared};
 /// How many connections those who watch the service may have at once.
 const OPERATORS: usize = 64;
 
-/// Serves health and metrics until `stop`, on a listener of their own.
-pub async fn serve_operations(listener: TcpListener, state: AppState, stop: CancellationToken) {
+/// Serves health and metrics until the service stops, on a listener of their own.
+pub async fn serve_operations(listener: TcpListener, state: AppState) {
     let options = ServeOptions {
         connections: OPERATORS,
         ..state.serve
     };
     let router = routes::operations(&state);
-    http::serve::serve(listener, router, options, stop).await;
+    http::serve::serve(listener, router, options, state.stop.clone()).await;
 }
 
-/// Serves until `stop`, then lets requests under way finish.
-pub async fn serve(listener: TcpListener, state: AppState, stop: CancellationToken) {
-    http::serve::serve(listener, router(&state), state.serve, stop).await;
+/// Serves until the service stops, then lets requests under way finish.
+pub async fn serve(listener: TcpListener, state: AppState) {
+    http::serve::serve(listener, router(&state), state.serve, state.stop.clone()).await;
 }

@@ -79,7 +79,7 @@ impl Stepped {
             listener.local_addr().unwrap(),
             state.public.prefix
         );
-        tokio::spawn(web::serve(listener, state.clone(), state.stop.clone()));
+        tokio::spawn(web::serve(listener, state.clone()));
         let cloudfront = CloudFront::within(ATTEMPT, config.cloudfront_endpoint.clone());
         let dispatcher = Dispatcher::new(
             state.store.clone(),
