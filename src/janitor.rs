@@ -21,33 +21,30 @@ const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Prunes the history every few hours until `stop`. Trouble with the database never ends it.
 pub async fn run(store: Store, clock: Clock, history_days: u16, stop: CancellationToken) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        let pruned = tokio::select! {
-            () = stop.cancelled() => return,
-            pruned = async {
+    let pruning = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            let pruned = async {
                 within(STEP_LIMIT, store.forget_expired(clock.now())).await?;
                 sweep(&store, &clock, history_days).await?;
                 prune(&store, &clock, history_days).await
-            } => pruned,
-        };
-        pause = match pruned {
-            Ok(deleted) => {
-                if deleted > 0 {
-                    tracing::info!(deleted, history_days, "pruned the history");
+            };
+            pause = match pruned.await {
+                Ok(deleted) => {
+                    if deleted > 0 {
+                        tracing::info!(deleted, history_days, "pruned the history");
+                    }
+                    NEXT_PAUSE
                 }
-                NEXT_PAUSE
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the history cannot be pruned yet");
-                DATABASE_PAUSE
-            }
-        };
-    }
+                Err(error) => {
+                    tracing::warn!(%error, "the history cannot be pruned yet");
+                    DATABASE_PAUSE
+                }
+            };
+        }
+    };
+    stop.run_until_cancelled(pruning).await;
 }
 
 /// Sweeps up after sites as soon as they are removed, until `stop`. What fails here, [`run`] makes
