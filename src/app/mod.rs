@@ -51,7 +51,6 @@ pub struct App {
     edge: Rounds<EdgeChecker>,
     notifier: Rounds<Notifier>,
     publish_notifier: PublishNotifier,
-    tasks: TaskTracker,
     history_days: u16,
     embedded: Option<Embedded>,
 }
@@ -148,7 +147,7 @@ impl App {
             metrics,
             metrics_token: config.metrics_token.clone(),
             serve: config.serve,
-            tasks: tasks.clone(),
+            tasks,
             stop: CancellationToken::new(),
         });
         Ok(Self {
@@ -159,7 +158,6 @@ impl App {
             edge: Rounds(edge),
             notifier: Rounds(notifier),
             publish_notifier,
-            tasks,
             history_days: config.history_days,
             embedded,
         })
@@ -184,11 +182,10 @@ impl App {
             edge,
             notifier,
             publish_notifier,
-            tasks,
             history_days,
             embedded,
         } = self;
-        let stop = state.stop.clone();
+        let (stop, tasks) = (state.stop.clone(), state.tasks.clone());
         if let Some(operations) = &operations {
             tracing::info!(operations = %operations.local_addr()?, "health and metrics have a listener of their own");
         }
