@@ -1,8 +1,9 @@
 //! What the service takes with nothing to do, and while it follows thousands of invalidations; how
 //! soon it is ready, and how large it is.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use crate::load::Load;
 use crate::lone::Publisher;
@@ -193,11 +194,11 @@ fn watch(
 /// Seconds from the start of the process to its being ready, with the embedded PostgreSQL.
 fn starts(machine: &Machine, times: usize) -> Result<(f64, f64), Failure> {
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
-    for n in 0..times {
-        let data = Directory::new(n)?;
+    for _ in 0..times {
+        let data = TempDir::with_prefix("skycms-cdn-measure-")?;
         let variables = [
             ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
-            ("DATA_DIR", data.0.display().to_string()),
+            ("DATA_DIR", data.path().display().to_string()),
             ("PATH", std::env::var("PATH").unwrap_or_default()),
             ("SHUTDOWN_GRACE_SECONDS", "0".to_owned()),
         ];
@@ -209,22 +210,4 @@ fn starts(machine: &Machine, times: usize) -> Result<(f64, f64), Failure> {
         }
     }
     Ok((median(cold), median(warm)))
-}
-
-/// Removed when dropped.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(n: usize) -> Result<Self, Failure> {
-        let name = format!("skycms-cdn-measure-{}-{n}", std::process::id());
-        let path = Path::new(&std::env::temp_dir()).join(name);
-        std::fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

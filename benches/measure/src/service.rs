@@ -1,9 +1,11 @@
 //! The real binary.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use crate::Failure;
 use crate::sandbox::{DISTRIBUTION, KEY, SECRET, Sandbox};
@@ -27,7 +29,7 @@ pub(crate) struct Service {
     /// Where it listens.
     pub(crate) address: String,
     child: Child,
-    directory: PathBuf,
+    directory: TempDir,
 }
 
 /// The environment of a service in production: everything that has a default keeps it.
@@ -66,7 +68,7 @@ impl Service {
     /// Starts a service and returns when it is ready.
     pub(crate) fn start(bin: &Path, variables: &[(&str, String)]) -> Result<Self, Failure> {
         let directory = directory()?;
-        let log = directory.join("log");
+        let log = directory.path().join("log");
         let child = Command::new(bin.join("skycms-cdn"))
             .env_clear()
             .envs(variables.iter().map(|(name, value)| (name, value.as_str())))
@@ -116,36 +118,24 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
         // What was measured may not be what was meant to be.
-        let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
         let troubles = log
             .lines()
             .filter(|line| line.contains(" WARN ") || line.contains("ERROR "));
         for trouble in troubles.take(TROUBLES) {
             eprintln!("the service said: {trouble}");
         }
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
 /// A directory for the log: in memory where there is such a place, so that log lines, which a
 /// service in production hands to another process, do not compete for the disk that is measured.
-fn directory() -> Result<PathBuf, Failure> {
+fn directory() -> Result<TempDir, Failure> {
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() {
         memory.to_owned()
     } else {
         std::env::temp_dir()
     };
-    let name = format!(
-        "skycms-cdn-measure-{}-{:?}",
-        std::process::id(),
-        Instant::now()
-    );
-    let name: String = name
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
-        .collect();
-    let directory = parent.join(name);
-    std::fs::create_dir(&directory)?;
-    Ok(directory)
+    Ok(TempDir::with_prefix_in("skycms-cdn-measure-", parent)?)
 }
