@@ -44,8 +44,7 @@ impl Clock {
     /// Now, in UTC, to the microsecond, which is what PostgreSQL stores: a time reads back as it
     /// was written.
     pub fn now(&self) -> OffsetDateTime {
-        let now = (self.now)();
-        now - Duration::nanoseconds(i64::from(now.nanosecond() % 1_000))
+        (self.now)().truncate_to_microsecond()
     }
 
     /// A fresh version 7 identifier. Those of one process sort in the order they were made in.

@@ -106,9 +106,7 @@ const fn status(state: PublishState) -> &'static str {
 }
 
 fn timestamp(at: OffsetDateTime) -> String {
-    let milliseconds = at.nanosecond() / 1_000_000 * 1_000_000;
-    at.replace_nanosecond(milliseconds)
-        .unwrap_or(at)
+    at.truncate_to_millisecond()
         .format(&Rfc3339)
         .unwrap_or_default()
 }

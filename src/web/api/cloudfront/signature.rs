@@ -194,7 +194,7 @@ impl Claim {
                 "The request was signed at {}, and here it is {}: more than {allowed} apart. Set the clock of the \
                  machine that is wrong",
                 write(self.at),
-                write(now.replace_nanosecond(0).unwrap_or(now)),
+                write(now.truncate_to_second()),
             ),
         ))
     }
