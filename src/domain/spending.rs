@@ -1,7 +1,7 @@
 //! What a site's owner allows to be sent and spent, and what that means now.
 
 use strum::{EnumString, IntoStaticStr};
-use time::{Date, Month, OffsetDateTime, UtcOffset};
+use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
 use super::meter::{MicroUsd, MonthlyLimit, PastLimit, Prices, projected_paths};
 use super::plan::DEFAULT_THRESHOLD;
@@ -173,11 +173,9 @@ pub fn month_of(at: OffsetDateTime) -> Date {
 /// When the month's meter starts again.
 pub fn next_month(at: OffsetDateTime) -> OffsetDateTime {
     let first = month_of(at);
-    let year = first.year() + i32::from(first.month() == Month::December);
-    Date::from_calendar_date(year, first.month().next(), 1)
-        .unwrap_or(Date::MAX)
-        .midnight()
-        .assume_utc()
+    let days = first.month().length(first.year());
+    let next = first.saturating_add(Duration::days(days.into()));
+    next.midnight().assume_utc()
 }
 
 /// More about why publishes are held than [`super::WaitReason`] says.
