@@ -1,6 +1,6 @@
 //! The likely cause of what was found at the edge, and what to do.
 
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, macros::format_description};
 
 use super::{CheckedPublish, EdgeAnswer, PublicAddress};
 use crate::domain::{Advice, Item, NoAnswer};
@@ -182,14 +182,10 @@ pub(super) fn unreachable(address: &PublicAddress, trouble: &NoAnswer) -> Advice
 }
 
 fn day_and_time(at: OffsetDateTime) -> String {
-    format!(
-        "{} {} {} at {:02}:{:02} UTC",
-        at.day(),
-        at.month(),
-        at.year(),
-        at.hour(),
-        at.minute()
-    )
+    at.format(format_description!(
+        "[day padding:none] [month repr:long] [year] at [hour]:[minute] UTC"
+    ))
+    .unwrap_or_default()
 }
 
 fn span(seconds: u64) -> String {
