@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::print_stderr,
     clippy::disallowed_methods
 )]
 
@@ -31,6 +30,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use fastrand::Rng;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -56,43 +56,25 @@ const ANY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// What each call of CloudFront takes at least, half before and half after it is handled.
 const LATENCY_MS: u64 = 40;
 
+#[derive(Parser)]
+#[command(name = "script/chaos")]
 struct Options {
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(10..))]
     seconds: u64,
+    #[arg(long, default_value_t = fastrand::u64(0..1_000_000))]
     seed: u64,
-    /// Where `initdb` and `postgres` are.
+    /// Where `initdb` and `postgres` are
+    #[arg(long = "postgres")]
     programs: PathBuf,
-    /// libfaketime, with which clocks are set.
+    /// libfaketime, with which clocks are set
+    #[arg(long)]
     faketime: PathBuf,
-}
-
-impl Options {
-    fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
-        let mut options = Self {
-            seconds: 120,
-            seed: fastrand::u64(0..1_000_000),
-            programs: PathBuf::new(),
-            faketime: PathBuf::new(),
-        };
-        while let Some(word) = words.next() {
-            let value = words.next()?;
-            match word.as_str() {
-                "--seconds" => options.seconds = value.parse().ok().filter(|s| *s >= 10)?,
-                "--seed" => options.seed = value.parse().ok()?,
-                "--postgres" => options.programs = value.into(),
-                "--faketime" => options.faketime = value.into(),
-                _ => return None,
-            }
-        }
-        (options.programs.is_dir() && options.faketime.is_file()).then_some(options)
-    }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Some(options) = Options::parse(std::env::args().skip(1)) else {
-        eprintln!("usage: script/chaos [--seconds N] [--seed S], with N of 10 or more");
-        return ExitCode::FAILURE;
-    };
+    let options = Options::parse();
+    assert!(options.programs.is_dir() && options.faketime.is_file());
     let stopped = async {
         let mut terminated =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
