@@ -10,7 +10,6 @@ use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::stream;
-use time::format_description::BorrowedFormatItem;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -23,9 +22,6 @@ use crate::xml;
 
 /// More than 3,000 paths of 4,000 characters.
 const MAX_BODY: usize = 16 << 20;
-const HTTP_DATE: &[BorrowedFormatItem<'_>] = time::macros::format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
 
 /// The routes of API version 2020-05-31 that are about invalidations.
 pub(crate) fn router() -> Router<App> {
@@ -116,11 +112,7 @@ async fn call(
     pause(half).await;
     let mut response = deliver(&call, reply, &connection).await;
     let clock = app.now() + time::Duration::seconds(offset);
-    if let Some(date) = clock
-        .format(HTTP_DATE)
-        .ok()
-        .and_then(|date| date.parse().ok())
-    {
+    if let Ok(date) = httpdate::fmt_http_date(clock.into()).parse() {
         response.headers_mut().insert(header::DATE, date);
     }
     response

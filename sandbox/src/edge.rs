@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
+use httpdate::fmt_http_date;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 use crate::invalidations::{Invalidation, Invalidations};
 
@@ -90,8 +90,8 @@ impl Edge {
                 headers.insert(name, value);
             }
         };
-        say(header::DATE, imf(fetched_at));
-        say(header::LAST_MODIFIED, imf(modified));
+        say(header::DATE, fmt_http_date(fetched_at.into()));
+        say(header::LAST_MODIFIED, fmt_http_date(modified.into()));
         let max_age = settings.max_age;
         say(
             header::CACHE_CONTROL,
@@ -139,9 +139,4 @@ fn is_purged(path: &str, fetched_at: OffsetDateTime, invalidations: &Invalidatio
         .newest_first()
         .take_while(is_later)
         .any(|purge| purge.paths.iter().any(covers))
-}
-
-fn imf(at: OffsetDateTime) -> String {
-    let text = at.to_offset(time::UtcOffset::UTC).format(&Rfc2822);
-    text.unwrap_or_default().replace("+0000", "GMT")
 }
