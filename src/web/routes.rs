@@ -48,7 +48,8 @@ pub enum Access {
     /// Whoever has the token of `METRICS_TOKEN`, or without one this machine alone; the handler
     /// checks.
     Metrics,
-    /// Whoever brings a token that SkyCMS signed; the handler checks.
+    /// Whoever brings a token that SkyCMS signed, except for forms of other sites; the handler checks
+    /// the token.
     SkyCms,
     Editor,
     Admin,
@@ -98,7 +99,7 @@ pub fn routes() -> Vec<Route> {
         get("/set-up", Stranger, password::show_set_up),
         post("/set-up", Stranger, password::set_up),
         get("/embed", SkyCms, embed::sign_in),
-        post("/embed", Stranger, embed::change_user),
+        post("/embed", SkyCms, embed::change_user),
 
         get("/", Editor, home),
         get("/help", Editor, help::show),
@@ -242,8 +243,8 @@ impl Route {
             Access::Stranger => page(self.handler)
                 .route_layer(map_response(mark_page))
                 .route_layer(map_response(never_framed)),
-            Access::SkyCms => self
-                .handler
+            // Framed: a form's answer is read where the form was.
+            Access::SkyCms => page(self.handler)
                 .route_layer(map_response(mark_page))
                 .route_layer(map_response(embed::without_referrer)),
             Access::Editor => page(self.handler.route_layer(signed_in(Role::Editor))),

@@ -337,3 +337,36 @@ async fn a_frame_gets_a_cookie_of_its_own() {
         "nobody may frame it"
     );
 }
+
+/// Where somebody else is signed in, the frame asks first, and shows what becomes of the answer.
+#[tokio::test]
+async fn a_token_that_is_refused_in_a_frame_says_so_there() {
+    let service = Service::start_with(&[
+        ("PUBLIC_URL", "https://cdn.example.com"),
+        ("EMBED_ORIGINS", "https://editor.example.com"),
+    ])
+    .await;
+    let headers = |site| {
+        [
+            ("accept", "text/html"),
+            ("sec-fetch-dest", "iframe"),
+            ("sec-fetch-site", site),
+        ]
+    };
+    let ours = headers("same-origin");
+    let ticket = token(&claims(&service, "Editors"));
+    let mut browser = service.browser();
+    let fields = [("token", ticket.as_str())];
+    let entered = browser.post_with("/embed", &ours, &fields).await;
+    assert_eq!(entered.location(), "/activity", "{entered:?}");
+    let refused = browser.post_with("/embed", &ours, &fields).await;
+    assert_eq!(refused.status, 401, "it works once: {refused:?}");
+    let policy = refused.header("content-security-policy").unwrap();
+    let framed = "frame-ancestors 'self' https://editor.example.com";
+    assert!(policy.ends_with(framed), "{policy}");
+    assert_eq!(refused.header("x-frame-options"), None);
+    assert!(refused.body.contains("<h1>"), "{refused:?}");
+    let forged = headers("cross-site");
+    let answer = browser.post_with("/embed", &forged, &fields).await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+}
