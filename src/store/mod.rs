@@ -35,6 +35,7 @@ mod polls;
 mod proofs;
 mod publish_notifier;
 mod publishes;
+mod publishing;
 mod quotas;
 mod rates;
 mod record;

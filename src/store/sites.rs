@@ -2,8 +2,6 @@
 //! have to ask the database.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use sqlx::{Postgres, Transaction};
@@ -12,9 +10,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
+use super::publishing::StoredRules;
 use super::tokens::PublishToken;
 use super::{Result, SiteId, Store};
-use crate::domain::edge::PublicAddress;
 use crate::domain::{AwsError, HookSecret, KeyPair, Partition, Publishing, Region, SiteName};
 
 /// Why and since when a site's publishes wait for its settings.
@@ -173,19 +171,18 @@ impl Store {
         .await?;
         for row in rows {
             let region = row.region.and_then(|code| code.parse::<Region>().ok());
+            let rules = StoredRules {
+                publisher_hosts: row.publisher_hosts,
+                related: row.related,
+                directory_variants: row.directory_variants,
+                public_address: row.public_address,
+                origin_path: row.origin_path,
+            };
             let site = Site {
                 id: SiteId(row.id),
                 distribution_id: row.distribution_id,
                 partition: region.map_or(Partition::Aws, Region::partition),
-                publishing: Publishing {
-                    public_address: row
-                        .public_address
-                        .and_then(|text| PublicAddress::parse(&text, true).ok()),
-                    origin_path: row.origin_path.parse().unwrap_or_default(),
-                    hosts: understood(&row.name, &row.publisher_hosts),
-                    related: understood(&row.name, &row.related),
-                    directory_variants: row.directory_variants,
-                },
+                publishing: rules.read(&row.name),
                 pause: pause(row.paused_at, row.resume_at, row.pause_error),
                 limited_until: row.limited_until,
                 poll_denied_since: row.poll_denied_at,
@@ -198,21 +195,6 @@ impl Store {
         snapshot.key_pairs = self.open_key_pairs(&snapshot.sites).await?;
         Ok(snapshot)
     }
-}
-
-/// What this version understands of a list that a newer one may have written: a single entry must
-/// not keep every site from being served.
-fn understood<T: FromStr<Err: fmt::Display>>(site: &str, stored: &[String]) -> Vec<T> {
-    stored
-        .iter()
-        .filter_map(|text| {
-            T::from_str(text)
-                .inspect_err(|error| {
-                    tracing::error!(site, %error, "a stored entry is left out");
-                })
-                .ok()
-        })
-        .collect()
 }
 
 fn pause(

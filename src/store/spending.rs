@@ -1,15 +1,12 @@
-//! What a site's owner decided about its publishes, and what they have used this month.
+//! What a site's owner allows, and what has been used this month.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::edge::move_public_address;
 use super::listen::announce_settings;
 use super::{Result, SiteId, Store};
 use crate::domain::spending::month_of;
-use crate::domain::{
-    MonthUsage, MonthlyLimit, PastLimit, PolicyName, PublisherHost, Publishing, Spending,
-};
+use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
 
 impl Store {
     pub async fn spending(&self, site: SiteId) -> Result<Spending> {
@@ -51,49 +48,11 @@ impl Store {
         Ok(saved)
     }
 
-    /// Changes the rules of a site's publishes. They hold for calls that arrive from now on. For
-    /// `version`, see [`Store::save_spending`].
-    pub async fn save_publishing(
-        &self,
-        site: SiteId,
-        version: Option<i32>,
-        rules: &Publishing,
-    ) -> Result<bool> {
-        let hosts: Vec<&str> = rules.hosts.iter().map(PublisherHost::as_str).collect();
-        let related: Vec<String> = rules.related.iter().map(ToString::to_string).collect();
-        let mut tx = self.begin().await?;
-        let saved = sqlx::query!(
-            "UPDATE site SET publisher_hosts = $2, related = $3, directory_variants = $4, origin_path = $5,
-                             publishing_version = publishing_version + 1
-             WHERE id = $1 AND publishing_version = coalesce($6, publishing_version)",
-            site.0,
-            &hosts as &[&str],
-            &related,
-            rules.directory_variants,
-            rules.origin_path.to_string(),
-            version,
-        )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected()
-            == 1;
-        if saved {
-            move_public_address(&mut tx, site, rules.public_address.as_ref()).await?;
-            announce_settings(&mut tx, site).await?;
-            tx.commit().await?;
-        }
-        Ok(saved)
-    }
-
-    /// The versions of the publishing rules and of the spending of a site.
-    pub async fn form_versions(&self, site: SiteId) -> Result<(i32, i32)> {
-        let row = sqlx::query!(
-            "SELECT publishing_version, spending_version FROM site WHERE id = $1",
-            site.0
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok((row.publishing_version, row.spending_version))
+    /// The version of the spending of a site. Read before the spending: a form that restates it
+    /// then shows no less than it replaces.
+    pub async fn spending_version(&self, site: SiteId) -> Result<i32> {
+        let query = sqlx::query_scalar!("SELECT spending_version FROM site WHERE id = $1", site.0);
+        Ok(query.fetch_one(&self.pool).await?)
     }
 
     /// What has been used this month. Before AWS has accepted a signature with the site's access

@@ -392,6 +392,21 @@ async fn two_tabs_overwrite_nothing_unseen() {
     );
     let other = [("hosts", "shop.example.com"), ("version", version.as_str())];
     assert_eq!(admin.post(page, &other).await.status, 422);
+
+    // Saved on another replica, of which this one has not heard yet.
+    let mut database = service.database.connect().await;
+    sqlx::query(
+        "UPDATE site SET publisher_hosts = '{news.example.com}', publishing_version = publishing_version + 1",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    let shown = admin.get(page).await.body;
+    assert!(shown.contains(">news.example.com</textarea>"), "{shown}");
+    let conflict = admin.post(page, &other).await;
+    let html = conflict.body;
+    assert_eq!(conflict.status, 422);
+    assert!(html.contains("<dd>news.example.com</dd>"), "{html}");
 }
 
 /// A test takes seconds, and a question may be open for as long as one likes.

@@ -39,8 +39,9 @@ pub(crate) struct PublishingFields {
 
 /// `GET /settings/cdn/publishing`.
 pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
-    let version = visit.state.store.form_versions(visit.site.id).await?.0;
-    let stored = publishing_form(&visit.site.publishing, version);
+    // Not what is in memory: an older one with this version would replace the newer one unseen.
+    let (saved, version) = visit.state.store.publishing(visit.site.id).await?;
+    let stored = publishing_form(&saved, version);
     html(&page(&visit, Some(&notice), stored))
 }
 
@@ -126,10 +127,9 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
     state.refresh_sites().await;
     if !saved {
         // Somebody else was faster. What they saved is shown next to what was typed.
-        let site_now = state.directory.site(&visit.site.name);
-        let now = words::publishing(&site_now.as_ref().unwrap_or(&visit.site).publishing);
+        let (now, version) = store.publishing(site).await?;
+        let now = words::publishing(&now);
         if now != words::publishing(&wanted) {
-            let version = store.form_versions(site).await?.0;
             let typed = PublishingForm {
                 conflict: now,
                 ..publishing_form(&wanted, version)

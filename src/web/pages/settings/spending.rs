@@ -26,7 +26,7 @@ pub(crate) struct SpendingFields {
 /// `GET /settings/cdn/policy`.
 pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
     let (store, site) = (&visit.state.store, visit.site.id);
-    let version = store.form_versions(site).await?.1;
+    let version = store.spending_version(site).await?;
     let stored = spending_form(&store.spending(site).await?, version);
     html(&page(&visit, Some(&notice), stored).await?)
 }
@@ -94,7 +94,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
     let before = store.spending(site).await?;
     if !store.save_spending(site, fields.version, &spending).await? {
         // Somebody else was faster. What they saved is shown next to what was typed.
-        let version = store.form_versions(site).await?.1;
+        let version = store.spending_version(site).await?;
         let now = words::spending(&store.spending(site).await?);
         if now != words::spending(&spending) {
             let typed = SpendingForm {
