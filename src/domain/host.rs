@@ -18,6 +18,13 @@ pub struct PublisherHost(String);
 
 text!(PublisherHost);
 
+impl PublisherHost {
+    /// Stands where no stored host can be read. No site has this name: RFC 2606 reserves `.invalid`.
+    pub fn unreadable() -> Self {
+        Self("unreadable.invalid".to_owned())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not a host name: write it as in www.example.com")]
 pub struct HostError(String);
@@ -55,6 +62,13 @@ pub(super) fn split_authority(after_scheme: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_for_hosts_that_cannot_be_read_is_one() {
+        let stands_for = PublisherHost::unreadable();
+        let read: PublisherHost = stands_for.as_str().parse().expect("a host");
+        assert_eq!(read, stands_for);
+    }
 
     #[test]
     fn a_name_is_no_longer_than_in_dns() {

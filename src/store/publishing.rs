@@ -25,10 +25,19 @@ impl StoredRules {
         Publishing {
             public_address: address.and_then(|text| PublicAddress::parse(text, true).ok()),
             origin_path: self.origin_path.parse().unwrap_or_default(),
-            hosts: understood(site, &self.publisher_hosts),
+            hosts: self.hosts(site),
             related: understood(site, &self.related),
             directory_variants: self.directory_variants,
         }
+    }
+
+    /// An empty list accepts any host, which nobody has chosen where there are entries.
+    fn hosts(&self, site: &str) -> Vec<PublisherHost> {
+        let mut hosts = understood(site, &self.publisher_hosts);
+        if hosts.is_empty() && !self.publisher_hosts.is_empty() {
+            hosts.push(PublisherHost::unreadable());
+        }
+        hosts
     }
 }
 

@@ -308,6 +308,24 @@ async fn an_entry_of_a_site_that_cannot_be_read_stops_no_start() {
 }
 
 #[tokio::test]
+async fn hosts_that_cannot_be_read_let_no_other_host_in() {
+    let service = Stepped::start().await;
+    let mut db = service.database.connect().await;
+    sqlx::query("UPDATE site SET publisher_hosts = '{not a host/}'")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let (directory, store) = (&service.state.directory, &service.state.store);
+    directory.refresh(store).await.unwrap();
+    let publish = async |path: &str| {
+        let body = json!({ "paths": [path] }).to_string();
+        service.api.post(&[], body).await.status
+    };
+    assert_eq!(publish("https://www.example.com/about").await, 422);
+    assert_eq!(publish("/about").await, 202);
+}
+
+#[tokio::test]
 async fn beside_a_neighbour_that_always_publishes_cloudfront_is_asked_all_the_same() {
     let service = Stepped::start().await;
     let config = json!({ "in_progress_ms": SLOW, "rate": null });
