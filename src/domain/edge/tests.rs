@@ -69,6 +69,9 @@ fn each_cause_has_its_words() {
          /about /about/ | 301 | x-cache: Miss from cloudfront; location: https://www.example.com/about/ | was purged too
          /about | 302 | x-cache: Miss from cloudfront; location: /team | was not purged
          /about | 302 | x-cache: Miss from cloudfront; location: https://example.com/about | check the public address
+         /about | 302 | x-cache: Miss from cloudfront; location: //example.com/about | check the public address
+         /about | 302 | x-cache: Miss from cloudfront; location: //www.example.com/about/ | differ by a slash
+         /about / | 302 | x-cache: Miss from cloudfront; location: https://www.example.com | was purged too
          /about | 404 | x-cache: Miss from cloudfront | status 404
          /about | 200 | x-cache: Miss from cloudfront; last-modified: Sun, 22 Nov 2026 08:00:00 GMT | last changed on 22 November 2026 at 08:00 UTC
          /about | 200 | x-cache: Miss from cloudfront; cache-control: public, max-age=3600 | up to 60 minutes

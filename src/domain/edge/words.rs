@@ -88,23 +88,34 @@ fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String
             answer.http_status
         );
     };
-    let target = location
-        .strip_prefix(&publish.address.to_string())
-        .unwrap_or(location);
-    let advice = if !target.starts_with('/') {
-        "The page itself is elsewhere: check the public address in the settings."
-    } else if Item::any_covers(&publish.items, target) {
-        "That page was purged too."
-    } else if target.trim_end_matches('/') == path.trim_end_matches('/') {
-        "The two differ by a slash, are two objects to CloudFront, and only the one that redirects was purged: publish the \
-         other, or let “A page is also its directory” purge both."
-    } else {
-        "That page was not purged: publish its address instead."
+    let advice = match on_site(&publish.address, location) {
+        None => "The page itself is elsewhere: check the public address in the settings.",
+        Some(target) if Item::any_covers(&publish.items, target) => "That page was purged too.",
+        Some(target) if target.trim_end_matches('/') == path.trim_end_matches('/') => {
+            "The two differ by a slash, are two objects to CloudFront, and only the one that redirects was purged: publish the \
+             other, or let “A page is also its directory” purge both."
+        }
+        Some(_) => "That page was not purged: publish its address instead.",
     };
     format!(
         "Readers are redirected to {location} (status {}). {advice}",
         answer.http_status
     )
+}
+
+/// The path that a redirect leads to; none: it leads to another host. `//example.com/about` has a
+/// host too.
+fn on_site<'a>(address: &PublicAddress, location: &'a str) -> Option<&'a str> {
+    let address = address.to_string();
+    let without_scheme = address.trim_start_matches(|c: char| c != '/');
+    let prefixes = [address.as_str(), without_scheme];
+    let path = match prefixes.iter().find_map(|own| location.strip_prefix(own)) {
+        Some("") => "/",
+        Some(path) => path,
+        None if location.starts_with("//") => return None,
+        None => location,
+    };
+    path.starts_with('/').then_some(path)
 }
 
 /// Whether readers are served through CloudFront, judged by the answer for the site's home page:
@@ -125,11 +136,8 @@ pub fn serving(
         "{address} is served through CloudFront{from}. The next publish will show whether it is this \
          distribution."
     );
-    let elsewhere = answer.location.as_ref().filter(|location| {
-        answer.is_redirect()
-            && !location.starts_with('/')
-            && !location.starts_with(&address.url("/"))
-    });
+    let leads_to = answer.location.as_ref().filter(|_| answer.is_redirect());
+    let elsewhere = leads_to.filter(|location| on_site(address, location).is_none());
     let remark = match elsewhere {
         Some(location) => Some(format!(
             "It redirects to {location}: if readers use that address, enter it as the public address."
