@@ -1,15 +1,17 @@
 //! `GET /metrics`, for those who hold the token, or without one for this machine alone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::Extension;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;
 
+use crate::config::PublicUrl;
 use crate::metrics::CONTENT_TYPE;
 use crate::store::hash;
 use crate::web::api::caller::bearer;
@@ -20,6 +22,9 @@ use crate::web::state::AppState;
 
 /// How long the database may take. A scrape without what it says is worth more than one too late.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What else proxies add, some of them nothing but that.
+const MARKS: [&str; 3] = ["via", "x-forwarded-host", "x-forwarded-proto"];
 
 /// What operators watch
 ///
@@ -43,13 +48,15 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) async fn show(
     State(state): State<AppState>,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response> {
+    let is_local = is_local(peer, &headers) && !calls_public_host(&state.public, &uri, &headers);
     match &state.metrics_token {
         Some(token) if !holds(&headers, token.expose_secret()) => {
             return Err(Error::NoMetricsToken);
         }
-        None if !is_local(peer, &headers) => return Err(Error::NotLocal),
+        None if !is_local => return Err(Error::NotLocal),
         _ => {}
     }
     let standing = state.store.standing(&state.limits, state.clock.now());
@@ -67,8 +74,25 @@ fn holds(headers: &HeaderMap, token: &str) -> bool {
 
 /// Behind a proxy, the peer is not the caller.
 fn is_local(peer: Option<Extension<ConnectInfo<SocketAddr>>>, headers: &HeaderMap) -> bool {
+    let mut signs = OF_PROXIES.iter().chain(&MARKS);
     peer.is_some_and(|Extension(ConnectInfo(peer))| peer.ip().to_canonical().is_loopback())
-        && !OF_PROXIES.iter().any(|name| headers.contains_key(*name))
+        && !signs.any(|name| headers.contains_key(*name))
+}
+
+/// Whether the public host is called, as the world calls it: a proxy on this machine may pass that
+/// on without a word of its own. A public host that is this machine itself tells nothing.
+fn calls_public_host(public: &PublicUrl, uri: &Uri, headers: &HeaderMap) -> bool {
+    let origin: Option<Uri> = public.origin.parse().ok();
+    let public = origin.as_ref().and_then(Uri::host).unwrap_or_default();
+    let address = public.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_here = match address {
+        Ok(address) => address.to_canonical().is_loopback() || address.is_unspecified(),
+        Err(_) => public == "localhost",
+    };
+    let header = headers.get(header::HOST);
+    let header = header.and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let called = uri.authority().or(header.as_ref()).map(Authority::host);
+    !is_here && called.is_some_and(|called| called.eq_ignore_ascii_case(public))
 }
 
 #[cfg(test)]
@@ -100,8 +124,34 @@ mod tests {
             assert!(!is_local(peer(ip), &none), "{ip}");
         }
         assert!(!is_local(None, &none));
-        for name in OF_PROXIES {
+        for name in OF_PROXIES.into_iter().chain(MARKS) {
             assert!(!is_local(peer("127.0.0.1"), &headers(name, "127.0.0.1")));
+        }
+    }
+
+    #[test]
+    fn whoever_calls_the_public_host_comes_from_elsewhere() {
+        let calls = |public: &str, uri: &str, host: &'static str| {
+            let listening = SocketAddr::from(([127, 0, 0, 1], 8080));
+            let public = PublicUrl::new(public.parse().ok().as_ref(), listening);
+            let uri: Uri = uri.parse().expect("an address");
+            calls_public_host(&public, &uri, &headers("host", host))
+        };
+        let public = "https://editor.example.com/cdn";
+        for (uri, host) in [
+            ("/metrics", "editor.example.com"),
+            ("/metrics", "EDITOR.example.com:8443"),
+            ("http://editor.example.com/metrics", "127.0.0.1"),
+        ] {
+            assert!(calls(public, uri, host), "{uri} {host}");
+        }
+        for host in ["127.0.0.1:8080", "localhost", "[::1]:8080", ""] {
+            assert!(!calls(public, "/metrics", host), "{host}");
+        }
+        for public in ["", "http://localhost:8080", "http://[::1]:8080"] {
+            for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"] {
+                assert!(!calls(public, "/metrics", host), "{public} {host}");
+            }
         }
     }
 
