@@ -189,7 +189,7 @@ async fn signed(
     body: &Bytes,
     proved: &ProvedSite,
 ) -> Result<Proved> {
-    let found = state.turns.compute(body.len() > LARGE_BYTES, {
+    let found = state.turns.prove(body.len() > LARGE_BYTES, {
         let (directory, name) = (state.directory.clone(), name.to_owned());
         let (signature, body) = (signature.clone(), body.clone());
         move || directory.site_of_secret(&name, |secret| signature.is_by(secret, &body))

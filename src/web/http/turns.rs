@@ -38,6 +38,9 @@ pub struct Turns {
     pub(crate) reads: Lines<SiteId>,
     /// To compute something large: on one core, which leaves the others to what is small.
     core: Semaphore,
+    /// To check what is to prove something large, of whoever sends it: no proof yet holds up what
+    /// has one.
+    proofs: Semaphore,
 }
 
 impl Default for Turns {
@@ -47,6 +50,7 @@ impl Default for Turns {
             sites: Lines::of(1),
             reads: Lines::of(READS),
             core: Semaphore::new(1),
+            proofs: Semaphore::new(1),
         }
     }
 }
@@ -61,14 +65,31 @@ impl Turns {
         is_large: bool,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        if !is_large {
-            return work();
-        }
-        let _turn = self.core.acquire().await;
-        tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|error| resume_unwind(error.into_panic()))
+        one_at_a_time(&self.core, is_large, work).await
     }
+
+    /// The same for checking a proof: whoever has none waits only for others of that kind.
+    pub(crate) async fn prove<T: Send + 'static>(
+        &self,
+        is_large: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        one_at_a_time(&self.proofs, is_large, work).await
+    }
+}
+
+async fn one_at_a_time<T: Send + 'static>(
+    core: &Semaphore,
+    is_large: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    if !is_large {
+        return work();
+    }
+    let _turn = core.acquire().await;
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 /// A line for each key.
@@ -126,5 +147,20 @@ mod tests {
         assert!(place(2).await.is_some());
         drop(first);
         assert!(place(1).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_proved_yet_holds_up_nothing_that_is() {
+        let turns = Turns::default();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let unproved = turns.prove(true, move || ended.recv().is_err());
+        let proved = async {
+            let work = turns.compute(true, || ());
+            let is_done = tokio::time::timeout(TIMEOUT, work).await.is_ok();
+            drop(end);
+            is_done
+        };
+        let (is_ended, is_done) = tokio::join!(unproved, proved);
+        assert!(is_ended && is_done);
     }
 }

@@ -48,7 +48,7 @@ impl FromRequest<AppState> for Call {
         let body = Bytes::from_request(Request::new(body), state)
             .await
             .map_err(Error::from)?;
-        let body_hash = state.turns.compute(body.len() > LARGE_BYTES, {
+        let body_hash = state.turns.prove(body.len() > LARGE_BYTES, {
             let body = body.clone();
             move || body_hash(&body)
         });
