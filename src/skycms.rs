@@ -23,8 +23,10 @@ const GOOD_FOR: Duration = Duration::minutes(1);
 const PAUSE: Duration = Duration::seconds(5);
 /// How long it may take, for both pages.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-/// How many sessions are asked about at once.
-const AT_ONCE: usize = 16;
+/// How many sessions are asked about at once: of users, and of whoever may have made one up.
+const AT_ONCE: usize = 8;
+/// For how long a session that was asked about counts as a user's.
+const REMEMBERED: Duration = Duration::HOUR;
 /// How many sessions are remembered.
 const MOST: usize = 4_096;
 /// The longest cookies that are passed on, in bytes: as much as SkyCMS's own server takes.
@@ -59,9 +61,29 @@ fn proves_nothing(page: &Url) -> Word {
     Word::ProvesNothing
 }
 
-/// What was said about a session, and until when that counts. Whoever holds the lock asks; the
-/// others wait.
-type Known = Arc<tokio::sync::Mutex<Option<(OffsetDateTime, Word)>>>;
+/// What was said about a session.
+#[derive(Debug)]
+struct Said {
+    word: Word,
+    /// Until when that counts.
+    until: OffsetDateTime,
+    /// Whether it opened a page when SkyCMS last answered.
+    is_users: bool,
+}
+
+impl Said {
+    fn is_remembered(&self, now: OffsetDateTime) -> bool {
+        let longer = if self.is_users {
+            REMEMBERED
+        } else {
+            Duration::ZERO
+        };
+        now < self.until + longer
+    }
+}
+
+/// Whoever holds the lock asks; the others wait.
+type Known = Arc<tokio::sync::Mutex<Option<Said>>>;
 
 /// SkyCMS, and what it said about each session within the last minute. Cookies themselves are not
 /// kept.
@@ -71,7 +93,10 @@ pub struct SkyCms {
     public_host: String,
     http: reqwest::Client,
     clock: Clock,
-    turns: Semaphore,
+    /// Places for sessions that are known to be users'.
+    users: Semaphore,
+    /// Places for all others, so that made-up sessions keep no user waiting.
+    strangers: Semaphore,
     known: Mutex<HashMap<TokenHash, Known>>,
 }
 
@@ -106,7 +131,8 @@ impl SkyCms {
             config,
             http,
             clock,
-            turns: Semaphore::new(AT_ONCE),
+            users: Semaphore::new(AT_ONCE),
+            strangers: Semaphore::new(AT_ONCE),
             known: Mutex::default(),
         })
     }
@@ -117,12 +143,18 @@ impl SkyCms {
         let known = self.known(hash(&cookies));
         let mut known = known.lock().await;
         let now = self.clock.now();
-        if let Some((until, word)) = &*known
-            && now < *until
+        if let Some(said) = &*known
+            && now < said.until
         {
-            return word.clone();
+            return said.word.clone();
         }
-        let word = tokio::time::timeout(TIMEOUT, self.ask(&cookies))
+        let was_users = known.as_ref().is_some_and(|said| said.is_users);
+        let turns = if was_users {
+            &self.users
+        } else {
+            &self.strangers
+        };
+        let word = tokio::time::timeout(TIMEOUT, self.ask(&cookies, turns))
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(skycms = %self.config.url, "SkyCMS did not answer in time, {SO}");
@@ -132,7 +164,15 @@ impl SkyCms {
             Word::IsSilent => PAUSE,
             _ => GOOD_FOR,
         };
-        *known = Some((now + good_for, word.clone()));
+        *known = Some(Said {
+            until: now + good_for,
+            is_users: match word {
+                Word::Is(_) => true,
+                Word::IsSilent => was_users,
+                Word::Leads(_) | Word::Refuses | Word::ProvesNothing => false,
+            },
+            word: word.clone(),
+        });
         word
     }
 
@@ -166,21 +206,24 @@ impl SkyCms {
         if known.len() >= MOST && !known.contains_key(&session) {
             let now = self.clock.now();
             // One that is locked is being asked about.
-            known.retain(|_, known| {
-                known.try_lock().map_or(true, |known| {
-                    known.as_ref().is_some_and(|(until, _)| now < *until)
-                })
-            });
+            let mut keep = |is_kept: fn(&Said, OffsetDateTime) -> bool| {
+                known.retain(|_, known| {
+                    known.try_lock().map_or(true, |known| {
+                        known.as_ref().is_some_and(|said| is_kept(said, now))
+                    })
+                });
+                known.len() < MOST
+            };
             // Nobody has so many users: somebody is making sessions up.
-            if known.len() >= MOST {
+            if !keep(Said::is_remembered) && !keep(|said, _| said.is_users) {
                 known.clear();
             }
         }
         Arc::clone(known.entry(session).or_default())
     }
 
-    async fn ask(&self, cookies: &str) -> Word {
-        let Ok(_turn) = self.turns.acquire().await else {
+    async fn ask(&self, cookies: &str, turns: &Semaphore) -> Word {
+        let Ok(_turn) = turns.acquire().await else {
             return Word::IsSilent;
         };
         let pages = [
@@ -272,8 +315,7 @@ impl SkyCms {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn made_up_sessions_are_forgotten() {
+    fn skycms() -> SkyCms {
         let page = |path: &str| format!("http://127.0.0.1:9{path}").parse().expect("a URL");
         let config = SkyCmsConfig {
             url: page(""),
@@ -282,7 +324,12 @@ mod tests {
             editor_page: page("/editor"),
         };
         let public = PublicUrl::new(None, ([127, 0, 0, 1], 80).into());
-        let skycms = SkyCms::new(config, &public, Clock::system()).expect("a client");
+        SkyCms::new(config, &public, Clock::system()).expect("a client")
+    }
+
+    #[tokio::test]
+    async fn made_up_sessions_are_forgotten() {
+        let skycms = skycms();
         let counted = || skycms.known.lock().expect("not poisoned").len();
         let asked = skycms.known(hash("somebody"));
         let _asking = asked.lock().await;
@@ -292,5 +339,25 @@ mod tests {
         }
         // Whoever is being asked about is not asked about twice.
         assert!(Arc::ptr_eq(&asked, &skycms.known(hash("somebody"))));
+    }
+
+    #[tokio::test]
+    async fn made_up_sessions_push_no_user_out() {
+        let skycms = skycms();
+        let now = skycms.clock.now();
+        let say = async |session: &str, word: Word| {
+            let known = skycms.known(hash(session));
+            *known.lock().await = Some(Said {
+                until: now + GOOD_FOR,
+                is_users: matches!(word, Word::Is(_)),
+                word,
+            });
+            known
+        };
+        let user = say("a user", Word::Is(Role::Editor)).await;
+        for session in 0..MOST + 10 {
+            say(&session.to_string(), Word::Refuses).await;
+        }
+        assert!(Arc::ptr_eq(&user, &skycms.known(hash("a user"))));
     }
 }

@@ -4,7 +4,9 @@ use http::StatusCode;
 use time::Duration;
 
 use crate::embed::claims;
-use crate::support::{Browser, LOG, PASSWORD, Service, SkyCms, SkyCmsMood as Mood, between, jwt};
+use crate::support::{
+    Browser, LOG, PASSWORD, Service, SkyCms, SkyCmsMood as Mood, between, eventually, jwt,
+};
 
 const PUBLIC_URL: &str = "https://editor.example.com/cdn";
 
@@ -284,6 +286,33 @@ async fn a_skycms_that_does_not_answer_signs_nobody_in() {
     let service = service_with(&skycms, &nobody).await;
     let answer = signed_in(&service, &session).get("/cdn/activity").await;
     assert!(answer.location().ends_with("skycms=silent"));
+}
+
+#[tokio::test]
+async fn strangers_who_are_asked_about_keep_no_user_waiting() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    let mut user = signed_in(&service, &skycms.session("Editors"));
+    assert_eq!(user.get("/cdn/activity").await.status, 200);
+    service.time.advance(Duration::minutes(1));
+
+    skycms.asked();
+    skycms.is(Mood::Silent);
+    let strangers = (0..20).map(|n| {
+        let mut stranger = signed_in(&service, &format!("made-up-{n}"));
+        async move { stranger.get("/cdn/activity").await }
+    });
+    let strangers = tokio::spawn(futures_util::future::join_all(strangers));
+    let mut asked = 0;
+    eventually("all places of strangers to be taken", || {
+        asked += skycms.asked().len();
+        std::future::ready((asked >= 8).then_some(()))
+    })
+    .await;
+    skycms.is(Mood::Well);
+    let page = tokio::time::timeout(std::time::Duration::from_secs(3), user.get("/cdn/activity"));
+    assert_eq!(page.await.expect("no wait for strangers").status, 200);
+    strangers.abort();
 }
 
 #[tokio::test]
