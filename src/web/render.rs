@@ -51,12 +51,14 @@ pub(crate) async fn render(
         }
         (None, None) => Problem::answer(&error),
     };
-    // What the handler or a layer added, such as cookies or who may frame it.
-    for (name, value) in response.headers() {
-        answer
-            .headers_mut()
-            .entry(name)
-            .or_insert_with(|| value.clone());
+    // What the handler or a layer added, such as who may frame it, and cookies, of which there may
+    // be several.
+    for name in response.headers().keys() {
+        if !answer.headers().contains_key(name) {
+            for value in response.headers().get_all(name) {
+                answer.headers_mut().append(name, value.clone());
+            }
+        }
     }
     answer
 }

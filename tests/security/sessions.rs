@@ -390,6 +390,12 @@ async fn a_form_that_comes_too_late_waits_for_the_sign_in() {
     service.time.advance(Duration::minutes(31));
     let late = admin.post("/settings/cdn?kept", &again).await;
     assert_eq!(late.status, 400, "half an hour and no more");
+    let mut returning = service.browser();
+    let answer = returning.post("/sign-in", &right).await;
+    assert_eq!(answer.status, 400, "and it is said: {answer:?}");
+    assert!(answer.body.contains("This form has expired"), "{answer:?}");
+    assert_eq!(returning.get("/password").await.status, 200, "signed in");
+    assert_eq!(returning.cookies.len(), 2, "the session and the device");
     // Strangers have nothing kept.
     let answer = service.browser().post(path, &form).await;
     assert_eq!((answer.status, answer.location()), (303, "/sign-in"));

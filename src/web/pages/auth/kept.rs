@@ -96,19 +96,18 @@ pub(super) fn wait_for_skycms(
     Ok((StatusCode::UNAUTHORIZED, page).into_response())
 }
 
-/// Asks whether to send the form now that its sender is signed in; none: it has expired.
-pub(super) fn ask_to_go_on(state: &AppState, kept: String) -> Result<Option<Response>> {
+/// Asks whether to send the form now that its sender is signed in, or says that it has expired.
+pub(super) fn ask_to_go_on(state: &AppState, kept: String) -> Result<Response> {
     let Some(Kept { path, .. }) = open(state, &kept) else {
-        return Ok(None);
+        return Ok(Error::FormExpired.into_response());
     };
-    let page = ConfirmPage {
+    html(&ConfirmPage {
         layout: layout(state, None, Nav::Elsewhere),
         question: words::GO_ON,
         path: format!("{path}?{QUERY}").into(),
         fields: vec![(QUERY, kept)],
         cancel: "/activity",
-    };
-    Ok(Some(html(&page)?))
+    })
 }
 
 /// The body of a request by somebody who is signed in: a kept form is restored as it was typed.

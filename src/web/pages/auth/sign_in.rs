@@ -85,12 +85,10 @@ pub(crate) async fn submit(
     let (status, error, wait) = match verdict {
         Verdict::Right => {
             note(&state, from, AuditAction::SignedIn).await?;
-            let question = match fields.kept {
+            let response = match fields.kept {
                 Some(kept) => kept::ask_to_go_on(&state, kept)?,
-                None => None,
+                None => see(&state, next.as_deref().unwrap_or("/activity")),
             };
-            let path = next.as_deref().unwrap_or("/activity");
-            let response = question.unwrap_or_else(|| see(&state, path));
             return session::begin(&state, &headers, from, &admin(), response).await;
         }
         Verdict::Wrong => {
