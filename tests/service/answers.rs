@@ -179,11 +179,19 @@ async fn operations_and_documents_are_served() {
         &service.api.get("/metrics", &elsewhere).await,
     );
 
-    // Assets: their headers, for what is in them is theirs.
+    // Assets: their headers, for what is in them is theirs. Another version is kept by nobody.
+    let page = service.api.get("/sign-in", &[]).await.body;
+    let (_, version) = page.split_once("/static/app.js?v=").unwrap();
+    let version = version.split('"').next().unwrap();
     for asset in ["style.css", "app.js", "icon.svg"] {
-        let mut answer = service.api.get(&format!("/static/{asset}"), &[]).await;
+        let path = format!("/static/{asset}");
+        let mut answer = service.api.get(&format!("{path}?v={version}"), &[]).await;
         answer.body.clear();
         show(&format!("static-{asset}"), &answer);
+        for other in [path.clone(), format!("{path}?v=1")] {
+            let answer = service.api.get(&other, &[]).await;
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{other}");
+        }
     }
 
     // Metrics: their names, labels and help, for the figures differ.

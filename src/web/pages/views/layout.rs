@@ -42,7 +42,7 @@ pub struct Layout {
 
 impl Layout {
     /// The version of the style sheet, the script and the icons.
-    pub(super) fn version() -> u64 {
+    pub(crate) fn version() -> u64 {
         *assets::VERSION
     }
 
