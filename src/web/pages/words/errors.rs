@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::account::ticket;
-use crate::store::StoreError;
+use crate::store::{InboxError, StoreError};
 use crate::web::http::error::Error;
 
 /// What happened, why, and what to do.
@@ -93,7 +93,22 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
             "Passwords are checked a few at a time, and the queue is full.",
             "Try again in a moment.",
         ),
-        Error::Store(StoreError::Database(_)) | Error::Inbox(_) => trouble(
+        Error::TooLarge => trouble(
+            "This form is too large",
+            "It holds more text than this page takes. Nothing was changed.",
+            "Go back and send the text in several parts.",
+        ),
+        Error::TookTooLong => trouble(
+            "This took too long",
+            "There was no answer in time, and what you asked for may still happen.",
+            "Wait a minute and look how things stand before you do it again.",
+        ),
+        Error::Crowded | Error::Inbox(InboxError::Full | InboxError::ShareFull) => trouble(
+            "Too much at once",
+            "More is under way, for this site or for all together, than there is room for. Nothing was changed.",
+            "Try again in a moment.",
+        ),
+        Error::Store(StoreError::Database(_)) | Error::Inbox(InboxError::Unavailable) => trouble(
             "The database is not responding",
             "Nothing was changed just now. Publishes accepted earlier continue as soon as it is back.",
             "Try again in a moment. If the problem persists, whoever runs this service can find the reason in its log.",
@@ -108,7 +123,10 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
             "The key in ENCRYPTION_KEY is not the one the secret was encrypted with.",
             "Whoever runs this service needs to add the old key to ENCRYPTION_KEY again, after the new one.",
         ),
-        Error::Store(_) | Error::Template(_) | Error::Internal => trouble(
+        Error::Store(_)
+        | Error::Inbox(InboxError::Refused)
+        | Error::Template(_)
+        | Error::Internal => trouble(
             "Something went wrong here",
             "The log has the details.",
             "Go back and try again.",
@@ -180,4 +198,28 @@ pub const NOT_ASKED: Trouble = Trouble {
 /// The same for editors, who cannot fix it.
 pub fn for_editors(text: &str) -> String {
     format!("{text} An administrator can fix this under Settings.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_forms_run_into_is_told_to_people_and_not_to_programs() {
+        for error in [
+            Error::TooLarge,
+            Error::TookTooLong,
+            Error::Crowded,
+            Error::Inbox(InboxError::Full),
+            Error::Inbox(InboxError::ShareFull),
+            Error::Inbox(InboxError::Refused),
+        ] {
+            let Trouble { title, text, fix } = trouble(&error);
+            assert!(!fix.is_empty(), "{title}");
+            let is_for_people = !["database", "bodies", "MiB", "token", "Idempotency"]
+                .iter()
+                .any(|word| text.contains(word));
+            assert!(is_for_people, "{title}: {text}");
+        }
+    }
 }
