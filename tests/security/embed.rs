@@ -302,6 +302,13 @@ async fn a_frame_gets_a_cookie_of_its_own() {
     let over = browser.get("/activity").await;
     assert_eq!(over.status, 401, "a frame does not lead to the sign-in");
     assert!(over.body.contains("in SkyCMS again"));
+    let tab = [("sec-fetch-dest", "document")];
+    let tab = browser.request(http::Method::GET, "/activity", &tab, "");
+    assert_eq!(
+        tab.await.location(),
+        "/sign-in?next=%2Factivity",
+        "a tab does"
+    );
 
     // A form waits until SkyCMS has opened the frame again, also when the cookie has gone.
     browser.cookies.clear();

@@ -132,7 +132,9 @@ async fn ask_to_sign_in(state: &AppState, parts: &Parts, body: Body) -> Result<R
     if asks_for_events(&parts.headers) {
         return Err(Error::NotSignedIn);
     }
-    if is_frame(&parts.headers) || cookie(state, &parts.headers, FRAMED).is_some() {
+    // A tab of the site that has the frame may send its cookie too; a sign-in is of use there.
+    let was_framed = cookie(state, &parts.headers, FRAMED).is_some();
+    if is_frame(&parts.headers) || (was_framed && !is_tab(&parts.headers)) {
         let kept = kept::keep(state, parts, body).await?;
         let kept = kept.ok_or(Error::FrameEnded)?;
         return kept::wait_for_skycms(state, parts, kept, SignInElsewhere::default());
@@ -195,6 +197,13 @@ pub(crate) fn is_frame(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-dest")
         .is_some_and(|dest| dest == "iframe" || dest == "frame")
+}
+
+/// Whether the browser says that the page will be in a tab of its own.
+fn is_tab(headers: &HeaderMap) -> bool {
+    headers
+        .get("sec-fetch-dest")
+        .is_some_and(|dest| dest == "document")
 }
 
 /// Signs somebody in: a new session with a new token. Whatever session the browser had is ended.
