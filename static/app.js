@@ -6,9 +6,8 @@
   const one = (selector) => document.querySelector(selector);
 
   // Times in the reader's time zone, and ages that grow.
-  const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
-  const zoned = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
-  const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
+  const style = (timeStyle) => new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle });
+  const exact = style("medium"), zoned = style("long"), day = style();
   function age(seconds, then) {
     if (seconds < 10) return "just now";
     if (seconds < 60) return `${Math.floor(seconds)} s ago`;
@@ -275,9 +274,12 @@
     });
   }
 
-  // When a page is restored by “Back”, its forms count as new ones.
+  // When a page is restored by “Back”, its forms count as new ones, and none is on its way.
   addEventListener("pageshow", ({ persisted }) => {
-    if (persisted) for (const once of all("[name=once]")) once.value += "+";
+    if (!persisted) return;
+    for (const once of all("[name=once]")) once.value += "+";
+    testing = false;
+    test?.removeAttribute("aria-busy");
   });
   let typing = false;
   document.addEventListener("input", () => { typing = true; });

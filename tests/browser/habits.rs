@@ -68,6 +68,29 @@ async fn windows_share_one_stream_of_events() {
     stage.finish().await;
 }
 
+/// The form of a page that “Back” restores was on its way when the page was left.
+#[tokio::test]
+async fn settings_can_be_tested_after_going_back() {
+    let stage = Stage::fresh(Scripts::On).await;
+    let browser = &stage.browser;
+    browser.open("/settings/cdn").await;
+    // The page stays, as one that is kept for “Back” does, whether or not this browser keeps any.
+    let count = "window.sent = 0; HTMLFormElement.prototype.submit = () => { window.sent += 1 }";
+    browser.run(count).await;
+    let restore = "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))";
+    for times in 1..=2 {
+        browser.press("Save and test settings").await;
+        eventually("the form to be sent the ordinary way", || async {
+            (browser.run("return window.sent").await == json!(times)).then_some(())
+        })
+        .await;
+        browser.run(restore).await;
+        let busy = browser.attribute("form[data-test]", "aria-busy").await;
+        assert_eq!(busy, None);
+    }
+    stage.finish().await;
+}
+
 #[tokio::test]
 async fn keys_search_send_and_go_back() {
     let stage = Stage::set_up(Scripts::On).await;
