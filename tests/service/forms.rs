@@ -249,6 +249,8 @@ async fn a_second_press_shows_no_secret_that_was_revoked_or_removed() {
         let sure = [("confirmed", "yes")];
         let ended = admin.post(&format!("{row}/{end}"), &sure).await;
         assert_eq!(ended.status, 303, "{path}");
+        let pressed_twice = admin.post(&format!("{row}/{end}"), &sure).await;
+        assert_eq!(pressed_twice.location(), ended.location(), "{path}");
 
         let again = admin.post(path, &new).await;
         assert_eq!(again.status, 404, "{path}");

@@ -1,10 +1,12 @@
 //! Forms that are sent twice, by a double click or over a slow network: the second time shows the
 //! result of the first.
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::store::{FormHash, hash};
+use crate::web::http::error::Result;
 use crate::web::state::AppState;
 
 /// The one-time key of a form: a hidden field that is different each time the page is rendered.
@@ -39,5 +41,29 @@ impl OnceKey {
             text.push_str(value);
         }
         hash(&text)
+    }
+}
+
+/// Something that is gone once it was ended. A second press finds nothing to end, which is what was
+/// wanted, and not a wrong address.
+pub(crate) struct Ending(FormHash);
+
+impl Ending {
+    /// Of what these texts name together.
+    pub(crate) fn of(names: &[&str]) -> Self {
+        Self(hash(&format!("ended\0{}", names.join("\0"))))
+    }
+
+    /// Notes, for some minutes, that it has come to pass. An error would say that it has not.
+    pub(crate) async fn note(&self, state: &AppState) {
+        let (ended, now) = (SecretString::from("ended"), state.clock.now());
+        if let Err(error) = state.store.keep_typed(&self.0, &ended, now).await {
+            tracing::warn!(%error, "a second press will find nothing to end");
+        }
+    }
+
+    pub(crate) async fn is_noted(&self, state: &AppState) -> Result<bool> {
+        let noted = state.store.form_answer(&self.0, state.clock.now());
+        Ok(noted.await?.is_some())
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::AuditAction;
 use crate::domain::session::Source;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
+use crate::web::pages::once::Ending;
 use crate::web::pages::views::{ListPage, Nav, PAGE_SIZE, SessionsPage};
 use crate::web::pages::visit::{IdPath, Visitor, html};
 use crate::web::pages::words::account as words;
@@ -44,11 +45,16 @@ pub(crate) async fn show(visitor: Visitor, Query(notice): Query<Notice>) -> Resu
 
 /// `POST /sessions/{id}/end`.
 pub(crate) async fn end(visitor: Visitor, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
-    let (store, of) = (&visitor.state.store, own_only(&visitor));
-    if store.end_sessions(Some(id), of, None).await? == 0 {
-        return Err(Error::NotFound);
+    let (state, of, name) = (&visitor.state, own_only(&visitor), id.to_string());
+    let ending = Ending::of(&["session", of.map_or("", |(user, _)| user), &name]);
+    if state.store.end_sessions(Some(id), of, None).await? == 0 {
+        return match ending.is_noted(state).await? {
+            true => Ok(visitor.see("/sessions?done=ended")),
+            false => Err(Error::NotFound),
+        };
     }
-    let detail = Some(id.to_string());
+    ending.note(state).await;
+    let detail = Some(name);
     visitor
         .audit(AuditAction::EndedSession, None, detail)
         .await?;

@@ -15,6 +15,9 @@ use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 use crate::web::state::AppState;
 
+/// Where revoking leads, below the site's own pages.
+pub(super) const REVOKED: &str = "/settings/cdn/hook?done=revoked";
+
 /// How many rows of each list the page shows.
 const TOKENS: usize = 6;
 const SECRETS: usize = 4;
@@ -85,7 +88,7 @@ pub(super) async fn revoked(
     detail: String,
 ) -> Result<Response> {
     visit.changed(action, Some(detail)).await;
-    Ok(visit.see("/settings/cdn/hook?done=revoked"))
+    Ok(visit.see(REVOKED))
 }
 
 /// The page: the address that publishers call, and its tokens, secrets and key pairs.

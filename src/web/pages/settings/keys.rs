@@ -6,14 +6,14 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{refuse, reveal, revoked};
+use super::hook::{REVOKED, refuse, reveal, revoked};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
 use crate::store::{KeyPairView, Proof, Sender};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::OnceKey;
+use crate::web::pages::once::{Ending, OnceKey};
 use crate::web::pages::views::{Field, Revealed, Section};
 use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
@@ -109,6 +109,10 @@ pub(crate) async fn revoke(
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let ending = Ending::of(&["key pair", &visit.site.name, &id.to_string()]);
+    if ending.is_noted(&state).await? {
+        return Ok(visit.see(REVOKED));
+    }
     let (site, now) = (visit.site.id, state.clock.now());
     let pair = find(&state, &visit, id).await?;
     if answer.confirmed.is_none() {
@@ -117,6 +121,7 @@ pub(crate) async fn revoke(
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     state.store.revoke(site, Proof::KeyPair(id), now).await?;
+    ending.note(&state).await;
     let detail = format!("{}, {}", pair.access_key_id, pair.name);
     revoked(&visit, AuditAction::RevokedKeyPair, detail).await
 }

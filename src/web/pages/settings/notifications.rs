@@ -14,7 +14,7 @@ use crate::domain::{AuditAction, HookSecret};
 use crate::store::{MAX_ENDPOINTS, NewEndpoint};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
-use crate::web::pages::once::OnceKey;
+use crate::web::pages::once::{Ending, OnceKey};
 use crate::web::pages::views::{
     EndpointForm, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
 };
@@ -185,6 +185,10 @@ pub(crate) async fn remove(
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let ending = Ending::of(&["endpoint", &visit.site.name, &id.to_string()]);
+    if ending.is_noted(&visit.state).await? {
+        return Ok(visit.see("/settings/cdn/notifications?done=endpoint-removed"));
+    }
     if answer.confirmed.is_none() {
         let question = words::remove(&shown(&visit, id).await?);
         let path = format!("/settings/cdn/notifications/{id}/remove");
@@ -192,6 +196,9 @@ pub(crate) async fn remove(
     }
     let store = &visit.state.store;
     let shown = store.remove_endpoint(visit.site.id, id).await?;
+    if shown.is_some() {
+        ending.note(&visit.state).await;
+    }
     done(
         &visit,
         AuditAction::RemovedEndpoint,

@@ -6,14 +6,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{refuse, reveal, revoked};
+use super::hook::{REVOKED, refuse, reveal, revoked};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
 use crate::store::{HookSecretView, Proof};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::{ButtonForm, OnceKey};
+use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
 use crate::web::pages::views::{Field, Revealed, Section};
 use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
@@ -167,6 +167,10 @@ pub(crate) async fn revoke_secret(
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let (site, now) = (visit.site.id, state.clock.now());
+    let ending = Ending::of(&["secret", &visit.site.name, &id.to_string()]);
+    if ending.is_noted(&state).await? {
+        return Ok(visit.see(REVOKED));
+    }
     let secret = find_secret(&state, &visit, id).await?;
     if answer.confirmed.is_none() {
         let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
@@ -174,6 +178,7 @@ pub(crate) async fn revoke_secret(
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     state.store.revoke(site, Proof::Secret(id), now).await?;
+    ending.note(&state).await;
     revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await
 }
 
