@@ -374,7 +374,7 @@ async fn two_tabs_overwrite_nothing_unseen() {
     let conflict = admin.post(page, &policy).await;
     assert_eq!(conflict.status, 422);
     let html = conflict.body;
-    assert!(html.contains("Somebody else has saved these settings"));
+    assert!(html.contains("Somebody else has changed these settings"));
     assert!(html.contains("<dd>2,000</dd>") && html.contains("value=\"economical\" checked"));
     assert!(admin.get(page).await.body.contains("value=\"2000\""));
     // Submitted again, it replaces what was shown.
@@ -445,7 +445,7 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
         let told = if watched {
             "yours were not saved"
         } else {
-            "Somebody else has saved"
+            "Somebody else has changed"
         };
         assert!(tested.body.contains(told), "{}", tested.body);
         if !watched {
@@ -476,7 +476,7 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
     assert_eq!(confirmed.status, 422);
     assert!(confirmed.body.contains("The draft has changed since"));
     assert!(confirmed.body.contains("value=\"E2BOBS00000000\""));
-    assert!(!confirmed.body.contains("Somebody else has saved"));
+    assert!(!confirmed.body.contains("Somebody else has changed"));
     let saved = service.state.store.settings(service.site()).await.unwrap();
     assert_eq!(saved.last().unwrap().slot, Slot::Draft);
 }

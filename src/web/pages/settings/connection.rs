@@ -179,8 +179,9 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
         page.form.trouble = Some(words::DRAFT_CHANGED.to_owned());
         return refused(page);
     };
-    let saved = visit.state.store.settings(visit.site.id).await?;
     let mut page = typed(visit, form, FieldErrors::default()).await?;
+    // Read after the version that the form restates: nothing newer is replaced unseen.
+    let saved = visit.state.store.settings(visit.site.id).await?;
     if let Some(latest) = saved.last() {
         page.form.conflict = words::connection(&latest.settings);
     }
