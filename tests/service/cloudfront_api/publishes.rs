@@ -10,6 +10,17 @@ use tokio::task::JoinSet;
 use super::{BODY, CALL, REFERENCE, USUAL, batch, client, create, refusal, signed, start, status};
 use crate::support::{DISTRIBUTION, KEY, send};
 
+/// boto3 and the other SDKs hand it to their callers.
+#[tokio::test]
+async fn every_answer_has_the_number_of_its_request() {
+    let service = start(&[]).await;
+    for (method, body, status) in [(Method::POST, BODY, 201), (Method::GET, "", 200)] {
+        let answer = send(signed(&service, USUAL, &method, CALL, body)).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(answer.header("x-amzn-requestid").is_some(), "{method}");
+    }
+}
+
 #[tokio::test]
 async fn an_invalidation_is_a_publish() {
     let service = start(&[]).await;

@@ -87,7 +87,9 @@ async fn what_is_wrong_is_said_by_cloudfronts_codes() {
 async fn other_calls_and_bodies_are_answered_in_the_envelope() {
     let service = start(&[]).await;
     let call = format!("/2020-05-31/distribution/{DISTRIBUTION}/invalidation");
+    let unreadable = format!("{call}/%FF");
     for (method, path, status, code) in [
+        (Method::GET, unreadable.as_str(), 501, "NotImplemented"),
         // What W3 Total Cache asks first.
         (
             Method::GET,

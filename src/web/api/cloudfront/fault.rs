@@ -139,8 +139,13 @@ impl IntoResponse for Fault {
     }
 }
 
-/// Writes the envelope of a fault, with the request's number, which the log has too.
+/// Gives the answer the request's number, which SDKs pass on to their callers, and writes the
+/// envelope of a fault, for which the log has the number too.
 pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
+    let request_id = clock.id().to_string();
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("x-amzn-requestid", value);
+    }
     let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() else {
         return response;
     };
@@ -149,7 +154,6 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
         code,
         message,
     } = &*fault;
-    let request_id = clock.id().to_string();
     tracing::info!(code, request_id, "a CloudFront call was refused: {message}");
     let kind = if status.is_server_error() {
         "Receiver"
@@ -160,9 +164,6 @@ pub(crate) fn finish(mut response: Response, clock: &Clock) -> Response {
     let (mut parts, _) = response.into_parts();
     // The router has set that of the empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        parts.headers.insert("x-amzn-requestid", value);
-    }
     let (of_document, body) = document.into_parts();
     parts.headers.extend(of_document.headers);
     Response::from_parts(parts, body)

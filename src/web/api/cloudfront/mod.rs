@@ -9,7 +9,7 @@ mod signature;
 
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -52,9 +52,10 @@ pub(crate) async fn distribution(call: Call) -> Response {
 /// `POST /{date}/distribution/{id}/invalidation`.
 pub(crate) async fn create(
     State(state): State<AppState>,
-    Path((version, distribution)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     call: Call,
 ) -> Result<Response, Fault> {
+    let Path((version, distribution)) = path.map_err(|_| Fault::not_served())?;
     let is_large = call.turn.is_some();
     let read = state.turns.compute(is_large, {
         let (site, body) = (Arc::clone(&call.site), call.body.clone());
@@ -107,9 +108,10 @@ pub(crate) async fn create(
 /// `GET /{date}/distribution/{id}/invalidation/{invalidation}`.
 pub(crate) async fn show(
     State(state): State<AppState>,
-    Path((_, _, given)): Path<(String, String, String)>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
     call: Call,
 ) -> Result<Response, Fault> {
+    let Path((_, _, given)) = path.map_err(|_| Fault::not_served())?;
     let Ok(id) = given.parse::<Uuid>() else {
         return Err(Fault::no_such_invalidation(&given));
     };
