@@ -676,3 +676,16 @@ async fn long_lists_are_shown_page_by_page_and_pages_stay_small() {
     let row = between(&html, &format!("id=\"endpoint-{id}\""), "</li>");
     assert!(row.contains("name=\"publish.failed\" checked"), "{row}");
 }
+
+#[tokio::test]
+async fn a_mistake_is_on_the_line_that_is_named() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let typed = [("items", "\r\n/a*b"), ("action", "purge")];
+    let answer = admin.post("/purge", &typed).await;
+    assert_eq!(answer.status, 422);
+    let html = answer.body;
+    assert!(html.contains("Line 2"), "{html}");
+    // Browsers leave out the first line break.
+    assert!(html.contains(">\n\r\n/a*b</textarea>"), "{html}");
+}

@@ -138,8 +138,15 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
 
 fn blank(visit: &Visit, text: String) -> PurgePage {
     let is_set_up = visit.site.distribution_id.is_some();
+    // A browser leaves out the first line break of a field: without another, the lines would be
+    // one further up than they are counted.
+    let lost = if text.starts_with(['\r', '\n']) {
+        "\n"
+    } else {
+        ""
+    };
     PurgePage {
-        text,
+        text: format!("{lost}{text}"),
         errors: Vec::new(),
         preview: None,
         blocked: (!is_set_up).then_some(words::NO_SETTINGS),
