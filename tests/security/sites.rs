@@ -324,6 +324,8 @@ async fn a_removed_site_is_gone_with_its_secrets() {
     assert_eq!(removed.location(), "/sites?done=removed");
     assert_eq!(publish(&service, "shop", SHOP_TOKEN).await.status, 404);
     assert_eq!(admin.get("/sites/shop/settings/cdn").await.status, 404);
+    let unreadable = admin.get("/sites/%FF/settings/cdn").await;
+    assert_eq!(unreadable.status, 404, "and not the default site");
     assert_eq!(
         admin
             .post("/sites/shop/remove", &[("confirmed", "yes")])

@@ -114,8 +114,9 @@ async fn authorize(
         return Err(Error::Forbidden);
     }
     let params = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
-    let params = params.ok();
-    let named = params.and_then(|Path(mut params)| params.remove("site"));
+    // An address that is not UTF-8 names a site too, and none that there is.
+    let Path(mut params) = params.map_err(|_| Error::NotFound)?;
+    let named = params.remove("site");
     let site = state
         .directory
         .site(named.as_deref().unwrap_or(DEFAULT_SITE));
