@@ -474,7 +474,12 @@ async fn settings_that_were_saved_meanwhile_are_not_overwritten_unseen() {
     let sure = [("action", "use_draft"), ("version", version.as_str())];
     let confirmed = ada.post(page, &sure).await;
     assert_eq!(confirmed.status, 422);
-    assert!(confirmed.body.contains("The draft has changed since"));
+    let told = between(
+        &confirmed.body,
+        "role=\"alert\" tabindex=\"-1\" autofocus>",
+        "</p>",
+    );
+    assert!(told.contains("The draft has changed since"), "{told}");
     assert!(confirmed.body.contains("value=\"E2BOBS00000000\""));
     assert!(!confirmed.body.contains("Somebody else has changed"));
     let saved = service.state.store.settings(service.site()).await.unwrap();
