@@ -97,8 +97,6 @@ fn calls_public_host(public: &PublicUrl, uri: &Uri, headers: &HeaderMap) -> bool
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
