@@ -2,6 +2,7 @@
 //! arrives. Bounded on the way in, by a short list in memory that is written at most once a second,
 //! and in the database, by how many are kept.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::{Result, SiteId, Store};
 /// How many are kept for each site, counted separately for calls that proved it and calls that did
 /// not, so that strangers do not push out what its own publisher did wrong.
 const KEPT: i64 = 100;
-/// The most that wait to be written. In a flood the older ones are dropped.
+/// The most that wait to be written. In a flood some are dropped: see [`Waiting::add`].
 const WAITING: usize = 100;
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
@@ -56,6 +57,26 @@ struct Waiting {
     is_writing: bool,
 }
 
+impl Waiting {
+    /// Adds a call. If there are too many, the oldest of those that proved nothing gives way, else
+    /// the oldest of the site that has most; to a call that proved nothing none that did.
+    fn add(&mut self, call: RefusedCall) {
+        if self.calls.len() == WAITING {
+            let of = |site| self.calls.iter().filter(|other| other.site == site).count();
+            let stranger = self.calls.iter().position(|other| !other.proved);
+            let publisher =
+                || (0..WAITING).max_by_key(|at| (of(self.calls[*at].site), Reverse(*at)));
+            let gives_way = match call.proved {
+                true => stranger.or_else(publisher),
+                false => stranger,
+            };
+            let Some(gives_way) = gives_way else { return };
+            self.calls.remove(gives_way);
+        }
+        self.calls.push_back(call);
+    }
+}
+
 impl RefusedCalls {
     /// Writes into `store` from tasks of `tasks`.
     pub fn new(store: Store, tasks: TaskTracker) -> Self {
@@ -69,10 +90,7 @@ impl RefusedCalls {
     /// Notes a call, without waiting for it to be written.
     pub fn note(&self, call: RefusedCall) {
         let mut waiting = self.waiting();
-        if waiting.calls.len() == WAITING {
-            waiting.calls.pop_front();
-        }
-        waiting.calls.push_back(call);
+        waiting.add(call);
         if !std::mem::replace(&mut waiting.is_writing, true) {
             self.tasks.spawn(self.clone().write());
         }
@@ -158,5 +176,44 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_pushes_out_its_own_kind() {
+        let mut waiting = Waiting::default();
+        let mut add = |count: usize, site: i32, proved: bool| {
+            for _ in 0..count {
+                waiting.add(RefusedCall {
+                    id: Uuid::nil(),
+                    at: OffsetDateTime::UNIX_EPOCH,
+                    site: Some(SiteId(site)),
+                    proved,
+                    endpoint: Endpoint::Hook,
+                    status: 422,
+                    reason: String::new(),
+                    item: None,
+                    address: String::new(),
+                });
+            }
+            let of = |site| {
+                let calls = waiting.calls.iter().filter(|call| call.proved);
+                calls.filter(|call| call.site == Some(SiteId(site))).count()
+            };
+            (waiting.calls.len(), of(1), of(2))
+        };
+        assert_eq!(add(1, 1, true), (1, 1, 0));
+        assert_eq!(add(2 * WAITING, 1, false), (WAITING, 1, 0), "strangers");
+        assert_eq!(
+            add(2 * WAITING, 2, true),
+            (WAITING, 1, WAITING - 1),
+            "a neighbour"
+        );
+        assert_eq!(add(10, 1, true), (WAITING, 11, WAITING - 11));
+        assert_eq!(add(10, 1, false), (WAITING, 11, WAITING - 11));
     }
 }
