@@ -60,6 +60,18 @@ async fn an_accepted_publish_has_the_documented_shape() {
     assert_eq!(service.api.get_publish(id).await, told, "it is durable");
 }
 
+/// Java's own HTTP client sends this header with each request.
+#[tokio::test]
+async fn whoever_takes_html_too_gets_a_problem() {
+    let service = Stepped::start().await;
+    let takes = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
+    let body = r#"{"paths": ["ftp://www.example.com/a"]}"#;
+    let answer = service.api.post(&[("accept", takes)], body).await;
+    problem(&answer, 422, "bad-items");
+    let headers = [("accept", takes), ("authorization", "")];
+    problem(&service.api.post(&headers, body).await, 401, "unauthorized");
+}
+
 #[tokio::test]
 async fn a_completed_publish_shows_its_invalidation() {
     let service = Stepped::start().await;

@@ -18,7 +18,8 @@ pub(crate) struct RequestInfo {
     pub(crate) publishes: bool,
     /// The site that a call of an API proves.
     pub(crate) proved: ProvedSite,
-    /// The headers, if it asks for a page.
+    /// The headers, if it asks for a page. A call of an API does not, even if it says that it takes
+    /// HTML: Java's own HTTP client says so unless told otherwise.
     pub(crate) browser: Option<HeaderMap>,
     uri: Uri,
 }
@@ -40,7 +41,7 @@ impl RequestInfo {
             is_api,
             publishes: is_api && request.method() == Method::POST,
             proved,
-            browser: asks_for_html(headers).then(|| headers.clone()),
+            browser: (!is_api && asks_for_html(headers)).then(|| headers.clone()),
             uri,
         }
     }
