@@ -155,6 +155,25 @@ async fn a_table_has_all_rows_however_many() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_cut_says_so() {
+    let service = service(&[]).await;
+    let mut connection = service.database.connect().await;
+    sqlx::query(
+        "INSERT INTO publish (site_id, id, received_at, items, state, planned, ended_at)
+         SELECT id, lpad(to_hex(n), 32, '0')::uuid, now(), ARRAY['/hay'], 'completed', true, now()
+         FROM site, generate_series(1, 20001) n",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let mut admin = admin(&service).await;
+    let table = admin.get("/activity.csv").await.body;
+    let last = table.lines().last().unwrap();
+    assert!(last.starts_with("\"incomplete: "), "{last}");
+    assert_eq!(table.lines().count(), 20_002, "with the head");
+}
+
+#[tokio::test]
 async fn a_page_that_cannot_be_looked_up_now_spoils_no_list() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;

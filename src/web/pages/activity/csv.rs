@@ -16,7 +16,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::Query;
 use crate::web::pages::views::Filter;
 use crate::web::pages::visit::Visit;
-use crate::web::pages::words::errors::INCOMPLETE;
+use crate::web::pages::words::errors::{CUT, INCOMPLETE};
 use crate::web::state::AppState;
 
 /// The most rows of one download. Whoever needs more downloads several ranges of days.
@@ -115,6 +115,9 @@ impl Table {
         self.rows += found.items.len();
         self.bytes += text.len();
         let more = self.next.is_some() && self.rows < MAX_ROWS && self.bytes < MAX_BYTES;
+        if self.next.is_some() && !more {
+            let _ = write!(text, "{}\r\n", quoted(CUT)); // Writing to a String never fails.
+        }
         Ok((text, more))
     }
 }

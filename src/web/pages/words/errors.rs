@@ -142,6 +142,10 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
 /// The last row of a download that was cut short.
 pub const INCOMPLETE: &str = "incomplete: something went wrong here; download it again";
 
+/// The last row of a download that holds as much as one may.
+pub const CUT: &str =
+    "incomplete: one table holds no more than these; choose days to download the rest";
+
 pub const UNBELIEVED_PROXY: &str = "A proxy is not trusted";
 
 pub fn unbelieved_proxy(proxy: IpAddr) -> String {
