@@ -19,7 +19,8 @@ pub struct PublisherHost(String);
 text!(PublisherHost);
 
 impl PublisherHost {
-    /// Stands where no stored host can be read. No site has this name: RFC 2606 reserves `.invalid`.
+    /// Stands where no stored host can be read. No site has this name: RFC 2606 reserves
+    /// `.invalid`.
     pub fn unreadable() -> Self {
         Self("unreadable.invalid".to_owned())
     }

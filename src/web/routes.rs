@@ -48,8 +48,8 @@ pub enum Access {
     /// Whoever has the token of `METRICS_TOKEN`, or without one this machine alone; the handler
     /// checks.
     Metrics,
-    /// Whoever brings a token that SkyCMS signed, except for forms of other sites; the handler checks
-    /// the token.
+    /// Whoever brings a token that SkyCMS signed, except for forms of other sites; the handler
+    /// checks the token.
     SkyCms,
     Editor,
     Admin,
