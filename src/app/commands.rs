@@ -15,13 +15,7 @@ pub async fn reseal(
     clock: &Clock,
     remove_unreadable: bool,
 ) -> Result<Resealed, AppError> {
-    Database::work(config, clock, async |store| {
-        store
-            .reseal(remove_unreadable)
-            .await
-            .map_err(AppError::of_keys)
-    })
-    .await
+    Database::reseal(config, clock, remove_unreadable).await
 }
 
 /// Makes a one-time link that sets the admin's password, for somebody who has forgotten it, and

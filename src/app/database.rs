@@ -8,10 +8,11 @@ use embedded_postgres::Embedded;
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::{AppError, first_start};
+use super::AppError;
+use super::first_start::Keys;
 use crate::clock::Clock;
-use crate::config::{Config, EncryptionKey};
-use crate::store::{Sealer, Store};
+use crate::config::Config;
+use crate::store::{Resealed, Sealer, Store};
 
 /// The name of the embedded PostgreSQL's database, and of its superuser.
 const DATABASE_NAME: &str = "skycms_cdn";
@@ -22,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Database {
     pub(crate) store: Store,
     pub(super) embedded: Option<Embedded>,
+    keys: Keys,
 }
 
 /// The host that is talked to in the clear unless its server asks for TLS: a URL without `sslmode`
@@ -48,8 +50,7 @@ impl Database {
             Err(error @ AppError::Postgres(embedded_postgres::Error::InUse(_))) => {
                 let running = embedded_postgres::running(&config.data_dir, DATABASE_NAME);
                 let running = running.ok_or(error)?;
-                let keys = first_start::keys_in_use(config)?;
-                Self::at(running, None, &keys)
+                Self::at(running, None, Keys::in_use(config)?)
             }
             opened => opened,
         }
@@ -66,41 +67,72 @@ impl Database {
             let embedded = Embedded::start(&config.data_dir, DATABASE_NAME).await?;
             (embedded.connect_options(), Some(embedded))
         };
-        let keys = first_start::encryption_keys(config, clock)?;
-        Self::at(options, embedded, &keys)
+        Self::at(options, embedded, Keys::find_or_make(config, clock)?)
     }
 
     fn at(
         options: PgConnectOptions,
         embedded: Option<Embedded>,
-        keys: &[EncryptionKey],
+        keys: Keys,
     ) -> Result<Self, AppError> {
         Ok(Self {
-            store: Store::new(options, Sealer::new(keys)?),
+            store: Store::new(options, Sealer::new(&keys.all)?),
             embedded,
+            keys,
         })
     }
 
-    /// The service's own, with the schema brought up to date.
+    /// The service's own, ready to be worked on.
     pub(super) async fn of_service(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         let database = Self::own(config, clock).await?;
-        migrate(&database.store).await?;
+        database.make_ready().await?;
         Ok(database)
     }
 
-    /// Does a command's work, with the schema brought up to date.
+    /// Brings the schema up to date, and makes sure of the keys.
+    async fn make_ready(&self) -> Result<(), AppError> {
+        migrate(&self.store).await?;
+        self.keys.settle(&self.store).await
+    }
+
+    /// Does a command's work. It must not begin with keys that do not open what is stored: what it
+    /// seals, the service could not open.
     pub(crate) async fn work<T, E: From<AppError>>(
         config: &Config,
         clock: &Clock,
         work: impl AsyncFnOnce(&Store) -> Result<T, E>,
     ) -> Result<T, E> {
         let database = Self::open(config, clock).await?;
-        let done = match migrate(&database.store).await {
+        let done = match database.make_ready().await {
             Ok(()) => work(&database.store).await,
             Err(error) => Err(error.into()),
         };
         database.close().await;
         done
+    }
+
+    /// Seals every stored secret again, as [`Store::reseal`] does.
+    pub(super) async fn reseal(
+        config: &Config,
+        clock: &Clock,
+        remove_unreadable: bool,
+    ) -> Result<Resealed, AppError> {
+        let database = Self::open(config, clock).await?;
+        let done = database.reseal_all(remove_unreadable).await;
+        database.close().await;
+        done
+    }
+
+    async fn reseal_all(&self, remove_unreadable: bool) -> Result<Resealed, AppError> {
+        migrate(&self.store).await?;
+        if !remove_unreadable {
+            self.keys.settle(&self.store).await?;
+        }
+        let done = self.store.reseal(remove_unreadable).await;
+        let done = done.map_err(AppError::of_keys)?;
+        // A new key is written down once nothing is left that it does not open.
+        self.keys.settle(&self.store).await?;
+        Ok(done)
     }
 
     /// Closes the connections, and stops what was started.

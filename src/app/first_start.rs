@@ -2,7 +2,7 @@
 //! the link that sets it, and the key that seals secrets.
 
 use std::io::{ErrorKind, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,49 +14,88 @@ use crate::admin::fresh_token;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKey, PublicUrl};
 use crate::domain::{DEFAULT_SITE, HookSecret, Settings};
-use crate::store::{Store, StoreError};
+use crate::store::{SealError, Store, StoreError};
 use crate::web::{Hasher, fresh};
 
-/// What is wrong, and what to do, where the file is gone that a running service read at its start.
-const LOST: &str = "is missing, and the running service could not open what a new key sealed: restore it from a backup. If \
-                    there is none, stop the service and run `skycms-cdn rotate-encryption-key --remove-unreadable`, which \
-                    makes a new key and removes what cannot be read; enter that again then";
+/// What is wrong, and what to do, where the file is gone and something is sealed.
+const LOST: &str = "is missing, and a new key would not open what is stored: restore it from a backup. If there is none, \
+                    stop the service and run `skycms-cdn rotate-encryption-key --remove-unreadable`, which makes a new \
+                    key and removes what cannot be read; enter that again then";
 
-/// The operator's keys; with the embedded database the one beside it, which is made if there is
-/// none.
-pub(super) fn encryption_keys(
-    config: &Config,
-    clock: &Clock,
-) -> Result<Vec<EncryptionKey>, AppError> {
-    keys(config, |path| match read(path)? {
-        Some(text) => Ok(text),
-        None => make(path, clock),
-    })
+/// The operator's keys, or with the embedded database the one beside it.
+pub(super) struct Keys {
+    pub(super) all: Vec<EncryptionKey>,
+    unwritten: Option<NewKey>,
 }
 
-/// The same, of a service that is running: none is made.
-pub(super) fn keys_in_use(config: &Config) -> Result<Vec<EncryptionKey>, AppError> {
-    keys(config, |path| {
-        read(path)?.ok_or_else(|| trouble(path, LOST))
-    })
+/// A key that is in no file yet.
+struct NewKey {
+    path: PathBuf,
+    text: Zeroizing<String>,
 }
 
-fn keys(
-    config: &Config,
-    in_file: impl FnOnce(&Path) -> Result<Zeroizing<String>, AppError>,
-) -> Result<Vec<EncryptionKey>, AppError> {
-    if !config.encryption_keys.is_empty() {
-        let copy = |key: &EncryptionKey| SecretBox::new(Box::new(*key.expose_secret()));
-        return Ok(config.encryption_keys.iter().map(copy).collect());
+impl Keys {
+    /// Of a service that is stopped. Where there is none, one is made, for [`Keys::settle`] to write
+    /// down.
+    pub(super) fn find_or_make(config: &Config, clock: &Clock) -> Result<Self, AppError> {
+        Self::find(config, |path| {
+            let bytes = clock.random::<32>();
+            let text = Zeroizing::new(STANDARD.encode(*bytes));
+            Ok(Self {
+                all: vec![SecretBox::new(Box::new(*bytes))],
+                unwritten: Some(NewKey { path, text }),
+            })
+        })
     }
-    let path = config.data_dir.join("encryption.key");
-    let text = in_file(&path)?;
-    let bytes: [u8; 32] = STANDARD
-        .decode(text.trim())
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| trouble(&path, "does not hold a key; restore it from a backup"))?;
-    Ok(vec![SecretBox::new(Box::new(bytes))])
+
+    /// Of a service that is running: none is made.
+    pub(super) fn in_use(config: &Config) -> Result<Self, AppError> {
+        Self::find(config, |path| Err(trouble(&path, LOST)))
+    }
+
+    fn find(
+        config: &Config,
+        if_missing: impl FnOnce(PathBuf) -> Result<Self, AppError>,
+    ) -> Result<Self, AppError> {
+        if !config.encryption_keys.is_empty() {
+            let copy = |key: &EncryptionKey| SecretBox::new(Box::new(*key.expose_secret()));
+            return Ok(Self::written(
+                config.encryption_keys.iter().map(copy).collect(),
+            ));
+        }
+        let path = config.data_dir.join("encryption.key");
+        let Some(text) = read(&path)? else {
+            return if_missing(path);
+        };
+        let bytes: [u8; 32] = STANDARD
+            .decode(text.trim())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| trouble(&path, "does not hold a key; restore it from a backup"))?;
+        Ok(Self::written(vec![SecretBox::new(Box::new(bytes))]))
+    }
+
+    fn written(all: Vec<EncryptionKey>) -> Self {
+        Self {
+            all,
+            unwritten: None,
+        }
+    }
+
+    /// Checks that they open all that is stored, before anything more is sealed. A new one is
+    /// written down only then: it must not take the place of one whose file was lost.
+    pub(super) async fn settle(&self, store: &Store) -> Result<(), AppError> {
+        let opened = store.check_keys().await;
+        let Some(NewKey { path, text }) = &self.unwritten else {
+            return opened.map_err(AppError::of_keys);
+        };
+        opened.map_err(|error| match error {
+            StoreError::Seal(SealError::WrongKey) => trouble(path, LOST),
+            error => error.into(),
+        })?;
+        write_whole(path, text.as_bytes())
+            .map_err(|error| trouble(path, format!("cannot be written: {error}")))
+    }
 }
 
 /// What a key file holds; none: it is not there.
@@ -66,13 +105,6 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, AppError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(trouble(path, format!("cannot be read: {error}"))),
     }
-}
-
-fn make(path: &Path, clock: &Clock) -> Result<Zeroizing<String>, AppError> {
-    let text = Zeroizing::new(STANDARD.encode(*clock.random::<32>()));
-    write_whole(path, text.as_bytes())
-        .map_err(|error| trouble(path, format!("cannot be written: {error}")))?;
-    Ok(text)
 }
 
 fn trouble(path: &Path, problem: impl Into<String>) -> AppError {

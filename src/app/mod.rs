@@ -64,8 +64,9 @@ impl App {
                  ?sslmode=disable where the network between is trusted"
             );
         }
-        let Database { store, embedded } = Database::of_service(config, &clock).await?;
-        store.check_keys().await.map_err(AppError::of_keys)?;
+        let Database {
+            store, embedded, ..
+        } = Database::of_service(config, &clock).await?;
         first_start::seed(&store, config, &clock).await?;
 
         let listener = bind("LISTEN_ADDR", config.listen_addr).await?;

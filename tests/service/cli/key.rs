@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::run::run;
 use crate::cloudfront_api::{batch, client_at, create};
-use crate::support::{DISTRIBUTION, Database, Replica, Sandbox, eventually, variables};
+use crate::support::{DISTRIBUTION, Database, Replica, Sandbox, eventually, refusal, variables};
 
 /// The pair that was printed.
 fn printed(stdout: &str) -> (String, String) {
@@ -113,7 +113,7 @@ async fn a_secret_is_printed_though_it_cannot_be_written_down_who_made_it() {
 
 /// What a new one sealed, the service could not open.
 #[tokio::test]
-async fn a_lost_key_file_is_not_made_anew_beside_a_running_service() {
+async fn a_lost_key_file_is_not_made_anew_beside_what_it_sealed() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
@@ -121,14 +121,57 @@ async fn a_lost_key_file_is_not_made_anew_beside_a_running_service() {
     variables.remove("DATABASE_URL");
     variables.remove("ENCRYPTION_KEY");
     variables.insert("DATA_DIR".into(), data.to_str().unwrap().into());
-    let _replica = Replica::start_with(&variables).await;
+    let mut replica = Replica::start_with(&variables).await;
     let (file, backup) = (data.join("encryption.key"), directory.path().join("backup"));
     std::fs::rename(&file, &backup).unwrap();
     let create = ["key", "create", "SkyCMS"];
-    run(&variables, &create)
-        .await
-        .assert_failed(1, &["encryption.key: is missing", "from a backup"]);
+    let words = ["encryption.key: is missing", "from a backup"];
+    run(&variables, &create).await.assert_failed(1, &words);
     assert!(!file.exists());
+
+    // Nor when the service is stopped, by whatever comes first.
+    assert!(replica.terminate().await.success());
+    for arguments in [&create[..], &["prune"], &["rotate-encryption-key"]] {
+        run(&variables, arguments).await.assert_failed(1, &words);
+        assert!(!file.exists(), "{arguments:?}");
+    }
+    let said = refusal(&variables).await;
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    assert!(!file.exists());
+
     std::fs::rename(&backup, &file).unwrap();
     assert_eq!(run(&variables, &create).await.code(), 0);
+    // Lost for good: what it sealed goes, and then there is a new one.
+    std::fs::remove_file(&file).unwrap();
+    let removed = run(
+        &variables,
+        &["rotate-encryption-key", "--remove-unreadable"],
+    )
+    .await;
+    removed.assert_ok();
+    assert!(file.exists());
+    assert_eq!(run(&variables, &create).await.code(), 0);
+    assert!(Replica::start_with(&variables).await.health().is_ok());
+}
+
+/// What another key sealed, the service could not open.
+#[tokio::test]
+async fn nothing_is_sealed_with_a_key_that_does_not_open_what_is_stored() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let variables = variables(&database, &sandbox);
+    let _replica = Replica::start_with(&variables).await;
+    let mut of_another = variables.clone();
+    let another = "H25Qb2BwQdEuAjPoGWoSeIpKRtlIoxzoqpCb6YIPtF0=";
+    of_another.insert("ENCRYPTION_KEY".into(), another.into());
+    for arguments in [
+        &["key", "create", "SkyCMS"][..],
+        &["site", "create", "shop"],
+    ] {
+        run(&of_another, arguments)
+            .await
+            .assert_failed(1, &["ENCRYPTION_KEY: does not open the saved secrets"]);
+    }
+    let listed = run(&variables, &["key", "list"]).await;
+    listed.assert_ok();
+    assert_eq!(listed.stdout, "");
 }
