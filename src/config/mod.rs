@@ -42,8 +42,25 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
     match dotenvy::from_path(".env") {
         Ok(_) => Ok(()),
         Err(e) if e.not_found() => Ok(()),
+        // Its own words quote the line, which may hold a secret.
+        Err(dotenvy::Error::LineParse(quoted, _)) => Err(error(".env", unreadable(&quoted))),
         Err(e) => Err(error(".env", e.to_string())),
     }
+}
+
+/// Where the line is that dotenvy quotes, or a part of, and nothing of what it holds.
+fn unreadable(quoted: &str) -> String {
+    let text = std::fs::read_to_string(".env").unwrap_or_default();
+    let quoted = quoted.lines().next().unwrap_or_default().trim();
+    let is_it = |line: &str| !line.starts_with('#') && line.contains(quoted);
+    let index = text.lines().position(is_it);
+    let place = match index.filter(|_| !quoted.is_empty()) {
+        Some(index) => format!("line {}", index + 1),
+        None => "a line".to_owned(),
+    };
+    format!(
+        "{place} is not NAME=value; a value with spaces, quotes, `#`, `$` or `\\` has to be in single quotes"
+    )
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString)]

@@ -4,12 +4,12 @@ use tokio::process::Command;
 
 use crate::support::service_program;
 
-/// Asks a service that is not there, in a folder below the one with `.env` or in that one.
-async fn health(inside: &str) -> String {
+/// Asks a service that is not there, in a folder below the one with this `.env` or in that one.
+async fn health(inside: &str, dotenv: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path().join(inside);
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(directory.path().join(".env"), "LOG_FORMAT=xml\n").unwrap();
+    std::fs::write(directory.path().join(".env"), dotenv).unwrap();
     let output = Command::from(service_program(&folder))
         .arg("health")
         .env("LISTEN_ADDR", "127.0.0.1:9")
@@ -21,8 +21,22 @@ async fn health(inside: &str) -> String {
 
 #[tokio::test]
 async fn only_the_working_directorys_own_is_read() {
-    let here = health(".").await;
+    let here = health(".", "LOG_FORMAT=xml\n").await;
     assert!(here.contains("LOG_FORMAT"), "{here}");
-    let below = health("a/b").await;
+    let below = health("a/b", "LOG_FORMAT=xml\n").await;
     assert!(below.contains("nothing answers"), "{below}");
+}
+
+#[tokio::test]
+async fn a_line_that_cannot_be_read_is_named_and_not_shown() {
+    for line in [
+        "ADMIN_PASSWORD=violet ladder",
+        "PUBLISH_TOKEN='violet",
+        "violet ladder",
+    ] {
+        let dotenv = format!("# violet ladder\nLOG_FORMAT=text\n\n{line}\nRUST_LOG=info\n");
+        let said = health(".", &dotenv).await;
+        assert!(said.contains(".env: line 4 is not NAME=value"), "{said}");
+        assert!(!said.contains("violet"), "{said}");
+    }
 }
