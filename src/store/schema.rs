@@ -1,6 +1,7 @@
 //! Whether the database can be used, if not why, and how far its schema is.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -12,6 +13,9 @@ use super::{MIGRATIONS, Store};
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// PostgreSQL 14, as the server counts.
 const OLDEST: i32 = 140_000;
+
+const TLS_FIX: &str = "Check sslmode and sslrootcert in DATABASE_URL against the server's certificate: besides the \
+                       authorities in the file that sslrootcert names, only public ones are known.";
 
 /// The schema of a database that can be used.
 #[derive(Clone, Debug)]
@@ -76,18 +80,16 @@ impl DatabaseProblem {
             .unwrap_or_else(|| options.get_username());
         let role = options.get_username();
         let (cause, fix, may_pass) = match error {
+            sqlx::Error::Io(error) if is_about_tls(options, error) => {
+                (format!("TLS: {error}"), TLS_FIX.into(), false)
+            }
             sqlx::Error::Io(error) => (
                 error.to_string(),
                 "Check that the server runs, lets this machine in, and that DATABASE_URL names it."
                     .into(),
                 true,
             ),
-            sqlx::Error::Tls(error) => (
-                format!("TLS: {error}"),
-                "Check sslmode and sslrootcert in DATABASE_URL against the server's certificate."
-                    .into(),
-                false,
-            ),
+            sqlx::Error::Tls(error) => (format!("TLS: {error}"), TLS_FIX.into(), false),
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default();
                 let fix = match code.as_ref() {
@@ -122,6 +124,21 @@ impl DatabaseProblem {
     }
 }
 
+/// Whether a handshake of TLS failed, or a file of certificates is missing, which sqlx tells as
+/// errors of input and output.
+fn is_about_tls(options: &PgConnectOptions, error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::InvalidData => true,
+        // Of a socket it is the server's own file that is missing.
+        io::ErrorKind::NotFound => {
+            error.raw_os_error().is_some()
+                && options.get_socket().is_none()
+                && !options.get_host().starts_with('/')
+        }
+        _ => false,
+    }
+}
+
 fn address(options: &PgConnectOptions) -> String {
     let port = options.get_port();
     match options.get_socket() {
@@ -138,7 +155,7 @@ impl Store {
         tokio::time::timeout(TIMEOUT, look(&options))
             .await
             .unwrap_or_else(|_| {
-                let error = std::io::Error::other(format!("no answer within {TIMEOUT:?}"));
+                let error = io::Error::other(format!("no answer within {TIMEOUT:?}"));
                 Err(error.into())
             })
             .unwrap_or_else(|error| Err(DatabaseProblem::unreachable(&options, &error)))

@@ -1,11 +1,14 @@
 //! A database that cannot be used: both `check` and the start say where, why and what to do.
 
 use sqlx::PgConnection;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use url::Url;
 
 use super::canned::server_that_says;
 use super::check::check;
 use super::run::{Said, run};
+use super::tls::self_signed;
 use crate::support::{Database, Replica, Sandbox, Variables, free_port, variables};
 
 /// As PostgreSQL says it: a FATAL error with its SQLSTATE, in the protocol's message.
@@ -13,6 +16,22 @@ fn fatal(code: &str, message: &str) -> Vec<u8> {
     let fields = format!("SFATAL\0VFATAL\0C{code}\0M{message}\0\0");
     let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
     [b"E".as_slice(), &length, fields.as_bytes()].concat()
+}
+
+/// The port of a server that speaks TLS with a certificate that nobody knows.
+async fn server_with_tls() -> u16 {
+    let (acceptor, _) = self_signed();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // The request for TLS, and the answer that it may begin.
+            let _ = stream.read_exact(&mut [0; 8]).await;
+            let _ = stream.write_all(b"S").await;
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    port
 }
 
 fn assert_says(said: &Said, words: &[&str]) {
@@ -37,6 +56,7 @@ async fn a_failed_connection_names_the_server_and_the_cause() {
     ))
     .await;
     let connect = server_that_says(fatal("42501", "permission denied for database \"cdn\"")).await;
+    let unknown = server_with_tls().await;
     let http = server_that_says(b"HTTP/1.1 400 Bad Request\r\n\r\n".into()).await;
     let mut nowhere = Url::parse(&database.url).unwrap();
     nowhere.set_path("/nowhere");
@@ -48,7 +68,7 @@ async fn a_failed_connection_names_the_server_and_the_cause() {
     tls.set_query(Some(&format!("{query}&sslmode=require")));
 
     // An address, whether waiting could help, and what is said.
-    let cases: [(String, bool, &[&str]); 7] = [
+    let cases: [(String, bool, &[&str]); 9] = [
         (
             format!("postgres://app:pass-word@127.0.0.1:{refused}/cdn"),
             true,
@@ -92,6 +112,21 @@ async fn a_failed_connection_names_the_server_and_the_cause() {
             tls.into(),
             false,
             &["TLS: server does not support TLS", "sslmode"],
+        ),
+        (
+            format!("postgres://app:pass-word@localhost:{unknown}/cdn?sslmode=verify-full"),
+            false,
+            &[
+                "TLS: invalid peer certificate: UnknownIssuer",
+                "the file that sslrootcert names",
+            ],
+        ),
+        (
+            format!(
+                "postgres://app:pass-word@localhost:{unknown}/cdn?sslmode=verify-full&sslrootcert=/no/such/file"
+            ),
+            false,
+            &["TLS: No such file", "sslrootcert"],
         ),
     ];
     for (url, may_pass, words) in cases {
