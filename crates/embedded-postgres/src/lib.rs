@@ -34,6 +34,7 @@ use tracing::{error, info, warn};
 
 use cluster::Cluster;
 use data_dir::DataDir;
+use error::DataDirContext as _;
 use installation::Installation;
 use postmaster::Postmaster;
 use socket::SocketDir;
@@ -114,9 +115,10 @@ pub fn installed(data_dir: &Path) -> Result<u32, Error> {
     Ok(chosen.major)
 }
 
-/// Whether there is a database in `data_dir`.
-pub fn is_initialised(data_dir: &Path) -> bool {
-    data_dir.join("postgres/PG_VERSION").exists()
+/// Whether there is a database in `data_dir`. Where this account may not look, nobody can tell.
+pub fn is_initialised(data_dir: &Path) -> Result<bool, Error> {
+    let version = data_dir.join("postgres/PG_VERSION");
+    version.try_exists().context("look for", version)
 }
 
 /// How to reach the server that another process runs in `data_dir`: PostgreSQL's own lock file says

@@ -118,9 +118,13 @@ fn addresses(report: &mut Report, config: &Config) {
 /// The database, if it is there to be looked at.
 async fn open(report: &mut Report, config: &Config) -> Option<Database> {
     if config.database_url.is_none() {
-        match embedded_postgres::installed(&config.data_dir) {
-            Ok(_) if embedded_postgres::is_initialised(&config.data_dir) => {}
-            Ok(major) => {
+        let installed = embedded_postgres::installed(&config.data_dir);
+        let found = installed.and_then(|major| {
+            embedded_postgres::is_initialised(&config.data_dir).map(|is_there| (is_there, major))
+        });
+        match found {
+            Ok((true, _)) => {}
+            Ok((false, major)) => {
                 report.warn(
                     "database",
                     format!("not made yet; PostgreSQL {major} is installed here"),
