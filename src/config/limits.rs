@@ -30,11 +30,11 @@ impl Variables<'_> {
                 "CLOUDFRONT_FILES_IN_PROGRESS",
                 "CLOUDFRONT_PATHS_PER_REQUEST",
                 "CLOUDFRONT_PATHS_PER_SECOND",
-            ]),
+            ])?,
             wildcards_known: self.is_any_set(&[
                 "CLOUDFRONT_WILDCARDS_IN_PROGRESS",
                 "CLOUDFRONT_WILDCARDS_PER_SECOND",
-            ]),
+            ])?,
             prices: Prices {
                 free_paths: self
                     .parse("CLOUDFRONT_FREE_PATHS", "a whole number, 0 or more")?

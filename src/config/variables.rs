@@ -37,10 +37,12 @@ impl Variables<'_> {
     }
 
     /// Whether any of the variables has a value.
-    pub(super) fn is_any_set(&self, names: &[&str]) -> bool {
-        names
+    pub(super) fn is_any_set(&self, names: &[&str]) -> Result<bool, ConfigError> {
+        let values: Vec<_> = names
             .iter()
-            .any(|name| (self.lookup)(name).is_some_and(|value| !value.is_empty()))
+            .map(|name| self.text(name))
+            .collect::<Result<_, _>>()?;
+        Ok(values.iter().any(Option::is_some))
     }
 
     /// A secret from `name`, or from the file that `name_FILE` names.
