@@ -126,6 +126,14 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
     assert!(text.contains("skycms_cdn_build_info{version="));
     assert!(text.contains("# HELP skycms_cdn_publishes Publishes accepted"));
     assert!(text.ends_with("# EOF\n"));
+    for line in text.lines() {
+        let name = line.strip_prefix("# TYPE skycms_cdn_");
+        let Some((name, _)) = name.and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
+        let is_told = include_str!("../../docs/OPERATORS.md").contains(&format!("`{name}"));
+        assert!(is_told, "docs/OPERATORS.md lacks {name}");
+    }
 }
 
 #[test]
