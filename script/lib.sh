@@ -178,8 +178,9 @@ start_demo() {
     target/debug/cloudfront-sandbox --listen 127.0.0.1:0 --distribution-id "$CloudFront__DistributionId" \
     --access-key-id "$CloudFront__AccessKeyId" --secret-access-key "$CloudFront__SecretAccessKey" "$@"
   sandbox=$found
+  # Elsewhere than here: a developer's .env may name a real database.
   AWS_ENDPOINT_URL_CLOUDFRONT=$sandbox DATABASE_URL='' DATA_DIR=$dir/data LISTEN_ADDR=127.0.0.1:0 PUBLIC_URL='' \
-    start service '(?<=ready at )http://\S+' target/debug/skycms-cdn
+    start service '(?<=ready at )http://\S+' env --chdir="$dir" "$PWD/target/debug/skycms-cdn"
   # shellcheck disable=SC2034
   service=$found
 }
