@@ -1,14 +1,13 @@
 //! The database, of the service or of a command.
 
 use std::net::IpAddr;
-use std::str::FromStr as _;
 use std::time::Duration;
 
 use embedded_postgres::Embedded;
-use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::AppError;
+use super::database_url::connect_options;
 use super::first_start::Keys;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,8 +28,7 @@ pub(crate) struct Database {
 /// The host that is talked to in the clear unless its server asks for TLS: a URL without `sslmode`
 /// takes whatever it is offered, even by somebody in between.
 pub(crate) fn host_without_tls(config: &Config) -> Option<String> {
-    let url = config.database_url.as_ref()?;
-    let options = PgConnectOptions::from_str(url.expose_secret()).ok()?;
+    let (options, _) = connect_options(config.database_url.as_ref()?).ok()?;
     let host = options.get_host();
     let is_here = options.get_socket().is_some()
         || host.starts_with('/')
@@ -60,8 +58,10 @@ impl Database {
     /// nobody else may have started.
     async fn own(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         let (options, embedded) = if let Some(url) = &config.database_url {
-            let options = PgConnectOptions::from_str(url.expose_secret())
-                .map_err(|_| AppError::DatabaseUrl)?;
+            let (options, unknown) = connect_options(url)?;
+            for name in unknown {
+                tracing::warn!("DATABASE_URL: the parameter {name} is not known and left out");
+            }
             (options, None)
         } else {
             let embedded = Embedded::start(&config.data_dir, DATABASE_NAME).await?;

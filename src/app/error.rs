@@ -12,8 +12,11 @@ use crate::web::Busy;
 pub enum AppError {
     #[error("DATA_DIR: {0}{instead}", instead = instead(.0))]
     Postgres(#[from] embedded_postgres::Error),
-    #[error("DATABASE_URL: is not an address such as postgres://user:password@host/database")]
-    DatabaseUrl,
+    #[error(
+        "DATABASE_URL: is not an address such as postgres://user:password@host/database ({0}); in a password, write `#`, \
+         `/`, `?` and `@` as %23, %2F, %3F and %40"
+    )]
+    DatabaseUrl(String),
     #[error("{problem}. {fix}", problem = .0, fix = .0.fix())]
     Database(#[from] DatabaseProblem),
     #[error(transparent)]

@@ -2,6 +2,7 @@
 
 mod commands;
 mod database;
+mod database_url;
 mod error;
 mod first_start;
 

@@ -143,6 +143,7 @@ fn address(options: &PgConnectOptions) -> String {
     let port = options.get_port();
     match options.get_socket() {
         Some(socket) => format!("{} (port {port})", socket.display()),
+        None if options.get_host().contains(':') => format!("[{}]:{port}", options.get_host()),
         None => format!("{}:{port}", options.get_host()),
     }
 }

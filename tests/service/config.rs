@@ -291,6 +291,16 @@ async fn the_binary_refuses_in_one_line() {
         ),
         ("DATABASE_URL", "mysql://localhost/x", "DATABASE_URL: "),
         ("DATABASE_URL", "somewhere", "DATABASE_URL: "),
+        (
+            "DATABASE_URL",
+            "postgres://me:pass#word@localhost/x",
+            "DATABASE_URL: is not an address such as postgres://user:password@host/database (invalid port number)",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://localhost/x?sslmode=verify_full",
+            "DATABASE_URL: is not an address such as postgres://user:password@host/database (",
+        ),
         ("LISTEN_ADDR", taken, "LISTEN_ADDR: cannot listen on"),
         ("RUST_LOG", "skycms_cdn=loud", "RUST_LOG: "),
         (

@@ -141,6 +141,21 @@ async fn a_failed_connection_names_the_server_and_the_cause() {
     }
 }
 
+/// It may be a password, as that of `sslkey` is elsewhere.
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_named_without_its_value() {
+    let (database, sandbox) = (Database::empty().await, Sandbox::start().await);
+    let mut variables = variables(&database, &sandbox);
+    let mut url = Url::parse(&database.url).unwrap();
+    url.query_pairs_mut().append_pair("sslpassword", "violet");
+    variables.insert("DATABASE_URL".into(), url.into());
+    let said = run(&variables, &["site", "list"]).await;
+    assert_eq!(said.code(), 0, "{said:?}");
+    let words = "DATABASE_URL: the parameter sslpassword is not known";
+    assert!(said.stderr.contains(words), "{said:?}");
+    assert!(!said.stderr.contains("violet"), "{said:?}");
+}
+
 async fn execute(connection: &mut PgConnection, statement: String) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
         .execute(connection)
