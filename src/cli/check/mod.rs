@@ -4,6 +4,7 @@
 mod report;
 
 use clap::Args;
+use url::{Host, Url};
 
 use self::report::Report;
 use super::output::say;
@@ -104,7 +105,13 @@ fn encryption(report: &mut Report, config: &Config) {
 fn addresses(report: &mut Report, config: &Config) {
     let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
     let words = format!("listens on {}, users come to {public}", config.listen_addr);
-    if public.is_https() || config.listen_addr.ip().is_loopback() {
+    let is_here = match config.public_url.as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => true,
+    };
+    if public.is_https() || is_here && config.listen_addr.ip().is_loopback() {
         report.ok("addresses", words);
     } else {
         report.warn(

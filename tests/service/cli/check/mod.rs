@@ -66,6 +66,20 @@ async fn a_good_installation_is_found_good_and_costs_nothing() {
 }
 
 #[tokio::test]
+async fn passwords_in_the_clear_are_warned_of_also_behind_a_proxy() {
+    let service = Stepped::start().await;
+    let mut variables = variables(&service.database, &service.sandbox);
+    for (public, outcome) in [
+        ("http://localhost:8080", "ok"),
+        ("http://editor.example.com/cdn", "warn"),
+        ("https://editor.example.com/cdn", "ok"),
+    ] {
+        variables.insert("PUBLIC_URL".into(), public.into());
+        assert_found(&check(&variables).await, "addresses", outcome, &[public]);
+    }
+}
+
+#[tokio::test]
 async fn a_full_check_says_whether_readers_are_served_through_cloudfront() {
     let service = Stepped::start().await;
     let mut variables = variables(&service.database, &service.sandbox);
