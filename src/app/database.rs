@@ -44,6 +44,14 @@ impl Database {
     /// Opens the database for a command, also beside a service that is running. The schema stays as
     /// it is.
     pub(crate) async fn open(config: &Config, clock: &Clock) -> Result<Self, AppError> {
+        let directory = &config.data_dir;
+        let is_there = embedded_postgres::is_initialised(directory);
+        if config.database_url.is_none() && is_there.is_ok_and(|is_there| !is_there) {
+            tracing::warn!(
+                "DATABASE_URL is not set: a new database is made in {}, which only a service with that DATA_DIR uses",
+                directory.display()
+            );
+        }
         match Self::own(config, clock).await {
             Err(error @ AppError::Postgres(embedded_postgres::Error::InUse(_))) => {
                 let running = embedded_postgres::running(&config.data_dir, DATABASE_NAME);

@@ -3,7 +3,20 @@
 use serde_json::json;
 
 use super::run::{publisher, run};
-use crate::support::{Database, Replica, SECRET, Sandbox, eventually, variables};
+use crate::support::{Database, Replica, SECRET, Sandbox, Variables, eventually, variables};
+
+/// Whoever forgot the service's variables would else be given a token that nobody takes.
+#[tokio::test]
+async fn a_database_that_a_command_has_to_make_is_spoken_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data").to_str().unwrap().to_owned();
+    let words = format!("a new database is made in {data}");
+    let variables = Variables::from([("DATA_DIR".to_owned(), data)]);
+    let made = run(&variables, &["site", "list"]).await;
+    assert_eq!(made.code(), 0, "{made:?}");
+    assert!(made.stderr.contains(&words), "{made:?}");
+    run(&variables, &["site", "list"]).await.assert_ok();
+}
 
 #[tokio::test]
 async fn a_site_is_made_used_renamed_and_removed_beside_a_running_service() {
