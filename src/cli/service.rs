@@ -87,7 +87,13 @@ impl Service {
         // A redirect would lose the body of a publish: it is reported instead.
         let http = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(redirect::Policy::none())
+            .redirect(redirect::Policy::none());
+        // The environment's proxy does not lead back here, and would be shown the token.
+        let http = match config.is_here {
+            true => http.no_proxy(),
+            false => http,
+        };
+        let http = http
             .build()
             .map_err(|error| CliError::Failed(causes(&error)))?;
         Ok(Self {

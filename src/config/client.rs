@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{ConfigError, Variables, error};
+use super::{ConfigError, Variables, error, is_this_machine};
 
 /// Where a service listens that was started without `LISTEN_ADDR` and `PUBLIC_URL`.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -12,6 +12,8 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 pub struct ClientConfig {
     /// The service's address with any path prefix, without a trailing slash.
     pub url: String,
+    /// Whether that is this machine itself.
+    pub is_here: bool,
     /// A publish token of the site.
     pub token: SecretString,
 }
@@ -26,7 +28,9 @@ impl ClientConfig {
         let vars = Variables {
             lookup: &|name| std::env::var_os(name),
         };
-        let url = vars.base_url("SKYCMS_CDN_URL")?.map_or_else(
+        let given = vars.base_url("SKYCMS_CDN_URL")?;
+        let is_here = given.as_ref().is_none_or(is_this_machine);
+        let url = given.map_or_else(
             || DEFAULT_URL.to_owned(),
             |url| url.as_str().trim_end_matches('/').to_owned(),
         );
@@ -36,6 +40,10 @@ impl ClientConfig {
                 "is not set; a token is made under Settings → CDN, and may also be in the file that PUBLISH_TOKEN_FILE names",
             )
         })?;
-        Ok(Self { url, token })
+        Ok(Self {
+            url,
+            is_here,
+            token,
+        })
     }
 }

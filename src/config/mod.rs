@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
-use url::Url;
+use url::{Host, Url};
 
 pub use access::AccessConfig;
 pub use client::ClientConfig;
@@ -180,6 +180,16 @@ impl Config {
             ));
         }
         Ok(config)
+    }
+}
+
+/// Whether an address leads to this machine itself.
+pub fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 

@@ -4,7 +4,6 @@
 mod report;
 
 use clap::Args;
-use url::{Host, Url};
 
 use self::report::Report;
 use super::output::say;
@@ -12,7 +11,7 @@ use super::{CliError, tester};
 use crate::app::{AppError, Database, host_without_tls};
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
-use crate::config::{Config, ConfigError, PublicUrl};
+use crate::config::{Config, ConfigError, PublicUrl, is_this_machine};
 use crate::domain::{DEFAULT_SITE, GetOutcome, Operation, Settings, Step, StepOutcome};
 use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
 
@@ -105,12 +104,7 @@ fn encryption(report: &mut Report, config: &Config) {
 fn addresses(report: &mut Report, config: &Config) {
     let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
     let words = format!("listens on {}, users come to {public}", config.listen_addr);
-    let is_here = match config.public_url.as_ref().and_then(Url::host) {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => true,
-    };
+    let is_here = config.public_url.as_ref().is_none_or(is_this_machine);
     if public.is_https() || is_here && config.listen_addr.ip().is_loopback() {
         report.ok("addresses", words);
     } else {

@@ -35,6 +35,17 @@ impl Bench {
     }
 }
 
+/// It would be shown the token.
+#[tokio::test]
+async fn no_proxy_is_asked_for_a_service_on_this_machine() {
+    let bench = Bench::start().await;
+    let mut variables = bench.publisher.clone();
+    // Nothing listens there.
+    variables.insert("HTTP_PROXY".into(), "http://127.0.0.1:9".into());
+    let publish = ["publish", "--retry-for", "0", "/about"];
+    run(&variables, &publish).await.assert_ok();
+}
+
 #[tokio::test]
 async fn a_publish_is_awaited_and_reported() {
     let bench = Bench::start().await;
