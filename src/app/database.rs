@@ -25,6 +25,13 @@ pub(crate) struct Database {
     keys: Keys,
 }
 
+/// Who opens it.
+#[derive(Clone, Copy)]
+enum Opener {
+    Service,
+    Command,
+}
+
 /// The host that is talked to in the clear unless its server asks for TLS: a URL without `sslmode`
 /// takes whatever it is offered, even by somebody in between.
 pub(crate) fn host_without_tls(config: &Config) -> Option<String> {
@@ -52,7 +59,7 @@ impl Database {
                 directory.display()
             );
         }
-        match Self::own(config, clock).await {
+        match Self::own(config, clock, Opener::Command).await {
             Err(error @ AppError::Postgres(embedded_postgres::Error::InUse(_))) => {
                 let running = embedded_postgres::running(&config.data_dir, DATABASE_NAME);
                 let running = running.ok_or(error)?;
@@ -64,7 +71,7 @@ impl Database {
 
     /// Opens the one at `DATABASE_URL`, or starts the machine's own PostgreSQL as a child, which
     /// nobody else may have started.
-    async fn own(config: &Config, clock: &Clock) -> Result<Self, AppError> {
+    async fn own(config: &Config, clock: &Clock, opener: Opener) -> Result<Self, AppError> {
         let (options, embedded) = if let Some(url) = &config.database_url {
             let (options, unknown) = connect_options(url)?;
             for name in unknown {
@@ -72,7 +79,11 @@ impl Database {
             }
             (options, None)
         } else {
-            let embedded = Embedded::start(&config.data_dir, DATABASE_NAME).await?;
+            let directory = &config.data_dir;
+            let embedded = match opener {
+                Opener::Service => Embedded::start(directory, DATABASE_NAME).await?,
+                Opener::Command => Embedded::start_for_command(directory, DATABASE_NAME).await?,
+            };
             (embedded.connect_options(), Some(embedded))
         };
         Self::at(options, embedded, Keys::find_or_make(config, clock)?)
@@ -92,7 +103,7 @@ impl Database {
 
     /// The service's own, ready to be worked on.
     pub(super) async fn of_service(config: &Config, clock: &Clock) -> Result<Self, AppError> {
-        let database = Self::own(config, clock).await?;
+        let database = Self::own(config, clock, Opener::Service).await?;
         database.make_ready().await?;
         Ok(database)
     }

@@ -32,6 +32,8 @@ pub(super) struct Cluster {
     pub(super) data_dir: DataDir,
     pub(super) installation: Installation,
     pub(super) socket_dir: SocketDir,
+    /// Whether its processes are in our group, to which a terminal sends Ctrl-C.
+    pub(super) ends_by_ctrl_c: bool,
 }
 
 impl Cluster {
@@ -52,15 +54,17 @@ impl Cluster {
         connect_options(self.socket_dir.path(), &self.name).database(database)
     }
 
-    /// One of PostgreSQL's programs, run as its account, out of reach of Ctrl-C, and without our
-    /// environment, which may hold secrets.
+    /// One of PostgreSQL's programs, run as its account, and without our environment, which may hold
+    /// secrets.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.installation.program(program));
         command
             .env_clear()
             .env("LC_ALL", "C")
-            .current_dir(self.data_dir.path())
-            .process_group(0);
+            .current_dir(self.data_dir.path());
+        if !self.ends_by_ctrl_c {
+            command.process_group(0);
+        }
         if let Some(Account { uid, gid }) = self.data_dir.account {
             command.uid(uid).gid(gid);
         }

@@ -59,11 +59,26 @@ impl Embedded {
         Self::start_from(data_dir, name, &installation::candidates()).await
     }
 
+    /// Like [`Embedded::start`], for a command that Ctrl-C may end at any moment: the server ends by
+    /// it too. A service is told to stop, and stops its server last.
+    pub async fn start_for_command(data_dir: &Path, name: &str) -> Result<Self, Error> {
+        Self::run(data_dir, name, &installation::candidates(), true).await
+    }
+
     /// Like [`Embedded::start`], with the binaries in one of the `candidates` directories.
     pub async fn start_from(
         data_dir: &Path,
         name: &str,
         candidates: &[PathBuf],
+    ) -> Result<Self, Error> {
+        Self::run(data_dir, name, candidates, false).await
+    }
+
+    async fn run(
+        data_dir: &Path,
+        name: &str,
+        candidates: &[PathBuf],
+        ends_by_ctrl_c: bool,
     ) -> Result<Self, Error> {
         let data_dir = DataDir::open(data_dir)?;
         let installation = Installation::choose(candidates, &data_dir.postgres())?;
@@ -72,6 +87,7 @@ impl Embedded {
             socket_dir: SocketDir::new(&data_dir, name)?,
             data_dir,
             installation,
+            ends_by_ctrl_c,
         };
         cluster.rotate_log();
         cluster.stop_leftover().await?;

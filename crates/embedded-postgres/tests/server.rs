@@ -291,13 +291,52 @@ async fn start_helper(data_dir: &Path, milestone: &str) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
+    reached(&data_dir.join(milestone)).await;
+    helper
+}
+
+/// Waits for a file of the helper.
+async fn reached(milestone: &Path) {
     let ready = async {
-        while !data_dir.join(milestone).exists() {
+        while !milestone.exists() {
             sleep(Duration::from_millis(10)).await;
         }
     };
     timeout(TIMEOUT, ready).await.unwrap();
-    helper
+}
+
+#[tokio::test]
+async fn what_a_command_started_ends_by_ctrl_c_with_it() {
+    let dir = data_dir();
+    let mut command = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "command_to_be_interrupted", "--ignored"])
+        .env(HELPER, dir.path())
+        .stdout(Stdio::null())
+        // As a shell gives one to each command.
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    reached(&dir.path().join("ready")).await;
+    let group = i32::try_from(command.id()).unwrap();
+    kill(Pid::from_raw(-group), Signal::SIGINT).unwrap();
+    assert!(!command.wait().unwrap().success());
+    let gone = async {
+        while !processes(dir.path()).is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, gone).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "the process that another test starts and interrupts"]
+async fn command_to_be_interrupted() {
+    let Some(dir) = std::env::var_os(HELPER).map(PathBuf::from) else {
+        return;
+    };
+    let _embedded = Embedded::start_for_command(&dir, NAME).await.unwrap();
+    fs::write(dir.join("ready"), "").unwrap();
+    sleep(TIMEOUT).await; // ends by itself should the test that started it be gone
 }
 
 #[tokio::test]
