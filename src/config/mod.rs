@@ -42,6 +42,8 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
     match dotenvy::from_path(".env") {
         Ok(_) => Ok(()),
         Err(e) if e.not_found() => Ok(()),
+        // The working directory is closed to this account, as root's is after `sudo -u`.
+        Err(dotenvy::Error::Io(_)) if std::fs::metadata(".").is_err() => Ok(()),
         // Its own words quote the line, which may hold a secret.
         Err(dotenvy::Error::LineParse(quoted, _)) => Err(error(".env", unreadable(&quoted))),
         Err(e) => Err(error(".env", e.to_string())),

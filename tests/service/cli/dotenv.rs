@@ -1,5 +1,8 @@
 //! `.env`, which may hold what a publish token is sent with.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use tokio::process::Command;
 
 use crate::support::service_program;
@@ -25,6 +28,29 @@ async fn only_the_working_directorys_own_is_read() {
     assert!(here.contains("LOG_FORMAT"), "{here}");
     let below = health("a/b", "LOG_FORMAT=xml\n").await;
     assert!(below.contains("nothing answers"), "{below}");
+}
+
+/// As root's is to whom `sudo -u` makes of them.
+#[tokio::test]
+async fn a_working_directory_that_is_closed_has_none() {
+    if nix::unistd::Uid::effective().is_root() {
+        return; // to whom nothing is closed
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new("/bin/sh")
+        .args(["-c", r#"cd "$1" && chmod 0 . && "$2" health"#, "sh"])
+        .arg(directory.path())
+        .arg(env!("CARGO_BIN_EXE_skycms-cdn"))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LISTEN_ADDR", "127.0.0.1:9")
+        .output()
+        .await
+        .unwrap();
+    let open = Permissions::from_mode(0o700);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("nothing answers"), "{said}");
 }
 
 #[tokio::test]
