@@ -65,6 +65,9 @@ impl App {
                  ?sslmode=disable where the network between is trusted"
             );
         }
+        for name in &config.without_effect {
+            tracing::warn!("{name}: is set and has no effect; .env.example lists every variable");
+        }
         let Database {
             store, embedded, ..
         } = Database::of_service(config, &clock).await?;

@@ -12,6 +12,8 @@ mod serve;
 mod skycms;
 mod variables;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -115,6 +117,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written, in `RUST_LOG`'s syntax; none: the command's default.
     pub log_filter: Option<String>,
+    /// Variables that are set, are called like the service's, and decide nothing.
+    pub without_effect: Vec<String>,
 }
 
 impl Config {
@@ -123,7 +127,21 @@ impl Config {
     /// # Errors
     /// The first bad value, and what is wrong with it.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::from_variables(|name| std::env::var_os(name))
+        let asked = RefCell::new(BTreeSet::new());
+        let config = Self::from_variables(|name| {
+            asked.borrow_mut().insert(name.to_owned());
+            std::env::var_os(name)
+        })?;
+        let asked = asked.into_inner();
+        let without_effect = std::env::vars_os()
+            .filter(|(_, value)| !value.is_empty())
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|name| is_ours(name) && !asked.contains(name))
+            .collect();
+        Ok(Self {
+            without_effect,
+            ..config
+        })
     }
 
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
@@ -160,6 +178,7 @@ impl Config {
                 .parse("LOG_FORMAT", "a format; use `text` or `json`")?
                 .unwrap_or_default(),
             log_filter: vars.text("RUST_LOG")?,
+            without_effect: Vec::new(),
         };
         if config.database_url.is_some() && config.encryption_keys.is_empty() {
             return Err(error(
@@ -183,6 +202,24 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Whether a variable is called as only the service's are. Kubernetes makes some of each `Service`,
+/// which may be called anything.
+fn is_ours(name: &str) -> bool {
+    const BEGINNINGS: [&str; 5] = [
+        "CLOUDFRONT_",
+        "CloudFront__",
+        "EMBED_",
+        "PUBLISH_",
+        "SKYCMS_",
+    ];
+    let is_of_kubernetes = name.contains("_SERVICE_") || name.contains("_PORT");
+    let begins = BEGINNINGS
+        .iter()
+        .any(|beginning| name.starts_with(beginning));
+    // The command line's own.
+    begins && !is_of_kubernetes && name != "SKYCMS_CDN_URL"
 }
 
 /// Whether an address leads to this machine itself.

@@ -123,6 +123,31 @@ async fn save_and_test_is_counted() {
 }
 
 #[tokio::test]
+async fn a_variable_whose_name_is_mistyped_is_warned_of() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let mut variables = variables(&database, &sandbox);
+    for (name, value) in [
+        ("CLOUDFRONT_REQUEST_PER_SECOND", "1"),
+        // It needs SKYCMS_URL.
+        ("SKYCMS_COOKIE", "SkyCmsAuth"),
+        // Not ours, and not meant.
+        ("SKYCMS_CDN_SERVICE_HOST", "10.0.0.1"),
+        ("SKYCMS_CDN_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("SKYCMS_CDN_URL", "http://127.0.0.1:8080"),
+    ] {
+        variables.insert(name.into(), value.into());
+    }
+    let replica = Replica::start_with(&variables).await;
+    let log = replica.log();
+    let warnings = log.iter().filter(|line| line.contains("has no effect"));
+    let mut named: Vec<&str> = warnings
+        .filter_map(|line| line.split_once(": is set")?.0.rsplit(' ').next())
+        .collect();
+    named.sort_unstable();
+    assert_eq!(named, ["CLOUDFRONT_REQUEST_PER_SECOND", "SKYCMS_COOKIE"]);
+}
+
+#[tokio::test]
 async fn a_database_elsewhere_without_tls_is_warned_of() {
     // Of a network that is for documentation: nobody answers.
     let url = "postgres://skycms_cdn@192.0.2.1/skycms_cdn";

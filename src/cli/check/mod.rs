@@ -70,6 +70,13 @@ impl Check {
                 None
             }
         };
+        for name in &config.without_effect {
+            report.warn(
+                "configuration",
+                format!("{name} is set and has no effect"),
+                "Correct its name, or remove it: .env.example lists every variable.",
+            );
+        }
         addresses(report, config);
         encryption(report, config);
         let aws = Aws {
