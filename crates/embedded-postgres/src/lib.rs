@@ -89,7 +89,10 @@ impl Embedded {
             installation,
             ends_by_ctrl_c,
         };
-        cluster.rotate_log();
+        // A command adds to the log of the run before: a few of them would push out why that ended.
+        if !ends_by_ctrl_c {
+            cluster.rotate_log();
+        }
         cluster.stop_leftover().await?;
         cluster.initialise().await?;
         let postmaster = cluster.launch().await?;

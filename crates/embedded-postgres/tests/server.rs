@@ -329,6 +329,19 @@ async fn what_a_command_started_ends_by_ctrl_c_with_it() {
 }
 
 #[tokio::test]
+async fn commands_leave_the_log_of_the_run_before() {
+    let dir = stopped().await;
+    let log = dir.path().join("postgres.log");
+    fs::write(&log, "why it died\n").unwrap();
+    for _ in 0..2 {
+        let embedded = Embedded::start_for_command(dir.path(), NAME).await;
+        embedded.unwrap().stop().await;
+    }
+    let told = fs::read_to_string(&log).unwrap();
+    assert!(told.starts_with("why it died\n"), "{told}");
+}
+
+#[tokio::test]
 #[ignore = "the process that another test starts and interrupts"]
 async fn command_to_be_interrupted() {
     let Some(dir) = std::env::var_os(HELPER).map(PathBuf::from) else {
