@@ -51,7 +51,7 @@ pub(super) fn connect_options(
             error => error.to_string(),
         })
     })?;
-    // The brackets of IPv6 belong to the URL: no such host is found, nor has a certificate its name.
+    // The brackets of IPv6 belong to the URL: no host is found by them, nor has a certificate any.
     let host = options.get_host().strip_prefix('[');
     let host = host
         .and_then(|host| host.strip_suffix(']'))

@@ -35,8 +35,8 @@ struct NewKey {
 }
 
 impl Keys {
-    /// Of a service that is stopped. Where there is none, one is made, for [`Keys::settle`] to write
-    /// down.
+    /// Of a service that is stopped. Where there is none, one is made, for [`Keys::settle`] to
+    /// write down.
     pub(super) fn find_or_make(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         Self::find(config, |path| {
             let bytes = clock.random::<32>();

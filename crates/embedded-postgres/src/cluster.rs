@@ -54,8 +54,8 @@ impl Cluster {
         connect_options(self.socket_dir.path(), &self.name).database(database)
     }
 
-    /// One of PostgreSQL's programs, run as its account, and without our environment, which may hold
-    /// secrets.
+    /// One of PostgreSQL's programs, run as its account, and without our environment, which may
+    /// hold secrets.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.installation.program(program));
         command

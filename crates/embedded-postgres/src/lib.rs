@@ -59,8 +59,8 @@ impl Embedded {
         Self::start_from(data_dir, name, &installation::candidates()).await
     }
 
-    /// Like [`Embedded::start`], for a command that Ctrl-C may end at any moment: the server ends by
-    /// it too. A service is told to stop, and stops its server last.
+    /// Like [`Embedded::start`], for a command that Ctrl-C may end at any moment: the server ends
+    /// by it too. A service is told to stop, and stops its server last.
     pub async fn start_for_command(data_dir: &Path, name: &str) -> Result<Self, Error> {
         Self::run(data_dir, name, &installation::candidates(), true).await
     }

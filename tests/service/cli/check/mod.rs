@@ -236,7 +236,7 @@ async fn the_embedded_database_is_not_made_and_not_disturbed() {
     // The environment's settings are asked about nevertheless.
     assert_found(&said, "aws", "ok", &[]);
     assert!(!directory.path().join("data").exists());
-    // As of a service that runs under another account: what cannot be looked at is not called missing.
+    // As of another account's service: what cannot be looked at is not called missing.
     let mut barred = embedded.clone();
     let file = directory.path().join("file");
     std::fs::write(&file, "").unwrap();
