@@ -134,7 +134,8 @@ impl SiteCommand {
                 }
                 record(AuditAction::ForbadeDefault, site, distribution.as_str()).await?;
                 say(format_args!(
-                    "{name} can no longer use the AWS default credentials for {distribution}."
+                    "{name} can no longer use the AWS default credentials for {distribution}. What \
+                     AWS_DEFAULT_CREDENTIALS_FOR of the service allows comes back at its next start."
                 ));
             }
             Self::Remove { name, yes } => {

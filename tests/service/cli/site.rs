@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::run::{publisher, run};
-use crate::support::{Database, Replica, SECRET, Sandbox, Variables, eventually, variables};
+use crate::support::{
+    DISTRIBUTION, Database, Replica, SECRET, Sandbox, Variables, eventually, variables,
+};
 
 /// Whoever forgot the service's variables would else be given a token that nobody takes.
 #[tokio::test]
@@ -16,6 +18,28 @@ async fn a_database_that_a_command_has_to_make_is_spoken_of() {
     assert_eq!(made.code(), 0, "{made:?}");
     assert!(made.stderr.contains(&words), "{made:?}");
     run(&variables, &["site", "list"]).await.assert_ok();
+}
+
+#[tokio::test]
+async fn a_permission_of_the_environment_is_said_to_come_back() {
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let mut variables = variables(&database, &sandbox);
+    let given = format!("default={DISTRIBUTION}");
+    variables.insert("AWS_DEFAULT_CREDENTIALS_FOR".into(), given);
+    let _replica = Replica::start_with(&variables).await;
+    let forbid = [
+        "site",
+        "forbid-default-credentials",
+        "default",
+        DISTRIBUTION,
+    ];
+    let forbidden = run(&variables, &forbid).await;
+    forbidden.assert_ok();
+    let words = "AWS_DEFAULT_CREDENTIALS_FOR of the service allows comes back";
+    assert!(forbidden.stdout.contains(words), "{forbidden:?}");
+    run(&variables, &forbid)
+        .await
+        .assert_failed(2, &["could not use the AWS default credentials"]);
 }
 
 #[tokio::test]
