@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use self::publisher::Publisher;
-use super::output::say;
+use super::output::{note, say};
 use super::{CliError, SITE_HELP, audit, tester};
 use crate::admin::sites;
 use crate::app::Database;
@@ -62,8 +62,16 @@ impl ImportSkycms {
         let text = self.read()?;
         let imported = row::read(&text).map_err(|error| CliError::WrongUse(error.to_string()))?;
         let publisher = self.publisher_url.clone().or_else(|| {
-            let url = imported.publisher_url.as_deref()?;
-            url.parse().ok()
+            let url = imported.publisher_url.as_deref()?.trim();
+            let parsed = url.parse::<Publisher>();
+            if let Err(error) = &parsed
+                && !url.is_empty()
+            {
+                note(format_args!(
+                    "SkyCMS's publisher URL `{url}` {error}, and is left out; give it as --publisher-url"
+                ));
+            }
+            parsed.ok()
         });
         let settings = Settings::parse(&imported.form, &[])
             .map_err(|errors| CliError::WrongUse(format!("the row's Value: {errors}")))?;

@@ -290,6 +290,18 @@ async fn the_publishers_url_fills_in_what_the_site_does_not_say() {
     imported.assert_ok();
     let host_alone = (vec!["intranet.example.com".to_owned()], None);
     assert_eq!(rules().await, host_alone, "readers would not use https");
+    let table = json!([
+        { "Group": "PUBLISHER", "Name": "PublisherUrl", "Value": "www.example.com" },
+        { "Group": "CDN", "Name": "CloudFront", "Value": row(json!(3), value()) },
+    ]);
+    let said = bench.import(&table.to_string(), &["--draft"]).await;
+    assert_eq!(said.code(), 0, "{said:?}");
+    assert!(
+        said.stderr.contains(
+            "`www.example.com` is not an address such as https://www.example.com, and is left out"
+        ),
+        "{said:?}"
+    );
     let said = bench.import("", &["--publisher-url", "www"]).await;
     said.assert_failed(2, &["is not an address such as https://www.example.com"]);
 }
