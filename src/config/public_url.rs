@@ -1,7 +1,7 @@
 //! The address users and SkyCMS see. Every link, redirect and cookie path is made from it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
 
@@ -22,7 +22,7 @@ impl PublicUrl {
                 prefix: url.path().trim_end_matches('/').to_owned(),
             },
             None => Self {
-                origin: format!("http://{listening}"),
+                origin: format!("http://{}", on_this_machine(listening)),
                 prefix: String::new(),
             },
         }
@@ -60,8 +60,36 @@ impl PublicUrl {
     }
 }
 
+/// Where this machine reaches what listens there: `0.0.0.0` is every address, and leads nowhere.
+fn on_this_machine(mut listening: SocketAddr) -> SocketAddr {
+    match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listening.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listening.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    listening
+}
+
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_public_url_links_lead_to_where_it_can_be_reached() {
+        for (listening, shown) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("10.0.0.5:8080", "http://10.0.0.5:8080"),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("[::]:8080", "http://[::1]:8080"),
+        ] {
+            let public = listening.parse().map(|at| PublicUrl::new(None, at));
+            assert_eq!(public.map(|url| url.to_string()), Ok(shown.to_owned()));
+        }
     }
 }
