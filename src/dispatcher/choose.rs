@@ -11,7 +11,7 @@ use super::plan::Planned;
 use crate::domain::pieces::{fit, joined};
 use crate::domain::plan::MOST_BYTES;
 use crate::domain::{AwsError, Room, Usage, WaitReason};
-use crate::store::{Connection, PlanInputs, SiteId, StoreError, Stored, Taking};
+use crate::store::{Connection, PlanInputs, SiteId, StoreError, Stored, Taking, Wait};
 
 /// How often a claim is prepared again after something has changed, before the site is left for
 /// later.
@@ -127,7 +127,13 @@ impl Dispatcher {
             };
             let next = match no_call_until {
                 // Before anything is read and planned for nothing.
-                Some(until) => look.wait(WaitReason::Rate, until, None).await?,
+                Some(until) => {
+                    let wait = Wait {
+                        stored_too: true,
+                        ..Wait::new(WaitReason::Rate, until)
+                    };
+                    look.wait(wait).await?
+                }
                 None => look.choose().await?,
             };
             match next {
@@ -263,7 +269,7 @@ impl Look<'_> {
         let room = self.room_for_new().without(stored);
         match self.plan_new(room).await? {
             Planned::Next(next) => Ok(Some(next)),
-            Planned::Nothing | Planned::Waits { .. } => Ok(None),
+            Planned::Nothing | Planned::Waits(_) => Ok(None),
         }
     }
 
@@ -273,19 +279,15 @@ impl Look<'_> {
             // What is stored is tried first, when it is due, and ends this wait if the settings
             // work.
             let until = self.taking.now + LONGEST_HOLD;
-            return self.wait(WaitReason::Retry, until, None).await;
+            return self.wait(Wait::new(WaitReason::Retry, until)).await;
         }
         if let Some(until) = self.gathering_until() {
-            return self.wait(WaitReason::Retry, until, None).await;
+            return self.wait(Wait::new(WaitReason::Retry, until)).await;
         }
         match self.plan_new(self.room_for_new()).await? {
             Planned::Next(next) => Ok(next),
             Planned::Nothing => Ok(Next::Nothing),
-            Planned::Waits {
-                why,
-                until,
-                limited_until,
-            } => self.wait(why, until, limited_until).await,
+            Planned::Waits(wait) => self.wait(wait).await,
         }
     }
 }

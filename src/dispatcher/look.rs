@@ -3,8 +3,8 @@
 use time::{Duration, OffsetDateTime};
 
 use super::Dispatcher;
-use crate::domain::{Room, WaitReason};
-use crate::store::{Connection, PlanInputs, SendClaim, StoreError, Taking};
+use crate::domain::Room;
+use crate::store::{Connection, PlanInputs, SendClaim, StoreError, Taking, Wait};
 
 /// The longest that a site waits without another look: what it waits for may change unnoticed.
 pub(super) const LONGEST_HOLD: Duration = Duration::minutes(1);
@@ -43,25 +43,14 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     /// Notes that the site waits, and why.
-    pub(super) async fn wait(
-        &mut self,
-        why: WaitReason,
-        until: OffsetDateTime,
-        limited_until: Option<OffsetDateTime>,
-    ) -> Result<Next, StoreError> {
+    pub(super) async fn wait(&mut self, wait: Wait) -> Result<Next, StoreError> {
         let now = self.taking.now;
-        let until = until.min(now + LONGEST_HOLD);
+        let wait = Wait {
+            until: wait.until.min(now + LONGEST_HOLD),
+            ..wait
+        };
         let store = &self.dispatcher.store;
-        let noted = store
-            .wait(
-                self.connection,
-                &self.inputs,
-                why,
-                until,
-                limited_until,
-                now,
-            )
-            .await?;
+        let noted = store.wait(self.connection, &self.inputs, wait, now).await?;
         Ok(if noted { Next::Waits } else { Next::Moved })
     }
 

@@ -5,9 +5,9 @@ use time::OffsetDateTime;
 use super::look::{LONGEST_HOLD, Look, Next};
 use crate::domain::spending::next_month;
 use crate::domain::{
-    KnownPaths, PlanInput, PlanLimit, Room, Usage, WaitReason, Waiting, Wanted, plan,
+    Kind, KnownPaths, PlanInput, PlanLimit, Room, Usage, WaitReason, Waiting, Wanted, plan,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, Wait};
 
 /// What came of planning.
 pub(super) enum Planned {
@@ -16,11 +16,7 @@ pub(super) enum Planned {
     /// Nothing waits.
     Nothing,
     /// What waits may not go now.
-    Waits {
-        why: WaitReason,
-        until: OffsetDateTime,
-        limited_until: Option<OffsetDateTime>,
-    },
+    Waits(Wait),
 }
 
 impl Look<'_> {
@@ -39,7 +35,7 @@ impl Look<'_> {
             let waits = store.waits_with(self.connection, inputs.site, kind);
             match waits.await? {
                 None => return Ok(Planned::Nothing),
-                Some(false) => return Ok(self.no_room_for(kind.one_of_the_other(), None)),
+                Some(false) => return Ok(self.no_room_for(kind.one_of_the_other(), room, None)),
                 Some(true) => {}
             }
         }
@@ -93,14 +89,13 @@ impl Look<'_> {
         if plan.batches.is_empty() {
             let limited_until = plan.is_limited.then(|| next_month(now));
             if plan.waits == Some(PlanLimit::Budget) {
-                return Ok(Planned::Waits {
-                    why: WaitReason::Quota,
-                    until: now + LONGEST_HOLD,
+                return Ok(Planned::Waits(Wait {
                     limited_until,
-                });
+                    ..Wait::new(WaitReason::Quota, now + LONGEST_HOLD)
+                }));
             }
             let asked: Usage = waiting.iter().map(|w| Usage::of(&w.items)).sum();
-            return Ok(self.no_room_for(asked, limited_until));
+            return Ok(self.no_room_for(asked, room, limited_until));
         }
         let clock = &self.dispatcher.clock;
         let ids = plan.batches.iter().map(|_| clock.id()).collect();
@@ -110,19 +105,29 @@ impl Look<'_> {
         Ok(Planned::Next(Next::call(claim)))
     }
 
-    /// What waits is of these kinds, and is looked at again when there may be room for them.
-    fn no_room_for(&self, kinds: Usage, limited_until: Option<OffsetDateTime>) -> Planned {
+    /// This is what waits, and it is looked at again when there may be room for it.
+    fn no_room_for(
+        &self,
+        asked: Usage,
+        room: Room,
+        limited_until: Option<OffsetDateTime>,
+    ) -> Planned {
         let inputs = &self.inputs;
         let now = self.taking.now;
         let flow = inputs.beliefs.flow(&inputs.limits, now);
-        let (why, until) = match flow.full_at(&inputs.limits) {
-            Some(full) => (WaitReason::Rate, full),
-            None => (WaitReason::Quota, inputs.ask_again_at(kinds, now)),
+        let full_at = |kind: Kind| flow.full_at(kind, &inputs.limits);
+        // A kind that waits for the quota is not to wait for what the other may send a second: a
+        // completion makes room for it.
+        let short = asked.only(|kind| full_at(kind).is_none() && kind.of_room(room) == 0);
+        let (why, until) = match asked.kinds().filter_map(full_at).max() {
+            Some(full) if short == Usage::default() => (WaitReason::Rate, full),
+            Some(full) => (WaitReason::Quota, full.min(inputs.ask_again_at(short, now))),
+            None => (WaitReason::Quota, inputs.ask_again_at(asked, now)),
         };
-        Planned::Waits {
-            why,
-            until,
+        Planned::Waits(Wait {
             limited_until,
-        }
+            has_backlog: why == WaitReason::Quota,
+            ..Wait::new(why, until)
+        })
     }
 }

@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::bucket::{TRAVEL, elapsed};
 use super::limits::whole;
-use super::{Limits, Room, Usage};
+use super::{Kind, Limits, Room, Usage};
 
 /// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,8 @@ impl Flow {
             ),
         ];
         let waits = kinds.into_iter().filter_map(|(tokens, rate, amount)| {
-            let rate = rate?;
+            // What one kind has overdrawn delays nothing of the other.
+            let rate = rate.filter(|_| amount > 0)?;
             let missing = f64::from(amount).min(capacity(rate)) - tokens;
             // A microsecond more, so that rounding never makes the next try a moment early.
             (missing > 1e-9).then(|| Duration::seconds_f64(missing / rate) + Duration::MICROSECOND)
@@ -87,13 +88,13 @@ impl Flow {
         }
     }
 
-    /// When refilled buckets will be full, unless they are.
-    pub fn full_at(self, limits: &Limits) -> Option<OffsetDateTime> {
+    /// When the refilled bucket of a kind will be full, unless it is.
+    pub fn full_at(self, kind: Kind, limits: &Limits) -> Option<OffsetDateTime> {
         let all = Usage {
             files: u32::MAX,
             wildcards: u32::MAX,
         };
-        self.admits(all, limits).err()
+        self.admits(all.only(|other| other == kind), limits).err()
     }
 
     /// Takes what a batch needs from refilled buckets.
@@ -167,9 +168,23 @@ mod tests {
         assert!(flow.admits(files(3_000), &limits).is_ok());
         let spent = flow.spent(files(3_000), &limits);
         assert!(spent.file_tokens < 0.0);
-        let full_at = spent.full_at(&limits).unwrap();
+        let full_at = spent.full_at(Kind::Files, &limits).unwrap();
         assert!(full_at > START + Duration::seconds(20));
-        assert_eq!(spent.refilled(&limits, full_at).full_at(&limits), None);
+        let refilled = spent.refilled(&limits, full_at);
+        assert_eq!(refilled.full_at(Kind::Files, &limits), None);
+    }
+
+    #[test]
+    fn what_one_kind_has_overdrawn_delays_nothing_of_the_other() {
+        let limits = limits();
+        let spent = Flow::full(&limits, START).spent(files(3_000), &limits);
+        let wildcard = Usage {
+            files: 0,
+            wildcards: 1,
+        };
+        assert!(spent.admits(files(1), &limits).is_err());
+        assert_eq!(spent.admits(wildcard, &limits), Ok(()));
+        assert_eq!(spent.full_at(Kind::Wildcards, &limits), None);
     }
 
     #[test]
@@ -178,6 +193,8 @@ mod tests {
         let flow = Flow::full(&limits, START).spent(files(5_000), &limits);
         assert_eq!(flow.narrow(limits.quota(), &limits), limits.quota());
         assert!(flow.admits(files(5_000), &limits).is_ok());
-        assert_eq!(flow.full_at(&limits), None);
+        for kind in Kind::ALL {
+            assert_eq!(flow.full_at(kind, &limits), None);
+        }
     }
 }

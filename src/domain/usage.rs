@@ -76,6 +76,15 @@ impl Usage {
         Kind::ALL.into_iter().filter(move |kind| kind.of(self) > 0)
     }
 
+    /// Those of some kinds only.
+    pub fn only(self, is_wanted: impl Fn(Kind) -> bool) -> Self {
+        let of = |kind: Kind| if is_wanted(kind) { kind.of(self) } else { 0 };
+        Self {
+            files: of(Kind::Files),
+            wildcards: of(Kind::Wildcards),
+        }
+    }
+
     pub const fn is_mixed(self) -> bool {
         self.files > 0 && self.wildcards > 0
     }

@@ -107,6 +107,7 @@ pub use standing::{SiteStanding, Standing};
 pub use stored::Stored;
 pub use tokens::TokenView;
 pub use tries::TryingClient;
+pub use waiting::Wait;
 pub use workload::Workload;
 
 /// The schema, applied at start. Migrations only add, so that an old replica and a new one can

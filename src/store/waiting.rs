@@ -23,6 +23,33 @@ const LARGEST_PAGE: usize = 500;
 /// publishes of ten thousand paths would be too much to read for a site that has no room now.
 const PAGE_BYTES: i64 = 128 << 10;
 
+/// Why a site can send nothing new now.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    pub why: WaitReason,
+    /// When it is looked at again unasked.
+    pub until: OffsetDateTime,
+    /// Until when the monthly limit holds some of it back.
+    pub limited_until: Option<OffsetDateTime>,
+    /// Whether there is no room for some that the monthly limit lets go.
+    pub has_backlog: bool,
+    /// Whether what is stored waits for the same.
+    pub stored_too: bool,
+}
+
+impl Wait {
+    /// One that concerns what is new.
+    pub const fn new(why: WaitReason, until: OffsetDateTime) -> Self {
+        Self {
+            why,
+            until,
+            limited_until: None,
+            has_backlog: false,
+            stored_too: false,
+        }
+    }
+}
+
 /// How much of what waits has been read.
 #[derive(Default)]
 struct Read {
@@ -197,9 +224,7 @@ impl Store {
         &self,
         connection: &mut Connection,
         inputs: &PlanInputs,
-        why: WaitReason,
-        until: OffsetDateTime,
-        limited_until: Option<OffsetDateTime>,
+        wait: Wait,
         now: OffsetDateTime,
     ) -> Result<bool> {
         let site = inputs.site.0;
@@ -212,19 +237,20 @@ impl Store {
                  SELECT site.id, limited_until FROM site, same
                  WHERE site.id = $1 AND settings_version = $6 FOR NO KEY UPDATE OF site)
                UPDATE site SET waits_for = $2, waits_since = $5, waits_until = $3,
-                               limited_until = CASE WHEN $2 = 'quota' THEN $4 ELSE coalesce($4, site.limited_until) END,
-                               backlog_since = CASE WHEN $2 = 'quota' AND $4::timestamptz IS NULL
-                                                    THEN coalesce(backlog_since, $5) ELSE backlog_since END
+                               limited_until = CASE WHEN $2 = 'quota' THEN $4::timestamptz
+                                                    ELSE coalesce($4, site.limited_until) END,
+                               backlog_since = CASE WHEN $9 THEN coalesce(backlog_since, $5) ELSE backlog_since END
                FROM before WHERE site.id = before.id
                RETURNING before.limited_until IS DISTINCT FROM site.limited_until as "has_changed!""#,
             site,
-            why.into_str(),
-            until,
-            limited_until,
+            wait.why.into_str(),
+            wait.until,
+            wait.limited_until,
             now,
             inputs.settings_version,
             inputs.settings.distribution_id.as_str(),
             inputs.completed_at,
+            wait.has_backlog,
         )
         .fetch_optional(&mut *tx)
         .await?;
@@ -234,20 +260,19 @@ impl Store {
         if has_changed {
             announce_sites(&mut tx).await?;
         }
-        if why == WaitReason::Rate {
-            // What is stored waits for the same.
+        if wait.stored_too {
             sqlx::query!(
                 "UPDATE invalidation SET next_at = $3
                  WHERE site_id = $1 AND distribution_id = $2 AND status = 'Queued' AND next_at <= $4",
                 site,
                 inputs.settings.distribution_id.as_str(),
-                until,
+                wait.until,
                 now,
             )
             .execute(&mut *tx)
             .await?;
         }
-        if limited_until.is_some() {
+        if wait.limited_until.is_some() {
             outbox::notify_limited(&mut tx, inputs.site, now).await?;
         }
         tx.commit().await?;

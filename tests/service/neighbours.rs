@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use skycms_cdn::domain::{PolicyName, Spending};
+use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
 use sqlx::PgConnection;
 use time::Duration;
 
@@ -353,4 +353,45 @@ async fn beside_a_neighbour_that_always_publishes_cloudfront_is_asked_all_the_sa
     service.sandbox.config(config).await;
     service.pass(5).await;
     assert_ne!(service.state_of(&ours).await, "queued");
+}
+
+#[tokio::test]
+async fn what_is_held_for_the_month_hides_no_lack_of_room() {
+    let service = Stepped::start().await;
+    let config = json!({ "in_progress_ms": SLOW, "rate": null, "files_in_progress": 3_100 });
+    service.sandbox.config(config).await;
+    let other = service.add_site("other", DISTRIBUTION, OTHER_KEY).await;
+    let pages: Vec<_> = (0..2_970).map(|n| format!("/old/{n}")).collect();
+    other.publish(json!({ "paths": pages })).await;
+    service.run().await;
+    let limited = Spending {
+        monthly_limit: Some(MonthlyLimit {
+            paths: 100,
+            then: PastLimit::Hold,
+        }),
+        ..Spending::default()
+    };
+    let store = &service.state.store;
+    store
+        .save_spending(service.site(), None, &limited)
+        .await
+        .unwrap();
+    let held = service
+        .publish_paths((0..200).map(|n| format!("/held/{n}")))
+        .await;
+    let ours = service
+        .publish_paths((0..40).map(|n| format!("/ours/{n}")))
+        .await;
+    service.run().await;
+    assert_eq!(service.state_of(&ours).await, "queued");
+    for n in 0..11 {
+        service.pass(5).await;
+        other.publish_path(&format!("/new/{n}")).await;
+        service.run().await;
+    }
+    // CloudFront was asked, as without the other.
+    assert_eq!(
+        service.states(&[held, ours]).await,
+        ["queued", "in_progress"]
+    );
 }

@@ -4,7 +4,7 @@
 use futures_util::FutureExt as _;
 use serde_json::json;
 use skycms_cdn::domain::WaitReason;
-use skycms_cdn::store::{PublishFilter, TryingClient};
+use skycms_cdn::store::{PublishFilter, TryingClient, Wait};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -97,7 +97,7 @@ async fn what_is_abandoned_leaves_no_transaction_open() {
         // Dropped as soon as they wait for the database.
         let connection = &mut store.connect().await.unwrap();
         let _ = store
-            .wait(connection, &inputs, WaitReason::Quota, now, None, now)
+            .wait(connection, &inputs, Wait::new(WaitReason::Quota, now), now)
             .now_or_never();
         let _ = store
             .activity(site, PublishFilter::default(), 10, now)

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use skycms_cdn::domain::{
     DistributionId, Limits, MonthlyLimit, PastLimit, PolicyName, Spending, WaitReason,
 };
+use skycms_cdn::store::Wait;
 use time::OffsetDateTime;
 
 use crate::dispatch::all;
@@ -257,12 +258,62 @@ async fn room_that_is_made_during_a_look_is_not_missed() {
     let before = store.plan_inputs(connection, site, limits, now);
     let before = before.await.unwrap().unwrap();
     service.pass(10).await;
-    let waits = store.wait(connection, &before, WaitReason::Quota, now, None, now);
+    let wait = Wait::new(WaitReason::Quota, now);
+    let waits = store.wait(connection, &before, wait, now);
     assert!(!waits.await.unwrap(), "the first one has completed since");
     let after = store.plan_inputs(connection, site, limits, now);
     let after = after.await.unwrap().unwrap();
-    let waits = store.wait(connection, &after, WaitReason::Quota, now, None, now);
+    let waits = store.wait(connection, &after, wait, now);
     assert!(waits.await.unwrap());
+}
+
+/// As after a batch that was stored while more went in a second: it goes whole, and the next files
+/// wait for as long as it would have taken.
+async fn overdraw_files(service: &Stepped) {
+    let overdraw =
+        "UPDATE distribution SET beliefs = jsonb_set(beliefs, '{flow,file_tokens}', '-3000')";
+    sqlx::query(overdraw)
+        .execute(&mut service.database.connect().await)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_files_have_overdrawn_holds_up_no_wildcard() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_PATHS_PER_SECOND", "1"),
+        ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
+    ])
+    .await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW }))
+        .await;
+    service.publish_and_run("/first/*").await;
+    overdraw_files(&service).await;
+    let file = service.publish_and_run("/file").await;
+    let wildcard = service.publish_and_run("/second/*").await;
+    service.pass(1).await;
+    let both = [file, wildcard];
+    assert_eq!(service.states(&both).await, ["queued", "queued"]);
+    service.sandbox.complete().await;
+    service.pass(3).await;
+    assert_eq!(service.states(&both).await, ["queued", "in_progress"]);
+}
+
+#[tokio::test]
+async fn what_new_files_wait_for_puts_off_no_stored_wildcard() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_PATHS_PER_SECOND", "1")]).await;
+    service.publish_and_run("/first").await;
+    overdraw_files(&service).await;
+    service.sandbox.fault(create(1, unavailable())).await;
+    let wildcard = service.publish_and_run("/news/*").await;
+    let file = service.publish_and_run("/file").await;
+    service.pass(2).await;
+    assert_eq!(
+        service.states(&[wildcard, file]).await,
+        ["in_progress", "queued"]
+    );
 }
 
 #[tokio::test]
