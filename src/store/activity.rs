@@ -304,25 +304,28 @@ pub(super) async fn summaries(
     };
     Ok(rows
         .into_iter()
-        .map(|row| PublishSummary {
-            id: row.id,
-            state: row.state,
-            received_at: row.received_at,
-            submitted_at: row.submitted_at,
-            ended_at: row.ended_at,
-            items: row.items,
-            items_total: row.items_total.unsigned_abs().into(),
-            waiting_for: held
+        .map(|row| {
+            let items_total = row.items_total.unsigned_abs().into();
+            let held = held
                 .filter(|_| !row.planned)
-                .map(|(why, _)| why)
-                .or(row.waiting_for),
-            note: held.filter(|_| !row.planned).and_then(|(_, note)| note),
-            invalidations: row.total.unsigned_abs(),
-            completed_invalidations: row.completed.unsigned_abs(),
-            error: row.error,
-            edge: row.edge,
-            publisher: row.published_by.as_deref().and_then(Publisher::parse),
-            burst: None,
+                .and_then(|held| held.why(items_total));
+            PublishSummary {
+                id: row.id,
+                state: row.state,
+                received_at: row.received_at,
+                submitted_at: row.submitted_at,
+                ended_at: row.ended_at,
+                items: row.items,
+                items_total,
+                waiting_for: held.map(|(why, _)| why).or(row.waiting_for),
+                note: held.and_then(|(_, note)| note),
+                invalidations: row.total.unsigned_abs(),
+                completed_invalidations: row.completed.unsigned_abs(),
+                error: row.error,
+                edge: row.edge,
+                publisher: row.published_by.as_deref().and_then(Publisher::parse),
+                burst: None,
+            }
         })
         .collect())
 }

@@ -10,6 +10,7 @@ use super::invalidations::{Items, invalidations_by_id};
 use super::{Invalidation, Page, RepeatKey, Result, SiteId, Store, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
+use crate::domain::spending::month_of;
 use crate::domain::{
     HeldNote, InvalidationStatus, Item, PolicyName, PublishState, Publisher, WaitReason, Widened,
 };
@@ -101,7 +102,8 @@ impl Store {
         let held = if row.planned {
             None
         } else {
-            held(&mut connection, site, now).await?
+            let held = held(&mut connection, site, now).await?;
+            held.and_then(|held| held.why(row.items.len() as u64))
         };
         let (edge, edge_is_due) = match row.state {
             PublishState::Completed => edge(&mut connection, site, id).await?,
@@ -184,7 +186,29 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<(WaitReason, Option<HeldNote>)>> {
         let mut connection = self.pool.acquire().await?;
-        held(&mut connection, site, now).await
+        let held = held(&mut connection, site, now).await?;
+        Ok(held.and_then(|held| held.why(u64::MAX)))
+    }
+}
+
+/// Why publishes of a site are held that no invalidation covers yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// What holds those that fit the month's limit, if anything does.
+    why: Option<(WaitReason, Option<HeldNote>)>,
+    /// How many paths are left of the limit while it holds back some, and until when it does.
+    limited: Option<(u64, OffsetDateTime)>,
+}
+
+impl Held {
+    /// Why one of this many items is held.
+    pub(super) fn why(&self, items: u64) -> Option<(WaitReason, Option<HeldNote>)> {
+        match self.limited {
+            Some((left, until)) if items > left => {
+                Some((WaitReason::Quota, Some(HeldNote::MonthlyLimit { until })))
+            }
+            _ => self.why,
+        }
     }
 }
 
@@ -192,27 +216,42 @@ pub(super) async fn held(
     connection: &mut PgConnection,
     site: SiteId,
     now: OffsetDateTime,
-) -> Result<Option<(WaitReason, Option<HeldNote>)>> {
+) -> Result<Option<Held>> {
     let row = sqlx::query!(
         r#"SELECT s.paused_at IS NOT NULL OR f.site_id IS NULL as "settings!", s.policy as "policy: PolicyName",
-                  s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since
+                  s.waits_for as "waits_for: WaitReason", s.limited_until, s.backlog_since,
+                  CASE WHEN s.limited_until > $2 THEN
+                    s.monthly_limit
+                    - (SELECT coalesce(sum(u.paths), 0)::bigint FROM usage u
+                       WHERE u.site_id = s.id AND u.month = $3)
+                    - (SELECT coalesce(sum(i.item_count), 0)::bigint FROM invalidation i
+                       WHERE i.site_id = s.id AND i.distribution_id = f.distribution_id AND i.status = 'Queued')
+                  END as "paths_left?"
            FROM site s LEFT JOIN settings_in_force f ON f.site_id = s.id
            WHERE s.id = $1"#,
         site.0,
+        now,
+        month_of(now),
     )
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
     if row.settings {
-        return Ok(Some((WaitReason::Settings, None)));
-    }
-    if let Some(until) = row.limited_until.filter(|until| *until > now) {
-        let note = HeldNote::MonthlyLimit { until };
-        return Ok(Some((WaitReason::Quota, Some(note))));
+        return Ok(Some(Held {
+            why: Some((WaitReason::Settings, None)),
+            limited: None,
+        }));
     }
     let backlog = row
         .backlog_since
         .filter(|_| row.policy == PolicyName::Exact)
         .map(|since| HeldNote::Backlog { since });
-    Ok(row.waits_for.map(|why| (why, backlog)))
+    let left = u64::try_from(row.paths_left.unwrap_or_default()).unwrap_or_default();
+    Ok(Some(Held {
+        why: row.waits_for.map(|why| (why, backlog)),
+        limited: row
+            .limited_until
+            .filter(|until| *until > now)
+            .map(|until| (left, until)),
+    }))
 }

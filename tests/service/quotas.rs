@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use skycms_cdn::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending};
+use skycms_cdn::domain::{
+    HeldNote, MonthUsage, MonthlyLimit, PastLimit, PolicyName, Publishing, Spending,
+};
+use skycms_cdn::store::{PublishFilter, PublishSummary};
 use time::{Duration, OffsetDateTime};
 
 use crate::support::{
@@ -126,6 +129,34 @@ async fn a_monthly_limit_holds_until_it_is_raised_or_the_month_ends() {
     service.pass(32 * 86_400).await;
     assert_eq!(service.run_until_ended(&third).await["state"], "completed");
     assert_eq!(service.month().await.site_paths, 3, "a new month");
+}
+
+#[tokio::test]
+async fn what_fits_a_monthly_limit_and_waits_for_room_says_nothing_of_the_limit() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "3")]).await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    service.allow(limit(10, PastLimit::Hold)).await;
+    service.publish_pages("a", 0..3).await;
+    service.run().await;
+    let large = service.publish_pages("b", 0..8).await;
+    let small = service.publish_pages("c", 0..7).await;
+    service.run().await;
+    for (id, is_limited) in [(&large, true), (&small, false)] {
+        let held = service.api.get_publish(id).await;
+        assert_eq!(held["waiting_for"], "quota", "{held:#}");
+        assert_eq!(held["note"].is_string(), is_limited, "{held:#}");
+    }
+    let (site, now) = (service.site(), service.state.clock.now());
+    let filter = PublishFilter::default();
+    let listed = service.state.store.publishes(site, filter, 2, now);
+    let listed = listed.await.unwrap().items;
+    let is_limited =
+        |publish: &PublishSummary| matches!(publish.note, Some(HeldNote::MonthlyLimit { .. }));
+    let limited: Vec<_> = listed.iter().map(is_limited).collect();
+    assert_eq!(limited, [false, true], "the newest first");
 }
 
 #[tokio::test]
