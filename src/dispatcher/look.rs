@@ -67,7 +67,8 @@ impl Look<'_> {
             .retrying_since
             .filter(|_| inputs.retrying >= RETRYING)?;
         let answered = inputs.beliefs.answered_at.is_some_and(|at| at > since);
-        let until = since + GATHER;
-        (!answered && self.taking.now < until).then_some(until)
+        // A clock that was set back must not make it last.
+        let is_recent = (self.taking.now - since).abs() < GATHER;
+        (!answered && is_recent).then_some(since + GATHER)
     }
 }

@@ -244,7 +244,7 @@ async fn shortage(
         began_at,
         ..Shortage::default()
     };
-    if began_at.is_some_and(|at| now - at >= LONGEST_BELIEF) {
+    if began_at.is_some_and(|at| (now - at).abs() >= LONGEST_BELIEF) {
         let row = sqlx::query!(
             "SELECT max(created_at) FILTER (WHERE files > 0) AS files_at,
                     max(created_at) FILTER (WHERE wildcards > 0) AS wildcards_at

@@ -126,3 +126,22 @@ async fn a_clock_that_is_set_back_holds_nothing() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_saw_unanswered_gathers_nothing_new() {
+    let service = Stepped::start().await;
+    let never = json!({ "operation": "create", "at_least": 2, "fault": unavailable() });
+    service.sandbox.fault(never).await;
+    service.advance(Duration::HOUR);
+    for n in 0..2 {
+        let pair = (0..2).map(|page| format!("/{n}/{page}"));
+        service.publish_paths(pair).await;
+        service.run().await;
+    }
+    service.advance(-Duration::HOUR);
+    let id = service.api.publish_path("/new").await;
+    for _ in 0..5 {
+        service.pass(1).await;
+    }
+    assert_ne!(service.state_of(&id).await, "queued");
+}

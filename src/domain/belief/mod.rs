@@ -234,10 +234,11 @@ pub struct Shortage {
 
 impl Shortage {
     /// Whether it has waited for as long as a belief holds while nothing of its own went: small
-    /// calls of others may renew for ever what is believed of the room that is left.
+    /// calls of others may renew for ever what is believed of the room that is left. After a clock
+    /// was set back nobody knows for how long.
     fn starves(&self, kind: Kind, now: OffsetDateTime) -> bool {
         self.since(kind)
-            .is_some_and(|since| now - since >= LONGEST_BELIEF)
+            .is_some_and(|since| (now - since).abs() >= LONGEST_BELIEF)
     }
 
     fn since(&self, kind: Kind) -> Option<OffsetDateTime> {

@@ -170,6 +170,12 @@ fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
     let enough = Shortage::default();
     assert_eq!(room(&beliefs, &shortage, 29), 10);
     assert_eq!(room(&beliefs, &shortage, 40), 3_000);
+    let ahead = Shortage {
+        began_at: Some(START + Duration::HOUR),
+        ..shortage
+    };
+    let back = room(&beliefs, &ahead, 40);
+    assert_eq!(back, 3_000, "by a clock set back");
     assert_eq!(room(&beliefs, &enough, 40), 10, "the neighbour");
     let mut fits = beliefs;
     fits.asking(files(10), &limits, used, None, &shortage, at(40));
