@@ -94,7 +94,7 @@ impl Dispatcher {
                 now,
                 planned_at: stored.planned_at,
                 items: &stored.batch.items,
-                unanswered_since: claim.unanswered_since(),
+                unanswered_since: claim.unanswered_since(now),
                 unknown_since: stored.unknown_since,
                 throttled: stored.throttled,
                 others: claim.others(),

@@ -37,9 +37,13 @@ impl SendClaim {
         self.taking.now + LEASE / 2
     }
 
-    /// When its first call without an answer began: this one, if there was none before.
-    pub fn unanswered_since(&self) -> OffsetDateTime {
-        self.stored.unanswered_since.unwrap_or(self.taking.now)
+    /// When its first call without an answer began: this one, if there was none before. Where the
+    /// call ended long after any call does, the machine slept, and the time that passed counts for
+    /// nothing.
+    pub fn unanswered_since(&self, ended_at: OffsetDateTime) -> OffsetDateTime {
+        let slept = ended_at - self.taking.now > LEASE;
+        let since = self.stored.unanswered_since.unwrap_or(self.taking.now);
+        if slept { ended_at } else { since }
     }
 
     /// What else of ours is in progress at the distribution.

@@ -253,7 +253,7 @@ impl Recording<'_> {
         let claim = self.claim;
         let free = matches!(why, WaitReason::Quota | WaitReason::Rate);
         let unanswered_since = match attempt {
-            Attempt::Unknown => Some(claim.unanswered_since()),
+            Attempt::Unknown => Some(claim.unanswered_since(self.now)),
             // Nothing could be asked: the time that passed counts for nothing.
             Attempt::NotSent if claim.stored.unknown_since.is_some() => Some(self.now),
             Attempt::NotSent | Attempt::Refused => None,
