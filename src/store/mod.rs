@@ -4,6 +4,7 @@
 
 mod accounts;
 mod activity;
+mod alive;
 mod audit;
 mod bursts;
 mod claim;
@@ -68,6 +69,7 @@ use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
 pub use accounts::ADMIN;
 pub use activity::{Burst, PublishFilter, PublishSummary};
+use alive::Alive;
 pub use audit::{AuditFilter, AuditRecord};
 pub use claim::{SendClaim, Taking};
 pub use connection::Connection;
@@ -206,16 +208,27 @@ pub struct Store {
 impl Store {
     /// A store that connects when it is first used.
     pub fn new(options: PgConnectOptions, sealer: Sealer) -> Self {
+        let alive = Alive::default();
+        let still_alive = alive.clone();
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(5))
             // Testing each time costs a round trip; never testing hands out connections that a
             // restart of the server has cut.
             .test_before_acquire(false)
-            .before_acquire(|connection, used| {
-                Box::pin(
-                    async move { Ok(used.idle_for < FRESH || connection.ping().await.is_ok()) },
-                )
+            .before_acquire(move |connection, used| {
+                let alive = alive.clone();
+                Box::pin(async move { Ok(alive.is_usable(connection, used.idle_for).await) })
+            })
+            .after_release(move |connection, _| {
+                let alive = still_alive.clone();
+                Box::pin(async move {
+                    match alive.is_returnable(connection).await {
+                        true => Ok(true),
+                        // An error, so that nobody waits to part from it in good order.
+                        false => Err(no_answer()),
+                    }
+                })
             })
             .after_connect(|connection, _| {
                 Box::pin(async move {

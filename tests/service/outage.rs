@@ -1,13 +1,17 @@
 //! PostgreSQL goes away and comes back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use embedded_postgres::Embedded;
 use serde_json::json;
+use skycms_cdn::store::{Changes, listen};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::support::{Api, Database, Replica, Sandbox, eventually, url_of, variables};
+use crate::support::{Api, Database, Replica, Sandbox, Stepped, eventually, url_of, variables};
 
 /// A service on a PostgreSQL of its own.
 struct Bench {
@@ -45,6 +49,114 @@ impl Bench {
             .unwrap();
         self.postgres = Some(started);
     }
+}
+
+/// The way to a PostgreSQL, on which connections fall silent as if its host had vanished. New ones
+/// then reach whoever has taken over.
+struct Line {
+    url: String,
+    silence: Arc<Mutex<CancellationToken>>,
+    _socket: tempfile::TempDir,
+}
+
+impl Line {
+    fn to(postgres: &Embedded) -> Self {
+        let options = postgres.connect_options();
+        let name = format!(".s.PGSQL.{}", options.get_port());
+        let server = options.get_socket().unwrap().join(&name);
+        let socket = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(socket.path().join(&name)).unwrap();
+        let silence = Arc::new(Mutex::new(CancellationToken::new()));
+        let present = Arc::clone(&silence);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let silent = present.lock().unwrap().clone();
+                let mut server = UnixStream::connect(&server).await.unwrap();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        // Both ends stay open.
+                        () = silent.cancelled() => std::future::pending::<()>().await,
+                    }
+                });
+            }
+        });
+        let options = options.socket(socket.path());
+        Self {
+            url: url_of(&options, options.get_database().unwrap()),
+            silence,
+            _socket: socket,
+        }
+    }
+
+    /// No connection of before hears anything any more.
+    fn fall_silent(&self) {
+        let mut silence = self.silence.lock().unwrap();
+        std::mem::take(&mut *silence).cancel();
+    }
+
+    async fn service(&self) -> Stepped {
+        let database = Database::at(self.url.clone());
+        Stepped::start_on(database, Sandbox::start().await, &[], time::Duration::ZERO).await
+    }
+}
+
+/// Longer than a server is taken to be there because it has just answered.
+async fn some_time() {
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+}
+
+#[tokio::test]
+async fn a_database_host_that_vanishes_keeps_no_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let postgres = Embedded::start(directory.path(), "skycms_cdn")
+        .await
+        .unwrap();
+    let line = Line::to(&postgres);
+    let service = line.service().await;
+    let store = &service.state.store;
+    store.ping().await.unwrap();
+    some_time().await;
+    line.fall_silent();
+    let answer = store.ping().await;
+    assert!(answer.is_ok(), "on a connection that was idle: {answer:?}");
+
+    // All of them are lent when it vanishes again. Others that were idle are found out first.
+    let mut lent = Vec::new();
+    let wait = Duration::from_secs(4);
+    while let Ok(Ok(connection)) = tokio::time::timeout(wait, store.connect()).await {
+        lent.push(connection);
+    }
+    some_time().await;
+    line.fall_silent();
+    drop(lent);
+    let began = Instant::now();
+    eventually("a connection that answers", || async {
+        store.ping().await.ok()
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn who_listens_notices_that_nobody_talks_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let postgres = Embedded::start(directory.path(), "skycms_cdn")
+        .await
+        .unwrap();
+    let line = Line::to(&postgres);
+    let service = line.service().await;
+    let store = service.state.store.clone();
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let listening = tokio::spawn(async move {
+        let heard = |change| heard.send(change).unwrap();
+        listen(&store, Uuid::nil(), heard).await
+    });
+    assert_eq!(hears.recv().await, Some(Changes::Anything));
+    line.fall_silent();
+    let ended = tokio::time::timeout(Duration::from_secs(60), listening).await;
+    let ended = ended.expect("it waits for ever").unwrap();
+    assert!(ended.is_err(), "{ended:?}");
 }
 
 async fn status(api: &Api, path: &str) -> u16 {

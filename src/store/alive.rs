@@ -1,0 +1,50 @@
+//! Whether the server at the other end of a connection is still there. One that has frozen, or
+//! whose host has vanished, closes no connection, and TCP takes a quarter of an hour to notice.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::Instant;
+
+use super::FRESH;
+
+/// How long it may take to answer on a connection that is about to be used. A fresh one is made
+/// in time when it does not.
+const ANSWER: Duration = Duration::from_secs(2);
+/// The same for a connection that is given back: somebody may have gone in the middle of a query,
+/// which has to end first.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
+
+/// When the server was last known to be there. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alive(Arc<Mutex<Option<Instant>>>);
+
+impl Alive {
+    /// Whether a connection can be used that has been idle for this long.
+    pub(super) async fn is_usable(&self, connection: &mut PgConnection, idle: Duration) -> bool {
+        idle < FRESH || self.answers(connection, ANSWER).await
+    }
+
+    /// Whether a connection may be given back. sqlx then waits without a limit until what was
+    /// abandoned on it has ended; meanwhile it keeps its place in the pool. A server that has just
+    /// answered is taken at its word, so that this costs a round trip a second at most.
+    pub(super) async fn is_returnable(&self, connection: &mut PgConnection) -> bool {
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.is_some_and(|at| at.elapsed() < FRESH) || self.answers(connection, LAST_ANSWER).await
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long ago it answered is no time of day: setting a clock must not change it"
+    )]
+    async fn answers(&self, connection: &mut PgConnection, limit: Duration) -> bool {
+        let answered = tokio::time::timeout(limit, connection.ping()).await;
+        let answers = matches!(answered, Ok(Ok(())));
+        if answers {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Some(Instant::now());
+        }
+        answers
+    }
+}
