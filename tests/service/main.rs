@@ -45,6 +45,7 @@ mod repeats;
 mod replicas;
 mod sites;
 mod stalls;
+mod statements;
 mod tenants;
 mod traces;
 mod waiting;
