@@ -235,6 +235,49 @@ fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
     })
 }
 
+/// A publish waits beside an invalidation of the old distribution, which ends while the publish is
+/// being stored as planned for the new one.
+#[tokio::test]
+async fn an_end_at_the_old_distribution_ends_nothing_that_goes_to_the_new_one() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "2")]).await;
+    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
+    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.never_complete().await;
+    let pair = |one: &str, two: &str| json!({ "paths": [one, two] });
+    service.api.publish(pair("/a/*", "/b/*")).await;
+    let publish = service.api.publish(pair("/a/*", "/c/*")).await;
+    let id = publish["id"].as_str().unwrap();
+    service.run().await;
+    assert_eq!(service.state_of(id).await, "in_progress", "a part of it");
+    service.activate(service.site(), other, key).await;
+
+    let mut db = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT FROM publish WHERE NOT planned FOR UPDATE")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let run = || {
+        let dispatcher = service.dispatcher.clone();
+        tokio::spawn(async move { dispatcher.run_pending().await })
+    };
+    let claiming = run();
+    service.database.wait_for_locks(1).await;
+    service.advance(time::Duration::seconds(3));
+    let asking = run();
+    service.database.wait_for_locks(2).await;
+    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    claiming.await.unwrap().unwrap();
+    asking.await.unwrap().unwrap();
+    let publish = service.api.get_publish(id).await;
+    assert_eq!(publish["state"], "in_progress", "{publish:#}");
+
+    service.sandbox.complete().await;
+    // The new key may not ask about the old distribution.
+    let publish = service.run_until_ended(id).await;
+    assert_eq!(publish["state"], "unconfirmed", "{publish:#}");
+    assert_eq!(service.sandbox.accepted().await.len(), 2);
+}
+
 /// A call with the old key is under way when the new key is saved; then AWS refuses the old one.
 #[tokio::test]
 async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
