@@ -133,7 +133,7 @@ pub(super) async fn store_pieces(
 ) -> Result<()> {
     lock_publishes(connection, inputs.site).await?;
     let rows = sqlx::query!(
-        "SELECT p.id, p.items, i.asked, i.created_at FROM invalidation i
+        "SELECT p.id, p.items, i.asked, i.folded, i.created_at FROM invalidation i
          JOIN coverage c ON c.invalidation_id = i.id
          JOIN publish p ON p.site_id = c.site_id AND p.id = c.publish_id
          WHERE i.id = $1 ORDER BY p.id",
@@ -157,11 +157,14 @@ pub(super) async fn store_pieces(
             ..Batch::new(*id, items, &[])
         })
         .collect();
-    // Together they asked for what the whole did; what it saved may belong to batches planned with
-    // it.
-    let mut asked_left = rows
-        .first()
-        .map_or(0, |row| row.asked.unsigned_abs().into());
+    // Together they asked for what the whole did, and take the place of as much; what it saved may
+    // belong to batches planned with it.
+    let (mut asked_left, folded) = rows.first().map_or((0, 0), |row| {
+        (
+            u64::from(row.asked.unsigned_abs()),
+            u64::from(row.folded.unsigned_abs()),
+        )
+    });
     for row in rows {
         for item in parse_items(row.items)? {
             let piece = sent.covering(&item).and_then(|by| piece_of.get(by));
@@ -179,6 +182,7 @@ pub(super) async fn store_pieces(
             asked_left -= asked_left.min(batch.asked);
         }
         last.asked = asked_left;
+        last.folded = folded;
     }
     sqlx::query!("DELETE FROM coverage WHERE invalidation_id = $1", whole)
         .execute(&mut *connection)

@@ -261,6 +261,32 @@ async fn a_rebuild_that_comes_bit_by_bit_is_folded_too() {
 }
 
 #[tokio::test]
+async fn what_is_sent_in_pieces_counts_unfolded_too() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000 }))
+        .await;
+    service
+        .allow(Spending {
+            fold_above: 40,
+            ..ECONOMICAL
+        })
+        .await;
+    let full = json!({ "kind": "error", "code": "TooManyInvalidationsInProgress", "status": 400 });
+    service.sandbox.fault(create(1, full)).await;
+    let pages = (0..60).map(|n| format!("/a/{n}"));
+    service.publish_paths(pages.chain(["/z".to_owned()])).await;
+    service.run().await;
+    let mut sent = service.sent().await;
+    sent.sort();
+    assert_eq!(sent, [["/a/*"], ["/z"]], "each kind for itself");
+    service.publish_pages("b", 0..20).await;
+    service.run().await;
+    assert_eq!(service.sent().await.pop().unwrap(), ["/b/*"]);
+}
+
+#[tokio::test]
 async fn paths_a_second_are_kept_and_nothing_is_refused() {
     let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
     sandbox
