@@ -246,6 +246,26 @@ async fn default_credentials_are_the_operators_to_give() {
     assert_eq!(service.sandbox.creates().await.len(), before);
 }
 
+/// What AWS cannot be called for yet is accepted, so a dry run shows it too.
+#[tokio::test]
+async fn a_dry_run_needs_no_settings_that_work() {
+    let (service, shop, id) = neighbours().await;
+    let by_default = Settings {
+        credentials: Credentials::AwsDefault,
+        ..settings(DISTRIBUTION, KEY)
+    };
+    service.save(id, &by_default).await;
+    let path = "/api/sites/shop/publishes?dry_run=true";
+    let body = serde_json::json!({ "paths": ["/about"] }).to_string();
+    let dry_run = shop.request(http::Method::POST, path, &[], body);
+    let answer = crate::support::send(dry_run).await;
+    let told = answer.json();
+    assert_eq!(answer.status, 200, "{told}");
+    assert_eq!(told["waiting_for"], "settings");
+    assert_eq!(told["invalidations"][0]["items"][0], "/about");
+    assert_eq!(told["billed_paths"], 1);
+}
+
 /// While the database writes nothing, what a site may have waiting is bounded.
 #[tokio::test]
 async fn a_sites_share_of_what_waits_leaves_room_for_others() {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
-    Canonical, Explanation, HeldNote, Hint, MicroUsd, Plan, PlanInput, Quotas, Usage, WaitReason,
-    Waiting, explain, hints, plan,
+    Canonical, Explanation, HeldNote, Hint, InFlight, MicroUsd, Plan, PlanInput, Quotas, Usage,
+    WaitReason, Waiting, explain, hints, plan,
 };
-use crate::store::Site;
+use crate::store::{PlanInputs, Site};
 use crate::web::http::error::Result;
 use crate::web::http::turns::LARGE_ITEMS;
 use crate::web::state::AppState;
@@ -33,7 +34,8 @@ pub(crate) struct DryRun {
     pub(crate) quotas: Option<Quotas>,
 }
 
-/// Plans a publish as the dispatcher would; none: the site has no CDN settings.
+/// Plans a publish as the dispatcher would; none: the site has no CDN settings. Where AWS cannot be
+/// called with them, it is planned as if nothing were on its way, and held.
 pub(crate) async fn dry_run(
     state: &AppState,
     site: &Site,
@@ -45,21 +47,36 @@ pub(crate) async fn dry_run(
     let inputs = state
         .store
         .plan_inputs(&mut connection, site.id, limits, now)
-        .await?;
+        .await;
     // Given back before another is needed: if everybody held one and waited for another, they
     // would wait for ever.
     drop(connection);
-    let Some(inputs) = inputs else {
-        return Ok(None);
+    let inputs = match inputs {
+        // The operator has not allowed them, or the secret cannot be opened.
+        Err(error) if error.is_about_a_row() => None,
+        inputs => match inputs? {
+            None => return Ok(None),
+            inputs => inputs,
+        },
     };
-    let quotas = state
-        .store
-        .quotas(&inputs.settings.distribution_id, limits, now)
-        .await?;
-    let limits = &inputs.limits;
-    let terms = inputs
-        .spending
-        .terms(&inputs.month, inputs.in_flight, &limits.prices);
+    let quotas = match &inputs {
+        Some(inputs) => {
+            let distribution = &inputs.settings.distribution_id;
+            state.store.quotas(distribution, limits, now).await?
+        }
+        None => None,
+    };
+    let limits = inputs.as_ref().map_or(limits, |inputs| &inputs.limits);
+    let (spending, month, in_flight) = match &inputs {
+        Some(inputs) => (inputs.spending, inputs.month, inputs.in_flight),
+        None => (
+            state.store.spending(site.id).await?,
+            state.store.month_usage(site.id, now).await?,
+            InFlight::default(),
+        ),
+    };
+    let terms = spending.terms(&month, in_flight, &limits.prices);
+    let backlog_since = inputs.as_ref().and_then(|inputs| inputs.backlog_since);
     let waiting = [Waiting {
         publish: Uuid::nil(),
         items: asked.items.clone(),
@@ -67,7 +84,7 @@ pub(crate) async fn dry_run(
     let known_paths = state.store.known_paths(site.id).await?;
     let is_large = asked.items.len() > LARGE_ITEMS;
     let planned = state.turns.compute(is_large, {
-        let (asked, limits, backlog_since) = (Arc::clone(asked), *limits, inputs.backlog_since);
+        let (asked, limits) = (Arc::clone(asked), *limits);
         let quota = limits.quota();
         move || {
             let plan = plan(&PlanInput {
@@ -85,7 +102,7 @@ pub(crate) async fn dry_run(
     });
     let (explanations, hints, plan) = planned.await;
     let billed_paths = plan.batches.iter().map(|b| b.items.len() as u64).sum();
-    let used = inputs.month.key_paths + inputs.in_flight.planned;
+    let used = month.key_paths + in_flight.planned;
     let first = plan
         .batches
         .first()
@@ -97,18 +114,13 @@ pub(crate) async fn dry_run(
         state.store.held(site.id, now).await?.filter(|(_, note)| {
             is_past_limit || !matches!(note, Some(HeldNote::MonthlyLimit { .. }))
         });
-    let flow = inputs.beliefs.flow(limits, now);
-    let room = inputs.room(now).less(inputs.reserved);
-    let (waiting_for, note) = if let Some((why, note)) = held {
-        (Some(why), note)
-    } else if is_past_limit {
-        (Some(WaitReason::Quota), Some(HeldNote::monthly_limit(now)))
-    } else if flow.admits(first, limits).is_err() || inputs.bucket.next_call().is_some() {
-        (Some(WaitReason::Rate), None)
-    } else if !first.at_most(limits.quota()).fits(room) {
-        (Some(WaitReason::Quota), None)
-    } else {
-        (None, None)
+    let (waiting_for, note) = match (&inputs, held) {
+        (None, _) => (Some(WaitReason::Settings), None),
+        (Some(_), Some((why, note))) => (Some(why), note),
+        (Some(_), None) if is_past_limit => {
+            (Some(WaitReason::Quota), Some(HeldNote::monthly_limit(now)))
+        }
+        (Some(inputs), None) => (room_for(first, inputs, now), None),
     };
     Ok(Some(DryRun {
         explanations,
@@ -121,4 +133,18 @@ pub(crate) async fn dry_run(
         note,
         quotas,
     }))
+}
+
+/// Why a call with this first batch would have to wait, if it would.
+fn room_for(first: Usage, inputs: &PlanInputs, now: OffsetDateTime) -> Option<WaitReason> {
+    let limits = &inputs.limits;
+    let flow = inputs.beliefs.flow(limits, now);
+    let room = inputs.room(now).less(inputs.reserved);
+    if flow.admits(first, limits).is_err() || inputs.bucket.next_call().is_some() {
+        Some(WaitReason::Rate)
+    } else if !first.at_most(limits.quota()).fits(room) {
+        Some(WaitReason::Quota)
+    } else {
+        None
+    }
 }
