@@ -243,8 +243,10 @@ impl Store {
         hold_settings(&mut tx, inputs.site).await?;
         let parts = sqlx::query!(
             "WITH gone AS (
-               DELETE FROM invalidation
-               WHERE id = ANY($1) AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL
+               DELETE FROM invalidation WHERE id = ANY(ARRAY(
+                 SELECT id FROM invalidation
+                 WHERE id = ANY($1) AND status = 'Queued' AND unknown_since IS NULL AND lease_token IS NULL
+                 ORDER BY id FOR UPDATE))
                RETURNING asked, folded, created_at)
              SELECT min(created_at) AS planned_at, count(*) as \"count!\", coalesce(sum(asked), 0) as \"asked!\", coalesce(sum(folded), 0) as \"folded!\"
              FROM gone",

@@ -226,9 +226,14 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        // What somebody is changing is left for the next time: they may wait for what this has
+        // locked.
         sqlx::query!(
             "UPDATE invalidation SET next_at = $3
-             WHERE ended_at IS NULL AND next_at > CASE status WHEN 'Queued' THEN $1::timestamptz ELSE $2 END",
+             WHERE id = ANY(ARRAY(
+               SELECT id FROM invalidation
+               WHERE ended_at IS NULL AND next_at > CASE status WHEN 'Queued' THEN $1::timestamptz ELSE $2 END
+               FOR UPDATE SKIP LOCKED))",
             skewed + LEASE,
             skewed + FAR,
             now,
@@ -264,7 +269,7 @@ async fn make_room(
     Ok(())
 }
 
-/// The same for what is stored.
+/// The same for what is stored, oldest first: so does whoever moves a site's settings lock it.
 async fn wake_batches(
     connection: &mut PgConnection,
     distribution: &DistributionId,
@@ -272,7 +277,10 @@ async fn wake_batches(
 ) -> Result<()> {
     sqlx::query!(
         "UPDATE invalidation SET next_at = $2
-         WHERE distribution_id = $1 AND status = 'Queued' AND ended_at IS NULL AND waiting_for = 'quota'",
+         WHERE id = ANY(ARRAY(
+           SELECT id FROM invalidation
+           WHERE distribution_id = $1 AND status = 'Queued' AND ended_at IS NULL AND waiting_for = 'quota'
+           ORDER BY id FOR UPDATE))",
         distribution.as_str(),
         now,
     )

@@ -60,6 +60,14 @@ impl Store {
     }
 }
 
+/// Whether other invalidations of the site are changed or made as well.
+const fn changes_others(after: &AfterCreate) -> bool {
+    matches!(
+        after,
+        AfterCreate::Split { .. } | AfterCreate::Failed { rest_too: true, .. }
+    )
+}
+
 /// A record that is being written.
 struct Recording<'a> {
     tx: &'a mut PgConnection,
@@ -77,7 +85,7 @@ impl Recording<'_> {
             self.prove().await?;
         }
         self.release_distribution(verdict).await?;
-        if matches!(verdict.after, AfterCreate::Split { .. }) {
+        if changes_others(&verdict.after) {
             hold_settings(self.tx, site).await?;
         }
         let try_again = pause_or_resume(self.tx, claim, verdict, self.now).await?;

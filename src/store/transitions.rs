@@ -23,8 +23,9 @@ pub(super) async fn lock_publishes(connection: &mut PgConnection, site: SiteId) 
     Ok(())
 }
 
-/// Keeps the site's settings as they are until the transaction ends, before its invalidations are
-/// replaced by others: whoever moves the site elsewhere would not see the new ones.
+/// Keeps the site's settings as they are until the transaction ends, before several of its
+/// invalidations are changed or replaced by others: whoever moves the site elsewhere locks all of
+/// them, and would not see the new ones.
 pub(super) async fn hold_settings(connection: &mut PgConnection, site: SiteId) -> Result<()> {
     sqlx::query!("SELECT FROM site WHERE id = $1 FOR SHARE", site.0)
         .fetch_optional(connection)

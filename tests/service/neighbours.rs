@@ -7,6 +7,7 @@ use serde_json::json;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
 use sqlx::PgConnection;
 use time::Duration;
+use uuid::Uuid;
 
 use crate::support::{DISTRIBUTION, Database, KEY, Stepped, unavailable};
 
@@ -394,4 +395,87 @@ async fn what_is_held_for_the_month_hides_no_lack_of_room() {
         service.states(&[held, ours]).await,
         ["queued", "in_progress"]
     );
+}
+
+/// Whoever moves a site's settings locks what it has stored, oldest first. One that has the first
+/// must get the others.
+#[tokio::test]
+async fn what_a_completion_wakes_is_locked_oldest_first() {
+    let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "4")]).await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": SLOW }))
+        .await;
+    service
+        .publish_paths((0..12).map(|n| format!("/{n}")))
+        .await;
+    service.run().await;
+    let mut db = service.database.connect().await;
+    let stored: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT id FROM invalidation WHERE status = 'Queued' AND waiting_for = 'quota' ORDER BY id",
+    )
+    .fetch_all(&mut db)
+    .await
+    .unwrap();
+    let [first, second] = stored[..] else {
+        panic!("{stored:?}");
+    };
+    // This moves it behind the other in the table.
+    sqlx::query("UPDATE invalidation SET next_at = next_at + interval '1 second' WHERE id = $1")
+        .bind(first)
+        .execute(&mut db)
+        .await
+        .unwrap();
+    sqlx::raw_sql("BEGIN").execute(&mut db).await.unwrap();
+    let lock = async |db: &mut PgConnection, id: Uuid| {
+        let lock = "SELECT FROM invalidation WHERE id = $1 FOR UPDATE NOWAIT";
+        sqlx::query(lock).bind(id).execute(db).await
+    };
+    lock(&mut db, first).await.unwrap();
+    service.sandbox.complete().await;
+    service.advance(Duration::seconds(3));
+    let dispatcher = service.dispatcher.clone();
+    let asking = tokio::spawn(async move { dispatcher.run_pending().await });
+    service.database.wait_for_locks(1).await;
+    let locked = lock(&mut db, second).await;
+    assert!(locked.is_ok(), "{locked:?}");
+    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    asking.await.unwrap().unwrap();
+    assert_eq!(service.sandbox.accepted().await.len(), 2);
+}
+
+/// What fails with the last refusal of a search waits for whoever moves the settings, without a
+/// lock on any of it.
+#[tokio::test]
+async fn what_is_left_of_a_search_fails_before_or_after_a_move_of_the_settings() {
+    let service = Stepped::start().await;
+    service
+        .sandbox
+        .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))
+        .await;
+    let mut slow = create(2, json!({ "kind": "slow", "ms": 1_000 }));
+    slow["path"] = json!("#c");
+    service.sandbox.fault(slow).await;
+    let tags = json!({ "tags": ["a", "b", "c"] });
+    let publish = service.api.publish(tags).await;
+    let dispatcher = service.dispatcher.clone();
+    let searching = tokio::spawn(async move { dispatcher.run_pending().await });
+    eventually("the third call to arrive", || async {
+        (service.sandbox.creates().await.len() == 3).then_some(())
+    })
+    .await;
+    let mut db = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT FROM site FOR UPDATE")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    service.database.wait_for_locks(1).await;
+    sqlx::raw_sql("SELECT FROM invalidation FOR UPDATE NOWAIT; COMMIT")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    searching.await.unwrap().unwrap();
+    let id = publish["id"].as_str().unwrap();
+    assert_eq!(service.state_of(id).await, "failed");
+    assert_eq!(service.sandbox.creates().await.len(), 3);
 }
