@@ -184,3 +184,19 @@ async fn every_metric_has_its_type_help_and_unit_and_counts() {
     }
     assert!((value("queue_items", "skycms_cdn_queue_items") - 1.0).abs() < 0.5);
 }
+
+/// It is deleted, which takes a while, and must not raise an alarm meanwhile.
+#[tokio::test]
+async fn what_a_removed_site_left_does_not_count_as_waiting() {
+    let service = Stepped::start().await;
+    let other = service
+        .add_site("other", "E2OTHER0000001", "AKIAOTHER00000000001")
+        .await;
+    other.publish_path("/left").await;
+    service.api.publish_path("/ours").await;
+    let (state, now) = (&service.state, service.state.clock.now());
+    let site = state.directory.site("other").unwrap().id;
+    assert!(state.store.remove_site(site, now).await.unwrap());
+    let standing = state.store.standing(&state.limits, now).await.unwrap();
+    assert_eq!(standing.queue_items, 1);
+}
