@@ -70,15 +70,12 @@ impl Store {
         sqlx::query!("DELETE FROM cdn_settings WHERE site_id = $1", site.0)
             .execute(&mut *tx)
             .await?;
-        // This frees its name; nobody else takes the new one.
-        let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
         let removed = sqlx::query!(
-            "UPDATE site SET removed_at = $2, name = $3, paused_at = NULL, pause_error = NULL, resume_at = NULL,
+            "UPDATE site SET removed_at = $2, paused_at = NULL, pause_error = NULL, resume_at = NULL,
                              settings_version = settings_version + 1
              WHERE id = $1 AND removed_at IS NULL",
             site.0,
             now,
-            name,
         )
         .execute(&mut *tx)
         .await?
@@ -104,6 +101,13 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        // This frees its name; nobody else takes the new one. It comes last: a name is a key, and
+        // while it changes nothing that refers to the site can be stored, as the usage of a call
+        // that has just been accepted.
+        let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
+        sqlx::query!("UPDATE site SET name = $2 WHERE id = $1", site.0, name)
+            .execute(&mut *tx)
+            .await?;
         announce_sites(&mut tx).await?;
         tx.commit().await?;
         Ok(true)

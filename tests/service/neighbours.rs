@@ -479,3 +479,30 @@ async fn what_is_left_of_a_search_fails_before_or_after_a_move_of_the_settings()
     assert_eq!(service.state_of(id).await, "failed");
     assert_eq!(service.sandbox.creates().await.len(), 3);
 }
+
+/// A record that has its invalidation must get to the site, for the usage that it counts.
+#[tokio::test]
+async fn a_removal_that_waits_for_a_record_keeps_it_from_nothing() {
+    let service = Stepped::start().await;
+    service.sandbox.fault(create(1, unavailable())).await;
+    service.publish_and_run("/about").await;
+    let mut recording = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT FROM invalidation FOR UPDATE")
+        .execute(&mut recording)
+        .await
+        .unwrap();
+    let (store, site) = (service.state.store.clone(), service.site());
+    let now = service.state.clock.now();
+    let removing = tokio::spawn(async move { store.remove_site(site, now).await });
+    wait_for_locks(&service.database, 1).await;
+    sqlx::raw_sql("SELECT FROM site FOR KEY SHARE NOWAIT; COMMIT")
+        .execute(&mut recording)
+        .await
+        .unwrap();
+    assert!(removing.await.unwrap().unwrap());
+    let named: i64 = sqlx::query_scalar("SELECT count(*) FROM site WHERE name = 'default'")
+        .fetch_one(&mut recording)
+        .await
+        .unwrap();
+    assert_eq!(named, 0, "its name is free");
+}
