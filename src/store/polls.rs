@@ -21,6 +21,10 @@ use crate::domain::{
 const FAR: Duration = Duration::MINUTE;
 const FAR_PAUSE: Duration = Duration::minutes(10);
 
+/// Questions are this late only where nobody could ask, as while the machine slept. Then the time
+/// that passed says nothing about those before it that had no usable answer.
+const ASLEEP: Duration = Duration::HOUR;
+
 /// The right to ask about one invalidation and to record the answer.
 #[derive(Clone, Debug)]
 pub struct PollClaim {
@@ -56,7 +60,8 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Vec<PollClaim>> {
         let rows = sqlx::query!(
-            r#"UPDATE invalidation SET lease_token = $1, lease_until = $3, next_at = $3
+            r#"UPDATE invalidation SET lease_token = $1, lease_until = $3, next_at = $3,
+                                       unanswered_since = CASE WHEN next_at > $5 THEN unanswered_since END
                WHERE id IN (
                  SELECT id FROM invalidation
                  WHERE ended_at IS NULL AND status = 'InProgress' AND next_at <= $2
@@ -69,6 +74,7 @@ impl Store {
             now,
             now + LEASE,
             i64::try_from(most).unwrap_or(i64::MAX),
+            now - ASLEEP,
         )
         .fetch_all(&self.pool)
         .await?;

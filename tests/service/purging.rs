@@ -86,6 +86,25 @@ async fn after_a_day_without_questions_one_bad_answer_ends_nothing() {
     }
 }
 
+/// The network goes before a machine falls asleep, and comes back after it has woken up.
+#[tokio::test]
+async fn bad_answers_around_a_day_without_questions_end_nothing() {
+    let denied = json!({ "kind": "error", "code": "AccessDenied", "status": 403 });
+    for trouble in [unavailable(), denied] {
+        let service = Stepped::start().await;
+        let id = service.publish_and_run("/about").await;
+        service
+            .sandbox
+            .fault(json!({ "operation": "get", "times": 2, "fault": trouble }))
+            .await;
+        service.pass(2).await;
+        service.pass(25 * 3_600).await;
+        assert_eq!(service.sandbox.calls("GetInvalidation").await.len(), 2);
+        assert_eq!(service.state_of(&id).await, "in_progress", "{trouble}");
+        assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_may_create_and_not_ask_goes_on_and_says_what_is_missing() {
     let service = Stepped::start().await;
