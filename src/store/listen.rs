@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::PgConnection;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use uuid::Uuid;
 
 use super::{Result, SiteId, Store, within};
@@ -38,7 +38,15 @@ pub enum Changes {
 /// except for work that `replica` itself announces.
 pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Result<()> {
     let own = replica.to_string();
-    let mut listener = PgListener::connect_with(&store.pool).await?;
+    // A connection of its own: sqlx takes leave of one that has fallen silent without a limit of
+    // time, and its place in the pool would be taken until then.
+    let alone = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ANSWER)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with((*store.pool.connect_options()).clone());
+    let mut listener = PgListener::connect_with(&alone).await?;
     // What was missed meanwhile is made up for only by listening from the start.
     listener.eager_reconnect(false);
     answered(listener.listen_all([WORK, CHANGE, SITES])).await?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use embedded_postgres::Embedded;
 use serde_json::json;
-use skycms_cdn::store::{Changes, listen};
+use skycms_cdn::store::{Changes, Connection, Store, listen};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -106,6 +106,17 @@ async fn some_time() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
 }
 
+/// Takes as many connections as the pool gives.
+async fn all_connections(store: &Store) -> Vec<Connection> {
+    let mut lent = Vec::new();
+    // Longer than it takes to find out that one that was idle is dead.
+    let wait = Duration::from_secs(4);
+    while let Ok(Ok(connection)) = tokio::time::timeout(wait, store.connect()).await {
+        lent.push(connection);
+    }
+    lent
+}
+
 #[tokio::test]
 async fn a_database_host_that_vanishes_keeps_no_connection() {
     let directory = tempfile::tempdir().unwrap();
@@ -121,12 +132,8 @@ async fn a_database_host_that_vanishes_keeps_no_connection() {
     let answer = store.ping().await;
     assert!(answer.is_ok(), "on a connection that was idle: {answer:?}");
 
-    // All of them are lent when it vanishes again. Others that were idle are found out first.
-    let mut lent = Vec::new();
-    let wait = Duration::from_secs(4);
-    while let Ok(Ok(connection)) = tokio::time::timeout(wait, store.connect()).await {
-        lent.push(connection);
-    }
+    // All of them are lent when it vanishes again.
+    let lent = all_connections(store).await;
     some_time().await;
     line.fall_silent();
     drop(lent);
@@ -157,6 +164,8 @@ async fn who_listens_notices_that_nobody_talks_any_more() {
     let ended = tokio::time::timeout(Duration::from_secs(60), listening).await;
     let ended = ended.expect("it waits for ever").unwrap();
     assert!(ended.is_err(), "{ended:?}");
+    let connections = all_connections(&service.state.store).await;
+    assert_eq!(connections.len(), 12, "all that there are");
 }
 
 async fn status(api: &Api, path: &str) -> u16 {
