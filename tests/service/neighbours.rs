@@ -494,7 +494,7 @@ async fn a_removal_that_waits_for_a_record_keeps_it_from_nothing() {
     let (store, site) = (service.state.store.clone(), service.site());
     let now = service.state.clock.now();
     let removing = tokio::spawn(async move { store.remove_site(site, now).await });
-    wait_for_locks(&service.database, 1).await;
+    service.database.wait_for_locks(1).await;
     sqlx::raw_sql("SELECT FROM site FOR KEY SHARE NOWAIT; COMMIT")
         .execute(&mut recording)
         .await

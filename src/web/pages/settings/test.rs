@@ -64,10 +64,7 @@ async fn run(
     on_step: impl FnMut(&TestReport),
 ) -> Result<bool> {
     let site = (visit.site.id, visit.site.name.as_str());
-    let saving = visit
-        .state
-        .tester
-        .save(site, Some(seen), settings, on_step);
+    let saving = visit.state.tester.save(site, Some(seen), settings, on_step);
     let (test, kept) = saving.await?;
     let detail = match kept {
         true => words::tested(before, settings, test.report.passed()),
