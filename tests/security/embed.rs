@@ -361,7 +361,7 @@ async fn a_token_that_is_refused_in_a_frame_says_so_there() {
         ]
     };
     let ours = headers("same-origin");
-    let ticket = token(&claims(&service, "Editors"));
+    let ticket = jwt(&claims(&service, "Editors"));
     let mut browser = service.browser();
     let fields = [("token", ticket.as_str())];
     let entered = browser.post_with("/embed", &ours, &fields).await;

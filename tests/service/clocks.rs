@@ -85,14 +85,11 @@ async fn a_machine_that_slept_for_a_day_sends_what_it_had_claimed() {
 async fn a_machine_that_slept_for_a_day_during_a_call_tries_it_again() {
     let service = Stepped::start().await;
     let hang = json!({ "kind": "hang" });
-    service.sandbox.fault(create(1, hang)).await;
+    service.sandbox.fail_creates(1, hang).await;
     let id = service.api.publish_path("/about").await;
     let dispatcher = service.dispatcher.clone();
     let calling = tokio::spawn(async move { dispatcher.run_pending().await });
-    eventually("the call to arrive", || async {
-        (service.sandbox.creates().await.len() == 1).then_some(())
-    })
-    .await;
+    service.sandbox.wait_for_creates(1).await;
     service.advance(Duration::DAY + Duration::MINUTE);
     calling.await.unwrap().unwrap();
     assert_eq!(service.state_of(&id).await, "queued");

@@ -453,17 +453,14 @@ async fn what_is_left_of_a_search_fails_before_or_after_a_move_of_the_settings()
         .sandbox
         .set_distribution(DISTRIBUTION, json!({ "cache_tags": false }))
         .await;
-    let mut slow = create(2, json!({ "kind": "slow", "ms": 1_000 }));
-    slow["path"] = json!("#c");
+    let slow = json!({ "kind": "slow", "ms": 1_000 });
+    let slow = json!({ "operation": "create", "times": 2, "fault": slow, "path": "#c" });
     service.sandbox.fault(slow).await;
     let tags = json!({ "tags": ["a", "b", "c"] });
     let publish = service.api.publish(tags).await;
     let dispatcher = service.dispatcher.clone();
     let searching = tokio::spawn(async move { dispatcher.run_pending().await });
-    eventually("the third call to arrive", || async {
-        (service.sandbox.creates().await.len() == 3).then_some(())
-    })
-    .await;
+    service.sandbox.wait_for_creates(3).await;
     let mut db = service.database.connect().await;
     sqlx::raw_sql("BEGIN; SELECT FROM site FOR UPDATE")
         .execute(&mut db)
@@ -484,7 +481,7 @@ async fn what_is_left_of_a_search_fails_before_or_after_a_move_of_the_settings()
 #[tokio::test]
 async fn a_removal_that_waits_for_a_record_keeps_it_from_nothing() {
     let service = Stepped::start().await;
-    service.sandbox.fault(create(1, unavailable())).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
     service.publish_and_run("/about").await;
     let mut recording = service.database.connect().await;
     sqlx::raw_sql("BEGIN; SELECT FROM invalidation FOR UPDATE")

@@ -325,7 +325,7 @@ async fn what_new_files_wait_for_puts_off_no_stored_wildcard() {
     let service = Stepped::start_with(&[("CLOUDFRONT_PATHS_PER_SECOND", "1")]).await;
     service.publish_and_run("/first").await;
     overdraw_files(&service).await;
-    service.sandbox.fault(create(1, unavailable())).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
     let wildcard = service.publish_and_run("/news/*").await;
     let file = service.publish_and_run("/file").await;
     service.pass(2).await;

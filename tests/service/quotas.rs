@@ -274,7 +274,7 @@ async fn what_is_sent_in_pieces_counts_unfolded_too() {
         })
         .await;
     let full = json!({ "kind": "error", "code": "TooManyInvalidationsInProgress", "status": 400 });
-    service.sandbox.fault(create(1, full)).await;
+    service.sandbox.fail_creates(1, full).await;
     let pages = (0..60).map(|n| format!("/a/{n}"));
     service.publish_paths(pages.chain(["/z".to_owned()])).await;
     service.run().await;

@@ -35,8 +35,9 @@ pub(crate) async fn add_site(
         .await?;
     assert!(has, "{name} has no token");
     store
-        .save_settings(site, Slot::Active, settings, None, now)
+        .save_settings(site, None, Slot::Active, settings, None, now)
         .await
+        .map(|_| ())
 }
 
 /// Well-formed settings with the sandbox's secret.

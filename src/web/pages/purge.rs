@@ -80,7 +80,7 @@ impl Typed {
 
 /// `GET /purge`.
 pub(crate) async fn show(visit: Visit) -> Result<Response> {
-    html(&blank(&visit, String::new()))
+    html(&blank(&visit, ""))
 }
 
 /// `POST /purge`: previews, asks before purging everything, or publishes.
@@ -93,7 +93,7 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
     let is_preview = fields.action == "preview";
     let typed = Typed::read(&text);
     if visit.site.distribution_id.is_none() || (typed.is_empty() && is_preview) {
-        return html(&blank(&visit, text));
+        return html(&blank(&visit, &text));
     }
     let canonical = state.turns.compute(text.len() > LARGE_BYTES, {
         let (request, site) = (typed.request.clone(), Arc::clone(&visit.site));
@@ -105,7 +105,7 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
             let errors = errors.into_iter();
             let page = PurgePage {
                 errors: errors.map(|error| typed.line_error(&text, error)).collect(),
-                ..blank(&visit, text)
+                ..blank(&visit, &text)
             };
             return refused(page);
         }
@@ -114,7 +114,7 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
         let planned = dry_run(state, &visit.site, &Arc::new(canonical)).await?;
         return html(&PurgePage {
             preview: planned.as_ref().map(|planned| preview(state, planned)),
-            ..blank(&visit, text)
+            ..blank(&visit, &text)
         });
     }
     if canonical.items.contains(&Item::everything()) && fields.confirmed.is_none() {
@@ -136,7 +136,7 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
     Ok(visit.see(&format!("/activity/{id}")))
 }
 
-fn blank(visit: &Visit, text: String) -> PurgePage {
+fn blank(visit: &Visit, text: &str) -> PurgePage {
     let is_set_up = visit.site.distribution_id.is_some();
     // A browser leaves out the first line break of a field: without another, the lines would be
     // one further up than they are counted.
