@@ -1,4 +1,4 @@
-//! What tests with many alike cases share: tables with a case a line.
+//! What tests of many similar cases share: tables with a case on each line.
 
 use super::edge::EdgeAnswer;
 

@@ -74,6 +74,7 @@ fn each_wrong_secret_is_recognised() {
     ) {
         assert_says(&secret_words(typed), expected);
     }
+    assert_says(&secret_words(" "), "Enter the secret access key");
 }
 
 #[test]

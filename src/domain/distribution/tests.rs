@@ -116,6 +116,7 @@ fn slips_are_named() {
     ) {
         assert_says(&words(typed), expected);
     }
+    assert_says(&words("  "), "Enter the distribution ID");
 }
 
 #[test]

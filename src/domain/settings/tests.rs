@@ -77,7 +77,8 @@ fn swapped_key_and_secret_are_noticed() {
 fn an_empty_secret_keeps_the_stored_one_of_the_same_key() {
     let draft = stored(NEW_KEY, &SECRET.replace('w', "d"));
     let active = stored(KEY, SECRET);
-    let kept = Settings::parse(&pair(KEY, " "), &[&draft, &active]).unwrap();
+    let elsewhere = form("E2QWRUHEXAMPLE", KEY, " ", "eu-west-1");
+    let kept = Settings::parse(&elsewhere, &[&draft, &active]).unwrap();
     assert_eq!(secret_of(&kept), SECRET);
     let newer = stored(KEY, &SECRET.replace('w', "n"));
     let kept = Settings::parse(&pair(KEY, ""), &[&newer, &active]).unwrap();
