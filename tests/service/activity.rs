@@ -157,15 +157,10 @@ async fn a_table_has_all_rows_however_many() {
 #[tokio::test]
 async fn a_table_that_is_cut_says_so() {
     let service = service(&[]).await;
-    let mut connection = service.database.connect().await;
-    sqlx::query(
-        "INSERT INTO publish (site_id, id, received_at, items, state, planned, ended_at)
+    let many = "INSERT INTO publish (site_id, id, received_at, items, state, planned, ended_at)
          SELECT id, lpad(to_hex(n), 32, '0')::uuid, now(), ARRAY['/hay'], 'completed', true, now()
-         FROM site, generate_series(1, 20001) n",
-    )
-    .execute(&mut connection)
-    .await
-    .unwrap();
+         FROM site, generate_series(1, 20001) n";
+    service.database.change(many).await;
     let mut admin = admin(&service).await;
     let table = admin.get("/activity.csv").await.body;
     let last = table.lines().last().unwrap();

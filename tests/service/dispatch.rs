@@ -251,11 +251,8 @@ async fn an_end_at_the_old_distribution_ends_nothing_that_goes_to_the_new_one() 
     assert_eq!(service.state_of(id).await, "in_progress", "a part of it");
     service.activate(service.site(), other, key).await;
 
-    let mut db = service.database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT FROM publish WHERE NOT planned FOR UPDATE")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let lock = "SELECT FROM publish WHERE NOT planned FOR UPDATE";
+    let lock = service.database.hold(lock).await;
     let run = || {
         let dispatcher = service.dispatcher.clone();
         tokio::spawn(async move { dispatcher.run_pending().await })
@@ -265,7 +262,7 @@ async fn an_end_at_the_old_distribution_ends_nothing_that_goes_to_the_new_one() 
     service.advance(time::Duration::seconds(3));
     let asking = run();
     service.database.wait_for_locks(2).await;
-    sqlx::raw_sql("COMMIT").execute(&mut db).await.unwrap();
+    lock.release().await;
     claiming.await.unwrap().unwrap();
     asking.await.unwrap().unwrap();
     let publish = service.api.get_publish(id).await;

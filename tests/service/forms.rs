@@ -396,13 +396,9 @@ async fn two_tabs_overwrite_nothing_unseen() {
     assert_eq!(admin.post(page, &other).await.status, 422);
 
     // Saved on another replica, of which this one has not heard yet.
-    let mut database = service.database.connect().await;
-    sqlx::query(
-        "UPDATE site SET publisher_hosts = '{news.example.com}', publishing_version = publishing_version + 1",
-    )
-    .execute(&mut database)
-    .await
-    .unwrap();
+    let saved = "UPDATE site SET publisher_hosts = '{news.example.com}',
+                                 publishing_version = publishing_version + 1";
+    service.database.change(saved).await;
     let shown = admin.get(page).await.body;
     assert!(shown.contains(">news.example.com</textarea>"), "{shown}");
     let conflict = admin.post(page, &other).await;

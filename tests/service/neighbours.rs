@@ -311,11 +311,10 @@ async fn an_entry_of_a_site_that_cannot_be_read_stops_no_start() {
 #[tokio::test]
 async fn hosts_that_cannot_be_read_let_no_other_host_in() {
     let service = Stepped::start().await;
-    let mut db = service.database.connect().await;
-    sqlx::query("UPDATE site SET publisher_hosts = '{not a host/}'")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    service
+        .database
+        .change("UPDATE site SET publisher_hosts = '{not a host/}'")
+        .await;
     let (directory, store) = (&service.state.directory, &service.state.store);
     directory.refresh(store).await.unwrap();
     let publish = async |path: &str| {
@@ -402,10 +401,7 @@ async fn what_is_held_for_the_month_hides_no_lack_of_room() {
 #[tokio::test]
 async fn what_a_completion_wakes_is_locked_oldest_first() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "4")]).await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": SLOW }))
-        .await;
+    service.sandbox.never_complete().await;
     service
         .publish_paths((0..12).map(|n| format!("/{n}")))
         .await;
@@ -497,9 +493,6 @@ async fn a_removal_that_waits_for_a_record_keeps_it_from_nothing() {
         .await
         .unwrap();
     assert!(removing.await.unwrap().unwrap());
-    let named: i64 = sqlx::query_scalar("SELECT count(*) FROM site WHERE name = 'default'")
-        .fetch_one(&mut recording)
-        .await
-        .unwrap();
-    assert_eq!(named, 0, "its name is free");
+    let named = "SELECT count(*) FROM site WHERE name = 'default'";
+    assert_eq!(service.database.count(named).await, 0, "its name is free");
 }

@@ -291,10 +291,7 @@ async fn room_that_is_made_during_a_look_is_not_missed() {
 async fn overdraw_files(service: &Stepped) {
     let overdraw =
         "UPDATE distribution SET beliefs = jsonb_set(beliefs, '{flow,file_tokens}', '-3000')";
-    sqlx::query(overdraw)
-        .execute(&mut service.database.connect().await)
-        .await
-        .unwrap();
+    service.database.change(overdraw).await;
 }
 
 #[tokio::test]
@@ -304,10 +301,7 @@ async fn what_files_have_overdrawn_holds_up_no_wildcard() {
         ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
     ])
     .await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": SLOW }))
-        .await;
+    service.sandbox.never_complete().await;
     service.publish_and_run("/first/*").await;
     overdraw_files(&service).await;
     let file = service.publish_and_run("/file").await;

@@ -134,10 +134,7 @@ async fn a_monthly_limit_holds_until_it_is_raised_or_the_month_ends() {
 #[tokio::test]
 async fn what_fits_a_monthly_limit_and_waits_for_room_says_nothing_of_the_limit() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "3")]).await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     service.allow(limit(10, PastLimit::Hold)).await;
     service.publish_pages("a", 0..3).await;
     service.run().await;
@@ -263,10 +260,7 @@ async fn a_rebuild_that_comes_bit_by_bit_is_folded_too() {
 #[tokio::test]
 async fn what_is_sent_in_pieces_counts_unfolded_too() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000 }))
-        .await;
+    service.sandbox.never_complete().await;
     service
         .allow(Spending {
             fold_above: 40,
