@@ -38,8 +38,8 @@ pub enum Changes {
 /// except for work that `replica` itself announces.
 pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Result<()> {
     let own = replica.to_string();
-    // A connection of its own: sqlx takes leave of one that has fallen silent without a limit of
-    // time, and its place in the pool would be taken until then.
+    // A connection of its own: to give one back, sqlx waits for its answer without a limit of time,
+    // and one that has fallen silent would keep its place in the pool until then.
     let alone = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ANSWER)
