@@ -1,6 +1,5 @@
 //! The publish hook: its address, and what publishers authenticate with.
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -13,7 +12,6 @@ use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::ButtonForm;
 use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
-use crate::web::state::AppState;
 
 /// Where revoking leads, below the site's own pages.
 pub(super) const REVOKED: &str = "/settings/cdn/hook?done=revoked";
@@ -34,24 +32,19 @@ pub(crate) struct PageQuery {
 }
 
 /// `GET /settings/cdn/hook`.
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    visit: Visit,
-    Query(query): Query<PageQuery>,
-) -> Result<Response> {
-    html(&page(&state, &visit, &query, Vec::new()).await?)
+pub(crate) async fn show(visit: Visit, Query(query): Query<PageQuery>) -> Result<Response> {
+    html(&page(&visit, &query, Vec::new()).await?)
 }
 
 /// `POST /settings/cdn/hook/test`: publishes a page that does not exist, to show how it goes.
 pub(crate) async fn send_test(
-    State(state): State<AppState>,
     visit: Visit,
     Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
     if visit.site.distribution_id.is_none() {
         return Err(Error::NoSettings);
     }
-    let form = once.form(&state, &["test publish", &visit.site.name]);
+    let form = once.form(&visit.state, &["test publish", &visit.site.name]);
     let key = Some(RepeatKey::of_form(&form));
     let item = Item::from_canonical(TEST_PATH).map_err(|_| Error::Internal)?;
     let (id, repeated) = visit.publish(vec![item], Vec::new(), key).await?;
@@ -63,23 +56,15 @@ pub(crate) async fn send_test(
 }
 
 /// The page with what was typed for a new token or key pair.
-pub(super) async fn refuse(
-    state: &AppState,
-    visit: &Visit,
-    fill_in: impl FnOnce(&mut HookPage),
-) -> Result<Response> {
-    let mut page = page(state, visit, &PageQuery::default(), Vec::new()).await?;
+pub(super) async fn refuse(visit: &Visit, fill_in: impl FnOnce(&mut HookPage)) -> Result<Response> {
+    let mut page = page(visit, &PageQuery::default(), Vec::new()).await?;
     fill_in(&mut page);
     refused(page)
 }
 
 /// The page with secrets that are shown only this once.
-pub(super) async fn reveal(
-    state: &AppState,
-    visit: &Visit,
-    revealed: Vec<Revealed>,
-) -> Result<Response> {
-    html(&page(state, visit, &PageQuery::default(), revealed).await?)
+pub(super) async fn reveal(visit: &Visit, revealed: Vec<Revealed>) -> Result<Response> {
+    html(&page(visit, &PageQuery::default(), revealed).await?)
 }
 
 pub(super) async fn revoked(
@@ -92,13 +77,9 @@ pub(super) async fn revoked(
 }
 
 /// The page: the address that publishers call, and its tokens, secrets and key pairs.
-async fn page(
-    state: &AppState,
-    visit: &Visit,
-    query: &PageQuery,
-    revealed: Vec<Revealed>,
-) -> Result<HookPage> {
-    let (store, site) = (&state.store, &visit.site);
+async fn page(visit: &Visit, query: &PageQuery, revealed: Vec<Revealed>) -> Result<HookPage> {
+    let (state, site) = (&visit.state, &visit.site);
+    let store = &state.store;
     let mut layout = layout(visit, Section::Hook, Some(&query.notice));
     if query.tokens.or(query.secrets).or(query.keys).is_some() {
         layout.address = None;

@@ -1,6 +1,5 @@
 //! Key pairs, for publishers that use CloudFront's own API. Each is shown once.
 
-use axum::extract::State;
 use axum::response::Response;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -17,7 +16,6 @@ use crate::web::pages::once::{Ending, OnceKey};
 use crate::web::pages::views::{Field, Revealed, Section};
 use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
-use crate::web::state::AppState;
 
 /// The name of a new key pair, and what its publisher means by `/*`.
 #[derive(Deserialize)]
@@ -31,15 +29,12 @@ pub(crate) struct NewKey {
 }
 
 /// `POST /settings/cdn/keys`: creates a key pair and shows it, only this once.
-pub(crate) async fn create(
-    State(state): State<AppState>,
-    visit: Visit,
-    Form(new): Form<NewKey>,
-) -> Result<Response> {
+pub(crate) async fn create(visit: Visit, Form(new): Form<NewKey>) -> Result<Response> {
+    let state = &visit.state;
     let is_home = new.everything == "home";
     let Ok(name) = new.name.parse::<GivenName>() else {
         let why = words::NAMELESS.to_owned();
-        return refuse(&state, &visit, |page| {
+        return refuse(&visit, |page| {
             page.key_name = Field::typed(new.name, Some(why));
             page.key_is_home = is_home;
         })
@@ -47,7 +42,7 @@ pub(crate) async fn create(
     };
     let name = name.as_str();
     let values = ["key pair", visit.site.name.as_str(), name, &new.everything];
-    let form = new.once.form(&state, &values);
+    let form = new.once.form(state, &values);
     let (id, now) = (state.clock.id(), state.clock.now());
     let sender = Sender {
         name,
@@ -63,19 +58,19 @@ pub(crate) async fn create(
         let detail = Some(format!("{}, {name}", pair.access_key_id));
         visit.changed(AuditAction::CreatedKeyPair, detail).await;
     }
-    reveal(&state, &visit, shown(&pair)).await
+    reveal(&visit, shown(&pair)).await
 }
 
 /// `POST /settings/cdn/keys/{id}/rotate`: asks first, then gives the key pair a new secret and
 /// shows that, only this once.
 pub(crate) async fn rotate(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let state = &visit.state;
     let now = state.clock.now();
-    let pair = find(&state, &visit, id).await?;
+    let pair = find(&visit, id).await?;
     if answer.confirmed.is_none() {
         let question = words::rotate_key_pair(&pair.name, pair.last_used_at, now);
         let mut fields = confirmed();
@@ -84,7 +79,7 @@ pub(crate) async fn rotate(
         return ask(&visit, Section::Hook, question, &path, fields);
     }
     let fresh = fresh_key_pair(&state.clock).secret;
-    let form = answer.once.form(&state, &["rotate", &id.to_string()]);
+    let form = answer.once.form(state, &["rotate", &id.to_string()]);
     let rotated = state
         .store
         .rotate_key_pair_once(visit.site.id, id, fresh, &form, now)
@@ -99,35 +94,35 @@ pub(crate) async fn rotate(
         access_key_id,
         secret,
     };
-    reveal(&state, &visit, shown(&pair)).await
+    reveal(&visit, shown(&pair)).await
 }
 
 /// `POST /settings/cdn/keys/{id}/revoke`: asks first.
 pub(crate) async fn revoke(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let state = &visit.state;
     let ending = Ending::of(&["key pair", &visit.site.name, &id.to_string()]);
-    if ending.is_noted(&state).await? {
+    if ending.is_noted(state).await? {
         return Ok(visit.see(REVOKED));
     }
     let (site, now) = (visit.site.id, state.clock.now());
-    let pair = find(&state, &visit, id).await?;
+    let pair = find(&visit, id).await?;
     if answer.confirmed.is_none() {
         let question = words::revoke_key_pair(&pair.name, pair.last_used_at, now);
         let path = format!("/settings/cdn/keys/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     state.store.revoke(site, Proof::KeyPair(id), now).await?;
-    ending.note(&state).await;
+    ending.note(state).await;
     let detail = format!("{}, {}", pair.access_key_id, pair.name);
     revoked(&visit, AuditAction::RevokedKeyPair, detail).await
 }
 
-async fn find(state: &AppState, visit: &Visit, id: Uuid) -> Result<KeyPairView> {
-    let pairs = state.store.key_pairs(visit.site.id).await?;
+async fn find(visit: &Visit, id: Uuid) -> Result<KeyPairView> {
+    let pairs = visit.state.store.key_pairs(visit.site.id).await?;
     let pair = pairs.into_iter().find(|pair| pair.id == id);
     pair.ok_or(Error::NotFound)
 }

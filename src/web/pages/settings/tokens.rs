@@ -1,6 +1,5 @@
 //! What publishers authenticate with: tokens and signing secrets, each shown once.
 
-use axum::extract::State;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -17,7 +16,6 @@ use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
 use crate::web::pages::views::{Field, Revealed, Section};
 use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
-use crate::web::state::AppState;
 
 /// The name of a new token.
 #[derive(Default, Deserialize)]
@@ -28,13 +26,10 @@ pub(crate) struct NewToken {
 }
 
 /// `POST /settings/cdn/tokens`: creates a token and shows it, only this once.
-pub(crate) async fn create_token(
-    State(state): State<AppState>,
-    visit: Visit,
-    Form(new): Form<NewToken>,
-) -> Result<Response> {
+pub(crate) async fn create_token(visit: Visit, Form(new): Form<NewToken>) -> Result<Response> {
+    let state = &visit.state;
     let refuse = |why: String| {
-        refuse(&state, &visit, |page| {
+        refuse(&visit, |page| {
             page.token_name = Field::typed(&new.name, Some(why));
         })
     };
@@ -44,7 +39,7 @@ pub(crate) async fn create_token(
     let name = name.as_str();
     let form = new
         .once
-        .form(&state, &["token", visit.site.name.as_str(), name]);
+        .form(state, &["token", visit.site.name.as_str(), name]);
     let token = fresh_token(&state.clock);
     let (id, now) = (state.clock.id(), state.clock.now());
     let added = state
@@ -64,19 +59,19 @@ pub(crate) async fn create_token(
         let detail = Some(name.to_owned());
         visit.changed(AuditAction::CreatedToken, detail).await;
     }
-    reveal(&state, &visit, vec![revealed_token(name, &token)]).await
+    reveal(&visit, vec![revealed_token(name, &token)]).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/reveal`: shows a token that was made with its site, only this
 /// once.
 pub(crate) async fn reveal_token(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
+    let state = &visit.state;
     let (site, now) = (visit.site.id, state.clock.now());
-    let form = once.form(&state, &["reveal", &id.to_string()]);
+    let form = once.form(state, &["reveal", &id.to_string()]);
     let tokens = state.store.tokens(site).await?;
     let token = tokens.into_iter().find(|token| token.id == id);
     let name = token.ok_or(Error::NotFound)?.name;
@@ -87,16 +82,16 @@ pub(crate) async fn reveal_token(
         let detail = Some(name.clone());
         visit.audit(AuditAction::RevealedToken, detail).await;
     }
-    reveal(&state, &visit, vec![revealed_token(&name, &token)]).await
+    reveal(&visit, vec![revealed_token(&name, &token)]).await
 }
 
 /// `POST /settings/cdn/tokens/{id}/revoke`: asks first.
 pub(crate) async fn revoke_token(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let state = &visit.state;
     let (site, now) = (visit.site.id, state.clock.now());
     let token = state.store.token(site, id).await?.ok_or(Error::NotFound)?;
     if answer.confirmed.is_none() {
@@ -111,12 +106,12 @@ pub(crate) async fn revoke_token(
 
 /// `POST /settings/cdn/secrets`: creates a signing secret and shows it, only this once.
 pub(crate) async fn create_secret(
-    State(state): State<AppState>,
     visit: Visit,
     Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
+    let state = &visit.state;
     let (id, secret) = (state.clock.id(), HookSecret::text(*state.clock.random()));
-    let form = once.form(&state, &["secret", visit.site.name.as_str()]);
+    let form = once.form(state, &["secret", visit.site.name.as_str()]);
     let added = state
         .store
         .add_hook_secret_once(visit.site.id, id, secret, &form, state.clock.now())
@@ -126,7 +121,7 @@ pub(crate) async fn create_secret(
             // The form was sent before, and what it created is gone.
             return Err(Error::NotFound);
         }
-        return refuse(&state, &visit, |page| {
+        return refuse(&visit, |page| {
             page.secret_error = Some(words::too_many_secrets(HookSecret::MOST));
         })
         .await;
@@ -135,20 +130,20 @@ pub(crate) async fn create_secret(
         let detail = Some(id.to_string());
         visit.changed(AuditAction::CreatedSecret, detail).await;
     }
-    reveal(&state, &visit, vec![revealed_secret(&secret)]).await
+    reveal(&visit, vec![revealed_secret(&secret)]).await
 }
 
 /// `POST /settings/cdn/secrets/{id}/reveal`: shows a secret that was made with its site, only this
 /// once.
 pub(crate) async fn reveal_secret(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
+    let state = &visit.state;
     let (site, now) = (visit.site.id, state.clock.now());
-    let form = once.form(&state, &["reveal", &id.to_string()]);
-    find_secret(&state, &visit, id).await?;
+    let form = once.form(state, &["reveal", &id.to_string()]);
+    find_secret(&visit, id).await?;
     let (store, proof) = (&state.store, Proof::Secret(id));
     let shown = store.reveal(site, proof, Some(&form), now).await?;
     let (secret, is_first) = shown.ok_or(Error::NotFound)?;
@@ -156,34 +151,34 @@ pub(crate) async fn reveal_secret(
         let detail = Some(id.to_string());
         visit.audit(AuditAction::RevealedSecret, detail).await;
     }
-    reveal(&state, &visit, vec![revealed_secret(&secret)]).await
+    reveal(&visit, vec![revealed_secret(&secret)]).await
 }
 
 /// `POST /settings/cdn/secrets/{id}/revoke`: asks first.
 pub(crate) async fn revoke_secret(
-    State(state): State<AppState>,
     visit: Visit,
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let state = &visit.state;
     let (site, now) = (visit.site.id, state.clock.now());
     let ending = Ending::of(&["secret", &visit.site.name, &id.to_string()]);
-    if ending.is_noted(&state).await? {
+    if ending.is_noted(state).await? {
         return Ok(visit.see(REVOKED));
     }
-    let secret = find_secret(&state, &visit, id).await?;
+    let secret = find_secret(&visit, id).await?;
     if answer.confirmed.is_none() {
         let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
         let path = format!("/settings/cdn/secrets/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     state.store.revoke(site, Proof::Secret(id), now).await?;
-    ending.note(&state).await;
+    ending.note(state).await;
     revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await
 }
 
-async fn find_secret(state: &AppState, visit: &Visit, id: Uuid) -> Result<HookSecretView> {
-    let secrets = state.store.hook_secrets(visit.site.id).await?;
+async fn find_secret(visit: &Visit, id: Uuid) -> Result<HookSecretView> {
+    let secrets = visit.state.store.hook_secrets(visit.site.id).await?;
     let secret = secrets.into_iter().find(|secret| secret.id == id);
     secret.ok_or(Error::NotFound)
 }
