@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::seconds(5);
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// How many sessions are asked about at once: of users, and of whoever may have made one up.
 const AT_ONCE: usize = 8;
-/// For how long a session that was asked about counts as a user's.
+/// For how long a user's session is still known as one, after what was said no longer counts.
 const REMEMBERED: Duration = Duration::HOUR;
 /// How many sessions are remembered.
 const MOST: usize = 4_096;
@@ -85,8 +85,7 @@ impl Said {
 /// Whoever holds the lock asks; the others wait.
 type Known = Arc<tokio::sync::Mutex<Option<Said>>>;
 
-/// SkyCMS, and what it said about each session within the last minute. Cookies themselves are not
-/// kept.
+/// SkyCMS, and what it said about each session. Cookies themselves are not kept.
 #[derive(Debug)]
 pub struct SkyCms {
     config: SkyCmsConfig,
