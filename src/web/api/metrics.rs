@@ -83,7 +83,7 @@ fn is_local(peer: Option<Extension<ConnectInfo<SocketAddr>>>, headers: &HeaderMa
 /// on without a word of its own. A public host that is this machine itself tells nothing.
 fn calls_public_host(public: &PublicUrl, uri: &Uri, headers: &HeaderMap) -> bool {
     let origin: Option<Uri> = public.origin.parse().ok();
-    let public = origin.as_ref().and_then(Uri::host).unwrap_or_default();
+    let public = without_dot(origin.as_ref().and_then(Uri::host).unwrap_or_default());
     let address = public.trim_matches(['[', ']']).parse::<IpAddr>();
     let is_here = match address {
         Ok(address) => address.to_canonical().is_loopback() || address.is_unspecified(),
@@ -92,7 +92,12 @@ fn calls_public_host(public: &PublicUrl, uri: &Uri, headers: &HeaderMap) -> bool
     let header = headers.get(header::HOST);
     let header = header.and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let called = uri.authority().or(header.as_ref()).map(Authority::host);
-    !is_here && called.is_some_and(|called| called.eq_ignore_ascii_case(public))
+    !is_here && called.is_some_and(|called| without_dot(called).eq_ignore_ascii_case(public))
+}
+
+/// A name may be written with the dot of the root, and proxies take it for the same.
+fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -139,6 +144,7 @@ mod tests {
         for (uri, host) in [
             ("/metrics", "editor.example.com"),
             ("/metrics", "EDITOR.example.com:8443"),
+            ("/metrics", "editor.example.com.:8443"),
             ("http://editor.example.com/metrics", "127.0.0.1"),
         ] {
             assert!(calls(public, uri, host), "{uri} {host}");
