@@ -143,12 +143,12 @@ impl Database {
     }
 
     async fn reseal_all(&self, remove_unreadable: bool) -> Result<Resealed, AppError> {
-        migrate(&self.store).await?;
         if !remove_unreadable {
-            self.keys.settle(&self.store).await?;
+            self.make_ready().await?;
+            return self.store.reseal(false).await.map_err(AppError::of_keys);
         }
-        let done = self.store.reseal(remove_unreadable).await;
-        let done = done.map_err(AppError::of_keys)?;
+        migrate(&self.store).await?;
+        let done = self.store.reseal(true).await.map_err(AppError::of_keys)?;
         // A new key is written down once nothing is left that it does not open.
         self.keys.settle(&self.store).await?;
         Ok(done)

@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::run::run;
 use crate::cloudfront_api::{batch, client_at, create};
-use crate::support::{DISTRIBUTION, Database, Replica, Sandbox, eventually, refusal, variables};
+use crate::support::{
+    DISTRIBUTION, Database, Replica, Sandbox, eventually, named, refusal, variables,
+};
 
 /// The pair that was printed.
 fn printed(stdout: &str) -> (String, String) {
@@ -152,6 +154,20 @@ async fn a_lost_key_file_is_not_made_anew_beside_what_it_sealed() {
     assert!(file.exists());
     assert_eq!(run(&variables, &create).await.code(), 0);
     assert!(Replica::start_with(&variables).await.health().is_ok());
+}
+
+/// As by somebody who has not started the service yet.
+#[tokio::test]
+async fn the_key_of_a_database_that_a_command_has_made_is_written_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let variables = named(&[("DATA_DIR", data.to_str().unwrap())]);
+    let rotated = run(&variables, &["rotate-encryption-key"]).await;
+    assert_eq!(rotated.code(), 0, "{rotated:?}");
+    assert!(data.join("encryption.key").exists());
+    run(&variables, &["rotate-encryption-key"])
+        .await
+        .assert_ok();
 }
 
 /// What another key sealed, the service could not open.
