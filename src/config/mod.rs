@@ -56,7 +56,13 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
 fn unreadable(quoted: &str) -> String {
     let text = std::fs::read_to_string(".env").unwrap_or_default();
     let quoted = quoted.lines().next().unwrap_or_default().trim();
-    let is_it = |line: &str| !line.starts_with('#') && line.contains(quoted);
+    let is_comment = |text: &str| text.trim_start().starts_with('#');
+    // Nothing but a comment follows it: another line's name may begin with all of it.
+    let ends_so = |line: &str| {
+        line.rsplit_once(quoted)
+            .is_some_and(|(_, rest)| rest.trim().is_empty() || is_comment(rest))
+    };
+    let is_it = |line: &str| !is_comment(line) && ends_so(line);
     let index = text.lines().position(is_it);
     let place = match index.filter(|_| !quoted.is_empty()) {
         Some(index) => format!("line {}", index + 1),

@@ -59,8 +59,12 @@ async fn a_line_that_cannot_be_read_is_named_and_not_shown() {
         "ADMIN_PASSWORD=violet ladder",
         "PUBLISH_TOKEN='violet",
         "violet ladder",
+        "violet ladder # of the kitchen",
+        "violet",
     ] {
-        let dotenv = format!("# violet ladder\nLOG_FORMAT=text\n\n{line}\nRUST_LOG=info\n");
+        // Neither a comment that says the same nor a name that begins so is the line.
+        let others = "  # violet ladder\nviolet_ladder='violet ladder'\n";
+        let dotenv = format!("{others}\n{line}\nRUST_LOG=info\n");
         let said = health(".", &dotenv).await;
         assert!(said.contains(".env: line 4 is not NAME=value"), "{said}");
         assert!(!said.contains("violet"), "{said}");
