@@ -92,7 +92,7 @@ impl Service {
             Role::Admin => Source::Password,
             Role::Editor => Source::SkyCms,
         };
-        let token = format!("{:?} {}", role, self.state.clock.id().simple()).replace(' ', "-");
+        let token = format!("{role:?}-{}", self.state.clock.id().simple());
         let session = Session::of("admin", role, source);
         let beginning = Beginning {
             id: self.state.clock.id(),
