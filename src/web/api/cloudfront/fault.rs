@@ -186,6 +186,11 @@ impl From<&Error> for Fault {
         let message = error.to_string();
         match error {
             Error::NotFound | Error::MethodNotAllowed => Self::not_served(),
+            Error::Store(StoreError::SiteGone) => Self::new(
+                StatusCode::NOT_FOUND,
+                "NoSuchDistribution",
+                "The site of this key pair has just been removed",
+            ),
             Error::BadRequest(_) => Self::bad_request("MalformedInput", message),
             Error::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BatchTooLarge", message),
             Error::BodyTooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message),
@@ -198,5 +203,19 @@ impl From<&Error> for Fault {
                 Self::internal()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_that_goes_during_a_call_is_no_mistake_of_ours() {
+        let fault = Fault::from(StoreError::SiteGone);
+        assert_eq!(
+            (fault.status, fault.code),
+            (StatusCode::NOT_FOUND, "NoSuchDistribution")
+        );
     }
 }
