@@ -318,17 +318,26 @@ async fn strangers_who_are_asked_about_keep_no_user_waiting() {
 #[tokio::test]
 async fn other_versions_have_other_pages() {
     let skycms = SkyCms::start().await;
-    let pages = [
-        ("SKYCMS_ADMIN_PAGE", "/Templates"),
-        ("SKYCMS_COOKIE", "AnotherCookie"),
-    ];
-    let service = service_with(&skycms, &pages).await;
-    let mut browser = signed_in(&service, &skycms.session("Editors"));
-    assert_eq!(browser.get("/cdn/settings/cdn").await.status, 303);
+    let session = skycms.session("Editors");
+    let page = "/cdn/settings/cdn";
+    // What it opens to editors makes them administrators here.
+    let service = service_with(&skycms, &[("SKYCMS_ADMIN_PAGE", "/Templates")]).await;
+    assert_eq!(signed_in(&service, &session).get(page).await.status, 200);
+
+    let service = service_with(&skycms, &[("SKYCMS_COOKIE", "AnotherCookie")]).await;
+    let mut browser = signed_in(&service, &session);
+    skycms.asked();
+    assert_eq!(browser.get(page).await.status, 303);
+    let asked = skycms.asked();
+    assert!(!asked.is_empty());
     assert!(
-        skycms
-            .asked()
+        asked
             .iter()
             .all(|(_, headers)| !headers.contains_key("cookie"))
     );
+    let another = ("AnotherCookie".to_owned(), session.clone());
+    browser.cookies.extend([another]);
+    browser.get(page).await;
+    let asked = skycms.asked();
+    assert_eq!(asked[0].1["cookie"], format!("AnotherCookie={session}"));
 }
