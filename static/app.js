@@ -284,10 +284,12 @@
   let typing = false;
   document.addEventListener("input", () => { typing = true; });
 
-  // “/” searches, Ctrl+Enter submits the form, Escape closes the menu or cancels a question.
+  // Ctrl+/ searches, Ctrl+Enter submits the form, Escape closes the menu or cancels a question. No letter or sign alone
+  // does anything: whoever dictates says many of them.
   document.addEventListener("keydown", (event) => {
-    const { key, target } = event, chord = event.ctrlKey || event.metaKey;
-    if (key === "/" && !chord && !event.altKey && !target.matches("input, select, textarea")) {
+    // AltGr is sent as Ctrl+Alt, and types signs.
+    const { key, target } = event, chord = (event.ctrlKey || event.metaKey) && !event.altKey;
+    if (key === "/" && chord) {
       const search = one("[type=search]");
       if (search) event.preventDefault();
       search?.focus();

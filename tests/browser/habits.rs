@@ -96,7 +96,11 @@ async fn keys_search_send_and_go_back() {
     let stage = Stage::set_up(Scripts::On).await;
     let browser = &stage.browser;
     browser.open("/activity").await;
+    // Who speaks to the computer types many a sign by mistake: one alone does nothing.
     browser.type_keys("/").await;
+    let nowhere = "return document.activeElement === document.body";
+    assert_eq!(browser.run(nowhere).await, json!(true));
+    browser.type_keys(&format!("{}/", Key::Control)).await;
     browser.type_keys("/about").await;
     assert_eq!(
         browser.value("page").await,
