@@ -198,11 +198,11 @@
     region.addEventListener("change", follow);
   }
 
-  // The days of the filter are in the reader's time zone.
+  // The days of the filter are in the reader's time zone, where clocks may change in between.
   const days = one("[name=ahead]")?.form;
   days?.addEventListener("submit", () => {
-    const { from, to, ahead } = days.elements, day = from.value || to.value;
-    ahead.value = -new Date(day ? `${day}T00:00` : Date.now()).getTimezoneOffset();
+    const { from, to, ahead } = days.elements;
+    ahead.value = [`${from.value}T00:00`, `${to.value}T24:00`].map((at) => (Date.parse(`${at}Z`) - Date.parse(at)) / 6e4 || 0);
   });
 
   // Each step of a test is shown as it passes. If it has no result, the reason stays beside what was typed until the form

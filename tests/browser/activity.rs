@@ -348,7 +348,7 @@ async fn days_are_the_readers_and_the_table_has_what_the_list_shows() {
         .assert_sees("#publishes", "token PUBLISH_TOKEN")
         .await;
     let address = browser.client().current_url().await.unwrap();
-    assert!(address.as_str().contains("ahead=330"), "{address}");
+    assert!(address.as_str().contains("ahead=330%2C330"), "{address}");
     inspect(browser, "days").await;
     let table = "const done = arguments[0];
         fetch(document.querySelector('a[download]').href).then((table) => table.text()).then(done)";
@@ -358,5 +358,32 @@ async fn days_are_the_readers_and_the_table_has_what_the_list_shows() {
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert!(rows[1].contains("\"token PUBLISH_TOKEN\""), "{rows:?}");
     assert!(rows[1].contains("\"/about\""), "{rows:?}");
+
+    // Clocks went back on the second of these days, and forward at midnight on the third.
+    for (zone, from, to, ahead) in [
+        ("Europe/Berlin", "2025-10-25", "2025-10-26", "120%2C60"),
+        ("Europe/Berlin", "2025-10-26", "2025-10-26", "120%2C60"),
+        (
+            "America/Santiago",
+            "2025-09-07",
+            "2025-09-07",
+            "-240%2C-180",
+        ),
+    ] {
+        let zone = json!({ "timezoneId": zone });
+        browser
+            .driver
+            .devtools("Emulation.setTimezoneOverride", zone)
+            .await;
+        let days = format!(
+            "document.getElementById('from').value = '{from}';
+             document.getElementById('to').value = '{to}'"
+        );
+        browser.run(&days).await;
+        browser.submit("Filter").await;
+        let address = browser.client().current_url().await.unwrap();
+        let ahead = format!("ahead={ahead}");
+        assert!(address.as_str().contains(&ahead), "{address}");
+    }
     stage.finish().await;
 }

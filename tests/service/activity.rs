@@ -39,6 +39,15 @@ async fn days_begin_and_end_where_the_reader_is() {
         admin_of("?from=2026-11-24&to=2026-11-24&ahead=330").await,
         ["/morning", "/evening"]
     );
+    // Where clocks change in between, the days begin and end by different times.
+    assert_eq!(
+        admin_of("?from=2026-11-23&to=2026-11-23&ahead=0,-540").await,
+        ["/morning", "/evening", "/noon"]
+    );
+    assert_eq!(
+        admin_of("?from=2026-11-23&to=2026-11-23&ahead=-840,0").await,
+        ["/evening"]
+    );
     assert_eq!(admin_of("?to=2026-11-22").await, [""; 0]);
     assert_eq!(admin_of("?from=soon&ahead=99999").await.len(), 3);
     assert_eq!(

@@ -22,7 +22,8 @@ pub(crate) struct ListQuery {
     /// The first day, as `2026-11-23`; anything else is ignored.
     from: String,
     to: String,
-    /// How many minutes the reader's clock is ahead of UTC; the days are in their time zone.
+    /// How many minutes the reader's clock is ahead of UTC when the first day begins and when the
+    /// last one ends, as `60,120`, or `60` for both; the days are in their time zone.
     ahead: String,
     page: String,
     oldest: Option<Uuid>,
@@ -35,12 +36,14 @@ impl ListQuery {
     /// The filter, which the form shows again.
     pub(super) fn filter(&self) -> Filter {
         let day = |text: &str| date(text).map_or_else(String::new, |_| text.to_owned());
+        let ahead = self.ahead.as_str();
+        let (begin, end) = ahead.split_once(',').unwrap_or((ahead, ahead));
         Filter {
             state: self.state.parse().ok(),
             path: trim_pasted(&self.path).to_owned(),
             from: day(&self.from),
             to: day(&self.to),
-            ahead: self.ahead.parse().unwrap_or_default(),
+            ahead: [begin, end].map(|minutes| minutes.parse().unwrap_or_default()),
             burst: self.oldest.zip(self.newest),
         }
     }
@@ -50,16 +53,18 @@ impl Filter {
     /// The same for the store; `canonical` is the path as it would be published.
     pub(super) fn for_store<'a>(&'a self, canonical: Option<&'a str>) -> PublishFilter<'a> {
         let path = self.path.as_str();
-        let midnight = |day: Date| {
-            let ahead = UtcOffset::from_whole_seconds(i32::from(self.ahead) * 60);
+        let midnight = |day: Date, ahead: i16| {
+            let ahead = UtcOffset::from_whole_seconds(i32::from(ahead) * 60);
             day.midnight()
                 .assume_offset(ahead.unwrap_or(UtcOffset::UTC))
         };
+        let [begin, end] = self.ahead;
+        let next_day = date(&self.to).and_then(Date::next_day);
         PublishFilter {
             state: self.state,
             path: (!path.is_empty()).then(|| (path, canonical.unwrap_or(path))),
-            since: date(&self.from).map(midnight),
-            until: date(&self.to).and_then(Date::next_day).map(midnight),
+            since: date(&self.from).map(|day| midnight(day, begin)),
+            until: next_day.map(|day| midnight(day, end)),
             burst: self.burst,
             ..PublishFilter::default()
         }

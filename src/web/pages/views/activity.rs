@@ -51,8 +51,9 @@ pub struct Filter {
     /// `from`: the first day, as `2026-11-23`, or empty.
     pub from: String,
     pub to: String,
-    /// `ahead`: the minutes that the reader's clock is ahead of UTC.
-    pub ahead: i16,
+    /// `ahead`: the minutes that the reader's clock is ahead of UTC when the first day begins, and
+    /// when the last one ends.
+    pub ahead: [i16; 2],
     /// `oldest` and `newest`: only the publishes of a burst.
     pub burst: Option<(Uuid, Uuid)>,
 }
@@ -65,8 +66,8 @@ impl Filter {
     /// The filter as the pairs of a query.
     pub(crate) fn pairs(&self) -> [(&'static str, String); 7] {
         let ahead = match (self.ahead, self.from.as_str(), self.to.as_str()) {
-            (0, _, _) | (_, "", "") => String::new(),
-            (ahead, ..) => ahead.to_string(),
+            ([0, 0], _, _) | (_, "", "") => String::new(),
+            _ => self.ahead(),
         };
         let state = self.state.map_or("", |state| state.into_str());
         let (oldest, newest) = self.burst.unzip();
@@ -80,6 +81,11 @@ impl Filter {
             ("oldest", text(oldest)),
             ("newest", text(newest)),
         ]
+    }
+
+    fn ahead(&self) -> String {
+        let [begin, end] = self.ahead;
+        format!("{begin},{end}")
     }
 
     /// The filtered list at `path`, which follows the base.
