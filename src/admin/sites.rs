@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::fresh_token;
 use crate::clock::Clock;
 use crate::domain::{DEFAULT_SITE, HookSecret, SiteName};
-use crate::store::{SiteId, Store, StoreError};
+use crate::store::{FormHash, SiteId, Store, StoreError};
 
 /// Why a site was not made, renamed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +27,16 @@ pub(crate) struct NewSite {
 }
 
 /// Makes a site with a publish token and a signing secret, each to be shown once, as at a first
-/// start.
+/// start. It may be a form that asks for it.
 pub(crate) async fn create(
     store: &Store,
     clock: &Clock,
     name: &SiteName,
+    form: Option<&FormHash>,
 ) -> Result<NewSite, SiteError> {
     let now = clock.now();
     let id = store
-        .create_site(name, now)
+        .create_site(name, form, now)
         .await?
         .ok_or_else(|| SiteError::NameTaken(name.clone()))?;
     store

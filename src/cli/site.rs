@@ -93,7 +93,7 @@ impl SiteCommand {
         match self {
             Self::List { json } => list(store, json).await?,
             Self::Create { name } => {
-                let new = sites::create(store, clock, &name).await?;
+                let new = sites::create(store, clock, &name, None).await?;
                 let now = clock.now();
                 let proof = Proof::Token(new.token);
                 if let Some((token, _)) = store.reveal(new.id, proof, None, now).await? {

@@ -1,12 +1,13 @@
 //! Creating, renaming and removing sites.
 
+use secrecy::SecretString;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::history::STEP;
 use super::listen::announce_sites;
 use super::transitions::supersede;
-use super::{Result, SiteId, Store, StoreError};
+use super::{FormHash, Result, SiteId, Store, StoreError};
 use crate::domain::SiteName;
 
 /// How long what CloudFront accepted for a removed site is kept, since it counts against the quota
@@ -16,10 +17,12 @@ const STILL_COUNTS: Duration = Duration::hours(1);
 const LOCK: i64 = 0x73_77_65_65_70;
 
 impl Store {
-    /// Makes a site, or returns `None` if there is one of that name.
+    /// Makes a site, or returns `None` if there is one of that name. If a form asked for it, that
+    /// has an answer from then on.
     pub async fn create_site(
         &self,
         name: &SiteName,
+        form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<SiteId>> {
         let mut tx = self.begin().await?;
@@ -30,6 +33,10 @@ impl Store {
         )
         .fetch_optional(&mut *tx)
         .await?;
+        if let (Some(_), Some(form)) = (id, form) {
+            let made = SecretString::from(name.as_str());
+            self.keep_answer(&mut tx, form, &made, now).await?;
+        }
         announce_sites(&mut tx).await?;
         tx.commit().await?;
         Ok(id.map(SiteId))

@@ -117,8 +117,8 @@ pub fn routes() -> Vec<Route> {
 
         get("/sites", Admin, sites::show),
         post("/sites", Admin, sites::create),
-        post("/sites/{site}/rename", Admin, sites::rename),
-        post("/sites/{site}/remove", Admin, sites::remove),
+        post("/sites/{name}/rename", Admin, sites::rename),
+        post("/sites/{name}/remove", Admin, sites::remove),
     ];
     // Where the address names no site, the pages are those of `default`.
     routes.extend(of_a_site(""));

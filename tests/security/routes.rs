@@ -109,6 +109,7 @@ async fn call(service: &Service, route: &Route, caller: &str) -> Answer {
     let path = route
         .path
         .replace("{site}", "default")
+        .replace("{name}", "default")
         .replace("{date}", "2020-05-31")
         .replace("{invalidation}", "00000000-0000-0000-0000-000000000000")
         .replace("{publish}", "00000000-0000-0000-0000-000000000000")

@@ -8,7 +8,7 @@ use skycms_cdn::domain::session::Role;
 use skycms_cdn::store::{Changes, SiteId};
 
 use crate::embed::{claims, open};
-use crate::support::{Answer, Api, Browser, Service, TOKEN, jwt};
+use crate::support::{Answer, Api, Browser, Service, TOKEN, between, jwt};
 
 const SHOP_TOKEN: &str = "skycdn_token_of_the_shop";
 
@@ -266,6 +266,11 @@ async fn a_renamed_site_keeps_everything_but_its_old_name() {
     let new_name = [("name", "store"), ("confirmed", "yes")];
     let answer = admin.post("/sites/shop/rename", &new_name).await;
     assert_eq!(answer.location(), "/sites?done=renamed");
+    let again = admin.post("/sites/shop/rename", &new_name).await;
+    assert_eq!(again.location(), answer.location(), "a second press");
+    let another = [("name", "stall"), ("confirmed", "yes")];
+    let another = admin.post("/sites/shop/rename", &another).await;
+    assert_eq!(another.status, 404, "another name than it was given");
     assert!(
         admin
             .get("/sites?done=renamed")
@@ -326,13 +331,16 @@ async fn a_removed_site_is_gone_with_its_secrets() {
     assert_eq!(admin.get("/sites/shop/settings/cdn").await.status, 404);
     let unreadable = admin.get("/sites/%FF/settings/cdn").await;
     assert_eq!(unreadable.status, 404, "and not the default site");
-    assert_eq!(
-        admin
-            .post("/sites/shop/remove", &[("confirmed", "yes")])
-            .await
-            .status,
-        404
-    );
+    // What a second press was to remove is removed. Whoever names no site that there was is told
+    // so, and somebody who may not remove any is refused either way.
+    let sure = [("confirmed", "yes")];
+    let again = admin.post("/sites/shop/remove", &sure).await;
+    assert_eq!(again.location(), removed.location());
+    assert_eq!(admin.post("/sites/none/remove", &sure).await.status, 404);
+    for name in ["shop", "none"] {
+        let answer = editor.post(&format!("/sites/{name}/remove"), &sure).await;
+        assert_eq!(answer.status, 403, "{name}");
+    }
     assert_eq!(editor.get("/sites/shop/activity").await.status, 404);
     assert_eq!(editor.get("/").await.status, 303);
     let stored = service.database.dump().await;
@@ -351,6 +359,28 @@ async fn a_removed_site_is_gone_with_its_secrets() {
     assert_eq!(answer.status, 303);
     assert_eq!(publish(&service, "shop", SHOP_TOKEN).await.status, 404);
     assert!(admin.get("/audit").await.body.contains("Removed a site"));
+}
+
+#[tokio::test]
+async fn a_site_that_is_added_by_a_double_click_is_added_once() {
+    let service = Service::start().await;
+    let mut admin = service.signed_in(Role::Admin).await;
+    let page = admin.get("/sites").await.body;
+    let once = between(&page, "name=\"once\" value=\"", "\"");
+    let add = [("name", "shop"), ("once", once)];
+    let mut second = admin.clone();
+    let (first, second) = tokio::join!(admin.post("/sites", &add), second.post("/sites", &add));
+    for answer in [&first, &second, &admin.post("/sites", &add).await] {
+        assert_eq!(
+            answer.location(),
+            "/sites/shop/settings/cdn?done=created",
+            "{answer:?}"
+        );
+    }
+    let audit = admin.get("/audit").await.body;
+    assert_eq!(audit.matches("Created a site").count(), 1, "{audit}");
+    let another = [("name", "shop"), ("once", "another form")];
+    assert_eq!(admin.post("/sites", &another).await.status, 422);
 }
 
 #[tokio::test]

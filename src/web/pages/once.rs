@@ -54,7 +54,7 @@ impl Ending {
         Self(hash(&format!("ended\0{}", names.join("\0"))))
     }
 
-    /// Notes, for some minutes, that it has come to pass. An error would say that it has not.
+    /// Notes, for some minutes, that it comes to pass. An error would say that it does not.
     pub(crate) async fn note(&self, state: &AppState) {
         let (ended, now) = (SecretString::from("ended"), state.clock.now());
         if let Err(error) = state.store.keep_typed(&self.0, &ended, now).await {

@@ -12,6 +12,7 @@ use crate::store::{Site, SiteId};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
+use crate::web::pages::once::{Ending, OnceKey};
 use crate::web::pages::views::{
     ConfirmPage, Field, Layout, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage,
 };
@@ -27,9 +28,11 @@ pub(crate) struct Notice {
     sites: Option<usize>,
 }
 
+/// A site that may be gone, when somebody presses twice. Where an address names a `{site}`, the
+/// sign-in answers that already.
 #[derive(Deserialize)]
 pub(crate) struct SitePath {
-    site: SiteName,
+    name: SiteName,
 }
 
 /// The name of a new site, or a site's new name.
@@ -38,6 +41,8 @@ pub(crate) struct NewName {
     #[serde(default)]
     name: String,
     confirmed: Option<String>,
+    #[serde(default)]
+    once: OnceKey,
 }
 
 impl NewName {
@@ -107,21 +112,29 @@ pub(crate) async fn create(manager: Manager, Form(new): Form<NewName>) -> Result
         Ok(name) => name,
         Err(error) => return refuse(words::name(error)),
     };
-    match sites::create(&state.store, &state.clock, &name).await {
-        Err(error @ SiteError::NameTaken(_)) => refuse(sentence(&error)),
+    let form = new.once.form(state, &["site", name.as_str()]);
+    match sites::create(&state.store, &state.clock, &name, Some(&form)).await {
+        Err(error @ SiteError::NameTaken(_)) => {
+            let earlier = state.store.form_answer(&form, state.clock.now()).await?;
+            if earlier.is_none() {
+                return refuse(sentence(&error));
+            }
+            // The first press may not have come so far yet.
+            state.refresh_sites().await;
+        }
         made => {
             let detail = name.to_string();
             done(&manager, AuditAction::CreatedSite, made?.id, detail).await?;
-            let settings = format!("/sites/{name}/settings/cdn?done=created");
-            Ok(manager.0.see(&settings))
         }
     }
+    let settings = format!("/sites/{name}/settings/cdn?done=created");
+    Ok(manager.0.see(&settings))
 }
 
-/// `POST /sites/{site}/rename`: asks first.
+/// `POST /sites/{name}/rename`: asks first.
 pub(crate) async fn rename(
     manager: Manager,
-    Path(SitePath { site: old }): Path<SitePath>,
+    Path(SitePath { name: old }): Path<SitePath>,
     Form(new): Form<NewName>,
 ) -> Result<Response> {
     let state = &manager.0.state;
@@ -157,26 +170,30 @@ pub(crate) async fn rename(
             });
         }
     }
+    let ending = ending(state, &old, name.as_str()).await;
     match sites::rename(&state.store, &old, &name).await {
-        Err(error @ SiteError::NameTaken(_)) => refuse(sentence(&error)),
+        Err(error @ SiteError::NameTaken(_)) => return refuse(sentence(&error)),
+        Err(SiteError::NoSuchSite(_)) => second_press(state, &ending).await?,
         renamed => {
             let detail = words::renamed(&old, &name);
             done(&manager, AuditAction::RenamedSite, renamed?, detail).await?;
-            Ok(manager.0.see("/sites?done=renamed"))
         }
     }
+    Ok(manager.0.see("/sites?done=renamed"))
 }
 
-/// `POST /sites/{site}/remove`: asks first, and says what will be lost.
+/// `POST /sites/{name}/remove`: asks first, and says what will be lost.
 pub(crate) async fn remove(
     manager: Manager,
-    Path(SitePath { site: name }): Path<SitePath>,
+    Path(SitePath { name }): Path<SitePath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     if name.as_str() == DEFAULT_SITE {
         return Err(Error::NotFound);
     }
+    let state = &manager.0.state;
     if answer.confirmed.is_none() {
+        state.directory.site(name.as_str()).ok_or(Error::NotFound)?;
         return html(&ConfirmPage {
             layout: manager.0.layout(Nav::Sites),
             question: words::remove(&name),
@@ -185,11 +202,36 @@ pub(crate) async fn remove(
             cancel: "/sites",
         });
     }
-    let state = &manager.0.state;
-    let site = sites::remove(&state.store, &state.clock, &name).await?;
-    let (action, detail) = (AuditAction::RemovedSite, name.to_string());
-    done(&manager, action, site, detail).await?;
+    let ending = ending(state, &name, "").await;
+    match sites::remove(&state.store, &state.clock, &name).await {
+        Err(SiteError::NoSuchSite(_)) => second_press(state, &ending).await?,
+        removed => {
+            let detail = name.to_string();
+            done(&manager, AuditAction::RemovedSite, removed?, detail).await?;
+        }
+    }
     Ok(manager.0.see("/sites?done=removed"))
+}
+
+/// A site's name is about to become another one, or nobody's. Noted beforehand: the second press of
+/// a double click may find nothing a moment after. A name may come back, so what is noted counts
+/// only while there is no site of it.
+async fn ending(state: &AppState, name: &SiteName, becomes: &str) -> Ending {
+    let ending = Ending::of(&["site", name.as_str(), becomes]);
+    if state.directory.site(name.as_str()).is_some() {
+        ending.note(state).await;
+    }
+    ending
+}
+
+/// There is no such site: an error, unless the first press has seen to that.
+async fn second_press(state: &AppState, ending: &Ending) -> Result<()> {
+    if !ending.is_noted(state).await? {
+        return Err(Error::NotFound);
+    }
+    // The first press may not have come so far yet.
+    state.refresh_sites().await;
+    Ok(())
 }
 
 /// The error as a sentence of its own.
