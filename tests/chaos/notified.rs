@@ -85,7 +85,7 @@ pub(crate) async fn send_again(store: &Store) -> Result<(), StoreError> {
             }
         }
         for endpoint in store.endpoints(id).await? {
-            store.send_test(id, endpoint.id, now).await?;
+            store.send_test(id, endpoint.id, None, now).await?;
         }
     }
     Ok(())

@@ -111,6 +111,49 @@ async fn a_second_press_shows_what_came_of_the_first() {
     assert_ne!(first.header("location"), later.header("location"));
 }
 
+#[tokio::test]
+async fn an_endpoint_is_tested_once_and_a_choice_of_no_event_is_shown() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let endpoints = "/settings/cdn/notifications";
+    let new = [
+        ("url", "https://hooks.example.com/cdn"),
+        ("kind", "standard"),
+        ("publish.failed", "on"),
+    ];
+    let page = admin.post(endpoints, &new).await.body;
+    let id = between(&page, "<li id=\"endpoint-", "\"");
+    let row = |html: &str| between(html, &format!("id=\"endpoint-{id}\""), "</li>").to_owned();
+    let once = between(
+        &page,
+        "/test\"><input type=\"hidden\" name=\"once\" value=\"",
+        "\"",
+    );
+    let (path, press) = (format!("{endpoints}/{id}/test"), [("once", once)]);
+    let mut again = admin.clone();
+    let (first, second) = tokio::join!(admin.post(&path, &press), again.post(&path, &press));
+    let deliveries = async || {
+        let deliveries = service.state.store.deliveries(service.site()).await;
+        deliveries.unwrap().len()
+    };
+    assert!(first.location().ends_with("?done=test-sent"), "{first:?}");
+    assert_eq!(second.location(), first.location());
+    assert_eq!(deliveries().await, 1);
+    admin.post(&path, &[("once", "another")]).await;
+    assert_eq!(deliveries().await, 2);
+    let unknown = format!("{endpoints}/{}/test", uuid::Uuid::nil());
+    assert_eq!(admin.post(&unknown, &press).await.status, 404);
+
+    let refused = admin.post(&format!("{endpoints}/{id}"), &[]).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("Not saved: choose at least one"));
+    let shown = row(&refused.body);
+    assert!(shown.contains("name=\"publish.failed\"") && !shown.contains("checked"));
+    // What was chosen before is still in force.
+    let page = admin.get(&format!("{endpoints}?endpoint={id}")).await.body;
+    assert!(row(&page).contains("name=\"publish.failed\" checked"));
+}
+
 /// What a form asks for cannot be stored just now, and the form is sent again.
 #[tokio::test]
 async fn a_secret_that_is_shown_is_stored() {

@@ -198,11 +198,13 @@ async fn a_dead_endpoint_holds_up_no_other_and_is_switched_off_after_a_day() {
     assert!(shown.off_at.is_some(), "{shown:?}");
     assert_eq!(shown.waiting, 0);
     let now = service.state.clock.now();
-    assert!(!store.send_test(site, dead, now).await.unwrap());
+    let sent = store.send_test(site, dead, None, now).await;
+    assert_eq!(sent.unwrap(), None);
 
     receiver.be(Mood::Answers(200));
     store.switch_on_endpoint(site, dead, now).await.unwrap();
-    assert!(store.send_test(site, dead, now).await.unwrap());
+    let sent = store.send_test(site, dead, None, now).await;
+    assert_eq!(sent.unwrap(), Some(true));
     notify(&service).await;
     assert_eq!(events(&receiver), ["test"], "what it missed is given up");
     let metrics = service.state.metrics.encode(None);
@@ -474,8 +476,9 @@ async fn the_example_for_receivers_accepts_only_genuine_messages() {
     let behind = time::OffsetDateTime::now_utc() - service.state.clock.now();
     service.advance(behind);
     let (site, now) = (service.site(), service.state.clock.now());
-    let sent = service.state.store.send_test(site, endpoint, now).await;
-    assert!(sent.unwrap());
+    let store = &service.state.store;
+    let sent = store.send_test(site, endpoint, None, now).await;
+    assert_eq!(sent.unwrap(), Some(true));
     notify(&service).await;
     let received = receiver.take().remove(0);
     let (_, example) = include_str!("../../docs/NOTIFICATIONS.md")

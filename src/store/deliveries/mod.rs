@@ -3,14 +3,14 @@
 mod message;
 mod record;
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::seal::Holder;
-use super::{Result, SealError, SiteId, Store};
+use super::{FormHash, Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
 use crate::domain::notification::{
     EndpointKind, EndpointUrl, Event, Health, LONGEST_PAUSE, LONGEST_WAIT, Notification, Tried,
@@ -213,14 +213,22 @@ impl Store {
         Ok(Some(claim))
     }
 
-    /// Queues a message that says that notifications arrive. Returns `false` if there is no such
-    /// endpoint, or it is switched off.
+    /// Queues a message that says that notifications arrive, once for each form. Returns whether
+    /// this is the first time; `None` if there is no such endpoint, or it is switched off.
     pub async fn send_test(
         &self,
         site: SiteId,
         endpoint: Uuid,
+        form: Option<&FormHash>,
         now: OffsetDateTime,
-    ) -> Result<bool> {
+    ) -> Result<Option<bool>> {
+        let mut tx = self.begin().await?;
+        if let Some(form) = form {
+            let sent = SecretString::from("sent");
+            if !self.keep_answer(&mut tx, form, &sent, now).await? {
+                return Ok(Some(false));
+            }
+        }
         // Somebody is waiting for it: it does not matter that the endpoint has failed before.
         let done = sqlx::query!(
             "WITH target AS (
@@ -231,9 +239,13 @@ impl Store {
             now,
             Event::Test.into_str(),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some(true))
     }
 
     /// Queues a message again, as it was and under the same `webhook-id`. Returns `false` if no

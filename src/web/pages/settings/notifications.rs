@@ -14,7 +14,7 @@ use crate::domain::{AuditAction, HookSecret};
 use crate::store::{MAX_ENDPOINTS, NewEndpoint};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
-use crate::web::pages::once::{Ending, OnceKey};
+use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
 use crate::web::pages::views::{
     EndpointForm, Field, ListPage, NotificationsPage, Paging, Revealed, Section,
 };
@@ -119,7 +119,16 @@ pub(crate) async fn choose(
 ) -> Result<Response> {
     let events = chosen(&fields);
     if events.is_empty() {
-        return Ok(visit.see("/settings/cdn/notifications?done=no-events"));
+        let query = PageQuery {
+            endpoint: Some(id),
+            ..PageQuery::default()
+        };
+        let mut page = page(&visit, query, blank(), Vec::new()).await?;
+        let mut rows = page.endpoints.rows.iter_mut();
+        let row = rows.find(|row| row.id == id).ok_or(Error::NotFound)?;
+        row.events = events;
+        page.layout.flash = Some(words::NONE_CHOSEN);
+        return refused(page);
     }
     let store = &visit.state.store;
     let shown = store.choose_events(visit.site.id, id, &events).await?;
@@ -159,11 +168,21 @@ pub(crate) async fn rotate(
 }
 
 /// `POST /settings/cdn/notifications/{id}/test`: “Send a test”.
-pub(crate) async fn test(visit: Visit, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
-    let (store, now) = (&visit.state.store, visit.state.clock.now());
-    let sent = store.send_test(visit.site.id, id, now).await?;
-    let detail = sent.then(|| id.to_string());
-    done(&visit, AuditAction::TestedEndpoint, detail, "test-sent").await
+pub(crate) async fn test(
+    visit: Visit,
+    Path(IdPath { id }): Path<IdPath>,
+    Form(ButtonForm { once }): Form<ButtonForm>,
+) -> Result<Response> {
+    let (state, id_text) = (&visit.state, id.to_string());
+    let form = once.form(state, &["test", &id_text]);
+    let (site, now) = (visit.site.id, state.clock.now());
+    let sent = state.store.send_test(site, id, Some(&form), now).await?;
+    if sent.ok_or(Error::NotFound)? {
+        visit
+            .audit(AuditAction::TestedEndpoint, Some(id_text))
+            .await;
+    }
+    Ok(visit.see("/settings/cdn/notifications?done=test-sent"))
 }
 
 /// `POST /settings/cdn/notifications/{id}/switch-on`.

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 use super::look::look;
-use super::{Look, Question, Tone};
+use super::{Look, Question, Tone, WARNING};
 use crate::domain::notification::{EndpointKind, Event, Tried};
 use crate::store::{DeliveryState, DeliveryView};
 
 pub const SIGNING_SECRET: &str = "Signing secret of the endpoint";
 
 pub const NO_EVENTS: &str = "Choose at least one event.";
+
+pub const NONE_CHOSEN: Look =
+    WARNING.means("Not saved: choose at least one event, or remove the endpoint.");
 
 pub fn too_many(most: usize) -> String {
     format!("A site can have at most {most} endpoints. Remove one first.")

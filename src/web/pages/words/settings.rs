@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use time::OffsetDateTime;
 
-use super::{DONE, Look, NOTE, Question, WARNING, count, exact, last_use};
+use super::{DONE, Look, NOTE, Question, count, exact, last_use};
 use crate::domain::intake::RelatedRuleError;
 use crate::domain::{DistributionId, PublisherHost, Publishing, Settings, Spending};
 use crate::store::{Endpoint, RefusedCall};
@@ -42,9 +42,6 @@ pub fn done(what: &str) -> Option<Look> {
              hook”.",
         ),
         "endpoint" => DONE.means("Saved. This applies to what happens from now on."),
-        "no-events" => {
-            WARNING.means("Not saved: choose at least one event, or remove the endpoint.")
-        }
         "test-sent" => NOTE.means("The test is on its way. Its result will be under “Deliveries”."),
         "sent-again" => {
             NOTE.means("It is on its way again. The result will be under “Deliveries”.")
