@@ -21,6 +21,7 @@ use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::description::Description;
 use crate::web::http::error::Error;
 use crate::web::http::framing::never_framed;
+use crate::web::pages::auth::kept::LARGEST_AROUND;
 use crate::web::pages::auth::{embed, password, second_step, session, sessions, sign_in};
 use crate::web::pages::settings::{
     connection, hook, keys, notifications, publishing, refused, spending, tokens,
@@ -95,7 +96,7 @@ pub fn routes() -> Vec<Route> {
         get("/{date}/distribution/{id}/invalidation/{invalidation}", KeyPair, cloudfront::show),
 
         get("/sign-in", Stranger, sign_in::show),
-        post("/sign-in", Stranger, sign_in::submit).with_paths(),
+        post("/sign-in", Stranger, sign_in::submit).with_a_kept_form(),
         get("/set-up", Stranger, password::show_set_up),
         post("/set-up", Stranger, password::set_up),
         get("/embed", SkyCms, embed::sign_in),
@@ -210,6 +211,12 @@ impl Route {
     /// Its form may hold paths.
     fn with_paths(mut self) -> Self {
         self.largest_form = LARGEST_FORM_OF_PATHS;
+        self
+    }
+
+    /// Its form may bring another one along.
+    fn with_a_kept_form(mut self) -> Self {
+        self.largest_form = LARGEST_AROUND;
         self
     }
 

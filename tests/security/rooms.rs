@@ -23,7 +23,7 @@ async fn a_form_has_sixteen_kilobytes_and_one_of_paths_more() {
     let answer = stranger.post("/set-up?token=none", &new).await;
     assert_eq!(answer.status, 413);
     // A sign-in may bring along a form of paths that waits for it.
-    let answer = stranger.sign_in(&"x".repeat(257 << 10)).await;
+    let answer = stranger.sign_in(&"x".repeat(385 << 10)).await;
     assert_eq!(answer.status, 413);
     let mut admin = service.signed_in(Role::Admin).await;
     let answer = admin.post("/settings/cdn/tokens", &[("name", &long)]).await;

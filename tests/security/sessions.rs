@@ -406,3 +406,26 @@ async fn a_form_that_comes_too_late_waits_for_the_sign_in() {
     let answer = service.browser().post(path, &form).await;
     assert_eq!((answer.status, answer.location()), (303, "/sign-in"));
 }
+
+#[tokio::test]
+async fn the_largest_form_waits_for_the_sign_in_too() {
+    let service = Service::start().await;
+    let mut admin = service.browser();
+    admin.sign_in(PASSWORD).await;
+    service.time.advance(Duration::hours(13));
+    let typed = "a".repeat((256 << 10) - "items=&action=preview".len());
+    let form = [("items", typed.as_str()), ("action", "preview")];
+    let answer = admin.post("/purge", &form).await;
+    assert_eq!(answer.status, 401);
+    let kept = between(&answer.body, "name=\"kept\" value=\"", "\"").to_owned();
+    let again = [("kept", kept.as_str())];
+    let too_soon = admin.post("/purge?kept", &again).await;
+    assert_eq!(too_soon.status, 401);
+    assert!(too_soon.body.contains(&kept), "and it goes on waiting");
+
+    let right = [("username", "admin"), ("password", PASSWORD), again[0]];
+    let answer = admin.post("/sign-in", &right).await;
+    assert!(answer.body.contains("Send the form now?"));
+    let answer = admin.post("/purge?kept", &again).await;
+    assert!(answer.body.contains(&typed), "{}", answer.status);
+}

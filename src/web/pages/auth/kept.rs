@@ -21,8 +21,10 @@ use crate::web::pages::visit::html;
 use crate::web::pages::words::account as words;
 use crate::web::state::AppState;
 
-/// The largest form that is kept, in bytes. Sealed, it still fits into a form of `POST /sign-in`.
-const LARGEST: usize = 160 << 10;
+/// The largest form that is kept, in bytes: as large as any that a page takes.
+const LARGEST: usize = 256 << 10;
+/// The largest form that brings a kept one along: sealed, that is a third larger.
+pub(crate) const LARGEST_AROUND: usize = LARGEST / 2 * 3;
 /// How long signing in may take.
 const LIFETIME: Duration = Duration::minutes(30);
 /// The query of the address that a kept form is sent to again.
@@ -46,7 +48,7 @@ pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<
     if parts.method != Method::POST || !is_form {
         return Ok(None);
     }
-    let form = to_bytes(body, LARGEST).await.unwrap_or_default();
+    let form = to_bytes(body, LARGEST_AROUND).await.unwrap_or_default();
     let Ok(form) = String::from_utf8(form.into()) else {
         return Ok(None);
     };
@@ -56,6 +58,7 @@ pub(super) async fn keep(state: &AppState, parts: &Parts, body: Body) -> Result<
     // A form that is kept already is not wrapped in another one.
     let kept = match kept_field(parts, form.as_bytes()) {
         Some(kept) => kept,
+        None if form.len() > LARGEST => return Ok(None),
         None => seal(
             state,
             &Kept {
@@ -115,7 +118,7 @@ pub(super) async fn restore(state: &AppState, parts: &mut Parts, body: Body) -> 
     if parts.method != Method::POST || parts.uri.query() != Some(QUERY) {
         return Ok(body);
     }
-    let bytes = to_bytes(body, 2 * LARGEST).await;
+    let bytes = to_bytes(body, LARGEST_AROUND).await;
     let bytes = bytes.map_err(|_| Error::FormExpired)?;
     let kept = kept_field(parts, &bytes)
         .and_then(|kept| open(state, &kept))

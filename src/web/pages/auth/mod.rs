@@ -1,7 +1,7 @@
 //! Who signs in, and how: with a password here, or through SkyCMS.
 
 pub(crate) mod embed;
-mod kept;
+pub(crate) mod kept;
 pub(crate) mod password;
 pub(crate) mod second_step;
 pub(crate) mod session;
