@@ -66,6 +66,10 @@ async fn everything_is_purged_after_a_question() {
     let stage = Stage::set_up(Scripts::Off).await;
     let browser = &stage.browser;
     browser.open("/purge").await;
+    browser.fill("items", "/about").await;
+    browser.submit("Purge everything…").await;
+    browser.submit("Cancel").await;
+    assert_eq!(browser.value("items").await, "/about");
     browser.submit("Purge everything…").await;
     browser.assert_sees("h1", "Purge the whole site?").await;
     assert_eq!(

@@ -733,3 +733,25 @@ async fn a_mistake_is_on_the_line_that_is_named() {
     // Browsers leave out the first line break.
     assert!(html.contains(">\n\r\n/a*b</textarea>"), "{html}");
 }
+
+#[tokio::test]
+async fn whoever_does_not_purge_everything_after_all_has_what_was_typed() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    for (items, action) in [("/about\n/b/*", "everything"), ("/about\n/*", "purge")] {
+        let typed = [("items", items), ("action", action)];
+        let asked = admin.post("/purge", &typed).await.body;
+        assert!(asked.contains("Purge the whole site?"), "{asked}");
+        for (name, value) in typed {
+            let field = format!("name=\"{name}\" value=\"{value}\"");
+            assert!(asked.contains(&field), "{asked}");
+        }
+        let answer = [("confirmed", "yes"), ("cancel", "")];
+        let back = admin.post("/purge", &[typed, answer].concat()).await;
+        assert_eq!(back.status, 200);
+        let shown = format!(">{items}</textarea>");
+        assert!(back.body.contains(&shown), "{}", back.body);
+    }
+    service.run().await;
+    assert!(service.sandbox.creates().await.is_empty());
+}

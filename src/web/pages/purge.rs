@@ -29,6 +29,8 @@ pub(crate) struct Fields {
     items: String,
     action: String,
     confirmed: Option<String>,
+    /// “Cancel”: the question is not answered.
+    cancel: Option<String>,
     once: OnceKey,
 }
 
@@ -86,9 +88,12 @@ pub(crate) async fn show(visit: Visit) -> Result<Response> {
 /// `POST /purge`: previews, asks before purging everything, or publishes.
 pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
     let state = &visit.state;
+    if fields.cancel.is_some() {
+        return html(&blank(&visit, &fields.items));
+    }
     let text = match fields.action.as_str() {
         "everything" => Item::everything().to_string(),
-        _ => fields.items,
+        _ => fields.items.clone(),
     };
     let is_preview = fields.action == "preview";
     let typed = Typed::read(&text);
@@ -118,7 +123,7 @@ pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Resp
         });
     }
     if canonical.items.contains(&Item::everything()) && fields.confirmed.is_none() {
-        return html(&confirm_everything(&visit, text));
+        return html(&confirm_everything(&visit, fields));
     }
     let now = state.clock.now();
     let form = fields.once.form(state, &["purge", &text]);
@@ -154,18 +159,19 @@ fn blank(visit: &Visit, text: &str) -> PurgePage {
     }
 }
 
-fn confirm_everything(visit: &Visit, text: String) -> ConfirmPage {
+/// The question brings along what was typed, for whoever cancels.
+fn confirm_everything(visit: &Visit, typed: Fields) -> ConfirmPage {
     ConfirmPage {
         layout: visit.layout(Nav::Purge),
         question: words::EVERYTHING,
         path: visit.path("/purge").into(),
         fields: vec![
-            ("action", "purge".into()),
+            ("action", typed.action),
             ("confirmed", "yes".into()),
-            ("items", text),
+            ("items", typed.items),
             ("once", visit.state.clock.id().to_string()),
         ],
-        cancel: "/purge",
+        cancel: None,
     }
 }
 

@@ -166,7 +166,7 @@ pub(crate) async fn rename(
                 question: words::rename(&old, &name, last_used, state.clock.now()),
                 path: format!("/sites/{old}/rename").into(),
                 fields: vec![("name", name.to_string()), ("confirmed", "yes".into())],
-                cancel: "/sites",
+                cancel: Some("/sites"),
             });
         }
     }
@@ -199,7 +199,7 @@ pub(crate) async fn remove(
             question: words::remove(&name),
             path: format!("/sites/{name}/remove").into(),
             fields: vec![("confirmed", "yes".into())],
-            cancel: "/sites",
+            cancel: Some("/sites"),
         });
     }
     let ending = ending(state, &name, "").await;

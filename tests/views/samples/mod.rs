@@ -680,6 +680,6 @@ pub(crate) fn confirm() -> ConfirmPage {
         question: words::purge::EVERYTHING,
         path: "/purge".into(),
         fields: vec![("action", "purge".into()), ("confirmed", "yes".into())],
-        cancel: "/purge",
+        cancel: None,
     }
 }

@@ -101,7 +101,7 @@ pub(crate) async fn sign_in(
                 .into_iter()
                 .chain(ticket.theme.map(|theme| ("theme", theme)))
                 .collect(),
-            cancel: "/activity",
+            cancel: Some("/activity"),
         }),
         _ => enter(&state, client, &headers, session, &claims).await,
     }

@@ -109,7 +109,7 @@ pub(super) fn ask_to_go_on(state: &AppState, kept: String) -> Result<Response> {
         question: words::GO_ON,
         path: format!("{path}?{QUERY}").into(),
         fields: vec![(QUERY, kept)],
-        cancel: "/activity",
+        cancel: Some("/activity"),
     })
 }
 

@@ -38,7 +38,7 @@ pub(super) fn ask(
         question,
         path: visit.path(page).into(),
         fields,
-        cancel: section.path(),
+        cancel: Some(section.path()),
     })
 }
 

@@ -26,8 +26,9 @@ pub struct ConfirmPage {
     pub path: Cow<'static, str>,
     /// Hidden fields: (name, value).
     pub fields: Vec<(&'static str, String)>,
-    /// The way back, after the base.
-    pub cancel: &'static str,
+    /// The way back, after the base; none: where the form goes, with the field `cancel`, so that
+    /// what was typed is shown again.
+    pub cancel: Option<&'static str>,
 }
 
 /// What the states mean, how to say what to purge, and which keys do what.
