@@ -49,7 +49,7 @@ COMMENT ON COLUMN site.resume_at IS 'When the settings are next tried.';
 COMMENT ON COLUMN site.monthly_limit IS 'Paths its publishes may take in a month (UTC); NULL: any number.';
 COMMENT ON COLUMN site.past_limit IS 'What happens past it. economical: publishes are folded. hold: they wait for the next month.';
 COMMENT ON COLUMN site.limited_until IS 'Until when publishes wait that its monthly limit leaves no room for; NULL: none do.';
-COMMENT ON COLUMN site.backlog_since IS 'Since when each call for it has left publishes waiting for room; NULL: the last one took all.';
+COMMENT ON COLUMN site.backlog_since IS 'Since when each call for it has left publishes waiting for room; NULL: the last one took all, or there was none since the settings changed.';
 COMMENT ON COLUMN site.waits_for IS
     'Why it could send nothing new when it was last looked at. quota: CloudFront has no room. rate: its access key has no call left. retry: CloudFront does not answer.';
 COMMENT ON COLUMN site.waits_since IS 'When that was. What it has published since is looked at all the same.';

@@ -236,6 +236,33 @@ async fn a_backlog_that_takes_too_long_is_folded_unless_the_site_is_exact() {
 }
 
 #[tokio::test]
+async fn a_backlog_at_the_old_distribution_folds_nothing_at_the_new_one() {
+    let service = Stepped::start_with(&[
+        ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
+        ("MAX_BACKLOG_SECONDS", "60"),
+    ])
+    .await;
+    service
+        .sandbox
+        .config(json!({ "in_progress_ms": 600_000, "wildcards_in_progress": 1 }))
+        .await;
+    service.publish_and_run("/first/*").await;
+    for n in 0..3 {
+        service.publish_and_run(&format!("/news/{n}/*")).await;
+    }
+    service.pass(61).await;
+    let backlog = "SELECT count(*) FROM site WHERE backlog_since IS NOT NULL";
+    assert_eq!(service.database.count(backlog).await, 1);
+
+    service.allow(ECONOMICAL).await;
+    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
+    service.sandbox.add_tenant(other, key).await;
+    service.activate(service.site(), other, key).await;
+    service.run().await;
+    assert_eq!(service.sent().await[1], ["/news/0/*"]);
+}
+
+#[tokio::test]
 async fn a_rebuild_that_comes_bit_by_bit_is_folded_too() {
     let service = Stepped::start().await;
     service.sandbox.never_complete().await;

@@ -324,7 +324,7 @@ pub(in crate::store) async fn take_effect(
     .await?;
     let goes_on = sqlx::query_scalar!(
         r#"UPDATE site s SET paused_at = NULL, pause_error = NULL, resume_at = NULL,
-                             waits_for = NULL, waits_since = NULL, waits_until = NULL,
+                             waits_for = NULL, waits_since = NULL, waits_until = NULL, backlog_since = NULL,
                              poll_denied_at = NULL, settings_version = s.settings_version + 1
            FROM (SELECT paused_at FROM site WHERE id = $1 FOR NO KEY UPDATE) before
            WHERE s.id = $1
