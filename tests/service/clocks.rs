@@ -1,6 +1,8 @@
 //! Clocks that jump: a machine that slept, a clock that was set back, a day without a call.
 
 use serde_json::json;
+use skycms_cdn::domain::WaitReason;
+use skycms_cdn::store::Wait;
 use time::Duration;
 
 use crate::support::{KEY, Stepped, throttling, unavailable};
@@ -160,4 +162,24 @@ async fn what_a_clock_that_was_ahead_saw_unanswered_gathers_nothing_new() {
         service.pass(1).await;
     }
     assert_ne!(service.state_of(&id).await, "queued");
+}
+
+/// Nobody knows when it came, and its id is the latest until the clock is there again.
+#[tokio::test]
+async fn a_site_with_a_publish_from_the_future_waits_like_any_other() {
+    let service = Stepped::start().await;
+    service.advance(Duration::HOUR);
+    service.api.publish_path("/about").await;
+    service.advance(-Duration::HOUR);
+    let (store, site) = (&service.state.store, service.site());
+    let now = service.state.clock.now();
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = store.plan_inputs(connection, site, &service.state.limits, now);
+    let inputs = inputs.await.unwrap().unwrap();
+    assert_eq!(store.sites_to_send(&[], now).await.unwrap(), [site]);
+    let until = now + Duration::seconds(30);
+    let wait = Wait::new(WaitReason::Quota, until);
+    assert!(store.wait(connection, &inputs, wait, now).await.unwrap());
+    assert!(store.sites_to_send(&[], now).await.unwrap().is_empty());
+    assert_eq!(store.sites_to_send(&[], until).await.unwrap(), [site]);
 }
