@@ -109,7 +109,7 @@ impl Store {
         }
         let claimed = sqlx::query!(
             "UPDATE invalidation SET attempts = attempts + 1, unknown_since = coalesce(unknown_since, $4),
-                                     unanswered_since = coalesce(unanswered_since, $4), waiting_for = NULL,
+                                     unanswered_since = coalesce($5, $4), waiting_for = NULL,
                                      lease_token = $2, lease_until = $3, next_at = $3
              WHERE id = $1 AND status = 'Queued' AND next_at <= $4
              RETURNING (SELECT p.traceparent FROM coverage c
@@ -120,6 +120,7 @@ impl Store {
             taking.token,
             taking.now + LEASE,
             taking.now,
+            stored.unanswered_since,
         )
         .fetch_optional(&mut *tx)
         .await?;

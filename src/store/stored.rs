@@ -10,6 +10,10 @@ use crate::domain::{CallerReference, InvalidationBatch, Item, Usage, WaitReason}
 /// How long a claim holds. A call begins in its first half and ends within the second; after it
 /// anyone may send the same reference again.
 pub(super) const LEASE: Duration = Duration::seconds(30);
+/// A try is this late only where nobody could make it, as while the machine slept. Then the time
+/// that passed says nothing about those before it that had no answer. Of the day that a batch may
+/// go without one, at least an hour is thus spent asking.
+const ASLEEP: Duration = Duration::hours(23);
 /// Stored invalidations that are looked at for one that may go: of those with trouble, and of the
 /// others.
 const STORED_PAGE: i64 = 8;
@@ -91,7 +95,8 @@ impl Store {
     ) -> Result<Vec<Stored>> {
         let rows = sqlx::query!(
             r#"SELECT id, caller_reference as "caller_reference: CallerReference", items, files, wildcards, created_at,
-                      unknown_since, unanswered_since, throttled, search, is_trouble as "is_trouble!"
+                      unknown_since, CASE WHEN next_at > $5 THEN unanswered_since END AS unanswered_since, throttled,
+                      search, is_trouble as "is_trouble!"
                FROM (
                  SELECT *, row_number() OVER (PARTITION BY is_trouble ORDER BY created_at, id) AS nth
                  FROM (SELECT *, search IS NOT NULL OR waiting_for IS NOT DISTINCT FROM 'retry' AS is_trouble
@@ -102,6 +107,7 @@ impl Store {
             inputs.settings.distribution_id.as_str(),
             now,
             STORED_PAGE,
+            now - ASLEEP,
         )
         .fetch_all(connection.sql())
         .await?;

@@ -82,6 +82,22 @@ async fn a_machine_that_slept_for_a_day_sends_what_it_had_claimed() {
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
 }
 
+/// The machine sleeps between two calls that have no answer.
+#[tokio::test]
+async fn a_machine_that_slept_for_a_day_between_two_calls_asks_for_another_day() {
+    let service = Stepped::start().await;
+    let never = json!({ "operation": "create", "fault": unavailable() });
+    service.sandbox.fault(never).await;
+    let id = service.publish_and_run("/about").await;
+    service.pass(86_400 + 60).await;
+    for _ in 0..23 {
+        service.pass(3_600).await;
+        assert_eq!(service.state_of(&id).await, "queued");
+    }
+    service.pass(7_200).await;
+    assert_eq!(service.state_of(&id).await, "failed", "a day without any");
+}
+
 /// The machine sleeps while it waits for the answer, which never comes.
 #[tokio::test]
 async fn a_machine_that_slept_for_a_day_during_a_call_tries_it_again() {
