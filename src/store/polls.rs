@@ -154,9 +154,6 @@ impl Store {
         {
             note_denied(&mut tx, claim.site, denied.then_some(now)).await?;
         }
-        if ended {
-            wake_batches(&mut tx, &claim.distribution, now).await?;
-        }
         let done = sqlx::query!(
             "UPDATE invalidation SET status = $3, next_at = $4, error = $5, fix = $6, waiting_for = $7,
                                      unanswered_since = CASE WHEN $5::jsonb IS NOT NULL THEN coalesce(unanswered_since, $8) END,
@@ -178,6 +175,7 @@ impl Store {
             return Ok(false);
         }
         if ended {
+            wake_batches(&mut tx, &claim.distribution, now).await?;
             move_publishes(&mut tx, claim.site, &[claim.invalidation]).await?;
         }
         if ended || error.is_some() {
@@ -275,7 +273,8 @@ async fn make_room(
     Ok(())
 }
 
-/// The same for what is stored, oldest first: so does whoever moves a site's settings lock it.
+/// The same for what is stored, after what has ended and oldest first: so does whoever moves a
+/// site's settings lock it.
 async fn wake_batches(
     connection: &mut PgConnection,
     distribution: &DistributionId,

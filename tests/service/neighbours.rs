@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
+use skycms_cdn::domain::{AfterGet, MonthlyLimit, PastLimit, PolicyName, Spending};
+use skycms_cdn::store::Slot;
 use sqlx::PgConnection;
 use time::Duration;
 use uuid::Uuid;
 
-use crate::support::{DISTRIBUTION, Database, KEY, Stepped, unavailable};
+use crate::support::{DISTRIBUTION, Database, KEY, Stepped, settings, unavailable};
 
 const SLOW: u64 = 3_600_000;
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
@@ -471,6 +472,48 @@ async fn what_is_left_of_a_search_fails_before_or_after_a_move_of_the_settings()
     let id = publish["id"].as_str().unwrap();
     assert_eq!(service.state_of(id).await, "failed");
     assert_eq!(service.sandbox.creates().await.len(), 3);
+}
+
+/// Of three invalidations of the site, the last ends, and the others wait for its room.
+#[tokio::test]
+async fn settings_that_move_while_an_end_makes_room_wait_for_it_and_hold_nothing_of_it() {
+    let service = Stepped::start().await;
+    let open = "INSERT INTO invalidation (id, site_id, distribution_id, caller_reference, items, files, wildcards, asked,
+                                          status, waiting_for, cloudfront_id, created_at, submitted_at, next_at)
+                SELECT o.id::uuid, f.site_id, f.distribution_id, o.id, '{/about}'::text[], 1, 0, 1,
+                       o.status, o.waiting_for, o.cloudfront_id, i.at, i.at, i.at
+                FROM settings_in_force f, (SELECT now() - interval '1 minute' AS at) i, (VALUES
+                  ('01a209ba-0000-7000-8000-000000000001', 'Queued', 'quota', NULL),
+                  ('01a209ba-0000-7000-8000-000000000002', 'Queued', 'quota', NULL),
+                  ('01a209ba-0000-7000-8000-000000000003', 'InProgress', 'settings', 'I2J0I21PCUYOIK'))
+                  o (id, status, waiting_for, cloudfront_id)";
+    service.database.change(open).await;
+    let (store, site) = (service.state.store.clone(), service.site());
+    let (token, now) = (service.state.clock.id(), service.state.clock.now());
+    let claims = store.claim_polls(1, token, now).await.unwrap();
+    let second = "SELECT FROM invalidation WHERE id::text LIKE '%2' FOR UPDATE";
+    let second = service.database.hold(second).await;
+    let recording = {
+        let store = store.clone();
+        let record = async move {
+            let completed = AfterGet::Completed;
+            store.record_poll(&claims[0], &completed, None, now).await
+        };
+        tokio::spawn(record)
+    };
+    service.database.wait_for_locks(1).await;
+    let saving = tokio::spawn(async move {
+        let settings = settings("E2ELSEWHERE001", OTHER_KEY);
+        let (slot, seen) = (Slot::Active, None);
+        let saved = store.save_settings(site, seen, slot, &settings, None, now);
+        saved.await
+    });
+    service.database.wait_for_locks(2).await;
+    second.release().await;
+    assert!(recording.await.unwrap().unwrap());
+    assert!(saving.await.unwrap().unwrap());
+    let left = "SELECT count(*) FROM invalidation WHERE status <> 'Completed'";
+    assert_eq!(service.database.count(left).await, 0);
 }
 
 /// A record that has its invalidation must get to the site, for the usage that it counts.

@@ -337,6 +337,7 @@ pub(in crate::store) async fn take_effect(
     if goes_on {
         outbox::notify(connection, site, Event::SiteResumed, None, None, now).await?;
     }
+    // What is asked about comes before what waits to be sent, as where an answer is recorded.
     sqlx::query!(
         "UPDATE invalidation SET next_at = $2, waiting_for = NULL
          WHERE site_id = $1 AND ended_at IS NULL AND waiting_for = 'settings'",
