@@ -92,27 +92,30 @@ impl Store {
         }
         // What it has stored is no longer sent, and holds nobody up.
         supersede(&mut tx, site, now).await?;
-        sqlx::query!("DELETE FROM hook_secret WHERE site_id = $1", site.0)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query!("DELETE FROM key_pair WHERE site_id = $1", site.0)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query!("DELETE FROM endpoint WHERE site_id = $1", site.0)
-            .execute(&mut *tx)
-            .await?;
-        // The hashes stay, so that its publishers learn that it is gone.
+        // In the order in which all secrets are sealed again. The hashes of tokens stay, so that
+        // its publishers learn that it is gone.
         sqlx::query!(
             "UPDATE publish_token SET unrevealed = NULL WHERE site_id = $1",
             site.0
         )
         .execute(&mut *tx)
         .await?;
-        // This frees its name; nobody else takes the new one. It comes last: a name is a key, and
+        sqlx::query!("DELETE FROM hook_secret WHERE site_id = $1", site.0)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query!("DELETE FROM key_pair WHERE site_id = $1", site.0)
+            .execute(&mut *tx)
+            .await?;
+        // This frees its name; nobody else takes the new one. It comes late: a name is a key, and
         // while it changes nothing that refers to the site can be stored, as the usage of a call
         // that has just been accepted.
         let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
         sqlx::query!("UPDATE site SET name = $2 WHERE id = $1", site.0, name)
+            .execute(&mut *tx)
+            .await?;
+        // After that: whoever has stored what refers to the site, and is waited for there, may have
+        // to tell its endpoints of it.
+        sqlx::query!("DELETE FROM endpoint WHERE site_id = $1", site.0)
             .execute(&mut *tx)
             .await?;
         announce_sites(&mut tx).await?;

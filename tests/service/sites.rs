@@ -184,3 +184,62 @@ async fn settings_that_are_saved_while_their_site_is_removed_go_with_it() {
     let sealed = "SELECT count(*) FROM cdn_settings c JOIN site s ON s.id = c.site_id WHERE s.removed_at IS NOT NULL";
     assert_eq!(service.database.count(sealed).await, 0);
 }
+
+/// As for a test of its settings that is being recorded, and uses up the monthly limit.
+#[tokio::test]
+async fn a_removal_that_waits_for_a_record_keeps_it_from_no_endpoint() {
+    let service = Stepped::start().await;
+    let (store, site) = (service.state.store.clone(), service.site());
+    let (id, now) = (service.state.clock.id(), service.state.clock.now());
+    let endpoint = endpoint(id, "http://127.0.0.1:9/", EndpointKind::Standard);
+    store
+        .add_endpoint(site, &endpoint, &hash("form"), now)
+        .await
+        .unwrap();
+    let mut recording = service.database.connect().await;
+    sqlx::raw_sql("BEGIN; SELECT FROM site FOR KEY SHARE")
+        .execute(&mut recording)
+        .await
+        .unwrap();
+    let removing = tokio::spawn(async move { store.remove_site(site, now).await });
+    service.database.wait_for_locks(1).await;
+    sqlx::raw_sql("SELECT FROM endpoint FOR KEY SHARE NOWAIT; COMMIT")
+        .execute(&mut recording)
+        .await
+        .unwrap();
+    assert!(removing.await.unwrap().unwrap());
+    let left = "SELECT count(*) FROM endpoint";
+    assert_eq!(service.database.count(left).await, 0);
+}
+
+/// As a replica does that starts meanwhile.
+#[tokio::test]
+async fn a_removal_and_a_check_of_all_secrets_wait_for_each_other_in_no_circle() {
+    let service = Stepped::start().await;
+    let (store, clock) = (service.state.store.clone(), &service.state.clock);
+    let now = clock.now();
+    // Without settings, which both would come to first.
+    let site = store.create_site(&name("bare"), None, now).await;
+    let site = site.unwrap().unwrap();
+    let secret = SecretString::from(ENDPOINT_SECRET);
+    store
+        .add_token(site, clock.id(), "bare", &secret, true, now)
+        .await
+        .unwrap();
+    store
+        .add_hook_secret(site, clock.id(), &secret, true, now)
+        .await
+        .unwrap();
+    let held = service.database.hold("SELECT FROM hook_secret FOR UPDATE");
+    let held = held.await;
+    let removing = tokio::spawn({
+        let store = store.clone();
+        async move { store.remove_site(site, now).await }
+    });
+    service.database.wait_for_locks(1).await;
+    let checking = tokio::spawn(async move { store.check_keys().await });
+    service.database.wait_for_locks(2).await;
+    held.release().await;
+    assert!(removing.await.unwrap().unwrap());
+    checking.await.unwrap().unwrap();
+}
