@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use skycms_cdn::process;
 
 use crate::pages::settings;
 use crate::support::{
@@ -115,6 +116,16 @@ async fn a_stop_waits_for_the_answer_and_hands_the_lease_back() {
     .unwrap();
     assert_eq!((status.as_str(), leased), ("InProgress", false));
     finish(database, sandbox, &[id]).await;
+}
+
+#[tokio::test]
+async fn a_terminal_that_closes_stops_the_service_in_good_order() {
+    if process::outlives_terminal() {
+        return; // under nohup, which what is started here is too
+    }
+    let (database, sandbox) = (Database::fresh().await, Sandbox::start().await);
+    let mut replica = Replica::start(&database, &sandbox).await;
+    assert!(replica.stopped_by(Signal::SIGHUP).await.success());
 }
 
 #[tokio::test]

@@ -120,7 +120,12 @@ impl Replica {
 
     /// SIGTERM, and waits for the end.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        self.signal(Signal::SIGTERM);
+        self.stopped_by(Signal::SIGTERM).await
+    }
+
+    /// Sends a signal that stops it, and waits for the end.
+    pub(crate) async fn stopped_by(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
         eventually("the service to stop", || {
             let ended = self.child.try_wait().unwrap();
             async move { ended }
