@@ -43,7 +43,14 @@ async fn execute(command: Command) -> Result<(), CliError> {
     }
     match command {
         Command::Serve => serve(&config?).await,
-        command => command.run(config).await,
+        command => {
+            let ended = process::asked_to_end().map_err(CliError::Failed)?;
+            tokio::select! {
+                done = command.run(config) => done,
+                // What it has begun is dropped, which stops an embedded PostgreSQL.
+                () = ended => Err(CliError::Failed("ended by a signal before it was done".into())),
+            }
+        }
     }
 }
 

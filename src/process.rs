@@ -24,6 +24,11 @@ pub fn asked_to_stop() -> Result<impl Future<Output = ()>, String> {
     ])
 }
 
+/// The same for another command. SIGINT ends it at once, with all that it has started.
+pub fn asked_to_end() -> Result<impl Future<Output = ()>, String> {
+    first_of([SignalKind::terminate(), SignalKind::hangup()])
+}
+
 fn first_of(
     kinds: impl IntoIterator<Item = SignalKind>,
 ) -> Result<impl Future<Output = ()>, String> {

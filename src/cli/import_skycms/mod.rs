@@ -4,7 +4,7 @@ mod publisher;
 mod row;
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -57,9 +57,27 @@ pub struct ImportSkycms {
     draft: bool,
 }
 
+fn read(file: &Path) -> Result<String, CliError> {
+    let mut text = String::new();
+    let most = LONGEST_TABLE + 1;
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().take(most).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(most).read_to_string(&mut text))
+    };
+    read.map_err(|error| {
+        CliError::WrongUse(format!("{} cannot be read: {error}", file.display()))
+    })?;
+    if text.len() as u64 > LONGEST_TABLE {
+        let why = "the input is longer than 16 MiB: give it the rows of SkyCMS's settings alone";
+        return Err(CliError::WrongUse(why.into()));
+    }
+    Ok(text)
+}
+
 impl ImportSkycms {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
-        let text = self.read()?;
+        let text = self.read().await?;
         let imported = row::read(&text).map_err(|error| CliError::WrongUse(error.to_string()))?;
         let publisher = self.publisher_url.clone().or_else(|| {
             let url = imported.publisher_url.as_deref()?.trim();
@@ -82,24 +100,12 @@ impl ImportSkycms {
         Database::work(config, &Clock::system(), save).await
     }
 
-    fn read(&self) -> Result<String, CliError> {
-        let mut text = String::new();
-        let most = LONGEST_TABLE + 1;
-        let read = if self.file.as_os_str() == "-" {
-            std::io::stdin().take(most).read_to_string(&mut text)
-        } else {
-            std::fs::File::open(&self.file)
-                .and_then(|file| file.take(most).read_to_string(&mut text))
-        };
-        read.map_err(|error| {
-            CliError::WrongUse(format!("{} cannot be read: {error}", self.file.display()))
-        })?;
-        if text.len() as u64 > LONGEST_TABLE {
-            let why =
-                "the input is longer than 16 MiB: give it the rows of SkyCMS's settings alone";
-            return Err(CliError::WrongUse(why.into()));
-        }
-        Ok(text)
+    /// On a thread of its own: signals are to be heard while somebody types.
+    async fn read(&self) -> Result<String, CliError> {
+        let file = self.file.clone();
+        tokio::task::spawn_blocking(move || read(&file))
+            .await
+            .unwrap_or_else(|error| Err(CliError::Failed(error.to_string())))
     }
 
     async fn save(

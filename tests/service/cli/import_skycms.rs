@@ -1,10 +1,16 @@
 //! `import-skycms`: SkyCMS's own row becomes settings of a site.
 
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::run::{Said, run, run_with_input};
 use crate::support::{
-    DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Variables, variables, without_settings,
+    DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, TIMEOUT, Variables, eventually,
+    service_program, variables, without_settings,
 };
 
 struct Bench {
@@ -304,4 +310,34 @@ async fn the_publishers_url_fills_in_what_the_site_does_not_say() {
     );
     let said = bench.import("", &["--publisher-url", "www"]).await;
     said.assert_failed(2, &["is not an address such as https://www.example.com"]);
+}
+
+/// It ends the command alone, while it waits for CloudFront.
+#[tokio::test]
+async fn a_signal_that_ends_a_command_stops_the_postgresql_that_it_started() {
+    let sandbox = Sandbox::start().await;
+    sandbox.fail_creates(1, json!({ "kind": "hang" })).await;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let settings = row(json!(3), value());
+    std::fs::write(directory.path().join("row.json"), settings).unwrap();
+    let mut command = Command::from(service_program(directory.path()))
+        .args(["import-skycms", "row.json"])
+        .env("DATA_DIR", &data)
+        .env("AWS_ENDPOINT_URL_CLOUDFRONT", &sandbox.url)
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    sandbox.wait_for_creates(1).await;
+    let running = data.join("postgres/postmaster.pid");
+    assert!(running.exists());
+    let pid = Pid::from_raw(command.id().unwrap().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    let ended = tokio::time::timeout(TIMEOUT, command.wait()).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(1));
+    eventually("PostgreSQL to stop", || async {
+        (!running.exists()).then_some(())
+    })
+    .await;
 }
