@@ -20,3 +20,9 @@ pub mod readers;
 pub mod skycms;
 pub mod store;
 pub mod web;
+
+/// Release builds name their commit: .github/workflows/release.yml sets it.
+const VERSION: &str = match option_env!("SKYCMS_CDN_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};

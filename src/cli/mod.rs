@@ -33,12 +33,6 @@ use crate::metrics::Metrics;
 use crate::readers::Outside;
 use crate::store::{Store, StoreError};
 
-/// Release builds name their commit: .github/workflows/release.yml sets it.
-const VERSION: &str = match option_env!("SKYCMS_CDN_VERSION") {
-    Some(version) => version,
-    None => env!("CARGO_PKG_VERSION"),
-};
-
 const SITE_HELP: &str = "The site";
 
 const EXAMPLES: &str = "\
@@ -71,7 +65,7 @@ Example:
 
 /// SkyCMS's CDN settings backend: tells Amazon CloudFront what to invalidate after a publish.
 #[derive(Parser)]
-#[command(name = "skycms-cdn", version = VERSION, after_help = EXAMPLES)]
+#[command(name = "skycms-cdn", version = crate::VERSION, after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -151,7 +151,7 @@ impl Default for Metrics {
         inner.registry.register(
             "build",
             "The version of the service that runs here",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+            Info::new([("version", crate::VERSION)]),
         );
         inner.begin_at_zero();
         Self(Arc::new(inner))

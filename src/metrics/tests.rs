@@ -123,7 +123,9 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
     assert!(text.contains("# UNIT skycms_cdn_queue_oldest_seconds seconds\n"));
     assert!(text.contains("# UNIT skycms_cdn_site_month_paths paths\n"));
     assert!(!text.contains("limit_paths{site=\"shop\"}"), "{text}");
-    assert!(text.contains("skycms_cdn_build_info{version="));
+    // As `--version` tells it.
+    let version = format!("skycms_cdn_build_info{{version=\"{}\"}} 1", crate::VERSION);
+    assert!(text.contains(&version), "{text}");
     assert!(text.contains("# HELP skycms_cdn_publishes Publishes accepted"));
     assert!(text.ends_with("# EOF\n"));
     for line in text.lines() {
