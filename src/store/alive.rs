@@ -1,10 +1,12 @@
-//! Whether the server at the other end of a connection is still there. One that has frozen, or
-//! whose host has vanished, closes no connection, and TCP takes a quarter of an hour to notice.
+//! Whether the server at the other end of a connection is still there, and still takes writes. One
+//! that has frozen, or whose host has vanished, closes no connection, and TCP takes a quarter of an
+//! hour to notice; and through a proxy a connection may outlive the failover that made its server a
+//! standby.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use super::FRESH;
@@ -39,8 +41,9 @@ impl Alive {
         reason = "how long ago it answered is no time of day: setting a clock must not change it"
     )]
     async fn answers(&self, connection: &mut PgConnection, limit: Duration) -> bool {
-        let answered = tokio::time::timeout(limit, connection.ping()).await;
-        let answers = matches!(answered, Ok(Ok(())));
+        let ask = sqlx::raw_sql("SELECT 1 WHERE current_setting('transaction_read_only') = 'off'");
+        let answered = tokio::time::timeout(limit, ask.fetch_one(connection)).await;
+        let answers = matches!(answered, Ok(Ok(_)));
         if answers {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             *known = Some(Instant::now());

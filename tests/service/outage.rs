@@ -317,3 +317,30 @@ async fn publish_until_accepted(api: &Api, name: &str) -> String {
     })
     .await
 }
+
+/// As through a proxy, whose connections outlive the failover that made their server a standby.
+#[tokio::test]
+async fn connections_to_a_server_that_takes_no_writes_any_more_are_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let postgres = Embedded::start(directory.path(), "skycms_cdn")
+        .await
+        .unwrap();
+    let options = postgres.connect_options();
+    let database = Database::at(url_of(&options, options.get_database().unwrap()));
+    let (sandbox, ahead) = (Sandbox::start().await, time::Duration::ZERO);
+    let service = Stepped::start_on(database, sandbox, &[], ahead).await;
+    let mut db = service.database.connect().await;
+    // What connects from now on takes no writes, until it connects again.
+    let demote = "ALTER DATABASE skycms_cdn SET default_transaction_read_only = on;
+                  SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                  WHERE datname = 'skycms_cdn' AND pid <> pg_backend_pid()";
+    sqlx::raw_sql(demote).execute(&mut db).await.unwrap();
+    let store = &service.state.store;
+    eventually("a new connection", || async { store.ping().await.ok() }).await;
+    let promote = "ALTER DATABASE skycms_cdn RESET default_transaction_read_only";
+    sqlx::raw_sql(promote).execute(&mut db).await.unwrap();
+    // One that was used a moment ago is taken at its word.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    service.api.publish_path("/about").await;
+    postgres.stop().await;
+}
