@@ -1,6 +1,7 @@
 //! The cluster in the data directory's `postgres`, and how its server is started.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -12,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::Error;
 use super::data_dir::{Account, DataDir, open_own, read_theirs};
@@ -24,6 +25,8 @@ use super::socket::{PORT, SocketDir};
 const POLL: Duration = Duration::from_millis(5);
 /// How long processes of a dead or stopping server may take to end.
 const LINGER: Duration = Duration::from_secs(10);
+/// A log of more bytes than this is begun anew.
+const LONGEST_LOG: u64 = 16 << 20;
 
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -45,9 +48,29 @@ impl Cluster {
         self.data_dir.path().join("postgres.log")
     }
 
+    fn earlier_log(&self) -> PathBuf {
+        self.data_dir.path().join("postgres.log.1")
+    }
+
     /// The logs of two runs are kept. A first run has nothing to rename.
     pub(super) fn rotate_log(&self) {
-        let _ = fs::rename(self.log(), self.log().with_extension("log.1"));
+        let _ = fs::rename(self.log(), self.earlier_log());
+    }
+
+    /// Does the same within a run whose log has grown long.
+    pub(super) fn shorten_log(&self) {
+        let is_long = fs::symlink_metadata(self.log()).is_ok_and(|log| log.len() > LONGEST_LOG);
+        if is_long && let Err(error) = self.empty_log() {
+            warn!(%error, "the log of the embedded PostgreSQL grows on");
+        }
+    }
+
+    /// The server keeps the file open and writes at its end, so that it is copied and emptied. If
+    /// the disk has no room for the copy, it is all the more in need of room.
+    fn empty_log(&self) -> io::Result<()> {
+        let _ = fs::remove_file(self.earlier_log());
+        let _ = fs::copy(self.log(), self.earlier_log());
+        open_own(File::options().write(true), &self.log())?.set_len(0)
     }
 
     pub(super) fn connect_options(&self, database: &str) -> PgConnectOptions {
@@ -144,7 +167,7 @@ impl Cluster {
             "synchronous_commit=on",
             "logging_collector=off",
             "log_destination=stderr",
-            // Within a run the log only grows: no statements with their long lists, no routine.
+            // The log is kept short: no statements with their long lists, no routine.
             "log_min_error_statement=panic",
             "log_error_verbosity=terse",
             "log_checkpoints=off",

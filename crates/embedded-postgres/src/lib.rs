@@ -8,7 +8,8 @@
 //! - `postgres.lock`, held by every PostgreSQL process for as long as it lives, because they
 //!   inherit it. Process numbers are reused, in a container within seconds; a lock does not lie;
 //! - `postgres/`, the cluster and its socket; `postgres.log`, the server's log, and
-//!   `postgres.log.1`, the log of the run before.
+//!   `postgres.log.1`, the log of the run before, or what a long one has written until it was begun
+//!   anew.
 //!
 //! Run as root, the data directory stays root's, and only the cluster's folder is given away: the
 //! account that PostgreSQL runs as may enter the data directory, and change nothing in it.
@@ -26,10 +27,12 @@ mod socket;
 pub use error::Error;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use cluster::Cluster;
@@ -38,6 +41,9 @@ use error::DataDirContext as _;
 use installation::Installation;
 use postmaster::Postmaster;
 use socket::SocketDir;
+
+/// How often the length of its log is looked at.
+const LOG_LOOK: Duration = Duration::from_secs(60);
 
 /// A running PostgreSQL. It is restarted when it dies, and stopped when this is dropped;
 /// [`Embedded::stop`] also waits for it to have stopped.
@@ -148,15 +154,17 @@ pub fn running(data_dir: &Path, name: &str) -> Option<PgConnectOptions> {
     Some(cluster::connect_options(Path::new(socket_dir), name))
 }
 
-/// Restarts the server whenever it dies, until asked to stop.
+/// Restarts the server whenever it dies, and keeps its log short, until asked to stop.
 async fn supervise(
     cluster: Cluster,
     mut postmaster: Postmaster,
     mut stopped: oneshot::Receiver<()>,
 ) {
     loop {
+        cluster.shorten_log();
         tokio::select! {
             _ = &mut stopped => return postmaster.stop().await,
+            () = sleep(LOG_LOOK) => continue,
             ended = postmaster.0.wait() => match ended {
                 Ok(status) => warn!(%status, "the embedded PostgreSQL died and is being restarted"),
                 Err(error) => warn!(%error, "the embedded PostgreSQL was lost and is being restarted"),

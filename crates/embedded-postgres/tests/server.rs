@@ -342,6 +342,35 @@ async fn commands_leave_the_log_of_the_run_before() {
 }
 
 #[tokio::test]
+async fn a_long_log_is_begun_anew() {
+    const LONG: u64 = 17 << 20;
+    let dir = stopped().await;
+    let (log, earlier) = (
+        dir.path().join("postgres.log"),
+        dir.path().join("postgres.log.1"),
+    );
+    let file = fs::File::options().write(true).open(&log).unwrap();
+    file.set_len(LONG).unwrap();
+    // As it does within a run, and does not at the start of a service.
+    let embedded = Embedded::start_for_command(dir.path(), NAME).await.unwrap();
+    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let begun_anew = async {
+        while length(&log) >= LONG {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, begun_anew).await.unwrap();
+    assert!(length(&earlier) >= LONG);
+
+    let mut db = connect(&embedded).await;
+    let refused = sqlx::raw_sql("SELECT nothing").execute(&mut db).await;
+    assert!(refused.is_err());
+    let told = fs::read_to_string(&log).unwrap();
+    assert!(told.contains("column \"nothing\" does not exist"), "{told}");
+    embedded.stop().await;
+}
+
+#[tokio::test]
 #[ignore = "the process that another test starts and interrupts"]
 async fn command_to_be_interrupted() {
     let Some(dir) = std::env::var_os(HELPER).map(PathBuf::from) else {
