@@ -11,8 +11,7 @@ use crate::web::pages::views::{Chart, Count, Held, Meter, Overview, Span, Usd};
 use crate::web::pages::words;
 use crate::web::state::AppState;
 
-/// Reads what the overview shows, all of it at once: one thing after the other takes half as long
-/// again (`script/bench history`, alternating).
+/// Reads what the overview shows, all of it at once: nothing waits for another's round trip.
 pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Overview> {
     let (day, quotas, (underway, held), work, meter) = tokio::try_join!(
         day(state, site, now),
