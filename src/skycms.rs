@@ -23,7 +23,8 @@ const GOOD_FOR: Duration = Duration::minutes(1);
 const PAUSE: Duration = Duration::seconds(5);
 /// How long it may take, for both pages.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-/// How many sessions are asked about at once: of users, and of whoever may have made one up.
+/// How many sessions are asked about at once: of known users, and as many of strangers, who may
+/// have made theirs up.
 const AT_ONCE: usize = 8;
 /// For how long a user's session is still known as one, after what was said no longer counts.
 const REMEMBERED: Duration = Duration::HOUR;

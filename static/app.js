@@ -284,8 +284,8 @@
   let typing = false;
   document.addEventListener("input", () => { typing = true; });
 
-  // Ctrl+/ searches, Ctrl+Enter submits the form, Escape closes the menu or cancels a question. No letter or sign alone
-  // does anything: whoever dictates says many of them.
+  // Ctrl+/ searches, Ctrl+Enter submits the form, Escape closes the menu or cancels a question. No single character is a
+  // shortcut, since speech input would trigger it.
   document.addEventListener("keydown", (event) => {
     // AltGr is sent as Ctrl+Alt, and types signs.
     const { key, target } = event, chord = (event.ctrlKey || event.metaKey) && !event.altKey;

@@ -39,8 +39,8 @@ impl Store {
 
     /// Sets the admin's password and ends the admin's sessions. With `link`, only if that link
     /// works; it is then used up. Whoever uses a link may also have lost their authenticator app,
-    /// so the password alone is enough again, and their browser to somebody else, so none is known
-    /// any more. Returns whether the password was set.
+    /// so the password alone is enough again; and their browser may be in other hands, so all known
+    /// browsers are forgotten. Returns whether the password was set.
     pub async fn set_password(
         &self,
         hash: &str,

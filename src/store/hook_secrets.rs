@@ -68,7 +68,7 @@ impl Store {
                 return Ok(holds.then_some((earlier, false)));
             }
         };
-        // Whoever counts waits for others who do, so that two forms at once are not one too many.
+        // Locked while counting, so that two forms at once do not add one secret too many.
         sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
             .fetch_optional(&mut *tx)
             .await?;

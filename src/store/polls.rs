@@ -21,8 +21,8 @@ use crate::domain::{
 const FAR: Duration = Duration::MINUTE;
 const FAR_PAUSE: Duration = Duration::minutes(10);
 
-/// Questions are this late only where nobody could ask, as while the machine slept. Then the time
-/// that passed says nothing about those before it that had no usable answer.
+/// A question is only this late when nobody could ask, for instance because the machine slept. The
+/// time that passed then says nothing about earlier questions that had no usable answer.
 const ASLEEP: Duration = Duration::HOUR;
 
 /// The right to ask about one invalidation and to record the answer.
@@ -273,8 +273,8 @@ async fn make_room(
     Ok(())
 }
 
-/// The same for what is stored, after what has ended and oldest first: so does whoever moves a
-/// site's settings lock it.
+/// The same for what is stored. It is locked after what has ended, and oldest first, as by whoever
+/// moves a site's settings.
 async fn wake_batches(
     connection: &mut PgConnection,
     distribution: &DistributionId,

@@ -10,9 +10,9 @@ use crate::domain::{CallerReference, InvalidationBatch, Item, Usage, WaitReason}
 /// How long a claim holds. A call begins in its first half and ends within the second; after it
 /// anyone may send the same reference again.
 pub(super) const LEASE: Duration = Duration::seconds(30);
-/// A try is this late only where nobody could make it, as while the machine slept. Then the time
-/// that passed says nothing about those before it that had no answer. Of the day that a batch may
-/// go without one, at least an hour is thus spent asking.
+/// A try is only this late when nobody could make it, for instance because the machine slept. The
+/// time that passed then says nothing about earlier tries that had no answer. So at least an hour
+/// of the day that a batch may go without an answer is spent asking.
 const ASLEEP: Duration = Duration::hours(23);
 /// Stored invalidations that are looked at for one that may go: of those with trouble, and of the
 /// others.

@@ -89,7 +89,7 @@ impl Line {
         }
     }
 
-    /// No connection of before hears anything any more.
+    /// No existing connection hears anything any more.
     fn fall_silent(&self) {
         let mut silence = self.silence.lock().unwrap();
         std::mem::take(&mut *silence).cancel();

@@ -29,7 +29,7 @@ pub(super) fn choose<'a>(
             .collect();
         let need = missing.usage();
         let taken = chosen.usage();
-        // What its wildcards cover need not go any more.
+        // What its wildcards cover no longer has to be sent.
         let total = taken.total() - missing.replaced_in(&chosen) as u64 + need.total();
         if input.budget.is_some_and(|budget| total > budget) {
             waits.push((i, PlanLimit::Budget));

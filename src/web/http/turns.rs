@@ -38,8 +38,8 @@ pub struct Turns {
     pub(crate) reads: Lines<SiteId>,
     /// To compute something large: on one core, which leaves the others to what is small.
     core: Semaphore,
-    /// To check what is to prove something large, of whoever sends it: no proof yet holds up what
-    /// has one.
+    /// To check the proofs of large bodies: a body whose sender is not yet known holds up nobody
+    /// whose sender is.
     proofs: Semaphore,
 }
 
@@ -68,7 +68,7 @@ impl Turns {
         one_at_a_time(&self.core, is_large, work).await
     }
 
-    /// The same for checking a proof: whoever has none waits only for others of that kind.
+    /// The same for checking a proof: strangers wait only for other strangers.
     pub(crate) async fn prove<T: Send + 'static>(
         &self,
         is_large: bool,

@@ -54,7 +54,8 @@ impl Ending {
         Self(hash(&format!("ended\0{}", names.join("\0"))))
     }
 
-    /// Notes, for some minutes, that it comes to pass. An error would say that it does not.
+    /// Remembers for some minutes that it is ended. If that fails, only the log says so: an error
+    /// would tell whoever pressed that nothing was ended.
     pub(crate) async fn note(&self, state: &AppState) {
         let (ended, now) = (SecretString::from("ended"), state.clock.now());
         if let Err(error) = state.store.keep_typed(&self.0, &ended, now).await {

@@ -119,7 +119,7 @@ pub(crate) async fn create(manager: Manager, Form(new): Form<NewName>) -> Result
             if earlier.is_none() {
                 return refuse(sentence(&error));
             }
-            // The first press may not have come so far yet.
+            // The first press may not have got that far yet.
             state.refresh_sites().await;
         }
         made => {
@@ -229,7 +229,7 @@ async fn second_press(state: &AppState, ending: &Ending) -> Result<()> {
     if !ending.is_noted(state).await? {
         return Err(Error::NotFound);
     }
-    // The first press may not have come so far yet.
+    // The first press may not have got that far yet.
     state.refresh_sites().await;
     Ok(())
 }
