@@ -11,15 +11,12 @@ use crate::web::pages::views::{Chart, Count, Held, Meter, Overview, Span, Usd};
 use crate::web::pages::words;
 use crate::web::state::AppState;
 
-/// Reads what the overview shows, all of it at once: nothing waits for another's round trip.
 pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Overview> {
-    let (day, quotas, (underway, held), work, meter) = tokio::try_join!(
-        day(state, site, now),
-        quotas(state, site, now),
-        underway(state, site, now),
-        async { Ok(state.store.workload(site.id).await?) },
-        meter(state, site, now),
-    )?;
+    let day = day(state, site, now).await?;
+    let quotas = quotas(state, site, now).await?;
+    let (underway, held) = underway(state, site, now).await?;
+    let work = state.store.workload(site.id).await?;
+    let meter = meter(state, site, now).await?;
     Ok(Overview {
         chart: Chart::new(&day),
         work,

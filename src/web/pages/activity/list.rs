@@ -88,20 +88,14 @@ pub(crate) async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result
     };
     let now = layout.now;
     let is_first = !filter.is_set() && query.before.is_none() && query.after.is_none();
-    let (found, overview) = tokio::try_join!(
-        async {
-            Ok(state
-                .store
-                .activity(site.id, wanted, PAGE_SIZE, now)
-                .await?)
-        },
-        async {
-            match is_first {
-                true => overview::read(state, site, now).await.map(Some),
-                false => Ok(None),
-            }
-        },
-    )?;
+    let found = state
+        .store
+        .activity(site.id, wanted, PAGE_SIZE, now)
+        .await?;
+    let overview = match is_first {
+        true => Some(overview::read(state, site, now).await?),
+        false => None,
+    };
     layout.pending = found.items.iter().any(|publish| !publish.state.has_ended())
         || overview.as_ref().is_some_and(Overview::is_pending);
     let live = live_page(&visit, &query.page, layout.now).await?;
