@@ -1,5 +1,7 @@
 //! What the activity page lists: publishes in brief.
 
+use std::fmt::Display;
+
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -54,10 +56,18 @@ impl PublishFilter<'_> {
         }
     }
 
+    /// Makes it begin after the last publish that was looked at.
+    pub(super) fn go_on_from(&mut self, last: Uuid) {
+        match self.after {
+            None => self.before = Some(last),
+            Some(_) => self.after = Some(last),
+        }
+    }
+
     /// Adds where the publishes are, all but which path, and how many to look at. Which index helps
     /// depends on the filter, so each filter makes a statement of its own: one for all of them
     /// would have to be planned for every call.
-    fn push(&self, query: &mut QueryBuilder<Postgres>, site: SiteId, most: i64) {
+    fn push(&self, query: &mut QueryBuilder<Postgres>, site: SiteId, most: impl Display) {
         query
             .push(" FROM publish WHERE site_id = ")
             .push_bind(site.0);
@@ -169,10 +179,7 @@ impl Store {
                 break;
             };
             let mut further = filter;
-            match filter.after {
-                Some(_) => further.after = Some(end),
-                None => further.before = Some(end),
-            }
+            further.go_on_from(end);
             found = find(connection, site, further, limit).await?;
         }
         if filter.after.is_some() && found.ids.is_empty() && found.end.is_none() {
@@ -229,7 +236,7 @@ async fn find(
     limit: u16,
 ) -> sqlx::Result<Found> {
     let Some((typed, meant)) = filter.path else {
-        let listed = list(connection, site, filter, limit).await?;
+        let listed = list(connection, site, filter, usize::from(limit) + 1).await?;
         return Ok(Found {
             ids: listed.into_iter().map(|publish| publish.id).collect(),
             end: None,
@@ -261,15 +268,15 @@ async fn find(
     query.build_query_as().fetch_one(connection).await
 }
 
-/// Lists one more than `limit`, from the end that the filter begins at, whatever their path.
+/// Lists at most so many, from the end that the filter begins at, whatever their path.
 pub(super) async fn list(
     connection: &mut PgConnection,
     site: SiteId,
     filter: PublishFilter<'_>,
-    limit: u16,
+    most: usize,
 ) -> sqlx::Result<Vec<Listed>> {
     let mut query = QueryBuilder::new("SELECT id, received_at, state, published_by");
-    filter.push(&mut query, site, i64::from(limit) + 1);
+    filter.push(&mut query, site, most);
     query.build_query_as().fetch_all(connection).await
 }
 

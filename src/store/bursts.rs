@@ -17,8 +17,8 @@ use crate::domain::edge::EdgeState;
 const APART: Duration = Duration::seconds(5);
 /// The smallest burst; fewer publishes are listed one by one.
 const FEWEST: u16 = 6;
-/// How far a burst is followed beyond its page, so that it costs no more however long it is.
-const FOLLOWED: u16 = 5_000;
+/// How many publishes are looked at for a page, so that it costs no more however long a burst is.
+const LOOKED_AT: usize = 5_000;
 
 struct Row {
     newest: Uuid,
@@ -48,20 +48,27 @@ impl Store {
         let connection = &mut *self.pool.acquire().await?;
         // The last publishes looked at may be the start of a burst, too few yet to make one row.
         let enough = usize::from(limit + FEWEST);
-        let mut looked_at = limit + FEWEST;
+        let mut found: Vec<Listed> = Vec::new();
+        let mut next = filter;
         let (mut rows, is_all) = loop {
-            let mut found = list(connection, site, filter, looked_at).await?;
-            if filter.after.is_some() && found.is_empty() {
+            // Few rows for a short burst, few statements for a long one.
+            let wanted = (found.len() * 3).max(enough).min(LOOKED_AT + 1 - found.len());
+            let read = list(connection, site, next, wanted).await?;
+            if filter.after.is_some() && found.is_empty() && read.is_empty() {
                 filter.after = None;
-                found = list(connection, site, filter, looked_at).await?;
+                next = filter;
+                continue;
             }
-            let is_all = found.len() <= usize::from(looked_at);
+            let is_all = read.len() < wanted;
+            if let Some(last) = read.last() {
+                next.go_on_from(last.id);
+            }
+            found.extend(read);
             found.sort_unstable_by_key(|publish| Reverse(publish.id));
             let rows = grouped(&found);
-            if is_all || rows.len() >= enough || looked_at == FOLLOWED {
+            if is_all || rows.len() >= enough || found.len() > LOOKED_AT {
                 break (rows, is_all);
             }
-            looked_at = (looked_at * 8).min(FOLLOWED);
         };
         let is_cut = !is_all || rows.len() > usize::from(limit);
         let (older, newer) = match filter.after {
