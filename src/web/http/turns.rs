@@ -37,10 +37,10 @@ pub struct Turns {
     /// To read what a site has published.
     pub(crate) reads: Lines<SiteId>,
     /// To compute something large: on one core, which leaves the others to what is small.
-    core: Semaphore,
+    core: Arc<Semaphore>,
     /// To check the proofs of large bodies: a body whose sender is not yet known holds up nobody
     /// whose sender is.
-    proofs: Semaphore,
+    proofs: Arc<Semaphore>,
 }
 
 impl Default for Turns {
@@ -49,8 +49,8 @@ impl Default for Turns {
             bodies: Lines::of(BODIES),
             sites: Lines::of(1),
             reads: Lines::of(READS),
-            core: Semaphore::new(1),
-            proofs: Semaphore::new(1),
+            core: Arc::new(Semaphore::new(1)),
+            proofs: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -79,14 +79,21 @@ impl Turns {
 }
 
 async fn one_at_a_time<T: Send + 'static>(
-    core: &Semaphore,
+    core: &Arc<Semaphore>,
     is_large: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     if !is_large {
         return work();
     }
-    let _turn = core.acquire().await;
+    let turn = Arc::clone(core).acquire_owned().await;
+    // The turn ends with the work, which goes on when the client hangs up and nobody waits for it
+    // any more.
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| resume_unwind(error.into_panic()))
@@ -162,5 +169,28 @@ mod tests {
         };
         let (is_ended, is_done) = tokio::join!(unproved, proved);
         assert!(is_ended && is_done);
+    }
+
+    /// A client that hangs up ends the wait for the work, and not the work.
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_keeps_its_turn() {
+        let turns = Turns::default();
+        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let work = turns.compute(true, move || {
+            let _ = begin.send(());
+            ended.recv().is_err()
+        });
+        let has_begun = tokio::select! {
+            _ = work => false,
+            begun = begun => begun.is_ok(),
+        };
+        assert!(has_begun);
+        let next = turns.compute(true, || ());
+        tokio::pin!(next);
+        let early = tokio::time::timeout(Duration::from_millis(50), &mut next).await;
+        assert!(early.is_err(), "two at once");
+        drop(end);
+        next.await;
     }
 }
