@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use askama::Template as _;
+use axum::http::header;
 use axum::response::{Html, IntoResponse as _, Response};
 
 use crate::web::api::cloudfront::{self, Fault};
@@ -52,7 +53,8 @@ pub(crate) async fn render(
         (None, None) => Problem::answer(&error),
     };
     // What the handler or a layer added, such as who may frame it, and cookies, of which there may
-    // be several.
+    // be several. Not the length of the body that is replaced: a router within a router has set it.
+    response.headers_mut().remove(header::CONTENT_LENGTH);
     for name in response.headers().keys() {
         if !answer.headers().contains_key(name) {
             for value in response.headers().get_all(name) {

@@ -163,6 +163,14 @@ async fn an_address_with_a_slash_too_many_leads_to_its_page_and_nowhere_else() {
                 let asked = stranger.get(home).await;
                 assert!(asked.location().starts_with("/cdn/sign-in"), "{home}");
                 assert_eq!(admin.get(home).await.location(), "/cdn/activity");
+                let refused = stranger.request(http::Method::POST, home, &[], "").await;
+                assert_eq!(
+                    (refused.status, &refused.json()["status"]),
+                    (405, &json!(405))
+                );
+                let length = refused.body.len().to_string();
+                let told = refused.header("content-length");
+                assert!(told.is_none_or(|told| told == length), "{home}: {told:?}");
             }
         }
         for elsewhere in [
