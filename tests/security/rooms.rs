@@ -156,7 +156,10 @@ async fn publishers_that_wait_leave_room_for_others() {
         held.iter().position(tokio::task::JoinHandle::is_finished)
     })
     .await;
-    assert_eq!(held.swap_remove(answered).await.unwrap().status(), 202);
+    let answered = held.swap_remove(answered).await.unwrap();
+    assert_eq!(answered.status(), 202);
+    // As the RFC has it, this names what was kept to.
+    assert!(!answered.headers().contains_key("preference-applied"));
     for waiting in held {
         assert!(!waiting.is_finished());
         waiting.abort();

@@ -183,7 +183,7 @@ pub(crate) async fn create(
     let mut accepted = accepted(&state, &site, publish).await?;
     let id = accepted.id;
     let wait = preferred_wait(&headers);
-    let (body, turn) = match wait {
+    let (body, turn, kept_to) = match wait {
         Some(wait) => {
             // Many may wait, and for a minute: none of them may hold more than little meanwhile.
             drop((turn, canonical.sources));
@@ -194,18 +194,20 @@ pub(crate) async fn create(
             if let Some(held) = held {
                 held.give_back();
             }
-            let view = Box::pin(ended_or_waited(&state, &site, id, wait)).await;
-            let body = view.and_then(|view| PublishBody::of(&state, &site, view));
+            let looked = Box::pin(ended_or_waited(&state, &site, id, wait)).await;
+            let told = looked.and_then(|(view, is_kept_to)| {
+                Ok((PublishBody::of(&state, &site, view)?, is_kept_to))
+            });
             // An error would say that nothing was accepted, and it would be sent again.
-            let body = body.unwrap_or_else(|error| {
+            let (body, is_kept_to) = told.unwrap_or_else(|error| {
                 let cause = error.source().map(tracing::field::display);
                 let why = error.kind().1;
                 tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but not known how far it is");
-                accepted
+                (accepted, false)
             });
-            (body, None)
+            (body, None, is_kept_to.then_some(wait))
         }
-        None => (accepted, turn),
+        None => (accepted, turn, None),
     };
     let location = format!(
         "{}/api/sites/{}/publishes/{id}",
@@ -215,7 +217,7 @@ pub(crate) async fn create(
     let answer = move || (StatusCode::ACCEPTED, location, Json(body)).into_response();
     let mut response = state.turns.compute(is_large, answer).await;
     drop(turn);
-    note_wait(&mut response, wait);
+    note_wait(&mut response, kept_to);
     Ok(response)
 }
 
@@ -277,22 +279,22 @@ pub(crate) async fn show(
         return Err(Error::NoSuchPublish(id));
     };
     let wait = preferred_wait(&headers);
-    let view = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
+    let (view, is_kept_to) = ended_or_waited(&state, site, uuid, wait.unwrap_or_default()).await?;
     let is_large = view.items.len() > LARGE_ITEMS;
     let body = PublishBody::of(&state, site, view)?;
     let answer = move || Json(body).into_response();
     let mut response = state.turns.compute(is_large, answer).await;
-    note_wait(&mut response, wait);
+    note_wait(&mut response, wait.filter(|_| is_kept_to));
     Ok(response)
 }
 
-/// The publish as soon as it has ended, or as it is after `wait`.
+/// The publish as soon as it has ended, or as it is after `wait`; and whether that was kept to.
 async fn ended_or_waited(
     state: &AppState,
     site: &Site,
     id: Uuid,
     wait: Duration,
-) -> Result<Publish> {
+) -> Result<(Publish, bool)> {
     let look = || async {
         let _turn = state.turns.reads.place(site.id).await?;
         let view = state
@@ -302,24 +304,26 @@ async fn ended_or_waited(
         view.ok_or_else(|| Error::NoSuchPublish(id.to_string()))
     };
     if wait.is_zero() {
-        return look().await;
+        return Ok((look().await?, true));
     }
     // Beyond its share, a site's publishers are answered at once: `wait` is a preference.
     let Some(_place) = state.places.take(Holder::Publishers(site.id), None) else {
-        return look().await;
+        let view = look().await?;
+        let has_ended = view.state.has_ended();
+        return Ok((view, has_ended));
     };
     let ended = state.ends.of(site.id, id);
     let view = look().await?;
     if view.state.has_ended() {
-        return Ok(view);
+        return Ok((view, true));
     }
     drop(view);
-    tokio::select! {
-        _ = ended => {}
-        () = tokio::time::sleep(wait) => {}
-        () = state.stop.cancelled() => {}
-    }
-    look().await
+    let is_kept_to = tokio::select! {
+        _ = ended => true,
+        () = tokio::time::sleep(wait) => true,
+        () = state.stop.cancelled() => false,
+    };
+    Ok((look().await?, is_kept_to))
 }
 
 /// RFC 7240's `wait`, in seconds, at most [`LONGEST_WAIT`]. What cannot be understood is ignored,
