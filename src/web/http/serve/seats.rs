@@ -114,10 +114,13 @@ impl Seat {
         taken.remove(&self.number);
     }
 
-    /// The request's body: when all of it has come, it is the service's turn.
+    /// The request's body: when all of it has come, it is the service's turn. Until then it is the
+    /// client's, from now on: on a connection that was idle, it has only just begun to send.
     pub(super) fn receiving<B: HttpBody>(self: &Arc<Self>, body: B) -> Watched<B> {
         if body.is_end_stream() {
             self.wait_for_service();
+        } else {
+            self.wait_for_client();
         }
         Watched {
             body,

@@ -210,6 +210,30 @@ async fn whoever_is_slow_gives_way_while_there_is_no_room() {
 }
 
 #[tokio::test]
+async fn how_long_a_connection_was_idle_is_not_held_against_a_body() {
+    let service = Service::start_with(ServeOptions {
+        connections: 1,
+        head: Duration::from_secs(60),
+        ..options()
+    })
+    .await;
+    let mut first = service.connect().await;
+    first.get("/").await;
+    first.answer().await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    first
+        .send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx")
+        .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut second = service.connect().await;
+    second.get("/").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    first.send("y").await;
+    assert!(first.answer().await.ends_with("received"), "it was cut");
+    assert!(second.answer().await.ends_with("hello"));
+}
+
+#[tokio::test]
 async fn a_stop_leaves_time_to_notice_then_finishes_what_is_under_way() {
     let service = Service::start_with(ServeOptions {
         head: Duration::from_secs(60),
