@@ -3,6 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
+use super::CliError;
 use super::output::say;
 
 const EXAMPLES: &str = "\
@@ -19,10 +20,10 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self) {
+    pub(super) fn run(self) -> Result<(), CliError> {
         let mut script = Vec::new();
         let mut command = <super::Arguments as CommandFactory>::command();
         generate(self.shell, &mut command, "skycms-cdn", &mut script);
-        say(String::from_utf8_lossy(&script).trim_end());
+        say(String::from_utf8_lossy(&script).trim_end())
     }
 }

@@ -199,9 +199,9 @@ pub(super) fn tell(
 ) -> Result<(), CliError> {
     let published = Published::read(publish)?;
     if as_json {
-        say(publish);
+        say(publish)?;
     } else {
-        say(format_args!("{} {}", published.id, published.standing()));
+        say(format_args!("{} {}", published.id, published.standing()))?;
     }
     let id = &published.id;
     match published.state.as_str() {

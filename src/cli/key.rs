@@ -80,9 +80,10 @@ impl Keys {
                     .add_key_pair(site, clock.id(), name.as_str(), &pair, home, clock.now())
                     .await?;
                 // Before anything else can fail: nobody could show it again.
-                print(&pair);
+                let printed = print(&pair);
                 let detail = format!("{}, {name}", pair.access_key_id);
                 record(AuditAction::CreatedKeyPair, &detail).await?;
+                printed?;
             }
             KeyCommand::Rotate { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
@@ -95,15 +96,16 @@ impl Keys {
                     access_key_id,
                     secret,
                 };
-                print(&pair);
+                let printed = print(&pair);
                 record(AuditAction::RotatedKeyPair, &pair.access_key_id).await?;
+                printed?;
             }
             KeyCommand::Revoke { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 let proof = Proof::KeyPair(known.id);
                 store.revoke(site, proof, clock.now()).await?;
                 record(AuditAction::RevokedKeyPair, &access_key_id).await?;
-                say(format_args!("{access_key_id} was revoked."));
+                say(format_args!("{access_key_id} was revoked."))?;
             }
         }
         Ok(())
@@ -124,13 +126,13 @@ fn no_such(access_key_id: &str) -> CliError {
 }
 
 /// As a shell or a file of variables takes it.
-fn print(pair: &NewKeyPair) {
+fn print(pair: &NewKeyPair) -> Result<(), CliError> {
     note("the key pair, shown this once:");
-    say(format_args!("AWS_ACCESS_KEY_ID={}", pair.access_key_id));
+    say(format_args!("AWS_ACCESS_KEY_ID={}", pair.access_key_id))?;
     say(format_args!(
         "AWS_SECRET_ACCESS_KEY={}",
         pair.secret.expose_secret()
-    ));
+    ))
 }
 
 async fn list(store: &Store, site: SiteId, json: bool) -> Result<(), CliError> {
@@ -145,7 +147,7 @@ async fn list(store: &Store, site: SiteId, json: bool) -> Result<(), CliError> {
                 "created_at": time(Some(pair.created_at)),
                 "rotated_at": time(pair.rotated_at),
                 "last_used_at": last_used,
-            }));
+            }))?;
         } else {
             let used =
                 last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
@@ -157,7 +159,7 @@ async fn list(store: &Store, site: SiteId, json: bool) -> Result<(), CliError> {
             say(format_args!(
                 "{}  {}  {used}{home}",
                 pair.access_key_id, pair.name
-            ));
+            ))?;
         }
     }
     Ok(())

@@ -191,18 +191,12 @@ impl Command {
             Self::Status(command) => command.run().await,
             Self::ImportSkycms(command) => command.run(&config?).await,
             Self::RotateEncryptionKey(command) => command.run(&config?).await,
-            Self::SetUpLink => {
-                output::say(app::set_up_link(&config?, &Clock::system()).await?);
-                Ok(())
-            }
+            Self::SetUpLink => output::say(app::set_up_link(&config?, &Clock::system()).await?),
             Self::Prune(command) => command.run(&config?).await,
             Self::Site(command) => command.run(&config?).await,
             Self::Key(command) => command.run(&config?).await,
             Self::Man(command) => command.run(),
-            Self::Completions(command) => {
-                command.run();
-                Ok(())
-            }
+            Self::Completions(command) => command.run(),
         }
     }
 }

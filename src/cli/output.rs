@@ -1,10 +1,20 @@
 //! What a command says: its answer on standard output, everything else on standard error.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+
+use super::CliError;
 
 /// The answer to a command. Whoever reads it may have stopped reading.
-pub(super) fn say(answer: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{answer}");
+///
+/// # Errors
+/// If it is lost otherwise, as on a full disk: a script must not go on as if it had it.
+pub(super) fn say(answer: impl std::fmt::Display) -> Result<(), CliError> {
+    match writeln!(std::io::stdout(), "{answer}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::Failed(format!(
+            "the answer could not be written to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn note(words: impl std::fmt::Display) {

@@ -32,8 +32,7 @@ impl Prune {
     pub(super) async fn run(self, config: &Config) -> Result<(), CliError> {
         let days = self.older_than.unwrap_or(config.history_days);
         let prune = async |store: &Store| self.prune(store, days).await;
-        say(Database::work(config, &Clock::system(), prune).await?);
-        Ok(())
+        say(Database::work(config, &Clock::system(), prune).await?)
     }
 
     async fn prune(&self, store: &Store, days: u16) -> Result<String, CliError> {

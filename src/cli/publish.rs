@@ -72,12 +72,11 @@ impl Publish {
         let body = json!({ "paths": self.paths, "tags": self.tags, "everything": self.everything });
         if self.dry_run {
             let plan = service.dry_run(&body).await?;
-            say(if self.json {
+            return say(if self.json {
                 plan.to_string()
             } else {
                 plan_in_words(&plan)
             });
-            return Ok(());
         }
         let key = self
             .idempotency_key

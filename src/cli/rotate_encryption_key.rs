@@ -29,7 +29,6 @@ impl RotateEncryptionKey {
         say(format_args!(
             "{} secrets are sealed with the first key now, {} unreadable ones were removed.",
             done.sealed, done.removed
-        ));
-        Ok(())
+        ))
     }
 }

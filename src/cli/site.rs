@@ -96,13 +96,17 @@ impl SiteCommand {
                 let new = sites::create(store, clock, &name, None).await?;
                 let now = clock.now();
                 let proof = Proof::Token(new.token);
-                if let Some((token, _)) = store.reveal(new.id, proof, None, now).await? {
-                    note(format_args!(
-                        "the publish token of {name}, shown this once:"
-                    ));
-                    say(token.expose_secret());
-                }
+                let shown = match store.reveal(new.id, proof, None, now).await? {
+                    Some((token, _)) => {
+                        note(format_args!(
+                            "the publish token of {name}, shown this once:"
+                        ));
+                        say(token.expose_secret())
+                    }
+                    None => Ok(()),
+                };
                 record(AuditAction::CreatedSite, new.id, name.as_str()).await?;
+                shown?;
             }
             Self::Rename { name, new_name } => {
                 let site = sites::rename(store, &name, &new_name).await?;
@@ -110,7 +114,7 @@ impl SiteCommand {
                 record(AuditAction::RenamedSite, site, &detail).await?;
                 say(format_args!(
                     "{name} is called {new_name} now. Publishing to {name} is answered 404; tokens and secrets stay as they are."
-                ));
+                ))?;
             }
             Self::AllowDefaultCredentials { name, distribution } => {
                 let (site, distribution) = named(store, &name, &distribution).await?;
@@ -120,7 +124,7 @@ impl SiteCommand {
                 record(AuditAction::AllowedDefault, site, distribution.as_str()).await?;
                 say(format_args!(
                     "{name} may use the AWS default credentials for {distribution}."
-                ));
+                ))?;
             }
             Self::ForbidDefaultCredentials { name, distribution } => {
                 let (site, distribution) = named(store, &name, &distribution).await?;
@@ -136,7 +140,7 @@ impl SiteCommand {
                 say(format_args!(
                     "{name} can no longer use the AWS default credentials for {distribution}. What \
                      AWS_DEFAULT_CREDENTIALS_FOR of the service allows comes back at its next start."
-                ));
+                ))?;
             }
             Self::Remove { name, yes } => {
                 if !yes {
@@ -147,10 +151,11 @@ impl SiteCommand {
                 }
                 let site = sites::remove(store, clock, &name).await?;
                 record(AuditAction::RemovedSite, site, name.as_str()).await?;
-                say(format_args!(
+                let told = say(format_args!(
                     "{name} is removed; its history goes in small steps."
                 ));
                 janitor::sweep(store, clock, config.history_days).await?;
+                told?;
             }
         }
         Ok(())
@@ -177,8 +182,7 @@ async fn list(store: &Store, as_json: bool) -> Result<(), CliError> {
                 json!({ "name": site.name, "distribution_id": site.distribution_id, "paused": site.pause.is_some() })
             })
             .collect();
-        say(json!(sites));
-        return Ok(());
+        return say(json!(sites));
     }
     for site in sites {
         let standing = match (&site.distribution_id, &site.pause) {
@@ -188,7 +192,7 @@ async fn list(store: &Store, as_json: bool) -> Result<(), CliError> {
                 format!("{distribution}, paused: {}", pause.error.code)
             }
         };
-        say(format_args!("{:<24} {standing}", site.name));
+        say(format_args!("{:<24} {standing}", site.name))?;
     }
     Ok(())
 }

@@ -47,9 +47,9 @@ impl Check {
             Err(error) => report.fail("configuration", error, None),
         }
         if self.json {
-            say(report.json());
+            say(report.json())?;
         } else {
-            say(&report);
+            say(&report)?;
         }
         if report.is_good() {
             Ok(())

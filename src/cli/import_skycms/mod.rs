@@ -129,7 +129,7 @@ impl ImportSkycms {
             audit::write(store, &clock, AuditAction::SavedSettings, site, detail).await?;
             say(format_args!(
                 "{distribution} is a draft now; test it under Settings → CDN to put it in force."
-            ));
+            ))?;
             return Ok(());
         }
         let (test, _kept) = tester(store, config, &clock)?
@@ -146,8 +146,7 @@ impl ImportSkycms {
         if passed {
             say(format_args!(
                 "{distribution} passed its test and is in force now."
-            ));
-            Ok(())
+            ))
         } else {
             Err(CliError::Failed(format!(
                 "{distribution} failed its test and is kept as a draft; what was in force stays in force.{}",

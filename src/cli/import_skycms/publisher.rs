@@ -65,7 +65,7 @@ impl Publisher {
         let (action, detail) = (AuditAction::ChangedPublishing, "imported from SkyCMS");
         audit::write(store, clock, action, site.id, detail).await?;
         for done in done {
-            say(format_args!("{done}."));
+            say(format_args!("{done}."))?;
         }
         Ok(())
     }

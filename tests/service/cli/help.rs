@@ -1,10 +1,11 @@
 //! Help that teaches by example, and completions that shells take.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::run::run;
-use crate::support::{Variables, assert_shown};
+use crate::support::{Variables, assert_shown, service_program};
 
 const COMMANDS: [&str; 12] = [
     "health",
@@ -78,4 +79,25 @@ async fn shells_take_their_completions() {
     run(&Variables::new(), &["completions", "tcsh"])
         .await
         .assert_failed(2, &["invalid value 'tcsh'"]);
+}
+
+/// Scripts keep an answer in a file, and go on with what is in it.
+#[test]
+fn an_answer_that_is_lost_is_a_failure_and_one_that_nobody_reads_is_none() {
+    let (reader, unread) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let lost = "skycms-cdn: the answer could not be written to standard output: ";
+    for (stdout, code, words) in [(Stdio::from(unread), 0, ""), (Stdio::from(full), 1, lost)] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = service_program(directory.path());
+        let ended = command
+            .args(["completions", "bash"])
+            .stdout(stdout)
+            .output();
+        let ended = ended.unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        assert!(said.starts_with(words), "{said}");
+    }
 }
