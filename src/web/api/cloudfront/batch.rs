@@ -93,8 +93,9 @@ impl Batch {
     pub(super) fn request(&self, everything_is_home: bool) -> PublishRequest {
         let mut request = PublishRequest::default();
         for path in self.paths.iter().map(|path| path.trim()) {
-            if let Some(tag) = path.strip_prefix('#') {
-                request.tags.push(tag.to_owned());
+            if path.starts_with('#') {
+                // With its `#`, of which intake takes one: a name may begin with another.
+                request.tags.push(path.to_owned());
             } else if everything_is_home && matches!(path, "/*" | "*") {
                 request.paths.push("/".to_owned());
             } else {
@@ -282,13 +283,16 @@ mod tests {
     #[test]
     fn a_tag_is_told_from_a_path() {
         let batch = Batch {
-            paths: vec!["#article:42".into(), "/about".into()],
+            paths: vec!["#article:42".into(), "/about".into(), "##b".into()],
             caller_reference: "r".into(),
         };
         let request = batch.request(false);
         assert_eq!(
             (&request.paths[..], &request.tags[..]),
-            (&["/about".to_owned()][..], &["article:42".to_owned()][..])
+            (
+                &["/about".to_owned()][..],
+                &["#article:42".to_owned(), "##b".to_owned()][..]
+            )
         );
     }
 

@@ -90,15 +90,12 @@ impl Fault {
         let Some(error) = errors.into_iter().next() else {
             return Self::internal();
         };
-        let given = [
-            ("/paths/", "", &request.paths),
-            ("/tags/", "#", &request.tags),
-        ]
-        .into_iter()
-        .find_map(|(prefix, sign, given)| {
-            let index: usize = error.pointer.strip_prefix(prefix)?.parse().ok()?;
-            Some(format!("{sign}{}", excerpt(given.get(index)?)))
-        });
+        let given = [("/paths/", &request.paths), ("/tags/", &request.tags)]
+            .into_iter()
+            .find_map(|(prefix, given)| {
+                let index: usize = error.pointer.strip_prefix(prefix)?.parse().ok()?;
+                Some(excerpt(given.get(index)?))
+            });
         Self::invalid(match given {
             Some(given) => format!(
                 "Your request contains one or more invalid invalidation paths. {given:?}: {}",
