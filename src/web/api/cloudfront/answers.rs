@@ -125,5 +125,25 @@ fn element(name: &str, children: &[String]) -> String {
 }
 
 fn text(name: &str, value: impl Display) -> String {
-    element(name, &[partial_escape(value.to_string()).into_owned()])
+    let value = value.to_string().replace(is_forbidden, "\u{fffd}");
+    element(name, &[partial_escape(value).into_owned()])
+}
+
+/// Whether XML has no way to write it, not even as a reference: an error may repeat what a body
+/// says, and SDKs could not read why it was refused.
+const fn is_forbidden(c: char) -> bool {
+    matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_holds_nothing_that_xml_cannot_write() {
+        assert_eq!(
+            text("Message", "a\tb\u{1b}c\u{ffff}<é"),
+            "<Message>a\tb\u{fffd}c\u{fffd}&lt;é</Message>"
+        );
+    }
 }
