@@ -263,7 +263,12 @@ async fn a_body_that_is_not_declared_as_json_is_415() {
         );
     }
     nothing_is_queued(&service).await;
-    for kind in ["application/json; charset=utf-8", "Application/JSON"] {
+    for kind in [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/cloudevents+json",
+        "Application/CloudEvents+JSON",
+    ] {
         let answer = service.api.post(&[("content-type", kind)], body).await;
         assert_eq!(answer.status, 202, "{kind}");
     }

@@ -238,8 +238,11 @@ fn must_be_json(headers: &HeaderMap) -> Result<()> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let mut content_type = text(header::CONTENT_TYPE).unwrap_or_default().split(';');
     let kind = content_type.next().unwrap_or_default().trim();
-    let is_json = kind.eq_ignore_ascii_case("application/json")
-        || (kind.starts_with("application/") && kind.ends_with("+json"));
+    // `application/json` and `application/cloudevents+json`, in whichever case.
+    let is_json = kind.split_once('/').is_some_and(|(top, sub)| {
+        let suffix = sub.rsplit('+').next().unwrap_or_default();
+        top.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
+    });
     if !is_json {
         return Err(Error::NotJson);
     }

@@ -58,7 +58,9 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','));
     codings.any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = weight.trim().trim_start_matches("q=");
+        let weight = weight
+            .split_once('=')
+            .map_or("", |(_, weight)| weight.trim());
         name.trim().eq_ignore_ascii_case("gzip") && weight.parse() != Ok(0.0)
     })
 }
@@ -88,6 +90,7 @@ mod tests {
             ("br, GZIP;q=0.5", true),
             ("gzip;q=0", false),
             ("gzip; q=0.000, br", false),
+            ("gzip;Q=0", false),
             ("br", false),
             ("", false),
         ] {
