@@ -443,4 +443,6 @@ async fn what_an_invalidation_purges_is_read_page_by_page() {
     );
     assert_eq!(ask(&service.api, "?after=x").await.status, 400);
     assert_eq!(ask(&other, "").await.status, 404, "another site's");
+    let unknown = service.api.invalidations("/a%00b/items").await;
+    assert_eq!(unknown.status, 404, "PostgreSQL has no such text");
 }

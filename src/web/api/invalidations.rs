@@ -233,6 +233,10 @@ pub(crate) async fn items(
             Error::BadRequest("`after` is what an earlier page gave as `next`.".into())
         })
     })?;
+    // PostgreSQL has no text with a NUL, and so no such reference.
+    if reference.contains('\0') {
+        return Err(Error::NoSuchInvalidation(reference));
+    }
     let _turn = state.turns.reads.place(caller.site.id).await?;
     let page = state
         .store
