@@ -9,6 +9,7 @@ use super::CliError;
 use super::output::{Progress, say};
 use super::service::{Service, Trouble};
 use crate::clock::Clock;
+use crate::domain::DEFAULT_SITE;
 
 /// How long the service holds one answer: short where somebody watches, elsewhere long enough that
 /// it is seldom asked.
@@ -21,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Deserialize)]
 pub(super) struct Published {
     pub(super) id: String,
+    #[serde(default)]
+    site: String,
     state: String,
     waiting_for: Option<String>,
     #[serde(default)]
@@ -110,6 +113,15 @@ impl Published {
 
     fn is_fresh(&self) -> bool {
         !self.edge.is_empty() && self.edge.iter().all(|check| check.state == "fresh")
+    }
+
+    /// The command that waits for it.
+    fn waiting(&self) -> String {
+        let site = match self.site.as_str() {
+            "" | DEFAULT_SITE => String::new(),
+            other => format!("--site {other} "),
+        };
+        format!("skycms-cdn status --wait {site}{}", self.id)
     }
 
     /// The state, and why it is held.
@@ -213,10 +225,10 @@ pub(super) fn tell(
         "queued" | "in_progress" => match waited {
             None => Ok(()),
             Some(waited) => Err(CliError::Failed(format!(
-                "publish {id} has not ended within {} s: {}. It goes on by itself; wait for it with \
-                 `skycms-cdn status --wait {id}`{}",
+                "publish {id} has not ended within {} s: {}. It goes on by itself; wait for it with `{}`{}",
                 waited.as_secs(),
                 published.standing(),
+                published.waiting(),
                 published.reasons(),
             ))),
         },

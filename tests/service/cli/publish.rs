@@ -265,6 +265,20 @@ async fn what_could_not_be_stored_is_sent_again_under_the_same_key() {
 }
 
 #[tokio::test]
+async fn what_goes_on_is_waited_for_at_its_own_site() {
+    for (site, command) in [
+        ("default", "`skycms-cdn status --wait 0199`"),
+        ("shop", "`skycms-cdn status --wait --site shop 0199`"),
+    ] {
+        let queued = json!({ "id": "0199", "site": site, "state": "queued" });
+        let service = Canned::start(vec![answer("202 Accepted", "", &queued.to_string())]).await;
+        let arguments = ["publish", "--wait=0", "--site", site, "/about"];
+        let said = run(&publisher(&service.url, TOKEN), &arguments).await;
+        said.assert_failed(1, &["has not ended within 0 s: queued", command]);
+    }
+}
+
+#[tokio::test]
 async fn a_terminal_is_shown_how_far_it_is() {
     let bench = Bench::start().await;
     bench
