@@ -156,6 +156,26 @@ impl Published {
     }
 }
 
+/// The publish as it is, as soon as the service says so. Fails if it has not answered after `wait`.
+pub(super) async fn look(service: &Service, id: &str, wait: Duration) -> Result<Value, CliError> {
+    let progress = Progress::new();
+    let end = tokio::time::sleep(wait);
+    tokio::pin!(end);
+    loop {
+        let words = match service.show(id, Duration::ZERO).await {
+            Ok(publish) => return Ok(publish),
+            Err(Trouble::ForNow { words, .. }) => words,
+            Err(trouble) => return Err(trouble.into()),
+        };
+        progress.tell(format_args!("{id}: {words}"));
+        tokio::select! {
+            biased;
+            () = &mut end => return Err(CliError::Failed(words)),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
 /// The publish as soon as it has reached the goal, or as it is after `wait`. That the service does
 /// not answer for a while ends nothing: the publish goes on.
 pub(super) async fn follow(

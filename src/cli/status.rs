@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::follow::{Goal, follow, tell};
+use super::follow::{Goal, follow, look, tell};
 use super::service::Service;
 use super::{CliError, SITE_HELP};
+use crate::clock::Clock;
 use crate::domain::{DEFAULT_SITE, SiteName};
 
 const EXAMPLES: &str = "\
@@ -37,12 +38,16 @@ pub struct Status {
 impl Status {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let service = Service::from_environment(&self.site)?;
-        let publish = service.show(&self.id.to_string(), Duration::ZERO).await?;
+        let id = self.id.to_string();
         let Some(seconds) = self.wait else {
+            let publish = look(&service, &id, Duration::ZERO).await?;
             return tell(&publish, self.json, None);
         };
-        let wait = Duration::from_secs(seconds);
-        let followed = follow(&service, publish, Goal::Ended, wait).await?;
+        let (wait, clock) = (Duration::from_secs(seconds), Clock::system());
+        let began = clock.now();
+        let publish = look(&service, &id, wait).await?;
+        let left = wait.saturating_sub((clock.now() - began).unsigned_abs());
+        let followed = follow(&service, publish, Goal::Ended, left).await?;
         tell(&followed, self.json, Some(wait))
     }
 }

@@ -278,6 +278,32 @@ async fn what_goes_on_is_waited_for_at_its_own_site() {
     }
 }
 
+/// As `publish --wait` does: what it asks about goes on.
+#[tokio::test]
+async fn a_service_that_restarts_is_asked_again_while_there_is_time() {
+    let id = "0199f0c2-7d1e-7000-8000-000000000004";
+    let away = || {
+        let said = r#"{"detail": "not right now"}"#;
+        answer("503 Service Unavailable", "", said)
+    };
+    let completed = json!({ "id": id, "state": "completed" }).to_string();
+    let service = Canned::start(vec![away(), away(), answer("200 OK", "", &completed)]).await;
+    let said = run(
+        &publisher(&service.url, TOKEN),
+        &["status", "--wait=30", id],
+    )
+    .await;
+    said.assert_ok();
+    assert_eq!(said.stdout, format!("{id} completed\n"));
+
+    for arguments in [vec!["status", id], vec!["status", "--wait=0", id]] {
+        let service = Canned::start(vec![away()]).await;
+        let said = run(&publisher(&service.url, TOKEN), &arguments).await;
+        said.assert_failed(1, &["not right now"]);
+        assert_eq!(service.requests().len(), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_terminal_is_shown_how_far_it_is() {
     let bench = Bench::start().await;
