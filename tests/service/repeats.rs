@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use skycms_cdn::domain::Publishing;
 
 use crate::support::{Database, Replica, Sandbox, Stepped};
 
@@ -45,6 +46,35 @@ async fn a_reused_key_is_422_and_another_sites_key_is_its_own() {
     let theirs = other.post(&key, BODY).await;
     assert_eq!(theirs.status, 202);
     assert_ne!(theirs.json()["id"], first.json()["id"]);
+}
+
+/// It is on its way, whatever a new publish is told.
+#[tokio::test]
+async fn a_repeat_of_what_would_be_refused_now_is_answered_as_the_first_time() {
+    let service = Stepped::start().await;
+    let body = r#"{"paths": ["https://www.example.com/about"]}"#;
+    let key = [("idempotency-key", "first")];
+    let first = service.api.post(&key, body).await;
+    assert_eq!(first.status, 202);
+    let repeat = async |refusal: u16| {
+        let again = service.api.post(&key, body).await;
+        assert_eq!((again.status, again.json()), (202, first.json()));
+        assert_eq!(again.header("location"), first.header("location"));
+        let new = service.api.post(&[("idempotency-key", "new")], body).await;
+        assert_eq!(new.status, refusal);
+    };
+    let (store, site) = (&service.state.store, service.site());
+    let rules = Publishing {
+        hosts: vec!["shop.example.com".parse().unwrap()],
+        ..Publishing::default()
+    };
+    store.save_publishing(site, None, &rules).await.unwrap();
+    service.state.directory.refresh(store).await.unwrap();
+    repeat(422).await;
+    let now = service.state.clock.now();
+    store.set_environment(site, None, now).await.unwrap();
+    service.state.directory.refresh(store).await.unwrap();
+    repeat(409).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Acceptance, FirstPublish, NewPublish};
+use super::{Acceptance, FirstPublish, NewPublish, RepeatKey, SiteId};
 use crate::domain::{Item, Usage, Widened};
 
 /// Stores publishes, in one transaction if none of them repeats an earlier one.
@@ -30,7 +30,13 @@ pub(super) async fn insert(
         outcomes.push(if stored.contains(&publish.id) {
             Acceptance::Stored
         } else {
-            earlier(connection, publish).await?
+            earlier(
+                connection,
+                publish.site,
+                publish.id,
+                publish.repeat_key.as_ref(),
+            )
+            .await?
         });
     }
     Ok(outcomes)
@@ -135,19 +141,23 @@ async fn insert_unknown(connection: &mut PgConnection, rows: &Rows) -> sqlx::Res
 
 /// What a publish that was not stored repeats: itself, where the first commit's answer was lost, or
 /// an earlier one with the same key.
-async fn earlier(connection: &mut PgConnection, publish: &NewPublish) -> sqlx::Result<Acceptance> {
-    let key = publish.repeat_key.as_ref();
+pub(super) async fn earlier(
+    connection: &mut PgConnection,
+    site: SiteId,
+    id: Uuid,
+    key: Option<&RepeatKey>,
+) -> sqlx::Result<Acceptance> {
     // If it was pruned this very moment, nothing is found and the publish is tried again.
     let first = sqlx::query!(
         r#"SELECT id, received_at, body_hash, items, widened as "widened: Json<Vec<Widened>>" FROM publish
            WHERE site_id = $1 AND (id = $2 OR idempotency_key = $3)"#,
-        publish.site.0,
-        publish.id,
+        site.0,
+        id,
         key.map(|key| key.key.as_str()),
     )
     .fetch_one(connection)
     .await?;
-    if first.id == publish.id {
+    if first.id == id {
         return Ok(Acceptance::Stored);
     }
     let same = key.is_some_and(|key| first.body_hash.as_deref() == Some(&key.body_hash[..]));

@@ -16,9 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use self::insert::insert;
+use self::insert::{earlier, insert};
 use self::queue::Queue;
-use super::{FRESH, RepeatKey, SiteId, Store};
+use super::{FRESH, RepeatKey, Result, SiteId, Store};
 use crate::domain::{Item, Publisher, TraceParent, Widened};
 
 /// A publish with more bytes than this goes to a separate writer, so that small ones never wait for
@@ -159,6 +159,24 @@ impl Inbox {
         match tokio::time::timeout(ACCEPT_TIMEOUT, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(InboxError::Unavailable),
+        }
+    }
+}
+
+impl Store {
+    /// The publish that came with this key and this body before, if one did.
+    pub async fn first_publish(
+        &self,
+        site: SiteId,
+        key: &RepeatKey,
+    ) -> Result<Option<FirstPublish>> {
+        let mut connection = self.pool.acquire().await?;
+        match earlier(&mut connection, site, Uuid::nil(), Some(key)).await {
+            Ok(Acceptance::Repeat(first)) => Ok(Some(first)),
+            Ok(Acceptance::Stored | Acceptance::KeyReused) | Err(sqlx::Error::RowNotFound) => {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{Item, PublishRequest, PublishState, WaitReason, Widened, canonicalize};
-use crate::store::{Acceptance, Items, NewPublish, Publish, Site};
+use crate::store::{Acceptance, FirstPublish, Items, NewPublish, Publish, RepeatKey, Site};
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
@@ -66,6 +66,23 @@ struct PublishBody {
 }
 
 impl PublishBody {
+    /// As it was accepted.
+    fn at_once(site: &Site, accepted: FirstPublish) -> Self {
+        Self {
+            id: accepted.id,
+            site: site.name.clone(),
+            state: PublishState::Queued,
+            received_at: accepted.received_at,
+            items: accepted.items,
+            widened: accepted.widened,
+            waiting_for: None,
+            note: None,
+            failed_items: Vec::new(),
+            invalidations: Vec::new(),
+            edge: Vec::new(),
+        }
+    }
+
     fn of(state: &AppState, site: &Site, view: Publish) -> Result<Self> {
         let now = state.clock.now();
         Ok(Self {
@@ -156,37 +173,43 @@ pub(crate) async fn create(
         turn,
         held,
     } = call;
-    if site.distribution_id.is_none() {
-        return Err(Error::NoSettings);
-    }
     let is_large = turn.is_some();
-    let canonical = state.turns.compute(is_large, {
-        let site = Arc::clone(&site);
-        move || canonicalize(&body, &site.publishing, site.partition)
-    });
-    let canonical = canonical.await.map_err(Error::BadItems)?;
+    let canonical = if site.distribution_id.is_none() {
+        Err(Error::NoSettings)
+    } else {
+        let canonical = state.turns.compute(is_large, {
+            let site = Arc::clone(&site);
+            move || canonicalize(&body, &site.publishing, site.partition)
+        });
+        canonical.await.map_err(Error::BadItems)
+    };
     if options.dry_run {
         // Boxed, as below: the future of every publish is as large as the largest thing it may wait
         // for.
-        return Box::pin(dry_run::answer(&state, &site, canonical)).await;
+        return Box::pin(dry_run::answer(&state, &site, canonical?)).await;
     }
-    let publish = NewPublish {
-        site: site.id,
-        id: state.clock.id(),
-        received_at: state.clock.now(),
-        items: canonical.items,
-        widened: canonical.widened,
-        repeat_key,
-        traceparent,
-        publisher,
+    let mut accepted = match canonical {
+        Ok(canonical) => {
+            let publish = NewPublish {
+                site: site.id,
+                id: state.clock.id(),
+                received_at: state.clock.now(),
+                items: canonical.items,
+                widened: canonical.widened,
+                repeat_key,
+                traceparent,
+                publisher,
+            };
+            accepted(&state, &site, publish).await?
+        }
+        Err(refusal) => Box::pin(repeated(&state, &site, repeat_key.as_ref(), refusal)).await?,
     };
-    let mut accepted = accepted(&state, &site, publish).await?;
     let id = accepted.id;
     let wait = preferred_wait(&headers);
     let (body, turn, kept_to) = match wait {
         Some(wait) => {
             // Many may wait, and for a minute: none of them may hold more than little meanwhile.
-            drop((turn, canonical.sources));
+            drop(turn);
             if held.is_some() || accepted.items.len() > LARGE_ITEMS {
                 accepted.items = Vec::new();
                 accepted.widened = Vec::new();
@@ -224,27 +247,35 @@ pub(crate) async fn create(
 /// Makes a publish durable, and answers it at once: a repeat as the first time, whatever has become
 /// of it and of the site's rules since.
 async fn accepted(state: &AppState, site: &Site, publish: NewPublish) -> Result<PublishBody> {
-    let (id, received_at) = (publish.id, publish.received_at);
-    let items: Vec<String> = publish.items.iter().map(ToString::to_string).collect();
-    let widened = publish.widened.clone();
-    let (id, received_at, items, widened) = match accept(state, site, publish).await? {
-        Acceptance::Stored => (id, received_at, items, widened),
-        Acceptance::Repeat(first) => (first.id, first.received_at, first.items, first.widened),
-        Acceptance::KeyReused => return Err(Error::KeyReused),
+    let stored = FirstPublish {
+        id: publish.id,
+        received_at: publish.received_at,
+        items: publish.items.iter().map(ToString::to_string).collect(),
+        widened: publish.widened.clone(),
     };
-    Ok(PublishBody {
-        id,
-        site: site.name.clone(),
-        state: PublishState::Queued,
-        received_at,
-        items,
-        widened,
-        waiting_for: None,
-        note: None,
-        failed_items: Vec::new(),
-        invalidations: Vec::new(),
-        edge: Vec::new(),
-    })
+    match accept(state, site, publish).await? {
+        Acceptance::Stored => Ok(PublishBody::at_once(site, stored)),
+        Acceptance::Repeat(first) => Ok(PublishBody::at_once(site, first)),
+        Acceptance::KeyReused => Err(Error::KeyReused),
+    }
+}
+
+/// The same for a repeat of a publish that would be refused now: it is on its way, and “nothing was
+/// queued” would not be true.
+async fn repeated(
+    state: &AppState,
+    site: &Site,
+    key: Option<&RepeatKey>,
+    refusal: Error,
+) -> Result<PublishBody> {
+    let Some(key) = key else {
+        return Err(refusal);
+    };
+    let _turn = state.turns.reads.place(site.id).await?;
+    match state.store.first_publish(site.id, key).await? {
+        Some(first) => Ok(PublishBody::at_once(site, first)),
+        None => Err(refusal),
+    }
 }
 
 /// Ask how far a publish is
