@@ -52,7 +52,9 @@ impl Store {
         let mut next = filter;
         let (mut rows, is_all) = loop {
             // Few rows for a short burst, few statements for a long one.
-            let wanted = (found.len() * 3).max(enough).min(LOOKED_AT + 1 - found.len());
+            let wanted = (found.len() * 3)
+                .max(enough)
+                .min(LOOKED_AT + 1 - found.len());
             let read = list(connection, site, next, wanted).await?;
             if filter.after.is_some() && found.is_empty() && read.is_empty() {
                 filter.after = None;
