@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::support::{
     DISTRIBUTION, ENDPOINT_SECRET, KEY, Mood, PRIVATE, Received, Receiver, Stepped, endpoint,
-    eventually,
+    eventually, unavailable,
 };
 
 async fn service() -> (Stepped, Receiver, Uuid) {
@@ -116,6 +116,29 @@ async fn a_storm_is_one_message_a_minute_and_a_failure_is_sent_at_once() {
     assert_eq!(data["reason"], "12 publishes completed");
     assert_eq!(data.get("publish"), None);
     assert_eq!(receiver.most_open(), 1);
+}
+
+/// A call without an answer is set aside when the settings move, and what is sent instead fails.
+#[tokio::test]
+async fn a_failure_after_a_move_of_the_settings_is_not_explained_by_the_move() {
+    let (service, receiver, _) = service().await;
+    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
+    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
+    let id = service.publish_and_run("/bad").await;
+    service.activate(service.site(), other, key).await;
+    let refusal = json!({ "kind": "error", "code": "InvalidArgument", "status": 400, "message": "A bad path" });
+    service.sandbox.fail_creates(1, refusal).await;
+    let publish = service.run_until_ended(&id).await;
+    assert_eq!(publish["state"], "failed");
+    notify(&service).await;
+    let received = receiver.take();
+    assert_eq!(received.len(), 1, "{received:#?}");
+    let reason = received[0].json()["data"]["reason"].to_string();
+    assert!(
+        reason.starts_with("\"InvalidArgument: A bad path "),
+        "{reason}"
+    );
 }
 
 #[tokio::test]

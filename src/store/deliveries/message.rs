@@ -43,7 +43,8 @@ pub(super) async fn gather(
     Ok(())
 }
 
-/// Why a publish did not complete, in AWS's words and ours.
+/// Why a publish did not complete, in AWS's words and ours. What was given up when the settings
+/// moved is not the reason: its items were sent again elsewhere.
 pub(super) async fn reason(
     connection: &mut PgConnection,
     site: SiteId,
@@ -58,7 +59,7 @@ pub(super) async fn reason(
     };
     let row = sqlx::query!(
         r#"SELECT i.error as "error: AwsError", i.fix FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
-           WHERE c.site_id = $1 AND c.publish_id = $2 AND i.status IN ('Failed', 'Unconfirmed')
+           WHERE c.site_id = $1 AND c.publish_id = $2 AND i.status IN ('Failed', 'Unconfirmed') AND NOT i.set_aside
            ORDER BY i.status, i.id LIMIT 1"#,
         site.0,
         publish,
