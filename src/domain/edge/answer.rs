@@ -1,7 +1,7 @@
 //! What an answer's headers say about where it came from.
 
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+use time::{OffsetDateTime, UtcOffset};
 
 /// How much of a header is kept.
 const LONGEST: usize = 200;
@@ -25,7 +25,7 @@ impl EdgeAnswer {
     /// Reads headers, by their names in lower case.
     pub fn read<'a>(http_status: u16, header: impl Fn(&str) -> Option<&'a str>) -> Self {
         let text = |name| header(name).map(|value| value.chars().take(LONGEST).collect());
-        let time = |name| OffsetDateTime::parse(header(name)?.trim(), &Rfc2822).ok();
+        let time = |name| header(name).and_then(date);
         Self {
             http_status,
             age: header("age").and_then(|age| age.trim().parse().ok()),
@@ -65,6 +65,14 @@ impl EdgeAnswer {
     pub(super) const fn is_redirect(&self) -> bool {
         matches!(self.http_status, 301 | 302 | 303 | 307 | 308)
     }
+}
+
+/// A date in UTC. One in the last year that there is, as origins give that mean “never”, is none:
+/// it would leave no room to reckon with.
+fn date(text: &str) -> Option<OffsetDateTime> {
+    let at = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
+    let at = at.checked_to_offset(UtcOffset::UTC)?;
+    (at.year() < 9_999).then_some(at)
 }
 
 /// How long a browser may keep the answer without asking again.

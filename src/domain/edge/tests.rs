@@ -40,6 +40,10 @@ fn a_copy_is_fresh_when_it_left_the_origin_after_the_purge_was_accepted() {
             S::Stale,
             "x-cache: Hit from cloudfront; date: Mon, 23 Nov 2026 11:00:00 GMT",
         ),
+        (
+            S::Fresh,
+            "x-cache: Hit from cloudfront; date: Fri, 31 Dec 9999 23:59:59 GMT",
+        ),
         (S::Fresh, "via: 1.1 abc.cloudfront.net (CloudFront)"),
         (S::Stale, "x-amz-cf-pop: FRA56-P1; age: 999999999999999999"),
         (S::NotCloudfront, "server: nginx"),
@@ -59,6 +63,18 @@ fn what_is_well_needs_no_words() {
     assert_eq!(check.pop.as_deref(), Some("FRA56-P1"));
 }
 
+/// As .NET writes `DateTime.MaxValue`.
+#[test]
+fn the_end_of_all_time_is_no_date() {
+    for date in [
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -1200",
+    ] {
+        let headers = format!("x-cache: Miss from cloudfront; last-modified: {date}");
+        assert_eq!(check(&headers).detail, None, "{date}");
+    }
+}
+
 #[test]
 fn each_cause_has_its_words() {
     for [items, status, headers, words] in rows(
@@ -74,6 +90,7 @@ fn each_cause_has_its_words() {
          /about / | 302 | x-cache: Miss from cloudfront; location: https://www.example.com | was purged too
          /about | 404 | x-cache: Miss from cloudfront | status 404
          /about | 200 | x-cache: Miss from cloudfront; last-modified: Sun, 22 Nov 2026 08:00:00 GMT | last changed on 22 November 2026 at 08:00 UTC
+         /about | 200 | x-cache: Miss from cloudfront; last-modified: Sun, 22 Nov 2026 08:00:00 +0200 | on 22 November 2026 at 06:00 UTC
          /about | 200 | x-cache: Miss from cloudfront; cache-control: public, max-age=3600 | up to 60 minutes
          /about | 200 | | none of CloudFront's headers
          /about | 301 | location: https://example.com/about | redirects to https://example.com/about",
