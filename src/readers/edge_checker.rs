@@ -86,14 +86,16 @@ impl EdgeChecker {
             if !tasks.is_empty() {
                 tokio::time::sleep(BETWEEN_REQUESTS).await;
             }
-            let (outside, path) = (self.outside.clone(), path.to_owned());
+            let (outside, clock) = (self.outside.clone(), self.clock.clone());
+            let path = path.to_owned();
             tasks.spawn(async move {
                 let answer = fetch_page(&outside, &url).await;
-                (index, path, answer)
+                // How old it is, it says of now, and not of when the slowest page has come.
+                (index, path, answer, clock.now())
             });
         }
-        for (index, path, answer) in tasks.join_all().await {
-            let check = publish.judge(&path, answer.as_ref(), self.clock.now());
+        for (index, path, answer, at) in tasks.join_all().await {
+            let check = publish.judge(&path, answer.as_ref(), at);
             checks.push((index, check));
         }
         checks.sort_unstable_by_key(|(index, _)| *index);

@@ -1,7 +1,12 @@
 //! After `Completed`: what readers get of a publish's pages, each state and cause.
 
+use std::sync::Arc;
+
+use axum::routing::get;
 use http::Request;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::support::{PRIVATE, Stepped, send};
 
@@ -109,6 +114,53 @@ async fn a_stale_page_is_looked_at_again_after_5_20_and_60_seconds() {
         states(&service.api.get_publish(id).await),
         ["fresh", "fresh"]
     );
+}
+
+/// The copy of the first page left the origin two seconds before CloudFront accepted the purge.
+#[tokio::test]
+async fn a_page_is_as_old_as_its_own_answer_says_however_long_another_takes() {
+    let service = Stepped::start_with(PRIVATE).await;
+    let clock = service.state.clock.clone();
+    let copied_at = clock.now() - time::Duration::seconds(2);
+    let hit = move || {
+        let age = (clock.now() - copied_at).whole_seconds().to_string();
+        let headers = [("x-cache", "Hit from cloudfront".to_owned()), ("age", age)];
+        async move { headers }
+    };
+    let (asked, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (asking, waits) = (Arc::clone(&asked), Arc::clone(&goes_on));
+    let slow = move || {
+        let waits = Arc::clone(&waits);
+        asking.notify_one();
+        async move {
+            waits.notified().await;
+            [("x-cache", "Miss from cloudfront")]
+        }
+    };
+    let edge = axum::Router::new()
+        .route("/quick", get(hit))
+        .route("/slow", get(slow));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, edge).await });
+    service.set_public_address(&address).await;
+
+    let publish = json!({ "paths": ["/quick", "/slow"] });
+    let publish = service.api.publish(publish).await;
+    let id = publish["id"].as_str().unwrap();
+    service.run().await;
+    service.run_until_ended(id).await;
+    let checker = service.edge.clone();
+    let looking = tokio::spawn(async move { checker.run_due().await });
+    asked.notified().await;
+    // The quick one was asked for 200 ms earlier, so its answer has come by now.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    service.advance(time::Duration::seconds(4));
+    goes_on.notify_one();
+    looking.await.unwrap().unwrap();
+    let publish = service.api.get_publish(id).await;
+    assert_eq!(publish["edge"][0]["state"], "stale", "{publish:#}");
+    assert_eq!(publish["edge"][1]["state"], "fresh", "{publish:#}");
 }
 
 #[tokio::test]
