@@ -234,6 +234,26 @@ async fn a_dead_endpoint_holds_up_no_other_and_is_switched_off_after_a_day() {
     assert!(metrics.contains("skycms_cdn_notification_endpoints_switched_off_total 1\n"));
 }
 
+/// The machine sleeps between two tries.
+#[tokio::test]
+async fn days_in_which_nobody_tried_an_endpoint_do_not_switch_it_off() {
+    let (service, receiver, _) = service().await;
+    receiver.be(Mood::Answers(503));
+    completed(&service, "/about").await;
+    notify(&service).await;
+    service.advance(Duration::days(2));
+    for _ in 0..24 {
+        notify(&service).await;
+        assert_eq!(only(&service).await.off_at, None);
+        service.advance(Duration::HOUR);
+    }
+    for _ in 0..5 {
+        notify(&service).await;
+        service.advance(Duration::HOUR);
+    }
+    assert!(only(&service).await.off_at.is_some(), "a day of failures");
+}
+
 #[tokio::test]
 async fn who_is_gone_or_busy_is_left_alone() {
     let (service, receiver, _) = service().await;

@@ -18,6 +18,9 @@ use crate::domain::notification::{
 
 /// How long an attempt may take.
 const LEASE: Duration = Duration::seconds(30);
+/// A message is only this late when nobody could send it, for instance because the machine slept.
+/// The time that passed then says nothing about an endpoint that had failed before.
+const ASLEEP: Duration = Duration::HOUR;
 /// Publishes that complete within this share one message.
 const STORM: Duration = Duration::MINUTE;
 /// How many attempts of a message are remembered.
@@ -138,8 +141,8 @@ impl Store {
         let mut tx = self.begin().await?;
         let row = sqlx::query!(
             r#"SELECT e.site_id, e.kind as "kind: EndpointKind", e.url, e.secret, e.failures, e.failing_since,
-                      d.event as "event: Event", d.happened_at, d.publish_id, d.publishes, d.reason, d.body, d.attempts,
-                      s.name
+                      e.next_at, d.event as "event: Event", d.happened_at, d.publish_id, d.publishes, d.reason, d.body,
+                      d.attempts, d.next_at as "due_at!", s.name
                FROM endpoint e JOIN delivery d ON d.endpoint_id = e.id JOIN site s ON s.id = e.site_id
                WHERE e.id = $1 AND d.id = $2 AND e.lease_token = $3 AND d.next_at IS NOT NULL
                FOR UPDATE OF d"#,
@@ -188,6 +191,8 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
+        let is_late = now - row.next_at.max(row.due_at) > ASLEEP;
+        let failing_since = row.failing_since.map(|at| if is_late { now } else { at });
         let url = self.open(Holder::EndpointUrl(site, endpoint), &row.url)?;
         let secret = row.secret.map(|sealed| {
             let text = self.open(Holder::EndpointSecret(site, endpoint), &sealed)?;
@@ -205,7 +210,7 @@ impl Store {
             attempt: row.attempts.unsigned_abs() + 1,
             health: Health {
                 failures: row.failures.unsigned_abs(),
-                failing_since: row.failing_since,
+                failing_since,
             },
             token,
         };
