@@ -73,6 +73,11 @@ struct Said {
 }
 
 impl Said {
+    /// Not where it would count for longer than anything: the clock has been set back since.
+    fn counts(&self, now: OffsetDateTime) -> bool {
+        now < self.until && self.until - now <= GOOD_FOR
+    }
+
     fn is_remembered(&self, now: OffsetDateTime) -> bool {
         let longer = if self.is_users {
             REMEMBERED
@@ -144,7 +149,7 @@ impl SkyCms {
         let mut known = known.lock().await;
         let now = self.clock.now();
         if let Some(said) = &*known
-            && now < said.until
+            && said.counts(now)
         {
             return said.word.clone();
         }
@@ -325,6 +330,24 @@ mod tests {
         };
         let public = PublicUrl::new(None, ([127, 0, 0, 1], 80).into());
         SkyCms::new(config, &public, Clock::system()).expect("a client")
+    }
+
+    #[test]
+    fn what_was_said_counts_for_a_minute_whatever_becomes_of_the_clock() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let said = Said {
+            word: Word::IsSilent,
+            until: now + GOOD_FOR,
+            is_users: false,
+        };
+        for (later, counts) in [
+            (Duration::ZERO, true),
+            (GOOD_FOR - Duration::SECOND, true),
+            (GOOD_FOR, false),
+            (-Duration::HOUR, false),
+        ] {
+            assert_eq!(said.counts(now + later), counts, "{later}");
+        }
     }
 
     #[tokio::test]
