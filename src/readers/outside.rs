@@ -11,6 +11,9 @@ use url::Host;
 
 use crate::domain::NoAnswer;
 
+/// How much of an error's words is told, in characters.
+const LONGEST_CAUSE: usize = 300;
+
 /// Calls addresses of the internet. Clones share the client.
 #[derive(Clone)]
 pub struct Outside {
@@ -93,8 +96,8 @@ impl Outside {
                 Some(NotCalled::NoAddress) => NoAnswer::NoAddress,
                 Some(NotCalled::Private) => NoAnswer::PrivateAddress,
                 None if error.is_timeout() => NoAnswer::TooSlow(bounds.within.as_secs()),
-                None if error.is_connect() => NoAnswer::NoConnection(cause.to_string()),
-                None => NoAnswer::Broken(cause.to_string()),
+                None if error.is_connect() => NoAnswer::NoConnection(in_brief(cause)),
+                None => NoAnswer::Broken(in_brief(cause)),
             }
         };
         let request = request.timeout(bounds.within).build().map_err(no_answer)?;
@@ -142,6 +145,17 @@ fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error
     std::iter::successors(Some(error), |&cause| cause.source())
         .last()
         .unwrap_or(error)
+}
+
+/// The beginning of an error's words: that a certificate is for other names lists them all, of which
+/// there may be thousands.
+fn in_brief(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    if let Some((end, _)) = words.char_indices().nth(LONGEST_CAUSE) {
+        words.truncate(end);
+        words.push('…');
+    }
+    words
 }
 
 /// Finds the addresses that may be called. The connection is made to one of these, so that a name
@@ -248,6 +262,13 @@ mod tests {
                 "{private}"
             );
         }
+    }
+
+    #[test]
+    fn an_error_is_told_in_brief() {
+        let told = |words: String| in_brief(&std::io::Error::other(words));
+        assert_eq!(told("ä".repeat(300)), "ä".repeat(300));
+        assert_eq!(told("ä".repeat(301)), format!("{}…", "ä".repeat(300)));
     }
 
     #[tokio::test]
