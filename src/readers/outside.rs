@@ -211,8 +211,13 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         || is_reserved)
 }
 
-/// Only global unicast, without what is for documentation or contains an IPv4 address.
+/// Only global unicast, without what is for documentation or contains an IPv4 address; and where a
+/// network without IPv4 reaches such an address (NAT64, RFC 6052), what is public itself.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
+    if ip.segments().starts_with(&[0x64, 0xff9b, 0, 0, 0, 0]) {
+        let [.., a, b, c, d] = ip.octets();
+        return is_public_v4(Ipv4Addr::new(a, b, c, d));
+    }
     let [first, second, ..] = ip.segments();
     let is_global = first & 0xe000 == 0x2000;
     let is_6to4 = first == 0x2002;
@@ -227,7 +232,13 @@ mod tests {
 
     #[test]
     fn only_addresses_of_the_internet_are_public() {
-        for public in ["13.32.1.1", "8.8.8.8", "2600:9000:2000::1", "2a00:1450::1"] {
+        for public in [
+            "13.32.1.1",
+            "8.8.8.8",
+            "2600:9000:2000::1",
+            "2a00:1450::1",
+            "64:ff9b::8.8.8.8",
+        ] {
             assert!(is_public(public.parse().expect("an address")), "{public}");
         }
         for private in [
@@ -253,6 +264,8 @@ mod tests {
             "::ffff:10.0.0.1",
             "::127.0.0.1",
             "64:ff9b::7f00:1",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b:1::8.8.8.8",
             "2002:7f00:1::",
             "2001::1",
             "2001:db8::1",
