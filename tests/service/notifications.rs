@@ -455,6 +455,29 @@ async fn two_replicas_send_one_after_the_other_and_take_over_from_each_other() {
     assert!(!late.unwrap(), "whose lease has run out changes nothing");
 }
 
+/// Of two messages that say the same, one is claimed and gathers the other.
+#[tokio::test]
+async fn an_endpoint_is_removed_while_a_message_to_it_is_being_claimed() {
+    let (service, _receiver, endpoint) = service().await;
+    for path in ["/first", "/second"] {
+        completed(&service, path).await;
+    }
+    let second = "SELECT FROM delivery ORDER BY seq DESC LIMIT 1 FOR UPDATE";
+    let second = service.database.hold(second).await;
+    let (store, site) = (service.state.store.clone(), service.site());
+    let (token, now) = (service.state.clock.id(), service.state.clock.now());
+    let claiming = {
+        let store = store.clone();
+        tokio::spawn(async move { store.claim_deliveries(9, "http://base", token, now).await })
+    };
+    service.database.wait_for_locks(1).await;
+    let removing = tokio::spawn(async move { store.remove_endpoint(site, endpoint).await });
+    service.database.wait_for_locks(2).await;
+    second.release().await;
+    assert_eq!(claiming.await.unwrap().unwrap().len(), 1);
+    assert!(removing.await.unwrap().unwrap().is_some());
+}
+
 #[tokio::test]
 async fn an_endpoint_that_hangs_does_not_keep_a_purge_or_another_waiting() {
     let (service, hanging, _) = service().await;

@@ -129,7 +129,8 @@ impl Store {
         Ok(claims)
     }
 
-    /// Claims a message to an endpoint that is leased. From then on, what it says is fixed.
+    /// Claims a message to an endpoint that is leased. From then on, what it says is fixed. The
+    /// endpoint is locked first, as by whoever removes it or sends a message again.
     async fn claim(
         &self,
         endpoint: Uuid,
@@ -145,7 +146,7 @@ impl Store {
                       d.attempts, d.next_at as "due_at!", s.name
                FROM endpoint e JOIN delivery d ON d.endpoint_id = e.id JOIN site s ON s.id = e.site_id
                WHERE e.id = $1 AND d.id = $2 AND e.lease_token = $3 AND d.next_at IS NOT NULL
-               FOR UPDATE OF d"#,
+               FOR NO KEY UPDATE OF e FOR UPDATE OF d"#,
             endpoint,
             delivery,
             token,
