@@ -6,6 +6,7 @@ use strum::{EnumString, IntoStaticStr};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::accounts::ADMIN;
 use super::hash::TokenHash;
 use super::{Result, Site, SiteId, Store};
 use crate::domain::session::{IDLE, Role, Source};
@@ -83,14 +84,31 @@ pub struct ListedSession {
 }
 
 impl Store {
+    /// Stores a session. With `password`, the hash of the one that was right, only if that is still
+    /// the admin's: whoever sets another ends all sessions, and must not miss one that is about to
+    /// begin. Returns whether it did.
     pub async fn add_session(
         &self,
         token: &TokenHash,
         session: &Session,
+        password: Option<&str>,
         beginning: &Beginning,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let now = beginning.at;
         let sites = session.sites.as_deref().map(SiteId::numbers);
+        let mut tx = self.begin().await?;
+        if let Some(password) = password {
+            let account = sqlx::query!(
+                "SELECT FROM account WHERE name = $1 AND password_hash = $2 FOR SHARE",
+                ADMIN,
+                password,
+            )
+            .fetch_optional(&mut *tx)
+            .await?;
+            if account.is_none() {
+                return Ok(false);
+            }
+        }
         sqlx::query!(
             "INSERT INTO session (token_hash, user_name, role, source, framed, used_at, ends_at, site_ids,
                                   id, began_at, address, issuer, theme)
@@ -108,9 +126,10 @@ impl Store {
             beginning.issuer.as_ref().map(|issuer| &issuer[..]),
             session.theme.map(|theme| theme.into_str()),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The session of that token, which counts as using it.

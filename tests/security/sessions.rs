@@ -153,6 +153,24 @@ async fn signing_out_everywhere_and_a_new_password_end_every_session() {
     assert_eq!(there.sign_in(new).await.status, 303);
 }
 
+/// It is changed after it was found to be right, and before the session begins.
+#[tokio::test]
+async fn a_password_that_has_just_been_changed_begins_no_session() {
+    let service = Service::start().await;
+    let mut browser = service.browser();
+    let change = "UPDATE account SET password_hash = 'of another'";
+    let change = service.database.hold(change).await;
+    let changing = async {
+        service.database.wait_for_locks(1).await;
+        change.release().await;
+    };
+    let (answer, ()) = tokio::join!(browser.sign_in(PASSWORD), changing);
+    assert_eq!((answer.status, answer.location()), (303, "/sign-in"));
+    assert_eq!(browser.get("/activity").await.status, 303);
+    let sessions = "SELECT count(*) FROM session";
+    assert_eq!(service.database.count(sessions).await, 0);
+}
+
 #[tokio::test]
 async fn the_way_back_leads_nowhere_else() {
     let service = Service::start_with(&[("PUBLIC_URL", "https://editor.example.com/cdn")]).await;

@@ -105,7 +105,7 @@ impl Service {
         };
         let store = &self.state.store;
         store
-            .add_session(&hash(&token), &session, &beginning)
+            .add_session(&hash(&token), &session, None, &beginning)
             .await
             .unwrap();
         let mut browser = self.browser();

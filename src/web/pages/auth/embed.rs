@@ -167,7 +167,7 @@ async fn enter(
         Role::Editor => "/activity",
     };
     let page = see(state, &format!("{}{page}", home(state, &session)));
-    session::begin(state, headers, from, &session, page).await
+    session::begin(state, headers, from, &session, None, page).await
 }
 
 /// The token is used up, but it is still nobody else's business.

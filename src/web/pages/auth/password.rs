@@ -77,7 +77,7 @@ pub(crate) async fn set_up(
     }
     note(&state, from, AuditAction::SetPassword).await?;
     let page = see(&state, "/settings/cdn");
-    session::begin(&state, &headers, from, &admin(), page).await
+    session::begin(&state, &headers, from, &admin(), Some(&hash), page).await
 }
 
 async fn require_working(state: &AppState, link: &TokenHash) -> Result<()> {
@@ -129,7 +129,7 @@ impl Owner {
     ) -> Result<Option<(StatusCode, String)>> {
         let (state, client) = (&self.visitor.state, TryingClient::Session(self.session));
         Ok(match check(state, client, ADMIN, password, code).await? {
-            Verdict::Right => None,
+            Verdict::Right(_) => None,
             Verdict::Wrong => {
                 let action = AuditAction::GaveWrongPassword;
                 self.visitor.audit(action, None, None).await?;
@@ -172,7 +172,7 @@ pub(crate) async fn change(
     state.store.set_password(&hash, None, now).await?;
     note(state, from, AuditAction::ChangedPassword).await?;
     let page = see(state, "/activity");
-    session::begin(state, &headers, from, &admin(), page).await
+    session::begin(state, &headers, from, &admin(), Some(&hash), page).await
 }
 
 fn change_page(owner: &Owner, errors: PasswordErrors) -> PasswordPage {

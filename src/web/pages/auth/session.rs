@@ -208,11 +208,14 @@ fn is_tab(headers: &HeaderMap) -> bool {
 }
 
 /// Signs somebody in: a new session with a new token. Whatever session the browser had is ended.
+/// Whoever showed a password comes with its hash, and if another has been set meanwhile, has to sign
+/// in again.
 pub(crate) async fn begin(
     state: &AppState,
     headers: &HeaderMap,
     from: IpAddr,
     session: &Session,
+    password: Option<&str>,
     mut response: Response,
 ) -> Result<Response> {
     end_sent_sessions(state, headers).await?;
@@ -226,10 +229,13 @@ pub(crate) async fn begin(
         },
         at: state.clock.now(),
     };
-    state
+    let has_begun = state
         .store
-        .add_session(&stored, session, &beginning)
+        .add_session(&stored, session, password, &beginning)
         .await?;
+    if !has_begun {
+        return Ok(see(state, "/sign-in"));
+    }
     let lifetime = session.source.lifetime();
     if session.framed {
         set(state, &mut response, FRAMED, token, lifetime);

@@ -30,7 +30,8 @@ use crate::web::state::AppState;
 const LONGEST_NEXT: usize = 2_048;
 
 pub(crate) enum Verdict {
-    Right,
+    /// It is the password with this hash.
+    Right(String),
     Wrong,
     /// It was not checked: this is how long to wait after too many wrong ones.
     Wait(Duration),
@@ -83,13 +84,13 @@ pub(crate) async fn submit(
     let (password, code) = (fields.password, Some(&fields.code));
     let verdict = check(&state, client, &username, password, code).await?;
     let (status, error, wait) = match verdict {
-        Verdict::Right => {
+        Verdict::Right(hash) => {
             note(&state, from, AuditAction::SignedIn).await?;
             let response = match fields.kept {
                 Some(kept) => kept::ask_to_go_on(&state, kept)?,
                 None => see(&state, next.as_deref().unwrap_or("/activity")),
             };
-            return session::begin(&state, &headers, from, &admin(), response).await;
+            return session::begin(&state, &headers, from, &admin(), Some(&hash), response).await;
         }
         Verdict::Wrong => {
             let action = AuditAction::FailedToSignIn;
@@ -195,16 +196,17 @@ pub(crate) async fn check(
         Some(_) => state.store.second_step().await?,
         None => None,
     };
-    let is_right = turn.checks(password, hash).await?
+    let is_right = turn.checks(password, hash.clone()).await?
         && match code.zip(step) {
             Some((code, step)) => passes_second_step(state, &step, code).await?,
             None => true,
         };
-    if is_right {
-        state.store.try_succeeded(client).await?;
-        Ok(Verdict::Right)
-    } else {
-        Ok(Verdict::Wrong)
+    match hash.filter(|_| is_right) {
+        Some(hash) => {
+            state.store.try_succeeded(client).await?;
+            Ok(Verdict::Right(hash))
+        }
+        None => Ok(Verdict::Wrong),
     }
 }
 
