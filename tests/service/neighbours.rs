@@ -89,6 +89,20 @@ async fn a_site_that_cannot_be_read_stops_only_itself() {
         .unwrap();
 }
 
+/// A later version may test in other steps, while this one still runs beside it.
+#[tokio::test]
+async fn a_report_that_cannot_be_read_stops_nothing() {
+    let service = Stepped::start().await;
+    let (store, site) = (&service.state.store, service.site());
+    service
+        .database
+        .change(r#"UPDATE cdn_settings SET test_report = '{"steps": []}'"#)
+        .await;
+    assert_eq!(store.settings(site).await.unwrap()[0].report, None);
+    let id = service.publish_and_run("/about").await;
+    assert_eq!(service.run_until_ended(&id).await["state"], "completed");
+}
+
 #[tokio::test]
 async fn a_neighbours_batch_without_an_answer_holds_nobody() {
     let service = Stepped::start().await;

@@ -79,6 +79,10 @@ impl TestRun {
     }
 }
 
+/// The report of a test, if this version can read it. One that knows other steps may have written
+/// it, and nothing but a page depends on it.
+pub(super) struct KnownReport(pub(super) Option<TestReport>);
+
 struct Row {
     slot: Slot,
     distribution_id: DistributionId,
@@ -87,7 +91,7 @@ struct Row {
     region: Region,
     saved_at: OffsetDateTime,
     tested_at: Option<OffsetDateTime>,
-    test_report: Option<TestReport>,
+    test_report: Option<KnownReport>,
     test_status: Option<InvalidationStatus>,
 }
 
@@ -114,7 +118,7 @@ impl Store {
             r#"SELECT slot as "slot!: Slot", distribution_id as "distribution_id!: DistributionId",
                       access_key_id as "access_key_id: AccessKeyId", secret_access_key,
                       region as "region!: Region", saved_at as "saved_at!", tested_at,
-                      test_report as "test_report: TestReport",
+                      test_report as "test_report: KnownReport",
                       NULL as "test_status?: InvalidationStatus"
                FROM settings_in_force WHERE site_id = $1 AND granted"#,
             site.0,
@@ -147,7 +151,7 @@ impl Store {
             row.access_key_id,
             row.secret_access_key.as_deref(),
         )?;
-        let mut report = row.test_report;
+        let mut report = row.test_report.and_then(|KnownReport(report)| report);
         if let (Some(report), Some(status)) = (&mut report, row.test_status) {
             report.follow(status);
         }
@@ -172,7 +176,7 @@ async fn rows(database: impl PgExecutor<'_>, site: SiteId) -> Result<Vec<Row>> {
         r#"SELECT c.slot as "slot: Slot", c.distribution_id as "distribution_id: DistributionId",
                   c.access_key_id as "access_key_id: AccessKeyId", c.secret_access_key,
                   c.region as "region: Region", c.saved_at, c.tested_at,
-                  c.test_report as "test_report: TestReport",
+                  c.test_report as "test_report: KnownReport",
                   i.status as "test_status?: InvalidationStatus"
            FROM cdn_settings c LEFT JOIN invalidation i ON i.id = c.test_invalidation
            WHERE c.site_id = $1 ORDER BY c.slot = 'draft', c.slot = 'active'"#,
