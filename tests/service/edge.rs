@@ -279,6 +279,22 @@ async fn two_replicas_look_at_a_site_one_after_the_other_and_take_over_from_each
     assert!(!late, "whose lease has run out changes nothing");
 }
 
+/// A later version may find what this one has no word for, while both still run.
+#[tokio::test]
+async fn what_a_later_version_found_is_found_again() {
+    let service = service().await;
+    let stuck = json!({ "stuck": ["/about"] });
+    service.sandbox.steer_edge(stuck).await;
+    let publish = published(&service, json!({ "paths": ["/about"] })).await;
+    let found = r#"UPDATE edge_check SET checks = jsonb_set(checks, '{0,state}', '"blurred"')"#;
+    service.database.change(found).await;
+    service.sandbox.steer_edge(json!({})).await;
+    service.advance(time::Duration::seconds(5));
+    service.edge.run_due().await.unwrap();
+    let publish = service.api.get_publish(publish["id"].as_str().unwrap());
+    assert_eq!(publish.await["edge"][0]["state"], "fresh");
+}
+
 #[tokio::test]
 async fn one_that_cannot_be_read_is_given_up_and_holds_no_other() {
     let service = service().await;
