@@ -193,8 +193,8 @@ impl SkyCms {
         };
         let sent = headers.get_all(header::COOKIE).iter();
         let cookies: Vec<String> = sent
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(Cookie::split_parse)
+            // Those of other programs on the host may be in any characters.
+            .flat_map(|value| Cookie::split_parse(String::from_utf8_lossy(value.as_bytes())))
             .filter_map(Result::ok)
             .filter(is_of_session)
             .map(|cookie| format!("{}={}", cookie.name(), cookie.value()))

@@ -172,6 +172,15 @@ async fn a_password_that_has_just_been_changed_begins_no_session() {
 }
 
 #[tokio::test]
+async fn a_cookie_of_another_program_on_the_host_hides_none() {
+    let service = Service::start().await;
+    let mut browser = service.browser();
+    browser.sign_in(PASSWORD).await;
+    browser.cookies.insert("name".into(), "Zoë".into());
+    assert_eq!(browser.get("/activity").await.status, 200);
+}
+
+#[tokio::test]
 async fn the_way_back_leads_nowhere_else() {
     let service = Service::start_with(&[("PUBLIC_URL", "https://editor.example.com/cdn")]).await;
     for (next, location) in [

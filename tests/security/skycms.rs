@@ -30,6 +30,15 @@ fn signed_in(service: &Service, session: &str) -> Browser {
 }
 
 #[tokio::test]
+async fn a_cookie_of_another_program_on_the_host_hides_no_session() {
+    let skycms = SkyCms::start().await;
+    let service = service(&skycms).await;
+    let mut editor = signed_in(&service, &skycms.session("Editors"));
+    editor.cookies.insert("name".into(), "Zoë".into());
+    assert_eq!(editor.get("/cdn/activity").await.status, 200);
+}
+
+#[tokio::test]
 async fn roles_are_skycms_s() {
     let skycms = SkyCms::start().await;
     let service = service(&skycms).await;

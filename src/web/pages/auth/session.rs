@@ -301,14 +301,14 @@ pub(crate) fn fresh(clock: &Clock) -> (String, TokenHash) {
     (token, stored)
 }
 
-/// The hash of the token in a cookie.
+/// The hash of the token in a cookie. Those of other programs on the same host come in one header
+/// with ours, and may be in any characters.
 fn cookie(state: &AppState, headers: &HeaderMap, name: &str) -> Option<TokenHash> {
     let name = state.public.cookie_name(name);
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(Cookie::split_parse)
+        .flat_map(|value| Cookie::split_parse(String::from_utf8_lossy(value.as_bytes())))
         .filter_map(Result::ok)
         .find(|cookie| cookie.name() == name)
         .map(|cookie| hash(cookie.value()))
