@@ -413,6 +413,23 @@ async fn slack_gets_a_text_without_a_signature() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_opened_again_later_sends_another_test() {
+    let (service, receiver, endpoint) = service().await;
+    let form = hash("a form that the browser has kept");
+    let press = async || {
+        let (store, now) = (&service.state.store, service.state.clock.now());
+        let sent = store.send_test(service.site(), endpoint, Some(&form), now);
+        sent.await.unwrap()
+    };
+    assert_eq!(press().await, Some(true));
+    assert_eq!(press().await, Some(false), "a double click");
+    service.advance(Duration::minutes(11));
+    assert_eq!(press().await, Some(true));
+    notify(&service).await;
+    assert_eq!(events(&receiver), ["test", "test"]);
+}
+
+#[tokio::test]
 async fn a_private_address_is_not_called() {
     let service = Stepped::start().await;
     let receiver = Receiver::start().await;

@@ -228,6 +228,7 @@ impl Store {
         form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<bool>> {
+        self.forget_answers(now).await?;
         let mut tx = self.begin().await?;
         if let Some(form) = form {
             let sent = SecretString::from("sent");
