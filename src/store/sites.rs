@@ -3,17 +3,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
 use super::publishing::StoredRules;
 use super::tokens::PublishToken;
-use super::{Result, SiteId, Store};
+use super::{Result, SiteId, Store, within};
 use crate::domain::{AwsError, HookSecret, KeyPair, Partition, Publishing, Region, SiteName};
+
+/// How long reading them may take: a database host that vanishes does not end its connections, and
+/// whoever reads next would wait.
+const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why and since when a site's publishes wait for its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +61,8 @@ struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct Directory {
     snapshot: Arc<watch::Sender<Arc<Snapshot>>>,
+    /// Of those who read all again.
+    turn: Arc<Mutex<()>>,
     decoy: Arc<HookSecret>,
 }
 
@@ -64,16 +71,19 @@ impl Directory {
         let snapshot = Arc::new(store.snapshot().await?);
         Ok(Self {
             snapshot: Arc::new(watch::Sender::new(snapshot)),
+            turn: Arc::default(),
             decoy: Arc::new(HookSecret::decoy()),
         })
     }
 
-    /// Reads all sites again.
+    /// Reads all sites again. One at a time: a token that was revoked must not come back with what
+    /// somebody had begun to read before.
     ///
     /// # Errors
     /// If the database does not answer; then the last snapshot stays.
     pub async fn refresh(&self, store: &Store) -> Result<()> {
-        let snapshot = store.snapshot().await?;
+        let _turn = self.turn.lock().await;
+        let snapshot = within(READ_LIMIT, store.snapshot()).await?;
         self.snapshot.send_replace(Arc::new(snapshot));
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! Sites that change their name or go, with invalidations under way.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use secrecy::SecretString;
 use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{NewKeyPair, SiteName};
 use skycms_cdn::janitor;
-use skycms_cdn::store::{Slot, StoreError, hash};
+use skycms_cdn::store::{Proof, Slot, StoreError, hash};
 
-use crate::support::{ENDPOINT_SECRET, Stepped, endpoint, settings};
+use crate::support::{ENDPOINT_SECRET, Stepped, TOKEN, endpoint, settings};
 
 const SHOP: &str = "E2SHOP00000001";
 const SHOP_KEY: &str = "AKIASHOP000000000001";
@@ -54,6 +57,30 @@ async fn service_end(service: &Stepped, api: &crate::support::Api, id: &str) -> 
         }
     }
     panic!("{id} has not ended");
+}
+
+/// Somebody begins to read the sites before it is revoked, and ends last.
+#[tokio::test]
+async fn a_token_that_was_revoked_does_not_come_back() {
+    let service = Stepped::start().await;
+    let (store, directory) = (&service.state.store, &service.state.directory);
+    let (site, now) = (service.site(), service.state.clock.now());
+    let lock = service.database.hold("LOCK TABLE key_pair").await;
+    let mut early = pin!(directory.refresh(store));
+    tokio::select! {
+        read = &mut early => panic!("{read:?}"),
+        () = service.database.wait_for_locks(1) => {}
+    }
+    let token = Proof::Token(store.tokens(site).await.unwrap()[0].id);
+    store.revoke(site, token, now).await.unwrap();
+    lock.release().await;
+    let mut late = pin!(directory.refresh(store));
+    let overtaken = tokio::time::timeout(Duration::from_millis(300), &mut late).await;
+    early.await.unwrap();
+    if overtaken.is_err() {
+        late.await.unwrap();
+    }
+    assert!(directory.token(TOKEN).is_none());
 }
 
 #[tokio::test]
