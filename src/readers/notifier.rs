@@ -22,6 +22,8 @@ const BOUNDS: Bounds = Bounds {
     read: 64 << 10,
     kept: 1 << 10,
 };
+/// An attempt takes this long only where the machine slept meanwhile.
+const ASLEEP: time::Duration = time::Duration::MINUTE;
 const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (notifications)");
 
 /// Sends notifications, one message at a time to each endpoint.
@@ -49,7 +51,12 @@ impl Worker for Notifier {
         let began = self.clock.now();
         let answer = self.post(&claim).await;
         let now = self.clock.now();
-        let after = after_delivery(claim.attempt, claim.health, &answer, now);
+        let health = if now - began > ASLEEP {
+            claim.health.after_sleep(now)
+        } else {
+            claim.health
+        };
+        let after = after_delivery(claim.attempt, health, &answer, now);
         let tried = Tried::new(&answer, began, now);
         match self
             .store

@@ -6,6 +6,7 @@ use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
 use skycms_cdn::store::{DeliveryState, EndpointView, SiteId, hash};
 use time::Duration;
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::support::{
@@ -252,6 +253,28 @@ async fn days_in_which_nobody_tried_an_endpoint_do_not_switch_it_off() {
         service.advance(Duration::HOUR);
     }
     assert!(only(&service).await.off_at.is_some(), "a day of failures");
+}
+
+/// The machine sleeps while it waits for an answer, and the connection does not outlive that.
+#[tokio::test]
+async fn days_that_pass_during_a_try_do_not_switch_an_endpoint_off() {
+    let service = Stepped::start_with(PRIVATE).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    add(&service, &url, EndpointKind::Standard).await;
+    completed(&service, "/about").await;
+    let refused = async { drop(listener.accept().await.unwrap()) };
+    tokio::join!(notify(&service), refused);
+    service.advance(Duration::seconds(5));
+    let slept = async {
+        let connection = listener.accept().await.unwrap();
+        service.advance(Duration::days(2));
+        drop(connection);
+    };
+    tokio::join!(notify(&service), slept);
+    let endpoint = only(&service).await;
+    assert_eq!(endpoint.off_at, None);
+    assert_eq!(endpoint.failing_since, Some(service.state.clock.now()));
 }
 
 #[tokio::test]

@@ -88,6 +88,16 @@ pub struct Health {
     pub failing_since: Option<OffsetDateTime>,
 }
 
+impl Health {
+    /// As of `now`, after a time in which nobody could try: that says nothing about the endpoint.
+    pub fn after_sleep(self, now: OffsetDateTime) -> Self {
+        Self {
+            failing_since: self.failing_since.map(|_| now),
+            ..self
+        }
+    }
+}
+
 /// What follows for a message; by these names, the metrics count attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case", const_into_str)]

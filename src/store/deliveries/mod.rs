@@ -192,8 +192,11 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
+        let health = Health {
+            failures: row.failures.unsigned_abs(),
+            failing_since: row.failing_since,
+        };
         let is_late = now - row.next_at.max(row.due_at) > ASLEEP;
-        let failing_since = row.failing_since.map(|at| if is_late { now } else { at });
         let url = self.open(Holder::EndpointUrl(site, endpoint), &row.url)?;
         let secret = row.secret.map(|sealed| {
             let text = self.open(Holder::EndpointSecret(site, endpoint), &sealed)?;
@@ -209,9 +212,10 @@ impl Store {
             secret: secret.transpose()?,
             body,
             attempt: row.attempts.unsigned_abs() + 1,
-            health: Health {
-                failures: row.failures.unsigned_abs(),
-                failing_since,
+            health: if is_late {
+                health.after_sleep(now)
+            } else {
+                health
             },
             token,
         };
