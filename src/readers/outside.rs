@@ -147,7 +147,7 @@ fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error
         .unwrap_or(error)
 }
 
-/// The beginning of an error's words: that a certificate is for other names lists them all, of which
+/// The beginning of an error's words: that a certificate is for other names lists them all, and
 /// there may be thousands.
 fn in_brief(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();

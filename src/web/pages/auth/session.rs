@@ -208,8 +208,8 @@ fn is_tab(headers: &HeaderMap) -> bool {
 }
 
 /// Signs somebody in: a new session with a new token. Whatever session the browser had is ended.
-/// Whoever showed a password comes with its hash, and if another has been set meanwhile, has to sign
-/// in again.
+/// Whoever showed a password comes with its hash, and if another has been set meanwhile, has to
+/// sign in again.
 pub(crate) async fn begin(
     state: &AppState,
     headers: &HeaderMap,
