@@ -14,6 +14,16 @@ pub struct Resealed {
     pub removed: usize,
 }
 
+/// These lock every row with a sealed secret, in the order in which they go with their site.
+const LOCKS: [&str; 6] = [
+    "SELECT FROM cdn_settings WHERE secret_access_key IS NOT NULL ORDER BY site_id, slot FOR UPDATE",
+    "SELECT FROM publish_token WHERE unrevealed IS NOT NULL ORDER BY id FOR UPDATE",
+    "SELECT FROM hook_secret ORDER BY id FOR UPDATE",
+    "SELECT FROM key_pair ORDER BY id FOR UPDATE",
+    "SELECT FROM account WHERE second_step IS NOT NULL FOR UPDATE",
+    "SELECT FROM endpoint ORDER BY id FOR UPDATE",
+];
+
 impl Holder {
     async fn replace(self, sealed: &[u8], connection: &mut PgConnection) -> sqlx::Result<()> {
         match self {
@@ -84,8 +94,8 @@ impl Store {
     /// # Errors
     /// [`SealError::WrongKey`] if they do not; or if the database does not answer.
     pub async fn check_keys(&self) -> Result<()> {
-        let mut tx = self.begin().await?;
-        for (holder, sealed) in sealed_rows(&mut tx).await? {
+        let mut connection = self.pool.acquire().await?;
+        for (holder, sealed) in sealed_rows(&mut connection).await? {
             self.open(holder, &sealed)?;
         }
         Ok(())
@@ -98,6 +108,9 @@ impl Store {
     /// [`SealError::WrongKey`], with nothing changed; or if the database does not answer.
     pub async fn reseal(&self, remove_unreadable: bool) -> Result<Resealed> {
         let mut tx = self.begin().await?;
+        for lock in LOCKS {
+            sqlx::query(lock).execute(&mut *tx).await?;
+        }
         let mut done = Resealed::default();
         for (holder, sealed) in sealed_rows(&mut tx).await? {
             match self.open(holder, &sealed) {
@@ -119,12 +132,12 @@ impl Store {
     }
 }
 
-/// Every row with a sealed secret, locked until the transaction ends.
+/// Every row with a sealed secret.
 async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<(Holder, Vec<u8>)>> {
     let mut rows = Vec::new();
     for row in sqlx::query!(
         r#"SELECT site_id, slot as "slot: Slot", secret_access_key as "sealed!" FROM cdn_settings
-           WHERE secret_access_key IS NOT NULL ORDER BY site_id, slot FOR UPDATE"#
+           WHERE secret_access_key IS NOT NULL ORDER BY site_id, slot"#
     )
     .fetch_all(&mut *connection)
     .await?
@@ -134,7 +147,7 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<(Holder, Vec<u
     }
     for row in sqlx::query!(
         r#"SELECT site_id, id, unrevealed as "sealed!" FROM publish_token
-           WHERE unrevealed IS NOT NULL ORDER BY id FOR UPDATE"#
+           WHERE unrevealed IS NOT NULL ORDER BY id"#
     )
     .fetch_all(&mut *connection)
     .await?
@@ -142,14 +155,14 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<(Holder, Vec<u
         let holder = Holder::Token(SiteId(row.site_id), row.id);
         rows.push((holder, row.sealed));
     }
-    for row in sqlx::query!("SELECT site_id, id, secret FROM hook_secret ORDER BY id FOR UPDATE")
+    for row in sqlx::query!("SELECT site_id, id, secret FROM hook_secret ORDER BY id")
         .fetch_all(&mut *connection)
         .await?
     {
         let holder = Holder::HookSecret(SiteId(row.site_id), row.id);
         rows.push((holder, row.secret));
     }
-    for row in sqlx::query!("SELECT site_id, id, secret FROM key_pair ORDER BY id FOR UPDATE")
+    for row in sqlx::query!("SELECT site_id, id, secret FROM key_pair ORDER BY id")
         .fetch_all(&mut *connection)
         .await?
     {
@@ -157,14 +170,14 @@ async fn sealed_rows(connection: &mut PgConnection) -> Result<Vec<(Holder, Vec<u
         rows.push((holder, row.secret));
     }
     for sealed in sqlx::query_scalar!(
-        r#"SELECT second_step as "sealed!" FROM account WHERE second_step IS NOT NULL FOR UPDATE"#
+        r#"SELECT second_step as "sealed!" FROM account WHERE second_step IS NOT NULL"#
     )
     .fetch_all(&mut *connection)
     .await?
     {
         rows.push((Holder::SecondStep, sealed));
     }
-    for row in sqlx::query!("SELECT site_id, id, url, secret FROM endpoint ORDER BY id FOR UPDATE")
+    for row in sqlx::query!("SELECT site_id, id, url, secret FROM endpoint ORDER BY id")
         .fetch_all(connection)
         .await?
     {
