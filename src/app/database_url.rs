@@ -41,6 +41,12 @@ pub(super) fn connect_options(
         .query_pairs()
         .into_owned()
         .partition(|(name, _)| is_known(name));
+    let is_password = |(name, value): &(String, String)| name.contains('@') || value.contains('@');
+    if unknown.iter().any(is_password) {
+        // Not encoded, and so cut at its `?`: no name here is fit for the log.
+        let why = "a `?` stands before an `@`".to_owned();
+        return Err(AppError::DatabaseUrl(why));
+    }
     if !unknown.is_empty() {
         // sqlx would log their values, and one may be a password.
         url.query_pairs_mut().clear().extend_pairs(known);
@@ -98,5 +104,19 @@ mod tests {
         assert_eq!(unknown, ["sslpassword"]);
         assert!(matches!(options.get_ssl_mode(), PgSslMode::Require));
         assert_eq!(options.get_database(), Some("a&b"));
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_not_named() {
+        for url in [
+            "postgres://cdn:12?violet@db.example.com/cdn",
+            "postgres://cdn:12?vio=let@db.example.com/cdn",
+            "postgres://cdn:12?vio&let@db.example.com/cdn?sslmode=require",
+        ] {
+            let refused = connect_options(&SecretString::from(url)).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains("write `#`, `/`, `?` and `@` as"), "{said}");
+            assert!(!said.contains("vio") && !said.contains("let"), "{said}");
+        }
     }
 }
