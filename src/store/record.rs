@@ -9,7 +9,7 @@ use super::listen::announce_change;
 use super::pauses::pause_or_resume;
 use super::pieces::store_pieces;
 use super::rates::{lock_bucket, store_bucket};
-use super::transitions::{count_usage, hold_settings, move_publishes};
+use super::transitions::{count_usage, hold_settings, lock_publishes, move_publishes};
 use super::{Result, SendClaim, Store};
 use crate::domain::advice::SPLIT;
 use crate::domain::{
@@ -245,6 +245,8 @@ impl Recording<'_> {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
+        // The count refers to the site, and whoever removes that waits for it in this turn.
+        lock_publishes(self.tx, claim.inputs.site).await?;
         let key = claim.inputs.settings.access_key_name();
         count_usage(self.tx, claim.stored.id, key, now).await?;
         Ok(true)

@@ -7,10 +7,10 @@ use skycms_cdn::domain::{
     AfterCreate, Attempt, AwsError, DistributionId, KnownPaths, Plan, PlanInput, Policy, Room,
     Verdict, WaitReason, Waiting, Wanted, plan,
 };
-use skycms_cdn::store::{PlanInputs, Recorded, SendRecord, Slot, Taking};
+use skycms_cdn::store::{PlanInputs, Recorded, SendClaim, SendRecord, Slot, Taking};
 
 use crate::support::{
-    DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy, throttling,
+    DISTRIBUTION, Database, KEY, Replica, SECRET, Sandbox, Stepped, policy, throttling, unavailable,
 };
 
 /// All that waits.
@@ -235,6 +235,30 @@ fn exact_plan(service: &Stepped, waiting: &[Waiting]) -> Plan {
     })
 }
 
+/// Claims a call for what waits at site `default`.
+async fn claim(service: &Stepped) -> SendClaim {
+    let (store, clock) = (&service.state.store, &service.state.clock);
+    let (site, limits) = (service.site(), service.state.limits);
+    let connection = &mut store.connect().await.unwrap();
+    let inputs = store.plan_inputs(connection, site, &limits, clock.now());
+    let inputs = inputs.await.unwrap().unwrap();
+    let distribution: DistributionId = DISTRIBUTION.parse().unwrap();
+    let waiting = store.waiting(connection, site, &distribution, all());
+    let waiting = waiting.await.unwrap();
+    store
+        .claim_planned(
+            connection,
+            &inputs,
+            &exact_plan(service, &waiting),
+            &waiting,
+            vec![clock.id()],
+            taking(service, &inputs),
+        )
+        .await
+        .unwrap()
+        .unwrap()
+}
+
 /// A publish waits beside an invalidation of the old distribution, which ends while the publish is
 /// being stored as planned for the new one.
 #[tokio::test]
@@ -281,26 +305,8 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     let service = Stepped::start().await;
     let (site, limits) = (service.site(), service.state.limits);
     let id = service.api.publish_path("/about").await;
-    let (store, clock) = (service.state.store.clone(), service.state.clock.clone());
-    let now = clock.now();
-    let connection = &mut store.connect().await.unwrap();
-    let inputs = store.plan_inputs(connection, site, &limits, now);
-    let inputs = inputs.await.unwrap().unwrap();
-    let distribution: DistributionId = DISTRIBUTION.parse().unwrap();
-    let waiting = store.waiting(connection, site, &distribution, all());
-    let waiting = waiting.await.unwrap();
-    let claim = store
-        .claim_planned(
-            connection,
-            &inputs,
-            &exact_plan(&service, &waiting),
-            &waiting,
-            vec![clock.id()],
-            taking(&service, &inputs),
-        )
-        .await
-        .unwrap()
-        .unwrap();
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let claim = claim(&service).await;
     let later = now + time::Duration::SECOND;
     let same = crate::support::settings(DISTRIBUTION, KEY);
     store
@@ -328,7 +334,7 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     };
     let recorded = store.record_send(&claim, &refused, &limits, later).await;
     assert_eq!(recorded.unwrap(), Recorded::Ours);
-    service.state.directory.refresh(&store).await.unwrap();
+    service.state.directory.refresh(store).await.unwrap();
     assert!(
         service
             .state
@@ -341,4 +347,50 @@ async fn a_refusal_of_replaced_settings_does_not_pause_the_site() {
     service.pass(1).await;
     let publish = service.api.get_publish(&id).await;
     assert_eq!(publish["state"], "in_progress", "{publish:#}");
+}
+
+/// The site has moved during the call, and is removed while its record is being written.
+#[tokio::test]
+async fn a_removal_and_the_record_of_a_call_that_was_set_aside_wait_in_no_circle() {
+    let service = Stepped::start().await;
+    let (other, key) = ("E2OTHER0000001", "AKIAOTHER00000000001");
+    service.sandbox.add_tenant(other, key).await;
+    service.sandbox.complete_at_once().await;
+    // With settings that are proven, whose row both would come to first, and in a new month.
+    service.publish_and_run("/first").await;
+    service.database.change("DELETE FROM usage").await;
+    service.advance(time::Duration::seconds(5));
+    service.api.publish_path("/about").await;
+    let claim = claim(&service).await;
+    service.activate(service.site(), other, key).await;
+    service.sandbox.fail_creates(1, unavailable()).await;
+    service.run().await;
+
+    let (store, site) = (service.state.store.clone(), service.site());
+    let (now, limits) = (service.state.clock.now(), service.state.limits);
+    let held = service.database.hold("SELECT FROM hook_secret FOR UPDATE");
+    let held = held.await;
+    let removing = tokio::spawn({
+        let store = store.clone();
+        async move { store.remove_site(site, now).await }
+    });
+    service.database.wait_for_locks(1).await;
+    let accepted = SendRecord {
+        verdict: Verdict {
+            beliefs: claim.beliefs(),
+            rate: None,
+            after: AfterCreate::InProgress {
+                id: "I2J0I21PCUYOIK".parse().unwrap(),
+                next_poll: now,
+            },
+        },
+        fix: None,
+        ids: Vec::new(),
+    };
+    let recording =
+        tokio::spawn(async move { store.record_send(&claim, &accepted, &limits, now).await });
+    service.database.wait_for_locks(2).await;
+    held.release().await;
+    assert!(removing.await.unwrap().unwrap());
+    assert_eq!(recording.await.unwrap().unwrap(), Recorded::Ours);
 }
