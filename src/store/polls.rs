@@ -215,23 +215,28 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        // What somebody is changing is left for the next time: they may wait for what this has
+        // locked.
         sqlx::query!(
-            "UPDATE site SET waits_until = $2 WHERE waits_until > $1",
+            "UPDATE site SET waits_until = $2
+             WHERE id = ANY(ARRAY(
+               SELECT id FROM site WHERE waits_until > $1 FOR NO KEY UPDATE SKIP LOCKED))",
             skewed + FAR,
             now,
         )
         .execute(&mut *tx)
         .await?;
         sqlx::query!(
-            "UPDATE site SET resume_at = $3 WHERE resume_at > $1 OR paused_at > $2 AND resume_at > $3",
+            "UPDATE site SET resume_at = $3
+             WHERE id = ANY(ARRAY(
+               SELECT id FROM site WHERE resume_at > $1 OR paused_at > $2 AND resume_at > $3
+               FOR NO KEY UPDATE SKIP LOCKED))",
             skewed + FAR_PAUSE,
             skewed,
             now,
         )
         .execute(&mut *tx)
         .await?;
-        // What somebody is changing is left for the next time: they may wait for what this has
-        // locked.
         sqlx::query!(
             "UPDATE invalidation SET next_at = $3
              WHERE id = ANY(ARRAY(

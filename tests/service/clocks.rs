@@ -199,3 +199,22 @@ async fn a_site_with_a_publish_from_the_future_waits_like_any_other() {
     assert!(store.sites_to_send(&[], now).await.unwrap().is_empty());
     assert_eq!(store.sites_to_send(&[], until).await.unwrap(), [site]);
 }
+
+/// Whoever has locked one site may wait for another.
+#[tokio::test]
+async fn what_is_put_right_for_a_clock_waits_for_no_site() {
+    let service = Stepped::start().await;
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let ahead = "UPDATE site SET waits_for = 'quota', waits_since = now(), waits_until = now() + interval '1 day',
+                                 paused_at = now(), pause_error = '{}', resume_at = now() + interval '1 day'";
+    service.database.change(ahead).await;
+    let held = service.database.hold("SELECT FROM site FOR UPDATE").await;
+    let healing = tokio::time::timeout(std::time::Duration::from_secs(10), store.heal_clock(now));
+    healing.await.expect("it waits for nobody").unwrap();
+    let left = "SELECT count(*) FROM site WHERE waits_until > now() + interval '1 hour'
+                                            AND resume_at > now() + interval '1 hour'";
+    assert_eq!(service.database.count(left).await, 1);
+    held.release().await;
+    store.heal_clock(now).await.unwrap();
+    assert_eq!(service.database.count(left).await, 0);
+}
