@@ -12,13 +12,13 @@ use sqlx::types::{Json, Type};
 use super::deliveries::DeliveryState;
 use super::refused::Endpoint;
 use super::sessions::Theme;
-use super::settings::{KnownReport, Slot};
+use super::settings::Slot;
 use crate::domain::edge::EdgeState;
 use crate::domain::notification::{EndpointKind, Event};
 use crate::domain::session::{Role, Source};
 use crate::domain::{
     AccessKeyId, AwsError, CallerReference, DistributionId, InvalidationId, InvalidationStatus,
-    PastLimit, PolicyName, PublishState, Region, TestReport, WaitReason,
+    PastLimit, PolicyName, PublishState, Region, WaitReason,
 };
 
 macro_rules! text {
@@ -96,21 +96,4 @@ text! {
 
 json! {
     AwsError,
-}
-
-impl Type<Postgres> for KnownReport {
-    fn type_info() -> PgTypeInfo {
-        <Json<TestReport> as Type<Postgres>>::type_info()
-    }
-
-    fn compatible(info: &PgTypeInfo) -> bool {
-        <Json<TestReport> as Type<Postgres>>::compatible(info)
-    }
-}
-
-impl<'r> Decode<'r, Postgres> for KnownReport {
-    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        let read = <Json<TestReport> as Decode<'r, Postgres>>::decode(value);
-        Ok(Self(read.ok().map(|Json(report)| report)))
-    }
 }

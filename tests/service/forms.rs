@@ -369,6 +369,47 @@ async fn an_empty_secret_keeps_the_one_in_use() {
     assert!(!admin.get(page).await.body.contains("Draft"));
 }
 
+/// Another version has saved them, or another key has sealed them.
+#[tokio::test]
+async fn settings_that_cannot_be_read_are_replaced_and_break_no_others() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    let page = "/settings/cdn";
+    admin
+        .post(page, &settings(DISTRIBUTION, SECRET, "save"))
+        .await;
+    service.advance(time::Duration::SECOND);
+    let wrong = "wrong/wrong/wrong/wrong/wrong/wrong/wron";
+    admin
+        .post(page, &settings("E2DRAFT0000000", wrong, "save_and_test"))
+        .await;
+    let draft = "UPDATE cdn_settings SET region = 'moon-1' WHERE slot = 'draft'";
+    service.database.change(draft).await;
+    let shown = admin.get(page).await;
+    assert_eq!(shown.status, 200);
+    assert!(shown.body.contains(&format!("value=\"{DISTRIBUTION}\"")));
+    assert!(!shown.body.contains("E2DRAFT0000000"));
+
+    let all = "UPDATE cdn_settings SET region = 'moon-1'";
+    service.database.change(all).await;
+    service.publish_and_run("/about").await;
+    service.refresh_sites().await;
+    let html = admin.get(page).await.body;
+    assert!(html.contains("Purging is paused"), "{html}");
+    // As each start does.
+    let (store, now) = (&service.state.store, service.state.clock.now());
+    let given = crate::support::settings(DISTRIBUTION, KEY);
+    let said = store.set_environment(service.site(), Some(&given), now);
+    said.await.unwrap();
+    let version = between(&html, "name=\"version\" value=\"", "\"").to_owned();
+    let mut new = settings(DISTRIBUTION, SECRET, "save").to_vec();
+    new.push(("version", version.as_str()));
+    let saved = admin.post(page, &new).await;
+    assert_eq!(saved.location(), "/settings/cdn?done=saved");
+    let read = store.settings(service.site()).await.unwrap();
+    assert_eq!(read.len(), 1);
+}
+
 #[tokio::test]
 async fn a_secret_beside_a_mistake_is_kept_for_some_minutes() {
     let service = service(NO_SETTINGS).await;

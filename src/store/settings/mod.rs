@@ -3,6 +3,7 @@
 mod save;
 
 use std::fmt;
+use std::str::FromStr;
 
 use sqlx::{PgConnection, PgExecutor};
 use strum::{EnumString, IntoStaticStr};
@@ -11,10 +12,10 @@ use uuid::Uuid;
 
 pub(super) use self::save::take_effect;
 use super::seal::Holder;
-use super::{Result, SealError, SiteId, Store};
+use super::{Result, SealError, SiteId, Store, StoreError};
 use crate::domain::{
-    AccessKeyId, Credentials, DistributionId, InvalidationId, InvalidationStatus, Region,
-    SecretAccessKey, Settings, TestReport,
+    AccessKeyId, Credentials, InvalidationId, InvalidationStatus, SecretAccessKey, Settings,
+    TestReport,
 };
 
 /// Where a set of settings stands.
@@ -79,32 +80,56 @@ impl TestRun {
     }
 }
 
-/// The report of a test, if this version can read it. One that knows other steps may have written
-/// it, and nothing but a page depends on it.
-pub(super) struct KnownReport(pub(super) Option<TestReport>);
-
+/// As stored: another version may have saved what this one cannot read, beside what it can.
 struct Row {
     slot: Slot,
-    distribution_id: DistributionId,
-    access_key_id: Option<AccessKeyId>,
+    distribution_id: String,
+    access_key_id: Option<String>,
     secret_access_key: Option<Vec<u8>>,
-    region: Region,
+    region: String,
     saved_at: OffsetDateTime,
     tested_at: Option<OffsetDateTime>,
-    test_report: Option<KnownReport>,
+    test_report: Option<serde_json::Value>,
     test_status: Option<InvalidationStatus>,
 }
 
 impl Store {
     /// All settings of a site: the ones in force first, then the draft.
     pub async fn settings(&self, site: SiteId) -> Result<Vec<SavedSettings>> {
-        let mut rows = rows(&self.pool, site).await?;
+        self.read(&self.pool, site).await?.into_iter().collect()
+    }
+
+    /// The same without what cannot be read, so that others can be saved in its place.
+    pub async fn readable_settings(&self, site: SiteId) -> Result<Vec<SavedSettings>> {
+        self.readable(&self.pool, site).await
+    }
+
+    async fn readable(
+        &self,
+        database: impl PgExecutor<'_>,
+        site: SiteId,
+    ) -> Result<Vec<SavedSettings>> {
+        let mut readable = Vec::new();
+        for read in self.read(database, site).await? {
+            match read {
+                Ok(saved) => readable.push(saved),
+                Err(error) => tracing::error!(%site, %error, "saved settings cannot be read"),
+            }
+        }
+        Ok(readable)
+    }
+
+    async fn read(
+        &self,
+        database: impl PgExecutor<'_>,
+        site: SiteId,
+    ) -> Result<Vec<Result<SavedSettings>>> {
+        let mut rows = rows(database, site).await?;
         if rows.iter().any(|row| row.slot == Slot::Active) {
             rows.retain(|row| row.slot != Slot::Environment);
         }
-        rows.into_iter()
-            .map(|row| self.read_settings(site, row))
-            .collect()
+        let read = rows.into_iter().map(|row| self.read_settings(site, row));
+        Ok(read.collect())
     }
 
     /// The settings in force, if AWS may be called with them.
@@ -115,10 +140,8 @@ impl Store {
     ) -> Result<Option<Settings>> {
         let row = sqlx::query_as!(
             Row,
-            r#"SELECT slot as "slot!: Slot", distribution_id as "distribution_id!: DistributionId",
-                      access_key_id as "access_key_id: AccessKeyId", secret_access_key,
-                      region as "region!: Region", saved_at as "saved_at!", tested_at,
-                      test_report as "test_report: KnownReport",
+            r#"SELECT slot as "slot!: Slot", distribution_id as "distribution_id!", access_key_id,
+                      secret_access_key, region as "region!", saved_at as "saved_at!", tested_at, test_report,
                       NULL as "test_status?: InvalidationStatus"
                FROM settings_in_force WHERE site_id = $1 AND granted"#,
             site.0,
@@ -145,22 +168,21 @@ impl Store {
     }
 
     fn read_settings(&self, site: SiteId, row: Row) -> Result<SavedSettings> {
-        let credentials = self.credentials(
-            site,
-            row.slot,
-            row.access_key_id,
-            row.secret_access_key.as_deref(),
-        )?;
-        let mut report = row.test_report.and_then(|KnownReport(report)| report);
+        let key = row.access_key_id.as_deref().map(known).transpose()?;
+        let sealed = row.secret_access_key.as_deref();
+        let credentials = self.credentials(site, row.slot, key, sealed)?;
+        // A version that knows other steps may have written it, and nothing but a page depends on it.
+        let report = row.test_report.map(serde_json::from_value::<TestReport>);
+        let mut report = report.and_then(std::result::Result::ok);
         if let (Some(report), Some(status)) = (&mut report, row.test_status) {
             report.follow(status);
         }
         Ok(SavedSettings {
             slot: row.slot,
             settings: Settings {
-                distribution_id: row.distribution_id,
+                distribution_id: known(&row.distribution_id)?,
                 credentials,
-                region: row.region,
+                region: known(&row.region)?,
             },
             saved_at: row.saved_at,
             tested_at: row.tested_at,
@@ -169,14 +191,18 @@ impl Store {
     }
 }
 
+/// A text that this version knows.
+fn known<T: FromStr>(text: &str) -> Result<T> {
+    text.parse()
+        .map_err(|_| StoreError::UnknownItem(text.to_owned()))
+}
+
 /// What is stored for a site, by slot: the environment's settings, the active ones and the draft.
 async fn rows(database: impl PgExecutor<'_>, site: SiteId) -> Result<Vec<Row>> {
     Ok(sqlx::query_as!(
         Row,
-        r#"SELECT c.slot as "slot: Slot", c.distribution_id as "distribution_id: DistributionId",
-                  c.access_key_id as "access_key_id: AccessKeyId", c.secret_access_key,
-                  c.region as "region: Region", c.saved_at, c.tested_at,
-                  c.test_report as "test_report: KnownReport",
+        r#"SELECT c.slot as "slot: Slot", c.distribution_id, c.access_key_id, c.secret_access_key, c.region,
+                  c.saved_at, c.tested_at, c.test_report,
                   i.status as "test_status?: InvalidationStatus"
            FROM cdn_settings c LEFT JOIN invalidation i ON i.id = c.test_invalidation
            WHERE c.site_id = $1 ORDER BY c.slot = 'draft', c.slot = 'active'"#,

@@ -4,10 +4,10 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{Row, SettingsVersion, Slot, TestRun, rows};
+use super::{SettingsVersion, Slot, TestRun, known, rows};
 use crate::domain::notification::Event;
 use crate::domain::test_report::TEST_PATH;
-use crate::domain::{AccessKeyId, Credentials, Settings, Step, StepOutcome};
+use crate::domain::{Credentials, Settings, Step, StepOutcome};
 use crate::store::listen::{announce_settings, announce_sites};
 use crate::store::seal::Holder;
 use crate::store::site_changes::hold_site;
@@ -69,16 +69,9 @@ impl Store {
         settings: &Settings,
     ) -> Result<bool> {
         // If there is a draft, it was saved last.
-        let latest = rows(connection, site).await?.pop();
-        Ok(latest.is_none_or(|latest| {
-            Some(latest.saved_at) == seen || self.is_row_of(site, latest, settings)
-        }))
-    }
-
-    /// Whether a row holds these very settings.
-    fn is_row_of(&self, site: SiteId, row: Row, settings: &Settings) -> bool {
-        self.read_settings(site, row)
-            .is_ok_and(|saved| saved.settings == *settings)
+        let latest = self.readable(connection, site).await?.pop();
+        Ok(latest
+            .is_none_or(|latest| Some(latest.saved_at) == seen || latest.settings == *settings))
     }
 
     async fn put_settings(
@@ -149,7 +142,8 @@ impl Store {
     async fn is_stored(&self, site: SiteId, slot: Slot, settings: &Settings) -> Result<bool> {
         let rows = rows(&self.pool, site).await?;
         let row = rows.into_iter().find(|row| row.slot == slot);
-        Ok(row.is_some_and(|row| self.is_row_of(site, row, settings)))
+        let saved = row.map(|row| self.read_settings(site, row));
+        Ok(saved.is_some_and(|saved| saved.is_ok_and(|saved| saved.settings == *settings)))
     }
 
     /// Forgets settings that failed their test. Those in force stay as they are.
@@ -202,20 +196,16 @@ impl Store {
         settings: &Settings,
     ) -> Result<Option<OffsetDateTime>> {
         let row = sqlx::query!(
-            r#"SELECT access_key_id as "access_key_id: AccessKeyId", secret_access_key, proven_at
-               FROM cdn_settings WHERE site_id = $1 AND slot = $2"#,
+            "SELECT access_key_id, secret_access_key, proven_at FROM cdn_settings WHERE site_id = $1 AND slot = $2",
             site.0,
             slot.into_str(),
         )
         .fetch_optional(connection)
         .await?;
         Ok(row.and_then(|row| {
-            let saved = self.credentials(
-                site,
-                slot,
-                row.access_key_id,
-                row.secret_access_key.as_deref(),
-            );
+            let key = row.access_key_id.as_deref().map(known).transpose();
+            let sealed = row.secret_access_key.as_deref();
+            let saved = key.and_then(|key| self.credentials(site, slot, key, sealed));
             row.proven_at
                 .filter(|_| saved.is_ok_and(|saved| saved == settings.credentials))
         }))

@@ -44,7 +44,7 @@ pub(crate) async fn save(
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
     let (state, site) = (&visit.state, visit.site.id);
-    let saved = state.store.settings(site).await?;
+    let saved = state.store.readable_settings(site).await?;
     let draft = saved.iter().find(|saved| saved.slot == Slot::Draft);
     let active = saved.iter().find(|saved| saved.slot != Slot::Draft);
     let in_force = active.map(|active| &active.settings);
@@ -181,7 +181,7 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
     };
     let mut page = typed(visit, form, FieldErrors::default()).await?;
     // Read after the version that the form restates: nothing newer is replaced unseen.
-    let saved = visit.state.store.settings(visit.site.id).await?;
+    let saved = visit.state.store.readable_settings(visit.site.id).await?;
     if let Some(latest) = saved.last() {
         page.form.conflict = words::connection(&latest.settings);
     }

@@ -19,7 +19,7 @@ pub(super) async fn page(
     typed: Option<(SettingsForm, FieldErrors)>,
 ) -> Result<ConnectionPage> {
     let (store, site) = (&visit.state.store, &visit.site);
-    let saved = store.settings(site.id).await?;
+    let saved = store.readable_settings(site.id).await?;
     let active = saved.iter().find(|s| s.slot != Slot::Draft);
     let draft = saved.iter().find(|s| s.slot == Slot::Draft);
     let latest = draft.or(active);
@@ -31,8 +31,8 @@ pub(super) async fn page(
         .filter(|report| !report.passed())
         .map(|_| MARK_FAILED);
     layout.pending = typed.is_none() && test.as_ref().is_some_and(TestResult::is_pending);
-    // The page itself says why purging is paused and what to do.
-    if site.pause.is_some() {
+    // The page itself says why purging is paused and what to do, if it can read the settings.
+    if active.is_some() && site.pause.is_some() {
         layout.banner = None;
     }
     let partition = latest.map_or(Partition::Aws, |s| s.settings.region.partition());
