@@ -81,7 +81,7 @@ pub(crate) async fn send_again(store: &Store) -> Result<(), StoreError> {
         let id = store.ensure_site(site.name, now).await?;
         for delivery in store.deliveries(id).await? {
             if delivery.next_at.is_some() && !delivery.tries.is_empty() {
-                store.send_again(id, delivery.id, now).await?;
+                store.send_again(id, delivery.id, None, now).await?;
             }
         }
         for endpoint in store.endpoints(id).await? {

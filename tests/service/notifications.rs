@@ -189,14 +189,18 @@ async fn what_is_refused_comes_again_as_it_was_until_it_is_taken() {
     assert_eq!(first.tries[0].body, "so says the receiver");
     assert_eq!(only(&service).await.failing_since, None);
 
-    // And again because somebody wants it.
-    let now = service.state.clock.now();
-    assert!(store.send_again(site, first.id, now).await.unwrap());
-    assert!(!store.send_again(SiteId(99), first.id, now).await.unwrap());
+    // And again because somebody wants it, once however often they press the button.
+    let (form, now) = (hash("form"), service.state.clock.now());
+    let again = async |site, form| store.send_again(site, first.id, form, now).await.unwrap();
+    assert_eq!(again(SiteId(99), None).await, None);
+    assert_eq!(again(site, Some(&form)).await, Some(true));
     notify(&service).await;
-    let again = receiver.take();
-    assert_eq!(again[0].header("webhook-id"), ids[0]);
-    assert_eq!(again[0].body, taken[0].body);
+    let taken_again = receiver.take();
+    assert_eq!(taken_again[0].header("webhook-id"), ids[0]);
+    assert_eq!(taken_again[0].body, taken[0].body);
+    assert_eq!(again(site, Some(&form)).await, Some(false));
+    notify(&service).await;
+    assert!(receiver.take().is_empty());
 }
 
 #[tokio::test]

@@ -234,11 +234,8 @@ impl Store {
     ) -> Result<Option<bool>> {
         self.forget_answers(now).await?;
         let mut tx = self.begin().await?;
-        if let Some(form) = form {
-            let sent = SecretString::from("sent");
-            if !self.keep_answer(&mut tx, form, &sent, now).await? {
-                return Ok(Some(false));
-            }
+        if !self.is_first(&mut tx, form, now).await? {
+            return Ok(Some(false));
         }
         // Somebody is waiting for it: it does not matter that the endpoint has failed before.
         let done = sqlx::query!(
@@ -259,14 +256,20 @@ impl Store {
         Ok(Some(true))
     }
 
-    /// Queues a message again, as it was and under the same `webhook-id`. Returns `false` if no
-    /// such message has been sent, or its endpoint is switched off.
+    /// Queues a message again, as it was and under the same `webhook-id`, once for each form.
+    /// Returns whether this is the first time; `None` if no such message has been sent, or its
+    /// endpoint is switched off.
     pub async fn send_again(
         &self,
         site: SiteId,
         delivery: Uuid,
+        form: Option<&FormHash>,
         now: OffsetDateTime,
-    ) -> Result<bool> {
+    ) -> Result<Option<bool>> {
+        let mut tx = self.begin().await?;
+        if !self.is_first(&mut tx, form, now).await? {
+            return Ok(Some(false));
+        }
         let done = sqlx::query!(
             "WITH target AS (
                UPDATE endpoint SET next_at = $3 WHERE site_id = $1 AND off_at IS NULL
@@ -277,9 +280,25 @@ impl Store {
             delivery,
             now,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some(true))
+    }
+
+    /// Whether a form that sends something comes for the first time.
+    async fn is_first(
+        &self,
+        connection: &mut PgConnection,
+        form: Option<&FormHash>,
+        now: OffsetDateTime,
+    ) -> Result<bool> {
+        let Some(form) = form else { return Ok(true) };
+        let sent = SecretString::from("sent");
+        self.keep_answer(connection, form, &sent, now).await
     }
 
     /// The latest messages to a site's endpoints, and older ones that wait for another try, newest

@@ -236,11 +236,19 @@ async fn shown(visit: &Visit, id: Uuid) -> Result<String> {
 }
 
 /// `POST /settings/cdn/deliveries/{id}/again`: “Send again”.
-pub(crate) async fn again(visit: Visit, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
-    let (store, now) = (&visit.state.store, visit.state.clock.now());
-    let sent = store.send_again(visit.site.id, id, now).await?;
-    let detail = sent.then(|| id.to_string());
-    done(&visit, AuditAction::SentAgain, detail, "sent-again").await
+pub(crate) async fn again(
+    visit: Visit,
+    Path(IdPath { id }): Path<IdPath>,
+    Form(ButtonForm { once }): Form<ButtonForm>,
+) -> Result<Response> {
+    let (state, id_text) = (&visit.state, id.to_string());
+    let form = once.form(state, &["again", &id_text]);
+    let (site, now) = (visit.site.id, state.clock.now());
+    let sent = state.store.send_again(site, id, Some(&form), now).await?;
+    if sent.ok_or(Error::NotFound)? {
+        visit.audit(AuditAction::SentAgain, Some(id_text)).await;
+    }
+    Ok(visit.see("/settings/cdn/notifications?done=sent-again"))
 }
 
 /// Records what was done and leads back to the page. Without `detail`, there was nothing to do it
