@@ -103,7 +103,7 @@ impl Keys {
             KeyCommand::Revoke { access_key_id } => {
                 let known = find(store, site, &access_key_id).await?;
                 let proof = Proof::KeyPair(known.id);
-                store.revoke(site, proof, clock.now()).await?;
+                store.revoke(site, proof, None, clock.now()).await?;
                 record(AuditAction::RevokedKeyPair, &access_key_id).await?;
                 say(format_args!("{access_key_id} was revoked."))?;
             }

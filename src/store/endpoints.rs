@@ -229,14 +229,27 @@ impl Store {
         Ok(shown)
     }
 
-    /// Removes an endpoint, with the messages that wait for it and its history.
-    pub async fn remove_endpoint(&self, site: SiteId, id: Uuid) -> Result<Option<String>> {
-        Ok(sqlx::query_scalar!(
+    /// Removes an endpoint, with the messages that wait for it and its history, and notes it under
+    /// `ended`.
+    pub async fn remove_endpoint(
+        &self,
+        site: SiteId,
+        id: Uuid,
+        ended: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<String>> {
+        let mut tx = self.begin().await?;
+        let shown = sqlx::query_scalar!(
             "DELETE FROM endpoint WHERE site_id = $1 AND id = $2 RETURNING shown",
             site.0,
             id,
         )
-        .fetch_optional(&self.pool)
-        .await?)
+        .fetch_optional(&mut *tx)
+        .await?;
+        if shown.is_some() {
+            self.note_end(&mut tx, ended, now).await?;
+        }
+        tx.commit().await?;
+        Ok(shown)
     }
 }

@@ -81,6 +81,19 @@ impl Store {
         Ok(stored.rows_affected() == 1)
     }
 
+    /// Remembers that what a button ends is ended, as [`Store::form_answer`] of `ended`, in the
+    /// transaction that ends it.
+    pub(super) async fn note_end(
+        &self,
+        connection: &mut PgConnection,
+        ended: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<()> {
+        let answer = SecretString::from("ended");
+        self.keep_answer(connection, ended, &answer, now).await?;
+        Ok(())
+    }
+
     /// Seals a form that is kept in a page.
     pub fn seal_form(&self, form: &SecretString) -> Result<Vec<u8>> {
         Ok(self.sealer.seal(KEPT_FORM, form)?)

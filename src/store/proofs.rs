@@ -150,9 +150,15 @@ impl Store {
         Ok(Some((secret, true)))
     }
 
-    /// Revokes what proves calls to a site, at once, on every replica. Nothing happens if it is
-    /// revoked already.
-    pub async fn revoke(&self, site: SiteId, proof: Proof, now: OffsetDateTime) -> Result<()> {
+    /// Revokes what proves calls to a site, at once, on every replica, and notes it under `ended`.
+    /// Nothing happens if it is revoked already.
+    pub async fn revoke(
+        &self,
+        site: SiteId,
+        proof: Proof,
+        ended: Option<&FormHash>,
+        now: OffsetDateTime,
+    ) -> Result<()> {
         let mut tx = self.begin().await?;
         match proof {
             Proof::Token(id) => sqlx::query!(
@@ -175,6 +181,9 @@ impl Store {
         }
         .execute(&mut *tx)
         .await?;
+        if let Some(ended) = ended {
+            self.note_end(&mut tx, ended, now).await?;
+        }
         announce_sites(&mut tx).await?;
         Ok(tx.commit().await?)
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::accounts::ADMIN;
 use super::hash::TokenHash;
-use super::{Result, Site, SiteId, Store};
+use super::{FormHash, Result, Site, SiteId, Store};
 use crate::domain::session::{IDLE, Role, Source};
 
 /// `used_at` is written at most this often.
@@ -226,19 +226,41 @@ impl Store {
         .await?)
     }
 
-    /// Ends one session, or without `id` all but `own`; with `of` only those of one user. Returns
-    /// how many it ended.
+    /// Ends one listed session, with `of` only one of that user, and notes it under `ended`.
+    /// Returns whether there was one.
+    pub async fn end_listed_session(
+        &self,
+        id: Uuid,
+        of: Option<(&str, Source)>,
+        ended: &FormHash,
+        now: OffsetDateTime,
+    ) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query!(
+            "DELETE FROM session WHERE id = $1 AND ($2::text IS NULL OR user_name = $2 AND source = $3)",
+            id,
+            of.map(|(user, _)| user),
+            of.map(|(_, source)| source.into_str()),
+        )
+        .execute(&mut *tx)
+        .await?;
+        let is_ended = done.rows_affected() > 0;
+        if is_ended {
+            self.note_end(&mut tx, ended, now).await?;
+        }
+        tx.commit().await?;
+        Ok(is_ended)
+    }
+
+    /// Ends all sessions but `own`; with `of` only those of one user. Returns how many it ended.
     pub async fn end_sessions(
         &self,
-        id: Option<Uuid>,
         of: Option<(&str, Source)>,
         own: Option<&TokenHash>,
     ) -> Result<u64> {
         let done = sqlx::query!(
             "DELETE FROM session
-             WHERE CASE WHEN $1::uuid IS NULL THEN token_hash IS DISTINCT FROM $2 ELSE id = $1 END
-               AND ($3::text IS NULL OR user_name = $3 AND source = $4)",
-            id,
+             WHERE token_hash IS DISTINCT FROM $1 AND ($2::text IS NULL OR user_name = $2 AND source = $3)",
             own.map(|own| &own[..]),
             of.map(|(user, _)| user),
             of.map(|(_, source)| source.into_str()),

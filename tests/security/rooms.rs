@@ -136,7 +136,7 @@ async fn a_live_page_does_not_outlive_its_session_by_much() {
     assert!(lasting.frame().await.is_none(), "it was idle");
     let mut ended = ask().await;
     let store = &service.state.store;
-    store.end_sessions(None, None, None).await.unwrap();
+    store.end_sessions(None, None).await.unwrap();
     assert!(ended.frame().await.is_none());
 }
 

@@ -7,7 +7,9 @@ use skycms_cdn::store::Slot;
 use sqlx::postgres::PgListener;
 
 use crate::pages::{admin, service, settings};
-use crate::support::{Answer, DISTRIBUTION, KEY, NO_SETTINGS, SECRET, between, on_create, policy};
+use crate::support::{
+    Answer, Browser, DISTRIBUTION, KEY, NO_SETTINGS, SECRET, between, on_create, policy,
+};
 
 /// The second half of the key pair that a page shows this once.
 fn secret_access_key(html: &str) -> String {
@@ -266,38 +268,75 @@ async fn a_second_press_brings_no_replaced_secret_back() {
     assert_eq!(now - rotated, time::Duration::seconds(2), "by the second");
 }
 
+/// Where things are made that a button ends, what the button's address ends with, and their list.
+const ENDED: [(&str, &str, &str); 3] = [
+    ("/settings/cdn/keys", "revoke", "key-list"),
+    ("/settings/cdn/secrets", "revoke", "secret-list"),
+    ("/settings/cdn/notifications", "remove", "endpoint-list"),
+];
+const NEW: [(&str, &str); 5] = [
+    ("name", "Wagtail"),
+    ("url", "https://hooks.example.com/cdn"),
+    ("kind", "standard"),
+    ("publish.failed", "on"),
+    ("once", "new"),
+];
+
+/// Makes one, and gives the address of its button.
+async fn made(admin: &mut Browser, (path, end, list): (&str, &str, &str)) -> String {
+    let page = admin.post(path, &NEW).await;
+    assert_eq!(page.status, 200, "{path}");
+    let (_, rows) = page.body.split_once(&format!("id=\"{list}\"")).unwrap();
+    let (before, _) = rows.split_once(&format!("/{end}\"")).unwrap();
+    let (_, row) = before.rsplit_once('"').unwrap();
+    format!("{row}/{end}")
+}
+
 #[tokio::test]
 async fn a_second_press_shows_no_secret_that_was_revoked_or_removed() {
     let service = service(&[]).await;
     let mut admin = admin(&service).await;
     // So that each is the newest, which is listed first.
     service.advance(time::Duration::SECOND);
-    for (path, end, list) in [
-        ("/settings/cdn/keys", "revoke", "key-list"),
-        ("/settings/cdn/secrets", "revoke", "secret-list"),
-        ("/settings/cdn/notifications", "remove", "endpoint-list"),
-    ] {
-        let new = [
-            ("name", "Wagtail"),
-            ("url", "https://hooks.example.com/cdn"),
-            ("kind", "standard"),
-            ("publish.failed", "on"),
-            ("once", "new"),
-        ];
-        let page = admin.post(path, &new).await;
-        assert_eq!(page.status, 200, "{path}");
-        let (_, rows) = page.body.split_once(&format!("id=\"{list}\"")).unwrap();
-        let (before, _) = rows.split_once(&format!("/{end}\"")).unwrap();
-        let (_, row) = before.rsplit_once('"').unwrap();
+    for of in ENDED {
+        let (path, _, _) = of;
+        let end = made(&mut admin, of).await;
         let sure = [("confirmed", "yes")];
-        let ended = admin.post(&format!("{row}/{end}"), &sure).await;
+        let ended = admin.post(&end, &sure).await;
         assert_eq!(ended.status, 303, "{path}");
-        let pressed_twice = admin.post(&format!("{row}/{end}"), &sure).await;
+        let pressed_twice = admin.post(&end, &sure).await;
         assert_eq!(pressed_twice.location(), ended.location(), "{path}");
 
-        let again = admin.post(path, &new).await;
+        let again = admin.post(path, &NEW).await;
         assert_eq!(again.status, 404, "{path}");
         assert!(!again.body.contains("id=\"reveal-1\""), "{path}");
+    }
+}
+
+/// The second press comes as the first has just ended it.
+#[tokio::test]
+async fn what_is_ended_is_noted_at_the_same_moment() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    service.advance(time::Duration::SECOND);
+    let database = &service.database;
+    for of in ENDED {
+        let end = made(&mut admin, of).await;
+        let sure = [("confirmed", "yes")];
+        let held = database.hold("LOCK TABLE form_answer IN EXCLUSIVE MODE");
+        let held = held.await;
+        let mut again = admin.clone();
+        let second = async {
+            database.wait_for_locks(1).await;
+            again.post(&end, &sure).await
+        };
+        let both_wait = async {
+            database.wait_for_locks(2).await;
+            held.release().await;
+        };
+        let (first, second, ()) = tokio::join!(admin.post(&end, &sure), second, both_wait);
+        assert_eq!((first.status, second.status), (303, 303), "{end}");
+        assert_eq!(first.location(), second.location());
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::store::{FormHash, hash};
-use crate::web::http::error::Result;
+use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 
 /// The one-time key of a form: a hidden field that is different each time the page is rendered.
@@ -54,8 +54,13 @@ impl Ending {
         Self(hash(&format!("ended\0{}", names.join("\0"))))
     }
 
-    /// Remembers for some minutes that it is ended. If that fails, only the log says so: an error
-    /// would tell whoever pressed that nothing was ended.
+    /// What the store notes it under for some minutes, in the transaction that ends it.
+    pub(crate) fn form(&self) -> &FormHash {
+        &self.0
+    }
+
+    /// Notes it apart from that. If that fails, only the log says so: an error would tell whoever
+    /// pressed that nothing was ended.
     pub(crate) async fn note(&self, state: &AppState) {
         let (ended, now) = (SecretString::from("ended"), state.clock.now());
         if let Err(error) = state.store.keep_typed(&self.0, &ended, now).await {
@@ -63,8 +68,9 @@ impl Ending {
         }
     }
 
-    pub(crate) async fn is_noted(&self, state: &AppState) -> Result<bool> {
+    /// There is nothing to end: an error, unless an earlier press has ended it.
+    pub(crate) async fn confirm(&self, state: &AppState) -> Result<()> {
         let noted = state.store.form_answer(&self.0, state.clock.now());
-        Ok(noted.await?.is_some())
+        noted.await?.map(drop).ok_or(Error::NotFound)
     }
 }

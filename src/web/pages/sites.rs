@@ -226,9 +226,7 @@ async fn ending(state: &AppState, name: &SiteName, becomes: &str) -> Ending {
 
 /// There is no such site: an error, unless the first press has seen to that.
 async fn second_press(state: &AppState, ending: &Ending) -> Result<()> {
-    if !ending.is_noted(state).await? {
-        return Err(Error::NotFound);
-    }
+    ending.confirm(state).await?;
     // The first press may not have got that far yet.
     state.refresh_sites().await;
     Ok(())

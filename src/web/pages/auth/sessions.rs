@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::domain::AuditAction;
 use crate::domain::session::Source;
-use crate::web::http::error::{Error, Result};
+use crate::web::http::error::Result;
 use crate::web::http::extract::{Path, Query};
 use crate::web::pages::once::Ending;
 use crate::web::pages::views::{ListPage, Nav, PAGE_SIZE, SessionsPage};
@@ -47,24 +47,23 @@ pub(crate) async fn show(visitor: Visitor, Query(notice): Query<Notice>) -> Resu
 pub(crate) async fn end(visitor: Visitor, Path(IdPath { id }): Path<IdPath>) -> Result<Response> {
     let (state, of, name) = (&visitor.state, own_only(&visitor), id.to_string());
     let ending = Ending::of(&["session", of.map_or("", |(user, _)| user), &name]);
-    if state.store.end_sessions(Some(id), of, None).await? == 0 {
-        return match ending.is_noted(state).await? {
-            true => Ok(visitor.see("/sessions?done=ended")),
-            false => Err(Error::NotFound),
-        };
+    let (store, now) = (&state.store, state.clock.now());
+    let ended = store.end_listed_session(id, of, ending.form(), now);
+    if ended.await? {
+        let detail = Some(name);
+        visitor
+            .audit(AuditAction::EndedSession, None, detail)
+            .await?;
+    } else {
+        ending.confirm(state).await?;
     }
-    ending.note(state).await;
-    let detail = Some(name);
-    visitor
-        .audit(AuditAction::EndedSession, None, detail)
-        .await?;
     Ok(visitor.see("/sessions?done=ended"))
 }
 
 /// `POST /sessions/end-others`.
 pub(crate) async fn end_others(visitor: Visitor) -> Result<Response> {
     let (of, own) = (own_only(&visitor), visitor.user.token.as_ref());
-    let ended = visitor.state.store.end_sessions(None, of, own).await?;
+    let ended = visitor.state.store.end_sessions(of, own).await?;
     let detail = Some(ended.to_string());
     visitor
         .audit(AuditAction::EndedOtherSessions, None, detail)

@@ -137,7 +137,7 @@ pub(crate) async fn sign_out_everywhere(visitor: Visitor, headers: HeaderMap) ->
     visitor.audit(action, None, None).await?;
     let Session { user, source, .. } = &visitor.user.session;
     let of = Some((user.as_str(), *source));
-    state.store.end_sessions(None, of, None).await?;
+    state.store.end_sessions(of, None).await?;
     session::end(state, &headers, visitor.see("/sign-in")).await
 }
 

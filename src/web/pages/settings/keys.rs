@@ -70,7 +70,7 @@ pub(crate) async fn rotate(
 ) -> Result<Response> {
     let state = &visit.state;
     let now = state.clock.now();
-    let pair = find(&visit, id).await?;
+    let pair = find(&visit, id).await?.ok_or(Error::NotFound)?;
     if answer.confirmed.is_none() {
         let question = words::rotate_key_pair(&pair.name, pair.last_used_at, now);
         let mut fields = confirmed();
@@ -105,26 +105,25 @@ pub(crate) async fn revoke(
 ) -> Result<Response> {
     let state = &visit.state;
     let ending = Ending::of(&["key pair", &visit.site.name, &id.to_string()]);
-    if ending.is_noted(state).await? {
+    let Some(pair) = find(&visit, id).await? else {
+        ending.confirm(state).await?;
         return Ok(visit.see(REVOKED));
-    }
+    };
     let (site, now) = (visit.site.id, state.clock.now());
-    let pair = find(&visit, id).await?;
     if answer.confirmed.is_none() {
         let question = words::revoke_key_pair(&pair.name, pair.last_used_at, now);
         let path = format!("/settings/cdn/keys/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
-    state.store.revoke(site, Proof::KeyPair(id), now).await?;
-    ending.note(state).await;
+    let (proof, ended) = (Proof::KeyPair(id), Some(ending.form()));
+    state.store.revoke(site, proof, ended, now).await?;
     let detail = format!("{}, {}", pair.access_key_id, pair.name);
     revoked(&visit, AuditAction::RevokedKeyPair, detail).await
 }
 
-async fn find(visit: &Visit, id: Uuid) -> Result<KeyPairView> {
+async fn find(visit: &Visit, id: Uuid) -> Result<Option<KeyPairView>> {
     let pairs = visit.state.store.key_pairs(visit.site.id).await?;
-    let pair = pairs.into_iter().find(|pair| pair.id == id);
-    pair.ok_or(Error::NotFound)
+    Ok(pairs.into_iter().find(|pair| pair.id == id))
 }
 
 fn shown(pair: &NewKeyPair) -> Vec<Revealed> {

@@ -144,7 +144,8 @@ pub(crate) async fn rotate(
 ) -> Result<Response> {
     let state = &visit.state;
     if answer.confirmed.is_none() {
-        let question = words::rotate(&shown(&visit, id).await?);
+        let shown = shown(&visit, id).await?.ok_or(Error::NotFound)?;
+        let question = words::rotate(&shown);
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
         let path = format!("/settings/cdn/notifications/{id}/rotate");
@@ -159,7 +160,7 @@ pub(crate) async fn rotate(
         .await?;
     let (secret, is_first) = rotated.ok_or(Error::NotFound)?;
     if is_first {
-        let detail = Some(shown(&visit, id).await?);
+        let detail = shown(&visit, id).await?;
         visit
             .audit(AuditAction::RotatedEndpointSecret, detail)
             .await;
@@ -204,19 +205,23 @@ pub(crate) async fn remove(
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
+    let (state, site) = (&visit.state, visit.site.id);
     let ending = Ending::of(&["endpoint", &visit.site.name, &id.to_string()]);
-    if ending.is_noted(&visit.state).await? {
-        return Ok(visit.see("/settings/cdn/notifications?done=endpoint-removed"));
-    }
-    if answer.confirmed.is_none() {
-        let question = words::remove(&shown(&visit, id).await?);
+    let mut shown = shown(&visit, id).await?;
+    if let Some(shown) = &shown
+        && answer.confirmed.is_none()
+    {
         let path = format!("/settings/cdn/notifications/{id}/remove");
-        return ask(&visit, Section::Notifications, question, &path, confirmed());
+        let (section, question) = (Section::Notifications, words::remove(shown));
+        return ask(&visit, section, question, &path, confirmed());
     }
-    let store = &visit.state.store;
-    let shown = store.remove_endpoint(visit.site.id, id).await?;
     if shown.is_some() {
-        ending.note(&visit.state).await;
+        let (ended, now) = (ending.form(), state.clock.now());
+        shown = state.store.remove_endpoint(site, id, ended, now).await?;
+    }
+    if shown.is_none() {
+        ending.confirm(state).await?;
+        return Ok(visit.see("/settings/cdn/notifications?done=endpoint-removed"));
     }
     done(
         &visit,
@@ -228,11 +233,11 @@ pub(crate) async fn remove(
 }
 
 /// As much of an endpoint's address as may be shown.
-async fn shown(visit: &Visit, id: Uuid) -> Result<String> {
+async fn shown(visit: &Visit, id: Uuid) -> Result<Option<String>> {
     let endpoints = visit.state.store.endpoints(visit.site.id).await?;
     let mut endpoints = endpoints.into_iter();
     let endpoint = endpoints.find(|endpoint| endpoint.id == id);
-    Ok(endpoint.ok_or(Error::NotFound)?.shown)
+    Ok(endpoint.map(|endpoint| endpoint.shown))
 }
 
 /// `POST /settings/cdn/deliveries/{id}/again`: “Send again”.

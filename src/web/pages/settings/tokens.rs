@@ -100,7 +100,8 @@ pub(crate) async fn revoke_token(
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
     // A second press finds it revoked, which is what was wanted.
-    state.store.revoke(site, Proof::Token(id), now).await?;
+    let proof = Proof::Token(id);
+    state.store.revoke(site, proof, None, now).await?;
     revoked(&visit, AuditAction::RevokedToken, token.name).await
 }
 
@@ -143,7 +144,7 @@ pub(crate) async fn reveal_secret(
     let state = &visit.state;
     let (site, now) = (visit.site.id, state.clock.now());
     let form = once.form(state, &["reveal", &id.to_string()]);
-    find_secret(&visit, id).await?;
+    find_secret(&visit, id).await?.ok_or(Error::NotFound)?;
     let (store, proof) = (&state.store, Proof::Secret(id));
     let shown = store.reveal(site, proof, Some(&form), now).await?;
     let (secret, is_first) = shown.ok_or(Error::NotFound)?;
@@ -163,24 +164,23 @@ pub(crate) async fn revoke_secret(
     let state = &visit.state;
     let (site, now) = (visit.site.id, state.clock.now());
     let ending = Ending::of(&["secret", &visit.site.name, &id.to_string()]);
-    if ending.is_noted(state).await? {
+    let Some(secret) = find_secret(&visit, id).await? else {
+        ending.confirm(state).await?;
         return Ok(visit.see(REVOKED));
-    }
-    let secret = find_secret(&visit, id).await?;
+    };
     if answer.confirmed.is_none() {
         let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
         let path = format!("/settings/cdn/secrets/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
-    state.store.revoke(site, Proof::Secret(id), now).await?;
-    ending.note(state).await;
+    let (proof, ended) = (Proof::Secret(id), Some(ending.form()));
+    state.store.revoke(site, proof, ended, now).await?;
     revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await
 }
 
-async fn find_secret(visit: &Visit, id: Uuid) -> Result<HookSecretView> {
+async fn find_secret(visit: &Visit, id: Uuid) -> Result<Option<HookSecretView>> {
     let secrets = visit.state.store.hook_secrets(visit.site.id).await?;
-    let secret = secrets.into_iter().find(|secret| secret.id == id);
-    secret.ok_or(Error::NotFound)
+    Ok(secrets.into_iter().find(|secret| secret.id == id))
 }
 
 fn revealed_token(name: &str, token: &SecretString) -> Revealed {
