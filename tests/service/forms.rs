@@ -149,11 +149,37 @@ async fn an_endpoint_is_tested_once_and_a_choice_of_no_event_is_shown() {
     let refused = admin.post(&format!("{endpoints}/{id}"), &[]).await;
     assert_eq!(refused.status, 422);
     assert!(refused.body.contains("Not saved: choose at least one"));
+    let address = between(&refused.body, "data-address=\"", "\"");
+    assert_eq!(address, format!("{endpoints}?endpoint={id}"));
     let shown = row(&refused.body);
     assert!(shown.contains("name=\"publish.failed\"") && !shown.contains("checked"));
     // What was chosen before is still in force.
     let page = admin.get(&format!("{endpoints}?endpoint={id}")).await.body;
     assert!(row(&page).contains("name=\"publish.failed\" checked"));
+}
+
+/// Some addresses take forms alone: whoever reloads the answer is led elsewhere.
+#[tokio::test]
+async fn the_answer_to_a_form_names_a_page_that_can_be_reloaded() {
+    let service = service(&[]).await;
+    let mut admin = admin(&service).await;
+    admin.post("/sites", &[("name", "shop")]).await;
+    let second_step = "/password/second-step";
+    let turn_off = format!("{second_step}/remove");
+    let (bad_name, good_name) = ([("name", "The Shop")], [("name", "store")]);
+    let wrong = [("current_password", "wrong"), ("code", "000000")];
+    for (path, form, page) in [
+        ("/sites/shop/rename", &bad_name[..], "/sites"),
+        ("/sites/shop/rename", &good_name[..], "/sites"),
+        ("/sites/shop/remove", &[][..], "/sites"),
+        ("/settings/cdn/remove", &[][..], "/settings/cdn"),
+        (turn_off.as_str(), &wrong[..], second_step),
+    ] {
+        let answer = admin.post(path, form).await;
+        let address = between(&answer.body, "data-address=\"", "\"");
+        assert_eq!(address, page, "{path}");
+        assert_eq!(admin.get(address).await.status, 200, "{path}");
+    }
 }
 
 /// What a form asks for cannot be stored just now, and the form is sent again.

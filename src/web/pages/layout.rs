@@ -21,6 +21,7 @@ pub(crate) fn layout(state: &AppState, user: Option<&SignedIn>, nav: Nav) -> Lay
     if nav == Nav::Sites {
         // Its own links are about all sites.
         layout.base.clone_from(&layout.root);
+        layout.address = Some("/sites".into());
     }
     layout.banner = user.and_then(|user| proxy_banner(state, user));
     layout.sites.iter_mut().for_each(|site| site.here = false);

@@ -207,7 +207,7 @@ pub(crate) fn settings_connected() -> ConnectionPage {
                 meaning: "The new settings passed their test and are in force.",
                 ..words::DONE
             }),
-            address: Some("/settings/cdn"),
+            address: Some("/settings/cdn".into()),
             ..layout(Nav::Settings(Section::Connection))
         },
         connection: Connection::Connected {
@@ -262,7 +262,7 @@ pub(crate) fn settings_testing() -> ConnectionPage {
     ConnectionPage {
         layout: Layout {
             pending: true,
-            address: Some("/settings/cdn"),
+            address: Some("/settings/cdn".into()),
             ..layout(Nav::Settings(Section::Connection))
         },
         connection: Connection::Paused {

@@ -96,8 +96,10 @@ fn refuse(
 }
 
 fn page(owner: &Owner, new: Option<&SecondStep>, error: Option<String>) -> Result<SecondStepPage> {
+    let mut layout = owner.visitor.layout(Nav::Elsewhere);
+    layout.address = Some("/password/second-step".into());
     Ok(SecondStepPage {
-        layout: owner.visitor.layout(Nav::Elsewhere),
+        layout,
         new: new.map(shown).transpose()?,
         error,
     })

@@ -128,6 +128,8 @@ pub(crate) async fn choose(
         let row = rows.find(|row| row.id == id).ok_or(Error::NotFound)?;
         row.events = events;
         page.layout.flash = Some(words::NONE_CHOSEN);
+        let path = Section::Notifications.path();
+        page.layout.address = Some(format!("{path}?endpoint={id}").into());
         return refused(page);
     }
     let store = &visit.state.store;

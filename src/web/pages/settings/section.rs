@@ -19,7 +19,7 @@ pub(crate) struct Notice {
 pub(super) fn layout(visit: &Visit, section: Section, notice: Option<&Notice>) -> Layout {
     let done = notice.and_then(|notice| notice.done.as_deref());
     Layout {
-        address: Some(section.path()),
+        address: Some(section.path().into()),
         flash: done.and_then(words::done),
         ..visit.layout(Nav::Settings(section))
     }
@@ -34,7 +34,7 @@ pub(super) fn ask(
     fields: Vec<(&'static str, String)>,
 ) -> Result<Response> {
     html(&ConfirmPage {
-        layout: visit.layout(Nav::Settings(section)),
+        layout: layout(visit, section, None),
         question,
         path: visit.path(page).into(),
         fields,

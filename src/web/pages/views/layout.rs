@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::mem;
 
 use strum::VariantArray;
@@ -29,7 +30,7 @@ pub struct Layout {
     pub flash: Option<Look>,
     /// The page's own address, after `base`, if it may be the answer to a form that was sent to
     /// another address.
-    pub address: Option<&'static str>,
+    pub address: Option<Cow<'static, str>>,
     /// The one-time key of the page's forms.
     pub once: String,
     /// A word before the title that says how things stand: “Error”, “Failed”. The icon of the tab
