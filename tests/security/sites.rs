@@ -271,6 +271,8 @@ async fn a_renamed_site_keeps_everything_but_its_old_name() {
     let another = [("name", "stall"), ("confirmed", "yes")];
     let another = admin.post("/sites/shop/rename", &another).await;
     assert_eq!(another.status, 404, "another name than it was given");
+    let misnamed = admin.post("/sites/shop/rename", &[("name", "Shop")]).await;
+    assert_eq!(misnamed.status, 404, "a mistake needs a row to be shown in");
     assert!(
         admin
             .get("/sites?done=renamed")

@@ -142,6 +142,8 @@ pub(crate) async fn rename(
         return Err(Error::NotFound);
     }
     let refuse = |error: String| {
+        // Beside the name that it has: not if it was removed meanwhile.
+        state.directory.site(old.as_str()).ok_or(Error::NotFound)?;
         let shown = Shown {
             renamed: Some((old.to_string(), new.refused(error))),
             ..Shown::default()
