@@ -858,6 +858,8 @@ async fn whoever_does_not_purge_everything_after_all_has_what_was_typed() {
         assert_eq!(back.status, 200);
         let shown = format!(">{items}</textarea>");
         assert!(back.body.contains(&shown), "{}", back.body);
+        let button = format!("value=\"{action}\" autofocus>");
+        assert!(back.body.contains(&button), "{}", back.body);
     }
     service.run().await;
     assert!(service.sandbox.creates().await.is_empty());

@@ -89,7 +89,10 @@ pub(crate) async fn show(visit: Visit) -> Result<Response> {
 pub(crate) async fn act(visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
     let state = &visit.state;
     if fields.cancel.is_some() {
-        return html(&blank(&visit, &fields.items));
+        return html(&PurgePage {
+            cancelled: Some(fields.action),
+            ..blank(&visit, &fields.items)
+        });
     }
     let text = match fields.action.as_str() {
         "everything" => Item::everything().to_string(),
@@ -155,6 +158,7 @@ fn blank(visit: &Visit, text: &str) -> PurgePage {
         errors: Vec::new(),
         preview: None,
         blocked: (!is_set_up).then_some(words::NO_SETTINGS),
+        cancelled: None,
         layout: visit.layout(Nav::Purge),
     }
 }

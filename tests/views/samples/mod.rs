@@ -484,6 +484,7 @@ pub(crate) fn purge() -> PurgePage {
             }],
         }),
         blocked: None,
+        cancelled: None,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct PurgePage {
     pub preview: Option<Preview>,
     /// Why nothing can be purged: “The site has no CDN settings yet”.
     pub blocked: Option<&'static str>,
+    /// What was not done after all: its button has the focus again.
+    pub cancelled: Option<String>,
 }
 
 #[derive(Clone, Debug)]
