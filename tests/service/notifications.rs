@@ -515,7 +515,9 @@ async fn an_endpoint_is_removed_while_a_message_to_it_is_being_claimed() {
         tokio::spawn(async move { store.claim_deliveries(9, "http://base", token, now).await })
     };
     service.database.wait_for_locks(1).await;
-    let removing = tokio::spawn(async move { store.remove_endpoint(site, endpoint).await });
+    let ended = [0; 32];
+    let removing =
+        tokio::spawn(async move { store.remove_endpoint(site, endpoint, &ended, now).await });
     service.database.wait_for_locks(2).await;
     second.release().await;
     assert_eq!(claiming.await.unwrap().unwrap().len(), 1);

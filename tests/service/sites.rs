@@ -72,7 +72,7 @@ async fn a_token_that_was_revoked_does_not_come_back() {
         () = service.database.wait_for_locks(1) => {}
     }
     let token = Proof::Token(store.tokens(site).await.unwrap()[0].id);
-    store.revoke(site, token, now).await.unwrap();
+    store.revoke(site, token, None, now).await.unwrap();
     lock.release().await;
     let mut late = pin!(directory.refresh(store));
     let overtaken = tokio::time::timeout(Duration::from_millis(300), &mut late).await;
