@@ -5,11 +5,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::form_answers::Answering;
 use super::listen::announce_change;
 use super::seal::Holder;
 use super::site_changes::hold_site;
-use super::{FormHash, Result, SiteId, Store};
+use super::{Answered, FormHash, Result, SiteId, Store};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 
 pub const MAX_ENDPOINTS: usize = 10;
@@ -45,35 +44,31 @@ pub(super) fn event_names(events: &[Event]) -> Vec<&'static str> {
 
 impl Store {
     /// Adds an endpoint that a form asks for, and answers the form with its secret, which is empty
-    /// if there is none. Returns the secret that holds, its own or the form's earlier answer, and
-    /// whether this is the first time; `None` if the site has as many endpoints as it may, or the
-    /// earlier answer no longer holds.
+    /// if there is none. Returns `None` if the site has as many endpoints as it may, or the earlier
+    /// answer no longer holds.
     pub async fn add_endpoint(
         &self,
         site: SiteId,
         new: &NewEndpoint,
         form: &FormHash,
         now: OffsetDateTime,
-    ) -> Result<Option<(SecretString, bool)>> {
+    ) -> Result<Option<Answered>> {
         let secret = new.secret.clone().unwrap_or_default();
-        let mut tx = match self.begin_answer(form, &secret, now).await? {
-            Answering::First(tx) => tx,
-            Answering::Again(earlier) => {
-                let has = self.has_endpoint(site, &new.url, &earlier).await?;
-                return Ok(has.then_some((earlier, false)));
-            }
+        let mut answer = self.begin_answer(form, secret, now).await?;
+        let (tx, secret) = (&mut answer.tx, &answer.secret);
+        let has = if answer.is_first {
+            self.insert_endpoint(tx, site, new, now).await?
+        } else {
+            self.has_endpoint(tx, site, &new.url, secret).await?
         };
-        if !self.insert_endpoint(&mut tx, site, new, now).await? {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        Ok(Some((secret, true)))
+        answer.end(has).await
     }
 
     /// Whether the site has an endpoint at this address with this secret, which is empty if there
     /// is none.
     async fn has_endpoint(
         &self,
+        connection: &mut PgConnection,
         site: SiteId,
         url: &EndpointUrl,
         secret: &SecretString,
@@ -83,7 +78,7 @@ impl Store {
             "SELECT id, url, secret FROM endpoint WHERE site_id = $1",
             site.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(connection)
         .await?;
         Ok(rows.iter().any(|row| {
             self.holds(Holder::EndpointUrl(site, row.id), &row.url, &url)
@@ -164,9 +159,8 @@ impl Store {
     }
 
     /// Gives an endpoint another signing secret, in force at once, and answers a form with it.
-    /// Returns the secret that holds, this one or the form's earlier answer, and whether this is
-    /// the first time; `None` if there is no such endpoint, it takes no signature, or the earlier
-    /// answer no longer holds.
+    /// Returns `None` if there is no such endpoint, it takes no signature, or the earlier answer no
+    /// longer holds.
     pub async fn rotate_endpoint_secret_once(
         &self,
         site: SiteId,
@@ -174,37 +168,33 @@ impl Store {
         secret: SecretString,
         form: &FormHash,
         now: OffsetDateTime,
-    ) -> Result<Option<(SecretString, bool)>> {
-        let mut tx = match self.begin_answer(form, &secret, now).await? {
-            Answering::First(tx) => tx,
-            Answering::Again(earlier) => {
-                let sealed = sqlx::query_scalar!(
-                    "SELECT secret FROM endpoint WHERE site_id = $1 AND id = $2",
-                    site.0,
-                    id,
-                )
-                .fetch_optional(&self.pool)
-                .await?;
-                let holds = sealed.flatten().is_some_and(|sealed| {
-                    self.holds(Holder::EndpointSecret(site, id), &sealed, &earlier)
-                });
-                return Ok(holds.then_some((earlier, false)));
-            }
+    ) -> Result<Option<Answered>> {
+        let mut answer = self.begin_answer(form, secret, now).await?;
+        let (tx, secret) = (&mut answer.tx, &answer.secret);
+        let holder = Holder::EndpointSecret(site, id);
+        let has = if answer.is_first {
+            let sealed = self.seal(holder, secret)?;
+            let rotated = sqlx::query!(
+                "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL",
+                site.0,
+                id,
+                sealed,
+            )
+            .execute(&mut **tx)
+            .await?;
+            rotated.rows_affected() == 1
+        } else {
+            let sealed = sqlx::query_scalar!(
+                "SELECT secret FROM endpoint WHERE site_id = $1 AND id = $2",
+                site.0,
+                id,
+            )
+            .fetch_optional(&mut **tx)
+            .await?;
+            let sealed = sealed.flatten();
+            sealed.is_some_and(|sealed| self.holds(holder, &sealed, secret))
         };
-        let sealed = self.seal(Holder::EndpointSecret(site, id), &secret)?;
-        let rotated = sqlx::query!(
-            "UPDATE endpoint SET secret = $3 WHERE site_id = $1 AND id = $2 AND secret IS NOT NULL",
-            site.0,
-            id,
-            sealed,
-        )
-        .execute(&mut *tx)
-        .await?;
-        if rotated.rows_affected() == 0 {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        Ok(Some((secret, true)))
+        answer.end(has).await
     }
 
     /// Switches an endpoint on again, as if it had never failed.

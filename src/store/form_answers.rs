@@ -11,13 +11,28 @@ const KEPT: Duration = Duration::minutes(10);
 /// A form that was sent: SHA-256 of its one-time key and of what came with it.
 pub type FormHash = [u8; 32];
 
-/// What a form that asks for a new secret is answered with.
-pub(super) enum Answering {
-    /// With the new one, once this transaction is committed. It also stores the secret: what a
-    /// second press is shown must not be one that never came into being.
-    First(Transaction<'static, Postgres>),
-    /// With its earlier answer.
-    Again(SecretString),
+/// The answer to a form that asks for a new secret: the secret that holds, and whether this is the
+/// first time, rather than the form's earlier answer.
+pub type Answered = (SecretString, bool);
+
+/// An answer that is being given.
+pub(super) struct Answer {
+    /// Also stores the secret: what a second press is shown must not be one that never came into
+    /// being.
+    pub(super) tx: Transaction<'static, Postgres>,
+    pub(super) secret: SecretString,
+    pub(super) is_first: bool,
+}
+
+impl Answer {
+    /// Gives it, if the secret could be stored or still is.
+    pub(super) async fn end(self, holds: bool) -> Result<Option<Answered>> {
+        if !holds {
+            return Ok(None);
+        }
+        self.tx.commit().await?;
+        Ok(Some((self.secret, self.is_first)))
+    }
 }
 
 /// The place of a form that is kept in a page rather than here.
@@ -45,19 +60,24 @@ impl Store {
     pub(super) async fn begin_answer(
         &self,
         form: &FormHash,
-        secret: &SecretString,
+        mut secret: SecretString,
         now: OffsetDateTime,
-    ) -> Result<Answering> {
+    ) -> Result<Answer> {
         self.forget_answers(now).await?;
         let mut tx = self.begin().await?;
-        if self.keep_answer(&mut tx, form, secret, now).await? {
-            return Ok(Answering::First(tx));
+        let is_first = self.keep_answer(&mut tx, form, &secret, now).await?;
+        if !is_first {
+            let sealed =
+                sqlx::query_scalar!("SELECT answer FROM form_answer WHERE form = $1", &form[..])
+                    .fetch_one(&mut *tx)
+                    .await?;
+            secret = self.sealer.open(&place(form), &sealed)?;
         }
-        let sealed =
-            sqlx::query_scalar!("SELECT answer FROM form_answer WHERE form = $1", &form[..])
-                .fetch_one(&mut *tx)
-                .await?;
-        Ok(Answering::Again(self.sealer.open(&place(form), &sealed)?))
+        Ok(Answer {
+            tx,
+            secret,
+            is_first,
+        })
     }
 
     /// Keeps an answer, unless there is one already, and returns whether it did. If a form is sent

@@ -7,11 +7,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::form_answers::Answering;
 use super::listen::announce_sites;
 use super::seal::Holder;
 use super::site_changes::hold_site;
-use super::{FormHash, Result, SealError, SiteId, Store};
+use super::{Answered, FormHash, Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
 
 /// A signing secret as the settings page shows it: everything but the secret.
@@ -41,10 +40,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Stores a signing secret that a form asks for, and answers the form with it. Returns the
-    /// secret that holds, this one or the form's earlier answer, and whether this is the first
-    /// time; `None` if the site has as many secrets as it may, or the earlier answer was revoked
-    /// since.
+    /// Stores a signing secret that a form asks for, and answers the form with it. Returns `None`
+    /// if the site has as many secrets as it may, or the earlier answer was revoked since.
     pub async fn add_hook_secret_once(
         &self,
         site: SiteId,
@@ -52,39 +49,37 @@ impl Store {
         secret: SecretString,
         form: &FormHash,
         now: OffsetDateTime,
-    ) -> Result<Option<(SecretString, bool)>> {
-        let mut tx = match self.begin_answer(form, &secret, now).await? {
-            Answering::First(tx) => tx,
-            Answering::Again(earlier) => {
-                let rows = sqlx::query!(
-                    "SELECT id, secret FROM hook_secret WHERE site_id = $1",
-                    site.0,
-                )
-                .fetch_all(&self.pool)
+    ) -> Result<Option<Answered>> {
+        let mut answer = self.begin_answer(form, secret, now).await?;
+        let (tx, secret) = (&mut answer.tx, &answer.secret);
+        let has = if answer.is_first {
+            // Locked while counting, so that two forms at once do not add one secret too many.
+            sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
+                .fetch_optional(&mut **tx)
                 .await?;
-                let holds = rows
-                    .iter()
-                    .any(|row| self.holds(Holder::HookSecret(site, row.id), &row.secret, &earlier));
-                return Ok(holds.then_some((earlier, false)));
+            let secrets = sqlx::query_scalar!(
+                r#"SELECT count(*) as "secrets!" FROM hook_secret WHERE site_id = $1"#,
+                site.0,
+            )
+            .fetch_one(&mut **tx)
+            .await?;
+            let has_room = usize::try_from(secrets).is_ok_and(|secrets| secrets < HookSecret::MOST);
+            if has_room {
+                self.insert_hook_secret(tx, site, id, secret, false, now)
+                    .await?;
             }
+            has_room
+        } else {
+            let rows = sqlx::query!(
+                "SELECT id, secret FROM hook_secret WHERE site_id = $1",
+                site.0,
+            )
+            .fetch_all(&mut **tx)
+            .await?;
+            rows.iter()
+                .any(|row| self.holds(Holder::HookSecret(site, row.id), &row.secret, secret))
         };
-        // Locked while counting, so that two forms at once do not add one secret too many.
-        sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let secrets = sqlx::query_scalar!(
-            r#"SELECT count(*) as "secrets!" FROM hook_secret WHERE site_id = $1"#,
-            site.0,
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        if usize::try_from(secrets).is_ok_and(|secrets| secrets >= HookSecret::MOST) {
-            return Ok(None);
-        }
-        self.insert_hook_secret(&mut tx, site, id, &secret, false, now)
-            .await?;
-        tx.commit().await?;
-        Ok(Some((secret, true)))
+        answer.end(has).await
     }
 
     async fn insert_hook_secret(

@@ -9,11 +9,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::form_answers::Answering;
 use super::listen::announce_sites;
 use super::seal::Holder;
 use super::site_changes::hold_site;
-use super::{FormHash, Result, SealError, Site, SiteId, Store};
+use super::{Answered, FormHash, Result, SealError, Site, SiteId, Store};
 use crate::domain::{KeyPair, NewKeyPair};
 
 /// A key pair as it is listed: everything but its secret.
@@ -74,35 +73,29 @@ impl Store {
         site: SiteId,
         id: Uuid,
         sender: Sender<'_>,
-        pair: NewKeyPair,
+        pair: &NewKeyPair,
         form: &FormHash,
         now: OffsetDateTime,
     ) -> Result<Option<(NewKeyPair, bool)>> {
-        let mut tx = match self.begin_answer(form, &join(&pair), now).await? {
-            Answering::First(tx) => tx,
-            Answering::Again(earlier) => {
-                let earlier = split(&earlier)?;
-                let row = sqlx::query!(
-                    "SELECT id, secret FROM key_pair WHERE site_id = $1 AND access_key_id = $2",
-                    site.0,
-                    earlier.access_key_id,
-                )
-                .fetch_optional(&self.pool)
-                .await?;
-                let holds = row.is_some_and(|row| {
-                    self.holds(Holder::KeyPair(site, row.id), &row.secret, &earlier.secret)
-                });
-                return Ok(holds.then_some((earlier, false)));
-            }
+        let mut answer = self.begin_answer(form, join(pair), now).await?;
+        let pair = split(&answer.secret)?;
+        let has = if answer.is_first {
+            self.insert_key_pair(&mut answer.tx, site, id, sender, &pair, now)
+                .await?
+        } else {
+            let row = sqlx::query!(
+                "SELECT id, secret FROM key_pair WHERE site_id = $1 AND access_key_id = $2",
+                site.0,
+                pair.access_key_id,
+            )
+            .fetch_optional(&mut *answer.tx)
+            .await?;
+            row.is_some_and(|row| {
+                self.holds(Holder::KeyPair(site, row.id), &row.secret, &pair.secret)
+            })
         };
-        if !self
-            .insert_key_pair(&mut tx, site, id, sender, &pair, now)
-            .await?
-        {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        Ok(Some((pair, true)))
+        let answered = answer.end(has).await?;
+        Ok(answered.map(|(_, is_first)| (pair, is_first)))
     }
 
     /// Returns whether the access key ID was free.
@@ -161,8 +154,7 @@ impl Store {
         Ok(access_key_id)
     }
 
-    /// The same for a form, which is answered with the secret. Returns the one that holds, this one
-    /// or the form's earlier answer, and whether this is the first time; `None` if there is no such
+    /// The same for a form, which is answered with the secret. Returns `None` if there is no such
     /// key pair, or the earlier answer no longer holds.
     pub async fn rotate_key_pair_once(
         &self,
@@ -171,28 +163,23 @@ impl Store {
         secret: SecretString,
         form: &FormHash,
         now: OffsetDateTime,
-    ) -> Result<Option<(SecretString, bool)>> {
-        let mut tx = match self.begin_answer(form, &secret, now).await? {
-            Answering::First(tx) => tx,
-            Answering::Again(earlier) => {
-                let sealed = sqlx::query_scalar!(
-                    "SELECT secret FROM key_pair WHERE site_id = $1 AND id = $2",
-                    site.0,
-                    id,
-                )
-                .fetch_optional(&self.pool)
-                .await?;
-                let holds = sealed
-                    .is_some_and(|sealed| self.holds(Holder::KeyPair(site, id), &sealed, &earlier));
-                return Ok(holds.then_some((earlier, false)));
-            }
+    ) -> Result<Option<Answered>> {
+        let mut answer = self.begin_answer(form, secret, now).await?;
+        let (tx, secret) = (&mut answer.tx, &answer.secret);
+        let has = if answer.is_first {
+            let rotated = self.replace_secret(tx, site, id, secret, now).await?;
+            rotated.is_some()
+        } else {
+            let sealed = sqlx::query_scalar!(
+                "SELECT secret FROM key_pair WHERE site_id = $1 AND id = $2",
+                site.0,
+                id,
+            )
+            .fetch_optional(&mut **tx)
+            .await?;
+            sealed.is_some_and(|sealed| self.holds(Holder::KeyPair(site, id), &sealed, secret))
         };
-        let rotated = self.replace_secret(&mut tx, site, id, &secret, now).await?;
-        if rotated.is_none() {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        Ok(Some((secret, true)))
+        answer.end(has).await
     }
 
     /// Returns the access key ID, if there is such a key pair.

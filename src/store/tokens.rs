@@ -8,12 +8,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::form_answers::Answering;
 use super::hash::{TokenHash, hash};
 use super::listen::announce_sites;
 use super::seal::Holder;
 use super::site_changes::hold_site;
-use super::{FormHash, Result, SiteId, Store};
+use super::{Answered, FormHash, Result, SiteId, Store};
 
 /// A token as the settings page shows it: everything but the token.
 #[derive(Clone, Debug)]
@@ -59,9 +58,8 @@ impl Store {
         Ok(has)
     }
 
-    /// Stores a token that a form asks for, and answers the form with it. Returns the token that
-    /// holds, this one or the form's earlier answer, and whether this is the first time; `None` if
-    /// it is not in force: another one has its name, or it was revoked since.
+    /// Stores a token that a form asks for, and answers the form with it. Returns `None` if it is
+    /// not in force: another one has its name, or it was revoked since.
     pub async fn add_token_once(
         &self,
         site: SiteId,
@@ -70,20 +68,15 @@ impl Store {
         token: SecretString,
         form: &FormHash,
         now: OffsetDateTime,
-    ) -> Result<Option<(SecretString, bool)>> {
-        let mut tx = match self.begin_answer(form, &token, now).await? {
-            Answering::First(tx) => tx,
-            Answering::Again(earlier) => {
-                let mut connection = self.pool.acquire().await?;
-                let has = has_token(&mut connection, site, &earlier).await?;
-                return Ok(has.then_some((earlier, false)));
-            }
+    ) -> Result<Option<Answered>> {
+        let mut answer = self.begin_answer(form, token, now).await?;
+        let (tx, token) = (&mut answer.tx, &answer.secret);
+        let has = if answer.is_first {
+            insert_token(tx, site, id, name, token, None, now).await?
+        } else {
+            has_token(tx, site, token).await?
         };
-        if !insert_token(&mut tx, site, id, name, &token, None, now).await? {
-            return Ok(None);
-        }
-        tx.commit().await?;
-        Ok(Some((token, true)))
+        answer.end(has).await
     }
 
     /// Whether the site has ever had a token, even one that is revoked now.

@@ -51,7 +51,7 @@ pub(crate) async fn create(visit: Visit, Form(new): Form<NewKey>) -> Result<Resp
     let pair = fresh_key_pair(&state.clock);
     let added = state
         .store
-        .add_key_pair_once(visit.site.id, id, sender, pair, &form, now)
+        .add_key_pair_once(visit.site.id, id, sender, &pair, &form, now)
         .await?;
     let (pair, is_first) = added.ok_or(Error::NotFound)?;
     if is_first {
