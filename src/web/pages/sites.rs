@@ -13,17 +13,13 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path, Query};
 use crate::web::pages::layout::path_of;
 use crate::web::pages::once::{Ending, OnceKey};
-use crate::web::pages::views::{
-    ConfirmPage, Field, Layout, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage,
-};
+use crate::web::pages::views::{ConfirmPage, Field, ListPage, Nav, PAGE_SIZE, SiteRow, SitesPage};
 use crate::web::pages::visit::{Confirmation, Visitor, html, refused};
-use crate::web::pages::words::{Look, sites as words};
+use crate::web::pages::words::sites as words;
 use crate::web::state::AppState;
 
-/// What to show, and what was just done, which is said once after a redirect.
 #[derive(Deserialize)]
-pub(crate) struct Notice {
-    done: Option<String>,
+pub(crate) struct PageQuery {
     /// The page of the list, counted from 1.
     sites: Option<usize>,
 }
@@ -54,7 +50,6 @@ impl NewName {
 #[derive(Default)]
 struct Shown {
     page: Option<usize>,
-    flash: Option<Look>,
     /// The name typed for a new site, and what is wrong with it.
     new: Field,
     /// A site, and the same for its new name.
@@ -88,11 +83,9 @@ impl From<SiteError> for Error {
 }
 
 /// `GET /sites`.
-pub(crate) async fn show(manager: Manager, Query(notice): Query<Notice>) -> Result<Response> {
-    let done = notice.done.as_deref();
+pub(crate) async fn show(manager: Manager, Query(query): Query<PageQuery>) -> Result<Response> {
     let shown = Shown {
-        page: notice.sites,
-        flash: done.and_then(words::done),
+        page: query.sites,
         ..Shown::default()
     };
     html(&page(&manager, shown))
@@ -259,10 +252,7 @@ fn page(manager: &Manager, shown: Shown) -> SitesPage {
     SitesPage {
         sites: ListPage::of(rows, page, size),
         new: shown.new,
-        layout: Layout {
-            flash: shown.flash,
-            ..manager.0.layout(Nav::Sites)
-        },
+        layout: manager.0.layout(Nav::Sites),
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
@@ -17,6 +17,7 @@ use super::once::OnceKey;
 use super::signed_in::SignedIn;
 use super::views::{FormPage, Layout, Nav};
 use super::words::errors::MARK_ERROR;
+use super::words::{Look, account, settings, sites};
 use crate::admin::audit::{self, Actor};
 use crate::domain::session::Source;
 use crate::domain::{AuditAction, Item, Publisher, Widened};
@@ -30,6 +31,13 @@ use crate::web::state::AppState;
 pub(crate) struct Visitor {
     pub(crate) state: AppState,
     pub(crate) user: SignedIn,
+    notice: Notice,
+}
+
+/// What was just done, by its name in the query, which is said once after a redirect.
+#[derive(Clone, Default, Deserialize)]
+struct Notice {
+    done: Option<String>,
 }
 
 impl FromRequestParts<AppState> for Visitor {
@@ -38,9 +46,11 @@ impl FromRequestParts<AppState> for Visitor {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
         // Absent only if the page is mounted with a rule that lets everybody in.
         let user = parts.extensions.get().cloned().ok_or(Error::Internal)?;
+        let Query(notice) = Query::try_from_uri(&parts.uri).unwrap_or_default();
         Ok(Self {
             state: state.clone(),
             user,
+            notice,
         })
     }
 }
@@ -48,7 +58,20 @@ impl FromRequestParts<AppState> for Visitor {
 impl Visitor {
     /// The layout of a page that is not about a site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
-        layout(&self.state, Some(&self.user), nav)
+        Layout {
+            flash: self.flash(nav),
+            ..layout(&self.state, Some(&self.user), nav)
+        }
+    }
+
+    fn flash(&self, nav: Nav) -> Option<Look> {
+        let done = self.notice.done.as_deref()?;
+        match nav {
+            Nav::Settings(_) => settings::done(done),
+            Nav::Sites => sites::done(done),
+            Nav::Elsewhere => account::ended(done),
+            Nav::Activity | Nav::Purge | Nav::Audit => None,
+        }
     }
 
     /// Redirects (303) to a page that is not about a site.
@@ -108,7 +131,10 @@ impl FromRequestParts<AppState> for Visit {
 impl Visit {
     /// The layout of a page about the site.
     pub(crate) fn layout(&self, nav: Nav) -> Layout {
-        site_layout(&self.state, &self.visitor.user, &self.site, nav)
+        Layout {
+            flash: self.visitor.flash(nav),
+            ..site_layout(&self.state, &self.visitor.user, &self.site, nav)
+        }
     }
 
     /// The path of a page of the site, below the prefix of `PUBLIC_URL`.

@@ -11,12 +11,9 @@ use crate::web::http::extract::{Path, Query};
 use crate::web::pages::once::Ending;
 use crate::web::pages::views::{ListPage, Nav, PAGE_SIZE, SessionsPage};
 use crate::web::pages::visit::{IdPath, Visitor, html};
-use crate::web::pages::words::account as words;
 
-/// What to show, and what was just done, which is said once after a redirect.
 #[derive(Deserialize)]
-pub(crate) struct Notice {
-    done: Option<String>,
+pub(crate) struct PageQuery {
     /// The page of the list, counted from 1.
     sessions: Option<usize>,
 }
@@ -28,18 +25,15 @@ fn own_only(visitor: &Visitor) -> Option<(&str, Source)> {
 }
 
 /// `GET /sessions`.
-pub(crate) async fn show(visitor: Visitor, Query(notice): Query<Notice>) -> Result<Response> {
+pub(crate) async fn show(visitor: Visitor, Query(query): Query<PageQuery>) -> Result<Response> {
     let state = &visitor.state;
     let (issuer, now) = (state.issuer(), state.clock.now());
     let (of, own) = (own_only(&visitor), visitor.user.token.as_ref());
     let sessions = state.store.sessions(of, own, issuer.as_ref(), now).await?;
-    let mut layout = visitor.layout(Nav::Elsewhere);
-    let done = notice.done.as_deref();
-    layout.flash = done.and_then(words::ended);
     html(&SessionsPage {
         has_others: sessions.iter().any(|session| !session.is_own),
-        sessions: ListPage::of(sessions, notice.sessions, PAGE_SIZE.into()),
-        layout,
+        sessions: ListPage::of(sessions, query.sessions, PAGE_SIZE.into()),
+        layout: visitor.layout(Nav::Elsewhere),
     })
 }
 

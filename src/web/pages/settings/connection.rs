@@ -6,12 +6,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::connection_page::page;
-use super::section::{Notice, ask, confirmed};
+use super::section::{ask, confirmed};
 use super::test;
 use crate::domain::{AuditAction, Credentials, Field, FieldErrors, Settings, SettingsForm};
 use crate::store::{SettingsVersion, Slot};
 use crate::web::http::error::Result;
-use crate::web::http::extract::{Form, Query};
+use crate::web::http::extract::Form;
 use crate::web::pages::auth::session::asks_for_events;
 use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{ConnectionPage, Section};
@@ -32,8 +32,8 @@ pub(crate) struct Fields {
 }
 
 /// `GET /settings/cdn`.
-pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
-    html(&page(&visit, Some(&notice), None).await?)
+pub(crate) async fn show(visit: Visit) -> Result<Response> {
+    html(&page(&visit, None).await?)
 }
 
 /// `POST /settings/cdn`: with `save_and_test`, the settings are tested first, and become the draft
@@ -175,7 +175,7 @@ async fn put_in_force(
 /// Somebody else was faster: what they saved is shown, next to what was typed, if anything was.
 async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response> {
     let Some(form) = form else {
-        let mut page = page(visit, None, None).await?;
+        let mut page = page(visit, None).await?;
         page.form.trouble = Some(words::DRAFT_CHANGED.to_owned());
         return refused(page);
     };
@@ -190,7 +190,7 @@ async fn overtaken(visit: &Visit, form: Option<SettingsForm>) -> Result<Response
 
 async fn typed(visit: &Visit, form: SettingsForm, errors: FieldErrors) -> Result<ConnectionPage> {
     let kept = keep_secret(visit, &form, &errors).await?;
-    let mut page = page(visit, None, Some((form, errors))).await?;
+    let mut page = page(visit, Some((form, errors))).await?;
     page.form.kept_secret = kept;
     Ok(page)
 }

@@ -1,6 +1,6 @@
 //! The connection as its page shows it: the form as it is stored, or as it was typed.
 
-use super::section::{Notice, layout};
+use super::section::layout;
 use crate::domain::{
     Advice, Credentials, Field, FieldErrors, Operation, Partition, Region, Settings, SettingsForm,
 };
@@ -15,7 +15,6 @@ use crate::web::pages::words::settings as words;
 
 pub(super) async fn page(
     visit: &Visit,
-    notice: Option<&Notice>,
     typed: Option<(SettingsForm, FieldErrors)>,
 ) -> Result<ConnectionPage> {
     let (store, site) = (&visit.state.store, &visit.site);
@@ -25,7 +24,7 @@ pub(super) async fn page(
     let latest = draft.or(active);
     // No help to somebody who has to correct the form.
     let test = latest.filter(|_| typed.is_none()).and_then(test_result);
-    let mut layout = layout(visit, Section::Connection, notice);
+    let mut layout = layout(visit, Section::Connection);
     let report = draft.and_then(|draft| draft.report.as_ref());
     layout.mark = report
         .filter(|report| !report.passed())

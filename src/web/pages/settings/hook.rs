@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::section::{Notice, layout};
+use super::section::layout;
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{AuditAction, Item};
 use crate::store::RepeatKey;
@@ -24,8 +24,6 @@ const KEYS: usize = 6;
 /// Which page of each list to show, counted from 1.
 #[derive(Default, Deserialize)]
 pub(crate) struct PageQuery {
-    #[serde(flatten)]
-    notice: Notice,
     tokens: Option<usize>,
     secrets: Option<usize>,
     keys: Option<usize>,
@@ -80,7 +78,7 @@ pub(super) async fn revoked(
 async fn page(visit: &Visit, query: &PageQuery, revealed: Vec<Revealed>) -> Result<HookPage> {
     let (state, site) = (&visit.state, &visit.site);
     let store = &state.store;
-    let mut layout = layout(visit, Section::Hook, Some(&query.notice));
+    let mut layout = layout(visit, Section::Hook);
     if query.tokens.or(query.secrets).or(query.keys).is_some() {
         layout.address = None;
     }

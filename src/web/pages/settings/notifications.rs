@@ -8,7 +8,7 @@ use serde::Deserialize;
 use time::Duration;
 use uuid::Uuid;
 
-use super::section::{Notice, ask, confirmed, layout};
+use super::section::{ask, confirmed, layout};
 use crate::domain::notification::{EndpointKind, EndpointUrl, Event};
 use crate::domain::{AuditAction, HookSecret};
 use crate::store::{MAX_ENDPOINTS, NewEndpoint};
@@ -33,8 +33,6 @@ const DELIVERIES: usize = 10;
 
 #[derive(Default, Deserialize)]
 pub(crate) struct PageQuery {
-    #[serde(flatten)]
-    notice: Notice,
     /// Only deliveries older than this one.
     before: Option<Uuid>,
     /// The delivery whose request and answers are shown.
@@ -279,7 +277,6 @@ async fn reveal(visit: &Visit, secret: &SecretString) -> Result<Response> {
 async fn page(
     visit: &Visit,
     PageQuery {
-        notice,
         before,
         delivery,
         endpoint,
@@ -290,7 +287,7 @@ async fn page(
 ) -> Result<NotificationsPage> {
     let (store, site) = (&visit.state.store, visit.site.id);
     let mut deliveries = store.deliveries(site).await?;
-    let mut layout = layout(visit, Section::Notifications, Some(&notice));
+    let mut layout = layout(visit, Section::Notifications);
     let soon = layout.now + SOON;
     layout.pending = deliveries
         .iter()

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::section::{Notice, layout};
+use super::section::layout;
 use crate::domain::edge::PublicAddress;
 use crate::domain::intake::MAX_RULES;
 use crate::domain::{
     AuditAction, OriginPath, PublishRequest, PublisherHost, Publishing, RelatedRule, canonicalize,
 };
 use crate::web::http::error::Result;
-use crate::web::http::extract::{Form, Query};
+use crate::web::http::extract::Form;
 use crate::web::http::turns::LARGE_BYTES;
 use crate::web::pages::purge::preview;
 use crate::web::pages::views::{Field, Preview, PublishingForm, PublishingPage, Section};
@@ -38,11 +38,11 @@ pub(crate) struct PublishingFields {
 }
 
 /// `GET /settings/cdn/publishing`.
-pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
+pub(crate) async fn show(visit: Visit) -> Result<Response> {
     // Not what is in memory: an older one with this version would replace the newer one unseen.
     let (saved, version) = visit.state.store.publishing(visit.site.id).await?;
     let stored = publishing_form(&saved, version);
-    html(&page(&visit, Some(&notice), stored))
+    html(&page(&visit, stored))
 }
 
 fn publishing_form(rules: &Publishing, version: i32) -> PublishingForm {
@@ -60,9 +60,9 @@ fn publishing_form(rules: &Publishing, version: i32) -> PublishingForm {
     }
 }
 
-fn page(visit: &Visit, notice: Option<&Notice>, publishing: PublishingForm) -> PublishingPage {
+fn page(visit: &Visit, publishing: PublishingForm) -> PublishingPage {
     PublishingPage {
-        layout: layout(visit, Section::Publishing, notice),
+        layout: layout(visit, Section::Publishing),
         publishing,
     }
 }
@@ -91,7 +91,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
     };
     if is_try {
         let (Ok(hosts), Ok(related)) = (hosts, related) else {
-            return refused(page(&visit, None, typed));
+            return refused(page(&visit, typed));
         };
         let rules = Publishing {
             hosts,
@@ -102,18 +102,18 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
         return match try_rules(&visit, &typed.tried.value, &rules).await? {
             Ok(preview) => {
                 typed.preview = Some(preview);
-                html(&page(&visit, None, typed))
+                html(&page(&visit, typed))
             }
             Err(why) => {
                 typed.tried.error = Some(why);
-                refused(page(&visit, None, typed))
+                refused(page(&visit, typed))
             }
         };
     }
     let (Ok(public_address), Ok(origin_path), Ok(hosts), Ok(related)) =
         (address, origin_path, hosts, related)
     else {
-        return refused(page(&visit, None, typed));
+        return refused(page(&visit, typed));
     };
     let wanted = Publishing {
         public_address,
@@ -134,7 +134,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
                 conflict: now,
                 ..publishing_form(&wanted, version)
             };
-            return refused(page(&visit, None, typed));
+            return refused(page(&visit, typed));
         }
     }
     let detail = words::changed(

@@ -20,7 +20,7 @@ pub(crate) async fn show(
     visit: Visit,
     Query(ListQuery { before }): Query<ListQuery>,
 ) -> Result<Response> {
-    let layout = layout(&visit, Section::Refused, None);
+    let layout = layout(&visit, Section::Refused);
     // Calls that named no site are shown to those who look after all sites.
     let sees_all = layout.manages_sites();
     let store = &visit.state.store;

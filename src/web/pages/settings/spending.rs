@@ -3,11 +3,11 @@
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::section::{Notice, layout};
+use super::section::layout;
 use crate::domain::plan::DEFAULT_THRESHOLD;
 use crate::domain::{AuditAction, MonthlyLimit, PastLimit, PolicyName, Spending};
 use crate::web::http::error::Result;
-use crate::web::http::extract::{Form, Query};
+use crate::web::http::extract::Form;
 use crate::web::pages::overview::meter;
 use crate::web::pages::views::{Field, Section, SpendingForm, SpendingPage};
 use crate::web::pages::visit::{Visit, html, refused};
@@ -24,11 +24,11 @@ pub(crate) struct SpendingFields {
 }
 
 /// `GET /settings/cdn/policy`.
-pub(crate) async fn show(visit: Visit, Query(notice): Query<Notice>) -> Result<Response> {
+pub(crate) async fn show(visit: Visit) -> Result<Response> {
     let (store, site) = (&visit.state.store, visit.site.id);
     let version = store.spending_version(site).await?;
     let stored = spending_form(&store.spending(site).await?, version);
-    html(&page(&visit, Some(&notice), stored).await?)
+    html(&page(&visit, stored).await?)
 }
 
 fn spending_form(spending: &Spending, version: i32) -> SpendingForm {
@@ -43,12 +43,8 @@ fn spending_form(spending: &Spending, version: i32) -> SpendingForm {
     }
 }
 
-async fn page(
-    visit: &Visit,
-    notice: Option<&Notice>,
-    spending: SpendingForm,
-) -> Result<SpendingPage> {
-    let layout = layout(visit, Section::Spending, notice);
+async fn page(visit: &Visit, spending: SpendingForm) -> Result<SpendingPage> {
+    let layout = layout(visit, Section::Spending);
     Ok(SpendingPage {
         meter: meter(&visit.state, &visit.site, layout.now).await?,
         spending,
@@ -79,7 +75,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
                 version: fields.version.unwrap_or_default(),
                 conflict: Vec::new(),
             };
-            return refused(page(&visit, None, typed).await?);
+            return refused(page(&visit, typed).await?);
         }
     };
     let spending = Spending {
@@ -101,7 +97,7 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
                 conflict: now,
                 ..spending_form(&spending, version)
             };
-            return refused(page(&visit, None, typed).await?);
+            return refused(page(&visit, typed).await?);
         }
     }
     let detail = words::changed(&words::spending(&before), &words::spending(&spending));
