@@ -2,6 +2,8 @@
 //! have to ask the database.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,12 @@ use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use super::hash::{TokenHash, hash};
-use super::publishing::StoredRules;
 use super::tokens::PublishToken;
 use super::{Result, SiteId, Store, within};
-use crate::domain::{AwsError, HookSecret, KeyPair, Partition, Publishing, Region, SiteName};
+use crate::domain::edge::PublicAddress;
+use crate::domain::{
+    AwsError, HookSecret, KeyPair, Partition, PublisherHost, Publishing, Region, SiteName,
+};
 
 /// How long reading them may take: a database host that vanishes does not end its connections, and
 /// whoever reads next would wait.
@@ -39,6 +43,8 @@ pub struct Site {
     /// The partition of that distribution; the commercial regions while there is none.
     pub partition: Partition,
     pub publishing: Publishing,
+    /// Changes whenever they are saved.
+    pub publishing_version: i32,
     /// Whether AWS rejects its settings.
     pub pause: Option<Pause>,
     /// Until when publishes wait because it has reached its monthly limit; this may have passed.
@@ -168,36 +174,7 @@ impl Store {
 
     async fn snapshot(&self) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
-        let rows = sqlx::query!(
-            r#"SELECT s.id, s.name, s.publisher_hosts, s.related, s.directory_variants, s.public_address,
-                      s.origin_path,
-                      s.paused_at, s.pause_error, s.resume_at, s.limited_until, s.poll_denied_at,
-                      c.distribution_id as "distribution_id?", c.region as "region?"
-               FROM site s
-               LEFT JOIN settings_in_force c ON c.site_id = s.id
-               WHERE s.removed_at IS NULL"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        for row in rows {
-            let region = row.region.and_then(|code| code.parse::<Region>().ok());
-            let rules = StoredRules {
-                publisher_hosts: row.publisher_hosts,
-                related: row.related,
-                directory_variants: row.directory_variants,
-                public_address: row.public_address,
-                origin_path: row.origin_path,
-            };
-            let site = Site {
-                id: SiteId(row.id),
-                distribution_id: row.distribution_id,
-                partition: region.map_or(Partition::Aws, Region::partition),
-                publishing: rules.read(&row.name),
-                pause: pause(row.paused_at, row.resume_at, row.pause_error),
-                limited_until: row.limited_until,
-                poll_denied_since: row.poll_denied_at,
-                name: row.name,
-            };
+        for site in self.read_sites(None).await? {
             snapshot.sites.insert(site.name.clone(), Arc::new(site));
         }
         snapshot.tokens = self.token_hashes().await?;
@@ -205,6 +182,68 @@ impl Store {
         snapshot.key_pairs = self.open_key_pairs(&snapshot.sites).await?;
         Ok(snapshot)
     }
+
+    /// Every site, or only one, as far as this version understands them.
+    pub(super) async fn read_sites(&self, only: Option<SiteId>) -> Result<Vec<Site>> {
+        let rows = sqlx::query!(
+            r#"SELECT s.id, s.name, s.publisher_hosts, s.related, s.directory_variants, s.public_address,
+                      s.origin_path, s.publishing_version,
+                      s.paused_at, s.pause_error, s.resume_at, s.limited_until, s.poll_denied_at,
+                      c.distribution_id as "distribution_id?", c.region as "region?"
+               FROM site s
+               LEFT JOIN settings_in_force c ON c.site_id = s.id
+               WHERE s.removed_at IS NULL AND ($1::int IS NULL OR s.id = $1)"#,
+            only.map(|site| site.0),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let sites = rows.into_iter().map(|row| {
+            let region = row.region.and_then(|code| code.parse::<Region>().ok());
+            let address = row.public_address.as_deref();
+            Site {
+                id: SiteId(row.id),
+                distribution_id: row.distribution_id,
+                partition: region.map_or(Partition::Aws, Region::partition),
+                publishing: Publishing {
+                    public_address: address.and_then(|text| PublicAddress::parse(text, true).ok()),
+                    origin_path: row.origin_path.parse().unwrap_or_default(),
+                    hosts: hosts(&row.name, &row.publisher_hosts),
+                    related: understood(&row.name, &row.related),
+                    directory_variants: row.directory_variants,
+                },
+                publishing_version: row.publishing_version,
+                pause: pause(row.paused_at, row.resume_at, row.pause_error),
+                limited_until: row.limited_until,
+                poll_denied_since: row.poll_denied_at,
+                name: row.name,
+            }
+        });
+        Ok(sites.collect())
+    }
+}
+
+/// An empty list accepts any host, which nobody has chosen where there are entries.
+fn hosts(site: &str, stored: &[String]) -> Vec<PublisherHost> {
+    let mut hosts = understood(site, stored);
+    if hosts.is_empty() && !stored.is_empty() {
+        hosts.push(PublisherHost::unreadable());
+    }
+    hosts
+}
+
+/// What this version understands of a list that a newer one may have written: a single entry must
+/// not keep every site from being served.
+fn understood<T: FromStr<Err: fmt::Display>>(site: &str, stored: &[String]) -> Vec<T> {
+    stored
+        .iter()
+        .filter_map(|text| {
+            T::from_str(text)
+                .inspect_err(|error| {
+                    tracing::error!(site, %error, "a stored entry is left out");
+                })
+                .ok()
+        })
+        .collect()
 }
 
 fn pause(
