@@ -11,7 +11,7 @@ use super::database_url::connect_options;
 use super::first_start::Keys;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::{Resealed, Sealer, Store};
+use crate::store::{Patience, Resealed, Sealer, Store};
 
 /// The name of the embedded PostgreSQL's database, and of its superuser.
 const DATABASE_NAME: &str = "skycms_cdn";
@@ -95,7 +95,7 @@ impl Database {
         keys: Keys,
     ) -> Result<Self, AppError> {
         Ok(Self {
-            store: Store::new(options, Sealer::new(&keys.all)?),
+            store: Store::new(options, Sealer::new(&keys.all)?, Patience::default()),
             embedded,
             keys,
         })

@@ -9,31 +9,65 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use super::FRESH;
+/// How long the database may keep silent.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long it may take to give a connection, or to answer the one that listens.
+    pub connection: Duration,
+    /// A connection that was used this recently is taken to be alive.
+    pub fresh: Duration,
+    /// How long the server may take to answer on a connection that is about to be used. A fresh one
+    /// is made in time when it does not.
+    pub answer: Duration,
+    /// The same for a connection that is given back: somebody may have gone in the middle of a
+    /// query, which has to end first.
+    pub last_answer: Duration,
+    /// How long nothing may be heard by listening before that connection is tried: nobody else
+    /// would notice that a host or a firewall has dropped it without a word.
+    pub quiet: Duration,
+}
 
-/// How long it may take to answer on a connection that is about to be used. A fresh one is made
-/// in time when it does not.
-const ANSWER: Duration = Duration::from_secs(2);
-/// The same for a connection that is given back: somebody may have gone in the middle of a query,
-/// which has to end first.
-const LAST_ANSWER: Duration = Duration::from_secs(10);
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connection: Duration::from_secs(5),
+            fresh: Duration::from_secs(1),
+            answer: Duration::from_secs(2),
+            last_answer: Duration::from_secs(10),
+            quiet: Duration::from_secs(30),
+        }
+    }
+}
 
 /// When the server was last known to be there. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Alive(Arc<Mutex<Option<Instant>>>);
+#[derive(Clone, Debug)]
+pub(super) struct Alive {
+    patience: Patience,
+    known: Arc<Mutex<Option<Instant>>>,
+}
 
 impl Alive {
+    pub(super) fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            known: Arc::default(),
+        }
+    }
+
     /// Whether a connection can be used that has been idle for this long.
     pub(super) async fn is_usable(&self, connection: &mut PgConnection, idle: Duration) -> bool {
-        idle < FRESH || self.answers(connection, ANSWER).await
+        idle < self.patience.fresh || self.answers(connection, self.patience.answer).await
     }
 
     /// Whether a connection may be given back. sqlx then waits without a limit until what was
     /// abandoned on it has ended; meanwhile it keeps its place in the pool. A server that has just
     /// answered is taken at its word, so that this costs a round trip a second at most.
     pub(super) async fn is_returnable(&self, connection: &mut PgConnection) -> bool {
-        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.is_some_and(|at| at.elapsed() < FRESH) || self.answers(connection, LAST_ANSWER).await
+        let Patience {
+            fresh, last_answer, ..
+        } = self.patience;
+        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.is_some_and(|at| at.elapsed() < fresh) || self.answers(connection, last_answer).await
     }
 
     #[expect(
@@ -45,7 +79,7 @@ impl Alive {
         let answered = tokio::time::timeout(limit, ask.fetch_one(connection)).await;
         let answers = matches!(answered, Ok(Ok(_)));
         if answers {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             *known = Some(Instant::now());
         }
         answers

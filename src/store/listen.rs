@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use uuid::Uuid;
 
-use super::{Result, SiteId, Store, within};
+use super::{Patience, Result, SiteId, Store, within};
 
 /// There may be something to send. The payload is the site's number, and the replica it comes from.
 const WORK: &str = "skycms_cdn_work";
@@ -16,12 +16,6 @@ const WORK: &str = "skycms_cdn_work";
 const CHANGE: &str = "skycms_cdn_change";
 /// A site, its settings or its tokens changed.
 const SITES: &str = "skycms_cdn_sites";
-
-/// How long nothing may be heard before the connection is tried: nobody else would notice that a
-/// host or a firewall has dropped it without a word.
-const QUIET: Duration = Duration::from_secs(30);
-/// How long the database may take to answer then.
-const ANSWER: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
@@ -38,22 +32,27 @@ pub enum Changes {
 /// except for work that `replica` itself announces.
 pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Result<()> {
     let own = replica.to_string();
+    let Patience {
+        connection: limit,
+        quiet,
+        ..
+    } = store.patience;
     // A connection of its own: to give one back, sqlx waits for its answer without a limit of time,
     // and one that has fallen silent would keep its place in the pool until then.
     let alone = PgPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(ANSWER)
+        .acquire_timeout(limit)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_lazy_with((*store.pool.connect_options()).clone());
     let mut listener = PgListener::connect_with(&alone).await?;
     // What was missed meanwhile is made up for only by listening from the start.
     listener.eager_reconnect(false);
-    answered(listener.listen_all([WORK, CHANGE, SITES])).await?;
+    answered(limit, listener.listen_all([WORK, CHANGE, SITES])).await?;
     heard(Changes::Anything);
     loop {
-        let Ok(news) = tokio::time::timeout(QUIET, listener.try_recv()).await else {
-            answered(sqlx::query("SELECT 1").execute(&mut listener)).await?;
+        let Ok(news) = tokio::time::timeout(quiet, listener.try_recv()).await else {
+            answered(limit, sqlx::query("SELECT 1").execute(&mut listener)).await?;
             continue;
         };
         let Some(news) = news? else {
@@ -76,8 +75,8 @@ pub async fn listen(store: &Store, replica: Uuid, heard: impl Fn(Changes)) -> Re
 }
 
 /// What the database answers, if it does so in time.
-async fn answered<T>(asked: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-    within(ANSWER, async { Ok(asked.await?) }).await
+async fn answered<T>(limit: Duration, asked: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    within(limit, async { Ok(asked.await?) }).await
 }
 
 impl Store {

@@ -70,6 +70,7 @@ use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 pub use accounts::ADMIN;
 pub use activity::{Burst, PublishFilter, PublishSummary};
 use alive::Alive;
+pub use alive::Patience;
 pub use audit::{AuditFilter, AuditRecord};
 pub use claim::{SendClaim, Taking};
 pub use connection::Connection;
@@ -123,9 +124,6 @@ const KNOWN_MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Connections of one replica: the writer, the dispatcher and the pages seldom need more at once.
 const CONNECTIONS: u32 = 12;
-
-/// A connection that was used this recently is taken to be alive.
-const FRESH: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -203,16 +201,17 @@ fn no_answer() -> sqlx::Error {
 pub struct Store {
     pool: PgPool,
     sealer: Arc<Sealer>,
+    patience: Patience,
 }
 
 impl Store {
     /// A store that connects when it is first used.
-    pub fn new(options: PgConnectOptions, sealer: Sealer) -> Self {
-        let alive = Alive::default();
+    pub fn new(options: PgConnectOptions, sealer: Sealer, patience: Patience) -> Self {
+        let alive = Alive::new(patience);
         let still_alive = alive.clone();
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(patience.connection)
             // Testing each time costs a round trip; never testing hands out connections that a
             // restart of the server has cut.
             .test_before_acquire(false)
@@ -257,6 +256,7 @@ impl Store {
         Self {
             pool,
             sealer: Arc::new(sealer),
+            patience,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use skycms_cdn::clock::Clock;
-use skycms_cdn::store::{Sealer, Slot, Store, StoreError};
+use skycms_cdn::store::{Patience, Sealer, Slot, Store, StoreError};
 
 use crate::sender::{Body, Target};
 use crate::support::{
@@ -181,7 +181,8 @@ pub(crate) fn targets(apis: &[Api; 2]) -> Vec<(u32, Target)> {
 pub(crate) fn store(variables: &Variables) -> Store {
     let config = config(variables);
     let sealer = Sealer::new(&config.encryption_keys).unwrap();
-    Store::new(variables["DATABASE_URL"].parse().unwrap(), sealer)
+    let options = variables["DATABASE_URL"].parse().unwrap();
+    Store::new(options, sealer, Patience::default())
 }
 
 /// Makes a site with its token and settings.

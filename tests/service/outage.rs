@@ -4,64 +4,59 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use embedded_postgres::Embedded;
+use secrecy::SecretBox;
 use serde_json::json;
-use skycms_cdn::store::{Changes, Connection, Store, listen};
+use skycms_cdn::store::{Changes, Connection, Patience, Sealer, Store, listen};
+use sqlx::postgres::PgConnectOptions;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{Api, Database, Replica, Sandbox, Stepped, eventually, url_of, variables};
+use crate::support::{Api, Postgres, Replica, Sandbox, Stepped, eventually, variables};
+
+/// What the tests of a server that falls silent wait for.
+const PATIENCE: Patience = Patience {
+    connection: Duration::from_secs(3),
+    fresh: Duration::from_millis(100),
+    answer: Duration::from_millis(300),
+    last_answer: Duration::from_millis(500),
+    quiet: Duration::from_millis(500),
+};
+
+/// The connections of a store.
+const CONNECTIONS: usize = 12;
 
 /// A service on a PostgreSQL of its own.
 struct Bench {
     replica: Replica,
     sandbox: Sandbox,
-    postgres: Option<Embedded>,
-    directory: tempfile::TempDir,
+    postgres: Postgres,
 }
 
 impl Bench {
     async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let postgres = Embedded::start(directory.path(), "skycms_cdn")
-            .await
-            .unwrap();
-        let options = postgres.connect_options();
-        let url = url_of(&options, options.get_database().unwrap());
+        let postgres = Postgres::started().await;
         let sandbox = Sandbox::start().await;
-        let replica = Replica::start_with(&variables(&Database::at(url), &sandbox)).await;
+        let replica = Replica::start_with(&variables(&postgres.database(), &sandbox)).await;
         Self {
-            directory,
-            postgres: Some(postgres),
+            postgres,
             sandbox,
             replica,
         }
-    }
-
-    async fn stop_postgres(&mut self) {
-        self.postgres.take().unwrap().stop().await;
-    }
-
-    async fn start_postgres(&mut self) {
-        let started = Embedded::start(self.directory.path(), "skycms_cdn")
-            .await
-            .unwrap();
-        self.postgres = Some(started);
     }
 }
 
 /// The way to a PostgreSQL, on which connections fall silent as if its host had vanished. New ones
 /// then reach whoever has taken over.
 struct Line {
-    url: String,
+    options: PgConnectOptions,
     silence: Arc<Mutex<CancellationToken>>,
     _socket: tempfile::TempDir,
 }
 
 impl Line {
-    fn to(postgres: &Embedded) -> Self {
-        let options = postgres.connect_options();
+    fn to(postgres: &Postgres) -> Self {
+        let options = postgres.options();
         let name = format!(".s.PGSQL.{}", options.get_port());
         let server = options.get_socket().unwrap().join(&name);
         let socket = tempfile::tempdir().unwrap();
@@ -81,9 +76,8 @@ impl Line {
                 });
             }
         });
-        let options = options.socket(socket.path());
         Self {
-            url: url_of(&options, options.get_database().unwrap()),
+            options: options.socket(socket.path()),
             silence,
             _socket: socket,
         }
@@ -95,37 +89,33 @@ impl Line {
         std::mem::take(&mut *silence).cancel();
     }
 
-    async fn service(&self) -> Stepped {
-        let database = Database::at(self.url.clone());
-        Stepped::start_on(database, Sandbox::start().await, &[], time::Duration::ZERO).await
+    fn store(&self) -> Store {
+        let sealer = Sealer::new(&[SecretBox::new(Box::new([7; 32]))]).unwrap();
+        Store::new(self.options.clone(), sealer, PATIENCE)
     }
 }
 
 /// Longer than a server is taken to be there because it has just answered.
 async fn some_time() {
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    tokio::time::sleep(PATIENCE.fresh * 2).await;
 }
 
 /// Takes as many connections as the pool gives.
 async fn all_connections(store: &Store) -> Vec<Connection> {
     let mut lent = Vec::new();
-    // Longer than it takes to find out that one that was idle is dead.
-    let wait = Duration::from_secs(4);
-    while let Ok(Ok(connection)) = tokio::time::timeout(wait, store.connect()).await {
-        lent.push(connection);
+    for _ in 0..CONNECTIONS {
+        lent.push(store.connect().await.unwrap());
     }
+    let another = tokio::time::timeout(PATIENCE.fresh, store.connect()).await;
+    assert!(another.is_err(), "there are more");
     lent
 }
 
 #[tokio::test]
 async fn a_database_host_that_vanishes_keeps_no_connection() {
-    let directory = tempfile::tempdir().unwrap();
-    let postgres = Embedded::start(directory.path(), "skycms_cdn")
-        .await
-        .unwrap();
+    let postgres = Postgres::started().await;
     let line = Line::to(&postgres);
-    let service = line.service().await;
-    let store = &service.state.store;
+    let store = line.store();
     store.ping().await.unwrap();
     some_time().await;
     line.fall_silent();
@@ -133,7 +123,7 @@ async fn a_database_host_that_vanishes_keeps_no_connection() {
     assert!(answer.is_ok(), "on a connection that was idle: {answer:?}");
 
     // All of them are lent when it vanishes again.
-    let lent = all_connections(store).await;
+    let lent = all_connections(&store).await;
     some_time().await;
     line.fall_silent();
     drop(lent);
@@ -142,30 +132,28 @@ async fn a_database_host_that_vanishes_keeps_no_connection() {
         store.ping().await.ok()
     })
     .await;
-    assert!(began.elapsed() < Duration::from_secs(30));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
 async fn who_listens_notices_that_nobody_talks_any_more() {
-    let directory = tempfile::tempdir().unwrap();
-    let postgres = Embedded::start(directory.path(), "skycms_cdn")
-        .await
-        .unwrap();
+    let postgres = Postgres::started().await;
     let line = Line::to(&postgres);
-    let service = line.service().await;
-    let store = service.state.store.clone();
+    let store = line.store();
     let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    let listening = tokio::spawn(async move {
-        let heard = |change| heard.send(change).unwrap();
-        listen(&store, Uuid::nil(), heard).await
+    let listening = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let heard = |change| heard.send(change).unwrap();
+            listen(&store, Uuid::nil(), heard).await
+        }
     });
     assert_eq!(hears.recv().await, Some(Changes::Anything));
     line.fall_silent();
-    let ended = tokio::time::timeout(Duration::from_secs(60), listening).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), listening).await;
     let ended = ended.expect("it waits for ever").unwrap();
     assert!(ended.is_err(), "{ended:?}");
-    let connections = all_connections(&service.state.store).await;
-    assert_eq!(connections.len(), 12, "all that there are");
+    all_connections(&store).await;
 }
 
 async fn status(api: &Api, path: &str) -> u16 {
@@ -181,7 +169,7 @@ async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
     api.wait_until_in_progress(&before).await;
 
     assert_eq!(bench.replica.health(), Ok(()));
-    bench.stop_postgres().await;
+    bench.postgres.stop().await;
     let began = Instant::now();
     let path = format!("/api/sites/default/publishes/{before}");
     let (refused, ready, shown) = tokio::join!(
@@ -213,7 +201,7 @@ async fn while_the_database_is_away_the_hook_says_so_and_then_all_goes_on() {
 
     // A publish that comes shortly before the database is back is accepted.
     let publish = api.post(&[], r#"{"paths": ["/while"]}"#);
-    let (accepted, ()) = tokio::join!(publish, bench.start_postgres());
+    let (accepted, ()) = tokio::join!(publish, bench.postgres.start());
     assert_eq!(accepted.status, 202, "{}", accepted.json());
     eventually("the service to be ready again", || async {
         (status(&api, "/health/ready").await == 200).then_some(())
@@ -254,9 +242,9 @@ async fn an_answer_of_cloudfronts_outlives_an_outage_of_the_database() {
         .await;
     let id = api.publish_path("/about").await;
     bench.sandbox.wait_for_creates(1).await;
-    bench.stop_postgres().await;
+    bench.postgres.stop().await;
     bench.replica.line_with("could not be recorded yet").await;
-    bench.start_postgres().await;
+    bench.postgres.start().await;
     assert_eq!(api.wait_until_ended(&id).await["state"], "completed");
     assert_eq!(
         bench.sandbox.outcomes().await,
@@ -287,8 +275,8 @@ async fn publishes_flow_through_restarts_of_the_database() {
             (accepted.load(Ordering::Relaxed) >= enough).then_some(())
         })
         .await;
-        bench.stop_postgres().await;
-        bench.start_postgres().await;
+        bench.postgres.stop().await;
+        bench.postgres.start().await;
     }
     for sender in publishing {
         sender.await.unwrap();
@@ -321,14 +309,9 @@ async fn publish_until_accepted(api: &Api, name: &str) -> String {
 /// As through a proxy, whose connections outlive the failover that made their server a standby.
 #[tokio::test]
 async fn connections_to_a_server_that_takes_no_writes_any_more_are_given_up() {
-    let directory = tempfile::tempdir().unwrap();
-    let postgres = Embedded::start(directory.path(), "skycms_cdn")
-        .await
-        .unwrap();
-    let options = postgres.connect_options();
-    let database = Database::at(url_of(&options, options.get_database().unwrap()));
+    let postgres = Postgres::started().await;
     let (sandbox, ahead) = (Sandbox::start().await, time::Duration::ZERO);
-    let service = Stepped::start_on(database, sandbox, &[], ahead).await;
+    let service = Stepped::start_on(postgres.database(), sandbox, &[], ahead).await;
     let mut db = service.database.connect().await;
     // What connects from now on takes no writes, until it connects again.
     let demote = "ALTER DATABASE skycms_cdn SET default_transaction_read_only = on;
@@ -342,5 +325,4 @@ async fn connections_to_a_server_that_takes_no_writes_any_more_are_given_up() {
     // One that was used a moment ago is taken at its word.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     service.api.publish_path("/about").await;
-    postgres.stop().await;
 }

@@ -1,11 +1,9 @@
 //! What the database is asked between a publish and its call. Each statement is a part of the time
 //! that a lone publish takes.
 
-use embedded_postgres::Embedded;
-use sqlx::ConnectOptions as _;
 use time::Duration;
 
-use crate::support::{Database, Sandbox, Stepped, url_of};
+use crate::support::{Postgres, Sandbox, Stepped};
 
 /// The statements in PostgreSQL's log, in the order in which they came, each with the number of its
 /// connection's process.
@@ -36,20 +34,13 @@ fn statements(log: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_lone_publish_is_claimed_by_nine_statements() {
-    let directory = tempfile::tempdir().unwrap();
-    let postgres = Embedded::start(directory.path(), "skycms_cdn")
-        .await
-        .unwrap();
-    let options = postgres.connect_options();
-    let mut db = options.connect().await.unwrap();
-    sqlx::raw_sql("ALTER DATABASE skycms_cdn SET log_statement = 'all'")
-        .execute(&mut db)
-        .await
-        .unwrap();
-    let database = Database::at(url_of(&options, options.get_database().unwrap()));
+    let postgres = Postgres::started().await;
+    let database = postgres.database();
+    database
+        .change("ALTER DATABASE skycms_cdn SET log_statement = 'all'")
+        .await;
     let service = Stepped::start_on(database, Sandbox::start().await, &[], Duration::ZERO).await;
-    let log = directory.path().join("postgres.log");
-    let read = || std::fs::read_to_string(&log).unwrap();
+    let read = || std::fs::read_to_string(postgres.log()).unwrap();
     service.publish_and_run("/first").await;
     let before = statements(&read()).len();
     service.publish_and_run("/about").await;

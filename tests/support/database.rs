@@ -164,7 +164,7 @@ impl Held {
 }
 
 /// The address of a database of an embedded PostgreSQL.
-pub(crate) fn url_of(options: &PgConnectOptions, database: &str) -> String {
+pub(super) fn url_of(options: &PgConnectOptions, database: &str) -> String {
     let socket = options.get_socket().unwrap().display();
     let (user, port) = (options.get_username(), options.get_port());
     format!("postgres://{user}@localhost/{database}?host={socket}&port={port}&sslmode=disable")

@@ -15,6 +15,7 @@ mod environment;
 mod front;
 mod http;
 mod log;
+mod postgres;
 mod proofs;
 mod receiver;
 mod replica;
@@ -26,7 +27,7 @@ mod snapshots;
 mod stepped;
 
 pub(crate) use browser::{Browser, form};
-pub(crate) use database::{Database, url_of};
+pub(crate) use database::Database;
 pub(crate) use environment::{
     NO_SETTINGS, PRIVATE, SECRETS, Variables, file, named, program, service_program, set, tool,
     variables, without_settings, working,
@@ -34,6 +35,7 @@ pub(crate) use environment::{
 pub(crate) use front::{Front, free_port};
 pub(crate) use http::{Answer, Api, Client, between, has_ended, send, try_send};
 pub(crate) use log::LOG;
+pub(crate) use postgres::Postgres;
 pub(crate) use proofs::{claims, jwt, jwt_with, sign, unsigned_jwt};
 pub(crate) use receiver::{Mood, Received, Receiver};
 pub(crate) use replica::{Replica, refusal};

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::insert::{earlier, insert};
 use self::queue::Queue;
-use super::{FRESH, RepeatKey, Result, SiteId, Store};
+use super::{RepeatKey, Result, SiteId, Store};
 use crate::domain::{Item, Publisher, TraceParent, Widened};
 
 /// A publish with more bytes than this goes to a separate writer, so that small ones never wait for
@@ -194,7 +194,8 @@ impl Writer {
         loop {
             let batch = self.waiting.take();
             if batch.is_empty() {
-                let heard = match tokio::time::timeout(FRESH, news.recv()).await {
+                let fresh = self.store.patience.fresh;
+                let heard = match tokio::time::timeout(fresh, news.recv()).await {
                     Ok(heard) => heard,
                     Err(_) => {
                         self.connection = None;
