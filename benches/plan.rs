@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use skycms_cdn::domain::{Item, KnownPaths, PlanInput, Policy, Room, Waiting, plan};
+use skycms_cdn::domain::{Item, KnownPaths, PlanInput, Policy, Room, Usage, Waiting, plan};
 use uuid::Uuid;
 
 const ROUNDS: u32 = 5;
@@ -25,8 +25,7 @@ fn main() {
             let known =
                 KnownPaths::new((0..50_000).map(|i| format!("/section-{}/page-{i}", i % 100)));
             let room = Room {
-                files: 100_000,
-                wildcards: 15,
+                items: Usage::counted(100_000, 15),
                 paths_per_request: 100_000,
             };
             let input = PlanInput {

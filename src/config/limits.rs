@@ -3,18 +3,20 @@
 use time::Duration;
 
 use super::{ConfigError, Variables};
-use crate::domain::{Limits, MicroUsd, Prices};
+use crate::domain::{Limits, MicroUsd, PerKind, Prices};
 
 impl Variables<'_> {
     pub(super) fn limits(&self) -> Result<Limits, ConfigError> {
         let default = Limits::default();
         Ok(Limits {
-            files_in_progress: self
-                .positive("CLOUDFRONT_FILES_IN_PROGRESS")?
-                .unwrap_or(default.files_in_progress),
-            wildcards_in_progress: self
-                .positive("CLOUDFRONT_WILDCARDS_IN_PROGRESS")?
-                .unwrap_or(default.wildcards_in_progress),
+            in_progress: PerKind {
+                files: self
+                    .positive("CLOUDFRONT_FILES_IN_PROGRESS")?
+                    .unwrap_or(default.in_progress.files),
+                wildcards: self
+                    .positive("CLOUDFRONT_WILDCARDS_IN_PROGRESS")?
+                    .unwrap_or(default.in_progress.wildcards),
+            },
             paths_per_request: self
                 .positive("CLOUDFRONT_PATHS_PER_REQUEST")?
                 .unwrap_or(default.paths_per_request),
@@ -24,17 +26,21 @@ impl Variables<'_> {
             request_burst: self
                 .positive("CLOUDFRONT_REQUEST_BURST")?
                 .unwrap_or(default.request_burst),
-            paths_per_second: self.rate("CLOUDFRONT_PATHS_PER_SECOND")?,
-            wildcards_per_second: self.rate("CLOUDFRONT_WILDCARDS_PER_SECOND")?,
-            files_known: self.is_any_set(&[
-                "CLOUDFRONT_FILES_IN_PROGRESS",
-                "CLOUDFRONT_PATHS_PER_REQUEST",
-                "CLOUDFRONT_PATHS_PER_SECOND",
-            ])?,
-            wildcards_known: self.is_any_set(&[
-                "CLOUDFRONT_WILDCARDS_IN_PROGRESS",
-                "CLOUDFRONT_WILDCARDS_PER_SECOND",
-            ])?,
+            per_second: PerKind {
+                files: self.rate("CLOUDFRONT_PATHS_PER_SECOND")?,
+                wildcards: self.rate("CLOUDFRONT_WILDCARDS_PER_SECOND")?,
+            },
+            known: PerKind {
+                files: self.is_any_set(&[
+                    "CLOUDFRONT_FILES_IN_PROGRESS",
+                    "CLOUDFRONT_PATHS_PER_REQUEST",
+                    "CLOUDFRONT_PATHS_PER_SECOND",
+                ])?,
+                wildcards: self.is_any_set(&[
+                    "CLOUDFRONT_WILDCARDS_IN_PROGRESS",
+                    "CLOUDFRONT_WILDCARDS_PER_SECOND",
+                ])?,
+            },
             prices: Prices {
                 free_paths: self
                     .parse("CLOUDFRONT_FREE_PATHS", "a whole number, 0 or more")?

@@ -194,7 +194,11 @@ impl Look<'_> {
         for (at, stored) in due.iter().enumerate() {
             // One that may have been accepted is not cut, and may be larger than is now believed to
             // fit.
-            if !stored.needs(now).at_most(limits.quota()).fits(room) {
+            if !stored
+                .needs(now)
+                .at_most(limits.quota().items)
+                .fits(room.items)
+            {
                 let flow = inputs.beliefs.flow(limits, now);
                 let (why, until) = match flow.admits(stored.usage, limits) {
                     Err(next) => (WaitReason::Rate, next),

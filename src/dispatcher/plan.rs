@@ -118,7 +118,7 @@ impl Look<'_> {
         let full_at = |kind: Kind| flow.full_at(kind, &inputs.limits);
         // A kind that waits for the quota is not to wait for what the other may send a second: a
         // completion makes room for it.
-        let short = asked.only(|kind| full_at(kind).is_none() && kind.of_room(room) == 0);
+        let short = asked.only(|kind| full_at(kind).is_none() && room.items[kind] == 0);
         let (why, until) = match asked.kinds().filter_map(full_at).max() {
             Some(full) if short == Usage::default() => (WaitReason::Rate, full),
             Some(full) => (WaitReason::Quota, full.min(inputs.ask_again_at(short, now))),

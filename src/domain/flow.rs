@@ -11,53 +11,45 @@ use time::{Duration, OffsetDateTime};
 
 use super::bucket::{TRAVEL, elapsed};
 use super::limits::whole;
-use super::{Kind, Limits, Room, Usage};
+use super::{Kind, Limits, PerKind, Room, Usage};
 
 /// Paths that may be sent to a distribution now. Kinds whose rate is not limited are always full.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flow {
-    /// Files and tags. Below zero after more than one second's worth.
-    pub file_tokens: f64,
-    pub wildcard_tokens: f64,
+    /// Below zero after more than one second's worth.
+    pub tokens: PerKind<f64>,
     #[serde(with = "time::serde::rfc3339")]
     pub refilled_at: OffsetDateTime,
 }
 
 impl Flow {
     pub fn full(limits: &Limits, now: OffsetDateTime) -> Self {
-        let full = |rate: Option<f64>| rate.map_or(0.0, capacity);
         Self {
-            file_tokens: full(limits.paths_per_second),
-            wildcard_tokens: full(limits.wildcards_per_second),
+            tokens: PerKind::each(|kind| limits.per_second[kind].map_or(0.0, capacity)),
             refilled_at: now,
         }
     }
 
     pub fn refilled(self, limits: &Limits, now: OffsetDateTime) -> Self {
         let (seconds, refilled_at) = elapsed(self.refilled_at, now);
-        let refill = |tokens: f64, rate: Option<f64>| {
-            rate.map_or(0.0, |rate| (tokens + seconds * rate).min(capacity(rate)))
+        let refill = |kind: Kind| {
+            let refill = |rate: f64| (self.tokens[kind] + seconds * rate).min(capacity(rate));
+            limits.per_second[kind].map_or(0.0, refill)
         };
         Self {
-            file_tokens: refill(self.file_tokens, limits.paths_per_second),
-            wildcard_tokens: refill(self.wildcard_tokens, limits.wildcards_per_second),
+            tokens: PerKind::each(refill),
             refilled_at,
         }
     }
 
     /// `room`, as far as refilled buckets allow it.
     pub fn narrow(self, room: Room, limits: &Limits) -> Room {
-        let narrow = |room: u32, tokens, rate: Option<f64>| match rate {
-            Some(_) => room.min(whole(tokens)),
-            None => room,
+        let narrow = |kind: Kind| match limits.per_second[kind] {
+            Some(_) => room.items[kind].min(whole(self.tokens[kind])),
+            None => room.items[kind],
         };
         Room {
-            files: narrow(room.files, self.file_tokens, limits.paths_per_second),
-            wildcards: narrow(
-                room.wildcards,
-                self.wildcard_tokens,
-                limits.wildcards_per_second,
-            ),
+            items: PerKind::each(narrow),
             ..room
         }
     }
@@ -67,18 +59,10 @@ impl Flow {
     /// # Errors
     /// When it may.
     pub fn admits(self, usage: Usage, limits: &Limits) -> Result<(), OffsetDateTime> {
-        let kinds = [
-            (self.file_tokens, limits.paths_per_second, usage.files),
-            (
-                self.wildcard_tokens,
-                limits.wildcards_per_second,
-                usage.wildcards,
-            ),
-        ];
-        let waits = kinds.into_iter().filter_map(|(tokens, rate, amount)| {
-            // What one kind has overdrawn delays nothing of the other.
-            let rate = rate.filter(|_| amount > 0)?;
-            let missing = f64::from(amount).min(capacity(rate)) - tokens;
+        // What one kind has overdrawn delays nothing of the other.
+        let waits = usage.kinds().filter_map(|kind| {
+            let rate = limits.per_second[kind]?;
+            let missing = f64::from(usage[kind]).min(capacity(rate)) - self.tokens[kind];
             // A microsecond more, so that rounding never makes the next try a moment early.
             (missing > 1e-9).then(|| Duration::seconds_f64(missing / rate) + Duration::MICROSECOND)
         });
@@ -90,28 +74,21 @@ impl Flow {
 
     /// When the refilled bucket of a kind will be full, unless it is.
     pub fn full_at(self, kind: Kind, limits: &Limits) -> Option<OffsetDateTime> {
-        let all = Usage {
-            files: u32::MAX,
-            wildcards: u32::MAX,
-        };
+        let all = Usage::counted(u32::MAX, u32::MAX);
         self.admits(all.only(|other| other == kind), limits).err()
     }
 
     /// Takes what a batch needs from refilled buckets.
     pub fn spent(self, usage: Usage, limits: &Limits) -> Self {
-        let spend = |tokens: f64, rate: Option<f64>, amount: u32| match rate {
-            Some(rate) if amount > 0 => {
-                tokens.min(capacity(rate) - rate * TRAVEL.as_seconds_f64()) - f64::from(amount)
+        let spend = |kind: Kind| match (limits.per_second[kind], usage[kind]) {
+            (None, _) | (_, 0) => self.tokens[kind],
+            (Some(rate), amount) => {
+                let most = capacity(rate) - rate * TRAVEL.as_seconds_f64();
+                self.tokens[kind].min(most) - f64::from(amount)
             }
-            _ => tokens,
         };
         Self {
-            file_tokens: spend(self.file_tokens, limits.paths_per_second, usage.files),
-            wildcard_tokens: spend(
-                self.wildcard_tokens,
-                limits.wildcards_per_second,
-                usage.wildcards,
-            ),
+            tokens: PerKind::each(spend),
             ..self
         }
     }
@@ -133,28 +110,26 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
-            paths_per_second: Some(150.0),
-            wildcards_per_second: Some(0.5),
+            per_second: PerKind {
+                files: Some(150.0),
+                wildcards: Some(0.5),
+            },
             ..Limits::default()
         }
     }
 
     fn files(files: u32) -> Usage {
-        Usage {
-            files,
-            wildcards: 0,
-        }
+        Usage::counted(files, 0)
     }
 
     #[test]
     fn one_seconds_worth_at_once() {
         let limits = limits();
         let flow = Flow::full(&limits, START);
-        let room = flow.narrow(limits.quota(), &limits);
-        assert_eq!((room.files, room.wildcards), (150, 1));
+        let room = |flow: Flow| flow.narrow(limits.quota(), &limits).items;
+        assert_eq!(room(flow), Usage::counted(150, 1));
         let spent = flow.spent(files(150), &limits);
-        assert_eq!(spent.narrow(limits.quota(), &limits).files, 0);
-        assert_eq!(spent.narrow(limits.quota(), &limits).wildcards, 1);
+        assert_eq!(room(spent), Usage::counted(0, 1));
         let next = spent.admits(files(10), &limits).unwrap_err();
         let at = |now| spent.refilled(&limits, now).admits(files(10), &limits);
         assert!(at(next).is_ok());
@@ -167,7 +142,7 @@ mod tests {
         let flow = Flow::full(&limits, START);
         assert!(flow.admits(files(3_000), &limits).is_ok());
         let spent = flow.spent(files(3_000), &limits);
-        assert!(spent.file_tokens < 0.0);
+        assert!(spent.tokens.files < 0.0);
         let full_at = spent.full_at(Kind::Files, &limits).unwrap();
         assert!(full_at > START + Duration::seconds(20));
         let refilled = spent.refilled(&limits, full_at);
@@ -178,10 +153,7 @@ mod tests {
     fn what_one_kind_has_overdrawn_delays_nothing_of_the_other() {
         let limits = limits();
         let spent = Flow::full(&limits, START).spent(files(3_000), &limits);
-        let wildcard = Usage {
-            files: 0,
-            wildcards: 1,
-        };
+        let wildcard = Usage::counted(0, 1);
         assert!(spent.admits(files(1), &limits).is_err());
         assert_eq!(spent.admits(wildcard, &limits), Ok(()));
         assert_eq!(spent.full_at(Kind::Wildcards, &limits), None);

@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::meter::Prices;
-use super::{Kind, Room, Usage};
+use super::{Kind, PerKind, Room, Usage};
 
 /// By how much the clocks of replicas may differ.
 pub const SKEW: Duration = Duration::seconds(5);
@@ -22,23 +22,18 @@ pub fn is_in_progress(since: OffsetDateTime, now: OffsetDateTime) -> bool {
 /// one; the request rate is unpublished, and its default is what an AWS maintainer named.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    pub files_in_progress: u32,
-    /// Wildcard paths in progress a distribution.
-    pub wildcards_in_progress: u32,
+    /// Items in progress a distribution.
+    pub in_progress: PerKind<u32>,
     pub paths_per_request: u32,
     /// `CreateInvalidation` calls a second for each access key, in the long run.
     pub requests_per_second: f64,
     /// `CreateInvalidation` calls that may come at once after a pause.
     pub request_burst: u32,
-    /// Files and tags a second a distribution; none: not limited.
-    pub paths_per_second: Option<f64>,
-    /// Wildcard paths a second a distribution; none: not limited.
-    pub wildcards_per_second: Option<f64>,
-    /// Whether what holds for files was configured, rather than taken from AWS's documents: then
+    /// Items a second a distribution; none: not limited.
+    pub per_second: PerKind<Option<f64>>,
+    /// Whether what holds for a kind was configured, rather than taken from AWS's documents: then
     /// refusals teach nothing.
-    pub files_known: bool,
-    /// The same for wildcards.
-    pub wildcards_known: bool,
+    pub known: PerKind<bool>,
     pub prices: Prices,
     /// How long the quotas may take to clear what waits before it is folded, where the site's
     /// policy allows that.
@@ -48,15 +43,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            files_in_progress: 3_000,
-            wildcards_in_progress: 15,
-            paths_per_request: 3_000,
+            in_progress: Room::default().items,
+            paths_per_request: Room::default().paths_per_request,
             requests_per_second: 0.5,
             request_burst: 5,
-            paths_per_second: None,
-            wildcards_per_second: None,
-            files_known: false,
-            wildcards_known: false,
+            per_second: PerKind::default(),
+            known: PerKind::default(),
             prices: Prices::default(),
             max_backlog: Duration::minutes(5),
         }
@@ -64,13 +56,6 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub const fn is_known(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Files => self.files_known,
-            Kind::Wildcards => self.wildcards_known,
-        }
-    }
-
     /// How often a site may test its settings, as if that were the rate of an access key: each test
     /// is a call that counts against the limits of AWS, for whichever key was typed.
     pub const fn of_tests(&self) -> Self {
@@ -84,12 +69,9 @@ impl Limits {
     /// What the quotas allow while nothing is in progress: at most one second's worth where
     /// CloudFront limits paths by the second.
     pub fn quota(&self) -> Room {
-        let second = |rate: Option<f64>| rate.map_or(u32::MAX, |rate| whole(rate).max(1));
+        let second = |kind: Kind| self.per_second[kind].map_or(u32::MAX, |rate| whole(rate).max(1));
         Room {
-            files: self.files_in_progress.min(second(self.paths_per_second)),
-            wildcards: self
-                .wildcards_in_progress
-                .min(second(self.wildcards_per_second)),
+            items: self.in_progress.at_most(PerKind::each(second)),
             paths_per_request: self.paths_per_request,
         }
     }
@@ -97,19 +79,19 @@ impl Limits {
     /// How long the quotas need, at least, to let through what waits.
     pub fn clearing_time(&self, waiting: Usage) -> Duration {
         let ratio = |amount: u32, per: f64| f64::from(amount) / per.max(f64::MIN_POSITIVE);
-        let rounds = ratio(waiting.files, self.files_in_progress.into())
-            .max(ratio(waiting.wildcards, self.wildcards_in_progress.into()));
+        let rounds = |kind: Kind| ratio(waiting[kind], self.in_progress[kind].into());
+        let rounds = rounds(Kind::Files).max(rounds(Kind::Wildcards));
         // The last round only has to be accepted.
         let in_progress = (rounds.ceil() - 1.0).max(0.0) * IN_PROGRESS.as_seconds_f64();
         let calls = f64::from(waiting.files.saturating_add(waiting.wildcards))
             / f64::from(self.paths_per_request.max(1));
+        let by_rate =
+            |kind: Kind| self.per_second[kind].map_or(0.0, |rate| ratio(waiting[kind], rate));
         let seconds = [
             in_progress,
             calls / self.requests_per_second,
-            self.paths_per_second
-                .map_or(0.0, |rate| ratio(waiting.files, rate)),
-            self.wildcards_per_second
-                .map_or(0.0, |rate| ratio(waiting.wildcards, rate)),
+            by_rate(Kind::Files),
+            by_rate(Kind::Wildcards),
         ];
         Duration::saturating_seconds_f64(seconds.into_iter().fold(0.0, f64::max))
     }
@@ -127,10 +109,9 @@ impl Limits {
     }
 
     /// What the quotas leave while `used` is in progress.
-    pub const fn left(&self, used: Usage) -> Room {
+    pub fn left(&self, used: Usage) -> Room {
         Room {
-            files: self.files_in_progress.saturating_sub(used.files),
-            wildcards: self.wildcards_in_progress.saturating_sub(used.wildcards),
+            items: self.in_progress.less(used),
             paths_per_request: self.paths_per_request,
         }
     }
@@ -155,7 +136,10 @@ mod tests {
         assert_eq!(time(30_000, 0), IN_PROGRESS * 9);
         assert!(time(0, 300) > limits.max_backlog);
         let slow = Limits {
-            paths_per_second: Some(10.0),
+            per_second: PerKind {
+                files: Some(10.0),
+                wildcards: None,
+            },
             ..limits
         };
         assert_eq!(
@@ -165,6 +149,6 @@ mod tests {
             }),
             Duration::minutes(10)
         );
-        assert_eq!(slow.quota().files, 10);
+        assert_eq!(slow.quota().items.files, 10);
     }
 }

@@ -104,4 +104,4 @@ pub use state::{InvalidationStatus, PublishState, WaitReason};
 pub use tag::CacheTag;
 pub use test_report::{Step, StepOutcome, StepReport, TestReport};
 pub use trace::TraceParent;
-pub use usage::{Kind, Room, Usage};
+pub use usage::{Kind, PerKind, Room, Usage};

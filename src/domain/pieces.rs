@@ -1,6 +1,6 @@
 //! Taking a refused batch apart: to make it smaller, or to find the item that it was refused for.
 
-use super::{Item, Kind, Room, Usage};
+use super::{Item, Kind, PerKind, Room, Usage};
 
 /// How many calls may be refused before a search gives up: what is undecided by then fails as a
 /// whole.
@@ -91,13 +91,13 @@ pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
 /// Pieces that one call may hold each; a single one if it may hold everything.
 pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
     let usage = Usage::of(items);
-    if usage.fits(room) && items.len() <= room.paths_per_request as usize {
+    if usage.fits(room.items) && items.len() <= room.paths_per_request as usize {
         return vec![items.to_vec()];
     }
     Kind::ALL
         .into_iter()
         .flat_map(|kind| {
-            let most = kind.of_room(room).min(room.paths_per_request).max(1) as usize;
+            let most = room.items[kind].min(room.paths_per_request).max(1) as usize;
             let of_kind: Vec<Item> = items.iter().filter(|i| kind.is_of(i)).cloned().collect();
             // All of about one size, so that none is a call for a single item.
             let size = of_kind.len().div_ceil(of_kind.len().div_ceil(most).max(1));
@@ -113,19 +113,14 @@ pub fn joined(batches: &[Usage], last: Usage, room: Room) -> usize {
     let Some(first) = batches.first() else {
         return 0;
     };
-    let most = |kind: Kind| match kind.of(*first) {
+    let most = PerKind::each(|kind| match first[kind] {
         0 => 0,
-        held => kind
-            .of_room(room)
-            .min(held.max(kind.of(last).saturating_mul(2))),
-    };
+        held => room.items[kind].min(held.max(last[kind].saturating_mul(2))),
+    });
     let mut sum = Usage::default();
     let fits = |batch: &&Usage| {
-        sum.files = sum.files.saturating_add(batch.files);
-        sum.wildcards = sum.wildcards.saturating_add(batch.wildcards);
-        sum.files <= most(Kind::Files)
-            && sum.wildcards <= most(Kind::Wildcards)
-            && sum.total() <= room.paths_per_request.into()
+        sum = sum + **batch;
+        sum.fits(most) && sum.total() <= room.paths_per_request.into()
     };
     batches.iter().take_while(fits).count()
 }
@@ -239,8 +234,7 @@ mod tests {
             .map(|n| format!("/{n}"))
             .chain((0..3).map(|n| format!("/{n}/*")));
         let room = Room {
-            files: 2,
-            wildcards: 1,
+            items: Usage::counted(2, 1),
             ..Room::default()
         };
         let sizes: Vec<usize> = fit(&items(paths), room).iter().map(Vec::len).collect();
@@ -250,7 +244,7 @@ mod tests {
     #[test]
     fn no_piece_is_left_with_a_single_item() {
         let room = Room {
-            files: 93,
+            items: Usage::counted(93, 15),
             ..Room::default()
         };
         let batch = items((0..187).map(|n| format!("/{n}")));

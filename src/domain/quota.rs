@@ -58,15 +58,14 @@ pub struct Counts {
 impl Quotas {
     /// `limits` are the configured ones.
     pub fn new(beliefs: &Beliefs, limits: &Limits, counts: &Counts, now: OffsetDateTime) -> Self {
-        let all = limits.left(Usage::default());
         let call = beliefs.narrow(limits).quota();
         let of = |kind: Kind| {
             let belief = beliefs.of(kind);
             Quota {
-                in_progress: kind.of(counts.used),
-                unconfirmed: kind.of(counts.unconfirmed),
-                quota: kind.of_room(all),
-                per_call: kind.of_room(call).min(call.paths_per_request),
+                in_progress: counts.used[kind],
+                unconfirmed: counts.unconfirmed[kind],
+                quota: limits.in_progress[kind],
+                per_call: call.items[kind].min(call.paths_per_request),
                 learned: belief
                     .most
                     .and(belief.learned_at.zip(belief.refusal))

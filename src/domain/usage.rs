@@ -2,8 +2,9 @@
 //! there may be.
 
 use std::iter::Sum;
-use std::ops::Add;
+use std::ops::{Add, Index};
 
+use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use super::Item;
@@ -21,26 +22,8 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 2] = [Self::Files, Self::Wildcards];
 
-    pub const fn of(self, usage: Usage) -> u32 {
-        match self {
-            Self::Files => usage.files,
-            Self::Wildcards => usage.wildcards,
-        }
-    }
-
-    pub const fn one_of_the_other(self) -> Usage {
-        let (files, wildcards) = match self {
-            Self::Files => (0, 1),
-            Self::Wildcards => (1, 0),
-        };
-        Usage { files, wildcards }
-    }
-
-    pub const fn of_room(self, room: Room) -> u32 {
-        match self {
-            Self::Files => room.files,
-            Self::Wildcards => room.wildcards,
-        }
+    pub fn one_of_the_other(self) -> Usage {
+        PerKind::each(|kind| u32::from(kind != self))
     }
 
     pub fn is_of(self, item: &Item) -> bool {
@@ -48,13 +31,36 @@ impl Kind {
     }
 }
 
-/// What counts against the quotas of a distribution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+/// One value for each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerKind<T> {
     /// Files and tags.
-    pub files: u32,
-    pub wildcards: u32,
+    pub files: T,
+    pub wildcards: T,
 }
+
+impl<T> PerKind<T> {
+    pub fn each(of: impl Fn(Kind) -> T) -> Self {
+        Self {
+            files: of(Kind::Files),
+            wildcards: of(Kind::Wildcards),
+        }
+    }
+}
+
+impl<T> Index<Kind> for PerKind<T> {
+    type Output = T;
+
+    fn index(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Files => &self.files,
+            Kind::Wildcards => &self.wildcards,
+        }
+    }
+}
+
+/// What counts against the quotas of a distribution.
+pub type Usage = PerKind<u32>;
 
 impl Usage {
     /// What these items add.
@@ -73,16 +79,12 @@ impl Usage {
 
     /// The kinds that there is at least one of.
     pub fn kinds(self) -> impl Iterator<Item = Kind> {
-        Kind::ALL.into_iter().filter(move |kind| kind.of(self) > 0)
+        Kind::ALL.into_iter().filter(move |kind| self[*kind] > 0)
     }
 
     /// Those of some kinds only.
     pub fn only(self, is_wanted: impl Fn(Kind) -> bool) -> Self {
-        let of = |kind: Kind| if is_wanted(kind) { kind.of(self) } else { 0 };
-        Self {
-            files: of(Kind::Files),
-            wildcards: of(Kind::Wildcards),
-        }
+        Self::each(|kind| if is_wanted(kind) { self[kind] } else { 0 })
     }
 
     pub const fn is_mixed(self) -> bool {
@@ -90,27 +92,21 @@ impl Usage {
     }
 
     /// Without those of `other`.
-    pub const fn less(self, other: Self) -> Self {
-        Self {
-            files: self.files.saturating_sub(other.files),
-            wildcards: self.wildcards.saturating_sub(other.wildcards),
-        }
+    pub fn less(self, other: Self) -> Self {
+        Self::each(|kind| self[kind].saturating_sub(other[kind]))
     }
 
-    /// No more of each kind than there is room for.
-    pub fn at_most(self, room: Room) -> Self {
-        Self {
-            files: self.files.min(room.files),
-            wildcards: self.wildcards.min(room.wildcards),
-        }
+    /// No more of each kind than `most`.
+    pub fn at_most(self, most: Self) -> Self {
+        Self::each(|kind| self[kind].min(most[kind]))
     }
 
     pub const fn total(self) -> u64 {
         self.files as u64 + self.wildcards as u64
     }
 
-    pub const fn fits(self, room: Room) -> bool {
-        self.files <= room.files && self.wildcards <= room.wildcards
+    pub const fn fits(self, most: Self) -> bool {
+        self.files <= most.files && self.wildcards <= most.wildcards
     }
 }
 
@@ -118,10 +114,7 @@ impl Add for Usage {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self {
-            files: self.files.saturating_add(other.files),
-            wildcards: self.wildcards.saturating_add(other.wildcards),
-        }
+        Self::each(|kind| self[kind].saturating_add(other[kind]))
     }
 }
 
@@ -134,41 +127,32 @@ impl Sum for Usage {
 /// How much CloudFront accepts: by quota, or right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Paths without wildcard, and tags, that may be in progress.
-    pub files: u32,
-    /// Wildcard paths that may be in progress.
-    pub wildcards: u32,
+    /// Items that may be in progress.
+    pub items: PerKind<u32>,
     /// Items that one `CreateInvalidation` may hold, of both kinds.
     pub paths_per_request: u32,
 }
 
 impl Room {
     /// No room for the kinds that `usage` has any of.
-    pub const fn without(self, usage: Usage) -> Self {
+    pub fn without(self, usage: Usage) -> Self {
         Self {
-            files: if usage.files > 0 { 0 } else { self.files },
-            wildcards: if usage.wildcards > 0 {
-                0
-            } else {
-                self.wildcards
-            },
+            items: self.items.only(|kind| usage[kind] == 0),
             ..self
         }
     }
 
     pub fn at_most(self, other: Self) -> Self {
         Self {
-            files: self.files.min(other.files),
-            wildcards: self.wildcards.min(other.wildcards),
+            items: self.items.at_most(other.items),
             paths_per_request: self.paths_per_request.min(other.paths_per_request),
         }
     }
 
     /// What `usage` leaves of it.
-    pub const fn less(self, usage: Usage) -> Self {
+    pub fn less(self, usage: Usage) -> Self {
         Self {
-            files: self.files.saturating_sub(usage.files),
-            wildcards: self.wildcards.saturating_sub(usage.wildcards),
+            items: self.items.less(usage),
             ..self
         }
     }
@@ -178,8 +162,10 @@ impl Default for Room {
     /// CloudFront's documented quotas for one distribution.
     fn default() -> Self {
         Self {
-            files: 3_000,
-            wildcards: 15,
+            items: PerKind {
+                files: 3_000,
+                wildcards: 15,
+            },
             paths_per_request: 3_000,
         }
     }

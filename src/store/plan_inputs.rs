@@ -10,7 +10,8 @@ use super::{Connection, Result, SiteId, Store, StoreError};
 use crate::domain::limits::{IN_PROGRESS, SKEW};
 use crate::domain::{
     AccessKeyId, Beliefs, Bucket, DistributionId, InFlight, LONGEST_BELIEF, Limits, MonthUsage,
-    MonthlyLimit, PastLimit, PolicyName, Region, Room, Settings, Shortage, Spending, Usage,
+    MonthlyLimit, PastLimit, PerKind, PolicyName, Region, Room, Settings, Shortage, Spending,
+    Usage,
 };
 
 /// How things stand at a site, its distribution and its access key.
@@ -254,7 +255,10 @@ async fn shortage(
         )
         .fetch_one(connection)
         .await?;
-        (shortage.files_at, shortage.wildcards_at) = (row.files_at, row.wildcards_at);
+        shortage.went_at = PerKind {
+            files: row.files_at,
+            wildcards: row.wildcards_at,
+        };
     }
     Ok(shortage)
 }

@@ -2,7 +2,7 @@
 
 use skycms_cdn::domain::{
     Fate, Item, KnownPaths, Partition, Plan, PlanInput, PlanLimit, Policy, PublishRequest,
-    Publishing, Room, Waiting, canonicalize, explain,
+    Publishing, Room, Usage, Waiting, canonicalize, explain,
     fold::{FoldGoal, PLAIN_WEIGHT, fold},
     plan,
 };
@@ -27,8 +27,7 @@ pub(crate) fn known<S: ToString>(paths: impl IntoIterator<Item = S>) -> KnownPat
 
 pub(crate) fn room(files: u32, wildcards: u32, paths_per_request: u32) -> Room {
     Room {
-        files,
-        wildcards,
+        items: Usage::counted(files, wildcards),
         paths_per_request,
     }
 }
@@ -123,7 +122,7 @@ fn what_does_not_fit_waits_and_says_why() {
         publish(4, ["/a"]),
     ];
     let mut site = Site::new(Policy::Exact);
-    site.room.files = 3;
+    site.room.items.files = 3;
     let plan = site.plan(&waiting);
     assert_eq!(
         taken(&plan),
@@ -152,7 +151,7 @@ fn what_does_not_fit_waits_and_says_why() {
 #[test]
 fn wildcards_in_progress_do_not_hold_up_plain_paths() {
     let mut site = Site::new(Policy::Exact);
-    site.room.wildcards = 0;
+    site.room.items.wildcards = 0;
     let plan = site.plan(&[
         publish(1, ["/a/*", "/b"]),
         publish(2, ["/c"]),
@@ -361,7 +360,7 @@ fn an_overdue_backlog_of_wildcards_folds_into_the_room() {
     assert!(plan.batches[0].items.len() <= 15);
     let late: Vec<_> = (0..50).map(|i| publish(i, [format!("/a/{i}")])).collect();
     assert_eq!(site.plan(&late).batches[0].items.len(), 1);
-    site.room.wildcards = 0;
+    site.room.items.wildcards = 0;
     assert_eq!(
         site.plan(&late).batches[0].items.len(),
         50,

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use proptest::prelude::*;
 use skycms_cdn::domain::{
-    Item, Policy, Room, Waiting, Wanted,
+    Item, Policy, Room, Usage, Waiting, Wanted,
     fold::{FoldGoal, PLAIN_WEIGHT, UNKNOWN_BELOW_A_DIRECTORY, UNKNOWN_BELOW_THE_ROOT, fold},
 };
 use uuid::Uuid;
@@ -81,10 +81,7 @@ fn any_site() -> impl Strategy<Value = Site> {
 }
 
 fn within(items: &[Item], room: Room) -> bool {
-    let wildcards = items.iter().filter(|item| item.is_wildcard()).count();
-    wildcards <= room.wildcards as usize
-        && items.len() - wildcards <= room.files as usize
-        && items.len() <= room.paths_per_request as usize
+    Usage::of(items).fits(room.items) && items.len() <= room.paths_per_request as usize
 }
 
 proptest! {
@@ -151,10 +148,7 @@ proptest! {
             }
             prop_assert!(round <= items * (ROUNDS_IN_PROGRESS + 1), "still waiting: {:?}", old);
             progress.pop_front();
-            let busy: Vec<_> = progress.iter().flatten().collect();
-            let wildcards = busy.iter().filter(|item| item.is_wildcard()).count() as u32;
-            let files = busy.len() as u32 - wildcards;
-            site.room = room(quota.files - files, quota.wildcards - wildcards, quota.paths_per_request);
+            site.room = quota.less(progress.iter().map(|items| Usage::of(items)).sum());
             if stored.is_empty() {
                 let plan = site.plan(queue.make_contiguous());
                 queue.retain(|waiting| !plan.taken.contains(&waiting.publish));

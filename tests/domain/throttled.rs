@@ -1,8 +1,8 @@
 //! What a call that is throttled says: of the rate of calls, or of what the distribution takes.
 
 use skycms_cdn::domain::{
-    AfterCreate, AwsError, Beliefs, CreateOutcome, Limits, RateLesson, RefusedFor, Sent, Usage,
-    Verdict, after_create,
+    AfterCreate, AwsError, Beliefs, CreateOutcome, Limits, PerKind, RateLesson, RefusedFor, Sent,
+    Usage, Verdict, after_create,
 };
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -69,7 +69,10 @@ fn wildcards_that_follow_each_other_too_closely_do_not_slow_down_calls() {
     assert_eq!(later.beliefs.wildcards.most, Some(5));
 
     let known = Limits {
-        wildcards_known: true,
+        known: PerKind {
+            files: false,
+            wildcards: true,
+        },
         ..limits
     };
     let verdict = throttled(beliefs, &known, Duration::milliseconds(600));

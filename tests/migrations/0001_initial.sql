@@ -79,7 +79,7 @@ INSERT INTO publish_token (id, site_id, name, token_hash, unrevealed, created_at
 INSERT INTO distribution (id, lease_token, lease_until, calls, sent_at, completed_at, beliefs) VALUES
   ('E2SANDBOX0CDN1', '7ba25440-0000-4000-8000-000000000002', now() - interval '1 hour', 9, now() - interval '2 hours',
    now() - interval '119 minutes',
-   '{"files": {"most": 140, "refused": 163, "accepted": 140, "learned_at": "2026-11-25T12:00:00Z", "answered_at": "2026-11-25T12:00:00Z", "full_at": null, "full_for": 0}, "flow": {"file_tokens": 100.0, "wildcard_tokens": 1.0, "refilled_at": "2026-11-25T12:00:00Z"}, "throttled": 1}');
+   '{"files": {"most": 140, "refused": 163, "accepted": 140, "learned_at": "2026-11-25T12:00:00Z", "answered_at": "2026-11-25T12:00:00Z", "full_at": null, "full_for": 0}, "flow": {"tokens": {"files": 100.0, "wildcards": 1.0}, "refilled_at": "2026-11-25T12:00:00Z"}, "throttled": 1}');
 
 INSERT INTO access_key (id, tokens, rate, refilled_at) VALUES ('AKIASANDBOX000000001', 3.5, 0.5, now() - interval '2 hours');
 

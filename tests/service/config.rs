@@ -185,7 +185,7 @@ fn empty_values_count_as_not_set_and_white_space_is_trimmed() {
         ("CLOUDFRONT_FILES_IN_PROGRESS", " "),
     ])
     .unwrap();
-    assert!(!config.limits.files_known, "it can still be learned");
+    assert!(!config.limits.known.files, "it can still be learned");
     assert_eq!(config.listen_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(config.history_days, 90);
     assert!(config.publish_token.is_none());

@@ -290,7 +290,7 @@ async fn room_that_is_made_during_a_look_is_not_missed() {
 /// wait for as long as it would have taken.
 async fn overdraw_files(service: &Stepped) {
     let overdraw =
-        "UPDATE distribution SET beliefs = jsonb_set(beliefs, '{flow,file_tokens}', '-3000')";
+        "UPDATE distribution SET beliefs = jsonb_set(beliefs, '{flow,tokens,files}', '-3000')";
     service.database.change(overdraw).await;
 }
 

@@ -13,7 +13,7 @@ use time::{Duration, OffsetDateTime};
 
 use self::kind::Opinion;
 pub use self::kind::{Belief, Refusal, RefusedFor};
-use super::{Flow, Kind, Limits, Room, Usage};
+use super::{Flow, Kind, Limits, PerKind, Room, Usage};
 
 /// The longest that a belief delays a call since CloudFront last answered one of its kind, or was
 /// last asked against it.
@@ -57,22 +57,18 @@ impl Beliefs {
     }
 
     /// How much the last call of each kind held; 0 unless it was accepted.
-    pub const fn last(&self) -> Usage {
-        Usage {
-            files: self.files.last,
-            wildcards: self.wildcards.last,
-        }
+    pub fn last(&self) -> Usage {
+        PerKind::each(|kind| self.of(kind).last)
     }
 
     /// The limits that hold for this distribution: the configured ones, and what was learned.
     pub fn narrow(&self, limits: &Limits) -> Limits {
-        let least = |configured: Option<f64>, learned: Option<u32>| match (configured, learned) {
+        let least = |kind: Kind| match (limits.per_second[kind], self.of(kind).most) {
             (Some(rate), Some(most)) => Some(rate.min(f64::from(most))),
             (rate, most) => rate.or(most.map(f64::from)),
         };
         Limits {
-            paths_per_second: least(limits.paths_per_second, self.files.most),
-            wildcards_per_second: least(limits.wildcards_per_second, self.wildcards.most),
+            per_second: PerKind::each(least),
             ..*limits
         }
     }
@@ -95,21 +91,18 @@ impl Beliefs {
         shortage: &Shortage,
         now: OffsetDateTime,
     ) -> Room {
-        let (left, quota) = (limits.left(used), limits.quota());
-        let room = |kind: Kind| {
+        let quota = limits.quota();
+        let left = limits.left(used).at_most(quota);
+        let items = PerKind::each(|kind| {
             let starves = shortage.starves(kind, now);
             match self.of(kind).opinion(completed_at, starves, now) {
                 Opinion::Full => 0,
-                Opinion::Ask => kind.of_room(quota),
-                Opinion::Count => kind.of_room(left.at_most(quota)),
+                Opinion::Ask => quota.items[kind],
+                Opinion::Count => left.items[kind],
             }
-        };
-        let room = Room {
-            files: room(Kind::Files),
-            wildcards: room(Kind::Wildcards),
-            ..quota
-        };
-        self.flow(limits, now).narrow(room, limits)
+        });
+        self.flow(limits, now)
+            .narrow(Room { items, ..quota }, limits)
     }
 
     /// When kinds that have no room now are to be looked at again, even if nothing happens.
@@ -149,7 +142,7 @@ impl Beliefs {
         now: OffsetDateTime,
     ) {
         for kind in held.kinds() {
-            let beyond = kind.of(held) > kind.of_room(limits.left(used));
+            let beyond = held[kind] > limits.left(used).items[kind];
             let starves = shortage.starves(kind, now);
             let belief = self.of_mut(kind);
             if beyond || matches!(belief.opinion(completed_at, starves, now), Opinion::Ask) {
@@ -163,13 +156,13 @@ impl Beliefs {
         self.answered(held, now);
         for kind in held.kinds() {
             let belief = self.of_mut(kind);
-            if kind.of(held) > kind.of_room(limits.left(used)) {
+            if held[kind] > limits.left(used).items[kind] {
                 // There was room beyond what is counted: the next one may ask, too.
                 belief.asked_at = None;
             }
             belief.full_at = None;
-            belief.last = kind.of(held);
-            belief.raise(kind.of(held), kind.of_room(limits.quota()), now);
+            belief.last = held[kind];
+            belief.raise(held[kind], limits.quota().items[kind], now);
         }
     }
 
@@ -211,12 +204,12 @@ impl Beliefs {
     /// smaller calls that still fit go on.
     pub fn full(&mut self, held: Usage, limits: &Limits, others: Usage, now: OffsetDateTime) {
         for kind in held.kinds() {
-            if kind.of(held) <= kind.of_room(limits.left(others)) {
+            if held[kind] <= limits.left(others).items[kind] {
                 let belief = self.of_mut(kind);
                 belief.full_at = Some(now);
                 // With none of ours in progress, others have filled it, and nobody tells us when
                 // there is room.
-                belief.full_for = if kind.of(others) > 0 { 30 } else { 5 };
+                belief.full_for = if others[kind] > 0 { 30 } else { 5 };
             }
         }
     }
@@ -227,9 +220,8 @@ impl Beliefs {
 pub struct Shortage {
     /// When it first found too little; none: there is enough.
     pub began_at: Option<OffsetDateTime>,
-    /// When something of it last went, of either kind.
-    pub files_at: Option<OffsetDateTime>,
-    pub wildcards_at: Option<OffsetDateTime>,
+    /// When something of it last went.
+    pub went_at: PerKind<Option<OffsetDateTime>>,
 }
 
 impl Shortage {
@@ -242,12 +234,8 @@ impl Shortage {
     }
 
     fn since(&self, kind: Kind) -> Option<OffsetDateTime> {
-        let went_at = match kind {
-            Kind::Files => self.files_at,
-            Kind::Wildcards => self.wildcards_at,
-        };
-        self.began_at
-            .map(|began_at| went_at.map_or(began_at, |at| at.max(began_at)))
+        let began_at = self.began_at?;
+        Some(self.went_at[kind].map_or(began_at, |at| at.max(began_at)))
     }
 }
 

@@ -19,8 +19,10 @@ fn at(seconds: i64) -> OffsetDateTime {
 /// The room besides what is `used`, for a site that is not short of any.
 fn room(beliefs: &Beliefs, used: Usage, completed_at: Option<i64>, seconds: i64) -> Usage {
     let (limits, enough) = (Limits::default(), Shortage::default());
-    let room = beliefs.room(&limits, used, completed_at.map(at), &enough, at(seconds));
-    usage(room.files, room.wildcards)
+    let completed_at = completed_at.map(at);
+    beliefs
+        .room(&limits, used, completed_at, &enough, at(seconds))
+        .items
 }
 
 /// Sends for two minutes as much as is believed to fit, to a distribution that accepts `real` at
@@ -30,7 +32,7 @@ fn learn(real: u32) -> (u32, u32) {
     let (mut now, mut refused, mut last) = (START, 0, 0);
     for _ in 0..60 {
         now += Duration::seconds(2);
-        let held = beliefs.narrow(&limits).quota().files;
+        let held = beliefs.narrow(&limits).quota().items.files;
         if held > real {
             refused += 1;
             beliefs.files.lower(held, RefusedFor::Rate, now);
@@ -156,12 +158,14 @@ fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
     let used = files(2_990);
     let shortage = Shortage {
         began_at: Some(START),
-        files_at: Some(START - Duration::SECOND),
-        wildcards_at: None,
+        went_at: PerKind {
+            files: Some(START - Duration::SECOND),
+            wildcards: None,
+        },
     };
     let room = |beliefs: &Beliefs, shortage: &Shortage, seconds| {
         let room = beliefs.room(&limits, used, None, shortage, at(seconds));
-        room.files
+        room.items.files
     };
     for second in 0..40 {
         // The neighbour's small publishes are accepted all the time.
@@ -193,7 +197,10 @@ fn a_site_that_waits_beside_a_busy_neighbour_asks_after_thirty_seconds() {
     let left = room(&beliefs, &shortage, 42);
     assert_eq!(left, 3_000, "there was room: more may ask");
     let lately = Shortage {
-        files_at: Some(at(35)),
+        went_at: PerKind {
+            files: Some(at(35)),
+            wildcards: None,
+        },
         ..shortage
     };
     let left = room(&beliefs, &lately, 42);

@@ -3,7 +3,7 @@
 use std::slice;
 
 use super::{PlanInput, PlanLimit};
-use crate::domain::{Item, Room, Usage, coverage::Cover};
+use crate::domain::{Item, PerKind, Room, Usage, coverage::Cover};
 
 /// The most bytes of items in one call, which has ten seconds to arrive.
 pub const MOST_BYTES: usize = 1 << 20;
@@ -93,8 +93,7 @@ pub(super) fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&
 impl Room {
     fn at_least_one(self) -> Self {
         Self {
-            files: self.files.max(1),
-            wildcards: self.wildcards.max(1),
+            items: PerKind::each(|kind| self.items[kind].max(1)),
             paths_per_request: self.paths_per_request.max(1),
         }
     }
@@ -103,14 +102,12 @@ impl Room {
     /// does not matter.
     fn allows(self, taken: Usage, need: Usage) -> bool {
         let both = taken + need;
-        (need.files == 0 || both.files <= self.files)
-            && (need.wildcards == 0 || both.wildcards <= self.wildcards)
+        need.kinds().all(|kind| both[kind] <= self.items[kind])
     }
 
     /// Whether there is room for any of `need` besides what is taken.
     fn allows_some(self, taken: Usage, need: Usage) -> bool {
         taken.total() < u64::from(self.paths_per_request)
-            && ((need.files > 0 && taken.files < self.files)
-                || (need.wildcards > 0 && taken.wildcards < self.wildcards))
+            && need.kinds().any(|kind| taken[kind] < self.items[kind])
     }
 }

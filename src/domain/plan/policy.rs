@@ -44,14 +44,14 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
     let costly = count as u64 > input.free_paths_left;
     let room = input.room;
     // Without room for a wildcard, folding would only delay what is late already.
-    let late = input.overdue && room.wildcards > 0;
+    let late = input.overdue && room.items.wildcards > 0;
     if !(many || costly || late) {
         return Vec::new();
     }
     let mut goal = FoldGoal {
         items: count,
         // Batches that follow within seconds need wildcards too.
-        wildcards: room.wildcards as usize / 4,
+        wildcards: room.items.wildcards as usize / 4,
         asked_wildcards_count: false,
         weight: PLAIN_WEIGHT,
     };
@@ -64,12 +64,11 @@ fn economical(input: &PlanInput<'_>, threshold: u32) -> Vec<Item> {
         goal.weight = PLAIN_WEIGHT * excess * excess;
     }
     if late {
-        let fitting =
-            (room.files as usize + room.wildcards as usize).min(room.paths_per_request as usize);
+        let fitting = room.items.total().min(room.paths_per_request.into()) as usize;
         // Tags take none of the room that wildcards make.
         goal.items = goal.items.min(fitting.max(1) + count - paths);
-        if asked.usage().wildcards > room.wildcards {
-            goal.wildcards = room.wildcards as usize;
+        if asked.usage().wildcards > room.items.wildcards {
+            goal.wildcards = room.items.wildcards as usize;
             goal.asked_wildcards_count = true;
         }
     }

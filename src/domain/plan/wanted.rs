@@ -18,11 +18,7 @@ impl Wanted {
         if self.policy != Policy::Exact || self.budget.is_some() {
             return None;
         }
-        match (self.room.files, self.room.wildcards) {
-            (0, 1..) => Some(Kind::Wildcards),
-            (1.., 0) => Some(Kind::Files),
-            _ => None,
-        }
+        only(self.room.items.kinds())
     }
 
     /// The one kind of which more may go than these different items, if there is one such kind and
@@ -31,10 +27,7 @@ impl Wanted {
         if self.policy != Policy::Exact {
             return None;
         }
-        let mut missing = Kind::ALL
-            .into_iter()
-            .filter(|kind| kind.of(different) < kind.of_room(self.room));
-        missing.next().filter(|_| missing.next().is_none())
+        only(self.room.items.less(different).kinds())
     }
 
     /// How many items a publish may hold to be planned at all; `None`: any number.
@@ -51,14 +44,16 @@ impl Wanted {
     /// Whether this many different items are enough. What there is no room for does not count, so
     /// that what comes after it is seen too. Where there is folding, no number is enough.
     pub fn is_enough(&self, different: Usage) -> bool {
-        let room = self.room;
-        let total = |files: u32, wildcards: u32| {
-            files.saturating_add(wildcards).min(room.paths_per_request)
-        };
-        let usable = total(
-            different.files.min(room.files),
-            different.wildcards.min(room.wildcards),
-        );
-        self.policy == Policy::Exact && usable >= total(room.files, room.wildcards)
+        let Room {
+            items,
+            paths_per_request,
+        } = self.room;
+        let most = items.total().min(paths_per_request.into());
+        self.policy == Policy::Exact && different.at_most(items).total() >= most
     }
+}
+
+/// The kind, if it is a single one.
+fn only(mut kinds: impl Iterator<Item = Kind>) -> Option<Kind> {
+    kinds.next().filter(|_| kinds.next().is_none())
 }

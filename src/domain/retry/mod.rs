@@ -172,9 +172,7 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
         }
         CreateOutcome::QuotaFull(error) => {
             beliefs.answered(held, now);
-            let little = held
-                .kinds()
-                .all(|kind| kind.of(sent.others) <= kind.of(held) / 2);
+            let little = held.kinds().all(|kind| sent.others[kind] <= held[kind] / 2);
             // An earlier attempt may have been accepted, and be what the quota is full of: pieces
             // would be billed again.
             let doubtful = sent

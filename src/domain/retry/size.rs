@@ -15,7 +15,7 @@ pub(super) const THROTTLED_PAUSE: Duration = Duration::seconds(5);
 impl Sent<'_> {
     /// Whether CloudFront has accepted a call of this size.
     fn is_proven(&self, held: Usage) -> bool {
-        let is_proven = |kind: &Kind| kind.of(held) <= self.beliefs.of(*kind).accepted;
+        let is_proven = |kind: &Kind| held[*kind] <= self.beliefs.of(*kind).accepted;
         Kind::ALL.iter().all(is_proven)
     }
 
@@ -40,7 +40,7 @@ impl Sent<'_> {
         }
         let is_trial = |kind: Kind| {
             let belief = self.beliefs.of(kind);
-            belief.most.is_some() && kind.of(held) > belief.accepted
+            belief.most.is_some() && held[kind] > belief.accepted
         };
         let grown = Kind::ALL.into_iter().any(is_trial);
         match self.is_proven(held) {
@@ -60,17 +60,16 @@ pub(super) fn smaller(
 ) -> AfterCreate {
     let held = Usage::of(sent.items);
     let mut room = Room {
-        files: held.files,
-        wildcards: held.wildcards,
+        items: held,
         paths_per_request: held.files.max(held.wildcards),
     };
     if !held.is_mixed() {
         for kind in held.kinds() {
             let mut belief = *beliefs.of(kind);
-            belief.lower(kind.of(held), why, sent.now);
+            belief.lower(held[kind], why, sent.now);
             room.paths_per_request = belief.most.unwrap_or(1);
             // What is configured is known: nothing is remembered against it.
-            if !sent.limits.is_known(kind) {
+            if !sent.limits.known[kind] {
                 *beliefs.of_mut(kind) = belief;
             }
         }
@@ -86,7 +85,7 @@ pub(super) fn smaller(
 /// what the distribution accepts a second than about the rate of calls, and is learned.
 pub(super) fn too_soon(held: Usage, sent: &Sent<'_>, beliefs: &mut Beliefs) -> bool {
     let kind = held.kinds().next();
-    let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.is_known(*kind)) else {
+    let Some(kind) = kind.filter(|kind| held.total() == 1 && !sent.limits.known[*kind]) else {
         return false;
     };
     let belief = beliefs.of_mut(kind);

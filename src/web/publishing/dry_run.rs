@@ -142,7 +142,7 @@ fn room_for(first: Usage, inputs: &PlanInputs, now: OffsetDateTime) -> Option<Wa
     let room = inputs.room(now).less(inputs.reserved);
     if flow.admits(first, limits).is_err() || inputs.bucket.next_call().is_some() {
         Some(WaitReason::Rate)
-    } else if !first.at_most(limits.quota()).fits(room) {
+    } else if !first.at_most(limits.quota().items).fits(room.items) {
         Some(WaitReason::Quota)
     } else {
         None
