@@ -1,8 +1,8 @@
 //! What an endpoint can be notified of. The names are those in messages and in the database.
 
-use strum::{EnumString, IntoStaticStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 #[strum(const_into_str)]
 pub enum Event {
     #[strum(serialize = "publish.completed")]
@@ -31,16 +31,10 @@ pub enum Event {
 
 impl Event {
     /// Those that an endpoint can ask for.
-    pub const CHOICE: [Self; 8] = [
-        Self::PublishCompleted,
-        Self::PublishFailed,
-        Self::PublishUnconfirmed,
-        Self::PublishStale,
-        Self::SitePaused,
-        Self::SiteResumed,
-        Self::MonthNear,
-        Self::MonthReached,
-    ];
+    pub const CHOICE: &'static [Self] = match Self::VARIANTS {
+        [choice @ .., Self::Test] => choice,
+        all => all,
+    };
 
     /// What to report when this many paths of a site's monthly limit are used.
     pub const fn of_month(used: u64, limit: u64) -> Option<Self> {

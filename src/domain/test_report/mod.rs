@@ -1,7 +1,9 @@
 //! “Save and test”: what its two calls to CloudFront say about the settings, step by step.
 
+use std::array;
+
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::{
     AwsError, CallerReference, CreateOutcome, GetOutcome, InvalidationBatch, InvalidationId,
@@ -21,7 +23,9 @@ pub fn test_batch(caller_reference: CallerReference) -> InvalidationBatch {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Step {
@@ -37,17 +41,6 @@ pub enum Step {
     Completed,
     /// Readers are served through CloudFront.
     Edge,
-}
-
-impl Step {
-    pub const ALL: [Self; 6] = [
-        Self::Format,
-        Self::Credentials,
-        Self::CreateInvalidation,
-        Self::GetInvalidation,
-        Self::Completed,
-        Self::Edge,
-    ];
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
@@ -243,7 +236,7 @@ impl TestReport {
     /// The form is well-formed, and all other steps have this outcome.
     fn new(reference: CallerReference, outcome: StepOutcome, cause: &str) -> Self {
         let mut report = Self {
-            steps: Step::ALL.map(|step| StepReport::new(step, outcome, cause)),
+            steps: array::from_fn(|at| StepReport::new(Step::VARIANTS[at], outcome, cause)),
             invalidation: None,
             caller_reference: reference,
         };

@@ -41,12 +41,12 @@ fn polled(outcome: &GetOutcome) -> TestReport {
 
 /// Of the steps that are CloudFront's.
 fn outcomes(report: &TestReport) -> String {
-    let [of_cloudfront @ .., Step::Edge] = Step::ALL else {
+    let [of_cloudfront @ .., Step::Edge] = Step::VARIANTS else {
         panic!("another step is the last");
     };
-    let outcomes = of_cloudfront.map(|step| {
-        let found = report.step(step);
-        assert_eq!(found.step, step);
+    let outcomes = of_cloudfront.iter().map(|step| {
+        let found = report.step(*step);
+        assert_eq!(found.step, *step);
         assert!(!found.cause.is_empty());
         assert_eq!(
             found.outcome == StepOutcome::Failed,
@@ -54,7 +54,7 @@ fn outcomes(report: &TestReport) -> String {
         );
         found.outcome.into_str()
     });
-    outcomes.join(" ")
+    outcomes.collect::<Vec<_>>().join(" ")
 }
 
 const IN_PROGRESS: GetOutcome = GetOutcome::InProgress { request_id: None };

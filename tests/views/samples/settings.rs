@@ -10,6 +10,7 @@ use skycms_cdn::store::{
 };
 use skycms_cdn::web::views::*;
 use skycms_cdn::web::words;
+use strum::VariantArray as _;
 use uuid::Uuid;
 
 use super::{ago, layout, meter};
@@ -186,16 +187,12 @@ pub(crate) fn refused() -> RefusedPage {
 }
 
 fn steps(outcomes: [StepOutcome; 6]) -> [StepReport; 6] {
-    let mut steps = Step::ALL.into_iter().zip(outcomes);
-    std::array::from_fn(|_| {
-        let (step, outcome) = steps.next().unwrap();
-        StepReport {
-            step,
-            outcome,
-            cause: "What was found.".into(),
-            fix: None,
-            error: None,
-        }
+    std::array::from_fn(|at| StepReport {
+        step: Step::VARIANTS[at],
+        outcome: outcomes[at],
+        cause: "What was found.".into(),
+        fix: None,
+        error: None,
     })
 }
 

@@ -318,16 +318,16 @@ async fn page(
 
 /// An empty form: the events that somebody should look into are chosen.
 fn blank() -> EndpointForm {
-    let trouble = Event::CHOICE.into_iter().filter(|event| event.is_trouble());
+    let choice = Event::CHOICE.iter().copied();
     EndpointForm {
         url: Field::default(),
         kind: EndpointKind::default(),
-        events: trouble.collect(),
+        events: choice.filter(|event| event.is_trouble()).collect(),
         events_error: None,
     }
 }
 
 fn chosen(fields: &Fields) -> Vec<Event> {
     let is_chosen = |event: &Event| fields.contains_key(event.into_str());
-    Event::CHOICE.into_iter().filter(is_chosen).collect()
+    Event::CHOICE.iter().copied().filter(is_chosen).collect()
 }
