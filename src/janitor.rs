@@ -10,7 +10,6 @@ use crate::store::{ChangeReader, Store, StoreError, within};
 
 /// Before the first run, so that the start is not slowed down.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// From one run to the next.
 const NEXT_PAUSE: Duration = Duration::from_secs(6 * 3_600);
 /// Before the database is tried again.
 const DATABASE_PAUSE: Duration = Duration::from_secs(60);

@@ -255,7 +255,6 @@ impl SkyCms {
         word
     }
 
-    /// Opens the page of a role.
     async fn open(&self, page: &Url, role: Role, cookies: &str) -> Word {
         let mut request = self.http.get(page.clone());
         if let Ok(mut value) = HeaderValue::from_str(cookies)

@@ -25,7 +25,6 @@ pub(crate) struct Database {
     keys: Keys,
 }
 
-/// Who opens it.
 #[derive(Clone, Copy)]
 enum Opener {
     Service,

@@ -109,7 +109,6 @@ pub struct Config {
     pub cloudfront: Option<SettingsForm>,
     /// Sites that may use the AWS default credentials, each with a distribution.
     pub default_credentials_for: Vec<(String, DistributionId)>,
-    /// Another CloudFront endpoint.
     pub cloudfront_endpoint: Option<Url>,
     /// CloudFront's quotas, rates and prices.
     pub limits: Limits,

@@ -9,11 +9,9 @@ use crate::domain::{
 };
 use crate::store::{StoreError, Wait};
 
-/// What came of planning.
 pub(super) enum Planned {
     /// What to do next: usually a call.
     Next(Next),
-    /// Nothing waits.
     Nothing,
     /// What waits may not go now.
     Waits(Wait),

@@ -36,7 +36,6 @@ pub struct AwsError {
     pub message: String,
     /// AWS's id of the request, which its support asks for.
     pub request_id: Option<String>,
-    /// The HTTP status, if there was an answer.
     pub http_status: Option<u16>,
 }
 

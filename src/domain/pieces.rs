@@ -21,7 +21,6 @@ pub enum Suspicion {
     /// Send these instead. The search begins once all are of one kind.
     Pieces {
         pieces: Vec<Vec<Item>>,
-        /// Whether they are pieces of a search.
         searching: bool,
     },
     /// It can never succeed.

@@ -21,7 +21,6 @@ pub enum AfterGet {
         at: OffsetDateTime,
         /// What is in the way, if anything.
         error: Option<AwsError>,
-        /// Whether the settings are what is in the way.
         settings_rejected: bool,
     },
     Completed,

@@ -36,7 +36,6 @@ impl Partition {
         }
     }
 
-    /// The host of the AWS console.
     pub const fn console_host(self) -> &'static str {
         match self {
             Self::Aws => "console.aws.amazon.com",

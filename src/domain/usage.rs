@@ -82,7 +82,6 @@ impl Usage {
         Kind::ALL.into_iter().filter(move |kind| self[*kind] > 0)
     }
 
-    /// Those of some kinds only.
     pub fn only(self, is_wanted: impl Fn(Kind) -> bool) -> Self {
         Self::each(|kind| if is_wanted(kind) { self[kind] } else { 0 })
     }

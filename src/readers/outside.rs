@@ -140,7 +140,6 @@ async fn read(response: &mut Response, bounds: Bounds) -> Result<Vec<u8>, reqwes
     Ok(kept)
 }
 
-/// The root cause of an error.
 fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     std::iter::successors(Some(error), |&cause| cause.source())
         .last()

@@ -35,7 +35,6 @@ pub trait Worker: Clone + Send + 'static {
     fn work(self, claim: Self::Claim) -> impl Future<Output = ()> + Send;
 }
 
-/// A worker's rounds.
 #[derive(Clone)]
 pub struct Rounds<W>(pub W);
 

@@ -23,7 +23,6 @@ impl LiveChanges {
         let _ = self.0.send(change);
     }
 
-    /// A reader of what changes from now on.
     pub fn subscribe(&self) -> ChangeReader {
         ChangeReader(self.0.subscribe())
     }

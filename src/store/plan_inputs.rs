@@ -71,7 +71,6 @@ impl PlanInputs {
         self.rate_key == self.settings.access_key_name()
     }
 
-    /// What may be sent now.
     pub fn room(&self, now: OffsetDateTime) -> Room {
         self.beliefs.room(
             &self.limits,

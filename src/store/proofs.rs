@@ -18,9 +18,7 @@ const NOTED_EVERY: Duration = Duration::minutes(1);
 /// What proved a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Proof {
-    /// A bearer token.
     Token(Uuid),
-    /// A signing secret.
     Secret(Uuid),
     KeyPair(Uuid),
 }

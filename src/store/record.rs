@@ -20,7 +20,6 @@ use crate::domain::{
 /// How a call ended, ready to be recorded.
 #[derive(Debug)]
 pub struct SendRecord {
-    /// What follows from it.
     pub verdict: Verdict,
     /// How to fix it, in words, where AWS refused.
     pub fix: Option<String>,
@@ -316,7 +315,6 @@ impl Recording<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Fails what is left of a search.
     async fn fail_rest(&mut self, search: Uuid, error: &AwsError) -> Result<Vec<Uuid>> {
         Ok(sqlx::query_scalar!(
             "UPDATE invalidation SET status = 'Failed', ended_at = $2, next_at = NULL, error = $3, fix = $4,

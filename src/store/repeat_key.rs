@@ -52,7 +52,6 @@ impl RepeatKey {
         key.strip_prefix(RETRY)?.parse().ok()
     }
 
-    /// The caller reference in such a key.
     pub(super) fn caller_reference(key: &str) -> Option<&str> {
         let (_, reference) = key.strip_prefix(CALLER_REFERENCE)?.split_once('\n')?;
         Some(reference)

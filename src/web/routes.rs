@@ -56,7 +56,6 @@ pub enum Access {
     Admin,
 }
 
-/// A route and its rule.
 pub struct Route {
     pub method: Method,
     /// Below the prefix of `PUBLIC_URL`.

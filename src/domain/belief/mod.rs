@@ -33,7 +33,6 @@ pub struct Beliefs {
     /// Calls that were throttled since the last one that was not, each some time after the one
     /// before: others may use up the account's rate for a moment, which means nothing.
     pub throttled: u32,
-    /// When the last of those was.
     #[serde(with = "time::serde::rfc3339::option")]
     pub throttled_at: Option<OffsetDateTime>,
     /// When CloudFront last gave a usable answer.

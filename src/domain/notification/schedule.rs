@@ -84,7 +84,6 @@ impl Tried {
 pub struct Health {
     /// Attempts that failed since the last one that did not.
     pub failures: u32,
-    /// When the first of them was.
     pub failing_since: Option<OffsetDateTime>,
 }
 
@@ -108,7 +107,6 @@ pub enum Next {
     GivenUp,
 }
 
-/// What follows for its endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointAfter {
     Works {

@@ -43,7 +43,6 @@ pub struct Sent<'a> {
     pub others: Usage,
     /// Whether the access key's rate had another call left.
     pub spare_call: bool,
-    /// What was believed of the distribution.
     pub beliefs: Beliefs,
     pub limits: &'a Limits,
     /// What came of the other pieces, where it is one of a search.
@@ -77,7 +76,6 @@ pub enum Attempt {
     Refused,
     /// It never left this machine.
     NotSent,
-    /// It may have been accepted.
     Unknown,
 }
 

@@ -89,7 +89,6 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    /// Its method and its path.
     pub(crate) fn address(&self) -> (Method, String) {
         let (path, item) = self
             .paths

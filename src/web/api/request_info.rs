@@ -10,11 +10,8 @@ use crate::web::state::AppState;
 
 pub(crate) struct RequestInfo {
     pub(crate) client: ClientAddress,
-    /// Whether it is for CloudFront's API.
     pub(crate) is_cloudfront: bool,
-    /// Whether it is for either API.
     pub(crate) is_api: bool,
-    /// Whether it asks to publish.
     pub(crate) publishes: bool,
     /// The site that a call of an API proves.
     pub(crate) proved: ProvedSite,

@@ -13,10 +13,8 @@ use crate::web::http::error::{Error, Result};
 const TOLERANCE: Duration = Duration::minutes(5);
 /// The longest `webhook-id` that is accepted.
 const LONGEST_ID: usize = 255;
-/// The most signatures that are tried.
 const MOST_SIGNATURES: usize = 16;
 
-/// The answer to an old signature.
 pub(crate) const TOO_OLD: &str = "`webhook-timestamp` is more than five minutes off. Sign each attempt afresh, and check the sender's clock.";
 
 /// A claim that a body was signed, not verified yet.

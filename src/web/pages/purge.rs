@@ -62,7 +62,6 @@ impl Typed {
         self.paths.is_empty() && self.tags.is_empty()
     }
 
-    /// Says which line an item's error is on.
     fn line_error(&self, text: &str, error: ItemError) -> LineError {
         let position = |pointer: &str, prefix: &str, lines: &[usize]| {
             let index: usize = pointer.strip_prefix(prefix)?.parse().ok()?;

@@ -13,7 +13,6 @@ pub(crate) struct SignedIn {
     pub(crate) session: Session,
     /// The session's key in the database; none: the session is SkyCMS's own and is not stored.
     pub(crate) token: Option<TokenHash>,
-    /// The address they come from.
     pub(crate) from: IpAddr,
     /// The site in the URL, or `default` if it names none; none: they may not see it.
     pub(crate) site: Option<Arc<Site>>,

@@ -88,7 +88,6 @@ pub(crate) fn waiting() -> Value {
     publish("queued", &[invalidation])
 }
 
-/// A page of invalidations.
 pub(crate) fn invalidations() -> Value {
     json!({ "items": [invalidation()], "next": null })
 }

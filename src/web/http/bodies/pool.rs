@@ -17,7 +17,6 @@ pub(super) const SMALL: usize = 16 << 10;
 /// How long a client may take, even while there is no room for more of its own address.
 pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// There is no room for more.
 #[derive(Debug, thiserror::Error)]
 #[error("too many bodies are under way")]
 pub(crate) struct NoRoom;
@@ -28,7 +27,6 @@ pub(crate) struct Owner {
     pub(crate) address: IpAddr,
     /// The site that it has proved: with a token, before anything of its body is read.
     pub(crate) proved: ProvedSite,
-    /// Cuts its connection.
     pub(crate) cut: CancellationToken,
 }
 

@@ -27,7 +27,6 @@ struct Shared {
     next: AtomicU64,
 }
 
-/// One connection.
 pub(super) struct Seat {
     seats: Seats,
     number: u64,

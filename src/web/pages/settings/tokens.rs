@@ -17,7 +17,6 @@ use crate::web::pages::views::{Field, Revealed, Section};
 use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
 
-/// The name of a new token.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct NewToken {

@@ -92,7 +92,6 @@ pub struct NewSecondStep {
     pub picture: String,
 }
 
-/// Who is signed in.
 #[derive(Template)]
 #[template(path = "sessions.html")]
 pub struct SessionsPage {

@@ -100,7 +100,6 @@ impl Filter {
         }
     }
 
-    /// The publishes of a burst one by one.
     fn of_burst(&self, newest: &Uuid, burst: &Burst) -> String {
         let mut one = self.clone();
         one.burst = Some((burst.oldest, *newest));

@@ -42,7 +42,6 @@ pub fn last_use(at: Option<OffsetDateTime>, now: OffsetDateTime) -> String {
     )
 }
 
-/// Who or what published.
 pub fn publisher(publisher: &Publisher) -> String {
     match publisher {
         Publisher::Token(name) => format!("token {name}"),
@@ -53,7 +52,6 @@ pub fn publisher(publisher: &Publisher) -> String {
     }
 }
 
-/// The state of a publish.
 pub const fn state(state: &PublishState) -> Look {
     match state {
         PublishState::Queued => look("Queued", Tone::Quiet, "queued")
@@ -91,7 +89,6 @@ pub const PARTLY_PURGED: Look =
 pub const PARTLY_SENT: Look = look("In progress", Tone::Info, "progress")
     .means("CloudFront has accepted a part of it; the rest is safely stored and waits to be sent.");
 
-/// The state of an invalidation.
 pub const fn status(status: &InvalidationStatus) -> Look {
     state(match status {
         InvalidationStatus::Queued => &PublishState::Queued,

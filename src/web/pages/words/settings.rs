@@ -98,7 +98,6 @@ pub const USE_DRAFT: Question = Question {
     action: "Use them anyway",
 };
 
-/// Before a token is revoked.
 pub fn revoke_token(
     name: &str,
     ending: &str,
@@ -123,7 +122,6 @@ const REVOKED: &[&str] = &[
     "It cannot be brought back; you can create a new one.",
 ];
 
-/// Before a signing secret is revoked.
 pub fn revoke_secret(
     created: OffsetDateTime,
     last_used: Option<OffsetDateTime>,
@@ -137,7 +135,6 @@ pub fn revoke_secret(
     }
 }
 
-/// Before a key pair is revoked.
 pub fn revoke_key_pair(
     name: &str,
     last_used: Option<OffsetDateTime>,
