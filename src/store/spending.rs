@@ -10,8 +10,22 @@ use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
 
 impl Store {
     pub async fn spending(&self, site: SiteId) -> Result<Spending> {
-        let mut connection = self.pool.acquire().await?;
-        spending(&mut connection, site).await
+        let row = sqlx::query!(
+            r#"SELECT policy as "policy: PolicyName", fold_threshold, monthly_limit,
+                      past_limit as "past_limit: PastLimit"
+               FROM site WHERE id = $1"#,
+            site.0,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Spending {
+            policy: row.policy,
+            fold_above: row.fold_threshold.unsigned_abs(),
+            monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
+                paths: paths.unsigned_abs(),
+                then: row.past_limit,
+            }),
+        })
     }
 
     /// Changes what the site's owner allows. It holds from the next call on; what a monthly limit
@@ -68,25 +82,6 @@ impl Store {
         .await?;
         month_usage(&mut connection, site, key.as_deref(), now).await
     }
-}
-
-pub(super) async fn spending(connection: &mut PgConnection, site: SiteId) -> Result<Spending> {
-    let row = sqlx::query!(
-        r#"SELECT policy as "policy: PolicyName", fold_threshold, monthly_limit,
-                  past_limit as "past_limit: PastLimit"
-           FROM site WHERE id = $1"#,
-        site.0,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(Spending {
-        policy: row.policy,
-        fold_above: row.fold_threshold.unsigned_abs(),
-        monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
-            paths: paths.unsigned_abs(),
-            then: row.past_limit,
-        }),
-    })
 }
 
 pub(super) async fn month_usage(

@@ -37,8 +37,19 @@ impl Store {
         {
             return Ok(false);
         }
-        self.put_settings(&mut tx, site, slot, settings, test, now)
+        self.write_settings(&mut tx, site, slot, settings, test, now)
             .await?;
+        match slot {
+            Slot::Draft => announce_sites(&mut tx).await?,
+            Slot::Active => {
+                delete_draft(&mut tx, site).await?;
+                take_effect(&mut tx, site, now).await?;
+            }
+            Slot::Environment => take_effect(&mut tx, site, now).await?,
+        }
+        if let Some(test) = test {
+            store_test(&mut tx, site, settings, test, now).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }
@@ -74,35 +85,6 @@ impl Store {
             .is_none_or(|latest| Some(latest.saved_at) == seen || latest.settings == *settings))
     }
 
-    async fn put_settings(
-        &self,
-        connection: &mut PgConnection,
-        site: SiteId,
-        slot: Slot,
-        settings: &Settings,
-        test: Option<&TestRun>,
-        now: OffsetDateTime,
-    ) -> Result<()> {
-        self.write_settings(connection, site, slot, settings, test, now)
-            .await?;
-        if slot == Slot::Active {
-            sqlx::query!(
-                "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
-                site.0
-            )
-            .execute(&mut *connection)
-            .await?;
-        }
-        match slot {
-            Slot::Draft => announce_sites(connection).await?,
-            Slot::Active | Slot::Environment => take_effect(connection, site, now).await?,
-        }
-        match test {
-            Some(test) => store_test(connection, site, settings, test, now).await,
-            None => Ok(()),
-        }
-    }
-
     /// Notes a test of the settings in force that changes nothing else: its invalidation is billed
     /// and followed like any other.
     pub async fn record_test(
@@ -130,31 +112,20 @@ impl Store {
         let Some(settings) = settings else {
             return self.delete_settings(site, &[slot], now).await;
         };
-        if self.is_stored(site, slot, settings).await? {
-            return Ok(());
-        }
-        self.save_settings(site, None, slot, settings, None, now)
-            .await?;
-        Ok(())
-    }
-
-    /// Whether a slot holds these very settings.
-    async fn is_stored(&self, site: SiteId, slot: Slot, settings: &Settings) -> Result<bool> {
         let rows = rows(&self.pool, site).await?;
         let row = rows.into_iter().find(|row| row.slot == slot);
         let saved = row.map(|row| self.read_settings(site, row));
-        Ok(saved.is_some_and(|saved| saved.is_ok_and(|saved| saved.settings == *settings)))
+        if !saved.is_some_and(|saved| saved.is_ok_and(|saved| saved.settings == *settings)) {
+            self.save_settings(site, None, slot, settings, None, now)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Forgets settings that failed their test. Those in force stay as they are.
     pub async fn discard_draft(&self, site: SiteId) -> Result<()> {
         let mut tx = self.begin_change(site).await?;
-        sqlx::query!(
-            "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
-            site.0
-        )
-        .execute(&mut *tx)
-        .await?;
+        delete_draft(&mut tx, site).await?;
         announce_sites(&mut tx).await?;
         Ok(tx.commit().await?)
     }
@@ -259,6 +230,16 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+async fn delete_draft(connection: &mut PgConnection, site: SiteId) -> Result<()> {
+    sqlx::query!(
+        "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
+        site.0
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Stores the test's invalidation, if CloudFront accepted it: it counts against the quotas and the
