@@ -143,10 +143,7 @@ mod tests {
             ..limits
         };
         assert_eq!(
-            slow.clearing_time(Usage {
-                files: 6_000,
-                wildcards: 0
-            }),
+            slow.clearing_time(Usage::counted(6_000, 0)),
             Duration::minutes(10)
         );
         assert_eq!(slow.quota().items.files, 10);

@@ -35,14 +35,8 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
     let (mut beliefs, now) = (Beliefs::default(), OffsetDateTime::UNIX_EPOCH);
     beliefs.files.lower(300, RefusedFor::Rate, now);
     let counts = Counts {
-        used: Usage {
-            files: 40,
-            wildcards: 2,
-        },
-        unconfirmed: Usage {
-            files: 7,
-            wildcards: 0,
-        },
+        used: Usage::counted(40, 2),
+        unconfirmed: Usage::counted(7, 0),
         completed_at: None,
     };
     let quotas = Quotas::new(&beliefs, &Limits::default(), &counts, now);

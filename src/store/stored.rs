@@ -119,10 +119,7 @@ impl Store {
                         caller_reference: row.caller_reference,
                         items: parse_items(row.items)?,
                     },
-                    usage: Usage {
-                        files: row.files.unsigned_abs(),
-                        wildcards: row.wildcards.unsigned_abs(),
-                    },
+                    usage: Usage::counted(row.files, row.wildcards),
                     planned_at: row.created_at,
                     unknown_since: row.unknown_since,
                     throttled: row.throttled.unsigned_abs(),

@@ -42,10 +42,7 @@ fn throttled(beliefs: Beliefs, limits: &Limits, after: Duration) -> Verdict {
 #[test]
 fn wildcards_that_follow_each_other_too_closely_do_not_slow_down_calls() {
     let (mut beliefs, limits) = (Beliefs::default(), Limits::default());
-    let one = Usage {
-        files: 0,
-        wildcards: 1,
-    };
+    let one = Usage::counted(0, 1);
     beliefs.wildcards.lower(10, RefusedFor::Rate, START);
     beliefs.accepted(one, &limits, Usage::default(), START);
     assert_eq!(
@@ -92,10 +89,7 @@ fn refused(outcome: CreateOutcome, beliefs: Beliefs) -> Verdict {
         unanswered_since: START,
         unknown_since: None,
         throttled: 0,
-        others: Usage {
-            files: 0,
-            wildcards: 1,
-        },
+        others: Usage::counted(0, 1),
         spare_call: true,
         beliefs,
         limits: &Limits::default(),
