@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::driver::Scripts;
 use crate::everywhere::inspect;
 use crate::stage::Stage;
-use crate::support::{DISTRIBUTION, KEY, PRIVATE, TOKEN, eventually, set};
+use crate::support::{DISTRIBUTION, PRIVATE, TOKEN, eventually, set};
 
 #[tokio::test]
 async fn a_publish_appears_and_completes_before_the_eyes() {
@@ -137,10 +137,7 @@ async fn what_failed_is_found_and_says_why() {
     let good = stage.api().publish_path("/blog/good").await;
     stage.api().wait_until_ended(&good).await;
     let fault = json!({ "kind": "error", "code": "InvalidArgument", "message": "One path is not to my taste" });
-    stage
-        .sandbox
-        .fault(json!({ "operation": "create", "fault": fault }))
-        .await;
+    stage.sandbox.fail_all("create", &fault).await;
     let bad = stage.api().publish_path("/blog/bad").await;
     let ended = stage.api().wait_until_ended(&bad).await;
     assert_eq!(ended["state"], "failed");
@@ -245,10 +242,7 @@ async fn what_is_not_there_is_answered_with_a_way_on() {
 #[tokio::test]
 async fn every_page_reports_a_rejected_key_until_it_is_fixed() {
     let stage = Stage::set_up(Scripts::On).await;
-    stage
-        .sandbox
-        .set_key(KEY, json!({ "enabled": false }))
-        .await;
+    stage.sandbox.enable_key(false).await;
     let browser = &stage.browser;
     browser.open("/activity").await;
     let id = stage.api().publish_path("/about").await;
@@ -284,7 +278,7 @@ async fn every_page_reports_a_rejected_key_until_it_is_fixed() {
     browser
         .assert_sees("#standing", "Active but rejected by AWS")
         .await;
-    stage.sandbox.set_key(KEY, json!({ "enabled": true })).await;
+    stage.sandbox.enable_key(true).await;
     browser.save_and_test().await;
     browser.wait_for("#standing", "Connected").await;
     assert_eq!(

@@ -303,10 +303,7 @@ async fn pages_of_a_service_at_work_are_fit_for_everyone() {
     browser.save_and_test().await;
     assert_eq!(outcomes(browser).await[2], "failed");
     inspect(browser, "a draft").await;
-    stage
-        .sandbox
-        .set_key(KEY, json!({ "enabled": false }))
-        .await;
+    stage.sandbox.enable_key(false).await;
     stage.api().publish_path("/paused").await;
     browser.wait_for("#standing", "Paused").await;
     inspect(browser, "paused settings").await;

@@ -178,10 +178,7 @@ async fn keys(scripts: Scripts) {
     .check(&stage)
     .await;
 
-    stage
-        .sandbox
-        .set_key(KEY, json!({ "enabled": false }))
-        .await;
+    stage.sandbox.enable_key(false).await;
     Failure {
         outcomes: AT_CREDENTIALS,
         code: Some("InvalidClientTokenId"),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::driver::Scripts;
 use crate::stage::Stage;
-use crate::support::{KEY, eventually};
+use crate::support::eventually;
 
 /// Over HTTP/1.1 a browser has six connections per server. A page that keeps its stream of events
 /// when it is left, for “Back”, leaves the next page one connection fewer.
@@ -134,10 +134,7 @@ async fn the_tab_reports_a_failure() {
         browser.run(tab).await,
         json!(["Activity · SkyCMS CDN", false])
     );
-    stage
-        .sandbox
-        .set_key(KEY, json!({ "enabled": false }))
-        .await;
+    stage.sandbox.enable_key(false).await;
     stage.api().publish_path("/about").await;
     browser.wait_for("#banner", "Purging is paused").await;
     assert_eq!(

@@ -1,7 +1,6 @@
 //! What the settings page gives away once, and what it asks before it takes away.
 
 use fantoccini::Locator;
-use serde_json::json;
 use skycms_cdn::clock::Clock;
 
 use crate::driver::Scripts;
@@ -162,16 +161,13 @@ async fn the_answer_to_a_form_stays_live() {
             address.path().ends_with("/settings/cdn/hook"),
             "reloading it sends the form again: {address}"
         );
-        stage
-            .sandbox
-            .set_key(KEY, json!({ "enabled": false }))
-            .await;
+        stage.sandbox.enable_key(false).await;
         let waiting = stage.api().publish_path("/about").await;
         browser.wait_for("#banner", "Purging is paused").await;
         assert_eq!(browser.count(".reveal pre").await, 1, "it is still shown");
         browser.assert_was_not_reloaded().await;
 
-        stage.sandbox.set_key(KEY, json!({ "enabled": true })).await;
+        stage.sandbox.enable_key(true).await;
         browser.open("/settings/cdn").await;
         browser.save_and_test().await;
         stage.api().wait_until_ended(&waiting).await;

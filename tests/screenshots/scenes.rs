@@ -198,7 +198,7 @@ pub(crate) async fn at_work(camera: &Camera) {
     browser.fill("distribution_id", "E2SANDB0X0CDN1").await;
     browser.save_and_test().await;
     camera.take(browser, "settings-failed", Top).await;
-    sandbox.set_key(KEY, json!({ "enabled": false })).await;
+    sandbox.enable_key(false).await;
     api.publish_path("/news/late-edition").await;
     browser.open("/activity").await;
     browser.wait_for("#banner", "Purging is paused").await;

@@ -53,9 +53,7 @@ async fn what_is_believed_of_the_quotas_is_shown_with_the_reason() {
     sandbox
         .config(json!({ "files_in_progress": 20, "in_progress_ms": slow }))
         .await;
-    sandbox
-        .fault(json!({ "operation": "get", "fault": unavailable }))
-        .await;
+    sandbox.fail_all("get", &unavailable).await;
     let paths: Vec<_> = (0..30).map(|n| format!("/{n}")).collect();
     service.api.publish(json!({ "paths": paths })).await;
     service.run().await;

@@ -5,23 +5,17 @@ use skycms_cdn::domain::WaitReason;
 use skycms_cdn::store::Wait;
 use time::Duration;
 
-use crate::support::{KEY, Stepped, throttling, unavailable};
+use crate::support::{Stepped, throttling, unavailable};
 
 const OTHER_KEY: &str = "AKIAOTHER00000000001";
 
 #[tokio::test]
 async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .set_key(KEY, json!({ "enabled": false }))
-        .await;
+    service.sandbox.enable_key(false).await;
     let id = service.publish_and_run("/about").await;
     service.pass(86_400 + 60).await;
-    service
-        .sandbox
-        .set_key(KEY, json!({ "enabled": true }))
-        .await;
+    service.sandbox.enable_key(true).await;
     service.sandbox.fail_creates(1, unavailable()).await;
     service.pass(601).await;
     assert_eq!(service.state_of(&id).await, "queued");
@@ -32,10 +26,7 @@ async fn one_hiccup_after_a_day_of_rejected_settings_fails_nothing() {
 #[tokio::test]
 async fn any_answer_begins_the_day_without_one_again() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "fault": unavailable() }))
-        .await;
+    service.sandbox.fail_all("create", &unavailable()).await;
     let id = service.publish_and_run("/about").await;
     service.pass(23 * 3_600).await;
     service.sandbox.clear_faults().await;
@@ -43,10 +34,7 @@ async fn any_answer_begins_the_day_without_one_again() {
     service.pass(60).await;
     let held = service.api.get_publish(&id).await;
     assert_eq!(held["invalidations"][0]["waiting_for"], "rate");
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "fault": unavailable() }))
-        .await;
+    service.sandbox.fail_all("create", &unavailable()).await;
     service.pass(2 * 3_600).await;
     service.pass(22 * 3_600).await;
     assert_eq!(service.state_of(&id).await, "queued");

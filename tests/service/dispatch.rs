@@ -140,10 +140,7 @@ async fn a_new_key_follows_what_the_old_one_sent() {
         )
         .await;
     service.activate(service.site(), DISTRIBUTION, new).await;
-    service
-        .sandbox
-        .set_key(KEY, json!({ "enabled": false }))
-        .await;
+    service.sandbox.enable_key(false).await;
     service.sandbox.complete().await;
     assert_eq!(service.run_until_ended(&id).await["state"], "completed");
     let asked = service.sandbox.calls("GetInvalidation").await;

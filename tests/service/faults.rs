@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{DISTRIBUTION, KEY, Stepped, throttling, unavailable};
+use crate::support::{DISTRIBUTION, Stepped, throttling, unavailable};
 
 /// The one invalidation of a publish.
 pub(crate) fn only(publish: &Value) -> &Value {
@@ -450,11 +450,11 @@ async fn a_batch_without_an_answer_that_only_gets_throttled_goes_in_pieces_after
 async fn a_lost_answer_to_what_was_planned_long_ago_is_billed_once() {
     let service = Stepped::start().await;
     let sandbox = &service.sandbox;
-    sandbox.set_key(KEY, json!({ "enabled": false })).await;
+    sandbox.enable_key(false).await;
     let id = service.publish_paths((0..4).map(|n| format!("/{n}"))).await;
     service.run().await;
     service.pass(1_200).await;
-    sandbox.set_key(KEY, json!({ "enabled": true })).await;
+    sandbox.enable_key(true).await;
     sandbox.lose_answer().await;
     service.pass(600).await;
     assert_eq!(sandbox.accepted().await.len(), 1);

@@ -300,18 +300,12 @@ async fn who_is_gone_or_busy_is_left_alone() {
 #[tokio::test]
 async fn a_pause_and_its_end_are_notified_in_that_order() {
     let (service, receiver, _) = service().await;
-    service
-        .sandbox
-        .set_key(KEY, json!({ "enabled": false }))
-        .await;
+    service.sandbox.enable_key(false).await;
     service.publish_and_run("/about").await;
     for _ in 0..5 {
         service.pass(60).await; // it is tried again, and told once
     }
-    service
-        .sandbox
-        .set_key(KEY, json!({ "enabled": true }))
-        .await;
+    service.sandbox.enable_key(true).await;
     service.pass(600).await;
     service.pass(60).await;
     receiver.be(Mood::Answers(500));
@@ -336,9 +330,9 @@ async fn a_pause_and_its_end_are_notified_in_that_order() {
 async fn a_pause_ends_once_although_a_call_and_new_settings_end_it_together() {
     let (service, receiver, _) = service().await;
     let sandbox = &service.sandbox;
-    sandbox.set_key(KEY, json!({ "enabled": false })).await;
+    sandbox.enable_key(false).await;
     service.publish_and_run("/about").await;
-    sandbox.set_key(KEY, json!({ "enabled": true })).await;
+    sandbox.enable_key(true).await;
     let before = sandbox.creates().await.len();
     let slow = json!({ "kind": "slow", "ms": 1_000 });
     sandbox.fail_creates(1, slow).await;

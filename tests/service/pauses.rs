@@ -142,15 +142,9 @@ async fn a_pause_ends_with_whatever_shows_that_the_settings_work() {
         json!({ "kind": "error", "code": "InvalidArgument", "status": 400 }),
     ] {
         let service = Stepped::start().await;
-        service
-            .sandbox
-            .set_key(KEY, json!({ "enabled": false }))
-            .await;
+        service.sandbox.enable_key(false).await;
         service.publish_and_run("/about").await;
-        service
-            .sandbox
-            .set_key(KEY, json!({ "enabled": true }))
-            .await;
+        service.sandbox.enable_key(true).await;
         service.sandbox.fail_creates(1, fault.clone()).await;
         service.pass(31).await;
         service.refresh_sites().await;

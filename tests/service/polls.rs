@@ -9,10 +9,7 @@ use crate::support::{DISTRIBUTION, Stepped, policy, throttling, unavailable};
 async fn an_invalidation_that_cloudfront_does_not_know_yet_is_asked_about_again() {
     let service = Stepped::start().await;
     let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });
-    service
-        .sandbox
-        .fault(json!({ "operation": "get", "times": 2, "fault": gone }))
-        .await;
+    service.sandbox.fail_gets(2, &gone).await;
     let id = service.publish_and_run("/about").await;
     service.pass(2).await;
     let publish = service.api.get_publish(&id).await;
@@ -27,10 +24,7 @@ async fn an_invalidation_that_cloudfront_does_not_know_yet_is_asked_about_again(
 async fn an_invalidation_that_cloudfront_forgot_is_failed_and_never_completed() {
     let service = Stepped::start().await;
     let gone = json!({ "kind": "error", "code": "NoSuchInvalidation", "status": 404 });
-    service
-        .sandbox
-        .fault(json!({ "operation": "get", "fault": gone }))
-        .await;
+    service.sandbox.fail_all("get", &gone).await;
     let id = service.publish_and_run("/about").await;
     let publish = service.run_until_ended(&id).await;
     assert_shows(&publish, "failed", "Failed", Value::Null, 1);
@@ -53,10 +47,7 @@ async fn a_question_without_an_answer_is_asked_again() {
         json!({ "kind": "truncated" }),
     ] {
         let service = Stepped::start().await;
-        service
-            .sandbox
-            .fault(json!({ "operation": "get", "times": 2, "fault": fault }))
-            .await;
+        service.sandbox.fail_gets(2, &fault).await;
         let id = service.publish_and_run("/about").await;
         service.pass(2).await;
         let publish = service.api.get_publish(&id).await;
@@ -72,10 +63,7 @@ async fn a_question_without_an_answer_is_asked_again() {
 async fn a_question_that_is_refused_in_unknown_words_is_not_asked_for_ever() {
     let service = Stepped::start().await;
     let refusal = json!({ "kind": "error", "code": "SomethingNew", "status": 400 });
-    service
-        .sandbox
-        .fault(json!({ "operation": "get", "fault": refusal }))
-        .await;
+    service.sandbox.fail_all("get", &refusal).await;
     let id = service.publish_and_run("/about").await;
     for _ in 0..9 {
         service.pass(60).await;

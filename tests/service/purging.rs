@@ -76,10 +76,7 @@ async fn after_a_day_without_questions_one_bad_answer_ends_nothing() {
     for trouble in [unavailable(), denied, unknown] {
         let service = Stepped::start().await;
         let id = service.publish_and_run("/about").await;
-        service
-            .sandbox
-            .fault(json!({ "operation": "get", "times": 1, "fault": trouble }))
-            .await;
+        service.sandbox.fail_gets(1, &trouble).await;
         service.pass(25 * 3_600).await;
         assert_eq!(service.state_of(&id).await, "in_progress", "{trouble}");
         assert_eq!(service.run_until_ended(&id).await["state"], "completed");
@@ -93,10 +90,7 @@ async fn bad_answers_around_a_day_without_questions_end_nothing() {
     for trouble in [unavailable(), denied] {
         let service = Stepped::start().await;
         let id = service.publish_and_run("/about").await;
-        service
-            .sandbox
-            .fault(json!({ "operation": "get", "times": 2, "fault": trouble }))
-            .await;
+        service.sandbox.fail_gets(2, &trouble).await;
         service.pass(2).await;
         service.pass(25 * 3_600).await;
         assert_eq!(service.sandbox.calls("GetInvalidation").await.len(), 2);
@@ -159,10 +153,7 @@ async fn files_that_may_not_be_asked_about_make_room_by_themselves() {
 #[tokio::test]
 async fn questions_that_are_not_answered_hold_nothing_for_long() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .fault(json!({ "operation": "get", "fault": unavailable() }))
-        .await;
+    service.sandbox.fail_all("get", &unavailable()).await;
     service.publish_paths(wildcards()).await;
     service.run().await;
     let next = service.publish_and_run("/next/*").await;
@@ -358,10 +349,7 @@ async fn a_batch_that_never_gets_an_answer_holds_nobody() {
 #[tokio::test]
 async fn an_outage_does_not_turn_each_publish_into_a_call() {
     let service = Stepped::start().await;
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "fault": unavailable() }))
-        .await;
+    service.sandbox.fail_all("create", &unavailable()).await;
     let mut ids = Vec::new();
     for n in 0..60 {
         ids.push(service.publish_and_run(&format!("/{n}")).await);

@@ -636,9 +636,7 @@ async fn what_was_accepted_long_before_that_became_known_counts_no_longer() {
     let lost = json!({ "kind": "drop_answer" });
     sandbox.fail_creates(1, lost).await;
     let silent = unavailable();
-    sandbox
-        .fault(json!({ "operation": "create", "fault": silent }))
-        .await;
+    sandbox.fail_all("create", &silent).await;
     let lost = service.publish_and_run("/lost").await;
     service.pass(60).await;
     assert_eq!(service.api.get_publish(&lost).await["state"], "queued");

@@ -101,6 +101,18 @@ impl Sandbox {
         self.fault(on_create(times, &fault)).await;
     }
 
+    /// The same for `GetInvalidation`.
+    pub(crate) async fn fail_gets(&self, times: u32, fault: &Value) {
+        self.fault(json!({ "operation": "get", "times": times, "fault": fault }))
+            .await;
+    }
+
+    /// Lets every `get` or `create` come to this, until [`Sandbox::clear_faults`].
+    pub(crate) async fn fail_all(&self, operation: &str, fault: &Value) {
+        self.fault(json!({ "operation": operation, "fault": fault }))
+            .await;
+    }
+
     /// Has the next `CreateInvalidation` accepted and its answer lost, in a way that a repeat does
     /// not bring back.
     pub(crate) async fn lose_answer(&self) {
@@ -138,6 +150,11 @@ impl Sandbox {
 
     pub(crate) async fn set_key(&self, id: &str, fields: Value) {
         self.admin("PUT", &format!("keys/{id}"), fields).await;
+    }
+
+    /// Enables or disables [`KEY`].
+    pub(crate) async fn enable_key(&self, enabled: bool) {
+        self.set_key(KEY, json!({ "enabled": enabled })).await;
     }
 
     /// Another distribution, with a key of its own that may invalidate it and nothing else.

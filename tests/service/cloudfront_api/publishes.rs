@@ -126,10 +126,7 @@ async fn a_publish_that_fails_is_an_error_at_once() {
     let fault = json!({
         "kind": "error", "code": "InvalidArgument", "message": "That path again.",
     });
-    service
-        .sandbox
-        .fault(json!({ "operation": "create", "fault": fault }))
-        .await;
+    service.sandbox.fail_all("create", &fault).await;
     assert_eq!(service.run_until_ended(&id).await["state"], "failed");
     let (status, code, message) = status(&client, &id).await.unwrap_err();
     assert_eq!((status, code.as_str()), (400, "InvalidationFailed"));
