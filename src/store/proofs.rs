@@ -4,14 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::listen::announce_sites;
 use super::seal::Holder;
-use super::{FormHash, Result, SiteId, Store};
+use super::{Answered, FormHash, Result, SiteId, Store};
 
 const NOTED_EVERY: Duration = Duration::minutes(1);
 
@@ -108,7 +107,7 @@ impl Store {
         proof: Proof,
         form: Option<&FormHash>,
         now: OffsetDateTime,
-    ) -> Result<Option<(SecretString, bool)>> {
+    ) -> Result<Option<Answered>> {
         let mut tx = self.begin().await?;
         let (holder, sealed) = match proof {
             Proof::Token(id) => {
