@@ -200,8 +200,8 @@ async fn past_a_monthly_limit_exact_may_become_economical() {
     assert_eq!(service.sent().await[1], ["/b/*"]);
 }
 
-#[tokio::test]
-async fn a_backlog_that_takes_too_long_is_folded_unless_the_site_is_exact() {
+/// Three wildcards wait for one that CloudFront does not complete.
+async fn with_backlog() -> Stepped {
     let service = Stepped::start_with(&[
         ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
         ("MAX_BACKLOG_SECONDS", "60"),
@@ -215,6 +215,12 @@ async fn a_backlog_that_takes_too_long_is_folded_unless_the_site_is_exact() {
     for n in 0..3 {
         service.publish_and_run(&format!("/news/{n}/*")).await;
     }
+    service
+}
+
+#[tokio::test]
+async fn a_backlog_that_takes_too_long_is_folded_unless_the_site_is_exact() {
+    let service = with_backlog().await;
     let waiting = service.publish_and_run("/news/3/*").await;
     service.pass(61).await;
     let publish = service.api.get_publish(&waiting).await;
@@ -237,19 +243,7 @@ async fn a_backlog_that_takes_too_long_is_folded_unless_the_site_is_exact() {
 
 #[tokio::test]
 async fn a_backlog_at_the_old_distribution_folds_nothing_at_the_new_one() {
-    let service = Stepped::start_with(&[
-        ("CLOUDFRONT_WILDCARDS_IN_PROGRESS", "1"),
-        ("MAX_BACKLOG_SECONDS", "60"),
-    ])
-    .await;
-    service
-        .sandbox
-        .config(json!({ "in_progress_ms": 600_000, "wildcards_in_progress": 1 }))
-        .await;
-    service.publish_and_run("/first/*").await;
-    for n in 0..3 {
-        service.publish_and_run(&format!("/news/{n}/*")).await;
-    }
+    let service = with_backlog().await;
     service.pass(61).await;
     let backlog = "SELECT count(*) FROM site WHERE backlog_since IS NOT NULL";
     assert_eq!(service.database.count(backlog).await, 1);
