@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http_body_util::Limited;
+use tower::{Service as _, service_fn};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tower_http::timeout::DeadlineBody;
 
@@ -20,33 +20,37 @@ use crate::web::api::request_info::RequestInfo;
 use crate::web::http::bodies::Owner;
 use crate::web::http::error::Error;
 use crate::web::http::framing::{DENY, NOT_FRAMED, framed_by};
-use crate::web::http::serve::Connection;
+use crate::web::http::serve::{Answering, Connection};
 use crate::web::state::AppState;
 
 /// The largest body of a publish, in bytes.
 const LARGEST_BODY: usize = 1 << 20;
 
-/// Wraps all routes in what each request passes: one layer, since axum clones and boxes for each
-/// request whatever is below a layer.
-pub(crate) fn wrap(routes: Router, state: &AppState) -> Router {
-    let shared = (state.clone(), headers(state));
-    routes.layer(from_fn_with_state(shared, pass))
+/// The routes, within what each request passes. A function around the router and no layer of it:
+/// whatever is below a layer, axum clones and boxes for each request.
+pub(crate) fn wrap(routes: Router, state: &AppState) -> impl Answering + use<> {
+    let (state, added) = (state.clone(), headers(state));
+    service_fn(move |request| {
+        let (state, added, routes) = (state.clone(), Arc::clone(&added), routes.clone());
+        async move { Ok(pass(&state, &added, routes, request).await) }
+    })
 }
 
 async fn pass(
-    State((state, added)): State<(AppState, Arc<HeaderMap>)>,
+    state: &AppState,
+    added: &HeaderMap,
+    routes: Router,
     mut request: Request,
-    next: Next,
 ) -> Response {
-    let info = RequestInfo::of(&mut request, &state);
-    let answered = AssertUnwindSafe(answer(&state, &info, request, next)).catch_unwind();
+    let info = RequestInfo::of(&mut request, state);
+    let answered = AssertUnwindSafe(answer(state, &info, routes, request)).catch_unwind();
     let response = answered
         .await
         .unwrap_or_else(|_| Error::Internal.into_response());
-    refused::note(&state, &info, &response);
+    refused::note(state, &info, &response);
     let is_api = info.is_api;
-    let mut response = render(&state, info, response).await;
-    add_headers(&state, &added, &mut response);
+    let mut response = render(state, info, response).await;
+    add_headers(state, added, &mut response);
     let status = response.status();
     if is_api && (status.is_client_error() || status.is_server_error()) {
         state.metrics.api_refused(status.as_u16());
@@ -55,7 +59,12 @@ async fn pass(
 }
 
 /// What a route answers, within bounds of size and time.
-async fn answer(state: &AppState, info: &RequestInfo, request: Request, next: Next) -> Response {
+async fn answer(
+    state: &AppState,
+    info: &RequestInfo,
+    mut routes: Router,
+    request: Request,
+) -> Response {
     let (mut parts, body) = request.into_parts();
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Error::TooLarge.into_response();
@@ -73,10 +82,13 @@ async fn answer(state: &AppState, info: &RequestInfo, request: Request, next: Ne
     }
     let body = Limited::new(body, LARGEST_BODY);
     let body = Body::new(DeadlineBody::new(state.serve.body, body));
-    let answered = next.run(Request::from_parts(parts, body));
+    let answered = routes.call(Request::from_parts(parts, body));
     let response = tokio::time::timeout(state.serve.answer, answered).await;
     drop(held);
-    let response = response.unwrap_or_else(|_| Error::TookTooLong.into_response());
+    let response = match response {
+        Ok(Ok(response)) => response,
+        Err(_elapsed) => Error::TookTooLong.into_response(),
+    };
     response.map(|body| state.bodies.sending(body, owner))
 }
 

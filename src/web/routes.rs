@@ -21,6 +21,7 @@ use crate::web::api::{cloudfront, health, invalidations, metrics, publishes};
 use crate::web::http::description::Description;
 use crate::web::http::error::Error;
 use crate::web::http::framing::never_framed;
+use crate::web::http::serve::Answering;
 use crate::web::pages::auth::kept::LARGEST_AROUND;
 use crate::web::pages::auth::{embed, password, second_step, session, sessions, sign_in};
 use crate::web::pages::settings::{
@@ -265,7 +266,7 @@ impl Route {
 
 /// All routes, below the path prefix of `PUBLIC_URL` and at the root: a proxy may strip the prefix
 /// or leave it.
-pub fn router(state: &AppState) -> Router {
+pub fn router(state: &AppState) -> impl Answering + use<> {
     let mounted = mounted(state, |_| true);
     let prefix = &state.public.prefix;
     let mounted = if prefix.is_empty() {
@@ -289,7 +290,7 @@ pub fn router(state: &AppState) -> Router {
 const OPERATIONS: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
 /// The same, on a listener of its own: it answers however crowded the other one is.
-pub(crate) fn operations(state: &AppState) -> Router {
+pub(crate) fn operations(state: &AppState) -> impl Answering + use<> {
     wrap(mounted(state, |path| OPERATIONS.contains(&path)), state)
 }
 

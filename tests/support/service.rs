@@ -66,7 +66,7 @@ impl Service {
         let app = App::start(config, clock).await.unwrap();
         let state = app.state().clone();
         Self {
-            router: web::router(&state),
+            router: axum::Router::new().fallback_service(web::router(&state)),
             _app: app,
             state,
             time,

@@ -24,7 +24,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
@@ -37,7 +36,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Service as _;
+use tower::Service;
 
 use self::seats::{Seat, Seats, Watched};
 use crate::config::ServeOptions;
@@ -48,6 +47,25 @@ const BUFFER: usize = 64 << 10;
 const CROWDED_PAUSE: Duration = Duration::from_millis(50);
 /// Pause after the machine could not give a connection, as when all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What answers requests, such as a router.
+pub trait Answering:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Answering for T where
+    T: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
 
 /// The connection that a request came on.
 #[derive(Clone)]
@@ -63,7 +81,7 @@ impl Connection {
 /// Serves until `stop`, then ends as this module says.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    routes: impl Answering,
     options: ServeOptions,
     stop: CancellationToken,
 ) {
@@ -95,7 +113,7 @@ pub(crate) async fn serve(
             continue;
         };
         let seat = seats.take(peer.ip().to_canonical());
-        let service = answering(router.clone(), peer, Arc::clone(&seat));
+        let service = answering(routes.clone(), peer, Arc::clone(&seat));
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection);
         connections.spawn(async move {
@@ -122,7 +140,7 @@ pub(crate) async fn serve(
 
 /// Answers requests, and keeps track of whose turn it is.
 fn answering(
-    router: Router,
+    routes: impl Answering,
     peer: SocketAddr,
     seat: Arc<Seat>,
 ) -> impl hyper::service::Service<
@@ -132,13 +150,13 @@ fn answering(
     Future: Send,
 > {
     service_fn(move |request: Request<Incoming>| {
-        let (mut router, seat) = (router.clone(), Arc::clone(&seat));
-        let mut request = request.map(|body| seat.receiving(body));
+        let (mut routes, seat) = (routes.clone(), Arc::clone(&seat));
+        let mut request = request.map(|body| Body::new(seat.receiving(body)));
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(peer));
         extensions.insert(Connection(Arc::clone(&seat)));
         async move {
-            let answer = router.call(request).await?;
+            let answer = routes.call(request).await?;
             Ok(answer.map(|body| seat.sending(body)))
         }
     })
