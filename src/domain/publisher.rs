@@ -1,25 +1,27 @@
 //! Who or what published.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// What a publish came with: a proof by its name, or a person.
+/// What a publish came with: a proof by its name, or a person. It is copied several times on a
+/// publish's way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Publisher {
-    Token(String),
+    Token(Arc<str>),
     /// A Standard Webhooks signature; signing secrets have no names.
     Signature,
-    KeyPair(String),
+    KeyPair(Arc<str>),
     /// Somebody who signed in with a password here.
-    User(String),
+    User(Arc<str>),
     /// Somebody whom SkyCMS signed in.
-    SkyCmsUser(String),
+    SkyCmsUser(Arc<str>),
 }
 
 impl Publisher {
     /// Reads what [`fmt::Display`] wrote.
     pub fn parse(stored: &str) -> Option<Self> {
         let (kind, name) = stored.split_once(' ').unwrap_or((stored, ""));
-        let name = name.to_owned();
+        let name = name.into();
         Some(match kind {
             "token" => Self::Token(name),
             "signature" => Self::Signature,
@@ -52,7 +54,7 @@ mod tests {
         for publisher in [
             Publisher::Token("GitHub Actions".into()),
             Publisher::Signature,
-            Publisher::KeyPair(String::new()),
+            Publisher::KeyPair("".into()),
             Publisher::User("admin".into()),
             Publisher::SkyCmsUser("jane doe@example.com".into()),
         ] {

@@ -33,7 +33,7 @@ pub struct TokenView {
 pub struct PublishToken {
     pub site: SiteId,
     pub id: Uuid,
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl Store {
@@ -126,7 +126,7 @@ impl Store {
                 let token = PublishToken {
                     site: SiteId(row.site_id),
                     id: row.id,
-                    name: row.name,
+                    name: row.name.into(),
                 };
                 Some((row.token_hash.try_into().ok()?, Arc::new(token)))
             })

@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn by(token: usize, mut entry: Entry) -> Entry {
-        entry.publish.publisher = Publisher::Token(token.to_string());
+        entry.publish.publisher = Publisher::Token(token.to_string().into());
         entry
     }
 

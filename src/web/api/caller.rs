@@ -230,7 +230,7 @@ fn bearing(
     Ok(Proved {
         site,
         proof,
-        publisher: Publisher::Token(token.name.clone()),
+        publisher: Publisher::Token(Arc::clone(&token.name)),
     })
 }
 

@@ -58,20 +58,24 @@ fn unbelieved(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Ip
 /// The right-most address that is not a trusted proxy's: each proxy appends the one it was called
 /// from.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address| trusted.iter().any(|network| network.contains(&address));
     let mut client = peer.to_canonical();
+    if !is_trusted(client) {
+        return client;
+    }
     let forwarded: Vec<&str> = headers
         .get_all(X_FORWARDED_FOR)
         .iter()
         .flat_map(|value| value.to_str().unwrap_or("?").split(','))
         .collect();
     for hop in forwarded.into_iter().rev() {
-        if !trusted.iter().any(|network| network.contains(&client)) {
-            break;
-        }
         let Some(address) = address(hop.trim()) else {
             break;
         };
         client = address.to_canonical();
+        if !is_trusted(client) {
+            break;
+        }
     }
     client
 }

@@ -81,7 +81,7 @@ impl Visitor {
 
     /// The publisher of what they purge by hand.
     fn publisher(&self) -> Publisher {
-        let name = self.user.session.user.clone();
+        let name = self.user.session.user.as_str().into();
         match self.user.session.source {
             Source::Password => Publisher::User(name),
             Source::SkyCms => Publisher::SkyCmsUser(name),

@@ -82,7 +82,7 @@ pub(crate) async fn create(
             batch.hash(call.key_pair.everything_is_home),
         )),
         traceparent: None,
-        publisher: Publisher::KeyPair(call.key_pair.name.clone()),
+        publisher: Publisher::KeyPair(call.key_pair.name.as_str().into()),
     };
     let (id, received_at, items) = match accept(&state, &call.site, publish).await? {
         Acceptance::Repeat(first) => (first.id, first.received_at, first.items),
