@@ -1,12 +1,13 @@
 //! Who did what.
 
+use sqlx::QueryBuilder;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Page, Result, Store};
 use crate::domain::session::Source;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub struct AuditRecord {
     /// Ascends in the order of events.
     pub id: Uuid,
@@ -53,56 +54,35 @@ impl Store {
 
     /// The records, newest first.
     pub async fn audit(&self, filter: AuditFilter<'_>, limit: u16) -> Result<Page<AuditRecord>> {
-        let search = filter.search.map(|text| {
-            let escaped = text
-                .replace('\\', r"\\")
-                .replace('%', r"\%")
-                .replace('_', r"\_");
-            format!("%{escaped}%")
-        });
-        let rows = i64::from(limit) + 1;
-        let records = match filter.after {
+        let mut query = QueryBuilder::new(
+            "SELECT id, at, who, source, what, site_id AS site, detail, address FROM audit WHERE id ",
+        );
+        let order = match filter.after {
             None => {
-                sqlx::query_as!(
-                    AuditRecord,
-                    r#"SELECT id, at, who, source as "source: Source", what, site_id as site, detail, address
-                       FROM audit
-                     WHERE id < $1
-                       AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
-                       AND ($4::int[] IS NULL OR site_id = ANY($4))
-                     ORDER BY id DESC LIMIT $3"#,
-                    filter.before.unwrap_or(Uuid::max()),
-                    search,
-                    rows,
-                    filter.sites,
-                )
-                .fetch_all(&self.pool)
-                .await?
+                query.push("< ");
+                query.push_bind(filter.before.unwrap_or(Uuid::max()));
+                "DESC"
             }
             Some(after) => {
-                sqlx::query_as!(
-                    AuditRecord,
-                    r#"SELECT id, at, who, source as "source: Source", what, site_id as site, detail, address
-                       FROM audit
-                     WHERE id > $1
-                       AND ($2::text IS NULL OR concat_ws(' ', who, what, detail, address) ILIKE $2)
-                       AND ($4::int[] IS NULL OR site_id = ANY($4))
-                     ORDER BY id LIMIT $3"#,
-                    after,
-                    search,
-                    rows,
-                    filter.sites,
-                )
-                .fetch_all(&self.pool)
-                .await?
+                query.push("> ").push_bind(after);
+                "ASC"
             }
         };
+        if let Some(text) = filter.search {
+            query.push(" AND strpos(lower(concat_ws(' ', who, what, detail, address)), lower(");
+            query.push_bind(text).push(")) > 0");
+        }
+        if let Some(sites) = filter.sites {
+            query.push(" AND site_id = ANY(").push_bind(sites).push(")");
+        }
+        query.push(format_args!(" ORDER BY id {order} LIMIT {limit} + 1"));
+        let records = query.build_query_as().fetch_all(&self.pool).await?;
         Ok(Page::cut(
             records,
             limit,
             filter.before,
             filter.after,
-            |record| record.id,
+            |record: &AuditRecord| record.id,
         ))
     }
 }
