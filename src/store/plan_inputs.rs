@@ -26,8 +26,8 @@ pub struct PlanInputs {
     pub in_flight: InFlight,
     /// What counts against the distribution's quotas.
     pub used: Usage,
-    /// When the first of those that are counted only to be safe no longer counts.
-    pub doubt_ends_at: Option<OffsetDateTime>,
+    /// When the first of those that are counted although nobody can ask about them no longer counts.
+    pub unconfirmed_until: Option<OffsetDateTime>,
     /// What the site has stored that has to wait for room: new publishes leave that room to it.
     pub reserved: Usage,
     /// The limits of the distribution: as configured, and as learned.
@@ -47,7 +47,7 @@ pub struct PlanInputs {
     pub paused_since: Option<OffsetDateTime>,
     /// When the settings are next tried, if it is paused.
     pub resume_at: Option<OffsetDateTime>,
-    /// Until when somebody else may be calling the distribution, for whichever site.
+    /// Until when another call to the distribution may be in progress, for any of its sites.
     pub leased_until: Option<OffsetDateTime>,
     /// Invalidations of the site that are stored and not accepted.
     pub stored: i64,
@@ -84,7 +84,7 @@ impl PlanInputs {
     /// When these kinds, which have no room now, are looked at again unasked.
     pub fn ask_again_at(&self, kinds: Usage, now: OffsetDateTime) -> OffsetDateTime {
         let asked = self.beliefs.ask_again_at(kinds, &self.shortage, now);
-        self.doubt_ends_at.map_or(asked, |ends| asked.min(ends))
+        self.unconfirmed_until.map_or(asked, |ends| asked.min(ends))
     }
 
     /// What is believed about the distribution once this has been sent.
@@ -126,7 +126,7 @@ impl Store {
                       k.tokens as "tokens?", k.rate as "rate?", k.refilled_at as "refilled_at?",
                       coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
                       coalesce(c.own, 0) as "own!",
-                      c.doubted_since,
+                      c.unconfirmed_since,
                       q.short_since, q.stored as "stored!", q.due as "stored_due!", q.retrying as "retrying!",
                       q.retrying_since,
                       coalesce(q.items, 0) as "planned!", coalesce(q.files, 0) as "reserved_files!",
@@ -136,7 +136,7 @@ impl Store {
                JOIN distribution d ON d.id = f.distribution_id
                LEFT JOIN access_key k ON k.id = f.rate_key
                CROSS JOIN LATERAL (
-                 SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards, min(c.since) AS doubted_since,
+                 SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards, min(c.since) AS unconfirmed_since,
                         sum(c.files + c.wildcards + c.folded) FILTER (WHERE c.site_id = s.id) AS own
                  FROM counted c
                  WHERE c.distribution_id = d.id AND (c.since IS NULL OR c.since > $3 AND c.since < $4)) c
@@ -205,7 +205,7 @@ impl Store {
                 in_progress: row.own.unsigned_abs(),
             },
             used: Usage::counted(row.files, row.wildcards),
-            doubt_ends_at: row.doubted_since.map(|since| since + IN_PROGRESS),
+            unconfirmed_until: row.unconfirmed_since.map(|since| since + IN_PROGRESS),
             reserved: Usage::counted(row.reserved_files, row.reserved_wildcards),
             rate_key: row.rate_key,
             limits: beliefs.narrow(limits),

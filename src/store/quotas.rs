@@ -31,13 +31,13 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT d.id, d.beliefs, d.completed_at,
                       coalesce(c.files, 0) as "files!", coalesce(c.wildcards, 0) as "wildcards!",
-                      coalesce(c.doubtful_files, 0) as "doubtful_files!",
-                      coalesce(c.doubtful_wildcards, 0) as "doubtful_wildcards!"
+                      coalesce(c.unconfirmed_files, 0) as "unconfirmed_files!",
+                      coalesce(c.unconfirmed_wildcards, 0) as "unconfirmed_wildcards!"
                FROM distribution d
                CROSS JOIN LATERAL (
                  SELECT sum(c.files) AS files, sum(c.wildcards) AS wildcards,
-                        sum(c.files) FILTER (WHERE c.since IS NOT NULL) AS doubtful_files,
-                        sum(c.wildcards) FILTER (WHERE c.since IS NOT NULL) AS doubtful_wildcards
+                        sum(c.files) FILTER (WHERE c.since IS NOT NULL) AS unconfirmed_files,
+                        sum(c.wildcards) FILTER (WHERE c.since IS NOT NULL) AS unconfirmed_wildcards
                  FROM counted c
                  WHERE c.distribution_id = d.id AND (c.since IS NULL OR c.since > $2 AND c.since < $3)) c
                WHERE d.id = $1
@@ -51,7 +51,7 @@ impl Store {
         let quotas = rows.into_iter().map(|row| {
             let counts = Counts {
                 used: Usage::counted(row.files, row.wildcards),
-                unconfirmed: Usage::counted(row.doubtful_files, row.doubtful_wildcards),
+                unconfirmed: Usage::counted(row.unconfirmed_files, row.unconfirmed_wildcards),
                 completed_at: row.completed_at,
             };
             // Perhaps another version wrote them: then nothing is believed yet.

@@ -376,7 +376,7 @@ async fn a_quota_that_is_smaller_than_believed_is_found_at_once() {
 
 /// The batch may be what the quota is full of: its pieces would be billed again.
 #[tokio::test]
-async fn a_quota_that_is_smaller_than_believed_is_found_once_the_doubt_is_over() {
+async fn a_quota_that_is_smaller_than_believed_is_found_once_the_unknown_attempt_is_old() {
     let refused = refusals_before_a_small_quota_is_found(1, 40).await;
     assert!((2..=4).contains(&refused), "{refused}");
 }

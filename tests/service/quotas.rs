@@ -596,7 +596,7 @@ async fn an_unconfirmed_invalidation_counts_for_as_long_as_others_take() {
 
 /// Not when CloudFront would be asked against its belief, 30 seconds after its last answer.
 #[tokio::test]
-async fn what_a_doubt_keeps_waiting_goes_when_the_doubt_ends() {
+async fn what_waits_for_an_unconfirmed_one_goes_when_that_no_longer_counts() {
     let service = Stepped::start_with(&[("CLOUDFRONT_FILES_IN_PROGRESS", "2")]).await;
     let sandbox = &service.sandbox;
     sandbox

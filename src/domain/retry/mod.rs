@@ -19,7 +19,7 @@ const LONGEST_BACKOFF: Duration = Duration::seconds(30);
 const NOT_SENT_PAUSE: Duration = Duration::seconds(5);
 /// The pause before another try of a call that was refused for a quota that it may itself have
 /// filled.
-const DOUBTFUL_PAUSE: Duration = Duration::seconds(10);
+const UNKNOWN_PAUSE: Duration = Duration::seconds(10);
 /// The pause between two tries of rejected settings, a tenth of the time that they have been
 /// rejected: at first somebody may be fixing the key at AWS, and what waits is to go then. Each try
 /// takes a call of the key's rate, and is an event in the account's CloudTrail.
@@ -173,13 +173,13 @@ pub fn after_create(outcome: CreateOutcome, sent: &Sent<'_>) -> Verdict {
             let little = held.kinds().all(|kind| sent.others[kind] <= held[kind] / 2);
             // An earlier attempt may have been accepted, and be what the quota is full of: pieces
             // would be billed again.
-            let doubtful = sent
+            let may_be_accepted = sent
                 .unknown_since
                 .is_some_and(|since| (now - since).abs() < LONGEST_BELIEF);
             // It has waited for longer than others take to complete: perhaps some never will.
             let long = (now - sent.planned_at).abs() > IN_PROGRESS;
-            if doubtful {
-                hold(WaitReason::Quota, DOUBTFUL_PAUSE, error, Attempt::Unknown)
+            if may_be_accepted {
+                hold(WaitReason::Quota, UNKNOWN_PAUSE, error, Attempt::Unknown)
             } else if sent.items.len() > 1 && (little || held.is_mixed()) {
                 smaller(error, RefusedFor::Quota, sent, &mut beliefs)
             } else if sent.items.len() > 1 && long {
