@@ -47,7 +47,7 @@ pub(crate) async fn render(
         _ if matches!(*error, Error::NotSignedIn) => Problem::answer(&error),
         (Some(Reader(user)), _) => page(state, user.as_ref(), &error),
         (None, Some(headers)) => {
-            let user = session::signed_in(state, &headers, info.client).await;
+            let user = Box::pin(session::signed_in(state, &headers, info.client)).await;
             page(state, user.ok().flatten().as_ref(), &error)
         }
         (None, None) => Problem::answer(&error),

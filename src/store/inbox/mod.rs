@@ -99,19 +99,19 @@ impl Entry {
 /// Accepts publishes. Clones share the writers.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    light: Lane,
-    heavy: Lane,
+    light: WriterHandle,
+    heavy: WriterHandle,
 }
 
-/// The way to one writer.
+/// Where publishes are left for one writer.
 #[derive(Clone, Debug)]
-struct Lane {
+struct WriterHandle {
     waiting: Arc<Queue>,
     /// Tells the writer that something waits; closed when nothing can come any more.
     news: mpsc::Sender<()>,
 }
 
-impl Lane {
+impl WriterHandle {
     fn start(
         store: Store,
         tasks: &TaskTracker,
@@ -139,26 +139,32 @@ impl Inbox {
     ) -> Self {
         let stored = Arc::new(stored);
         Self {
-            light: Lane::start(store.clone(), tasks, Arc::clone(&stored)),
-            heavy: Lane::start(store, tasks, stored),
+            light: WriterHandle::start(store.clone(), tasks, Arc::clone(&stored)),
+            heavy: WriterHandle::start(store, tasks, stored),
         }
     }
 
-    /// Stores a publish and returns when it is durable.
-    pub async fn accept(&self, publish: NewPublish) -> Result<Acceptance, InboxError> {
+    /// Leaves a publish for its writer, at once, and returns when it is durable.
+    pub fn accept(
+        &self,
+        publish: NewPublish,
+    ) -> impl Future<Output = Result<Acceptance, InboxError>> + use<> {
         let (answer, answered) = oneshot::channel();
         let entry = Entry { publish, answer };
-        let lane = match entry.weight() {
+        let writer = match entry.weight() {
             ..=HEAVY => &self.light,
             _ => &self.heavy,
         };
-        lane.waiting.add(entry)?;
+        let added = writer.waiting.add(entry);
         // If it is full, the writer has not yet heard of an earlier one, and will find this one
         // too.
-        let _ = lane.news.try_send(());
-        match tokio::time::timeout(ACCEPT_TIMEOUT, answered).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => Err(InboxError::Unavailable),
+        let _ = writer.news.try_send(());
+        async move {
+            added?;
+            match tokio::time::timeout(ACCEPT_TIMEOUT, answered).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) | Err(_) => Err(InboxError::Unavailable),
+            }
         }
     }
 }

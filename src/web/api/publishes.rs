@@ -246,17 +246,28 @@ pub(crate) async fn create(
 
 /// Makes a publish durable, and answers it at once: a repeat as the first time, whatever has become
 /// of it and of the site's rules since.
-async fn accepted(state: &AppState, site: &Site, publish: NewPublish) -> Result<PublishBody> {
+fn accepted<'a>(
+    state: &'a AppState,
+    site: &'a Site,
+    publish: NewPublish,
+) -> impl Future<Output = Result<PublishBody>> + use<'a> {
     let stored = FirstPublish {
         id: publish.id,
         received_at: publish.received_at,
-        items: publish.items.iter().map(ToString::to_string).collect(),
+        items: publish
+            .items
+            .iter()
+            .map(|item| item.as_str().to_owned())
+            .collect(),
         widened: publish.widened.clone(),
     };
-    match accept(state, site, publish).await? {
-        Acceptance::Stored => Ok(PublishBody::at_once(site, stored)),
-        Acceptance::Repeat(first) => Ok(PublishBody::at_once(site, first)),
-        Acceptance::KeyReused => Err(Error::KeyReused),
+    let accepted = accept(state, site, publish);
+    async move {
+        match accepted.await? {
+            Acceptance::Stored => Ok(PublishBody::at_once(site, stored)),
+            Acceptance::Repeat(first) => Ok(PublishBody::at_once(site, first)),
+            Acceptance::KeyReused => Err(Error::KeyReused),
+        }
     }
 }
 

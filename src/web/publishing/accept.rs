@@ -6,26 +6,29 @@ use crate::web::http::error::Result;
 use crate::web::state::AppState;
 
 /// Makes a publish durable, from wherever it comes, and counts and logs it.
-pub(crate) async fn accept(
-    state: &AppState,
-    site: &Site,
+pub(crate) fn accept<'a>(
+    state: &'a AppState,
+    site: &'a Site,
     publish: NewPublish,
-) -> Result<Acceptance> {
+) -> impl Future<Output = Result<Acceptance>> + use<'a> {
     let (id, received_at, items) = (publish.id, publish.received_at, publish.items.len());
     let trace = publish.traceparent.clone();
-    let trace_id = trace.as_ref().map(TraceParent::trace_id);
-    let acceptance = state.inbox.accept(publish).await?;
-    match &acceptance {
-        Acceptance::Stored => {
-            state
-                .metrics
-                .publish_accepted(state.clock.now() - received_at);
-            tracing::info!(site = site.name, publish = %id, trace_id, items, "accepted");
+    let accepted = state.inbox.accept(publish);
+    async move {
+        let trace_id = trace.as_ref().map(TraceParent::trace_id);
+        let acceptance = accepted.await?;
+        match &acceptance {
+            Acceptance::Stored => {
+                state
+                    .metrics
+                    .publish_accepted(state.clock.now() - received_at);
+                tracing::info!(site = site.name, publish = %id, trace_id, items, "accepted");
+            }
+            Acceptance::Repeat(first) => {
+                tracing::info!(site = site.name, publish = %first.id, trace_id, "repeated");
+            }
+            Acceptance::KeyReused => {}
         }
-        Acceptance::Repeat(first) => {
-            tracing::info!(site = site.name, publish = %first.id, trace_id, "repeated");
-        }
-        Acceptance::KeyReused => {}
+        Ok(acceptance)
     }
-    Ok(acceptance)
 }
