@@ -13,8 +13,8 @@ use super::{ConfigError, EncryptionKey, error};
 use crate::domain::guessing::{is_patterned, is_soon_guessed};
 use crate::domain::{DistributionId, SettingsForm, SiteName, trim_pasted};
 
-/// The lowest rate that is taken, a second: a call in three hours. What has to wait longer would
-/// wait beyond what a date can hold.
+/// The lowest accepted rate per second: one call in three hours. With a lower one, the end of a
+/// wait would not fit into a date.
 const SLOWEST: f64 = 0.0001;
 
 /// The variables of the process, or of a test.
@@ -253,7 +253,7 @@ pub(super) fn encryption_keys(text: &str) -> Result<Vec<EncryptionKey>, String> 
             let bytes: [u8; 32] = bytes
                 .try_into()
                 .map_err(|_| format!("key {position} has {length} bytes instead of 32; make one with `openssl rand -base64 32`"))?;
-            // The others must still open what they sealed, however poor they are.
+            // The others only open what they once sealed, so weak ones must stay usable.
             if index == 0 && (is_patterned(&bytes) || is_soon_guessed(trim_pasted(key))) {
                 return Err(format!("key {position} is not random; make one with `openssl rand -base64 32`"));
             }

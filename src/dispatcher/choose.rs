@@ -27,15 +27,15 @@ enum Candidate {
     Stored,
     /// What is stored, and had no answer or is a piece of a search.
     Trouble,
-    /// What is new, of the kind that nothing stored is of.
+    /// New publishes of a kind that nothing stored has.
     OtherKind,
     /// What is new.
     New,
 }
 
 impl Candidate {
-    /// What goes first, of what may go, by the number of calls made before: those that could be put
-    /// off for ever take turns with what is stored and what is new.
+    /// The order in which candidates are tried, by the number of earlier calls: those that could
+    /// otherwise be put off for ever take turns with what is stored and what is new.
     const fn in_order(calls: usize, is_paused: bool) -> &'static [Self] {
         match calls % 4 {
             // What is stored shows whether the settings work.
@@ -47,8 +47,8 @@ impl Candidate {
     }
 }
 
-/// Calls that this replica has claimed, by site. Those of the distribution would not do: two sites
-/// that share it call by turns, and each would always meet even numbers, or always odd ones.
+/// Calls that this replica has claimed, by site. A count for each distribution would not do: two
+/// sites that share one alternate, so each would see only even or only odd numbers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls(Arc<Mutex<HashMap<SiteId, usize>>>);
 

@@ -73,7 +73,7 @@ pub struct Dispatcher {
     calls: Calls,
     /// Closed when no new call is to begin.
     claims: Arc<Semaphore>,
-    /// Cancelled when calls under way are to be given up.
+    /// Cancelled when calls in progress must be abandoned.
     give_up: CancellationToken,
 }
 
@@ -269,7 +269,7 @@ impl Watch {
     }
 }
 
-/// When everything is to be looked at again.
+/// When to look at everything again.
 struct Alarm(Pin<Box<Sleep>>);
 
 impl Alarm {

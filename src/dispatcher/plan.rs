@@ -103,7 +103,7 @@ impl Look<'_> {
         Ok(Planned::Next(Next::call(claim)))
     }
 
-    /// This is what waits, and it is looked at again when there may be room for it.
+    /// These items wait until there may be room for them.
     fn no_room_for(
         &self,
         asked: Usage,
@@ -114,7 +114,7 @@ impl Look<'_> {
         let now = self.taking.now;
         let flow = inputs.beliefs.flow(&inputs.limits, now);
         let full_at = |kind: Kind| flow.full_at(kind, &inputs.limits);
-        // A kind that waits for the quota is not to wait for what the other may send a second: a
+        // A kind that waits for its quota must not wait for the other kind's rate as well: a
         // completion makes room for it.
         let short = asked.only(|kind| full_at(kind).is_none() && room.items[kind] == 0);
         let (why, until) = match asked.kinds().filter_map(full_at).max() {

@@ -57,7 +57,7 @@ impl Flow {
     /// Whether a stored batch may be sent now: what it needs is there, or the bucket is full.
     ///
     /// # Errors
-    /// When it may.
+    /// When there will be enough.
     pub fn admits(self, usage: Usage, limits: &Limits) -> Result<(), OffsetDateTime> {
         // What one kind has overdrawn delays nothing of the other.
         let waits = usage.kinds().filter_map(|kind| {

@@ -149,7 +149,7 @@ impl AwsError {
         )
     }
 
-    /// Whether AWS knows who signs, and the policy does not let them.
+    /// Whether AWS knows the key, but the policy does not allow the action.
     pub fn denies_action(&self) -> bool {
         self.http_status == Some(403) && self.has_aws_code() && !self.is_about_credentials()
     }

@@ -6,7 +6,7 @@ use super::{Item, Kind, PerKind, Room, Usage};
 /// whole.
 const MOST_REFUSALS: u32 = 40;
 
-/// What has come of the other pieces of a batch that was refused for one of its items.
+/// The results so far of a batch that is sent in pieces because one of its items is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Search {
     pub refused: u32,
@@ -87,7 +87,7 @@ pub fn suspect(items: &[Item], search: Option<Search>) -> Suspicion {
     }
 }
 
-/// Pieces that one call may hold each; a single one if it may hold everything.
+/// Divides items into pieces that each fit one call.
 pub fn fit(items: &[Item], room: Room) -> Vec<Vec<Item>> {
     let usage = Usage::of(items);
     if usage.fits(room.items) && items.len() <= room.paths_per_request as usize {

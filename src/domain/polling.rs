@@ -46,8 +46,8 @@ impl AfterGet {
 pub struct Asked {
     pub now: OffsetDateTime,
     pub submitted_at: OffsetDateTime,
-    /// When the first question ended without a usable answer, of those since the last one with one;
-    /// none: this is the first.
+    /// When the first question after the last usable answer went without one; `None` if the last
+    /// question was answered.
     pub unanswered_since: Option<OffsetDateTime>,
     /// Whether the settings in force are still those of its distribution.
     pub same_distribution: bool,

@@ -115,9 +115,9 @@ impl Spending {
         terms
     }
 
-    /// How many items are sent unfolded now. A rebuild that comes bit by bit is to cost no more
-    /// than one that comes at once, so what is still in progress counts. A publish of a few items
-    /// is never folded for what went before it.
+    /// How many items are sent unfolded now. What is still in progress counts, so that a
+    /// rebuild that arrives in small publishes costs no more than one that arrives at once. A
+    /// publish of a few items is never folded because of earlier ones.
     fn threshold(&self, in_progress: u64) -> u32 {
         let in_progress = u32::try_from(in_progress).unwrap_or(u32::MAX);
         let least = (self.fold_above / 10).max(A_FEW).min(self.fold_above);
@@ -126,8 +126,7 @@ impl Spending {
 }
 
 impl Terms {
-    /// Whether [`super::plan()`] may fold what waits, and so has a use for the paths that are
-    /// known.
+    /// Whether [`super::plan()`] may fold what waits, and therefore needs the known paths.
     pub fn may_fold(&self, asked: Usage, overdue: bool) -> bool {
         let Policy::Economical { threshold } = self.policy else {
             return false;

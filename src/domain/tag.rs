@@ -29,8 +29,8 @@ pub enum TagError {
 }
 
 impl CacheTag {
-    /// Reads a tag as a publisher writes it: white space around it and one leading `#` do not
-    /// count.
+    /// Reads a tag as a publisher writes it: surrounding white space and one leading `#` are
+    /// ignored.
     ///
     /// # Errors
     /// When CloudFront would not take it as a tag.

@@ -69,7 +69,7 @@ impl Usage {
         Self::counted(items.len() - wildcards, wildcards)
     }
 
-    /// So many of each.
+    /// This many of each kind.
     pub fn counted(files: impl TryInto<u32>, wildcards: impl TryInto<u32>) -> Self {
         Self {
             files: files.try_into().unwrap_or(u32::MAX),

@@ -1,6 +1,6 @@
-//! After `Completed`: checking what readers get of published pages, and telling whoever wants to
-//! know. This is never in the way of a purge: it has its own tasks and leases, and nothing waits
-//! for it. It calls addresses that somebody typed into a form, all of them through one client.
+//! After `Completed`: checking which copy of a published page readers get, and sending
+//! notifications. A purge never waits for this: it has its own tasks and leases. All addresses it
+//! calls were typed into a form, and one client calls them all.
 
 mod edge_checker;
 mod notifier;

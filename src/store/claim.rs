@@ -25,7 +25,7 @@ pub struct SendClaim {
     /// What is sent, as it was before the claim.
     pub stored: Stored,
     pub taking: Taking,
-    /// How the other pieces have fared, if this is a piece of a search.
+    /// The results of the other pieces, if this is a piece of a search.
     pub search: Option<Search>,
     /// The trace of the first of its publishes that has one.
     pub traceparent: Option<TraceParent>,
@@ -89,7 +89,7 @@ impl Store {
         .collect())
     }
 
-    /// Claims a stored invalidation, or returns `None` if something has changed and is to be read
+    /// Claims a stored invalidation, or returns `None` if something has changed and must be read
     /// again.
     pub async fn claim_stored(
         &self,
@@ -139,7 +139,7 @@ impl Store {
 
     /// Stores planned batches with fresh references, moves the publishes they cover to them, and
     /// claims the first. `waiting` is what was planned. Returns `None` if something has changed and
-    /// is to be read again.
+    /// must be read again.
     pub async fn claim_planned(
         &self,
         connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! Reading back what was sent to CloudFront, and what is to be.
+//! Reading invalidations: those that were sent to CloudFront and those that still wait.
 
 use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, QueryBuilder};

@@ -184,8 +184,8 @@ impl StoreError {
     }
 }
 
-/// Gives up what the database does not answer in time: a server that froze, or fell off the network,
-/// closes no connection.
+/// Limits how long the database may take: a server that froze or left the network closes no
+/// connection.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
     let done = tokio::time::timeout(limit, work).await;
     done.unwrap_or_else(|_elapsed| Err(StoreError::no_answer()))

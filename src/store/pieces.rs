@@ -277,7 +277,7 @@ impl Store {
         Ok(stored.first().map(|first| first.resized(id, items)))
     }
 
-    /// How a search has fared so far.
+    /// The results of a search so far.
     pub(super) async fn search(&self, search: Uuid) -> Result<Search> {
         let row = sqlx::query!(
             r#"SELECT count(*) FILTER (WHERE status = 'Failed') as "refused!",

@@ -278,8 +278,8 @@ async fn make_room(
     Ok(())
 }
 
-/// The same for what is stored. It is locked after what has ended, and oldest first, as by whoever
-/// moves a site's settings.
+/// The same for stored invalidations. They are locked after those that ended, oldest first, in the
+/// order that moving a site's settings uses as well.
 async fn wake_batches(
     connection: &mut PgConnection,
     distribution: &DistributionId,

@@ -106,15 +106,15 @@ impl Store {
         sqlx::query!("DELETE FROM key_pair WHERE site_id = $1", site.0)
             .execute(&mut *tx)
             .await?;
-        // This frees its name; nobody else takes the new one. It comes late: a name is a key, and
-        // while it changes nothing that refers to the site can be stored, as the usage of a call
-        // that has just been accepted.
+        // This frees its name; nobody else takes the new one. It comes late because the name is a
+        // key: from here on, nothing that refers to the site can be stored, not even the usage of a
+        // call that was just accepted.
         let name = format!("removed-{}-{}", site.0, now.unix_timestamp_nanos());
         sqlx::query!("UPDATE site SET name = $2 WHERE id = $1", site.0, name)
             .execute(&mut *tx)
             .await?;
-        // After that: whoever has stored what refers to the site, and is waited for there, may have
-        // to tell its endpoints of it.
+        // Only then the endpoints: a transaction that the statement above waited for may still have
+        // notified them.
         sqlx::query!("DELETE FROM endpoint WHERE site_id = $1", site.0)
             .execute(&mut *tx)
             .await?;

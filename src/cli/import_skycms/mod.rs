@@ -100,7 +100,7 @@ impl ImportSkycms {
         Database::work(config, &Clock::system(), save).await
     }
 
-    /// On a thread of its own: signals are to be heard while somebody types.
+    /// Reads on a thread of its own, so that signals work while somebody types.
     async fn read(&self) -> Result<String, CliError> {
         let file = self.file.clone();
         tokio::task::spawn_blocking(move || read(&file))

@@ -11,7 +11,7 @@ use crate::domain::edge::PublicAddress;
 use crate::domain::{AuditAction, PublisherHost, SiteName};
 use crate::store::{Directory, Store};
 
-/// A URL, of which scheme and host count.
+/// A URL; only its scheme and host matter.
 #[derive(Clone, Debug)]
 pub(super) struct Publisher {
     host: PublisherHost,

@@ -118,7 +118,7 @@ impl Belief {
         self.answered_at.max(self.asked_at)
     }
 
-    /// A call that held so many was too large.
+    /// Notes that a call with this many was too large.
     pub fn lower(&mut self, held: u32, why: RefusedFor, now: OffsetDateTime) {
         if self.accepted >= held {
             self.accepted = 0;

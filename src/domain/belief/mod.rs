@@ -224,9 +224,9 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    /// Whether it has waited for as long as a belief holds while nothing of its own went: small
-    /// calls of others may renew for ever what is believed of the room that is left. After a clock
-    /// was set back nobody knows for how long.
+    /// Whether nothing of its own went for as long as a belief holds. Small calls of other sites can
+    /// renew a belief about the remaining room again and again. After a clock was set back, nobody
+    /// knows how long the wait has been.
     fn starves(&self, kind: Kind, now: OffsetDateTime) -> bool {
         self.since(kind)
             .is_some_and(|since| (now - since).abs() >= LONGEST_BELIEF)

@@ -8,8 +8,8 @@ use crate::domain::{Item, PerKind, Room, Usage, coverage::Cover};
 /// The most bytes of items in one call, which has ten seconds to arrive.
 pub const MOST_BYTES: usize = 1 << 20;
 
-/// The items that go; and why the publishes wait that do not, by ascending index. Those after the
-/// last of them wait for quota.
+/// The items that go, and why each publish that stays behind has to wait, by ascending index. The
+/// publishes after the last of these wait for quota.
 pub(super) fn choose<'a>(
     input: &PlanInput<'a>,
     folds: &Cover<'a>,
@@ -61,7 +61,7 @@ pub(super) fn choose<'a>(
     (chosen, waits)
 }
 
-/// Spreads the items over batches, the first within `room`, each other within `quota`.
+/// Spreads the items over batches: the first fits `room`, every other one `quota`.
 pub(super) fn pack<'a>(chosen: &Cover<'a>, room: Room, quota: Room) -> Vec<Vec<&'a Item>> {
     let quota = quota.at_least_one();
     let mut batches: Vec<(Usage, usize, Vec<&Item>)> = Vec::new();

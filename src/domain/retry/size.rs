@@ -25,8 +25,8 @@ impl Sent<'_> {
     }
 
     /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
-    /// before is suspected after two other refusals in a row, so that chance makes nothing smaller;
-    /// any other at once, unless the rate of calls is the likelier reason.
+    /// before is suspected only after two other refusals in a row, which are unlikely to be chance; any
+    /// other size at once, unless the rate of calls is the likelier reason.
     pub(super) fn is_too_large(&self, held: Usage) -> bool {
         if self.items.len() == 1 {
             return false;
@@ -50,8 +50,8 @@ impl Sent<'_> {
     }
 }
 
-/// The call held too much: what it held goes in pieces that hold less. One of both kinds goes as
-/// two first, so that what is learned is about one.
+/// The call was too large, so its items go in smaller pieces. A call with both kinds is first
+/// divided by kind: the next refusal then says which of them is limited.
 pub(super) fn smaller(
     error: AwsError,
     why: RefusedFor,

@@ -70,8 +70,8 @@ impl Store {
         Ok(tx)
     }
 
-    /// Whether the latest settings are the ones that were seen. If they are the very ones to be
-    /// saved, or there are none any more, nothing is lost either.
+    /// Whether the latest settings are the ones that were seen. Nothing is lost either if they equal
+    /// the new ones, or if none are left.
     async fn may_replace(
         &self,
         connection: &mut PgConnection,
@@ -158,7 +158,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// When AWS accepted a signature with these very credentials, if they are saved already.
+    /// When AWS last accepted a signature with the same credentials, if these are already saved.
     async fn kept_proof(
         &self,
         connection: &mut PgConnection,

@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[error("too much is under way for this site or token")]
 pub(crate) struct NoTurn;
 
-/// The lines that large work waits in.
+/// The queues in which large work waits.
 #[derive(Debug)]
 pub struct Turns {
     /// To hold a large body, which that token, secret or key pair proved.

@@ -44,12 +44,12 @@ impl OnceKey {
     }
 }
 
-/// Something that is gone once it was ended. A second press finds nothing to end, which is what was
-/// wanted, and not a wrong address.
+/// Ending something that is gone afterwards. A second press finds nothing left to end: that is what
+/// was wanted, not a wrong address.
 pub(crate) struct Ending(FormHash);
 
 impl Ending {
-    /// Of what these texts name together.
+    /// For what these texts name together.
     pub(crate) fn of(names: &[&str]) -> Self {
         Self(hash(&format!("ended\0{}", names.join("\0"))))
     }

@@ -79,7 +79,7 @@ impl Share {
         self.bodies.pool().stop_waiting(self.number);
     }
 
-    /// Counts it no more: nothing of the body is in memory any longer.
+    /// Stops counting it, because nothing of the body is left in memory.
     pub(crate) fn give_back(&self) {
         self.bodies.pool().remove(self.number);
     }

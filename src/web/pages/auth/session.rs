@@ -114,7 +114,7 @@ async fn authorize(
         return Err(Error::Forbidden);
     }
     let params = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
-    // An address that is not UTF-8 names a site too, and none that there is.
+    // An address that is not UTF-8 cannot name an existing site.
     let Path(mut params) = params.map_err(|_| Error::NotFound)?;
     let named = params.remove("site");
     let site = state

@@ -24,7 +24,7 @@ pub(super) fn ask(
     fields: Vec<(&'static str, String)>,
 ) -> Result<Response> {
     html(&ConfirmPage {
-        layout: layout(visit, section, None),
+        layout: layout(visit, section),
         question,
         path: visit.path(page).into(),
         fields,

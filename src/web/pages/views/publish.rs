@@ -73,7 +73,7 @@ impl PublishPage {
         Count(self.publish.items.len() as u64)
     }
 
-    /// The items that CloudFront gets percent-encoded, other than people write them.
+    /// The items that CloudFront gets in percent-encoding, while people write them differently.
     fn encoded(&self) -> Vec<&str> {
         let items = self.shown().iter().map(|item| item.item.as_str());
         items.filter(|item| words::decoded(item) != *item).collect()

@@ -143,8 +143,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
 pub const INCOMPLETE: &str = "incomplete: something went wrong here; download it again";
 
 /// The last row of a download that holds as much as one may.
-pub const CUT: &str =
-    "incomplete: one table holds no more than these; choose days to download the rest";
+pub const CUT: &str = "incomplete: this file holds the most rows that one download may have; choose days to download the rest";
 
 pub const UNBELIEVED_PROXY: &str = "A proxy is not trusted";
 
