@@ -152,23 +152,6 @@ impl Store {
     }
 }
 
-/// What was found of a publish's pages, and whether they will be checked, or checked again.
-pub(super) async fn edge(
-    connection: &mut PgConnection,
-    site: SiteId,
-    publish: Uuid,
-) -> Result<(Vec<EdgeCheck>, bool)> {
-    let row = sqlx::query!(
-        r#"SELECT checks as "checks: Json<Vec<EdgeCheck>>", next_at IS NOT NULL as "is_due!"
-           FROM edge_check WHERE site_id = $1 AND publish_id = $2"#,
-        site.0,
-        publish,
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map_or_else(Default::default, |row| (row.checks.0, row.is_due)))
-}
-
 /// Changes where readers find the site. Checks that were due at the old address are dropped.
 pub(super) async fn move_public_address(
     tx: &mut PgConnection,

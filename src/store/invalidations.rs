@@ -129,25 +129,25 @@ impl Store {
     }
 }
 
-/// Reads invalidations, newest first.
-pub(super) async fn invalidations_by_id(
+/// The invalidations that cover a publish, oldest first.
+pub(super) async fn covering(
     connection: &mut PgConnection,
-    ids: &[Uuid],
+    site: SiteId,
+    publish: Uuid,
     items: Items,
 ) -> Result<Vec<Invalidation>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
     Ok(sqlx::query_as!(
         Invalidation,
-        r#"SELECT id, cloudfront_id, caller_reference, distribution_id,
-                  status as "status: InvalidationStatus",
-                  CASE WHEN $2 THEN items ELSE first_items END as "items!",
-                  item_count as "item_count!", attempts, created_at,
-                  submitted_at, ended_at, waiting_for as "waiting_for: WaitReason",
-                  error as "error: AwsError", fix
-           FROM invalidation WHERE id = ANY($1) ORDER BY id DESC"#,
-        ids,
+        r#"SELECT i.id, i.cloudfront_id, i.caller_reference, i.distribution_id,
+                  i.status as "status: InvalidationStatus",
+                  CASE WHEN $3 THEN i.items ELSE i.first_items END as "items!",
+                  i.item_count as "item_count!", i.attempts, i.created_at,
+                  i.submitted_at, i.ended_at, i.waiting_for as "waiting_for: WaitReason",
+                  i.error as "error: AwsError", i.fix
+           FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
+           WHERE c.site_id = $1 AND c.publish_id = $2 AND NOT i.set_aside ORDER BY i.id"#,
+        site.0,
+        publish,
         items == Items::All,
     )
     .fetch_all(connection)

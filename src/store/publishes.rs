@@ -5,8 +5,7 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::edge::edge;
-use super::invalidations::{Items, invalidations_by_id};
+use super::invalidations::{Items, covering};
 use super::{Invalidation, Page, RepeatKey, Result, SiteId, Store, parse_items};
 use crate::domain::coverage::Cover;
 use crate::domain::edge::EdgeCheck;
@@ -85,12 +84,14 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         let retry = RepeatKey::of_retry(id);
         let row = sqlx::query!(
-            r#"SELECT state as "state: PublishState", received_at, submitted_at, ended_at, items,
-                      widened as "widened: Json<Vec<Widened>>", planned,
-                      idempotency_key as retry_key, published_by,
+            r#"SELECT p.state as "state: PublishState", p.received_at, p.submitted_at, p.ended_at, p.items,
+                      p.widened as "widened: Json<Vec<Widened>>", p.planned,
+                      p.idempotency_key as retry_key, p.published_by,
                       (SELECT r.id FROM publish r WHERE r.site_id = $1 AND r.idempotency_key = $3)
-                        as retried_as
-               FROM publish WHERE site_id = $1 AND id = $2"#,
+                        as retried_as,
+                      e.checks as "checks?: Json<Vec<EdgeCheck>>", e.next_at IS NOT NULL as "edge_is_due!"
+               FROM publish p LEFT JOIN edge_check e ON e.site_id = p.site_id AND e.publish_id = p.id
+               WHERE p.site_id = $1 AND p.id = $2"#,
             site.0,
             id,
             retry.key,
@@ -105,25 +106,12 @@ impl Store {
             let held = held(&mut connection, site, now).await?;
             held.and_then(|held| held.why(row.items.len() as u64))
         };
-        let (edge, edge_is_due) = match row.state {
-            PublishState::Completed => edge(&mut connection, site, id).await?,
-            _ => Default::default(),
-        };
         let items = match row.state {
             // Telling which items are left takes all of them.
             PublishState::Failed => Items::All,
             _ => items,
         };
-        let covering = sqlx::query_scalar!(
-            "SELECT i.id FROM coverage c JOIN invalidation i ON i.id = c.invalidation_id
-             WHERE c.site_id = $1 AND c.publish_id = $2 AND NOT i.set_aside",
-            site.0,
-            id,
-        )
-        .fetch_all(&mut *connection)
-        .await?;
-        let mut invalidations = invalidations_by_id(&mut connection, &covering, items).await?;
-        invalidations.reverse();
+        let invalidations = covering(&mut connection, site, id, items).await?;
         Ok(Some(Publish {
             id,
             state: row.state,
@@ -135,8 +123,8 @@ impl Store {
             waiting_for: held.map(|(why, _)| why),
             note: held.and_then(|(_, note)| note),
             invalidations,
-            edge,
-            edge_is_due,
+            edge: row.checks.map(|checks| checks.0).unwrap_or_default(),
+            edge_is_due: row.edge_is_due,
             caller_reference: key.and_then(RepeatKey::caller_reference).map(str::to_owned),
             retry_of: key.and_then(RepeatKey::retried),
             retried_as: row.retried_as,
