@@ -185,7 +185,7 @@ pub(crate) async fn create(
     };
     if options.dry_run {
         // Boxed, as below: the future of every publish is as large as the largest thing it may wait
-        // for.
+        // for, 7.6 kB instead of 1.9 kB.
         return Box::pin(dry_run::answer(&state, &site, canonical?)).await;
     }
     let mut accepted = match canonical {
