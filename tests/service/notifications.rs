@@ -201,6 +201,14 @@ async fn what_is_refused_comes_again_as_it_was_until_it_is_taken() {
     assert_eq!(again(site, Some(&form)).await, Some(false));
     notify(&service).await;
     assert!(receiver.take().is_empty());
+
+    // From a page that the browser has kept for long.
+    service.advance(Duration::minutes(11));
+    let now = service.state.clock.now();
+    let later = store.send_again(site, first.id, Some(&form), now).await;
+    assert_eq!(later.unwrap(), Some(true));
+    notify(&service).await;
+    assert_eq!(receiver.take().len(), 1);
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ mod message;
 mod record;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{PgConnection, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -232,11 +232,9 @@ impl Store {
         form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<bool>> {
-        self.forget_answers(now).await?;
-        let mut tx = self.begin().await?;
-        if !self.is_first(&mut tx, form, now).await? {
+        let Some(mut tx) = self.begin_sending(form, now).await? else {
             return Ok(Some(false));
-        }
+        };
         // Somebody is waiting for it: it does not matter that the endpoint has failed before.
         let done = sqlx::query!(
             "WITH target AS (
@@ -266,10 +264,9 @@ impl Store {
         form: Option<&FormHash>,
         now: OffsetDateTime,
     ) -> Result<Option<bool>> {
-        let mut tx = self.begin().await?;
-        if !self.is_first(&mut tx, form, now).await? {
+        let Some(mut tx) = self.begin_sending(form, now).await? else {
             return Ok(Some(false));
-        }
+        };
         let done = sqlx::query!(
             "WITH target AS (
                UPDATE endpoint SET next_at = $3 WHERE site_id = $1 AND off_at IS NULL
@@ -289,16 +286,21 @@ impl Store {
         Ok(Some(true))
     }
 
-    /// Whether a form that sends something comes for the first time.
-    async fn is_first(
+    /// Begins to send what a form asks for; `None` if the form came a moment ago as well.
+    async fn begin_sending(
         &self,
-        connection: &mut PgConnection,
         form: Option<&FormHash>,
         now: OffsetDateTime,
-    ) -> Result<bool> {
-        let Some(form) = form else { return Ok(true) };
-        let sent = SecretString::from("sent");
-        self.keep_answer(connection, form, &sent, now).await
+    ) -> Result<Option<Transaction<'static, Postgres>>> {
+        self.forget_answers(now).await?;
+        let mut tx = self.begin().await?;
+        if let Some(form) = form {
+            let sent = SecretString::from("sent");
+            if !self.keep_answer(&mut tx, form, &sent, now).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(tx))
     }
 
     /// The latest messages to a site's endpoints, and older ones that wait for another try, newest
