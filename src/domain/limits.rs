@@ -22,14 +22,14 @@ pub fn is_in_progress(since: OffsetDateTime, now: OffsetDateTime) -> bool {
 /// one; the request rate is unpublished, and its default is what an AWS maintainer named.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Items in progress a distribution.
+    /// Items that a distribution may have in progress.
     pub in_progress: PerKind<u32>,
     pub paths_per_request: u32,
     /// `CreateInvalidation` calls a second for each access key, in the long run.
     pub requests_per_second: f64,
     /// `CreateInvalidation` calls that may come at once after a pause.
     pub request_burst: u32,
-    /// Items a second a distribution; none: not limited.
+    /// Items a second for each distribution; none: not limited.
     pub per_second: PerKind<Option<f64>>,
     /// Whether what holds for a kind was configured, rather than taken from AWS's documents: then
     /// refusals teach nothing.

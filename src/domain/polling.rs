@@ -47,7 +47,7 @@ pub struct Asked {
     pub now: OffsetDateTime,
     pub submitted_at: OffsetDateTime,
     /// When the first question after the last usable answer went without one; `None` if the last
-    /// question was answered.
+    /// question was answered, or this is the first.
     pub unanswered_since: Option<OffsetDateTime>,
     /// Whether the settings in force are still those of its distribution.
     pub same_distribution: bool,

@@ -26,7 +26,8 @@ pub struct PlanInputs {
     pub in_flight: InFlight,
     /// What counts against the distribution's quotas.
     pub used: Usage,
-    /// When the first of those that are counted although nobody can ask about them no longer counts.
+    /// When the first of those that are counted although nobody can ask about them no longer
+    /// counts.
     pub unconfirmed_until: Option<OffsetDateTime>,
     /// What the site has stored that has to wait for room: new publishes leave that room to it.
     pub reserved: Usage,

@@ -244,7 +244,8 @@ impl Recording<'_> {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        // The count refers to the site, and whoever removes that waits for it in this turn.
+        // The count refers to the site. Whoever removes the site takes the same turn, and waits in
+        // it for whatever refers to the site.
         lock_publishes(self.tx, claim.inputs.site).await?;
         let key = claim.inputs.settings.access_key_name();
         count_usage(self.tx, claim.stored.id, key, now).await?;

@@ -14,7 +14,7 @@ pub struct Resealed {
     pub removed: usize,
 }
 
-/// These lock every row with a sealed secret, in the order in which they go with their site.
+/// These lock every row with a sealed secret, in the order in which removing a site deletes them.
 const LOCKS: [&str; 6] = [
     "SELECT FROM cdn_settings WHERE secret_access_key IS NOT NULL ORDER BY site_id, slot FOR UPDATE",
     "SELECT FROM publish_token WHERE unrevealed IS NOT NULL ORDER BY id FOR UPDATE",

@@ -224,9 +224,9 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    /// Whether nothing of its own went for as long as a belief holds. Small calls of other sites can
-    /// renew a belief about the remaining room again and again. After a clock was set back, nobody
-    /// knows how long the wait has been.
+    /// Whether it has waited for as long as a belief holds and nothing of its own went meanwhile.
+    /// Small calls of other sites can renew a belief about the remaining room again and again.
+    /// After a clock was set back, nobody knows how long the wait has been.
     fn starves(&self, kind: Kind, now: OffsetDateTime) -> bool {
         self.since(kind)
             .is_some_and(|since| (now - since).abs() >= LONGEST_BELIEF)

@@ -67,8 +67,8 @@ impl EdgeAnswer {
     }
 }
 
-/// A date in UTC. One in the last year that there is, as origins give that mean “never”, is none:
-/// it would leave no room to reckon with.
+/// A date in UTC. One in the year 9999, with which origins mean “never”, counts as none: nothing
+/// could be added to it.
 fn date(text: &str) -> Option<OffsetDateTime> {
     let at = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
     let at = at.checked_to_offset(UtcOffset::UTC)?;

@@ -25,8 +25,8 @@ impl Sent<'_> {
     }
 
     /// Whether `Throttling` is taken to be about the size of the call. A size that was accepted
-    /// before is suspected only after two other refusals in a row, which are unlikely to be chance; any
-    /// other size at once, unless the rate of calls is the likelier reason.
+    /// before is suspected only after two other refusals in a row, which are unlikely to be chance;
+    /// any other size at once, unless the rate of calls is the likelier reason.
     pub(super) fn is_too_large(&self, held: Usage) -> bool {
         if self.items.len() == 1 {
             return false;

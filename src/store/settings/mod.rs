@@ -171,7 +171,7 @@ impl Store {
         let key = row.access_key_id.as_deref().map(known).transpose()?;
         let sealed = row.secret_access_key.as_deref();
         let credentials = self.credentials(site, row.slot, key, sealed)?;
-        // A version that knows other steps may have written it, and nothing but a page depends on it.
+        // A version that knows other steps may have written it, and only a page depends on it.
         let report = row.test_report.map(serde_json::from_value::<TestReport>);
         let mut report = report.and_then(std::result::Result::ok);
         if let (Some(report), Some(status)) = (&mut report, row.test_status) {

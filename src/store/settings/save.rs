@@ -70,8 +70,8 @@ impl Store {
         Ok(tx)
     }
 
-    /// Whether the latest settings are the ones that were seen. Nothing is lost either if they equal
-    /// the new ones, or if none are left.
+    /// Whether the latest settings are the ones that were seen. Nothing is lost either if they
+    /// equal the new ones, or if none are left.
     async fn may_replace(
         &self,
         connection: &mut PgConnection,
