@@ -54,7 +54,7 @@ pub(crate) async fn render(
         (None, None) => Problem::answer(&error),
     };
     // What the handler or a layer added, such as who may frame it, and cookies, of which there may
-    // be several. Not the length of the body that is replaced: a router within a router has set it.
+    // be several. Not the length of the body that is replaced, which the router has set.
     response.headers_mut().remove(header::CONTENT_LENGTH);
     for name in response.headers().keys() {
         if !answer.headers().contains_key(name) {
