@@ -48,7 +48,7 @@ impl Typed {
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if let Some(tag) = line.strip_prefix('#') {
-                typed.request.tags.push(tag.to_owned());
+                typed.request.tags.push(given_tag(tag));
                 typed.tags.push(index);
             } else if !line.is_empty() {
                 typed.request.paths.push(line.to_owned());
@@ -76,6 +76,16 @@ impl Typed {
             text: line.trim().to_owned(),
             why: error.detail,
         }
+    }
+}
+
+/// What intake is given for a tag, from what follows its `#`. Intake takes off a `#` too: a name
+/// that begins with one keeps both.
+pub(crate) fn given_tag(name: &str) -> String {
+    if name.starts_with('#') {
+        format!("#{name}")
+    } else {
+        name.to_owned()
     }
 }
 
@@ -214,5 +224,16 @@ pub(crate) fn preview(state: &AppState, dry_run: &DryRun) -> Preview {
         everything,
         held,
         hints: dry_run.hints.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_whose_name_begins_with_a_sign_keeps_it() {
+        let typed = Typed::read("#sale\n##sale");
+        assert_eq!(typed.request.tags, ["sale", "##sale"]);
     }
 }

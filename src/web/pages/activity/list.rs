@@ -11,6 +11,7 @@ use crate::web::http::error::Result;
 use crate::web::http::extract::Query;
 use crate::web::http::turns::NoTurn;
 use crate::web::pages::overview;
+use crate::web::pages::purge::given_tag;
 use crate::web::pages::views::{ActivityPage, Filter, LivePage, Nav, Overview, PAGE_SIZE, Paging};
 use crate::web::pages::visit::{Visit, html};
 
@@ -147,7 +148,7 @@ pub(super) fn canonical(searched: &str) -> Option<String> {
 fn as_published(text: &str) -> Option<Vec<Item>> {
     let mut request = PublishRequest::default();
     match text.strip_prefix('#') {
-        Some(tag) => request.tags.push(tag.to_owned()),
+        Some(tag) => request.tags.push(given_tag(tag)),
         None => request.paths.push(text.to_owned()),
     }
     let canonical = canonicalize(&request, &Publishing::default(), Partition::Aws);
@@ -166,5 +167,17 @@ fn row(publish: PublishSummary) -> PublishSummary {
         completed_invalidations: 0,
         error: None,
         ..publish
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_searched_for_as_it_is_shown() {
+        for tag in ["#sale", "##sale"] {
+            assert_eq!(canonical(tag).as_deref(), Some(tag));
+        }
     }
 }
