@@ -308,7 +308,10 @@ async fn reached(milestone: &Path) {
 #[tokio::test]
 async fn what_a_command_started_ends_by_ctrl_c_with_it() {
     let dir = data_dir();
-    let mut command = Command::new(std::env::current_exe().unwrap())
+    // Whoever runs the tests in the background may have had Ctrl-C ignored.
+    let mut command = Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", "command_to_be_interrupted", "--ignored"])
         .env(HELPER, dir.path())
         .stdout(Stdio::null())
