@@ -27,8 +27,8 @@ use crate::web::state::AppState;
 const LARGEST_BODY: usize = 1 << 20;
 
 /// The routes, within what each request passes. A function around the router and no layer of it:
-/// whatever is below a layer, axum clones and boxes for each request, 3 % of the instructions of a
-/// publish.
+/// whatever is below a layer, axum clones and boxes for each request, seven of the 75 allocations
+/// of a publish (Callgrind).
 pub(crate) fn wrap(routes: Router, state: &AppState) -> impl Answering + use<> {
     let (state, added) = (state.clone(), headers(state));
     service_fn(move |request| {
