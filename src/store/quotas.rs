@@ -40,8 +40,9 @@ impl Store {
                         sum(c.wildcards) FILTER (WHERE c.since IS NOT NULL) AS unconfirmed_wildcards
                  FROM counted c
                  WHERE c.distribution_id = d.id AND (c.since IS NULL OR c.since > $2 AND c.since < $3)) c
-               WHERE d.id = $1
-                  OR $1::text IS NULL AND d.id IN (SELECT distribution_id FROM settings_in_force)"#,
+               WHERE d.id IN (SELECT $1 WHERE $1::text IS NOT NULL
+                              UNION ALL
+                              SELECT distribution_id FROM settings_in_force WHERE $1::text IS NULL)"#,
             only,
             now - IN_PROGRESS,
             now + SKEW,

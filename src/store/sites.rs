@@ -192,8 +192,9 @@ impl Store {
                       c.distribution_id as "distribution_id?", c.region as "region?"
                FROM site s
                LEFT JOIN settings_in_force c ON c.site_id = s.id
-               WHERE s.removed_at IS NULL AND ($1::int IS NULL OR s.id = $1)"#,
-            only.map(|site| site.0),
+               WHERE s.removed_at IS NULL AND s.id BETWEEN $1 AND $2"#,
+            only.map_or(0, |site| site.0),
+            only.map_or(i32::MAX, |site| site.0),
         )
         .fetch_all(&self.pool)
         .await?;
