@@ -27,7 +27,7 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Path, Query};
 use crate::web::http::places::Holder;
 use crate::web::http::turns::LARGE_ITEMS;
-use crate::web::publishing::accept;
+use crate::web::publishing::{accept, accepted_before};
 use crate::web::state::AppState;
 
 /// A publish, and how far it is.
@@ -271,8 +271,7 @@ fn accepted<'a>(
     }
 }
 
-/// The same for a repeat of a publish that would be refused now: it is on its way, and “nothing was
-/// queued” would not be true.
+/// The same for a repeat of a publish that would be refused now.
 async fn repeated(
     state: &AppState,
     site: &Site,
@@ -282,8 +281,7 @@ async fn repeated(
     let Some(key) = key else {
         return Err(refusal);
     };
-    let _turn = state.turns.reads.place(site.id).await?;
-    match state.store.first_publish(site.id, key).await? {
+    match accepted_before(state, site, key).await? {
         Some(first) => Ok(PublishBody::at_once(site, first)),
         None => Err(refusal),
     }

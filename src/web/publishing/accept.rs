@@ -1,7 +1,7 @@
 //! Accepting a publish.
 
 use crate::domain::TraceParent;
-use crate::store::{Acceptance, NewPublish, Site};
+use crate::store::{Acceptance, FirstPublish, NewPublish, RepeatKey, Site};
 use crate::web::http::error::Result;
 use crate::web::state::AppState;
 
@@ -31,4 +31,15 @@ pub(crate) fn accept<'a>(
         }
         Ok(acceptance)
     }
+}
+
+/// The publish that came with this key before, for a repeat that would be refused now: it is on its
+/// way, and “nothing was queued” would not be true.
+pub(crate) async fn accepted_before(
+    state: &AppState,
+    site: &Site,
+    key: &RepeatKey,
+) -> Result<Option<FirstPublish>> {
+    let _turn = state.turns.reads.place(site.id).await?;
+    Ok(state.store.first_publish(site.id, key).await?)
 }

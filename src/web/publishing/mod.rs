@@ -3,5 +3,5 @@
 mod accept;
 mod dry_run;
 
-pub(crate) use self::accept::accept;
+pub(crate) use self::accept::{accept, accepted_before};
 pub(crate) use self::dry_run::{DryRun, dry_run};

@@ -93,6 +93,38 @@ async fn the_same_batch_is_one_publish_and_another_with_its_reference_is_another
     assert_eq!(hook.status, 202, "the hook's keys are its own");
 }
 
+/// It is on its way, whatever a new batch is told.
+#[tokio::test]
+async fn a_repeat_of_what_would_be_refused_now_is_answered_as_the_first_time() {
+    let service = start(&[]).await;
+    let client = client(&service);
+    let paths = ["https://www.example.com/about"];
+    let call = async |distribution: &str, reference: &str| {
+        create(&client, distribution, batch(reference, &paths)).await
+    };
+    let first = call(DISTRIBUTION, REFERENCE).await;
+    assert!(first.is_ok(), "{first:?}");
+    let repeat = async |refusal: &str| {
+        assert_eq!(call(DISTRIBUTION, REFERENCE).await, first);
+        assert_eq!(call(DISTRIBUTION, "new").await.unwrap_err().1, refusal);
+    };
+    let (store, site) = (&service.state.store, service.site());
+    let rules = Publishing {
+        hosts: vec!["shop.example.com".parse().unwrap()],
+        ..Publishing::default()
+    };
+    store.save_publishing(site, None, &rules).await.unwrap();
+    service.refresh_sites().await;
+    repeat("InvalidArgument").await;
+    // That was never accepted.
+    let other = call("E2OTHER0000001", REFERENCE).await;
+    assert_eq!(other.unwrap_err().1, "AccessDenied");
+    let now = service.state.clock.now();
+    store.set_environment(site, None, now).await.unwrap();
+    service.refresh_sites().await;
+    repeat("NoSuchDistribution").await;
+}
+
 #[tokio::test]
 async fn invalidations_are_listed_newest_first() {
     let service = start(&[]).await;

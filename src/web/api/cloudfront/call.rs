@@ -21,10 +21,25 @@ use crate::web::state::AppState;
 pub(crate) struct Call {
     pub(super) site: Arc<Site>,
     pub(super) key_pair: Arc<KeyPair>,
-    /// The distribution in force, however the caller named it.
-    pub(super) distribution: String,
     pub(super) body: Bytes,
     pub(super) turn: Option<Turn>,
+}
+
+impl Call {
+    /// The distribution in force, however the caller named it.
+    pub(super) fn distribution(&self) -> Result<&str, Fault> {
+        self.site.distribution_id.as_deref().ok_or_else(|| {
+            Fault::new(
+                StatusCode::NOT_FOUND,
+                "NoSuchDistribution",
+                format!(
+                    "Site {} has no CDN settings. Enter the distribution, the access key and the region under \
+                     Settings → CDN, and save",
+                    self.site.name
+                ),
+            )
+        })
+    }
 }
 
 impl FromRequest<AppState> for Call {
@@ -65,13 +80,12 @@ impl FromRequest<AppState> for Call {
         if let Some(proved) = parts.extensions.get::<ProvedSite>() {
             proved.mark(site.id);
         }
-        let distribution = in_force(&site, &key_pair, &distribution)?.to_owned();
+        must_not_be_another(&site, &key_pair, &distribution)?;
         let turn = Turn::of(state, &site, proof, None, &body).await?;
         Ok(Self {
             turn,
             site,
             key_pair,
-            distribution,
             body,
         })
     }
@@ -125,29 +139,18 @@ fn paths(parts: &Parts, state: &AppState) -> Vec<String> {
     vec![received, other]
 }
 
-/// The site's distribution, if that is the one that was called.
-fn in_force<'a>(site: &'a Site, key_pair: &KeyPair, given: &str) -> Result<&'a str, Fault> {
-    let Some(distribution) = &site.distribution_id else {
-        return Err(Fault::new(
-            StatusCode::NOT_FOUND,
-            "NoSuchDistribution",
+/// Refuses a call for a distribution that is not the site's.
+fn must_not_be_another(site: &Site, key_pair: &KeyPair, given: &str) -> Result<(), Fault> {
+    match &site.distribution_id {
+        Some(distribution) if given != distribution && given != site.name => Err(Fault::forbidden(
+            "AccessDenied",
             format!(
-                "Site {} has no CDN settings. Enter the distribution, the access key and the region under \
-                 Settings → CDN, and save",
-                site.name
+                "The key pair {} is for distribution {distribution} of site {}, and may not invalidate {:?}",
+                key_pair.access_key_id,
+                site.name,
+                given.chars().take(64).collect::<String>(),
             ),
-        ));
-    };
-    if given == distribution || given == site.name {
-        return Ok(distribution);
+        )),
+        _ => Ok(()),
     }
-    Err(Fault::forbidden(
-        "AccessDenied",
-        format!(
-            "The key pair {} is for distribution {distribution} of site {}, and may not invalidate {:?}",
-            key_pair.access_key_id,
-            site.name,
-            given.chars().take(64).collect::<String>(),
-        ),
-    ))
 }

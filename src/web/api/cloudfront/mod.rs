@@ -22,7 +22,7 @@ pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{PublishState, Publisher, canonicalize};
 use crate::store::{Acceptance, Items, NewPublish, Publish, RepeatKey};
 use crate::web::http::error::Error;
-use crate::web::publishing::accept;
+use crate::web::publishing::{accept, accepted_before};
 use crate::web::state::AppState;
 
 /// The most summaries in one answer, and how many there are unless asked: as at CloudFront.
@@ -45,8 +45,8 @@ fn is_version(segment: &str) -> bool {
 }
 
 /// `GET /{date}/distribution/{id}`: as much as is known here, which is what s3deploy needs.
-pub(crate) async fn distribution(call: Call) -> Response {
-    answers::distribution(&call.site, &call.distribution)
+pub(crate) async fn distribution(call: Call) -> Result<Response, Fault> {
+    Ok(answers::distribution(&call.site, call.distribution()?))
 }
 
 /// `POST /{date}/distribution/{id}/invalidation`.
@@ -57,37 +57,47 @@ pub(crate) async fn create(
 ) -> Result<Response, Fault> {
     let Path((version, distribution)) = path.map_err(|_| Fault::not_served())?;
     let is_large = call.turn.is_some();
+    let everything_is_home = call.key_pair.everything_is_home;
+    let has_settings = call.distribution().map(|_| ());
     let read = state.turns.compute(is_large, {
         let (site, body) = (Arc::clone(&call.site), call.body.clone());
-        let everything_is_home = call.key_pair.everything_is_home;
         move || {
             let batch = Batch::read(&body)?;
-            let request = batch.request(everything_is_home);
-            let canonical = canonicalize(&request, &site.publishing, site.partition)
-                .map_err(|errors| Fault::invalid_paths(&request, errors))?;
+            let canonical = has_settings.and_then(|()| {
+                let request = batch.request(everything_is_home);
+                canonicalize(&request, &site.publishing, site.partition)
+                    .map_err(|errors| Fault::invalid_paths(&request, errors))
+            });
             Ok::<_, Fault>((batch, canonical))
         }
     });
     let (batch, canonical) = read.await?;
-    let (id, received_at) = (state.clock.id(), state.clock.now());
-    let items: Vec<String> = canonical.items.iter().map(ToString::to_string).collect();
-    let publish = NewPublish {
-        site: call.site.id,
-        id,
-        received_at,
-        items: canonical.items,
-        widened: canonical.widened,
-        repeat_key: Some(RepeatKey::of_caller_reference(
-            &batch.caller_reference,
-            batch.hash(call.key_pair.everything_is_home),
-        )),
-        traceparent: None,
-        publisher: Publisher::KeyPair(call.key_pair.name.as_str().into()),
-    };
-    let (id, received_at, items) = match accept(&state, &call.site, publish).await? {
-        Acceptance::Repeat(first) => (first.id, first.received_at, first.items),
-        // The key holds the hash of the batch, so that no other batch can come with it.
-        Acceptance::Stored | Acceptance::KeyReused => (id, received_at, items),
+    let hash = batch.hash(everything_is_home);
+    let repeat_key = RepeatKey::of_caller_reference(&batch.caller_reference, hash);
+    let (id, received_at, items) = match canonical {
+        Ok(canonical) => {
+            let (id, received_at) = (state.clock.id(), state.clock.now());
+            let items = canonical.items.iter().map(ToString::to_string).collect();
+            let publish = NewPublish {
+                site: call.site.id,
+                id,
+                received_at,
+                items: canonical.items,
+                widened: canonical.widened,
+                repeat_key: Some(repeat_key),
+                traceparent: None,
+                publisher: Publisher::KeyPair(call.key_pair.name.as_str().into()),
+            };
+            match accept(&state, &call.site, publish).await? {
+                Acceptance::Repeat(first) => (first.id, first.received_at, first.items),
+                // The key holds the hash of the batch, so that no other batch can come with it.
+                Acceptance::Stored | Acceptance::KeyReused => (id, received_at, items),
+            }
+        }
+        Err(refusal) => match accepted_before(&state, &call.site, &repeat_key).await? {
+            Some(first) => (first.id, first.received_at, first.items),
+            None => return Err(refusal),
+        },
     };
     let location = format!(
         "{}/{version}/distribution/{distribution}/invalidation/{id}",
@@ -111,6 +121,7 @@ pub(crate) async fn show(
     path: Result<Path<(String, String, String)>, PathRejection>,
     call: Call,
 ) -> Result<Response, Fault> {
+    call.distribution()?;
     let Path((_, _, given)) = path.map_err(|_| Fault::not_served())?;
     let Ok(id) = given.parse::<Uuid>() else {
         return Err(Fault::no_such_invalidation(&given));
@@ -176,6 +187,7 @@ pub(crate) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
     call: Call,
 ) -> Result<Response, Fault> {
+    call.distribution()?;
     let Query(query) = query.map_err(|rejection| Fault::invalid(rejection.body_text()))?;
     let limit = match query.max_items.as_deref() {
         None | Some("") => MOST_LISTED,
