@@ -103,6 +103,10 @@ impl Store {
         let secret = secret
             .map(|secret| self.seal(Holder::EndpointSecret(site, new.id), secret))
             .transpose()?;
+        // Locked while counting, so that two forms at once do not add one endpoint too many.
+        sqlx::query!("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site.0)
+            .fetch_optional(&mut *connection)
+            .await?;
         hold_site(connection, site).await?;
         let added = sqlx::query!(
             "INSERT INTO endpoint (id, site_id, kind, url, shown, secret, events, created_at, next_at)

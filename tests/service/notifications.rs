@@ -4,7 +4,7 @@
 use serde_json::json;
 use skycms_cdn::domain::notification::EndpointKind;
 use skycms_cdn::domain::{MonthlyLimit, PastLimit, PolicyName, Spending};
-use skycms_cdn::store::{DeliveryState, EndpointView, SiteId, hash};
+use skycms_cdn::store::{DeliveryState, EndpointView, MAX_ENDPOINTS, SiteId, hash};
 use time::Duration;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -524,6 +524,28 @@ async fn an_endpoint_is_removed_while_a_message_to_it_is_being_claimed() {
     second.release().await;
     assert_eq!(claiming.await.unwrap().unwrap().len(), 1);
     assert!(removing.await.unwrap().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn two_forms_at_once_do_not_add_one_endpoint_too_many() {
+    let (service, receiver, _) = service().await;
+    let first = service.database.hold(
+        "SELECT FROM site FOR NO KEY UPDATE;
+         INSERT INTO endpoint (id, site_id, kind, url, shown, events, created_at, next_at)
+         SELECT gen_random_uuid(), site_id, 'slack', url, shown, events, created_at, next_at
+         FROM endpoint, generate_series(2, 10)",
+    );
+    let first = first.await;
+    let (state, site) = (&service.state, service.site());
+    let (store, now) = (state.store.clone(), state.clock.now());
+    let new = endpoint(state.clock.id(), &receiver.url, EndpointKind::Standard);
+    let second =
+        tokio::spawn(async move { store.add_endpoint(site, &new, &hash("form"), now).await });
+    service.database.wait_for_locks(1).await;
+    first.release().await;
+    assert!(second.await.unwrap().unwrap().is_none());
+    let all = service.state.store.endpoints(site).await.unwrap();
+    assert_eq!(all.len(), MAX_ENDPOINTS);
 }
 
 #[tokio::test]
