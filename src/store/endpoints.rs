@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
+use strum::VariantArray as _;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -40,6 +41,11 @@ pub struct EndpointView {
 
 pub(super) fn event_names(events: &[Event]) -> Vec<&'static str> {
     events.iter().map(Event::into_str).collect()
+}
+
+/// The events that this version knows. A newer one may have stored others, which wait for it.
+pub(super) fn known_events() -> Vec<&'static str> {
+    event_names(Event::VARIANTS)
 }
 
 impl Store {
@@ -131,7 +137,8 @@ impl Store {
     pub async fn endpoints(&self, site: SiteId) -> Result<Vec<EndpointView>> {
         Ok(sqlx::query_as!(
             EndpointView,
-            r#"SELECT e.id, e.kind as "kind: EndpointKind", e.shown, e.events as "events: Vec<Event>",
+            r#"SELECT e.id, e.kind as "kind: EndpointKind", e.shown,
+                      ARRAY(SELECT event FROM unnest(e.events) event WHERE event = ANY($2)) as "events!: Vec<Event>",
                       e.created_at, e.failing_since, e.off_at,
                       (SELECT count(*) FROM delivery d
                        WHERE d.endpoint_id = e.id AND d.next_at IS NOT NULL) as "waiting!",
@@ -139,6 +146,7 @@ impl Store {
                        WHERE d.endpoint_id = e.id AND d.state = 'delivered') as last_delivered
                FROM endpoint e WHERE e.site_id = $1 ORDER BY e.id"#,
             site.0,
+            &known_events() as &[&str],
         )
         .fetch_all(&self.pool)
         .await?)

@@ -548,6 +548,29 @@ async fn two_forms_at_once_do_not_add_one_endpoint_too_many() {
     assert_eq!(all.len(), MAX_ENDPOINTS);
 }
 
+/// After a downgrade.
+#[tokio::test]
+async fn what_only_a_newer_version_knows_waits_for_it_and_holds_up_nothing() {
+    let (service, receiver, endpoint) = service().await;
+    let newer = service.database.change(
+        "UPDATE endpoint SET events = array_append(events, 'test.newer');
+         INSERT INTO delivery (endpoint_id, event, happened_at, next_at)
+         SELECT id, 'test.newer', created_at, created_at FROM endpoint",
+    );
+    newer.await;
+    let (store, site, now) = (
+        &service.state.store,
+        service.site(),
+        service.state.clock.now(),
+    );
+    let sent = store.send_test(site, endpoint, None, now).await;
+    assert_eq!(sent.unwrap(), Some(true));
+    notify(&service).await;
+    assert_eq!(events(&receiver), ["test"]);
+    assert_eq!(store.deliveries(site).await.unwrap().len(), 1);
+    assert_eq!(only(&service).await.waiting, 1);
+}
+
 #[tokio::test]
 async fn an_endpoint_that_hangs_does_not_keep_a_purge_or_another_waiting() {
     let (service, hanging, _) = service().await;

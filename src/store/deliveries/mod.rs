@@ -9,6 +9,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::endpoints::known_events;
 use super::seal::Holder;
 use super::{FormHash, Result, SealError, SiteId, Store};
 use crate::domain::HookSecret;
@@ -88,17 +89,19 @@ impl Store {
         token: Uuid,
         now: OffsetDateTime,
     ) -> Result<Vec<DeliveryClaim>> {
+        let known = known_events();
         // How publishes ended is sent in any order; what happens to one later is sent after that.
         let due = sqlx::query!(
             r#"WITH due AS (
                  SELECT e.id, next.id AS delivery FROM endpoint e CROSS JOIN LATERAL (
                    SELECT d.id FROM delivery d
-                   WHERE d.endpoint_id = e.id AND d.next_at <= $1
+                   WHERE d.endpoint_id = e.id AND d.next_at <= $1 AND d.event = ANY($5)
                      AND (d.event <> 'publish.completed' OR d.body IS NOT NULL OR e.storm_until IS NULL
                           OR e.storm_until <= $1)
                      AND NOT EXISTS (
                        SELECT FROM delivery o
                        WHERE o.endpoint_id = d.endpoint_id AND o.next_at IS NOT NULL AND o.seq < d.seq
+                         AND o.event = ANY($5)
                          AND CASE WHEN d.event = 'publish.stale'
                                   THEN o.event LIKE 'publish.%' AND (o.publish_id IS NULL OR o.publish_id = d.publish_id)
                                   WHEN d.event LIKE 'publish.%' THEN false
@@ -112,6 +115,7 @@ impl Store {
             token,
             now + LEASE,
             i64::try_from(most).unwrap_or(i64::MAX),
+            &known as &[&str],
         )
         .fetch_all(&self.pool)
         .await?;
@@ -315,9 +319,10 @@ impl Store {
                  (SELECT id FROM delivery WHERE endpoint_id = e.id AND next_at IS NOT NULL AND attempts > 0
                   ORDER BY seq DESC LIMIT $2)) shown
                JOIN delivery d ON d.id = shown.id
-               WHERE e.site_id = $1 ORDER BY d.seq DESC"#,
+               WHERE e.site_id = $1 AND d.event = ANY($3) ORDER BY d.seq DESC"#,
             site.0,
             LISTED,
+            &known_events() as &[&str],
         )
         .fetch_all(&self.pool)
         .await?;
