@@ -149,7 +149,7 @@ async fn worst_of_bursts(
         r#"SELECT b.newest as "newest!", max(array_position($4, e.worst)) as "rank!"
            FROM unnest($2::uuid[], $3::uuid[]) AS b (newest, oldest)
            JOIN edge_check e ON e.site_id = $1 AND e.publish_id BETWEEN b.oldest AND b.newest
-           WHERE e.worst IS NOT NULL GROUP BY b.newest"#,
+           WHERE e.worst = ANY($4) GROUP BY b.newest"#,
         site.0,
         &newest,
         &oldest,

@@ -89,7 +89,7 @@ impl Store {
                       p.idempotency_key as retry_key, p.published_by,
                       (SELECT r.id FROM publish r WHERE r.site_id = $1 AND r.idempotency_key = $3)
                         as retried_as,
-                      e.checks as "checks?: Json<Vec<EdgeCheck>>", e.next_at IS NOT NULL as "edge_is_due!"
+                      e.checks as "checks?: Json<Vec<serde_json::Value>>", e.next_at IS NOT NULL as "edge_is_due!"
                FROM publish p LEFT JOIN edge_check e ON e.site_id = p.site_id AND e.publish_id = p.id
                WHERE p.site_id = $1 AND p.id = $2"#,
             site.0,
@@ -112,6 +112,11 @@ impl Store {
             _ => items,
         };
         let invalidations = covering(&mut connection, site, id, items).await?;
+        let checks = row.checks.map(|checks| checks.0).unwrap_or_default();
+        // What only a newer version has a word for is left out.
+        let edge = checks
+            .into_iter()
+            .filter_map(|check| serde_json::from_value(check).ok());
         Ok(Some(Publish {
             id,
             state: row.state,
@@ -123,7 +128,7 @@ impl Store {
             waiting_for: held.map(|(why, _)| why),
             note: held.and_then(|(_, note)| note),
             invalidations,
-            edge: row.checks.map(|checks| checks.0).unwrap_or_default(),
+            edge: edge.collect(),
             edge_is_due: row.edge_is_due,
             caller_reference: key.and_then(RepeatKey::caller_reference).map(str::to_owned),
             retry_of: key.and_then(RepeatKey::retried),

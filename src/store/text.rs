@@ -13,7 +13,6 @@ use super::deliveries::DeliveryState;
 use super::refused::Endpoint;
 use super::sessions::Theme;
 use super::settings::Slot;
-use crate::domain::edge::EdgeState;
 use crate::domain::notification::{EndpointKind, Event};
 use crate::domain::session::{Role, Source};
 use crate::domain::{
@@ -78,7 +77,6 @@ text! {
     DeliveryState,
     DistributionId,
     Endpoint,
-    EdgeState,
     EndpointKind,
     Event,
     InvalidationId,

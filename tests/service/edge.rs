@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::routing::get;
 use http::Request;
 use serde_json::{Value, json};
+use skycms_cdn::store::PublishFilter;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -286,13 +287,21 @@ async fn what_a_later_version_found_is_found_again() {
     let stuck = json!({ "stuck": ["/about"] });
     service.sandbox.steer_edge(stuck).await;
     let publish = published(&service, json!({ "paths": ["/about"] })).await;
-    let found = r#"UPDATE edge_check SET checks = jsonb_set(checks, '{0,state}', '"blurred"')"#;
-    service.database.change(found).await;
+    let found = service.database.change(
+        r#"ALTER TABLE edge_check DROP CONSTRAINT edge_check_worst_check;
+           UPDATE edge_check SET checks = jsonb_set(checks, '{0,state}', '"blurred"'), worst = 'blurred'"#,
+    );
+    found.await;
+    let id = publish["id"].as_str().unwrap();
+    assert_eq!(service.api.get_publish(id).await["edge"], json!([]));
+    let (all, now) = (PublishFilter::default(), service.state.clock.now());
+    let listed = service.state.store.activity(service.site(), all, 25, now);
+    assert_eq!(listed.await.unwrap().items[0].edge, None);
     service.sandbox.steer_edge(json!({})).await;
     service.advance(time::Duration::seconds(5));
     service.edge.run_due().await.unwrap();
-    let publish = service.api.get_publish(publish["id"].as_str().unwrap());
-    assert_eq!(publish.await["edge"][0]["state"], "fresh");
+    let publish = service.api.get_publish(id).await;
+    assert_eq!(publish["edge"][0]["state"], "fresh");
 }
 
 #[tokio::test]
