@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::readers::{EdgeChecker, Notifier, Outside, Rounds};
 use crate::skycms::SkyCms;
 use crate::store::{
-    self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, RecentDays,
+    self, Changes, Directory, Ends, Inbox, LastUsed, LiveChanges, PublishNotifier, Recent,
     RefusedCalls,
 };
 use crate::web::{self, AppState, Bodies, Hasher, Places, Shared, Turns};
@@ -143,7 +143,8 @@ impl App {
             limits: config.limits,
             changes: LiveChanges::default(),
             ends: Ends::default(),
-            days: RecentDays::default(),
+            days: Recent::default(),
+            endless: Recent::default(),
             wake,
             public,
             bodies: Bodies::default(),

@@ -1,7 +1,7 @@
 //! The last day of a site at a glance.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use sqlx::postgres::types::PgInterval;
 use time::{Duration, OffsetDateTime};
@@ -103,22 +103,28 @@ fn duration(interval: &PgInterval) -> Duration {
     Duration::days(i64::from(interval.days)) + Duration::microseconds(interval.microseconds)
 }
 
-/// How long a day's figures are shown before they are read again.
+/// How long it is shown before it is read again.
 const FRESH: Duration = Duration::seconds(10);
 
-/// The last day of each site as last read: it is costly to read, and changes slowly.
-#[derive(Debug, Default)]
-pub struct RecentDays(Mutex<HashMap<SiteId, (OffsetDateTime, Arc<Day>)>>);
+/// What was last read of each site, where that is costly to read and changes slowly.
+#[derive(Debug)]
+pub struct Recent<T>(Mutex<HashMap<SiteId, (OffsetDateTime, T)>>);
 
-impl RecentDays {
-    pub(crate) fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<Arc<Day>> {
-        let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, day) = days.get(&site)?;
-        ((now - *at).abs() < FRESH).then(|| Arc::clone(day))
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    pub(crate) fn kept(&self, site: SiteId, now: OffsetDateTime) -> Option<T> {
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, read) = recent.get(&site)?;
+        ((now - *at).abs() < FRESH).then(|| read.clone())
     }
 
-    pub(crate) fn keep(&self, site: SiteId, now: OffsetDateTime, day: Arc<Day>) {
-        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        days.insert(site, (now, day));
+    pub(crate) fn keep(&self, site: SiteId, now: OffsetDateTime, read: T) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.insert(site, (now, read));
     }
 }

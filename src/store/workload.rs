@@ -26,15 +26,19 @@ pub struct Workload {
 }
 
 impl Store {
-    /// What is being worked off; `None` if nothing was ever published.
+    /// What is being worked off; `None` if nothing was ever published. Where there is more than can
+    /// be counted, what was `kept` of it will do as long as some of it is under way.
     ///
     /// The queue was empty when a publish arrived if every earlier one had ended by then.
-    pub async fn workload(&self, site: SiteId) -> Result<Option<Workload>> {
+    pub async fn workload(&self, site: SiteId, kept: Option<Workload>) -> Result<Option<Workload>> {
         let mut workload = None;
         for most in LOOKED_THROUGH {
             workload = self.workload_among(site, most).await?;
-            if workload.is_none_or(|workload| !workload.is_more) {
+            let Some(more) = workload.filter(|workload| workload.is_more) else {
                 break;
+            };
+            if kept.is_some() && more.ended_at.is_none() {
+                return Ok(kept);
             }
         }
         Ok(workload)

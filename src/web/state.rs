@@ -25,8 +25,8 @@ use crate::domain::Limits;
 use crate::metrics::Metrics;
 use crate::skycms::SkyCms;
 use crate::store::{
-    Directory, Ends, Inbox, LastUsed, LiveChanges, RecentDays, RefusedCalls, Site, Store,
-    TokenHash, hash,
+    Day, Directory, Ends, Inbox, LastUsed, LiveChanges, Recent, RefusedCalls, Site, Store,
+    TokenHash, Workload, hash,
 };
 
 /// What handlers share, in one piece: it is cloned several times a request.
@@ -101,7 +101,9 @@ pub struct Shared {
     pub ends: Ends,
     pub wake: Wake,
     /// The last day of each site, kept for a few seconds.
-    pub days: RecentDays,
+    pub days: Recent<Arc<Day>>,
+    /// The same of what is being worked off, where that is more than can be counted.
+    pub endless: Recent<Workload>,
     /// Who is let in, and from where.
     pub access: AccessConfig,
     /// SkyCMS, whose own session signs people in; none: it does not.

@@ -177,6 +177,37 @@ async fn a_table_that_is_cut_says_so() {
     assert_eq!(table.lines().count(), 20_002, "with the head");
 }
 
+/// To count it is costly, and the page is looked at again with each publish.
+#[tokio::test]
+async fn a_queue_that_is_never_empty_is_counted_every_ten_seconds() {
+    let service = service(&[]).await;
+    let many = "INSERT INTO publish (site_id, id, received_at, items, state, planned, ended_at)
+         SELECT id, lpad(to_hex(n), 32, '0')::uuid, '2026-11-23T12:00Z'::timestamptz + n * interval '1 s', '{/hay}',
+                'completed', true, '2026-11-23T12:00Z'::timestamptz + (n + 2) * interval '1 s'
+         FROM site, generate_series(1, 20100) n";
+    service.database.change(many).await;
+    let mut admin = admin(&service).await;
+    let mut done = async || {
+        let page = admin.get("/activity").await.body;
+        let (_, work) = page.split_once("id=\"work\"").unwrap();
+        let (work, _) = work.split_once(" done <").unwrap();
+        let (_, counts) = work.split_once("<p>").unwrap();
+        counts.replace("<b>", "").replace("</b>", "")
+    };
+    assert_eq!(done().await, "20,000 of more than 20,000 publishes");
+    service.api.publish_path("/a").await;
+    assert_eq!(done().await, "19,999 of more than 20,000 publishes");
+    service.api.publish_path("/b").await;
+    assert_eq!(done().await, "19,999 of more than 20,000 publishes");
+    service.advance(Duration::seconds(10));
+    assert_eq!(done().await, "19,998 of more than 20,000 publishes");
+    // The end of it is told at once.
+    let end = "UPDATE publish SET state = 'completed', planned = true, ended_at = received_at + interval '1 day'
+               WHERE ended_at IS NULL";
+    service.database.change(end).await;
+    assert_eq!(done().await, "20,000 of more than 20,000 publishes");
+}
+
 #[tokio::test]
 async fn a_page_that_cannot_be_looked_up_now_spoils_no_list() {
     let service = service(&[]).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::domain::{DistributionId, Quotas};
-use crate::store::{Day, Site, Underway};
+use crate::store::{Day, Site, Underway, Workload};
 use crate::web::http::error::Result;
 use crate::web::pages::views::{Chart, Count, Held, Meter, Overview, Span, Usd};
 use crate::web::pages::words;
@@ -15,7 +15,7 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
     let day = day(state, site, now).await?;
     let quotas = quotas(state, site, now).await?;
     let (underway, held) = underway(state, site, now).await?;
-    let work = state.store.workload(site.id).await?;
+    let work = work(state, site, now).await?;
     let meter = meter(state, site, now).await?;
     Ok(Overview {
         chart: Chart::new(&day),
@@ -26,6 +26,19 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
         quotas,
         meter,
     })
+}
+
+/// What is being worked off. Where the queue is never empty, that is more than can be counted, which
+/// takes long: it is kept for some seconds then.
+async fn work(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Option<Workload>> {
+    let kept = state.endless.kept(site.id, now);
+    let work = state.store.workload(site.id, kept).await?;
+    if let Some(endless) = work.filter(|work| work.is_more && work.ended_at.is_none())
+        && work != kept
+    {
+        state.endless.keep(site.id, now, endless);
+    }
+    Ok(work)
 }
 
 /// The last day, which is kept for some seconds.
