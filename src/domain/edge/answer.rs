@@ -3,7 +3,7 @@
 use time::format_description::well_known::Rfc2822;
 use time::{OffsetDateTime, UtcOffset};
 
-/// How much of a header is kept.
+/// How much of a header is told.
 const LONGEST: usize = 200;
 
 /// The parts of an answer that show where it came from.
@@ -24,13 +24,13 @@ pub struct EdgeAnswer {
 impl EdgeAnswer {
     /// Reads headers, by their names in lower case.
     pub fn read<'a>(http_status: u16, header: impl Fn(&str) -> Option<&'a str>) -> Self {
-        let text = |name| header(name).map(|value| value.chars().take(LONGEST).collect());
+        let text = |name| header(name).map(str::to_owned);
         let time = |name| header(name).and_then(date);
         Self {
             http_status,
             age: header("age").and_then(|age| age.trim().parse().ok()),
-            x_cache: text("x-cache"),
-            pop: text("x-amz-cf-pop"),
+            x_cache: header("x-cache").map(in_brief),
+            pop: header("x-amz-cf-pop").map(in_brief),
             via: text("via"),
             date: time("date"),
             last_modified: time("last-modified"),
@@ -65,6 +65,11 @@ impl EdgeAnswer {
     pub(super) const fn is_redirect(&self) -> bool {
         matches!(self.http_status, 301 | 302 | 303 | 307 | 308)
     }
+}
+
+/// As much of a header as is told.
+pub(super) fn in_brief(value: &str) -> String {
+    value.chars().take(LONGEST).collect()
 }
 
 /// A date in UTC. One in the year 9999, with which origins mean “never”, counts as none: nothing

@@ -103,6 +103,20 @@ fn each_cause_has_its_words() {
 }
 
 #[test]
+fn a_long_header_is_compared_whole_and_told_in_brief() {
+    let page = format!("/{}", "a".repeat(300));
+    let headers = format!(
+        "via: {}1.1 abc.cloudfront.net (CloudFront); location: {page}/",
+        "1.1 cache, ".repeat(30)
+    );
+    let check = publish(&[page.as_str()]).judge(&page, Ok(&answer(301, &headers)), NOW);
+    assert_eq!(check.state, EdgeState::Fresh);
+    let detail = check.detail.expect("words");
+    assert!(detail.contains("differ by a slash"), "{detail}");
+    assert!(!detail.contains(&page), "{detail}");
+}
+
+#[test]
 fn only_plain_paths_are_pages_and_not_too_many() {
     let mixed = publish(&["/a", "/b/*", "#tag", "/c?x=1"]);
     assert_eq!(mixed.pages().collect::<Vec<_>>(), ["/a", "/c?x=1"]);

@@ -2,6 +2,7 @@
 
 use time::{Duration, OffsetDateTime, macros::format_description};
 
+use super::answer::in_brief;
 use super::{CheckedPublish, EdgeAnswer, PublicAddress};
 use crate::domain::{Advice, Item, NoAnswer};
 
@@ -98,7 +99,8 @@ fn redirect(publish: &CheckedPublish, path: &str, answer: &EdgeAnswer) -> String
         Some(_) => "That page was not purged: publish its address instead.",
     };
     format!(
-        "Readers are redirected to {location} (status {}). {advice}",
+        "Readers are redirected to {} (status {}). {advice}",
+        in_brief(location),
         answer.http_status
     )
 }
@@ -140,7 +142,8 @@ pub fn serving(
     let elsewhere = leads_to.filter(|location| on_site(address, location).is_none());
     let remark = match elsewhere {
         Some(location) => Some(format!(
-            "It redirects to {location}: if readers use that address, enter it as the public address."
+            "It redirects to {}: if readers use that address, enter it as the public address.",
+            in_brief(location)
         )),
         None => (answer.http_status >= 400).then(|| {
             format!(
@@ -157,7 +160,10 @@ pub(super) fn not_cloudfront(address: &PublicAddress, answer: &EdgeAnswer) -> Ad
         && let Some(location) = &answer.location
     {
         return Advice {
-            cause: format!("{address} redirects to {location}, and not through CloudFront."),
+            cause: format!(
+                "{address} redirects to {}, and not through CloudFront.",
+                in_brief(location)
+            ),
             fix: "If readers use that address, enter it as the public address.".to_owned(),
         };
     }
