@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::CliError;
 use super::output::{Progress, say};
 use super::service::{Service, Trouble};
-use crate::clock::Clock;
 use crate::domain::DEFAULT_SITE;
 
 /// How long the service holds one answer: short where somebody watches, elsewhere long enough that
@@ -156,6 +156,15 @@ impl Published {
     }
 }
 
+/// The moment that a wait begins.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long somebody waits is no time of day: setting a clock must not change it"
+)]
+pub(super) fn begin() -> Instant {
+    Instant::now()
+}
+
 /// The publish as it is, as soon as the service says so. Fails if it has not answered after `wait`.
 pub(super) async fn look(service: &Service, id: &str, wait: Duration) -> Result<Value, CliError> {
     let progress = Progress::new();
@@ -184,8 +193,7 @@ pub(super) async fn follow(
     goal: Goal,
     wait: Duration,
 ) -> Result<Value, CliError> {
-    let (progress, clock) = (Progress::new(), Clock::system());
-    let began = clock.now();
+    let (progress, began) = (Progress::new(), begin());
     let hold = if progress.is_seen() {
         WATCHED
     } else {
@@ -194,7 +202,7 @@ pub(super) async fn follow(
     let mut latest = publish;
     loop {
         let published = Published::read(&latest)?;
-        let waited = (clock.now() - began).unsigned_abs();
+        let waited = began.elapsed();
         let left = wait.saturating_sub(waited);
         if published.has_reached(goal) || left.is_zero() {
             return Ok(latest);

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::follow::{Goal, follow, look, tell};
+use super::follow::{Goal, begin, follow, look, tell};
 use super::service::Service;
 use super::{CliError, SITE_HELP};
-use crate::clock::Clock;
 use crate::domain::{DEFAULT_SITE, SiteName};
 
 const EXAMPLES: &str = "\
@@ -43,10 +42,9 @@ impl Status {
             let publish = look(&service, &id, Duration::ZERO).await?;
             return tell(&publish, self.json, None);
         };
-        let (wait, clock) = (Duration::from_secs(seconds), Clock::system());
-        let began = clock.now();
+        let (wait, began) = (Duration::from_secs(seconds), begin());
         let publish = look(&service, &id, wait).await?;
-        let left = wait.saturating_sub((clock.now() - began).unsigned_abs());
+        let left = wait.saturating_sub(began.elapsed());
         let followed = follow(&service, publish, Goal::Ended, left).await?;
         tell(&followed, self.json, Some(wait))
     }
