@@ -22,6 +22,7 @@ pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{PublishState, Publisher, canonicalize};
 use crate::store::{Acceptance, Items, NewPublish, Publish, RepeatKey};
 use crate::web::http::error::Error;
+use crate::web::http::turns::LARGE_ITEMS;
 use crate::web::publishing::{accept, accepted_before};
 use crate::web::state::AppState;
 
@@ -140,14 +141,10 @@ pub(crate) async fn show(
     }
     let reference = publish.caller_reference;
     let reference = reference.unwrap_or_else(|| id.to_string());
-    let (received_at, items) = (publish.received_at, &publish.items);
-    Ok(answers::invalidation(
-        id,
-        how_far,
-        received_at,
-        &reference,
-        items,
-    ))
+    let (received_at, items) = (publish.received_at, publish.items);
+    let is_large = items.len() > LARGE_ITEMS;
+    let answer = move || answers::invalidation(id, how_far, received_at, &reference, &items);
+    Ok(state.turns.compute(is_large, answer).await)
 }
 
 fn ended_badly(publish: &Publish) -> Fault {
