@@ -38,6 +38,21 @@ async fn signs_in_and_out() {
 }
 
 #[tokio::test]
+async fn a_browser_that_goes_on_signing_in_stays_known() {
+    let service = Service::start().await;
+    let mut browser = service.browser();
+    browser.sign_in(PASSWORD).await;
+    let device = browser.cookies["skycms-cdn-device"].clone();
+    service.time.advance(Duration::days(200));
+    let answer = browser.sign_in(PASSWORD).await;
+    let cookies = answer.headers.get_all("set-cookie").iter();
+    let mut cookies = cookies.map(|cookie| cookie.to_str().unwrap());
+    let begin = format!("skycms-cdn-device={device}; ");
+    let renewed = cookies.find(|cookie| cookie.starts_with(&begin)).unwrap();
+    assert!(renewed.contains("Max-Age=31536000"), "{renewed}");
+}
+
+#[tokio::test]
 async fn cookies_are_bound_to_their_origin() {
     for (public, name, path) in [
         ("https://cdn.example.com", "__Host-session", "Path=/"),

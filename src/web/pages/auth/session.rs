@@ -244,15 +244,14 @@ pub(crate) async fn begin(
         forget(state, &mut response, FRAMED);
     }
     if session.source == Source::Password {
-        let device = match known_device(state, headers).await? {
-            Some(known) => known,
-            None => {
-                let (token, device) = fresh(&state.clock);
-                let a_year = time::Duration::days(365);
-                set(state, &mut response, DEVICE, token, a_year);
-                device
-            }
+        let known = known_device(state, headers).await?;
+        let (token, device) = match known.zip(sent(state, headers, DEVICE)) {
+            Some((device, token)) => (token, device),
+            None => fresh(&state.clock),
         };
+        // Counted from now, also where the browser has it already.
+        let a_year = time::Duration::days(365);
+        set(state, &mut response, DEVICE, token, a_year);
         let now = state.clock.now();
         state.store.remember_device(&device, now).await?;
     }
@@ -301,9 +300,14 @@ pub(crate) fn fresh(clock: &Clock) -> (String, TokenHash) {
     (token, stored)
 }
 
-/// The hash of the token in a cookie. Those of other programs on the same host come in one header
-/// with ours, and may be in any characters.
+/// The hash of the token in a cookie.
 fn cookie(state: &AppState, headers: &HeaderMap, name: &str) -> Option<TokenHash> {
+    sent(state, headers, name).map(|token| hash(&token))
+}
+
+/// The token in a cookie. Those of other programs on the same host come in one header with ours,
+/// and may be in any characters.
+fn sent(state: &AppState, headers: &HeaderMap, name: &str) -> Option<String> {
     let name = state.public.cookie_name(name);
     headers
         .get_all(header::COOKIE)
@@ -311,7 +315,7 @@ fn cookie(state: &AppState, headers: &HeaderMap, name: &str) -> Option<TokenHash
         .flat_map(|value| Cookie::split_parse(String::from_utf8_lossy(value.as_bytes())))
         .filter_map(Result::ok)
         .find(|cookie| cookie.name() == name)
-        .map(|cookie| hash(cookie.value()))
+        .map(|cookie| cookie.value().to_owned())
 }
 
 fn set(
