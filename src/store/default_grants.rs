@@ -22,14 +22,16 @@ impl Store {
         .await?)
     }
 
+    /// Allows a site the AWS default credentials for a distribution, and returns whether that is
+    /// new.
     pub async fn grant_default(
         &self,
         site: SiteId,
         distribution: &DistributionId,
         now: OffsetDateTime,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut tx = self.begin().await?;
-        sqlx::query!(
+        let done = sqlx::query!(
             "INSERT INTO default_grant (site_id, distribution_id, origin) VALUES ($1, $2, 'operator')
              ON CONFLICT DO NOTHING",
             site.0,
@@ -39,7 +41,8 @@ impl Store {
         .await?;
         // What waited for it is sent at once.
         take_effect(&mut tx, site, now).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Revokes such a grant, and returns whether there was one. What the environment grants comes

@@ -153,21 +153,25 @@ impl Store {
     }
 
     /// Changes which events an endpoint is told about. Returns the part of its address that may be
-    /// shown, or `None` if there is no such endpoint.
+    /// shown, and whether it was told about others before; `None` if there is no such endpoint.
     pub async fn choose_events(
         &self,
         site: SiteId,
         id: Uuid,
         events: &[Event],
-    ) -> Result<Option<String>> {
-        Ok(sqlx::query_scalar!(
-            "UPDATE endpoint SET events = $3 WHERE site_id = $1 AND id = $2 RETURNING shown",
+    ) -> Result<Option<(String, bool)>> {
+        let row = sqlx::query!(
+            r#"UPDATE endpoint SET events = $3
+               FROM (SELECT id, events FROM endpoint WHERE site_id = $1 AND id = $2 FOR NO KEY UPDATE) before
+               WHERE endpoint.id = before.id
+               RETURNING shown, before.events IS DISTINCT FROM $3 as "has_changed!""#,
             site.0,
             id,
             &event_names(events) as &[&str],
         )
         .fetch_optional(&self.pool)
-        .await?)
+        .await?;
+        Ok(row.map(|row| (row.shown, row.has_changed)))
     }
 
     /// Gives an endpoint another signing secret, in force at once, and answers a form with it.
@@ -209,17 +213,20 @@ impl Store {
         answer.end(has).await
     }
 
-    /// Switches an endpoint on again, as if it had never failed.
+    /// Switches an endpoint on again, as if it had never failed. Returns the part of its address
+    /// that may be shown, and whether it was off; `None` if there is no such endpoint.
     pub async fn switch_on_endpoint(
         &self,
         site: SiteId,
         id: Uuid,
         now: OffsetDateTime,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<(String, bool)>> {
         let mut tx = self.begin().await?;
-        let shown = sqlx::query_scalar!(
-            "UPDATE endpoint SET off_at = NULL, failures = 0, failing_since = NULL, next_at = $3
-             WHERE site_id = $1 AND id = $2 RETURNING shown",
+        let row = sqlx::query!(
+            r#"UPDATE endpoint SET off_at = NULL, failures = 0, failing_since = NULL, next_at = $3
+               FROM (SELECT id, off_at FROM endpoint WHERE site_id = $1 AND id = $2 FOR NO KEY UPDATE) before
+               WHERE endpoint.id = before.id
+               RETURNING shown, before.off_at IS NOT NULL as "was_off!""#,
             site.0,
             id,
             now,
@@ -228,7 +235,7 @@ impl Store {
         .await?;
         announce_change(&mut tx, site).await?;
         tx.commit().await?;
-        Ok(shown)
+        Ok(row.map(|row| (row.shown, row.was_off)))
     }
 
     /// Removes an endpoint, with the messages that wait for it and its history, and notes it under

@@ -148,16 +148,16 @@ impl Store {
     }
 
     /// Revokes what proves calls to a site, at once, on every replica, and notes it under `ended`.
-    /// Nothing happens if it is revoked already.
+    /// Returns `false` if it is revoked already.
     pub async fn revoke(
         &self,
         site: SiteId,
         proof: Proof,
         ended: Option<&FormHash>,
         now: OffsetDateTime,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut tx = self.begin().await?;
-        match proof {
+        let done = match proof {
             Proof::Token(id) => sqlx::query!(
                 "UPDATE publish_token SET revoked_at = $3, unrevealed = NULL
                  WHERE site_id = $1 AND id = $2 AND revoked_at IS NULL",
@@ -182,6 +182,7 @@ impl Store {
             self.note_end(&mut tx, ended, now).await?;
         }
         announce_sites(&mut tx).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 }

@@ -346,7 +346,7 @@ async fn what_is_ended_is_noted_at_the_same_moment() {
     let mut admin = admin(&service).await;
     service.advance(time::Duration::SECOND);
     let database = &service.database;
-    for of in ENDED {
+    for (entries, of) in (1..).zip(ENDED) {
         let end = made(&mut admin, of).await;
         let sure = [("confirmed", "yes")];
         let held = database.hold("LOCK TABLE form_answer IN EXCLUSIVE MODE");
@@ -363,6 +363,50 @@ async fn what_is_ended_is_noted_at_the_same_moment() {
         let (first, second, ()) = tokio::join!(admin.post(&end, &sure), second, both_wait);
         assert_eq!((first.status, second.status), (303, 303), "{end}");
         assert_eq!(first.location(), second.location());
+        let audited = "SELECT count(*) FROM audit WHERE what ~ '^(Revoked|Removed)'";
+        assert_eq!(database.count(audited).await, entries, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_press_adds_nothing_to_the_audit() {
+    let service = service(&[]).await;
+    service.activate(service.site(), DISTRIBUTION, KEY).await;
+    let (mut admin, _another) = (admin(&service).await, admin(&service).await);
+    // So that each is the newest, which is listed first.
+    service.advance(time::Duration::SECOND);
+    let token = ("/settings/cdn/tokens", "revoke", "token-list");
+    let revoke = made(&mut admin, token).await;
+    let remove = made(&mut admin, ENDED[2]).await;
+    let endpoint = remove.strip_suffix("/remove").unwrap();
+    let off = "UPDATE endpoint SET off_at = created_at";
+    service.database.change(off).await;
+    let switch_on = format!("{endpoint}/switch-on");
+    let mut versions = Vec::new();
+    for page in ["/settings/cdn/policy", "/settings/cdn/publishing"] {
+        let html = admin.get(page).await.body;
+        versions.push(between(&html, "name=\"version\" value=\"", "\"").to_owned());
+    }
+    let sure = [("confirmed", "yes")];
+    let events = [("site.paused", "on"), ("month.reached", "on")];
+    let policy = [("policy", "everything"), ("version", &versions[0])];
+    let rules = [("origin_path", "live/"), ("version", &versions[1])];
+    for (path, form) in [
+        (revoke.as_str(), &sure[..]),
+        (endpoint, &events[..]),
+        (switch_on.as_str(), &[][..]),
+        ("/settings/cdn/policy", &policy[..]),
+        ("/settings/cdn/publishing", &rules[..]),
+        ("/settings/cdn/remove", &sure[..]),
+        ("/sessions/end-others", &[][..]),
+    ] {
+        let entries = async || service.database.count("SELECT count(*) FROM audit").await;
+        let before = entries().await;
+        let first = admin.post(path, form).await;
+        assert_eq!((first.status, entries().await), (303, before + 1), "{path}");
+        let second = admin.post(path, form).await;
+        assert_eq!(second.location(), first.location(), "{path}");
+        assert_eq!(entries().await, before + 1, "{path}");
     }
 }
 

@@ -110,7 +110,8 @@ impl Store {
     ) -> Result<()> {
         let slot = Slot::Environment;
         let Some(settings) = settings else {
-            return self.delete_settings(site, &[slot], now).await;
+            self.delete_settings(site, &[slot], now).await?;
+            return Ok(());
         };
         let rows = rows(&self.pool, site).await?;
         let row = rows.into_iter().find(|row| row.slot == slot);
@@ -122,16 +123,19 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets settings that failed their test. Those in force stay as they are.
-    pub async fn discard_draft(&self, site: SiteId) -> Result<()> {
+    /// Forgets settings that failed their test. Those in force stay as they are. Returns whether
+    /// there were any.
+    pub async fn discard_draft(&self, site: SiteId) -> Result<bool> {
         let mut tx = self.begin_change(site).await?;
-        delete_draft(&mut tx, site).await?;
+        let is_deleted = delete_draft(&mut tx, site).await?;
         announce_sites(&mut tx).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(is_deleted)
     }
 
-    /// Removes what was saved, the draft too. Publishes that wait go on waiting.
-    pub async fn remove_settings(&self, site: SiteId, now: OffsetDateTime) -> Result<()> {
+    /// Removes what was saved, the draft too, and returns whether there was anything. Publishes
+    /// that wait go on waiting.
+    pub async fn remove_settings(&self, site: SiteId, now: OffsetDateTime) -> Result<bool> {
         self.delete_settings(site, &[Slot::Active, Slot::Draft], now)
             .await
     }
@@ -141,7 +145,7 @@ impl Store {
         site: SiteId,
         slots: &[Slot],
         now: OffsetDateTime,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let slots: Vec<&str> = slots.iter().map(Slot::into_str).collect();
         let mut tx = self.begin_change(site).await?;
         let deleted = sqlx::query!(
@@ -152,10 +156,11 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if deleted.rows_affected() == 0 {
-            return Ok(());
+            return Ok(false);
         }
         take_effect(&mut tx, site, now).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// When AWS last accepted a signature with the same credentials, if these are already saved.
@@ -232,14 +237,14 @@ impl Store {
     }
 }
 
-async fn delete_draft(connection: &mut PgConnection, site: SiteId) -> Result<()> {
-    sqlx::query!(
+async fn delete_draft(connection: &mut PgConnection, site: SiteId) -> Result<bool> {
+    let deleted = sqlx::query!(
         "DELETE FROM cdn_settings WHERE site_id = $1 AND slot = 'draft'",
         site.0
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(deleted.rows_affected() > 0)
 }
 
 /// Stores the test's invalidation, if CloudFront accepted it: it counts against the quotas and the

@@ -58,9 +58,9 @@ pub(crate) async fn end(visitor: Visitor, Path(IdPath { id }): Path<IdPath>) -> 
 pub(crate) async fn end_others(visitor: Visitor) -> Result<Response> {
     let (of, own) = (own_only(&visitor), visitor.user.token.as_ref());
     let ended = visitor.state.store.end_sessions(of, own).await?;
-    let detail = Some(ended.to_string());
-    visitor
-        .audit(AuditAction::EndedOtherSessions, None, detail)
-        .await?;
+    if ended > 0 {
+        let (action, detail) = (AuditAction::EndedOtherSessions, Some(ended.to_string()));
+        visitor.audit(action, None, detail).await?;
+    }
     Ok(visitor.see("/sessions?done=ended"))
 }

@@ -144,9 +144,10 @@ async fn may_use_credentials(visit: &Visit, settings: &Settings) -> Result<bool>
         return Ok(false);
     }
     let now = state.clock.now();
-    state.store.grant_default(site, distribution, now).await?;
-    let detail = Some(distribution.to_string());
-    visit.audit(AuditAction::AllowedDefault, detail).await;
+    if state.store.grant_default(site, distribution, now).await? {
+        let detail = Some(distribution.to_string());
+        visit.audit(AuditAction::AllowedDefault, detail).await;
+    }
     Ok(true)
 }
 
@@ -222,8 +223,9 @@ fn keeper(visit: &Visit) -> [&str; 3] {
 
 /// `POST /settings/cdn/discard`: discards the draft.
 pub(crate) async fn discard(visit: Visit) -> Result<Response> {
-    visit.state.store.discard_draft(visit.site.id).await?;
-    visit.changed(AuditAction::DiscardedDraft, None).await;
+    if visit.state.store.discard_draft(visit.site.id).await? {
+        visit.changed(AuditAction::DiscardedDraft, None).await;
+    }
     Ok(visit.see("/settings/cdn?done=discarded"))
 }
 
@@ -234,7 +236,8 @@ pub(crate) async fn remove(visit: Visit, Form(answer): Form<Confirmation>) -> Re
         return ask(&visit, Section::Connection, question, path, confirmed());
     }
     let (store, now) = (&visit.state.store, visit.state.clock.now());
-    store.remove_settings(visit.site.id, now).await?;
-    visit.changed(AuditAction::RemovedSettings, None).await;
+    if store.remove_settings(visit.site.id, now).await? {
+        visit.changed(AuditAction::RemovedSettings, None).await;
+    }
     Ok(visit.see("/settings/cdn?done=removed"))
 }

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use super::section::layout;
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{AuditAction, Item};
-use crate::store::RepeatKey;
+use crate::store::{Proof, RepeatKey};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
-use crate::web::pages::once::ButtonForm;
+use crate::web::pages::once::{ButtonForm, Ending};
 use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
 use crate::web::pages::visit::{Visit, html, refused};
 
@@ -65,12 +65,19 @@ pub(super) async fn reveal(visit: &Visit, revealed: Vec<Revealed>) -> Result<Res
     html(&page(visit, &PageQuery::default(), revealed).await?)
 }
 
-pub(super) async fn revoked(
+/// Revokes what proves calls. A second press finds it revoked, which is what was wanted.
+pub(super) async fn revoke(
     visit: &Visit,
+    proof: Proof,
+    ending: Option<&Ending>,
     action: AuditAction,
     detail: String,
 ) -> Result<Response> {
-    visit.changed(action, Some(detail)).await;
+    let (state, site) = (&visit.state, visit.site.id);
+    let (ended, now) = (ending.map(Ending::form), state.clock.now());
+    if state.store.revoke(site, proof, ended, now).await? {
+        visit.changed(action, Some(detail)).await;
+    }
     Ok(visit.see(REVOKED))
 }
 

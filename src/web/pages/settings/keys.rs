@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{REVOKED, refuse, reveal, revoked};
+use super::hook::{self, REVOKED, refuse, reveal};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
@@ -109,16 +109,15 @@ pub(crate) async fn revoke(
         ending.confirm(state).await?;
         return Ok(visit.see(REVOKED));
     };
-    let (site, now) = (visit.site.id, state.clock.now());
     if answer.confirmed.is_none() {
+        let now = state.clock.now();
         let question = words::revoke_key_pair(&pair.name, pair.last_used_at, now);
         let path = format!("/settings/cdn/keys/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
-    let (proof, ended) = (Proof::KeyPair(id), Some(ending.form()));
-    state.store.revoke(site, proof, ended, now).await?;
+    let (proof, action) = (Proof::KeyPair(id), AuditAction::RevokedKeyPair);
     let detail = format!("{}, {}", pair.access_key_id, pair.name);
-    revoked(&visit, AuditAction::RevokedKeyPair, detail).await
+    hook::revoke(&visit, proof, Some(&ending), action, detail).await
 }
 
 async fn find(visit: &Visit, id: Uuid) -> Result<Option<KeyPairView>> {

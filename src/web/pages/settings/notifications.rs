@@ -226,7 +226,7 @@ pub(crate) async fn remove(
     done(
         &visit,
         AuditAction::RemovedEndpoint,
-        shown,
+        shown.map(|shown| (shown, true)),
         "endpoint-removed",
     )
     .await
@@ -256,16 +256,18 @@ pub(crate) async fn again(
     Ok(visit.see("/settings/cdn/notifications?done=sent-again"))
 }
 
-/// Records what was done and leads back to the page. Without `detail`, there was nothing to do it
-/// to.
+/// Records what was done to the endpoint that is shown like this, unless an earlier press had done
+/// it, and leads back to the page. Without an endpoint, there was nothing to do it to.
 async fn done(
     visit: &Visit,
     action: AuditAction,
-    detail: Option<String>,
+    endpoint: Option<(String, bool)>,
     notice: &str,
 ) -> Result<Response> {
-    let detail = Some(detail.ok_or(Error::NotFound)?);
-    visit.audit(action, detail).await;
+    let (shown, has_changed) = endpoint.ok_or(Error::NotFound)?;
+    if has_changed {
+        visit.audit(action, Some(shown)).await;
+    }
     Ok(visit.see(&format!("/settings/cdn/notifications?done={notice}")))
 }
 

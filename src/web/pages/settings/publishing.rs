@@ -125,7 +125,14 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
     let (store, site) = (&state.store, visit.site.id);
     let saved = store.save_publishing(site, fields.version, &wanted).await?;
     state.refresh_sites().await;
-    if !saved {
+    if saved {
+        let detail = words::changed(
+            &words::publishing(&visit.site.publishing),
+            &words::publishing(&wanted),
+        );
+        let action = AuditAction::ChangedPublishing;
+        visit.audit(action, Some(detail)).await;
+    } else {
         // Somebody else was faster. What they saved is shown next to what was typed.
         let (now, version) = store.publishing(site).await?;
         let now = words::publishing(&now);
@@ -137,13 +144,6 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<PublishingFields>) -> 
             return refused(page(&visit, typed));
         }
     }
-    let detail = words::changed(
-        &words::publishing(&visit.site.publishing),
-        &words::publishing(&wanted),
-    );
-    visit
-        .audit(AuditAction::ChangedPublishing, Some(detail))
-        .await;
     Ok(visit.see("/settings/cdn/publishing?done=rules"))
 }
 

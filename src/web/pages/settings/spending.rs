@@ -88,7 +88,11 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
     };
     let (store, site) = (&visit.state.store, visit.site.id);
     let before = store.spending(site).await?;
-    if !store.save_spending(site, fields.version, &spending).await? {
+    if store.save_spending(site, fields.version, &spending).await? {
+        let detail = words::changed(&words::spending(&before), &words::spending(&spending));
+        let action = AuditAction::ChangedPolicy;
+        visit.changed(action, Some(detail)).await;
+    } else {
         // Somebody else was faster. What they saved is shown next to what was typed.
         let version = store.spending_version(site).await?;
         let now = words::spending(&store.spending(site).await?);
@@ -100,10 +104,6 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
             return refused(page(&visit, typed).await?);
         }
     }
-    let detail = words::changed(&words::spending(&before), &words::spending(&spending));
-    visit
-        .changed(AuditAction::ChangedPolicy, Some(detail))
-        .await;
     Ok(visit.see("/settings/cdn/policy?done=policy"))
 }
 

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{REVOKED, refuse, reveal, revoked};
+use super::hook::{self, REVOKED, refuse, reveal};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
@@ -98,10 +98,8 @@ pub(crate) async fn revoke_token(
         let path = format!("/settings/cdn/tokens/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
-    // A second press finds it revoked, which is what was wanted.
-    let proof = Proof::Token(id);
-    state.store.revoke(site, proof, None, now).await?;
-    revoked(&visit, AuditAction::RevokedToken, token.name).await
+    let (proof, action) = (Proof::Token(id), AuditAction::RevokedToken);
+    hook::revoke(&visit, proof, None, action, token.name).await
 }
 
 /// `POST /settings/cdn/secrets`: creates a signing secret and shows it, only this once.
@@ -161,20 +159,19 @@ pub(crate) async fn revoke_secret(
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
     let state = &visit.state;
-    let (site, now) = (visit.site.id, state.clock.now());
     let ending = Ending::of(&["secret", &visit.site.name, &id.to_string()]);
     let Some(secret) = find_secret(&visit, id).await? else {
         ending.confirm(state).await?;
         return Ok(visit.see(REVOKED));
     };
     if answer.confirmed.is_none() {
+        let now = state.clock.now();
         let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
         let path = format!("/settings/cdn/secrets/{id}/revoke");
         return ask(&visit, Section::Hook, question, &path, confirmed());
     }
-    let (proof, ended) = (Proof::Secret(id), Some(ending.form()));
-    state.store.revoke(site, proof, ended, now).await?;
-    revoked(&visit, AuditAction::RevokedSecret, id.to_string()).await
+    let (proof, action) = (Proof::Secret(id), AuditAction::RevokedSecret);
+    hook::revoke(&visit, proof, Some(&ending), action, id.to_string()).await
 }
 
 async fn find_secret(visit: &Visit, id: Uuid) -> Result<Option<HookSecretView>> {
