@@ -83,6 +83,9 @@ async fn month(
     Ok(row.map(|row| (row.used.unsigned_abs(), row.limit.unsigned_abs())))
 }
 
+/// No index makes it unique: whoever records a call of the site, or lets it wait, does so one after
+/// the other, by their locks on its distribution, its publishes and its row, and sees what the one
+/// before has told. An index would have them wait for each other out of the order of those locks.
 async fn notify_once(
     connection: &mut PgConnection,
     site: SiteId,
