@@ -28,7 +28,7 @@ pub(crate) async fn read(state: &AppState, site: &Site, now: OffsetDateTime) -> 
     })
 }
 
-/// What is being worked off. Where the queue is never empty, that is more than can be counted, which
+/// What is being worked off. Where the queue is never empty, that is more than can be counted, and
 /// takes long: it is kept for some seconds then.
 async fn work(state: &AppState, site: &Site, now: OffsetDateTime) -> Result<Option<Workload>> {
     let kept = state.endless.kept(site.id, now);
