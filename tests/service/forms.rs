@@ -383,7 +383,12 @@ async fn a_second_press_adds_nothing_to_the_audit() {
     service.database.change(off).await;
     let switch_on = format!("{endpoint}/switch-on");
     let mut versions = Vec::new();
-    for page in ["/settings/cdn/policy", "/settings/cdn/publishing"] {
+    let pages = [
+        "/settings/cdn/policy",
+        "/settings/cdn/publishing",
+        "/settings/cdn",
+    ];
+    for page in pages {
         let html = admin.get(page).await.body;
         versions.push(between(&html, "name=\"version\" value=\"", "\"").to_owned());
     }
@@ -391,12 +396,15 @@ async fn a_second_press_adds_nothing_to_the_audit() {
     let events = [("site.paused", "on"), ("month.reached", "on")];
     let policy = [("policy", "everything"), ("version", &versions[0])];
     let rules = [("origin_path", "live/"), ("version", &versions[1])];
+    let mut save = settings(DISTRIBUTION, SECRET, "save").to_vec();
+    save.push(("version", versions[2].as_str()));
     for (path, form) in [
         (revoke.as_str(), &sure[..]),
         (endpoint, &events[..]),
         (switch_on.as_str(), &[][..]),
         ("/settings/cdn/policy", &policy[..]),
         ("/settings/cdn/publishing", &rules[..]),
+        ("/settings/cdn", &save[..]),
         ("/settings/cdn/remove", &sure[..]),
         ("/sessions/end-others", &[][..]),
     ] {

@@ -107,6 +107,13 @@ pub(crate) async fn save(
             ];
             return ask(&visit, Section::Connection, words::USE_DRAFT, path, fields);
         }
+        let is_done = active.is_some_and(|active| {
+            active.slot == Slot::Active && active.settings == settings && draft.is_none()
+        });
+        if is_done && !is_latest {
+            // A second press: the first has saved them.
+            return Ok(visit.see("/settings/cdn?done=saved"));
+        }
         return put_in_force(&visit, in_force, seen, &settings, Some(form)).await;
     }
     let now = state.clock.now();
