@@ -149,6 +149,11 @@ python_tools() {
   PATH=$venv/bin:$PATH
 }
 
+# For what is all on this machine, where no proxy leads back to.
+without_proxy() {
+  unset HTTP_PROXY http_proxy HTTPS_PROXY https_proxy ALL_PROXY all_proxy
+}
+
 # start NAME PATTERN COMMAND…: runs it in the background with its log in $dir/NAME.log, adds it to `pids`, and sets
 # `found` to what the log has after PATTERN.
 start() {
@@ -166,6 +171,7 @@ start() {
 # with the script.
 start_demo() {
   chmod 711 "$dir" # as root, the database runs as another account
+  without_proxy
   pids=()
   trap 'stop_demo' EXIT
   trap 'exit 130' INT
