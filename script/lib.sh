@@ -98,8 +98,10 @@ need_packages() {
     if [[ " ${missing[*]} " == *" postgresql "* ]]; then
       no_main_cluster || die "missing: ${missing[*]}; install with: apt-get install ${missing[*]}"
     fi
+    # A fresh machine may be at its first upgrades.
     as_root apt-get update -q \
-      && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" \
+      && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "${missing[@]}" \
       || die "missing: ${missing[*]}; install with: apt-get install ${missing[*]}"
   fi
   if [[ $1 == tests ]]; then
@@ -119,18 +121,20 @@ no_main_cluster() {
 # fetch_tool COMMAND PACKAGE…: puts the command into target/tools, from the first of these packages that this Debian has. For
 # programs whose package would also start a server.
 fetch_tool() {
-  local dir package
+  local dir package fetch=(apt-get download -qq -o APT::Sandbox::User=root)
   if command -v "$1" >/dev/null || [[ -x target/tools/$1 ]]; then
     return
   fi
   command -v apt-get >/dev/null || die "missing: $1; install your system's package for it, then run this again"
   echo "==> fetch $1"
-  apt-cache show "${@: -1}" >/dev/null 2>&1 || as_root apt-get update -q
+  apt-cache show "${@: -1}" >/dev/null 2>&1 || as_root apt-get update -q || true
   for package in "${@:2}"; do
     [[ -z $(apt-cache show --no-all-versions "$package" 2>/dev/null) ]] || break
   done
   dir=$(mktemp -d /tmp/skycms-cdn-tool.XXXXXX)
-  (cd "$dir" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb --extract "${package}"_*.deb .) \
+  # The version that an old list names has left the mirror.
+  (cd "$dir" && { "${fetch[@]}" "$package" || { as_root apt-get update -q && "${fetch[@]}" "$package"; }; } \
+    && dpkg-deb --extract "${package}"_*.deb .) \
     || die "$1 could not be fetched: put it into PATH; Debian's package $package has it"
   mkdir -p target/tools
   mv "$dir"/usr/*bin/"$1" target/tools/
