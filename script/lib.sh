@@ -75,7 +75,7 @@ need_packages() {
   has_certificates || missing+=(ca-certificates)
   postgres_bin >/dev/null || missing+=(postgresql)
   package_of awk mawk
-  package_of cmp diffutils
+  package_of diff diffutils
   package_of curl curl
   package_of make make
   [[ $1 != chaos && $1 != tests ]] || faketime_library >/dev/null || missing+=(libfaketime)
@@ -141,14 +141,16 @@ fetch_tool() {
   rm -rf "$dir"
 }
 
-# python_tools NAME: puts what tests/NAME/requirements.txt pins into target/NAME, again whenever it changes, and into PATH.
+# python_tools NAME: puts what tests/NAME/requirements.txt pins into target/NAME, and into PATH; again whenever that changes,
+# the directory has moved, or Python is another.
 python_tools() {
-  local venv=$PWD/target/$1 pinned=tests/$1/requirements.txt
-  if ! cmp -s "$pinned" "$venv/requirements.txt"; then
+  local venv=$PWD/target/$1 pinned=tests/$1/requirements.txt made
+  made=$(echo "$venv" && python3 --version && cat "$pinned")
+  if [[ $made != "$(cat "$venv/made" 2>/dev/null)" ]]; then
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$pinned"
-    cp "$pinned" "$venv"
+    echo "$made" >"$venv/made"
   fi
   PATH=$venv/bin:$PATH
 }
