@@ -312,7 +312,7 @@ async fn a_terminal_is_shown_how_far_it_is() {
         .config(json!({ "in_progress_ms": 60_000 }))
         .await;
     let program = program("skycms-cdn");
-    let command = format!("{} publish --wait=120 /about", program.display());
+    let command = format!("'{}' publish --wait=120 /about", program.display());
     let mut terminal = tokio::process::Command::new("script");
     terminal
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
