@@ -42,7 +42,7 @@ const COMPLETE_BUCKETS: [f64; 12] = [
 ];
 
 /// The statuses that the API refuses with. Others appear once they are counted.
-const REFUSALS: [u16; 9] = [400, 401, 404, 408, 409, 413, 415, 422, 503];
+const REFUSALS: [u16; 12] = [400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 503, 504];
 
 /// The kinds of proof that may be refused.
 const PROOFS: [&str; 9] = [

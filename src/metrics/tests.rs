@@ -76,6 +76,7 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
         ),
         ("skycms_cdn_api_refusals_total{status=\"503\"}", 1.0),
         ("skycms_cdn_api_refusals_total{status=\"401\"}", 0.0),
+        ("skycms_cdn_api_refusals_total{status=\"429\"}", 0.0),
         ("skycms_cdn_queue_oldest_seconds", 1.5),
         ("skycms_cdn_edge_checks_total{state=\"stale\"}", 1.0),
         ("skycms_cdn_edge_checks_total{state=\"fresh\"}", 0.0),
