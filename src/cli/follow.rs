@@ -221,7 +221,13 @@ pub(super) async fn follow(
             Ok(Err(Trouble::ForNow { words, .. })) => {
                 progress.tell(format_args!("{}: {words}", published.id));
             }
-            Ok(Err(trouble)) => return Err(trouble.into()),
+            // Not wrong use, of which nothing is queued: a token may be revoked meanwhile.
+            Ok(Err(trouble)) => {
+                return Err(CliError::Failed(format!(
+                    "publish {} cannot be followed any more: {trouble}",
+                    published.id
+                )));
+            }
             Err(_) => return Ok(latest),
         }
         if !Published::read(&latest)?.has_reached(goal) {

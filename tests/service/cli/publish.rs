@@ -264,6 +264,24 @@ async fn what_could_not_be_stored_is_sent_again_under_the_same_key() {
     assert!(service.requests()[0].contains("idempotency-key: mine\r\n"));
 }
 
+/// “Wrong use” would say that nothing was queued.
+#[tokio::test]
+async fn a_token_that_is_revoked_while_it_waits_is_no_wrong_use() {
+    let queued = json!({ "id": "0199", "state": "queued" });
+    let revoked = r#"{"detail": "This token is not known."}"#;
+    let service = Canned::start(vec![
+        answer("202 Accepted", "", &queued.to_string()),
+        answer("401 Unauthorized", "", revoked),
+    ])
+    .await;
+    let publish = ["publish", "--wait", "/about"];
+    let said = run(&publisher(&service.url, TOKEN), &publish).await;
+    said.assert_failed(
+        1,
+        &["publish 0199 cannot be followed any more", "not known"],
+    );
+}
+
 #[tokio::test]
 async fn what_goes_on_is_waited_for_at_its_own_site() {
     for (site, command) in [
