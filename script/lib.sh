@@ -4,6 +4,9 @@
 # runuser stands there, and `su` without a dash leaves it out.
 PATH=$PATH:/usr/sbin:/sbin
 
+# Packages are read by everybody, and PostgreSQL's programs by its account. What is secret is made so by itself.
+umask 022
+
 die() {
   echo "$(basename "$0"): $*" >&2
   exit 1
