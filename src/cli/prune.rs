@@ -54,7 +54,7 @@ impl Prune {
             ),
         };
         Ok(format!(
-            "Deleted publishes and invalidations that ended more than {days} days ago: {deleted}.{left}"
+            "Deleted publishes, invalidations and notifications that ended more than {days} days ago: {deleted}.{left}"
         ))
     }
 }

@@ -37,7 +37,7 @@ async fn what_ended_long_ago_is_deleted_and_nothing_else() {
     said.assert_ok();
     assert_eq!(
         said.stdout,
-        "Deleted publishes and invalidations that ended more than 10 days ago: 2.\n"
+        "Deleted publishes, invalidations and notifications that ended more than 10 days ago: 2.\n"
     );
     let kept: Vec<String> = sqlx::query_scalar("SELECT items[1] FROM publish ORDER BY id")
         .fetch_all(&mut database)
