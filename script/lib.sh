@@ -13,6 +13,8 @@ die() {
 }
 
 need_rust() {
+  # A shell that is older than rustup's installation does not know where it is, nor does sudo.
+  command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
   command -v cargo >/dev/null || die "Rust is missing: install it with rustup (https://rustup.rs), then run this again"
 }
 
