@@ -116,9 +116,9 @@ async fn main() -> io::Result<()> {
         .with_state(app.clone());
     let edge = readers::router().with_state(app);
 
-    let listener = TcpListener::bind(arguments.listen).await?;
+    let listener = bind(arguments.listen).await?;
     let address = listener.local_addr()?;
-    let edge_listener = TcpListener::bind(arguments.edge_listen).await?;
+    let edge_listener = bind(arguments.edge_listen).await?;
     let edge_address = edge_listener.local_addr()?;
     let mut stdout = io::stdout();
     writeln!(
@@ -143,4 +143,12 @@ async fn main() -> io::Result<()> {
         server::serve(edge_listener, edge, stop),
     );
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let named = |error: io::Error| {
+        let words = format!("cannot listen on {address}: {error}");
+        io::Error::new(error.kind(), words)
+    };
+    TcpListener::bind(address).await.map_err(named)
 }

@@ -1,5 +1,6 @@
 //! The admin API, the page and the process.
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -183,6 +184,21 @@ async fn the_page_shows_invalidations_and_escapes_them() {
         assert!(page.contains(words), "{words} not in {page}");
     }
     assert!(!page.contains("<b>r") && !page.contains(SECRET));
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--listen", "--edge-listen"] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_cloudfront-sandbox"))
+            .args([option, address.as_str()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        let words = format!("cannot listen on {address}: ");
+        assert!(!ended.status.success() && said.contains(&words), "{said}");
+    }
 }
 
 #[tokio::test]
