@@ -38,8 +38,10 @@ fn run(command: Command) -> Result<(), CliError> {
 async fn execute(command: Command) -> Result<(), CliError> {
     let config = Config::from_environment();
     if let Ok(config) = &config {
-        let output = command.log_output();
-        logging::start(config, output).map_err(CliError::Failed)?;
+        let started = logging::start(config, command.log_output());
+        if !command.is_apart() {
+            started.map_err(CliError::Failed)?;
+        }
     }
     match command {
         Command::Serve => serve(&config?).await,

@@ -168,6 +168,15 @@ impl Command {
         }
     }
 
+    /// Whether the service's configuration is none of its business. `RUST_LOG` is read by other
+    /// programs too, in words of their own.
+    pub const fn is_apart(&self) -> bool {
+        matches!(
+            self,
+            Self::Publish(_) | Self::Status(_) | Self::Man(_) | Self::Completions(_)
+        )
+    }
+
     /// Does everything but serving. The configuration is the service's; commands that call a
     /// running one have their own.
     pub async fn run(self, config: Result<Config, ConfigError>) -> Result<(), CliError> {

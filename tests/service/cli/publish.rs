@@ -8,7 +8,8 @@ use tokio::io::AsyncReadExt as _;
 use super::canned::{Canned, answer};
 use super::run::{Said, publisher, publisher_of, run};
 use crate::support::{
-    Database, Replica, Sandbox, TIMEOUT, TOKEN, Variables, free_port, program, variables,
+    Database, Replica, Sandbox, TIMEOUT, TOKEN, Variables, free_port, program, service_program,
+    variables,
 };
 
 struct Bench {
@@ -44,6 +45,21 @@ async fn no_proxy_is_asked_for_a_service_on_this_machine() {
     variables.insert("HTTP_PROXY".into(), "http://127.0.0.1:9".into());
     let publish = ["publish", "--retry-for", "0", "/about"];
     run(&variables, &publish).await.assert_ok();
+}
+
+#[tokio::test]
+async fn what_other_programs_read_in_rust_log_stops_no_publish() {
+    let queued = json!({ "id": "0199", "state": "queued" });
+    let service = Canned::start(vec![answer("202 Accepted", "", &queued.to_string())]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let ended = tokio::process::Command::from(service_program(directory.path()))
+        .args(["publish", "/about"])
+        .envs(&publisher(&service.url, TOKEN))
+        .env("RUST_LOG", "info/of another program")
+        .output()
+        .await
+        .unwrap();
+    Said::from(ended).assert_ok();
 }
 
 #[tokio::test]
