@@ -12,7 +12,9 @@ use crate::app::{AppError, Database, host_without_tls};
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::config::{Config, ConfigError, PublicUrl, is_this_machine};
-use crate::domain::{DEFAULT_SITE, GetOutcome, Operation, Settings, Step, StepOutcome};
+use crate::domain::{
+    AwsError, Credentials, DEFAULT_SITE, GetOutcome, Operation, Settings, Step, StepOutcome,
+};
 use crate::store::{Directory, SavedSettings, Schema, Site, Slot, Store};
 
 const EXAMPLES: &str = "\
@@ -277,6 +279,19 @@ async fn settings(
             "Enter distribution, access key and region under Settings → CDN.",
         );
     };
+    if matches!(settings.credentials, Credentials::AwsDefault) {
+        let distribution = &settings.distribution_id;
+        match store.may_use_default(site.id, distribution).await {
+            Ok(true) => {}
+            // The dispatcher calls AWS with them no more.
+            Ok(false) => {
+                let error = AwsError::not_granted();
+                let advice = settings.advise(&error, Operation::CreateInvalidation);
+                return report.fail("settings", advice.cause, Some(advice.fix));
+            }
+            Err(error) => return report.fail("settings", error, None),
+        }
+    }
     if !aws.full {
         return aws.ask(report, &settings).await;
     }

@@ -3,11 +3,12 @@
 mod connection;
 
 use serde_json::{Value, json};
+use skycms_cdn::domain::{Credentials, Settings};
 
 use super::run::{Said, run};
 use crate::support::{
-    Database, ENCRYPTION_KEY, KEY, PRIVATE, Replica, SECRET, Sandbox, Stepped, Variables,
-    eventually, named, set, variables,
+    DISTRIBUTION, Database, ENCRYPTION_KEY, KEY, PRIVATE, Replica, SECRET, Sandbox, Stepped,
+    Variables, eventually, named, set, settings, variables,
 };
 
 /// What was found about one thing: its outcome, and its words.
@@ -151,6 +152,21 @@ async fn what_aws_rejects_is_reported_with_its_fix() {
     let full = run(&variables, &["check", "--full", "--json"]).await;
     assert_eq!(full.code(), 1);
     assert_found(&full, "aws", "fail", &["cloudfront:CreateInvalidation"]);
+}
+
+/// AWS might take them: the service does not ask.
+#[tokio::test]
+async fn default_credentials_that_were_forbidden_are_reported() {
+    let service = Stepped::start().await;
+    let by_default = Settings {
+        credentials: Credentials::AwsDefault,
+        ..settings(DISTRIBUTION, KEY)
+    };
+    service.save(service.site(), &by_default).await;
+    let said = check(&variables(&service.database, &service.sandbox)).await;
+    assert_eq!(said.code(), 1);
+    let command = "site allow-default-credentials";
+    assert_found(&said, "settings", "fail", &[DISTRIBUTION, command]);
 }
 
 #[tokio::test]
