@@ -129,19 +129,7 @@ impl Database {
         done
     }
 
-    /// Seals every stored secret again, as [`Store::reseal`] does.
-    pub(super) async fn reseal(
-        config: &Config,
-        clock: &Clock,
-        remove_unreadable: bool,
-    ) -> Result<Resealed, AppError> {
-        let database = Self::open(config, clock).await?;
-        let done = database.reseal_all(remove_unreadable).await;
-        database.close().await;
-        done
-    }
-
-    async fn reseal_all(&self, remove_unreadable: bool) -> Result<Resealed, AppError> {
+    async fn reseal(&self, remove_unreadable: bool) -> Result<Resealed, AppError> {
         if !remove_unreadable {
             self.make_ready().await?;
             return self.store.reseal(false).await.map_err(AppError::of_keys);
@@ -160,6 +148,22 @@ impl Database {
             embedded.stop().await;
         }
     }
+}
+
+/// Seals every stored secret again with the first key of `ENCRYPTION_KEY`. What no key opens stops
+/// it, or with `remove_unreadable` is removed.
+///
+/// # Errors
+/// In words that say what to do; nothing is changed then.
+pub async fn reseal(
+    config: &Config,
+    clock: &Clock,
+    remove_unreadable: bool,
+) -> Result<Resealed, AppError> {
+    let database = Database::open(config, clock).await?;
+    let done = database.reseal(remove_unreadable).await;
+    database.close().await;
+    done
 }
 
 /// Waits for the database and brings its schema up to date. What waiting cannot change is reported

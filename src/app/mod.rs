@@ -1,6 +1,5 @@
 //! The wiring that `main` and the tests share.
 
-mod commands;
 mod database;
 mod database_url;
 mod error;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-pub use commands::{reseal, set_up_link};
+pub use database::reseal;
 pub(crate) use database::{Database, host_without_tls};
 pub use error::AppError;
 
@@ -282,6 +281,16 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The address of a new one-time link that sets the admin's password, for somebody who has
+/// forgotten it.
+pub(crate) async fn set_up_link(config: &Config, clock: &Clock) -> Result<String, AppError> {
+    let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
+    Database::work(config, clock, async |store| {
+        Ok(first_start::new_set_up_link(store, clock, &public).await?)
+    })
+    .await
 }
 
 async fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
