@@ -8,10 +8,10 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::AppError;
 use super::database_url::connect_options;
-use super::first_start::Keys;
+use super::first_start::{Keys, NewKey, settle};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::{Patience, Resealed, Sealer, Store};
+use crate::store::{Patience, Resealed, Store};
 
 /// The name of the embedded PostgreSQL's database, and of its superuser.
 const DATABASE_NAME: &str = "skycms_cdn";
@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Database {
     pub(crate) store: Store,
     pub(super) embedded: Option<Embedded>,
-    keys: Keys,
+    unwritten: Option<NewKey>,
 }
 
 #[derive(Clone, Copy)]
@@ -62,7 +62,7 @@ impl Database {
             Err(error @ AppError::Postgres(embedded_postgres::Error::InUse(_))) => {
                 let running = embedded_postgres::running(&config.data_dir, DATABASE_NAME);
                 let running = running.ok_or(error)?;
-                Self::at(running, None, Keys::in_use(config)?)
+                Ok(Self::at(running, None, Keys::in_use(config)?))
             }
             opened => opened,
         }
@@ -85,19 +85,16 @@ impl Database {
             };
             (embedded.connect_options(), Some(embedded))
         };
-        Self::at(options, embedded, Keys::find_or_make(config, clock)?)
+        let keys = Keys::find_or_make(config, clock)?;
+        Ok(Self::at(options, embedded, keys))
     }
 
-    fn at(
-        options: PgConnectOptions,
-        embedded: Option<Embedded>,
-        keys: Keys,
-    ) -> Result<Self, AppError> {
-        Ok(Self {
-            store: Store::new(options, Sealer::new(&keys.all)?, Patience::default()),
+    fn at(options: PgConnectOptions, embedded: Option<Embedded>, keys: Keys) -> Self {
+        Self {
+            store: Store::new(options, keys.sealer, Patience::default()),
             embedded,
-            keys,
-        })
+            unwritten: keys.unwritten,
+        }
     }
 
     /// The service's own, ready to be worked on.
@@ -110,7 +107,7 @@ impl Database {
     /// Brings the schema up to date, and makes sure of the keys.
     async fn make_ready(&self) -> Result<(), AppError> {
         migrate(&self.store).await?;
-        self.keys.settle(&self.store).await
+        settle(&self.store, self.unwritten.as_ref()).await
     }
 
     /// Does a command's work. It must not begin with keys that do not open what is stored: what it
@@ -137,7 +134,7 @@ impl Database {
         migrate(&self.store).await?;
         let done = self.store.reseal(true).await.map_err(AppError::of_keys)?;
         // A new key is written down once nothing is left that it does not open.
-        self.keys.settle(&self.store).await?;
+        settle(&self.store, self.unwritten.as_ref()).await?;
         Ok(done)
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret as _, SecretBox};
+use secrecy::SecretBox;
 use zeroize::Zeroizing;
 
 use super::AppError;
@@ -14,7 +14,7 @@ use crate::admin::fresh_token;
 use crate::clock::Clock;
 use crate::config::{Config, EncryptionKey, PublicUrl};
 use crate::domain::{DEFAULT_SITE, HookSecret, Settings};
-use crate::store::{SealError, Store, StoreError};
+use crate::store::{SealError, Sealer, Store, StoreError};
 use crate::web::{Hasher, fresh};
 
 /// What is wrong, and what to do, where the file is gone and something is sealed.
@@ -22,28 +22,28 @@ const LOST: &str = "is missing, and a new key would not open what is stored: res
                     stop the service and run `skycms-cdn rotate-encryption-key --remove-unreadable`, which makes a new \
                     key and removes what cannot be read; enter that again then";
 
-/// The operator's keys, or with the embedded database the one beside it.
+/// What seals with the operator's keys, or with the embedded database by the one beside it.
 pub(super) struct Keys {
-    pub(super) all: Vec<EncryptionKey>,
-    unwritten: Option<NewKey>,
+    pub(super) sealer: Sealer,
+    pub(super) unwritten: Option<NewKey>,
 }
 
 /// A key that is in no file yet.
-struct NewKey {
+pub(super) struct NewKey {
     path: PathBuf,
     text: Zeroizing<String>,
 }
 
 impl Keys {
-    /// Of a service that is stopped. Where there is none, one is made, for [`Keys::settle`] to
-    /// write down.
+    /// Of a service that is stopped. Where there is none, one is made, for [`settle`] to write
+    /// down.
     pub(super) fn find_or_make(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         Self::find(config, |path| {
             let bytes = clock.random::<32>();
             let text = Zeroizing::new(STANDARD.encode(*bytes));
             Ok(Self {
-                all: vec![SecretBox::new(Box::new(*bytes))],
                 unwritten: Some(NewKey { path, text }),
+                ..Self::written(&[SecretBox::new(Box::new(*bytes))])?
             })
         })
     }
@@ -58,10 +58,7 @@ impl Keys {
         if_missing: impl FnOnce(PathBuf) -> Result<Self, AppError>,
     ) -> Result<Self, AppError> {
         if !config.encryption_keys.is_empty() {
-            let copy = |key: &EncryptionKey| SecretBox::new(Box::new(*key.expose_secret()));
-            return Ok(Self::written(
-                config.encryption_keys.iter().map(copy).collect(),
-            ));
+            return Self::written(&config.encryption_keys);
         }
         let path = config.data_dir.join("encryption.key");
         let Some(text) = read(&path)? else {
@@ -72,30 +69,30 @@ impl Keys {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or_else(|| trouble(&path, "does not hold a key; restore it from a backup"))?;
-        Ok(Self::written(vec![SecretBox::new(Box::new(bytes))]))
+        Self::written(&[SecretBox::new(Box::new(bytes))])
     }
 
-    fn written(all: Vec<EncryptionKey>) -> Self {
-        Self {
-            all,
+    fn written(keys: &[EncryptionKey]) -> Result<Self, AppError> {
+        Ok(Self {
+            sealer: Sealer::new(keys)?,
             unwritten: None,
-        }
+        })
     }
+}
 
-    /// Checks that they open all that is stored, before anything more is sealed. A new one is
-    /// written down only then: it must not take the place of one whose file was lost.
-    pub(super) async fn settle(&self, store: &Store) -> Result<(), AppError> {
-        let opened = store.check_keys().await;
-        let Some(NewKey { path, text }) = &self.unwritten else {
-            return opened.map_err(AppError::of_keys);
-        };
-        opened.map_err(|error| match error {
-            StoreError::Seal(SealError::WrongKey) => trouble(path, LOST),
-            error => error.into(),
-        })?;
-        write_whole(path, text.as_bytes())
-            .map_err(|error| trouble(path, format!("cannot be written: {error}")))
-    }
+/// Checks that the keys open all that is stored, before anything more is sealed. A new one is
+/// written down only then: it must not take the place of one whose file was lost.
+pub(super) async fn settle(store: &Store, unwritten: Option<&NewKey>) -> Result<(), AppError> {
+    let opened = store.check_keys().await;
+    let Some(NewKey { path, text }) = unwritten else {
+        return opened.map_err(AppError::of_keys);
+    };
+    opened.map_err(|error| match error {
+        StoreError::Seal(SealError::WrongKey) => trouble(path, LOST),
+        error => error.into(),
+    })?;
+    write_whole(path, text.as_bytes())
+        .map_err(|error| trouble(path, format!("cannot be written: {error}")))
 }
 
 /// What a key file holds; none: it is not there.

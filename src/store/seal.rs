@@ -7,9 +7,6 @@ use zeroize::Zeroizing;
 
 use super::{SiteId, Store};
 
-/// The operator's 32 random bytes.
-type EncryptionKey = SecretBox<[u8; 32]>;
-
 /// The first byte of a sealed secret, so that a later format can be distinguished.
 const FORMAT: u8 = 1;
 
@@ -81,7 +78,8 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    pub fn new(keys: &[EncryptionKey]) -> Result<Self, SealError> {
+    /// By the operator's keys, each of 32 random bytes.
+    pub fn new(keys: &[SecretBox<[u8; 32]>]) -> Result<Self, SealError> {
         let keys = keys
             .iter()
             .map(|key| RandomizedNonceKey::new(&AES_256_GCM, key.expose_secret()))
@@ -141,7 +139,7 @@ impl Sealer {
 mod tests {
     use super::*;
 
-    fn key(byte: u8) -> EncryptionKey {
+    fn key(byte: u8) -> SecretBox<[u8; 32]> {
         SecretBox::new(Box::new([byte; 32]))
     }
 
