@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::clock::Clock;
 use crate::store::{ChangeReader, Store, StoreError, within};
 
@@ -18,52 +16,40 @@ const STEP_PAUSE: Duration = Duration::from_millis(100);
 /// How long a step may take: a database host that vanishes does not end its connections.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 
-/// Prunes the history every few hours until `stop`. Trouble with the database never ends it.
-pub async fn run(store: Store, clock: Clock, history_days: u16, stop: CancellationToken) {
-    let pruning = async {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            tokio::time::sleep(pause).await;
-            let pruned = async {
-                within(STEP_LIMIT, store.forget_expired(clock.now())).await?;
-                sweep(&store, &clock, history_days).await?;
-                prune(&store, &clock, history_days).await
-            };
-            pause = match pruned.await {
-                Ok(deleted) => {
-                    if deleted > 0 {
-                        tracing::info!(deleted, history_days, "pruned the history");
-                    }
-                    NEXT_PAUSE
+/// Prunes the history every few hours, for ever. Trouble with the database never ends it.
+pub async fn run(store: Store, clock: Clock, history_days: u16) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        tokio::time::sleep(pause).await;
+        let pruned = async {
+            within(STEP_LIMIT, store.forget_expired(clock.now())).await?;
+            sweep(&store, &clock, history_days).await?;
+            prune(&store, &clock, history_days).await
+        };
+        pause = match pruned.await {
+            Ok(deleted) => {
+                if deleted > 0 {
+                    tracing::info!(deleted, history_days, "pruned the history");
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "the history cannot be pruned yet");
-                    DATABASE_PAUSE
-                }
-            };
-        }
-    };
-    stop.run_until_cancelled(pruning).await;
+                NEXT_PAUSE
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the history cannot be pruned yet");
+                DATABASE_PAUSE
+            }
+        };
+    }
 }
 
-/// Sweeps up after sites as soon as they are removed, until `stop`. What fails here, [`run`] makes
-/// up for.
-pub async fn follow(
-    store: Store,
-    clock: Clock,
-    history_days: u16,
-    mut changes: ChangeReader,
-    stop: CancellationToken,
-) {
-    let following = async {
-        loop {
-            changes.sites_changed().await;
-            if let Err(error) = sweep(&store, &clock, history_days).await {
-                tracing::warn!(%error, "what removed sites left behind cannot be deleted yet");
-            }
+/// Sweeps up after sites as soon as they are removed, for ever. What fails here, [`run`] makes up
+/// for.
+pub async fn follow(store: Store, clock: Clock, history_days: u16, mut changes: ChangeReader) {
+    loop {
+        changes.sites_changed().await;
+        if let Err(error) = sweep(&store, &clock, history_days).await {
+            tracing::warn!(%error, "what removed sites left behind cannot be deleted yet");
         }
-    };
-    stop.run_until_cancelled(following).await;
+    }
 }
 
 /// Deletes what removed sites left behind, and the sites themselves after `history_days`. Returns

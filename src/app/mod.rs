@@ -6,6 +6,7 @@ mod error;
 mod first_start;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 const STOP_LIMIT: Duration = Duration::from_millis(9_700);
 /// How long reading the sites again may take.
 const REFRESH_LIMIT: Duration = Duration::from_secs(10);
+/// Before the database is asked again, or listened to.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A service that is ready to serve.
 pub struct App {
@@ -195,40 +198,29 @@ impl App {
             tracing::info!(operations = %operations.local_addr()?, "health and metrics have a listener of their own");
         }
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
-        let store = state.store.clone();
-        let replica = state.clock.id();
+        let (store, clock) = (state.store.clone(), state.clock.clone());
+        let replica = clock.id();
         let mut dispatching = tasks.spawn(dispatcher.run(stop.clone()));
-        tasks.spawn(
-            stop.clone()
-                .run_until_cancelled_owned(follow(state.clone(), replica)),
-        );
-        tasks.spawn(stop.clone().run_until_cancelled_owned({
+        until_stop(&state, follow(state.clone(), replica));
+        until_stop(&state, {
             let (store, ends) = (store.clone(), state.ends.clone());
             let changes = state.changes.subscribe();
             async move { ends.follow(&store, changes).await }
-        }));
-        tasks.spawn(stop.clone().run_until_cancelled_owned({
+        });
+        until_stop(&state, {
             let (store, changes) = (store.clone(), state.changes.clone());
             async move {
                 let here = |site| changes.announce(Changes::Work(site));
                 publish_notifier.run(&store, replica, here).await;
             }
-        }));
-        tasks.spawn(edge.run(stop.clone()));
-        tasks.spawn(notifier.run(stop.clone()));
-        tasks.spawn(janitor::run(
-            store.clone(),
-            state.clock.clone(),
-            history_days,
-            stop.clone(),
-        ));
-        tasks.spawn(janitor::follow(
-            store.clone(),
-            state.clock.clone(),
-            history_days,
-            state.changes.subscribe(),
-            stop.clone(),
-        ));
+        });
+        until_stop(&state, edge.run());
+        until_stop(&state, notifier.run());
+        let pruning = janitor::run(store.clone(), clock.clone(), history_days);
+        until_stop(&state, pruning);
+        let changes = state.changes.subscribe();
+        let sweeping = janitor::follow(store.clone(), clock, history_days, changes);
+        until_stop(&state, sweeping);
         if let Some(operations) = operations {
             tasks.spawn(web::serve_operations(operations, state.clone()));
         }
@@ -303,6 +295,12 @@ async fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener
         })
 }
 
+/// Works beside the server until the service stops.
+fn until_stop(state: &AppState, work: impl Future<Output = ()> + Send + 'static) {
+    let stop = state.stop.clone();
+    state.tasks.spawn(stop.run_until_cancelled_owned(work));
+}
+
 /// Follows what other replicas announce, for ever.
 async fn follow(state: AppState, replica: Uuid) {
     loop {
@@ -313,17 +311,12 @@ async fn follow(state: AppState, replica: Uuid) {
         let acting = async {
             // When what could not be read is read again, whatever else is heard until then: a token
             // that was revoked must not stay valid here because the database was busy.
-            let mut retry = None;
+            let mut retry = pin!(tokio::time::sleep(RETRY_PAUSE));
+            let mut is_behind = false;
             loop {
-                let again = async {
-                    match &mut retry {
-                        Some(sleep) => std::pin::Pin::as_mut(sleep).await,
-                        None => std::future::pending().await,
-                    }
-                };
                 let change = tokio::select! {
                     change = news.recv() => change,
-                    () = again => Some(Changes::Sites),
+                    () = &mut retry, if is_behind => Some(Changes::Sites),
                 };
                 let Some(change) = change else { return };
                 match change {
@@ -332,10 +325,11 @@ async fn follow(state: AppState, replica: Uuid) {
                     Changes::State(_) => {}
                 }
                 if matches!(change, Changes::Sites | Changes::Anything) {
-                    retry = None;
                     let refresh = state.directory.refresh(&state.store);
-                    if let Err(error) = store::within(REFRESH_LIMIT, refresh).await {
-                        retry = Some(Box::pin(tokio::time::sleep(Duration::from_secs(1))));
+                    let refreshed = store::within(REFRESH_LIMIT, refresh).await;
+                    is_behind = refreshed.is_err();
+                    if let Err(error) = refreshed {
+                        retry.set(tokio::time::sleep(RETRY_PAUSE));
                         tracing::warn!(%error, "the sites could not be read again yet");
                     }
                 }
@@ -346,6 +340,6 @@ async fn follow(state: AppState, replica: Uuid) {
         if let Err(error) = ended {
             tracing::warn!(%error, "listening to the database ended; trying again");
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(RETRY_PAUSE).await;
     }
 }

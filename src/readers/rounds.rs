@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::store::{StoreError, within};
 
@@ -39,20 +38,17 @@ pub trait Worker: Clone + Send + 'static {
 pub struct Rounds<W>(pub W);
 
 impl<W: Worker> Rounds<W> {
-    /// Looks for what is due now and then until `stop`, then gives up what is under way: its lease
-    /// runs out, and whoever claims it next does it again.
-    pub async fn run(self, stop: CancellationToken) {
-        let working = async {
-            let mut tasks = JoinSet::new();
-            loop {
-                while tasks.try_join_next().is_some() {}
-                if let Err(error) = within(CLAIM_LIMIT, self.start_due(&mut tasks)).await {
-                    tracing::warn!(%error, "{}", W::TROUBLE);
-                }
-                tokio::time::sleep(TICK).await;
+    /// Looks for what is due now and then, for ever. What is under way when this is dropped is given
+    /// up: its lease runs out, and whoever claims it next does it again.
+    pub async fn run(self) {
+        let mut tasks = JoinSet::new();
+        loop {
+            while tasks.try_join_next().is_some() {}
+            if let Err(error) = within(CLAIM_LIMIT, self.start_due(&mut tasks)).await {
+                tracing::warn!(%error, "{}", W::TROUBLE);
             }
-        };
-        stop.run_until_cancelled(working).await;
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     /// Does all that is due now, and waits for it: what a test steps through.
