@@ -18,10 +18,12 @@ const UNWATCHED: Duration = Duration::from_secs(20);
 /// Between two questions, in case the service holds no answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The part of the API's publish that is put into words.
+/// The API's publish, and the part of it that is put into words.
 #[derive(Deserialize)]
 pub(super) struct Published {
-    pub(super) id: String,
+    #[serde(skip)]
+    json: Value,
+    id: String,
     #[serde(default)]
     site: String,
     state: String,
@@ -88,12 +90,13 @@ impl Error {
 }
 
 impl Published {
-    pub(super) fn read(publish: &Value) -> Result<Self, CliError> {
-        Self::deserialize(publish).map_err(|error| {
+    pub(super) fn read(json: Value) -> Result<Self, CliError> {
+        let published = Self::deserialize(&json).map_err(|error| {
             CliError::Failed(format!(
                 "the service answered with something that is not a publish: {error}"
             ))
-        })
+        })?;
+        Ok(Self { json, ..published })
     }
 
     fn has_ended(&self) -> bool {
@@ -154,6 +157,61 @@ impl Published {
             .map(|reason| format!("\n  {reason}"))
             .collect()
     }
+
+    /// Says what became of it: where it stands on standard output, and why it is not well as an
+    /// error. Not to have ended after `waited` is an error too.
+    pub(super) fn tell(&self, as_json: bool, waited: Option<Duration>) -> Result<(), CliError> {
+        let id = &self.id;
+        if as_json {
+            say(&self.json)?;
+        } else {
+            say(format_args!("{id} {}", self.standing()))?;
+        }
+        match self.state.as_str() {
+            "completed" => Ok(()),
+            "unconfirmed" => Err(CliError::Failed(format!(
+                "publish {id} is unconfirmed: CloudFront accepted it, but its id was lost with the connection, so nobody \
+                 can ask whether it has completed"
+            ))),
+            "queued" | "in_progress" => match waited {
+                None => Ok(()),
+                Some(waited) => Err(CliError::Failed(format!(
+                    "publish {id} has not ended within {} s: {}. It goes on by itself; wait for it with `{}`{}",
+                    waited.as_secs(),
+                    self.standing(),
+                    self.waiting(),
+                    self.reasons(),
+                ))),
+            },
+            state => Err(CliError::Failed(format!(
+                "publish {id} {state}{}",
+                self.reasons()
+            ))),
+        }
+    }
+
+    /// Says what is wrong if readers do not get its pages as they are now, once it is completed.
+    pub(super) fn must_be_fresh(&self, waited: Duration) -> Result<(), CliError> {
+        let (id, seconds) = (&self.id, waited.as_secs());
+        if self.is_fresh() {
+            return Ok(());
+        }
+        if self.edge.is_empty() {
+            return Err(CliError::Failed(format!(
+                "publish {id} is completed, but what readers get was not looked at within {seconds} s. That takes a \
+                 public address (Settings → CDN → Publishing rules), and a publish that names a page"
+            )));
+        }
+        let bad = self.edge.iter().filter(|check| check.state != "fresh");
+        let lines = bad.map(|check| {
+            let detail = check.detail.as_deref().unwrap_or_default();
+            format!("\n  {} is {}. {detail}", check.url, check.state)
+        });
+        Err(CliError::Failed(format!(
+            "publish {id} is completed, but readers do not get all of it:{}",
+            lines.collect::<String>()
+        )))
+    }
 }
 
 /// The moment that a wait begins.
@@ -165,34 +223,14 @@ pub(super) fn begin() -> Instant {
     Instant::now()
 }
 
-/// The publish as it is, as soon as the service says so. Fails if it has not answered after `wait`.
-pub(super) async fn look(service: &Service, id: &str, wait: Duration) -> Result<Value, CliError> {
-    let progress = Progress::new();
-    let end = tokio::time::sleep(wait);
-    tokio::pin!(end);
-    loop {
-        let words = match service.show(id, Duration::ZERO).await {
-            Ok(publish) => return Ok(publish),
-            Err(Trouble::ForNow { words, .. }) => words,
-            Err(trouble) => return Err(trouble.into()),
-        };
-        progress.tell(format_args!("{id}: {words}"));
-        tokio::select! {
-            biased;
-            () = &mut end => return Err(CliError::Failed(words)),
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-    }
-}
-
 /// The publish as soon as it has reached the goal, or as it is after `wait`. That the service does
 /// not answer for a while ends nothing: the publish goes on.
 pub(super) async fn follow(
     service: &Service,
-    publish: Value,
+    publish: Published,
     goal: Goal,
     wait: Duration,
-) -> Result<Value, CliError> {
+) -> Result<Published, CliError> {
     let (progress, began) = (Progress::new(), begin());
     let hold = if progress.is_seen() {
         WATCHED
@@ -201,99 +239,36 @@ pub(super) async fn follow(
     };
     let mut latest = publish;
     loop {
-        let published = Published::read(&latest)?;
         let waited = began.elapsed();
         let left = wait.saturating_sub(waited);
-        if published.has_reached(goal) || left.is_zero() {
+        if latest.has_reached(goal) || left.is_zero() {
             return Ok(latest);
         }
         progress.tell(format_args!(
             "{} {}, {} s",
-            published.id,
-            published.standing(),
+            latest.id,
+            latest.standing(),
             waited.as_secs()
         ));
         // Rounded up: “wait=0” would be no wait at all.
         let hold = hold.min(Duration::from_secs(left.as_secs().max(1)));
-        let asking = tokio::time::timeout(left, service.show(&published.id, hold));
-        match asking.await {
-            Ok(Ok(answer)) => latest = answer,
+        let answered = tokio::time::timeout(left, service.show(&latest.id, hold)).await;
+        match answered {
+            Ok(Ok(answer)) => latest = Published::read(answer)?,
             Ok(Err(Trouble::ForNow { words, .. })) => {
-                progress.tell(format_args!("{}: {words}", published.id));
+                progress.tell(format_args!("{}: {words}", latest.id));
             }
             // Not wrong use, of which nothing is queued: a token may be revoked meanwhile.
             Ok(Err(trouble)) => {
                 return Err(CliError::Failed(format!(
                     "publish {} cannot be followed any more: {trouble}",
-                    published.id
+                    latest.id
                 )));
             }
             Err(_) => return Ok(latest),
         }
-        if !Published::read(&latest)?.has_reached(goal) {
+        if !latest.has_reached(goal) {
             tokio::time::sleep(PAUSE.min(left)).await;
         }
     }
-}
-
-/// Says what became of a publish: where it stands on standard output, and why it is not well as an
-/// error. Not to have ended after `waited` is an error too.
-pub(super) fn tell(
-    publish: &Value,
-    as_json: bool,
-    waited: Option<Duration>,
-) -> Result<(), CliError> {
-    let published = Published::read(publish)?;
-    if as_json {
-        say(publish)?;
-    } else {
-        say(format_args!("{} {}", published.id, published.standing()))?;
-    }
-    let id = &published.id;
-    match published.state.as_str() {
-        "completed" => Ok(()),
-        "unconfirmed" => Err(CliError::Failed(format!(
-            "publish {id} is unconfirmed: CloudFront accepted it, but its id was lost with the connection, so nobody \
-             can ask whether it has completed"
-        ))),
-        "queued" | "in_progress" => match waited {
-            None => Ok(()),
-            Some(waited) => Err(CliError::Failed(format!(
-                "publish {id} has not ended within {} s: {}. It goes on by itself; wait for it with `{}`{}",
-                waited.as_secs(),
-                published.standing(),
-                published.waiting(),
-                published.reasons(),
-            ))),
-        },
-        _ => Err(CliError::Failed(format!(
-            "publish {id} {}{}",
-            published.state,
-            published.reasons()
-        ))),
-    }
-}
-
-/// Says what is wrong if readers do not get the pages of a completed publish as they are now.
-pub(super) fn must_be_fresh(publish: &Value, waited: Duration) -> Result<(), CliError> {
-    let published = Published::read(publish)?;
-    let (id, seconds) = (&published.id, waited.as_secs());
-    if published.is_fresh() {
-        return Ok(());
-    }
-    if published.edge.is_empty() {
-        return Err(CliError::Failed(format!(
-            "publish {id} is completed, but what readers get was not looked at within {seconds} s. That takes a public \
-             address (Settings → CDN → Publishing rules), and a publish that names a page"
-        )));
-    }
-    let bad = published.edge.iter().filter(|check| check.state != "fresh");
-    let lines = bad.map(|check| {
-        let detail = check.detail.as_deref().unwrap_or_default();
-        format!("\n  {} is {}. {detail}", check.url, check.state)
-    });
-    Err(CliError::Failed(format!(
-        "publish {id} is completed, but readers do not get all of it:{}",
-        lines.collect::<String>()
-    )))
 }

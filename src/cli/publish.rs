@@ -5,16 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::follow::{Goal, Published, follow, must_be_fresh, tell};
-use super::output::{Progress, note, say};
-use super::service::{Service, Trouble};
+use super::follow::{Goal, Published, follow};
+use super::output::{note, say};
+use super::service::{Service, Trouble, insist};
 use super::{CliError, SITE_HELP};
 use crate::clock::Clock;
 use crate::domain::{DEFAULT_SITE, SiteName};
-
-/// From one try to the next, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,8 +77,17 @@ impl Publish {
         let key = self
             .idempotency_key
             .unwrap_or_else(|| Clock::system().id().to_string());
-        let accepted = publish(&service, &key, &body, Duration::from_secs(self.retry_for)).await?;
-        let published = Published::read(&accepted)?;
+        // Always as one and the same publish.
+        let publish = async || service.publish(&key, &body).await;
+        let accepted = insist(Duration::from_secs(self.retry_for), publish).await;
+        let accepted = accepted.map_err(|trouble| match trouble {
+            Trouble::ForNow { words, .. } => CliError::Failed(format!(
+                "{words}\nGiven up after {} s. To be sure that it is not purged twice, try again with --idempotency-key {key}",
+                self.retry_for
+            )),
+            trouble => trouble.into(),
+        })?;
+        let published = Published::read(accepted)?;
         for widened in &published.widened {
             note(format_args!(
                 "{} can only be purged as {}",
@@ -90,46 +95,16 @@ impl Publish {
             ));
         }
         let Some(seconds) = self.wait else {
-            return tell(&accepted, self.json, None);
+            return published.tell(self.json, None);
         };
         let wait = Duration::from_secs(seconds);
         let goal = if self.fresh { Goal::Fresh } else { Goal::Ended };
-        let followed = follow(&service, accepted, goal, wait).await?;
-        tell(&followed, self.json, Some(wait))?;
+        let followed = follow(&service, published, goal, wait).await?;
+        followed.tell(self.json, Some(wait))?;
         if self.fresh {
-            must_be_fresh(&followed, wait)?;
+            followed.must_be_fresh(wait)?;
         }
         Ok(())
-    }
-}
-
-/// Publishes, trying again for a while if need be, always as one and the same publish.
-async fn publish(
-    service: &Service,
-    key: &str,
-    body: &Value,
-    timeout: Duration,
-) -> Result<Value, CliError> {
-    let progress = Progress::new();
-    let end = tokio::time::sleep(timeout);
-    tokio::pin!(end);
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let (words, again_after) = match service.publish(key, body).await {
-            Ok(accepted) => return Ok(accepted),
-            Err(Trouble::ForNow { words, again_after }) => (words, again_after),
-            Err(trouble) => return Err(trouble.into()),
-        };
-        progress.tell(format_args!("trying again: {words}"));
-        tokio::select! {
-            biased;
-            () = &mut end => return Err(CliError::Failed(format!(
-                "{words}\nGiven up after {} s. To be sure that it is not purged twice, try again with --idempotency-key {key}",
-                timeout.as_secs()
-            ))),
-            () = tokio::time::sleep(again_after.unwrap_or(pause).min(LONGEST_PAUSE)) => {}
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The running service, as its publishers see it: its HTTP API, called with a publish token.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderValue};
@@ -9,12 +10,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::CliError;
+use super::output::Progress;
 use crate::config::ClientConfig;
 use crate::domain::SiteName;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For an answer, beyond the time that the service was asked to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// From one try to the next, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Service {
     /// The address of the site's publishes.
@@ -24,19 +29,15 @@ pub(super) struct Service {
 }
 
 /// Why there is no good answer.
-#[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     /// Trying again may help; after so long, if the service said so.
-    #[error("{words}")]
     ForNow {
         words: String,
         again_after: Option<Duration>,
     },
     /// Trying again cannot help: what was asked for is not right.
-    #[error("{0}")]
     Refused(String),
     /// Trying again cannot help until somebody has fixed something.
-    #[error("{0}")]
     Failed(String),
 }
 
@@ -179,6 +180,29 @@ impl Service {
             status if status.is_client_error() => Trouble::Refused(words),
             _ => Trouble::Failed(words),
         })
+    }
+}
+
+/// Asks again for a while, as long as that may help.
+pub(super) async fn insist(
+    patience: Duration,
+    ask: impl AsyncFn() -> Result<Value, Trouble>,
+) -> Result<Value, Trouble> {
+    let progress = Progress::new();
+    let mut end = pin!(tokio::time::sleep(patience));
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (words, again_after) = match ask().await {
+            Err(Trouble::ForNow { words, again_after }) => (words, again_after),
+            answered => return answered,
+        };
+        progress.tell(format_args!("trying again: {words}"));
+        tokio::select! {
+            biased;
+            () = &mut end => return Err(Trouble::ForNow { words, again_after }),
+            () = tokio::time::sleep(again_after.unwrap_or(pause).min(LONGEST_PAUSE)) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::follow::{Goal, begin, follow, look, tell};
-use super::service::Service;
+use super::follow::{Goal, Published, begin, follow};
+use super::service::{Service, insist};
 use super::{CliError, SITE_HELP};
 use crate::domain::{DEFAULT_SITE, SiteName};
 
@@ -38,14 +38,14 @@ impl Status {
     pub(super) async fn run(self) -> Result<(), CliError> {
         let service = Service::from_environment(&self.site)?;
         let id = self.id.to_string();
+        let look = async || service.show(&id, Duration::ZERO).await;
         let Some(seconds) = self.wait else {
-            let publish = look(&service, &id, Duration::ZERO).await?;
-            return tell(&publish, self.json, None);
+            return Published::read(look().await?)?.tell(self.json, None);
         };
         let (wait, began) = (Duration::from_secs(seconds), begin());
-        let publish = look(&service, &id, wait).await?;
+        let publish = Published::read(insist(wait, look).await?)?;
         let left = wait.saturating_sub(began.elapsed());
         let followed = follow(&service, publish, Goal::Ended, left).await?;
-        tell(&followed, self.json, Some(wait))
+        followed.tell(self.json, Some(wait))
     }
 }
