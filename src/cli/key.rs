@@ -70,8 +70,7 @@ impl Keys {
 
     async fn act(self, store: &Store, clock: &Clock) -> Result<(), CliError> {
         let site = sites::find(store, &self.site).await?;
-        let record =
-            async |action, detail: &str| audit::write(store, clock, action, site, detail).await;
+        let record = async |action, detail: &str| audit(store, clock, action, site, detail).await;
         match self.command {
             KeyCommand::List { json } => list(store, site, json).await?,
             KeyCommand::Create { name, home } => {

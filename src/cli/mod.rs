@@ -3,7 +3,6 @@
 //! `publish` and `status` call a running service; the others work on the database themselves, as
 //! the service would.
 
-mod audit;
 mod check;
 mod completions;
 mod follow;
@@ -24,14 +23,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::admin::Tester;
+use crate::admin::audit::{Actor, record};
 use crate::app::{self, AppError};
 use crate::clock::Clock;
 use crate::cloudfront::CloudFront;
 use crate::config::{Config, ConfigError};
+use crate::domain::AuditAction;
 use crate::logging::Output;
 use crate::metrics::Metrics;
 use crate::readers::Outside;
-use crate::store::{Store, StoreError};
+use crate::store::{SiteId, Store, StoreError};
 
 const SITE_HELP: &str = "The site";
 
@@ -158,6 +159,22 @@ fn tester(store: &Store, config: &Config, clock: &Clock) -> Result<Tester, AppEr
         limits: config.limits,
         metrics: Metrics::default(),
     })
+}
+
+/// Writes down what a command did, like what a page did.
+async fn audit(
+    store: &Store,
+    clock: &Clock,
+    action: AuditAction,
+    site: SiteId,
+    detail: impl Into<String>,
+) -> Result<(), StoreError> {
+    let actor = Actor {
+        name: "command line",
+        source: None,
+        from: "this machine",
+    };
+    record(store, clock, actor, action, Some(site), Some(detail.into())).await
 }
 
 impl Command {

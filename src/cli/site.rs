@@ -87,9 +87,8 @@ impl SiteCommand {
     }
 
     async fn act(self, config: &Config, store: &Store, clock: &Clock) -> Result<(), CliError> {
-        let record = async |action, site, detail: &str| {
-            audit::write(store, clock, action, site, detail).await
-        };
+        let record =
+            async |action, site, detail: &str| audit(store, clock, action, site, detail).await;
         match self {
             Self::List { json } => list(store, json).await?,
             Self::Create { name } => {
