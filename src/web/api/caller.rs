@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
@@ -12,9 +12,11 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::{Publisher, TraceParent};
 use crate::store::{Proof, RepeatKey, Site, sha256};
+use crate::web::api::openapi::SitePath;
 use crate::web::api::signature::Signature;
 use crate::web::http::bodies::Share;
 use crate::web::http::error::{Error, Result, Unproved};
+use crate::web::http::extract::Path;
 use crate::web::http::proved::ProvedSite;
 use crate::web::http::turns::{LARGE_BYTES, Place};
 use crate::web::state::AppState;
@@ -30,7 +32,8 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
-        let name = site_name(parts, state).await?;
+        let Path(address) = Path::<SitePath>::from_request_parts(parts, state).await?;
+        let name = address.site;
         let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
         let Proved { site, .. } = match Signature::claimed(&parts.headers, state.clock.now())? {
             Some(signature) => signed(state, &name, &signature, &Bytes::new(), &proved).await?,
@@ -85,7 +88,8 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<AppState> for Call<T> {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self> {
         let (mut parts, body) = request.into_parts();
-        let name = site_name(&mut parts, state).await?;
+        let Path(address) = Path::<SitePath>::from_request_parts(&mut parts, state).await?;
+        let name = address.site;
         let proved: ProvedSite = parts.extensions.get().cloned().unwrap_or_default();
         let held = parts.extensions.remove::<Arc<Share>>();
         let headers = parts.headers;
@@ -160,18 +164,6 @@ async fn read(state: &AppState, mut body: Body, proof: Proof) -> Result<(Bytes, 
         read.extend_from_slice(&data);
     }
     Ok((read.into(), place))
-}
-
-/// The site in the address, which may not exist.
-async fn site_name(parts: &mut Parts, state: &AppState) -> Result<String> {
-    param(parts, state, "site").await.ok_or(Error::NotFound)
-}
-
-/// What the address has where its route has `name`.
-pub(crate) async fn param(parts: &mut Parts, state: &AppState, name: &str) -> Option<String> {
-    let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
-    let (_, value) = params.iter().find(|(known, _)| *known == name)?;
-    Some(value.to_owned())
 }
 
 /// A site, and what proved that the caller may publish to it.

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, OriginalUri, Request};
+use axum::extract::{FromRequest, FromRequestParts as _, OriginalUri, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use serde::Deserialize;
 
 use super::fault::Fault;
 use super::signature::{Claim, Signed, body_hash};
 use crate::domain::KeyPair;
 use crate::store::{Proof, Site};
-use crate::web::api::caller::{Turn, param};
+use crate::web::api::caller::Turn;
 use crate::web::http::error::Error;
+use crate::web::http::extract::Path;
 use crate::web::http::proved::ProvedSite;
 use crate::web::http::turns::LARGE_BYTES;
 use crate::web::state::AppState;
@@ -21,6 +23,7 @@ use crate::web::state::AppState;
 pub(crate) struct Call {
     pub(super) site: Arc<Site>,
     pub(super) key_pair: Arc<KeyPair>,
+    pub(super) address: Address,
     pub(super) body: Bytes,
     pub(super) turn: Option<Turn>,
 }
@@ -42,12 +45,22 @@ impl Call {
     }
 }
 
+/// What every address begins with: the API's version, and the distribution as the caller names it.
+#[derive(Deserialize)]
+pub(super) struct Address {
+    pub(super) date: String,
+    pub(super) id: String,
+}
+
 impl FromRequest<AppState> for Call {
     type Rejection = Fault;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Fault> {
         let (mut parts, body) = request.into_parts();
-        let distribution = distribution(&mut parts, state).await?;
+        let Path(address) = Path::<Address>::from_request_parts(&mut parts, state).await?;
+        if !super::is_version(&address.date) {
+            return Err(Fault::not_served());
+        }
         let now = state.clock.now();
         let claim = Claim::of(&parts, now)?;
         let (key_pair, site) = state
@@ -80,25 +93,16 @@ impl FromRequest<AppState> for Call {
         if let Some(proved) = parts.extensions.get::<ProvedSite>() {
             proved.mark(site.id);
         }
-        must_not_be_another(&site, &key_pair, &distribution)?;
+        must_not_be_another(&site, &key_pair, &address.id)?;
         let turn = Turn::of(state, &site, proof, None, &body).await?;
         Ok(Self {
             turn,
             site,
             key_pair,
+            address,
             body,
         })
     }
-}
-
-/// The distribution in the address, which names the API's version first.
-async fn distribution(parts: &mut Parts, state: &AppState) -> Result<String, Fault> {
-    let version = param(parts, state, "date").await;
-    let id = param(parts, state, "id").await;
-    version
-        .filter(|version| super::is_version(version))
-        .and(id)
-        .ok_or_else(Fault::not_served)
 }
 
 /// The hosts that the client may have called: a proxy may have put its own in their place. Whoever

@@ -9,8 +9,8 @@ mod signature;
 
 use std::sync::Arc;
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
@@ -22,6 +22,7 @@ pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{PublishState, Publisher, canonicalize};
 use crate::store::{Acceptance, Items, NewPublish, Publish, RepeatKey};
 use crate::web::http::error::Error;
+use crate::web::http::extract::Path;
 use crate::web::http::turns::LARGE_ITEMS;
 use crate::web::publishing::{accept, accepted_before};
 use crate::web::state::AppState;
@@ -51,12 +52,7 @@ pub(crate) async fn distribution(call: Call) -> Result<Response, Fault> {
 }
 
 /// `POST /{date}/distribution/{id}/invalidation`.
-pub(crate) async fn create(
-    State(state): State<AppState>,
-    path: Result<Path<(String, String)>, PathRejection>,
-    call: Call,
-) -> Result<Response, Fault> {
-    let Path((version, distribution)) = path.map_err(|_| Fault::not_served())?;
+pub(crate) async fn create(State(state): State<AppState>, call: Call) -> Result<Response, Fault> {
     let is_large = call.turn.is_some();
     let everything_is_home = call.key_pair.everything_is_home;
     let has_settings = call.distribution().map(|_| ());
@@ -101,8 +97,8 @@ pub(crate) async fn create(
         },
     };
     let location = format!(
-        "{}/{version}/distribution/{distribution}/invalidation/{id}",
-        state.public
+        "{}/{}/distribution/{}/invalidation/{id}",
+        state.public, call.address.date, call.address.id
     );
     let reference = batch.caller_reference;
     let queued = PublishState::Queued;
@@ -119,11 +115,10 @@ pub(crate) async fn create(
 /// `GET /{date}/distribution/{id}/invalidation/{invalidation}`.
 pub(crate) async fn show(
     State(state): State<AppState>,
-    path: Result<Path<(String, String, String)>, PathRejection>,
+    Path((_, _, given)): Path<(String, String, String)>,
     call: Call,
 ) -> Result<Response, Fault> {
     call.distribution()?;
-    let Path((_, _, given)) = path.map_err(|_| Fault::not_served())?;
     let Ok(id) = given.parse::<Uuid>() else {
         return Err(Fault::no_such_invalidation(&given));
     };

@@ -1,6 +1,7 @@
-//! Parameters that several calls take and no one extractor reads as a struct.
-#![expect(dead_code, reason = "they are described, not read")]
+//! Parameters that several calls take.
+#![expect(dead_code, reason = "most are described, not read")]
 
+use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -10,12 +11,12 @@ use super::examples::{PUBLISH, REFERENCE};
 pub(crate) const LONGEST_WAIT: u64 = 60;
 
 /// Of every address under `/api/sites/`.
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct SitePath {
     /// The site; a fresh install has one, `default`.
     #[param(example = "default")]
-    site: String,
+    pub(crate) site: String,
 }
 
 /// Of one publish.
