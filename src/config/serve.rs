@@ -61,37 +61,3 @@ impl ServeOptions {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-
-    fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::from_variables(|name| {
-            let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
-            Some(value.into())
-        })
-    }
-
-    #[test]
-    fn how_connections_are_served_can_be_set_within_reason() {
-        let chosen = config(&[("MAX_CONNECTIONS", "64"), ("SHUTDOWN_GRACE_SECONDS", "0")]);
-        let serve = chosen.map(|config| config.serve).ok();
-        assert_eq!(serve.map(|serve| serve.connections), Some(64));
-        assert_eq!(serve.map(|serve| serve.grace), Some(Duration::ZERO));
-        for (name, value) in [
-            ("MAX_CONNECTIONS", "0"),
-            ("MAX_CONNECTIONS", "many"),
-            ("SHUTDOWN_GRACE_SECONDS", "6"),
-            ("SHUTDOWN_GRACE_SECONDS", "-1"),
-            ("HISTORY_DAYS", "0"),
-        ] {
-            let error = config(&[(name, value)]).err().map(|e| e.to_string());
-            assert!(
-                error.is_some_and(|text| text.starts_with(&format!("{name}: "))),
-                "{name}={value}"
-            );
-        }
-    }
-}

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use skycms_cdn::config::Config;
@@ -79,6 +80,10 @@ fn each_bad_value_is_named() {
         ("HISTORY_DAYS", "-1", "positive number"),
         ("HISTORY_DAYS", "many", "positive number"),
         ("HISTORY_DAYS", "70000", "positive number"),
+        ("MAX_CONNECTIONS", "0", "positive number"),
+        ("MAX_CONNECTIONS", "many", "positive number"),
+        ("SHUTDOWN_GRACE_SECONDS", "6", "at most 5"),
+        ("SHUTDOWN_GRACE_SECONDS", "-1", "seconds from 0 to 5"),
         ("LOG_FORMAT", "xml", "use `text` or `json`"),
         ("CLOUDFRONT_FILES_IN_PROGRESS", "0", "positive number"),
         (
@@ -191,6 +196,13 @@ fn empty_values_count_as_not_set_and_white_space_is_trimmed() {
     assert!(config.publish_token.is_none());
     let config = read(&[("HISTORY_DAYS", " 7\n")]).unwrap();
     assert_eq!(config.history_days, 7);
+}
+
+#[test]
+fn how_connections_are_served_can_be_set() {
+    let given = [("MAX_CONNECTIONS", "64"), ("SHUTDOWN_GRACE_SECONDS", "0")];
+    let serve = read(&given).unwrap().serve;
+    assert_eq!((serve.connections, serve.grace), (64, Duration::ZERO));
 }
 
 #[test]

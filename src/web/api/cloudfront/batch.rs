@@ -287,13 +287,8 @@ mod tests {
             caller_reference: "r".into(),
         };
         let request = batch.request(false);
-        assert_eq!(
-            (&request.paths[..], &request.tags[..]),
-            (
-                &["/about".to_owned()][..],
-                &["#article:42".to_owned(), "##b".to_owned()][..]
-            )
-        );
+        assert_eq!(request.paths, ["/about"]);
+        assert_eq!(request.tags, ["#article:42", "##b"]);
     }
 
     #[test]
@@ -306,22 +301,12 @@ mod tests {
         let one = "<Quantity>1</Quantity><Items><Path>/a</Path></Items>";
         for (body, expected) in [
             (" ".to_owned(), "MissingBody"),
-            ("{}".to_owned(), "MalformedInput"),
             ("<InvalidationBatch><Paths>".to_owned(), "MalformedInput"),
             ("<DistributionConfig/>".to_owned(), "MalformedInput"),
-            (
-                batch("<Quantity>2</Quantity><Items><Path>/a</Path></Items>", "r"),
-                "InconsistentQuantities",
-            ),
             (batch("<Quantity>0</Quantity>", "r"), "InvalidArgument"),
             (batch(one, ""), "InvalidArgument"),
             (batch(one, &"r".repeat(256)), "InvalidArgument"),
             (batch(one, "&#1;"), "InvalidArgument"),
-            (batch(one, "&lol;"), "MalformedInput"),
-            (
-                format!("<!DOCTYPE x [<!ENTITY lol 'lol'>]>{}", batch(one, "&lol;")),
-                "MalformedInput",
-            ),
             ("<a>".repeat(100_000), "MalformedInput"),
             (batch(one, "r").repeat(2), "MalformedInput"),
             (batch(one, "r") + "<!-- end -->junk", "MalformedInput"),
