@@ -200,7 +200,7 @@ impl App {
         tracing::info!(address = %listener.local_addr()?, "ready at {}", state.public);
         let (store, clock) = (state.store.clone(), state.clock.clone());
         let replica = clock.id();
-        let mut dispatching = tasks.spawn(dispatcher.run(stop.clone()));
+        let dispatching = tasks.spawn(dispatcher.run(stop.clone()));
         until_stop(&state, follow(state.clone(), replica));
         until_stop(&state, {
             let (store, ends) = (store.clone(), state.ends.clone());
@@ -224,52 +224,35 @@ impl App {
         if let Some(operations) = operations {
             tasks.spawn(web::serve_operations(operations, state.clone()));
         }
-        let mut serving = tokio::spawn(web::serve(listener, state));
-        // Without its dispatcher the service would accept publishes and send none.
-        let mut dispatched = None;
+        let serving = tasks.spawn(web::serve(listener, state));
         let ended = tokio::select! {
-            () = shutdown => None,
-            ended = &mut serving => Some(ended),
-            ended = &mut dispatching => {
-                dispatched = Some(ended);
-                None
-            }
+            () = shutdown => Ok(()),
+            ended = serving => ended.map_err(std::io::Error::other),
+            // Without its dispatcher the service would accept publishes and send none.
+            ended = dispatching => Err(match ended {
+                Ok(()) => std::io::Error::other("the dispatcher ended by itself"),
+                Err(error) => std::io::Error::other(error),
+            }),
         };
         tracing::info!("stopping");
         stop.cancel();
         tasks.close();
         let finish = async {
-            let served = match ended {
-                Some(served) => served,
-                None => serving.await,
-            };
-            if dispatched.is_none() {
-                let _ = dispatching.await;
-            }
             tasks.wait().await;
             store.close().await;
-            served
         };
         let limit = tokio::time::sleep(STOP_LIMIT);
-        let served = tokio::time::timeout(STOP_TIMEOUT, finish).await;
+        let finished = tokio::time::timeout(STOP_TIMEOUT, finish).await;
         if let Some(embedded) = embedded {
             tokio::select! {
                 () = embedded.stop() => {}
                 () = limit => tracing::warn!("the embedded PostgreSQL is left to stop by itself"),
             }
         }
-        match served {
-            Ok(served) => served.map_err(std::io::Error::other)?,
-            Err(_) => {
-                tracing::warn!(
-                    "something did not finish in time; its leases run out by themselves"
-                );
-            }
+        if finished.is_err() {
+            tracing::warn!("something did not finish in time; its leases run out by themselves");
         }
-        if let Some(dispatched) = dispatched {
-            dispatched.map_err(std::io::Error::other)?;
-            return Err(std::io::Error::other("the dispatcher ended by itself").into());
-        }
+        ended?;
         tracing::info!("stopped");
         Ok(())
     }
