@@ -11,13 +11,12 @@ fn value(text: &str, series: &str) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
+/// What tests/service/metrics.rs does not bring about. That every series is there from the start, the
+/// snapshot of the answer says.
 #[test]
-fn every_name_of_the_contract_is_there_with_help_and_unit() {
+fn what_is_counted_is_told_under_its_name() {
     let metrics = Metrics::default();
     metrics.publish_accepted(Duration::milliseconds(3));
-    metrics.cloudfront_request(Operation::CreateInvalidation, "accepted");
-    metrics.invalidation(InvalidationStatus::InProgress);
-    metrics.billed_paths(3);
     metrics.publish_submitted(Duration::milliseconds(300));
     metrics.invalidation_completed(Duration::seconds(-1));
     metrics.api_refused(503);
@@ -50,7 +49,6 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
         format!("skycms_cdn_distribution_{name}{{distribution=\"E1\",kind=\"{kind}\"}}")
     };
     for (series, expected) in [
-        ("skycms_cdn_publishes_total", 1.0),
         ("skycms_cdn_publish_accept_seconds_count", 1.0),
         (
             "skycms_cdn_publish_accept_seconds_bucket{le=\"0.0025\"}",
@@ -60,34 +58,15 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
             "skycms_cdn_publish_accept_seconds_bucket{le=\"0.005\"}",
             1.0,
         ),
-        ("skycms_cdn_invalidations_total{status=\"InProgress\"}", 1.0),
-        ("skycms_cdn_invalidations_total{status=\"Failed\"}", 0.0),
         ("skycms_cdn_invalidation_submit_seconds_sum", 0.3),
         ("skycms_cdn_invalidation_complete_seconds_sum", 0.0),
-        (
-            "skycms_cdn_cloudfront_requests_total{operation=\"CreateInvalidation\",outcome=\"accepted\"}",
-            1.0,
-        ),
-        ("skycms_cdn_billed_paths_total", 3.0),
-        ("skycms_cdn_queue_items", 7.0),
-        (
-            "skycms_cdn_cloudfront_requests_total{operation=\"GetInvalidation\",outcome=\"gone\"}",
-            0.0,
-        ),
         ("skycms_cdn_api_refusals_total{status=\"503\"}", 1.0),
-        ("skycms_cdn_api_refusals_total{status=\"401\"}", 0.0),
-        ("skycms_cdn_api_refusals_total{status=\"429\"}", 0.0),
         ("skycms_cdn_queue_oldest_seconds", 1.5),
         ("skycms_cdn_edge_checks_total{state=\"stale\"}", 1.0),
-        ("skycms_cdn_edge_checks_total{state=\"fresh\"}", 0.0),
         ("skycms_cdn_publish_fresh_seconds_sum", 12.0),
         (
             "skycms_cdn_notification_deliveries_total{outcome=\"delivered\"}",
             1.0,
-        ),
-        (
-            "skycms_cdn_notification_deliveries_total{outcome=\"given_up\"}",
-            0.0,
         ),
         ("skycms_cdn_notification_endpoints_switched_off_total", 1.0),
         ("skycms_cdn_database_up", 1.0),
@@ -115,14 +94,10 @@ fn every_name_of_the_contract_is_there_with_help_and_unit() {
             "{series} is {shown} in:\n{text}"
         );
     }
-    assert!(text.contains("# UNIT skycms_cdn_queue_oldest_seconds seconds\n"));
-    assert!(text.contains("# UNIT skycms_cdn_site_month_paths paths\n"));
     assert!(!text.contains("limit_paths{site=\"shop\"}"), "{text}");
     // As `--version` tells it.
     let version = format!("skycms_cdn_build_info{{version=\"{}\"}} 1", crate::VERSION);
     assert!(text.contains(&version), "{text}");
-    assert!(text.contains("# HELP skycms_cdn_publishes Publishes accepted"));
-    assert!(text.ends_with("# EOF\n"));
     for line in text.lines() {
         let name = line.strip_prefix("# TYPE skycms_cdn_");
         let Some((name, _)) = name.and_then(|rest| rest.split_once(' ')) else {
@@ -139,5 +114,4 @@ fn what_the_database_does_not_tell_is_left_out() {
     assert!(text.contains("skycms_cdn_database_up 0\n"), "{text}");
     assert!(!text.contains("skycms_cdn_queue"), "{text}");
     assert!(!text.contains("skycms_cdn_site"), "{text}");
-    assert!(text.ends_with("# EOF\n"));
 }
