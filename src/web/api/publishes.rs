@@ -217,17 +217,7 @@ pub(crate) async fn create(
             if let Some(held) = held {
                 held.give_back();
             }
-            let looked = Box::pin(ended_or_waited(&state, &site, id, wait)).await;
-            let told = looked.and_then(|(view, is_kept_to)| {
-                Ok((PublishBody::of(&state, &site, view)?, is_kept_to))
-            });
-            // An error would say that nothing was accepted, and it would be sent again.
-            let (body, is_kept_to) = told.unwrap_or_else(|error| {
-                let cause = error.source().map(tracing::field::display);
-                let why = error.kind().1;
-                tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but not known how far it is");
-                (accepted, false)
-            });
+            let (body, is_kept_to) = Box::pin(told_after(&state, &site, accepted, wait)).await;
             (body, None, is_kept_to.then_some(wait))
         }
         None => (accepted, turn, None),
@@ -285,6 +275,26 @@ async fn repeated(
         Some(first) => Ok(PublishBody::at_once(site, first)),
         None => Err(refusal),
     }
+}
+
+/// A publish that was accepted as it is after `wait`, or where nobody can tell, as it was accepted:
+/// an error would say that it was not, and it would be sent again.
+async fn told_after(
+    state: &AppState,
+    site: &Site,
+    accepted: PublishBody,
+    wait: Duration,
+) -> (PublishBody, bool) {
+    let id = accepted.id;
+    let looked = ended_or_waited(state, site, id, wait).await;
+    let told =
+        looked.and_then(|(view, is_kept_to)| Ok((PublishBody::of(state, site, view)?, is_kept_to)));
+    told.unwrap_or_else(|error| {
+        let cause = error.source().map(tracing::field::display);
+        let why = error.kind().1;
+        tracing::warn!(site = site.name, publish = %id, why, cause, "accepted, but not known how far it is");
+        (accepted, false)
+    })
 }
 
 /// Ask how far a publish is

@@ -59,22 +59,20 @@ pub(crate) async fn dry_run(
             inputs => inputs,
         },
     };
-    let quotas = match &inputs {
+    let (spending, month, in_flight, quotas) = match &inputs {
         Some(inputs) => {
             let distribution = &inputs.settings.distribution_id;
-            state.store.quotas(distribution, limits, now).await?
+            let quotas = state.store.quotas(distribution, limits, now).await?;
+            (inputs.spending, inputs.month, inputs.in_flight, quotas)
         }
-        None => None,
-    };
-    let limits = inputs.as_ref().map_or(limits, |inputs| &inputs.limits);
-    let (spending, month, in_flight) = match &inputs {
-        Some(inputs) => (inputs.spending, inputs.month, inputs.in_flight),
         None => (
             state.store.spending(site.id).await?,
             state.store.month_usage(site.id, now).await?,
             InFlight::default(),
+            None,
         ),
     };
+    let limits = inputs.as_ref().map_or(limits, |inputs| &inputs.limits);
     let terms = spending.terms(&month, in_flight, &limits.prices);
     let backlog_since = inputs.as_ref().and_then(|inputs| inputs.backlog_since);
     let waiting = [Waiting {
