@@ -37,7 +37,6 @@ const LONGEST: usize = 32 << 10;
 const SEE: &str = "see SKYCMS_ADMIN_PAGE and SKYCMS_EDITOR_PAGE";
 const SO: &str = "so its users are not signed in here";
 
-/// There is no way to call SkyCMS.
 #[derive(Debug, thiserror::Error)]
 #[error("SKYCMS_URL: {0}")]
 pub struct NoClient(#[from] reqwest::Error);

@@ -97,7 +97,6 @@ impl Database {
         }
     }
 
-    /// The service's own, ready to be worked on.
     pub(super) async fn of_service(config: &Config, clock: &Clock) -> Result<Self, AppError> {
         let database = Self::own(config, clock, Opener::Service).await?;
         database.make_ready().await?;

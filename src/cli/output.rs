@@ -33,7 +33,6 @@ impl Progress {
         }
     }
 
-    /// Whether anybody sees it.
     pub(super) const fn is_seen(&self) -> bool {
         self.shown
     }

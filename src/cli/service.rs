@@ -28,7 +28,6 @@ pub(super) struct Service {
     http: Client,
 }
 
-/// Why there is no good answer.
 pub(super) enum Trouble {
     /// Trying again may help; after so long, if the service said so.
     ForNow {
@@ -104,7 +103,6 @@ impl Service {
         })
     }
 
-    /// Publishes, once.
     pub(super) async fn publish(&self, key: &str, body: &Value) -> Result<Value, Trouble> {
         let key = HeaderValue::try_from(key).map_err(|_| {
             Trouble::Refused("--idempotency-key: must be visible ASCII characters".into())

@@ -48,7 +48,6 @@ impl HttpClient for BoundedClient {
     }
 }
 
-/// The client cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "this machine has no certificate authorities to know CloudFront by: install them (on Debian the package \

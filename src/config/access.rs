@@ -13,7 +13,6 @@ use crate::domain::{HookSecret, NewKeyPair, NewPassword, NotAKeyPair};
 /// The length of the secret that SkyCMS shares with this service: at least that of HS256's hash.
 const EMBED_SECRET_LENGTHS: RangeInclusive<usize> = 32..=1_024;
 
-/// Who is let in, and from where.
 #[derive(Clone, Debug, Default)]
 pub struct AccessConfig {
     /// The admin's password at first start; none: a one-time link sets it.

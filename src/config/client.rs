@@ -7,14 +7,12 @@ use super::{ConfigError, Variables, error, is_this_machine};
 /// Where a service listens that was started without `LISTEN_ADDR` and `PUBLIC_URL`.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
-/// A running service and the token to call it with.
 #[derive(Debug)]
 pub struct ClientConfig {
     /// The service's address with any path prefix, without a trailing slash.
     pub url: String,
     /// Whether that is this machine itself.
     pub is_here: bool,
-    /// A publish token of the site.
     pub token: SecretString,
 }
 

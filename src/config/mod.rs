@@ -110,7 +110,6 @@ pub struct Config {
     /// Sites that may use the AWS default credentials, each with a distribution.
     pub default_credentials_for: Vec<(String, DistributionId)>,
     pub cloudfront_endpoint: Option<Url>,
-    /// CloudFront's quotas, rates and prices.
     pub limits: Limits,
     pub serve: ServeOptions,
     /// Whether edge checks may go to private addresses and plain http, for trials and tests.

@@ -4,7 +4,6 @@ use url::Url;
 
 use super::{ConfigError, Variables, error};
 
-/// SkyCMS, whose session signs people in here.
 #[derive(Clone, Debug)]
 pub struct SkyCmsConfig {
     /// Where this service reaches it.

@@ -36,7 +36,6 @@ impl Variables<'_> {
         Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 
-    /// Whether any of the variables has a value.
     pub(super) fn is_any_set(&self, names: &[&str]) -> Result<bool, ConfigError> {
         let values: Vec<_> = names
             .iter()
@@ -229,7 +228,6 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Reads a site and a distribution.
 pub(super) fn grant(text: &str) -> Result<(String, DistributionId), String> {
     let grant = text.split_once('=').and_then(|(site, distribution)| {
         let site: SiteName = site.trim().parse().ok()?;
@@ -240,7 +238,6 @@ pub(super) fn grant(text: &str) -> Result<(String, DistributionId), String> {
     grant.ok_or_else(|| format!("`{text}` {wanted}"))
 }
 
-/// Reads keys, separated by commas.
 pub(super) fn encryption_keys(text: &str) -> Result<Vec<EncryptionKey>, String> {
     text.split(',')
         .enumerate()

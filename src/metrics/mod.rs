@@ -228,7 +228,6 @@ impl Metrics {
         self.0.unproved.get_or_create(&[("proof", proof)]).inc();
     }
 
-    /// CloudFront was asked something.
     pub fn cloudfront_request(&self, operation: Operation, outcome: &'static str) {
         let labels = [("operation", operation.into_str()), ("outcome", outcome)];
         self.0.requests.get_or_create(&labels).inc();

@@ -26,7 +26,6 @@ const BOUNDS: Bounds = Bounds {
 const ASLEEP: time::Duration = time::Duration::MINUTE;
 const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (notifications)");
 
-/// Sends notifications, one message at a time to each endpoint.
 #[derive(Clone)]
 pub struct Notifier {
     store: Store,

@@ -21,7 +21,6 @@ pub struct Outside {
     allow_private: bool,
 }
 
-/// The client could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("no client for edge checks and notifications: {0}")]
 pub struct NoOutside(#[from] reqwest::Error);
@@ -37,7 +36,6 @@ pub(super) struct Bounds {
     pub(super) kept: usize,
 }
 
-/// What an address answered.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -46,7 +44,6 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// Why a host is not called.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum NotCalled {
     #[error("it has no address")]

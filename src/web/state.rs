@@ -104,7 +104,6 @@ pub struct Shared {
     pub days: Recent<Arc<Day>>,
     /// The same of what is being worked off, where that is more than can be counted.
     pub endless: Recent<Workload>,
-    /// Who is let in, and from where.
     pub access: AccessConfig,
     /// SkyCMS, whose own session signs people in; none: it does not.
     pub skycms: Option<SkyCms>,
@@ -115,7 +114,6 @@ pub struct Shared {
     pub refused: RefusedCalls,
     /// Whether a public address may be plain http and private, for trials.
     pub allow_private_targets: bool,
-    /// The address users see.
     pub public: PublicUrl,
     pub bodies: Bodies,
     pub turns: Turns,

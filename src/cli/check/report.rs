@@ -77,7 +77,6 @@ impl Report {
         });
     }
 
-    /// Whether nothing failed.
     pub(super) fn is_good(&self) -> bool {
         self.findings.iter().all(|f| f.outcome != Outcome::Fail)
     }

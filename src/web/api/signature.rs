@@ -11,7 +11,6 @@ use crate::web::http::error::{Error, Result};
 /// How far the sender's clock may be off, and how long a call can be repeated by somebody who
 /// overheard it. Its `webhook-id` makes such a repeat harmless.
 const TOLERANCE: Duration = Duration::minutes(5);
-/// The longest `webhook-id` that is accepted.
 const LONGEST_ID: usize = 255;
 const MOST_SIGNATURES: usize = 16;
 

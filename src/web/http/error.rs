@@ -31,7 +31,6 @@ pub(crate) enum Error {
     Unauthorized(Unproved),
     #[error("Send `Authorization: Bearer` with the token of METRICS_TOKEN.")]
     NoMetricsToken,
-    /// Metrics without a token, asked for from elsewhere.
     #[error(
         "Without METRICS_TOKEN, metrics are for this machine alone. Set it, and send it as `Authorization: Bearer`."
     )]
@@ -41,7 +40,6 @@ pub(crate) enum Error {
     BadSignature(&'static str),
     #[error("Sign in first.")]
     NotSignedIn,
-    /// A form that another site sent.
     #[error("This form came from another site. Open the page here and submit it again.")]
     CrossSite,
     /// No such site, or none that this token belongs to.
@@ -72,10 +70,8 @@ pub(crate) enum Error {
     /// The body is compressed, or in another character set.
     #[error("Send the body as plain UTF-8: {0} is not understood here.")]
     Encoded(String),
-    /// Items that cannot be sent to CloudFront.
     #[error("{}", bad_items(.0))]
     BadItems(Vec<ItemError>),
-    /// The repeat key was used with another body.
     #[error(
         "This Idempotency-Key or webhook-id was used before with another body. Use a new key for each publish, and the same one only to repeat it."
     )]
@@ -88,7 +84,6 @@ pub(crate) enum Error {
         "The answer was not ready in time, and what was asked for may still happen. A publish with an Idempotency-Key can be sent again safely."
     )]
     TookTooLong,
-    /// For administrators only.
     #[error("Only administrators may do this.")]
     Forbidden,
     /// The one-time link was used, or is older than an hour.

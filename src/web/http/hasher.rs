@@ -63,9 +63,6 @@ impl Hasher {
     }
 
     /// The hash of a new password, as a PHC string.
-    ///
-    /// # Errors
-    /// [`Busy`] if its turn did not come in time.
     pub async fn hash(&self, password: &NewPassword) -> Result<String, Busy> {
         let turn = self.turn(Place::Known).await?;
         let (password, salt) = (password.secret().clone(), self.clock.random::<16>());

@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::error::Error;
 use crate::domain::ItemError;
 
-/// How a problem is declared.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why something was not done, by RFC 9457.
@@ -54,7 +53,6 @@ impl Problem {
         Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
     }
 
-    /// The answer to a program.
     pub(crate) fn answer(error: &Error) -> Response {
         let mut response = (error.kind().0, Json(Self::of(error))).into_response();
         let headers = response.headers_mut();

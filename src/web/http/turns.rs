@@ -22,7 +22,6 @@ const READS: usize = 2;
 /// How long a turn may be waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The turn did not come in time.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("too much is under way for this site or token")]
 pub(crate) struct NoTurn;

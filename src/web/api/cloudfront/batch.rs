@@ -106,7 +106,6 @@ impl Batch {
     }
 }
 
-/// What the elements of a batch say.
 #[derive(Default)]
 struct Elements {
     quantity: usize,

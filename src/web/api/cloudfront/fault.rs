@@ -14,7 +14,6 @@ use crate::web::http::error::Error;
 /// How much of a bad path is repeated.
 const EXCERPT: usize = 200;
 
-/// Why a call was not answered as asked.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}: {message}")]
 pub(crate) struct Fault {

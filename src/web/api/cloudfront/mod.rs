@@ -51,7 +51,6 @@ pub(crate) async fn distribution(call: Call) -> Result<Response, Fault> {
     Ok(answers::distribution(&call.site, call.distribution()?))
 }
 
-/// `POST /{date}/distribution/{id}/invalidation`.
 pub(crate) async fn create(State(state): State<AppState>, call: Call) -> Result<Response, Fault> {
     let is_large = call.turn.is_some();
     let everything_is_home = call.key_pair.everything_is_home;
@@ -112,7 +111,6 @@ pub(crate) async fn create(State(state): State<AppState>, call: Call) -> Result<
     Ok(document)
 }
 
-/// `GET /{date}/distribution/{id}/invalidation/{invalidation}`.
 pub(crate) async fn show(
     State(state): State<AppState>,
     Path((_, _, given)): Path<(String, String, String)>,
@@ -173,7 +171,6 @@ pub(crate) struct ListQuery {
     marker: Option<String>,
 }
 
-/// `GET /{date}/distribution/{id}/invalidation`.
 pub(crate) async fn list(
     State(state): State<AppState>,
     query: Result<Query<ListQuery>, QueryRejection>,

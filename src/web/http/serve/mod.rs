@@ -176,7 +176,6 @@ async fn room(slots: &Arc<Semaphore>, seats: &Seats) -> OwnedSemaphorePermit {
     }
 }
 
-/// Waits for a client.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 /// How long a client may take, even while there is no room.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// All connections.
 #[derive(Clone)]
 pub(super) struct Seats(Arc<Shared>);
 
