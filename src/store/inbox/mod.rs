@@ -46,7 +46,7 @@ pub struct NewPublish {
     pub publisher: Publisher,
 }
 
-/// The publish that a later call repeats, as it was accepted.
+/// A publish as it was accepted, which later calls may repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstPublish {
     pub id: Uuid,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::domain::edge::EdgeCheck;
 use crate::domain::{Item, PublishRequest, PublishState, WaitReason, Widened, canonicalize};
-use crate::store::{Acceptance, FirstPublish, Items, NewPublish, Publish, RepeatKey, Site};
+use crate::store::{FirstPublish, Items, NewPublish, Publish, RepeatKey, Site};
 use crate::web::api::caller::{Call, Caller};
 use crate::web::api::dry_run::{self, DryRunBody};
 use crate::web::api::invalidations::InvalidationBody;
@@ -188,7 +188,7 @@ pub(crate) async fn create(
         // for, 7.6 kB instead of 1.9 kB.
         return Box::pin(dry_run::answer(&state, &site, canonical?)).await;
     }
-    let mut accepted = match canonical {
+    let first = match canonical {
         Ok(canonical) => {
             let publish = NewPublish {
                 site: site.id,
@@ -200,10 +200,11 @@ pub(crate) async fn create(
                 traceparent,
                 publisher,
             };
-            accepted(&state, &site, publish).await?
+            accept(&state, &site, publish).await?
         }
         Err(refusal) => Box::pin(repeated(&state, &site, repeat_key.as_ref(), refusal)).await?,
     };
+    let mut accepted = PublishBody::at_once(&site, first);
     let id = accepted.id;
     let wait = preferred_wait(&headers);
     let (body, turn, kept_to) = match wait {
@@ -234,47 +235,18 @@ pub(crate) async fn create(
     Ok(response)
 }
 
-/// Makes a publish durable, and answers it at once: a repeat as the first time, whatever has become
-/// of it and of the site's rules since.
-fn accepted<'a>(
-    state: &'a AppState,
-    site: &'a Site,
-    publish: NewPublish,
-) -> impl Future<Output = Result<PublishBody>> + use<'a> {
-    let stored = FirstPublish {
-        id: publish.id,
-        received_at: publish.received_at,
-        items: publish
-            .items
-            .iter()
-            .map(|item| item.as_str().to_owned())
-            .collect(),
-        widened: publish.widened.clone(),
-    };
-    let accepted = accept(state, site, publish);
-    async move {
-        match accepted.await? {
-            Acceptance::Stored => Ok(PublishBody::at_once(site, stored)),
-            Acceptance::Repeat(first) => Ok(PublishBody::at_once(site, first)),
-            Acceptance::KeyReused => Err(Error::KeyReused),
-        }
-    }
-}
-
-/// The same for a repeat of a publish that would be refused now.
+/// The first of these publishes, if this repeats one that would be refused now.
 async fn repeated(
     state: &AppState,
     site: &Site,
     key: Option<&RepeatKey>,
     refusal: Error,
-) -> Result<PublishBody> {
+) -> Result<FirstPublish> {
     let Some(key) = key else {
         return Err(refusal);
     };
-    match accepted_before(state, site, key).await? {
-        Some(first) => Ok(PublishBody::at_once(site, first)),
-        None => Err(refusal),
-    }
+    let first = accepted_before(state, site, key).await?;
+    first.ok_or(refusal)
 }
 
 /// A publish that was accepted as it is after `wait`, or where nobody can tell, as it was accepted:

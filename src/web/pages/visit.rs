@@ -21,7 +21,7 @@ use super::words::{Look, account, settings, sites};
 use crate::admin::audit::{self, Actor};
 use crate::domain::session::Source;
 use crate::domain::{AuditAction, Item, Publisher, Widened};
-use crate::store::{Acceptance, NewPublish, RepeatKey, Site, SiteId};
+use crate::store::{NewPublish, RepeatKey, Site, SiteId};
 use crate::web::http::error::{Error, Result};
 use crate::web::publishing::accept;
 use crate::web::state::AppState;
@@ -167,10 +167,9 @@ impl Visit {
             traceparent: None,
             publisher: self.visitor.publisher(),
         };
-        Ok(match accept(state, &self.site, publish).await? {
-            Acceptance::Repeat(first) => (first.id, Some(first.received_at)),
-            Acceptance::Stored | Acceptance::KeyReused => (id, None),
-        })
+        let first = accept(state, &self.site, publish).await?;
+        let is_repeat = first.id != id;
+        Ok((first.id, is_repeat.then_some(first.received_at)))
     }
 
     /// Records in the audit log what they have done to the site. If that cannot be stored, only the

@@ -2,34 +2,44 @@
 
 use crate::domain::TraceParent;
 use crate::store::{Acceptance, FirstPublish, NewPublish, RepeatKey, Site};
-use crate::web::http::error::Result;
+use crate::web::http::error::{Error, Result};
 use crate::web::state::AppState;
 
-/// Makes a publish durable, from wherever it comes, and counts and logs it.
+/// Makes a publish durable, from wherever it comes, and counts and logs it. A repeat comes back as
+/// the first time, whatever has become of it and of the site's rules since.
 pub(crate) fn accept<'a>(
     state: &'a AppState,
     site: &'a Site,
     publish: NewPublish,
-) -> impl Future<Output = Result<Acceptance>> + use<'a> {
-    let (id, received_at, items) = (publish.id, publish.received_at, publish.items.len());
+) -> impl Future<Output = Result<FirstPublish>> + use<'a> {
+    let new = FirstPublish {
+        id: publish.id,
+        received_at: publish.received_at,
+        items: publish
+            .items
+            .iter()
+            .map(|item| item.as_str().to_owned())
+            .collect(),
+        widened: publish.widened.clone(),
+    };
     let trace = publish.traceparent.clone();
     let accepted = state.inbox.accept(publish);
     async move {
         let trace_id = trace.as_ref().map(TraceParent::trace_id);
-        let acceptance = accepted.await?;
-        match &acceptance {
+        match accepted.await? {
             Acceptance::Stored => {
-                state
-                    .metrics
-                    .publish_accepted(state.clock.now() - received_at);
-                tracing::info!(site = site.name, publish = %id, trace_id, items, "accepted");
+                let after = state.clock.now() - new.received_at;
+                state.metrics.publish_accepted(after);
+                let items = new.items.len();
+                tracing::info!(site = site.name, publish = %new.id, trace_id, items, "accepted");
+                Ok(new)
             }
             Acceptance::Repeat(first) => {
                 tracing::info!(site = site.name, publish = %first.id, trace_id, "repeated");
+                Ok(first)
             }
-            Acceptance::KeyReused => {}
+            Acceptance::KeyReused => Err(Error::KeyReused),
         }
-        Ok(acceptance)
     }
 }
 

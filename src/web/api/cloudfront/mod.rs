@@ -20,7 +20,7 @@ use self::batch::Batch;
 use self::call::Call;
 pub(crate) use self::fault::{Fault, finish};
 use crate::domain::{PublishState, Publisher, canonicalize};
-use crate::store::{Acceptance, Items, NewPublish, Publish, RepeatKey};
+use crate::store::{Items, NewPublish, Publish, RepeatKey};
 use crate::web::http::error::Error;
 use crate::web::http::extract::Path;
 use crate::web::http::turns::LARGE_ITEMS;
@@ -68,40 +68,40 @@ pub(crate) async fn create(State(state): State<AppState>, call: Call) -> Result<
         }
     });
     let (batch, canonical) = read.await?;
+    // It holds the hash of the batch, so that no other batch can come with it.
     let hash = batch.hash(everything_is_home);
     let repeat_key = RepeatKey::of_caller_reference(&batch.caller_reference, hash);
-    let (id, received_at, items) = match canonical {
+    let accepted = match canonical {
         Ok(canonical) => {
-            let (id, received_at) = (state.clock.id(), state.clock.now());
-            let items = canonical.items.iter().map(ToString::to_string).collect();
             let publish = NewPublish {
                 site: call.site.id,
-                id,
-                received_at,
+                id: state.clock.id(),
+                received_at: state.clock.now(),
                 items: canonical.items,
                 widened: canonical.widened,
                 repeat_key: Some(repeat_key),
                 traceparent: None,
                 publisher: Publisher::KeyPair(call.key_pair.name.as_str().into()),
             };
-            match accept(&state, &call.site, publish).await? {
-                Acceptance::Repeat(first) => (first.id, first.received_at, first.items),
-                // The key holds the hash of the batch, so that no other batch can come with it.
-                Acceptance::Stored | Acceptance::KeyReused => (id, received_at, items),
-            }
+            accept(&state, &call.site, publish).await?
         }
-        Err(refusal) => match accepted_before(&state, &call.site, &repeat_key).await? {
-            Some(first) => (first.id, first.received_at, first.items),
-            None => return Err(refusal),
-        },
+        Err(refusal) => accepted_before(&state, &call.site, &repeat_key)
+            .await?
+            .ok_or(refusal)?,
     };
     let location = format!(
-        "{}/{}/distribution/{}/invalidation/{id}",
-        state.public, call.address.date, call.address.id
+        "{}/{}/distribution/{}/invalidation/{}",
+        state.public, call.address.date, call.address.id, accepted.id
     );
-    let reference = batch.caller_reference;
-    let queued = PublishState::Queued;
-    let answer = move || answers::invalidation(id, queued, received_at, &reference, &items);
+    let answer = move || {
+        answers::invalidation(
+            accepted.id,
+            PublishState::Queued,
+            accepted.received_at,
+            &batch.caller_reference,
+            &accepted.items,
+        )
+    };
     let mut document = state.turns.compute(is_large, answer).await;
     drop(call.turn);
     *document.status_mut() = StatusCode::CREATED;
