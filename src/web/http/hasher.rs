@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Whose password is hashed. Each kind has a place of its own, so that a storm of strangers holds
 /// nobody else up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Whose {
     /// A browser that has signed in before, or a session.
     Known,
     /// Anybody else.
@@ -50,10 +50,10 @@ impl Hasher {
         }
     }
 
-    pub(crate) async fn turn(&self, place: Place) -> Result<Turn, Busy> {
-        let places = match place {
-            Place::Known => &self.known,
-            Place::Stranger => &self.strangers,
+    pub(crate) async fn turn(&self, whose: Whose) -> Result<Turn, Busy> {
+        let places = match whose {
+            Whose::Known => &self.known,
+            Whose::Stranger => &self.strangers,
         };
         tokio::time::timeout(TIMEOUT, Arc::clone(places).acquire_owned())
             .await
@@ -64,7 +64,7 @@ impl Hasher {
 
     /// The hash of a new password, as a PHC string.
     pub async fn hash(&self, password: &NewPassword) -> Result<String, Busy> {
-        let turn = self.turn(Place::Known).await?;
+        let turn = self.turn(Whose::Known).await?;
         let (password, salt) = (password.secret().clone(), self.clock.random::<16>());
         blocking(turn, move || {
             argon2()

@@ -18,7 +18,7 @@ use crate::store::{ADMIN, Session, TryingClient};
 use crate::web::http::client::ClientAddress;
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
-use crate::web::http::hasher::Place;
+use crate::web::http::hasher::Whose;
 use crate::web::pages::auth::session;
 use crate::web::pages::views::{Layout, SignInPage};
 use crate::web::pages::visit::{Visitor, html, see};
@@ -177,11 +177,11 @@ pub(crate) async fn check(
     if wait.is_positive() {
         return Ok(Verdict::Wait(wait));
     }
-    let place = match client {
-        TryingClient::Stranger(_) => Place::Stranger,
-        TryingClient::Device(_) | TryingClient::Session(_) => Place::Known,
+    let whose = match client {
+        TryingClient::Stranger(_) => Whose::Stranger,
+        TryingClient::Device(_) | TryingClient::Session(_) => Whose::Known,
     };
-    let turn = state.hasher.turn(place).await?;
+    let turn = state.hasher.turn(whose).await?;
     if let Err(wait) = state.store.begin_try(client, now).await? {
         return Ok(Verdict::Wait(wait));
     }
