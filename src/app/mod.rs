@@ -94,19 +94,19 @@ impl App {
         )
         .counting(metrics.clone());
         let outside = Outside::new(config.allow_private_targets)?;
-        let edge = EdgeChecker::new(
-            store.clone(),
-            outside.clone(),
-            clock.clone(),
-            metrics.clone(),
-        );
-        let notifier = Notifier::new(
-            store.clone(),
-            outside.clone(),
-            clock.clone(),
-            metrics.clone(),
-            &public.to_string(),
-        );
+        let edge = EdgeChecker {
+            store: store.clone(),
+            outside: outside.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let notifier = Notifier {
+            store: store.clone(),
+            outside: outside.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            base: public.to_string().into(),
+        };
         let publish_notifier = PublishNotifier::default();
         let inbox = Inbox::start(store.clone(), &tasks, {
             let (wake, notifier) = (wake.clone(), publish_notifier.clone());

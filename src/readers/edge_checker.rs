@@ -28,10 +28,10 @@ const BETWEEN_REQUESTS: Duration = Duration::from_millis(200);
 /// Checks pages, of one publish of a site at a time.
 #[derive(Clone)]
 pub struct EdgeChecker {
-    store: Store,
-    outside: Outside,
-    clock: Clock,
-    metrics: Metrics,
+    pub store: Store,
+    pub outside: Outside,
+    pub clock: Clock,
+    pub metrics: Metrics,
 }
 
 impl Worker for EdgeChecker {
@@ -61,15 +61,6 @@ impl Worker for EdgeChecker {
 }
 
 impl EdgeChecker {
-    pub const fn new(store: Store, outside: Outside, clock: Clock, metrics: Metrics) -> Self {
-        Self {
-            store,
-            outside,
-            clock,
-            metrics,
-        }
-    }
-
     /// Fetches what is stale or has not been fetched yet. Requests begin one after the other but do
     /// not wait for each other to end, so that a slow page does not hold up the next.
     async fn look(&self, claim: &EdgeClaim) -> Vec<EdgeCheck> {

@@ -28,11 +28,12 @@ const USER_AGENT: &str = concat!("skycms-cdn/", env!("CARGO_PKG_VERSION"), " (no
 
 #[derive(Clone)]
 pub struct Notifier {
-    store: Store,
-    outside: Outside,
-    clock: Clock,
-    metrics: Metrics,
-    base: Arc<str>,
+    pub store: Store,
+    pub outside: Outside,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    /// Where links in messages lead.
+    pub base: Arc<str>,
 }
 
 impl Worker for Notifier {
@@ -84,17 +85,6 @@ impl Worker for Notifier {
 }
 
 impl Notifier {
-    /// Links in messages lead to `base`.
-    pub fn new(store: Store, outside: Outside, clock: Clock, metrics: Metrics, base: &str) -> Self {
-        Self {
-            store,
-            outside,
-            clock,
-            metrics,
-            base: base.into(),
-        }
-    }
-
     async fn post(&self, claim: &DeliveryClaim) -> Result<Reply, NoAnswer> {
         let mut request = self
             .outside

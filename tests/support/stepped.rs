@@ -90,19 +90,19 @@ impl Stepped {
         )
         .counting(state.metrics.clone());
         let outside = Outside::new(config.allow_private_targets).unwrap();
-        let edge = EdgeChecker::new(
-            state.store.clone(),
-            outside.clone(),
-            state.clock.clone(),
-            state.metrics.clone(),
-        );
-        let notifier = Notifier::new(
-            state.store.clone(),
+        let edge = EdgeChecker {
+            store: state.store.clone(),
+            outside: outside.clone(),
+            clock: state.clock.clone(),
+            metrics: state.metrics.clone(),
+        };
+        let notifier = Notifier {
+            store: state.store.clone(),
             outside,
-            state.clock.clone(),
-            state.metrics.clone(),
-            &base,
-        );
+            clock: state.clock.clone(),
+            metrics: state.metrics.clone(),
+            base: base.as_str().into(),
+        };
         Self {
             api: Api::new(base),
             state,
