@@ -82,7 +82,6 @@ impl CloudFront {
     pub async fn create_invalidation(
         &self,
         settings: &Settings,
-        distribution: &DistributionId,
         batch: &InvalidationBatch,
         trace: Option<&TraceParent>,
     ) -> CreateOutcome {
@@ -90,6 +89,7 @@ impl CloudFront {
             Ok(batch) => batch,
             Err(error) => return Failure::not_built(&error).created(),
         };
+        let distribution = &settings.distribution_id;
         let config = signing(settings);
         let traced = Traced(trace.cloned());
         let answer = if distribution.is_tenant() {
@@ -146,12 +146,9 @@ impl CloudFront {
         called: impl Fn(Operation, &'static str, Option<&str>),
         mut progress: impl FnMut(&TestReport),
     ) -> TestReport {
-        let distribution = &settings.distribution_id;
         progress(&TestReport::begun(reference.clone()));
         let batch = test_batch(reference);
-        let created = self
-            .create_invalidation(settings, distribution, &batch, None)
-            .await;
+        let created = self.create_invalidation(settings, &batch, None).await;
         called(
             Operation::CreateInvalidation,
             created.into_str(),
@@ -160,6 +157,7 @@ impl CloudFront {
         let mut report = TestReport::after_create(batch.caller_reference, &created, settings);
         if let CreateOutcome::Accepted { id, .. } = &created {
             progress(&report);
+            let distribution = &settings.distribution_id;
             let got = self.get_invalidation(settings, distribution, id).await;
             called(Operation::GetInvalidation, got.into_str(), got.request_id());
             report.after_get(&got, settings);

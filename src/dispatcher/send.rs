@@ -71,13 +71,12 @@ impl Dispatcher {
     async fn send(&self, claim: SendClaim) {
         let (inputs, stored) = (&claim.inputs, &claim.stored);
         let settings = &inputs.settings;
-        let distribution = &settings.distribution_id;
         // Each try is a call of its own in the publisher's trace.
         let parent = claim.traceparent.as_ref();
         let trace = parent.map(|parent| parent.child(u64::from_ne_bytes(*self.clock.random())));
         let outcome = if self.clock.now() < claim.call_before() {
             tokio::select! {
-                outcome = self.cloudfront.create_invalidation(settings, distribution, &stored.batch, trace.as_ref()) => outcome,
+                outcome = self.cloudfront.create_invalidation(settings, &stored.batch, trace.as_ref()) => outcome,
                 () = self.give_up.cancelled() => CreateOutcome::Unknown(AwsError::stopped()),
             }
         } else {

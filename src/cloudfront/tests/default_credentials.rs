@@ -102,9 +102,7 @@ async fn signs_twice_with_the_role() {
     .await;
     let (client, settings) = (client(&server.endpoint), default_settings());
     for _ in 0..2 {
-        let outcome = client
-            .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
-            .await;
+        let outcome = client.create_invalidation(&settings, &batch(), None).await;
         assert_eq!(outcome.into_str(), "accepted", "{outcome:?}");
         assert!(
             server

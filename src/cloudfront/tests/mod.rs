@@ -49,7 +49,7 @@ fn batch() -> InvalidationBatch {
 
 async fn create_at(endpoint: &str, settings: &Settings) -> CreateOutcome {
     client(endpoint)
-        .create_invalidation(settings, &settings.distribution_id, &batch(), None)
+        .create_invalidation(settings, &batch(), None)
         .await
 }
 

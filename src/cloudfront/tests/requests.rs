@@ -76,9 +76,7 @@ async fn one_client_serves_many_keys() {
     let client = client(&server.endpoint);
     for key in [KEY, "AKIAI44QH8DHBEXAMPLE"] {
         let settings = settings_of(DISTRIBUTION, key, "us-east-1");
-        client
-            .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
-            .await;
+        client.create_invalidation(&settings, &batch(), None).await;
         assert!(
             server
                 .requests()
@@ -100,9 +98,7 @@ async fn the_secret_is_nowhere() {
     let client = client(&server.endpoint);
     let mut printed = format!("{client:?} {settings:?}");
     for _ in 0..2 {
-        let outcome = client
-            .create_invalidation(&settings, &settings.distribution_id, &batch(), None)
-            .await;
+        let outcome = client.create_invalidation(&settings, &batch(), None).await;
         printed.push_str(&format!("{outcome:?}"));
         let reference: CallerReference = "test-1".parse().unwrap();
         let report = crate::domain::TestReport::after_create(reference, &outcome, &settings);
@@ -128,7 +124,7 @@ async fn the_trace_goes_along_unsigned() {
         for (trace, times) in [(Some(&trace), 1), (None, 0)] {
             let server = Canned::start(vec![invalidation(201, "InProgress")]).await;
             let outcome = client(&server.endpoint)
-                .create_invalidation(&settings, &settings.distribution_id, &batch(), trace)
+                .create_invalidation(&settings, &batch(), trace)
                 .await;
             assert_eq!(outcome.into_str(), "accepted");
             let request = server.requests().remove(0);
