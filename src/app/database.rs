@@ -1,6 +1,5 @@
 //! The database, of the service or of a command.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use embedded_postgres::Embedded;
@@ -10,7 +9,7 @@ use super::AppError;
 use super::database_url::connect_options;
 use super::first_start::{Keys, NewKey, settle};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, is_this_machine};
 use crate::store::{Patience, Resealed, Store};
 
 /// The name of the embedded PostgreSQL's database, and of its superuser.
@@ -36,12 +35,7 @@ enum Opener {
 pub(crate) fn host_without_tls(config: &Config) -> Option<String> {
     let (options, _) = connect_options(config.database_url.as_ref()?).ok()?;
     let host = options.get_host();
-    let is_here = options.get_socket().is_some()
-        || host.starts_with('/')
-        || host == "localhost"
-        || host
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback());
+    let is_here = options.get_socket().is_some() || host.starts_with('/') || is_this_machine(host);
     let is_left_open = matches!(options.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer);
     (is_left_open && !is_here).then(|| host.to_owned())
 }

@@ -1,6 +1,7 @@
 //! What commands that call a running service need: its address and a token.
 
 use secrecy::SecretString;
+use url::Url;
 
 use super::{ConfigError, Variables, error, is_this_machine};
 
@@ -27,7 +28,8 @@ impl ClientConfig {
             lookup: &|name| std::env::var_os(name),
         };
         let given = vars.base_url("SKYCMS_CDN_URL")?;
-        let is_here = given.as_ref().is_none_or(is_this_machine);
+        let host = given.as_ref().and_then(Url::host_str);
+        let is_here = host.is_none_or(is_this_machine);
         let url = given.map_or_else(
             || DEFAULT_URL.to_owned(),
             |url| url.as_str().trim_end_matches('/').to_owned(),

@@ -15,11 +15,11 @@ mod variables;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
-use url::{Host, Url};
+use url::Url;
 
 pub use access::AccessConfig;
 pub use client::ClientConfig;
@@ -226,13 +226,11 @@ fn is_ours(name: &str) -> bool {
     begins && !is_of_kubernetes && name != "SKYCMS_CDN_URL"
 }
 
-/// Whether an address leads to this machine itself.
-pub fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
+/// Whether a host, as an address has it, is this machine itself.
+pub fn is_this_machine(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().is_loopback() || ip.is_unspecified(),
+        Err(_) => host == "localhost",
     }
 }
 

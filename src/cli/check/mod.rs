@@ -4,6 +4,7 @@
 mod report;
 
 use clap::Args;
+use url::Url;
 
 use self::report::Report;
 use super::output::say;
@@ -113,7 +114,8 @@ fn encryption(report: &mut Report, config: &Config) {
 fn addresses(report: &mut Report, config: &Config) {
     let public = PublicUrl::new(config.public_url.as_ref(), config.listen_addr);
     let words = format!("listens on {}, users come to {public}", config.listen_addr);
-    let is_here = config.public_url.as_ref().is_none_or(is_this_machine);
+    let host = config.public_url.as_ref().and_then(Url::host_str);
+    let is_here = host.is_none_or(is_this_machine);
     if public.is_https() || is_here && config.listen_addr.ip().is_loopback() {
         report.ok("addresses", words);
     } else {

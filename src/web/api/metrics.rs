@@ -1,6 +1,6 @@
 //! `GET /metrics`, for those who hold the token, or without one for this machine alone.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;
 
-use crate::config::PublicUrl;
+use crate::config::{PublicUrl, is_this_machine};
 use crate::metrics::CONTENT_TYPE;
 use crate::store::hash;
 use crate::web::api::caller::bearer;
@@ -84,15 +84,11 @@ fn is_local(peer: Option<Extension<ConnectInfo<SocketAddr>>>, headers: &HeaderMa
 fn calls_public_host(public: &PublicUrl, uri: &Uri, headers: &HeaderMap) -> bool {
     let origin: Option<Uri> = public.origin.parse().ok();
     let public = without_dot(origin.as_ref().and_then(Uri::host).unwrap_or_default());
-    let address = public.trim_matches(['[', ']']).parse::<IpAddr>();
-    let is_here = match address {
-        Ok(address) => address.to_canonical().is_loopback() || address.is_unspecified(),
-        Err(_) => public == "localhost",
-    };
     let header = headers.get(header::HOST);
     let header = header.and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let called = uri.authority().or(header.as_ref()).map(Authority::host);
-    !is_here && called.is_some_and(|called| without_dot(called).eq_ignore_ascii_case(public))
+    !is_this_machine(public)
+        && called.is_some_and(|called| without_dot(called).eq_ignore_ascii_case(public))
 }
 
 /// A name may be written with the dot of the root, and proxies take it for the same.
@@ -102,6 +98,8 @@ fn without_dot(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
