@@ -184,7 +184,7 @@ impl Service {
 /// Asks again for a while, as long as that may help.
 pub(super) async fn insist(
     patience: Duration,
-    ask: impl AsyncFn() -> Result<Value, Trouble>,
+    mut ask: impl AsyncFnMut() -> Result<Value, Trouble>,
 ) -> Result<Value, Trouble> {
     let progress = Progress::new();
     let mut end = pin!(tokio::time::sleep(patience));
