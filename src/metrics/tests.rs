@@ -11,8 +11,8 @@ fn value(text: &str, series: &str) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// What tests/service/metrics.rs does not bring about. That every series is there from the start, the
-/// snapshot of the answer says.
+/// What tests/service/metrics.rs does not bring about. That every series is there from the start,
+/// the snapshot of the answer says.
 #[test]
 fn what_is_counted_is_told_under_its_name() {
     let metrics = Metrics::default();
