@@ -261,8 +261,9 @@ pub(super) async fn follow(
             // Not wrong use, of which nothing is queued: a token may be revoked meanwhile.
             Ok(Err(trouble)) => {
                 return Err(CliError::Failed(format!(
-                    "publish {} cannot be followed any more: {trouble}",
-                    latest.id
+                    "publish {} cannot be followed any more: {}",
+                    latest.id,
+                    CliError::from(trouble),
                 )));
             }
             Err(_) => return Ok(latest),
