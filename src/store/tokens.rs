@@ -101,19 +101,6 @@ impl Store {
         .await?)
     }
 
-    /// A token, in force or revoked.
-    pub async fn token(&self, site: SiteId, id: Uuid) -> Result<Option<TokenView>> {
-        Ok(sqlx::query_as!(
-            TokenView,
-            r#"SELECT id, name, ending, created_at, last_used_at, unrevealed IS NOT NULL as "unrevealed!"
-               FROM publish_token WHERE site_id = $1 AND id = $2"#,
-            site.0,
-            id,
-        )
-        .fetch_optional(&self.pool)
-        .await?)
-    }
-
     pub(super) async fn token_hashes(&self) -> Result<HashMap<TokenHash, Arc<PublishToken>>> {
         let rows = sqlx::query!(
             "SELECT token_hash, site_id, id, name FROM publish_token WHERE revoked_at IS NULL"

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::section::layout;
+use super::section::{ask, confirmed, layout};
 use crate::domain::test_report::TEST_PATH;
 use crate::domain::{AuditAction, Item};
 use crate::store::{Proof, RepeatKey};
@@ -11,10 +11,8 @@ use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Query};
 use crate::web::pages::once::{ButtonForm, Ending};
 use crate::web::pages::views::{Field, HookPage, ListPage, Revealed, Section};
-use crate::web::pages::visit::{Visit, html, refused};
-
-/// Where revoking leads, below the site's own pages.
-pub(super) const REVOKED: &str = "/settings/cdn/hook?done=revoked";
+use crate::web::pages::visit::{Confirmation, Visit, html, refused};
+use crate::web::pages::words::Question;
 
 /// How many rows of each list the page shows.
 const TOKENS: usize = 6;
@@ -65,20 +63,36 @@ pub(super) async fn reveal(visit: &Visit, revealed: Vec<Revealed>) -> Result<Res
     html(&page(visit, &PageQuery::default(), revealed).await?)
 }
 
-/// Revokes what proves calls. A second press finds it revoked, which is what was wanted.
+/// Revokes what proves calls, after asking. `found` is the question, and what the audit says was
+/// revoked; none: there is no such thing, unless an earlier press has revoked it.
 pub(super) async fn revoke(
     visit: &Visit,
     proof: Proof,
-    ending: Option<&Ending>,
-    action: AuditAction,
-    detail: String,
+    found: Option<(Question, String)>,
+    answer: &Confirmation,
 ) -> Result<Response> {
-    let (state, site) = (&visit.state, visit.site.id);
-    let (ended, now) = (ending.map(Ending::form), state.clock.now());
-    if state.store.revoke(site, proof, ended, now).await? {
-        visit.changed(action, Some(detail)).await;
+    let (list, id, action) = match proof {
+        Proof::Token(id) => ("tokens", id, AuditAction::RevokedToken),
+        Proof::Secret(id) => ("secrets", id, AuditAction::RevokedSecret),
+        Proof::KeyPair(id) => ("keys", id, AuditAction::RevokedKeyPair),
+    };
+    let path = format!("/settings/cdn/{list}/{id}/revoke");
+    let ending = Ending::of(&[visit.path(&path).as_str()]);
+    match found {
+        Some((question, _)) if answer.confirmed.is_none() => {
+            return ask(visit, Section::Hook, question, &path, confirmed());
+        }
+        Some((_, detail)) => {
+            let (store, now) = (&visit.state.store, visit.state.clock.now());
+            let ended = Some(ending.form());
+            // A second press at the same time finds it revoked, which is what was wanted.
+            if store.revoke(visit.site.id, proof, ended, now).await? {
+                visit.changed(action, Some(detail)).await;
+            }
+        }
+        None => ending.confirm(&visit.state).await?,
     }
-    Ok(visit.see(REVOKED))
+    Ok(visit.see("/settings/cdn/hook?done=revoked"))
 }
 
 /// The page: the address that publishers call, and its tokens, secrets and key pairs.

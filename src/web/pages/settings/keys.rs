@@ -5,14 +5,14 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{self, REVOKED, refuse, reveal};
+use super::hook::{self, refuse, reveal};
 use super::section::{ask, confirmed};
 use crate::admin::fresh_key_pair;
 use crate::domain::{AuditAction, GivenName, NewKeyPair};
 use crate::store::{KeyPairView, Proof, Sender};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::{Ending, OnceKey};
+use crate::web::pages::once::OnceKey;
 use crate::web::pages::views::{Field, Revealed, Section};
 use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
@@ -72,7 +72,7 @@ pub(crate) async fn rotate(
     let now = state.clock.now();
     let pair = find(&visit, id).await?.ok_or(Error::NotFound)?;
     if answer.confirmed.is_none() {
-        let question = words::rotate_key_pair(&pair.name, pair.last_used_at, now);
+        let question = words::rotate_key_pair(&pair, now);
         let mut fields = confirmed();
         fields.push(("once", state.clock.id().to_string()));
         let path = format!("/settings/cdn/keys/{id}/rotate");
@@ -103,21 +103,12 @@ pub(crate) async fn revoke(
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    let state = &visit.state;
-    let ending = Ending::of(&["key pair", &visit.site.name, &id.to_string()]);
-    let Some(pair) = find(&visit, id).await? else {
-        ending.confirm(state).await?;
-        return Ok(visit.see(REVOKED));
-    };
-    if answer.confirmed.is_none() {
-        let now = state.clock.now();
-        let question = words::revoke_key_pair(&pair.name, pair.last_used_at, now);
-        let path = format!("/settings/cdn/keys/{id}/revoke");
-        return ask(&visit, Section::Hook, question, &path, confirmed());
-    }
-    let (proof, action) = (Proof::KeyPair(id), AuditAction::RevokedKeyPair);
-    let detail = format!("{}, {}", pair.access_key_id, pair.name);
-    hook::revoke(&visit, proof, Some(&ending), action, detail).await
+    let now = visit.state.clock.now();
+    let found = find(&visit, id).await?.map(|pair| {
+        let detail = format!("{}, {}", pair.access_key_id, pair.name);
+        (words::revoke_key_pair(&pair, now), detail)
+    });
+    hook::revoke(&visit, Proof::KeyPair(id), found, &answer).await
 }
 
 async fn find(visit: &Visit, id: Uuid) -> Result<Option<KeyPairView>> {

@@ -5,15 +5,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::hook::{self, REVOKED, refuse, reveal};
-use super::section::{ask, confirmed};
+use super::hook::{refuse, reveal, revoke};
 use crate::admin::fresh_token;
 use crate::domain::{AuditAction, GivenName, HookSecret};
-use crate::store::{HookSecretView, Proof};
+use crate::store::{FormHash, HookSecretView, Proof, TokenView};
 use crate::web::http::error::{Error, Result};
 use crate::web::http::extract::{Form, Path};
-use crate::web::pages::once::{ButtonForm, Ending, OnceKey};
-use crate::web::pages::views::{Field, Revealed, Section};
+use crate::web::pages::once::{ButtonForm, OnceKey};
+use crate::web::pages::views::{Field, Revealed};
 use crate::web::pages::visit::{Confirmation, IdPath, Visit};
 use crate::web::pages::words::settings as words;
 
@@ -68,19 +67,10 @@ pub(crate) async fn reveal_token(
     Path(IdPath { id }): Path<IdPath>,
     Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
-    let state = &visit.state;
-    let (site, now) = (visit.site.id, state.clock.now());
-    let form = once.form(state, &["reveal", &id.to_string()]);
-    let tokens = state.store.tokens(site).await?;
-    let token = tokens.into_iter().find(|token| token.id == id);
-    let name = token.ok_or(Error::NotFound)?.name;
-    let (store, proof) = (&state.store, Proof::Token(id));
-    let shown = store.reveal(site, proof, Some(&form), now).await?;
-    let (token, is_first) = shown.ok_or(Error::NotFound)?;
-    if is_first {
-        let detail = Some(name.clone());
-        visit.audit(AuditAction::RevealedToken, detail).await;
-    }
+    let name = find_token(&visit, id).await?.ok_or(Error::NotFound)?.name;
+    let form = once.form(&visit.state, &["reveal", &id.to_string()]);
+    let (proof, action) = (Proof::Token(id), AuditAction::RevealedToken);
+    let token = unseal(&visit, proof, &form, action, &name).await?;
     reveal(&visit, vec![revealed_token(&name, &token)]).await
 }
 
@@ -90,16 +80,10 @@ pub(crate) async fn revoke_token(
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    let state = &visit.state;
-    let (site, now) = (visit.site.id, state.clock.now());
-    let token = state.store.token(site, id).await?.ok_or(Error::NotFound)?;
-    if answer.confirmed.is_none() {
-        let question = words::revoke_token(&token.name, &token.ending, token.last_used_at, now);
-        let path = format!("/settings/cdn/tokens/{id}/revoke");
-        return ask(&visit, Section::Hook, question, &path, confirmed());
-    }
-    let (proof, action) = (Proof::Token(id), AuditAction::RevokedToken);
-    hook::revoke(&visit, proof, None, action, token.name).await
+    let now = visit.state.clock.now();
+    let found = find_token(&visit, id).await?;
+    let found = found.map(|token| (words::revoke_token(&token, now), token.name));
+    revoke(&visit, Proof::Token(id), found, &answer).await
 }
 
 /// `POST /settings/cdn/secrets`: creates a signing secret and shows it, only this once.
@@ -138,17 +122,11 @@ pub(crate) async fn reveal_secret(
     Path(IdPath { id }): Path<IdPath>,
     Form(ButtonForm { once }): Form<ButtonForm>,
 ) -> Result<Response> {
-    let state = &visit.state;
-    let (site, now) = (visit.site.id, state.clock.now());
-    let form = once.form(state, &["reveal", &id.to_string()]);
     find_secret(&visit, id).await?.ok_or(Error::NotFound)?;
-    let (store, proof) = (&state.store, Proof::Secret(id));
-    let shown = store.reveal(site, proof, Some(&form), now).await?;
-    let (secret, is_first) = shown.ok_or(Error::NotFound)?;
-    if is_first {
-        let detail = Some(id.to_string());
-        visit.audit(AuditAction::RevealedSecret, detail).await;
-    }
+    let name = id.to_string();
+    let form = once.form(&visit.state, &["reveal", &name]);
+    let (proof, action) = (Proof::Secret(id), AuditAction::RevealedSecret);
+    let secret = unseal(&visit, proof, &form, action, &name).await?;
     reveal(&visit, vec![revealed_secret(&secret)]).await
 }
 
@@ -158,25 +136,37 @@ pub(crate) async fn revoke_secret(
     Path(IdPath { id }): Path<IdPath>,
     Form(answer): Form<Confirmation>,
 ) -> Result<Response> {
-    let state = &visit.state;
-    let ending = Ending::of(&["secret", &visit.site.name, &id.to_string()]);
-    let Some(secret) = find_secret(&visit, id).await? else {
-        ending.confirm(state).await?;
-        return Ok(visit.see(REVOKED));
-    };
-    if answer.confirmed.is_none() {
-        let now = state.clock.now();
-        let question = words::revoke_secret(secret.created_at, secret.last_used_at, now);
-        let path = format!("/settings/cdn/secrets/{id}/revoke");
-        return ask(&visit, Section::Hook, question, &path, confirmed());
-    }
-    let (proof, action) = (Proof::Secret(id), AuditAction::RevokedSecret);
-    hook::revoke(&visit, proof, Some(&ending), action, id.to_string()).await
+    let now = visit.state.clock.now();
+    let found = find_secret(&visit, id).await?;
+    let found = found.map(|secret| (words::revoke_secret(&secret, now), id.to_string()));
+    revoke(&visit, Proof::Secret(id), found, &answer).await
+}
+
+async fn find_token(visit: &Visit, id: Uuid) -> Result<Option<TokenView>> {
+    let tokens = visit.state.store.tokens(visit.site.id).await?;
+    Ok(tokens.into_iter().find(|token| token.id == id))
 }
 
 async fn find_secret(visit: &Visit, id: Uuid) -> Result<Option<HookSecretView>> {
     let secrets = visit.state.store.hook_secrets(visit.site.id).await?;
     Ok(secrets.into_iter().find(|secret| secret.id == id))
+}
+
+/// The text of what was made with its site and never shown; the audit has its name.
+async fn unseal(
+    visit: &Visit,
+    proof: Proof,
+    form: &FormHash,
+    action: AuditAction,
+    name: &str,
+) -> Result<SecretString> {
+    let (store, now) = (&visit.state.store, visit.state.clock.now());
+    let shown = store.reveal(visit.site.id, proof, Some(form), now).await?;
+    let (text, is_first) = shown.ok_or(Error::NotFound)?;
+    if is_first {
+        visit.audit(action, Some(name.to_owned())).await;
+    }
+    Ok(text)
 }
 
 fn revealed_token(name: &str, token: &SecretString) -> Revealed {

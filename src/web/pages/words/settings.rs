@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{DONE, Look, NOTE, Question, count, exact, last_use};
 use crate::domain::intake::RelatedRuleError;
 use crate::domain::{DistributionId, PublisherHost, Publishing, Settings, Spending};
-use crate::store::{Endpoint, RefusedCall};
+use crate::store::{Endpoint, HookSecretView, KeyPairView, RefusedCall, TokenView};
 
 /// The name of the section about paths and cost.
 pub const SPENDING: &str = "Paths and cost";
@@ -98,20 +98,14 @@ pub const USE_DRAFT: Question = Question {
     action: "Use them anyway",
 };
 
-pub fn revoke_token(
-    name: &str,
-    ending: &str,
-    last_used: Option<OffsetDateTime>,
-    now: OffsetDateTime,
-) -> Question {
-    let which = if ending.is_empty() {
-        String::new()
-    } else {
-        format!(", which ends in {ending}")
+pub fn revoke_token(token: &TokenView, now: OffsetDateTime) -> Question {
+    let which = match token.ending.as_str() {
+        "" => String::new(),
+        ending => format!(", which ends in {ending}"),
     };
     Question {
-        title: Cow::Owned(format!("Revoke the token “{name}”{which}?")),
-        text: Cow::Owned(last_use(last_used, now)),
+        title: Cow::Owned(format!("Revoke the token “{}”{which}?", token.name)),
+        text: Cow::Owned(last_use(token.last_used_at, now)),
         consequences: REVOKED,
         action: "Revoke the token",
     }
@@ -122,27 +116,20 @@ const REVOKED: &[&str] = &[
     "It cannot be brought back; you can create a new one.",
 ];
 
-pub fn revoke_secret(
-    created: OffsetDateTime,
-    last_used: Option<OffsetDateTime>,
-    now: OffsetDateTime,
-) -> Question {
+pub fn revoke_secret(secret: &HookSecretView, now: OffsetDateTime) -> Question {
+    let created = exact(secret.created_at);
     Question {
-        title: Cow::Owned(format!("Revoke the signing secret of {}?", exact(created))),
-        text: Cow::Owned(last_use(last_used, now)),
+        title: Cow::Owned(format!("Revoke the signing secret of {created}?")),
+        text: Cow::Owned(last_use(secret.last_used_at, now)),
         consequences: REVOKED,
         action: "Revoke the secret",
     }
 }
 
-pub fn revoke_key_pair(
-    name: &str,
-    last_used: Option<OffsetDateTime>,
-    now: OffsetDateTime,
-) -> Question {
+pub fn revoke_key_pair(pair: &KeyPairView, now: OffsetDateTime) -> Question {
     Question {
-        title: Cow::Owned(format!("Revoke the key pair “{name}”?")),
-        text: Cow::Owned(last_use(last_used, now)),
+        title: Cow::Owned(format!("Revoke the key pair “{}”?", pair.name)),
+        text: Cow::Owned(last_use(pair.last_used_at, now)),
         consequences: &[
             "Whoever publishes with it is refused from then on.",
             "It cannot be brought back; you can create a new one.",
@@ -152,14 +139,10 @@ pub fn revoke_key_pair(
 }
 
 /// Before a key pair gets a new secret.
-pub fn rotate_key_pair(
-    name: &str,
-    last_used: Option<OffsetDateTime>,
-    now: OffsetDateTime,
-) -> Question {
+pub fn rotate_key_pair(pair: &KeyPairView, now: OffsetDateTime) -> Question {
     Question {
-        title: Cow::Owned(format!("Give the key pair “{name}” a new secret?")),
-        text: Cow::Owned(last_use(last_used, now)),
+        title: Cow::Owned(format!("Give the key pair “{}” a new secret?", pair.name)),
+        text: Cow::Owned(last_use(pair.last_used_at, now)),
         consequences: &[
             "The secret it has now stops working at once.",
             "The new one is shown only once.",
