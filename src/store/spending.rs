@@ -9,23 +9,25 @@ use crate::domain::spending::month_of;
 use crate::domain::{MonthUsage, MonthlyLimit, PastLimit, PolicyName, Spending};
 
 impl Store {
-    pub async fn spending(&self, site: SiteId) -> Result<Spending> {
+    /// What the site's owner allows, and the version of that.
+    pub async fn spending(&self, site: SiteId) -> Result<(Spending, i32)> {
         let row = sqlx::query!(
             r#"SELECT policy as "policy: PolicyName", fold_threshold, monthly_limit,
-                      past_limit as "past_limit: PastLimit"
+                      past_limit as "past_limit: PastLimit", spending_version
                FROM site WHERE id = $1"#,
             site.0,
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(Spending {
+        let spending = Spending {
             policy: row.policy,
             fold_above: row.fold_threshold.unsigned_abs(),
             monthly_limit: row.monthly_limit.map(|paths| MonthlyLimit {
                 paths: paths.unsigned_abs(),
                 then: row.past_limit,
             }),
-        })
+        };
+        Ok((spending, row.spending_version))
     }
 
     /// Changes what the site's owner allows. It holds from the next call on; what a monthly limit
@@ -60,13 +62,6 @@ impl Store {
             tx.commit().await?;
         }
         Ok(saved)
-    }
-
-    /// The version of the spending of a site. Read before the spending: a form that restates it
-    /// then shows no less than it replaces.
-    pub async fn spending_version(&self, site: SiteId) -> Result<i32> {
-        let query = sqlx::query_scalar!("SELECT spending_version FROM site WHERE id = $1", site.0);
-        Ok(query.fetch_one(&self.pool).await?)
     }
 
     /// What has been used this month. Before AWS has accepted a signature with the site's access

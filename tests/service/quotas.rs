@@ -34,7 +34,8 @@ impl Stepped {
             .save_spending(self.site(), None, &spending)
             .await
             .unwrap();
-        assert_eq!(store.spending(self.site()).await.unwrap(), spending);
+        let (saved, _) = store.spending(self.site()).await.unwrap();
+        assert_eq!(saved, spending);
     }
 
     async fn month(&self) -> MonthUsage {

@@ -66,7 +66,7 @@ pub(crate) async fn dry_run(
             (inputs.spending, inputs.month, inputs.in_flight, quotas)
         }
         None => (
-            state.store.spending(site.id).await?,
+            state.store.spending(site.id).await?.0,
             state.store.month_usage(site.id, now).await?,
             InFlight::default(),
             None,

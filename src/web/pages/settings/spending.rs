@@ -25,9 +25,8 @@ pub(crate) struct SpendingFields {
 
 /// `GET /settings/cdn/policy`.
 pub(crate) async fn show(visit: Visit) -> Result<Response> {
-    let (store, site) = (&visit.state.store, visit.site.id);
-    let version = store.spending_version(site).await?;
-    let stored = spending_form(&store.spending(site).await?, version);
+    let (saved, version) = visit.state.store.spending(visit.site.id).await?;
+    let stored = spending_form(&saved, version);
     html(&page(&visit, stored).await?)
 }
 
@@ -87,15 +86,15 @@ pub(crate) async fn save(visit: Visit, Form(fields): Form<SpendingFields>) -> Re
         }),
     };
     let (store, site) = (&visit.state.store, visit.site.id);
-    let before = store.spending(site).await?;
+    let (before, _) = store.spending(site).await?;
     if store.save_spending(site, fields.version, &spending).await? {
         let detail = words::changed(&words::spending(&before), &words::spending(&spending));
         let action = AuditAction::ChangedPolicy;
         visit.changed(action, Some(detail)).await;
     } else {
         // Somebody else was faster. What they saved is shown next to what was typed.
-        let version = store.spending_version(site).await?;
-        let now = words::spending(&store.spending(site).await?);
+        let (now, version) = store.spending(site).await?;
+        let now = words::spending(&now);
         if now != words::spending(&spending) {
             let typed = SpendingForm {
                 conflict: now,
